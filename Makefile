@@ -1,0 +1,81 @@
+# Everything is set up by the first target that needs it, and again when pyproject.toml
+# changes. Needs GNU make and Python >= 3.11:
+#
+#     make PYTHON=python3.12 test
+
+PYTHON ?= python3
+VENV ?= .venv
+BIND ?= 127.0.0.1:8000
+ARGS =
+
+PIP := $(VENV)/bin/python -m pip --quiet --disable-pip-version-check
+
+# The stamps name the Python, so that asking for another one makes the environment anew.
+MADE := $(VENV)/.made-with-$(subst /,-,$(PYTHON))
+FOR_USE := $(VENV)/.installed
+FOR_WORK := $(VENV)/.installed-dev
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint types imports pytest format bench clean
+
+help:  ## Show this
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
+
+demo: $(FOR_USE)  ## Serve examples/chat.py (BIND=127.0.0.1:8000)
+	@echo "The chat is at http://$(BIND) - stop it with Ctrl+C"
+	@$(VENV)/bin/triows run examples.chat:app --bind $(BIND)
+
+# One after another, whatever -j says: the first failure is the last thing printed.
+test: $(FOR_WORK)  ## Run all checks: style, types, imports, tests
+	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory types
+	@$(MAKE) --no-print-directory imports
+	@$(MAKE) --no-print-directory pytest
+
+lint: $(FOR_WORK)  ## Check style and format
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+
+types: $(FOR_WORK)  ## Check types
+	$(VENV)/bin/mypy triows $(wildcard tests/typing)
+
+imports: $(FOR_WORK)  ## Check that imports point one way
+	$(VENV)/bin/lint-imports --no-logo
+
+pytest: $(FOR_WORK)  ## Run the tests with coverage (ARGS="-k routing": some, without)
+ifeq ($(strip $(ARGS)),)
+	$(VENV)/bin/coverage erase
+	$(VENV)/bin/coverage run -m pytest $(if $(CI),--verbose)
+	$(VENV)/bin/coverage combine --quiet
+	$(VENV)/bin/coverage report
+else
+	$(VENV)/bin/python -m pytest $(ARGS)
+endif
+
+format: $(FOR_WORK)  ## Sort imports, fix what can be fixed, format
+	$(VENV)/bin/ruff check --fix
+	$(VENV)/bin/ruff format
+
+bench: $(FOR_WORK)  ## Measure routing
+	$(VENV)/bin/python benchmarks/routing.py
+
+clean:  ## Remove the environment, builds and caches
+	rm -rf $(VENV) build dist htmlcov .coverage .coverage.* .hypothesis
+	rm -rf .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+
+$(MADE):
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("triows needs Python 3.11 or newer; try: make PYTHON=python3.12")'
+	@echo "Making $(VENV) with $(PYTHON)"
+	@$(PYTHON) -m venv --clear $(VENV)
+	@touch $@
+
+$(FOR_USE): $(MADE) pyproject.toml
+	@echo "Installing triows into $(VENV)"
+	@$(PIP) install --editable .
+	@touch $@
+
+$(FOR_WORK): $(MADE) pyproject.toml
+	@echo "Installing triows and its tools into $(VENV)"
+	@$(PIP) install --editable '.[dev]'
+	@touch $(FOR_USE) $@
