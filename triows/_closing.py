@@ -1,0 +1,37 @@
+"""Which close codes and reasons may stand in a close frame."""
+
+from __future__ import annotations
+
+from websockets.frames import EXTERNAL_CLOSE_CODES, CloseCode
+
+__all__ = ["MAX_REASON", "CloseCode", "check_close"]
+
+# RFC 6455 section 5.5: a control frame carries at most 125 bytes, two of them the code.
+MAX_REASON = 123
+
+
+def check_close(code: int, reason: str) -> None:
+    """
+    Refuse what can't be sent in a close frame.
+
+    Raises:
+        ValueError: The code is reserved or out of range (:rfc:`6455#section-7.4`), or
+            the reason is no valid text or too long.
+    """
+    if isinstance(code, bool) or not isinstance(code, int):
+        raise TypeError(f"a close code is an int, not {type(code).__name__}")
+    if code not in EXTERNAL_CLOSE_CODES and not 3000 <= code < 5000:
+        raise ValueError(
+            f"close code {code} may not be sent: use 1000-1003, 1007-1014, or 3000-4999 "
+            "(4000-4999 are for applications)"
+        )
+    if not isinstance(reason, str):
+        raise TypeError(f"a close reason is a str, not {type(reason).__name__}")
+    try:
+        length = len(reason.encode())
+    except UnicodeEncodeError as exc:
+        raise ValueError(f"the close reason is no valid text: {exc.reason}") from None
+    if length > MAX_REASON:
+        raise ValueError(
+            f"the close reason has {length} bytes of UTF-8; a close frame holds {MAX_REASON}"
+        )

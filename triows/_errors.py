@@ -1,0 +1,42 @@
+"""Taking exception groups apart."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+__all__ = ["combined", "leaves", "without"]
+
+
+def leaves(error: BaseException) -> Iterator[BaseException]:
+    """The exceptions in a group, however deep; an exception that is none, itself."""
+    if isinstance(error, BaseExceptionGroup):
+        for child in error.exceptions:
+            yield from leaves(child)
+    else:
+        yield error
+
+
+def without(error: BaseException, known: BaseException) -> BaseException | None:
+    """
+    What is new in *error* to one who has seen *known*.
+
+    A nursery wraps what passes through it in a group: that is the same error, not a new
+    one. Returns ``None`` if there is nothing new.
+    """
+    seen = {id(leaf) for leaf in leaves(known)}
+    if not isinstance(error, BaseExceptionGroup):
+        return None if id(error) in seen else error
+    return error.subgroup(
+        lambda exc: not isinstance(exc, BaseExceptionGroup) and id(exc) not in seen
+    )
+
+
+def combined(message: str, errors: Iterable[BaseException]) -> BaseException | None:
+    """One exception for all of *errors*: none, the only one itself, or a group."""
+    found = list(errors)
+    if len(found) <= 1:
+        return found[0] if found else None
+    return BaseExceptionGroup(message, found)

@@ -1,0 +1,91 @@
+"""
+The numbers a connection lives by.
+
+Frozen classes, given to :class:`triows.Triows` and, where a route differs, to its
+:class:`triows.WebSocketRoute`. A route's object replaces the application's as a
+whole; use :func:`attrs.evolve` to change one number of it.
+"""
+
+from __future__ import annotations
+
+from attrs import field, frozen
+from attrs.validators import ge, gt, optional
+
+__all__ = ["Limits", "Timeouts"]
+
+MiB = 2**20
+
+
+def _seconds(default: float) -> float:
+    number: float = field(default=default, validator=gt(0), converter=float)
+    return number
+
+
+def _grace(default: float) -> float:
+    number: float = field(default=default, validator=ge(0), converter=float)
+    return number
+
+
+@frozen(kw_only=True)
+class Timeouts:
+    """
+    How long things may take, in seconds. ``math.inf`` switches one off.
+
+    Every number can be changed; each states what it bounds and why it is what it is.
+    """
+
+    #: From the request to ``accept()`` or a refusal, factories included. Peers give up
+    #: after about 10 s themselves (websockets' ``open_timeout``, aiohttp's, browsers').
+    accept: float = _seconds(10)
+
+    #: Between keepalive pings. 20 s is below the 60 s after which common proxies drop
+    #: an idle connection; websockets and uvicorn use 20 too.
+    ping_interval: float = _seconds(20)
+
+    #: How long a pong may take. As websockets and uvicorn: a healthy peer answers in
+    #: milliseconds, a phone that changes networks in a few seconds.
+    ping_timeout: float = _seconds(20)
+
+    #: How long one message may wait for a peer that does not read, then 1008.
+    #: Half a minute is longer than a mobile network's usual hole.
+    send: float = _seconds(30)
+
+    #: For the closing handshake (RFC 6455 section 7.1.1 asks a server to close first, and
+    #: not to wait for ever). websockets takes 10; 5 keeps shutdown short.
+    close: float = _seconds(5)
+
+    #: What a handler's body gets to finish what it is doing once the peer is gone.
+    disconnect_grace: float = _grace(1)
+
+    #: For the exits of all resources of a connection together, or of the application.
+    teardown: float = _seconds(5)
+
+    #: What handlers get after the close frame when the server shuts down. Kubernetes
+    #: kills after 30 s, Docker after 10; the whole shutdown has to fit.
+    shutdown_grace: float = _grace(10)
+
+
+@frozen(kw_only=True)
+class Limits:
+    """How much a peer may make the server hold."""
+
+    #: Bytes in one received message, UTF-8 for text; more is closed with 1009.
+    #: 1 MiB as in websockets and aiohttp's default order (4 MiB).
+    message_size: int = field(default=MiB, validator=gt(0))
+
+    #: Received messages that wait for the handler. websockets holds 16. A full inbox
+    #: stops the reading, so that TCP pushes back.
+    inbox: int = field(default=32, validator=gt(0))
+
+    #: Bytes that wait for the handler. One message is always taken, so this is not below
+    #: ``message_size`` in effect.
+    inbox_size: int = field(default=4 * MiB, validator=gt(0))
+
+    #: Bytes handed over by ``send`` that the peer has not taken yet.
+    outbox: int = field(default=MiB, validator=gt(0))
+
+    #: Connections at a time; further ones get 503. ``None``: as many as the system gives.
+    connections: int | None = field(default=None, validator=optional(gt(0)))
+
+    #: Query parameters in one request; Django allows 1000, few handlers take ten.
+    query_parameters: int = field(default=100, validator=gt(0))

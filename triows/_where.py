@@ -1,0 +1,86 @@
+"""Where in the user's source a function stands, for the messages that name it."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+from types import CodeType
+from typing import Any
+
+__all__ = ["where"]
+
+
+def where(func: Any) -> str:
+    """
+    Say where a function stands, as ``file:line (qualname)``.
+
+    Looks through what people wrap around functions: :func:`functools.partial`, decorators
+    that set ``__wrapped__``, methods. Of a callable object it names ``__call__``, of a class
+    the class. The file is absolute, as in tracebacks; the line is the one of the first
+    decorator, if there are any.
+
+    Never raises: what has no source (built-ins, say) gives ``<module> (qualname)``.
+
+    Args:
+        func: Anything callable, or anything at all that was given for a callable.
+    """
+    inner = _innermost(func)
+    code = getattr(inner, "__code__", None)
+    if isinstance(code, CodeType):
+        return f"{_absolute(code.co_filename)}:{code.co_firstlineno} ({_qualname(inner)})"
+    if inspect.isclass(inner):
+        return _where_class(inner)
+    call = getattr(type(inner), "__call__", None)  # noqa: B004 - its code is asked for
+    if isinstance(getattr(_innermost(call), "__code__", None), CodeType):
+        return where(call)
+    return f"<{_module(inner)}> ({_qualname(inner)})"
+
+
+def _innermost(func: Any) -> Any:
+    """Take off partials, bound methods and decorators, in whatever order they come."""
+    while True:
+        inner = _unwrapped(func)
+        while isinstance(inner, functools.partial):
+            inner = inner.func
+        if inspect.ismethod(inner):
+            inner = inner.__func__
+        if inner is func:
+            return func
+        func = inner
+
+
+def _unwrapped(func: Any) -> Any:
+    # A chain of `__wrapped__` that doesn't end: a circle, or an object that answers to every
+    # name. The object itself is then the best there is to point at.
+    try:
+        return inspect.unwrap(func)
+    except ValueError:
+        return func
+
+
+def _where_class(cls: type) -> str:
+    # Classes know no line of their own; this reads the source file to find it.
+    try:
+        file = inspect.getsourcefile(cls)
+        _, line = inspect.findsource(cls)
+    except (OSError, TypeError):
+        file = None
+    if file is None:
+        return f"<{_module(cls)}> ({_qualname(cls)})"
+    return f"{_absolute(file)}:{line + 1} ({_qualname(cls)})"
+
+
+def _absolute(file: str) -> str:
+    # "<stdin>" and "<string>" are no files.
+    return file if file.startswith("<") else os.path.abspath(file)
+
+
+def _qualname(thing: Any) -> str:
+    name = getattr(thing, "__qualname__", None)
+    return name if isinstance(name, str) else type(thing).__qualname__
+
+
+def _module(thing: Any) -> str:
+    name = getattr(thing, "__module__", None)
+    return name if isinstance(name, str) else type(thing).__module__

@@ -1,0 +1,221 @@
+"""
+Every exception that triows raises on purpose.
+
+* :exc:`TriowsError`
+    * :exc:`RouteSetupError`: a mistake in a route, found at registration
+        * :exc:`TemplateError`: the path template can't be read
+        * :exc:`RouteConflictError`: two routes of one shape
+        * :exc:`HandlerSignatureError`: a parameter that nothing can fill
+        * :exc:`DependencyError`: a factory that can't be used
+            * :exc:`DependencyCycleError`: factories that need each other
+            * :exc:`MissingProviderError`: a type that no factory makes
+    * :exc:`WebSocketDisconnect`: the connection is over (a normal end)
+    * :exc:`WebSocketClose`: raise it to end the connection with a code
+        * :exc:`WrongDataType`: text where bytes were asked for, or the reverse (1003)
+        * :exc:`InvalidMessage`: a message that fails its schema (1007)
+    * :exc:`WebSocketStateError`: a method called at the wrong time
+    * :exc:`HandlerCancelled`: thrown into resources whose handler was cancelled
+    * :exc:`ResourceError`: a resource ended its connection, or would not end
+        * :exc:`ResourceExpired`: a cancel scope around its ``yield`` was cancelled
+        * :exc:`TeardownTimeout`: its exit took longer than its share of the time
+    * :exc:`NotRunningError`: the application's start-up has not run
+
+:exc:`HTTPException` is Starlette's own class, so that code written for either
+framework can raise it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from starlette.exceptions import HTTPException as HTTPException
+
+from ._closing import check_close
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = [
+    "DependencyCycleError",
+    "DependencyError",
+    "HTTPException",
+    "HandlerCancelled",
+    "HandlerSignatureError",
+    "InvalidMessage",
+    "MissingProviderError",
+    "NotRunningError",
+    "ResourceError",
+    "ResourceExpired",
+    "RouteConflictError",
+    "RouteSetupError",
+    "TeardownTimeout",
+    "TemplateError",
+    "TriowsError",
+    "WebSocketClose",
+    "WebSocketDisconnect",
+    "WebSocketStateError",
+    "WrongDataType",
+]
+
+
+class TriowsError(Exception):
+    """Base of all exceptions that triows defines."""
+
+
+# What the user of the framework got wrong, found before anything is served.
+
+
+class RouteSetupError(TriowsError):
+    """
+    A route can't be registered.
+
+    Args:
+        message: What is wrong and what to do instead.
+        where: ``file:line (name)`` of the user's function, if there is one.
+    """
+
+    def __init__(self, message: str, where: str | None = None) -> None:
+        self.message = message
+        self.where = where
+        super().__init__(f"{message}\n  at {where}" if where else message)
+
+
+class TemplateError(RouteSetupError):
+    """A path template can't be read."""
+
+
+class RouteConflictError(RouteSetupError):
+    """Two routes would match exactly the same paths."""
+
+
+class HandlerSignatureError(RouteSetupError):
+    """A parameter of a handler or factory is one that nothing can fill."""
+
+
+class DependencyError(RouteSetupError):
+    """
+    A factory can't be used where it is asked for.
+
+    Args:
+        message: What is wrong and what to do instead.
+        where: ``file:line (name)`` of the function that asks.
+        chain: Who asked for whom, the handler first.
+    """
+
+    def __init__(self, message: str, where: str | None = None, chain: Sequence[str] = ()) -> None:
+        self.chain = tuple(chain)
+        if self.chain:
+            message = f"{message}\n  needed by: {' -> '.join(self.chain)}"
+        super().__init__(message, where)
+
+
+class DependencyCycleError(DependencyError):
+    """Factories need each other in a circle."""
+
+
+class MissingProviderError(DependencyError):
+    """A parameter's type is made by no factory and can't be read from a string."""
+
+
+# How a connection ends.
+
+
+class WebSocketDisconnect(TriowsError):
+    """
+    The connection is over: nothing more will be received, nothing can be sent.
+
+    It may escape from a handler; that is a normal end and is not reported as an
+    error.
+
+    Args:
+        code: The close code (:rfc:`6455#section-7.4`); 1006 if there was no
+            close frame, 1005 if there was one without a code.
+        reason: The text that came with it.
+    """
+
+    def __init__(self, code: int = 1000, reason: str = "") -> None:
+        self.code = code
+        self.reason = reason
+        super().__init__(f"{code} {reason}".rstrip())
+
+
+class WebSocketClose(TriowsError):
+    """
+    Raise this in a handler, or anything it calls, to close the connection.
+
+    Args:
+        code: A close code that may be sent: 1000-1003, 1007-1014, 3000-4999.
+        reason: At most 123 bytes of UTF-8. The peer sees it.
+
+    Raises:
+        ValueError: the code or the reason can't be sent.
+    """
+
+    def __init__(self, code: int = 1000, reason: str = "") -> None:
+        check_close(code, reason)
+        self.code = code
+        self.reason = reason
+        super().__init__(f"{code} {reason}".rstrip())
+
+
+class WrongDataType(WebSocketClose):
+    """The peer sent text where bytes were asked for, or the reverse."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(1003, reason)
+
+
+class InvalidMessage(WebSocketClose):
+    """
+    The peer sent a message that is no JSON or does not fit the type asked for.
+
+    The peer is told only "invalid message". What was wrong, which may quote the
+    application's types, stays in :attr:`detail`.
+
+    Args:
+        detail: What was wrong, for the log.
+    """
+
+    def __init__(self, detail: str) -> None:
+        self.detail = detail
+        super().__init__(1007, "invalid message")
+
+
+class WebSocketStateError(TriowsError, RuntimeError):
+    """A method of the connection was called at a time when it can't work."""
+
+
+# What happens to resources.
+
+
+class HandlerCancelled(TriowsError):
+    """
+    Raised at the ``yield`` of a guarded resource whose handler was cancelled.
+
+    It is an :exc:`Exception`, unlike :exc:`trio.Cancelled`, so a transaction's
+    ``except Exception`` rolls back, and awaits in the cleanup work.
+
+    Args:
+        reason: Why: ``"peer gone"``, ``"shutdown"``, ``"timeout"``, ``"cancelled"``
+            or ``"resource failed"``.
+    """
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"the handler was cancelled: {reason}")
+
+
+class ResourceError(TriowsError):
+    """Base of the errors that a resource causes without raising one itself."""
+
+
+class ResourceExpired(ResourceError):
+    """A cancel scope around a resource's ``yield`` was cancelled, and nothing raised."""
+
+
+class TeardownTimeout(ResourceError):
+    """A resource's exit was cancelled because it took longer than its share."""
+
+
+class NotRunningError(TriowsError, RuntimeError):
+    """The application needs its start-up to have run, and it has not."""
