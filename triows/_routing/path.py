@@ -1,0 +1,130 @@
+"""The path of a request, from an ASGI scope to decoded segments."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote_to_bytes
+
+if TYPE_CHECKING:
+    from ..types import Scope
+
+__all__ = ["BadPath", "join_segments", "request_segments"]
+
+_MALFORMED = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+_NO_UTF_8 = "The path is no percent-encoded UTF-8."
+
+
+class BadPath(ValueError):
+    """
+    The path of a request is none: it has to be answered with 400.
+
+    Args:
+        detail: What is wrong, in a sentence that quotes nothing of the request and is
+            safe to show to the peer.
+    """
+
+    def __init__(self, detail: str) -> None:
+        self.detail = detail
+        super().__init__(detail)
+
+
+def request_segments(scope: Scope) -> tuple[str, ...]:
+    """
+    Split the path of a request into its decoded segments.
+
+    ``/`` has no segments, ``/a/`` has two, the second one empty. A segment may hold any
+    character, also a slash (``%2F``) and control characters: it is data. Nothing is
+    resolved: ``..`` is a segment like others.
+
+    The segments are read from ``raw_path``, in which an encoded slash is still
+    distinct. A server may leave it out, and a middleware that rewrites ``path`` leaves the
+    old one in the scope; ``path`` is then what counts, and what the server decoded with
+    replacement stays U+FFFD.
+
+    ``root_path``, where the application is mounted, is taken off the beginning if it is
+    there (some servers leave it out of ``path``). Of the mount point itself, with or without
+    its last slash, nothing is left but ``/``.
+
+    Args:
+        scope: An ASGI scope of type ``http`` or ``websocket``.
+
+    Raises:
+        BadPath: The percent-encoding is malformed (:rfc:`3986#section-2.1`), it encodes
+            something else than UTF-8, or it is no path that begins with a slash (the
+            asterisk-form and absolute-form of :rfc:`9112#section-3.2`).
+    """
+    path: str = scope["path"]
+    root = scope.get("root_path", "").rstrip("/")
+    segments = _raw_segments(scope.get("raw_path"), path)
+    if segments is not None:
+        below = _below_root(segments, root, path)
+        if below is not None:
+            return below
+    return _split(_strip_root(path, root))
+
+
+def join_segments(segments: tuple[str, ...]) -> str:
+    """Put segments together to a decoded path; an encoded slash becomes a plain one."""
+    return "/" + "/".join(segments)
+
+
+def _raw_segments(raw: Any, path: str) -> tuple[str, ...] | None:
+    """Read the path as it was sent; ``None`` if it tells no more than ``path`` does."""
+    if not isinstance(raw, bytes) or (b"%" not in raw and raw.isascii()):
+        return None
+    # As servers decode it, with replacement. The strict look comes after: what a middleware
+    # has replaced doesn't matter any more, however malformed it was.
+    if unquote_to_bytes(raw).decode("utf-8", "replace") != path:
+        return None
+    if _MALFORMED.search(raw):
+        raise BadPath("The path has a '%' that no two hexadecimal digits follow.")
+    try:
+        return tuple(unquote_to_bytes(part).decode() for part in _split_raw(raw))
+    except UnicodeDecodeError:
+        raise BadPath(_NO_UTF_8) from None
+
+
+def _split_raw(raw: bytes) -> list[bytes]:
+    _check_form(raw[:1].decode("latin-1"))
+    return raw[1:].split(b"/") if len(raw) > 1 else []
+
+
+def _split(path: str) -> tuple[str, ...]:
+    _check_form(path[:1])
+    if _SURROGATE.search(path):
+        # How a server that decodes with "surrogateescape" passes on what is no UTF-8.
+        raise BadPath(_NO_UTF_8)
+    return tuple(path[1:].split("/")) if len(path) > 1 else ()
+
+
+def _check_form(first: str) -> None:
+    # An empty path is the same as "/" (RFC 3986 section 6.2.3).
+    if first not in ("", "/"):
+        raise BadPath("The path does not begin with a slash.")
+
+
+def _strip_root(path: str, root: str) -> str:
+    below = path.removeprefix(root)
+    return below if below[:1] in ("", "/") else path
+
+
+def _below_root(segments: tuple[str, ...], root: str, path: str) -> tuple[str, ...] | None:
+    """
+    Take off the segments that make up the root.
+
+    Returns:
+        ``None`` if the root ends inside a segment: who mounted the application saw a
+        slash where the raw path has ``%2F``.
+    """
+    if not root or _strip_root(path, root) == path:
+        return segments
+    length = 0
+    for index, segment in enumerate(segments):
+        length += 1 + len(segment)
+        if length == len(root):
+            below = segments[index + 1 :]
+            return () if below == ("",) else below
+    return None

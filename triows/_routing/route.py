@@ -1,0 +1,408 @@
+"""
+What the user writes: a tree of routes with a handler here and there.
+
+A :class:`WebSocketRoute` only describes. The application freezes it and walks over it, and
+makes what runs from the :class:`RouteDescription` of each handler.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
+
+from attrs import evolve, frozen
+
+from .._where import where
+from ..exceptions import RouteSetupError
+from ..types import ASGIApp, UseMark
+from .template import Template
+
+if TYPE_CHECKING:
+    from starlette.middleware import Middleware
+
+    from .._settings import Limits, Timeouts
+
+__all__ = ["Handler", "MiddlewareFactory", "Plugin", "RouteDescription", "WebSocketRoute"]
+
+Handler: TypeAlias = Callable[..., Awaitable[None]]
+H = TypeVar("H", bound=Handler)
+T = TypeVar("T")
+
+#: Called once, at start-up, with what is known of the endpoint; returns what is called in
+#: the handler's place.
+Plugin: TypeAlias = Callable[[Any], Handler]
+
+#: What makes a middleware of an ASGI application, or Starlette's description of one.
+MiddlewareFactory: TypeAlias = "Callable[..., ASGIApp] | Middleware"
+
+#: What makes the values of a type: a factory, alone or with the options of ``use``.
+Dependency: TypeAlias = Callable[..., Any] | UseMark
+
+
+@frozen
+class RouteDescription:
+    """
+    A handler and all that holds for it, its own and what the routes above it say.
+
+    Attributes:
+        template: The full path.
+        handler: The user's function, unchanged.
+        where: ``file:line (name)`` of it.
+        plugins: As given to the endpoint.
+        deps: Of the outermost route first, of the endpoint last.
+        middlewares: The outermost first.
+        origins: The nearest that is set, or ``None``; so are the next two.
+        timeouts: The nearest that is set, as a whole.
+        limits: The nearest that is set, as a whole.
+    """
+
+    template: Template
+    handler: Handler
+    where: str
+    plugins: tuple[Plugin, ...]
+    deps: tuple[Dependency, ...]
+    middlewares: tuple[MiddlewareFactory, ...]
+    origins: tuple[str, ...] | None
+    timeouts: Timeouts | None
+    limits: Limits | None
+
+
+@frozen
+class _Endpoint:
+    handler: Handler
+    where: str
+    plugins: tuple[Plugin, ...]
+    deps: tuple[Dependency, ...]
+
+
+@frozen
+class _Settings:
+    """What a route says for itself and all below it."""
+
+    deps: tuple[Dependency, ...] = ()
+    middlewares: tuple[MiddlewareFactory, ...] = ()
+    origins: tuple[str, ...] | None = None
+    timeouts: Timeouts | None = None
+    limits: Limits | None = None
+
+    def below(self, above: _Settings) -> _Settings:
+        """Resolve them against what is said further up."""
+        return _Settings(
+            above.deps + self.deps,
+            above.middlewares + self.middlewares,
+            above.origins if self.origins is None else self.origins,
+            above.timeouts if self.timeouts is None else self.timeouts,
+            above.limits if self.limits is None else self.limits,
+        )
+
+
+class WebSocketRoute:
+    """
+    A path, the handler for it, and the routes below it.
+
+        rooms = WebSocketRoute("rooms/{room_id}", deps=[get_room])
+
+        @rooms.endpoint
+        async def room(ws: WebSocket, room_id: str) -> None: ...
+
+        @rooms.sub("log").endpoint(plugins=[audited])
+        async def log(ws: WebSocket, room_id: str) -> None: ...
+
+    What is given here holds for the routes below it, too. Register everything before the
+    route is included in an application: from then on it can't be changed.
+
+    Args:
+        path: A path template, see :meth:`.template.Template.parse`.
+        deps: Factories that make the values of their return types.
+        middlewares: Factories of ASGI middleware, the outermost first.
+        origins: The origins that browsers may connect from, ``None`` for the nearest
+            setting further up.
+        timeouts: In place of all timeouts of the application.
+        limits: In place of all limits of the application.
+
+    Raises:
+        TemplateError: The path can't be read.
+        RouteSetupError: An argument that takes several things was given one.
+    """
+
+    def __init__(
+        self,
+        path: str = "",
+        *,
+        deps: Iterable[Dependency] = (),
+        middlewares: Iterable[MiddlewareFactory] = (),
+        origins: Iterable[str] | None = None,
+        timeouts: Timeouts | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        self._parent: WebSocketRoute | None = None
+        # Its own piece of the path, and the whole.
+        self._own = self._template = Template.parse(path)
+        self._settings = _Settings(
+            _listed("deps", deps),
+            _listed("middlewares", middlewares),
+            None if origins is None else _listed("origins", origins),
+            timeouts,
+            limits,
+        )
+        self._endpoint: _Endpoint | None = None
+        self._children: list[WebSocketRoute] = []
+        self._frozen = False
+
+    @property
+    def path(self) -> str:
+        """The full path template, with those of the routes above."""
+        return self._template.path
+
+    @property
+    def template(self) -> Template:
+        """The full path template, read."""
+        return self._template
+
+    @property
+    def subroutes(self) -> Sequence[WebSocketRoute]:
+        """The routes directly below, in the order of their making."""
+        return tuple(self._children)
+
+    def __repr__(self) -> str:
+        handler = f" {self._endpoint.where}" if self._endpoint else ""
+        return f"<{type(self).__name__} {self.path!r}{handler}>"
+
+    @overload
+    def endpoint(
+        self, func: H, *, plugins: Iterable[Plugin] = (), deps: Iterable[Dependency] = ()
+    ) -> H: ...
+
+    @overload
+    def endpoint(
+        self, func: None = None, *, plugins: Iterable[Plugin] = (), deps: Iterable[Dependency] = ()
+    ) -> Callable[[H], H]: ...
+
+    def endpoint(
+        self,
+        func: H | None = None,
+        *,
+        plugins: Iterable[Plugin] = (),
+        deps: Iterable[Dependency] = (),
+    ) -> H | Callable[[H], H]:
+        """
+        Register the handler of this path, as ``@route.endpoint`` or ``@route.endpoint(...)``.
+
+        Args:
+            func: The handler, an ``async def``.
+            plugins: Each is called with the endpoint and returns what to call in its place,
+                the first plugin innermost.
+            deps: Factories for this handler alone.
+
+        Returns:
+            The function, unchanged.
+
+        Raises:
+            RouteSetupError: It is no coroutine function, there is a handler already, or the
+                route is part of an application already.
+        """
+        given = _listed("plugins", plugins), _listed("deps", deps)
+
+        def register(func: H) -> H:
+            self._register(func, *given)
+            return func
+
+        return register if func is None else register(func)
+
+    #: The name that some know it by.
+    ws_handler = endpoint
+
+    def _register(
+        self, func: Handler, plugins: tuple[Plugin, ...], deps: tuple[Dependency, ...]
+    ) -> None:
+        at = where(func)
+        self._check_open("a handler", at)
+        _check_handler(func, at)
+        if self._endpoint is not None:
+            raise RouteSetupError(
+                f"'{self.path}' has a handler already, at {self._endpoint.where}: make one of "
+                "the two, or give each a path of its own",
+                at,
+            )
+        self._endpoint = _Endpoint(func, at, plugins, deps)
+
+    def sub(self, path: str) -> WebSocketRoute:
+        """
+        Return the route below this one at the path, a new one if there is none.
+
+        Args:
+            path: What comes after this route's path.
+
+        Raises:
+            TemplateError: The path can't be read, or not below this one.
+            RouteSetupError: There is none, and this route is part of an application already.
+        """
+        own = Template.parse(path)
+        for child in self._children:
+            if child._own == own:
+                return child
+        self._check_open(f"the sub-route '{own}'")
+        child = self._make_child(own)
+        self._children.append(child)
+        return child
+
+    def __truediv__(self, path: str) -> WebSocketRoute:
+        return self.sub(path)
+
+    def merge(self, *routes: WebSocketRoute, parent_prefix: str | None = None) -> None:
+        """
+        Put copies of other routes, with all that is below them, below this one.
+
+        What is registered on the other routes afterwards does not show here, and they stay
+        as they are: they may be merged elsewhere, or included. What the routes above them
+        say comes along.
+
+        Args:
+            routes: The other routes. Their own settings stay theirs, below this route's.
+            parent_prefix: The beginning of their paths that this route stands for and that
+                is left out.
+
+        Raises:
+            TemplateError: A path can't stand below this one.
+            RouteSetupError: A path does not begin with the prefix, or this route is part of
+                an application already. Nothing is merged then.
+        """
+        self._check_open("merged routes")
+        prefix = Template.parse(parent_prefix or "")
+        # All copies before the first is put in its place: so an error leaves nothing behind,
+        # and a route can be merged below itself.
+        copies = [route._merged_below(self, prefix) for route in routes]
+        self._children.extend(copies)
+
+    def add_middleware(self, factory: MiddlewareFactory) -> None:
+        """
+        Add a middleware inside those that this route has.
+
+        Raises:
+            RouteSetupError: This route, or one below it, is part of an application already.
+        """
+        # One below may have been included alone, and has then been told what is above it.
+        for node in self._nodes():
+            node._check_open("a middleware")
+        middlewares = (*self._settings.middlewares, factory)
+        self._settings = evolve(self._settings, middlewares=middlewares)
+
+    def walk(self) -> Iterator[RouteDescription]:
+        """Describe each handler here and below, with all that holds for it."""
+        for node in self._nodes():
+            if node._endpoint is not None:
+                yield _describe(node._template, node._endpoint, node._resolved())
+
+    def freeze(self) -> None:
+        """
+        Take no more changes, here and below; the application calls this. Once is enough.
+
+        Raises:
+            RouteSetupError: There is no handler.
+        """
+        if next(self.walk(), None) is None:
+            raise RouteSetupError(
+                f"the route '{self.path}' has no handler, nor has one below it: decorate an "
+                "`async def` with @route.endpoint before the route is included"
+            )
+        for node in self._nodes():
+            node._frozen = True
+
+    def _check_open(self, what: str, at: str | None = None) -> None:
+        if self._frozen:
+            raise RouteSetupError(
+                f"{what} can't be added to '{self.path}', which is part of an application "
+                "already: register everything before including the route",
+                at,
+            )
+
+    def _nodes(self) -> Iterator[WebSocketRoute]:
+        """Yield this route and all below it, each before those below."""
+        yield self
+        for child in self._children:
+            yield from child._nodes()
+
+    def _resolved(self) -> _Settings:
+        return self._settings.below(self._parent._resolved()) if self._parent else self._settings
+
+    def _make_child(self, own: Template) -> WebSocketRoute:
+        """Make a route that knows this one as its parent, but not the reverse."""
+        child = WebSocketRoute()
+        child._parent = self
+        child._own = own
+        child._template = self._template.join(own)
+        return child
+
+    def _merged_below(self, parent: WebSocketRoute, prefix: Template) -> WebSocketRoute:
+        own = self._template.relative_to(prefix)
+        if own is None:
+            raise RouteSetupError(
+                f"'{self.path}' does not begin with parent_prefix '{prefix}': leave the "
+                "argument out, or merge this route in a call of its own"
+            )
+        copy = self._copy_below(parent, own)
+        # A merged route leaves its parents behind, but not what they protect it with.
+        copy._settings = self._resolved()
+        return copy
+
+    def _copy_below(self, parent: WebSocketRoute, own: Template) -> WebSocketRoute:
+        copy = parent._make_child(own)
+        copy._settings, copy._endpoint = self._settings, self._endpoint
+        copy._children = [child._copy_below(copy, child._own) for child in self._children]
+        return copy
+
+
+def _describe(template: Template, endpoint: _Endpoint, settings: _Settings) -> RouteDescription:
+    return RouteDescription(
+        template=template,
+        handler=endpoint.handler,
+        where=endpoint.where,
+        plugins=endpoint.plugins,
+        deps=settings.deps + endpoint.deps,
+        middlewares=settings.middlewares,
+        origins=settings.origins,
+        timeouts=settings.timeouts,
+        limits=settings.limits,
+    )
+
+
+def _listed(name: str, values: Iterable[T]) -> tuple[T, ...]:
+    # A string is a list of characters, which is never what was meant.
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise RouteSetupError(f"{name} takes several: write {name}=[{values!r}]")
+    return tuple(values)
+
+
+def _check_handler(func: Any, at: str) -> None:
+    """
+    Refuse what isn't a coroutine function.
+
+    What counts is what a call gives: partials and objects with an async ``__call__`` will
+    do, a sync function around a coroutine function won't.
+    """
+    called = func
+    while isinstance(called, functools.partial):
+        called = called.func
+    # A class's own `__call__` is for its instances; calling the class makes one.
+    forms = (called, None if inspect.isclass(called) else getattr(called, "__call__", None))  # noqa: B004
+    if any(inspect.iscoroutinefunction(form) for form in forms):
+        return
+    if any(inspect.isasyncgenfunction(form) for form in forms):
+        raise RouteSetupError(
+            "an async generator is not supported for websocket: a handler sends what it has "
+            "to say (`await ws.send(...)`) and does not yield it",
+            at,
+        )
+    if not callable(called):
+        raise RouteSetupError(f"{func!r} is no handler: give it an `async def`", at)
+    raise RouteSetupError(f"sync function is not supported for websocket: {_remedy(called)}", at)
+
+
+def _remedy(func: Any) -> str:
+    if inspect.isclass(func):
+        return f"{func.__name__} is a class, so give an instance with an async __call__"
+    if inspect.iscoroutinefunction(getattr(func, "__wrapped__", None)):
+        return "a decorator put one around the handler, so write `async def` in the decorator"
+    return "write `async def`, and call what blocks with `await trio.to_thread.run_sync(...)`"

@@ -1,0 +1,400 @@
+"""
+Path templates: ``/rooms/{room_id:int}/files/{name}.{ending}``.
+
+The syntax and the converters are Starlette's. A template is read one segment at a time,
+where Starlette makes one regular expression of the whole: that is what lets the tree find a
+route without trying all of them, and what keeps an encoded slash inside its segment.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from attrs import field, frozen
+from starlette.convertors import CONVERTOR_TYPES, Convertor
+
+from ..exceptions import TemplateError
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterable, Iterator
+
+__all__ = ["Key", "Segment", "Template"]
+
+Pattern: TypeAlias = re.Pattern[str]
+
+# The name of the converter that takes the rest of the path. It is the one converter that
+# the tree has to know by name.
+REST = "path"
+
+# Longest segment that is tried against one with several keys, in characters. Where the keys
+# end is a search whose cost grows with the square of the length and, from the third key on,
+# with their number: at 255, up to some 20 ms for each of those, two keys cost next to nothing.
+# 255 is also the longest file name of the usual file systems.
+MAX_AMBIGUOUS = 255
+
+# Two of Starlette's expressions speak of a whole path. Of one decoded segment they mean
+# "anything": a slash in it was %2F, and a newline is no worse than another character.
+_ANYTHING: dict[str, Pattern] = {
+    "[^/]+": re.compile(r".+", re.DOTALL),
+    ".*": re.compile(r".*", re.DOTALL),
+}
+
+# Most specific first. What is not named here was registered by the user.
+_LITERAL, _REGISTERED, _COMPOSED = 0, 4, 5
+_PRECEDENCE = {"int": 1, "float": 2, "uuid": 3, "str": 6, REST: 7}
+
+_BRACED = re.compile(r"\{([^{}]*)\}")
+_ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
+
+
+@frozen
+class Key:
+    """
+    One ``{name:converter}``.
+
+    Two keys are equal if their names are, and what they match.
+    """
+
+    name: str
+    converter: str
+    pattern: Pattern
+    convertor: Convertor[Any] = field(eq=False, repr=False)
+
+    @property
+    def shape(self) -> Hashable:
+        """What it matches, whatever its name."""
+        # The expression too, since a converter's name can be registered again.
+        return (self.converter, self.pattern)
+
+    def accepts(self, text: str) -> bool:
+        """Whether the text is one that the converter is for."""
+        return self.pattern.fullmatch(text) is not None
+
+
+Part: TypeAlias = str | Key
+
+
+@frozen
+class Segment:
+    """What stands between two slashes: literal text, a key, or several of both."""
+
+    text: str = field(eq=False)
+    parts: tuple[Part, ...]
+
+    @cached_property
+    def keys(self) -> tuple[Key, ...]:
+        """The keys, in order."""
+        return tuple(part for part in self.parts if isinstance(part, Key))
+
+    @property
+    def literal(self) -> str | None:
+        """The text, if there is nothing else in this segment."""
+        return None if self.keys else "".join(part for part in self.parts if isinstance(part, str))
+
+    @property
+    def is_rest(self) -> bool:
+        """Whether this is a ``{name:path}``, which takes all segments that are left."""
+        return any(key.converter == REST for key in self.keys)
+
+    @property
+    def shape(self) -> Hashable:
+        """What it matches: equal shapes match the same texts, whatever the keys' names."""
+        return tuple(part.shape if isinstance(part, Key) else part for part in self.parts)
+
+    @property
+    def precedence(self) -> tuple[int, int, tuple[int, ...]]:
+        """
+        Sorts the segments that may stand at one place, the most specific first.
+
+        Of several with literal text and keys, the one with more literal text comes first,
+        then the one with the more specific keys.
+        """
+        ranks = tuple(_PRECEDENCE.get(key.converter, _REGISTERED) for key in self.keys)
+        if not ranks:
+            return (_LITERAL, 0, ())
+        if len(self.parts) == 1:
+            return (ranks[0], 0, ())
+        return (_COMPOSED, -sum(len(part) for part in self.parts if isinstance(part, str)), ranks)
+
+    def match(self, text: str) -> tuple[str, ...] | None:
+        """
+        Find the keys' values in one decoded segment of a request.
+
+        Keys are greedy, the first first, as in Starlette. The time is linear in the length
+        of the text if there is one key at most. With several it is quadratic, and a text
+        of more than :data:`MAX_AMBIGUOUS` characters is no match. (What a converter's own
+        regular expression takes is the business of who registered it.)
+
+        Returns:
+            The texts in the order of the keys, or ``None``.
+        """
+        if len(self.parts) == 1:
+            return self._match_alone(text, self.parts[0])
+        if len(self.keys) == 1:
+            return self._match_one_key(text, self.keys[0])
+        if len(text) > MAX_AMBIGUOUS:
+            return None
+        values = _Split(self.parts, text).find()
+        return None if values is None else tuple(values)
+
+    @staticmethod
+    def _match_alone(text: str, part: Part) -> tuple[str, ...] | None:
+        if isinstance(part, str):
+            return () if text == part else None
+        return (text,) if part.accepts(text) else None
+
+    def _match_one_key(self, text: str, key: Key) -> tuple[str, ...] | None:
+        at = self.parts.index(key)
+        before = "".join(part for part in self.parts[:at] if isinstance(part, str))
+        after = "".join(part for part in self.parts[at + 1 :] if isinstance(part, str))
+        if len(text) < len(before) + len(after):
+            return None
+        if not (text.startswith(before) and text.endswith(after)):
+            return None
+        value = text[len(before) : len(text) - len(after)]
+        return (value,) if key.accepts(value) else None
+
+
+class _Split:
+    """
+    The search for the places where the keys of a segment begin and end.
+
+    A regular expression of the whole segment would do the same, but in time that grows with
+    the length to the power of the number of keys. Here each (part, position) that led
+    nowhere is remembered and not tried twice.
+    """
+
+    def __init__(self, parts: tuple[Part, ...], text: str) -> None:
+        self._parts = parts
+        self._text = text
+        self._hopeless: set[tuple[int, int]] = set()
+
+    def find(self, index: int = 0, start: int = 0) -> list[str] | None:
+        """Match the parts from ``index`` on against the text from ``start`` on."""
+        if index == len(self._parts):
+            return [] if start == len(self._text) else None
+        if (index, start) in self._hopeless:
+            return None
+        part = self._parts[index]
+        if isinstance(part, str):
+            found = self._after_literal(part, index, start)
+        else:
+            found = self._after_key(part, index, start)
+        if found is None:
+            self._hopeless.add((index, start))
+        return found
+
+    def _after_literal(self, literal: str, index: int, start: int) -> list[str] | None:
+        if not self._text.startswith(literal, start):
+            return None
+        return self.find(index + 1, start + len(literal))
+
+    def _after_key(self, key: Key, index: int, start: int) -> list[str] | None:
+        for end in self._ends(index, start):
+            rest = self.find(index + 1, end)
+            # The key's expression last, as it costs more than the look at what is known.
+            if rest is not None and key.accepts(value := self._text[start:end]):
+                return [value, *rest]
+        return None
+
+    def _ends(self, index: int, start: int) -> Iterator[int]:
+        """Where the key could end, the greediest first: only where what follows begins."""
+        if index + 1 == len(self._parts):
+            yield len(self._text)
+            return
+        following = self._parts[index + 1]
+        if isinstance(following, Key):
+            yield from range(len(self._text), start - 1, -1)
+            return
+        end = self._text.rfind(following, start)
+        while end != -1:
+            yield end
+            # Up to one character less than last time, so that overlaps count.
+            end = self._text.rfind(following, start, end + len(following) - 1)
+
+
+@frozen
+class Template:
+    """
+    A path template that has been read and checked.
+
+    Equal templates have equal shapes and the same names of keys.
+    """
+
+    segments: tuple[Segment, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> Template:
+        """
+        Read a template.
+
+        A key is ``{name}`` or ``{name:converter}``, with Starlette's converters: ``str``
+        (the default), ``int``, ``float``, ``uuid``, ``path``, and those registered with
+        :func:`starlette.convertors.register_url_convertor` before. There may be literal text
+        around a key and several keys in a segment. A converter's expression is held against
+        decoded text of one segment, in which ``str`` takes anything, also a slash that came
+        as ``%2F``. ``path`` takes all segments that are left, with slashes between them, and
+        is the last segment; an encoded slash in it can't be told from a plain one.
+
+        Literal text is written decoded: ``/café au lait``, not ``/caf%C3%A9%20au%20lait``.
+
+        Args:
+            text: The template. A leading slash is added if it is missing, so ``""`` is
+                ``"/"``.
+
+        Raises:
+            TemplateError: It can't be read; the message says what to write instead.
+        """
+        if not isinstance(text, str):
+            raise TemplateError(
+                f"a path template is a str such as '/rooms/{{room_id}}', not {text!r}"
+            )
+        inner = text.removeprefix("/")
+        if not inner:
+            return cls(())
+        if inner.endswith("/"):
+            raise _refused(text, "ends with a slash", "leave the last slash out")
+        return cls._checked(text, [_segment(text, part) for part in inner.split("/")])
+
+    @classmethod
+    def _checked(cls, text: str, segments: Iterable[Segment]) -> Template:
+        template = cls(tuple(segments))
+        if any(segment.is_rest for segment in template.segments[:-1]):
+            raise _refused(
+                text,
+                "has a {name:path} before its end",
+                "`path` takes the rest of the path, so let it be the last segment",
+            )
+        for index, name in enumerate(template.keys):
+            if name in template.keys[:index]:
+                raise _refused(
+                    text, f"has the key {name!r} twice", "give each key a name of its own"
+                )
+        return template
+
+    @property
+    def path(self) -> str:
+        """The template as text, with its leading slash."""
+        return "/" + "/".join(segment.text for segment in self.segments)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The names of the keys, in order."""
+        return tuple(key.name for segment in self.segments for key in segment.keys)
+
+    @property
+    def shape(self) -> Hashable:
+        """What it matches: two templates of equal shape match exactly the same paths."""
+        return tuple(segment.shape for segment in self.segments)
+
+    def join(self, child: Template) -> Template:
+        """
+        Put another template below this one.
+
+        Raises:
+            TemplateError: A key's name is in both, or this one ends with ``{name:path}``.
+        """
+        text = Template((*self.segments, *child.segments)).path
+        return self._checked(text, (*self.segments, *child.segments))
+
+    def relative_to(self, prefix: Template) -> Template | None:
+        """What is left below the prefix, or ``None`` if this one isn't below it."""
+        count = len(prefix.segments)
+        if self.segments[:count] != prefix.segments:
+            return None
+        return Template(self.segments[count:])
+
+    def __str__(self) -> str:
+        return self.path
+
+
+def _refused(text: str, problem: str, remedy: str) -> TemplateError:
+    return TemplateError(f"the path template {text!r} {problem}: {remedy}")
+
+
+def _segment(template: str, text: str) -> Segment:
+    if not text:
+        raise _refused(template, "has an empty segment", "write one slash, not two in a row")
+    if text in (".", ".."):
+        raise _refused(
+            template,
+            f"has the segment {text!r}",
+            "clients resolve it before they ask, so write the path that is meant",
+        )
+    parts = tuple(_parts(template, text))
+    if len(parts) > 1 and any(isinstance(part, Key) and part.converter == REST for part in parts):
+        raise _refused(
+            template,
+            f"has {text!r}, a `path` key that shares its segment",
+            "`path` takes the rest of the path, so let {name:path} be a segment alone",
+        )
+    return Segment(text, parts)
+
+
+def _parts(template: str, text: str) -> Iterator[Part]:
+    # Split at a group, the odd ones are what stood in the braces.
+    for index, piece in enumerate(_BRACED.split(text)):
+        if index % 2:
+            yield _key(template, piece)
+        elif piece:
+            _check_literal(template, piece)
+            yield piece
+
+
+def _check_literal(template: str, literal: str) -> None:
+    if "{" in literal or "}" in literal:
+        raise _refused(
+            template,
+            f"has a brace without its pair in {literal!r}",
+            "a key is written {name} or {name:converter}, within one segment",
+        )
+    if escape := _ESCAPE.search(literal):
+        raise _refused(
+            template,
+            f"has the escape {escape[0]!r}",
+            "paths are decoded before they are matched, so write the decoded character",
+        )
+    for mark, part in (("?", "query"), ("#", "fragment")):
+        if mark in literal:
+            raise _refused(
+                template,
+                f"has a {mark!r} in {literal!r}",
+                f"the {part} is no part of the path, so leave it out (query parameters are "
+                "parameters of the handler); a decoded character can be taken by a key",
+            )
+
+
+def _key(template: str, text: str) -> Key:
+    name, colon, converter = text.partition(":")
+    if not name.isidentifier():
+        raise _refused(
+            template,
+            f"has the key {name!r}, which is no name in Python",
+            "use letters, digits and underscores, as in {room_id}",
+        )
+    if not colon:
+        converter = "str"
+    if converter not in CONVERTOR_TYPES:
+        known = ", ".join(sorted(CONVERTOR_TYPES))
+        raise _refused(
+            template,
+            f"has the unknown converter {converter!r}",
+            f"use one of {known}, or call starlette.convertors.register_url_convertor before",
+        )
+    convertor = CONVERTOR_TYPES[converter]
+    return Key(name, converter, _pattern(template, converter, convertor.regex), convertor)
+
+
+def _pattern(template: str, converter: str, regex: str) -> Pattern:
+    if regex in _ANYTHING:
+        return _ANYTHING[regex]
+    try:
+        return re.compile(regex)
+    except re.error as exc:
+        raise _refused(
+            template,
+            f"has the converter {converter!r}, whose regular expression {regex!r} is invalid",
+            str(exc),
+        ) from exc
