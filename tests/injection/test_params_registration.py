@@ -1,0 +1,198 @@
+"""What is refused when a handler is registered, and the sentence that helps."""
+
+import dataclasses
+import enum
+from collections.abc import Callable, Iterable
+from datetime import date
+from decimal import Decimal
+from typing import Annotated, Any, Literal, NamedTuple, TypedDict
+from uuid import UUID
+
+import attrs
+import msgspec
+import pytest
+
+from triows import types
+from triows._injection.params import MISSING, has_fields, is_readable, param_spec
+from triows.exceptions import HandlerSignatureError
+
+Param = types.Param
+WHERE = "chat.py:12 (handler)"
+
+
+class Page(msgspec.Struct):
+    size: int = 1
+
+
+@dataclasses.dataclass
+class DataPage:
+    size: int = 1
+
+
+@attrs.define
+class AttrsPage:
+    size: int = 1
+
+
+class DictPage(TypedDict):
+    size: int
+
+
+class TuplePage(NamedTuple):
+    size: int
+
+
+class Custom:
+    pass
+
+
+class Text(str):
+    __slots__ = ()
+
+
+class Mixed(enum.Enum):
+    A = "a"
+    B = 1
+
+
+class Nested(msgspec.Struct):
+    page: Page
+
+
+class WithList(msgspec.Struct):
+    tags: list[str]
+
+
+class WithHeader(msgspec.Struct):
+    token: Annotated[str, Param("header")]
+
+
+class WithCustom(msgspec.Struct):
+    item: Custom
+
+
+@dataclasses.dataclass
+class WithInitVar:
+    size: dataclasses.InitVar[int]
+
+
+@dataclasses.dataclass
+class Unresolved:
+    size: "Nowhere"  # noqa: F821 - that is the point
+
+
+PACK = "mark it Annotated[{}, Param('query')] to read its fields from the query"
+RECORD = "make it a msgspec.Struct, a dataclass or an attrs class"
+
+# Annotation, mark, default, and what the error says.
+MISTAKES: list[tuple[Any, types.ParamMark | None, Any, list[str]]] = [
+    (int, Param("path", alias="key"), 5, ["default", "take it out"]),
+    (list[int], Param("path", alias="key"), MISSING, ["a path holds one value", "list[int]"]),
+    (set[int], Param("cookie"), MISSING, ["a cookie holds one value", "decoder="]),
+    (int, Param("path"), MISSING, ["{item}", "{key}", "put it there"]),
+    (int, Param("path", alias="other"), MISSING, ["{other}", "{key}"]),
+    (Page, None, MISSING, ["no body", PACK.format("Page"), "use(...)"]),
+    (Page, Param(alias="p"), MISSING, ["no body", PACK.format("Page")]),
+    (Page, Param("path", alias="key"), MISSING, ["Param('query')"]),
+    (Page | None, None, None, ["no body", "Page | None"]),
+    (DataPage, None, MISSING, ["no body", PACK.format("DataPage")]),
+    (AttrsPage, None, MISSING, ["no body", PACK.format("AttrsPage")]),
+    (dict[str, int], None, MISSING, ["no body", "dict[str, int]", RECORD]),
+    (DictPage, Param("query"), MISSING, ["no body", "DictPage", RECORD]),
+    (TuplePage, None, MISSING, ["no body", "TuplePage", RECORD]),
+    (Page, Param("query", alias="p"), MISSING, ["under its own name", "belong to the fields"]),
+    (Page, Param("query", ge=1), MISSING, ["under its own name", "belong to the fields"]),
+    (Nested, Param("query"), MISSING, ["field `page`", "a pack inside a pack", "Page"]),
+    (WithList, Param("cookie"), MISSING, ["field `tags`", "a cookie holds one value"]),
+    (WithHeader, Param("query"), MISSING, ["field `token`", "header", "parameter of its own"]),
+    (WithCustom, Param("query"), MISSING, ["field `item`", "Custom", "decoder="]),
+    (WithInitVar, Param("query"), MISSING, ["InitVar", "use(...)"]),
+    (Unresolved, Param("query"), MISSING, ["Nowhere", "module level"]),
+    (Custom, Param("query"), MISSING, ["Custom can't be read from text", "decoder=", "use(...)"]),
+    (Text, None, MISSING, ["Text can't be read from text", "decoder="]),
+    (list[Page], None, MISSING, ["list[Page] can't be read from text"]),
+    (list[list[int]], None, MISSING, ["list[list[int]] can't be read from text"]),
+    (list[int] | int, None, MISSING, ["list[int] | int can't be read from text"]),
+    (Literal[True], None, MISSING, ["Literal[True] can't be read from text"]),
+    (None, None, MISSING, ["None can't be read from text"]),
+    (Literal[None], None, MISSING, ["can't be read from text"]),
+    (object, None, MISSING, ["object can't be read from text"]),
+    (bytes, None, MISSING, ["text is no bytes", "decoder=", "b64decode"]),
+    (Decimal | UUID, None, MISSING, ["Decimal | UUID", "more than one str-like type"]),
+    (date | str, None, MISSING, ["date | str", "more than one str-like type"]),
+    (Mixed, None, MISSING, ["Mixed", "either all str or all int values"]),
+    (str, Param(ge=1), MISSING, ["can't be read", "Can only set `ge` on a numeric type"]),
+    (int, Param(pattern="x"), MISSING, ["Can only set `pattern` on a str type"]),
+    (list[int], Param(ge=1), MISSING, ["Can only set `ge`", "constraints"]),
+    (Annotated[str, msgspec.Meta(ge=1)], None, MISSING, ["Can only set `ge`"]),
+    (int, Param(ge=1.5), MISSING, ["Change the type or its constraints"]),
+    (int, Param(decoder=int, ge=1), MISSING, ["check them in the decoder"]),
+    (str, Param("header", alias="x token"), MISSING, ["'x token' is no header's name", "alias="]),
+    (str, Param("query", alias=""), MISSING, ["alias is empty"]),
+    (Annotated[str, Param("header")] | None, None, None, ["Param(...) has to stand around"]),
+]
+
+
+@pytest.mark.parametrize(("annotation", "mark", "default", "says"), MISTAKES)
+def test_a_parameter_that_can_not_be_read_is_refused(
+    annotation: Any, mark: types.ParamMark | None, default: Any, says: list[str]
+) -> None:
+    with pytest.raises(HandlerSignatureError) as caught:
+        param_spec("item", annotation, default, mark=mark, path_keys=["key"], where=WHERE)
+    message = caught.value.message
+    assert message.startswith("parameter `item`")
+    assert caught.value.where == WHERE
+    for part in says:
+        assert part in message
+    assert "typing." not in message
+
+
+def test_a_default_on_a_parameter_that_the_path_has_by_name_is_refused() -> None:
+    with pytest.raises(HandlerSignatureError, match="default"):
+        param_spec("room", int, 1, mark=None, path_keys=["room"], where=WHERE)
+
+
+def test_a_path_without_keys_is_said_to_have_none() -> None:
+    with pytest.raises(HandlerSignatureError, match="it has: none"):
+        param_spec("room", int, MISSING, mark=Param("path"), path_keys=[], where=WHERE)
+
+
+def test_a_decoder_reads_what_nothing_else_can() -> None:
+    mark = Param("cookie", decoder=lambda text: Custom())
+    assert param_spec("item", Custom, MISSING, mark=mark, path_keys=[], where=WHERE).required
+
+
+@pytest.mark.parametrize(
+    "annotation",
+    [
+        int, str, Any, UUID | None, Mixed, Literal["a"], list[int], tuple[int, str], set[date],
+        # Mistakes, but not ones that a factory would mend.
+        Decimal | UUID, Annotated[str, msgspec.Meta(ge=1)], Annotated[str, Param()] | None,
+    ],
+)  # fmt: skip
+def test_types_made_from_text_are_readable(annotation: Any) -> None:
+    assert is_readable(annotation)
+
+
+@pytest.mark.parametrize(
+    "annotation",
+    [
+        bytes, Custom, Page, DataPage, dict, None, object, list[Page], int | Custom, Text,
+        Callable[[], None], Iterable[int], "int", [int],
+    ],
+)  # fmt: skip
+def test_types_that_need_a_factory_are_not_readable(annotation: Any) -> None:
+    assert not is_readable(annotation)
+
+
+@pytest.mark.parametrize(
+    "annotation",
+    [Page, Page | None, DataPage, AttrsPage, DictPage, TuplePage, dict, dict[str, int]],
+)
+def test_types_like_a_body_have_fields(annotation: Any) -> None:
+    assert has_fields(annotation)
+
+
+@pytest.mark.parametrize("annotation", [int, str, list[Page], tuple[int, str], Custom, None, "x"])
+def test_other_types_have_no_fields(annotation: Any) -> None:
+    assert not has_fields(annotation)

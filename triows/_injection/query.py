@@ -1,0 +1,216 @@
+"""
+What a handshake carries, decoded: its query, its headers and its cookies.
+
+Bytes and strings come in; text by name goes out, and a :class:`ParamError` for every piece
+that is no text. Nothing here knows which names anyone wants, or their types.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cached_property
+from typing import TYPE_CHECKING
+from urllib.parse import unquote_to_bytes
+
+from attrs import frozen
+
+from triows._cookies import parse_cookies
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from triows.types import ParamSource
+
+__all__ = [
+    "BadValue",
+    "ParamError",
+    "Query",
+    "RequestData",
+    "parse_query",
+    "printable",
+]
+
+# What a refusal shows of one name or message. Names come from the peer, and messages may
+# quote the peer's value, so both are as long as the peer likes; 200 is two lines of a log.
+MAX_SHOWN = 200
+
+# A percent sign that does not begin a "%" HEXDIG HEXDIG (RFC 3986 section 2.1).
+_STRAY_PERCENT = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+
+
+def printable(text: str) -> str:
+    """Make text that a peer may have written fit to be shown: short, no control characters."""
+    if len(text) > MAX_SHOWN:
+        text = text[:MAX_SHOWN] + "..."
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+
+
+@frozen
+class ParamError:
+    """
+    One thing that is wrong with the parameters of a request.
+
+    Everything in it may be shown to the peer: it holds no names of classes and no
+    exception's text but that of a :exc:`ValueError` the application raised on purpose.
+
+    Args:
+        location: Where the parameter was looked for.
+        name: Its name on the wire; empty if the whole query is meant, or a name that
+            can't be read.
+        message: What is wrong with it, for a person.
+    """
+
+    location: ParamSource
+    name: str
+    message: str
+
+    def to_dict(self) -> dict[str, str]:
+        """Give the error as a JSON object has it in the body of a 422."""
+        return {"location": self.location, "name": self.name, "message": self.message}
+
+
+class BadValue(Exception):
+    """A value can't be used. The text says why and becomes a :class:`ParamError`'s message."""
+
+
+@frozen
+class Query:
+    """
+    A decoded query string.
+
+    Args:
+        values: The values by name, in the order they were given.
+        errors: What could not be decoded, at most one error for each name.
+        unreadable: Names whose values could not be decoded. They are not in ``values``.
+        refused: The query was not decoded at all; ``errors`` says why.
+    """
+
+    values: Mapping[str, list[str]]
+    errors: Sequence[ParamError] = ()
+    unreadable: frozenset[str] = frozenset()
+    refused: bool = False
+
+    def hides(self, name: str) -> bool:
+        """Say whether ``name`` may be in the query, but an error already stands for it."""
+        return self.refused or name in self.unreadable
+
+
+def parse_query(query_string: bytes, max_parameters: int) -> Query:
+    """
+    Decode ``application/x-www-form-urlencoded``, strictly.
+
+    Browsers and most frameworks turn what they can't decode into something else:
+    ``%zz`` stays as it is, a byte that is no UTF-8 becomes U+FFFD. Two parties who do so
+    differently see two different requests, so here it is an error. Otherwise it is the
+    algorithm of https://url.spec.whatwg.org/#urlencoded-parsing.
+
+    Takes time in proportion to the length, and decodes nothing of a query that has more
+    than ``max_parameters`` pairs.
+
+    Args:
+        query_string: The bytes after the question mark.
+        max_parameters: How many pairs there may be. Empty ones count, except at the ends.
+    """
+    query_string = query_string.strip(b"&")
+    if not query_string:
+        return Query({})
+    if query_string.count(b"&") >= max_parameters:
+        message = f"More than {max_parameters} query parameters"
+        return Query({}, [ParamError("query", "", message)], refused=True)
+    return _collect(query_string)
+
+
+def _collect(query_string: bytes) -> Query:
+    values: dict[str, list[str]] = {}
+    problems: dict[str, str] = {}
+    for name, value, problem in _pairs(query_string):
+        if problem:
+            problems.setdefault(name, problem)
+        else:
+            values.setdefault(name, []).append(value)
+    # A value that can be read beside one that can't says nothing about which was meant.
+    for name in problems:
+        values.pop(name, None)
+    errors = [ParamError("query", printable(name), text) for name, text in problems.items()]
+    return Query(values, errors, frozenset(problems))
+
+
+def _pairs(query_string: bytes) -> Iterator[tuple[str, str, str]]:
+    """Give the name, value and problem (or an empty string) of each pair."""
+    for pair in query_string.split(b"&"):
+        if not pair:
+            continue
+        raw_name, _, raw_value = pair.partition(b"=")
+        name = value = ""
+        try:
+            name = _decode(raw_name)
+            value = _decode(raw_value)
+        except BadValue as exc:
+            yield name, "", str(exc)
+        else:
+            yield name, value, ""
+
+
+def _decode(raw: bytes) -> str:
+    if b"+" in raw:
+        raw = raw.replace(b"+", b" ")
+    if b"%" in raw:
+        if _STRAY_PERCENT.search(raw):
+            raise BadValue("Malformed percent-encoding")
+        raw = unquote_to_bytes(raw)
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        raise BadValue("Not valid UTF-8") from None
+
+
+class RequestData:
+    """
+    The parts of one request that parameters are read from.
+
+    Each part is decoded when it is first asked for, and then kept. Make one for each
+    handshake and pass it to :func:`read_params` once, with the parameters of the handler
+    and of all its factories together: errors in the query itself are reported each time.
+
+    Args:
+        query_string: The bytes after the question mark, as in the ASGI scope.
+        headers: Names and values, as in the ASGI scope.
+        path_params: What the router found in the path, decoded.
+        max_query_parameters: Refuse a query with more pairs than this.
+    """
+
+    def __init__(
+        self,
+        query_string: bytes,
+        headers: Sequence[tuple[bytes, bytes]],
+        path_params: Mapping[str, str],
+        *,
+        max_query_parameters: int,
+    ) -> None:
+        self.path_params = path_params
+        self._query_string = query_string
+        self._raw_headers = headers
+        self._max_query_parameters = max_query_parameters
+
+    @cached_property
+    def query(self) -> Query:
+        """The query, and what is wrong with it."""
+        return parse_query(self._query_string, self._max_query_parameters)
+
+    @cached_property
+    def headers(self) -> Mapping[str, list[str]]:
+        """The values of each header by its name in lower case, one for each line."""
+        # RFC 9110 section 5.5 leaves bytes above 127 opaque; latin-1 keeps every one of
+        # them, and is what ASGI applications expect.
+        headers: dict[str, list[str]] = {}
+        for name, value in self._raw_headers:
+            headers.setdefault(name.decode("latin-1").lower(), []).append(value.decode("latin-1"))
+        return headers
+
+    @cached_property
+    def cookies(self) -> Mapping[str, str]:
+        """The cookies by name. Of two with one name the last is kept."""
+        # HTTP/2 may split the Cookie header into several lines (RFC 9113 section 8.2.3).
+        return parse_cookies("; ".join(self.headers.get("cookie", ())))
