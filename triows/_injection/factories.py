@@ -1,0 +1,212 @@
+"""
+What a resource factory is: decided once, when it is registered.
+
+A factory is an async generator function, a generator function, a context manager factory
+(async or not) or a plain function (async or not). The first four make resources that have
+to be exited and live in a task of their own; the last two just return a value.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import enum
+import functools
+import inspect
+import textwrap
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Generator, Iterator
+from typing import TYPE_CHECKING, Any, get_args, get_origin
+
+from attrs import frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Factory", "FactoryKind", "factory_kind", "is_guarded", "provided_type"]
+
+
+class FactoryKind(enum.Enum):
+    """How a factory makes its value and what has to happen after."""
+
+    ASYNC_GENERATOR = "async generator"
+    GENERATOR = "generator"
+    CONTEXT_MANAGER = "context manager"
+    COROUTINE = "async function"
+    FUNCTION = "function"
+
+    @property
+    def hosted(self) -> bool:
+        """Whether the value has to be exited, so that it needs a task of its own."""
+        return self not in (FactoryKind.COROUTINE, FactoryKind.FUNCTION)
+
+
+@frozen(eq=False)
+class Factory:
+    """A factory with all that has to be known of it while connections are served."""
+
+    call: Callable[..., Any]
+    kind: FactoryKind
+    #: Whether it wants to be told that its handler was cancelled: its ``yield`` stands
+    #: inside ``try`` or ``with``, or it is a context manager.
+    guarded: bool
+    name: str
+
+    #: Called with the arguments. A hosted kind returns a context manager to be entered.
+    open: Callable[..., Any]
+
+    @classmethod
+    def of(cls, call: Callable[..., Any]) -> Factory:
+        """Look at a user's factory."""
+        kind = factory_kind(call)
+        generator = kind in _FROM_GENERATOR
+        return cls(
+            call=call,
+            kind=kind,
+            guarded=is_guarded(call) if generator else kind is FactoryKind.CONTEXT_MANAGER,
+            name=getattr(call, "__qualname__", repr(call)),
+            open=_FROM_GENERATOR[kind](call) if generator else call,
+        )
+
+
+_FROM_GENERATOR: dict[FactoryKind, Callable[..., Any]] = {
+    FactoryKind.ASYNC_GENERATOR: contextlib.asynccontextmanager,
+    FactoryKind.GENERATOR: contextlib.contextmanager,
+}
+
+
+def _body(call: Any) -> Any:
+    """The function whose code runs: behind ``functools.partial`` and ``__call__``."""
+    while isinstance(call, functools.partial):
+        call = call.func
+    if not inspect.isroutine(call) and not isinstance(call, type):
+        return type(call).__call__
+    return call
+
+
+def factory_kind(call: Callable[..., Any]) -> FactoryKind:
+    """
+    Tell what kind of factory *call* is, without calling it.
+
+    A class is a context manager factory if its instances are context managers; a function
+    is one if it is decorated with :func:`contextlib.contextmanager` or
+    :func:`~contextlib.asynccontextmanager`, or is annotated to return a context manager.
+    """
+    body = _body(call)
+    if inspect.isasyncgenfunction(body):
+        return FactoryKind.ASYNC_GENERATOR
+    if inspect.isgeneratorfunction(body):
+        return FactoryKind.GENERATOR
+    if inspect.iscoroutinefunction(body):
+        return FactoryKind.COROUTINE
+    if isinstance(body, type):
+        returned: Any = body
+    else:
+        wrapped = inspect.unwrap(body)
+        if wrapped is not body and (
+            inspect.isasyncgenfunction(wrapped) or inspect.isgeneratorfunction(wrapped)
+        ):
+            return FactoryKind.CONTEXT_MANAGER
+        returned = _return_annotation(body)
+        returned = get_origin(returned) or returned
+        if not _is_manager_type(returned, abstract_only=True):
+            return FactoryKind.FUNCTION
+    return FactoryKind.CONTEXT_MANAGER if _is_manager_type(returned) else FactoryKind.FUNCTION
+
+
+# A function that returns, say, a trio.Lock does not want it acquired. So the annotation of
+# a function must name a context manager as such.
+_MANAGERS = (contextlib.AbstractAsyncContextManager, contextlib.AbstractContextManager)
+
+
+def _is_manager_type(returned: Any, *, abstract_only: bool = False) -> bool:
+    if not isinstance(returned, type):
+        return False
+    if abstract_only:
+        return returned in _MANAGERS or any(base in _MANAGERS for base in returned.__mro__)
+    return issubclass(returned, _MANAGERS)
+
+
+def _return_annotation(call: Callable[..., Any]) -> Any:
+    try:
+        return inspect.get_annotations(call, eval_str=True).get("return")
+    except (NameError, TypeError, AttributeError, SyntaxError):
+        # An annotation that can't be evaluated is reported where the factory is planned.
+        return None
+
+
+_MAKERS = (
+    AsyncGenerator,
+    AsyncIterator,
+    Generator,
+    Iterator,
+    Awaitable,
+    contextlib.AbstractAsyncContextManager,
+    contextlib.AbstractContextManager,
+)
+
+
+def provided_type(returned: Any) -> Any:
+    """The type of the value behind a factory's return annotation."""
+    origin = get_origin(returned)
+    if isinstance(origin, type) and issubclass(origin, _MAKERS):
+        args = get_args(returned)
+        return provided_type(args[0]) if args else None
+    return returned
+
+
+def is_guarded(call: Callable[..., Any]) -> bool:
+    """
+    Whether a generator function's ``yield`` stands inside ``try`` or ``with``.
+
+    Read from the source. Where there is none (typed at a prompt, or compiled from a
+    string) the answer is yes: the ``finally`` that may be there matters more.
+    """
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(_body(call))))
+    except (OSError, TypeError, SyntaxError):
+        return True
+    visitor = _YieldFinder()
+    for statement in tree.body:
+        if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
+            for child in statement.body:
+                visitor.visit(child)
+    return visitor.guarded or not visitor.found
+
+
+class _YieldFinder(ast.NodeVisitor):
+    """Looks for a ``yield`` under a ``try`` or ``with``, not into nested functions."""
+
+    def __init__(self) -> None:
+        self.found = False
+        self.guarded = False
+        self._depth = 0
+
+    def visit_Yield(self, node: ast.Yield) -> None:
+        self.found = True
+        self.guarded |= self._depth > 0
+        self.generic_visit(node)
+
+    def _visit_guard(self, node: ast.AST) -> None:
+        self._depth += 1
+        self.generic_visit(node)
+        self._depth -= 1
+
+    def visit_Try(self, node: ast.Try | ast.TryStar) -> None:
+        """Only what a handler or ``finally`` of this ``try`` would see is guarded by it."""
+        under: list[ast.AST] = [*node.body]
+        rest: list[ast.AST] = [*node.handlers, *node.orelse]
+        if node.finalbody:
+            under, rest = [*under, *rest], []
+        self._depth += 1
+        for child in under:
+            self.visit(child)
+        self._depth -= 1
+        for child in [*rest, *node.finalbody]:
+            self.visit(child)
+
+    def _skip(self, node: ast.AST) -> None:
+        """A nested function's yields are its own."""
+
+    visit_TryStar = visit_Try
+    visit_With = visit_AsyncWith = _visit_guard
+    visit_FunctionDef = visit_AsyncFunctionDef = visit_Lambda = visit_ClassDef = _skip

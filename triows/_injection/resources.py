@@ -1,0 +1,246 @@
+"""
+Resources that close however the connection ends.
+
+The obvious designs break the promise, each in its own way; ``tests/injection/
+test_traps.py`` holds one test for each of them.
+
+1. An :class:`contextlib.AsyncExitStack` in the handler's task: once the handler is
+   cancelled, every ``await`` in a ``finally`` is cancelled again.
+2. The same with a shield around the exits: a factory that holds a nursery or a cancel
+   scope across its ``yield`` was entered outside the shield and is left inside it. Trio
+   calls that a corrupted cancel scope stack, and rightly.
+3. A shield that is switched on late, around factories that were entered without it: the
+   cancellation has by then reached the factories' own nurseries, and what is nested in
+   those stays cancelled.
+
+What holds is pytest-trio's answer for fixtures: **each resource lives in a task of its
+own**, its :class:`Host`. There it is entered, waits while the handler uses it, and is
+exited, all at one place in one scope stack, so whatever it holds across its ``yield`` is
+nested as it was written. Cancellation from outside reaches the handler first, because
+hosts are shielded; the hosts go on until they are released, one by one, the last entered
+first, each with a deadline. A host never lets an error out into the nursery it shares
+with the others: it records it, so that the others still close in order.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from triows._errors import without
+from triows.exceptions import (
+    HandlerCancelled,
+    ResourceExpired,
+    TeardownTimeout,
+    WebSocketDisconnect,
+)
+
+if TYPE_CHECKING:
+    import contextvars
+    from collections.abc import Callable, Mapping
+
+    from .factories import Factory
+
+__all__ = ["Host", "ResourceStack"]
+
+
+class Host:
+    """
+    The task that one resource lives in.
+
+    Args:
+        factory: What makes the resource.
+        arguments: Its arguments, ready.
+        on_expired: Called once, from the host's task, when the resource gives way while
+            it is in use: a background task of its own died, or a cancel scope around its
+            ``yield`` was cancelled. It should cancel those who use the resource.
+    """
+
+    def __init__(
+        self, factory: Factory, arguments: Mapping[str, Any], on_expired: Callable[[Host], None]
+    ) -> None:
+        self.factory = factory
+        self.value: Any = None
+        self.error: BaseException | None = None
+        self.entered = False
+        self.expired = False
+        #: Set when the resource is entered, or failed to be.
+        self.settled = trio.Event()
+        self.done = trio.Event()
+        self._arguments = arguments
+        self._on_expired = on_expired
+        self._released = trio.Event()
+        self._thrown: BaseException | None = None
+        # Shielded from the start, so that a cancellation from outside arrives by
+        # cancel_entry() or not at all.
+        self._entry = trio.CancelScope(shield=True)
+        # Becomes a shield against _entry at the moment the resource is entered: a
+        # cancel_entry() that comes in the same tick must not spoil the exit. This is no
+        # third trap: it matters only for a resource that was entered all the same.
+        self._life = trio.CancelScope()
+
+    async def run(self, context: contextvars.Context) -> None:
+        """Enter the resource, hold it until it is released, exit it. Never raises."""
+        # A factory and its handler see one another's context variables, as if they had
+        # been one task. Trio has no public argument for this; pytest-trio does the same.
+        trio.lowlevel.current_task().context = context
+        await trio.lowlevel.cancel_shielded_checkpoint()
+        try:
+            with self._entry, self._life:
+                manager = self.factory.open(**self._arguments)
+                if isinstance(manager, contextlib.AbstractAsyncContextManager):
+                    async with manager as value:
+                        await self._hold(value)
+                else:
+                    with manager as value:
+                        await self._hold(value)
+        except BaseException as exc:  # noqa: BLE001 - the stack reports it
+            self.error = exc
+        finally:
+            self._judge()
+            self.settled.set()
+            self.done.set()
+
+    async def _hold(self, value: Any) -> None:
+        """Stand at the resource's ``yield`` and raise there what the release says."""
+        self._life.shield = True
+        self.value = value
+        self.entered = True
+        self.settled.set()
+        try:
+            await self._released.wait()
+        except trio.Cancelled:
+            # Only a scope of the resource's own can have been cancelled here. Its users
+            # have to go first; then Cancelled goes where it belongs, into the resource.
+            self._expire()
+            # Not without end: whoever owns the stack releases every host on every path.
+            with trio.CancelScope(shield=True):
+                await self._released.wait()
+            raise
+        if self._thrown is not None:
+            raise self._thrown
+
+    def _expire(self) -> None:
+        if not self._entry.cancel_called:
+            self.expired = True
+            self._on_expired(self)
+
+    def _judge(self) -> None:
+        """Decide what is left to report, once the resource is exited."""
+        if self.error is not None and self._thrown is not None:
+            self.error = without(self.error, self._thrown)
+        if self.error is None and self._life.cancelled_caught and self._released.is_set():
+            self.error = TeardownTimeout(f"{self.factory.name} did not exit in time")
+        if self.error is None and self.expired:
+            self.error = ResourceExpired(
+                f"{self.factory.name} ended while it was in use: a cancel scope around its "
+                "yield was cancelled"
+            )
+
+    def cancel_entry(self) -> None:
+        """Cancel the factory if it is still entering; no effect on one that has entered."""
+        if not self.settled.is_set():
+            self._entry.cancel()
+
+    def release(self, thrown: BaseException | None, seconds: float) -> None:
+        """Let the resource exit, with *thrown* raised at its ``yield``, within *seconds*."""
+        self._thrown = thrown
+        if self.entered:
+            self._life.deadline = trio.current_time() + seconds
+        else:
+            self._entry.cancel()
+        self._released.set()
+
+
+class ResourceStack:
+    """
+    The resources of one connection, or of the application, in the order of entry.
+
+    Args:
+        nursery: Where the hosts run. The stack's owner opened it, and calls
+            :meth:`aclose` before leaving it, whatever happens.
+        on_expired: Called when a resource gives way while in use.
+    """
+
+    def __init__(self, nursery: trio.Nursery, on_expired: Callable[[Host], None]) -> None:
+        self.hosts: list[Host] = []
+        self._nursery = nursery
+        self._on_expired = on_expired
+
+    async def enter(self, factory: Factory, arguments: Mapping[str, Any], patience: float) -> Any:
+        """
+        Enter a resource and return its value.
+
+        Cancelling this cancels the factory, waits for what cleanup it does then, at most
+        *patience* seconds, and leaves the stack in order.
+
+        Raises:
+            BaseException: what the factory raised instead of making a value.
+        """
+        host = Host(factory, arguments, self._on_expired)
+        self.hosts.append(host)
+        self._nursery.start_soon(
+            host.run, trio.lowlevel.current_task().context, name=f"<resource {factory.name}>"
+        )
+        try:
+            await host.settled.wait()
+        except trio.Cancelled:
+            host.cancel_entry()
+            with trio.move_on_after(patience, shield=True):
+                await host.settled.wait()
+            raise
+        if not host.entered:
+            self.hosts.remove(host)
+            assert host.error is not None
+            raise host.error
+        return host.value
+
+    async def aclose(
+        self, *, seconds: float, error: BaseException | None = None, cancelled: str | None = None
+    ) -> list[BaseException]:
+        """
+        Exit every resource, the last entered first, and return what went wrong.
+
+        It can't be cancelled; it is bounded by *seconds*. Each resource may take an equal
+        share of the time that is left, so one that hangs leaves the others their turn.
+
+        Args:
+            seconds: For all of them together.
+            error: What the handler raised; it is raised at each ``yield``.
+            cancelled: Why the handler was cancelled, if it was; then
+                :exc:`~triows.HandlerCancelled` is raised at the guarded ones.
+        """
+        end = trio.current_time() + seconds
+        least = seconds / max(1, len(self.hosts))
+        errors: list[BaseException] = []
+        # Bounded by the hosts' deadlines.
+        with trio.CancelScope(shield=True):
+            while self.hosts:
+                host = self.hosts[-1]
+                share = (end - trio.current_time()) / len(self.hosts)
+                # A resource that shielded itself and overran has spent its own time, not
+                # the others': they get what they would have had.
+                thrown = _thrown_into(host, error, cancelled)
+                host.release(thrown, share if share > 0 else least)
+                await host.done.wait()
+                self.hosts.pop()
+                if host.error is not None:
+                    errors.append(host.error)
+        return errors
+
+
+def _thrown_into(
+    host: Host, error: BaseException | None, cancelled: str | None
+) -> BaseException | None:
+    """What *host* sees at its ``yield``: nothing, the handler's error, or its cancellation."""
+    bare = not host.factory.guarded
+    if cancelled is not None:
+        # One each: a traceback grows on every exception that is raised in several places.
+        return None if bare else HandlerCancelled(cancelled)
+    if bare and isinstance(error, WebSocketDisconnect):
+        # The peer left. For a factory without a try that is an end like any other, and
+        # the lines after its yield run.
+        return None
+    return error
