@@ -1,0 +1,144 @@
+"""What may stand in a handshake's request and response."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal, TypeAlias
+from urllib.parse import urlsplit
+
+__all__ = [
+    "HeadersLike",
+    "Origins",
+    "check_origins",
+    "check_subprotocol",
+    "encode_headers",
+    "origin_allowed",
+]
+
+HeadersLike: TypeAlias = (
+    Mapping[str, str] | Iterable[tuple[str, str]] | Iterable[tuple[bytes, bytes]]
+)
+Origins: TypeAlias = Sequence[str] | Literal["*"]
+
+# RFC 9110 section 5.6.2, token; section 5.5, field-value: visible characters and obs-text,
+# with spaces and tabs inside only.
+_TOKEN = re.compile(rb"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
+_VALUE = re.compile(rb"(?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?")
+
+# The handshake itself writes these (RFC 6455 section 4.2.2), or they would change what the
+# peer takes for the end of the response.
+_RESERVED = frozenset({b"connection", b"upgrade", b"content-length", b"transfer-encoding"})
+
+
+def encode_headers(headers: HeadersLike) -> list[tuple[bytes, bytes]]:
+    """
+    Check headers for a response and encode them as ASGI wants them.
+
+    Args:
+        headers: A mapping or pairs, of str (latin-1) or bytes.
+
+    Raises:
+        ValueError: a name or value that may not stand in a header, such as one with a
+            line break, or a name that the handshake itself writes.
+        TypeError: something that is no pair of str or of bytes.
+    """
+    pairs: Iterable[tuple[str | bytes, str | bytes]] = (
+        headers.items() if isinstance(headers, Mapping) else headers
+    )
+    return [_encode_header(name, value) for name, value in pairs]
+
+
+def _encode_header(name: str | bytes, value: str | bytes) -> tuple[bytes, bytes]:
+    raw_name, raw_value = _latin1(name).lower(), _latin1(value)
+    if not _TOKEN.fullmatch(raw_name):
+        raise ValueError(f"{name!r} can't be a header's name (RFC 9110 section 5.1)")
+    if raw_name in _RESERVED or raw_name.startswith(b"sec-websocket-"):
+        raise ValueError(f"the header {name!r} is written by the handshake itself: leave it out")
+    if not _VALUE.fullmatch(raw_value):
+        raise ValueError(f"the value of header {name!r} has characters that no header may have")
+    return raw_name, raw_value
+
+
+def _latin1(text: str | bytes) -> bytes:
+    if isinstance(text, bytes):
+        return text
+    if not isinstance(text, str):
+        raise TypeError(f"headers are str or bytes, not {type(text).__name__}")
+    try:
+        return text.encode("latin-1")
+    except UnicodeEncodeError:
+        raise ValueError(f"{text!r} has characters that no header may have") from None
+
+
+def check_subprotocol(subprotocol: str, offered: Sequence[str]) -> None:
+    """
+    Refuse a subprotocol that the client did not offer (:rfc:`6455#section-4.2.2`).
+
+    Raises:
+        ValueError: not offered.
+    """
+    if subprotocol not in offered:
+        offers = ", ".join(map(repr, offered)) or "none"
+        raise ValueError(
+            f"subprotocol {subprotocol!r} was not offered by the client (it offered: {offers})"
+        )
+
+
+def check_origins(origins: Origins) -> None:
+    """
+    Refuse a setting that could never match.
+
+    Raises:
+        ValueError: an entry that is no origin (:rfc:`6454#section-6.2`).
+        TypeError: a str other than ``"*"``, which would be read as single letters.
+    """
+    if origins == "*":
+        return
+    if isinstance(origins, str):
+        raise TypeError(f'origins is a list of origins or "*", not the str {origins!r}')
+    for origin in origins:
+        parts = urlsplit(origin)
+        if not parts.scheme or not parts.netloc or parts.path or parts.query:
+            raise ValueError(
+                f"{origin!r} is no origin: write scheme and host, as in 'https://example.org'"
+            )
+
+
+def origin_allowed(origin: str | None, host: str | None, allowed: Origins | None) -> bool:
+    """
+    Decide whether a page of *origin* may connect (:rfc:`6455#section-10.2`).
+
+    Args:
+        origin: The request's ``Origin``. Only browsers send one, and they always do.
+        host: The request's ``Host``.
+        allowed: Origins that may connect, ``"*"`` for any, or ``None`` for pages of the
+            same host only.
+    """
+    if origin is None or allowed == "*":
+        return True
+    if allowed is None:
+        return host is not None and _same_host(origin, host)
+    wanted = _normal(origin)
+    return wanted is not None and any(wanted == _normal(entry) for entry in allowed)
+
+
+_DEFAULT_PORTS = {"http": ":80", "https": ":443", "ws": ":80", "wss": ":443"}
+
+
+def _normal(origin: str) -> tuple[str, str] | None:
+    """Scheme and host of an origin, its default port left out; ``None`` if it is none."""
+    scheme, separator, host = origin.lower().partition("://")
+    if not separator or not host or "/" in host:
+        return None
+    return scheme, host.removesuffix(_DEFAULT_PORTS.get(scheme, "://"))
+
+
+def _same_host(origin: str, host: str) -> bool:
+    # A proxy that ends TLS hides the scheme from us, so that only the port that is the
+    # origin's own default may be left out on either side.
+    normal = _normal(origin)
+    if normal is None:
+        return False
+    scheme, origin_host = normal
+    return origin_host == host.lower().removesuffix(_DEFAULT_PORTS.get(scheme, "://"))

@@ -1,0 +1,264 @@
+"""
+Any ASGI server's ``receive`` and ``send`` as a transport.
+
+A task reads ahead, so that a peer's leaving is noticed while the handler is busy; another
+writes, so that a handler blocked in ``send`` can be cancelled even where the server's own
+``send`` can't be, and a message that was begun is always completed. Both end with the
+connection. See https://asgi.readthedocs.io/en/latest/specs/www.html#websocket.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from typing import TYPE_CHECKING, NoReturn
+
+import trio
+
+from triows.exceptions import WebSocketDisconnect
+
+from .inbox import Inbox, payload_size
+from .interface import Ended, Refusal, Traffic, nobody
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from triows._settings import Limits, Timeouts
+    from triows.types import Message, Receive, Scope, Send
+
+__all__ = ["ASGITransport"]
+
+
+logger = logging.getLogger("triows")
+
+
+class ASGITransport:
+    """
+    A :class:`~triows._transports.interface.Transport` on an ASGI connection.
+
+    Args:
+        scope: The connection's scope.
+        receive: The server's.
+        send: The server's.
+        limits: What may wait in either direction, and how large a message may be.
+        timeouts: ``send`` and ``close`` are used.
+    """
+
+    can_ping = False
+
+    def __init__(
+        self, scope: Scope, receive: Receive, send: Send, *, limits: Limits, timeouts: Timeouts
+    ) -> None:
+        self.ended: Ended | None = None
+        self.on_gone: Callable[[], None] = nobody
+        self.traffic = Traffic()
+        self._extensions = scope.get("extensions") or {}
+        self._asgi_receive = receive
+        self._asgi_send = send
+        self._limits = limits
+        self._timeouts = timeouts
+        self._inbox = Inbox(limits.inbox, limits.inbox_size)
+        self._outbox: deque[tuple[Message, int]] = deque()
+        self._outbox_size = 0
+        # FIFO, so messages go out whole and in the order in which send() was called.
+        self._send_lock = trio.Lock()
+        self._connected = trio.Event()
+        self._disconnected = trio.Event()
+        # Replaced each time the writer has taken something, or there is something to take.
+        self._progress = trio.Event()
+        self._work = trio.Event()
+        # The tasks' own shields; aclose() cancels them.
+        self._reading = trio.CancelScope(shield=True)
+        self._writing = trio.CancelScope(shield=True)
+
+    def start(self, nursery: trio.Nursery) -> None:
+        nursery.start_soon(self._read, name="<triows ASGI reader>")
+        nursery.start_soon(self._write, name="<triows ASGI writer>")
+
+    # Reading.
+
+    async def _read(self) -> None:
+        with self._reading:
+            try:
+                while not self._disconnected.is_set():
+                    self._take(await self._asgi_receive())
+                    await self._inbox.wait_room()
+            except Exception as exc:
+                # Not ours to report: the server's own channel broke. For the application
+                # it is a peer that is gone.
+                logger.debug("ASGI receive failed", exc_info=exc)
+                self._end(Ended(1006))
+            finally:
+                self._disconnected.set()
+                self._connected.set()
+
+    def _take(self, event: Message) -> None:
+        kind = event["type"]
+        if kind == "websocket.connect":
+            self._connected.set()
+        elif kind == "websocket.receive":
+            text = event.get("text")
+            self._deliver(event.get("bytes") or b"" if text is None else text)
+        elif kind == "websocket.disconnect":
+            code = event.get("code")
+            self._disconnected.set()
+            self._end(Ended(1005 if code is None else code, event.get("reason") or ""))
+
+    def _deliver(self, message: str | bytes) -> None:
+        if self.ended is not None:
+            return  # data after the close is to be ignored (RFC 6455 section 5.5.1)
+        try:
+            size = payload_size(message)
+        except UnicodeEncodeError:
+            self.fail(1007, "text that is not valid UTF-8")
+            return
+        if size > self._limits.message_size:
+            self.fail(1009, f"message over {self._limits.message_size} bytes")
+            return
+        self.traffic.count_received(size)
+        self._inbox.put_nowait(message, size)
+
+    async def receive(self) -> str | bytes:
+        return await self._inbox.receive()
+
+    # Writing.
+
+    async def _write(self) -> None:
+        with self._writing:
+            while True:
+                while self._outbox:
+                    await self._write_one(*self._outbox[0])
+                self._work = trio.Event()
+                await self._work.wait()
+
+    async def _write_one(self, event: Message, size: int) -> None:
+        """Give the server one event; a server that is stuck fails the connection."""
+        try:
+            with trio.move_on_after(self._timeouts.send) as scope:
+                await self._asgi_send(event)
+            if scope.cancelled_caught:
+                # What was begun can't be followed by anything else.
+                self._drop_outbox()
+                self._end(Ended(1008, "send timed out"))
+                return
+        except Exception as exc:
+            logger.debug("ASGI send failed", exc_info=exc)
+            self._drop_outbox()
+            self._end(Ended(1006))
+            return
+        if self._outbox:
+            self._outbox.popleft()
+            self._outbox_size -= size
+        self._progressed()
+
+    def _drop_outbox(self) -> None:
+        self._outbox.clear()
+        self._outbox_size = 0
+        self._progressed()
+
+    def _progressed(self) -> None:
+        self._progress.set()
+        self._progress = trio.Event()
+
+    def _submit(self, event: Message, size: int = 0) -> None:
+        self._outbox.append((event, size))
+        self._outbox_size += size
+        self._work.set()
+
+    async def _flush(self) -> None:
+        while self._outbox:
+            await self._progress.wait()
+
+    async def send(self, message: str | bytes) -> None:
+        size = payload_size(message)
+        if self.ended is not None:
+            await trio.lowlevel.checkpoint()
+            self._raise_ended()
+        async with self._send_lock:
+            with trio.move_on_after(self._timeouts.send) as scope:
+                while self._must_wait(size):
+                    await self._progress.wait()
+            if scope.cancelled_caught:
+                self.fail(1008, "send timed out")
+            if self.ended is not None:
+                self._raise_ended()
+            key = "text" if isinstance(message, str) else "bytes"
+            self._submit({"type": "websocket.send", key: message}, size)
+            self.traffic.count_sent(size)
+
+    def _must_wait(self, size: int) -> bool:
+        # What is larger than the outbox goes alone.
+        full = bool(self._outbox) and self._outbox_size + size > self._limits.outbox
+        return full and self.ended is None
+
+    def _raise_ended(self) -> NoReturn:
+        assert self.ended is not None
+        raise WebSocketDisconnect(self.ended.code, self.ended.reason)
+
+    # The handshake and the end.
+
+    async def accept(self, subprotocol: str | None, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        await self._connected.wait()
+        if self.ended is not None:
+            self._raise_ended()
+        self._submit(
+            {"type": "websocket.accept", "subprotocol": subprotocol, "headers": list(headers)}
+        )
+        await self._flush()
+        if self.ended is not None:
+            self._raise_ended()
+
+    async def reject(self, refusal: Refusal) -> None:
+        await self._connected.wait()
+        if self.ended is None:
+            if "websocket.http.response" in self._extensions:
+                self._submit(
+                    {
+                        "type": "websocket.http.response.start",
+                        "status": refusal.status,
+                        "headers": list(refusal.headers),
+                    }
+                )
+                self._submit({"type": "websocket.http.response.body", "body": refusal.body})
+            else:
+                self._submit({"type": "websocket.close", "code": 1000})
+            self._end_here(Ended(1006, "refused"))
+        await self._flush()
+
+    async def close(self, code: int, reason: str) -> None:
+        if self.ended is None:
+            self._submit({"type": "websocket.close", "code": code, "reason": reason})
+            self._end_here(Ended(code, reason))
+        await self._flush()
+
+    def fail(self, code: int, reason: str) -> None:
+        if self.ended is None:
+            self._submit({"type": "websocket.close", "code": code, "reason": reason})
+            self._end(Ended(code, reason))
+
+    async def ping(self) -> float:
+        raise NotImplementedError("ASGI has no pings")
+
+    def _end_here(self, ended: Ended) -> None:
+        """End it from our side: what was handed over still goes out."""
+        self.ended = ended
+        self._inbox.close(ended)
+        self._progressed()
+
+    def _end(self, ended: Ended) -> None:
+        """End it from the peer's side."""
+        if self.ended is None:
+            self._end_here(ended)
+            self.on_gone()
+
+    async def aclose(self, *, linger: float) -> None:
+        # A server may wait until we have taken all its messages (Hypercorn does), so the
+        # reader goes on, and drops them, until the disconnect comes.
+        with trio.move_on_after(linger):
+            await self._flush()
+            await self._disconnected.wait()
+        self._reading.cancel()
+        self._writing.cancel()
+
+    def backlog(self) -> tuple[int, int, int]:
+        return len(self._inbox), self._inbox.size, self._outbox_size

@@ -1,0 +1,118 @@
+"""
+A connection of our own, offered to ASGI middleware, and taken back behind it.
+
+Most middleware only looks at the scope and passes ``receive`` and ``send`` on. Then the
+endpoint finds the bridge's own two methods in its hands and uses the transport under
+them directly; :func:`open_transport` decides it. Middleware that wraps one of them gets
+real ASGI events, and the endpoint an ASGI transport on top of those.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import trio
+
+from triows.exceptions import WebSocketDisconnect
+
+from .asgi import ASGITransport
+from .interface import Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from triows._settings import Limits, Timeouts
+    from triows.types import Message, Receive, Scope, Send
+
+    from .interface import Transport
+
+__all__ = ["Bridge", "open_transport"]
+
+
+class Bridge:
+    """
+    ASGI's two functions over a transport that is made when it is first needed.
+
+    Args:
+        make: Makes the transport, with the settings of the route that was found.
+        nursery: For the transport's tasks, when ASGI events are wanted. Whoever opened it
+            calls :meth:`aclose` before leaving it.
+        limits: For the same case: what the bridge itself may hold.
+        timeouts: For the same case.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[Limits, Timeouts], Transport],
+        nursery: trio.Nursery,
+        limits: Limits,
+        timeouts: Timeouts,
+    ) -> None:
+        self.make = make
+        self._nursery = nursery
+        self._limits = limits
+        self._timeouts = timeouts
+        self._transport: Transport | None = None
+        self._refusal: Message | None = None
+        self._connected = False
+        self._accepted = False
+
+    def _attached(self) -> Transport:
+        if self._transport is None:
+            self._transport = self.make(self._limits, self._timeouts)
+            self._transport.start(self._nursery)
+        return self._transport
+
+    async def aclose(self) -> None:
+        """End what middleware left open; nothing to do where the transport was taken back."""
+        if self._transport is not None:
+            if self._accepted:
+                await self._transport.close(1011, "")
+            await self._transport.aclose(linger=0)
+
+    async def receive(self) -> Message:
+        if not self._connected:
+            self._connected = True
+            await trio.lowlevel.checkpoint()
+            return {"type": "websocket.connect"}
+        try:
+            message = await self._attached().receive()
+        except WebSocketDisconnect as exc:
+            return {"type": "websocket.disconnect", "code": exc.code, "reason": exc.reason}
+        key = "text" if isinstance(message, str) else "bytes"
+        return {"type": "websocket.receive", key: message}
+
+    async def send(self, event: Message) -> None:
+        transport = self._attached()
+        kind = event["type"]
+        if kind == "websocket.accept":
+            self._accepted = True
+            await transport.accept(event.get("subprotocol"), list(event.get("headers") or ()))
+        elif kind == "websocket.send":
+            text = event.get("text")
+            await transport.send(event.get("bytes") or b"" if text is None else text)
+        elif kind == "websocket.close" and not self._accepted:
+            await transport.reject(Refusal(403, (), b""))
+        elif kind == "websocket.close":
+            await transport.close(event.get("code", 1000), event.get("reason") or "")
+        elif kind == "websocket.http.response.start":
+            self._refusal = event
+        elif kind == "websocket.http.response.body" and self._refusal is not None:
+            headers = list(self._refusal.get("headers") or ())
+            status = self._refusal["status"]
+            await transport.reject(Refusal(status, headers, event.get("body") or b""))
+
+
+def _owner(method: object) -> Bridge | None:
+    owner = getattr(method, "__self__", None)
+    return owner if isinstance(owner, Bridge) else None
+
+
+def open_transport(
+    scope: Scope, receive: Receive, send: Send, *, limits: Limits, timeouts: Timeouts
+) -> Transport:
+    """Make the transport for a connection: our own if it is one, else one on ASGI."""
+    bridge = _owner(receive)
+    if bridge is not None and bridge is _owner(send):
+        return bridge.make(limits, timeouts)
+    return ASGITransport(scope, receive, send, limits=limits, timeouts=timeouts)

@@ -1,0 +1,121 @@
+"""What a :class:`~triows.WebSocket` stands on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from attrs import define, frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import trio
+
+__all__ = ["Ended", "Refusal", "Traffic", "Transport", "nobody"]
+
+
+def nobody() -> None:
+    """What a transport's ``on_gone`` is until its owner wants to know."""
+
+
+@frozen
+class Ended:
+    """How a connection ended: the close code and reason that its log line will show."""
+
+    code: int
+    reason: str = ""
+
+
+@frozen
+class Refusal:
+    """An HTTP response instead of a WebSocket."""
+
+    status: int
+    headers: Sequence[tuple[bytes, bytes]]
+    body: bytes
+
+
+@define
+class Traffic:
+    """What has passed a transport: whole messages, and bytes of payload."""
+
+    messages_received: int = 0
+    bytes_received: int = 0
+    messages_sent: int = 0
+    bytes_sent: int = 0
+
+    def count_received(self, size: int) -> None:
+        self.messages_received += 1
+        self.bytes_received += size
+
+    def count_sent(self, size: int) -> None:
+        self.messages_sent += 1
+        self.bytes_sent += size
+
+
+class Transport(Protocol):
+    """
+    One connection to one peer, above the frames and below the application.
+
+    A transport ends once: by :meth:`close`, or because the peer is gone or broke a rule.
+    In the second case it calls :attr:`on_gone`, synchronously and once.
+    """
+
+    #: Set by the owner before :meth:`start`.
+    on_gone: Callable[[], None]
+    #: How it ended, or ``None`` while it has not.
+    ended: Ended | None
+    traffic: Traffic
+    #: Whether :meth:`ping` works.
+    can_ping: bool
+
+    def start(self, nursery: trio.Nursery) -> None:
+        """
+        Start reading and writing, in tasks of *nursery*.
+
+        They are shielded: they go on while the owner cleans up, until :meth:`aclose`.
+        """
+
+    async def accept(self, subprotocol: str | None, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        """Accept the handshake. Cancelled, it may or may not have been sent."""
+
+    async def reject(self, refusal: Refusal) -> None:
+        """Refuse the handshake; the transport is then ended with 1006."""
+
+    async def receive(self) -> str | bytes:
+        """
+        Wait for a message. Cancelling it loses none.
+
+        Raises:
+            WebSocketDisconnect: ended, and no message is left.
+            trio.BusyResourceError: another task is receiving.
+        """
+
+    async def send(self, message: str | bytes) -> None:
+        """
+        Hand over a message, waiting while the peer is slow.
+
+        Cancelled before it is handed over, nothing is sent; after that all of it is.
+
+        Raises:
+            WebSocketDisconnect: ended.
+        """
+
+    async def ping(self) -> float:
+        """Send a ping and wait for its pong; the round trip in seconds."""
+
+    async def close(self, code: int, reason: str) -> None:
+        """Hand over a close frame, behind what was sent before; no effect once ended."""
+
+    def fail(self, code: int, reason: str) -> None:
+        """End the connection for the peer's fault: a close frame if it can be, no waiting."""
+
+    async def aclose(self, *, linger: float) -> None:
+        """
+        Finish the closing handshake, for at most *linger* seconds, and stop the tasks.
+
+        The caller shields it: after it nothing of the transport runs.
+        """
+
+    def backlog(self) -> tuple[int, int, int]:
+        """Messages and bytes that wait for the handler, and bytes that wait for the peer."""
