@@ -1,0 +1,221 @@
+"""A route's handler, compiled: from an ASGI connection to its log line."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import trio
+from attrs import field, frozen
+
+from triows._injection.params import RequestData, read_params
+from triows._injection.plan import Given
+from triows._protocol.handshake import origin_allowed
+from triows._transports.bridge import open_transport
+from triows.exceptions import NotRunningError
+from triows.websocket import WebSocket
+
+from .lifetime import Lifetime
+from .refusal import bad_parameters, problem, try_later
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+    from triows._injection.plan import Plan
+    from triows._protocol.handshake import Origins
+    from triows._settings import Limits, Timeouts
+    from triows._transports.interface import Refusal, Transport
+    from triows.types import Receive, Scope, Send
+
+    from .registry import Connections
+
+__all__ = ["APP", "NURSERY", "WEBSOCKET", "Endpoint", "PathParams", "refuse"]
+
+logger = logging.getLogger("triows")
+
+WEBSOCKET = Given("WebSocket")
+NURSERY = Given("nursery")
+APP = Given("application")
+
+
+class PathParams(dict[str, Any]):
+    """
+    A path's parameters under ``scope["path_params"]``, as Starlette has them.
+
+    Args:
+        params: As the template's converters made them.
+        raw: As they stand in the path, decoded; arguments are made from these.
+    """
+
+    def __init__(self, params: Mapping[str, Any], raw: Mapping[str, str]) -> None:
+        super().__init__(params)
+        self.raw = raw
+
+
+@frozen(eq=False)
+class Endpoint:
+    """Serves the connections of one route."""
+
+    path: str
+    handler: Callable[..., Awaitable[None]]
+    plan: Plan
+    timeouts: Timeouts
+    limits: Limits
+    origins: Origins | None
+    connections: Connections
+    #: The application, for who asks for it.
+    app: Any
+    #: Values of factories with ``scope="app"``; empty until the application has started.
+    shared: Mapping[Callable[..., Any], Any]
+    _wants_nursery: bool = field(init=False)
+
+    @_wants_nursery.default
+    def _(self) -> bool:
+        return NURSERY in self.plan.givens
+
+    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """
+        Serve one connection, to its end.
+
+        Raises:
+            BaseException: what went wrong in it, as one, when everything is closed.
+        """
+        transport = open_transport(scope, receive, send, limits=self.limits, timeouts=self.timeouts)
+        refusal = self._refuse_unread(scope)
+        params: list[Any] = []
+        if refusal is None:
+            params, refusal = self._read_params(scope)
+        if refusal is not None:
+            await refuse(transport, refusal, self.timeouts)
+            _log_refusal(self.path, scope, refusal.status)
+            return
+        await self._live(scope, transport, params)
+
+    def _refuse_unread(self, scope: Scope) -> Refusal | None:
+        """Refuse for what does not depend on the parameters."""
+        if self.connections.draining:
+            return try_later("the server is shutting down")
+        if self.connections.full:
+            return try_later("the server has as many connections as it may have")
+        headers = scope["headers"]
+        origin, host = _header(headers, b"origin"), _header(headers, b"host")
+        if not origin_allowed(origin, host, self.origins):
+            return problem(403, "this origin may not connect")
+        return None
+
+    def _read_params(self, scope: Scope) -> tuple[list[Any], Refusal | None]:
+        path_params = scope.get("path_params") or {}
+        if isinstance(path_params, PathParams):
+            raw = path_params.raw
+        else:  # middleware put its own in place
+            raw = {name: str(value) for name, value in path_params.items()}
+        data = RequestData(
+            scope.get("query_string") or b"",
+            scope["headers"],
+            raw,
+            max_query_parameters=self.limits.query_parameters,
+        )
+        params, errors = read_params(self.plan.params, data)
+        return params, bad_parameters(errors) if errors else None
+
+    async def _live(self, scope: Scope, transport: Transport, params: list[Any]) -> None:
+        lifetime = Lifetime(transport, self.timeouts)
+        ws = WebSocket(
+            scope,
+            transport,
+            close_timeout=self.timeouts.close,
+            on_accept=lifetime.note_accepted,
+            refusal=problem,
+        )
+        transport.on_gone = lifetime.note_gone
+
+        def values(nursery: trio.Nursery | None) -> list[Any]:
+            own = {WEBSOCKET: ws, NURSERY: nursery, APP: self.app}
+            if missing := [factory for factory in self.plan.shared if factory not in self.shared]:
+                raise NotRunningError(
+                    f"{missing[0]!r} lives as long as the application, and the application has not "
+                    "been started: the server must run its lifespan, as must an application that "
+                    "this one is mounted in"
+                )
+            return [
+                *params,
+                *(own[given] for given in self.plan.givens),
+                *(self.shared[factory] for factory in self.plan.shared),
+            ]
+
+        self.connections.add(lifetime)
+        try:
+            await lifetime.run(
+                self.handler, self.plan, values, wants_nursery=self._wants_nursery, ws=ws
+            )
+        finally:
+            self.connections.discard(lifetime)
+            _log_end(self.path, scope, transport, lifetime)
+
+
+async def refuse(transport: Transport, refusal: Refusal, timeouts: Timeouts) -> None:
+    """Answer a handshake that leads nowhere; bounded by ``timeouts.close``."""
+    async with trio.open_nursery() as nursery:
+        transport.start(nursery)
+        until = trio.current_time() + timeouts.close
+        try:
+            with trio.move_on_at(until):
+                await transport.reject(refusal)
+        finally:
+            with trio.CancelScope(shield=True, deadline=until):
+                await transport.aclose(linger=max(0.0, until - trio.current_time()))
+
+
+def _header(headers: Sequence[tuple[bytes, bytes]], wanted: bytes) -> str | None:
+    """The value of a header; ``""`` if there are several of one that may stand only once."""
+    found = [value.decode("latin-1") for name, value in headers if name.lower() == wanted]
+    if not found:
+        return None
+    return found[0] if len(found) == 1 else ""
+
+
+def _peer(scope: Scope) -> str:
+    client = scope.get("client")
+    return f"{client[0]}:{client[1]}" if client else "?"
+
+
+def _log_refusal(path: str, scope: Scope, status: int) -> None:
+    logger.info(
+        "%s %s refused %d",
+        _peer(scope),
+        path,
+        status,
+        extra={"route": path, "peer": _peer(scope), "status": status},
+    )
+
+
+def _log_end(path: str, scope: Scope, transport: Transport, lifetime: Lifetime) -> None:
+    """Write the one line that every connection ends with."""
+    traffic = transport.traffic
+    ended = transport.ended
+    code, reason = (ended.code, ended.reason) if ended else (1006, "")
+    duration = trio.current_time() - lifetime.started
+    # The reason may be the peer's: %r keeps it on one line.
+    logger.info(
+        "%s %s closed %d %r after %.3f s, received %d messages (%d bytes), sent %d (%d bytes)",
+        _peer(scope),
+        path,
+        code,
+        reason,
+        duration,
+        traffic.messages_received,
+        traffic.bytes_received,
+        traffic.messages_sent,
+        traffic.bytes_sent,
+        extra={
+            "route": path,
+            "peer": _peer(scope),
+            "code": code,
+            "reason": reason,
+            "duration": duration,
+            "messages_received": traffic.messages_received,
+            "bytes_received": traffic.bytes_received,
+            "messages_sent": traffic.messages_sent,
+            "bytes_sent": traffic.bytes_sent,
+        },
+    )

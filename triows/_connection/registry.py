@@ -1,0 +1,82 @@
+"""The connections that an application has at the moment."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import trio
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .lifetime import Lifetime
+
+__all__ = ["Connections"]
+
+
+class Connections:
+    """
+    All live connections of one application, so that they can be counted and closed.
+
+    Args:
+        limit: How many there may be at a time, or ``None``.
+    """
+
+    def __init__(self, limit: int | None) -> None:
+        self.limit = limit
+        #: Set while the application shuts down: new handshakes are refused.
+        self.draining = False
+        self._live: set[Lifetime] = set()
+        self._empty = trio.Event()
+        self._empty.set()
+
+    def __len__(self) -> int:
+        return len(self._live)
+
+    def __iter__(self) -> Iterator[Lifetime]:
+        return iter(tuple(self._live))
+
+    @property
+    def full(self) -> bool:
+        """Whether a further connection would be one too many."""
+        return self.limit is not None and len(self._live) >= self.limit
+
+    def add(self, lifetime: Lifetime) -> None:
+        if not self._live:
+            self._empty = trio.Event()
+        self._live.add(lifetime)
+
+    def discard(self, lifetime: Lifetime) -> None:
+        self._live.discard(lifetime)
+        if not self._live:
+            self._empty.set()
+
+    async def wait_empty(self) -> None:
+        """Wait until no connection is left."""
+        while self._live:
+            await self._empty.wait()
+
+    async def drain(self, *, code: int, seconds: float) -> bool:
+        """
+        Close all connections and wait until they are over.
+
+        Every peer gets a close frame; every handler gets its ``shutdown_grace`` and is
+        then cancelled, and its resources exit.
+
+        Args:
+            code: The close code, 1001 if nothing else is said.
+            seconds: How long to wait at most.
+
+        Returns:
+            Whether all are over.
+        """
+        self.draining = True
+        with trio.move_on_after(seconds):
+            async with trio.open_nursery() as nursery:
+                for lifetime in self:
+                    nursery.start_soon(lifetime.shut_down, code)
+                    # Spread out: a burst of close frames would bring a burst of clients
+                    # that connect again, and other tasks want to run in between.
+                    await trio.lowlevel.checkpoint()
+            await self.wait_empty()
+        return not self._live

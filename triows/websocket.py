@@ -1,0 +1,418 @@
+"""One WebSocket connection, as a handler sees it."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar, overload
+
+import msgspec
+import trio
+from attrs import frozen
+from starlette.requests import HTTPConnection
+from starlette.websockets import WebSocketState
+
+from ._closing import check_close
+from ._cookies import parse_cookies
+from ._protocol.handshake import HeadersLike, check_subprotocol, encode_headers
+from .exceptions import InvalidMessage, WebSocketDisconnect, WebSocketStateError, WrongDataType
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping
+
+    from ._transports.interface import Refusal, Transport
+    from .types import Scope
+
+__all__ = ["WebSocket", "WebSocketState", "WebSocketStatistics"]
+
+T = TypeVar("T")
+
+
+@frozen
+class WebSocketStatistics:
+    """A snapshot of what has passed a connection, and of what waits."""
+
+    messages_received: int
+    bytes_received: int
+    messages_sent: int
+    bytes_sent: int
+    #: Received messages, and their bytes, that the handler has not taken yet.
+    inbox_messages: int
+    inbox_bytes: int
+    #: Bytes handed over by ``send`` that the peer has not taken yet.
+    outbox_bytes: int
+
+
+M = TypeVar("M", bound=str | bytes | bytearray | memoryview)
+
+
+def _checked(message: M, *types: type) -> M:
+    """Refuse what is no message; type checkers do so too, but not everybody runs one."""
+    if not isinstance(message, types or (str, bytes)):
+        raise TypeError(
+            f"a message is str or bytes, and here {type(message).__name__} was given; "
+            "send_json() takes anything that JSON can express"
+        )
+    return message
+
+
+@lru_cache(maxsize=256)
+def _decoder(type_: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(type_)
+
+
+# Starlette's class gives url, headers, cookies, query_params, path_params, client, app and
+# state, under the names that ASGI middleware and its users know.
+class WebSocket(HTTPConnection):
+    """
+    A WebSocket connection.
+
+    triows makes it; a handler or factory asks for it with an annotation. It is closed
+    when the handler has ended, whatever it did.
+
+    One task at a time may receive. Any number may send: messages go out whole, in the
+    order in which ``send`` was called.
+    """
+
+    # Two connections are equal only if they are the same one, though each is a Mapping.
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
+    def __init__(
+        self,
+        scope: Scope,
+        transport: Transport,
+        *,
+        close_timeout: float,
+        on_accept: Callable[[], None],
+        refusal: Callable[[int, str, Mapping[str, str] | None], Refusal],
+    ) -> None:
+        super().__init__(scope)
+        self._transport = transport
+        self._close_timeout = close_timeout
+        self._on_accept = on_accept
+        self._refusal = refusal
+        self._accepted = False
+        self._refused = False
+        self._subprotocol: str | None = None
+        self._latency: float | None = None
+
+    @property
+    def cookies(self) -> dict[str, str]:
+        """The request's cookies by name; of two with one name the last is kept."""
+        return parse_cookies("; ".join(self.headers.getlist("cookie")))
+
+    # The handshake.
+
+    async def accept(self, subprotocol: str | None = None, headers: HeadersLike = ()) -> None:
+        """
+        Accept the connection. Nothing can be sent or received before.
+
+        Args:
+            subprotocol: One that the client offered (``scope["subprotocols"]``).
+            headers: Further response headers, str or bytes.
+
+        Raises:
+            ValueError: a subprotocol that was not offered, or a header that may not stand
+                in a response. Nothing has been sent then.
+            WebSocketStateError: accepted or refused already.
+            WebSocketDisconnect: the peer has left.
+        """
+        if self._accepted or self._refused:
+            raise WebSocketStateError(
+                "accept() was called before: call it once, in the handler or in one factory"
+                if self._accepted
+                else "this connection was refused: it can't be accepted any more"
+            )
+        if subprotocol is not None:
+            check_subprotocol(subprotocol, self.scope.get("subprotocols") or ())
+        encoded = encode_headers(headers)
+        # Set first: cancelled half-way, the handshake may have gone out.
+        self._accepted = True
+        self._subprotocol = subprotocol
+        await self._transport.accept(subprotocol, encoded)
+        self._on_accept()
+
+    async def reject(
+        self, status: int = 403, detail: str = "", headers: Mapping[str, str] | None = None
+    ) -> None:
+        """
+        Refuse the connection with an HTTP response.
+
+        Raising :exc:`~triows.HTTPException` does the same from anywhere.
+
+        Args:
+            status: An HTTP status from 400 to 599.
+            detail: A sentence for the peer, in the body's ``detail`` (:rfc:`9457`).
+            headers: Further response headers.
+
+        Raises:
+            WebSocketStateError: accepted or refused already.
+            ValueError: a status or header that can't be sent.
+        """
+        if self._accepted or self._refused:
+            raise WebSocketStateError(
+                "reject() refuses a handshake, and this one is over: use close()"
+            )
+        refusal = self._refusal(status, detail, headers)
+        self._refused = True
+        with trio.move_on_after(self._close_timeout):
+            await self._transport.reject(refusal)
+
+    # Receiving.
+
+    async def receive(self) -> str | bytes:
+        """
+        Wait for the next message: str for text, bytes for binary.
+
+        Cancelling it loses no message.
+
+        Raises:
+            WebSocketDisconnect: the connection is over and every message was delivered.
+            trio.BusyResourceError: another task is receiving.
+            WebSocketStateError: not accepted yet.
+        """
+        if not self._accepted:
+            self._raise_unaccepted("receive")
+        return await self._transport.receive()
+
+    async def receive_text(self) -> str:
+        """
+        Wait for the next message, which has to be text. Otherwise as :meth:`receive`.
+
+        Raises:
+            WrongDataType: it is binary. Unless caught, the connection closes with 1003.
+        """
+        message = await self.receive()
+        if not isinstance(message, str):
+            raise WrongDataType("expected a text message")
+        return message
+
+    async def receive_bytes(self) -> bytes:
+        """
+        Wait for the next message, which has to be binary. Otherwise as :meth:`receive`.
+
+        Raises:
+            WrongDataType: it is text. Unless caught, the connection closes with 1003.
+        """
+        message = await self.receive()
+        if isinstance(message, str):
+            raise WrongDataType("expected a binary message")
+        return message
+
+    @overload
+    async def receive_json(self) -> Any: ...
+    @overload
+    async def receive_json(self, type: type[T]) -> T: ...
+    @overload
+    async def receive_json(self, type: Any) -> Any: ...
+    async def receive_json(self, type: Any = Any) -> Any:
+        """
+        Wait for the next message and read it as JSON, from text or binary alike.
+
+        Args:
+            type: What to convert to: anything msgspec knows, such as a Struct, a
+                dataclass or ``list[int]``.
+
+        Raises:
+            InvalidMessage: no JSON, or not of that type. Unless caught, the connection
+                closes with 1007.
+        """
+        return self._decode(await self.receive(), type)
+
+    @staticmethod
+    def _decode(message: str | bytes, type_: Any) -> Any:
+        try:
+            return _decoder(type_).decode(message)
+        except msgspec.DecodeError as exc:
+            raise InvalidMessage(str(exc)) from None
+        except RecursionError:
+            raise InvalidMessage("nested too deeply") from None
+
+    async def __aiter__(self) -> AsyncIterator[str | bytes]:
+        """Messages until the peer closes with 1000 or 1001; otherwise as :meth:`receive`."""
+        while True:
+            try:
+                message = await self.receive()
+            except WebSocketDisconnect as exc:
+                if exc.code in _NORMAL:
+                    return
+                raise
+            yield message
+
+    async def iter_text(self) -> AsyncIterator[str]:
+        """Text messages; ends and raises as ``async for``, and as :meth:`receive_text`."""
+        async for message in self:
+            if not isinstance(message, str):
+                raise WrongDataType("expected a text message")
+            yield message
+
+    async def iter_bytes(self) -> AsyncIterator[bytes]:
+        """Binary messages; ends and raises as ``async for``, and as :meth:`receive_bytes`."""
+        async for message in self:
+            if isinstance(message, str):
+                raise WrongDataType("expected a binary message")
+            yield message
+
+    @overload
+    def iter_json(self) -> AsyncIterator[Any]: ...
+    @overload
+    def iter_json(self, type: type[T]) -> AsyncIterator[T]: ...
+    @overload
+    def iter_json(self, type: Any) -> AsyncIterator[Any]: ...
+    async def iter_json(self, type: Any = Any) -> AsyncIterator[Any]:
+        """Messages read as JSON; ends and raises as ``async for``, and as :meth:`receive_json`."""
+        async for message in self:
+            yield self._decode(message, type)
+
+    # Sending.
+
+    async def send(self, message: str | bytes | bytearray | memoryview) -> None:
+        """
+        Send a message: str as text, bytes as binary.
+
+        Returns when the message is with the system or in the bounded outbox; a peer that
+        does not read makes it wait, for ``Timeouts.send`` at most. Cancelled while it
+        waits, nothing is sent; a message that was begun is completed.
+
+        Raises:
+            WebSocketDisconnect: the connection is over, also because the peer took too
+                long to read (1008).
+            ValueError: a text that UTF-8 can't express (a lone surrogate).
+            WebSocketStateError: not accepted yet.
+        """
+        if not self._accepted:
+            self._raise_unaccepted("send")
+        if isinstance(message, bytearray | memoryview):
+            message = bytes(message)  # a copy: the caller may change the original meanwhile
+        await self._transport.send(_checked(message))
+
+    async def send_text(self, data: str) -> None:
+        """Send a text message. As :meth:`send`."""
+        await self.send(_checked(data, str))
+
+    async def send_bytes(self, data: bytes | bytearray | memoryview) -> None:
+        """Send a binary message. As :meth:`send`."""
+        await self.send(_checked(data, bytes, bytearray, memoryview))
+
+    async def send_json(self, data: Any, mode: Literal["text", "binary"] = "text") -> None:
+        """
+        Send *data* as JSON, compact. As :meth:`send`.
+
+        Args:
+            data: Anything that msgspec can encode.
+            mode: The kind of message.
+
+        Raises:
+            TypeError: something that JSON can't express.
+        """
+        encoded = msgspec.json.encode(data)
+        await self.send(encoded.decode() if mode == "text" else encoded)
+
+    # The end.
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """
+        Close the connection. No effect once it is over, so it can't hide the true code.
+
+        Before :meth:`accept` it refuses the handshake with 403. It waits until what was
+        sent before is with the server, for ``Timeouts.close`` at most; the closing
+        handshake itself is finished after the handler.
+
+        Args:
+            code: 1000-1003, 1007-1014 or 3000-4999.
+            reason: At most 123 bytes of UTF-8.
+
+        Raises:
+            ValueError: a code or reason that can't be sent.
+        """
+        check_close(code, reason)
+        if not self._accepted:
+            if self._refused or self._transport.ended is not None:
+                await trio.lowlevel.checkpoint()
+            else:
+                await self.reject(403)
+            return
+        with trio.move_on_after(self._close_timeout):
+            await self._transport.close(code, reason)
+
+    async def ping(self) -> float:
+        """
+        Send a ping and wait for the pong (:rfc:`6455#section-5.5.2`).
+
+        Returns:
+            The round trip in seconds, also kept as :attr:`latency`.
+
+        Raises:
+            WebSocketDisconnect: the connection is over.
+            WebSocketStateError: not accepted yet, or a server that does not let
+                applications ping, as ASGI servers do not.
+        """
+        if not self._accepted:
+            self._raise_unaccepted("ping")
+        if not self._transport.can_ping:
+            raise WebSocketStateError("this server does not let applications send pings")
+        if (ended := self._transport.ended) is not None:
+            raise WebSocketDisconnect(ended.code, ended.reason)
+        self._latency = await self._transport.ping()
+        return self._latency
+
+    def _raise_unaccepted(self, method: str) -> NoReturn:
+        raise WebSocketStateError(
+            f"{method}() before accept(): call `await ws.accept()` first"
+            if not self._refused
+            else f"{method}() on a connection that was refused"
+        )
+
+    # What is known of it.
+
+    @property
+    def client_state(self) -> WebSocketState:
+        """``CONNECTING`` before accept, ``DISCONNECTED`` once the connection is over."""
+        if self._transport.ended is not None:
+            return WebSocketState.DISCONNECTED
+        return WebSocketState.CONNECTED if self._accepted else WebSocketState.CONNECTING
+
+    @property
+    def application_state(self) -> WebSocketState:
+        """The same as :attr:`client_state`: there is one connection, and it is in one state."""
+        return self.client_state
+
+    @property
+    def close_code(self) -> int | None:
+        """The code that the connection ended with; ``None`` while it is open."""
+        ended = self._transport.ended
+        return None if ended is None else ended.code
+
+    @property
+    def close_reason(self) -> str | None:
+        """The reason that came with :attr:`close_code`."""
+        ended = self._transport.ended
+        return None if ended is None else ended.reason
+
+    @property
+    def subprotocol(self) -> str | None:
+        """What was given to :meth:`accept`."""
+        return self._subprotocol
+
+    @property
+    def latency(self) -> float | None:
+        """Seconds that the last ping took, keepalive included; ``None`` before the first."""
+        return self._latency
+
+    def statistics(self) -> WebSocketStatistics:
+        """Count what has passed, and what waits."""
+        traffic = self._transport.traffic
+        messages, size, outbox = self._transport.backlog()
+        return WebSocketStatistics(
+            messages_received=traffic.messages_received,
+            bytes_received=traffic.bytes_received,
+            messages_sent=traffic.messages_sent,
+            bytes_sent=traffic.bytes_sent,
+            inbox_messages=messages,
+            inbox_bytes=size,
+            outbox_bytes=outbox,
+        )
+
+
+# RFC 6455 section 7.4.1: done, and going away.
+_NORMAL = (1000, 1001)
