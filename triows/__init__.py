@@ -1,0 +1,146 @@
+"""Trio-native web framework that puts WebSockets first."""
+
+from __future__ import annotations
+
+# General layout, in the direction the data flows:
+#
+# triows/_protocol/    bytes <-> messages: what may stand in a handshake; no I/O
+# triows/_transports/  messages <-> a peer: ASGI and memory
+# triows/_routing/     a path -> a route: templates, the tree, WebSocketRoute
+# triows/_injection/   a route and a connection -> the handler's arguments: plans, parameters,
+#                      resources
+# triows/_connection/  one connection, from the matched route to its log line
+# triows/_server/      Hypercorn: the only room that knows it
+# triows/testing/      test clients, on the public API
+#
+# triows/websocket.py is what a handler holds, triows/_app.py the application around it all.
+# The base that everything stands on: exceptions, types, and the modules _closing, _errors,
+# _settings and _where.
+#
+# Uses `from x import y as y`, which type checkers take for an export.
+from ._app import EndpointInfo as EndpointInfo
+from ._app import RouteInfo as RouteInfo
+from ._app import Triows as Triows
+from ._routing.route import WebSocketRoute as WebSocketRoute
+from ._server.serve import serve as serve
+from ._settings import Limits as Limits
+from ._settings import Timeouts as Timeouts
+from .exceptions import (
+    DependencyCycleError as DependencyCycleError,
+)
+from .exceptions import (
+    DependencyError as DependencyError,
+)
+from .exceptions import (
+    HandlerCancelled as HandlerCancelled,
+)
+from .exceptions import (
+    HandlerSignatureError as HandlerSignatureError,
+)
+from .exceptions import (
+    HTTPException as HTTPException,
+)
+from .exceptions import (
+    InvalidMessage as InvalidMessage,
+)
+from .exceptions import (
+    MissingProviderError as MissingProviderError,
+)
+from .exceptions import (
+    NotRunningError as NotRunningError,
+)
+from .exceptions import (
+    ResourceError as ResourceError,
+)
+from .exceptions import (
+    ResourceExpired as ResourceExpired,
+)
+from .exceptions import (
+    RouteConflictError as RouteConflictError,
+)
+from .exceptions import (
+    RouteSetupError as RouteSetupError,
+)
+from .exceptions import (
+    TeardownTimeout as TeardownTimeout,
+)
+from .exceptions import (
+    TemplateError as TemplateError,
+)
+from .exceptions import (
+    TriowsError as TriowsError,
+)
+from .exceptions import (
+    WebSocketClose as WebSocketClose,
+)
+from .exceptions import (
+    WebSocketDisconnect as WebSocketDisconnect,
+)
+from .exceptions import (
+    WebSocketStateError as WebSocketStateError,
+)
+from .exceptions import (
+    WrongDataType as WrongDataType,
+)
+from .types import AsyncResource as AsyncResource
+from .types import Ignore as Ignore
+from .types import Param as Param
+from .types import use as use
+from .websocket import (
+    WebSocket as WebSocket,
+)
+from .websocket import (
+    WebSocketState as WebSocketState,
+)
+from .websocket import (
+    WebSocketStatistics as WebSocketStatistics,
+)
+
+__all__ = [
+    # The application and its routes
+    "Triows",
+    "WebSocketRoute",
+    "EndpointInfo",
+    "RouteInfo",
+    "serve",
+    # Signatures
+    "Param",
+    "use",
+    "Ignore",
+    "AsyncResource",
+    # The connection
+    "WebSocket",
+    "WebSocketState",
+    "WebSocketStatistics",
+    # Settings
+    "Limits",
+    "Timeouts",
+    # Exceptions
+    "TriowsError",
+    "RouteSetupError",
+    "TemplateError",
+    "RouteConflictError",
+    "HandlerSignatureError",
+    "DependencyError",
+    "DependencyCycleError",
+    "MissingProviderError",
+    "WebSocketDisconnect",
+    "WebSocketClose",
+    "WrongDataType",
+    "InvalidMessage",
+    "WebSocketStateError",
+    "HTTPException",
+    "HandlerCancelled",
+    "ResourceError",
+    "ResourceExpired",
+    "TeardownTimeout",
+    "NotRunningError",
+]
+
+# So that tracebacks and repr() say triows.WebSocket, which can be looked up, and not where
+# it happens to live.
+for _name in __all__:
+    _value = globals()[_name]
+    if getattr(_value, "__module__", "").startswith("triows."):
+        _value.__module__ = "triows"
+del _name, _value

@@ -1,0 +1,484 @@
+"""The application: routes, mounts, start-up and shutdown, as one ASGI application."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Any
+
+import trio
+from attrs import define, frozen
+from starlette.datastructures import State
+from starlette.middleware import Middleware
+
+from ._connection.endpoint import APP, NURSERY, WEBSOCKET, Endpoint, PathParams, refuse
+from ._connection.refusal import from_exception, problem, upgrade_required
+from ._connection.registry import Connections
+from ._errors import leaves
+from ._injection.plan import Plan, Planner, providers
+from ._protocol.handshake import check_origins
+from ._routing.path import BadPath, request_segments
+from ._routing.template import Template
+from ._routing.tree import Match, RouteTree
+from ._running import AppResources, entered
+from ._settings import Limits, Timeouts
+from ._transports.bridge import open_transport
+from ._where import where
+from .exceptions import DependencyCycleError, DependencyError, HTTPException, RouteSetupError
+from .http import ResponseWatch, respond
+from .websocket import WebSocket
+
+if TYPE_CHECKING:
+    import inspect
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+
+    from ._injection.factories import Factory
+    from ._protocol.handshake import Origins
+    from ._routing.route import (
+        Dependency,
+        Handler,
+        MiddlewareFactory,
+        RouteDescription,
+        WebSocketRoute,
+    )
+    from ._transports.interface import Refusal
+    from .types import ASGIApp, Receive, Scope, Send
+
+__all__ = ["EndpointInfo", "RouteInfo", "Triows"]
+
+logger = logging.getLogger("triows")
+
+
+@frozen
+class EndpointInfo:
+    """What a plugin is told of the endpoint it wraps."""
+
+    #: What the plugin has to call: the handler, or what the plugin before it returned.
+    func: Handler
+    path: str
+    #: Of the handler, with its annotations evaluated.
+    signature: inspect.Signature
+    app: Triows
+
+
+@frozen
+class RouteInfo:
+    """One line of ``triows routes``."""
+
+    path: str
+    handler: str
+    parameters: tuple[str, ...]
+    resources: tuple[str, ...]
+
+
+@define
+class _Entry:
+    """A route in the tree; what it compiles to changes while a factory is overridden."""
+
+    description: RouteDescription
+    endpoint: Endpoint
+    #: The route's middlewares, around :meth:`serve`.
+    app: ASGIApp | None = None
+
+    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.endpoint.serve(scope, receive, send)
+
+
+@frozen
+class _Mounted:
+    app: ASGIApp
+
+
+class Triows:
+    """
+    A WebSocket application; an ASGI 3 application for the server.
+
+    Args:
+        routes: Included as by :meth:`include_routes`.
+        deps: Factories, or ``use(factory, ...)``, found by the type they make. A route's own
+            go before them.
+        middlewares: ASGI middleware around everything, the first one outermost: callables
+            that take an ASGI application, or Starlette's ``Middleware``.
+        lifespan: Called with the application, an async context manager around its running;
+            what it yields is copied into each connection's ``state``.
+        timeouts: For routes that have none of their own.
+        limits: For routes that have none of their own; ``connections`` counts for all.
+        origins: Origins that browsers may connect from, ``["*"]`` for any; by default those
+            of the same host.
+        shutdown_code: The close code that peers get at shutdown.
+
+    Raises:
+        RouteSetupError: or one of its kin, for a mistake in a route, with the file and line
+            of the user's function.
+    """
+
+    def __init__(
+        self,
+        *routes: WebSocketRoute,
+        deps: Iterable[Dependency] = (),
+        middlewares: Iterable[MiddlewareFactory] = (),
+        lifespan: Callable[[Any], Any] | None = None,
+        timeouts: Timeouts | None = None,
+        limits: Limits | None = None,
+        origins: Origins | None = None,
+        shutdown_code: int = 1001,
+    ) -> None:
+        self.state = State()
+        self.timeouts = timeouts or Timeouts()
+        self.limits = limits or Limits()
+        self.shutdown_code = shutdown_code
+        self._origins = _checked_origins(origins)
+        self._deps = tuple(deps)
+        self._lifespan = lifespan
+        self._connections = Connections(self.limits.connections)
+        self._tree: RouteTree[_Entry | _Mounted] = RouteTree()
+        self._entries: list[_Entry] = []
+        self._overrides: dict[Callable[..., Any], Callable[..., Any]] = {}
+        self._resources = AppResources()
+        self._shared_plans: dict[Callable[..., Any], tuple[Factory, Plan]] = {}
+        self._running = False
+        self._stack = _wrapped(self._dispatch, tuple(middlewares))
+        providers(self._deps)  # a mistake in them is reported here, not at the first route
+        self.include_routes(*routes)
+
+    # Registration.
+
+    def include_routes(self, *routes: WebSocketRoute) -> None:
+        """
+        Add routes, with all below them. From then on they can't be changed.
+
+        Raises:
+            RouteSetupError: or one of its kin; the application is then as it was.
+        """
+        descriptions = [description for route in routes for description in route.walk()]
+        for route in routes:
+            route.freeze()
+        entries = [_Entry(description, self._compile(description)) for description in descriptions]
+        shared = self._plan_shared([*self._entries, *entries])
+        for entry in entries:
+            entry.app = _wrapped(entry.serve, entry.description.middlewares)
+            self._tree.add(entry.description.template, entry, entry.description.where)
+            self._entries.append(entry)
+        self._shared_plans = shared
+
+    include = include_routes
+
+    def mount(self, path: str, app: ASGIApp) -> None:
+        """
+        Hand everything below *path* to another ASGI application, HTTP and WebSocket alike.
+
+        Routes go before mounts, longer mounts before shorter ones. The other application
+        finds the path in ``root_path``; its own lifespan is not run.
+
+        Raises:
+            TemplateError: a path that can't be read.
+            RouteConflictError: something is mounted there already.
+        """
+        self._tree.mount(Template.parse(path), _Mounted(app))
+
+    @property
+    def routes(self) -> Sequence[RouteInfo]:
+        """All routes with a handler, in the order of their registration."""
+        return [_route_info(entry) for entry in self._entries]
+
+    @contextmanager
+    def override(self, factory: Callable[..., Any], fake: Callable[..., Any]) -> Iterator[None]:
+        """
+        Use another factory in place of one, for connections that begin inside the block.
+
+        Args:
+            factory: As it stands in ``use(...)`` or ``deps=``.
+            fake: Any kind of factory, with parameters of its own if it likes.
+
+        Raises:
+            DependencyError: no route uses *factory*, or it makes a value that the running
+                application has already.
+            RouteSetupError: or one of its kin: *fake* can't be used there.
+        """
+        used = {one for entry in self._entries for one in entry.endpoint.plan.factories}
+        if factory not in used | self._shared_plans.keys():
+            raise DependencyError(f"no route uses {factory!r}, so there is nothing to override")
+        if self._running and factory in self._shared_plans:
+            raise DependencyError(
+                f"{factory!r} lives as long as the application: override it before it starts"
+            )
+        before = dict(self._overrides)
+        try:
+            self._overrides[factory] = fake
+            self._recompile()
+            yield
+        finally:
+            self._overrides = before
+            self._recompile()
+
+    def _recompile(self) -> None:
+        for entry in self._entries:
+            entry.endpoint = self._compile(entry.description)
+        self._shared_plans = self._plan_shared(self._entries)
+
+    def _planner(self, deps: Iterable[Dependency] = (), keys: Iterable[str] = ()) -> Planner:
+        return Planner(
+            givens={WebSocket: WEBSOCKET, trio.Nursery: NURSERY, Triows: APP},
+            app_givens=(APP,),
+            providers=providers([*self._deps, *deps]),
+            overrides=self._overrides,
+            path_keys=tuple(keys),
+        )
+
+    def _compile(self, description: RouteDescription) -> Endpoint:
+        planner = self._planner(description.deps, description.template.keys)
+        plan = planner.plan(description.handler)
+        handler = description.handler
+        seen: set[int] = set()
+        for plugin in description.plugins:
+            if id(plugin) not in seen:
+                seen.add(id(plugin))
+                info = EndpointInfo(handler, description.template.path, plan.signature, self)
+                handler = plugin(info)
+        origins = description.origins
+        return Endpoint(
+            path=description.template.path,
+            handler=handler,
+            plan=plan,
+            timeouts=description.timeouts or self.timeouts,
+            limits=description.limits or self.limits,
+            origins=self._origins if origins is None else _checked_origins(origins),
+            connections=self._connections,
+            app=self,
+            shared=self._resources.shared,
+        )
+
+    def _plan_shared(
+        self, entries: Iterable[_Entry]
+    ) -> dict[Callable[..., Any], tuple[Factory, Plan]]:
+        """Plan the application's resources, each after those it needs."""
+        plans: dict[Callable[..., Any], tuple[Factory, Plan]] = {}
+
+        def add(factory: Callable[..., Any], callers: tuple[Callable[..., Any], ...]) -> None:
+            if factory in callers:
+                raise DependencyCycleError(
+                    f"{_name(factory)} needs itself: make one of the factories do without",
+                    where(factory),
+                    [_name(caller) for caller in (*callers, factory)],
+                )
+            if factory not in plans:
+                planned = self._planner().plan_shared(factory)
+                for needed in planned[1].shared:
+                    add(needed, (*callers, factory))
+                plans[factory] = planned
+
+        for entry in entries:
+            for factory in entry.endpoint.plan.shared:
+                add(factory, (entry.description.handler,))
+        return plans
+
+    # Start-up and shutdown.
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """
+        Run the application's start-up; at the end of the block, its shutdown.
+
+        A server does this by itself. Inside, connections may be served. At the end, those
+        that are left are closed, and the application's resources exit, also when the
+        block was cancelled.
+
+        Raises:
+            RuntimeError: it is running already.
+            BaseException: what a factory, the lifespan or the block raised; if a resource
+                gives way while the application runs, the block is cancelled and its error
+                is raised.
+        """
+        if self._running:
+            raise RuntimeError("this application is running already: serve it once")
+        self._running = True
+        self._connections.draining = False
+        try:
+            async with entered(
+                self,
+                self._lifespan,
+                self._shared_plans,
+                self._resources,
+                self._connections,
+                timeouts=self.timeouts,
+                drain=self.drain,
+            ):
+                yield
+        finally:
+            self._running = False
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the start-up has run, and the shutdown has not."""
+        return self._running
+
+    @property
+    def drain_budget(self) -> float:
+        """
+        Seconds that :meth:`drain` takes at most: close, grace, teardown, of the slowest route.
+
+        A shutdown takes ``timeouts.teardown`` more, for the application's resources.
+        """
+        all_timeouts = [self.timeouts, *(entry.endpoint.timeouts for entry in self._entries)]
+        return max(
+            timeouts.shutdown_grace + 2 * timeouts.close + 2 * timeouts.teardown
+            for timeouts in all_timeouts
+        )
+
+    async def drain(self) -> bool:
+        """
+        Refuse new connections, close the live ones, and wait until they are over.
+
+        Peers get a close frame with ``shutdown_code``; handlers get ``shutdown_grace``, then
+        they are cancelled and their resources exit. It takes :attr:`drain_budget` at most.
+
+        Returns:
+            Whether all connections are over.
+        """
+        return await self._connections.drain(code=self.shutdown_code, seconds=self.drain_budget)
+
+    # Serving.
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """
+        Serve one ASGI scope.
+
+        An error that nobody handled is logged here, once, and goes no further: one
+        connection does not concern the others, nor the server.
+        """
+        if scope["type"] == "lifespan":
+            await self._serve_lifespan(receive, send)
+            return
+        try:
+            await self.handle(scope, receive, send)
+        except BaseException as exc:
+            if any(isinstance(leaf, _NOT_OURS) for leaf in leaves(exc)):
+                raise
+            logger.exception("unhandled error in %s %s", scope["type"], scope.get("path"))
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """
+        Serve one HTTP or WebSocket scope and raise what nobody handled, for tests and embedding.
+
+        Raises:
+            BaseException: what went wrong, when everything of the connection is closed.
+        """
+        scope["app"] = self
+        if self._resources.state:
+            scope["state"] = {**self._resources.state, **scope.get("state", {})}
+        await self._stack(scope, receive, send)
+
+    async def _serve_lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()  # lifespan.startup
+        started = False
+        try:
+            async with self.running():
+                await send({"type": "lifespan.startup.complete"})
+                started = True
+                await receive()  # lifespan.shutdown
+        except Exception as exc:
+            stage = "shutdown" if started else "startup"
+            # The server shows the message at best; the traceback is in our log.
+            logger.critical("the application failed at %s", stage, exc_info=exc)
+            message = f"{type(exc).__name__}: {exc}"
+            await send({"type": f"lifespan.{stage}.failed", "message": message})
+        else:
+            await send({"type": "lifespan.shutdown.complete"})
+
+    async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Find out who serves a scope."""
+        try:
+            segments = request_segments(scope)
+        except BadPath as exc:
+            await self._refuse(scope, receive, send, problem(400, exc.detail))
+            return
+        match = self._tree.match(segments)
+        if match is None:
+            await self._refuse(scope, receive, send, problem(404))
+        elif isinstance(match.value, _Mounted):
+            await self._call_mounted(match.value.app, match, segments, (scope, receive, send))
+        elif scope["type"] == "http":
+            await respond(send, upgrade_required())
+        else:
+            scope["path_params"] = PathParams(match.params, match.raw_params)
+            assert match.value.app is not None
+            await match.value.app(scope, receive, send)
+
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send, refusal: Refusal) -> None:
+        if scope["type"] == "http":
+            await respond(send, refusal)
+            return
+        transport = open_transport(scope, receive, send, limits=self.limits, timeouts=self.timeouts)
+        await refuse(transport, refusal, self.timeouts)
+        logger.info("%s refused %d", scope.get("path"), refusal.status)
+
+    @staticmethod
+    async def _call_mounted(
+        app: ASGIApp,
+        match: Match[Any],
+        segments: tuple[str, ...],
+        call: tuple[Scope, Receive, Send],
+    ) -> None:
+        scope, receive, send = call
+        matched = segments[: len(segments) - len(match.remaining)]
+        root = "".join(f"/{segment}" for segment in matched)
+        scope["root_path"] = scope.get("root_path", "") + root
+        scope["path_params"] = {**scope.get("path_params", {}), **match.params}
+        if scope["type"] != "http":
+            await app(scope, receive, send)
+            return
+        watch = ResponseWatch(send)
+        try:
+            await app(scope, receive, watch.send)
+        except Exception as exc:
+            if watch.started:
+                raise
+            if isinstance(exc, HTTPException) and 400 <= exc.status_code <= 599:
+                await respond(send, from_exception(exc))
+            else:
+                await respond(send, problem(500))
+                raise
+
+
+# What ends more than one connection: Ctrl-C, and a cancellation by whoever called us.
+_NOT_OURS = (KeyboardInterrupt, trio.Cancelled, GeneratorExit)
+
+
+def _name(call: Callable[..., Any]) -> str:
+    return getattr(call, "__qualname__", None) or repr(call)
+
+
+def _checked_origins(origins: Origins | None) -> Origins | None:
+    if origins is None:
+        return None
+    try:
+        check_origins(origins)
+    except (ValueError, TypeError) as exc:
+        raise RouteSetupError(str(exc)) from None
+    return origins
+
+
+def _wrapped(app: ASGIApp, middlewares: Sequence[MiddlewareFactory]) -> ASGIApp:
+    """Put middlewares around an application, the first one outermost."""
+    for middleware in reversed(middlewares):
+        if isinstance(middleware, Middleware):
+            app = middleware.cls(app, *middleware.args, **middleware.kwargs)
+        else:
+            app = middleware(app)
+    return app
+
+
+def _route_info(entry: _Entry) -> RouteInfo:
+    plan = entry.endpoint.plan
+    return RouteInfo(
+        path=entry.description.template.path,
+        handler=entry.description.where,
+        parameters=tuple(
+            f"{spec.source} {spec.alias}: {spec.type_name}" + ("" if spec.required else " = ...")
+            for spec in plan.params
+        ),
+        resources=tuple(
+            [step.factory.name for step in plan.steps]
+            + [f"{_name(factory)} (application)" for factory in plan.shared]
+        ),
+    )

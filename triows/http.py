@@ -1,0 +1,41 @@
+"""What triows answers to plain HTTP."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ._transports.interface import Refusal
+    from .types import Message, Send
+
+__all__ = ["ResponseWatch", "respond"]
+
+
+class ResponseWatch:
+    """
+    Stands before a server's ``send`` and knows whether a response has begun.
+
+    Args:
+        send: The server's.
+    """
+
+    def __init__(self, send: Send) -> None:
+        self.started = False
+        self._send = send
+
+    async def send(self, message: Message) -> None:
+        """Pass a message on."""
+        self.started |= message["type"] == "http.response.start"
+        await self._send(message)
+
+
+async def respond(send: Send, refusal: Refusal) -> None:
+    """Send a refusal as an HTTP response."""
+    await send(
+        {
+            "type": "http.response.start",
+            "status": refusal.status,
+            "headers": list(refusal.headers),
+        }
+    )
+    await send({"type": "http.response.body", "body": refusal.body})
