@@ -91,7 +91,8 @@ class WebSocket(HTTPConnection):
         self._close_timeout = close_timeout
         self._on_accept = on_accept
         self._refusal = refusal
-        self._accepted = False
+        # Set when the handler has decided; the transport knows what was handed over.
+        self._accepting = False
         self._refused = False
         self._subprotocol: str | None = None
         self._latency: float | None = None
@@ -117,17 +118,16 @@ class WebSocket(HTTPConnection):
             WebSocketStateError: accepted or refused already.
             WebSocketDisconnect: the peer has left.
         """
-        if self._accepted or self._refused:
+        if self._accepting or self._refused:
             raise WebSocketStateError(
                 "accept() was called before: call it once, in the handler or in one factory"
-                if self._accepted
+                if self._accepting
                 else "this connection was refused: it can't be accepted any more"
             )
         if subprotocol is not None:
             check_subprotocol(subprotocol, self.scope.get("subprotocols") or ())
         encoded = encode_headers(headers)
-        # Set first: cancelled half-way, the handshake may have gone out.
-        self._accepted = True
+        self._accepting = True
         self._subprotocol = subprotocol
         await self._transport.accept(subprotocol, encoded)
         self._on_accept()
@@ -149,7 +149,7 @@ class WebSocket(HTTPConnection):
             WebSocketStateError: accepted or refused already.
             ValueError: a status or header that can't be sent.
         """
-        if self._accepted or self._refused:
+        if self._accepting or self._refused:
             raise WebSocketStateError(
                 "reject() refuses a handshake, and this one is over: use close()"
             )
@@ -171,7 +171,7 @@ class WebSocket(HTTPConnection):
             trio.BusyResourceError: another task is receiving.
             WebSocketStateError: not accepted yet.
         """
-        if not self._accepted:
+        if not self._transport.accepted:
             self._raise_unaccepted("receive")
         return await self._transport.receive()
 
@@ -280,7 +280,7 @@ class WebSocket(HTTPConnection):
             ValueError: a text that UTF-8 can't express (a lone surrogate).
             WebSocketStateError: not accepted yet.
         """
-        if not self._accepted:
+        if not self._transport.accepted:
             self._raise_unaccepted("send")
         if isinstance(message, bytearray | memoryview):
             message = bytes(message)  # a copy: the caller may change the original meanwhile
@@ -326,7 +326,7 @@ class WebSocket(HTTPConnection):
             ValueError: a code or reason that can't be sent.
         """
         check_close(code, reason)
-        if not self._accepted:
+        if not self._transport.accepted:
             if self._refused or self._transport.ended is not None:
                 await trio.lowlevel.checkpoint()
             else:
@@ -347,7 +347,7 @@ class WebSocket(HTTPConnection):
             WebSocketStateError: not accepted yet, or a server that does not let
                 applications ping, as ASGI servers do not.
         """
-        if not self._accepted:
+        if not self._transport.accepted:
             self._raise_unaccepted("ping")
         if not self._transport.can_ping:
             raise WebSocketStateError("this server does not let applications send pings")
@@ -370,7 +370,9 @@ class WebSocket(HTTPConnection):
         """``CONNECTING`` before accept, ``DISCONNECTED`` once the connection is over."""
         if self._transport.ended is not None:
             return WebSocketState.DISCONNECTED
-        return WebSocketState.CONNECTED if self._accepted else WebSocketState.CONNECTING
+        return (
+            WebSocketState.CONNECTED if self._transport.accepted else WebSocketState.CONNECTING
+        )
 
     @property
     def application_state(self) -> WebSocketState:

@@ -163,7 +163,7 @@ async def refuse(transport: Transport, refusal: Refusal, timeouts: Timeouts) -> 
                 await transport.reject(refusal)
         finally:
             with trio.CancelScope(shield=True, deadline=until):
-                await transport.aclose(linger=max(0.0, until - trio.current_time()))
+                await transport.aclose(linger=0)
 
 
 def _header(headers: Sequence[tuple[bytes, bytes]], wanted: bytes) -> str | None:
@@ -194,6 +194,9 @@ def _log_end(path: str, scope: Scope, transport: Transport, lifetime: Lifetime) 
     traffic = transport.traffic
     ended = transport.ended
     code, reason = (ended.code, ended.reason) if ended else (1006, "")
+    if ended is not None and ended.status is not None:
+        _log_refusal(path, scope, ended.status)
+        return
     duration = trio.current_time() - lifetime.started
     # The reason may be the peer's: %r keeps it on one line.
     logger.info(

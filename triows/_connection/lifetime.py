@@ -242,8 +242,9 @@ class Lifetime:
                 )
             # Cancelled from outside, so is the server below, which no longer reads: the
             # peer's answer to our close frame would not come.
-            linger = 0.0 if self._cancelled == "cancelled" else closed_by - trio.current_time()
-            await self.transport.aclose(linger=max(0.0, linger))
+            lingers = self.transport.accepted and self._cancelled != "cancelled"
+            linger = max(0.0, closed_by - trio.current_time()) if lingers else 0.0
+            await self.transport.aclose(linger=linger)
         return combined("errors in one connection", errors)
 
     async def _leave_nursery(self) -> None:

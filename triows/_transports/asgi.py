@@ -49,6 +49,7 @@ class ASGITransport:
     def __init__(
         self, scope: Scope, receive: Receive, send: Send, *, limits: Limits, timeouts: Timeouts
     ) -> None:
+        self.accepted = False
         self.ended: Ended | None = None
         self.on_gone: Callable[[], None] = nobody
         self.traffic = Traffic()
@@ -201,6 +202,7 @@ class ASGITransport:
         await self._connected.wait()
         if self.ended is not None:
             self._raise_ended()
+        self.accepted = True
         self._submit(
             {"type": "websocket.accept", "subprotocol": subprotocol, "headers": list(headers)}
         )
@@ -222,7 +224,7 @@ class ASGITransport:
                 self._submit({"type": "websocket.http.response.body", "body": refusal.body})
             else:
                 self._submit({"type": "websocket.close", "code": 1000})
-            self._end_here(Ended(1006, "refused"))
+            self._end_here(Ended(1006, "refused", refusal.status))
         await self._flush()
 
     async def close(self, code: int, reason: str) -> None:

@@ -24,6 +24,8 @@ class Ended:
 
     code: int
     reason: str = ""
+    #: The HTTP status, if it was refused.
+    status: int | None = None
 
 
 @frozen
@@ -63,6 +65,8 @@ class Transport(Protocol):
 
     #: Set by the owner before :meth:`start`.
     on_gone: Callable[[], None]
+    #: Whether an acceptance has been handed over.
+    accepted: bool
     #: How it ended, or ``None`` while it has not.
     ended: Ended | None
     traffic: Traffic
@@ -77,7 +81,12 @@ class Transport(Protocol):
         """
 
     async def accept(self, subprotocol: str | None, headers: Sequence[tuple[bytes, bytes]]) -> None:
-        """Accept the handshake. Cancelled, it may or may not have been sent."""
+        """
+        Accept the handshake. Cancelled, :attr:`accepted` tells whether it was handed over.
+
+        Raises:
+            WebSocketDisconnect: ended.
+        """
 
     async def reject(self, refusal: Refusal) -> None:
         """Refuse the handshake; the transport is then ended with 1006."""

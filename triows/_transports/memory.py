@@ -88,6 +88,7 @@ class MemoryTransport:
     can_ping = True
 
     def __init__(self, peer: MemoryPeer, *, limits: Limits, timeouts: Timeouts) -> None:
+        self.accepted = False
         self.ended: Ended | None = None
         self.on_gone: Callable[[], None] = nobody
         self.traffic = Traffic()
@@ -126,18 +127,19 @@ class MemoryTransport:
     # The transport.
 
     async def accept(self, subprotocol: str | None, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        if self.ended is None:
+            self.accepted = self._peer.accepted = True
+            self._peer.subprotocol = subprotocol
+            self._peer.headers = headers
+            self._peer.answered.set()
         await trio.lowlevel.checkpoint()
         if self.ended is not None:
             self._raise_ended()
-        self._peer.accepted = True
-        self._peer.subprotocol = subprotocol
-        self._peer.headers = headers
-        self._peer.answered.set()
 
     async def reject(self, refusal: Refusal) -> None:
         if self.ended is None:
             self._peer.refusal = refusal
-            self._end(Ended(1006, "refused"))
+            self._end(Ended(1006, "refused", refusal.status))
         await trio.lowlevel.checkpoint()
 
     async def receive(self) -> str | bytes:
