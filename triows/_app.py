@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import trio
-from attrs import define, frozen
+from attrs import define, evolve, frozen
 from starlette.datastructures import State
 from starlette.middleware import Middleware
 
+from ._closing import check_close
 from ._connection.endpoint import APP, NURSERY, WEBSOCKET, Endpoint, PathParams, refuse
 from ._connection.refusal import from_exception, problem, upgrade_required
 from ._connection.registry import Connections
@@ -18,19 +20,19 @@ from ._errors import leaves
 from ._injection.plan import Plan, Planner, providers
 from ._protocol.handshake import check_origins
 from ._routing.path import BadPath, request_segments
+from ._routing.route import WebSocketRoute, is_handler, listed
 from ._routing.template import Template
 from ._routing.tree import Match, RouteTree
 from ._running import AppResources, entered
 from ._settings import Limits, Timeouts
 from ._transports.bridge import open_transport
-from ._where import where
+from ._where import name_of, where
 from .exceptions import DependencyCycleError, DependencyError, HTTPException, RouteSetupError
 from .http import ResponseWatch, respond
 from .websocket import WebSocket
 
 if TYPE_CHECKING:
-    import inspect
-    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Sequence
 
     from ._injection.factories import Factory
     from ._protocol.handshake import Origins
@@ -39,7 +41,6 @@ if TYPE_CHECKING:
         Handler,
         MiddlewareFactory,
         RouteDescription,
-        WebSocketRoute,
     )
     from ._transports.interface import Refusal
     from .types import ASGIApp, Receive, Scope, Send
@@ -110,6 +111,7 @@ class Triows:
     Raises:
         RouteSetupError: or one of its kin, for a mistake in a route, with the file and line
             of the user's function.
+        ValueError: a *shutdown_code* that can't be sent.
     """
 
     def __init__(
@@ -126,9 +128,12 @@ class Triows:
         self.state = State()
         self.timeouts = timeouts or Timeouts()
         self.limits = limits or Limits()
+        check_close(shutdown_code, "")
         self.shutdown_code = shutdown_code
         self._origins = _checked_origins(origins)
-        self._deps = tuple(deps)
+        self._deps = listed("deps", deps)
+        if lifespan is not None and not callable(lifespan):
+            raise RouteSetupError(f"lifespan takes a function of the application, not {lifespan!r}")
         self._lifespan = lifespan
         self._connections = Connections(self.limits.connections)
         self._tree: RouteTree[_Entry | _Mounted] = RouteTree()
@@ -136,8 +141,9 @@ class Triows:
         self._overrides: dict[Callable[..., Any], Callable[..., Any]] = {}
         self._resources = AppResources()
         self._shared_plans: dict[Callable[..., Any], tuple[Factory, Plan]] = {}
-        self._running = False
-        self._stack = _wrapped(self._dispatch, tuple(middlewares))
+        # The resources that the start-up has entered, or is about to; None if it has not run.
+        self._started: Collection[Callable[..., Any]] | None = None
+        self._stack = _wrapped(self._dispatch, listed("middlewares", middlewares))
         providers(self._deps)  # a mistake in them is reported here, not at the first route
         self.include_routes(*routes)
 
@@ -148,17 +154,24 @@ class Triows:
         Add routes, with all below them. From then on they can't be changed.
 
         Raises:
-            RouteSetupError: or one of its kin; the application is then as it was.
+            RouteSetupError: or one of its kin; the application and the routes are then as
+                they were.
         """
-        descriptions = [description for route in routes for description in route.walk()]
+        for route in routes:
+            if not isinstance(route, WebSocketRoute):
+                raise RouteSetupError(
+                    f"{route!r} is no WebSocketRoute: write include_routes(route, ...), and "
+                    "mount() for other applications"
+                )
+        entries = [self._entry(description) for route in routes for description in route.describe()]
+        shared = self._plan_shared([*self._entries, *entries])
+        self._tree.add_all(
+            (entry.description.template, entry, entry.description.where) for entry in entries
+        )
+        # Nothing is refused from here on.
         for route in routes:
             route.freeze()
-        entries = [_Entry(description, self._compile(description)) for description in descriptions]
-        shared = self._plan_shared([*self._entries, *entries])
-        for entry in entries:
-            entry.app = _wrapped(entry.serve, entry.description.middlewares)
-            self._tree.add(entry.description.template, entry, entry.description.where)
-            self._entries.append(entry)
+        self._entries.extend(entries)
         self._shared_plans = shared
 
     include = include_routes
@@ -195,46 +208,75 @@ class Triows:
                 application has already.
             RouteSetupError: or one of its kin: *fake* can't be used there.
         """
-        used = {one for entry in self._entries for one in entry.endpoint.plan.factories}
-        if factory not in used | self._shared_plans.keys():
-            raise DependencyError(f"no route uses {factory!r}, so there is nothing to override")
-        if self._running and factory in self._shared_plans:
-            raise DependencyError(
-                f"{factory!r} lives as long as the application: override it before it starts"
-            )
-        before = dict(self._overrides)
+        self._check_override(factory, fake)
+        replaced = self._overrides.get(factory)
+        self._overrides[factory] = fake
         try:
-            self._overrides[factory] = fake
             self._recompile()
             yield
         finally:
-            self._overrides = before
+            # This one only: others may have begun, or ended, meanwhile.
+            if replaced is None:
+                self._overrides.pop(factory, None)
+            else:
+                self._overrides[factory] = replaced
             self._recompile()
+
+    def _check_override(self, factory: Callable[..., Any], fake: Callable[..., Any]) -> None:
+        if not callable(fake):
+            raise DependencyError(
+                f"override() takes a factory, not {fake!r}: write override({name_of(factory)}, "
+                "lambda: ...)"
+            )
+        used = {one for entry in self._entries for one in entry.endpoint.plan.factories}
+        if factory not in used | self._shared_plans.keys():
+            raise DependencyError(
+                f"no route uses {name_of(factory)}, so there is nothing to override: give the "
+                "factory as it stands in use(...) or deps=",
+                where(factory),
+            )
+        if self._started is not None and factory in self._shared_plans:
+            raise DependencyError(
+                f"{name_of(factory)} lives as long as the application: override it before the "
+                "application starts",
+                where(factory),
+            )
 
     def _recompile(self) -> None:
         for entry in self._entries:
-            entry.endpoint = self._compile(entry.description)
+            entry.endpoint = evolve(entry.endpoint, plan=self._plan(entry.description))
         self._shared_plans = self._plan_shared(self._entries)
 
-    def _planner(self, deps: Iterable[Dependency] = (), keys: Iterable[str] = ()) -> Planner:
+    def _planner(
+        self,
+        deps: Iterable[Dependency] = (),
+        keys: Iterable[str] = (),
+        at: str | None = None,
+    ) -> Planner:
         return Planner(
             givens={WebSocket: WEBSOCKET, trio.Nursery: NURSERY, Triows: APP},
             app_givens=(APP,),
-            providers=providers([*self._deps, *deps]),
+            providers=providers([*self._deps, *deps], at),
             overrides=self._overrides,
             path_keys=tuple(keys),
         )
 
+    def _plan(self, description: RouteDescription) -> Plan:
+        planner = self._planner(description.deps, description.template.keys, description.where)
+        return planner.plan(description.handler)
+
+    def _entry(self, description: RouteDescription) -> _Entry:
+        entry = _Entry(description, self._compile(description))
+        entry.app = _wrapped(entry.serve, description.middlewares)
+        return entry
+
     def _compile(self, description: RouteDescription) -> Endpoint:
-        planner = self._planner(description.deps, description.template.keys)
-        plan = planner.plan(description.handler)
-        handler = description.handler
-        seen: set[int] = set()
-        for plugin in description.plugins:
-            if id(plugin) not in seen:
-                seen.add(id(plugin))
-                info = EndpointInfo(handler, description.template.path, plan.signature, self)
-                handler = plugin(info)
+        plan = self._plan(description)
+        handler, at = description.handler, description.where
+        # One that is given twice counts once.
+        for plugin in {id(plugin): plugin for plugin in description.plugins}.values():
+            info = EndpointInfo(handler, description.template.path, plan.signature, self)
+            handler = _plugged(plugin, info, at)
         origins = description.origins
         return Endpoint(
             path=description.template.path,
@@ -242,7 +284,7 @@ class Triows:
             plan=plan,
             timeouts=description.timeouts or self.timeouts,
             limits=description.limits or self.limits,
-            origins=self._origins if origins is None else _checked_origins(origins),
+            origins=self._origins if origins is None else _checked_origins(origins, at),
             connections=self._connections,
             app=self,
             shared=self._resources.shared,
@@ -251,15 +293,28 @@ class Triows:
     def _plan_shared(
         self, entries: Iterable[_Entry]
     ) -> dict[Callable[..., Any], tuple[Factory, Plan]]:
-        """Plan the application's resources, each after those it needs."""
+        """
+        Plan the application's resources, each after those it needs.
+
+        Raises:
+            DependencyError: one of them is missed by the start-up, which has run.
+        """
         plans: dict[Callable[..., Any], tuple[Factory, Plan]] = {}
 
         def add(factory: Callable[..., Any], callers: tuple[Callable[..., Any], ...]) -> None:
             if factory in callers:
                 raise DependencyCycleError(
-                    f"{_name(factory)} needs itself: make one of the factories do without",
+                    f"{name_of(factory)} needs itself: make one of the factories do without the "
+                    "other",
                     where(factory),
-                    [_name(caller) for caller in (*callers, factory)],
+                    [name_of(caller) for caller in (*callers, factory)],
+                )
+            if self._started is not None and factory not in self._started:
+                raise DependencyError(
+                    f"{name_of(factory)} lives as long as the application, which has been started "
+                    "without it: include its route before that",
+                    where(factory),
+                    [name_of(caller) for caller in callers],
                 )
             if factory not in plans:
                 planned = self._planner().plan_shared(factory)
@@ -289,9 +344,9 @@ class Triows:
                 gives way while the application runs, the block is cancelled and its error
                 is raised.
         """
-        if self._running:
+        if self._started is not None:
             raise RuntimeError("this application is running already: serve it once")
-        self._running = True
+        self._started = self._shared_plans.keys()
         self._connections.draining = False
         try:
             async with entered(
@@ -305,12 +360,12 @@ class Triows:
             ):
                 yield
         finally:
-            self._running = False
+            self._started = None
 
     @property
     def is_running(self) -> bool:
         """Whether the start-up has run, and the shutdown has not."""
-        return self._running
+        return self._started is not None
 
     @property
     def drain_budget(self) -> float:
@@ -444,17 +499,47 @@ class Triows:
 _NOT_OURS = (KeyboardInterrupt, trio.Cancelled, GeneratorExit)
 
 
-def _name(call: Callable[..., Any]) -> str:
-    return getattr(call, "__qualname__", None) or repr(call)
+def _plugged(plugin: Any, info: EndpointInfo, at: str) -> Handler:
+    """
+    Put a plugin around a handler.
+
+    Raises:
+        RouteSetupError: what it gives can't be called in the handler's place.
+    """
+    if not callable(plugin) or inspect.iscoroutinefunction(plugin):
+        raise RouteSetupError(
+            f"{plugin!r} is no plugin: give a function (`def`) that takes an EndpointInfo and "
+            "returns an async function",
+            where(plugin) if callable(plugin) else at,
+        )
+    handler: Handler = plugin(info)
+    if not is_handler(handler):
+        raise RouteSetupError(
+            f"the plugin {name_of(plugin)} returned {handler!r}: let it return an `async def`, "
+            "which is called in the handler's place",
+            where(plugin),
+        )
+    try:
+        # The wrapper's own: what functools.wraps claims for it is the handler's.
+        signature = inspect.signature(handler, follow_wrapped=False)
+        signature.bind(**dict.fromkeys(info.signature.parameters))
+    except (TypeError, ValueError) as exc:
+        raise RouteSetupError(
+            f"what the plugin {name_of(plugin)} returned can't be called with the handler's "
+            f"arguments ({exc}): let it take **kwargs",
+            where(plugin),
+        ) from None
+    return handler
 
 
-def _checked_origins(origins: Origins | None) -> Origins | None:
+def _checked_origins(origins: Origins | None, at: str | None = None) -> Origins | None:
     if origins is None:
         return None
+    origins = listed("origins", origins)
     try:
         check_origins(origins)
-    except (ValueError, TypeError) as exc:
-        raise RouteSetupError(str(exc)) from None
+    except ValueError as exc:
+        raise RouteSetupError(str(exc), at) from None
     return origins
 
 
@@ -479,6 +564,6 @@ def _route_info(entry: _Entry) -> RouteInfo:
         ),
         resources=tuple(
             [step.factory.name for step in plan.steps]
-            + [f"{_name(factory)} (application)" for factory in plan.shared]
+            + [f"{name_of(factory)} (application)" for factory in plan.shared]
         ),
     )

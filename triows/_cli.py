@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The message has the file and line that matter; a traceback would hide them.
         print(f"triows: {type(exc).__name__}: {exc}", file=sys.stderr)
         return FAILED
-    except Exception:
+    except Exception:  # noqa: BLE001 - whatever the application raised, on its way to the user
         traceback.print_exc()
         return FAILED
 

@@ -8,22 +8,48 @@ whole; use :func:`attrs.evolve` to change one number of it.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from attrs import field, frozen
-from attrs.validators import ge, gt, optional
+
+if TYPE_CHECKING:
+    from attrs import Attribute
 
 __all__ = ["Limits", "Timeouts"]
 
 MiB = 2**20
 
 
-def _seconds(default: float) -> float:
-    number: float = field(default=default, validator=gt(0), converter=float)
+def _seconds(default: float, *, zero: bool = False) -> float:
+    """A field for a number of seconds, above 0 or, with *zero*, from 0 on."""
+
+    def check(_: Any, attribute: Attribute[float], value: Any) -> None:
+        # No bool is meant as a number, and nan is neither above 0 nor 0.
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or not (value > 0 or (zero and value == 0)):
+            least = "0 or more" if zero else "more than 0"
+            raise ValueError(
+                f"Timeouts.{attribute.name} is {least} seconds, or math.inf for no limit, "
+                f"not {value!r}"
+            )
+
+    number: float = field(default=default, validator=check)
     return number
 
 
-def _grace(default: float) -> float:
-    number: float = field(default=default, validator=ge(0), converter=float)
-    return number
+def _count(default: Any, *, none: bool = False) -> Any:
+    """A field for a whole number above 0 or, with *none*, ``None``."""
+
+    def check(_: Any, attribute: Attribute[Any], value: Any) -> None:
+        if none and value is None:
+            return
+        if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
+            unless = ", or None for no limit" if none else ""
+            raise ValueError(
+                f"Limits.{attribute.name} is a whole number, 1 or more{unless}, not {value!r}"
+            )
+
+    return field(default=default, validator=check)
 
 
 @frozen(kw_only=True)
@@ -32,6 +58,9 @@ class Timeouts:
     How long things may take, in seconds. ``math.inf`` switches one off.
 
     Every number can be changed; each states what it bounds and why it is what it is.
+
+    Raises:
+        ValueError: one that is no number, or too small.
     """
 
     #: From the request to ``accept()`` or a refusal, factories included. Peers give up
@@ -55,37 +84,42 @@ class Timeouts:
     close: float = _seconds(5)
 
     #: What a handler's body gets to finish what it is doing once the peer is gone.
-    disconnect_grace: float = _grace(1)
+    disconnect_grace: float = _seconds(1, zero=True)
 
     #: For the exits of all resources of a connection together, or of the application.
     teardown: float = _seconds(5)
 
     #: What handlers get after the close frame when the server shuts down. Kubernetes
     #: kills after 30 s, Docker after 10; the whole shutdown has to fit.
-    shutdown_grace: float = _grace(10)
+    shutdown_grace: float = _seconds(10, zero=True)
 
 
 @frozen(kw_only=True)
 class Limits:
-    """How much a peer may make the server hold."""
+    """
+    How much a peer may make the server hold.
+
+    Raises:
+        ValueError: one that is no whole number, or too small.
+    """
 
     #: Bytes in one received message, UTF-8 for text; more is closed with 1009.
     #: 1 MiB as in websockets and aiohttp's default order (4 MiB).
-    message_size: int = field(default=MiB, validator=gt(0))
+    message_size: int = _count(MiB)
 
     #: Received messages that wait for the handler. websockets holds 16. A full inbox
     #: stops the reading, so that TCP pushes back.
-    inbox: int = field(default=32, validator=gt(0))
+    inbox: int = _count(32)
 
     #: Bytes that wait for the handler. One message is always taken, so this is not below
     #: ``message_size`` in effect.
-    inbox_size: int = field(default=4 * MiB, validator=gt(0))
+    inbox_size: int = _count(4 * MiB)
 
     #: Bytes handed over by ``send`` that the peer has not taken yet.
-    outbox: int = field(default=MiB, validator=gt(0))
+    outbox: int = _count(MiB)
 
     #: Connections at a time; further ones get 503. ``None``: as many as the system gives.
-    connections: int | None = field(default=None, validator=optional(gt(0)))
+    connections: int | None = _count(None, none=True)
 
     #: Query parameters in one request; Django allows 1000, few handlers take ten.
-    query_parameters: int = field(default=100, validator=gt(0))
+    query_parameters: int = _count(100)

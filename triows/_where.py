@@ -8,7 +8,7 @@ import os
 from types import CodeType
 from typing import Any
 
-__all__ = ["where"]
+__all__ = ["name_of", "where"]
 
 
 def where(func: Any) -> str:
@@ -35,6 +35,11 @@ def where(func: Any) -> str:
     if isinstance(getattr(_innermost(call), "__code__", None), CodeType):
         return where(call)
     return f"<{_module(inner)}> ({_qualname(inner)})"
+
+
+def name_of(func: Any) -> str:
+    """The name by which messages call *func*: that of the function behind all wrappers."""
+    return _qualname(_innermost(func))
 
 
 def _innermost(func: Any) -> Any:

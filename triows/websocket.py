@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar, overload
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, Self, TypeVar, overload
 
 import msgspec
 import trio
@@ -17,7 +17,7 @@ from ._protocol.handshake import HeadersLike, check_subprotocol, encode_headers
 from .exceptions import InvalidMessage, WebSocketDisconnect, WebSocketStateError, WrongDataType
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
     from ._transports.interface import Refusal, Transport
     from .types import Scope
@@ -53,6 +53,29 @@ def _checked(message: M, *types: type) -> M:
             "send_json() takes anything that JSON can express"
         )
     return message
+
+
+@frozen
+class _Messages(Generic[T]):
+    """
+    What ``async for`` takes messages from, one call of a ``receive`` method each.
+
+    No async generator: a loop may be left by ``break`` or an error, and Trio warns of a
+    generator that was left before its end.
+    """
+
+    _receive: Callable[[], Awaitable[T]]
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> T:
+        try:
+            return await self._receive()
+        except WebSocketDisconnect as exc:
+            if exc.code in _NORMAL:
+                raise StopAsyncIteration from None
+            raise
 
 
 @lru_cache(maxsize=256)
@@ -116,7 +139,7 @@ class WebSocket(HTTPConnection):
             ValueError: a subprotocol that was not offered, or a header that may not stand
                 in a response. Nothing has been sent then.
             WebSocketStateError: accepted or refused already.
-            WebSocketDisconnect: the peer has left.
+            WebSocketDisconnect: the peer has left before.
         """
         if self._accepting or self._refused:
             raise WebSocketStateError(
@@ -228,30 +251,17 @@ class WebSocket(HTTPConnection):
         except RecursionError:
             raise InvalidMessage("nested too deeply") from None
 
-    async def __aiter__(self) -> AsyncIterator[str | bytes]:
+    def __aiter__(self) -> AsyncIterator[str | bytes]:
         """Messages until the peer closes with 1000 or 1001; otherwise as :meth:`receive`."""
-        while True:
-            try:
-                message = await self.receive()
-            except WebSocketDisconnect as exc:
-                if exc.code in _NORMAL:
-                    return
-                raise
-            yield message
+        return _Messages(self.receive)
 
-    async def iter_text(self) -> AsyncIterator[str]:
+    def iter_text(self) -> AsyncIterator[str]:
         """Text messages; ends and raises as ``async for``, and as :meth:`receive_text`."""
-        async for message in self:
-            if not isinstance(message, str):
-                raise WrongDataType("expected a text message")
-            yield message
+        return _Messages(self.receive_text)
 
-    async def iter_bytes(self) -> AsyncIterator[bytes]:
+    def iter_bytes(self) -> AsyncIterator[bytes]:
         """Binary messages; ends and raises as ``async for``, and as :meth:`receive_bytes`."""
-        async for message in self:
-            if isinstance(message, str):
-                raise WrongDataType("expected a binary message")
-            yield message
+        return _Messages(self.receive_bytes)
 
     @overload
     def iter_json(self) -> AsyncIterator[Any]: ...
@@ -259,10 +269,9 @@ class WebSocket(HTTPConnection):
     def iter_json(self, type: type[T]) -> AsyncIterator[T]: ...
     @overload
     def iter_json(self, type: Any) -> AsyncIterator[Any]: ...
-    async def iter_json(self, type: Any = Any) -> AsyncIterator[Any]:
+    def iter_json(self, type: Any = Any) -> AsyncIterator[Any]:
         """Messages read as JSON; ends and raises as ``async for``, and as :meth:`receive_json`."""
-        async for message in self:
-            yield self._decode(message, type)
+        return _Messages(partial(self.receive_json, type))
 
     # Sending.
 

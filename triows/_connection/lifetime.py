@@ -20,6 +20,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import trio
+from attrs import frozen
 
 from triows._errors import combined, leaves
 from triows._injection.call import make_arguments
@@ -40,6 +41,15 @@ if TYPE_CHECKING:
 __all__ = ["Lifetime"]
 
 
+@frozen
+class _Outcome:
+    """How the handler ended, or the factories before it: returned, raised or was cancelled."""
+
+    error: BaseException | None = None
+    #: Why it was cancelled, if it was and raised nothing.
+    cancelled: str | None = None
+
+
 class Lifetime:
     """
     Runs one connection's handler, once its parameters are known to be good.
@@ -58,44 +68,55 @@ class Lifetime:
         self._timeouts = timeouts
         self._body = trio.CancelScope()
         self._stack: ResourceStack | None = None
-        self._ws: WebSocket | None = None
         self._nursery: trio.Nursery | None = None
         self._nursery_left = trio.Event()
+        self._handler_left = trio.Event()
         self._nursery_error: BaseException | None = None
+        # Whether the peer is gone, or the server going; the handler may go on for its grace.
+        self._ending = False
         # Why the body is cancelled, and why it will be at its deadline.
         self._cancelled: str | None = None
         self._at_deadline = "timeout"
+        # When a grace is over, and whose; the deadline of the handshake may come before it.
+        self._grace_over = (math.inf, "")
+        # Set when the handshake is over, or will not be finished.
+        self._answered = trio.Event()
 
     # What may end a connection. All of these are synchronous and may come at any time.
 
     def note_accepted(self) -> None:
-        """The handshake is over: its deadline no longer holds."""
-        if self._at_deadline == "timeout":
-            self._body.deadline = math.inf
+        """The handshake is over: its deadline no longer holds, only that of a grace."""
+        self._body.deadline, self._at_deadline = self._grace_over
+        self._answered.set()
 
     def note_gone(self) -> None:
         """The peer is gone: what works for it stops, and the handler may finish."""
         self._end_after(self._timeouts.disconnect_grace, "peer gone")
+        # There is no handshake any more that could take too long.
+        self._body.deadline, self._at_deadline = self._grace_over
 
     async def shut_down(self, code: int) -> None:
         """
         End it because the server is going: a close frame, then as if the peer were gone.
 
-        The handler has ``shutdown_grace`` to finish. A handshake that is not over yet is
-        refused when the handler is cancelled.
+        The handler has ``shutdown_grace`` to finish. A handshake that is not over yet may
+        be finished in that time, and gets its close frame then; otherwise it is refused.
         """
         self._end_after(self._timeouts.shutdown_grace, "shutdown")
-        if self._ws is not None and self._ws.client_state is WebSocketState.CONNECTED:
+        await self._answered.wait()
+        if self.transport.accepted and self.transport.ended is None:
             with trio.move_on_after(self._timeouts.close):
                 await self.transport.close(code, "")
 
     def _end_after(self, grace: float, why: str) -> None:
+        self._ending = True
         if self._nursery is not None:
             self._nursery.cancel_scope.cancel()
-        deadline = trio.current_time() + grace
-        if deadline < self._body.deadline:
-            self._body.deadline = deadline
-            self._at_deadline = why
+        over = trio.current_time() + grace
+        if over < self._grace_over[0]:
+            self._grace_over = (over, why)
+        if over < self._body.deadline:
+            self._body.deadline, self._at_deadline = over, why
 
     def cancel(self, why: str) -> None:
         """Cancel the handler at once."""
@@ -135,38 +156,64 @@ class Lifetime:
         """
         self.started = trio.current_time()
         self._body.deadline = self.started + self._timeouts.accept
+        errors: list[BaseException] = []
+        cancelled: BaseException | None = None
         try:
             async with trio.open_nursery() as tasks:
                 self.transport.start(tasks)
                 self._stack = ResourceStack(tasks, self._note_expired)
-                error: BaseException | None = None
-                try:
-                    with self._body:
-                        await self._start_helpers(tasks, ws, wants_nursery=wants_nursery)
-                        arguments = await make_arguments(
-                            plan,
-                            values(self._nursery),
-                            self._stack,
-                            patience=self._timeouts.teardown,
-                        )
-                        await handler(**arguments)
-                except BaseException as exc:  # noqa: BLE001 - raised when all is closed
-                    error = self._without_cancelled(exc)
-                if self._body.cancelled_caught and self._cancelled is None:
-                    self._cancelled = self._at_deadline
-                self.error = await self._finish(error, ws)
+                outcome = await self._run_body(
+                    tasks, handler, plan, values, wants_nursery=wants_nursery, ws=ws
+                )
+                errors += await self._finish(outcome, ws)
                 # The transport's tasks and the keepalive are all that is left.
                 tasks.cancel_scope.cancel()
-        except BaseException as exc:
-            # Nothing but our own tasks' Cancelled can come here. An error of the connection
-            # goes before it: a cancellation is raised again by the next checkpoint of
-            # whoever was cancelled, and the error would be lost.
-            if self.error is None or self._without_cancelled(exc) is not None:
-                raise
+        except BaseException as exc:  # noqa: BLE001 - raised below
+            cancelled = exc
+            # Our own tasks raise nothing; should one, it is not lost.
+            if (rest := _without_cancelled(exc)) is not None:
+                errors.append(rest)
         finally:
+            self._answered.set()
             self.done.set()
+        errors += self._take_nursery_error()
+        self.error = combined("errors in one connection", errors)
+        # An error goes before a cancellation: that one is raised again by the next checkpoint
+        # of whoever was cancelled, and the error would be lost.
         if self.error is not None:
             raise self.error
+        if cancelled is not None:
+            raise cancelled
+
+    async def _run_body(
+        self,
+        tasks: trio.Nursery,
+        handler: Callable[..., Awaitable[None]],
+        plan: Plan,
+        values: Callable[[trio.Nursery | None], list[Any]],
+        *,
+        wants_nursery: bool,
+        ws: WebSocket,
+    ) -> _Outcome:
+        """Make the arguments and call the handler, until it ends or is cancelled."""
+        assert self._stack is not None
+        error: BaseException | None = None
+        outside = False
+        try:
+            with self._body:
+                await self._start_helpers(tasks, ws, wants_nursery=wants_nursery)
+                arguments = await make_arguments(
+                    plan, values(self._nursery), self._stack, patience=self._timeouts.teardown
+                )
+                await handler(**arguments)
+        except BaseException as exc:  # noqa: BLE001 - raised when all is closed
+            error = _without_cancelled(exc)
+            outside = error is not exc
+        if not outside and not self._body.cancelled_caught:
+            return _Outcome(error)
+        if self._cancelled is None:
+            self._cancelled = "cancelled" if outside else self._at_deadline
+        return _Outcome(error, self._cancelled if error is None else None)
 
     async def _start_helpers(
         self, tasks: trio.Nursery, ws: WebSocket, *, wants_nursery: bool
@@ -175,6 +222,8 @@ class Lifetime:
             tasks.start_soon(self._keep_alive, ws, name="<triows keepalive>")
         if wants_nursery:
             self._nursery = await tasks.start(self._hold_nursery, name="<connection nursery>")
+            if self._ending:  # while it was starting
+                self._nursery.cancel_scope.cancel()
 
     async def _hold_nursery(self, task_status: trio.TaskStatus[trio.Nursery]) -> None:
         """
@@ -186,10 +235,21 @@ class Lifetime:
         try:
             async with trio.open_nursery() as nursery:
                 task_status.started(nursery)
-                await trio.sleep_forever()
+                try:
+                    await trio.sleep_forever()
+                except trio.Cancelled:
+                    # A handler in its grace may start further tasks. They end at once, as
+                    # those before them did; a nursery that is closed would raise instead.
+                    if self._ending and self._nursery is nursery:
+                        # Not without end: _leave_nursery() is called on every path.
+                        with trio.CancelScope(shield=True):
+                            await self._handler_left.wait()
+                    raise
         except BaseException as exc:  # noqa: BLE001 - it is the connection's error
-            self._nursery_error = self._without_cancelled(exc)
-            if self._nursery_error is not None and not _is_disconnect(self._nursery_error):
+            error = _without_cancelled(exc)
+            # That the peer has left is no error here either.
+            if error is not None and not _is_disconnect(error):
+                self._nursery_error = error
                 self.cancel("task failed")
         finally:
             self._nursery_left.set()
@@ -208,67 +268,76 @@ class Lifetime:
             if scope.cancelled_caught:
                 self.transport.fail(1011, "ping timeout")
 
-    def _without_cancelled(self, error: BaseException) -> BaseException | None:
-        """Keep what is no cancellation, and remember that there was one."""
-        if isinstance(error, trio.Cancelled):
-            rest: BaseException | None = None
-        elif isinstance(error, BaseExceptionGroup):
-            rest = error.split(trio.Cancelled)[1]
-        else:
-            rest = error
-        if rest is not error and self._cancelled is None:
-            self._cancelled = "cancelled"
-        return rest
-
     # The end.
 
-    async def _finish(self, error: BaseException | None, ws: WebSocket) -> BaseException | None:
-        """Close everything, in order; return all that has to be reported, as one."""
+    async def _finish(self, outcome: _Outcome, ws: WebSocket) -> list[BaseException]:
+        """Close everything, in order; return all that has to be reported."""
         timeouts = self._timeouts
         # Each of the awaits below is bounded by a deadline of its own.
         with trio.CancelScope(shield=True):
             last = trio.current_time() + timeouts.teardown
             await self._leave_nursery()
-            verdict = self._judge(error, ws)
             closed_by = trio.current_time() + timeouts.close
-            with trio.move_on_at(closed_by):
-                await self._tell_peer(verdict, ws)
-            errors = [] if verdict.error is None else [verdict.error]
+            errors = await self._conclude(outcome.error, ws, closed_by)
             if self._stack is not None and self._stack.hosts:
                 errors += await self._stack.aclose(
                     seconds=max(last - trio.current_time(), timeouts.teardown / 2),
-                    error=error,
-                    cancelled=self._cancelled if error is None else None,
+                    error=outcome.error,
+                    cancelled=outcome.cancelled,
                 )
             # Cancelled from outside, so is the server below, which no longer reads: the
             # peer's answer to our close frame would not come.
             lingers = self.transport.accepted and self._cancelled != "cancelled"
             linger = max(0.0, closed_by - trio.current_time()) if lingers else 0.0
             await self.transport.aclose(linger=linger)
-        return combined("errors in one connection", errors)
+        return errors
 
     async def _leave_nursery(self) -> None:
         """End the connection's nursery; its tasks may clean up within the teardown's time."""
+        self._handler_left.set()
         if self._nursery is not None:
             self._nursery.cancel_scope.cancel()
             with trio.move_on_after(self._timeouts.teardown / 2):
                 await self._nursery_left.wait()
 
-    def _judge(self, error: BaseException | None, ws: WebSocket) -> Verdict:
-        accepted = ws.client_state is not WebSocketState.CONNECTING
-        cancelled = self._cancelled
-        if error is None and self._nursery_error is None and cancelled == "timeout":
-            error = trio.TooSlowError(
-                f"no accept() and no refusal within {self._timeouts.accept:g} s"
+    async def _conclude(
+        self, error: BaseException | None, ws: WebSocket, closed_by: float
+    ) -> list[BaseException]:
+        """Decide how the connection ends and tell the peer; return what has to be reported."""
+        found = [*([] if error is None else [error]), *self._take_nursery_error()]
+        if not found and self._cancelled == "timeout":
+            found.append(
+                trio.TooSlowError(f"no accept() and no refusal within {self._timeouts.accept:g} s")
             )
-        found = [exc for exc in (error, self._nursery_error) if exc is not None]
-        return judge(combined("errors in one connection", found), cancelled, accepted=accepted)
+        try:
+            everything = combined("errors in one connection", found)
+            verdict = judge(everything, self._cancelled, accepted=self.transport.accepted)
+            with trio.move_on_at(closed_by):
+                await self._tell_peer(verdict, ws)
+        except Exception as exc:  # noqa: BLE001 - whatever it is, the resources have to exit
+            return [*found, exc]
+        return [] if verdict.error is None else [verdict.error]
+
+    def _take_nursery_error(self) -> list[BaseException]:
+        """The error of the connection's nursery, the first time it is asked for after it came."""
+        error, self._nursery_error = self._nursery_error, None
+        return [] if error is None else [error]
 
     async def _tell_peer(self, verdict: Verdict, ws: WebSocket) -> None:
         if ws.client_state is WebSocketState.CONNECTED:
             await self.transport.close(verdict.code, verdict.reason)
         elif ws.client_state is WebSocketState.CONNECTING:
             await self.transport.reject(verdict.refusal)
+
+
+def _without_cancelled(error: BaseException) -> BaseException | None:
+    """Keep what is no cancellation: the same object if nothing of it is one."""
+    if isinstance(error, trio.Cancelled):
+        return None
+    if isinstance(error, BaseExceptionGroup):
+        cancelled, rest = error.split(trio.Cancelled)
+        return error if cancelled is None else rest
+    return error
 
 
 def _is_disconnect(error: BaseException) -> bool:

@@ -82,7 +82,7 @@ def _judge_quiet(cancelled: str | None) -> Verdict:
 def _judge_refusal(exc: HTTPException, error: BaseException) -> Verdict:
     try:
         return Verdict(1011, "", from_exception(exc))
-    except (ValueError, TypeError) as unusable:
+    except Exception as unusable:  # noqa: BLE001 - it is reported with the other
         # A status or header that can't be sent is the application's mistake, not an answer.
         exc.add_note(f"it can't refuse a handshake: {unusable}")
         return Verdict(1011, "", problem(500), error)

@@ -14,10 +14,19 @@ import enum
 import functools
 import inspect
 import textwrap
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Generator, Iterator
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Coroutine,
+    Generator,
+    Iterator,
+)
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from attrs import frozen
+
+from triows._where import name_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,7 +72,7 @@ class Factory:
             call=call,
             kind=kind,
             guarded=is_guarded(call) if generator else kind is FactoryKind.CONTEXT_MANAGER,
-            name=getattr(call, "__qualname__", repr(call)),
+            name=name_of(call),
             open=_FROM_GENERATOR[kind](call) if generator else call,
         )
 
@@ -150,7 +159,9 @@ def provided_type(returned: Any) -> Any:
     origin = get_origin(returned)
     if isinstance(origin, type) and issubclass(origin, _MAKERS):
         args = get_args(returned)
-        return provided_type(args[0]) if args else None
+        # What a generator yields stands first, what a coroutine returns last.
+        which = -1 if issubclass(origin, Coroutine) else 0
+        return provided_type(args[which]) if args else None
     return returned
 
 

@@ -9,12 +9,14 @@ connection inspects nothing.
 
 from __future__ import annotations
 
+import functools
 import inspect
-from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
+import typing
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args, get_origin
 
 from attrs import define, evolve, field, frozen
 
-from triows._where import where
+from triows._where import name_of, where
 from triows.exceptions import (
     DependencyCycleError,
     DependencyError,
@@ -30,6 +32,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
 __all__ = ["Given", "Plan", "Planner", "Step", "providers"]
+
+M = TypeVar("M")
+
+# What a `type` statement makes; it came with Python 3.12.
+_TYPE_ALIAS: Any = getattr(typing, "TypeAliasType", ())
 
 
 @frozen
@@ -72,9 +79,15 @@ class Plan:
         return any(step.factory.kind.hosted for step in self.steps)
 
 
-def providers(dependencies: Iterable[Callable[..., Any] | UseMark]) -> dict[Any, UseMark]:
+def providers(
+    dependencies: Iterable[Callable[..., Any] | UseMark], at: str | None = None
+) -> dict[Any, UseMark]:
     """
     Index factories given as ``deps=`` by the type they make; later ones win.
+
+    Args:
+        dependencies: The factories.
+        at: ``file:line (name)`` of the handler that they are given for, if it is one.
 
     Raises:
         DependencyError: A factory without a return annotation, or no factory at all.
@@ -86,9 +99,7 @@ def providers(dependencies: Iterable[Callable[..., Any] | UseMark]) -> dict[Any,
         )
         factory = mark.factory
         if factory is None or not callable(factory):
-            raise DependencyError(
-                f"deps= takes factories, or use(factory, ...), not {entry!r}",
-            )
+            raise DependencyError(f"deps= takes factories, or use(factory, ...), not {entry!r}", at)
         returned = factory if isinstance(factory, type) else _signature(factory).return_annotation
         if returned is inspect.Signature.empty:
             raise DependencyError(
@@ -102,31 +113,80 @@ def providers(dependencies: Iterable[Callable[..., Any] | UseMark]) -> dict[Any,
 
 
 def _signature(call: Callable[..., Any]) -> inspect.Signature:
-    """The signature with its annotations evaluated."""
+    """The signature with its annotations evaluated, without what is bound already."""
     try:
-        return inspect.signature(call, eval_str=True)
+        found = inspect.signature(call, eval_str=True)
     except NameError as exc:
         raise HandlerSignatureError(
             f"the annotation {exc.name!r} can't be resolved: define or import it at module level, "
-            "not under TYPE_CHECKING or inside a function",
+            "not under TYPE_CHECKING or inside a function; names of a function are found if the "
+            "module does without `from __future__ import annotations`",
             where(call),
         ) from None
     except (TypeError, ValueError, SyntaxError, AttributeError) as exc:
         raise HandlerSignatureError(f"its signature can't be read: {exc}", where(call)) from None
+    bound = _bound(call)
+    # inspect lists what a partial has bound by name as a parameter with a default.
+    return found.replace(
+        parameters=[one for one in found.parameters.values() if one.name not in bound]
+    )
 
 
-def _name(call: Callable[..., Any]) -> str:
-    return getattr(call, "__qualname__", None) or repr(call)
+def _bound(call: Any) -> set[str]:
+    """The names of the arguments that :func:`functools.partial` has bound."""
+    names: set[str] = set()
+    call = inspect.unwrap(call)
+    while isinstance(call, functools.partial):
+        names |= call.keywords.keys()
+        call = inspect.unwrap(call.func)
+    return names
+
+
+_MARKS = (UseMark, ParamMark, IgnoreMark)
 
 
 def _unmarked(annotation: Any) -> tuple[Any, tuple[Any, ...]]:
     """An annotation without our marks (others, such as msgspec's, are kept), and the marks."""
+    if isinstance(annotation, _TYPE_ALIAS):
+        return _unmarked(annotation.__value__)
     if get_origin(annotation) is not Annotated:
         return annotation, ()
-    inner, *extras = get_args(annotation)
-    ours = tuple(extra for extra in extras if isinstance(extra, UseMark | ParamMark | IgnoreMark))
-    rest = tuple(extra for extra in extras if extra not in ours)
-    return (Annotated[(inner, *rest)] if rest else inner), ours
+    # What is inside Annotated is no Annotated itself, but may be a name for one.
+    inner, marks = _unmarked(get_args(annotation)[0])
+    extras = get_args(annotation)[1:]
+    rest = tuple(extra for extra in extras if not isinstance(extra, _MARKS))
+    marks += tuple(extra for extra in extras if isinstance(extra, _MARKS))
+    return (Annotated[(inner, *rest)] if rest else inner), marks
+
+
+def _outermost(kind: type[M], marks: Iterable[Any]) -> M | None:
+    """The last mark of a kind: an ``Annotated`` around a named one overrides it."""
+    return next((mark for mark in reversed(tuple(marks)) if isinstance(mark, kind)), None)
+
+
+def _check_parameter(asker: _Asker, parameter: inspect.Parameter) -> None:
+    """
+    Refuse what can't be written for any parameter.
+
+    Raises:
+        HandlerSignatureError: It is one that can't be given by name, or a mark stands where
+            nobody looks for it.
+    """
+    if parameter.kind not in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+        raise HandlerSignatureError(
+            f"`{parameter}` can't be filled by name: triows calls with keywords, so name every "
+            "parameter, without *args, **kwargs and `/`; a decorator that takes them needs "
+            "functools.wraps",
+            asker.where,
+        )
+    for place, found in (("default", parameter.default), ("annotation", parameter.annotation)):
+        if isinstance(found, UseMark | ParamMark):
+            word = "use" if isinstance(found, UseMark) else "Param"
+            raise HandlerSignatureError(
+                f"`{parameter.name}` has {word}() as its {place}: write "
+                f"`{parameter.name}: Annotated[TYPE, {word}(...)]`",
+                asker.where,
+            )
 
 
 @frozen
@@ -148,7 +208,7 @@ class _Asker:
 
     @property
     def name(self) -> str:
-        return _name(self.call)
+        return name_of(self.call)
 
     @property
     def where(self) -> str:
@@ -156,7 +216,7 @@ class _Asker:
 
     @property
     def chain(self) -> tuple[str, ...]:
-        return tuple(map(_name, self.callers))
+        return tuple(map(name_of, self.callers))
 
     def misuse(self, message: str) -> DependencyError:
         return DependencyError(message, self.where, self.chain)
@@ -206,6 +266,9 @@ class Planner:
         return Factory.of(call), self._numbered(places, call)
 
     def _check_path_keys(self, handler: Callable[..., Any]) -> None:
+        # A fake need not want what the factory in its place wants.
+        if self.overrides:
+            return
         taken = {spec.alias for spec in self._params if spec.source == "path"}
         if untaken := [key for key in self.path_keys if key not in taken]:
             key = untaken[0]
@@ -223,30 +286,29 @@ class Planner:
         }
 
     def _place(self, asker: _Asker, parameter: inspect.Parameter) -> _Place:
-        if parameter.kind not in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD):
-            raise HandlerSignatureError(
-                f"`{parameter}` can't be filled by name: triows calls with keywords; name every "
-                "parameter, without `*` or `/`",
-                asker.where,
-            )
+        _check_parameter(asker, parameter)
         annotation, marks = _unmarked(parameter.annotation)
-        uses = [mark for mark in marks if isinstance(mark, UseMark)]
-        ignored = any(isinstance(mark, IgnoreMark) for mark in marks)
-        if isinstance(parameter.default, UseMark):
+        use_mark, param_mark = _outermost(UseMark, marks), _outermost(ParamMark, marks)
+        if use_mark is not None and param_mark is not None:
             raise HandlerSignatureError(
-                f"`{parameter.name}` has use() as its default: write "
-                f"`{parameter.name}: Annotated[TYPE, use(factory)]`",
+                f"`{parameter.name}` has both use() and Param(): take out the one not meant",
                 asker.where,
             )
-        if uses:
-            return self._made(asker, parameter, annotation, uses[-1])
-        if (given := self._lookup(self.givens, annotation)) is not None:
+        if use_mark is not None:
+            return self._made(asker, parameter, annotation, use_mark)
+        ignored = _outermost(IgnoreMark, marks) is not None
+        if param_mark is None and not ignored and not self._is_path_key(parameter, annotation):
+            provider = self._lookup(self.providers, annotation)
+            if provider is not None:
+                return self._made(asker, parameter, annotation, provider)
+        given = self._lookup(self.givens, annotation)
+        if param_mark is None and given is not None:
             return self._given_to(asker, parameter, given)
-        mark = next((mark for mark in marks if isinstance(mark, ParamMark)), None)
-        provider = self._lookup(self.providers, annotation)
-        if provider is not None and mark is None and not ignored:
-            return self._made(asker, parameter, annotation, provider)
-        return self._read(asker, parameter, annotation, mark)
+        return self._read(asker, parameter, annotation, param_mark)
+
+    def _is_path_key(self, parameter: inspect.Parameter, annotation: Any) -> bool:
+        """Whether it is the path that fills it: a name there goes before any type."""
+        return parameter.name in self.path_keys and is_readable(annotation)
 
     @staticmethod
     def _lookup(table: Mapping[Any, Any], annotation: Any) -> Any:
@@ -268,11 +330,6 @@ class Planner:
     ) -> _Place:
         """Plan a parameter that comes from the request."""
         name = parameter.name
-        if asker.scope == "app":
-            raise asker.misuse(
-                f"`{name}` would come from a request, and {asker.name} lives as long as the "
-                'application: take the parameter out, or drop scope="app"'
-            )
         if annotation is parameter.empty:
             if name not in self.path_keys:
                 raise HandlerSignatureError(
@@ -281,15 +338,7 @@ class Planner:
                     asker.where,
                 )
             annotation = str
-        if mark is None and not is_readable(annotation) and not has_fields(annotation):
-            wanted = type_name(annotation)
-            raise MissingProviderError(
-                f"nothing makes the {wanted} that `{name}` asks for: annotate it "
-                f"`{name}: Annotated[{wanted}, use(factory)]`, or give the factory to the route or "
-                "the application with deps=[factory]",
-                asker.where,
-                asker.chain,
-            )
+        self._check_readable(asker, name, annotation, mark)
         spec = param_spec(
             name,
             annotation,
@@ -299,6 +348,45 @@ class Planner:
             where=asker.where,
         )
         return _Place("param", self._params.setdefault(spec, len(self._params)))
+
+    def _check_readable(
+        self, asker: _Asker, name: str, annotation: Any, mark: ParamMark | None
+    ) -> None:
+        """
+        Refuse what no request has; what it has in the wrong form is for param_spec to refuse.
+
+        Raises:
+            DependencyError: It takes a factory that is not there, or a request that is not.
+        """
+        in_app = asker.scope == "app"
+        if mark is None and not is_readable(annotation) and (in_app or not has_fields(annotation)):
+            raise MissingProviderError(
+                self._advice(name, annotation, in_app=in_app), asker.where, asker.chain
+            )
+        if in_app:
+            raise asker.misuse(
+                f"`{name}` would come from a request, and {asker.name} lives as long as the "
+                'application: take the parameter out, or drop scope="app"'
+            )
+
+    def _advice(self, name: str, annotation: Any, *, in_app: bool) -> str:
+        """What to do about a type that nothing makes."""
+        wanted = type_name(annotation)
+        for ours in self.givens:
+            if wanted == type_name(ours):
+                return (
+                    f"`{name}` is a {annotation.__module__}.{wanted}, which nothing makes: use "
+                    f"{ours.__module__}.{wanted}"
+                )
+        where_to = (
+            'to the application with deps=[use(factory, scope="app")]'
+            if in_app
+            else "to the route or the application with deps=[factory]"
+        )
+        return (
+            f"nothing makes the {wanted} that `{name}` asks for: annotate it "
+            f"`{name}: Annotated[{wanted}, use(factory)]`, or give the factory {where_to}"
+        )
 
     def _made(
         self, asker: _Asker, parameter: inspect.Parameter, annotation: Any, mark: UseMark
@@ -315,8 +403,8 @@ class Planner:
             return _Place("shared", self._shared.setdefault(factory, len(self._shared)))
         if asker.scope == "app":
             raise asker.misuse(
-                f"{_name(factory)} lives as long as a connection, and {asker.name} as long as "
-                f'the application: use({_name(factory)}, scope="app"), or drop scope="app" there'
+                f"{name_of(factory)} lives as long as a connection, and {asker.name} as long as "
+                f'the application: use({name_of(factory)}, scope="app"), or drop scope="app" there'
             )
         if not mark.reuse:
             return self._step(asker, factory)
@@ -329,28 +417,56 @@ class Planner:
     ) -> tuple[Callable[..., Any], UseMark]:
         """The factory that *mark* names, or that the parameter's type leads to."""
         if mark.factory is None:
-            mark = self._lookup(self.providers, annotation) or evolve(mark, factory=annotation)
-        if mark.factory is None or not callable(mark.factory):
+            mark = self._found_by_type(asker, parameter, annotation, mark)
+        factory = mark.factory
+        if factory is None or not callable(factory):
             raise asker.misuse(
-                f"`{parameter.name}` has use({mark.factory!r}): give a function or a class",
+                f"`{parameter.name}` has use({factory!r}): give a function or a class"
             )
-        if mark.factory is annotation and not isinstance(annotation, type):
-            raise MissingProviderError(
-                f"`{parameter.name}` has use() without a factory, and none in deps= makes "
-                f"{type_name(annotation)}: write use(factory)",
-                asker.where,
-                asker.chain,
-            )
-        return mark.factory, mark
+        try:
+            hash(factory)
+        except TypeError:
+            raise asker.misuse(
+                f"{factory!r} can't be hashed, so it can't be told from other factories: define "
+                "its class frozen or with eq=False, or give a function"
+            ) from None
+        return factory, mark
+
+    def _found_by_type(
+        self, asker: _Asker, parameter: inspect.Parameter, annotation: Any, mark: UseMark
+    ) -> UseMark:
+        """What ``use()`` without a factory means: one from ``deps=``, or the class itself."""
+        provider = self._lookup(self.providers, annotation)
+        if provider is not None:
+            # Whoever asks may add to what the provider's own mark says.
+            scope = mark.scope if provider.scope == "connection" else provider.scope
+            return UseMark(provider.factory, mark.reuse or provider.reuse, scope)
+        if self._is_class_to_call(annotation):
+            return evolve(mark, factory=annotation)
+        raise MissingProviderError(
+            f"`{parameter.name}` has use() without a factory, none in deps= makes "
+            f"{type_name(annotation)}, and that can't be called itself: write use(factory)",
+            asker.where,
+            asker.chain,
+        )
+
+    def _is_class_to_call(self, annotation: Any) -> bool:
+        return (
+            isinstance(annotation, type)
+            and annotation not in self.givens
+            and not inspect.isabstract(annotation)
+            and not getattr(annotation, "_is_protocol", False)
+        )
 
     def _step(self, asker: _Asker, factory: Callable[..., Any]) -> _Place:
         """Plan a call of a factory, after the calls it needs itself."""
         callers = (*asker.callers, factory)
         if factory in asker.callers:
             raise DependencyCycleError(
-                f"{_name(factory)} needs itself: make one of the factories do without the other",
+                f"{name_of(factory)} needs itself: make one of the factories do without the other "
+                "(Ignore[TYPE] asks for what the connection itself has, and for no factory)",
                 where(factory),
-                tuple(map(_name, callers)),
+                tuple(map(name_of, callers)),
             )
         self._used.add(factory)
         call = self.overrides.get(factory, factory)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 from urllib.parse import urlsplit
 
 __all__ = [
@@ -19,7 +19,10 @@ __all__ = [
 HeadersLike: TypeAlias = (
     Mapping[str, str] | Iterable[tuple[str, str]] | Iterable[tuple[bytes, bytes]]
 )
-Origins: TypeAlias = Sequence[str] | Literal["*"]
+Origins: TypeAlias = Sequence[str]
+
+#: As an entry of a list of origins: all of them.
+ANY_ORIGIN = "*"
 
 # RFC 9110 section 5.6.2, token; section 5.5, field-value: visible characters and obs-text,
 # with spaces and tabs inside only.
@@ -91,15 +94,16 @@ def check_origins(origins: Origins) -> None:
 
     Raises:
         ValueError: an entry that is no origin (:rfc:`6454#section-6.2`).
-        TypeError: a str other than ``"*"``, which would be read as single letters.
+        TypeError: a str, which would be read as single letters.
     """
-    if origins == "*":
-        return
     if isinstance(origins, str):
-        raise TypeError(f'origins is a list of origins or "*", not the str {origins!r}')
+        raise TypeError(f"origins takes several: write origins=[{origins!r}]")
     for origin in origins:
+        if origin == ANY_ORIGIN:
+            continue
         parts = urlsplit(origin)
-        if not parts.scheme or not parts.netloc or parts.path or parts.query:
+        more = parts.path or parts.query or parts.fragment or set("*@") & set(parts.netloc)
+        if not parts.scheme or not parts.netloc or more:
             raise ValueError(
                 f"{origin!r} is no origin: write scheme and host, as in 'https://example.org'"
             )
@@ -112,13 +116,15 @@ def origin_allowed(origin: str | None, host: str | None, allowed: Origins | None
     Args:
         origin: The request's ``Origin``. Only browsers send one, and they always do.
         host: The request's ``Host``.
-        allowed: Origins that may connect, ``"*"`` for any, or ``None`` for pages of the
-            same host only.
+        allowed: Origins that may connect, ``"*"`` among them for any, or ``None`` for pages
+            of the same host only.
     """
-    if origin is None or allowed == "*":
+    if origin is None:
         return True
     if allowed is None:
         return host is not None and _same_host(origin, host)
+    if ANY_ORIGIN in allowed:
+        return True
     wanted = _normal(origin)
     return wanted is not None and any(wanted == _normal(entry) for entry in allowed)
 

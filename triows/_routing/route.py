@@ -24,7 +24,15 @@ if TYPE_CHECKING:
 
     from .._settings import Limits, Timeouts
 
-__all__ = ["Handler", "MiddlewareFactory", "Plugin", "RouteDescription", "WebSocketRoute"]
+__all__ = [
+    "Handler",
+    "MiddlewareFactory",
+    "Plugin",
+    "RouteDescription",
+    "WebSocketRoute",
+    "is_handler",
+    "listed",
+]
 
 Handler: TypeAlias = Callable[..., Awaitable[None]]
 H = TypeVar("H", bound=Handler)
@@ -141,9 +149,9 @@ class WebSocketRoute:
         # Its own piece of the path, and the whole.
         self._own = self._template = Template.parse(path)
         self._settings = _Settings(
-            _listed("deps", deps),
-            _listed("middlewares", middlewares),
-            None if origins is None else _listed("origins", origins),
+            listed("deps", deps),
+            listed("middlewares", middlewares),
+            None if origins is None else listed("origins", origins),
             timeouts,
             limits,
         )
@@ -203,7 +211,7 @@ class WebSocketRoute:
             RouteSetupError: It is no coroutine function, there is a handler already, or the
                 route is part of an application already.
         """
-        given = _listed("plugins", plugins), _listed("deps", deps)
+        given = listed("plugins", plugins), listed("deps", deps)
 
         def register(func: H) -> H:
             self._register(func, *given)
@@ -295,6 +303,21 @@ class WebSocketRoute:
             if node._endpoint is not None:
                 yield _describe(node._template, node._endpoint, node._resolved())
 
+    def describe(self) -> list[RouteDescription]:
+        """
+        All that :meth:`walk` gives.
+
+        Raises:
+            RouteSetupError: There is no handler.
+        """
+        descriptions = list(self.walk())
+        if not descriptions:
+            raise RouteSetupError(
+                f"the route '{self.path}' has no handler, nor has one below it: decorate an "
+                "`async def` with @route.endpoint before the route is included"
+            )
+        return descriptions
+
     def freeze(self) -> None:
         """
         Take no more changes, here and below; the application calls this. Once is enough.
@@ -302,11 +325,7 @@ class WebSocketRoute:
         Raises:
             RouteSetupError: There is no handler.
         """
-        if next(self.walk(), None) is None:
-            raise RouteSetupError(
-                f"the route '{self.path}' has no handler, nor has one below it: decorate an "
-                "`async def` with @route.endpoint before the route is included"
-            )
+        self.describe()
         for node in self._nodes():
             node._frozen = True
 
@@ -368,27 +387,42 @@ def _describe(template: Template, endpoint: _Endpoint, settings: _Settings) -> R
     )
 
 
-def _listed(name: str, values: Iterable[T]) -> tuple[T, ...]:
+def listed(name: str, values: Iterable[T]) -> tuple[T, ...]:
+    """
+    Copy what was given for an argument that takes several.
+
+    Raises:
+        RouteSetupError: One thing was given.
+    """
     # A string is a list of characters, which is never what was meant.
     if isinstance(values, str) or not isinstance(values, Iterable):
         raise RouteSetupError(f"{name} takes several: write {name}=[{values!r}]")
     return tuple(values)
 
 
-def _check_handler(func: Any, at: str) -> None:
+def is_handler(func: Any) -> bool:
     """
-    Refuse what isn't a coroutine function.
+    Whether *func* is a coroutine function.
 
     What counts is what a call gives: partials and objects with an async ``__call__`` will
     do, a sync function around a coroutine function won't.
     """
-    called = func
-    while isinstance(called, functools.partial):
-        called = called.func
+    return any(inspect.iscoroutinefunction(form) for form in _forms(func))
+
+
+def _forms(func: Any) -> tuple[Any, Any]:
+    """What a call of *func* may run: the function itself, or its ``__call__``."""
+    while isinstance(func, functools.partial):
+        func = func.func
     # A class's own `__call__` is for its instances; calling the class makes one.
-    forms = (called, None if inspect.isclass(called) else getattr(called, "__call__", None))  # noqa: B004
-    if any(inspect.iscoroutinefunction(form) for form in forms):
+    return func, None if inspect.isclass(func) else getattr(func, "__call__", None)  # noqa: B004
+
+
+def _check_handler(func: Any, at: str) -> None:
+    """Refuse what isn't a coroutine function."""
+    if is_handler(func):
         return
+    called, _ = forms = _forms(func)
     if any(inspect.isasyncgenfunction(form) for form in forms):
         raise RouteSetupError(
             "an async generator is not supported for websocket: a handler sends what it has "

@@ -24,7 +24,7 @@ from attrs import define, field, frozen
 from ..exceptions import RouteConflictError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from .template import Key, Segment, Template
 
@@ -121,6 +121,24 @@ class RouteTree(Generic[T]):
         """
         _insert(self._routes, template, value, where)
 
+    def add_all(self, routes: Iterable[tuple[Template, T, str | None]]) -> None:
+        """
+        Add several routes, as :meth:`add` does, or none of them.
+
+        Raises:
+            RouteConflictError: There is a template of the same shape, in the tree or among
+                them. The tree then matches what it matched before.
+        """
+        added: list[_Node[T]] = []
+        try:
+            for template, value, where in routes:
+                added.append(_insert(self._routes, template, value, where))
+        except RouteConflictError:
+            # The nodes that were made on the way stay. Nothing ends at them.
+            for node in added:
+                node.leaf = None
+            raise
+
     def mount(self, prefix: Template, value: T, where: str | None = None) -> None:
         """
         Add what all paths that begin with the prefix lead to, if they match no route.
@@ -173,7 +191,7 @@ class RouteTree(Generic[T]):
         return None
 
 
-def _insert(root: _Node[T], template: Template, value: T, where: str | None) -> None:
+def _insert(root: _Node[T], template: Template, value: T, where: str | None) -> _Node[T]:
     node = root
     for segment in template.segments:
         node = node.child(segment)
@@ -186,6 +204,7 @@ def _insert(root: _Node[T], template: Template, value: T, where: str | None) -> 
         )
     keys = tuple(key for segment in template.segments for key in segment.keys)
     node.leaf = _Leaf(template, value, where, keys)
+    return node
 
 
 def _steps(root: _Node[T], segments: tuple[str, ...]) -> Iterator[_Step[T]]:

@@ -3,13 +3,15 @@ Any ASGI server's ``receive`` and ``send`` as a transport.
 
 A task reads ahead, so that a peer's leaving is noticed while the handler is busy; another
 writes, so that a handler blocked in ``send`` can be cancelled even where the server's own
-``send`` can't be, and a message that was begun is always completed. Both end with the
-connection. See https://asgi.readthedocs.io/en/latest/specs/www.html#websocket.
+``send`` can't be, and a message that was begun is always completed; a third watches the
+second. They end with the connection.
+See https://asgi.readthedocs.io/en/latest/specs/www.html#websocket.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 from collections import deque
 from typing import TYPE_CHECKING, NoReturn
 
@@ -71,10 +73,13 @@ class ASGITransport:
         # The tasks' own shields; aclose() cancels them.
         self._reading = trio.CancelScope(shield=True)
         self._writing = trio.CancelScope(shield=True)
+        # Its deadline is when the server has had an event for too long.
+        self._watching = trio.CancelScope(shield=True)
 
     def start(self, nursery: trio.Nursery) -> None:
         nursery.start_soon(self._read, name="<triows ASGI reader>")
         nursery.start_soon(self._write, name="<triows ASGI writer>")
+        nursery.start_soon(self._watch, name="<triows ASGI watch>")
 
     # Reading.
 
@@ -133,24 +138,35 @@ class ASGITransport:
                 await self._work.wait()
 
     async def _write_one(self, event: Message, size: int) -> None:
-        """Give the server one event; a server that is stuck fails the connection."""
+        """Give the server one event."""
+        self._watching.deadline = trio.current_time() + self._timeouts.send
         try:
-            with trio.move_on_after(self._timeouts.send) as scope:
-                await self._asgi_send(event)
-            if scope.cancelled_caught:
-                # What was begun can't be followed by anything else.
-                self._drop_outbox()
-                self._end(Ended(1008, "send timed out"))
-                return
+            await self._asgi_send(event)
         except Exception as exc:
             logger.debug("ASGI send failed", exc_info=exc)
             self._drop_outbox()
             self._end(Ended(1006))
             return
+        finally:
+            self._watching.deadline = math.inf
         if self._outbox:
             self._outbox.popleft()
             self._outbox_size -= size
         self._progressed()
+
+    async def _watch(self) -> None:
+        """
+        Fail the connection when the server is stuck in an event.
+
+        In a task of its own, because a server may shield what it does; Hypercorn does.
+        """
+        with self._watching:
+            await trio.sleep_forever()
+        if not self._reading.cancel_called:  # as aclose() does
+            # What was begun can't be followed by anything else.
+            self._writing.cancel()
+            self._drop_outbox()
+            self._end(Ended(1008, "send timed out"))
 
     def _drop_outbox(self) -> None:
         self._outbox.clear()
@@ -206,9 +222,9 @@ class ASGITransport:
         self._submit(
             {"type": "websocket.accept", "subprotocol": subprotocol, "headers": list(headers)}
         )
+        # A peer that leaves meanwhile may have sent something: it is the next receive that
+        # tells of it, after that.
         await self._flush()
-        if self.ended is not None:
-            self._raise_ended()
 
     async def reject(self, refusal: Refusal) -> None:
         await self._connected.wait()
@@ -259,8 +275,8 @@ class ASGITransport:
         with trio.move_on_after(linger):
             await self._flush()
             await self._disconnected.wait()
-        self._reading.cancel()
-        self._writing.cancel()
+        for scope in (self._reading, self._writing, self._watching):
+            scope.cancel()
 
     def backlog(self) -> tuple[int, int, int]:
         return len(self._inbox), self._inbox.size, self._outbox_size

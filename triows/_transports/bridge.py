@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import trio
+from attrs import evolve
 
 from triows.exceptions import WebSocketDisconnect
 
@@ -53,7 +54,7 @@ class Bridge:
         self._limits = limits
         self._timeouts = timeouts
         self._transport: Transport | None = None
-        self._refusal: Message | None = None
+        self._refusal: Refusal | None = None
         self._connected = False
         self._accepted = False
 
@@ -96,11 +97,12 @@ class Bridge:
         elif kind == "websocket.close":
             await transport.close(event.get("code", 1000), event.get("reason") or "")
         elif kind == "websocket.http.response.start":
-            self._refusal = event
+            self._refusal = Refusal(event["status"], list(event.get("headers") or ()), b"")
         elif kind == "websocket.http.response.body" and self._refusal is not None:
-            headers = list(self._refusal.get("headers") or ())
-            status = self._refusal["status"]
-            await transport.reject(Refusal(status, headers, event.get("body") or b""))
+            body = self._refusal.body + (event.get("body") or b"")
+            self._refusal = evolve(self._refusal, body=body)
+            if not event.get("more_body"):
+                await transport.reject(self._refusal)
 
 
 def _owner(method: object) -> Bridge | None:

@@ -85,7 +85,8 @@ class Transport(Protocol):
         Accept the handshake. Cancelled, :attr:`accepted` tells whether it was handed over.
 
         Raises:
-            WebSocketDisconnect: ended.
+            WebSocketDisconnect: ended before; an end that comes meanwhile is told by the
+                next receive or send, so that no message is lost.
         """
 
     async def reject(self, refusal: Refusal) -> None:
@@ -111,7 +112,12 @@ class Transport(Protocol):
         """
 
     async def ping(self) -> float:
-        """Send a ping and wait for its pong; the round trip in seconds."""
+        """
+        Send a ping and wait for its pong; the round trip in seconds.
+
+        Raises:
+            WebSocketDisconnect: ended, also meanwhile.
+        """
 
     async def close(self, code: int, reason: str) -> None:
         """Hand over a close frame, behind what was sent before; no effect once ended."""

@@ -7,7 +7,6 @@ peer would cause.
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, NoReturn
 
 import trio
@@ -97,6 +96,7 @@ class MemoryTransport:
         self._timeouts = timeouts
         self._inbox = Inbox(limits.inbox, limits.inbox_size)
         self._send_lock = trio.Lock()
+        self._over = trio.Event()
 
     def start(self, nursery: trio.Nursery) -> None:
         """Nothing to start: the client's calls do the work."""
@@ -127,14 +127,14 @@ class MemoryTransport:
     # The transport.
 
     async def accept(self, subprotocol: str | None, headers: Sequence[tuple[bytes, bytes]]) -> None:
-        if self.ended is None:
-            self.accepted = self._peer.accepted = True
-            self._peer.subprotocol = subprotocol
-            self._peer.headers = headers
-            self._peer.answered.set()
-        await trio.lowlevel.checkpoint()
         if self.ended is not None:
+            await trio.lowlevel.checkpoint()
             self._raise_ended()
+        self.accepted = self._peer.accepted = True
+        self._peer.subprotocol = subprotocol
+        self._peer.headers = headers
+        self._peer.answered.set()
+        await trio.lowlevel.checkpoint()
 
     async def reject(self, refusal: Refusal) -> None:
         if self.ended is None:
@@ -169,7 +169,9 @@ class MemoryTransport:
         started = trio.current_time()
         await trio.lowlevel.checkpoint()
         if self._peer.vanished:
-            await trio.sleep(math.inf)
+            await self._over.wait()
+        if self.ended is not None:
+            self._raise_ended()
         return trio.current_time() - started
 
     async def close(self, code: int, reason: str) -> None:
@@ -184,6 +186,7 @@ class MemoryTransport:
 
     def _end(self, ended: Ended) -> None:
         self.ended = ended
+        self._over.set()
         self._inbox.close(ended)
         # A client that vanished is not told how it ended; all it can know is that it did.
         self._peer.inbox.close(Ended(1006) if self._peer.vanished else ended)

@@ -37,9 +37,12 @@ class ReceiveTimeout(trio.TooSlowError, AssertionError):
     """The application sent nothing in time."""
 
 
-class WebSocketDenialResponse(Exception):
+class WebSocketDenialResponse(WebSocketDisconnect):
     """
     The application refused the connection.
+
+    A :exc:`~triows.WebSocketDisconnect`, as in Starlette, with the code 1006 that a browser
+    would tell.
 
     Attributes:
         status_code: The HTTP status.
@@ -51,7 +54,7 @@ class WebSocketDenialResponse(Exception):
         self.status_code = refusal.status
         self.headers = Headers(raw=list(refusal.headers))
         self.content = refusal.body
-        super().__init__(f"refused with {self.status_code}: {self.text}")
+        super().__init__(1006, f"refused with {self.status_code}: {self.text}")
 
     @property
     def text(self) -> str:
@@ -150,6 +153,8 @@ class WebSocketSession:
     async def receive_json(self, *, timeout: float | None = None) -> Any: ...
     @overload
     async def receive_json(self, type: type[T], timeout: float | None = None) -> T: ...
+    @overload
+    async def receive_json(self, type: Any, timeout: float | None = None) -> Any: ...
     async def receive_json(self, type: Any = Any, timeout: float | None = None) -> Any:
         """Wait for a message and read it as JSON of *type*. As :meth:`receive`."""
         return msgspec.json.decode(await self.receive(timeout), type=type)
@@ -317,12 +322,17 @@ def _raise_first(call: _Call, body: BaseException | None) -> None:
                 raise WebSocketDenialResponse(refusal)
             raise WebSocketDisconnect(1006, "neither accepted nor refused")
         return
-    consequence = body is None or all(
-        isinstance(leaf, WebSocketDisconnect) for leaf in leaves(body)
-    )
-    if call.error is not None and consequence:
+    if call.error is not None and (body is None or _is_disconnect(body)):
         raise call.error
     both = [exc for exc in (body, call.error) if exc is not None]
     error = combined("errors in the test and in the application", both)
     assert error is not None
     raise error
+
+
+def _is_disconnect(error: BaseException) -> bool:
+    """Whether the test only noticed that the connection is over."""
+    return all(
+        isinstance(leaf, WebSocketDisconnect) and not isinstance(leaf, WebSocketDenialResponse)
+        for leaf in leaves(error)
+    )

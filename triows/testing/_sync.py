@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import queue
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 import msgspec
@@ -33,6 +34,8 @@ class _Loop:
 
     def __init__(self, app: Triows) -> None:
         self._app = app
+        # A daemon, so that Ctrl-C in a test ends the process even if a handler hangs.
+        self._thread = threading.Thread(target=self._run, name="triows TestClient", daemon=True)
         self._started: queue.SimpleQueue[outcome.Outcome[None]] = queue.SimpleQueue()
         self._ended: queue.SimpleQueue[outcome.Outcome[None]] = queue.SimpleQueue()
         self._token: trio.lowlevel.TrioToken
@@ -41,14 +44,17 @@ class _Loop:
 
     def start(self) -> None:
         """Start the loop and the application; raise what its start-up raised."""
-        # A daemon, so that Ctrl-C in a test ends the process even if a handler hangs.
-        threading.Thread(target=self._run, name="triows TestClient", daemon=True).start()
+        self._thread.start()
         self._started.get().unwrap()
 
     def stop(self) -> None:
-        """End the application and the loop; raise what the shutdown raised."""
-        self.call_sync(self._stop.set)
-        self._ended.get().unwrap()
+        """End the application and the loop; raise what went wrong in them."""
+        # It may have ended by itself, with an error that is raised below.
+        with suppress(trio.RunFinishedError):
+            self.call_sync(self._stop.set)
+        ended = self._ended.get()
+        self._thread.join()
+        ended.unwrap()
 
     def call(self, fn: Callable[..., Awaitable[T]], *args: Any) -> T:
         """Call an async function in the loop and wait for it."""
@@ -69,6 +75,8 @@ class _Loop:
         async with self._app.running(), trio.open_nursery() as self.nursery:
             self._started.put(outcome.Value(None))
             await self._stop.wait()
+            # A session that nobody left, after Ctrl-C, say, must not hold it.
+            self.nursery.cancel_scope.cancel()
 
 
 class WebSocketTestSession:
@@ -82,22 +90,19 @@ class WebSocketTestSession:
         self._client = client
         self._url = url
         self._options = options
-        self._own_loop: _Loop | None = None
-        self._loop: _Loop
-        self._session: WebSocketSession
+        self._loop: _Loop | None = None
+        self._opened: WebSocketSession | None = None
         self._leave: trio.Event
-        self._ended: queue.SimpleQueue[outcome.Outcome[None]] = queue.SimpleQueue()
+        # What the block raised.
+        self._failure: Exception | None = None
+        self._ended: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
 
     def __enter__(self) -> Self:
-        loop = self._client.loop
-        if loop is None:
-            loop = self._own_loop = _Loop(self._client.app)
-            loop.start()
-        self._loop = loop
+        self._loop = loop = self._client._acquire()
         try:
-            self._session = loop.call(self._open)
+            loop.call(loop.nursery.start, self._hold)
         except BaseException:
-            self._stop_own_loop()
+            self._client._release()
             raise
         return self
 
@@ -107,36 +112,49 @@ class WebSocketTestSession:
         exc: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
+        assert self._loop is not None
         try:
-            self._loop.call_sync(self._leave.set)
-            self._ended.get().unwrap()
+            self._failure = exc if isinstance(exc, Exception) else None
+            # If the loop has broken down, leaving the client tells why.
+            with suppress(trio.RunFinishedError):
+                self._loop.call_sync(self._leave.set)
+            ended = self._ended.get()
         finally:
-            self._stop_own_loop()
+            self._client._release()
+        # Ctrl-C goes before whatever else went wrong.
+        if ended is not None and ended is not exc and (exc is None or isinstance(exc, Exception)):
+            raise ended
 
-    def _stop_own_loop(self) -> None:
-        if self._own_loop is not None:
-            self._own_loop.stop()
-            self._own_loop = None
-
-    async def _open(self) -> WebSocketSession:
-        session: WebSocketSession = await self._loop.nursery.start(self._hold)
-        return session
-
-    async def _hold(self, task_status: trio.TaskStatus[WebSocketSession]) -> None:
+    async def _hold(self, task_status: trio.TaskStatus[None]) -> None:
         """Be the task that the connection's ``async with`` block runs in."""
         self._leave = trio.Event()
-        started = False
+        ended: BaseException | None = None
         try:
             async with connect(self._client.app, self._url, **self._options) as session:
-                started = True
-                task_status.started(session)
+                self._opened = session
+                task_status.started()
                 await self._leave.wait()
+                # Raised there, so that both clients tell alike what went wrong.
+                if self._failure is not None:
+                    raise self._failure
         except Exception as exc:
-            if not started:
+            if self._opened is None:
                 raise
-            self._ended.put(outcome.Error(exc))
-        else:
-            self._ended.put(outcome.Value(None))
+            ended = exc
+        finally:
+            self._ended.put(ended)
+
+    @property
+    def _session(self) -> WebSocketSession:
+        if self._opened is None:
+            raise RuntimeError(
+                "not connected yet: write `with client.websocket_connect(...) as ws:`"
+            )
+        return self._opened
+
+    def _call(self, fn: Callable[..., Awaitable[T]], *args: Any) -> T:
+        assert self._loop is not None
+        return self._loop.call(fn, *args)
 
     @property
     def accepted_subprotocol(self) -> str | None:
@@ -150,16 +168,16 @@ class WebSocketTestSession:
 
     def send_text(self, data: str) -> None:
         """Send text."""
-        self._loop.call(self._session.send_text, data)
+        self._call(self._session.send_text, data)
 
     def send_bytes(self, data: bytes) -> None:
         """Send bytes."""
-        self._loop.call(self._session.send_bytes, data)
+        self._call(self._session.send_bytes, data)
 
     def send_json(self, data: Any, mode: Literal["text", "binary"] = "text") -> None:
         """Send JSON, as text or as bytes."""
         encoded = msgspec.json.encode(data)
-        self._loop.call(self._session.send, encoded.decode() if mode == "text" else encoded)
+        self._call(self._session.send, encoded.decode() if mode == "text" else encoded)
 
     def receive_text(self) -> str:
         """
@@ -169,11 +187,11 @@ class WebSocketTestSession:
             WebSocketDisconnect: the application closed.
             ReceiveTimeout: nothing came in time.
         """
-        return self._loop.call(self._session.receive_text)
+        return self._call(self._session.receive_text)
 
     def receive_bytes(self) -> bytes:
         """Wait for bytes. As :meth:`receive_text`."""
-        return self._loop.call(self._session.receive_bytes)
+        return self._call(self._session.receive_bytes)
 
     def receive_json(self, mode: Literal["text", "binary"] = "text") -> Any:
         """Wait for JSON, in text or in bytes. As :meth:`receive_text`."""
@@ -182,15 +200,14 @@ class WebSocketTestSession:
 
     def close(self, code: int = 1000, reason: str | None = None) -> None:
         """Close the connection."""
-        self._loop.call(self._session.close, code, reason or "")
+        self._call(self._session.close, code, reason or "")
 
 
 class TestClient:
     """
     A synchronous client for *app*.
 
-    Inside ``with client:`` the application runs; outside it runs for the length of each
-    connection.
+    Inside ``with client:`` the application runs; outside it runs while there is a connection.
 
     Args:
         app: The application.
@@ -208,14 +225,14 @@ class TestClient:
         timeout: float = TIMEOUT,
     ) -> None:
         self.app = app
-        self.loop: _Loop | None = None
         self._headers = dict(headers or {})
         self._timeout = timeout
+        # Shared by the client's own block and those of its connections.
+        self._loop: _Loop | None = None
+        self._users = 0
 
     def __enter__(self) -> Self:
-        loop = _Loop(self.app)
-        loop.start()
-        self.loop = loop
+        self._acquire()
         return self
 
     def __exit__(
@@ -224,8 +241,20 @@ class TestClient:
         exc: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
-        loop, self.loop = self.loop, None
-        if loop is not None:
+        self._release()
+
+    def _acquire(self) -> _Loop:
+        if self._loop is None:
+            loop = _Loop(self.app)
+            loop.start()
+            self._loop = loop
+        self._users += 1
+        return self._loop
+
+    def _release(self) -> None:
+        self._users -= 1
+        if self._users == 0 and self._loop is not None:
+            loop, self._loop = self._loop, None
             loop.stop()
 
     def websocket_connect(

@@ -1,0 +1,244 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from triows._protocol.handshake import (
+    check_origins,
+    check_subprotocol,
+    encode_headers,
+    origin_allowed,
+)
+
+# Headers
+
+
+def test_headers_are_a_mapping_or_pairs_of_str_or_of_bytes():
+    encoded = [(b"x-a", b"1"), (b"x-b", b"2")]
+    assert encode_headers({"X-A": "1", "X-B": "2"}) == encoded
+    assert encode_headers([("X-A", "1"), ("X-B", "2")]) == encoded
+    assert encode_headers([(b"X-A", b"1"), (b"X-B", b"2")]) == encoded
+
+
+def test_a_header_may_come_twice():
+    cookies = [("Set-Cookie", "a=1"), ("Set-Cookie", "b=2")]
+    assert encode_headers(cookies) == [(b"set-cookie", b"a=1"), (b"set-cookie", b"b=2")]
+
+
+@pytest.mark.parametrize("value", ["", "a", "a b\tc", 'a;b="c"', "caf\xe9", "!", "~", "[::1]:80"])
+def test_a_value_may_have_visible_characters_and_blanks_inside(value):
+    assert encode_headers({"x-a": value}) == [(b"x-a", value.encode("latin-1"))]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "a\r\nSet-Cookie: b=1",
+        "a\n",
+        "\na",
+        "a\rb",
+        "a\0",
+        "\x7f",
+        "a\x1f",
+        " a",
+        "a ",
+        "\ta",
+        "\N{GREEK SMALL LETTER ALPHA}",
+        "\ud800",
+        b"a\r\nb: c",
+        b"a\0",
+    ],
+)
+def test_a_value_that_could_be_taken_for_more_is_refused(value):
+    name = "x-a" if isinstance(value, str) else b"x-a"
+    with pytest.raises(ValueError, match="characters that no header may have"):
+        encode_headers([(name, value)])
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", " ", "x a", "x:a", "x-a ", "x\r\ny", "x\0", "\xe9", "x(", b"x\n", b":status", b""],
+)
+def test_a_name_that_is_no_token_is_refused(name):
+    value = "1" if isinstance(name, str) else b"1"
+    with pytest.raises(ValueError, match="can't be a header's name"):
+        encode_headers([(name, value)])
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Connection",
+        "upgrade",
+        "Content-Length",
+        "TRANSFER-ENCODING",
+        "Sec-WebSocket-Accept",
+        "sec-websocket-protocol",
+        "Sec-WebSocket-Extensions",
+        b"SEC-WEBSOCKET-ACCEPT",
+    ],
+)
+def test_what_the_handshake_writes_itself_is_refused(name):
+    value = "1" if isinstance(name, str) else b"1"
+    with pytest.raises(ValueError, match="written by the handshake itself: leave it out"):
+        encode_headers([(name, value)])
+
+
+@pytest.mark.parametrize("pair", [("x-a", 1), (1, "a"), ("x-a", None), (bytearray(b"x"), b"1")])
+def test_what_is_no_text_is_a_type_error(pair):
+    with pytest.raises(TypeError, match="headers are str or bytes"):
+        encode_headers([pair])
+
+
+@given(st.binary(max_size=8) | st.text(max_size=8), st.binary() | st.text())
+def test_no_header_ends_its_line(name, value):
+    try:
+        ((raw_name, raw_value),) = encode_headers([(name, value)])
+    except ValueError:
+        return
+    assert not set(raw_name + raw_value) & set(b"\r\n\0")
+    assert b":" not in raw_name
+
+
+# Subprotocols
+
+
+def test_a_subprotocol_that_was_offered_may_be_chosen():
+    check_subprotocol("b", ["a", "b"])
+
+
+@pytest.mark.parametrize(
+    ("offered", "told"), [([], "none"), (["a"], "'a'"), (["a", "B"], "'a', 'B'")]
+)
+def test_a_subprotocol_that_was_not_offered_is_refused(offered, told):
+    with pytest.raises(ValueError, match=rf"'b' was not offered.*\(it offered: {told}\)"):
+        check_subprotocol("b", offered)
+
+
+# Origins
+
+
+@pytest.mark.parametrize(
+    "origins",
+    [
+        [],
+        ["*"],
+        ["https://example.org"],
+        ["http://localhost:3000", "https://example.org"],
+        ["http://[::1]:8000"],
+        ["app://local"],
+    ],
+)
+def test_origins_are_scheme_and_host_or_any(origins):
+    check_origins(origins)
+
+
+@pytest.mark.parametrize("origins", ["*", "https://example.org", ""])
+def test_a_str_is_no_list_of_origins(origins):
+    with pytest.raises(TypeError, match="takes several"):
+        check_origins(origins)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "",
+        "example.org",
+        "example.org:80",
+        "https://",
+        "https://example.org/",
+        "https://example.org/path",
+        "https://example.org?a",
+        "https://example.org#a",
+        "//example.org",
+        "null",
+        "https://*.example.org",
+        "https://user@example.org",
+    ],
+)
+def test_an_origin_that_could_never_match_is_refused(origin):
+    with pytest.raises(ValueError, match="is no origin"):
+        check_origins(["https://fine.example", origin])
+
+
+@pytest.mark.parametrize("allowed", [None, [], ["https://example.org"], ["*"]])
+def test_what_is_no_browser_sends_no_origin_and_may_connect(allowed):
+    assert origin_allowed(None, "example.org", allowed)
+
+
+@pytest.mark.parametrize(
+    ("origin", "host"),
+    [
+        ("http://example.org", "example.org"),
+        ("https://example.org", "example.org"),  # behind a proxy that ends TLS
+        ("http://example.org:80", "example.org"),
+        ("http://example.org", "example.org:80"),
+        ("https://example.org", "example.org:443"),
+        ("http://example.org:8000", "example.org:8000"),
+        ("HTTP://Example.ORG", "example.org"),
+        ("http://example.org", "EXAMPLE.org"),
+        ("http://[::1]:8000", "[::1]:8000"),
+    ],
+)
+def test_a_page_of_the_same_host_may_connect(origin, host):
+    assert origin_allowed(origin, host, None)
+
+
+@pytest.mark.parametrize(
+    ("origin", "host"),
+    [
+        ("https://evil.example", "example.org"),
+        ("http://example.org:8000", "example.org"),
+        ("http://example.org", "example.org:8000"),
+        ("http://example.org:8001", "example.org:8000"),
+        ("https://example.org", "example.org:80"),
+        ("http://example.org.evil.example", "example.org"),
+        ("http://evil.example/example.org", "example.org"),
+        ("http://sub.example.org", "example.org"),
+        ("http://example.org@evil.example", "example.org"),
+        ("null", "example.org"),
+        ("null", "null"),
+        ("", "example.org"),
+        ("", ""),
+        ("http://", ""),
+        ("example.org", "example.org"),
+        ("http://example.org", None),
+    ],
+)
+def test_a_page_of_another_host_may_not(origin, host):
+    assert not origin_allowed(origin, host, None)
+
+
+@pytest.mark.parametrize(
+    "origin", ["https://example.org", "https://example.org:443", "HTTPS://EXAMPLE.ORG"]
+)
+def test_an_origin_that_is_listed_may_connect(origin):
+    assert origin_allowed(origin, "api.example.org", ["https://example.org"])
+    assert origin_allowed(origin, None, ["http://a.example", "https://example.org:443"])
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "http://example.org",
+        "https://example.org:80",
+        "https://example.org:8443",
+        "https://example.org.evil.example",
+        "https://sub.example.org",
+        "https://api.example.org",
+        "null",
+        "",
+    ],
+)
+def test_with_a_list_only_what_is_listed_may_connect(origin):
+    assert not origin_allowed(origin, "api.example.org", ["https://example.org"])
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", ""])
+def test_a_star_lets_every_origin_connect(origin):
+    assert origin_allowed(origin, "example.org", ["*"])
+
+
+def test_an_empty_list_lets_no_page_connect():
+    assert not origin_allowed("http://example.org", "example.org", [])

@@ -1,0 +1,211 @@
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import trio
+
+from triows import Limits, Timeouts
+from triows._transports.asgi import ASGITransport
+from triows._transports.bridge import Bridge, open_transport
+from triows._transports.interface import Ended, Refusal
+from triows._transports.memory import MemoryPeer, MemoryTransport, memory_connection
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+LIMITS, TIMEOUTS = Limits(), Timeouts()
+
+
+@asynccontextmanager
+async def bridged() -> AsyncIterator[tuple[Bridge, MemoryPeer]]:
+    peer = MemoryPeer(16, 1000)
+
+    def make(limits: Limits, timeouts: Timeouts) -> MemoryTransport:
+        return memory_connection(peer, limits=limits, timeouts=timeouts)
+
+    async with trio.open_nursery() as nursery:
+        yield Bridge(make, nursery, LIMITS, TIMEOUTS), peer
+
+
+async def connected(bridge: Bridge) -> None:
+    assert (await bridge.receive())["type"] == "websocket.connect"
+    await bridge.send({"type": "websocket.accept"})
+
+
+def opened(receive: Any, send: Any, limits: Limits = LIMITS) -> Any:
+    return open_transport({"type": "websocket"}, receive, send, limits=limits, timeouts=TIMEOUTS)
+
+
+# Taken back
+
+
+async def test_behind_middleware_that_only_looks_the_own_transport_is_used():
+    async with bridged() as (bridge, peer):
+        limits = Limits(inbox=1)
+        transport = opened(bridge.receive, bridge.send, limits)
+        await peer.send("a")
+        assert isinstance(transport, MemoryTransport)
+        assert peer.server is transport
+        assert peer.server.reading_paused  # by the route's limits, not the bridge's
+
+
+async def test_behind_middleware_that_wraps_send_it_is_an_asgi_connection():
+    async with bridged() as (bridge, _):
+
+        async def send(event: Any) -> None:
+            await bridge.send(event)
+
+        assert isinstance(opened(bridge.receive, send), ASGITransport)
+
+
+async def test_behind_middleware_that_wraps_receive_it_is_an_asgi_connection():
+    async with bridged() as (bridge, _):
+
+        async def receive() -> Any:
+            return await bridge.receive()
+
+        assert isinstance(opened(receive, bridge.send), ASGITransport)
+
+
+async def test_two_bridges_are_never_mixed():
+    async with bridged() as (one, _), bridged() as (other, _):
+        assert isinstance(opened(one.receive, other.send), ASGITransport)
+
+
+async def test_any_other_server_is_an_asgi_connection():
+    async def receive() -> Any: ...
+    async def send(event: Any) -> None: ...
+
+    assert isinstance(opened(receive, send), ASGITransport)
+
+
+async def test_nothing_is_made_that_nobody_needs():
+    async with bridged() as (bridge, peer):
+        assert await bridge.receive() == {"type": "websocket.connect"}
+        await bridge.aclose()
+        assert not hasattr(peer, "server")
+
+
+# As ASGI
+
+
+async def test_the_first_event_is_connect():
+    async with bridged() as (bridge, _):
+        with trio.testing.assert_checkpoints():
+            assert await bridge.receive() == {"type": "websocket.connect"}
+
+
+async def test_accept_passes_subprotocol_and_headers():
+    async with bridged() as (bridge, peer):
+        headers = [(b"x-a", b"1")]
+        await bridge.receive()
+        await bridge.send({"type": "websocket.accept", "subprotocol": "chat", "headers": headers})
+        assert (peer.accepted, peer.subprotocol, peer.headers) == (True, "chat", headers)
+
+
+async def test_messages_are_events():
+    async with bridged() as (bridge, peer):
+        await connected(bridge)
+        await peer.send("a")
+        await peer.send(b"b")
+        assert [await bridge.receive(), await bridge.receive()] == [
+            {"type": "websocket.receive", "text": "a"},
+            {"type": "websocket.receive", "bytes": b"b"},
+        ]
+
+
+@pytest.mark.parametrize(
+    ("event", "message"),
+    [
+        ({"text": "a"}, "a"),
+        ({"text": "", "bytes": None}, ""),
+        ({"bytes": b"b", "text": None}, b"b"),
+        ({"bytes": b""}, b""),
+    ],
+)
+async def test_events_are_messages(event, message):
+    async with bridged() as (bridge, peer):
+        await connected(bridge)
+        await bridge.send({"type": "websocket.send", **event})
+        assert await peer.inbox.receive() == message
+
+
+async def test_the_peers_close_is_a_disconnect_event():
+    async with bridged() as (bridge, peer):
+        await connected(bridge)
+        peer.close(4001, "bye")
+        assert await bridge.receive() == {
+            "type": "websocket.disconnect",
+            "code": 4001,
+            "reason": "bye",
+        }
+
+
+async def test_a_close_event_closes():
+    async with bridged() as (bridge, peer):
+        await connected(bridge)
+        await bridge.send({"type": "websocket.close", "code": 4000, "reason": None})
+        assert peer.inbox.ended == Ended(4000)
+
+
+async def test_a_close_event_without_a_code_is_1000():
+    async with bridged() as (bridge, peer):
+        await connected(bridge)
+        await bridge.send({"type": "websocket.close"})
+        assert peer.inbox.ended == Ended(1000)
+
+
+async def test_a_close_event_before_accept_is_403():
+    async with bridged() as (bridge, peer):
+        await bridge.receive()
+        await bridge.send({"type": "websocket.close", "code": 1008})
+        assert peer.refusal == Refusal(403, (), b"")
+
+
+async def test_a_response_before_accept_is_the_refusal():
+    async with bridged() as (bridge, peer):
+        headers = [(b"content-length", b"4")]
+        start = {"type": "websocket.http.response.start", "status": 401, "headers": headers}
+        await bridge.send(start)
+        assert peer.refusal is None
+        await bridge.send({"type": "websocket.http.response.body", "body": b"nope"})
+        assert peer.refusal == Refusal(401, headers, b"nope")
+
+
+async def test_a_response_may_come_in_pieces():
+    async with bridged() as (bridge, peer):
+        await bridge.send({"type": "websocket.http.response.start", "status": 401})
+        for piece in (b"no", b"pe"):
+            await bridge.send(
+                {"type": "websocket.http.response.body", "body": piece, "more_body": True}
+            )
+        assert peer.refusal is None
+        await bridge.send({"type": "websocket.http.response.body"})
+        assert peer.refusal == Refusal(401, [], b"nope")
+
+
+# The end
+
+
+async def test_what_was_left_open_is_closed_with_1011():
+    async with bridged() as (bridge, peer):
+        await connected(bridge)
+        await bridge.aclose()
+        assert peer.inbox.ended == Ended(1011)
+
+
+async def test_what_was_closed_keeps_its_code():
+    async with bridged() as (bridge, peer):
+        await connected(bridge)
+        await bridge.send({"type": "websocket.close", "code": 4000})
+        await bridge.aclose()
+        assert peer.inbox.ended == Ended(4000)
+
+
+async def test_what_was_never_answered_is_cut():
+    async with bridged() as (bridge, peer):
+        await bridge.send({"type": "websocket.http.response.start", "status": 401})
+        await bridge.aclose()
+        assert (peer.inbox.ended, peer.accepted) == (Ended(1006), False)
