@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import pytest
+import trio
+
+from examples.ticker import Quote, app
+from triows.testing import WebSocketDenialResponse, connect
+
+
+async def test_a_client_that_reads_gets_every_quote(autojump_clock):
+    async with connect(app, "/prices/ACME") as client:
+        numbers = [(await client.receive_json(Quote)).number for _ in range(20)]
+    assert numbers == list(range(numbers[0], numbers[0] + 20))
+
+
+async def test_a_slow_client_gets_the_newest_quote_and_not_those_it_was_too_slow_for(
+    autojump_clock,
+):
+    async with (
+        connect(app, "/prices/ACME") as quick,
+        connect(app, "/prices/ACME", buffer=1) as slow,
+    ):
+        newest = 0
+        with trio.move_on_after(10):
+            while True:
+                newest = (await quick.receive_json(Quote)).number
+        assert newest > 90
+        # One waited with the client and one in send(); what comes then is new.
+        old = [(await slow.receive_json(Quote)).number for _ in range(2)]
+        assert old == [1, 2]
+        assert (await slow.receive_json(Quote)).number >= newest
+
+
+async def test_a_client_that_reads_nothing_is_disconnected_when_send_times_out(autojump_clock):
+    async with app.running(), connect(app, "/prices/HOOLI", buffer=1) as client:
+        await trio.sleep(app.timeouts.send + 1)
+        assert client.close_code == 1008
+
+
+async def test_clients_see_the_same_market(autojump_clock):
+    async with (
+        connect(app, "/prices/ACME") as one,
+        connect(app, "/prices/ACME") as other,
+    ):
+        assert await one.receive_json(Quote) == await other.receive_json(Quote)
+        assert await one.receive_json(Quote) == await other.receive_json(Quote)
+
+
+async def test_an_unknown_symbol_is_refused():
+    with pytest.raises(WebSocketDenialResponse) as refused:
+        async with connect(app, "/prices/EVIL"):
+            pass
+    assert refused.value.status_code == 422
