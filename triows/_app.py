@@ -13,7 +13,15 @@ from starlette.datastructures import State
 from starlette.middleware import Middleware
 
 from ._closing import check_close
-from ._connection.endpoint import APP, NURSERY, WEBSOCKET, Endpoint, PathParams, refuse
+from ._connection.endpoint import (
+    APP,
+    NURSERY,
+    WEBSOCKET,
+    Endpoint,
+    PathParams,
+    log_refusal,
+    refuse,
+)
 from ._connection.refusal import from_exception, problem, upgrade_required
 from ._connection.registry import Connections
 from ._errors import leaves
@@ -23,7 +31,7 @@ from ._routing.path import BadPath, request_segments
 from ._routing.route import WebSocketRoute, is_handler, listed
 from ._routing.template import Template
 from ._routing.tree import Match, RouteTree
-from ._running import AppResources, entered
+from ._running import AppResources
 from ._settings import Limits, Timeouts
 from ._transports.bridge import open_transport
 from ._where import name_of, where
@@ -134,12 +142,11 @@ class Triows:
         self._deps = listed("deps", deps)
         if lifespan is not None and not callable(lifespan):
             raise RouteSetupError(f"lifespan takes a function of the application, not {lifespan!r}")
-        self._lifespan = lifespan
         self._connections = Connections(self.limits.connections)
         self._tree: RouteTree[_Entry | _Mounted] = RouteTree()
         self._entries: list[_Entry] = []
         self._overrides: dict[Callable[..., Any], Callable[..., Any]] = {}
-        self._resources = AppResources()
+        self._resources = AppResources(self, lifespan, self.timeouts.teardown)
         self._shared_plans: dict[Callable[..., Any], tuple[Factory, Plan]] = {}
         # The resources that the start-up has entered, or is about to; None if it has not run.
         self._started: Collection[Callable[..., Any]] | None = None
@@ -187,7 +194,9 @@ class Triows:
             TemplateError: a path that can't be read.
             RouteConflictError: something is mounted there already.
         """
-        self._tree.mount(Template.parse(path), _Mounted(app))
+        # An error in an application of ours is then raised to us, and logged once.
+        mounted = app.handle if isinstance(app, Triows) else app
+        self._tree.mount(Template.parse(path), _Mounted(mounted))
 
     @property
     def routes(self) -> Sequence[RouteInfo]:
@@ -349,18 +358,15 @@ class Triows:
         self._started = self._shared_plans.keys()
         self._connections.draining = False
         try:
-            async with entered(
-                self,
-                self._lifespan,
-                self._shared_plans,
-                self._resources,
-                self._connections,
-                timeouts=self.timeouts,
-                drain=self.drain,
-            ):
+            async with self._resources.entered(self._shared_plans, self._leave):
                 yield
         finally:
             self._started = None
+
+    async def _leave(self) -> None:
+        """Close connections that a server left behind; most leave none."""
+        if len(self._connections):
+            await self.drain()
 
     @property
     def is_running(self) -> bool:
@@ -409,7 +415,7 @@ class Triows:
         except BaseException as exc:
             if any(isinstance(leaf, _NOT_OURS) for leaf in leaves(exc)):
                 raise
-            logger.exception("unhandled error in %s %s", scope["type"], scope.get("path"))
+            logger.exception("unhandled error in %s %r", scope["type"], scope.get("path"))
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """
@@ -465,7 +471,7 @@ class Triows:
             return
         transport = open_transport(scope, receive, send, limits=self.limits, timeouts=self.timeouts)
         await refuse(transport, refusal, self.timeouts)
-        logger.info("%s refused %d", scope.get("path"), refusal.status)
+        log_refusal(scope, refusal.status, None)
 
     @staticmethod
     async def _call_mounted(

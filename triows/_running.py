@@ -15,113 +15,96 @@ import trio
 from attrs import define, field
 
 from ._errors import combined
-from ._injection.call import make_arguments
+from ._injection.call import make_arguments, make_value
 from ._injection.factories import Factory
 from ._injection.resources import Host, ResourceStack
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
-    from ._connection.registry import Connections
     from ._injection.plan import Plan
-    from ._settings import Timeouts
 
-__all__ = ["AppResources", "entered"]
+__all__ = ["AppResources"]
 
 
 @define
 class AppResources:
-    """What lives from start-up to shutdown."""
-
-    #: What the lifespan yielded: copied into each connection's ``state``.
-    state: Mapping[str, Any] = field(factory=dict)
-    #: Values of the factories with ``scope="app"``, by the user's function.
-    shared: dict[Callable[..., Any], Any] = field(factory=dict)
-
-
-@asynccontextmanager
-async def entered(
-    app: Any,
-    lifespan: Callable[..., Any] | None,
-    plans: Mapping[Callable[..., Any], tuple[Factory, Plan]],
-    resources: AppResources,
-    connections: Connections,
-    *,
-    timeouts: Timeouts,
-    drain: Callable[[], Any],
-) -> AsyncIterator[None]:
     """
-    Enter the lifespan and all application resources; exit them at the end.
-
-    If one of them gives way while in use, the body is cancelled and the error raised.
-    Before they exit, connections that are left are drained.
+    What lives from start-up to shutdown.
 
     Args:
-        app: Given to the lifespan and to factories that ask for it.
+        app: Given to the lifespan, and to factories that ask for it.
         lifespan: The user's, or ``None``.
-        plans: What to enter, in order.
-        resources: Filled here, emptied at the end.
-        connections: Those that may use them.
-        timeouts: ``teardown`` bounds the exits.
-        drain: Closes the connections that are left.
-
-    Raises:
-        BaseException: what a factory, the body, or an exit raised, as one.
+        teardown: Seconds for all exits together.
     """
-    error: BaseException | None = None
-    body = trio.CancelScope()
 
-    def expired(_host: Host) -> None:
-        body.cancel()
+    app: Any
+    lifespan: Callable[..., Any] | None
+    teardown: float
+    #: What the lifespan yielded: copied into each connection's ``state``.
+    state: Mapping[str, Any] = field(factory=dict, init=False)
+    #: Values of the factories with ``scope="app"``, by the user's function.
+    shared: dict[Callable[..., Any], Any] = field(factory=dict, init=False)
 
-    async with trio.open_nursery() as nursery:
-        stack = ResourceStack(nursery, expired)
-        try:
-            with body:
-                await _enter_all(app, lifespan, plans, resources, stack, timeouts.teardown)
-                yield
-        except BaseException as exc:  # noqa: BLE001 - raised when all is closed
-            error = exc
-        # Bounded: the drain states its own end, the exits have theirs.
-        with trio.CancelScope(shield=True):
-            if len(connections):
-                await drain()
+    @asynccontextmanager
+    async def entered(
+        self,
+        plans: Mapping[Callable[..., Any], tuple[Factory, Plan]],
+        leave: Callable[[], Awaitable[object]],
+    ) -> AsyncIterator[None]:
+        """
+        Enter everything; exit it at the end of the block, also of one that was cancelled.
+
+        If one of them gives way while in use, the block is cancelled and the error raised.
+
+        Args:
+            plans: What to enter, in order.
+            leave: Awaited before the exits, shielded: it sees to it that nobody uses the
+                resources any more, and bounds itself.
+
+        Raises:
+            BaseException: what a factory, the block, or an exit raised, as one.
+        """
+        error: BaseException | None = None
+        body = trio.CancelScope()
+
+        def expired(_host: Host) -> None:
+            body.cancel()
+
+        async with trio.open_nursery() as nursery:
+            stack = ResourceStack(nursery, expired)
+            try:
+                with body:
+                    await self._enter(plans, stack)
+                    yield
+            except BaseException as exc:  # noqa: BLE001 - raised when all is closed
+                error = exc
             cancelled = "cancelled" if isinstance(error, trio.Cancelled) else None
             if body.cancelled_caught:
                 cancelled = "resource failed"
-            errors = await stack.aclose(
-                seconds=timeouts.teardown,
-                error=None if cancelled else error,
-                cancelled=cancelled,
+            # Bounded: leave() bounds itself, and the exits have their deadline.
+            with trio.CancelScope(shield=True):
+                await leave()
+                errors = await stack.aclose(
+                    seconds=self.teardown, error=None if cancelled else error, cancelled=cancelled
+                )
+            self.shared.clear()
+            self.state = {}
+        found = [exc for exc in (error, *errors) if exc is not None]
+        real = [exc for exc in found if not isinstance(exc, trio.Cancelled)]
+        failure = combined("errors in the application's resources", real) or error
+        if failure is not None:
+            raise failure
+
+    async def _enter(
+        self, plans: Mapping[Callable[..., Any], tuple[Factory, Plan]], stack: ResourceStack
+    ) -> None:
+        if self.lifespan is not None:
+            factory = Factory.of(functools.partial(self.lifespan, self.app))
+            self.state = dict(await make_value(factory, {}, stack, patience=self.teardown) or {})
+        for original, (factory, plan) in plans.items():
+            values = [*(self.app for _ in plan.givens), *(self.shared[one] for one in plan.shared)]
+            arguments = await make_arguments(plan, values, stack, patience=self.teardown)
+            self.shared[original] = await make_value(
+                factory, arguments, stack, patience=self.teardown
             )
-        resources.shared.clear()
-        resources.state = {}
-    found = [exc for exc in (error, *errors) if exc is not None]
-    real = [exc for exc in found if not isinstance(exc, trio.Cancelled)]
-    failure = combined("errors in the application's resources", real) or error
-    if failure is not None:
-        raise failure
-
-
-async def _enter_all(
-    app: Any,
-    lifespan: Callable[..., Any] | None,
-    plans: Mapping[Callable[..., Any], tuple[Factory, Plan]],
-    resources: AppResources,
-    stack: ResourceStack,
-    patience: float,
-) -> None:
-    if lifespan is not None:
-        factory = Factory.of(functools.partial(lifespan, app))
-        state = await stack.enter(factory, {}, patience)
-        resources.state = dict(state or {})
-    for original, (factory, plan) in plans.items():
-        values = [*(app for _ in plan.givens), *(resources.shared[key] for key in plan.shared)]
-        arguments = await make_arguments(plan, values, stack, patience=patience)
-        if factory.kind.hosted:
-            value = await stack.enter(factory, arguments, patience)
-        else:
-            value = factory.open(**arguments)
-            if hasattr(value, "__await__"):
-                value = await value
-        resources.shared[original] = value

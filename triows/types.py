@@ -10,7 +10,7 @@ The words a signature is written in: where a value comes from, what makes it.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
-from typing import Annotated, Any, Literal, TypeAlias, TypeVar
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar, get_args
 
 import msgspec
 from attrs import frozen
@@ -115,7 +115,13 @@ def Param(  # noqa: N802 - it reads as a type does, and is lihil's name for it
         min_length: Least length of a text or list.
         max_length: Greatest length of a text or list.
         tz: Whether a datetime or time must (true) or must not (false) have a zone.
+
+    Raises:
+        ValueError: a source that is none of those.
+        TypeError: a constraint that makes no sense.
     """
+    if source is not None:
+        _check_word("Param() reads from", source, get_args(ParamSource))
     constraints = {
         "gt": gt, "ge": ge, "lt": lt, "le": le, "multiple_of": multiple_of,
         "pattern": pattern, "min_length": min_length, "max_length": max_length, "tz": tz,
@@ -143,5 +149,15 @@ def use(
         reuse: Share one instance within the connection, among all who ask for this
             factory with ``reuse=True``. Otherwise each place gets its own.
         scope: ``"app"`` makes one instance that lives from start-up to shutdown.
+
+    Raises:
+        ValueError: a scope that is none of those.
     """
+    _check_word("use() takes scope=", scope, get_args(UseScope))
     return UseMark(factory, reuse, scope)
+
+
+def _check_word(what: str, word: object, known: tuple[str, ...]) -> None:
+    # A type checker says so too. Unchecked, a slip of the pen would mean something else.
+    if word not in known:
+        raise ValueError(f"{what} {' or '.join(map(repr, known))}, not {word!r}")

@@ -379,9 +379,7 @@ class WebSocket(HTTPConnection):
         """``CONNECTING`` before accept, ``DISCONNECTED`` once the connection is over."""
         if self._transport.ended is not None:
             return WebSocketState.DISCONNECTED
-        return (
-            WebSocketState.CONNECTED if self._transport.accepted else WebSocketState.CONNECTING
-        )
+        return WebSocketState.CONNECTED if self._transport.accepted else WebSocketState.CONNECTING
 
     @property
     def application_state(self) -> WebSocketState:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from .registry import Connections
 
-__all__ = ["APP", "NURSERY", "WEBSOCKET", "Endpoint", "PathParams", "refuse"]
+__all__ = ["APP", "NURSERY", "WEBSOCKET", "Endpoint", "PathParams", "log_refusal", "refuse"]
 
 logger = logging.getLogger("triows")
 
@@ -87,7 +87,7 @@ class Endpoint:
             params, refusal = self._read_params(scope)
         if refusal is not None:
             await refuse(transport, refusal, self.timeouts)
-            _log_refusal(self.path, scope, refusal.status)
+            log_refusal(scope, refusal.status, self.path)
             return
         await self._live(scope, transport, params)
 
@@ -179,13 +179,15 @@ def _peer(scope: Scope) -> str:
     return f"{client[0]}:{client[1]}" if client else "?"
 
 
-def _log_refusal(path: str, scope: Scope, status: int) -> None:
+def log_refusal(scope: Scope, status: int, route: str | None) -> None:
+    """Write the one line that every refusal ends with; *route* is ``None`` if there is none."""
+    # The path is the peer's: repr() keeps it on one line.
     logger.info(
         "%s %s refused %d",
         _peer(scope),
-        path,
+        repr(scope["path"]) if route is None else route,
         status,
-        extra={"route": path, "peer": _peer(scope), "status": status},
+        extra={"route": route, "peer": _peer(scope), "status": status},
     )
 
 
@@ -195,7 +197,7 @@ def _log_end(path: str, scope: Scope, transport: Transport, lifetime: Lifetime) 
     ended = transport.ended
     code, reason = (ended.code, ended.reason) if ended else (1006, "")
     if ended is not None and ended.status is not None:
-        _log_refusal(path, scope, ended.status)
+        log_refusal(scope, ended.status, path)
         return
     duration = trio.current_time() - lifetime.started
     # The reason may be the peer's: %r keeps it on one line.

@@ -121,7 +121,8 @@ class Lifetime:
     def cancel(self, why: str) -> None:
         """Cancel the handler at once."""
         if self._cancelled is None:
-            self._cancelled = why
+            # If its deadline has passed, that came first, and it is only slow to end.
+            self._cancelled = self._at_deadline if self._body.cancel_called else why
         self._body.cancel()
 
     def _note_expired(self, host: Host) -> None:
@@ -184,6 +185,9 @@ class Lifetime:
             raise self.error
         if cancelled is not None:
             raise cancelled
+        if self._cancelled == "cancelled":
+            # It was held back until everything was closed; now it goes on.
+            await trio.lowlevel.checkpoint_if_cancelled()
 
     async def _run_body(
         self,
@@ -212,7 +216,8 @@ class Lifetime:
         if not outside and not self._body.cancelled_caught:
             return _Outcome(error)
         if self._cancelled is None:
-            self._cancelled = "cancelled" if outside else self._at_deadline
+            passed = self._body.cancel_called
+            self._cancelled = self._at_deadline if passed else "cancelled"
         return _Outcome(error, self._cancelled if error is None else None)
 
     async def _start_helpers(

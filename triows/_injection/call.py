@@ -6,14 +6,15 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .factories import Factory
     from .plan import Plan
     from .resources import ResourceStack
 
-__all__ = ["make_arguments"]
+__all__ = ["make_arguments", "make_value"]
 
 
 async def make_arguments(
-    plan: Plan, values: list[Any], stack: ResourceStack | None, *, patience: float
+    plan: Plan, values: list[Any], stack: ResourceStack, *, patience: float
 ) -> dict[str, Any]:
     """
     Call a plan's factories in order and return the arguments.
@@ -24,7 +25,7 @@ async def make_arguments(
         plan: What to make.
         values: The plan's first values: parameters, givens and shared ones. The factories'
             results are added to it.
-        stack: Where resources are entered; ``None`` if the plan has none that must be.
+        stack: Where resources are entered that have to be exited.
         patience: Seconds that a factory's own cleanup may take if it is cancelled.
 
     Raises:
@@ -32,12 +33,15 @@ async def make_arguments(
     """
     for step in plan.steps:
         arguments = {name: values[place] for name, place in step.arguments}
-        if step.factory.kind.hosted:
-            assert stack is not None
-            value = await stack.enter(step.factory, arguments, patience)
-        else:
-            value = step.factory.open(**arguments)
-            if inspect.isawaitable(value):
-                value = await value
-        values.append(value)
+        values.append(await make_value(step.factory, arguments, stack, patience=patience))
     return {name: values[place] for name, place in plan.arguments}
+
+
+async def make_value(
+    factory: Factory, arguments: dict[str, Any], stack: ResourceStack, *, patience: float
+) -> Any:
+    """Call one factory; arguments and errors as :func:`make_arguments`."""
+    if factory.kind.hosted:
+        return await stack.enter(factory, arguments, patience)
+    value = factory.open(**arguments)
+    return await value if inspect.isawaitable(value) else value

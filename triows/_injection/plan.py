@@ -189,6 +189,23 @@ def _check_parameter(asker: _Asker, parameter: inspect.Parameter) -> None:
             )
 
 
+def _full_name(cls: Any) -> str:
+    return f"{cls.__module__}.{cls.__qualname__}"
+
+
+def _advice(name: str, wanted: str, *, in_app: bool) -> str:
+    """What to do about a type that nothing makes."""
+    place = (
+        'to the application with deps=[use(factory, scope="app")]'
+        if in_app
+        else "to the route or the application with deps=[factory]"
+    )
+    return (
+        f"nothing makes the {wanted} that `{name}` asks for: annotate it "
+        f"`{name}: Annotated[{wanted}, use(factory)]`, or give the factory {place}"
+    )
+
+
 @frozen
 class _Place:
     """A value of the plan: which of its lists it stands in, and where."""
@@ -359,34 +376,28 @@ class Planner:
             DependencyError: It takes a factory that is not there, or a request that is not.
         """
         in_app = asker.scope == "app"
-        if mark is None and not is_readable(annotation) and (in_app or not has_fields(annotation)):
-            raise MissingProviderError(
-                self._advice(name, annotation, in_app=in_app), asker.where, asker.chain
-            )
+        if mark is None and not is_readable(annotation):
+            namesake = self._namesake(annotation)
+            if namesake is not None:
+                raise MissingProviderError(
+                    f"`{name}` is a {_full_name(annotation)}, which nothing makes: annotate it "
+                    f"`{name}: {_full_name(namesake)}`",
+                    asker.where,
+                    asker.chain,
+                )
+            if in_app or not has_fields(annotation):
+                advice = _advice(name, type_name(annotation), in_app=in_app)
+                raise MissingProviderError(advice, asker.where, asker.chain)
         if in_app:
             raise asker.misuse(
                 f"`{name}` would come from a request, and {asker.name} lives as long as the "
                 'application: take the parameter out, or drop scope="app"'
             )
 
-    def _advice(self, name: str, annotation: Any, *, in_app: bool) -> str:
-        """What to do about a type that nothing makes."""
+    def _namesake(self, annotation: Any) -> Any:
+        """What the connection gives under the same name: Starlette has a WebSocket, too."""
         wanted = type_name(annotation)
-        for ours in self.givens:
-            if wanted == type_name(ours):
-                return (
-                    f"`{name}` is a {annotation.__module__}.{wanted}, which nothing makes: use "
-                    f"{ours.__module__}.{wanted}"
-                )
-        where_to = (
-            'to the application with deps=[use(factory, scope="app")]'
-            if in_app
-            else "to the route or the application with deps=[factory]"
-        )
-        return (
-            f"nothing makes the {wanted} that `{name}` asks for: annotate it "
-            f"`{name}: Annotated[{wanted}, use(factory)]`, or give the factory {where_to}"
-        )
+        return next((ours for ours in self.givens if type_name(ours) == wanted), None)
 
     def _made(
         self, asker: _Asker, parameter: inspect.Parameter, annotation: Any, mark: UseMark

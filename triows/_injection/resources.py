@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from triows._errors import without
+from triows._errors import leaves, without
 from triows.exceptions import (
     HandlerCancelled,
     ResourceExpired,
@@ -73,6 +73,7 @@ class Host:
         self._on_expired = on_expired
         self._released = trio.Event()
         self._thrown: BaseException | None = None
+        self._left_by: BaseException | None = None
         # Shielded from the start, so that a cancellation from outside arrives by
         # cancel_entry() or not at all.
         self._entry = trio.CancelScope(shield=True)
@@ -89,19 +90,26 @@ class Host:
         await trio.lowlevel.cancel_shielded_checkpoint()
         try:
             with self._entry, self._life:
-                manager = self.factory.open(**self._arguments)
-                if isinstance(manager, contextlib.AbstractAsyncContextManager):
-                    async with manager as value:
-                        await self._hold(value)
-                else:
-                    with manager as value:
-                        await self._hold(value)
+                await self._live()
         except BaseException as exc:  # noqa: BLE001 - the stack reports it
             self.error = exc
         finally:
             self._judge()
             self.settled.set()
             self.done.set()
+
+    async def _live(self) -> None:
+        try:
+            manager = self.factory.open(**self._arguments)
+            if isinstance(manager, contextlib.AbstractAsyncContextManager):
+                async with manager as value:
+                    await self._hold(value)
+            else:
+                with manager as value:
+                    await self._hold(value)
+        except BaseException as exc:
+            self._left_by = exc
+            raise
 
     async def _hold(self, value: Any) -> None:
         """Stand at the resource's ``yield`` and raise there what the release says."""
@@ -133,6 +141,8 @@ class Host:
             self.error = without(self.error, self._thrown)
         if self.error is None and self._life.cancelled_caught and self._released.is_set():
             self.error = TeardownTimeout(f"{self.factory.name} did not exit in time")
+            # An error that was on its way when the exit hung went down with it.
+            self.error.__context__ = self._left_by
         if self.error is None and self.expired:
             self.error = ResourceExpired(
                 f"{self.factory.name} ended while it was in use: a cancel scope around its "
@@ -147,9 +157,9 @@ class Host:
     def release(self, thrown: BaseException | None, seconds: float) -> None:
         """Let the resource exit, with *thrown* raised at its ``yield``, within *seconds*."""
         self._thrown = thrown
-        if self.entered:
-            self._life.deadline = trio.current_time() + seconds
-        else:
+        # Also if it has not entered: it may do so yet, where it shields itself.
+        self._life.deadline = trio.current_time() + seconds
+        if not self.entered:
             self._entry.cancel()
         self._released.set()
 
@@ -239,8 +249,12 @@ def _thrown_into(
     if cancelled is not None:
         # One each: a traceback grows on every exception that is raised in several places.
         return None if bare else HandlerCancelled(cancelled)
-    if bare and isinstance(error, WebSocketDisconnect):
+    if bare and error is not None and _is_disconnect(error):
         # The peer left. For a factory without a try that is an end like any other, and
         # the lines after its yield run.
         return None
     return error
+
+
+def _is_disconnect(error: BaseException) -> bool:
+    return all(isinstance(leaf, WebSocketDisconnect) for leaf in leaves(error))

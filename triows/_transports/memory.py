@@ -34,7 +34,8 @@ class MemoryPeer:
     """
 
     def __init__(self, messages: int, size: int) -> None:
-        self.server: MemoryTransport
+        #: ``None`` until the application has wanted a transport, which it may never do.
+        self.server: MemoryTransport | None = None
         self.inbox = Inbox(messages, size)
         #: Set when the server has accepted or refused, or ended without either.
         self.answered = trio.Event()
@@ -46,6 +47,7 @@ class MemoryPeer:
 
     async def send(self, message: str | bytes) -> None:
         """Send to the server, waiting while its inbox is full."""
+        assert self.server is not None, "there is nobody to send to before the answer"
         size = payload_size(message)
         await trio.lowlevel.checkpoint()
         while self.server.reading_paused and not self._vanished.is_set():
@@ -57,7 +59,7 @@ class MemoryPeer:
 
     def close(self, code: int, reason: str) -> None:
         """Send a close frame, answered with the same code (RFC 6455 section 5.5.1)."""
-        if not self._vanished.is_set():
+        if self.server is not None and not self._vanished.is_set():
             self.server.peer_ended(Ended(code, reason))
         self.inbox.close(Ended(code, reason))
 
@@ -205,5 +207,5 @@ class MemoryTransport:
 
 def memory_connection(peer: MemoryPeer, *, limits: Limits, timeouts: Timeouts) -> MemoryTransport:
     """Make the server's end for a client."""
-    peer.server = MemoryTransport(peer, limits=limits, timeouts=timeouts)
-    return peer.server
+    server = peer.server = MemoryTransport(peer, limits=limits, timeouts=timeouts)
+    return server

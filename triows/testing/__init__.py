@@ -21,3 +21,20 @@ from ._native import (
 )
 from ._sync import TestClient as TestClient
 from ._sync import WebSocketTestSession as WebSocketTestSession
+
+__all__ = [
+    # In the same loop
+    "connect",
+    "WebSocketSession",
+    # From a thread of its own
+    "TestClient",
+    "WebSocketTestSession",
+    # What tests see
+    "WebSocketDenialResponse",
+    "ReceiveTimeout",
+]
+
+# As in triows itself.
+for _name in __all__:
+    globals()[_name].__module__ = "triows.testing"
+del _name

@@ -44,6 +44,11 @@ class _Loop:
 
     def start(self) -> None:
         """Start the loop and the application; raise what its start-up raised."""
+        if trio.lowlevel.in_trio_run():
+            raise RuntimeError(
+                "TestClient would block this Trio loop: in async tests use "
+                "`async with triows.testing.connect(app, url) as ws:`"
+            )
         self._thread.start()
         self._started.get().unwrap()
 
@@ -91,18 +96,27 @@ class WebSocketTestSession:
         self._url = url
         self._options = options
         self._loop: _Loop | None = None
+        self._holds_loop = False
         self._opened: WebSocketSession | None = None
-        self._leave: trio.Event
+        self._leave = trio.Event()
         # What the block raised.
         self._failure: Exception | None = None
-        self._ended: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
+        # First that it is open, then how it ended; only how it ended if it was never open.
+        self._progress: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
 
     def __enter__(self) -> Self:
-        self._loop = loop = self._client._acquire()
+        # Inside the client's block it is that which holds the loop.
+        self._holds_loop = not self._client._blocks
+        self._loop = loop = self._client._acquire(holds=self._holds_loop)
         try:
-            loop.call(loop.nursery.start, self._hold)
+            loop.call_sync(lambda: loop.nursery.start_soon(self._hold))
+            failure = self._progress.get()
+            if self._opened is None:
+                raise failure or RuntimeError(
+                    "the application broke down before it answered: leaving the client tells why"
+                )
         except BaseException:
-            self._client._release()
+            self._client._release(holds=self._holds_loop)
             raise
         return self
 
@@ -118,31 +132,28 @@ class WebSocketTestSession:
             # If the loop has broken down, leaving the client tells why.
             with suppress(trio.RunFinishedError):
                 self._loop.call_sync(self._leave.set)
-            ended = self._ended.get()
+            ended = self._progress.get()
         finally:
-            self._client._release()
+            self._client._release(holds=self._holds_loop)
         # Ctrl-C goes before whatever else went wrong.
         if ended is not None and ended is not exc and (exc is None or isinstance(exc, Exception)):
             raise ended
 
-    async def _hold(self, task_status: trio.TaskStatus[None]) -> None:
+    async def _hold(self) -> None:
         """Be the task that the connection's ``async with`` block runs in."""
-        self._leave = trio.Event()
-        ended: BaseException | None = None
+        ended: Exception | None = None
         try:
             async with connect(self._client.app, self._url, **self._options) as session:
                 self._opened = session
-                task_status.started()
+                self._progress.put(None)
                 await self._leave.wait()
                 # Raised there, so that both clients tell alike what went wrong.
                 if self._failure is not None:
                     raise self._failure
-        except Exception as exc:
-            if self._opened is None:
-                raise
+        except Exception as exc:  # noqa: BLE001 - raised in the other thread
             ended = exc
         finally:
-            self._ended.put(ended)
+            self._progress.put(ended)
 
     @property
     def _session(self) -> WebSocketSession:
@@ -213,6 +224,11 @@ class TestClient:
         app: The application.
         headers: For every connection.
         timeout: Seconds that each receive waits.
+
+    Raises:
+        RuntimeError: on entering a block, it is used inside a Trio loop.
+        BaseException: on entering a block, what the application's start-up raised; on
+            leaving it, what its shutdown, or one of its resources, raised.
     """
 
     __test__ = False  # pytest: this is no test class
@@ -227,12 +243,14 @@ class TestClient:
         self.app = app
         self._headers = dict(headers or {})
         self._timeout = timeout
-        # Shared by the client's own block and those of its connections.
         self._loop: _Loop | None = None
-        self._users = 0
+        # How many blocks hold the loop, and how many of those are the client's own.
+        self._holders = 0
+        self._blocks = 0
 
     def __enter__(self) -> Self:
-        self._acquire()
+        self._acquire(holds=True)
+        self._blocks += 1
         return self
 
     def __exit__(
@@ -241,19 +259,20 @@ class TestClient:
         exc: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
-        self._release()
+        self._blocks -= 1
+        self._release(holds=True)
 
-    def _acquire(self) -> _Loop:
+    def _acquire(self, *, holds: bool) -> _Loop:
         if self._loop is None:
             loop = _Loop(self.app)
             loop.start()
             self._loop = loop
-        self._users += 1
+        self._holders += holds
         return self._loop
 
-    def _release(self) -> None:
-        self._users -= 1
-        if self._users == 0 and self._loop is not None:
+    def _release(self, *, holds: bool) -> None:
+        self._holders -= holds
+        if self._holders == 0 and self._loop is not None:
             loop, self._loop = self._loop, None
             loop.stop()
 
