@@ -1,785 +1,680 @@
-"""The application as its author puts it together: routes, deps, plugins, overrides."""
-
-import contextlib
-import functools
 from typing import Annotated, Any
+from urllib.parse import unquote
 
 import pytest
 import trio
+from starlette.applications import Starlette
+from starlette.authentication import AuthCredentials, AuthenticationBackend, SimpleUser
 from starlette.middleware import Middleware
+from starlette.middleware.authentication import AuthenticationMiddleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, StreamingResponse
+from starlette.routing import Route
+from starlette.routing import WebSocketRoute as StarletteWebSocketRoute
+from starlette.staticfiles import StaticFiles
+from trio.testing import wait_all_tasks_blocked
 
 from triows import (
     AsyncResource,
     EndpointInfo,
-    Ignore,
-    Limits,
-    Param,
-    RouteInfo,
+    HTTPException,
     Timeouts,
     Triows,
     WebSocket,
+    WebSocketDisconnect,
     WebSocketRoute,
     use,
 )
-from triows._where import where
-from triows.exceptions import (
-    DependencyError,
-    HandlerSignatureError,
-    RouteSetupError,
-)
-from triows.testing import TestClient, WebSocketDenialResponse, connect
+from triows.testing import WebSocketDenialResponse, WebSocketSession, connect
 
 
-async def accepted(ws: Ignore[WebSocket]) -> Ignore[AsyncResource[WebSocket]]:
+async def echo(ws: WebSocket) -> None:
     await ws.accept()
-    yield ws
+    async for message in ws:
+        await ws.send(message)
 
 
-Accepted = Annotated[WebSocket, use(accepted)]
+def serving(handler: Any = echo, path: str = "ws", **settings: Any) -> Triows:
+    route = WebSocketRoute(path)
+    route.endpoint(handler)
+    return Triows(route, **settings)
 
 
-def speaking(path, word, **options):
-    """A route whose handler says one word."""
-    route = WebSocketRoute(path, **options)
-
-    @route.endpoint
-    async def speak(ws: Accepted) -> None:
-        await ws.send(word)
-
-    return route
+async def echoes(app: Triows, url: str = "/ws", **options: Any) -> bool:
+    async with connect(app, url, **options) as client:
+        await client.send("hi")
+        return await client.receive() == "hi"
 
 
-async def said(app, url):
-    """What the handler at *url* says first; the status if it refuses."""
+async def end_of(client: WebSocketSession) -> int:
     try:
-        async with connect(app, url) as ws:
-            return await ws.receive()
-    except WebSocketDenialResponse as refused:
-        return refused.status_code
-
-
-# Routes
-
-
-def test_include_is_include_routes():
-    assert Triows.include is Triows.include_routes
-
-
-async def test_routes_can_be_given_at_once_or_included_later():
-    app = Triows(speaking("a", "A"), speaking("b", "B"))
-    app.include_routes(speaking("c", "C"), speaking("d", "D"))
-    assert [await said(app, f"/{path}") for path in "abcd"] == ["A", "B", "C", "D"]
-
-
-async def test_what_is_below_a_route_is_included_with_it():
-    rooms = WebSocketRoute("rooms")
-    log = rooms / "{room_id}" / "log"
-
-    @log.endpoint
-    async def handler(ws: Accepted, room_id: str) -> None:
-        await ws.send(f"log of {room_id}")
-
-    app = Triows(rooms)
-    assert await said(app, "/rooms/7/log") == "log of 7"
-    assert await said(app, "/rooms/7") == 404
-
-
-async def test_merged_routes_are_served_where_they_were_merged_and_where_they_were_made():
-    public, admin = WebSocketRoute("public"), speaking("log", "a log")
-    public.merge(admin)
-    app = Triows(public, admin)
-    assert await said(app, "/public/log") == "a log"
-    assert await said(app, "/log") == "a log"
-
-
-async def test_a_route_may_be_part_of_two_applications():
-    route = speaking("a", "A")
-    assert [await said(app, "/a") for app in (Triows(route), Triows(route))] == ["A", "A"]
-
-
-async def test_a_method_of_an_object_may_handle():
-    class Room:
-        def __init__(self, name):
-            self.name = name
-
-        async def handle(self, ws: Accepted) -> None:
-            await ws.send(self.name)
-
-    one, other = WebSocketRoute("one"), WebSocketRoute("other")
-    one.endpoint(Room("red").handle)
-    other.endpoint(Room("blue").handle)
-    app = Triows(one, other)
-    assert [await said(app, "/one"), await said(app, "/other")] == ["red", "blue"]
-
-
-async def test_a_partial_may_handle():
-    async def handler(ws: Accepted, name: str, count: int) -> None:
-        await ws.send(f"{count} {name}")
-
-    route = WebSocketRoute("a")
-    route.endpoint(functools.partial(handler, name="cats"))
-    assert await said(Triows(route), "/a?count=3") == "3 cats"
-
-
-def get_pool(app: Triows) -> str: ...
-
-
-async def get_page(size: int = 10) -> AsyncResource[int]:
-    yield size
-
-
-async def listed(
-    ws: WebSocket,
-    room_id: str,
-    pool: Annotated[str, use(get_pool, scope="app")],
-    page: Annotated[int, use(get_page)],
-    token: Annotated[str | None, Param("header", alias="X-Token")] = None,
-) -> None: ...
-
-
-def test_the_routes_of_an_application_can_be_listed():
-    route = WebSocketRoute("rooms/{room_id}")
-    route.endpoint(listed)
-    below = route.sub("log")
-    below.endpoint(plain := _taking_room_id())
-    assert Triows(route).routes == [
-        RouteInfo(
-            path="/rooms/{room_id}",
-            handler=where(listed),
-            parameters=(
-                "path room_id: str",
-                "query size: int = ...",
-                "header x-token: str | None = ...",
-            ),
-            resources=("get_page", "get_pool (application)"),
-        ),
-        RouteInfo("/rooms/{room_id}/log", where(plain), ("path room_id: str",), ()),
-    ]
-
-
-def _taking_room_id():
-    async def handler(room_id: str) -> None: ...
-
-    return handler
-
-
-async def test_a_route_may_be_included_while_the_application_runs():
-    app = Triows(speaking("a", "A"))
-    async with app.running():
-        app.include(speaking("b", "B"))
-        assert await said(app, "/b") == "B"
-
-
-async def test_a_resource_of_the_application_can_not_be_added_while_it_runs():
-    async def handler(pool: Annotated[Any, use(get_pool, scope="app")]) -> None: ...
-
-    route = WebSocketRoute("b")
-    route.endpoint(handler)
-    app = Triows(speaking("a", "A"))
-    async with app.running():
-        with pytest.raises(DependencyError, match="include its route before that") as caught:
-            app.include(route)
-        assert await said(app, "/b") == 404
-    assert caught.value.chain == (handler.__qualname__,)
-    assert caught.value.where == where(get_pool)
-    app.include(route)
-    assert len(app.routes) == 2
-
-
-# Settings
-
-
-async def test_a_routes_settings_replace_the_applications():
-    async def handler(ws: Accepted) -> None:
-        await ws.receive()
-
-    app = Triows(limits=Limits(message_size=3))
-    for path, limits in (("app", None), ("own", Limits(message_size=5))):
-        route = WebSocketRoute(path, limits=limits)
-        route.endpoint(handler)
-        app.include(route)
-
-    async def code(url, message):
-        async with connect(app, url) as ws:
-            await ws.send(message)
-            with contextlib.suppress(Exception):
-                await ws.receive()
-            return ws.close_code
-
-    assert [await code("/app", "four"), await code("/own", "four")] == [1009, 1000]
-    assert await code("/own", "six666") == 1009
-
-
-async def test_a_routes_origins_replace_the_applications():
-    app = Triows(
-        speaking("app", "yes"),
-        speaking("own", "yes", origins=["https://own.example"]),
-        speaking("any", "yes", origins=["*"]),
-        origins=["https://app.example"],
-    )
-
-    async def answer(url, origin):
-        try:
-            async with connect(app, url, headers={"origin": f"https://{origin}.example"}) as ws:
-                return await ws.receive()
-        except WebSocketDenialResponse as refused:
-            return refused.status_code
-
-    assert [await answer("/app", "app"), await answer("/app", "own")] == ["yes", 403]
-    assert [await answer("/own", "app"), await answer("/own", "own")] == [403, "yes"]
-    assert await answer("/any", "whoever") == "yes"
-
-
-def test_the_time_a_shutdown_takes_is_that_of_the_slowest_route():
-    slow = Timeouts(shutdown_grace=100, close=1, teardown=2)
-    app = Triows(timeouts=Timeouts(shutdown_grace=3, close=1, teardown=2))
-    assert app.drain_budget == 3 + 2 * 1 + 2 * 2
-    app.include(speaking("a", "A", timeouts=slow))
-    assert app.drain_budget == 100 + 2 * 1 + 2 * 2
-
-
-# deps
-
-
-class Room:
-    def __init__(self, name):
-        self.name = name
-
-
-def naming(name):
-    def get_room() -> Room:
-        return Room(name)
-
-    return get_room
-
-
-async def tell_room(ws: Accepted, room: Room) -> None:
-    await ws.send(room.name)
-
-
-async def test_the_nearest_factory_of_a_type_is_used():
-    top = WebSocketRoute("top", deps=[naming("route")])
-    top.endpoint(tell_room)
-    top.sub("endpoint").endpoint(deps=[naming("endpoint")])(tell_room)
-    top.sub("below").endpoint(tell_room)
-    plain = WebSocketRoute("plain")
-    plain.endpoint(tell_room)
-    app = Triows(top, plain, deps=[naming("application")])
-    assert await said(app, "/plain") == "application"
-    assert await said(app, "/top") == "route"
-    assert await said(app, "/top/below") == "route"
-    assert await said(app, "/top/endpoint") == "endpoint"
-
-
-async def test_a_factory_of_one_endpoint_is_not_found_by_another():
-    route = WebSocketRoute("a")
-    route.endpoint(deps=[naming("a")])(tell_room)
-    app = Triows(route)
-    other = WebSocketRoute("b")
-    other.endpoint(tell_room)
-    with pytest.raises(DependencyError, match="nothing makes the Room"):
-        app.include(other)
-
-
-async def test_a_merged_route_keeps_the_factories_of_its_old_parents():
-    old = WebSocketRoute("old", deps=[naming("old")])
-    (old / "room").endpoint(tell_room)
-    new = WebSocketRoute("new", deps=[naming("new")])
-    new.merge(old / "room", parent_prefix="old")
-    assert await said(Triows(new), "/new/room") == "old"
-
-
-async def test_an_applications_factory_may_need_what_a_route_makes():
-    class Session:
-        def __init__(self, room):
-            self.room = room
-
-    def get_session(room: Room) -> Session:
-        return Session(room)
-
-    async def handler(ws: Accepted, session: Session) -> None:
-        await ws.send(session.room.name)
-
-    route = WebSocketRoute("a", deps=[naming("route")])
-    route.endpoint(handler)
-    assert await said(Triows(route, deps=[get_session, naming("application")]), "/a") == "route"
-
-
-async def test_a_factory_of_the_websocket_accepts_for_every_handler():
-    async def accepting(ws: Ignore[WebSocket]) -> AsyncResource[WebSocket]:
-        await ws.accept()
-        yield ws
-
-    route = WebSocketRoute("a")
-
-    @route.endpoint
-    async def handler(ws: WebSocket) -> None:
-        await ws.send("hello")
-
-    async with connect(Triows(route, deps=[use(accepting, reuse=True)]), "/a") as ws:
-        assert await ws.receive() == "hello"
-
-
-# Plugins
-
-
-def plugin(log, name):
-    def wrap(endpoint: EndpointInfo):
-        log.append(f"{name} wraps {endpoint.path}")
-
-        @functools.wraps(endpoint.func)
-        async def wrapped(**arguments):
-            log.append(f"{name} begins")
-            await endpoint.func(**arguments)
-            log.append(f"{name} ends")
-
-        return wrapped
-
-    return wrap
-
-
-async def test_plugins_are_put_around_the_handler_the_first_innermost():
-    log = []
-    route = WebSocketRoute("a/{room_id}")
-
-    @route.endpoint(plugins=[plugin(log, "inner"), plugin(log, "outer")])
-    async def handler(ws: Accepted, room_id: str) -> None:
-        log.append("handler")
-        await ws.send(room_id)
-
-    app = Triows(route)
-    assert log == ["inner wraps /a/{room_id}", "outer wraps /a/{room_id}"]
-    del log[:]
-    assert await said(app, "/a/7") == "7"
-    assert log == ["outer begins", "inner begins", "handler", "inner ends", "outer ends"]
-
-
-async def test_a_plugin_given_twice_counts_once():
-    log = []
-    once = plugin(log, "plugin")
-    route = WebSocketRoute("a")
-    route.endpoint(plugins=[once, once])(_saying("A"))
-    app = Triows(route)
-    assert await said(app, "/a") == "A"
-    assert log == ["plugin wraps /a", "plugin begins", "plugin ends"]
-
-
-def _saying(word):
-    async def handler(ws: Accepted) -> None:
-        await ws.send(word)
-
-    return handler
-
-
-def test_a_plugin_is_told_what_it_wraps():
-    told = []
-
-    def plugin(endpoint):
-        told.append(endpoint)
-        return endpoint.func
-
-    route = WebSocketRoute("rooms/{room_id}")
-
-    @route.endpoint(plugins=[plugin])
-    async def handler(ws: "WebSocket", room_id: "int") -> None: ...
-
-    app = Triows(route)
-    (endpoint,) = told
-    assert (endpoint.func, endpoint.path, endpoint.app) == (handler, "/rooms/{room_id}", app)
-    assert endpoint.signature.parameters["room_id"].annotation is int
-
-
-async def test_a_plugin_is_called_once_however_often_factories_are_overridden():
-    log = []
-    route = WebSocketRoute("a")
-
-    @route.endpoint(plugins=[plugin(log, "plugin")], deps=[naming("real")])
-    async def handler(ws: Accepted, room: Room) -> None:
-        await ws.send(room.name)
-
-    app = Triows(route)
-    with app.override(accepted, accepted):
-        assert await said(app, "/a") == "real"
-    assert log == ["plugin wraps /a", "plugin begins", "plugin ends"]
-
-
-def _async_plugin():
-    async def plugin(endpoint):
-        return endpoint.func
-
-    return plugin
-
-
-def _returning(value):
-    return lambda endpoint: value
-
-
-async def _renaming(socket) -> None: ...
-
-
-@pytest.mark.parametrize(
-    ("plugin", "message"),
-    [
-        (5, "5 is no plugin"),
-        (_async_plugin(), r"is no plugin: give a function \(`def`\)"),
-        (_returning(None), "returned None: let it return an `async def`"),
-        (_returning(print), "let it return an `async def`"),
-        (_returning(_renaming), r"can't be called with the handler's arguments \(missing"),
-        (lambda endpoint: functools.partial(endpoint.func, no=6), "incorrect arguments"),
-    ],
-)
-def test_a_plugin_that_gives_nothing_to_call_is_refused(plugin, message):
-    async def handler(ws: WebSocket) -> None: ...
-
-    route = WebSocketRoute("a")
-    route.endpoint(plugins=[plugin])(handler)
-    with pytest.raises(RouteSetupError, match=message) as caught:
-        Triows(route)
-    assert caught.value.where == where(plugin if callable(plugin) else handler)
-
-
-def test_what_a_plugin_raises_is_raised_where_the_route_is_included():
-    def plugin(endpoint):
-        raise LookupError("no such thing")
-
-    route = WebSocketRoute("a")
-    route.endpoint(plugins=[plugin])(_saying("A"))
-    app = Triows()
-    with pytest.raises(LookupError):
-        app.include(route)
-    assert app.routes == []
-
-
-# Middleware
-
-
-def middleware(log, name):
-    def around(app):
-        async def call(scope, receive, send):
-            log.append(name)
-            await app(scope, receive, send)
-
-        return call
-
-    return around
-
-
-class Counting:
-    def __init__(self, app, log, name):
-        self.app, self.log, self.name = app, log, name
-
-    async def __call__(self, scope, receive, send):
-        self.log.append(self.name)
-        await self.app(scope, receive, send)
-
-
-async def test_middlewares_are_called_from_the_application_to_the_innermost_route():
-    log = []
-    top = WebSocketRoute("top", middlewares=[Middleware(Counting, log, name="route 1")])
-    top.add_middleware(middleware(log, "route 2"))
-    below = top.sub("below")
-    below.add_middleware(middleware(log, "below"))
-    below.endpoint(_saying("hello"))
-    app = Triows(
-        top, middlewares=[middleware(log, "app 1"), Middleware(Counting, log=log, name="app 2")]
-    )
-    assert await said(app, "/top/below") == "hello"
-    assert log == ["app 1", "app 2", "route 1", "route 2", "below"]
-
-
-def test_a_middleware_that_can_not_be_made_leaves_the_application_as_it_was():
-    app = Triows()
-    with pytest.raises(TypeError):
-        app.include(speaking("a", "A"), speaking("b", "B", middlewares=[Middleware(Counting)]))
-    assert app.routes == []
+        while True:
+            await client.receive()
+    except WebSocketDisconnect as exc:
+        return exc.code
+
+
+class Response:
+    """What an application answered to a plain HTTP request."""
+
+    def __init__(self) -> None:
+        self.status = 0
+        self.headers: dict[bytes, bytes] = {}
+        self.body = b""
+
+    async def send(self, event: Any) -> None:
+        if event["type"] == "http.response.start":
+            assert self.status == 0
+            self.status = event["status"]
+            self.headers = dict(event["headers"])
+        else:
+            self.body += event.get("body", b"")
+
+
+async def get(app: Triows, raw_path: str, *, method: str = "GET") -> Response:
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": method,
+        "scheme": "http",
+        "path": unquote(raw_path),
+        "raw_path": raw_path.encode(),
+        "query_string": b"",
+        "root_path": "",
+        "headers": [(b"host", b"example.org")],
+        "client": ("10.0.0.1", 1234),
+        "server": ("example.org", 80),
+    }
+    response = Response()
+    events = iter([{"type": "http.request", "body": b"", "more_body": False}])
+
+    async def receive() -> Any:
+        return next(events, None) or await trio.sleep_forever()
+
+    await app(scope, receive, response.send)
+    return response
+
+
+# Plain HTTP, and paths that lead nowhere
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
+async def test_plain_http_on_a_websocket_route_is_426(method):
+    response = await get(serving(), "/ws", method=method)
+    assert response.status == 426
+    assert response.headers[b"upgrade"] == b"websocket"
+    assert response.headers[b"content-type"] == b"application/problem+json"
+
+
+async def test_plain_http_elsewhere_is_404():
+    response = await get(serving(), "/nope")
+    assert (response.status, b'"status":404' in response.body) == (404, True)
+
+
+@pytest.mark.parametrize("path", ["/%ff", "/%zz", "/a/%", "/%c3%28"])
+async def test_a_path_that_is_no_utf_8_is_400(path):
+    assert (await get(serving(), path)).status == 400
+
+
+async def test_a_websocket_elsewhere_is_404():
+    with pytest.raises(WebSocketDenialResponse) as caught:
+        async with connect(serving(), "/nope"):
+            pass
+    assert caught.value.status_code == 404
+    assert caught.value.json()["title"] == "Not Found"
+
+
+@pytest.mark.parametrize("path", ["/%ff", "/%zz"])
+async def test_a_websocket_to_a_path_that_is_no_utf_8_is_400(path):
+    with pytest.raises(WebSocketDenialResponse) as caught:
+        async with connect(serving(), path):
+            pass
+    assert caught.value.status_code == 400
 
 
 # Mounts
 
 
-async def other_app(scope, receive, send):
-    await receive()
-    await send({"type": "websocket.accept"})
-    await send({"type": "websocket.send", "text": f"{scope['root_path']} {scope['path']}"})
-    await send({"type": "websocket.close"})
+@pytest.fixture
+def site(tmp_path):
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "page.html").write_text("<h1>hi</h1>")
+    (tmp_path / "site-secret").mkdir()
+    (tmp_path / "site-secret" / "key").write_text("1234")
+    return StaticFiles(directory=tmp_path / "site", html=True)
 
 
-async def test_routes_go_before_mounts_and_longer_mounts_before_shorter_ones():
-    app = Triows()
-    app.mount("/", other_app)
-    app.mount("/static", other_app)
-    app.include(speaking("static/own", "a route"))
-    assert await said(app, "/static/own") == "a route"
-    assert await said(app, "/static/x") == "/static /static/x"
-    assert await said(app, "/else") == " /else"
+async def test_static_files_are_served_below_their_mount(site):
+    app = serving()
+    app.mount("static", site)
+    response = await get(app, "/static/page.html")
+    assert (response.status, response.body) == (200, b"<h1>hi</h1>")
+    assert response.headers[b"content-type"].startswith(b"text/html")
 
 
-def test_two_applications_can_not_be_mounted_at_one_place():
-    app = Triows()
-    app.mount("/static", other_app)
-    with pytest.raises(RouteSetupError, match="was registered before"):
-        app.mount("/static", other_app)
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/static/nope.html",
+        "/static/../site-secret/key",
+        "/static/..%2fsite-secret/key",
+        "/static/%2e%2e/site-secret/key",
+        "/static-secret/key",
+        "/static//etc/passwd",
+        "/staticpage.html",
+        "/static/page.html%00",
+        "/static/page.html%0d%0ax:%20y",
+    ],
+)
+async def test_nothing_but_the_files_is_served(site, path):
+    app = serving()
+    app.mount("static", site)
+    response = await get(app, path)
+    assert response.status == 404
+    assert b"1234" not in response.body
+
+
+async def test_what_static_files_refuse_keeps_its_status(site):
+    app = serving()
+    app.mount("static", site)
+    response = await get(app, "/static/page.html", method="POST")
+    assert (response.status, b'"status":405' in response.body) == (405, True)
+
+
+async def test_routes_go_before_mounts_and_long_mounts_before_short_ones(site):
+    def answering(text: str) -> Starlette:
+        return Starlette(routes=[Route("/{rest:path}", lambda request: PlainTextResponse(text))])
+
+    app = serving(path="a/ws")
+    app.mount("", answering("root"))
+    app.mount("a", answering("a"))
+    app.mount("a/b", answering("a/b"))
+    found = [(await get(app, path)).body for path in ("/x", "/a/x", "/a/b/x", "/a/bc")]
+    assert found == [b"root", b"a", b"a/b", b"a"]
+    assert (await get(app, "/a/ws")).status == 426
+    assert await echoes(app, "/a/ws")
+
+
+async def hello(request: Request) -> PlainTextResponse:
+    return PlainTextResponse(f"{request.path_params['name']} {request.url.path}")
+
+
+async def starlette_echo(ws: Any) -> None:
+    await ws.accept()
+    async for text in ws.iter_text():
+        await ws.send_text(text)
+
+
+SITE = Starlette(
+    routes=[Route("/hello/{name}", hello), StarletteWebSocketRoute("/echo", starlette_echo)]
+)
+
+
+async def test_http_routes_of_a_mounted_application_work():
+    app = serving()
+    app.mount("site", SITE)
+    response = await get(app, "/site/hello/ada")
+    assert (response.status, response.body) == (200, b"ada /site/hello/ada")
+    assert (await get(app, "/site/nope")).status == 404
+
+
+async def test_websocket_routes_of_a_mounted_application_work():
+    app = serving()
+    app.mount("site", SITE)
+    assert await echoes(app, "/site/echo")
+
+
+async def test_a_mounted_application_may_be_another_one_of_ours():
+    async def room(ws: WebSocket, name: str) -> None:
+        await ws.accept()
+        await ws.send(f"{name} {ws.url.path}")
+
+    outer = serving()
+    outer.mount("inner", serving(room, "rooms/{name}"))
+    async with connect(outer, "/inner/rooms/kitchen") as client:
+        assert await client.receive() == "kitchen /inner/rooms/kitchen"
+
+
+async def test_parameters_of_a_mount_reach_the_mounted_application():
+    async def answer(scope: Any, receive: Any, send: Any) -> None:
+        text = f"{scope['path_params']} {scope['root_path']}"
+        await PlainTextResponse(text)(scope, receive, send)
+
+    app = serving()
+    app.mount("tenants/{tenant}", answer)
+    response = await get(app, "/tenants/acme/x")
+    assert response.body == b"{'tenant': 'acme'} /tenants/acme"
+
+
+async def test_an_http_exception_of_a_mounted_application_is_its_answer(caplog):
+    async def app_raising(scope: Any, receive: Any, send: Any) -> None:
+        raise HTTPException(418, "short and stout", {"X-Pot": "tea"})
+
+    app = serving()
+    app.mount("tea", app_raising)
+    response = await get(app, "/tea/x")
+    assert (response.status, response.headers[b"x-pot"]) == (418, b"tea")
+    assert caplog.records == []
+
+
+async def test_an_error_of_a_mounted_application_is_500_and_logged(caplog):
+    async def app_raising(scope: Any, receive: Any, send: Any) -> None:
+        raise ValueError("the password is 1234")
+
+    app = serving()
+    app.mount("bad", app_raising)
+    response = await get(app, "/bad/x")
+    assert (response.status, b"1234" in response.body) == (500, False)
+    (record,) = caplog.records
+    assert record.exc_info is not None
+    assert isinstance(record.exc_info[1], ValueError)
+
+
+async def test_an_error_in_the_middle_of_a_response_is_logged(caplog):
+    async def parts() -> Any:
+        yield b"begun"
+        raise ValueError
+
+    async def answer(scope: Any, receive: Any, send: Any) -> None:
+        await StreamingResponse(parts())(scope, receive, send)
+
+    app = serving()
+    app.mount("bad", answer)
+    response = await get(app, "/bad/x")
+    assert (response.status, response.body) == (200, b"begun")
+    assert len(caplog.records) == 1
+
+
+async def test_an_error_of_a_mounted_websocket_closes_it_and_is_raised():
+    async def bad(ws: Any) -> None:
+        await ws.accept()
+        raise ZeroDivisionError
+
+    app = serving()
+    app.mount("site", Starlette(routes=[StarletteWebSocketRoute("/bad", bad)]))
+    with pytest.raises(ZeroDivisionError):
+        async with connect(app, "/site/bad") as client:
+            assert await end_of(client) == 1011
+
+
+async def test_a_mounted_websocket_may_refuse_with_a_status():
+    async def picky(ws: Any) -> None:
+        await ws.send_denial_response(PlainTextResponse("who?", 401))
+
+    app = serving()
+    app.mount("site", Starlette(routes=[StarletteWebSocketRoute("/picky", picky)]))
+    with pytest.raises(WebSocketDenialResponse) as caught:
+        async with connect(app, "/site/picky"):
+            pass
+    assert (caught.value.status_code, caught.value.text) == (401, "who?")
+
+
+# Middleware
+
+
+def noting(name: str, notes: list[str]) -> Any:
+    """Make a middleware that only looks."""
+
+    def middleware(app: Any) -> Any:
+        async def wrapped(scope: Any, receive: Any, send: Any) -> None:
+            notes.append(name)
+            await app(scope, receive, send)
+            notes.append(f"/{name}")
+
+        return wrapped
+
+    return middleware
+
+
+async def test_middlewares_stand_in_order_the_first_outermost():
+    notes: list[str] = []
+    outer = WebSocketRoute("outer", middlewares=[noting("route 1", notes), noting("2", notes)])
+    inner = outer.sub("inner")
+    inner.add_middleware(noting("inner", notes))
+
+    async def handler(ws: WebSocket) -> None:
+        notes.append("handler")
+        await ws.accept()
+
+    inner.endpoint(handler)
+    app = Triows(outer, middlewares=[noting("app 1", notes), noting("app 2", notes)])
+    async with connect(app, "/outer/inner") as client:
+        await end_of(client)
+    before = ["app 1", "app 2", "route 1", "2", "inner"]
+    assert notes == [*before, "handler", *(f"/{name}" for name in reversed(before))]
+
+
+async def test_middlewares_of_the_application_see_http_and_404_too():
+    notes: list[str] = []
+    app = serving(middlewares=[noting("app", notes)])
+    await get(app, "/nope")
+    assert notes == ["app", "/app"]
+
+
+class Tagging:
+    """Wraps ``send``: a header in the acceptance, a prefix before each text."""
+
+    def __init__(self, app: Any, tag: str) -> None:
+        self.app = app
+        self.tag = tag
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        async def tagging(event: Any) -> None:
+            if event["type"] == "websocket.accept":
+                event = {**event, "headers": [*event["headers"], (b"x-tag", self.tag.encode())]}
+            elif event["type"] == "websocket.send":
+                event = {**event, "text": f"{self.tag} {event['text']}"}
+            await send(event)
+
+        await self.app(scope, receive, tagging)
+
+
+async def test_a_middleware_may_wrap_send():
+    app = serving(middlewares=[Middleware(Tagging, tag="x")])
+    async with connect(app, "/ws") as client:
+        assert (b"x-tag", b"x") in client.extra_headers
+        await client.send("hi")
+        assert await client.receive() == "x hi"
+        await client.close(4001)
+
+
+async def test_a_close_passes_through_a_middleware_that_wraps_send():
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+        await ws.close(4000, "done")
+
+    app = serving(handler, middlewares=[Middleware(Tagging, tag="x")])
+    async with connect(app, "/ws") as client:
+        assert await end_of(client) == 4000
+        assert client.close_reason == "done"
+
+
+async def test_a_refusal_passes_through_a_middleware_that_wraps_send():
+    async def handler(ws: WebSocket) -> None:
+        raise HTTPException(401, "who?")
+
+    app = serving(handler, middlewares=[Middleware(Tagging, tag="x")])
+    with pytest.raises(WebSocketDenialResponse) as caught:
+        async with connect(app, "/ws"):
+            pass
+    assert (caught.value.status_code, caught.value.json()["detail"]) == (401, "who?")
+
+
+async def test_a_middleware_may_wrap_receive():
+    seen = []
+
+    def middleware(app: Any) -> Any:
+        async def wrapped(scope: Any, receive: Any, send: Any) -> None:
+            async def watching() -> Any:
+                event = await receive()
+                seen.append(event["type"])
+                return event
+
+            await app(scope, watching, send)
+
+        return wrapped
+
+    assert await echoes(serving(middlewares=[middleware]))
+    assert seen == ["websocket.connect", "websocket.receive", "websocket.disconnect"]
+
+
+async def test_a_middleware_may_refuse():
+    def middleware(app: Any) -> Any:
+        async def wrapped(scope: Any, receive: Any, send: Any) -> None:
+            await receive()
+            await send({"type": "websocket.close"})
+
+        return wrapped
+
+    with pytest.raises(WebSocketDenialResponse, match="403"):
+        async with connect(serving(middlewares=[middleware]), "/ws"):
+            pass
+
+
+async def test_starlettes_trusted_host_middleware_works():
+    app = serving(middlewares=[Middleware(TrustedHostMiddleware, allowed_hosts=["example.org"])])
+    assert await echoes(app, "ws://example.org/ws")
+    with pytest.raises(WebSocketDenialResponse) as caught:
+        async with connect(app, "ws://evil.example/ws"):
+            pass
+    assert (caught.value.status_code, caught.value.text) == (400, "Invalid host header")
+
+
+class Tokens(AuthenticationBackend):
+    async def authenticate(self, conn: Any) -> Any:
+        if name := conn.headers.get("x-user"):
+            return AuthCredentials(["authenticated"]), SimpleUser(name)
+        return None
+
+
+async def test_starlettes_authentication_middleware_works():
+    async def handler(ws: WebSocket) -> None:
+        if not ws.user.is_authenticated:
+            raise HTTPException(401)
+        await ws.accept()
+        await ws.send(ws.user.username)
+
+    app = serving(handler, middlewares=[Middleware(AuthenticationMiddleware, backend=Tokens())])
+    async with connect(app, "/ws", headers={"x-user": "ada"}) as client:
+        assert await client.receive() == "ada"
+    with pytest.raises(WebSocketDenialResponse, match="401"):
+        async with connect(app, "/ws"):
+            pass
+
+
+async def test_what_a_middleware_puts_into_the_scope_is_there():
+    def middleware(app: Any) -> Any:
+        async def wrapped(scope: Any, receive: Any, send: Any) -> None:
+            scope["session"] = {"user": "ada"}
+            scope.setdefault("state", {})["tenant"] = "acme"
+            await app(scope, receive, send)
+
+        return wrapped
+
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+        await ws.send(f"{ws.session['user']} {ws.state.tenant}")
+
+    async with connect(serving(handler, middlewares=[middleware]), "/ws") as client:
+        assert await client.receive() == "ada acme"
+
+
+async def test_an_error_of_a_middleware_after_the_connection_is_reported():
+    def middleware(app: Any) -> Any:
+        async def wrapped(scope: Any, receive: Any, send: Any) -> None:
+            await app(scope, receive, send)
+            raise ValueError("after")
+
+        return wrapped
+
+    with pytest.raises(ValueError, match="after"):
+        await echoes(serving(middlewares=[middleware]))
+
+
+async def test_a_middleware_that_never_answers_leaves_a_cut_connection():
+    def middleware(app: Any) -> Any:
+        async def wrapped(scope: Any, receive: Any, send: Any) -> None:
+            await receive()
+
+        return wrapped
+
+    with pytest.raises(WebSocketDisconnect, match="neither accepted nor refused"):
+        async with connect(serving(middlewares=[middleware]), "/ws"):
+            pass
+
+
+# Plugins
+
+
+async def test_the_first_plugin_is_the_innermost():
+    notes: list[str] = []
+
+    def plugin(name: str) -> Any:
+        def wrap(info: EndpointInfo) -> Any:
+            async def wrapped(**arguments: Any) -> None:
+                notes.append(name)
+                await info.func(**arguments)
+
+            return wrapped
+
+        return wrap
+
+    async def handler(ws: WebSocket) -> None:
+        notes.append("handler")
+        await ws.accept()
+
+    route = WebSocketRoute("ws")
+    route.endpoint(handler, plugins=[plugin("first"), plugin("second")])
+    async with connect(Triows(route), "/ws") as client:
+        await end_of(client)
+    assert notes == ["second", "first", "handler"]
+
+
+async def test_a_plugin_is_told_of_its_endpoint_once():
+    told = []
+
+    def plugin(info: EndpointInfo) -> Any:
+        told.append((info.path, list(info.signature.parameters), info.app))
+        return info.func
+
+    async def handler(ws: WebSocket, room: str) -> None:
+        await ws.accept()
+
+    route = WebSocketRoute("rooms/{room}")
+    route.endpoint(handler, plugins=[plugin])
+    app = Triows(route)
+    for _ in range(2):
+        async with connect(app, "/rooms/a") as client:
+            await end_of(client)
+    assert told == [("/rooms/{room}", ["ws", "room"], app)]
 
 
 # Overrides
 
 
-def get_name() -> str:
+async def real() -> str:
     return "real"
 
 
-async def get_greeting(name: Annotated[str, use(get_name)]) -> AsyncResource[str]:
-    yield f"hello {name}"
+async def real_resource() -> AsyncResource[str]:
+    yield "real resource"
 
 
-async def get_cached(name: Annotated[str, use(get_name, reuse=True)]) -> str:
+def saying(mark: Any) -> Triows:
+    async def handler(ws: WebSocket, value: Annotated[str, mark]) -> None:
+        await ws.accept()
+        await ws.send(value)
+
+    return serving(handler)
+
+
+async def said_by(app: Triows) -> str | bytes:
+    async with connect(app, "/ws") as client:
+        return await client.receive()
+
+
+def fake_sync() -> str:
+    return "fake"
+
+
+async def fake_async() -> str:
+    return "fake"
+
+
+async def fake_resource() -> AsyncResource[str]:
+    yield "fake"
+
+
+async def fake_with_parameter(name: str = "fake") -> str:
     return name
 
 
-async def get_settings() -> AsyncResource[str]:
-    yield "real settings"
+FAKES = [fake_sync, fake_async, fake_resource, fake_with_parameter, lambda: "fake"]
 
 
-async def greet(ws: Accepted, greeting: Annotated[str, use(get_greeting)]) -> None:
-    await ws.send(greeting)
+@pytest.mark.parametrize("fake", FAKES)
+@pytest.mark.parametrize("factory", [real, real_resource])
+@pytest.mark.parametrize("options", [{}, {"reuse": True}])
+async def test_a_factory_can_be_overridden_by_one_of_any_kind(factory, fake, options):
+    app = saying(use(factory, **options))
+    with app.override(factory, fake):
+        assert await said_by(app) == "fake"
+    assert await said_by(app) != "fake"
 
 
-async def compare(
-    ws: Accepted,
-    a: Annotated[str, use(get_name, reuse=True)],
-    b: Annotated[str, use(get_cached)],
-) -> None:
-    await ws.send(f"{a} {b}")
+@pytest.mark.parametrize("fake", [fake_sync, fake_async, fake_resource])
+async def test_a_factory_of_the_application_can_be_overridden_before_the_start(fake):
+    app = saying(use(real_resource, scope="app"))
+    with app.override(real_resource, fake):
+        assert await said_by(app) == "fake"
+    assert await said_by(app) == "real resource"
 
 
-async def tell_settings(
-    ws: Accepted, settings: Annotated[str, use(get_settings, scope="app")]
-) -> None:
-    await ws.send(settings)
+async def test_overrides_nest():
+    app = saying(use(real))
+    with app.override(real, fake_sync):
+        with app.override(real, lambda: "inner"):
+            assert await said_by(app) == "inner"
+        assert await said_by(app) == "fake"
+    assert await said_by(app) == "real"
 
 
-@pytest.fixture
-def app():
-    app = Triows()
-    handlers = {"greet": greet, "compare": compare, "settings": tell_settings}
-    for path, handler in handlers.items():
-        route = WebSocketRoute(path)
-        route.endpoint(handler)
-        app.include(route)
-    return app
+async def test_an_override_reaches_factories_that_need_the_factory():
+    async def outer(value: Annotated[str, use(real)]) -> str:
+        return f"outer of {value}"
+
+    app = saying(use(outer))
+    with app.override(real, fake_sync):
+        assert await said_by(app) == "outer of fake"
 
 
-async def test_a_fake_is_used_inside_the_block_only(app):
-    with app.override(get_greeting, lambda: "fake"):
-        assert await said(app, "/greet") == "fake"
-    assert await said(app, "/greet") == "hello real"
-
-
-async def test_a_factory_that_another_one_needs_can_be_overridden(app):
-    with app.override(get_name, lambda: "fake"):
-        assert await said(app, "/greet") == "hello fake"
-
-
-async def test_a_fake_may_be_of_another_kind_with_parameters_of_its_own(app):
-    log = []
-
-    async def fake(ws: WebSocket, who: str):
-        log.append(ws.url.path)
-        yield who
-        log.append("closed")
-
-    with app.override(get_name, fake):
-        assert await said(app, "/greet") == 422
-        assert await said(app, "/greet?who=ada") == "hello ada"
-    assert log == ["/greet", "closed"]
-
-
-async def test_a_fake_of_a_reused_factory_is_shared(app):
-    count = 0
-
-    def fake():
-        nonlocal count
-        count += 1
-        return f"fake{count}"
-
-    with app.override(get_name, fake):
-        assert await said(app, "/compare") == "fake1 fake1"
-
-
-async def test_a_resource_of_the_application_can_be_overridden_before_it_starts(app):
-    with app.override(get_settings, lambda: "fake settings"):
-        assert await said(app, "/settings") == "fake settings"
-    assert await said(app, "/settings") == "real settings"
-
-
-async def test_a_resource_of_the_running_application_can_not_be_overridden(app):
-    async with app.running():
-        with (
-            pytest.raises(DependencyError, match="before the application starts"),
-            app.override(get_settings, lambda: "fake settings"),
-        ):
-            pass
-        assert await said(app, "/settings") == "real settings"
-
-
-async def test_a_factory_can_be_overridden_while_the_application_runs(app):
-    async with app.running():
-        assert await said(app, "/greet") == "hello real"
-        with app.override(get_name, lambda: "fake"):
-            assert await said(app, "/greet") == "hello fake"
-        assert await said(app, "/greet") == "hello real"
-
-
-async def test_a_fake_can_not_bring_a_new_resource_to_the_running_application(app):
-    def fake(pool: Annotated[Any, use(get_pool, scope="app")]): ...
-
-    async with app.running():
-        with (
-            pytest.raises(DependencyError, match="has been started without it"),
-            app.override(get_name, fake),
-        ):
-            pass
-        assert await said(app, "/greet") == "hello real"
-
-
-async def test_a_factory_found_by_its_type_can_be_overridden():
-    get_room = naming("real")
-    route = WebSocketRoute("a", deps=[get_room])
-    route.endpoint(tell_room)
-    app = Triows(route)
-    with app.override(get_room, lambda: Room("fake")):
-        assert await said(app, "/a") == "fake"
-
-
-async def test_overrides_nest(app):
-    with app.override(get_name, lambda: "outer"):
-        with app.override(get_name, lambda: "inner"):
-            assert await said(app, "/greet") == "hello inner"
-        assert await said(app, "/greet") == "hello outer"
-        with app.override(get_greeting, lambda: "inner"):
-            assert await said(app, "/greet") == "inner"
-            assert await said(app, "/compare") == "outer outer"
-        assert await said(app, "/greet") == "hello outer"
-    assert await said(app, "/greet") == "hello real"
-
-
-async def test_what_only_a_fake_needs_can_be_overridden_too(app):
-    def needed(): ...
-    def fake(word: Annotated[str, use(needed)]):
-        return word
-
-    with app.override(get_name, fake), app.override(needed, lambda: "deep"):
-        assert await said(app, "/greet") == "hello deep"
-
-
-async def test_overrides_that_overlap_each_end_alone(app):
-    one = app.override(get_name, lambda: "one")
-    other = app.override(get_greeting, lambda: "other")
-    one.__enter__()
-    other.__enter__()
-    one.__exit__(None, None, None)
-    assert [await said(app, "/greet"), await said(app, "/compare")] == ["other", "real real"]
-    other.__exit__(None, None, None)
-    assert [await said(app, "/greet"), await said(app, "/compare")] == ["hello real", "real real"]
-
-
-async def test_an_error_in_the_block_ends_the_override(app):
-    with contextlib.suppress(ZeroDivisionError), app.override(get_name, lambda: "fake"):
-        assert await said(app, "/greet") == "hello fake"
+async def test_an_override_ends_with_an_error_in_its_block():
+    app = saying(use(real))
+    with pytest.raises(ZeroDivisionError), app.override(real, fake_sync):
         raise ZeroDivisionError
-    assert await said(app, "/greet") == "hello real"
+    assert await said_by(app) == "real"
 
 
-async def test_a_fake_that_can_not_be_used_leaves_everything_as_it_was(app):
-    def unusable(*args): ...
+async def test_a_connection_keeps_what_it_began_with():
+    async def handler(ws: WebSocket, value: Annotated[str, use(real)]) -> None:
+        await ws.accept()
+        await ws.receive()
+        await ws.send(value)
 
-    with pytest.raises(HandlerSignatureError) as caught, app.override(get_name, unusable):
-        pass
-    assert caught.value.where == where(unusable)
-    assert [await said(app, "/greet"), await said(app, "/compare")] == ["hello real", "real real"]
-
-
-@pytest.mark.parametrize("fake", ["a value", None])
-def test_a_value_is_no_fake(app, fake):
-    with (
-        pytest.raises(DependencyError, match=r"write override\(get_name, lambda: \.\.\.\)"),
-        app.override(get_name, fake),
-    ):
-        pass
+    app = serving(handler)
+    async with app.running():
+        with app.override(real, fake_sync):
+            async with connect(app, "/ws") as client:
+                await wait_all_tasks_blocked()
+                with app.override(real, lambda: "later"):
+                    await client.send("go on")
+                    assert await client.receive() == "fake"
 
 
-def test_a_factory_that_nothing_uses_can_not_be_overridden(app):
-    def unused(): ...
-
-    with (
-        pytest.raises(DependencyError, match=r"no route uses .*unused") as caught,
-        app.override(unused, lambda: None),
-    ):
-        pass
-    assert caught.value.where == where(unused)
+# Budgets
 
 
-async def test_a_connection_keeps_the_factories_that_it_began_with(app):
-    entered, go_on = trio.Event(), trio.Event()
-
-    async def waiting():
-        entered.set()
-        await go_on.wait()
-        return "began before"
-
-    async def fake(name: Annotated[str, use(get_name)]):
-        return name
-
-    answers = []
-
-    async def ask():
-        answers.append(await said(app, "/greet"))
-
-    async with app.running(), trio.open_nursery() as nursery:
-        with app.override(get_name, waiting):
-            nursery.start_soon(ask)
-            await entered.wait()
-        with app.override(get_name, lambda: "began later"):
-            assert await said(app, "/greet") == "hello began later"
-        go_on.set()
-    assert answers == ["hello began before"]
+def test_the_budget_of_a_drain_is_that_of_the_slowest_route():
+    slow = WebSocketRoute("slow", timeouts=Timeouts(shutdown_grace=60, close=2, teardown=3))
+    slow.endpoint(echo)
+    fast = WebSocketRoute("fast")
+    fast.endpoint(echo)
+    timeouts = Timeouts(shutdown_grace=1, close=1, teardown=1)
+    assert Triows(fast, timeouts=timeouts).drain_budget == 5
+    assert Triows(fast, slow, timeouts=timeouts).drain_budget == 70
 
 
-def test_overrides_work_around_the_synchronous_client(app):
-    fake = app.override(get_name, lambda: "fake")
-    with fake, TestClient(app).websocket_connect("/greet") as ws:
-        assert ws.receive_text() == "hello fake"
+async def test_a_drain_never_takes_longer_than_its_budget(autojump_clock):
+    async def stubborn(ws: WebSocket) -> None:
+        await ws.accept()
+        with trio.CancelScope(shield=True):
+            await trio.sleep(1000)
 
-
-# Many connections
-
-
-async def test_connections_at_the_same_time_have_each_their_own(autojump_clock):
-    made = []
-
-    async def resource(number: int):
-        made.append(number)
-        await trio.sleep(1)
-        yield number * number
-        await trio.sleep(1)
-
-    route = WebSocketRoute("a")
-
-    @route.endpoint
-    async def handler(ws: Accepted, number: int, square: Annotated[int, use(resource)]) -> None:
-        await trio.sleep(1)
-        await ws.send(f"{number} {square}")
-
-    app = Triows(route)
-    answers = {}
-
-    async def ask(number):
-        answers[number] = await said(app, f"/a?number={number}")
-
-    async with app.running(), trio.open_nursery() as nursery:
-        for number in range(50):
-            nursery.start_soon(ask, number)
-    assert answers == {number: f"{number} {number * number}" for number in range(50)}
-    assert sorted(made) == list(range(50))
-    # All of them at once, and not one after the other.
-    assert trio.current_time() < 10
+    app = serving(stubborn)
+    with trio.move_on_after(2000):
+        async with app.running(), connect(app, "/ws"):
+            await wait_all_tasks_blocked()
+            assert not await app.drain()
+            assert trio.current_time() == app.drain_budget

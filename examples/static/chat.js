@@ -98,14 +98,14 @@ function make(tag, className, content = "") {
 function face(name) {
   const made = make("span", "face");
   made.dataset.letter = [...name][0].toUpperCase();  // shown by the style, and no part of the text
-  let hue = 0;
-  for (const letter of name) hue = (hue * 31 + letter.codePointAt(0)) % 360;
+  let hue = 200;
+  for (const letter of name) hue = (hue + 47 * letter.codePointAt(0)) % 360;
   made.style.setProperty("--hue", hue);
   return made;
 }
 
 function showStatus(state, words) {
-  status.dataset.state = state;
+  status.dataset.state = chat.dataset.state = state;
   status.textContent = words;
 }
 

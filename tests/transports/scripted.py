@@ -37,6 +37,7 @@ class ScriptedServer:
         #: What the application has sent and the server has taken.
         self.sent: list[Any] = []
         self.receives = 0
+        self.closed = trio.Event()
         #: While there is one, sends wait for it; shielded, if asked for.
         self.gate: trio.Event | None = None
         self.shielded = False
@@ -55,6 +56,8 @@ class ScriptedServer:
                 await self.gate.wait()
         await trio.lowlevel.checkpoint()
         self.sent.append(event)
+        if event["type"] == "websocket.close":
+            self.closed.set()
 
     # The peer.
 
@@ -72,6 +75,11 @@ class ScriptedServer:
     def breaks(self) -> None:
         """The server's own channel ends without a word."""
         self._into.close()
+
+    async def answers_the_close(self) -> None:
+        """Wait for the application's close, and leave."""
+        await self.closed.wait()
+        await self.leaves(1000)
 
     @property
     def messages(self) -> list[str | bytes]:

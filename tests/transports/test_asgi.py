@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 import trio
-from scripted import CONNECT, ScriptedServer, accepted, opened
 from trio.testing import assert_checkpoints, wait_all_tasks_blocked
 
+from tests.transports.scripted import CONNECT, ScriptedServer, accepted, opened
 from triows import Limits, Timeouts, WebSocketDisconnect
 from triows._transports.interface import Ended, Refusal
 

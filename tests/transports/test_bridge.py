@@ -85,7 +85,7 @@ async def test_nothing_is_made_that_nobody_needs():
     async with bridged() as (bridge, peer):
         assert await bridge.receive() == {"type": "websocket.connect"}
         await bridge.aclose()
-        assert not hasattr(peer, "server")
+        assert peer.server is None
 
 
 # As ASGI

@@ -1,0 +1,839 @@
+"""
+Every mistake that is found at registration: what is told, and that nothing is left behind.
+
+Each message says what is wrong, what to do instead, and names the file and line of the
+function to be changed.
+"""
+
+import abc
+import functools
+import linecache
+import math
+import re
+from typing import Annotated, Any
+
+import attrs
+import msgspec
+import pytest
+import starlette.websockets
+import trio
+from starlette.routing import Route
+
+from triows import (
+    Limits,
+    Param,
+    Timeouts,
+    Triows,
+    WebSocket,
+    WebSocketRoute,
+    use,
+)
+from triows.exceptions import (
+    DependencyCycleError,
+    DependencyError,
+    HandlerSignatureError,
+    MissingProviderError,
+    RouteConflictError,
+    RouteSetupError,
+    TemplateError,
+)
+from triows.testing import WebSocketDenialResponse, connect
+
+
+@attrs.define
+class Desk:
+    """What a user has before them when they make a mistake."""
+
+    app: Triows = attrs.field(factory=Triows)
+    route: WebSocketRoute = attrs.field(factory=lambda: WebSocketRoute("rooms/{room_id}"))
+    to_blame: Any = None
+
+    def blame(self, func):
+        """Note the function that the message has to name; a decorator."""
+        self.to_blame = func
+        return func
+
+    def include(self, handler, **options):
+        self.route.endpoint(**options)(handler)
+        self.app.include(self.route)
+
+
+CASES = []
+
+
+def mistake(error, *says):
+    """Add a case: making it raises *error*, and the message has all of *says*."""
+
+    def add(make):
+        CASES.append(pytest.param(make, error, says, id=make.__name__))
+        return make
+
+    return add
+
+
+class Database:
+    pass
+
+
+class Body(msgspec.Struct):
+    text: str
+
+
+# Handlers
+
+
+@mistake(RouteSetupError, "sync function is not supported for websocket", "write `async def`")
+def a_sync_handler(desk):
+    @desk.blame
+    def handler(ws: WebSocket, room_id: str): ...
+
+    desk.include(handler)
+
+
+@mistake(RouteSetupError, "an async generator is not supported", "`await ws.send(...)`")
+def a_handler_that_yields(desk):
+    @desk.blame
+    async def handler(ws: WebSocket, room_id: str):
+        yield "hello"
+
+    desk.include(handler)
+
+
+@mistake(RouteSetupError, "write `async def` in the decorator")
+def a_handler_in_a_sync_decorator(desk):
+    @desk.blame
+    async def handler(ws: WebSocket, room_id: str): ...
+
+    @functools.wraps(handler)
+    def decorated(*args, **kwargs):
+        return handler(*args, **kwargs)
+
+    desk.include(decorated)
+
+
+@mistake(RouteSetupError, "None is no handler", "give it an `async def`")
+def no_handler(desk):
+    desk.include(None)
+
+
+@mistake(RouteSetupError, "give an instance with an async __call__")
+def a_class_for_a_handler(desk):
+    class Handler:
+        async def __call__(self, ws: WebSocket): ...
+
+    desk.include(Handler)
+
+
+@mistake(RouteSetupError, "has a handler already, at", "give each a path of its own")
+def a_second_handler(desk):
+    @desk.route.endpoint
+    async def first(ws: WebSocket, room_id: str): ...
+
+    @desk.blame
+    async def second(ws: WebSocket, room_id: str): ...
+
+    desk.include(second)
+
+
+@mistake(RouteSetupError, "the route '/rooms/{room_id}' has no handler", "@route.endpoint before")
+def a_route_without_a_handler(desk):
+    desk.route.sub("log")
+    desk.app.include(desk.route)
+
+
+# Paths
+
+
+@mistake(HandlerSignatureError, "no one takes {room_id}", "add a parameter `room_id: str`")
+def a_key_that_no_one_takes(desk):
+    @desk.blame
+    async def handler(ws: WebSocket): ...
+
+    desk.include(handler)
+
+
+@mistake(HandlerSignatureError, "no one takes {room_id}")
+def a_key_that_is_read_from_elsewhere(desk):
+    @desk.blame
+    async def handler(ws: WebSocket, room_id: Annotated[str, Param("query")]): ...
+
+    desk.include(handler)
+
+
+@mistake(HandlerSignatureError, "`room_id`", "part of the path", "take it out")
+def a_default_on_a_path_parameter(desk):
+    @desk.blame
+    async def handler(ws: WebSocket, room_id: str = "lobby"): ...
+
+    desk.include(handler)
+
+
+@mistake(RouteConflictError, "'/rooms/{name}' matches the same paths as '/rooms/{room_id}'", "at ")
+def two_routes_of_one_shape(desk):
+    async def first(room_id: str): ...
+
+    desk.route.endpoint(first)
+    second = WebSocketRoute("rooms/{name}")
+
+    @second.endpoint
+    @desk.blame
+    async def handler(name: str): ...
+
+    desk.app.include(desk.route, second)
+
+
+@mistake(TemplateError, "unknown converter 'integer'", "use one of float, int, path, str, uuid")
+def an_unknown_converter(desk):
+    WebSocketRoute("rooms/{room_id:integer}")
+
+
+@mistake(TemplateError, "'room-id'", "use letters, digits and underscores")
+def a_key_that_is_no_name(desk):
+    WebSocketRoute("rooms/{room-id}")
+
+
+@mistake(TemplateError, "a brace without its pair")
+def a_brace_that_is_left_open(desk):
+    WebSocketRoute("rooms/{room_id")
+
+
+@mistake(TemplateError, "'/a/{rest:path}/b'", "`path`")
+def a_route_below_the_rest_of_the_path(desk):
+    WebSocketRoute("a/{rest:path}").sub("b")
+
+
+# Signatures
+
+
+@mistake(HandlerSignatureError, "`limit` has no annotation", "as in `limit: int`")
+def a_parameter_without_a_type(desk):
+    @desk.blame
+    async def handler(ws: WebSocket, room_id, limit): ...
+
+    desk.include(handler)
+
+
+@mistake(HandlerSignatureError, "`*args` can't be filled by name", "functools.wraps")
+def a_parameter_for_all_positional_arguments(desk):
+    @desk.blame
+    async def handler(ws: WebSocket, room_id: str, *args): ...
+
+    desk.include(handler)
+
+
+@mistake(HandlerSignatureError, "`**kwargs: Any` can't be filled by name", "name every parameter")
+def a_parameter_for_all_keywords(desk):
+    @desk.blame
+    async def handler(ws: WebSocket, room_id: str, **kwargs: Any): ...
+
+    desk.include(handler)
+
+
+@mistake(HandlerSignatureError, "can't be filled by name", "and `/`")
+def a_positional_parameter(desk):
+    @desk.blame
+    async def handler(ws: WebSocket, room_id: str, /): ...
+
+    desk.include(handler)
+
+
+@mistake(HandlerSignatureError, "'Missing' can't be resolved", "import it at module level")
+def an_annotation_that_names_nothing(desk):
+    @desk.blame
+    async def handler(ws: WebSocket, room_id: str, x: "Missing"): ...  # noqa: F821 - the mistake
+
+    desk.include(handler)
+
+
+@mistake(HandlerSignatureError, "'Local' can't be resolved", "`from __future__ import annotations`")
+def a_string_annotation_that_names_something_local(desk):
+    class Local:
+        pass
+
+    @desk.blame
+    async def handler(ws: WebSocket, room_id: str, x: "Annotated[Local, use(Local)]"): ...
+
+    desk.include(handler)
+
+
+@mistake(HandlerSignatureError, "its signature can't be read")
+def an_annotation_that_is_no_expression(desk):
+    @desk.blame
+    async def handler(ws: WebSocket, room_id: "str or"): ...  # noqa: F722 - the mistake
+
+    desk.include(handler)
+
+
+@mistake(
+    HandlerSignatureError,
+    "`body`",
+    "a WebSocket handshake has no body to make a Body from",
+    "mark it Annotated[Body, Param('query')]",
+)
+def a_body(desk):
+    @desk.blame
+    async def handler(ws: WebSocket, room_id: str, body: Body): ...
+
+    desk.include(handler)
+
+
+@mistake(HandlerSignatureError, "no body to make a dict[str, int] from", "make it a msgspec.Struct")
+def a_body_without_a_class(desk):
+    @desk.blame
+    async def handler(ws: WebSocket, room_id: str, body: dict[str, int]): ...
+
+    desk.include(handler)
+
+
+@mistake(HandlerSignatureError, "use() as its default", "`db: Annotated[TYPE, use(...)]`")
+def use_as_a_default(desk):
+    @desk.blame
+    async def handler(room_id: str, db: Database = use(Database)): ...  # noqa: B008
+
+    desk.include(handler)
+
+
+@mistake(HandlerSignatureError, "Param() as its default", "`token: Annotated[TYPE, Param(...)]`")
+def param_as_a_default(desk):
+    @desk.blame
+    async def handler(room_id: str, token: str = Param("header")): ...
+
+    desk.include(handler)
+
+
+@mistake(HandlerSignatureError, "use() as its annotation", "`db: Annotated[TYPE, use(...)]`")
+def use_as_an_annotation(desk):
+    @desk.blame
+    async def handler(room_id: str, db: use(Database)): ...
+
+    desk.include(handler)
+
+
+@mistake(HandlerSignatureError, "Param() as its annotation")
+def param_as_an_annotation(desk):
+    @desk.blame
+    async def handler(room_id: str, token: Param("header")): ...
+
+    desk.include(handler)
+
+
+@mistake(HandlerSignatureError, "`token` has both use() and Param()", "take out the one")
+def a_parameter_from_two_places(desk):
+    @desk.blame
+    async def handler(room_id: str, token: Annotated[str, Param("header"), use(str)]): ...
+
+    desk.include(handler)
+
+
+@mistake(HandlerSignatureError, "the path does not have", "{room}", "it has: {room_id}")
+def a_path_parameter_that_the_path_does_not_have(desk):
+    @desk.blame
+    async def handler(room_id: str, room: Annotated[str, Param("path")]): ...
+
+    desk.include(handler)
+
+
+@mistake(HandlerSignatureError, "`data`", "text is no bytes", "decoder=")
+def a_type_that_text_is_not(desk):
+    @desk.blame
+    async def handler(room_id: str, data: Annotated[bytes, Param("query")]): ...
+
+    desk.include(handler)
+
+
+@mistake(HandlerSignatureError, "`limit`", "Can only set `ge` on a numeric type")
+def a_constraint_of_another_type(desk):
+    @desk.blame
+    async def handler(room_id: str, limit: Annotated[str, Param(ge=1)]): ...
+
+    desk.include(handler)
+
+
+# Factories
+
+
+@mistake(
+    MissingProviderError,
+    "nothing makes the Database that `db` asks for",
+    "`db: Annotated[Database, use(factory)]`",
+    "deps=[factory]",
+    "needed by: a_type_that_nothing_makes.<locals>.handler -> "
+    "a_type_that_nothing_makes.<locals>.outer -> a_type_that_nothing_makes.<locals>.inner",
+)
+def a_type_that_nothing_makes(desk):
+    @desk.blame
+    def inner(db: Database): ...
+
+    def outer(value: Annotated[Any, use(inner)]): ...
+
+    async def handler(room_id: str, value: Annotated[Any, use(outer)]): ...
+
+    desk.include(handler)
+
+
+@mistake(
+    MissingProviderError,
+    "`ws` is a starlette.websockets.WebSocket, which nothing makes",
+    "annotate it `ws: triows.WebSocket`",
+)
+def the_websocket_of_another_framework(desk):
+    @desk.blame
+    async def handler(ws: starlette.websockets.WebSocket, room_id: str): ...
+
+    desk.include(handler)
+
+
+@mistake(
+    DependencyCycleError,
+    "needs itself",
+    "make one of the factories do without the other",
+    "handler -> factories_that_need_each_other.<locals>.chicken -> "
+    "factories_that_need_each_other.<locals>.egg -> "
+    "factories_that_need_each_other.<locals>.chicken",
+)
+def factories_that_need_each_other(desk):
+    @desk.blame
+    def chicken(egg): ...
+
+    def egg(chicken): ...
+
+    chicken.__annotations__["egg"] = Annotated[Any, use(egg)]
+    egg.__annotations__["chicken"] = Annotated[Any, use(chicken)]
+
+    async def handler(room_id: str, value: Annotated[Any, use(chicken)]): ...
+
+    desk.include(handler)
+
+
+@mistake(DependencyCycleError, "needs itself", "handler -> ", "pool -> ")
+def application_resources_that_need_each_other(desk):
+    @desk.blame
+    def pool(cache): ...
+
+    def cache(pool): ...
+
+    pool.__annotations__["cache"] = Annotated[Any, use(cache, scope="app")]
+    cache.__annotations__["pool"] = Annotated[Any, use(pool, scope="app")]
+
+    async def handler(room_id: str, value: Annotated[Any, use(pool, scope="app")]): ...
+
+    desk.include(handler)
+
+
+@mistake(HandlerSignatureError, "`db` is made by a factory", "its default would never be used")
+def a_default_on_what_a_factory_makes(desk):
+    @desk.blame
+    async def handler(room_id: str, db: Annotated[Any, use(Database)] = None): ...
+
+    desk.include(handler)
+
+
+@mistake(HandlerSignatureError, "`db` is made by a factory", "take it out")
+def a_default_on_what_a_factory_in_deps_makes(desk):
+    @desk.blame
+    async def handler(room_id: str, db: Database = None): ...
+
+    desk.include(handler, deps=[Database])
+
+
+@mistake(DependencyError, "`db` has use('database')", "give a function or a class")
+def a_name_for_a_factory(desk):
+    @desk.blame
+    async def handler(room_id: str, db: Annotated[Any, use("database")]): ...
+
+    desk.include(handler)
+
+
+@mistake(DependencyError, "`db` has use(<", "give a function or a class")
+def a_factory_that_was_called(desk):
+    @desk.blame
+    async def handler(room_id: str, db: Annotated[Any, use(Database())]): ...
+
+    desk.include(handler)
+
+
+@mistake(DependencyError, "can't be hashed", "eq=False")
+def a_factory_that_can_not_be_told_from_others(desk):
+    @attrs.define
+    class Factory:
+        def __call__(self): ...
+
+    @desk.blame
+    async def handler(room_id: str, db: Annotated[Any, use(Factory())]): ...
+
+    desk.include(handler)
+
+
+class Abstract(abc.ABC):
+    @abc.abstractmethod
+    def method(self): ...
+
+
+@mistake(MissingProviderError, "`db` has use() without a factory", "write use(factory)")
+def use_alone_on_what_can_not_be_made(desk):
+    @desk.blame
+    async def handler(room_id: str, db: Annotated[Abstract, use()]): ...
+
+    desk.include(handler)
+
+
+@mistake(HandlerSignatureError, "`limit` has no annotation")
+def a_parameter_without_a_type_in_a_factory(desk):
+    @desk.blame
+    def factory(limit): ...
+
+    async def handler(room_id: str, value: Annotated[Any, use(factory)]): ...
+
+    desk.include(handler)
+
+
+@mistake(DependencyError, "annotate what it returns")
+def a_factory_in_deps_that_does_not_say_what_it_makes(desk):
+    @desk.blame
+    def factory(): ...
+
+    async def handler(room_id: str): ...
+
+    desk.include(handler, deps=[factory])
+
+
+@mistake(DependencyError, "annotate what it returns")
+def the_same_for_the_whole_application(desk):
+    @desk.blame
+    def factory(): ...
+
+    Triows(deps=[factory])
+
+
+@mistake(DependencyError, "deps= takes factories, or use(factory, ...)", "'database'")
+def no_factory_in_deps(desk):
+    @desk.blame
+    async def handler(room_id: str): ...
+
+    desk.include(handler, deps=["database"])
+
+
+@mistake(RouteSetupError, "deps takes several: write deps=[")
+def one_factory_for_deps(desk):
+    Triows(deps=Database)
+
+
+# Resources of the application
+
+
+def app_resource(desk, factory):
+    async def handler(room_id: str, value: Annotated[Any, use(factory, scope="app")]): ...
+
+    desk.include(handler)
+
+
+@mistake(DependencyError, "`limit` would come from a request", 'drop scope="app"', "needed by: ")
+def a_parameter_in_an_application_resource(desk):
+    @desk.blame
+    def pool(limit: int): ...
+
+    app_resource(desk, pool)
+
+
+@mistake(DependencyError, "`limit` would come from a request", "take the parameter out")
+def a_marked_parameter_in_an_application_resource(desk):
+    @desk.blame
+    def pool(limit: Annotated[int, Param("header")] = 5): ...
+
+    app_resource(desk, pool)
+
+
+@mistake(DependencyError, "`ws` is the WebSocket of one connection", 'drop scope="app"')
+def a_websocket_in_an_application_resource(desk):
+    @desk.blame
+    def pool(ws: WebSocket): ...
+
+    app_resource(desk, pool)
+
+
+@mistake(DependencyError, "`tasks` is the nursery of one connection")
+def a_nursery_in_an_application_resource(desk):
+    @desk.blame
+    async def pool(tasks: trio.Nursery):
+        yield
+
+    app_resource(desk, pool)
+
+
+@mistake(
+    DependencyError,
+    "lives as long as a connection, and",
+    "as long as the application",
+    'use(Database, scope="app")',
+)
+def a_connections_resource_in_an_application_resource(desk):
+    @desk.blame
+    def pool(database: Annotated[Database, use(Database)]): ...
+
+    app_resource(desk, pool)
+
+
+@mistake(MissingProviderError, "nothing makes the Database", 'deps=[use(factory, scope="app")]')
+def a_type_that_nothing_makes_in_an_application_resource(desk):
+    @desk.blame
+    def pool(database: Database): ...
+
+    app_resource(desk, pool)
+
+
+@mistake(MissingProviderError, "nothing makes the Body")
+def a_structure_in_an_application_resource(desk):
+    @desk.blame
+    def pool(settings: Body): ...
+
+    app_resource(desk, pool)
+
+
+# The application
+
+
+@mistake(RouteSetupError, "is no WebSocketRoute", "write include_routes(route, ...)")
+def a_list_of_routes(desk):
+    desk.app.include([desk.route])
+
+
+@mistake(RouteSetupError, "is no WebSocketRoute", "mount() for other applications")
+def a_route_of_another_framework(desk):
+    Triows(Route("/", print))
+
+
+@mistake(RouteSetupError, "origins takes several: write origins=['https://example.org']")
+def one_origin(desk):
+    Triows(origins="https://example.org")
+
+
+@mistake(RouteSetupError, "origins takes several: write origins=['*']")
+def one_origin_for_a_route(desk):
+    WebSocketRoute("a", origins="*")
+
+
+@mistake(RouteSetupError, "'example.org' is no origin", "write scheme and host")
+def an_origin_without_a_scheme(desk):
+    Triows(origins=["example.org"])
+
+
+@mistake(RouteSetupError, "'https://example.org/' is no origin", "write scheme and host")
+def an_origin_with_a_path(desk):
+    desk.route = WebSocketRoute("rooms/{room_id}", origins=["https://example.org/"])
+
+    @desk.blame
+    async def handler(room_id: str): ...
+
+    desk.include(handler)
+
+
+@mistake(RouteSetupError, "middlewares takes several")
+def one_middleware(desk):
+    Triows(middlewares=print)
+
+
+@mistake(RouteSetupError, "plugins takes several")
+def one_plugin(desk):
+    async def handler(room_id: str): ...
+
+    desk.include(handler, plugins=print)
+
+
+@mistake(RouteSetupError, "lifespan takes a function of the application")
+def a_lifespan_that_can_not_be_called(desk):
+    Triows(lifespan="on")
+
+
+@mistake(ValueError, "close code 1006 may not be sent", "4000-4999")
+def a_shutdown_code_that_can_not_be_sent(desk):
+    Triows(shutdown_code=1006)
+
+
+@mistake(ValueError, "Param() reads from 'path' or 'query' or 'header' or 'cookie', not 'headers'")
+def a_source_that_there_is_not(desk):
+    Param("headers")
+
+
+@mistake(ValueError, "use() takes scope= 'connection' or 'app', not 'application'")
+def a_scope_that_there_is_not(desk):
+    use(Database, scope="application")
+
+
+# What is true of all of them
+
+
+def line_of(func):
+    """Where *func* stands, looked up in the source."""
+    code = func.__code__
+    lines = linecache.getlines(code.co_filename)
+    begin = code.co_firstlineno
+    # From the first decorator on.
+    definition = next(line for line in lines[begin - 1 :] if "def " in line)
+    assert f"def {func.__name__}(" in definition
+    return f"{code.co_filename}:{begin} ({func.__qualname__})"
+
+
+async def status(app, url):
+    try:
+        async with connect(app, url):
+            return 101
+    except WebSocketDenialResponse as refused:
+        return refused.status_code
+
+
+@pytest.mark.parametrize(("make", "error", "says"), CASES)
+def test_a_mistake_is_told_with_its_remedy_and_its_place(make, error, says):
+    desk = Desk()
+    with pytest.raises(error) as caught:
+        make(desk)
+    assert type(caught.value) is error
+    message = str(caught.value)
+    assert [part for part in says if part not in message] == []
+    if desk.to_blame is not None:
+        assert message.endswith(f"\n  at {line_of(desk.to_blame)}")
+
+
+@pytest.mark.parametrize(("make", "error", "says"), CASES)
+async def test_after_a_mistake_everything_is_as_it_was(make, error, says):
+    desk = Desk()
+    with pytest.raises(error):
+        make(desk)
+    assert desk.app.routes == []
+    assert await status(desk.app, "/rooms/7") == 404
+    # The route is not part of an application, so it takes more.
+    desk.route.sub("below")
+    desk.route.add_middleware(lambda app: app)
+
+
+@pytest.mark.parametrize("name", [field.name for field in attrs.fields(Timeouts)])
+@pytest.mark.parametrize("value", [-1, math.nan, None, "10", True])
+def test_a_time_that_is_none_is_refused_by_name(name, value):
+    with pytest.raises(ValueError, match=rf"Timeouts\.{name} is .* seconds, or math\.inf"):
+        Timeouts(**{name: value})
+
+
+def test_only_a_grace_may_be_no_time_at_all():
+    assert Timeouts(disconnect_grace=0, shutdown_grace=0).shutdown_grace == 0
+    with pytest.raises(ValueError, match=r"Timeouts\.accept is more than 0 seconds.*not 0"):
+        Timeouts(accept=0)
+
+
+def test_a_time_may_be_without_limit():
+    assert Timeouts(ping_interval=math.inf, send=math.inf).send == math.inf
+
+
+@pytest.mark.parametrize("name", [field.name for field in attrs.fields(Limits)])
+@pytest.mark.parametrize("value", [0, -1, 1.5, math.inf, "10", True])
+def test_a_limit_that_is_none_is_refused_by_name(name, value):
+    message = rf"Limits\.{name} is a whole number, 1 or more.*, not {re.escape(repr(value))}"
+    with pytest.raises(ValueError, match=message):
+        Limits(**{name: value})
+
+
+def test_only_the_number_of_connections_may_be_without_limit():
+    assert Limits(connections=None).connections is None
+    with pytest.raises(ValueError, match=r"Limits\.inbox"):
+        Limits(inbox=None)
+
+
+# All or nothing
+
+
+async def first(room_id: str, ws: WebSocket) -> None:
+    await ws.accept()
+
+
+async def second(ws: WebSocket) -> None:
+    await ws.accept()
+
+
+async def wrong(missing: Database) -> None: ...
+
+
+def routes(*paths_and_handlers):
+    made = []
+    for path, handler in paths_and_handlers:
+        route = WebSocketRoute(path)
+        route.endpoint(handler)
+        made.append(route)
+    return made
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        ("taken/{other_name}", first),
+        ("new", second),  # twice in one call
+        ("wrong", wrong),
+        ("unmade", second),  # its middleware can't be made
+    ],
+)
+async def test_of_several_routes_all_are_included_or_none(bad):
+    app = Triows(*routes(("taken/{room_id}", first)))
+    before = app.routes
+    good = routes(("new", second), ("new/{room_id}", first))
+    (late,) = routes(bad)
+    if bad[0] == "unmade":
+        late.add_middleware(lambda app: {}["no such key"])
+    with pytest.raises((RouteSetupError, KeyError)):
+        app.include(*good, late)
+    assert app.routes == before
+    assert [await status(app, url) for url in ("/taken/1", "/new", "/new/1")] == [101, 404, 404]
+    # They can be changed, and included without the one that was wrong.
+    good[0].sub("below").endpoint(second)
+    app.include(*good)
+    assert [await status(app, url) for url in ("/new", "/new/1", "/new/below")] == [101] * 3
+
+
+async def test_a_mistake_below_a_route_keeps_all_of_it_out():
+    (top,) = routes(("top", second))
+    top.sub("below").endpoint(wrong)
+    app = Triows()
+    with pytest.raises(MissingProviderError):
+        app.include(top)
+    assert app.routes == []
+    assert await status(app, "/top") == 404
+    app.include(*routes(("top", second)))
+    assert await status(app, "/top") == 101
+
+
+async def test_a_route_that_was_refused_can_be_included_once_it_is_right():
+    route = WebSocketRoute("a")
+    with pytest.raises(RouteSetupError):
+        route.endpoint(lambda ws: None)
+    route.endpoint(deps=[])(second)
+    app = Triows(route)
+    assert await status(app, "/a") == 101
+
+
+async def test_a_route_without_a_handler_keeps_the_others_out():
+    (good,) = routes(("a", second))
+    app = Triows()
+    with pytest.raises(RouteSetupError, match="has no handler"):
+        app.include(good, WebSocketRoute("b"))
+    assert await status(app, "/a") == 404
+    good.sub("c")
+
+
+def test_after_include_nothing_can_be_registered():
+    (route,) = routes(("a", second))
+    below = route.sub("below")
+    Triows(route)
+
+    async def late(ws: WebSocket) -> None: ...
+
+    with pytest.raises(RouteSetupError, match="register everything before including") as caught:
+        below.endpoint(late)
+    assert str(caught.value).endswith(f"\n  at {line_of(late)}")
+
+
+async def test_a_mount_that_is_refused_leaves_the_first_one():
+    async def app_1(scope, receive, send):
+        await receive()
+        await send({"type": "websocket.accept"})
+
+    app = Triows()
+    app.mount("/a", app_1)
+    with pytest.raises(RouteConflictError):
+        app.mount("/a", print)
+    assert await status(app, "/a/b") == 101
