@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
+import msgspec
 import pytest
 import trio
 
@@ -29,6 +32,30 @@ async def test_a_slow_client_gets_the_newest_quote_and_not_those_it_was_too_slow
         old = [(await slow.receive_json(Quote)).number for _ in range(2)]
         assert old == [1, 2]
         assert (await slow.receive_json(Quote)).number >= newest
+
+
+async def test_only_one_quote_waits_where_it_can_not_be_skipped_any_more(autojump_clock):
+    """A server that takes five seconds for each message, as one with a slow peer does."""
+    numbers = []
+
+    async def receive():
+        await received.acquire()
+        return {"type": "websocket.connect"}
+
+    async def send(event):
+        if event["type"] == "websocket.send":
+            numbers.append(msgspec.json.decode(event["text"], type=Quote).number)
+            await trio.sleep(5)
+
+    received = trio.Semaphore(1)
+    scope = {"type": "websocket", "path": "/prices/ACME", "query_string": b"", "headers": []}
+    async with app.running():
+        with trio.move_on_after(31):
+            await app(scope, receive, send)
+    assert numbers[:2] == [1, 2]
+    gaps = [later - number for number, later in pairwise(numbers[1:])]
+    assert len(gaps) == 5
+    assert min(gaps) > 40
 
 
 async def test_a_client_that_reads_nothing_is_disconnected_when_send_times_out(autojump_clock):
