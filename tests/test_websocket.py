@@ -1,4 +1,5 @@
 import dataclasses
+import gc
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -822,3 +823,22 @@ async def test_the_applications_limits_hold():
     async with connect(talking(handler, limits=Limits(message_size=3)), "/") as client:
         await client.send("four")
         assert client.close_code == 1009
+
+
+@pytest.mark.parametrize("how", ["async for", "iter_text", "iter_json"])
+async def test_a_loop_over_messages_can_be_left_without_a_trace(how: str) -> None:
+    route = WebSocketRoute("leave")
+
+    @route.endpoint
+    async def leave(ws: WebSocket):
+        await ws.accept()
+        loops = {"async for": ws, "iter_text": ws.iter_text(), "iter_json": ws.iter_json(int)}
+        async for _message in loops[how]:
+            break
+        # An async generator that was left would be reported here as a ResourceWarning.
+        gc.collect()
+        await ws.send("left")
+
+    async with connect(Triows(route), "/leave") as client:
+        await client.send("1")
+        assert await client.receive() == "left"

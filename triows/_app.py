@@ -358,15 +358,10 @@ class Triows:
         self._started = self._shared_plans.keys()
         self._connections.draining = False
         try:
-            async with self._resources.entered(self._shared_plans, self._leave):
+            async with self._resources.entered(self._shared_plans, self.drain):
                 yield
         finally:
             self._started = None
-
-    async def _leave(self) -> None:
-        """Close connections that a server left behind; most leave none."""
-        if len(self._connections):
-            await self.drain()
 
     @property
     def is_running(self) -> bool:

@@ -89,8 +89,8 @@ def load(target: str) -> Triows:
         Exception: what importing the module raised.
     """
     module_name, _, path = target.partition(":")
-    if not module_name or not path:
-        raise UnusableApp(f"{target!r}: write module:app, as in 'chat:app'")
+    if not module_name or not path or module_name.startswith("."):
+        raise UnusableApp(f"{target!r}: write module:app, as in 'chat:app' or 'examples.chat:app'")
     # A console script does not have the current folder on its path, unlike python -m.
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
@@ -99,7 +99,9 @@ def load(target: str) -> Triows:
     except ModuleNotFoundError as exc:
         if exc.name is None or not f"{module_name}.".startswith(f"{exc.name}."):
             raise  # a module that the application imports
-        raise UnusableApp(f"there is no module {exc.name!r} here or installed") from None
+        is_file = module_name.endswith(".py") or "/" in module_name
+        hint = " (a module is written with dots and without .py)" if is_file else ""
+        raise UnusableApp(f"there is no module {exc.name!r} here or installed{hint}") from None
     for name in path.split("."):
         try:
             found = getattr(found, name)

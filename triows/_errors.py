@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import trio
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["combined", "leaves", "without"]
+__all__ = ["combined", "leaves", "without", "without_cancelled"]
 
 
 def leaves(error: BaseException) -> Iterator[BaseException]:
@@ -32,6 +34,16 @@ def without(error: BaseException, known: BaseException) -> BaseException | None:
     return error.subgroup(
         lambda exc: not isinstance(exc, BaseExceptionGroup) and id(exc) not in seen
     )
+
+
+def without_cancelled(error: BaseException) -> BaseException | None:
+    """Keep what is no cancellation: the same object if nothing of it is one."""
+    if isinstance(error, trio.Cancelled):
+        return None
+    if isinstance(error, BaseExceptionGroup):
+        cancelled, rest = error.split(trio.Cancelled)
+        return error if cancelled is None else rest
+    return error
 
 
 def combined(message: str, errors: Iterable[BaseException]) -> BaseException | None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 from attrs import define, field
 
-from ._errors import combined
+from ._errors import combined, without_cancelled
 from ._injection.call import make_arguments, make_value
 from ._injection.factories import Factory
 from ._injection.resources import Host, ResourceStack
@@ -79,20 +79,18 @@ class AppResources:
                     yield
             except BaseException as exc:  # noqa: BLE001 - raised when all is closed
                 error = exc
-            cancelled = "cancelled" if isinstance(error, trio.Cancelled) else None
+            real = None if error is None else without_cancelled(error)
+            cancelled = None if error is None or real is not None else "cancelled"
             if body.cancelled_caught:
                 cancelled = "resource failed"
             # Bounded: leave() bounds itself, and the exits have their deadline.
             with trio.CancelScope(shield=True):
                 await leave()
-                errors = await stack.aclose(
-                    seconds=self.teardown, error=None if cancelled else error, cancelled=cancelled
-                )
+                errors = await stack.aclose(seconds=self.teardown, error=real, cancelled=cancelled)
             self.shared.clear()
             self.state = {}
-        found = [exc for exc in (error, *errors) if exc is not None]
-        real = [exc for exc in found if not isinstance(exc, trio.Cancelled)]
-        failure = combined("errors in the application's resources", real) or error
+        found = [exc for exc in (real, *errors) if exc is not None]
+        failure = combined("errors in the application's resources", found) or error
         if failure is not None:
             raise failure
 

@@ -100,10 +100,19 @@ async def test_a_refusal_has_a_status_and_a_body_where_the_server_can_send_them(
         {
             "type": "websocket.http.response.start",
             "status": 404,
-            "headers": [(b"content-type", b"text/plain")],
+            "headers": [(b"content-type", b"text/plain"), (b"connection", b"close")],
         },
         {"type": "websocket.http.response.body", "body": b"no such room"},
     ]
+
+
+async def test_a_refusal_over_http_2_has_no_connection_header():
+    server = ScriptedServer()
+    server.scope["http_version"] = "2"
+    async with opened(server) as transport:
+        await server.put(CONNECT)
+        await transport.reject(REFUSAL)
+    assert server.sent[0]["headers"] == [(b"content-type", b"text/plain")]
 
 
 @pytest.mark.parametrize("extensions", [{}, None])

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 from attrs import frozen
 
-from triows._errors import combined, leaves
+from triows._errors import combined, leaves, without_cancelled
 from triows._injection.call import make_arguments
 from triows._injection.resources import Host, ResourceStack
 from triows.exceptions import WebSocketDisconnect
@@ -172,7 +172,7 @@ class Lifetime:
         except BaseException as exc:  # noqa: BLE001 - raised below
             cancelled = exc
             # Our own tasks raise nothing; should one, it is not lost.
-            if (rest := _without_cancelled(exc)) is not None:
+            if (rest := without_cancelled(exc)) is not None:
                 errors.append(rest)
         finally:
             self._answered.set()
@@ -211,7 +211,7 @@ class Lifetime:
                 )
                 await handler(**arguments)
         except BaseException as exc:  # noqa: BLE001 - raised when all is closed
-            error = _without_cancelled(exc)
+            error = without_cancelled(exc)
             outside = error is not exc
         if not outside and not self._body.cancelled_caught:
             return _Outcome(error)
@@ -251,7 +251,7 @@ class Lifetime:
                             await self._handler_left.wait()
                     raise
         except BaseException as exc:  # noqa: BLE001 - it is the connection's error
-            error = _without_cancelled(exc)
+            error = without_cancelled(exc)
             # That the peer has left is no error here either.
             if error is not None and not _is_disconnect(error):
                 self._nursery_error = error
@@ -333,16 +333,6 @@ class Lifetime:
             await self.transport.close(verdict.code, verdict.reason)
         elif ws.client_state is WebSocketState.CONNECTING:
             await self.transport.reject(verdict.refusal)
-
-
-def _without_cancelled(error: BaseException) -> BaseException | None:
-    """Keep what is no cancellation: the same object if nothing of it is one."""
-    if isinstance(error, trio.Cancelled):
-        return None
-    if isinstance(error, BaseExceptionGroup):
-        cancelled, rest = error.split(trio.Cancelled)
-        return error if cancelled is None else rest
-    return error
 
 
 def _is_disconnect(error: BaseException) -> bool:

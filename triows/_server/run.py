@@ -72,7 +72,10 @@ async def _serve_until_signalled(app: Triows, config: Config, name: str) -> int:
                         code = SIGNALLED + number
                         nursery.cancel_scope.cancel()
                     else:
-                        logger.info("shutting down, for %g s at most", app.drain_budget)
+                        logger.info(
+                            "shutting down: draining connections, for %g s at most",
+                            app.drain_budget,
+                        )
                         stop.set()
 
             async def run_server(task_status: trio.TaskStatus[list[str]]) -> None:

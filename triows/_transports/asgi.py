@@ -56,6 +56,7 @@ class ASGITransport:
         self.on_gone: Callable[[], None] = nobody
         self.traffic = Traffic()
         self._extensions = scope.get("extensions") or {}
+        self._http_version = scope.get("http_version", "1.1")
         self._asgi_receive = receive
         self._asgi_send = send
         self._limits = limits
@@ -234,7 +235,7 @@ class ASGITransport:
                     {
                         "type": "websocket.http.response.start",
                         "status": refusal.status,
-                        "headers": list(refusal.headers),
+                        "headers": [*refusal.headers, *self._last_words()],
                     }
                 )
                 self._submit({"type": "websocket.http.response.body", "body": refusal.body})
@@ -242,6 +243,15 @@ class ASGITransport:
                 self._submit({"type": "websocket.close", "code": 1000})
             self._end_here(Ended(1006, "refused", refusal.status))
         await self._flush()
+
+    def _last_words(self) -> list[tuple[bytes, bytes]]:
+        """
+        Tell the client to send no other request on this connection.
+
+        Servers close it after a refusal, as Hypercorn does, which a request that overtakes
+        the close even brings down. HTTP/2 has no such header (RFC 9113 section 8.2.2).
+        """
+        return [(b"connection", b"close")] if self._http_version == "1.1" else []
 
     async def close(self, code: int, reason: str) -> None:
         if self.ended is None:

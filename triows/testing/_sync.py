@@ -50,7 +50,10 @@ class _Loop:
                 "`async with triows.testing.connect(app, url) as ws:`"
             )
         self._thread.start()
-        self._started.get().unwrap()
+        started = self._started.get()
+        if isinstance(started, outcome.Error):
+            self._thread.join()
+        started.unwrap()
 
     def stop(self) -> None:
         """End the application and the loop; raise what went wrong in them."""
@@ -105,6 +108,8 @@ class WebSocketTestSession:
         self._progress: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
 
     def __enter__(self) -> Self:
+        if self._loop is not None:
+            raise RuntimeError("a session is for one block: call websocket_connect() again")
         # Inside the client's block it is that which holds the loop.
         self._holds_loop = not self._client._blocks
         self._loop = loop = self._client._acquire(holds=self._holds_loop)
@@ -133,11 +138,12 @@ class WebSocketTestSession:
             with suppress(trio.RunFinishedError):
                 self._loop.call_sync(self._leave.set)
             ended = self._progress.get()
+            # Ctrl-C goes before whatever else went wrong.
+            interrupted = exc is not None and self._failure is None
+            if ended is not None and ended is not exc and not interrupted:
+                raise ended
         finally:
             self._client._release(holds=self._holds_loop)
-        # Ctrl-C goes before whatever else went wrong.
-        if ended is not None and ended is not exc and (exc is None or isinstance(exc, Exception)):
-            raise ended
 
     async def _hold(self) -> None:
         """Be the task that the connection's ``async with`` block runs in."""

@@ -1,0 +1,282 @@
+"""
+What may happen to a connection with resources: descriptions, and Hypothesis strategies.
+
+A :class:`Case` says everything about one run and prints as what makes it again. Times are
+seconds from the start of the connection, off a coarse grid, so that things often happen in
+the same tick.
+"""
+
+import enum
+import math
+
+from attrs import fields, frozen
+from hypothesis import strategies as st
+
+from triows import Timeouts
+
+__all__ = ["Case", "Error", "Event", "Handler", "Kind", "Leaf", "Resource", "Task", "What", "cases"]
+
+
+class _Named(enum.Enum):
+    """Prints as what it is written as."""
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+class _Brief:
+    """Prints only what is not as usual."""
+
+    def __repr__(self) -> str:
+        shown = [
+            f"{one.name}={value!r}"
+            for one in fields(type(self))
+            if (value := getattr(self, one.name)) != one.default
+        ]
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+class Kind(_Named):
+    """How a factory is written, and what it holds across its ``yield``."""
+
+    BARE = "async generator without try"
+    GUARDED = "async generator with try/finally"
+    NURSERY = "the cleanup stands in a nursery with a living child"
+    SCOPE = "the cleanup stands in a cancel scope that nobody cancels"
+    EXPIRING = "a timeout stands around the yield"
+    EXPIRING_WHOLE = "a timeout stands around yield and cleanup"
+    BACKGROUND = "a nursery around the yield has a task that fails"
+    DECORATED = "asynccontextmanager"
+    CLASS = "async context manager class"
+    SYNC_BARE = "generator without try"
+    SYNC_GUARDED = "generator with try/finally"
+    SYNC_SCOPE = "generator that holds a cancel scope"
+    SYNC_DECORATED = "contextmanager"
+    SYNC_CLASS = "context manager class"
+    COROUTINE = "async function"
+    FUNCTION = "function"
+
+    @property
+    def sync(self) -> bool:
+        """Whether it can't await."""
+        return self.name.startswith("SYNC_") or self is Kind.FUNCTION
+
+    @property
+    def hosted(self) -> bool:
+        """Whether its value is exited."""
+        return self not in (Kind.COROUTINE, Kind.FUNCTION)
+
+    @property
+    def bare(self) -> bool:
+        """Whether its ``yield`` stands alone."""
+        return self in (Kind.BARE, Kind.SYNC_BARE)
+
+    @property
+    def gives_way(self) -> bool:
+        """Whether it ends by itself while it is in use."""
+        return self in (Kind.EXPIRING, Kind.EXPIRING_WHOLE, Kind.BACKGROUND)
+
+
+class Leaf(_Named):
+    """An exception that the user's code raises."""
+
+    BOOM = "an error of its own"
+    CLOSE = "WebSocketClose(4001)"
+    HTTP = "HTTPException(418)"
+    DISCONNECT = "WebSocketDisconnect(1006)"
+
+
+@frozen(repr=False)
+class Error(_Brief):
+    """What is raised: one exception, or a group of them as a nursery makes it."""
+
+    leaves: tuple[Leaf, ...] = (Leaf.BOOM,)
+    grouped: bool = False
+
+
+BOOM = Error()
+
+
+@frozen(repr=False)
+class Resource(_Brief):
+    """A factory."""
+
+    kind: Kind = Kind.GUARDED
+    #: How long entering takes, and what it raises then.
+    entry: float = 0
+    entry_error: Error | None = None
+    #: Cancelled while it enters, it needs half a second, shielded.
+    stubborn: bool = False
+    #: How long its cleanup takes, and whether it fails then.
+    exit: float = 0
+    exit_fails: bool = False
+    #: When it gives way, seconds after it was called.
+    after: float = math.inf
+    #: Takes the one before it as an argument.
+    chained: bool = False
+    reuse: bool = False
+
+
+@frozen(repr=False)
+class Handler(_Brief):
+    """What the handler does."""
+
+    #: Before it accepts; a handler that does not accept, in all.
+    waits: float = 0
+    accepts: bool = True
+    #: A factory does it instead: it accepts, yields, and closes with 4004.
+    by_factory: bool = False
+    #: ``"sleeps"``, ``"receives"`` or ``"sends"``; how long at most.
+    does: str = "sleeps"
+    seconds: float = 0
+    #: What it does in the end: it returns, closes with 4002 and returns, or raises.
+    closes: bool = False
+    raises: Error | None = None
+    #: Told that the peer is gone, it goes on for so long.
+    lingers: float = 0
+    #: Cancelled, it ends ``"at once"``, ``"slowly"`` (half a second, shielded) or ``"raising"``.
+    dies: str = "at once"
+
+
+@frozen(repr=False)
+class Task(_Brief):
+    """A task in the connection's nursery."""
+
+    #: When it fails by itself.
+    fails_after: float = math.inf
+    #: Cancelled, it needs so long, shielded, and may fail then.
+    cleanup: float = 0
+    cleanup_fails: bool = False
+
+
+class What(_Named):
+    """What happens from outside."""
+
+    PEER_CLOSES = "a close frame with 4003"
+    PEER_RESETS = "the peer is cut off, and the server notices"
+    PEER_VANISHES = "the peer is cut off, and the server does not notice"
+    CANCEL = "the scope around the application is cancelled"
+    DRAIN = "the application shuts down"
+
+
+@frozen(repr=False)
+class Event(_Brief):
+    """Something that happens from outside."""
+
+    what: What
+    at: float = 0
+
+
+TIMEOUTS = Timeouts(
+    accept=3,
+    ping_interval=2,
+    ping_timeout=1,
+    send=2,
+    close=1,
+    disconnect_grace=1,
+    teardown=4,
+    shutdown_grace=1,
+)
+
+
+@frozen(repr=False)
+class Case(_Brief):
+    """One run."""
+
+    resources: tuple[Resource, ...] = ()
+    handler: Handler = Handler()
+    events: tuple[Event, ...] = ()
+    task: Task | None = None
+    #: Whether the peer reads what it is sent.
+    reads: bool = True
+    #: Whether the handler asks for every resource, or only for those that no other takes.
+    asks_for_all: bool = False
+    grace: float = TIMEOUTS.disconnect_grace
+    teardown: float = TIMEOUTS.teardown
+
+
+# Strategies. Everything shrinks towards the defaults above.
+
+GRID = (0, 0.5, 1, 1.5, 2, 3)
+_times = st.sampled_from(GRID)
+_short = st.sampled_from((0, 0, 0, 0.5, 1, 2))
+_rarely = st.sampled_from((False, False, False, True))
+
+_errors = st.sampled_from(
+    [
+        BOOM,
+        Error((Leaf.CLOSE,)),
+        Error((Leaf.HTTP,)),
+        Error((Leaf.DISCONNECT,)),
+        Error((Leaf.BOOM,), grouped=True),
+        Error((Leaf.CLOSE,), grouped=True),
+        Error((Leaf.HTTP,), grouped=True),
+        Error((Leaf.DISCONNECT, Leaf.DISCONNECT), grouped=True),
+        Error((Leaf.BOOM, Leaf.DISCONNECT), grouped=True),
+        Error((Leaf.CLOSE, Leaf.DISCONNECT), grouped=True),
+        Error((Leaf.BOOM, Leaf.CLOSE), grouped=True),
+        Error((Leaf.BOOM, Leaf.BOOM), grouped=True),
+    ]
+)
+
+
+@st.composite
+def _resources(draw: st.DrawFn) -> Resource:
+    kind = draw(st.sampled_from(Kind))
+    entry = exit_ = 0.0
+    stubborn = False
+    if not kind.sync:
+        entry = draw(st.sampled_from((*[0] * 10, 0.5, 0.5, 1, 2, math.inf)))
+        stubborn = entry > 0 and draw(_rarely)
+        exit_ = draw(st.sampled_from((0, 0, 0.5, 1, 2, math.inf)))
+    return Resource(
+        kind,
+        entry=entry,
+        entry_error=draw(_errors) if draw(st.integers(0, 11)) == 11 else None,
+        stubborn=stubborn,
+        exit=exit_,
+        exit_fails=draw(_rarely),
+        after=draw(_times) if kind.gives_way else math.inf,
+        chained=draw(st.booleans()),
+        reuse=draw(st.booleans()),
+    )
+
+
+@st.composite
+def _handlers(draw: st.DrawFn) -> Handler:
+    accepts = draw(st.sampled_from((True, True, True, False)))
+    return Handler(
+        waits=draw(st.sampled_from((0, 0, 0, 0.5, 1, 2, math.inf))),
+        accepts=accepts,
+        by_factory=accepts and draw(_rarely),
+        does=draw(st.sampled_from(("sleeps", "receives", "sends"))) if accepts else "sleeps",
+        seconds=draw(st.sampled_from((*GRID, math.inf, math.inf))),
+        closes=draw(_rarely) if accepts else False,
+        raises=draw(st.none() | _errors),
+        lingers=draw(_short),
+        dies=draw(st.sampled_from(("at once", "at once", "at once", "slowly", "raising"))),
+    )
+
+
+_tasks = st.builds(
+    Task,
+    fails_after=st.sampled_from((math.inf, math.inf, 0, 0.5, 1, 2)),
+    cleanup=st.sampled_from((0, 0, 0, 0.5, 1, 3)),
+    cleanup_fails=_rarely,
+)
+_events = st.builds(Event, st.sampled_from(What), _times)
+
+
+def cases() -> st.SearchStrategy[Case]:
+    """All of it."""
+    return st.builds(
+        Case,
+        resources=st.lists(_resources(), min_size=1, max_size=6).map(tuple),
+        handler=_handlers(),
+        events=st.lists(_events, max_size=2).map(tuple),
+        task=st.none() | _tasks,
+        reads=st.booleans(),
+        asks_for_all=st.booleans(),
+        grace=st.sampled_from((1, 0)),
+        teardown=st.sampled_from((4, 1)),
+    )

@@ -1,0 +1,809 @@
+import math
+from typing import Annotated, Any
+
+import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from tests.transports.scripted import CONNECT, ScriptedServer
+from triows import (
+    AsyncResource,
+    HTTPException,
+    Ignore,
+    Timeouts,
+    Triows,
+    WebSocket,
+    WebSocketClose,
+    WebSocketDisconnect,
+    WebSocketRoute,
+    use,
+)
+from triows.testing import WebSocketDenialResponse, WebSocketSession, connect
+
+
+class Boom(Exception):
+    """What goes wrong in a handler; its text is nobody else's business."""
+
+
+SECRET = "the password is 1234"
+
+
+def serving(handler: Any, **settings: Any) -> Triows:
+    route = WebSocketRoute("")
+    route.endpoint(handler)
+    return Triows(route, **settings)
+
+
+async def end_of(client: WebSocketSession) -> tuple[int, str]:
+    """Wait until the server has closed; the code and the reason."""
+    try:
+        while True:
+            await client.receive(timeout=1000)
+    except WebSocketDisconnect as exc:
+        return exc.code, exc.reason
+
+
+async def refusal_of(app: Triows, **options: Any) -> WebSocketDenialResponse:
+    with pytest.raises(WebSocketDenialResponse) as caught:
+        async with connect(app, "/", **options):
+            pass
+    return caught.value
+
+
+# The peer is gone
+
+
+async def test_a_handler_that_never_receives_is_cancelled_after_its_grace(autojump_clock):
+    seen = []
+
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+        try:
+            await trio.sleep_forever()
+        finally:
+            seen.append(trio.current_time())
+
+    async with connect(serving(handler, timeouts=Timeouts(disconnect_grace=3)), "/") as client:
+        await trio.sleep(10)
+        await client.close()
+    assert seen == [13]
+
+
+async def test_a_handler_that_finishes_within_its_grace_is_not_cut_short(autojump_clock):
+    seen = []
+
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+        message = await ws.receive()
+        await trio.sleep(2.9)
+        seen.append(message)
+
+    async with connect(serving(handler, timeouts=Timeouts(disconnect_grace=3)), "/") as client:
+        await client.send("work")
+        await client.close()
+    assert seen == ["work"]
+
+
+async def test_a_handler_may_have_no_grace_at_all(autojump_clock):
+    seen = []
+
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+        try:
+            await trio.sleep_forever()
+        finally:
+            seen.append(trio.current_time())
+
+    async with connect(serving(handler, timeouts=Timeouts(disconnect_grace=0)), "/") as client:
+        await trio.sleep(10)
+        client.reset()
+    assert seen == [10]
+
+
+async def test_a_peer_that_leaves_before_accept_leaves_the_handler_its_grace(autojump_clock):
+    seen = []
+
+    async def handler(ws: WebSocket) -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            seen.append(trio.current_time())
+
+    server = ScriptedServer()
+    app = serving(handler, timeouts=Timeouts(disconnect_grace=2, accept=100))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(app, websocket_scope(), server.receive, server.send)
+        await server.put(CONNECT)
+        await trio.sleep(5)
+        await server.leaves()
+    assert (seen, server.sent) == ([7], [])
+
+
+async def test_a_grace_goes_on_when_the_handshake_is_finished_in_it(autojump_clock):
+    seen = []
+
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+        try:
+            await trio.sleep_forever()
+        finally:
+            seen.append(trio.current_time())
+
+    server = ScriptedServer()
+    server.gate = trio.Event()
+    app = serving(handler, timeouts=Timeouts(disconnect_grace=8, accept=10, close=1))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(app, websocket_scope(), server.receive, server.send)
+        await server.put(CONNECT)
+        await trio.sleep(5)
+        await server.leaves()  # the grace would be over after the time for accept()
+        await trio.sleep(1)
+        server.gate.set()
+    assert seen == [13]
+
+
+async def test_tasks_of_the_connection_are_cancelled_at_once(autojump_clock):
+    seen = []
+
+    async def note_end(what: str) -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            seen.append((what, trio.current_time()))
+
+    async def handler(ws: WebSocket, nursery: trio.Nursery) -> None:
+        await ws.accept()
+        nursery.start_soon(note_end, "task")
+        await note_end("handler")
+
+    async with connect(serving(handler), "/") as client:
+        await trio.sleep(10)
+        await client.close()
+    assert seen == [("task", 10), ("handler", 11)]
+
+
+async def test_tasks_of_the_connection_end_with_the_handler(autojump_clock):
+    seen = []
+
+    async def task() -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            seen.append(trio.current_time())
+
+    async def handler(ws: WebSocket, nursery: trio.Nursery) -> None:
+        await ws.accept()
+        nursery.start_soon(task)
+        await trio.sleep(5)
+
+    async with connect(serving(handler), "/") as client:
+        assert await end_of(client) == (1000, "")
+    assert seen == [5]
+
+
+@pytest.mark.parametrize("code", [1000, 1001, 4001])
+async def test_a_disconnect_that_escapes_is_a_normal_end(caplog, code):
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+        await ws.receive()
+
+    async with connect(serving(handler), "/") as client:
+        await client.close(code)
+    assert caplog.records == []
+
+
+async def test_a_disconnect_that_escapes_in_a_group_is_a_normal_end():
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+        async with trio.open_nursery() as outer:
+            async with trio.open_nursery() as inner:
+                inner.start_soon(ws.receive)
+            outer.start_soon(ws.receive)
+
+    async with connect(serving(handler), "/") as client:
+        await client.close()
+
+
+async def test_a_disconnect_in_a_task_of_the_connection_is_a_normal_end():
+    async def echo(ws: WebSocket) -> None:
+        while True:
+            await ws.send(await ws.receive())
+
+    async def handler(ws: WebSocket, nursery: trio.Nursery) -> None:
+        await ws.accept()
+        nursery.start_soon(echo, ws)
+        await trio.sleep_forever()
+
+    app = serving(handler, timeouts=Timeouts(disconnect_grace=0))
+    async with connect(app, "/") as client:
+        await client.send("a")
+        assert await client.receive() == "a"
+        await client.close()
+
+
+async def test_an_error_after_the_peer_left_is_still_an_error():
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+        try:
+            await ws.receive()
+        finally:
+            raise Boom
+
+    with pytest.raises(Boom):
+        async with connect(serving(handler), "/") as client:
+            await client.close()
+
+
+# The handshake takes too long
+
+
+async def test_a_handler_that_does_not_accept_in_time_is_refused_with_500(autojump_clock):
+    async def handler(ws: WebSocket) -> None:
+        await trio.sleep_forever()
+
+    app = serving(handler, timeouts=Timeouts(accept=7))
+    with pytest.raises(trio.TooSlowError, match="no accept\\(\\) and no refusal within 7 s"):
+        async with connect(app, "/"):
+            pass
+    assert trio.current_time() == 7
+
+
+async def test_the_time_for_accept_covers_the_factories(autojump_clock):
+    async def slow() -> int:
+        await trio.sleep(100)
+        return 1
+
+    async def handler(ws: WebSocket, value: Annotated[int, use(slow)]) -> None:
+        await ws.accept()
+
+    with pytest.raises(trio.TooSlowError):
+        async with connect(serving(handler, timeouts=Timeouts(accept=7)), "/"):
+            pass
+    assert trio.current_time() == 7
+
+
+async def test_what_is_accepted_in_time_may_take_its_time(autojump_clock):
+    async def handler(ws: WebSocket) -> None:
+        await trio.sleep(6)
+        await ws.accept()
+        await trio.sleep(1000)
+        await ws.send("late")
+
+    async with connect(serving(handler, timeouts=Timeouts(accept=7)), "/") as client:
+        assert await client.receive(timeout=2000) == "late"
+
+
+async def test_the_time_for_accept_can_be_switched_off(autojump_clock):
+    async def handler(ws: WebSocket) -> None:
+        await trio.sleep(1000)
+        await ws.accept()
+
+    async with connect(serving(handler, timeouts=Timeouts(accept=math.inf)), "/") as client:
+        assert await end_of(client) == (1000, "")
+
+
+# Keepalive
+
+
+async def idle(ws: WebSocket) -> None:
+    await ws.accept()
+    await ws.receive()
+
+
+async def test_a_peer_that_answers_no_ping_is_gone(autojump_clock):
+    seen = []
+
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+        try:
+            await ws.receive()
+        except WebSocketDisconnect as exc:
+            seen.append((exc.code, exc.reason, trio.current_time()))
+
+    app = serving(handler, timeouts=Timeouts(ping_interval=20, ping_timeout=5))
+    async with connect(app, "/") as client:
+        client.vanish()
+        await trio.sleep(100)
+    assert seen == [(1011, "ping timeout", 25)]
+
+
+async def test_a_peer_that_answers_stays_and_its_latency_is_known(autojump_clock):
+    latencies = []
+
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+        latencies.append(ws.latency)
+        await trio.sleep(25)
+        latencies.append(ws.latency)
+        await ws.receive()
+
+    app = serving(handler, timeouts=Timeouts(ping_interval=20, ping_timeout=5))
+    async with connect(app, "/") as client:
+        await trio.sleep(1000)
+        assert client.close_code is None
+    assert latencies == [None, 0]
+
+
+async def test_the_keepalive_can_be_switched_off(autojump_clock):
+    app = serving(idle, timeouts=Timeouts(ping_interval=math.inf))
+    async with connect(app, "/") as client:
+        client.vanish()
+        await trio.sleep(10_000)
+        assert client.close_code is None
+        client._peer._vanished = trio.Event()  # back again, so that the test ends
+
+
+async def test_a_busy_handler_is_cancelled_when_no_ping_is_answered(autojump_clock):
+    seen = []
+
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+        try:
+            await trio.sleep_forever()
+        finally:
+            seen.append(trio.current_time())
+
+    timeouts = Timeouts(ping_interval=20, ping_timeout=5, disconnect_grace=1)
+    async with connect(serving(handler, timeouts=timeouts), "/") as client:
+        client.vanish()
+        await trio.sleep(100)
+    assert seen == [26]
+
+
+async def test_a_peer_that_does_not_read_is_closed_with_1008(autojump_clock):
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+        while True:
+            await ws.send("x" * 100)
+
+    app = serving(handler, timeouts=Timeouts(send=30))
+    async with connect(app, "/", buffer_size=1000) as client:
+        await trio.sleep(29)
+        assert client.close_code is None
+        await trio.sleep(2)
+        assert (client.close_code, client.close_reason) == (1008, "send timed out")
+
+
+# Raised on purpose
+
+
+async def test_a_close_that_a_handler_raises_is_sent(caplog):
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+        raise WebSocketClose(4001, "no such room")
+
+    async with connect(serving(handler), "/") as client:
+        assert await end_of(client) == (4001, "no such room")
+    assert caplog.records == []
+
+
+async def test_a_close_that_a_task_of_the_connection_raises_is_sent():
+    async def task() -> None:
+        raise WebSocketClose(4001, "enough")
+
+    async def handler(ws: WebSocket, nursery: trio.Nursery) -> None:
+        await ws.accept()
+        nursery.start_soon(task)
+        await trio.sleep_forever()
+
+    async with connect(serving(handler), "/") as client:
+        assert await end_of(client) == (4001, "enough")
+
+
+async def test_a_close_that_a_nursery_of_the_handler_wraps_is_sent():
+    async def task() -> None:
+        raise WebSocketClose(4001, "enough")
+
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(task)
+
+    async with connect(serving(handler), "/") as client:
+        assert await end_of(client) == (4001, "enough")
+
+
+async def accepted(ws: Ignore[WebSocket]) -> Ignore[AsyncResource[WebSocket]]:
+    await ws.accept()
+    yield ws
+
+
+async def closing() -> int:
+    raise WebSocketClose(4001, "not for you")
+
+
+async def test_a_close_that_a_factory_raises_after_accept_is_sent():
+    async def handler(ws: Annotated[WebSocket, use(accepted)], n: Annotated[int, use(closing)]):
+        raise AssertionError
+
+    async with connect(serving(handler), "/") as client:
+        assert await end_of(client) == (4001, "not for you")
+
+
+async def test_a_close_that_a_factory_raises_before_accept_is_403():
+    async def handler(ws: WebSocket, n: Annotated[int, use(closing)]) -> None:
+        raise AssertionError
+
+    assert (await refusal_of(serving(handler))).status_code == 403
+
+
+async def test_an_http_exception_before_accept_is_the_refusal(caplog):
+    async def handler(ws: WebSocket) -> None:
+        raise HTTPException(402, "pay first", {"X-Price": "5"})
+
+    refusal = await refusal_of(serving(handler))
+    assert (refusal.status_code, refusal.json()["detail"]) == (402, "pay first")
+    assert refusal.headers["x-price"] == "5"
+    assert refusal.headers["content-type"] == "application/problem+json"
+    assert caplog.records == []
+
+
+async def test_an_http_exception_of_a_factory_is_the_refusal():
+    async def user() -> str:
+        raise HTTPException(401)
+
+    async def handler(ws: WebSocket, name: Annotated[str, use(user)]) -> None:
+        raise AssertionError
+
+    refusal = await refusal_of(serving(handler))
+    assert (refusal.status_code, refusal.json()["title"]) == (401, "Unauthorized")
+
+
+async def test_an_http_exception_of_a_task_before_accept_is_the_refusal():
+    async def task() -> None:
+        raise HTTPException(409)
+
+    async def handler(ws: WebSocket, nursery: trio.Nursery) -> None:
+        nursery.start_soon(task)
+        await trio.sleep_forever()
+
+    assert (await refusal_of(serving(handler))).status_code == 409
+
+
+async def test_an_http_exception_after_accept_is_an_error():
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+        raise HTTPException(404, SECRET)
+
+    with pytest.raises(HTTPException):
+        async with connect(serving(handler), "/") as client:
+            assert await end_of(client) == (1011, "")
+
+
+@pytest.mark.parametrize(
+    ("status", "headers"),
+    [(200, None), (101, None), (304, None), (999, None), (401, {"x": "a\r\nb: c"})],
+)
+async def test_an_http_exception_that_can_not_refuse_is_an_error_and_500(status, headers):
+    async def handler(ws: WebSocket) -> None:
+        raise HTTPException(status, SECRET, headers)
+
+    server = ScriptedServer()
+    with pytest.raises(HTTPException) as caught:
+        await handled(serving(handler), server)
+    assert caught.value.__notes__[0].startswith("it can't refuse a handshake: ")
+    assert [event.get("status") for event in server.sent] == [500, None]
+    assert SECRET.encode() not in server.sent[1]["body"]
+
+
+async def test_a_handler_that_returns_without_accepting_is_403():
+    async def handler(ws: WebSocket) -> None:
+        pass
+
+    assert (await refusal_of(serving(handler))).status_code == 403
+
+
+# Errors
+
+
+async def test_an_error_after_accept_closes_with_1011_and_says_nothing_more():
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+        raise Boom(SECRET)
+
+    with pytest.raises(Boom):
+        async with connect(serving(handler), "/") as client:
+            assert await end_of(client) == (1011, "")
+
+
+async def test_an_error_before_accept_is_500_and_says_nothing_more():
+    async def handler(ws: WebSocket) -> None:
+        raise Boom(SECRET)
+
+    server = ScriptedServer()
+    with pytest.raises(Boom):
+        await handled(serving(handler), server)
+    assert [event.get("status") for event in server.sent] == [500, None]
+    assert (
+        server.sent[1]["body"]
+        == b'{"type":"about:blank","title":"Internal Server Error","status":500}'
+    )
+
+
+async def test_an_error_in_a_task_of_the_connection_cancels_the_handler():
+    ended = []
+
+    async def task() -> None:
+        raise Boom(SECRET)
+
+    async def handler(ws: WebSocket, nursery: trio.Nursery) -> None:
+        await ws.accept()
+        nursery.start_soon(task)
+        try:
+            await trio.sleep_forever()
+        finally:
+            ended.append(True)
+
+    with pytest.RaisesGroup(Boom, flatten_subgroups=True, allow_unwrapped=True):
+        async with connect(serving(handler), "/") as client:
+            assert await end_of(client) == (1011, "")
+    assert ended == [True]
+
+
+async def test_errors_of_a_handler_and_of_its_task_are_both_reported():
+    class Other(Exception):
+        pass
+
+    async def task() -> None:
+        raise Boom
+
+    async def handler(ws: WebSocket, nursery: trio.Nursery) -> None:
+        await ws.accept()
+        nursery.start_soon(task)
+        try:
+            await trio.sleep_forever()
+        finally:
+            raise Other
+
+    with pytest.RaisesGroup(Boom, Other, flatten_subgroups=True):
+        async with connect(serving(handler), "/") as client:
+            assert await end_of(client) == (1011, "")
+
+
+async def test_one_error_that_passes_through_both_is_reported_once():
+    error = WebSocketClose(4001, "once")
+
+    async def task() -> None:
+        raise error
+
+    async def handler(ws: WebSocket, nursery: trio.Nursery) -> None:
+        await ws.accept()
+        nursery.start_soon(task)
+        try:
+            await trio.sleep_forever()
+        finally:
+            raise error
+
+    async with connect(serving(handler), "/") as client:
+        assert await end_of(client) == (4001, "once")
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), GeneratorExit(), BaseException("odd")])
+async def test_an_error_that_is_no_exception_ends_its_connection_with_1011(error):
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+        raise error
+
+    with pytest.raises(type(error)):
+        async with connect(serving(handler), "/") as client:
+            assert await end_of(client) == (1011, "")
+
+
+# Cancelled from outside
+
+
+def websocket_scope() -> dict[str, Any]:
+    return {
+        "type": "websocket",
+        "path": "/",
+        "headers": [],
+        "query_string": b"",
+        "extensions": {"websocket.http.response": {}},
+    }
+
+
+async def handled(app: Triows, server: ScriptedServer) -> None:
+    """Serve one connection of *server*; raises what nobody handled."""
+    await server.put(CONNECT)
+    await app.handle(websocket_scope(), server.receive, server.send)
+
+
+async def test_when_the_server_is_cancelled_the_peer_is_told_1001(autojump_clock):
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+        await trio.sleep_forever()
+
+    server = ScriptedServer()
+    with trio.move_on_after(5):
+        await handled(serving(handler), server)
+    assert server.sent[-1] == {"type": "websocket.close", "code": 1001, "reason": ""}
+    assert trio.current_time() == 5  # and it is not waited for an answer
+
+
+async def test_when_the_server_is_cancelled_a_handshake_is_refused_with_503(autojump_clock):
+    async def handler(ws: WebSocket) -> None:
+        await trio.sleep_forever()
+
+    server = ScriptedServer()
+    with trio.move_on_after(5):
+        await handled(serving(handler), server)
+    assert server.sent[0]["status"] == 503
+    assert (b"retry-after", b"5") in server.sent[0]["headers"]
+
+
+async def test_a_cancellation_goes_on_to_whoever_cancelled(autojump_clock):
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+        await trio.sleep_forever()
+
+    with trio.CancelScope() as scope:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(handled, serving(handler), ScriptedServer())
+            await wait_all_tasks_blocked()
+            scope.cancel()
+    assert scope.cancelled_caught
+
+
+async def test_an_error_during_a_cancellation_is_not_lost(autojump_clock):
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+        try:
+            await trio.sleep_forever()
+        finally:
+            raise Boom
+
+    server = ScriptedServer()
+    with pytest.raises(Boom):
+        with trio.move_on_after(5):
+            await handled(serving(handler), server)
+    assert server.sent[-1]["code"] == 1011
+
+
+async def test_a_send_that_hangs_for_ever_is_cancelled_with_its_handler(autojump_clock):
+    ended = []
+    server = ScriptedServer()
+
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+        server.gate = trio.Event()
+        try:
+            while True:
+                await ws.send("x" * 2**20)
+        finally:
+            ended.append(trio.current_time())
+
+    app = serving(handler, timeouts=Timeouts(close=2))
+    with trio.move_on_after(5):
+        await handled(app, server)
+    assert ended == [5]
+    assert trio.current_time() == 7  # the close frame could not be handed over either
+
+
+# The server shuts down
+
+
+async def test_shutdown_closes_all_connections_with_1001(autojump_clock):
+    app = serving(idle)
+    async with app.running(), connect(app, "/") as one, connect(app, "/") as other:
+        await wait_all_tasks_blocked()
+        assert await app.drain()
+        assert await end_of(one) == await end_of(other) == (1001, "")
+        assert trio.current_time() == 0
+
+
+async def test_shutdown_may_have_another_code(autojump_clock):
+    app = serving(idle, shutdown_code=1012)
+    async with app.running(), connect(app, "/") as client:
+        await wait_all_tasks_blocked()
+        await app.drain()
+        assert await end_of(client) == (1012, "")
+
+
+async def test_a_busy_handler_has_its_grace_at_shutdown(autojump_clock):
+    seen = []
+
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+        try:
+            await trio.sleep_forever()
+        finally:
+            seen.append(trio.current_time())
+
+    app = serving(handler, timeouts=Timeouts(shutdown_grace=4))
+    async with app.running(), connect(app, "/") as client:
+        await trio.sleep(10)
+        assert await app.drain()
+        assert await end_of(client) == (1001, "")
+        assert trio.current_time() == 14
+    assert seen == [14]
+
+
+async def test_tasks_of_the_connection_are_cancelled_at_once_at_shutdown(autojump_clock):
+    seen = []
+
+    async def task() -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            seen.append(trio.current_time())
+
+    async def handler(ws: WebSocket, nursery: trio.Nursery) -> None:
+        await ws.accept()
+        nursery.start_soon(task)
+        await trio.sleep_forever()
+
+    app = serving(handler, timeouts=Timeouts(shutdown_grace=4))
+    async with app.running(), connect(app, "/"):
+        await wait_all_tasks_blocked()
+        await app.drain()
+    assert seen == [0]
+
+
+async def test_a_message_that_came_before_the_shutdown_can_be_finished(autojump_clock):
+    done = []
+
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+        async for message in ws:
+            await trio.sleep(1)
+            done.append(message)
+
+    app = serving(handler)
+    async with app.running(), connect(app, "/") as client:
+        await client.send("a")
+        await client.send("b")
+        await wait_all_tasks_blocked()
+        await app.drain()
+    assert done == ["a", "b"]
+
+
+async def test_a_handshake_at_shutdown_is_refused_with_503_after_its_grace(autojump_clock):
+    async def handler(ws: WebSocket) -> None:
+        await trio.sleep_forever()
+
+    app = serving(handler, timeouts=Timeouts(accept=100, shutdown_grace=4))
+    server = ScriptedServer()
+    async with app.running(), trio.open_nursery() as nursery:
+        nursery.start_soon(handled, app, server)
+        await wait_all_tasks_blocked()
+        assert await app.drain()
+        assert trio.current_time() == 4
+    assert server.sent[0]["status"] == 503
+
+
+@pytest.mark.parametrize("accept", [5, 100])
+async def test_a_handshake_that_is_finished_at_shutdown_is_closed_with_1001(autojump_clock, accept):
+    async def handler(ws: WebSocket) -> None:
+        await trio.sleep(2)
+        await ws.accept()
+        await ws.receive()
+
+    app = serving(handler, timeouts=Timeouts(accept=accept, shutdown_grace=10))
+    server = ScriptedServer()
+    async with app.running(), trio.open_nursery() as nursery:
+        nursery.start_soon(handled, app, server)
+        nursery.start_soon(server.answers_the_close)
+        await wait_all_tasks_blocked()
+        assert await app.drain()
+        assert trio.current_time() == 2
+    assert server.kinds == ["accept", "close"]
+    assert server.sent[1]["code"] == 1001
+
+
+async def test_a_handler_that_accepts_at_shutdown_has_no_more_than_its_grace(autojump_clock):
+    seen = []
+
+    async def handler(ws: WebSocket) -> None:
+        await trio.sleep(2)
+        await ws.accept()
+        try:
+            await trio.sleep_forever()
+        finally:
+            seen.append(trio.current_time())
+
+    app = serving(handler, timeouts=Timeouts(accept=5, shutdown_grace=10))
+    async with app.running(), trio.open_nursery() as nursery:
+        nursery.start_soon(handled, app, ScriptedServer())
+        await wait_all_tasks_blocked()
+        await app.drain()
+    assert seen == [10]
