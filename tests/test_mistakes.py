@@ -317,6 +317,14 @@ def param_as_an_annotation(desk):
     desk.include(handler)
 
 
+@mistake(HandlerSignatureError, "`ws`", "the connection's own WebSocket", "take its Param() out")
+def a_websocket_from_the_query(desk):
+    @desk.blame
+    async def handler(ws: Annotated[WebSocket, Param("query")], room_id: str): ...
+
+    desk.include(handler)
+
+
 @mistake(HandlerSignatureError, "`token` has both use() and Param()", "take out the one")
 def a_parameter_from_two_places(desk):
     @desk.blame

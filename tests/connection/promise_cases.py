@@ -134,7 +134,8 @@ class Handler(_Brief):
     raises: Error | None = None
     #: Told that the peer is gone, it goes on for so long.
     lingers: float = 0
-    #: Cancelled, it ends ``"at once"``, ``"slowly"`` (half a second, shielded) or ``"raising"``.
+    #: Cancelled, it ends ``"at once"``, ``"slowly"`` (half a second, shielded), ``"raising"``
+    #: an error instead, or ``"raising beside"``, an error in a group with the cancellation.
     dies: str = "at once"
 
 
@@ -254,7 +255,7 @@ def _handlers(draw: st.DrawFn) -> Handler:
         closes=draw(_rarely) if accepts else False,
         raises=draw(st.none() | _errors),
         lingers=draw(_short),
-        dies=draw(st.sampled_from(("at once", "at once", "at once", "slowly", "raising"))),
+        dies=draw(st.sampled_from(("at once",) * 3 + ("slowly", "raising", "raising beside"))),
     )
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 
 import trio
 from promise_cases import TIMEOUTS, Kind, What
-from promise_story import STUBBORN, Instance, Story
+from promise_story import STUBBORN, Instance, Story, leaves
 
 from triows import (
     HandlerCancelled,
@@ -51,15 +51,6 @@ def check(story: Story) -> None:
     except AssertionError as exc:
         exc.add_note(story.tell())
         raise
-
-
-def leaves(error: BaseException | None) -> Iterator[BaseException]:
-    """The exceptions in a group, or an exception itself."""
-    if isinstance(error, BaseExceptionGroup):
-        for one in error.exceptions:
-            yield from leaves(one)
-    elif error is not None:
-        yield error
 
 
 def same(a: float, b: float) -> bool:
@@ -104,16 +95,17 @@ class _Judge:
         gone, drained = self.gone_at, story.when(What.DRAIN)
         ending = min(gone, drained.time if drained else math.inf)
         accept = self.timeouts.accept
-        if story.accepted is None or same(story.accepted.time, accept):
-            yield accept, "timeout", gone > accept
+        late = story.accepted is None or same(story.accepted.time, accept)
+        if late and gone >= accept - NEAR:
+            yield accept, "timeout", not same(gone, accept)
         if (cancelled := story.when(What.CANCEL)) is not None:
             yield cancelled.time, "cancelled", True
         if drained is not None:
             yield drained.time + self.timeouts.shutdown_grace, "shutdown", True
         if gone < math.inf:
             yield gone + case.grace, "peer gone", True
-            # The deadline of the handshake passes in the tick in which the peer leaves.
-            yield max(gone, accept), "peer gone", False
+        if late and same(gone, accept):
+            yield accept, "peer gone", False
         for one in story.instances:
             if one.kind.hosted and (at := self.expires(one)) is not None:
                 yield at, "resource failed", True
@@ -133,9 +125,7 @@ class _Judge:
         at: float | None = None
         if one.entered is None:
             return None
-        if one.kind is Kind.EXPIRING:
-            at = one.entered.time + one.resource.after
-        elif one.kind is Kind.EXPIRING_WHOLE:
+        if one.kind in (Kind.EXPIRING, Kind.EXPIRING_WHOLE):
             at = one.entered.time + one.resource.after
         elif one.kind is Kind.BACKGROUND and one.child_failed:
             assert one.child_ended is not None
@@ -175,7 +165,8 @@ class _Judge:
     def body_errors(self) -> list[BaseException]:
         """What the handler raised, or the factory without which it could not begin."""
         if self.story.ended is not None:
-            return list(leaves(self.story.error)) if self.story.outcome == "raised" else []
+            found = leaves(self.story.error) if self.story.outcome == "raised" else ()
+            return [leaf for leaf in found if not isinstance(leaf, trio.Cancelled)]
         return [leaf for error in self.entry_errors for leaf in leaves(error)]
 
     # The checks.
@@ -337,12 +328,9 @@ class _Judge:
         # What fails after the peer was told does not change what it was told.
         answers = [self._answer([*self.body_errors, *known]) for known in self.known_tasks]
         for exc in [*self.body_errors, *self.story.task_errors]:
-            if isinstance(exc, WebSocketDisconnect) or exc in answers:
-                optional.append(exc)
-            elif len(self.outcomes) > 1 and isinstance(exc, HTTPException | WebSocketClose):
-                optional.append(exc)
-            else:
-                required.append(exc)
+            quiet = isinstance(exc, WebSocketDisconnect) or exc in answers
+            quiet |= len(self.outcomes) > 1 and isinstance(exc, HTTPException | WebSocketClose)
+            (optional if quiet else required).append(exc)
         for one in self.story.instances:
             if one.entered:
                 required += [leaf for error in one.errors for leaf in leaves(error)]

@@ -9,24 +9,40 @@ import inspect
 import math
 from collections.abc import Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn, TypeAlias
 
 import attrs
 import trio
 from attrs import define, field
 from promise_cases import TIMEOUTS, Case, Error, Event, Kind, Leaf, Resource, What
 
-from triows import HTTPException, Triows, WebSocket, WebSocketClose, WebSocketDisconnect
-from triows import WebSocketRoute, use
+from triows import (
+    HTTPException,
+    Triows,
+    WebSocket,
+    WebSocketClose,
+    WebSocketDisconnect,
+    WebSocketRoute,
+    use,
+)
 from triows._transports.bridge import Bridge
 from triows._transports.interface import Ended, Refusal
 from triows._transports.memory import MemoryPeer, MemoryTransport
 
-__all__ = ["Boom", "Instance", "Moment", "Story", "play"]
+__all__ = ["Boom", "Instance", "Moment", "Story", "leaves", "play"]
 
 STUBBORN = 0.5
 #: When the peer closes, if nothing else has ended the connection before.
 LAST = 9.0
+
+
+def leaves(error: BaseException | None) -> Iterator[BaseException]:
+    """The exceptions in a group, or an exception itself."""
+    if isinstance(error, BaseExceptionGroup):
+        for one in error.exceptions:
+            yield from leaves(one)
+    elif error is not None:
+        yield error
 
 
 class Boom(Exception):
@@ -175,19 +191,23 @@ class _Frame:
             self._one.gone = self._one.story.now()
 
 
-# The factories, each as a user would write it.
+# The factories, each as a user would write it. `before` is the annotation of the only
+# parameter: what the resource takes.
+
+Writer: TypeAlias = Callable[[Resource, "Story", Any], Callable[..., Any]]
+_WRITERS: dict[Kind, Writer] = {}
 
 
-def _factory(resource: Resource, story: "Story", before: Any) -> Callable[..., Any]:
-    """
-    Write a factory.
+def _writes(kind: Kind) -> Callable[[Writer], Writer]:
+    def register(writer: Writer) -> Writer:
+        _WRITERS[kind] = writer
+        return writer
 
-    Args:
-        resource: What to write.
-        story: Where it tells what it sees.
-        before: The annotation of its only parameter.
-    """
+    return register
 
+
+@_writes(Kind.BARE)
+def _bare(resource, story, before):
     async def bare(before: before):
         one = story.calls(resource)
         await one.entry()
@@ -197,6 +217,11 @@ def _factory(resource: Resource, story: "Story", before: Any) -> Callable[..., A
         one.begins(None)
         await one.clean()
 
+    return bare
+
+
+@_writes(Kind.GUARDED)
+def _guarded(resource, story, before):
     async def guarded(before: before):
         one = story.calls(resource)
         await one.entry()
@@ -206,6 +231,11 @@ def _factory(resource: Resource, story: "Story", before: Any) -> Callable[..., A
         finally:
             await one.clean()
 
+    return guarded
+
+
+@_writes(Kind.NURSERY)
+def _nursery(resource, story, before):
     async def nursery(before: before):
         one = story.calls(resource)
         async with trio.open_nursery() as nursery:
@@ -218,6 +248,11 @@ def _factory(resource: Resource, story: "Story", before: Any) -> Callable[..., A
                 await one.clean()
             nursery.cancel_scope.cancel()
 
+    return nursery
+
+
+@_writes(Kind.SCOPE)
+def _scope(resource, story, before):
     async def scope(before: before):
         one = story.calls(resource)
         with trio.move_on_after(math.inf):
@@ -228,6 +263,11 @@ def _factory(resource: Resource, story: "Story", before: Any) -> Callable[..., A
             finally:
                 await one.clean()
 
+    return scope
+
+
+@_writes(Kind.EXPIRING)
+def _expiring(resource, story, before):
     async def expiring(before: before):
         one = story.calls(resource)
         await one.entry()
@@ -237,6 +277,11 @@ def _factory(resource: Resource, story: "Story", before: Any) -> Callable[..., A
         finally:
             await one.clean()
 
+    return expiring
+
+
+@_writes(Kind.EXPIRING_WHOLE)
+def _expiring_whole(resource, story, before):
     async def expiring_whole(before: before):
         one = story.calls(resource)
         await one.entry()
@@ -247,6 +292,11 @@ def _factory(resource: Resource, story: "Story", before: Any) -> Callable[..., A
             finally:
                 await one.clean()
 
+    return expiring_whole
+
+
+@_writes(Kind.BACKGROUND)
+def _background(resource, story, before):
     async def background(before: before):
         one = story.calls(resource)
         try:
@@ -260,6 +310,16 @@ def _factory(resource: Resource, story: "Story", before: Any) -> Callable[..., A
             if one.entered:
                 await one.clean()
 
+    return background
+
+
+@_writes(Kind.DECORATED)
+def _decorated(resource, story, before):
+    return asynccontextmanager(_guarded(resource, story, before))
+
+
+@_writes(Kind.CLASS)
+def _class(resource, story, before):
     class Manager:
         def __init__(self, before: before):
             self.one = story.calls(resource)
@@ -273,6 +333,11 @@ def _factory(resource: Resource, story: "Story", before: Any) -> Callable[..., A
             self.one.begins(exc_info[1])
             await self.one.clean()
 
+    return Manager
+
+
+@_writes(Kind.SYNC_BARE)
+def _sync_bare(resource, story, before):
     def sync_bare(before: before):
         one = story.calls(resource)
         one.entry_now()
@@ -282,6 +347,11 @@ def _factory(resource: Resource, story: "Story", before: Any) -> Callable[..., A
         one.begins(None)
         one.clean_now()
 
+    return sync_bare
+
+
+@_writes(Kind.SYNC_GUARDED)
+def _sync_guarded(resource, story, before):
     def sync_guarded(before: before):
         one = story.calls(resource)
         one.entry_now()
@@ -291,6 +361,11 @@ def _factory(resource: Resource, story: "Story", before: Any) -> Callable[..., A
         finally:
             one.clean_now()
 
+    return sync_guarded
+
+
+@_writes(Kind.SYNC_SCOPE)
+def _sync_scope(resource, story, before):
     def sync_scope(before: before):
         one = story.calls(resource)
         with trio.CancelScope():
@@ -301,6 +376,16 @@ def _factory(resource: Resource, story: "Story", before: Any) -> Callable[..., A
             finally:
                 one.clean_now()
 
+    return sync_scope
+
+
+@_writes(Kind.SYNC_DECORATED)
+def _sync_decorated(resource, story, before):
+    return contextmanager(_sync_guarded(resource, story, before))
+
+
+@_writes(Kind.SYNC_CLASS)
+def _sync_class(resource, story, before):
     class SyncManager:
         def __init__(self, before: before):
             self.one = story.calls(resource)
@@ -314,36 +399,29 @@ def _factory(resource: Resource, story: "Story", before: Any) -> Callable[..., A
             self.one.begins(exc_info[1])
             self.one.clean_now()
 
+    return SyncManager
+
+
+@_writes(Kind.COROUTINE)
+def _coroutine(resource, story, before):
     async def coroutine(before: before):
         one = story.calls(resource)
         await one.entry()
         one.enters()
         return one
 
+    return coroutine
+
+
+@_writes(Kind.FUNCTION)
+def _function(resource, story, before):
     def function(before: before):
         one = story.calls(resource)
         one.entry_now()
         one.enters()
         return one
 
-    return {
-        Kind.BARE: bare,
-        Kind.GUARDED: guarded,
-        Kind.NURSERY: nursery,
-        Kind.SCOPE: scope,
-        Kind.EXPIRING: expiring,
-        Kind.EXPIRING_WHOLE: expiring_whole,
-        Kind.BACKGROUND: background,
-        Kind.DECORATED: asynccontextmanager(guarded),
-        Kind.CLASS: Manager,
-        Kind.SYNC_BARE: sync_bare,
-        Kind.SYNC_GUARDED: sync_guarded,
-        Kind.SYNC_SCOPE: sync_scope,
-        Kind.SYNC_DECORATED: contextmanager(sync_guarded),
-        Kind.SYNC_CLASS: SyncManager,
-        Kind.COROUTINE: coroutine,
-        Kind.FUNCTION: function,
-    }[resource.kind]
+    return function
 
 
 def _nothing() -> None:
@@ -357,7 +435,7 @@ def _asked(case: Case, story: "Story") -> dict[str, Any]:
     for number, resource in enumerate(case.resources):
         if not resource.chained:
             before = Annotated[None, use(_nothing)]
-        factory = _factory(resource, story, before)
+        factory = _WRITERS[resource.kind](resource, story, before)
         before = Annotated[object, use(factory, reuse=resource.reuse)]
         following = case.resources[number + 1 : number + 2]
         taken = bool(following) and following[0].chained
@@ -521,6 +599,19 @@ async def _run_task(case: Case, story: Story) -> None:
         story.task_ended = story.now()
 
 
+async def _die(case: Case, story: Story, exc: trio.Cancelled) -> NoReturn:
+    """End when cancelled, each in its way."""
+    match case.handler.dies:
+        case "slowly":
+            with trio.CancelScope(shield=True):
+                await trio.sleep(STUBBORN)
+        case "raising":
+            raise story.make(Error()) from None
+        case "raising beside":
+            raise BaseExceptionGroup("as from a nursery", [story.make(Error()), exc]) from None
+    raise exc
+
+
 def _handler(case: Case, story: Story) -> Callable[..., Any]:
     async def handler(ws: WebSocket, nursery: Any = None, **resources: Any) -> None:
         story.began = story.now()
@@ -530,15 +621,12 @@ def _handler(case: Case, story: Story) -> Callable[..., Any]:
             try:
                 await _handle(case, story, ws)
             except WebSocketDisconnect:
+                if case.task and not story.task_failed and not story.when(What.CANCEL):
+                    nursery.start_soon(trio.sleep_forever)
                 await trio.sleep(case.handler.lingers)
                 raise
-            except trio.Cancelled:
-                if case.handler.dies == "raising":
-                    raise story.make(Error()) from None
-                if case.handler.dies == "slowly":
-                    with trio.CancelScope(shield=True):
-                        await trio.sleep(STUBBORN)
-                raise
+            except trio.Cancelled as exc:
+                await _die(case, story, exc)
         except BaseException as exc:
             story.error = exc
             story.outcome = "cancelled" if isinstance(exc, trio.Cancelled) else "raised"
@@ -610,11 +698,13 @@ class _World:
         story = self.story
         async with trio.open_nursery() as nursery:
             bridge = Bridge(self._transport, nursery, self.app.limits, self.app.timeouts)
-            try:
-                with self.outside:
+            with self.outside:
+                try:
                     await self.app.handle(dict(SCOPE), bridge.receive, bridge.send)
-            except Exception as exc:  # noqa: BLE001 - looked at when all is over
-                story.raised = exc
+                except BaseException as exc:
+                    if not any(isinstance(leaf, Exception) for leaf in leaves(exc)):
+                        raise
+                    story.raised = exc  # looked at when all is over
             story.cancelled_outside = self.outside.cancelled_caught
             story.done = story.now()
             story.tasks_left = len(nursery.child_tasks)

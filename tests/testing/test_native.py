@@ -640,6 +640,14 @@ async def test_a_test_cancelled_while_it_connects_leaves_nothing_behind(autojump
     assert not app.is_running
 
 
+async def test_an_error_of_the_test_is_not_lost_when_it_is_cancelled_meanwhile(autojump_clock):
+    app = serving(silent, timeouts=Timeouts(disconnect_grace=100))
+    with pytest.RaisesGroup(ZeroDivisionError), trio.move_on_after(5):
+        async with connect(app, "/"):
+            raise ZeroDivisionError
+    assert trio.current_time() == 5
+
+
 async def test_an_error_of_the_handler_is_not_lost_when_the_test_is_cancelled(autojump_clock):
     async def handler(ws: Accepted) -> None:
         try:

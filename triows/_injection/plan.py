@@ -319,7 +319,13 @@ class Planner:
             if provider is not None:
                 return self._made(asker, parameter, annotation, provider)
         given = self._lookup(self.givens, annotation)
-        if param_mark is None and given is not None:
+        if given is not None:
+            if param_mark is not None:
+                raise HandlerSignatureError(
+                    f"`{parameter.name}` is the connection's own {given.name}, which is not read "
+                    "from the request: take its Param() out",
+                    asker.where,
+                )
             return self._given_to(asker, parameter, given)
         return self._read(asker, parameter, annotation, param_mark)
 

@@ -306,10 +306,12 @@ async def connect(
                 # Then the nursery waits; the application's own timeouts bound that, for a
                 # handler sees that the peer is gone.
                 call.peer.close(1000 if call.peer.accepted else 1006, "")
-        except BaseException:
-            # The test was cancelled, and the connection with it.
-            if call.error is None:
+        except BaseException as exc:
+            # Cancelled, or interrupted, while it waited for the connection.
+            if body is None or isinstance(body, trio.Cancelled):
                 raise
+            # Alone, the cancellation would be caught further out, and the error be lost.
+            raise BaseExceptionGroup("errors in the test", [body, exc]) from None
         _raise_first(call, body)
 
 

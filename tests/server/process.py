@@ -1,0 +1,95 @@
+"""A server in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import queue
+import re
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    import signal
+
+__all__ = ["HYPERCORN", "TRIOWS", "ServerProcess"]
+
+FOLDER = Path(__file__).parent
+
+TRIOWS = [sys.executable, "-m", "triows", "run"]
+HYPERCORN = [sys.executable, "-m", "hypercorn", "-k", "trio"]
+
+#: Seconds for what a loaded machine may take long for. No test waits for it to be over.
+PATIENCE = 30
+
+
+class ServerProcess:
+    """
+    A command that serves, from the moment when it says where.
+
+    Its errors and its log, in one, are read all the time, so that it is never blocked by them.
+
+    Args:
+        command: Without the application and the address.
+        app: As ``module:app``.
+        options: Further options.
+    """
+
+    def __init__(self, command: list[str], app: str = "served:app", *options: str) -> None:
+        self.lines: list[str] = []
+        self.url = ""
+        self._unread: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._process = subprocess.Popen(
+            [*command, app, "--bind", "127.0.0.1:0", *options],
+            cwd=FOLDER,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self.lines.append(line)
+            self._unread.put(line)
+        self._unread.put(None)
+
+    def __enter__(self) -> Self:
+        self.url = self.wait_for(r"https?://127\.0\.0\.1:\d+")
+        return self
+
+    def __exit__(self, *exc_info: Any) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._reader.join()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
+    def wait_for(self, pattern: str) -> str:
+        """Wait for a line with a match of *pattern*, and return the match."""
+        while (line := self._unread.get(timeout=PATIENCE)) is not None:
+            if match := re.search(pattern, line):
+                return match[0]
+        raise AssertionError(f"it ended without {pattern!r}:\n{self.output}")
+
+    @property
+    def output(self) -> str:
+        return "".join(self.lines)
+
+    @property
+    def ws_url(self) -> str:
+        return self.url.replace("http", "ws", 1)
+
+    def send_signal(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
+    def wait(self) -> int:
+        """Wait for its end, and return its exit code."""
+        code = self._process.wait(PATIENCE)
+        self._reader.join()
+        return code
