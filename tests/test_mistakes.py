@@ -495,6 +495,16 @@ def a_parameter_without_a_type_in_a_factory(desk):
     desk.include(handler)
 
 
+@mistake(DependencyError, "make a type of its own")
+def a_factory_in_deps_for_a_type_that_parameters_have(desk):
+    @desk.blame
+    def factory() -> str: ...
+
+    async def handler(room_id: str): ...
+
+    desk.include(handler, deps=[factory])
+
+
 @mistake(DependencyError, "annotate what it returns")
 def a_factory_in_deps_that_does_not_say_what_it_makes(desk):
     @desk.blame

@@ -9,7 +9,7 @@ import trio
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["combined", "leaves", "without", "without_cancelled"]
+__all__ = ["combined", "consists_of", "leaves", "without", "without_cancelled"]
 
 
 def leaves(error: BaseException) -> Iterator[BaseException]:
@@ -19,6 +19,11 @@ def leaves(error: BaseException) -> Iterator[BaseException]:
             yield from leaves(child)
     else:
         yield error
+
+
+def consists_of(error: BaseException, *types: type[BaseException]) -> bool:
+    """Whether there is nothing but exceptions of *types* in it."""
+    return all(isinstance(leaf, types) for leaf in leaves(error))
 
 
 def without(error: BaseException, known: BaseException) -> BaseException | None:

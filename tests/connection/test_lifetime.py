@@ -221,6 +221,23 @@ async def test_a_disconnect_in_a_task_of_the_connection_is_a_normal_end():
         await client.close()
 
 
+async def test_an_exit_that_finds_the_connection_over_is_a_normal_end(caplog):
+    route = WebSocketRoute("ws")
+
+    async def farewell(ws: WebSocket):
+        yield
+        await ws.send("bye")
+
+    @route.endpoint
+    async def handler(ws: WebSocket, _: Annotated[None, use(farewell)]):
+        await ws.accept()
+
+    async with connect(Triows(route), "/ws") as client:
+        with pytest.raises(WebSocketDisconnect, match="1000"):
+            await client.receive()
+    assert [record.levelname for record in caplog.records if record.exc_info] == []
+
+
 async def test_an_error_after_the_peer_left_is_still_an_error():
     async def handler(ws: WebSocket) -> None:
         await ws.accept()

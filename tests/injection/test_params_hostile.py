@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from starlette.requests import cookie_parser
 
 from triows import types
+from triows._cookies import parse_cookies
 from triows._injection import query as query_module
 from triows._injection.params import (
     MISSING,
@@ -22,7 +23,6 @@ from triows._injection.params import (
     param_spec,
     read_params,
 )
-from triows._cookies import parse_cookies
 from triows._injection.query import parse_query, printable
 
 MALFORMED = "Malformed percent-encoding"

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 from attrs import frozen
 
-from triows._errors import combined, leaves, without_cancelled
+from triows._errors import combined, consists_of, without_cancelled
 from triows._injection.call import make_arguments
 from triows._injection.resources import Host, ResourceStack
 from triows.exceptions import WebSocketDisconnect
@@ -253,7 +253,7 @@ class Lifetime:
         except BaseException as exc:  # noqa: BLE001 - it is the connection's error
             error = without_cancelled(exc)
             # That the peer has left is no error here either.
-            if error is not None and not _is_disconnect(error):
+            if error is not None and not consists_of(error, WebSocketDisconnect):
                 self._nursery_error = error
                 self.cancel("task failed")
         finally:
@@ -285,11 +285,14 @@ class Lifetime:
             closed_by = trio.current_time() + timeouts.close
             errors = await self._conclude(outcome.error, ws, closed_by)
             if self._stack is not None and self._stack.hosts:
-                errors += await self._stack.aclose(
+                failed = await self._stack.aclose(
                     seconds=max(last - trio.current_time(), timeouts.teardown / 2),
                     error=outcome.error,
                     cancelled=outcome.cancelled,
                 )
+                # An exit that has something to say comes too late, as a handler may. Then it
+                # is a normal end for both.
+                errors += [exc for exc in failed if not consists_of(exc, WebSocketDisconnect)]
             # Cancelled from outside, so is the server below, which no longer reads: the
             # peer's answer to our close frame would not come.
             lingers = self.transport.accepted and self._cancelled != "cancelled"
@@ -333,7 +336,3 @@ class Lifetime:
             await self.transport.close(verdict.code, verdict.reason)
         elif ws.client_state is WebSocketState.CONNECTING:
             await self.transport.reject(verdict.refusal)
-
-
-def _is_disconnect(error: BaseException) -> bool:
-    return all(isinstance(leaf, WebSocketDisconnect) for leaf in leaves(error))

@@ -13,7 +13,6 @@ import contextlib
 import enum
 import functools
 import inspect
-import textwrap
 from collections.abc import (
     AsyncGenerator,
     AsyncIterator,
@@ -173,11 +172,15 @@ def is_guarded(call: Callable[..., Any]) -> bool:
     string) the answer is yes: the ``finally`` that may be there matters more.
     """
     try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(_body(call))))
+        source = inspect.getsource(_body(call))
+        # An indented function can't be parsed alone. Nor be dedented: a text that it holds
+        # may have lines that are indented less.
+        indented = source[:1].isspace()
+        tree = ast.parse(f"if True:\n{source}" if indented else source)
     except (OSError, TypeError, SyntaxError):
         return True
     visitor = _YieldFinder()
-    for statement in tree.body:
+    for statement in tree.body[0].body if isinstance(tree.body[0], ast.If) else tree.body:
         if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
             for child in statement.body:
                 visitor.visit(child)

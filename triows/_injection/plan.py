@@ -107,9 +107,21 @@ def providers(
                 where(factory),
             )
         made, marks = _unmarked(returned)
-        if not any(isinstance(mark_, IgnoreMark) for mark_ in marks):
-            found[provided_type(made)] = mark
+        if any(isinstance(mark_, IgnoreMark) for mark_ in marks):
+            continue
+        provided = provided_type(made)
+        if provided in _PRIMITIVES:
+            raise DependencyError(
+                f"a factory in deps= would fill every parameter that is a {type_name(provided)}: "
+                "ask for it where it is meant, with use(factory), or make a type of its own",
+                where(factory),
+            )
+        found[provided] = mark
     return found
+
+
+# What parameters of the request are; a factory for one of them would shadow all of those.
+_PRIMITIVES = (str, int, float, bool, bytes)
 
 
 def _signature(call: Callable[..., Any]) -> inspect.Signature:

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from triows._errors import leaves, without
+from triows._errors import consists_of, without
 from triows.exceptions import (
     HandlerCancelled,
     ResourceExpired,
@@ -249,12 +249,8 @@ def _thrown_into(
     if cancelled is not None:
         # One each: a traceback grows on every exception that is raised in several places.
         return None if bare else HandlerCancelled(cancelled)
-    if bare and error is not None and _is_disconnect(error):
+    if bare and error is not None and consists_of(error, WebSocketDisconnect):
         # The peer left. For a factory without a try that is an end like any other, and
         # the lines after its yield run.
         return None
     return error
-
-
-def _is_disconnect(error: BaseException) -> bool:
-    return all(isinstance(leaf, WebSocketDisconnect) for leaf in leaves(error))

@@ -272,6 +272,9 @@ async def connect(
     end of the block the client closes with 1000, and the block is left when the connection
     is over on the application's side, too: its handler ended, its resources exited.
 
+    Tasks that connect side by side want ``async with app.running():`` around all of them:
+    otherwise the application runs no longer than the block of the one that came first.
+
     Args:
         app: The application.
         url: Path and query, such as ``"/rooms/1?name=ada"``; a host may stand before it.

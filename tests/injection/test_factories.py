@@ -1,0 +1,489 @@
+"""What a factory is, and whether its yield is guarded: decided without calling it."""
+
+import contextlib
+import functools
+import sys
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Generator,
+    Iterator,
+)
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    AsyncExitStack,
+    ExitStack,
+    asynccontextmanager,
+    contextmanager,
+)
+from typing import Any
+
+import pytest
+import trio
+import trio.lowlevel
+
+from triows import AsyncResource
+from triows._injection.factories import (
+    Factory,
+    FactoryKind,
+    factory_kind,
+    is_guarded,
+    provided_type,
+)
+
+
+class Connection:
+    """What the factories here make."""
+
+
+async def async_generator():
+    yield Connection()
+
+
+def generator():
+    yield Connection()
+
+
+async def coroutine():
+    return Connection()
+
+
+def function():
+    return Connection()
+
+
+@asynccontextmanager
+async def decorated():
+    yield Connection()
+
+
+@contextmanager
+def sync_decorated():
+    yield Connection()
+
+
+def annotated_async() -> AbstractAsyncContextManager[Connection]:
+    return decorated()
+
+
+def annotated_sync() -> AbstractContextManager[Connection]:
+    return sync_decorated()
+
+
+def annotated_subclass() -> AsyncExitStack:
+    return AsyncExitStack()
+
+
+def annotated_as_text() -> "AbstractAsyncContextManager[Connection]":
+    return decorated()
+
+
+def annotated_unknown() -> "Missing":  # noqa: F821 - it is what is tested
+    return Connection()
+
+
+def annotated_lock() -> trio.Lock:
+    return trio.Lock()
+
+
+async def coroutine_of_a_manager() -> AbstractAsyncContextManager[Connection]:
+    return decorated()
+
+
+class AsyncManager:
+    async def __aenter__(self):
+        return Connection()
+
+    async def __aexit__(self, *exc_info):
+        pass
+
+
+class SyncManager:
+    def __enter__(self):
+        return Connection()
+
+    def __exit__(self, *exc_info):
+        pass
+
+
+class Pool:
+    async def connections(self):
+        yield Connection()
+
+    async def __call__(self):
+        yield Connection()
+
+
+class Maker:
+    def __call__(self):
+        return Connection()
+
+
+class ManagerMaker:
+    def __call__(self) -> AbstractAsyncContextManager[Connection]:
+        return decorated()
+
+
+@pytest.mark.parametrize(
+    ("call", "kind"),
+    [
+        (async_generator, FactoryKind.ASYNC_GENERATOR),
+        (generator, FactoryKind.GENERATOR),
+        (coroutine, FactoryKind.COROUTINE),
+        (function, FactoryKind.FUNCTION),
+        (lambda: "a value", FactoryKind.FUNCTION),
+        (lambda: (yield Connection()), FactoryKind.GENERATOR),
+        (decorated, FactoryKind.CONTEXT_MANAGER),
+        (sync_decorated, FactoryKind.CONTEXT_MANAGER),
+        (annotated_async, FactoryKind.CONTEXT_MANAGER),
+        (annotated_sync, FactoryKind.CONTEXT_MANAGER),
+        (annotated_subclass, FactoryKind.CONTEXT_MANAGER),
+        (annotated_as_text, FactoryKind.CONTEXT_MANAGER),
+        (annotated_unknown, FactoryKind.FUNCTION),
+        (coroutine_of_a_manager, FactoryKind.COROUTINE),
+        (Connection, FactoryKind.FUNCTION),
+        (AsyncManager, FactoryKind.CONTEXT_MANAGER),
+        (SyncManager, FactoryKind.CONTEXT_MANAGER),
+        (ExitStack, FactoryKind.CONTEXT_MANAGER),
+        (dict, FactoryKind.FUNCTION),
+        (len, FactoryKind.FUNCTION),
+        (functools.partial(async_generator), FactoryKind.ASYNC_GENERATOR),
+        (functools.partial(functools.partial(generator)), FactoryKind.GENERATOR),
+        (functools.partial(coroutine), FactoryKind.COROUTINE),
+        (functools.partial(decorated), FactoryKind.CONTEXT_MANAGER),
+        (functools.partial(AsyncManager), FactoryKind.CONTEXT_MANAGER),
+        (Pool().connections, FactoryKind.ASYNC_GENERATOR),
+        (Pool(), FactoryKind.ASYNC_GENERATOR),
+        (functools.partial(Pool()), FactoryKind.ASYNC_GENERATOR),
+        (Maker(), FactoryKind.FUNCTION),
+        (ManagerMaker(), FactoryKind.CONTEXT_MANAGER),
+    ],
+)
+def test_the_kind_is_read_from_the_callable(call: Callable[..., Any], kind: FactoryKind):
+    assert factory_kind(call) is kind
+
+
+def test_a_function_that_returns_a_lock_does_not_want_it_acquired():
+    assert factory_kind(annotated_lock) is FactoryKind.FUNCTION
+
+
+@pytest.mark.parametrize("kind", FactoryKind)
+def test_only_what_has_to_be_exited_needs_a_task(kind: FactoryKind):
+    assert kind.hosted is (kind not in (FactoryKind.COROUTINE, FactoryKind.FUNCTION))
+
+
+# Guarded: a `try` or `with` around the yield would see an exception that is raised there.
+
+
+async def bare():
+    connection = Connection()
+    yield connection
+    await trio.lowlevel.checkpoint()
+
+
+async def in_a_loop():
+    for _ in range(1):
+        yield
+
+
+async def in_a_branch():
+    if sys.platform:
+        yield
+
+
+async def after_a_try():
+    try:
+        connection = Connection()
+    finally:
+        pass
+    yield connection
+
+
+async def after_a_with():
+    with contextlib.suppress(KeyError):
+        pass
+    yield
+
+
+async def beside_a_nested_function():
+    def nested():
+        try:
+            yield
+        finally:
+            pass
+
+    yield nested
+
+
+async def beside_a_nested_class():
+    class Nested:
+        def method(self):
+            with contextlib.suppress(KeyError):
+                yield
+
+    yield Nested
+
+
+async def in_else_of_try_except():
+    try:
+        pass
+    except KeyError:
+        pass
+    else:
+        yield
+
+
+async def in_except():
+    try:
+        {}["missing"]
+    except KeyError:
+        yield
+
+
+async def in_finally():
+    try:
+        pass
+    finally:
+        yield
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        bare,
+        generator,
+        in_a_loop,
+        in_a_branch,
+        after_a_try,
+        after_a_with,
+        beside_a_nested_function,
+        beside_a_nested_class,
+        in_else_of_try_except,
+        in_except,
+        in_finally,
+        Pool().connections,
+        Pool(),
+        functools.partial(bare),
+    ],
+)
+def test_a_yield_that_nothing_surrounds_is_bare(call: Callable[..., Any]):
+    assert not is_guarded(call)
+
+
+async def in_try_finally():
+    try:
+        yield
+    finally:
+        pass
+
+
+async def in_try_except():
+    try:
+        yield
+    except KeyError:
+        print("no such key")
+
+
+async def in_try_star():
+    try:
+        yield
+    except* KeyError:
+        pass
+
+
+async def in_with():
+    with contextlib.suppress(KeyError):
+        yield
+
+
+async def in_async_with():
+    async with trio.open_nursery() as nursery:
+        yield nursery
+
+
+async def in_a_loop_in_try():
+    try:
+        for _ in range(1):
+            yield
+    finally:
+        pass
+
+
+async def in_else_before_finally():
+    try:
+        pass
+    except KeyError:
+        pass
+    else:
+        yield
+    finally:
+        pass
+
+
+async def in_except_before_finally():
+    try:
+        {}["missing"]
+    except KeyError:
+        yield
+    finally:
+        pass
+
+
+async def in_finally_of_an_inner_try():
+    try:
+        try:
+            pass
+        finally:
+            yield
+    finally:
+        pass
+
+
+async def in_one_of_two_branches():
+    if not sys.platform:
+        yield
+    else:
+        with contextlib.suppress(KeyError):
+            yield
+
+
+async def with_the_value_assigned():
+    try:
+        _ = yield
+    finally:
+        pass
+
+
+def delegating():
+    yield from generator()
+
+
+class GuardedPool:
+    async def connections(self):
+        try:
+            yield
+        finally:
+            pass
+
+    async def __call__(self):
+        async with trio.open_nursery():
+            yield
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        in_try_finally,
+        in_try_except,
+        in_try_star,
+        in_with,
+        in_async_with,
+        in_a_loop_in_try,
+        in_else_before_finally,
+        in_except_before_finally,
+        in_finally_of_an_inner_try,
+        in_one_of_two_branches,
+        with_the_value_assigned,
+        delegating,
+        GuardedPool().connections,
+        GuardedPool(),
+        functools.partial(in_with),
+    ],
+)
+def test_a_yield_inside_try_or_with_is_guarded(call: Callable[..., Any]):
+    assert is_guarded(call)
+
+
+def test_a_generator_whose_source_is_not_there_counts_as_guarded():
+    names: dict[str, Any] = {}
+    exec("async def typed_in():\n    yield", names)
+    assert is_guarded(names["typed_in"])
+
+
+def test_a_generator_that_is_a_lambda_counts_as_guarded():
+    assert is_guarded(lambda: (yield))
+
+
+def test_the_text_in_a_nested_factory_may_be_indented_less_than_its_code():
+    async def nested():
+        yield """
+        select *
+    from connections
+"""
+
+    assert not is_guarded(nested)
+
+
+# All together.
+
+
+@pytest.mark.parametrize(
+    ("call", "guarded"),
+    [
+        (bare, False),
+        (in_try_finally, True),
+        (generator, False),
+        (decorated, True),  # as a context manager it always sees the exception
+        (AsyncManager, True),
+        (coroutine, False),
+        (function, False),
+    ],
+)
+def test_a_factory_knows_whether_it_is_guarded(call: Callable[..., Any], guarded: bool):
+    assert Factory.of(call).guarded is guarded
+
+
+@pytest.mark.parametrize(
+    "call", [async_generator, decorated, AsyncManager, annotated_async, Pool()]
+)
+async def test_opening_an_async_resource_gives_an_async_context_manager(call: Callable[..., Any]):
+    async with Factory.of(call).open() as value:
+        assert isinstance(value, Connection)
+
+
+@pytest.mark.parametrize("call", [generator, sync_decorated, SyncManager, annotated_sync])
+def test_opening_a_sync_resource_gives_a_context_manager(call: Callable[..., Any]):
+    with Factory.of(call).open() as value:
+        assert isinstance(value, Connection)
+
+
+def test_opening_a_function_gives_its_value():
+    assert isinstance(Factory.of(function).open(), Connection)
+
+
+@pytest.mark.parametrize(
+    ("call", "name"),
+    [
+        (bare, "bare"),
+        (AsyncManager, "AsyncManager"),
+        (Pool().connections, "Pool.connections"),
+    ],
+)
+def test_a_factory_is_named_as_its_function_is(call: Callable[..., Any], name: str):
+    assert Factory.of(call).name == name
+
+
+@pytest.mark.parametrize(
+    ("annotation", "made"),
+    [
+        (Connection, Connection),
+        (AsyncGenerator[Connection, None], Connection),
+        (AsyncResource[Connection], Connection),
+        (AsyncIterator[Connection], Connection),
+        (Generator[Connection, None, None], Connection),
+        (Iterator[Connection], Connection),
+        (Awaitable[Connection], Connection),
+        (Coroutine[Any, Any, Connection], Connection),
+        (AbstractAsyncContextManager[Connection], Connection),
+        (AbstractContextManager[Connection], Connection),
+        (Awaitable[AsyncIterator[Connection]], Connection),
+        (list[Connection], list[Connection]),
+        (AsyncIterator[list[int]], list[int]),
+    ],
+)
+def test_the_type_that_is_made_is_looked_for_behind_the_annotation(annotation: Any, made: Any):
+    assert provided_type(annotation) == made
