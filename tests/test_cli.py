@@ -1,194 +1,163 @@
-"""The command line's own parts: finding the application, laying out its routes."""
+from __future__ import annotations
 
 import sys
 from importlib.metadata import version
 
 import pytest
 
-from triows import RouteInfo, Triows
-from triows._cli import UnusableApp, load, main, table
+from triows._cli import main
 
-SHOP = """
-from triows import Triows, WebSocketRoute
+APP = """
+from typing import Annotated
 
-route = WebSocketRoute("orders/{order_id}")
+from triows import AsyncResource, Triows, WebSocket, WebSocketRoute, use
 
-@route.endpoint
-async def orders(order_id: int) -> None: ...
 
-app = Triows(route)
+async def pool() -> str:
+    return "pool"
 
-class Settings:
-    app = Triows()
 
-def create_app():
-    return app
+async def session(pool: Annotated[str, use(pool, scope="app")]) -> AsyncResource[str]:
+    yield "session"
+
+
+rooms = WebSocketRoute("rooms/{room}")
+
+
+@rooms.endpoint
+async def talk(
+    ws: WebSocket, room: str, session: Annotated[str, use(session)], times: int = 1
+) -> None: ...
+
+
+@rooms.sub("log").endpoint
+async def log(ws: WebSocket, room: str) -> None: ...
+
+
+class Apps:
+    chat = Triows(rooms)
+
+
+app = Apps.chat
+number = 1
 """
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
-    """A folder of the user's, who stands in it. Modules from it are forgotten afterwards."""
+    """An empty folder to be in; modules imported from it are forgotten."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [path for path in sys.path if path])
+    monkeypatch.setattr(sys, "path", [*sys.path])
     before = set(sys.modules)
     yield tmp_path
     for name in set(sys.modules) - before:
         del sys.modules[name]
 
 
-@pytest.fixture
-def shop(folder):
-    (folder / "shop.py").write_text(SHOP)
-    return folder
+def write(folder, name: str, text: str) -> None:
+    path = folder / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
 
 
-# Finding it
+def test_routes_are_listed_with_handlers_parameters_and_resources(folder, capsys):
+    write(folder, "chat_for_routes.py", APP)
+    assert main(["routes", "chat_for_routes:app"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split() for line in lines] == [
+        ["PATH", "HANDLER", "PARAMETERS", "RESOURCES"],
+        ["/rooms/{room}", "chat_for_routes.py:18", "(talk)", "path", "room:", "str", "session"],
+        ["query", "times:", "int", "=", "...", "pool", "(application)"],
+        ["/rooms/{room}/log", "chat_for_routes.py:24", "(log)", "path", "room:", "str"],
+    ]
+    assert len({line.find("path room") for line in lines if "path room" in line}) == 1
 
 
-def test_an_application_is_found_in_the_current_folder(shop):
-    app = load("shop:app")
-    assert app is sys.modules["shop"].app
-    assert isinstance(app, Triows)
+def test_an_application_without_routes_has_an_empty_table(folder, capsys):
+    write(folder, "empty.py", "import triows\napp = triows.Triows()\n")
+    assert main(["routes", "empty:app"]) == 0
+    assert capsys.readouterr().out == "PATH  HANDLER  PARAMETERS  RESOURCES\n"
 
 
-def test_an_application_is_found_in_a_package(folder):
-    (folder / "stores").mkdir()
-    (folder / "stores" / "shop.py").write_text(SHOP)
-    assert load("stores.shop:app").routes[0].path == "/orders/{order_id}"
-
-
-def test_an_application_may_be_an_attribute_of_something(shop):
-    assert load("shop:Settings.app") is sys.modules["shop"].Settings.app
-
-
-def test_the_current_folder_is_put_on_the_path_once(shop):
-    load("shop:app")
-    load("shop:app")
-    assert sys.path.count(str(shop)) == 1
+@pytest.mark.parametrize("target", ["nested.chat:app", "nested.chat:Apps.chat"])
+def test_modules_and_names_may_have_dots(folder, capsys, target):
+    write(folder, "nested/chat.py", APP)
+    assert main(["routes", target]) == 0
+    assert "/rooms/{room}" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
-    ("target", "message"),
+    ("target", "told"),
     [
-        ("shop", "'shop': write module:app, as in 'chat:app'"),
-        ("shop:", "write module:app"),
+        ("chat_there", "write module:app"),
+        ("chat_there:", "write module:app"),
         (":app", "write module:app"),
         ("", "write module:app"),
-        (".shop:app", "write module:app"),
-        ("shops:app", "there is no module 'shops' here or installed"),
-        ("stores.shop:app", "there is no module 'stores' here or installed"),
-        ("shop.orders:app", "there is no module 'shop.orders' here or installed"),
-        ("shop.py:app", "with dots and without .py"),
-        ("stores/shop:app", "with dots and without .py"),
-        ("shop:application", "'shop' has no 'application'"),
-        ("shop:app.no.such", "'shop' has no 'app.no.such'"),
-        ("shop:create_app", "'shop:create_app' is a function, not a Triows application"),
-        ("shop:Triows", "'shop:Triows' is a type, not a Triows application"),
-        ("shop:route", "'shop:route' is a WebSocketRoute, not a Triows application"),
+        (".chat_there:app", "write module:app"),
+        ("nowhere:app", "there is no module 'nowhere'"),
+        ("nowhere.chat:app", "there is no module 'nowhere'"),
+        ("chat_there.py:app", "without .py"),
+        ("./chat_there:app", "write module:app"),
+        ("chat_there:nothing", "'chat_there' has no 'nothing'"),
+        ("chat_there:Apps.nothing", "'chat_there' has no 'Apps.nothing'"),
+        ("chat_there:number", "is a int, not a Triows application"),
+        ("chat_there:Apps", "not a Triows application"),
     ],
 )
-def test_a_target_that_leads_nowhere_is_told_so(shop, target, message, capsys):
-    with pytest.raises(UnusableApp) as caught:
-        load(target)
-    assert message in str(caught.value)
+def test_what_leads_nowhere_ends_with_2_and_a_sentence(folder, capsys, target, told):
+    write(folder, "chat_there.py", APP)
     assert main(["routes", target]) == 2
-    assert capsys.readouterr() == ("", f"triows: {caught.value}\n")
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("triows: ")
+    assert told in err
+    assert "Traceback" not in err
+
+
+def test_a_mistake_in_a_route_ends_with_1_and_names_its_line(folder, capsys):
+    text = (
+        "from triows import Triows, WebSocketRoute\n"
+        "route = WebSocketRoute('rooms/{room}')\n"
+        "@route.endpoint\n"
+        "async def talk() -> None: ...\n"
+        "app = Triows(route)\n"
+    )
+    write(folder, "mistaken.py", text)
+    assert main(["run", "mistaken:app"]) == 1
+    err = capsys.readouterr().err
+    assert err.startswith("triows: ")
+    assert "mistaken.py:3 (talk)" in err
+    assert "Traceback" not in err
 
 
 @pytest.mark.parametrize(
-    ("source", "error"),
+    ("text", "told"),
     [
-        ("import no_such_module", ModuleNotFoundError),
-        ("import shop.orders", ModuleNotFoundError),
-        ("from triows import NoSuchName", ImportError),
-        ("1 / 0", ZeroDivisionError),
-        ("def", SyntaxError),
+        ("import a_module_that_is_not_there", "No module named 'a_module_that_is_not_there'"),
+        ("1 / 0", "ZeroDivisionError"),
+        ("def app(", "SyntaxError"),
     ],
 )
-def test_what_importing_the_module_raises_is_shown_whole(folder, source, error, capsys):
-    (folder / "shop.py").write_text(source)
-    with pytest.raises(error):
-        load("shop:app")
-    assert main(["run", "shop:app"]) == 1
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err.startswith("Traceback")
-    assert error.__name__ in err.splitlines()[-1]
+def test_a_module_that_can_not_be_imported_ends_with_1_and_its_traceback(
+    folder, capsys, text, told
+):
+    write(folder, "broken.py", text)
+    assert main(["run", "broken:app"]) == 1
+    err = capsys.readouterr().err
+    assert "broken.py" in err
+    assert told in err
 
 
-def test_a_mistake_in_a_route_is_shown_with_its_place_and_without_a_traceback(folder, capsys):
-    mistake = SHOP.replace("order_id: int", "other: int")
-    (folder / "shop.py").write_text(mistake)
-    line = mistake.splitlines().index("@route.endpoint") + 1
-    assert main(["routes", "shop:app"]) == 1
-    out, err = capsys.readouterr()
-    assert out == ""
-    first, last = err.splitlines()
-    assert first.startswith("triows: HandlerSignatureError: no one takes {order_id}")
-    assert last == f"  at {folder / 'shop.py'}:{line} (orders)"
+@pytest.mark.parametrize("arguments", [[], ["fly"], ["run"], ["run", "a:b", "--speed", "9"]])
+def test_a_command_that_is_none_ends_with_2_and_the_usage(capsys, arguments):
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert "usage: triows" in capsys.readouterr().err
 
 
-# Laying out routes
-
-
-def test_the_routes_of_an_application_are_printed(shop, capsys):
-    assert main(["routes", "shop:app"]) == 0
-    out, err = capsys.readouterr()
-    assert err == ""
-    line = SHOP.splitlines().index("@route.endpoint") + 1
-    assert out.splitlines() == [
-        "PATH                HANDLER             PARAMETERS          RESOURCES",
-        f"/orders/{{order_id}}  shop.py:{line} (orders)  path order_id: int",
-    ]
-
-
-def test_each_parameter_and_resource_has_a_line():
-    routes = [
-        RouteInfo("/a", "chat.py:1 (a)", ("query x: int", "header y: str"), ("get_db",)),
-        RouteInfo("/b/{c}", "chat.py:20 (b)", (), ("get_db", "get_pool (application)")),
-    ]
-    assert list(table(routes)) == [
-        "PATH    HANDLER         PARAMETERS     RESOURCES",
-        "/a      chat.py:1 (a)   query x: int   get_db",
-        "                        header y: str",
-        "/b/{c}  chat.py:20 (b)                 get_db",
-        "                                       get_pool (application)",
-    ]
-
-
-def test_a_route_without_parameters_and_resources_has_one_line():
-    assert list(table([RouteInfo("/", "chat.py:1 (a)", (), ())])) == [
-        "PATH  HANDLER        PARAMETERS  RESOURCES",
-        "/     chat.py:1 (a)",
-    ]
-
-
-def test_without_routes_there_are_only_headings():
-    assert list(table([])) == ["PATH  HANDLER  PARAMETERS  RESOURCES"]
-
-
-def test_handlers_are_shown_from_the_current_folder(folder):
-    inside, outside = f"{folder}/shop.py:1 (a)", f"{folder}-other/shop.py:1 (a)"
-    lines = list(table([RouteInfo("/", place, (), ()) for place in (inside, outside)]))
-    assert [line.split()[1] for line in lines[1:]] == ["shop.py:1", f"{folder}-other/shop.py:1"]
-
-
-# The command
-
-
-def test_the_version_is_that_of_the_package(capsys):
+def test_it_knows_its_version(capsys):
     with pytest.raises(SystemExit) as caught:
         main(["--version"])
     assert caught.value.code == 0
     assert capsys.readouterr().out == f"triows {version('triows')}\n"
-
-
-@pytest.mark.parametrize(
-    "arguments", [[], ["serve", "shop:app"], ["run"], ["run", "shop:app", "--log-level", "loud"]]
-)
-def test_a_command_that_there_is_not_is_explained(arguments, capsys):
-    with pytest.raises(SystemExit) as caught:
-        main(arguments)
-    assert caught.value.code == 2
-    assert capsys.readouterr().err.startswith("usage: triows")

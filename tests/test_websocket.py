@@ -8,6 +8,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
+from tests.transports.scripted import CONNECT, ScriptedServer
 from triows import (
     InvalidMessage,
     Limits,
@@ -322,6 +323,15 @@ async def test_a_message_that_fails_its_schema_closes_with_1007(message):
 
     async with connect(talking(handler), "/") as client:
         await client.send(message)
+        assert await end_of(client) == (1007, "invalid message")
+
+
+async def test_a_message_that_is_nested_too_deeply_closes_with_1007():
+    async def handler(ws: WebSocket) -> None:
+        await ws.receive_json()
+
+    async with connect(talking(handler), "/") as client:
+        await client.send("[" * 100_000 + "]" * 100_000)
         assert await end_of(client) == (1007, "invalid message")
 
 
@@ -681,6 +691,20 @@ async def test_a_ping_measures_the_round_trip():
         assert ws.latency == seconds
 
     assert await end_of_one(talking(handler)) == (1000, "")
+
+
+async def test_a_server_that_can_not_ping_says_so():
+    async def handler(ws: WebSocket) -> None:
+        with pytest.raises(WebSocketStateError, match="does not let applications send pings"):
+            await ws.ping()
+
+    server = ScriptedServer()
+    scope = {**server.scope, "path": "/", "headers": [], "query_string": b""}
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(talking(handler).handle, scope, server.receive, server.send)
+        await server.put(CONNECT)
+        await server.answers_the_close()
+    assert server.sent[-1]["code"] == 1000
 
 
 async def test_a_ping_that_is_not_answered_ends_with_the_connection(autojump_clock):

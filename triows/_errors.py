@@ -9,7 +9,7 @@ import trio
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["combined", "consists_of", "leaves", "without", "without_cancelled"]
+__all__ = ["behind", "combined", "consists_of", "leaves", "without", "without_cancelled"]
 
 
 def leaves(error: BaseException) -> Iterator[BaseException]:
@@ -24,6 +24,25 @@ def leaves(error: BaseException) -> Iterator[BaseException]:
 def consists_of(error: BaseException, *types: type[BaseException]) -> bool:
     """Whether there is nothing but exceptions of *types* in it."""
     return all(isinstance(leaf, types) for leaf in leaves(error))
+
+
+def behind(error: BaseException) -> Iterator[BaseException]:
+    """
+    The exceptions that were being handled when *error* was raised, taken apart.
+
+    One that is raised in a ``finally`` takes the place of what it cleans up after, which is
+    then found here only.
+    """
+    waiting, seen = [error], {id(error)}
+    while waiting:
+        exc = waiting.pop()
+        children = exc.exceptions if isinstance(exc, BaseExceptionGroup) else ()
+        for one in (exc.__context__, *children):
+            if one is not None and id(one) not in seen:
+                seen.add(id(one))
+                waiting.append(one)
+        if exc.__context__ is not None:
+            yield from leaves(exc.__context__)
 
 
 def without(error: BaseException, known: BaseException) -> BaseException | None:

@@ -107,9 +107,9 @@ class Resource(_Brief):
     entry_error: Error | None = None
     #: Cancelled while it enters, it needs half a second, shielded.
     stubborn: bool = False
-    #: How long its cleanup takes, and whether it fails then.
+    #: How long its cleanup takes, and what it raises then.
     exit: float = 0
-    exit_fails: bool = False
+    exit_error: Error | None = None
     #: When it gives way, seconds after it was called.
     after: float = math.inf
     #: Takes the one before it as an argument.
@@ -236,7 +236,7 @@ def _resources(draw: st.DrawFn) -> Resource:
         entry_error=draw(_errors) if draw(st.integers(0, 11)) == 11 else None,
         stubborn=stubborn,
         exit=exit_,
-        exit_fails=draw(_rarely),
+        exit_error=draw(_errors) if draw(st.integers(0, 3)) == 3 else None,
         after=draw(_times) if kind.gives_way else math.inf,
         chained=draw(st.booleans()),
         reuse=draw(st.booleans()),

@@ -309,11 +309,11 @@ class _Judge:
         """What went wrong is raised, each exception once, and nothing else."""
         story = self.story
         found = list(leaves(story.raised))
-        behind = list(_behind(found))
+        shown = list(_shown(story.raised))
         twice = [exc for exc, number in Counter(map(id, found)).items() if number > 1]
         assert not twice, "raised twice"
         required, optional = self._reported()
-        missing = [exc for exc in required if not _holds([*found, *behind], exc)]
+        missing = [exc for exc in required if not _holds(shown, exc)]
         assert missing == [], f"lost: {missing}"
         rest = [exc for exc in found if not _holds([*required, *optional], exc)]
         self._check_ours(rest)
@@ -332,8 +332,11 @@ class _Judge:
             quiet |= len(self.outcomes) > 1 and isinstance(exc, HTTPException | WebSocketClose)
             (optional if quiet else required).append(exc)
         for one in self.story.instances:
-            if one.entered:
-                required += [leaf for error in one.errors for leaf in leaves(error)]
+            for error in one.errors if one.entered else ():
+                found = list(leaves(error))
+                # An exit may have something to say to a peer that has left.
+                quiet = all(isinstance(leaf, WebSocketDisconnect) for leaf in found)
+                (optional if quiet else required).extend(found)
         if len(self.outcomes) == 1 and answers[0] is answers[1] is not None:
             found = list(leaves(self.story.raised))
             assert answers[0] not in found, "reported what only says how to end"
@@ -473,19 +476,18 @@ class _Judge:
             yield 1000, 403
 
 
-def _behind(errors: Iterable[BaseException]) -> Iterator[BaseException]:
+def _shown(error: BaseException | None) -> Iterator[BaseException]:
     """
-    What an error was raised in the face of.
+    All that a traceback shows.
 
     A cleanup that fails takes the place of what it cleans up for; that is Python's way, and
-    the traceback shows both.
+    the traceback has both.
     """
-    for error in errors:
-        if error.__context__ is not None:
-            yield from leaves(error.__context__)
-            yield from _behind(leaves(error.__context__))
-        if isinstance(error.__context__, BaseExceptionGroup):
-            yield from _behind([error.__context__])
+    if error is not None:
+        yield error
+        yield from _shown(error.__context__)
+        for one in error.exceptions if isinstance(error, BaseExceptionGroup) else ():
+            yield from _shown(one)
 
 
 def _holds(exceptions: Iterable[BaseException], wanted: BaseException) -> bool:

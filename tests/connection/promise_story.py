@@ -132,8 +132,8 @@ class Instance:
         self._fail_entry()
 
     def _fail_cleanup(self) -> None:
-        if self.resource.exit_fails:
-            error = self.story.make(Error())
+        if self.resource.exit_error is not None:
+            error = self.story.make(self.resource.exit_error)
             self.errors.append(error)
             raise error
 
@@ -621,9 +621,9 @@ def _handler(case: Case, story: Story) -> Callable[..., Any]:
             try:
                 await _handle(case, story, ws)
             except WebSocketDisconnect:
-                if case.task and not story.task_failed and not story.when(What.CANCEL):
-                    nursery.start_soon(trio.sleep_forever)
                 await trio.sleep(case.handler.lingers)
+                if case.task and not story.task_failed and not story.when(What.CANCEL):
+                    nursery.start_soon(trio.sleep_forever)  # in vain, but no mistake
                 raise
             except trio.Cancelled as exc:
                 await _die(case, story, exc)

@@ -5,19 +5,30 @@ One property, tried on thousands of generated connections. ``promise_cases`` say
 happen, ``promise_story`` lets it happen, ``promise_oracle`` says what has to be true then.
 """
 
+import math
 import os
+from typing import Annotated
 
+import pytest
 import trio
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from promise_cases import Case, cases
+from promise_cases import Case, Error, Event, Handler, Kind, Leaf, Resource, Task, What, cases
 from promise_oracle import check
 from promise_story import play
 from trio.testing import MockClock
 
+from triows import HTTPException, Triows, WebSocket, WebSocketRoute, use
+from triows._transports.memory import MemoryTransport
+from triows.testing import connect
+
+#: Half a minute. Ten times as many are worth their time after a change of this machinery.
 EXAMPLES = int(os.environ.get("TRIOWS_PROMISE_EXAMPLES", "2000"))
 
+HANGS = math.inf
 
+
+@pytest.mark.timeout(600)  # measuring coverage makes it several times slower
 @settings(
     max_examples=EXAMPLES,
     deadline=None,
@@ -25,7 +36,109 @@ EXAMPLES = int(os.environ.get("TRIOWS_PROMISE_EXAMPLES", "2000"))
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 @given(case=cases(), order=st.random_module())  # Trio runs the tasks of a tick in random order
+# What has gone wrong before. A task of the connection's nursery fails when the handler has
+# returned: no resource may be told that the handler was cancelled.
+@example(Case((Resource(),), task=Task(cleanup_fails=True)), None)
+# It fails when nobody waits for it any more: the error is raised all the same.
+@example(Case((Resource(),), task=Task(cleanup=3, cleanup_fails=True)), None)
+# A handler in its grace starts another task there.
+@example(
+    Case(
+        (Resource(),),
+        Handler(does="receives", seconds=HANGS, lingers=0.5),
+        (Event(What.PEER_CLOSES, 1),),
+        task=Task(),
+    ),
+    None,
+)
+# The shutdown begins before the handshake is over, and the handler accepts then.
+@example(
+    Case((Resource(),), Handler(waits=1, does="receives", seconds=HANGS), (Event(What.DRAIN),)),
+    None,
+)
+# The handler is slow to end, and a resource gives way meanwhile: the first reason counts.
+@example(
+    Case(
+        (Resource(Kind.EXPIRING, after=1.75), Resource()),
+        Handler(seconds=HANGS, dies="slowly"),
+        (Event(What.DRAIN, 0.5),),
+    ),
+    None,
+)
+# The peer leaves before accept: its grace may be longer than the handshake's deadline.
+@example(Case((Resource(),), Handler(waits=HANGS), (Event(What.PEER_CLOSES, 2.5),)), None)
+# ... and a refusal that nobody hears is no error.
+@example(
+    Case(
+        (Resource(),),
+        Handler(waits=0.5, accepts=False, raises=Error((Leaf.HTTP,))),
+        (Event(What.PEER_CLOSES),),
+    ),
+    None,
+)
+# The handler raises an error together with its cancellation.
+@example(
+    Case(
+        (Resource(),), Handler(seconds=HANGS, dies="raising beside"), (Event(What.PEER_CLOSES, 1),)
+    ),
+    None,
+)
+# A resource's own error goes down in a cleanup that hangs, or that finds the peer gone.
+@example(Case((Resource(Kind.BACKGROUND, exit=HANGS, after=1),), Handler(seconds=HANGS)), None)
+@example(
+    Case(
+        (Resource(Kind.BACKGROUND, exit_error=Error((Leaf.DISCONNECT,)), after=1),),
+        Handler(seconds=HANGS),
+    ),
+    None,
+)
 def test_resources_exit_and_everyone_is_told_the_truth_however_a_connection_ends(
     case: Case, order: object
 ):
     check(trio.run(play, case, clock=MockClock(autojump_threshold=0)))
+
+
+async def test_a_refusal_that_can_not_be_sent_keeps_no_resource_from_exiting():
+    exited = []
+
+    async def resource():
+        try:
+            yield
+        finally:
+            exited.append(True)
+
+    route = WebSocketRoute("/")
+
+    @route.ws_handler
+    async def handler(ws: WebSocket, one: Annotated[None, use(resource)]):
+        raise HTTPException(401, headers=401)
+
+    with pytest.raises(HTTPException):
+        async with connect(Triows(route), "/"):
+            raise AssertionError("not reached")
+    assert exited == [True]
+
+
+async def test_a_transport_that_fails_keeps_no_resource_from_exiting(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    exited = []
+
+    async def resource():
+        yield
+        exited.append(True)
+
+    async def close(*_: object):
+        raise OSError("broken")
+
+    monkeypatch.setattr(MemoryTransport, "close", close)
+    route = WebSocketRoute("/")
+
+    @route.ws_handler
+    async def handler(ws: WebSocket, one: Annotated[None, use(resource)]):
+        await ws.accept()
+
+    with pytest.raises(OSError, match="broken"):
+        async with connect(Triows(route), "/") as client:
+            await client.receive()
+    assert exited == [True]

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import queue
 import re
+import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
-
-if TYPE_CHECKING:
-    import signal
+from typing import Any, Self
 
 __all__ = ["HYPERCORN", "TRIOWS", "ServerProcess"]
 
@@ -48,6 +47,7 @@ class ServerProcess:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            start_new_session=True,
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -60,11 +60,17 @@ class ServerProcess:
         self._unread.put(None)
 
     def __enter__(self) -> Self:
-        self.url = self.wait_for(r"https?://127\.0\.0\.1:\d+")
+        try:
+            self.url = self.wait_for(r"https?://127\.0\.0\.1:\d+")
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *exc_info: Any) -> None:
-        self._process.kill()
+        # The whole session: Hypercorn's workers outlive it.
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
         self._reader.join()
         assert self._process.stdout is not None

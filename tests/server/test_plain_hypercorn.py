@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import socket
+from contextlib import suppress
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -161,14 +162,12 @@ async def test_a_mistake_in_a_handler_after_accept_closes_with_1011(server):
 
 async def test_messages_that_nobody_reads_do_not_hold_a_connection(server):
     async with open_websockets(f"{server.ws_url}/mistaken/unread") as client:
-        for _ in range(100):
-            try:
+        assert await client.receive() == "enough"
+        with suppress(Closed):  # as soon as the server has closed
+            for _ in range(100):
                 await client.send("x" * 100)
-            except Closed:
-                break
         with pytest.raises(Closed) as caught:
-            while True:
-                await client.receive()
+            await client.receive()
     assert caught.value.args == (1000, "")
 
 
@@ -180,7 +179,7 @@ def test_a_page_of_another_origin_is_403(server):
 
 async def test_a_signal_tells_the_peers_and_ends_with_0(open_client):
     """After Hypercorn's own grace; it tells the application nothing before."""
-    with ServerProcess(HYPERCORN, "served:app", "--graceful-timeout", "0.1") as process:
+    with ServerProcess(HYPERCORN, "served:app", "--graceful-timeout", "0") as process:
         async with open_client(f"{process.ws_url}/echo") as client:
             await client.send("hi")
             await client.receive()
@@ -192,8 +191,8 @@ async def test_a_signal_tells_the_peers_and_ends_with_0(open_client):
 
 
 def test_a_failing_start_up_ends_the_server_with_its_traceback():
-    with pytest.raises(AssertionError) as caught, ServerProcess(HYPERCORN, "failing:app"):
-        pass
-    output = str(caught.value)
-    assert "the application failed at startup" in output
-    assert "there is no database" in output
+    # Hypercorn says where it would have served all the same, and its exit code is its own.
+    with ServerProcess(HYPERCORN, "failing:app") as process:
+        process.wait()
+    assert "the application failed at startup" in process.output
+    assert "RuntimeError: there is no database" in process.output

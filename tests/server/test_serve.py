@@ -2,6 +2,7 @@ import gc
 import logging
 import socket
 import ssl
+import struct
 import warnings
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -331,6 +332,41 @@ async def stay(
             journal.append(f"client saw {exc.args[0]}")
 
 
+async def raw_client(url: str) -> trio.SocketStream:
+    """Open a WebSocket at /ws and read nothing from it."""
+    stream = await trio.open_tcp_stream("127.0.0.1", int(url.rpartition(":")[2]))
+    lines = [f"{name}: {value}" for name, value in HANDSHAKE.items()]
+    head = "\r\n".join(["GET /ws HTTP/1.1", "Host: 127.0.0.1", *lines, "", ""])
+    await stream.send_all(head.encode())
+    return stream
+
+
+@pytest.mark.parametrize("busy", ["pushing", "waiting"])
+async def test_a_handler_that_reads_nothing_ends_when_its_peer_resets(busy):
+    ended = trio.Event()
+    accepted = trio.Event()
+
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+        accepted.set()
+        try:
+            while busy == "pushing":
+                await ws.send("x" * 1000)
+            await trio.sleep_forever()
+        finally:
+            ended.set()
+
+    async with serving(one_route(handler, timeouts=Timeouts(disconnect_grace=0.1))) as url:
+        client = await raw_client(url)
+        await accepted.wait()
+        await client.send_all(
+            b"\x81\x81\x00\x00\x00\x00x" * 30
+        )  # more than Hypercorn's queue holds
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        await client.aclose()
+        await ended.wait()
+
+
 @pytest.mark.xfail(reason="Hypercorn shields its writes to a socket", strict=True)
 async def test_a_peer_that_does_not_read_does_not_hold_a_server_that_is_cancelled():
     sending = trio.Event()
@@ -344,6 +380,7 @@ async def test_a_peer_that_does_not_read_does_not_hold_a_server_that_is_cancelle
                 sending.set()
 
     timeouts = Timeouts(close=0.2, teardown=0.2, disconnect_grace=0.2)
+    cancels: list[trio.CancelScope] = []
     ended = trio.Event()
 
     async def serve(task_status: trio.TaskStatus[list[str]]) -> None:
@@ -354,14 +391,10 @@ async def test_a_peer_that_does_not_read_does_not_hold_a_server_that_is_cancelle
             )
         ended.set()
 
-    cancels: list[trio.CancelScope] = []
     with trio.fail_after(PATIENCE):
         async with trio.open_nursery() as nursery:
             (url,) = await nursery.start(serve)
-            async with await trio.open_tcp_stream("127.0.0.1", int(url.rpartition(":")[2])) as peer:
-                lines = [f"{name}: {value}" for name, value in HANDSHAKE.items()]
-                head = "\r\n".join(["GET /ws HTTP/1.1", "Host: 127.0.0.1", *lines, "", ""])
-                await peer.send_all(head.encode())
+            async with await raw_client(url):
                 await sending.wait()
                 cancels[0].cancel()
                 with trio.move_on_after(1):  # serve() states 0.2 + 2 * 0.2 seconds

@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING, Any
 import trio
 from attrs import frozen
 
-from triows._errors import combined, consists_of, without_cancelled
+from triows._errors import behind, combined, consists_of, leaves, without_cancelled
 from triows._injection.call import make_arguments
 from triows._injection.resources import Host, ResourceStack
-from triows.exceptions import WebSocketDisconnect
+from triows.exceptions import HandlerCancelled, WebSocketDisconnect
 from triows.websocket import WebSocketState
 
 from .verdict import Verdict, judge
@@ -39,6 +39,9 @@ if TYPE_CHECKING:
     from triows.websocket import WebSocket
 
 __all__ = ["Lifetime"]
+
+# What a resource may see at its yield, or be left by, without anything having gone wrong.
+_NORMAL = (WebSocketDisconnect, HandlerCancelled, trio.Cancelled)
 
 
 @frozen
@@ -290,15 +293,27 @@ class Lifetime:
                     error=outcome.error,
                     cancelled=outcome.cancelled,
                 )
-                # An exit that has something to say comes too late, as a handler may. Then it
-                # is a normal end for both.
-                errors += [exc for exc in failed if not consists_of(exc, WebSocketDisconnect)]
+                errors += [exc for exc in failed if not self._came_too_late(exc, outcome.error)]
             # Cancelled from outside, so is the server below, which no longer reads: the
             # peer's answer to our close frame would not come.
             lingers = self.transport.accepted and self._cancelled != "cancelled"
             linger = max(0.0, closed_by - trio.current_time()) if lingers else 0.0
             await self.transport.aclose(linger=linger)
         return errors
+
+    def _came_too_late(self, exc: BaseException, known: BaseException | None) -> bool:
+        """
+        Whether an exit only had something to say to a peer that was gone.
+
+        As in a handler, that is a normal end; but not if the peer was told of an error that
+        nobody would hear of then.
+        """
+        if self._cancelled == "resource failed" and not self._ending:
+            return False
+        reported = [] if known is None else [id(leaf) for leaf in leaves(known)]
+        return consists_of(exc, WebSocketDisconnect) and all(
+            isinstance(one, _NORMAL) or id(one) in reported for one in behind(exc)
+        )
 
     async def _leave_nursery(self) -> None:
         """End the connection's nursery; its tasks may clean up within the teardown's time."""
