@@ -14,7 +14,20 @@ from hypothesis import strategies as st
 
 from triows import Timeouts
 
-__all__ = ["Case", "Error", "Event", "Handler", "Kind", "Leaf", "Resource", "Task", "What", "cases"]
+__all__ = [
+    "TIMEOUTS",
+    "Brief",
+    "Case",
+    "Error",
+    "Event",
+    "Handler",
+    "Kind",
+    "Leaf",
+    "Resource",
+    "Task",
+    "What",
+    "cases",
+]
 
 
 class _Named(enum.Enum):
@@ -24,14 +37,14 @@ class _Named(enum.Enum):
         return str(self)
 
 
-class _Brief:
+class Brief:
     """Prints only what is not as usual."""
 
     def __repr__(self) -> str:
         shown = [
             f"{one.name}={value!r}"
             for one in fields(type(self))
-            if (value := getattr(self, one.name)) != one.default
+            if one.repr and (value := getattr(self, one.name)) not in (one.default, [])
         ]
         return f"{type(self).__name__}({', '.join(shown)})"
 
@@ -87,7 +100,7 @@ class Leaf(_Named):
 
 
 @frozen(repr=False)
-class Error(_Brief):
+class Error(Brief):
     """What is raised: one exception, or a group of them as a nursery makes it."""
 
     leaves: tuple[Leaf, ...] = (Leaf.BOOM,)
@@ -98,7 +111,7 @@ BOOM = Error()
 
 
 @frozen(repr=False)
-class Resource(_Brief):
+class Resource(Brief):
     """A factory."""
 
     kind: Kind = Kind.GUARDED
@@ -118,7 +131,7 @@ class Resource(_Brief):
 
 
 @frozen(repr=False)
-class Handler(_Brief):
+class Handler(Brief):
     """What the handler does."""
 
     #: Before it accepts; a handler that does not accept, in all.
@@ -140,7 +153,7 @@ class Handler(_Brief):
 
 
 @frozen(repr=False)
-class Task(_Brief):
+class Task(Brief):
     """A task in the connection's nursery."""
 
     #: When it fails by itself.
@@ -161,7 +174,7 @@ class What(_Named):
 
 
 @frozen(repr=False)
-class Event(_Brief):
+class Event(Brief):
     """Something that happens from outside."""
 
     what: What
@@ -181,7 +194,7 @@ TIMEOUTS = Timeouts(
 
 
 @frozen(repr=False)
-class Case(_Brief):
+class Case(Brief):
     """One run."""
 
     resources: tuple[Resource, ...] = ()

@@ -14,7 +14,7 @@ from typing import Annotated, Any, NoReturn, TypeAlias
 import attrs
 import trio
 from attrs import define, field
-from promise_cases import TIMEOUTS, Case, Error, Event, Kind, Leaf, Resource, What
+from promise_cases import TIMEOUTS, Brief, Case, Error, Event, Kind, Leaf, Resource, What
 
 from triows import (
     HTTPException,
@@ -49,16 +49,19 @@ class Boom(Exception):
     """An error of the user's code."""
 
 
-@define(order=True, frozen=True)
+@define(order=True, frozen=True, repr=False)
 class Moment:
     """When something happened, and what before what within one tick."""
 
     time: float
-    number: int = field(repr=False)
+    number: int
+
+    def __repr__(self) -> str:
+        return f"<{self.time:g} s, {self.number}>"
 
 
-@define(eq=False)
-class Instance:
+@define(eq=False, repr=False)
+class Instance(Brief):
     """One resource that was made, and what became of it."""
 
     resource: Resource
@@ -474,13 +477,13 @@ class _Wire(MemoryTransport):
         await super().aclose(linger=linger)
 
 
-@define(eq=False)
-class Story:
+@define(eq=False, repr=False)
+class Story(Brief):
     """What happened."""
 
-    case: Case
-    count: int = 0
-    instances: list[Instance] = field(factory=list)
+    case: Case = field(repr=False)
+    count: int = field(default=0, repr=False)
+    instances: list[Instance] = field(factory=list, repr=False)
     #: Every exception that the user's code made.
     made: list[BaseException] = field(factory=list)
 
@@ -545,9 +548,7 @@ class Story:
 
     def tell(self) -> str:
         """Everything, for who looks at a failure."""
-        names = [one.name for one in attrs.fields(Story) if one.name not in ("instances", "count")]
-        lines = [f"{name} = {getattr(self, name)!r}" for name in names]
-        return "\n".join([*lines, *map(repr, self.instances)])
+        return "\n".join([repr(self.case), repr(self), *map(repr, self.instances)])
 
 
 # The handler, the connection's task, the peer and the rest of the world.

@@ -696,6 +696,38 @@ async def test_a_send_that_hangs_for_ever_is_cancelled_with_its_handler(autojump
     assert trio.current_time() == 7  # the close frame could not be handed over either
 
 
+async def test_resources_exit_in_time_though_the_server_is_stuck_for_good(autojump_clock):
+    server = ScriptedServer()
+    ended = []
+
+    async def resource() -> AsyncResource[int]:
+        try:
+            yield 1
+        finally:
+            await trio.sleep(1)
+            ended.append(trio.current_time())
+
+    async def handler(ws: WebSocket, value: Annotated[int, use(resource)]) -> None:
+        await ws.accept()
+        server.gate, server.shielded = trio.Event(), True
+        while True:
+            await ws.send("x" * 2**20)
+
+    app = serving(handler, timeouts=Timeouts(close=2))
+    scope = trio.CancelScope(deadline=5)
+
+    async def serve() -> None:
+        with scope:
+            await handled(app, server)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(serve)
+        await trio.sleep(100)
+        assert ended == [5 + 2 + 1]
+        assert server.gate is not None
+        server.gate.set()
+
+
 # The server shuts down
 
 
