@@ -678,3 +678,23 @@ async def test_a_drain_never_takes_longer_than_its_budget(autojump_clock):
             await wait_all_tasks_blocked()
             assert not await app.drain()
             assert trio.current_time() == app.drain_budget
+
+
+async def test_a_mounted_triows_is_drained_with_the_one_it_is_mounted_in(autojump_clock):
+    route = WebSocketRoute("ws")
+
+    @route.endpoint
+    async def handler(ws: WebSocket):
+        await ws.accept()
+        async for _ in ws:
+            pass
+
+    inner, app = Triows(route), Triows()
+    app.mount("/in", inner)
+    async with connect(app, "/in/ws") as client:
+        assert await app.drain()
+        with pytest.raises(WebSocketDisconnect, match="1001"):
+            await client.receive()
+        with pytest.raises(WebSocketDenialResponse, match="503"):
+            async with connect(app, "/in/ws"):
+                pass

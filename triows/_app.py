@@ -145,6 +145,8 @@ class Triows:
         self._connections = Connections(self.limits.connections)
         self._tree: RouteTree[_Entry | _Mounted] = RouteTree()
         self._entries: list[_Entry] = []
+        # Applications of ours among the mounted; they are drained with this one.
+        self._mounted: list[Triows] = []
         self._overrides: dict[Callable[..., Any], Callable[..., Any]] = {}
         self._resources = AppResources(self, lifespan, self.timeouts.teardown)
         self._shared_plans: dict[Callable[..., Any], tuple[Factory, Plan]] = {}
@@ -194,9 +196,13 @@ class Triows:
             TemplateError: a path that can't be read.
             RouteConflictError: something is mounted there already.
         """
-        # An error in an application of ours is then raised to us, and logged once.
-        mounted = app.handle if isinstance(app, Triows) else app
-        self._tree.mount(Template.parse(path), _Mounted(mounted))
+        template = Template.parse(path)
+        if isinstance(app, Triows):
+            # An error in an application of ours is then raised to us, and logged once.
+            self._tree.mount(template, _Mounted(app.handle))
+            self._mounted.append(app)
+        else:
+            self._tree.mount(template, _Mounted(app))
 
     @property
     def routes(self) -> Sequence[RouteInfo]:
@@ -356,7 +362,7 @@ class Triows:
         if self._started is not None:
             raise RuntimeError("this application is running already: serve it once")
         self._started = self._shared_plans.keys()
-        self._connections.draining = False
+        self._end_drain()
         try:
             async with self._resources.entered(self._shared_plans, self.drain):
                 yield
@@ -376,10 +382,11 @@ class Triows:
         A shutdown takes ``timeouts.teardown`` more, for the application's resources.
         """
         all_timeouts = [self.timeouts, *(entry.endpoint.timeouts for entry in self._entries)]
-        return max(
+        budgets = [
             timeouts.shutdown_grace + 2 * timeouts.close + 2 * timeouts.teardown
             for timeouts in all_timeouts
-        )
+        ]
+        return max([*budgets, *(app.drain_budget for app in self._mounted)])
 
     async def drain(self) -> bool:
         """
@@ -387,11 +394,29 @@ class Triows:
 
         Peers get a close frame with ``shutdown_code``; handlers get ``shutdown_grace``, then
         they are cancelled and their resources exit. It takes :attr:`drain_budget` at most.
+        Applications of triows that are mounted here are drained at the same time.
 
         Returns:
             Whether all connections are over.
         """
-        return await self._connections.drain(code=self.shutdown_code, seconds=self.drain_budget)
+        over: list[bool] = []
+
+        async def drain_mounted(app: Triows) -> None:
+            over.append(await app.drain())
+
+        async with trio.open_nursery() as nursery:
+            for app in self._mounted:
+                nursery.start_soon(drain_mounted, app)
+            over.append(
+                await self._connections.drain(code=self.shutdown_code, seconds=self.drain_budget)
+            )
+        return all(over)
+
+    def _end_drain(self) -> None:
+        """Take connections again, for an application that is started once more."""
+        self._connections.draining = False
+        for app in self._mounted:
+            app._end_drain()
 
     # Serving.
 

@@ -26,8 +26,8 @@ __all__ = ["main"]
 FAILED, UNUSABLE = 1, 2
 
 
-class UnusableApp(Exception):
-    """``module:app`` leads nowhere."""
+class UnusableCommand(Exception):
+    """What was typed can't be carried out."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         app = load(options.app)
         return _COMMANDS[options.command](app, options)
-    except UnusableApp as exc:
+    except UnusableCommand as exc:
         print(f"triows: {exc}", file=sys.stderr)
         return UNUSABLE
     except RouteSetupError as exc:
@@ -85,12 +85,14 @@ def load(target: str) -> Triows:
     Import the application that ``module:app`` names; ``app`` may have dots.
 
     Raises:
-        UnusableApp: there is no such module or name, or it is something else.
+        UnusableCommand: there is no such module or name, or it is something else.
         Exception: what importing the module raised.
     """
     module_name, _, path = target.partition(":")
     if not module_name or not path or module_name.startswith("."):
-        raise UnusableApp(f"{target!r}: write module:app, as in 'chat:app' or 'examples.chat:app'")
+        raise UnusableCommand(
+            f"{target!r}: write module:app, as in 'chat:app' or 'examples.chat:app'"
+        )
     # A console script does not have the current folder on its path, unlike python -m.
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
@@ -101,18 +103,33 @@ def load(target: str) -> Triows:
             raise  # a module that the application imports
         is_file = module_name.endswith(".py") or "/" in module_name
         hint = " (a module is written with dots and without .py)" if is_file else ""
-        raise UnusableApp(f"there is no module {exc.name!r} here or installed{hint}") from None
+        raise UnusableCommand(f"there is no module {exc.name!r} here or installed{hint}") from None
     for name in path.split("."):
         try:
             found = getattr(found, name)
         except AttributeError:
-            raise UnusableApp(f"{module_name!r} has no {path!r}") from None
+            raise UnusableCommand(f"{module_name!r} has no {path!r}") from None
     if not isinstance(found, Triows):
-        raise UnusableApp(f"{target!r} is a {type(found).__name__}, not a Triows application")
+        raise UnusableCommand(f"{target!r} is a {type(found).__name__}, not a Triows application")
     return found
 
 
+def _check_certificate(certfile: str | None, keyfile: str | None) -> None:
+    """
+    Refuse a half of what TLS needs: serving without it would be the wrong answer.
+
+    Raises:
+        UnusableCommand: one is missing, or can't be read.
+    """
+    if (certfile is None) != (keyfile is None):
+        raise UnusableCommand("--certfile and --keyfile go together; one file may be both")
+    for file in (certfile, keyfile):
+        if file is not None and not os.access(file, os.R_OK):
+            raise UnusableCommand(f"{file!r} can't be read")
+
+
 def _run(app: Triows, options: argparse.Namespace) -> int:
+    _check_certificate(options.certfile, options.keyfile)
     logging.basicConfig(
         level=options.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )

@@ -136,6 +136,8 @@ class WebSocketDisconnect(TriowsError):
     def __init__(self, code: int = 1000, reason: str = "") -> None:
         self.code = code
         self.reason = reason
+        #: What the disconnect was met on; of another connection's, it is no normal end.
+        self.source: object = None
         super().__init__(f"{code} {reason}".rstrip())
 
 

@@ -14,6 +14,7 @@ from starlette.websockets import WebSocketState
 from ._closing import check_close
 from ._cookies import parse_cookies
 from ._protocol.handshake import HeadersLike, check_subprotocol, encode_headers
+from ._transports.interface import disconnect
 from .exceptions import InvalidMessage, WebSocketDisconnect, WebSocketStateError, WrongDataType
 
 if TYPE_CHECKING:
@@ -106,13 +107,13 @@ class WebSocket(HTTPConnection):
         transport: Transport,
         *,
         close_timeout: float,
-        on_accept: Callable[[], None],
+        on_answer: Callable[[], None],
         refusal: Callable[[int, str, Mapping[str, str] | None], Refusal],
     ) -> None:
         super().__init__(scope)
         self._transport = transport
         self._close_timeout = close_timeout
-        self._on_accept = on_accept
+        self._on_answer = on_answer
         self._refusal = refusal
         # Set when the handler has decided; the transport knows what was handed over.
         self._accepting = False
@@ -151,9 +152,13 @@ class WebSocket(HTTPConnection):
             check_subprotocol(subprotocol, self.scope.get("subprotocols") or ())
         encoded = encode_headers(headers)
         self._accepting = True
+        try:
+            await self._transport.accept(subprotocol, encoded)
+        finally:
+            # Cancelled before it was handed over, it has not happened.
+            self._accepting = self._transport.accepted
         self._subprotocol = subprotocol
-        await self._transport.accept(subprotocol, encoded)
-        self._on_accept()
+        self._on_answer()
 
     async def reject(
         self, status: int = 403, detail: str = "", headers: Mapping[str, str] | None = None
@@ -164,7 +169,7 @@ class WebSocket(HTTPConnection):
         Raising :exc:`~triows.HTTPException` does the same from anywhere.
 
         Args:
-            status: An HTTP status from 400 to 599.
+            status: An HTTP status from 300 to 599.
             detail: A sentence for the peer, in the body's ``detail`` (:rfc:`9457`).
             headers: Further response headers.
 
@@ -180,6 +185,7 @@ class WebSocket(HTTPConnection):
         self._refused = True
         with trio.move_on_after(self._close_timeout):
             await self._transport.reject(refusal)
+        self._on_answer()
 
     # Receiving.
 
@@ -361,7 +367,7 @@ class WebSocket(HTTPConnection):
         if not self._transport.can_ping:
             raise WebSocketStateError("this server does not let applications send pings")
         if (ended := self._transport.ended) is not None:
-            raise WebSocketDisconnect(ended.code, ended.reason)
+            raise disconnect(self._transport, ended)
         self._latency = await self._transport.ping()
         return self._latency
 

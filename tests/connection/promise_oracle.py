@@ -41,6 +41,7 @@ def check(story: Story) -> None:
         judge.check_everything_is_over()
         judge.check_resources_exit_once_in_reverse()
         judge.check_handler_ends_in_time()
+        judge.check_handler_is_used_well()
         judge.check_what_resources_see()
         judge.check_cleanups_work()
         judge.check_own_tasks_outlive_the_handler()
@@ -201,6 +202,12 @@ class _Judge:
         if self.outcomes == {"cancelled"}:
             earliest = min((at for at, *_ in self.strikes), default=math.inf)
             assert self.body_end >= earliest - NEAR, "cancelled for no reason"
+
+    def check_handler_is_used_well(self) -> None:
+        """Nothing is raised at it but what it is to expect."""
+        for exc in self.body_errors:
+            expected = isinstance(exc, WebSocketDisconnect) or _holds(self.story.made, exc)
+            assert expected, f"the handler had to suffer {exc!r}"
 
     def check_what_resources_see(self) -> None:
         for one in self.entered:

@@ -856,3 +856,80 @@ async def test_a_handler_that_accepts_at_shutdown_has_no_more_than_its_grace(aut
         await wait_all_tasks_blocked()
         await app.drain()
     assert seen == [10]
+
+
+async def test_a_broadcaster_that_meets_a_member_who_left_is_told(autojump_clock):
+    route = WebSocketRoute("room")
+    members: list[WebSocket] = []
+
+    @route.endpoint
+    async def room(ws: WebSocket):
+        await ws.accept()
+        members.append(ws)
+        async for message in ws:
+            for member in members:
+                await member.send(message)
+
+    app = Triows(route)
+    async with app.running():
+        async with connect(app, "/room"):
+            pass
+        talk = connect(app, "/room")
+        client = await talk.__aenter__()
+        await client.send("hello")
+        with pytest.raises(WebSocketDisconnect, match="1011"):
+            await client.receive()
+        with pytest.raises(WebSocketDisconnect, match="1000"):
+            await talk.__aexit__(None, None, None)
+
+
+async def test_a_refusal_ends_the_time_for_accept(autojump_clock):
+    route = WebSocketRoute("ws")
+    finished = []
+
+    @route.endpoint
+    async def handler(ws: WebSocket):
+        await ws.reject(401)
+        await trio.sleep(20)
+        finished.append(True)
+
+    with pytest.raises(WebSocketDenialResponse, match="401"):
+        async with connect(Triows(route), "/ws"):
+            pass
+    assert finished == [True]
+
+
+async def test_two_tasks_of_a_connection_may_close_it_in_the_same_way():
+    route = WebSocketRoute("ws")
+
+    @route.endpoint
+    async def handler(ws: WebSocket, nursery: trio.Nursery):
+        await ws.accept()
+
+        async def close():
+            raise WebSocketClose(4001, "both")
+
+        nursery.start_soon(close)
+        nursery.start_soon(close)
+        await trio.sleep_forever()
+
+    async with connect(Triows(route), "/ws") as client:
+        with pytest.raises(WebSocketDisconnect, match="4001 both"):
+            await client.receive()
+
+
+async def test_an_accept_that_was_cancelled_before_it_was_sent_can_be_made_again(autojump_clock):
+    server = ScriptedServer()
+    accepted = []
+
+    async def handler(ws: WebSocket):
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            await ws.accept()
+        assert scope.cancelled_caught
+        await server.put(CONNECT)
+        await ws.accept()
+        accepted.append(True)
+
+    await serving(handler).handle(websocket_scope(), server.receive, server.send)
+    assert accepted == [True]

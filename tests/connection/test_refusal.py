@@ -45,10 +45,14 @@ def test_the_title_of_422_is_the_same_on_every_python():
     assert json.loads(problem(422).body)["title"] == "Unprocessable Content"
 
 
-@pytest.mark.parametrize("status", [0, 100, 101, 200, 302, 399, 600])
-def test_only_errors_refuse(status):
-    with pytest.raises(ValueError, match=f"from 400 to 599, not {status}"):
+@pytest.mark.parametrize("status", [0, 100, 101, 200, 304, 600])
+def test_what_is_no_refusal_does_not_refuse(status):
+    with pytest.raises(ValueError, match=f"from 300 to 599, not {status}"):
         problem(status)
+
+
+def test_a_redirection_refuses():
+    assert problem(302, headers={"location": "/login"}).status == 302
 
 
 def test_text_of_the_peer_stays_inside_the_json():

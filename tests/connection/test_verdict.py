@@ -118,3 +118,19 @@ def test_an_http_exception_that_can_not_be_sent_is_500_and_reported_with_its_rea
     verdict = judge(error, None, accepted=False)
     assert (verdict.refusal.status, verdict.error) == (500, error)
     assert "it can't refuse a handshake: " in error.__notes__[0]
+
+
+def test_the_same_close_by_two_tasks_is_that_close():
+    error = ExceptionGroup("", [WebSocketClose(4001, "bye"), WebSocketClose(4001, "bye")])
+    verdict = judge(error, None, accepted=True)
+    assert (verdict.code, verdict.reason, verdict.error) == (4001, "bye", None)
+
+
+def test_that_another_connection_is_over_is_an_error_of_this_one():
+    own, other = object(), object()
+    error = WebSocketDisconnect(1000)
+    error.source = other
+    verdict = judge(error, None, accepted=True, own=own)
+    assert (verdict.code, verdict.error) == (1011, error)
+    error.source = own
+    assert judge(error, None, accepted=True, own=own).error is None

@@ -487,3 +487,31 @@ def test_a_factory_is_named_as_its_function_is(call: Callable[..., Any], name: s
 )
 def test_the_type_that_is_made_is_looked_for_behind_the_annotation(annotation: Any, made: Any):
     assert provided_type(annotation) == made
+
+
+def test_a_generator_under_a_decorator_that_wraps_it_is_what_it_was():
+    def decorated(function):
+        @functools.wraps(function)
+        def wrapper(*args, **kwargs):
+            return function(*args, **kwargs)
+
+        return wrapper
+
+    @decorated
+    async def bare():
+        yield
+
+    @decorated
+    def guarded():
+        try:
+            yield
+        finally:
+            pass
+
+    assert factory_kind(bare) is FactoryKind.ASYNC_GENERATOR
+    assert not is_guarded(bare)
+    assert factory_kind(guarded) is FactoryKind.GENERATOR
+    assert is_guarded(guarded)
+    assert (
+        factory_kind(decorated(contextlib.contextmanager(guarded))) is FactoryKind.CONTEXT_MANAGER
+    )

@@ -836,3 +836,39 @@ async def test_an_application_of_another_framework_is_reached_through_its_mount(
         assert await ws.receive() == "HELLO"
         with pytest.raises(WebSocketDisconnect, match="4000"):
             await ws.receive()
+
+
+async def test_tasks_side_by_side_share_one_application(autojump_clock):
+    started = []
+
+    @asynccontextmanager
+    async def lifespan(app):
+        await trio.sleep(1)
+        started.append(app)
+        yield
+
+    route = WebSocketRoute("ws")
+
+    @route.endpoint
+    async def handler(ws: WebSocket):
+        await ws.accept()
+        await ws.send("hello")
+        async for message in ws:
+            await ws.send(message)
+
+    app = Triows(route, lifespan=lifespan)
+
+    async def client(seconds: float):
+        async with connect(app, "/ws") as ws:
+            assert await ws.receive() == "hello"
+            await trio.sleep(seconds)
+            await ws.send("still here")
+            assert await ws.receive() == "still here"
+
+    async with trio.open_nursery() as nursery:
+        # The first one starts the application, and is the first to have enough of it.
+        nursery.start_soon(client, 0)
+        nursery.start_soon(client, 5)
+        nursery.start_soon(client, 10)
+    assert started == [app]
+    assert not app.is_running

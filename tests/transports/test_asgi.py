@@ -215,6 +215,32 @@ async def test_a_server_whose_receive_fails_is_a_peer_that_is_gone():
     assert calls == [Ended(1006)]
 
 
+async def test_a_server_whose_receive_fails_is_not_waited_for(autojump_clock):
+    server = ScriptedServer()
+    async with accepted(server) as transport:
+        server.breaks()
+        await transport.aclose(linger=5)
+        assert trio.current_time() == 0
+
+
+async def test_a_server_whose_receive_fails_at_once_can_be_neither_accepted_nor_refused():
+    server = ScriptedServer()
+    server.breaks()
+    async with opened(server) as transport:
+        with pytest.raises(WebSocketDisconnect):
+            await transport.accept(None, [])
+        await transport.reject(REFUSAL)
+    assert server.sent == []
+
+
+async def test_an_event_of_another_kind_is_ignored():
+    server = ScriptedServer()
+    async with accepted(server) as transport:
+        await server.put({"type": "websocket.weather"})
+        await server.says("a")
+        assert await transport.receive() == "a"
+
+
 async def test_a_full_inbox_stops_the_reading():
     server = ScriptedServer()
     async with accepted(server, limits=Limits(inbox=3)) as transport:
@@ -250,6 +276,7 @@ async def test_a_message_over_the_limit_closes_with_1009():
         assert await transport.receive() == "1234"
         with pytest.raises(WebSocketDisconnect):
             await transport.receive()
+        assert transport.traffic.messages_received == 1
     assert [(event["type"], event["code"]) for event in server.sent] == [("websocket.close", 1009)]
 
 

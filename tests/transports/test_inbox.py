@@ -87,6 +87,14 @@ def test_a_message_over_the_bounds_is_taken_all_the_same() -> None:
     assert (len(inbox), inbox.size, inbox.full) == (2, 2, True)
 
 
+async def test_it_stays_full_until_it_is_below_its_bounds():
+    inbox = inbox_of("a", "b", limit=1)
+    await inbox.receive()
+    assert (len(inbox), inbox.size, inbox.full) == (1, 1, True)
+    await inbox.receive()
+    assert (len(inbox), inbox.size, inbox.full) == (0, 0, False)
+
+
 async def test_waiting_for_room_ends_when_a_message_is_taken() -> None:
     inbox = inbox_of("a", "b", limit=2)
     with trio.testing.assert_checkpoints():
@@ -204,6 +212,8 @@ async def test_closing_wakes_a_waiting_receiver() -> None:
         await wait_all_tasks_blocked()
         inbox.close(Ended(1001))
     assert caught == [1001]
+    with pytest.raises(WebSocketDisconnect):  # and nobody else is receiving
+        await inbox.receive()
 
 
 async def test_the_first_end_is_the_one_that_counts() -> None:

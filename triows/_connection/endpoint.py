@@ -124,7 +124,7 @@ class Endpoint:
             scope,
             transport,
             close_timeout=self.timeouts.close,
-            on_accept=lifetime.note_accepted,
+            on_answer=lifetime.note_answered,
             refusal=problem,
         )
         transport.on_gone = lifetime.note_gone

@@ -22,13 +22,13 @@ from typing import TYPE_CHECKING, Any
 import trio
 from attrs import frozen
 
-from triows._errors import behind, combined, consists_of, leaves, without_cancelled
+from triows._errors import behind, combined, leaves, without_cancelled
 from triows._injection.call import make_arguments
 from triows._injection.resources import Host, ResourceStack
 from triows.exceptions import HandlerCancelled, WebSocketDisconnect
 from triows.websocket import WebSocketState
 
-from .verdict import Verdict, judge
+from .verdict import Verdict, is_end, judge
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -87,8 +87,8 @@ class Lifetime:
 
     # What may end a connection. All of these are synchronous and may come at any time.
 
-    def note_accepted(self) -> None:
-        """The handshake is over: its deadline no longer holds, only that of a grace."""
+    def note_answered(self) -> None:
+        """The handshake is over, well or not: only the deadline of a grace still holds."""
         self._body.deadline, self._at_deadline = self._grace_over
         self._answered.set()
 
@@ -246,9 +246,11 @@ class Lifetime:
                 try:
                     await trio.sleep_forever()
                 except trio.Cancelled:
-                    # A handler in its grace may start further tasks. They end at once, as
-                    # those before them did; a nursery that is closed would raise instead.
-                    if self._ending and self._nursery is nursery:
+                    # A handler in its grace, or one that was cancelled from outside and does
+                    # not know yet, may start further tasks. They end at once, as those before
+                    # them did; a nursery that is closed would raise instead.
+                    crashed = nursery.cancel_scope.cancel_called and not self._ending
+                    if self._nursery is nursery and not crashed:
                         # Not without end: _leave_nursery() is called on every path.
                         with trio.CancelScope(shield=True):
                             await self._handler_left.wait()
@@ -256,7 +258,7 @@ class Lifetime:
         except BaseException as exc:  # noqa: BLE001 - it is the connection's error
             error = without_cancelled(exc)
             # That the peer has left is no error here either.
-            if error is not None and not consists_of(error, WebSocketDisconnect):
+            if error is not None and not self._is_end(error):
                 self._nursery_error = error
                 self.cancel("task failed")
         finally:
@@ -311,9 +313,12 @@ class Lifetime:
         if self._cancelled == "resource failed" and not self._ending:
             return False
         reported = [] if known is None else [id(leaf) for leaf in leaves(known)]
-        return consists_of(exc, WebSocketDisconnect) and all(
+        return self._is_end(exc) and all(
             isinstance(one, _NORMAL) or id(one) in reported for one in behind(exc)
         )
+
+    def _is_end(self, error: BaseException) -> bool:
+        return all(is_end(leaf, self.transport) for leaf in leaves(error))
 
     async def _leave_nursery(self) -> None:
         """End the connection's nursery; its tasks may clean up within the teardown's time."""
@@ -334,7 +339,12 @@ class Lifetime:
             )
         try:
             everything = combined("errors in one connection", found)
-            verdict = judge(everything, self._cancelled, accepted=self.transport.accepted)
+            verdict = judge(
+                everything,
+                self._cancelled,
+                accepted=self.transport.accepted,
+                own=self.transport,
+            )
             with trio.move_on_at(closed_by):
                 await self._tell_peer(verdict, ws)
         except Exception as exc:  # noqa: BLE001 - whatever it is, the resources have to exit

@@ -40,7 +40,7 @@ def problem(
     Make a refusal with a problem+json body (:rfc:`9457`).
 
     Args:
-        status: The HTTP status, 400 to 599.
+        status: The HTTP status, 300 to 599.
         detail: A sentence for the peer; nothing internal.
         headers: Further headers.
         members: Further members of the problem.
@@ -48,8 +48,9 @@ def problem(
     Raises:
         ValueError: a status that is no refusal, or a header that can't be sent.
     """
-    if not 400 <= status <= 599:
-        raise ValueError(f"a handshake is refused with a status from 400 to 599, not {status}")
+    # 304 says that there is no body (RFC 9110 section 15.4.5).
+    if not 300 <= status <= 599 or status == 304:
+        raise ValueError(f"a handshake is refused with a status from 300 to 599, not {status}")
     body = {"type": "about:blank", "title": _title(status), "status": status}
     if detail:
         body["detail"] = detail

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from attrs import frozen
 
@@ -14,7 +14,9 @@ from .refusal import from_exception, problem, try_later
 if TYPE_CHECKING:
     from triows._transports.interface import Refusal
 
-__all__ = ["Verdict", "judge"]
+E = TypeVar("E", bound=BaseException)
+
+__all__ = ["Verdict", "is_end", "judge"]
 
 
 @frozen
@@ -42,7 +44,22 @@ _CANCELLED = {
 }
 
 
-def judge(error: BaseException | None, cancelled: str | None, *, accepted: bool) -> Verdict:
+def is_end(error: BaseException, own: object) -> bool:
+    """
+    Whether *error* only says that a connection ends: several tasks may notice.
+
+    Args:
+        error: No group.
+        own: The connection's transport. That another connection is over is news.
+    """
+    if isinstance(error, WebSocketDisconnect):
+        return error.source is None or error.source is own
+    return isinstance(error, HandlerCancelled)
+
+
+def judge(
+    error: BaseException | None, cancelled: str | None, *, accepted: bool, own: object = None
+) -> Verdict:
     """
     Decide how to end a connection.
 
@@ -50,24 +67,27 @@ def judge(error: BaseException | None, cancelled: str | None, *, accepted: bool)
         error: What the handler or a factory raised, if anything.
         cancelled: Why the handler was cancelled, if it was.
         accepted: Whether the handshake is over, so that it can't be refused any more.
+        own: The connection's transport.
     """
-    found = [] if error is None else [leaf for leaf in leaves(error) if not _is_end(leaf)]
+    found = [] if error is None else [leaf for leaf in leaves(error) if not is_end(leaf, own)]
     if error is None or not found:
         return _judge_quiet(cancelled if error is None else None)
     # A nursery wraps what passes through it; inside a group the same exceptions mean the
-    # same. The same one may come twice, from the handler and from its nursery.
-    if len({id(leaf) for leaf in found}) == 1:
-        (only, *_) = found
-        if isinstance(only, WebSocketClose):
-            return Verdict(only.code, only.reason, problem(403))
-        if isinstance(only, HTTPException) and not accepted:
-            return _judge_refusal(only, error)
+    # same. Several tasks may want the same end, or one exception come from the handler and
+    # from its nursery; of different ends none is the true one.
+    closes = _if_all(found, WebSocketClose)
+    if len({(close.code, close.reason) for close in closes}) == 1:
+        return Verdict(closes[0].code, closes[0].reason, problem(403))
+    refusals = [] if accepted else _if_all(found, HTTPException)
+    if len({(refusal.status_code, refusal.detail) for refusal in refusals}) == 1:
+        return _judge_refusal(refusals[0], error)
     return Verdict(1011, "", problem(500), error)
 
 
-def _is_end(error: BaseException) -> bool:
-    """A peer that left, and a cancellation passed on, are ends; several tasks may notice."""
-    return isinstance(error, WebSocketDisconnect | HandlerCancelled)
+def _if_all(found: list[BaseException], kind: type[E]) -> list[E]:
+    """The exceptions, if they are all of one kind."""
+    matching = [exc for exc in found if isinstance(exc, kind)]
+    return matching if len(matching) == len(found) else []
 
 
 def _judge_quiet(cancelled: str | None) -> Verdict:

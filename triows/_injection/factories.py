@@ -109,16 +109,33 @@ def factory_kind(call: Callable[..., Any]) -> FactoryKind:
     if isinstance(body, type):
         returned: Any = body
     else:
-        wrapped = inspect.unwrap(body)
-        if wrapped is not body and (
-            inspect.isasyncgenfunction(wrapped) or inspect.isgeneratorfunction(wrapped)
-        ):
-            return FactoryKind.CONTEXT_MANAGER
+        if (kind := _wrapped_kind(body)) is not None:
+            return kind
         returned = _return_annotation(body)
         returned = get_origin(returned) or returned
         if not _is_manager_type(returned, abstract_only=True):
             return FactoryKind.FUNCTION
     return FactoryKind.CONTEXT_MANAGER if _is_manager_type(returned) else FactoryKind.FUNCTION
+
+
+def _wrapped_kind(body: Any) -> FactoryKind | None:
+    """
+    The kind of a function under decorators that use :func:`functools.wraps`.
+
+    One of :mod:`contextlib`'s among them makes a context manager of a generator; others
+    pass on what the generator function returns.
+    """
+    wrapped = inspect.unwrap(body)
+    if wrapped is body:
+        return None
+    decorators = body
+    while decorators is not wrapped:
+        if getattr(decorators, "__globals__", {}).get("__name__") == contextlib.__name__:
+            return FactoryKind.CONTEXT_MANAGER
+        decorators = decorators.__wrapped__
+    if inspect.isasyncgenfunction(wrapped):
+        return FactoryKind.ASYNC_GENERATOR
+    return FactoryKind.GENERATOR if inspect.isgeneratorfunction(wrapped) else None
 
 
 # A function that returns, say, a trio.Lock does not want it acquired. So the annotation of
@@ -172,7 +189,7 @@ def is_guarded(call: Callable[..., Any]) -> bool:
     string) the answer is yes: the ``finally`` that may be there matters more.
     """
     try:
-        source = inspect.getsource(_body(call))
+        source = inspect.getsource(inspect.unwrap(_body(call)))
         # An indented function can't be parsed alone. Nor be dedented: a text that it holds
         # may have lines that are indented less.
         indented = source[:1].isspace()

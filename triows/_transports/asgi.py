@@ -17,10 +17,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 import trio
 
-from triows.exceptions import WebSocketDisconnect
-
 from .inbox import Inbox, payload_size
-from .interface import Ended, Refusal, Traffic, nobody
+from .interface import Ended, Refusal, Traffic, disconnect, nobody
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -61,7 +59,7 @@ class ASGITransport:
         self._asgi_send = send
         self._limits = limits
         self._timeouts = timeouts
-        self._inbox = Inbox(limits.inbox, limits.inbox_size)
+        self._inbox = Inbox(limits.inbox, limits.inbox_size, self)
         self._outbox: deque[tuple[Message, int]] = deque()
         self._outbox_size = 0
         # FIFO, so messages go out whole and in the order in which send() was called.
@@ -146,6 +144,7 @@ class ASGITransport:
         except Exception as exc:
             logger.debug("ASGI send failed", exc_info=exc)
             self._drop_outbox()
+            self._disconnected.set()  # nothing to linger for
             self._end(Ended(1006))
             return
         finally:
@@ -211,7 +210,7 @@ class ASGITransport:
 
     def _raise_ended(self) -> NoReturn:
         assert self.ended is not None
-        raise WebSocketDisconnect(self.ended.code, self.ended.reason)
+        raise disconnect(self, self.ended)
 
     # The handshake and the end.
 

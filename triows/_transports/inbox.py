@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 import outcome
 import trio
 
-from triows.exceptions import WebSocketDisconnect
+from .interface import disconnect
 
 if TYPE_CHECKING:
+    from triows.exceptions import WebSocketDisconnect
+
     from .interface import Ended
 
 __all__ = ["Inbox", "payload_size"]
@@ -39,9 +41,11 @@ class Inbox:
     Args:
         messages: How many messages may wait.
         size: How many bytes may wait.
+        owner: Whose messages they are; the ``source`` of disconnects.
     """
 
-    def __init__(self, messages: int, size: int) -> None:
+    def __init__(self, messages: int, size: int, owner: object = None) -> None:
+        self._owner = owner
         self.ended: Ended | None = None
         self.size = 0
         self._max_messages = messages
@@ -86,9 +90,8 @@ class Inbox:
             trio.lowlevel.reschedule(self._receiver, outcome.Error(self._disconnect(ended)))
             self._receiver = None
 
-    @staticmethod
-    def _disconnect(ended: Ended) -> WebSocketDisconnect:
-        return WebSocketDisconnect(ended.code, ended.reason)
+    def _disconnect(self, ended: Ended) -> WebSocketDisconnect:
+        return disconnect(self._owner, ended)
 
     async def receive(self) -> str | bytes:
         """

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Protocol
 
 from attrs import define, frozen
 
+from triows.exceptions import WebSocketDisconnect
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     import trio
 
-__all__ = ["Ended", "Refusal", "Traffic", "Transport", "nobody"]
+__all__ = ["Ended", "Refusal", "Traffic", "Transport", "disconnect", "nobody"]
 
 
 def nobody() -> None:
@@ -53,6 +55,13 @@ class Traffic:
     def count_sent(self, size: int) -> None:
         self.messages_sent += 1
         self.bytes_sent += size
+
+
+def disconnect(source: object, ended: Ended) -> WebSocketDisconnect:
+    """The exception for who uses a connection that has ended."""
+    exc = WebSocketDisconnect(ended.code, ended.reason)
+    exc.source = source
+    return exc
 
 
 class Transport(Protocol):

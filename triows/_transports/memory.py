@@ -11,10 +11,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 import trio
 
-from triows.exceptions import WebSocketDisconnect
-
 from .inbox import Inbox, payload_size
-from .interface import Ended, Refusal, Traffic, nobody
+from .interface import Ended, Refusal, Traffic, disconnect, nobody
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -36,7 +34,7 @@ class MemoryPeer:
     def __init__(self, messages: int, size: int) -> None:
         #: ``None`` until the application has wanted a transport, which it may never do.
         self.server: MemoryTransport | None = None
-        self.inbox = Inbox(messages, size)
+        self.inbox = Inbox(messages, size, self)
         #: Set when the server has accepted or refused, or ended without either.
         self.answered = trio.Event()
         self.accepted = False
@@ -53,7 +51,7 @@ class MemoryPeer:
         while self.server.reading_paused and not self._vanished.is_set():
             await self.server.wait_reading()
         if self.inbox.ended is not None:
-            raise WebSocketDisconnect(self.inbox.ended.code, self.inbox.ended.reason)
+            raise disconnect(self, self.inbox.ended)
         if not self._vanished.is_set():
             self.server.deliver(message, size)
 
@@ -96,7 +94,7 @@ class MemoryTransport:
         self._peer = peer
         self._limits = limits
         self._timeouts = timeouts
-        self._inbox = Inbox(limits.inbox, limits.inbox_size)
+        self._inbox = Inbox(limits.inbox, limits.inbox_size, self)
         self._send_lock = trio.Lock()
         self._over = trio.Event()
 
@@ -165,7 +163,7 @@ class MemoryTransport:
 
     def _raise_ended(self) -> NoReturn:
         assert self.ended is not None
-        raise WebSocketDisconnect(self.ended.code, self.ended.reason)
+        raise disconnect(self, self.ended)
 
     async def ping(self) -> float:
         started = trio.current_time()

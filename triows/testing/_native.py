@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 from urllib.parse import unquote, urlsplit
+from weakref import WeakKeyDictionary
 
 import msgspec
 import trio
@@ -253,6 +254,47 @@ class _Call:
             self.done.set()
 
 
+class _Start:
+    """A start-up by one block of :func:`connect`, shared with those that come meanwhile."""
+
+    def __init__(self) -> None:
+        self.done = trio.Event()
+        self.users = 0
+        self.unused = trio.Event()
+
+
+_SHARED: WeakKeyDictionary[Triows, _Start] = WeakKeyDictionary()
+
+
+@asynccontextmanager
+async def _started(app: Triows) -> AsyncIterator[None]:
+    """Run the application, or join those for whom it runs."""
+    start = _SHARED.get(app)
+    if start is not None:
+        start.users += 1
+        try:
+            await start.done.wait()
+            yield
+        finally:
+            start.users -= 1
+            if not start.users:
+                start.unused.set()
+        return
+    start = _SHARED[app] = _Start()
+    try:
+        async with app.running():
+            start.done.set()
+            yield
+            # Those who joined go first. It can't be the same task: its blocks are nested.
+            while start.users:
+                start.unused = trio.Event()
+                await start.unused.wait()
+    finally:
+        # Also after a failed start-up, which those who joined then see for themselves.
+        start.done.set()
+        del _SHARED[app]
+
+
 @asynccontextmanager
 async def connect(
     app: Triows,
@@ -272,8 +314,8 @@ async def connect(
     end of the block the client closes with 1000, and the block is left when the connection
     is over on the application's side, too: its handler ended, its resources exited.
 
-    Tasks that connect side by side want ``async with app.running():`` around all of them:
-    otherwise the application runs no longer than the block of the one that came first.
+    Several may be open, also in tasks side by side: the application runs until the last
+    block is left, and the block that started it waits for that.
 
     Args:
         app: The application.
@@ -293,8 +335,8 @@ async def connect(
     """
     scope = _scope(url, subprotocols, headers, client)
     async with AsyncExitStack() as stack:
-        if not app.is_running:
-            await stack.enter_async_context(app.running())
+        if not app.is_running or app in _SHARED:
+            await stack.enter_async_context(_started(app))
         call = _Call(app, scope, buffer, buffer_size)
         body: BaseException | None = None
         try:
