@@ -113,3 +113,43 @@ def test_the_installed_command_is_the_module():
     ]
     assert done[0] == done[1]
     assert done[0].startswith(b"triows ")
+
+
+def test_a_signal_during_the_start_up_ends_it():
+    process = ServerProcess(TRIOWS, "slow:starting")
+    try:
+        process.wait_for("waiting for the database")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait() == 0
+    finally:
+        process.__exit__()
+    assert "Traceback" not in process.output
+
+
+def test_a_peer_that_never_reads_holds_no_process_beyond_the_time_it_announced():
+    with ServerProcess(TRIOWS, "slow:ending") as process:
+        host, _, port = process.url.removeprefix("http://").partition(":")
+        with socket.create_connection((host, int(port))) as peer:
+            peer.sendall(
+                b"GET /flood HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+                % host.encode()
+            )
+            process.wait_for("pouring")
+            process.send_signal(signal.SIGTERM)
+            assert process.wait() == 128 + signal.SIGTERM
+    assert "still waits for a peer" in process.output
+
+
+@pytest.mark.parametrize("option", ["--certfile", "--keyfile"])
+def test_half_of_what_tls_needs_is_refused(option):
+    done = subprocess.run(
+        [*TRIOWS, "served:app", option, "one.pem"],
+        cwd=FOLDER,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "--certfile and --keyfile go together" in done.stderr
