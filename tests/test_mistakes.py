@@ -855,3 +855,17 @@ async def test_a_mount_that_is_refused_leaves_the_first_one():
     with pytest.raises(RouteConflictError):
         app.mount("/a", print)
     assert await status(app, "/a/b") == 101
+
+
+@pytest.mark.parametrize("make", [Triows, WebSocketRoute])
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"timeouts": {"send": 1}}, "timeouts takes Timeouts"),
+        ({"timeouts": 5}, "timeouts takes Timeouts"),
+        ({"limits": 5}, "limits takes Limits"),
+    ],
+)
+def test_settings_of_another_kind_are_refused(make, settings, says):
+    with pytest.raises(RouteSetupError, match=says):
+        make(**settings)

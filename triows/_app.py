@@ -28,7 +28,7 @@ from ._errors import leaves
 from ._injection.plan import Plan, Planner, providers
 from ._protocol.handshake import check_origins
 from ._routing.path import BadPath, request_segments
-from ._routing.route import WebSocketRoute, is_handler, listed
+from ._routing.route import WebSocketRoute, is_handler, listed, setting
 from ._routing.template import Template
 from ._routing.tree import Match, RouteTree
 from ._running import AppResources
@@ -134,8 +134,8 @@ class Triows:
         shutdown_code: int = 1001,
     ) -> None:
         self.state = State()
-        self.timeouts = timeouts or Timeouts()
-        self.limits = limits or Limits()
+        self.timeouts = setting("timeouts", timeouts, Timeouts) or Timeouts()
+        self.limits = setting("limits", limits, Limits) or Limits()
         check_close(shutdown_code, "")
         self.shutdown_code = shutdown_code
         self._origins = _checked_origins(origins)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 
 from attrs import evolve, frozen
 
+from .._settings import Limits, Timeouts
 from .._where import where
 from ..exceptions import RouteSetupError
 from ..types import ASGIApp, UseMark
@@ -21,8 +22,6 @@ from .template import Template
 
 if TYPE_CHECKING:
     from starlette.middleware import Middleware
-
-    from .._settings import Limits, Timeouts
 
 __all__ = [
     "Handler",
@@ -32,6 +31,7 @@ __all__ = [
     "WebSocketRoute",
     "is_handler",
     "listed",
+    "setting",
 ]
 
 Handler: TypeAlias = Callable[..., Awaitable[None]]
@@ -152,8 +152,8 @@ class WebSocketRoute:
             listed("deps", deps),
             listed("middlewares", middlewares),
             None if origins is None else listed("origins", origins),
-            timeouts,
-            limits,
+            setting("timeouts", timeouts, Timeouts),
+            setting("limits", limits, Limits),
         )
         self._endpoint: _Endpoint | None = None
         self._children: list[WebSocketRoute] = []
@@ -398,6 +398,18 @@ def listed(name: str, values: Iterable[T]) -> tuple[T, ...]:
     if isinstance(values, str) or not isinstance(values, Iterable):
         raise RouteSetupError(f"{name} takes several: write {name}=[{values!r}]")
     return tuple(values)
+
+
+def setting(name: str, value: T | None, kind: type[T]) -> T | None:
+    """
+    Pass on an object of settings.
+
+    Raises:
+        RouteSetupError: It is something else, such as a dict or one number.
+    """
+    if value is not None and not isinstance(value, kind):
+        raise RouteSetupError(f"{name} takes {kind.__name__}(...), not {value!r}")
+    return value
 
 
 def is_handler(func: Any) -> bool:
