@@ -198,8 +198,8 @@ class HandlerCancelled(TriowsError):
     ``except Exception`` rolls back, and awaits in the cleanup work.
 
     Args:
-        reason: Why: ``"peer gone"``, ``"shutdown"``, ``"timeout"``, ``"cancelled"``
-            or ``"resource failed"``.
+        reason: Why: ``"peer gone"``, ``"shutdown"``, ``"timeout"``, ``"cancelled"``,
+            ``"task failed"`` or ``"resource failed"``.
     """
 
     def __init__(self, reason: str) -> None:

@@ -48,6 +48,7 @@ def check(story: Story) -> None:
         judge.check_connection_task()
         judge.check_budget()
         judge.check_errors()
+        judge.check_normal_ends_are_quiet()
         judge.check_what_the_peer_is_told()
     except AssertionError as exc:
         exc.add_note(story.tell())
@@ -230,8 +231,7 @@ class _Judge:
             return isinstance(one.saw, HandlerCancelled) and one.saw.reason in self.reasons
         if not one.kind.bare:
             return set(leaves(one.saw)) == set(self.body_errors)
-        disconnect = all(isinstance(leaf, WebSocketDisconnect) for leaf in self.body_errors)
-        return bool(one.begun) == disconnect
+        return bool(one.begun) == all(map(_is_disconnect, self.body_errors))
 
     @property
     def closing_begins(self) -> float:
@@ -328,6 +328,15 @@ class _Judge:
             may = "cancelled" in self.reasons or story.when(What.CANCEL) is not None
             assert may or not story.cancelled_outside
 
+    def check_normal_ends_are_quiet(self) -> None:
+        """An exit may have something to say to a peer that has left."""
+        if any(self.expires(one) is not None for one in self.entered):
+            return  # then it may stand for the error that the peer was told of
+        found = list(leaves(self.story.raised))
+        for one in self.entered:
+            for error in filter(_is_disconnect, one.errors):
+                assert not any(_holds(found, leaf) for leaf in leaves(error)), "reported"
+
     def _reported(self) -> tuple[list[BaseException], list[BaseException]]:
         """What the user's code raised and has to be reported, and what may be."""
         required: list[BaseException] = []
@@ -341,9 +350,7 @@ class _Judge:
         for one in self.story.instances:
             for error in one.errors if one.entered else ():
                 found = list(leaves(error))
-                # An exit may have something to say to a peer that has left.
-                quiet = all(isinstance(leaf, WebSocketDisconnect) for leaf in found)
-                (optional if quiet else required).extend(found)
+                (optional if _is_disconnect(error) else required).extend(found)
         if len(self.outcomes) == 1 and answers[0] is answers[1] is not None:
             found = list(leaves(self.story.raised))
             assert answers[0] not in found, "reported what only says how to end"
@@ -406,8 +413,10 @@ class _Judge:
         elif how == "close":
             assert story.peer_accepted, "closed what was never accepted"
             assert told.code in self._codes(moment.time), told
+            assert told.code != 1011 or story.raised is not None, "only the peer is told"
         elif how == "reject":
             assert told.status in self._statuses(), told
+            assert told.status != 500 or story.raised is not None, "only the peer is told"
             if not story.when(What.PEER_VANISHES):
                 assert story.peer_refusal is told
         else:
@@ -495,6 +504,10 @@ def _shown(error: BaseException | None) -> Iterator[BaseException]:
         yield from _shown(error.__context__)
         for one in error.exceptions if isinstance(error, BaseExceptionGroup) else ():
             yield from _shown(one)
+
+
+def _is_disconnect(error: BaseException) -> bool:
+    return all(isinstance(leaf, WebSocketDisconnect) for leaf in leaves(error))
 
 
 def _holds(exceptions: Iterable[BaseException], wanted: BaseException) -> bool:

@@ -119,6 +119,26 @@ async def test_a_peer_that_leaves_before_accept_leaves_the_handler_its_grace(aut
     assert (seen, server.sent) == ([7], [])
 
 
+async def test_a_peer_that_leaves_before_accept_is_not_waited_for(autojump_clock, caplog):
+    seen = []
+
+    async def handler(ws: WebSocket) -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            seen.append(trio.current_time())
+
+    server = ScriptedServer()
+    app = serving(handler, timeouts=Timeouts(disconnect_grace=8, accept=10))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(app, websocket_scope(), server.receive, server.send)
+        await server.put(CONNECT)
+        await trio.sleep(5)
+        await server.leaves()
+    assert seen == [13]  # not 10, and nobody was too slow
+    assert caplog.records == []
+
+
 async def test_a_grace_goes_on_when_the_handshake_is_finished_in_it(autojump_clock):
     seen = []
 
@@ -160,6 +180,29 @@ async def test_tasks_of_the_connection_are_cancelled_at_once(autojump_clock):
         await trio.sleep(10)
         await client.close()
     assert seen == [("task", 10), ("handler", 11)]
+
+
+async def test_a_task_that_is_started_in_the_grace_ends_at_once(autojump_clock):
+    seen = []
+
+    async def task() -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            seen.append(("task", trio.current_time()))
+
+    async def handler(ws: WebSocket, nursery: trio.Nursery) -> None:
+        await ws.accept()
+        with pytest.raises(WebSocketDisconnect):
+            await ws.receive()
+        nursery.start_soon(task)
+        await trio.sleep(0.5)
+        seen.append(("handler", trio.current_time()))
+
+    async with connect(serving(handler), "/") as client:
+        await trio.sleep(10)
+        await client.close()
+    assert seen == [("task", 10), ("handler", 10.5)]
 
 
 async def test_tasks_of_the_connection_end_with_the_handler(autojump_clock):
@@ -818,6 +861,51 @@ async def test_a_handshake_at_shutdown_is_refused_with_503_after_its_grace(autoj
         assert await app.drain()
         assert trio.current_time() == 4
     assert server.sent[0]["status"] == 503
+
+
+@pytest.mark.parametrize(
+    ("disconnect_grace", "shutdown_grace", "ended"), [(20, 5, 7), (3, 10, 3), (0, 10, 0)]
+)
+async def test_of_two_graces_the_one_that_is_over_first_counts(
+    autojump_clock, disconnect_grace, shutdown_grace, ended
+):
+    seen = []
+
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+        try:
+            await trio.sleep_forever()
+        finally:
+            seen.append(trio.current_time())
+
+    timeouts = Timeouts(disconnect_grace=disconnect_grace, shutdown_grace=shutdown_grace)
+    app = serving(handler, timeouts=timeouts)
+    async with app.running(), connect(app, "/") as client:
+        await wait_all_tasks_blocked()
+        await client.close()
+        await trio.sleep(2)
+        await app.drain()
+    assert seen == [ended]
+
+
+async def test_a_peer_that_leaves_during_a_shutdown_shortens_the_grace(autojump_clock):
+    seen = []
+
+    async def handler(ws: WebSocket) -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            seen.append(trio.current_time())
+
+    app = serving(handler, timeouts=Timeouts(accept=100, shutdown_grace=10, disconnect_grace=1))
+    server = ScriptedServer()
+    async with app.running(), trio.open_nursery() as nursery:
+        nursery.start_soon(handled, app, server)
+        await wait_all_tasks_blocked()
+        nursery.start_soon(app.drain)
+        await trio.sleep(2)
+        await server.leaves()
+    assert seen == [3]
 
 
 @pytest.mark.parametrize("accept", [5, 100])

@@ -2,7 +2,8 @@
 The promise: however a connection ends, its resources exit, and everyone is told the truth.
 
 One property, tried on thousands of generated connections. ``promise_cases`` says what may
-happen, ``promise_story`` lets it happen, ``promise_oracle`` says what has to be true then.
+happen, ``promise_stage`` lets it happen, with what ``promise_factories`` writes; of that,
+``promise_story`` is what users and peers see, and ``promise_oracle`` says what has to be true.
 """
 
 import math
@@ -15,7 +16,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from promise_cases import Case, Error, Event, Handler, Kind, Leaf, Resource, Task, What, cases
 from promise_oracle import check
-from promise_story import play
+from promise_stage import play
 from trio.testing import MockClock
 
 from triows import HTTPException, Triows, WebSocket, WebSocketRoute, use
@@ -47,6 +48,16 @@ HANGS = math.inf
         (Resource(),),
         Handler(does="receives", seconds=HANGS, lingers=0.5),
         (Event(What.PEER_CLOSES, 1),),
+        task=Task(),
+    ),
+    None,
+)
+# ... or one that was cancelled from outside does.
+@example(
+    Case(
+        (Resource(),),
+        Handler(seconds=HANGS, dies="slowly"),
+        (Event(What.CANCEL, 1),),
         task=Task(),
     ),
     None,

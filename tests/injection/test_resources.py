@@ -758,6 +758,31 @@ async def test_a_resource_that_expires_ends_its_connection(autojump_clock):
         await connect_for(2, app, code=1011)
 
 
+async def test_what_handler_and_exits_raise_is_raised_together(autojump_clock):
+    log: list[str] = []
+    errors = [ValueError("handler"), KeyError("a"), KeyError("b")]
+    route = WebSocketRoute("/")
+
+    async def handler(ws: WebSocket, **_: object):
+        await ws.accept()
+        raise errors[0]
+
+    annotate(
+        handler,
+        ws=WebSocket,
+        a=Annotated[None, use(failing(errors[1], log, "a"))],
+        hangs=Annotated[None, use(hanging([]))],
+        b=Annotated[None, use(failing(errors[2], log, "b"))],
+    )
+    route.ws_handler(handler)
+    with pytest.raises(ExceptionGroup) as caught:
+        await connect_for(10, Triows(route), code=1011)
+    raised, *from_exits = caught.value.exceptions
+    assert raised is errors[0]
+    assert [type(error) for error in from_exits] == [KeyError, TeardownTimeout, KeyError]
+    assert log == ["b", "a"]
+
+
 user: contextvars.ContextVar[str] = contextvars.ContextVar("user")
 
 

@@ -49,12 +49,12 @@ class ScriptedServer:
         return await self._events.receive()
 
     async def send(self, event: Any) -> None:
-        if self.sends_fail:
-            raise ConnectionError("the socket is gone")
         if self.gate is not None:
             with trio.CancelScope(shield=self.shielded):
                 await self.gate.wait()
         await trio.lowlevel.checkpoint()
+        if self.sends_fail:
+            raise ConnectionError("the socket is gone")
         self.sent.append(event)
         if event["type"] == "websocket.close":
             self.closed.set()

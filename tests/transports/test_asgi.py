@@ -34,7 +34,9 @@ async def test_accept_carries_subprotocol_and_headers():
     server = ScriptedServer()
     async with opened(server) as transport:
         await server.put(CONNECT)
+        assert not transport.accepted
         await transport.accept("chat", [(b"x-a", b"1")])
+        assert transport.accepted
     assert server.sent[0] == {
         "type": "websocket.accept",
         "subprotocol": "chat",
@@ -122,6 +124,15 @@ async def test_a_refusal_is_a_close_where_the_server_can_do_no_more(extensions):
         await server.put(CONNECT)
         await transport.reject(REFUSAL)
     assert server.kinds == ["close"]
+
+
+async def test_a_refusal_waits_for_the_connect_event():
+    server = ScriptedServer()
+    async with opened(server) as transport, trio.open_nursery() as nursery:
+        nursery.start_soon(transport.reject, REFUSAL)
+        await wait_all_tasks_blocked()
+        assert server.sent == []
+        await server.put(CONNECT)
 
 
 async def test_nobody_is_refused_who_has_left():
@@ -356,6 +367,15 @@ async def test_a_full_outbox_makes_send_wait():
     assert server.messages == ["123", "456"]
 
 
+async def test_the_outbox_may_be_filled_to_the_last_byte():
+    server = ScriptedServer()
+    async with accepted(server, limits=Limits(outbox=6)) as transport:
+        server.gate = trio.Event()
+        await transport.send("123")
+        await transport.send("456")
+        assert transport.backlog() == (0, 0, 6)
+
+
 async def test_a_message_over_the_outbox_goes_alone():
     server = ScriptedServer()
     async with accepted(server, limits=Limits(outbox=5)) as transport:
@@ -456,6 +476,22 @@ async def test_a_send_that_finds_no_room_in_time_closes_with_1008(autojump_clock
         server.gate.set()
 
 
+async def test_nothing_waits_for_a_server_that_was_stuck_and_nothing_follows(autojump_clock):
+    server = ScriptedServer()
+    async with accepted(server, timeouts=Timeouts(send=30)) as transport:
+        server.gate = trio.Event()
+        await transport.send("begun")
+        await transport.send("next")
+        await trio.sleep(30)
+        await wait_all_tasks_blocked()
+        assert transport.backlog() == (0, 0, 0)
+        await transport.close(1000, "")
+        assert trio.current_time() == 30
+        server.gate.set()
+        await wait_all_tasks_blocked()
+    assert server.sent == []
+
+
 async def test_a_slow_server_is_no_stuck_one(autojump_clock):
     server = ScriptedServer()
 
@@ -483,6 +519,17 @@ async def test_a_server_whose_send_fails_is_a_peer_that_is_gone():
         with pytest.raises(WebSocketDisconnect) as caught:
             await transport.send("b")
         assert caught.value.code == 1006
+
+
+async def test_a_close_that_waits_ends_when_the_server_fails(autojump_clock):
+    server = ScriptedServer()
+    async with accepted(server) as transport, trio.open_nursery() as nursery:
+        server.gate = trio.Event()
+        await transport.send("a")
+        nursery.start_soon(transport.close, 1000, "")
+        await wait_all_tasks_blocked()
+        server.sends_fail = True
+        server.gate.set()
 
 
 async def test_a_sender_that_waits_for_room_is_told_that_the_peer_left():
@@ -573,6 +620,7 @@ async def test_only_the_first_close_is_sent():
         await transport.close(4000, "")
         await transport.close(1000, "")
         transport.fail(1011, "")
+        await wait_all_tasks_blocked()
         assert transport.ended == Ended(4000)
     assert server.kinds == ["close"]
 
@@ -668,6 +716,15 @@ async def test_messages_that_nobody_read_do_not_hold_the_servers_task(autojump_c
         before = trio.current_time()
         await transport.aclose(linger=5)
         assert trio.current_time() == before
+
+
+async def test_leaving_it_without_an_end_is_no_failure_of_the_peer():
+    server = ScriptedServer()
+    async with accepted(server) as transport:
+        calls = told(transport)
+        await transport.aclose(linger=0)
+        await wait_all_tasks_blocked()
+        assert (transport.ended, calls) == (None, [])
 
 
 async def test_nothing_of_it_runs_after_the_end():

@@ -29,7 +29,9 @@ def told(server: MemoryTransport) -> list[Ended | None]:
 
 async def test_the_peer_sees_what_the_handshake_was_answered_with():
     peer, server = connection()
+    assert not server.accepted
     await server.accept("chat", [(b"x-a", b"1")])
+    assert server.accepted
     assert peer.answered.is_set()
     assert (peer.accepted, peer.subprotocol, peer.headers) == (True, "chat", [(b"x-a", b"1")])
 
@@ -48,6 +50,27 @@ async def test_a_refusal_reaches_the_peer_and_ends_the_connection():
     await server.reject(refusal)
     assert (peer.refusal, peer.accepted, peer.answered.is_set()) == (refusal, False, True)
     assert server.ended == Ended(1006, "refused", 404)
+
+
+async def test_nobody_is_refused_who_has_left():
+    peer, server = connection()
+    peer.close(1001, "")
+    await server.reject(Refusal(404, [], b"no"))
+    assert (peer.refusal, server.ended) == (None, Ended(1001))
+
+
+async def test_every_step_of_a_connection_is_a_checkpoint():
+    peer, server = connection()
+    for step in (lambda: server.accept(None, []), lambda: server.close(1000, "")):
+        with assert_checkpoints():
+            await step()
+    peer, server = connection()
+    with assert_checkpoints():
+        await server.reject(Refusal(404, [], b"no"))
+    peer, server = connection()
+    peer.reset()
+    with assert_checkpoints(), pytest.raises(WebSocketDisconnect):
+        await server.accept(None, [])
 
 
 async def test_messages_pass_both_ways():
@@ -184,9 +207,11 @@ async def test_a_sender_that_waits_is_told_that_the_peer_left():
 async def test_a_message_over_the_limit_closes_with_1009():
     peer, server = connection(limits=Limits(message_size=4))
     calls = told(server)
+    await peer.send("1234")
+    assert await server.receive() == "1234"
     await peer.send("12345")
     assert calls == [Ended(1009, "message over 4 bytes")]
-    assert (peer.inbox.ended, server.traffic.messages_received) == (calls[0], 0)
+    assert (peer.inbox.ended, server.traffic.messages_received) == (calls[0], 1)
 
 
 async def test_a_peer_that_vanished_hears_nothing_and_is_not_heard():
@@ -203,6 +228,14 @@ async def test_a_peer_that_vanished_is_not_told_how_it_ended():
     peer.vanish()
     server.fail(1011, "ping timeout")
     assert (server.ended, peer.inbox.ended) == (Ended(1011, "ping timeout"), Ended(1006))
+
+
+async def test_a_peer_that_vanished_and_leaves_knows_that_it_is_over():
+    peer, _ = connection()
+    peer.vanish()
+    peer.close(1000, "")
+    with pytest.raises(WebSocketDisconnect):
+        await peer.inbox.receive()
 
 
 async def test_a_ping_comes_back_and_is_a_checkpoint():

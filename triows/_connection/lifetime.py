@@ -31,7 +31,7 @@ from triows.websocket import WebSocketState
 from .verdict import Verdict, is_end, judge
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from triows._injection.plan import Plan
     from triows._settings import Timeouts
@@ -75,6 +75,8 @@ class Lifetime:
         self._nursery_left = trio.Event()
         self._handler_left = trio.Event()
         self._nursery_error: BaseException | None = None
+        # Whether the peer is told of an error that is not known yet.
+        self._unexplained = False
         # Whether the peer is gone, or the server going; the handler may go on for its grace.
         self._ending = False
         # Why the body is cancelled, and why it will be at its deadline.
@@ -230,6 +232,9 @@ class Lifetime:
             tasks.start_soon(self._keep_alive, ws, name="<triows keepalive>")
         if wants_nursery:
             self._nursery = await tasks.start(self._hold_nursery, name="<connection nursery>")
+            # A start() that was cancelled may return all the same, with a nursery that has
+            # been closed. The handler must not get to see it.
+            await trio.lowlevel.checkpoint_if_cancelled()
             if self._ending:  # while it was starting
                 self._nursery.cancel_scope.cancel()
 
@@ -289,30 +294,44 @@ class Lifetime:
             await self._leave_nursery()
             closed_by = trio.current_time() + timeouts.close
             errors = await self._conclude(outcome.error, ws, closed_by)
-            if self._stack is not None and self._stack.hosts:
-                failed = await self._stack.aclose(
-                    seconds=max(last - trio.current_time(), timeouts.teardown / 2),
-                    error=outcome.error,
-                    cancelled=outcome.cancelled,
-                )
-                errors += [exc for exc in failed if not self._came_too_late(exc, outcome.error)]
+            seconds = max(last - trio.current_time(), timeouts.teardown / 2)
+            errors += await self._exit_resources(outcome, seconds, errors)
             # Cancelled from outside, so is the server below, which no longer reads: the
             # peer's answer to our close frame would not come.
             lingers = self.transport.accepted and self._cancelled != "cancelled"
             linger = max(0.0, closed_by - trio.current_time()) if lingers else 0.0
-            await self.transport.aclose(linger=linger)
+            try:
+                await self.transport.aclose(linger=linger)
+            except Exception as exc:  # noqa: BLE001 - no reason to lose the others
+                errors.append(exc)
         return errors
 
-    def _came_too_late(self, exc: BaseException, known: BaseException | None) -> bool:
+    async def _exit_resources(
+        self, outcome: _Outcome, seconds: float, known: Iterable[BaseException]
+    ) -> list[BaseException]:
+        """Exit all resources; return what went wrong, beside what is *known*."""
+        if self._stack is None or not self._stack.hosts:
+            return []
+        failed = await self._stack.aclose(
+            seconds=seconds, error=outcome.error, cancelled=outcome.cancelled
+        )
+        errors: list[BaseException] = []
+        handlers = [] if outcome.error is None else [outcome.error]
+        for exc in failed:
+            if not self._came_too_late(exc, [*known, *handlers, *errors]):
+                errors.append(exc)
+        return errors
+
+    def _came_too_late(self, exc: BaseException, known: Iterable[BaseException]) -> bool:
         """
         Whether an exit only had something to say to a peer that was gone.
 
         As in a handler, that is a normal end; but not if the peer was told of an error that
         nobody would hear of then.
         """
-        if self._cancelled == "resource failed" and not self._ending:
+        if self._unexplained:
             return False
-        reported = [] if known is None else [id(leaf) for leaf in leaves(known)]
+        reported = {id(leaf) for error in known for leaf in leaves(error)}
         return self._is_end(exc) and all(
             isinstance(one, _NORMAL) or id(one) in reported for one in behind(exc)
         )
@@ -345,6 +364,9 @@ class Lifetime:
                 accepted=self.transport.accepted,
                 own=self.transport,
             )
+            # A resource failed, and will say how when it exits.
+            quiet = verdict.error is None and self.transport.ended is None
+            self._unexplained = quiet and self._cancelled == "resource failed"
             with trio.move_on_at(closed_by):
                 await self._tell_peer(verdict, ws)
         except Exception as exc:  # noqa: BLE001 - whatever it is, the resources have to exit
