@@ -7,6 +7,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
+from tests.transports.scripted import CONNECT, ScriptedServer
 from triows import (
     AsyncResource,
     HandlerCancelled,
@@ -176,6 +177,27 @@ async def test_after_a_failed_start_it_can_be_started_again():
         assert await client.receive() == "up"
 
 
+async def test_after_the_end_nobody_gets_in_and_no_state_is_left():
+    seen = []
+
+    def looking(app: Any) -> Any:
+        async def wrapped(scope: Any, receive: Any, send: Any) -> None:
+            seen.append(scope["state"])
+            await app(scope, receive, send)
+
+        return wrapped
+
+    app = serving(idle, lifespan=Journal().lifespan, middlewares=[looking])
+    async with app.running():
+        pass
+    server = ScriptedServer()
+    await server.put(CONNECT)
+    scope = {**server.scope, "path": "/", "headers": [], "query_string": b"", "state": {}}
+    await app.handle(scope, server.receive, server.send)
+    assert server.sent[0]["status"] == 503
+    assert seen == [{}]
+
+
 async def test_an_application_runs_once_at_a_time():
     app = serving(idle)
     async with app.running():
@@ -313,6 +335,23 @@ async def test_a_resource_that_dies_ends_the_application_with_its_error(autojump
             await trio.sleep_forever()
     assert trio.current_time() == 5
     assert not app.is_running
+
+
+async def test_the_other_resources_are_told_that_one_died(autojump_clock):
+    seen = []
+
+    async def guarded() -> AsyncResource[str]:
+        try:
+            yield "guarded"
+        except HandlerCancelled as exc:
+            seen.append(exc.reason)
+            raise
+
+    app = wanting(use(guarded, scope="app"), use(dying, scope="app"))
+    with pytest.RaisesGroup(Boom, allow_unwrapped=True, flatten_subgroups=True):
+        async with app.running():
+            await trio.sleep_forever()
+    assert seen == ["resource failed"]
 
 
 async def test_peers_of_an_application_that_dies_are_told_1001(autojump_clock):
