@@ -177,7 +177,9 @@ class _Judge:
         story = self.story
         assert story.done is not None
         assert story.connections_left == 0
-        assert story.tasks_left == 0
+        assert story.tasks_left == []
+        if self.outcomes == {"cancelled"} and self.reasons == {"cancelled"}:
+            assert story.cancelled_outside or story.raised is not None, "a cancellation is lost"
 
     def check_resources_exit_once_in_reverse(self) -> None:
         """Each one that was entered, and the last entered first."""
@@ -324,9 +326,6 @@ class _Judge:
         assert missing == [], f"lost: {missing}"
         rest = [exc for exc in found if not _holds([*required, *optional], exc)]
         self._check_ours(rest)
-        if story.raised is None:
-            may = "cancelled" in self.reasons or story.when(What.CANCEL) is not None
-            assert may or not story.cancelled_outside
 
     def check_normal_ends_are_quiet(self) -> None:
         """An exit may have something to say to a peer that has left."""
@@ -405,6 +404,7 @@ class _Judge:
         story = self.story
         assert story.wire is not None
         moment, how, told = story.wire
+        assert moment.time <= self._noticed_by() + NEAR, "it ought to have noticed"
         if how == "peer":
             assert story.when(What.PEER_CLOSES) or story.when(What.PEER_RESETS)
             return
@@ -424,10 +424,23 @@ class _Judge:
         if how != "reject" and not story.when(What.PEER_VANISHES):
             assert story.peer_ended == told
 
+    def _noticed_by(self) -> float:
+        """When a peer that does not read, or has vanished, is noticed at the latest."""
+        story, timeouts = self.story, self.timeouts
+        vanished = story.when(What.PEER_VANISHES)
+        by = math.inf
+        if vanished is not None and story.accepted is not None:
+            since = max(vanished.time, story.accepted.time)
+            by = since + timeouts.ping_interval + timeouts.ping_timeout
+        if story.sending is not None:
+            by = min(by, story.sending.time + timeouts.send)
+        return by
+
     def _check_failed(self, at: float, code: int) -> None:
         story = self.story
         if code == 1008:
-            assert story.sending is not None or story.ended is not None
+            if story.sending is not None:
+                assert same(at, story.sending.time + self.timeouts.send)
         else:
             assert code == 1011, "no other fault is in the cases"
             vanished = story.when(What.PEER_VANISHES)

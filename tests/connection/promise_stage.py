@@ -1,7 +1,7 @@
 """Plays a case against the real thing: the handler, the peer, and what comes from outside."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any, NoReturn
 
 import attrs
@@ -10,6 +10,7 @@ from attrs import define, field
 from promise_cases import TIMEOUTS, Case, Error, Event, Kind, Resource, What
 from promise_factories import WRITERS, Frame
 from promise_story import STUBBORN, Story, leaves
+from trio.testing import wait_all_tasks_blocked
 
 from triows import Triows, WebSocket, WebSocketDisconnect, WebSocketRoute, use
 from triows._transports.bridge import Bridge
@@ -207,6 +208,14 @@ SCOPE = {
 }
 
 
+def _tasks(task: trio.lowlevel.Task | None) -> Iterator[trio.lowlevel.Task]:
+    """All tasks below one."""
+    for nursery in task.child_nurseries if task is not None else ():
+        for child in nursery.child_tasks:
+            yield child
+            yield from _tasks(child)
+
+
 @define(eq=False)
 class _World:
     case: Case
@@ -235,7 +244,6 @@ class _World:
                     story.raised = exc  # looked at when all is over
             story.cancelled_outside = self.outside.cancelled_caught
             story.done = story.now()
-            story.tasks_left = len(nursery.child_tasks)
         story.connections_left = len(self.app._connections)
         self.over.set()
 
@@ -270,6 +278,7 @@ async def play(case: Case) -> Story:
     # One message fits without being read.
     peer = MemoryPeer(1, 2**16)
     world = _World(case, story, _application(case, story), peer)
+    before = set(_tasks(trio.lowlevel.current_root_task()))
     with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(world.connection)
@@ -280,6 +289,12 @@ async def play(case: Case) -> Story:
                 with reading:
                     await world.read()
             await world.over.wait()
+            await wait_all_tasks_blocked()
+            others = before | nursery.child_tasks
+            left = [
+                task for task in _tasks(trio.lowlevel.current_root_task()) if task not in others
+            ]
+            story.tasks_left = [task.name for task in left]
             nursery.cancel_scope.cancel()
     story.peer_accepted = peer.accepted
     story.peer_refusal = peer.refusal

@@ -204,7 +204,7 @@ class Story(Brief):
     raised: BaseException | None = None
     cancelled_outside: bool = False
     connections_left: int = 0
-    tasks_left: int = 0
+    tasks_left: list[str] = field(factory=list)
 
     def now(self) -> Moment:
         self.count += 1

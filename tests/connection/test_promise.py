@@ -94,6 +94,8 @@ HANGS = math.inf
     ),
     None,
 )
+# An exit has something to say to a peer that is gone: a normal end.
+@example(Case((Resource(exit_error=Error((Leaf.DISCONNECT,))),)), None)
 # A resource's own error goes down in a cleanup that hangs, or that finds the peer gone.
 @example(Case((Resource(Kind.BACKGROUND, exit=HANGS, after=1),), Handler(seconds=HANGS)), None)
 @example(
@@ -103,10 +105,42 @@ HANGS = math.inf
     ),
     None,
 )
+# ... or one that gave way in the tick in which the shutdown begins.
+@example(
+    Case(
+        (Resource(Kind.EXPIRING, exit_error=Error((Leaf.DISCONNECT,)), after=1),),
+        Handler(seconds=HANGS),
+        (Event(What.DRAIN, 1),),
+    ),
+    None,
+)
 def test_resources_exit_and_everyone_is_told_the_truth_however_a_connection_ends(
     case: Case, order: object
 ):
     check(trio.run(play, case, clock=MockClock(autojump_threshold=0)))
+
+
+async def test_a_connection_that_is_cancelled_at_once_does_not_begin_its_handler():
+    # Its nursery would be closed already.
+    began = []
+    route = WebSocketRoute("/")
+
+    @route.ws_handler
+    async def handler(ws: WebSocket, nursery: trio.Nursery):
+        began.append(True)
+
+    async def receive():
+        return {"type": "websocket.connect"}
+
+    async def send(event: dict[str, object]):
+        assert event["type"] == "websocket.close"
+
+    scope = {"type": "websocket", "path": "/", "headers": [], "query_string": b""}
+    with trio.CancelScope() as outside:
+        outside.cancel()
+        await Triows(route).handle(scope, receive, send)
+    assert outside.cancelled_caught
+    assert began == []
 
 
 async def test_a_refusal_that_can_not_be_sent_keeps_no_resource_from_exiting():
