@@ -290,10 +290,7 @@ async def play(case: Case) -> Story:
                     await world.read()
             await world.over.wait()
             await wait_all_tasks_blocked()
-            others = before | nursery.child_tasks
-            left = [
-                task for task in _tasks(trio.lowlevel.current_root_task()) if task not in others
-            ]
+            left = set(_tasks(trio.lowlevel.current_root_task())) - before - nursery.child_tasks
             story.tasks_left = [task.name for task in left]
             nursery.cancel_scope.cancel()
     story.peer_accepted = peer.accepted
