@@ -15,7 +15,7 @@ from attrs import field, frozen
 if TYPE_CHECKING:
     from attrs import Attribute
 
-__all__ = ["Limits", "Timeouts"]
+__all__ = ["Compression", "Limits", "Settings", "Timeouts"]
 
 MiB = 2**20
 
@@ -52,6 +52,20 @@ def _count(default: Any, *, none: bool = False) -> Any:
     return field(default=default, validator=check)
 
 
+def _between(default: int, least: int, most: int) -> Any:
+    """A field for a whole number within bounds."""
+
+    def check(_: Any, attribute: Attribute[Any], value: Any) -> None:
+        number = isinstance(value, int) and not isinstance(value, bool)
+        if not number or not least <= value <= most:
+            raise ValueError(
+                f"Compression.{attribute.name} is a whole number from {least} to {most}, "
+                f"not {value!r}"
+            )
+
+    return field(default=default, validator=check)
+
+
 @frozen(kw_only=True)
 class Timeouts:
     """
@@ -62,6 +76,10 @@ class Timeouts:
     Raises:
         ValueError: one that is no number, or too small.
     """
+
+    #: For the head of a request, from the connection or the request before it, TLS included.
+    #: A healthy client takes milliseconds; nginx gives 60, Apache 20.
+    handshake: float = _seconds(10)
 
     #: From the request to ``accept()`` or a refusal, factories included. Peers give up
     #: after about 10 s themselves (websockets' ``open_timeout``, aiohttp's, browsers').
@@ -107,6 +125,10 @@ class Limits:
     #: 1 MiB as in websockets and aiohttp's default order (4 MiB).
     message_size: int = _count(MiB)
 
+    #: Frames in one received message; more is closed with 1009. Browsers and libraries send
+    #: one, or a few of some kilobytes; an empty one costs as much as a full one. As websockets.
+    fragments: int = _count(4096)
+
     #: Received messages that wait for the handler. websockets holds 16. A full inbox
     #: stops the reading, so that TCP pushes back.
     inbox: int = _count(32)
@@ -123,3 +145,42 @@ class Limits:
 
     #: Query parameters in one request; Django allows 1000, few handlers take ten.
     query_parameters: int = _count(100)
+
+
+@frozen(kw_only=True)
+class Compression:
+    """
+    Compression of messages, permessage-deflate (:rfc:`7692`), where the client offers it.
+
+    It is off unless an application or a route is given this. It saves a slow link where
+    messages are long and alike, and costs time, about 100 us for each kilobyte of JSON, and
+    memory for each connection. What a message inflates to is bounded by
+    ``Limits.message_size``.
+
+    Raises:
+        ValueError: a number out of its range.
+    """
+
+    #: The window is 2 to this power bytes, from 9 to 15, for each direction and connection.
+    #: 12 as in websockets: 4 KiB, 16 to send with the level of memory below.
+    window_bits: int = _between(12, 9, 15)
+
+    #: How much memory compressing takes beside the window, from 1 to 9: 512 bytes times 2 to
+    #: this power.
+    memory_level: int = _between(5, 1, 9)
+
+    #: How hard to try, from 1 (fast) to 9 (small). Above 6, zlib's default, little is won.
+    level: int = _between(6, 1, 9)
+
+    #: Whether a message may refer to those before it. Without, the memory is only held while
+    #: a message is compressed, and messages that are alike compress less.
+    context_takeover: bool = True
+
+
+@frozen
+class Settings:
+    """The numbers that one connection lives by: of its route, or of the application."""
+
+    timeouts: Timeouts
+    limits: Limits
+    compression: Compression | None = None

@@ -1,0 +1,230 @@
+"""
+The opening handshake, from the server's side (:rfc:`6455#section-4.2`).
+
+Bytes of a request's head have become a method and headers by now. They are checked here, and
+the response is written.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from attrs import field, frozen
+from websockets.exceptions import InvalidHeader, NegotiationError
+from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
+from websockets.headers import (
+    build_extension,
+    parse_connection,
+    parse_extension,
+    parse_subprotocol,
+    parse_upgrade,
+)
+from websockets.utils import accept_key
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from websockets.extensions import Extension, ServerExtensionFactory
+    from websockets.typing import ExtensionHeader
+
+    from triows._settings import Compression
+
+__all__ = [
+    "BadUpgrade",
+    "Upgrade",
+    "asks_for_websocket",
+    "extension_factories",
+    "read_upgrade",
+    "response_head",
+]
+
+Headers = list[tuple[bytes, bytes]]
+
+#: The only version there is (RFC 6455 section 4.1), told to whoever asks for another.
+VERSION = b"13"
+
+_VERSION_HEADER = (b"sec-websocket-version", VERSION)
+
+
+class BadUpgrade(Exception):
+    """
+    A handshake that is none.
+
+    Args:
+        status: The HTTP status to answer it with.
+        detail: What is wrong with it, for the peer.
+        headers: That go with the answer.
+    """
+
+    def __init__(self, status: int, detail: str, *headers: tuple[bytes, bytes]) -> None:
+        self.status = status
+        self.detail = detail
+        self.headers = list(headers)
+        super().__init__(detail)
+
+
+@frozen
+class Upgrade:
+    """What a valid handshake asks for."""
+
+    #: The value of the response's ``Sec-WebSocket-Accept``.
+    accept: str
+    #: Subprotocols that the client offers, in its order.
+    subprotocols: list[str]
+    _extensions: list[str] = field(factory=list)
+
+    def negotiate(
+        self, factories: Sequence[ServerExtensionFactory]
+    ) -> tuple[list[Extension], str | None]:
+        """
+        Choose among the extensions that the client offers.
+
+        An offer that can't be read, or not be met, is declined (:rfc:`7692#section-5`).
+
+        Returns:
+            The extensions, and the value of the response's ``Sec-WebSocket-Extensions``.
+        """
+        accepted: list[Extension] = []
+        headers: list[ExtensionHeader] = []
+        for name, params in self._offers() if factories else ():
+            for factory in factories:
+                if factory.name != name:
+                    continue
+                try:
+                    answer, extension = factory.process_request_params(params, accepted)
+                except NegotiationError:
+                    continue
+                headers.append((name, answer))
+                accepted.append(extension)
+                break
+        return accepted, build_extension(headers) if headers else None
+
+    def _offers(self) -> list[ExtensionHeader]:
+        try:
+            return [offer for value in self._extensions for offer in parse_extension(value)]
+        except InvalidHeader:
+            return []
+
+
+def extension_factories(compression: Compression | None) -> list[ServerExtensionFactory]:
+    """What :meth:`Upgrade.negotiate` may choose, for the setting of a route."""
+    if compression is None:
+        return []
+    bits, alone = compression.window_bits, not compression.context_takeover
+    return [
+        ServerPerMessageDeflateFactory(
+            server_no_context_takeover=alone,
+            client_no_context_takeover=alone,
+            server_max_window_bits=bits,
+            client_max_window_bits=bits,
+            compress_settings={"level": compression.level, "memLevel": compression.memory_level},
+        )
+    ]
+
+
+def asks_for_websocket(headers: Sequence[tuple[bytes, bytes]]) -> bool:
+    """
+    Whether a request means to be a handshake: ``Connection: Upgrade``, ``Upgrade: websocket``.
+
+    Args:
+        headers: Of the request, names in lower case.
+    """
+    upgrade = _listed(headers, b"upgrade")
+    return b"websocket" in upgrade and b"upgrade" in _listed(headers, b"connection")
+
+
+def _listed(headers: Sequence[tuple[bytes, bytes]], wanted: bytes) -> list[bytes]:
+    """Split the values of a header at their commas, in lower case; good or bad."""
+    values = [value for name, value in headers if name == wanted]
+    return [part.strip().lower() for value in values for part in value.split(b",")]
+
+
+def read_upgrade(
+    method: bytes, http_version: bytes, headers: Sequence[tuple[bytes, bytes]]
+) -> Upgrade:
+    """
+    Check a handshake (:rfc:`6455#section-4.2.1`).
+
+    Several headers of one name are one list, where the header is a list; where it is not,
+    they are refused.
+
+    Args:
+        method: Of the request.
+        http_version: Of the request, such as ``b"1.1"``.
+        headers: Of the request, names in lower case.
+
+    Raises:
+        BadUpgrade: it can't be accepted.
+    """
+    if method != b"GET":
+        raise BadUpgrade(405, "a WebSocket handshake is a GET request", (b"allow", b"GET"))
+    if http_version != b"1.1":
+        raise BadUpgrade(505, "a WebSocket handshake needs HTTP/1.1")
+    names = {b"content-length", b"transfer-encoding"}
+    if any(name in names and value.strip() != b"0" for name, value in headers):
+        raise BadUpgrade(400, "a WebSocket handshake has no body")
+    try:
+        # asks_for_websocket() has found what it wants in them; they may be malformed still.
+        for value in _values(headers, b"connection"):
+            parse_connection(value)
+        if len([one for value in _values(headers, b"upgrade") for one in parse_upgrade(value)]) > 1:
+            raise BadUpgrade(400, "Upgrade asks for more than one protocol")
+        subprotocols = [
+            str(one)
+            for value in _values(headers, b"sec-websocket-protocol")
+            for one in parse_subprotocol(value)
+        ]
+    except InvalidHeader as exc:
+        raise BadUpgrade(400, f"malformed header {exc.name}") from None
+    _check_version(headers)
+    key = _only(headers, b"sec-websocket-key", "Sec-WebSocket-Key")
+    return Upgrade(_accept(key), subprotocols, list(_values(headers, b"sec-websocket-extensions")))
+
+
+def _values(headers: Sequence[tuple[bytes, bytes]], wanted: bytes) -> list[str]:
+    return [value.decode("latin-1").strip() for name, value in headers if name == wanted]
+
+
+def _only(headers: Sequence[tuple[bytes, bytes]], wanted: bytes, name: str) -> str:
+    values = _values(headers, wanted)
+    if len(values) != 1:
+        how = "several" if values else "no"
+        raise BadUpgrade(400, f"{how} {name}", _VERSION_HEADER)
+    return values[0]
+
+
+def _check_version(headers: Sequence[tuple[bytes, bytes]]) -> None:
+    version = _only(headers, _VERSION_HEADER[0], "Sec-WebSocket-Version")
+    if version != VERSION.decode():
+        raise BadUpgrade(426, "WebSocket version 13 is spoken here", _VERSION_HEADER)
+
+
+def _accept(key: str) -> str:
+    """The answer to the client's key: section 4.2.1 asks for 16 bytes in base64."""
+    try:
+        raw = base64.b64decode(key.encode("ascii"), validate=True)
+    except (binascii.Error, UnicodeEncodeError):
+        raw = b""
+    if len(raw) != 16:
+        raise BadUpgrade(400, "Sec-WebSocket-Key is not 16 bytes in base64")
+    return accept_key(key)
+
+
+def response_head(status: int, headers: Sequence[tuple[bytes, bytes]]) -> bytes:
+    """
+    The status line and the headers of a response, with the empty line behind them.
+
+    Args:
+        status: Known to :class:`http.HTTPStatus` or not.
+        headers: Checked already: nothing in them ends a line.
+    """
+    try:
+        phrase = HTTPStatus(status).phrase.encode()
+    except ValueError:
+        phrase = b""
+    lines = [b"HTTP/1.1 %d %s\r\n" % (status, phrase)]
+    lines += [b"%s: %s\r\n" % header for header in headers]
+    return b"".join([*lines, b"\r\n"])
