@@ -23,6 +23,7 @@ from ._app import RouteInfo as RouteInfo
 from ._app import Triows as Triows
 from ._routing.route import WebSocketRoute as WebSocketRoute
 from ._server.serve import serve as serve
+from ._settings import Compression as Compression
 from ._settings import Limits as Limits
 from ._settings import Timeouts as Timeouts
 from .exceptions import (
@@ -113,6 +114,7 @@ __all__ = [
     "WebSocketState",
     "WebSocketStatistics",
     # Settings
+    "Compression",
     "Limits",
     "Timeouts",
     # Exceptions

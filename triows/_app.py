@@ -32,7 +32,7 @@ from ._routing.route import WebSocketRoute, is_handler, listed, setting
 from ._routing.template import Template
 from ._routing.tree import Match, RouteTree
 from ._running import AppResources
-from ._settings import Limits, Timeouts
+from ._settings import Compression, Limits, Settings, Timeouts
 from ._transports.bridge import open_transport
 from ._where import name_of, where
 from .exceptions import DependencyCycleError, DependencyError, HTTPException, RouteSetupError
@@ -112,6 +112,7 @@ class Triows:
             what it yields is copied into each connection's ``state``.
         timeouts: For routes that have none of their own.
         limits: For routes that have none of their own; ``connections`` counts for all.
+        compression: For routes that say nothing else; by default messages are not compressed.
         origins: Origins that browsers may connect from, ``["*"]`` for any; by default those
             of the same host.
         shutdown_code: The close code that peers get at shutdown.
@@ -130,12 +131,16 @@ class Triows:
         lifespan: Callable[[Any], Any] | None = None,
         timeouts: Timeouts | None = None,
         limits: Limits | None = None,
+        compression: Compression | None = None,
         origins: Origins | None = None,
         shutdown_code: int = 1001,
     ) -> None:
         self.state = State()
         self.timeouts = setting("timeouts", timeouts, Timeouts) or Timeouts()
         self.limits = setting("limits", limits, Limits) or Limits()
+        self.settings = Settings(
+            self.timeouts, self.limits, setting("compression", compression, Compression)
+        )
         check_close(shutdown_code, "")
         self.shutdown_code = shutdown_code
         self._origins = _checked_origins(origins)
@@ -297,12 +302,19 @@ class Triows:
             path=description.template.path,
             handler=handler,
             plan=plan,
-            timeouts=description.timeouts or self.timeouts,
-            limits=description.limits or self.limits,
+            settings=self._settings_of(description),
             origins=self._origins if origins is None else _checked_origins(origins, at),
             connections=self._connections,
             app=self,
             shared=self._resources.shared,
+        )
+
+    def _settings_of(self, description: RouteDescription) -> Settings:
+        compression = description.compression
+        return Settings(
+            description.timeouts or self.timeouts,
+            description.limits or self.limits,
+            self.settings.compression if compression is None else compression or None,
         )
 
     def _plan_shared(
@@ -381,7 +393,10 @@ class Triows:
 
         A shutdown takes ``timeouts.teardown`` more, for the application's resources.
         """
-        all_timeouts = [self.timeouts, *(entry.endpoint.timeouts for entry in self._entries)]
+        all_timeouts = [
+            self.timeouts,
+            *(entry.endpoint.settings.timeouts for entry in self._entries),
+        ]
         budgets = [
             timeouts.shutdown_grace + 2 * timeouts.close + 2 * timeouts.teardown
             for timeouts in all_timeouts
@@ -489,7 +504,7 @@ class Triows:
         if scope["type"] == "http":
             await respond(send, refusal)
             return
-        transport = open_transport(scope, receive, send, limits=self.limits, timeouts=self.timeouts)
+        transport = open_transport(scope, receive, send, self.settings)
         await refuse(transport, refusal, self.timeouts)
         log_refusal(scope, refusal.status, None)
 

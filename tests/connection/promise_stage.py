@@ -225,8 +225,10 @@ class _World:
     outside: trio.CancelScope = field(factory=trio.CancelScope)
     over: trio.Event = field(factory=trio.Event)
 
-    def _transport(self, limits: Any, timeouts: Any) -> MemoryTransport:
-        self.peer.server = wire = _Wire(self.peer, limits=limits, timeouts=timeouts)
+    def _transport(self, settings: Any) -> MemoryTransport:
+        self.peer.server = wire = _Wire(
+            self.peer, limits=settings.limits, timeouts=settings.timeouts
+        )
         wire.story = self.story
         return wire
 
@@ -234,7 +236,7 @@ class _World:
         """Be the server's task for this connection."""
         story = self.story
         async with trio.open_nursery() as nursery:
-            bridge = Bridge(self._transport, nursery, self.app.limits, self.app.timeouts)
+            bridge = Bridge(self._transport, nursery, self.app.settings)
             with self.outside:
                 try:
                     await self.app.handle(dict(SCOPE), bridge.receive, bridge.send)

@@ -367,7 +367,6 @@ async def test_a_handler_that_reads_nothing_ends_when_its_peer_resets(busy):
         await ended.wait()
 
 
-@pytest.mark.xfail(reason="Hypercorn shields its writes to a socket", strict=True)
 async def test_a_peer_that_does_not_read_does_not_hold_a_server_that_is_cancelled():
     sending = trio.Event()
 

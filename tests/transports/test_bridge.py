@@ -7,6 +7,7 @@ import pytest
 import trio
 
 from triows import Limits, Timeouts
+from triows._settings import Settings
 from triows._transports.asgi import ASGITransport
 from triows._transports.bridge import Bridge, open_transport
 from triows._transports.interface import Ended, Refusal
@@ -22,11 +23,11 @@ LIMITS, TIMEOUTS = Limits(), Timeouts()
 async def bridged() -> AsyncIterator[tuple[Bridge, MemoryPeer]]:
     peer = MemoryPeer(16, 1000)
 
-    def make(limits: Limits, timeouts: Timeouts) -> MemoryTransport:
-        return memory_connection(peer, limits=limits, timeouts=timeouts)
+    def make(settings: Settings) -> MemoryTransport:
+        return memory_connection(peer, limits=settings.limits, timeouts=settings.timeouts)
 
     async with trio.open_nursery() as nursery:
-        yield Bridge(make, nursery, LIMITS, TIMEOUTS), peer
+        yield Bridge(make, nursery, Settings(TIMEOUTS, LIMITS)), peer
 
 
 async def connected(bridge: Bridge) -> None:
@@ -35,7 +36,7 @@ async def connected(bridge: Bridge) -> None:
 
 
 def opened(receive: Any, send: Any, limits: Limits = LIMITS) -> Any:
-    return open_transport({"type": "websocket"}, receive, send, limits=limits, timeouts=TIMEOUTS)
+    return open_transport({"type": "websocket"}, receive, send, Settings(TIMEOUTS, limits))
 
 
 # Taken back

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from triows._injection.plan import Plan
     from triows._protocol.handshake import Origins
-    from triows._settings import Limits, Timeouts
+    from triows._settings import Settings, Timeouts
     from triows._transports.interface import Refusal, Transport
     from triows.types import Receive, Scope, Send
 
@@ -59,8 +59,7 @@ class Endpoint:
     path: str
     handler: Callable[..., Awaitable[None]]
     plan: Plan
-    timeouts: Timeouts
-    limits: Limits
+    settings: Settings
     origins: Origins | None
     connections: Connections
     #: The application, for who asks for it.
@@ -80,13 +79,13 @@ class Endpoint:
         Raises:
             BaseException: what went wrong in it, as one, when everything is closed.
         """
-        transport = open_transport(scope, receive, send, limits=self.limits, timeouts=self.timeouts)
+        transport = open_transport(scope, receive, send, self.settings)
         refusal = self._refuse_unread(scope)
         params: list[Any] = []
         if refusal is None:
             params, refusal = self._read_params(scope)
         if refusal is not None:
-            await refuse(transport, refusal, self.timeouts)
+            await refuse(transport, refusal, self.settings.timeouts)
             log_refusal(scope, refusal.status, self.path)
             return
         await self._live(scope, transport, params)
@@ -113,17 +112,17 @@ class Endpoint:
             scope.get("query_string") or b"",
             scope["headers"],
             raw,
-            max_query_parameters=self.limits.query_parameters,
+            max_query_parameters=self.settings.limits.query_parameters,
         )
         params, errors = read_params(self.plan.params, data)
         return params, bad_parameters(errors) if errors else None
 
     async def _live(self, scope: Scope, transport: Transport, params: list[Any]) -> None:
-        lifetime = Lifetime(transport, self.timeouts)
+        lifetime = Lifetime(transport, self.settings.timeouts)
         ws = WebSocket(
             scope,
             transport,
-            close_timeout=self.timeouts.close,
+            close_timeout=self.settings.timeouts.close,
             on_answer=lifetime.note_answered,
             refusal=problem,
         )
@@ -163,7 +162,8 @@ async def refuse(transport: Transport, refusal: Refusal, timeouts: Timeouts) -> 
                 await transport.reject(refusal)
         finally:
             with trio.CancelScope(shield=True, deadline=until):
-                await transport.aclose(linger=0)
+                linger = max(0.0, until - trio.current_time())
+                await transport.aclose(linger=linger)
 
 
 def _header(headers: Sequence[tuple[bytes, bytes]], wanted: bytes) -> str | None:

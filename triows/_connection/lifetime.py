@@ -280,7 +280,7 @@ class Lifetime:
                     await ws.ping()
                 except WebSocketDisconnect:
                     return
-            if scope.cancelled_caught:
+            if scope.cancelled_caught and not self.transport.may_be_alive():
                 self.transport.fail(1011, "ping timeout")
 
     # The end.
@@ -296,9 +296,9 @@ class Lifetime:
             errors = await self._conclude(outcome.error, ws, closed_by)
             seconds = max(last - trio.current_time(), timeouts.teardown / 2)
             errors += await self._exit_resources(outcome, seconds, errors)
-            # Cancelled from outside, so is the server below, which no longer reads: the
-            # peer's answer to our close frame would not come.
-            lingers = self.transport.accepted and self._cancelled != "cancelled"
+            # Cancelled from outside, so may be the server below, which then no longer reads:
+            # the peer's answer to our close frame would not come.
+            lingers = self._cancelled != "cancelled" or self.transport.outlives_cancellation
             linger = max(0.0, closed_by - trio.current_time()) if lingers else 0.0
             try:
                 await self.transport.aclose(linger=linger)

@@ -10,11 +10,11 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
 
 from attrs import evolve, frozen
 
-from .._settings import Limits, Timeouts
+from .._settings import Compression, Limits, Timeouts
 from .._where import where
 from ..exceptions import RouteSetupError
 from ..types import ASGIApp, UseMark
@@ -64,6 +64,7 @@ class RouteDescription:
         origins: The nearest that is set, or ``None``; so are the next two.
         timeouts: The nearest that is set, as a whole.
         limits: The nearest that is set, as a whole.
+        compression: The nearest that is set; ``False`` for none.
     """
 
     template: Template
@@ -75,6 +76,7 @@ class RouteDescription:
     origins: tuple[str, ...] | None
     timeouts: Timeouts | None
     limits: Limits | None
+    compression: Compression | Literal[False] | None
 
 
 @frozen
@@ -94,6 +96,7 @@ class _Settings:
     origins: tuple[str, ...] | None = None
     timeouts: Timeouts | None = None
     limits: Limits | None = None
+    compression: Compression | Literal[False] | None = None
 
     def below(self, above: _Settings) -> _Settings:
         """Resolve them against what is said further up."""
@@ -103,6 +106,7 @@ class _Settings:
             above.origins if self.origins is None else self.origins,
             above.timeouts if self.timeouts is None else self.timeouts,
             above.limits if self.limits is None else self.limits,
+            above.compression if self.compression is None else self.compression,
         )
 
 
@@ -129,6 +133,7 @@ class WebSocketRoute:
             setting further up.
         timeouts: In place of all timeouts of the application.
         limits: In place of all limits of the application.
+        compression: In place of the application's; ``False`` for none.
 
     Raises:
         TemplateError: The path can't be read.
@@ -144,6 +149,7 @@ class WebSocketRoute:
         origins: Iterable[str] | None = None,
         timeouts: Timeouts | None = None,
         limits: Limits | None = None,
+        compression: Compression | Literal[False] | None = None,
     ) -> None:
         self._parent: WebSocketRoute | None = None
         # Its own piece of the path, and the whole.
@@ -154,6 +160,9 @@ class WebSocketRoute:
             None if origins is None else listed("origins", origins),
             setting("timeouts", timeouts, Timeouts),
             setting("limits", limits, Limits),
+            compression
+            if compression is False
+            else setting("compression", compression, Compression),
         )
         self._endpoint: _Endpoint | None = None
         self._children: list[WebSocketRoute] = []
@@ -384,6 +393,7 @@ def _describe(template: Template, endpoint: _Endpoint, settings: _Settings) -> R
         origins=settings.origins,
         timeouts=settings.timeouts,
         limits=settings.limits,
+        compression=settings.compression,
     )
 
 

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
-import hypercorn.trio
 import trio
 
 from triows._errors import leaves
 
+from .listeners import bind
+from .server import Server
+from .tls import tls_context
+
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    import socket
+    from collections.abc import Awaitable, Callable, Sequence
 
     from hypercorn.config import Config
-    from hypercorn.typing import ASGIFramework
 
     from triows._app import Triows
-    from triows.types import Receive, Scope, Send
 
 __all__ = ["serve"]
 
@@ -26,6 +28,7 @@ async def serve(
     config: Config,
     *,
     shutdown_trigger: Callable[[], Awaitable[object]] | None = None,
+    sockets: Sequence[socket.socket] | None = None,
     task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """
@@ -42,6 +45,9 @@ async def serve(
         config: Hypercorn's; ``bind``, ``certfile`` and so on. ``workers`` has no effect here.
         shutdown_trigger: When it returns, new connections are refused, the live ones are
             drained as :meth:`Triows.drain` says, and the server ends.
+        sockets: Bound already, to listen at in place of ``config.bind``, and perhaps shared
+            with other processes; closed at the end. A server that shuts down leaves new
+            connections to the others.
         task_status: Started with the URLs that the server listens on.
 
     Raises:
@@ -49,39 +55,35 @@ async def serve(
         BaseException: what the application's start-up or shutdown raised, or a resource of
             the application that gave way meanwhile.
     """
-
-    async def drained() -> None:
-        assert shutdown_trigger is not None
-        await shutdown_trigger()
-        await app.drain()
-
+    tls = tls_context(config)
     try:
         async with app.running():
-            await hypercorn.trio.serve(
-                cast("ASGIFramework", _Connections(app)),
-                config,
-                shutdown_trigger=None if shutdown_trigger is None else drained,
-                task_status=task_status,
-                mode="asgi",
-            )
+            server = Server(app, config, tls, bind(config, sockets))
+            await _serve(server, shutdown_trigger, task_status, refusing=sockets is None)
     except BaseExceptionGroup as group:
-        # Hypercorn's nurseries wrap what passes through them.
+        # The nurseries wrap what passes through them.
         (only, *more) = leaves(group)
         if more or isinstance(only, trio.Cancelled):
             raise
         raise only from None
 
 
-class _Connections:
-    """The application without its lifespan, which :func:`serve` runs itself, around Hypercorn."""
+async def _serve(
+    server: Server,
+    shutdown_trigger: Callable[[], Awaitable[object]] | None,
+    task_status: trio.TaskStatus[list[str]],
+    *,
+    refusing: bool,
+) -> None:
+    async with trio.open_nursery() as nursery:
 
-    def __init__(self, app: Triows) -> None:
-        self._app = app
+        async def shut_down_after(trigger: Callable[[], Awaitable[object]]) -> None:
+            await trigger()
+            await server.shut_down(refusing=refusing)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "lifespan":
-            await self._app(scope, receive, send)
-            return
-        for stage in ("startup", "shutdown"):
-            await receive()
-            await send({"type": f"lifespan.{stage}.complete"})
+        if shutdown_trigger is not None:
+            nursery.start_soon(shut_down_after, shutdown_trigger)
+        nursery.start_soon(shut_down_after, server.wait_worn_out)
+        task_status.started(server.urls)
+        await server.run()
+        nursery.cancel_scope.cancel()

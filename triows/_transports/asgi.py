@@ -45,6 +45,7 @@ class ASGITransport:
     """
 
     can_ping = False
+    outlives_cancellation = False
 
     def __init__(
         self, scope: Scope, receive: Receive, send: Send, *, limits: Limits, timeouts: Timeouts
@@ -252,6 +253,9 @@ class ASGITransport:
         """
         return [(b"connection", b"close")] if self._http_version == "1.1" else []
 
+    def may_be_alive(self) -> bool:
+        return False
+
     async def close(self, code: int, reason: str) -> None:
         if self.ended is None:
             self._submit({"type": "websocket.close", "code": code, "reason": reason})
@@ -283,7 +287,8 @@ class ASGITransport:
         # reader goes on, and drops them, until the disconnect comes.
         with trio.move_on_after(linger):
             await self._flush()
-            await self._disconnected.wait()
+            if self.accepted:
+                await self._disconnected.wait()
         for scope in (self._reading, self._writing, self._watching):
             scope.cancel()
 

@@ -22,7 +22,7 @@ from .interface import Refusal
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from triows._settings import Limits, Timeouts
+    from triows._settings import Settings
     from triows.types import Message, Receive, Scope, Send
 
     from .interface import Transport
@@ -38,21 +38,18 @@ class Bridge:
         make: Makes the transport, with the settings of the route that was found.
         nursery: For the transport's tasks, when ASGI events are wanted. Whoever opened it
             calls :meth:`aclose` before leaving it.
-        limits: For the same case: what the bridge itself may hold.
-        timeouts: For the same case.
+        settings: For the same case: the application's.
     """
 
     def __init__(
         self,
-        make: Callable[[Limits, Timeouts], Transport],
+        make: Callable[[Settings], Transport],
         nursery: trio.Nursery,
-        limits: Limits,
-        timeouts: Timeouts,
+        settings: Settings,
     ) -> None:
         self.make = make
         self._nursery = nursery
-        self._limits = limits
-        self._timeouts = timeouts
+        self._settings = settings
         self._transport: Transport | None = None
         self._refusal: Refusal | None = None
         self._connected = False
@@ -60,7 +57,7 @@ class Bridge:
 
     def _attached(self) -> Transport:
         if self._transport is None:
-            self._transport = self.make(self._limits, self._timeouts)
+            self._transport = self.make(self._settings)
             self._transport.start(self._nursery)
         return self._transport
 
@@ -110,11 +107,9 @@ def _owner(method: object) -> Bridge | None:
     return owner if isinstance(owner, Bridge) else None
 
 
-def open_transport(
-    scope: Scope, receive: Receive, send: Send, *, limits: Limits, timeouts: Timeouts
-) -> Transport:
+def open_transport(scope: Scope, receive: Receive, send: Send, settings: Settings) -> Transport:
     """Make the transport for a connection: our own if it is one, else one on ASGI."""
     bridge = _owner(receive)
     if bridge is not None and bridge is _owner(send):
-        return bridge.make(limits, timeouts)
-    return ASGITransport(scope, receive, send, limits=limits, timeouts=timeouts)
+        return bridge.make(settings)
+    return ASGITransport(scope, receive, send, limits=settings.limits, timeouts=settings.timeouts)

@@ -11,6 +11,8 @@ import trio
 from .interface import disconnect
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from triows.exceptions import WebSocketDisconnect
 
     from .interface import Ended
@@ -44,16 +46,30 @@ class Inbox:
         owner: Whose messages they are; the ``source`` of disconnects.
     """
 
+    __slots__ = (
+        "_max_messages",
+        "_max_size",
+        "_owner",
+        "_queue",
+        "_receiver",
+        "_room",
+        "ended",
+        "on_room",
+        "size",
+    )
+
     def __init__(self, messages: int, size: int, owner: object = None) -> None:
         self._owner = owner
         self.ended: Ended | None = None
         self.size = 0
+        #: Called once when there is room again, for a reader that waits for other things, too.
+        self.on_room: Callable[[], object] | None = None
         self._max_messages = messages
         self._max_size = size
         self._queue: deque[tuple[str | bytes, int]] = deque()
         self._receiver: trio.lowlevel.Task | None = None
-        self._room = trio.Event()
-        self._room.set()
+        # Made when the inbox is full, set when it no longer is.
+        self._room: trio.Event | None = None
 
     def __len__(self) -> int:
         return len(self._queue)
@@ -61,31 +77,59 @@ class Inbox:
     @property
     def full(self) -> bool:
         """Whether the reader should stop reading."""
-        return not self._room.is_set()
+        return self._room is not None
+
+    @property
+    def room(self) -> tuple[int, int]:
+        """How many messages there is room for, and how many bytes of them; none if full."""
+        if self._room is not None:
+            return 0, 0
+        return self._max_messages - len(self._queue), self._max_size - self.size
 
     def put_nowait(self, message: str | bytes, size: int) -> None:
         """Add a message of *size* bytes; dropped if the inbox is closed."""
+        self.put_all_nowait(((message, size),))
+
+    def put_all_nowait(self, items: Sequence[tuple[str | bytes, int]]) -> None:
+        """Add several, at least one; as :meth:`put_nowait`."""
         if self.ended is not None:
             return
         if self._receiver is not None:
-            trio.lowlevel.reschedule(self._receiver, outcome.Value(message))
+            trio.lowlevel.reschedule(self._receiver, outcome.Value(items[0][0]))
             self._receiver = None
-            return
-        self._queue.append((message, size))
-        self.size += size
-        if len(self._queue) >= self._max_messages or self.size >= self._max_size:
+            if len(items) == 1:
+                return
+            items = items[1:]
+        self._queue.extend(items)
+        for _, size in items:
+            self.size += size
+        if self._room is None and self._is_full():
             self._room = trio.Event()
+
+    def _is_full(self) -> bool:
+        return len(self._queue) >= self._max_messages or self.size >= self._max_size
 
     async def wait_room(self) -> None:
         """Wait until there is room, or the inbox is closed."""
-        await self._room.wait()
+        if self._room is None:
+            await trio.lowlevel.checkpoint()
+        else:
+            await self._room.wait()
+
+    def _make_room(self) -> None:
+        if self._room is not None:
+            self._room.set()
+            self._room = None
+        if self.on_room is not None:
+            call, self.on_room = self.on_room, None
+            call()
 
     def close(self, ended: Ended) -> None:
         """No more messages: those that wait can be received, then :exc:`WebSocketDisconnect`."""
         if self.ended is not None:
             return
         self.ended = ended
-        self._room.set()
+        self._make_room()
         if self._receiver is not None:
             trio.lowlevel.reschedule(self._receiver, outcome.Error(self._disconnect(ended)))
             self._receiver = None
@@ -105,22 +149,22 @@ class Inbox:
         """
         if self._receiver is not None:
             raise trio.BusyResourceError("another task is receiving from this connection")
-        # No schedule point when a message is there: a receiver that never waits empties
-        # the inbox, and then it does.
-        await trio.lowlevel.checkpoint_if_cancelled()
         if self._queue:
+            # No schedule point when a message is there: a receiver that never waits empties
+            # the inbox, and then it does.
+            await trio.lowlevel.checkpoint_if_cancelled()
             message, size = self._queue.popleft()
             self.size -= size
-            if len(self._queue) < self._max_messages and self.size < self._max_size:
-                self._room.set()
+            if self._room is not None and not self._is_full():
+                self._make_room()
             return message
         if self.ended is not None:
+            await trio.lowlevel.checkpoint_if_cancelled()
             raise self._disconnect(self.ended)
         self._receiver = trio.lowlevel.current_task()
-
-        def abort(_raise_cancel: Any) -> trio.lowlevel.Abort:
-            self._receiver = None
-            return trio.lowlevel.Abort.SUCCEEDED
-
-        handed: str | bytes = await trio.lowlevel.wait_task_rescheduled(abort)
+        handed: str | bytes = await trio.lowlevel.wait_task_rescheduled(self._abort)
         return handed
+
+    def _abort(self, _raise_cancel: Any) -> trio.lowlevel.Abort:
+        self._receiver = None
+        return trio.lowlevel.Abort.SUCCEEDED

@@ -81,6 +81,8 @@ class Transport(Protocol):
     traffic: Traffic
     #: Whether :meth:`ping` works.
     can_ping: bool
+    #: Whether the peer is heard, and told, even while the task that serves it is cancelled.
+    outlives_cancellation: bool
 
     def start(self, nursery: trio.Nursery) -> None:
         """
@@ -126,6 +128,13 @@ class Transport(Protocol):
 
         Raises:
             WebSocketDisconnect: ended, also meanwhile.
+        """
+
+    def may_be_alive(self) -> bool:
+        """
+        Whether a pong may be missing only because we do not read.
+
+        While the inbox is full, it waits behind messages.
         """
 
     async def close(self, code: int, reason: str) -> None:

@@ -85,6 +85,7 @@ class MemoryTransport:
     """
 
     can_ping = True
+    outlives_cancellation = True
 
     def __init__(self, peer: MemoryPeer, *, limits: Limits, timeouts: Timeouts) -> None:
         self.accepted = False
@@ -173,6 +174,9 @@ class MemoryTransport:
         if self.ended is not None:
             self._raise_ended()
         return trio.current_time() - started
+
+    def may_be_alive(self) -> bool:
+        return False
 
     async def close(self, code: int, reason: str) -> None:
         if self.ended is None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
     from triows import Triows
-    from triows._settings import Limits, Timeouts
+    from triows._settings import Settings
     from triows._transports.interface import Refusal, Transport
     from triows.types import Scope
 
@@ -232,13 +232,13 @@ class _Call:
         self._app = app
         self._scope = scope
 
-    def _make(self, limits: Limits, timeouts: Timeouts) -> Transport:
-        return memory_connection(self.peer, limits=limits, timeouts=timeouts)
+    def _make(self, settings: Settings) -> Transport:
+        return memory_connection(self.peer, limits=settings.limits, timeouts=settings.timeouts)
 
     async def run(self) -> None:
         try:
             async with trio.open_nursery() as nursery:
-                bridge = Bridge(self._make, nursery, self._app.limits, self._app.timeouts)
+                bridge = Bridge(self._make, nursery, self._app.settings)
                 try:
                     await self._app.handle(self._scope, bridge.receive, bridge.send)
                 except BaseException as exc:

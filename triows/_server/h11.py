@@ -1,0 +1,65 @@
+"""HTTP/1.1 as Hypercorn speaks it, up to the request that asks for a WebSocket."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hypercorn.events import Closed
+from hypercorn.protocol.h11 import H11Protocol
+
+from triows._protocol.upgrade import asks_for_websocket
+
+if TYPE_CHECKING:
+    import h11
+
+__all__ = ["HTTP11", "WebSocketRequest"]
+
+
+class WebSocketRequest(Exception):
+    """
+    Raised through the HTTP code when a request asks for a WebSocket: the connection is ours.
+
+    Args:
+        request: The request.
+        early: What came behind it.
+    """
+
+    def __init__(self, request: h11.Request, early: bytes) -> None:
+        self.request = request
+        self.early = early
+        super().__init__("a request asks for a WebSocket")
+
+
+class HTTP11(H11Protocol):
+    """
+    Hypercorn's HTTP/1.1, with its two doors to other protocols changed.
+
+    WebSockets are ours: :exc:`WebSocketRequest` is raised. HTTP/2 is not served: where a
+    client asks to switch to it, it is answered in HTTP/1.1; where it takes it for granted,
+    it is refused.
+    """
+
+    async def _check_protocol(self, event: h11.Request) -> None:
+        names = {name for name, _ in event.headers}
+        if event.http_version not in {b"1.0", b"1.1"}:
+            await self._refuse(505)
+        elif {b"content-length", b"transfer-encoding"} <= names:
+            # They would say different things about where the request ends, which is how
+            # requests are smuggled (RFC 9112 section 6.1).
+            await self._refuse(400)
+        elif not all(value.isascii() for name, value in event.headers if name == b"host"):
+            await self._refuse(400)
+
+    async def _refuse(self, status: int) -> None:
+        await self._send_error_response(status)
+        await self.send(Closed())
+        raise RefusedRequest
+
+    async def _create_stream(self, request: h11.Request) -> None:
+        if asks_for_websocket(list(request.headers)):
+            raise WebSocketRequest(request, self.connection.trailing_data[0])
+        await super()._create_stream(request)
+
+
+class RefusedRequest(Exception):
+    """Raised through the HTTP code when a request has been refused: nothing more is read."""

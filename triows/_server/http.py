@@ -1,0 +1,208 @@
+"""One connection while it speaks HTTP."""
+
+from __future__ import annotations
+
+import math
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import trio
+from attrs import frozen
+from hypercorn.events import Closed, RawData, Updated
+from hypercorn.trio.task_group import TaskGroup
+from hypercorn.trio.tcp_server import TCPServer
+from hypercorn.typing import ConnectionState
+
+from .h11 import HTTP11, RefusedRequest, WebSocketRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from hypercorn.config import Config
+    from hypercorn.events import Event
+    from hypercorn.trio.worker_context import WorkerContext
+    from hypercorn.typing import AppWrapper, ASGIReceiveEvent, ASGISendEvent
+    from hypercorn.typing import Scope as HypercornScope
+
+    from triows._settings import Timeouts
+
+__all__ = ["HTTPConnection", "Peers"]
+
+#: Bytes to read at a time, as Hypercorn.
+_CHUNK = 2**16
+
+
+@frozen
+class Peers:
+    """The two ends of a connection, as ASGI scopes name them."""
+
+    #: ``None`` on a Unix socket.
+    client: tuple[str, int] | None
+    server: tuple[str, int] | None
+    secure: bool
+
+
+class HTTPConnection(TCPServer):
+    """
+    Hypercorn's connection, with its reading, writing and waiting bounded.
+
+    Args:
+        app: As Hypercorn wraps it.
+        config: Hypercorn's.
+        context: Counts requests, and knows whether the server is ending.
+        stream: The connection; under TLS, after its handshake. Closing it is the caller's.
+        peers: Its two ends.
+        timeouts: The application's.
+    """
+
+    def __init__(
+        self,
+        app: AppWrapper,
+        config: Config,
+        context: WorkerContext,
+        stream: trio.abc.Stream,
+        peers: Peers,
+        timeouts: Timeouts,
+    ) -> None:
+        super().__init__(app, config, context, {}, stream)  # type: ignore[arg-type]  # says TLS only
+        self._bytes = stream
+        self._peers = peers
+        self._timeouts = timeouts
+        # Around the reading: its deadline is when the next request has to be there.
+        self._reading = trio.CancelScope(deadline=trio.current_time() + timeouts.handshake)
+        # Around all of it, for the server's end.
+        self._serving = trio.CancelScope()
+        self._idle = True
+        # Nothing is sent any more: a response was the last, or the stream is broken.
+        self._over = False
+
+    async def serve(self) -> WebSocketRequest | None:
+        """
+        Serve requests until the connection is over or becomes a WebSocket.
+
+        Returns:
+            The request that asks for a WebSocket, unanswered.
+        """
+        wanted: WebSocketRequest | None = None
+        with self._serving:
+            async with RequestTasks() as tasks:
+                self.protocol = HTTP11(  # type: ignore[assignment]  # without the way to HTTP/2
+                    self.app,
+                    self.config,
+                    self.context,
+                    tasks,
+                    ConnectionState({}),
+                    self._peers.secure,
+                    self._peers.client,
+                    self._peers.server,
+                    self.protocol_send,
+                )
+                try:
+                    await self._read_data()
+                except WebSocketRequest as request:
+                    wanted = request
+            if wanted is None:
+                await self._linger()
+        return wanted
+
+    def shut_down(self, deadline: float) -> None:
+        """
+        End soon: at once between requests, else when the response is out.
+
+        Args:
+            deadline: When a request that is being served is cancelled.
+        """
+        self._serving.deadline = min(self._serving.deadline, deadline)
+        if self._idle:
+            self._reading.cancel()
+
+    async def _read_data(self) -> None:
+        with self._reading, suppress(OSError, trio.BrokenResourceError, trio.ClosedResourceError):
+            while not self._over:
+                with trio.fail_after(self.config.read_timeout or math.inf):
+                    data = await self._bytes.receive_some(_CHUNK)
+                with suppress(RefusedRequest):
+                    await self.protocol.handle(RawData(bytes(data)))
+                if not data:
+                    break
+        # To who serves a request: the client has gone. If it does not listen, it need not be
+        # waited for.
+        await self.protocol.handle(Closed())
+
+    async def protocol_send(self, event: Event) -> None:
+        """Called by Hypercorn's protocol, in the reading task or in a request's."""
+        if isinstance(event, RawData):
+            await self._send(event.data)
+        elif isinstance(event, Closed):
+            self._over = True
+            self._reading.cancel()
+        elif isinstance(event, Updated):
+            self._idle = event.idle
+            seconds = self.config.keep_alive_timeout if event.idle else math.inf
+            self._reading.deadline = trio.current_time() + seconds
+
+    async def _send(self, data: bytes) -> None:
+        async with self.send_lock:
+            if self._over:
+                # Nobody is there. An application that goes on sending has to let others run.
+                await trio.lowlevel.checkpoint()
+                return
+            whole = False
+            try:
+                with trio.move_on_after(self._timeouts.send):
+                    await self._bytes.send_all(data)
+                    whole = True
+            except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
+                pass
+            finally:
+                if not whole:
+                    # Half a response can't be followed by anything.
+                    self._over = True
+                    self._reading.cancel()
+
+    async def _linger(self) -> None:
+        """
+        Let the peer read the last response before the connection is closed.
+
+        Unread bytes would make the system send a reset, which could overtake it.
+        """
+        with (
+            trio.move_on_after(self._timeouts.close),
+            suppress(OSError, trio.BrokenResourceError, trio.ClosedResourceError),
+        ):
+            if isinstance(self._bytes, trio.SocketStream):
+                await self._bytes.send_eof()
+                while await self._bytes.receive_some(_CHUNK):
+                    pass
+
+
+class RequestTasks(TaskGroup):
+    """Hypercorn's tasks of one connection, without its waits for applications that are over."""
+
+    async def spawn_app(
+        self,
+        app: AppWrapper,
+        config: Config,
+        scope: HypercornScope,
+        send: Callable[[ASGISendEvent | None], Awaitable[None]],
+    ) -> Callable[[ASGIReceiveEvent], Awaitable[None]]:
+        events, taken = trio.open_memory_channel[Any](config.max_app_queue_size)
+        assert self._nursery is not None
+        self._nursery.start_soon(_serve_request, app, scope, taken, send)
+
+        async def put(event: ASGIReceiveEvent) -> None:
+            with suppress(trio.BrokenResourceError):  # it has ended
+                await events.send(event)
+
+        return put
+
+
+async def _serve_request(
+    app: AppWrapper,
+    scope: HypercornScope,
+    taken: trio.MemoryReceiveChannel[Any],
+    send: Callable[[ASGISendEvent | None], Awaitable[None]],
+) -> None:
+    with taken:
+        await app(scope, taken.receive, send, trio.to_thread.run_sync, trio.from_thread.run)
+    await send(None)  # that is all; if it sent no response, Hypercorn answers 500

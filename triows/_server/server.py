@@ -1,0 +1,182 @@
+"""A server between its start and its end: the connections it has, and how they are ended."""
+
+from __future__ import annotations
+
+import logging
+import math
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, cast
+
+import trio
+from hypercorn.app_wrappers import ASGIWrapper
+from hypercorn.trio.worker_context import WorkerContext
+from hypercorn.utils import parse_socket_addr
+
+from triows._errors import without_cancelled
+from triows._transports.wire import PlainWire, TLSWire
+
+from .http import HTTPConnection, Peers
+from .listeners import Listener, accept_from
+from .websocket import serve_websocket
+
+if TYPE_CHECKING:
+    import socket
+    import ssl
+    from collections.abc import Sequence
+
+    from hypercorn.config import Config
+    from hypercorn.typing import ASGIFramework
+
+    from triows._app import Triows
+    from triows._transports.wire import Wire
+
+__all__ = ["Server"]
+
+logger = logging.getLogger("triows")
+
+
+class Server:
+    """
+    Serves an application that is running.
+
+    Args:
+        app: The application.
+        config: Hypercorn's.
+        tls: For listeners that are secure.
+        listeners: Where to accept connections; closed when that is over.
+    """
+
+    def __init__(
+        self,
+        app: Triows,
+        config: Config,
+        tls: ssl.SSLContext | None,
+        listeners: Sequence[Listener],
+    ) -> None:
+        self._app = app
+        self._config = config
+        self._listeners = listeners
+        self._wrapped = ASGIWrapper(cast("ASGIFramework", app))
+        self._context = WorkerContext(config.max_requests)
+        self._tls = tls
+        self._http: set[HTTPConnection] = set()
+        self._connections = 0
+        # As many as there may be, with some more so that they can be told so (503).
+        limit = app.limits.connections
+        self._limit = math.inf if limit is None else limit + config.backlog
+        self._room = trio.Event()
+        self._accepting = trio.CancelScope()
+
+    @property
+    def urls(self) -> list[str]:
+        """Where it listens."""
+        return [one.url for one in self._listeners]
+
+    async def run(self) -> None:
+        """
+        Accept and serve connections until :meth:`shut_down`, and then to their ends.
+
+        Cancelling it cancels the handlers, which end as they do whenever they are cancelled.
+        """
+        async with trio.open_nursery() as connections:
+            try:
+                with self._accepting:
+                    async with trio.open_nursery() as accepting:
+                        for one in self._listeners:
+                            start = partial(self._start, connections, one)
+                            accepting.start_soon(accept_from, one.socket, start, self._full)
+            finally:
+                for one in self._listeners:
+                    one.socket.close()
+
+    async def wait_worn_out(self) -> None:
+        """Wait until it has served as many requests as the configuration lets it."""
+        await self._context.terminate.wait()
+
+    async def shut_down(self, *, refusing: bool) -> None:
+        """
+        End all connections in order and in time; then :meth:`run` returns.
+
+        Plain HTTP requests have Hypercorn's ``graceful_timeout`` at the same time.
+
+        Args:
+            refusing: Go on accepting connections meanwhile, so that they can be told to come
+                back (503). Otherwise whoever else listens at the same socket takes them.
+        """
+        await self._context.terminated.set()
+        if not refusing:
+            self._accepting.cancel()
+        deadline = trio.current_time() + self._config.graceful_timeout
+        for connection in tuple(self._http):
+            connection.shut_down(deadline)
+        await self._app.drain()
+        self._accepting.cancel()
+
+    def _full(self) -> trio.Event | None:
+        return self._room if self._connections >= self._limit else None
+
+    def _start(self, nursery: trio.Nursery, listener: Listener, connection: socket.socket) -> None:
+        self._connections += 1
+        nursery.start_soon(self._serve, listener, connection, name="<triows connection>")
+
+    async def _serve(self, listener: Listener, sock: socket.socket) -> None:
+        """Serve one connection; whatever happens in it concerns no other."""
+        try:
+            with suppress(OSError):  # it broke: there is nobody to tell
+                await self._serve_unguarded(listener, sock)
+        except BaseException as exc:
+            if _interrupts(exc):
+                raise
+            error = without_cancelled(exc)
+            if error is not None:
+                logger.exception("unhandled error in a connection", exc_info=error)
+            if error is not exc:
+                raise
+        finally:
+            sock.close()
+            self._connections -= 1
+            if not self._room.is_set():
+                self._room.set()
+                self._room = trio.Event()
+
+    async def _serve_unguarded(self, listener: Listener, sock: socket.socket) -> None:
+        peers = Peers(
+            parse_socket_addr(sock.family, sock.getpeername()),
+            parse_socket_addr(sock.family, sock.getsockname()),
+            listener.secure,
+        )
+        stream: trio.SocketStream | trio.SSLStream[trio.SocketStream]
+        wire: Wire
+        stream = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
+        if listener.secure:
+            assert self._tls is not None
+            stream = trio.SSLStream(stream, self._tls, server_side=True, https_compatible=True)
+            wire = TLSWire(stream, sock)
+            seconds = min(self._config.ssl_handshake_timeout, self._app.timeouts.handshake)
+            try:
+                with trio.fail_after(seconds):
+                    await stream.do_handshake()
+            except (trio.BrokenResourceError, trio.TooSlowError):
+                return  # not TLS, or not in time
+        else:
+            wire = PlainWire(sock)
+        http = HTTPConnection(
+            self._wrapped, self._config, self._context, stream, peers, self._app.timeouts
+        )
+        self._http.add(http)
+        try:
+            wanted = await http.serve()
+        finally:
+            self._http.discard(http)
+        del http
+        if wanted is not None:
+            await self._context.mark_request()
+            await serve_websocket(self._app, self._config, wanted, wire, peers)
+
+
+def _interrupts(exc: BaseException) -> bool:
+    """Whether somebody wants the process to end."""
+    if isinstance(exc, BaseExceptionGroup):
+        return exc.subgroup(KeyboardInterrupt) is not None
+    return isinstance(exc, KeyboardInterrupt)

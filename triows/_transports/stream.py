@@ -1,0 +1,486 @@
+"""
+The Trio stream: a connection that is ours from its handshake on.
+
+One task reads, and wakes the task that waits for a message directly. Writing goes straight to
+the system; a second task exists only while the system takes nothing more. So an idle
+connection costs one task, and a busy one waits for nobody but its peer.
+
+Whatever happens, the stream never carries a part of a frame that is followed by another: what
+the system has begun to take is finished by the writing task, or the connection is over.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from itertools import count
+from typing import TYPE_CHECKING, NoReturn
+
+import trio
+
+from triows._protocol.codec import Codec
+from triows._protocol.upgrade import extension_factories, response_head
+
+from .hangup import unacknowledged, wait_hangup
+from .inbox import Inbox
+from .interface import Ended, Refusal, Traffic, disconnect, nobody
+from .wire import CHUNK
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from triows._protocol.upgrade import Upgrade
+    from triows._settings import Settings
+
+    from .wire import Wire
+
+__all__ = ["StreamTransport"]
+
+Headers = list[tuple[bytes, bytes]]
+
+#: Sends that may follow one another before the other tasks get a turn. A full schedule point
+#: in each costs a third of the speed of a busy connection; this costs little and bounds the
+#: stretch to about a tenth of a millisecond.
+_STRETCH = 16
+
+# More room than can be used: for a reader that only looks for the peer's close frame.
+_ANY = (2**31, 2**62)
+
+
+class StreamTransport:
+    """
+    A :class:`~triows._transports.interface.Transport` on a connection of our own.
+
+    Args:
+        wire: The connection, owned from now on.
+        upgrade: What its handshake asks for.
+        early: What came behind the handshake.
+        settings: Of its route.
+        own_headers: Makes the headers that the server adds to each response.
+    """
+
+    can_ping = True
+    outlives_cancellation = True
+
+    def __init__(
+        self,
+        wire: Wire,
+        upgrade: Upgrade,
+        *,
+        early: bytes,
+        settings: Settings,
+        own_headers: Callable[[], Headers],
+    ) -> None:
+        self.accepted = False
+        self.ended: Ended | None = None
+        self.on_gone: Callable[[], None] = nobody
+        self.traffic = Traffic()
+        self._wire = wire
+        self._accept_key = upgrade.accept
+        limits = self._limits = settings.limits
+        self._send_timeout = settings.timeouts.send
+        self._own_headers = own_headers
+        self._nursery: trio.Nursery | None = None
+        # Reading.
+        factories = extension_factories(settings.compression)
+        extensions, self._extensions = upgrade.negotiate(factories)
+        self._codec = Codec(
+            message_size=limits.message_size, fragments=limits.fragments, extensions=extensions
+        )
+        self._inbox = Inbox(limits.inbox, limits.inbox_size, self)
+        self.receive = self._inbox.receive
+        #: Bytes that came before accept(), which decides how to read them.
+        self._early = early
+        self._reading_early = trio.CancelScope()
+        self._reading = trio.CancelScope(shield=True)
+        # The peer has closed its side, though not all it sent may have been read.
+        self._hung_up = False
+        # It has sent its close frame.
+        self._closed_by_peer = False
+        # There is nothing more to read.
+        self._read_all = trio.Event()
+        # Writing. The first of the outbox may have been taken in part; it is a view then.
+        self._outbox: deque[bytes | memoryview] = deque()
+        self._outbox_size = 0
+        # Control frames, which go before all that has not begun. Pings are as many as wait for
+        # their pongs; of pongs only the last is kept (RFC 6455 section 5.5.3).
+        self._urgent: list[bytes] = []
+        self._waiting_pong: bytes | None = None
+        self._writing: trio.CancelScope | None = None
+        # FIFO, so messages go out whole and in the order in which send() was called.
+        self._send_lock = trio.Lock()
+        # Replaced each time the system has taken something that waited.
+        self._progress = trio.Event()
+        # Sends since the other tasks had their last turn.
+        self._stretch = 0
+        self._pings: dict[bytes, trio.Event] = {}
+        self._ping_numbers = count(1)
+
+    def start(self, nursery: trio.Nursery) -> None:
+        self._nursery = nursery
+        nursery.start_soon(self._read, name="<triows reader>")
+
+    # Reading.
+
+    async def _read(self) -> None:
+        with self._reading:
+            try:
+                await self._read_early()
+                await self._read_frames()
+            except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
+                pass  # for the application, a peer that is gone
+            self._read_all.set()
+            self._end(Ended(1006))
+
+    async def _read_frames(self) -> None:
+        if self._early:
+            self._take(self._early)
+            self._early = b""
+            await self._catch_up()
+        while data := await self._wire.receive():
+            if self.accepted:
+                self._take(data)
+                if self._codec.pending:
+                    await self._catch_up()
+
+    async def _read_early(self) -> None:
+        """
+        Notice a peer that leaves before :meth:`accept`, and keep what it has sent by then.
+
+        It may send at once, but is not answered before the handshake is.
+        """
+        with self._reading_early:
+            while not self.accepted and self.ended is None:
+                data = b""
+                if len(self._early) < CHUNK:
+                    data = await self._wire.receive()
+                else:
+                    await wait_hangup(self._wire.socket)
+                if not data:
+                    raise trio.BrokenResourceError
+                self._early += data
+        if not self.accepted:
+            self._early = b""  # it was refused
+
+    def _take(self, data: bytes) -> None:
+        """Read frames, hand over messages, and do what else they say."""
+        codec, inbox = self._codec, self._inbox
+        # The others have just had their turn.
+        self._stretch = 0
+        # Data after the end is ignored (RFC 6455 section 5.5.1).
+        messages, size = inbox.room if inbox.ended is None else _ANY
+        found = codec.receive(data, messages, size)
+        if found and inbox.ended is None:
+            traffic = self.traffic
+            traffic.messages_received += len(found)
+            for _, length in found:
+                traffic.bytes_received += length
+            inbox.put_all_nowait(found)
+        if codec.noticed:
+            self._heed(codec)
+
+    async def _catch_up(self) -> None:
+        """Read on in what has come already, as there is room and a turn for it."""
+        while self._codec.pending:
+            if self._inbox.full:
+                await self._wait_room()
+            else:
+                await trio.lowlevel.checkpoint()
+            self._take(b"")
+
+    async def _wait_room(self) -> None:
+        """Wait until the handler has taken something, and notice a peer that leaves meanwhile."""
+        if not self._hung_up:
+            with trio.CancelScope() as scope:
+                self._inbox.on_room = scope.cancel
+                await wait_hangup(self._wire.socket)
+                self._inbox.on_room = None
+                # What it has sent can still be taken.
+                self._hung_up = True
+                self._tell(Ended(1006))
+        await self._inbox.wait_room()
+
+    def _heed(self, codec: Codec) -> None:
+        """Do what control frames, or mistakes, ask for."""
+        codec.noticed = False
+        for payload in codec.pongs:
+            self._note_pong(payload)
+        codec.pongs.clear()
+        end = codec.end
+        if end is not None:
+            self._drop_outbox()
+            self._closed_by_peer |= end.by_peer
+        if codec.replies:
+            replies, codec.replies = codec.replies, []
+            self._reply(replies)
+        if end is not None:
+            if not self._outbox:
+                # There is nothing more to say (section 7.1.1), though the handler may need
+                # longer to end.
+                self._wire.send_eof()
+            self._end(Ended(end.code, end.reason))
+
+    def _reply(self, frames: list[bytes]) -> None:
+        if not self._outbox:
+            self._hand_over(b"".join(frames))
+            return
+        for frame in frames:
+            if frame[0] == _PONG:
+                self._waiting_pong = frame
+            else:
+                self._queue(frame)
+
+    def _end(self, ended: Ended) -> None:
+        """End it from the peer's side: nothing more will come."""
+        if self._hung_up and self._inbox.ended is None:
+            # It was noticed before it was known how.
+            self.ended = ended
+        self._inbox.close(ended)
+        self._tell(ended)
+        for event in self._pings.values():
+            event.set()
+
+    def _tell(self, ended: Ended) -> None:
+        if self.ended is None:
+            self.ended = ended
+            self._progressed()
+            self.on_gone()
+
+    # Writing.
+
+    async def send(self, message: str | bytes) -> None:
+        text = isinstance(message, str)
+        payload = message.encode() if isinstance(message, str) else message
+        if self._outbox or self._send_lock.locked():
+            await self._send_later(payload, text=text)
+            return
+        self._stretch += 1
+        if self._stretch < _STRETCH:
+            await trio.lowlevel.checkpoint_if_cancelled()
+        else:
+            self._stretch = 0
+            await trio.lowlevel.checkpoint()
+            if self._outbox or self._send_lock.locked():
+                await self._send_later(payload, text=text)
+                return
+        if self.ended is not None:
+            self._raise_ended()
+        self._hand_over(self._codec.data_frame(payload, text=text))
+        traffic = self.traffic
+        traffic.messages_sent += 1
+        traffic.bytes_sent += len(payload)
+
+    async def _send_later(self, payload: bytes, *, text: bool) -> None:
+        """Wait for the messages before this one, and for room in the outbox."""
+        async with self._send_lock:
+            with trio.move_on_after(self._send_timeout) as scope:
+                while self._must_wait(len(payload)):
+                    await self._progress.wait()
+            if scope.cancelled_caught:
+                self.fail(1008, "send timed out")
+            if self.ended is not None:
+                self._raise_ended()
+            self._hand_over(self._codec.data_frame(payload, text=text))
+            self.traffic.count_sent(len(payload))
+
+    def _must_wait(self, size: int) -> bool:
+        # What is larger than the outbox goes alone.
+        full = bool(self._outbox) and self._outbox_size + size > self._limits.outbox
+        return full and self.ended is None
+
+    def _raise_ended(self) -> NoReturn:
+        assert self.ended is not None
+        raise disconnect(self, self.ended)
+
+    def _hand_over(self, frame: bytes) -> None:
+        """Give a frame, or none, to the system; what the system does not take, to the outbox."""
+        if self._outbox and frame:
+            self._queue(frame)
+            return
+        try:
+            sent = self._wire.send_nowait(frame)
+        except OSError:
+            self._break()
+            return
+        if sent < len(frame):
+            self._queue(memoryview(frame)[sent:] if sent else frame)
+
+    def _queue(self, frame: bytes | memoryview) -> None:
+        self._outbox.append(frame)
+        self._outbox_size += len(frame)
+        if self._writing is None:
+            assert self._nursery is not None
+            self._writing = trio.CancelScope(shield=True)
+            self._nursery.start_soon(self._write, self._writing, name="<triows writer>")
+
+    async def _write(self, writing: trio.CancelScope) -> None:
+        """Write what waits, until nothing does; it ends with the connection at the latest."""
+        with writing:
+            try:
+                while self._outbox:
+                    await self._write_some()
+            except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
+                self._break()
+        self._writing = None
+        if self._codec.end is not None:
+            self._wire.send_eof()
+
+    async def _write_some(self) -> None:
+        self._put_urgent_first()
+        # Once it has ended, it is aclose() that sets the limit.
+        seconds = self._send_timeout if self.ended is None else math.inf
+        with trio.move_on_after(seconds) as scope:
+            # Meanwhile more may come behind the first, or be dropped.
+            self._note_sent(await self._wire.send_some(self._outbox))
+        if scope.cancelled_caught and self._wire.breaks_when_cancelled:
+            self._break(Ended(1008, "send timed out"))
+        elif scope.cancelled_caught:
+            self.fail(1008, "send timed out")
+
+    def _put_urgent_first(self) -> None:
+        if self._waiting_pong is not None:
+            self._urgent.append(self._waiting_pong)
+            self._waiting_pong = None
+        if self._urgent and not isinstance(self._outbox[0], memoryview):
+            self._outbox.extendleft(reversed(self._urgent))
+            self._outbox_size += sum(map(len, self._urgent))
+            self._urgent.clear()
+
+    def _note_sent(self, sent: int) -> None:
+        self._outbox_size -= sent
+        while sent and self._outbox:
+            first = self._outbox.popleft()
+            if sent < len(first):
+                self._outbox.appendleft(memoryview(first)[sent:])
+                break
+            sent -= len(first)
+        self._progressed()
+
+    def _progressed(self) -> None:
+        self._progress.set()
+        self._progress = trio.Event()
+
+    def _drop_outbox(self) -> None:
+        """Forget what has not begun: the close frame goes next."""
+        begun = self._outbox[0] if self._outbox else b""
+        self._outbox.clear()
+        if begun and (isinstance(begun, memoryview) or self._wire.breaks_when_cancelled):
+            self._outbox.append(begun)
+        self._outbox_size = sum(map(len, self._outbox))
+        self._urgent.clear()
+        self._waiting_pong = None
+
+    def _break(self, ended: Ended | None = None) -> None:
+        """Nothing can be sent any more."""
+        self._outbox.clear()
+        self._outbox_size = 0
+        self._read_all.set()  # nobody waits for an answer
+        self._end(ended or Ended(1006))
+        self._progressed()
+
+    async def _flushed(self) -> None:
+        while self._outbox:
+            await self._progress.wait()
+
+    # Pings.
+
+    async def ping(self) -> float:
+        payload = next(self._ping_numbers).to_bytes(4, "big")
+        answered = self._pings[payload] = trio.Event()
+        frame = self._codec.ping_frame(payload)
+        started = trio.current_time()
+        if self._outbox:
+            self._urgent.append(frame)
+        else:
+            self._hand_over(frame)
+        try:
+            await answered.wait()
+        finally:
+            self._pings.pop(payload, None)
+            if frame in self._urgent:
+                self._urgent.remove(frame)
+        if self.ended is not None:
+            self._raise_ended()
+        return trio.current_time() - started
+
+    def _note_pong(self, payload: bytes) -> None:
+        """A pong answers its ping and those before it (RFC 6455 section 5.5.3)."""
+        if payload not in self._pings:
+            return
+        for earlier in tuple(self._pings):
+            self._pings.pop(earlier).set()
+            if earlier == payload:
+                break
+
+    def may_be_alive(self) -> bool:
+        return self._codec.pending and not unacknowledged(self._wire.socket)
+
+    # The handshake and the end.
+
+    async def accept(self, subprotocol: str | None, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        await trio.lowlevel.checkpoint_if_cancelled()
+        if self.ended is not None:
+            self._raise_ended()
+        own: Headers = [
+            (b"upgrade", b"websocket"),
+            (b"connection", b"Upgrade"),
+            (b"sec-websocket-accept", self._accept_key.encode()),
+        ]
+        if subprotocol is not None:
+            own.append((b"sec-websocket-protocol", subprotocol.encode()))
+        if self._extensions is not None:
+            own.append((b"sec-websocket-extensions", self._extensions.encode()))
+        self.accepted = True
+        self._hand_over(response_head(101, [*own, *headers, *self._own_headers()]))
+        if self._early:
+            self._reading_early.cancel()  # there is something to read that does not come
+
+    async def reject(self, refusal: Refusal) -> None:
+        if self.ended is None:
+            last = [(b"connection", b"close")]  # no other request is read here
+            headers = [one for one in refusal.headers if one[0] != b"connection"]
+            head = response_head(refusal.status, [*headers, *last, *self._own_headers()])
+            self._end_here(Ended(1006, "refused", refusal.status))
+            self._hand_over(head + refusal.body)
+        await self._flushed()
+
+    async def close(self, code: int, reason: str) -> None:
+        if self.ended is None:
+            self._end_here(Ended(code, reason))
+            self._hand_over(self._codec.close_frame(code, reason))
+        await self._flushed()
+
+    def fail(self, code: int, reason: str) -> None:
+        if self.ended is None and self.accepted:
+            self._codec.fail(code, reason)
+            self._heed(self._codec)
+
+    def _end_here(self, ended: Ended) -> None:
+        """End it from our side: what was handed over still goes out."""
+        self.ended = ended
+        self._inbox.close(ended)
+        self._progressed()
+        for event in self._pings.values():
+            event.set()
+
+    async def aclose(self, *, linger: float) -> None:
+        if self.ended is None:  # only an owner that was cancelled leaves it so
+            self._end_here(Ended(1006))
+        with trio.move_on_after(linger):
+            await self._flushed()
+            if not self._closed_by_peer:
+                # Unread bytes would make the system send a reset, which could overtake what
+                # was sent last. So the peer is told that this was all, and closes first.
+                self._wire.send_eof()
+                await self._read_all.wait()
+        self._reading.cancel()
+        if self._writing is not None:
+            self._writing.cancel()
+        self._wire.close(abort=bool(self._outbox))
+
+    def backlog(self) -> tuple[int, int, int]:
+        return len(self._inbox), self._inbox.size, self._outbox_size
+
+
+# First byte of a pong.
+_PONG = 0x8A
