@@ -14,6 +14,7 @@ PIP := $(VENV)/bin/python -m pip --quiet --disable-pip-version-check
 MADE := $(VENV)/.made-with-$(subst /,-,$(PYTHON))
 FOR_USE := $(VENV)/.installed
 FOR_WORK := $(VENV)/.installed-dev
+FOR_BENCH := $(VENV)/.installed-bench
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -57,8 +58,8 @@ format: $(FOR_WORK)  ## Sort imports, fix what can be fixed, format
 	$(VENV)/bin/ruff check --fix
 	$(VENV)/bin/ruff format
 
-bench: $(FOR_WORK)  ## Measure routing
-	$(VENV)/bin/python benchmarks/routing.py
+bench: $(FOR_BENCH)  ## Measure everything (ARGS="echo --servers triows,lihil": some)
+	@$(VENV)/bin/python -m benchmarks $(or $(strip $(ARGS)),all)
 
 clean:  ## Remove the environment, builds and caches
 	rm -rf $(VENV) build dist htmlcov .coverage .coverage.* .hypothesis
@@ -79,3 +80,8 @@ $(FOR_WORK): $(MADE) pyproject.toml
 	@echo "Installing triows and its tools into $(VENV)"
 	@$(PIP) install --editable '.[dev]'
 	@touch $(FOR_USE) $@
+
+$(FOR_BENCH): $(FOR_WORK)
+	@echo "Installing the peers of the benchmarks into $(VENV)"
+	@$(PIP) install --editable '.[dev,bench]'
+	@touch $@

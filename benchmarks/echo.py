@@ -1,0 +1,115 @@
+"""Messages that come back, per second."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import ClassVar
+
+import attrs
+from picows import WSFrame, WSTransport
+
+from .client import PATIENCE, TEXT, Client, connected
+from .measure import window
+from .process import ServerProcess
+from .results import Sample
+
+__all__ = ["Echo"]
+
+#: Of the window, for the servers to get into their stride before it.
+WARM_UP = 0.3
+
+
+class EchoClient(Client):
+    """
+    Keeps a number of messages on their way.
+
+    Args:
+        payload: The message.
+    """
+
+    def __init__(self, payload: bytes) -> None:
+        super().__init__()
+        self.received = 0  # bytes: a server may fragment
+        self.owed = 0
+        self.going = True
+        self.idle = asyncio.Event()
+        self._payload = payload
+
+    def start(self, flight: int) -> None:
+        """Send *flight* messages, and one more for each that comes back."""
+        self.owed = flight
+        for _ in range(flight):
+            self.transport.send(TEXT, self._payload)
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        # The common case first and in line: this is what the load's speed depends on.
+        if frame.msg_type == TEXT and frame.fin and self.going:
+            self.received += frame.payload_size
+            transport.send(TEXT, self._payload)
+        else:
+            super().on_ws_frame(transport, frame)
+
+    def message(self, frame: WSFrame) -> None:
+        self.received += frame.payload_size
+        if not frame.fin:
+            return
+        if self.going:
+            self.transport.send(TEXT, self._payload)
+            return
+        self.owed -= 1
+        if not self.owed:
+            self.idle.set()
+
+    def lost(self) -> None:
+        self.idle.set()
+
+
+@attrs.frozen
+class Echo:
+    """
+    The measure.
+
+    Args:
+        size: Of a message, in bytes.
+        flight: Messages on their way at the same time, per connection.
+        connections: How many.
+    """
+
+    name: ClassVar[str] = "echo"
+
+    size: int
+    flight: int
+    connections: int
+
+    @property
+    def parameters(self) -> dict[str, int]:
+        return attrs.asdict(self)
+
+    def applies(self, server: ServerProcess) -> bool:
+        return True
+
+    async def sample(self, server: ServerProcess, seconds: float) -> Sample:
+        payload = b"a" * self.size
+
+        def make() -> EchoClient:
+            return EchoClient(payload)
+
+        def count() -> float:
+            return sum(client.received for client in clients) / self.size
+
+        async with connected(make, server.port, server.peer.echo, self.connections) as clients:
+            for client in clients:
+                client.start(self.flight)
+            await asyncio.sleep(seconds * WARM_UP)
+            sample = await window(server, seconds, count)
+            for client in clients:
+                client.going = False
+            async with asyncio.timeout(PATIENCE):
+                for client in clients:
+                    await client.idle.wait()
+            if lost := sum(client.owed != 0 for client in clients):
+                raise ConnectionError(f"{lost} of {self.connections} connections were lost")
+        # More than one message may be owed; each came back whole, or this never ends.
+        if sum(client.received for client in clients) % self.size:
+            raise ValueError("what came back is not what was sent")
+        return sample

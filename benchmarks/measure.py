@@ -1,0 +1,60 @@
+"""What a kind of measure is, and the window in which one is taken."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+from typing import ClassVar, Protocol
+
+from .process import ServerProcess
+from .results import Sample
+from .usage import usage
+
+__all__ = ["Measure", "window"]
+
+#: A window is longer than asked for until it has seen so many operations ...
+ENOUGH = 16
+#: ... or is so many times as long.
+AT_MOST = 4
+
+
+class Measure(Protocol):
+    """One kind of measure, with its parameters."""
+
+    #: What it is called.
+    name: ClassVar[str]
+
+    @property
+    def parameters(self) -> dict[str, int]:
+        """What it is asked with."""
+
+    def applies(self, server: ServerProcess) -> bool:
+        """Whether the server can be asked."""
+
+    async def sample(self, server: ServerProcess, seconds: float) -> Sample:
+        """Measure once, for about *seconds*."""
+
+
+async def window(server: ServerProcess, seconds: float, count: Callable[[], float]) -> Sample:
+    """Watch for *seconds* how far *count* comes, and what it costs."""
+    me = [os.getpid()]
+    counted, clock = count(), time.perf_counter()
+    server_before, client_before = server.usage(), usage(me)
+    for _ in range(AT_MOST):
+        await asyncio.sleep(seconds)
+        if count() - counted >= ENOUGH:
+            break
+    done, passed = count() - counted, time.perf_counter() - clock
+    took, gave = server.usage() - server_before, usage(me) - client_before
+    if done < 1:
+        raise TimeoutError(f"nothing came back in {passed:.1f} s")
+    return Sample(
+        count=round(done),
+        seconds=passed,
+        server=took.on_core,
+        server_waiting=took.waiting,
+        client=gave.on_core,
+        client_waiting=gave.waiting,
+    )

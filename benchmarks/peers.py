@@ -1,0 +1,133 @@
+"""The table of servers: what each is called, how it is started, where it echoes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+
+import attrs
+
+__all__ = ["PEERS", "Peer", "choose"]
+
+
+@attrs.frozen
+class Peer:
+    """
+    A server that is compared.
+
+    Args:
+        name: What it is called on the command line and in results.
+        title: What tables and plots call it.
+        command: What starts it; ``{port}`` stands for the port.
+        distributions: Whose versions are noted with the results.
+        echo: The path and query of its echo.
+        fan_out: The path of its fan-out; None if it has none.
+    """
+
+    name: str
+    title: str
+    command: tuple[str, ...]
+    distributions: tuple[str, ...]
+    echo: str = "/echo"
+    fan_out: str | None = "/fanout"
+
+
+def _module(name: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", f"benchmarks.servers.{name}", "{port}")
+
+
+def _triows(name: str) -> tuple[str, ...]:
+    return (
+        *(sys.executable, "-m", "triows", "run", f"benchmarks.servers.{name}:app"),
+        *("--bind", "127.0.0.1:{port}"),
+    )
+
+
+def _hypercorn(name: str) -> tuple[str, ...]:
+    # No workers: the process that is started is the one that serves.
+    return (
+        *(sys.executable, "-m", "hypercorn", "-k", "trio", "-w", "0"),
+        *("--bind", "127.0.0.1:{port}", f"benchmarks.servers.{name}:app"),
+    )
+
+
+def _uvicorn(name: str) -> tuple[str, ...]:
+    return (
+        *(sys.executable, "-m", "uvicorn", "--loop", "uvloop"),
+        *("--ws-per-message-deflate", "false", "--log-level", "warning"),
+        *("--host", "127.0.0.1", "--port", "{port}", f"benchmarks.servers.{name}:app"),
+    )
+
+
+_ALL = (
+    # The place of the bare engine, once it can be served without the framework: a Peer of the
+    # name "engine", which `cost` compares the other two of ours with.
+    Peer("triows", "triows", _triows("triows_app"), ("triows", "trio", "websockets")),
+    Peer(
+        "triows-typed",
+        "triows, typed parameters and a resource",
+        _triows("triows_typed"),
+        ("triows", "trio", "websockets"),
+        echo="/echo/lobby?limit=10000000",
+        fan_out=None,
+    ),
+    Peer(
+        "hypercorn",
+        "Hypercorn on Trio, bare ASGI",
+        _hypercorn("hypercorn_bare"),
+        ("hypercorn", "trio", "wsproto"),
+    ),
+    Peer(
+        "quart-trio",
+        "Quart-Trio on Hypercorn",
+        _hypercorn("quart_app"),
+        ("quart-trio", "quart", "hypercorn", "trio", "wsproto"),
+    ),
+    Peer(
+        "trio-websocket",
+        "trio-websocket",
+        _module("trio_websocket_server"),
+        ("trio-websocket", "trio", "wsproto"),
+    ),
+    Peer(
+        "websockets-trio",
+        "websockets on Trio",
+        _module("websockets_trio"),
+        ("websockets", "trio"),
+    ),
+    Peer(
+        "websockets-uvloop",
+        "websockets on uvloop",
+        _module("websockets_uvloop"),
+        ("websockets", "uvloop"),
+    ),
+    Peer(
+        "lihil",
+        "lihil on uvicorn, uvloop",
+        _uvicorn("lihil_app"),
+        ("lihil", "uvicorn", "uvloop", "websockets"),
+    ),
+    Peer(
+        "fastapi",
+        "FastAPI on uvicorn, uvloop",
+        _uvicorn("fastapi_app"),
+        ("fastapi", "starlette", "uvicorn", "uvloop", "websockets"),
+    ),
+)
+
+#: All servers by name, ours first.
+PEERS: Mapping[str, Peer] = MappingProxyType({peer.name: peer for peer in _ALL})
+
+
+def choose(names: Iterable[str]) -> list[Peer]:
+    """
+    Look servers up.
+
+    Raises:
+        ValueError: a name that is none of :data:`PEERS`.
+    """
+    names = list(names)
+    if unknown := [name for name in names if name not in PEERS]:
+        raise ValueError(f"no such server: {', '.join(unknown)}; there are {', '.join(PEERS)}")
+    return [PEERS[name] for name in names]

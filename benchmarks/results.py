@@ -1,0 +1,196 @@
+"""What was measured, as it is kept: everything that tables and plots need, and no more."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import attrs
+import msgspec
+
+from .peers import Peer
+
+__all__ = ["Case", "Machine", "Run", "Sample", "load", "save"]
+
+
+@attrs.frozen
+class Sample:
+    """
+    One measurement of one server.
+
+    Args:
+        count: Operations done: messages, deliveries, handshakes.
+        seconds: How long it took.
+        server: Seconds that the server was on its core.
+        server_waiting: Seconds that it was ready to run, while its core was taken.
+        client: Seconds that the load was on its core.
+        client_waiting: As for the server.
+        values: Further results, by name: bytes, latencies.
+    """
+
+    count: int
+    seconds: float
+    server: float = 0
+    server_waiting: float = 0
+    client: float = 0
+    client_waiting: float = 0
+    values: dict[str, float] = attrs.field(factory=dict)
+
+    @property
+    def rate(self) -> float:
+        """Operations per second."""
+        return self.count / self.seconds
+
+    @property
+    def cost(self) -> float:
+        """Seconds on the server's core per operation."""
+        return self.server / self.count
+
+    @property
+    def server_share(self) -> float:
+        """How much of the time the server was on its core: near 1, it is the limit."""
+        return self.server / self.seconds
+
+    @property
+    def client_share(self) -> float:
+        """How much of the time the load was on its core."""
+        return self.client / self.seconds
+
+    @property
+    def disturbed(self) -> float:
+        """How much of the time one of both waited for a core that others had."""
+        return max(self.server_waiting, self.client_waiting) / self.seconds
+
+
+@attrs.frozen
+class Case:
+    """
+    One question, put to all servers in turn.
+
+    Args:
+        measure: Which kind.
+        parameters: The rest of the question.
+        samples: The rounds, by the server's name.
+        failures: What went wrong, by the server's name.
+    """
+
+    measure: str
+    parameters: dict[str, int]
+    samples: dict[str, list[Sample]] = attrs.field(factory=dict)
+    failures: dict[str, str] = attrs.field(factory=dict)
+
+    def best(self, server: str) -> Sample | None:
+        """
+        Choose the round with the highest rate.
+
+        Whatever else runs on the machine only takes speed away; so the least disturbed round
+        is the nearest to the truth, for every server alike.
+        """
+        samples = self.samples.get(server)
+        return max(samples, key=lambda sample: sample.rate) if samples else None
+
+    def rate(self, server: str) -> float | None:
+        """The rate of the best round."""
+        best = self.best(server)
+        return best.rate if best else None
+
+    def cost(self, server: str) -> float | None:
+        """The lowest cost of a round, in seconds per operation."""
+        samples = self.samples.get(server)
+        return min(sample.cost for sample in samples) if samples else None
+
+    def spread(self, server: str) -> float | None:
+        """The median rate relative to the best: near 1 when rounds agree."""
+        samples = self.samples.get(server)
+        if not samples:
+            return None
+        rates = [sample.rate for sample in samples]
+        return statistics.median(rates) / max(rates)
+
+    def value(self, server: str, name: str) -> float | None:
+        """The median over the rounds of a further result."""
+        samples = self.samples.get(server)
+        return statistics.median(s.values[name] for s in samples) if samples else None
+
+
+@attrs.frozen
+class Machine:
+    """What it was measured on."""
+
+    system: str
+    processor: str
+    cores: int
+    python: str
+
+    @classmethod
+    def this(cls) -> Machine:
+        return cls(
+            system=f"{platform.system()} {platform.release().split('-')[0]}",
+            processor=_processor(),
+            cores=os.cpu_count() or 0,
+            python=f"{platform.python_implementation()} {platform.python_version()}",
+        )
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.machine()
+
+
+@attrs.frozen
+class Run:
+    """
+    A whole run.
+
+    Args:
+        machine: Where.
+        servers: The servers' names, in order.
+        versions: Of the distributions that took part.
+        rounds: How often each case was measured.
+        seconds: How long each round was.
+        cases: The results.
+    """
+
+    machine: Machine
+    servers: list[str]
+    versions: dict[str, str]
+    rounds: int
+    seconds: float
+    cases: list[Case] = attrs.field(factory=list)
+
+    @classmethod
+    def begin(cls, peers: list[Peer], rounds: int, seconds: float) -> Run:
+        names = {"picows", "uvloop"}.union(*(peer.distributions for peer in peers))
+        return cls(
+            Machine.this(),
+            [peer.name for peer in peers],
+            {name: version(name) for name in sorted(names)},
+            rounds,
+            seconds,
+        )
+
+    def of(self, measure: str) -> list[Case]:
+        """The cases of one kind."""
+        return [case for case in self.cases if case.measure == measure]
+
+
+def save(run: Run, path: Path) -> None:
+    """Keep *run* as JSON."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(attrs.asdict(run), indent=1, default=str)
+    path.write_text(text + "\n")
+
+
+def load(path: Path) -> Run:
+    """Read what :func:`save` kept."""
+    content: Any = json.loads(path.read_text())
+    return msgspec.convert(content, Run)
