@@ -167,12 +167,12 @@ class Codec:
             The messages that are complete, in order.
         """
         found: list[Received] = []
+        self.pending = False
         if self.end is not None:
             return found  # after a close, or a violation (RFC 6455 section 7.1.7)
         if self._position < len(self._data):
             data = self._data[self._position :] + data
         self._room = size
-        self.pending = False
         position = self._read(data, found, count)
         if self.pending:
             # Not cut: it may be asked for in many small turns.

@@ -14,6 +14,7 @@ from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.utils import parse_socket_addr
 
 from triows._errors import without_cancelled
+from triows._transports.reactor import new_reactor
 from triows._transports.wire import PlainWire, TLSWire
 
 from .http import HTTPConnection, Peers
@@ -67,6 +68,8 @@ class Server:
         self._limit = math.inf if limit is None else limit + config.backlog
         self._room = trio.Event()
         self._accepting = trio.CancelScope()
+        self._reactor = new_reactor()
+        self._reading = trio.CancelScope(shield=True)
 
     @property
     def urls(self) -> list[str]:
@@ -79,16 +82,30 @@ class Server:
 
         Cancelling it cancels the handlers, which end as they do whenever they are cancelled.
         """
-        async with trio.open_nursery() as connections:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._read, name="<triows reactor>")
             try:
-                with self._accepting:
-                    async with trio.open_nursery() as accepting:
-                        for one in self._listeners:
-                            start = partial(self._start, connections, one)
-                            accepting.start_soon(accept_from, one.socket, start, self._full)
+                async with trio.open_nursery() as connections:
+                    await self._accept(connections)
             finally:
-                for one in self._listeners:
-                    one.socket.close()
+                self._reading.cancel()
+
+    async def _read(self) -> None:
+        # Connections that are cancelled still listen to their peers' last words. Each of them
+        # bounds its end, and this ends with the last.
+        with self._reading:
+            await self._reactor.run()
+
+    async def _accept(self, connections: trio.Nursery) -> None:
+        try:
+            with self._accepting:
+                async with trio.open_nursery() as nursery:
+                    for one in self._listeners:
+                        start = partial(self._start, connections, one)
+                        nursery.start_soon(accept_from, one.socket, start, self._full)
+        finally:
+            for one in self._listeners:
+                one.socket.close()
 
     async def wait_worn_out(self) -> None:
         """Wait until it has served as many requests as the configuration lets it."""
@@ -152,7 +169,7 @@ class Server:
         if listener.secure:
             assert self._tls is not None
             stream = trio.SSLStream(stream, self._tls, server_side=True, https_compatible=True)
-            wire = TLSWire(stream, sock)
+            wire = TLSWire(stream, sock, self._reactor)
             seconds = min(self._config.ssl_handshake_timeout, self._app.timeouts.handshake)
             try:
                 with trio.fail_after(seconds):
@@ -160,7 +177,7 @@ class Server:
             except (trio.BrokenResourceError, trio.TooSlowError):
                 return  # not TLS, or not in time
         else:
-            wire = PlainWire(sock)
+            wire = PlainWire(sock, self._reactor)
         http = HTTPConnection(
             self._wrapped, self._config, self._context, stream, peers, self._app.timeouts
         )

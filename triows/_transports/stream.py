@@ -1,9 +1,9 @@
 """
 The Trio stream: a connection that is ours from its handshake on.
 
-One task reads, and wakes the task that waits for a message directly. Writing goes straight to
-the system; a second task exists only while the system takes nothing more. So an idle
-connection costs one task, and a busy one waits for nobody but its peer.
+What is read wakes the task that waits for a message directly. Writing goes straight to the
+system; a task for it exists only while the system takes nothing more. So an idle connection
+costs no task of its own, and a busy one waits for nobody but its peer.
 
 Whatever happens, the stream never carries a part of a frame that is followed by another: what
 the system has begun to take is finished by the writing task, or the connection is over.
@@ -21,7 +21,6 @@ import trio
 from triows._protocol.codec import Codec
 from triows._protocol.upgrade import extension_factories, response_head
 
-from .hangup import unacknowledged, wait_hangup
 from .inbox import Inbox
 from .interface import Ended, Refusal, Traffic, disconnect, nobody
 from .wire import CHUNK
@@ -89,10 +88,8 @@ class StreamTransport:
         )
         self._inbox = Inbox(limits.inbox, limits.inbox_size, self)
         self.receive = self._inbox.receive
-        #: Bytes that came before accept(), which decides how to read them.
+        # Bytes that came before accept().
         self._early = early
-        self._reading_early = trio.CancelScope()
-        self._reading = trio.CancelScope(shield=True)
         # The peer has closed its side, though not all it sent may have been read.
         self._hung_up = False
         # It has sent its close frame.
@@ -118,49 +115,28 @@ class StreamTransport:
 
     def start(self, nursery: trio.Nursery) -> None:
         self._nursery = nursery
-        nursery.start_soon(self._read, name="<triows reader>")
+        self._wire.start(nursery, self)
 
-    # Reading.
+    # Reading: called by the wire.
 
-    async def _read(self) -> None:
-        with self._reading:
-            try:
-                await self._read_early()
-                await self._read_frames()
-            except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
-                pass  # for the application, a peer that is gone
-            self._read_all.set()
-            self._end(Ended(1006))
+    def data_received(self, data: bytes) -> None:
+        if self.accepted:
+            self._take(data)
+        elif self.ended is None:
+            # The peer may send at once, but is not answered before the handshake is. That it
+            # leaves has to be noticed.
+            self._early += data
+            if len(self._early) >= CHUNK:
+                self._wire.pause()
 
-    async def _read_frames(self) -> None:
-        if self._early:
-            self._take(self._early)
-            self._early = b""
-            await self._catch_up()
-        while data := await self._wire.receive():
-            if self.accepted:
-                self._take(data)
-                if self._codec.pending:
-                    await self._catch_up()
+    def eof_received(self) -> None:
+        self._read_all.set()
+        self._end(Ended(1006))
 
-    async def _read_early(self) -> None:
-        """
-        Notice a peer that leaves before :meth:`accept`, and keep what it has sent by then.
-
-        It may send at once, but is not answered before the handshake is.
-        """
-        with self._reading_early:
-            while not self.accepted and self.ended is None:
-                data = b""
-                if len(self._early) < CHUNK:
-                    data = await self._wire.receive()
-                else:
-                    await wait_hangup(self._wire.socket)
-                if not data:
-                    raise trio.BrokenResourceError
-                self._early += data
-        if not self.accepted:
-            self._early = b""  # it was refused
+    def hung_up(self) -> None:
+        # What it has sent can still be taken, and may tell why.
+        self._hung_up = True
+        self._tell(Ended(1006))
 
     def _take(self, data: bytes) -> None:
         """Read frames, hand over messages, and do what else they say."""
@@ -178,27 +154,21 @@ class StreamTransport:
             inbox.put_all_nowait(found)
         if codec.noticed:
             self._heed(codec)
+        if codec.pending:
+            self._hold()
 
-    async def _catch_up(self) -> None:
-        """Read on in what has come already, as there is room and a turn for it."""
-        while self._codec.pending:
-            if self._inbox.full:
-                await self._wait_room()
-            else:
-                await trio.lowlevel.checkpoint()
-            self._take(b"")
+    def _hold(self) -> None:
+        """Read on when the handler has taken something, or the others have had their turn."""
+        self._wire.pause()
+        if self._inbox.full:
+            self._inbox.on_room = self.on_turn
+        else:
+            self._wire.yield_turn()
 
-    async def _wait_room(self) -> None:
-        """Wait until the handler has taken something, and notice a peer that leaves meanwhile."""
-        if not self._hung_up:
-            with trio.CancelScope() as scope:
-                self._inbox.on_room = scope.cancel
-                await wait_hangup(self._wire.socket)
-                self._inbox.on_room = None
-                # What it has sent can still be taken.
-                self._hung_up = True
-                self._tell(Ended(1006))
-        await self._inbox.wait_room()
+    def on_turn(self) -> None:
+        self._take(b"")
+        if not self._codec.pending:
+            self._wire.resume()
 
     def _heed(self, codec: Codec) -> None:
         """Do what control frames, or mistakes, ask for."""
@@ -413,7 +383,7 @@ class StreamTransport:
                 break
 
     def may_be_alive(self) -> bool:
-        return self._codec.pending and not unacknowledged(self._wire.socket)
+        return self._codec.pending and not self._wire.unacknowledged()
 
     # The handshake and the end.
 
@@ -433,7 +403,10 @@ class StreamTransport:
         self.accepted = True
         self._hand_over(response_head(101, [*own, *headers, *self._own_headers()]))
         if self._early:
-            self._reading_early.cancel()  # there is something to read that does not come
+            early, self._early = self._early, b""
+            self._take(early)
+            if not self._codec.pending:
+                self._wire.resume()
 
     async def reject(self, refusal: Refusal) -> None:
         if self.ended is None:
@@ -473,7 +446,6 @@ class StreamTransport:
                 # was sent last. So the peer is told that this was all, and closes first.
                 self._wire.send_eof()
                 await self._read_all.wait()
-        self._reading.cancel()
         if self._writing is not None:
             self._writing.cancel()
         self._wire.close(abort=bool(self._outbox))

@@ -2,49 +2,74 @@
 A TCP connection, plain or under TLS, by one small interface.
 
 Trio's own streams wait before they say that nothing can be done; a server that answers at
-once wants to try first. So a plain connection is read and written on its non-blocking socket
-directly. TLS goes through Trio's stream, which can only wait.
+once wants to try first. So a plain connection is read by the reactor, and written on its
+non-blocking socket directly. TLS goes through Trio's stream, which can only wait: it has a
+task that reads, and nothing is written at once.
 """
 
 from __future__ import annotations
 
 import socket
 import struct
+import sys
 from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
 import trio
 
+from .reactor import Readable
+
 if TYPE_CHECKING:
     from collections import deque
 
-__all__ = ["PlainWire", "TLSWire", "Wire"]
+    from .reactor import Reactor
 
-#: Bytes to read at a time. Hypercorn and asyncio take 64 KiB, too: large enough for a busy
-#: stream, small enough not to hold the others up.
+__all__ = ["CHUNK", "PlainWire", "Sink", "TLSWire", "Wire"]
+
+#: Bytes to read at a time. Hypercorn and asyncio take as many: enough for a busy stream, and
+#: not so many that the others wait.
 CHUNK = 2**16
 
 #: Pieces to write at a time, when they had to wait; the system takes 1024 (IOV_MAX).
 _PIECES = 64
 
+_BROKEN = (OSError, trio.BrokenResourceError, trio.ClosedResourceError)
+
+
+class Sink(Protocol):
+    """Who is given what a :class:`Wire` reads. Nothing here waits."""
+
+    def data_received(self, data: bytes) -> None:
+        """Some bytes have come; not none."""
+
+    def eof_received(self) -> None:
+        """There is nothing more to read: the peer has closed its side, or the wire broke."""
+
+    def hung_up(self) -> None:
+        """The same is true of what has not been read yet, because reading is paused."""
+
+    def on_turn(self) -> None:
+        """The others have had their turn, see :meth:`Wire.yield_turn`."""
+
 
 class Wire(Protocol):
-    """The bytes of one connection. One task reads, one writes."""
+    """The bytes of one connection, owned by who made it."""
 
-    #: The socket below, to ask the system about it.
-    socket: socket.socket
     #: Whether :meth:`send_some` leaves it unusable when it is cancelled.
     breaks_when_cancelled: bool
 
-    async def receive(self) -> bytes:
-        """
-        Wait for bytes; nothing at the end. Cancelling it loses none.
+    def start(self, nursery: trio.Nursery, sink: Sink) -> None:
+        """Begin to read, if need be in a task of *nursery*, which is shielded until close()."""
 
-        Raises:
-            OSError: the connection broke.
-            trio.BrokenResourceError: the same, under TLS.
-        """
+    def pause(self) -> None:
+        """Read nothing more for now, but notice a peer that leaves, where the system tells."""
+
+    def resume(self) -> None:
+        """Read again."""
+
+    def yield_turn(self) -> None:
+        """Give the others a turn, and call the sink's ``on_turn`` then."""
 
     def send_nowait(self, data: bytes) -> int:
         """
@@ -69,66 +94,170 @@ class Wire(Protocol):
     def send_eof(self) -> None:
         """Say that nothing more will be sent; reading goes on."""
 
+    def unacknowledged(self) -> bool:
+        """
+        Whether something that was sent has not reached the peer's system yet.
+
+        Elsewhere than on Linux it is not known, and taken for no.
+        """
+
     def close(self, *, abort: bool) -> None:
         """
-        Close the connection.
+        Close the connection; no effect once it is.
 
         Args:
             abort: With a reset, so that the system keeps nothing for a peer that does not read.
         """
 
 
-class PlainWire:
-    """A :class:`Wire` on a socket: non-blocking, connected, and owned from now on."""
+class _SocketWire(Readable):
+    """What both kinds do with the socket itself, and with the reactor's calls."""
+
+    _sink: Sink
+
+    def __init__(self, sock: socket.socket, reactor: Reactor) -> None:
+        self._socket = sock
+        self._fd = sock.fileno()
+        self._reactor = reactor
+
+    def yield_turn(self) -> None:
+        self._reactor.yield_turn(self)
+
+    def send_eof(self) -> None:
+        with suppress(OSError):  # it broke before
+            self._socket.shutdown(socket.SHUT_WR)
+
+    def on_hangup(self) -> None:
+        self._sink.hung_up()
+
+    def on_turn(self) -> None:
+        if self._socket.fileno() >= 0:
+            self._sink.on_turn()
+
+    def on_error(self) -> None:
+        self._reactor.discard(self._fd)
+        self._sink.eof_received()
+
+    def unacknowledged(self) -> bool:
+        if sys.platform != "linux":  # pragma: no cover
+            return False
+        import fcntl  # noqa: PLC0415 - not on every platform
+        import termios  # noqa: PLC0415
+
+        # SIOCOUTQ, which is TIOCOUTQ by another name: tcp(7), unix(7).
+        left = fcntl.ioctl(self._fd, termios.TIOCOUTQ, b"\0" * 4)
+        return int.from_bytes(left, sys.byteorder) > 0
+
+    def close(self, *, abort: bool) -> None:
+        if self._socket.fileno() < 0:
+            return
+        self._reactor.discard(self._fd)
+        trio.lowlevel.notify_closing(self._fd)
+        self._fd = -1  # soon another connection's
+        if abort:
+            with suppress(OSError):
+                linger = struct.pack("ii", 1, 0)
+                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        self._socket.close()
+
+
+class PlainWire(_SocketWire):
+    """
+    A :class:`Wire` on a socket.
+
+    Args:
+        sock: Connected and non-blocking.
+        reactor: Reads for it.
+    """
 
     breaks_when_cancelled = False
 
-    def __init__(self, sock: socket.socket) -> None:
-        self.socket = sock
+    def start(self, nursery: trio.Nursery, sink: Sink) -> None:
+        self._sink = sink
+        self._reactor.add(self._fd, self)
 
-    async def receive(self) -> bytes:
-        while True:
-            await trio.lowlevel.wait_readable(self.socket)
-            with suppress(BlockingIOError):  # woken for nothing
-                return self.socket.recv(CHUNK)
+    def pause(self) -> None:
+        self._reactor.pause(self._fd)
+
+    def resume(self) -> None:
+        self._reactor.resume(self._fd)
+
+    def on_readable(self) -> None:
+        """Read once; called by the reactor."""
+        try:
+            data = self._socket.recv(CHUNK)
+        except BlockingIOError:
+            return  # woken for nothing
+        except OSError:
+            data = b""
+        if data:
+            self._sink.data_received(data)
+        else:
+            self._reactor.discard(self._fd)
+            self._sink.eof_received()
 
     def send_nowait(self, data: bytes) -> int:
         try:
-            return self.socket.send(data)
+            return self._socket.send(data)
         except BlockingIOError:
             return 0
 
     async def send_some(self, outbox: deque[bytes | memoryview]) -> int:
         while True:
-            await trio.lowlevel.wait_writable(self.socket)
+            await trio.lowlevel.wait_writable(self._fd)
             with suppress(BlockingIOError):
-                return self.socket.sendmsg(list(islice(outbox, _PIECES)))
-
-    def send_eof(self) -> None:
-        _shut_down(self.socket)
-
-    def close(self, *, abort: bool) -> None:
-        _close(self.socket, abort=abort)
+                return self._socket.sendmsg(list(islice(outbox, _PIECES)))
 
 
-class TLSWire:
+class TLSWire(_SocketWire):
     """
     A :class:`Wire` under TLS.
 
     Args:
         stream: After its handshake.
-        sock: The socket below it, owned from now on.
+        sock: The socket below it.
+        reactor: Notices a peer that leaves while reading is paused.
     """
 
     # Its send_all() has encrypted it, and can't tell how much of it went out.
     breaks_when_cancelled = True
 
-    def __init__(self, stream: trio.SSLStream[trio.SocketStream], sock: socket.socket) -> None:
-        self.socket = sock
+    def __init__(
+        self, stream: trio.SSLStream[trio.SocketStream], sock: socket.socket, reactor: Reactor
+    ) -> None:
+        super().__init__(sock, reactor)
         self._stream = stream
+        self._reading = trio.CancelScope(shield=True)
+        # While reading is paused: set when it goes on.
+        self._paused: trio.Event | None = None
 
-    async def receive(self) -> bytes:
-        return bytes(await self._stream.receive_some(CHUNK))
+    def start(self, nursery: trio.Nursery, sink: Sink) -> None:
+        self._sink = sink
+        nursery.start_soon(self._read, name="<triows TLS reader>")
+
+    async def _read(self) -> None:
+        with self._reading:
+            with suppress(*_BROKEN):
+                while data := bytes(await self._stream.receive_some(CHUNK)):
+                    self._sink.data_received(data)
+                    if self._paused is not None:
+                        self._reactor.add(self._fd, self)
+                        self._reactor.pause(self._fd)
+                        await self._paused.wait()
+                        self._reactor.discard(self._fd)
+            self._sink.eof_received()
+
+    def on_readable(self) -> None:
+        """The stream reads; the reactor only looks for a peer that leaves meanwhile."""
+
+    def pause(self) -> None:
+        if self._paused is None:
+            self._paused = trio.Event()
+
+    def resume(self) -> None:
+        if self._paused is not None:
+            self._paused.set()
+            self._paused = None
 
     def send_nowait(self, data: bytes) -> int:
         return 0
@@ -138,25 +267,9 @@ class TLSWire:
         await self._stream.send_all(first)
         return len(first)
 
-    def send_eof(self) -> None:
-        # TLS can't be closed half by Trio's stream. As HTTPS does, TCP is: the peer has our
-        # close frame, which is authentic, and expects nothing more.
-        _shut_down(self.socket)
+    # send_eof(): TLS can't be closed half by Trio's stream. As with HTTPS, TCP is: the peer
+    # has our close frame, which is authentic, and expects nothing more.
 
     def close(self, *, abort: bool) -> None:
-        _close(self.socket, abort=abort)
-
-
-def _shut_down(sock: socket.socket) -> None:
-    with suppress(OSError):  # it broke before
-        sock.shutdown(socket.SHUT_WR)
-
-
-def _close(sock: socket.socket, *, abort: bool) -> None:
-    if sock.fileno() < 0:
-        return
-    trio.lowlevel.notify_closing(sock)
-    if abort:
-        with suppress(OSError):
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    sock.close()
+        self._reading.cancel()
+        super().close(abort=abort)
