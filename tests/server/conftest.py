@@ -7,6 +7,7 @@ import trustme
 
 from tests.server.clients import CLIENTS
 from tests.server.process import HYPERCORN, TRIOWS, ServerProcess
+from tests.server.siege import Siege, Standing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,3 +37,39 @@ def plain_hypercorn() -> Iterator[ServerProcess]:
 def authority() -> trustme.CA:
     """Who certifies the servers of the tests."""
     return trustme.CA()
+
+
+@pytest.fixture(scope="session")
+def standing() -> Iterator[Standing]:
+    with Standing() as standing:
+        yield standing
+
+
+def besiege(standing: Standing, name: str) -> Iterator[Siege]:
+    siege = Siege(standing.get(name))
+    try:
+        yield siege
+        siege.lift()
+    except BaseException:
+        standing.give_up(name)
+        raise
+    finally:
+        siege.abandon()
+
+
+@pytest.fixture
+def siege(standing: Standing) -> Iterator[Siege]:
+    """A server, which has to be as before when the test is over."""
+    yield from besiege(standing, "app")
+
+
+@pytest.fixture
+def compressing_siege(standing: Standing) -> Iterator[Siege]:
+    """The same with permessage-deflate switched on."""
+    yield from besiege(standing, "compressing")
+
+
+@pytest.fixture
+def crowded_siege(standing: Standing) -> Iterator[Siege]:
+    """The same with room for three connections, of which the bystander is one."""
+    yield from besiege(standing, "crowded")
