@@ -41,7 +41,7 @@ def _status(name: str) -> int:
 def census() -> dict[str, int]:
     """Count what a connection that is over has to give back."""
     return {
-        "descriptors": len(os.listdir("/proc/self/fd")),  # noqa: PTH208 - it is as quick as it gets
+        "descriptors": len(os.listdir("/proc/self/fd")),
         "tasks": trio.lowlevel.current_statistics().tasks_living,
     }
 
@@ -77,7 +77,7 @@ async def witness(question: str) -> str:
     if word == "census":
         answer = census()
     elif word == "settle":
-        answer = await settled(json.loads(rest))
+        answer = await settled(**json.loads(rest))
     elif word == "report":
         answer = await reports.wait(rest)
     elif word == "memory":
@@ -90,11 +90,13 @@ async def witness(question: str) -> str:
     return json.dumps(answer)
 
 
-async def settled(level: dict[str, int], seconds: float = 5) -> dict[str, int]:
+async def settled(level: dict[str, int], seconds: float) -> dict[str, int]:
     """Wait until there is no more of anything than at *level*; what there is then."""
     with trio.move_on_after(seconds):
-        while any(count > level[name] for name, count in census().items()):
-            # The system tells nobody when a descriptor is closed.
+        # The system tells nobody when a descriptor is closed.
+        while any(  # noqa: ASYNC110
+            count > level[name] for name, count in census().items()
+        ):
             await trio.sleep(0.01)
     return census()
 

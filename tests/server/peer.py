@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import struct
+from contextlib import suppress
 from typing import Any, Self
 
 from attrs import frozen
@@ -166,10 +167,8 @@ class Peer:
 
     def send_as_far_as_taken(self, data: bytes) -> None:
         """Send to a server that may have had enough, which is its right."""
-        try:
+        with suppress(ConnectionError, TimeoutError):
             self.socket.sendall(data)
-        except (ConnectionError, TimeoutError):
-            pass
 
     def finish(self) -> None:
         """Send FIN: there is no more to come."""
@@ -276,7 +275,7 @@ class Peer:
         self.send(frame(TEXT, text.encode()))
         while (got := self.read_frame()).opcode == PING:
             self.send(frame(PONG, got.payload))
-        assert (got.opcode, got.payload.decode()) == (TEXT, text)
+        assert (got.opcode, got.payload) == (TEXT, text.encode())
 
 
 class Bystander(Peer):
@@ -292,5 +291,6 @@ class Bystander(Peer):
 
     def settle(self, level: dict[str, int]) -> dict[str, int]:
         """Wait until there is no more of anything than at *level*; what there is then."""
-        settled: dict[str, int] = self.ask_for("settle " + json.dumps(level))
+        question = json.dumps({"level": level, "seconds": 6})
+        settled: dict[str, int] = self.ask_for(f"settle {question}")
         return settled

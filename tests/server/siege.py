@@ -86,8 +86,8 @@ class Siege:
         self.process = process
         #: Whether the test makes the application fail, which is logged.
         self.may_log_traceback = False
-        #: What the bystander is owed to see again when all is over.
-        self.bystander = Bystander(process.address, PATIENCE)
+        self.bystander = Bystander(process.address, max(PATIENCE, 10))
+        #: What there has to be no more of when all is over.
         self.level: dict[str, int] = self.bystander.ask_for("census")
         self._logged = len(process.lines)
         self._peers: list[Peer] = []
