@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import trio
+from failing import app as failing  # noqa: F401 - served by this name
 
 from triows import (
     Compression,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import ssl
 import struct
 from contextlib import suppress
 from typing import Any, Self
@@ -147,11 +148,20 @@ class Peer:
     Args:
         address: Host and port.
         patience: Seconds that anything may take.
+        context: For TLS.
     """
 
-    def __init__(self, address: tuple[str, int], patience: float) -> None:
+    def __init__(
+        self, address: tuple[str, int], patience: float, context: ssl.SSLContext | None = None
+    ) -> None:
         self.socket = socket.create_connection(address, patience)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if context is not None:
+            try:
+                self.socket = context.wrap_socket(self.socket, server_hostname=address[0])
+            except BaseException:
+                self.socket.close()
+                raise
         self._received = bytearray()
 
     def __enter__(self) -> Self:
@@ -167,7 +177,7 @@ class Peer:
 
     def send_as_far_as_taken(self, data: bytes) -> None:
         """Send to a server that may have had enough, which is its right."""
-        with suppress(ConnectionError, TimeoutError):
+        with suppress(ConnectionError, TimeoutError, ssl.SSLError):
             self.socket.sendall(data)
 
     def finish(self) -> None:
@@ -191,11 +201,16 @@ class Peer:
         """
         try:
             data = self.socket.recv(2**18)
-        except ConnectionError as exc:
+        except (ConnectionError, ssl.SSLError) as exc:
             raise EOFError(str(exc)) from None
         if not data:
             raise EOFError("the server has closed the connection")
         self._received += data
+
+    def wait(self) -> None:
+        """Wait until something has come, or the end."""
+        with suppress(EOFError):
+            self._more()
 
     def read(self, size: int) -> bytes:
         while len(self._received) < size:
@@ -281,8 +296,10 @@ class Peer:
 class Bystander(Peer):
     """A well-behaved peer that was there before, and can say how the server is."""
 
-    def __init__(self, address: tuple[str, int], patience: float) -> None:
-        super().__init__(address, patience)
+    def __init__(
+        self, address: tuple[str, int], patience: float, context: ssl.SSLContext | None = None
+    ) -> None:
+        super().__init__(address, patience, context)
         self.open("/census")
 
     def ask_for(self, what: str) -> Any:

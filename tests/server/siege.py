@@ -17,15 +17,17 @@ from __future__ import annotations
 
 import itertools
 import os
+import sys
 from typing import TYPE_CHECKING, Any, Self
 
 from tests.server.peer import Answer, Bystander, Peer, close, request
 from tests.server.process import HYPERCORN, TRIOWS, ServerProcess
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable
 
-__all__ = ["PATIENCE", "SERVER", "Siege", "Standing", "start"]
+__all__ = ["PATIENCE", "SERVER", "Siege", "Standing", "start", "start_named"]
 
 SERVER = os.environ.get("TRIOWS_TEST_SERVER", "triows")
 
@@ -34,13 +36,19 @@ PATIENCE = 15 if SERVER == "triows" else 2
 
 _COMMANDS = {"triows": TRIOWS, "hypercorn": HYPERCORN, "bare": HYPERCORN}
 
+_MODULE = "bare" if SERVER == "bare" else "besieged"
+
 _keys = itertools.count()
 
 
 def start(name: str = "app", *options: str) -> ServerProcess:
     """Start the server that was chosen, with an application of ``besieged.py``."""
-    module = "bare" if SERVER == "bare" else "besieged"
-    return ServerProcess(_COMMANDS[SERVER], f"{module}:{name}", *options)
+    return ServerProcess(_COMMANDS[SERVER], f"{_MODULE}:{name}", *options)
+
+
+def start_named(name: str = "app") -> ServerProcess:
+    """Start the same with ``server_names``, which no command line sets."""
+    return ServerProcess([sys.executable, "named.py", SERVER], f"{_MODULE}:{name}")
 
 
 class Standing:
@@ -80,13 +88,15 @@ class Siege:
 
     Args:
         process: The server.
+        context: For TLS.
     """
 
-    def __init__(self, process: ServerProcess) -> None:
+    def __init__(self, process: ServerProcess, context: ssl.SSLContext | None = None) -> None:
         self.process = process
+        self.context = context
         #: Whether the test makes the application fail, which is logged.
         self.may_log_traceback = False
-        self.bystander = Bystander(process.address, max(PATIENCE, 10))
+        self.bystander = Bystander(process.address, max(PATIENCE, 10), context)
         #: What there has to be no more of when all is over.
         self.level: dict[str, int] = self.bystander.ask_for("census")
         self._logged = len(process.lines)
@@ -94,6 +104,12 @@ class Siege:
 
     def connect(self) -> Peer:
         """Connect; it is closed at the end of the test."""
+        peer = Peer(self.process.address, PATIENCE, self.context)
+        self._peers.append(peer)
+        return peer
+
+    def connect_without_tls(self) -> Peer:
+        """Connect as if the server spoke in the clear."""
         peer = Peer(self.process.address, PATIENCE)
         self._peers.append(peer)
         return peer
@@ -139,7 +155,7 @@ class Siege:
         with self.bystander:
             self.bystander.echo("still there")
             self.settle()
-            with Peer(self.process.address, PATIENCE) as peer:
+            with Peer(self.process.address, PATIENCE, self.context) as peer:
                 peer.open("/echo")
                 peer.echo("anybody")
                 peer.send(close())

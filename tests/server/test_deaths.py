@@ -101,6 +101,12 @@ def test_an_upgrade_to_http2_is_not_done(siege, settings):
     assert answer.head.startswith(b"HTTP/1.1 ")
 
 
+@pytest.mark.parametrize("host", [b"\xff", b"caf\xc3\xa9", b"\xc3"])
+def test_a_host_that_is_no_ascii_is_refused_where_names_are_checked(named_siege, host):
+    answer = named_siege.handshake("/echo", b"Host: " + host, without=(b"Host",))
+    assert answer.status in {400, 404, 421}
+
+
 @pytest.mark.parametrize("how", ["subprotocol", "header", "exit"])
 def test_an_applications_mistake_before_accept_is_500(siege, how):
     siege.may_log_traceback = True

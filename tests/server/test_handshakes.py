@@ -182,6 +182,27 @@ def test_a_target_that_leads_nowhere_is_4xx_and_adds_no_header(siege, target):
     assert answer.header(b"x-a") is None
 
 
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        bytes.fromhex("16030100050100000100"),  # how TLS begins
+        b"\x00" * 100,
+        b"\xff" * 1000,
+        b"\r\n\r\n",
+        b"GET\r\n\r\n",
+        b"GET /echo\r\n\r\n",
+        b"\r\n" * 50_000,
+        frame(TEXT, b"hello"),
+    ],
+    ids=["tls", "nuls", "ones", "empty", "get", "http-0.9", "lines", "frame"],
+)
+def test_garbage_is_400_or_ended(siege, garbage):
+    peer = siege.connect()
+    peer.send_as_far_as_taken(garbage)
+    answer = peer.read_rest()
+    assert answer == b"" or re.match(rb"HTTP/1.1 4\d\d ", answer)
+
+
 # Big and slow ones
 
 
