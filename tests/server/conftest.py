@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ssl
 from typing import TYPE_CHECKING
 
 import pytest
@@ -7,6 +8,7 @@ import trustme
 
 from tests.server.clients import CLIENTS
 from tests.server.process import HYPERCORN, TRIOWS, ServerProcess
+from tests.server.siege import Siege, Standing, start, start_named
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,3 +38,78 @@ def plain_hypercorn() -> Iterator[ServerProcess]:
 def authority() -> trustme.CA:
     """Who certifies the servers of the tests."""
     return trustme.CA()
+
+
+@pytest.fixture(scope="session")
+def standing() -> Iterator[Standing]:
+    with Standing() as standing:
+        yield standing
+
+
+def besiege(
+    standing: Standing, name: str, context: ssl.SSLContext | None = None
+) -> Iterator[Siege]:
+    siege = Siege(standing.get(name), context)
+    try:
+        yield siege
+        siege.lift()
+    except BaseException:
+        standing.give_up(name)
+        raise
+    finally:
+        siege.abandon()
+
+
+@pytest.fixture
+def siege(standing: Standing) -> Iterator[Siege]:
+    """A server, which has to be as before when the test is over."""
+    yield from besiege(standing, "app")
+
+
+@pytest.fixture
+def compressing_siege(standing: Standing) -> Iterator[Siege]:
+    """The same with permessage-deflate switched on."""
+    yield from besiege(standing, "compressing")
+
+
+@pytest.fixture(scope="session")
+def certificate(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The options that serve TLS."""
+    folder = tmp_path_factory.mktemp("certificate")
+    issued = authority.issue_cert("127.0.0.1")
+    issued.private_key_pem.write_to_path(folder / "key.pem")
+    issued.cert_chain_pems[0].write_to_path(folder / "cert.pem")
+    return ["--certfile", str(folder / "cert.pem"), "--keyfile", str(folder / "key.pem")]
+
+
+@pytest.fixture(scope="session")
+def standing_tls(certificate: list[str]) -> Iterator[Standing]:
+    with Standing(lambda name: start(name, *certificate)) as standing:
+        yield standing
+
+
+@pytest.fixture
+def trust(authority: trustme.CA) -> ssl.SSLContext:
+    """What a client needs to believe the servers of the tests."""
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    return context
+
+
+@pytest.fixture
+def tls_siege(standing_tls: Standing, trust: ssl.SSLContext) -> Iterator[Siege]:
+    """The same with TLS."""
+    yield from besiege(standing_tls, "app", trust)
+
+
+@pytest.fixture
+def named_siege() -> Iterator[Siege]:
+    """The same with a list of names that the server has."""
+    with Standing(start_named) as standing:
+        yield from besiege(standing, "app")
+
+
+@pytest.fixture
+def crowded_siege(standing: Standing) -> Iterator[Siege]:
+    """The same with room for three connections, of which the bystander is one."""
+    yield from besiege(standing, "crowded")

@@ -12,6 +12,7 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 __all__ = ["HYPERCORN", "TRIOWS", "ServerProcess"]
 
@@ -90,6 +91,15 @@ class ServerProcess:
     @property
     def ws_url(self) -> str:
         return self.url.replace("http", "ws", 1)
+
+    @property
+    def address(self) -> tuple[str, int]:
+        parts = urlsplit(self.url)
+        return parts.hostname or "", parts.port or 0
+
+    @property
+    def is_running(self) -> bool:
+        return self._process.poll() is None
 
     def send_signal(self, number: signal.Signals) -> None:
         self._process.send_signal(number)

@@ -1,0 +1,313 @@
+"""A peer that is made of bytes: it sends what no client library would."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import ssl
+import struct
+from contextlib import suppress
+from typing import Any, Self
+
+from attrs import frozen
+
+__all__ = [
+    "BINARY",
+    "CLOSE",
+    "CONTINUATION",
+    "KEY",
+    "PING",
+    "PONG",
+    "TEXT",
+    "Answer",
+    "Bystander",
+    "Frame",
+    "NoClose",
+    "Peer",
+    "close",
+    "frame",
+    "request",
+]
+
+CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
+
+#: RFC 6455's own example of a Sec-WebSocket-Key.
+KEY = b"dGhlIHNhbXBsZSBub25jZQ=="
+
+
+def frame(
+    opcode: int,
+    payload: bytes = b"",
+    *,
+    fin: bool = True,
+    reserved: int = 0,
+    mask: bytes | None = b"\x25\xaf\x01\x7e",
+    length: int | None = None,
+    width: int | None = None,
+) -> bytes:
+    """
+    Make a client's frame, right or wrong.
+
+    Args:
+        opcode: What stands in the last four bits of the first byte.
+        payload: What follows the header, masked with *mask*.
+        fin: The first bit.
+        reserved: The three bits after it.
+        mask: Four bytes, or ``None`` for a frame without.
+        length: What the header claims, the payload's length by default.
+        width: Bytes that the length takes: 1, 2 or 8; as few as can be by default.
+    """
+    claimed = len(payload) if length is None else length
+    if width is None:
+        width = 1 if claimed < 126 else 2 if claimed < 2**16 else 8
+    first = fin << 7 | reserved << 4 | opcode
+    masked = 0x80 if mask is not None else 0
+    if width == 1:
+        head = struct.pack("!BB", first, masked | claimed)
+    elif width == 2:
+        head = struct.pack("!BBH", first, masked | 126, claimed)
+    else:
+        head = struct.pack("!BBQ", first, masked | 127, claimed)
+    if mask is None:
+        return head + payload
+    # As one big number: byte by byte it takes as long as everything else together.
+    pattern = (mask * (len(payload) // 4 + 1))[: len(payload)]
+    both = int.from_bytes(payload, "big") ^ int.from_bytes(pattern, "big")
+    return head + mask + both.to_bytes(len(payload), "big")
+
+
+def close(code: int | None = 1000, reason: bytes = b"") -> bytes:
+    return frame(CLOSE, b"" if code is None else struct.pack("!H", code) + reason)
+
+
+def request(
+    target: str | bytes = "/echo",
+    *lines: bytes,
+    method: bytes = b"GET",
+    version: bytes = b"HTTP/1.1",
+    without: tuple[bytes, ...] = (),
+) -> bytes:
+    """
+    Make the head of a handshake.
+
+    Args:
+        target: What stands between the method and the version.
+        lines: Further header lines.
+        method: The first word.
+        version: The third one.
+        without: Names of headers that are left out.
+    """
+    raw = target.encode() if isinstance(target, str) else target
+    usual = [
+        b"Host: 127.0.0.1",
+        b"Connection: Upgrade",
+        b"Upgrade: websocket",
+        b"Sec-WebSocket-Version: 13",
+        b"Sec-WebSocket-Key: " + KEY,
+    ]
+    kept = [line for line in usual if line.partition(b":")[0] not in without]
+    return b"\r\n".join([b" ".join([method, raw, version]), *kept, *lines, b"", b""])
+
+
+@frozen
+class Answer:
+    """An HTTP response; of a 101 only the head."""
+
+    status: int
+    head: bytes
+    body: bytes
+
+    def header(self, name: bytes) -> bytes | None:
+        """The value of a header, or ``None``; several are joined."""
+        lines = [line.partition(b":") for line in self.head.split(b"\r\n")[1:]]
+        values = [value.strip() for key, _, value in lines if key.lower() == name.lower()]
+        return b", ".join(values) if values else None
+
+    @property
+    def problem(self) -> Any:
+        return json.loads(self.body)
+
+
+@frozen
+class Frame:
+    opcode: int
+    payload: bytes
+    fin: bool
+    reserved: int
+
+
+class NoClose(AssertionError):
+    """The connection ended, and no close frame had come."""
+
+
+class Peer:
+    """
+    A TCP connection to a server.
+
+    Args:
+        address: Host and port.
+        patience: Seconds that anything may take.
+        context: For TLS.
+    """
+
+    def __init__(
+        self, address: tuple[str, int], patience: float, context: ssl.SSLContext | None = None
+    ) -> None:
+        self.socket = socket.create_connection(address, patience)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if context is not None:
+            try:
+                self.socket = context.wrap_socket(self.socket, server_hostname=address[0])
+            except BaseException:
+                self.socket.close()
+                raise
+        self._received = bytearray()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.socket.close()
+
+    # Sending.
+
+    def send(self, data: bytes) -> None:
+        self.socket.sendall(data)
+
+    def send_as_far_as_taken(self, data: bytes) -> None:
+        """Send to a server that may have had enough, which is its right."""
+        with suppress(ConnectionError, TimeoutError, ssl.SSLError):
+            self.socket.sendall(data)
+
+    def finish(self) -> None:
+        """Send FIN: there is no more to come."""
+        self.socket.shutdown(socket.SHUT_WR)
+
+    def reset(self) -> None:
+        """Send RST, and be gone."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.socket.close()
+
+    # Receiving.
+
+    def _more(self) -> None:
+        """
+        Receive something.
+
+        Raises:
+            EOFError: there is no more to come, by FIN or RST.
+            TimeoutError: nothing came.
+        """
+        try:
+            data = self.socket.recv(2**18)
+        except (ConnectionError, ssl.SSLError) as exc:
+            raise EOFError(str(exc)) from None
+        if not data:
+            raise EOFError("the server has closed the connection")
+        self._received += data
+
+    def wait(self) -> None:
+        """Wait until something has come, or the end."""
+        with suppress(EOFError):
+            self._more()
+
+    def read(self, size: int) -> bytes:
+        while len(self._received) < size:
+            self._more()
+        data = bytes(self._received[:size])
+        del self._received[:size]
+        return data
+
+    def read_answer(self) -> Answer:
+        """Read a response: its head, and its body as long as it says, or up to the end."""
+        while (end := self._received.find(b"\r\n\r\n")) < 0:
+            self._more()
+        head = self.read(end + 4)[:-4]
+        answer = Answer(int(head.split(b" ", 2)[1]), head, b"")
+        if answer.status == 101:
+            return answer
+        size = answer.header(b"content-length")
+        body = self.read(int(size)) if size is not None else self.read_rest()
+        return Answer(answer.status, head, body)
+
+    def read_rest(self) -> bytes:
+        """Read up to the end of the TCP connection, which has to come."""
+        try:
+            while True:
+                self._more()
+        except EOFError:
+            return self.read(len(self._received))
+
+    def read_frame(self) -> Frame:
+        first, second = self.read(2)
+        size = second & 0x7F
+        if size == 126:
+            size = int.from_bytes(self.read(2), "big")
+        elif size == 127:
+            size = int.from_bytes(self.read(8), "big")
+        assert not second & 0x80, "a server does not mask"
+        return Frame(first & 0x0F, self.read(size), bool(first & 0x80), first >> 4 & 0x07)
+
+    def read_message(self) -> str | bytes:
+        """Read a message of one frame."""
+        got = self.read_frame()
+        assert got.fin, got
+        assert got.opcode in (TEXT, BINARY), got
+        return got.payload.decode() if got.opcode == TEXT else got.payload
+
+    def read_close(self) -> tuple[int | None, str]:
+        """
+        Read up to the close frame: its code and reason.
+
+        Raises:
+            NoClose: there was none.
+        """
+        try:
+            while (got := self.read_frame()).opcode != CLOSE:
+                pass
+        except EOFError as exc:
+            raise NoClose(str(exc)) from None
+        if not got.payload:
+            return None, ""
+        return int.from_bytes(got.payload[:2], "big"), got.payload[2:].decode()
+
+    # Both.
+
+    def ask(self, data: bytes) -> Answer:
+        """Send a request, and read the response."""
+        self.send_as_far_as_taken(data)
+        return self.read_answer()
+
+    def open(self, target: str = "/echo", *lines: bytes, behind: bytes = b"") -> Answer:
+        """Open a WebSocket, with bytes *behind* the handshake in the same packet."""
+        answer = self.ask(request(target, *lines) + behind)
+        assert answer.status == 101, answer
+        return answer
+
+    def echo(self, text: str) -> None:
+        """Send a message, and read the same; pings meanwhile are answered."""
+        self.send(frame(TEXT, text.encode()))
+        while (got := self.read_frame()).opcode == PING:
+            self.send(frame(PONG, got.payload))
+        assert (got.opcode, got.payload) == (TEXT, text.encode())
+
+
+class Bystander(Peer):
+    """A well-behaved peer that was there before, and can say how the server is."""
+
+    def __init__(
+        self, address: tuple[str, int], patience: float, context: ssl.SSLContext | None = None
+    ) -> None:
+        super().__init__(address, patience, context)
+        self.open("/census")
+
+    def ask_for(self, what: str) -> Any:
+        self.send(frame(TEXT, what.encode(), mask=os.urandom(4)))
+        return json.loads(self.read_message())
+
+    def settle(self, level: dict[str, int]) -> dict[str, int]:
+        """Wait until there is no more of anything than at *level*; what there is then."""
+        question = json.dumps({"level": level, "seconds": 6})
+        settled: dict[str, int] = self.ask_for(f"settle {question}")
+        return settled

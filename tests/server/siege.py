@@ -1,0 +1,171 @@
+"""
+A server under attack, and a witness of how it does.
+
+Which server that is can be chosen by the environment: ``TRIOWS_TEST_SERVER``
+
+``triows``
+    The command of ours, which has to hold.
+``hypercorn``
+    ``hypercorn -k trio`` with the same applications.
+``bare``
+    ``hypercorn -k trio`` with ``bare.py`` instead, which has the same routes in plain ASGI.
+
+The second and third show that the tests can fail, and why this project has a server.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import sys
+from typing import TYPE_CHECKING, Any, Self
+
+from tests.server.peer import Answer, Bystander, Peer, close, request
+from tests.server.process import HYPERCORN, TRIOWS, ServerProcess
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable
+
+__all__ = ["PATIENCE", "SERVER", "Siege", "Standing", "start", "start_named"]
+
+SERVER = os.environ.get("TRIOWS_TEST_SERVER", "triows")
+
+#: Seconds that anything may take. Where it is known that some will never come, not so many.
+PATIENCE = 15 if SERVER == "triows" else 2
+
+_COMMANDS = {"triows": TRIOWS, "hypercorn": HYPERCORN, "bare": HYPERCORN}
+
+_MODULE = "bare" if SERVER == "bare" else "besieged"
+
+_keys = itertools.count()
+
+
+def start(name: str = "app", *options: str) -> ServerProcess:
+    """Start the server that was chosen, with an application of ``besieged.py``."""
+    return ServerProcess(_COMMANDS[SERVER], f"{_MODULE}:{name}", *options)
+
+
+def start_named(name: str = "app") -> ServerProcess:
+    """Start the same with ``server_names``, which no command line sets."""
+    return ServerProcess([sys.executable, "named.py", SERVER], f"{_MODULE}:{name}")
+
+
+class Standing:
+    """
+    Servers that stand from test to test, each started anew when it has fallen.
+
+    Args:
+        start: How to start the one of a name.
+    """
+
+    def __init__(self, start: Callable[[str], ServerProcess] = start) -> None:
+        self._start = start
+        self._processes: dict[str, ServerProcess] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: Any) -> None:
+        for process in self._processes.values():
+            process.__exit__()
+        self._processes.clear()
+
+    def get(self, name: str) -> ServerProcess:
+        process = self._processes.get(name)
+        if process is None:
+            process = self._processes[name] = self._start(name).__enter__()
+        return process
+
+    def give_up(self, name: str) -> None:
+        """Let nobody else have to do with a server that was found to be harmed."""
+        self._processes.pop(name).__exit__()
+
+
+class Siege:
+    """
+    One test's view of a server: peers of any kind, and a bystander that sees all.
+
+    Args:
+        process: The server.
+        context: For TLS.
+    """
+
+    def __init__(self, process: ServerProcess, context: ssl.SSLContext | None = None) -> None:
+        self.process = process
+        self.context = context
+        #: Whether the test makes the application fail, which is logged.
+        self.may_log_traceback = False
+        self.bystander = Bystander(process.address, max(PATIENCE, 10), context)
+        #: What there has to be no more of when all is over.
+        self.level: dict[str, int] = self.bystander.ask_for("census")
+        self._logged = len(process.lines)
+        self._peers: list[Peer] = []
+
+    def connect(self) -> Peer:
+        """Connect; it is closed at the end of the test."""
+        peer = Peer(self.process.address, PATIENCE, self.context)
+        self._peers.append(peer)
+        return peer
+
+    def connect_without_tls(self) -> Peer:
+        """Connect as if the server spoke in the clear."""
+        peer = Peer(self.process.address, PATIENCE)
+        self._peers.append(peer)
+        return peer
+
+    def open(self, target: str = "/echo", *lines: bytes, behind: bytes = b"") -> Peer:
+        """Connect, and open a WebSocket."""
+        peer = self.connect()
+        peer.open(target, *lines, behind=behind)
+        return peer
+
+    def ask(self, data: bytes) -> Answer:
+        """Connect, send a request and read the response."""
+        return self.connect().ask(data)
+
+    def handshake(self, target: str | bytes = "/echo", *lines: bytes, **how: Any) -> Answer:
+        """Connect, ask for a WebSocket and read the response."""
+        return self.ask(request(target, *lines, **how))
+
+    @staticmethod
+    def new_key() -> str:
+        """Make a key for a handler's report."""
+        return str(next(_keys))
+
+    def report(self, key: str) -> Any:
+        """Wait for a handler's report."""
+        return self.bystander.ask_for(f"report {key}")
+
+    @property
+    def log(self) -> str:
+        """What the server has logged since the test began."""
+        return "".join(self.process.lines[self._logged :])
+
+    def settle(self) -> None:
+        """Wait until the server has given back all that it took for the test."""
+        settled = self.bystander.settle(self.level)
+        for name, count in settled.items():
+            assert count <= self.level[name], f"{count} {name}, and {self.level[name]} before"
+
+    def lift(self) -> None:
+        """End it, and see that nobody was harmed and that nothing is left."""
+        for peer in self._peers:
+            peer.socket.close()
+        with self.bystander:
+            self.bystander.echo("still there")
+            self.settle()
+            with Peer(self.process.address, PATIENCE, self.context) as peer:
+                peer.open("/echo")
+                peer.echo("anybody")
+                peer.send(close())
+                peer.read_rest()
+            self.settle()
+        assert self.process.is_running
+        if not self.may_log_traceback:
+            assert "Traceback" not in self.log, self.log
+
+    def abandon(self) -> None:
+        """End it without a word."""
+        for peer in [*self._peers, self.bystander]:
+            peer.socket.close()

@@ -1,0 +1,187 @@
+"""Peers that do not read, handlers that do not, and floods."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+
+import pytest
+
+from tests.server.peer import PING, PONG, TEXT, NoClose, close, frame
+
+pytestmark = pytest.mark.real_socket
+
+MiB = 2**20
+
+
+# A peer that does not read
+
+
+def test_a_send_is_cancelled_after_the_second_that_its_handler_gives_it(siege):
+    key = siege.new_key()
+    siege.open(f"/impatient?key={key}")
+    report = siege.report(key)
+    assert report["error"] is None
+    assert 1 <= report["seconds"] < 2
+
+
+def test_a_peer_that_does_not_read_is_1008_after_the_send_timeout(siege):
+    key = siege.new_key()
+    siege.open(f"/pour?key={key}")
+    report = siege.report(key)
+    assert (report["error"], report["code"]) == ("WebSocketDisconnect", 1008)
+    assert 1 <= report["seconds"] < 4  # Timeouts.send is 1
+    siege.settle()
+
+
+def test_many_peers_that_do_not_read_take_little_memory_and_harm_nobody(siege):
+    memory = siege.bystander.ask_for("memory")
+    keys = [siege.new_key() for _ in range(50)]
+    for key in keys:
+        siege.open(f"/pour?key={key}")
+    started = time.monotonic()
+    siege.bystander.echo("me, too")
+    siege.open("/echo").echo("and me")
+    assert time.monotonic() - started < 1
+    assert {siege.report(key)["code"] for key in keys} == {1008}
+    # An outbox of 1 MiB each, at most.
+    assert siege.bystander.ask_for("peak") - memory < 50 * 1.5 * MiB
+    siege.settle()
+
+
+def test_a_handler_that_only_sends_harms_nobody(siege):
+    """Sending is a checkpoint, also when it need not wait."""
+    key = siege.new_key()
+    peer = siege.open(f"/pour?key={key}&size=10")
+    for _ in range(1000):
+        peer.read_frame()
+    started = time.monotonic()
+    siege.bystander.echo("me, too")
+    assert time.monotonic() - started < 1
+    peer.reset()
+    report = siege.report(key)
+    assert (report["error"], report["code"]) == ("WebSocketDisconnect", 1006)
+
+
+def test_a_handler_that_only_sends_ends_when_its_peer_has_sent_and_reset(siege):
+    key = siege.new_key()
+    peer = siege.open(f"/pour?key={key}")
+    peer.send(frame(TEXT, b"x") * 30)
+    peer.reset()
+    assert siege.report(key)["seconds"] < 3
+    siege.settle()
+
+
+def test_a_handler_that_only_sends_is_told_that_its_peer_closes(siege):
+    key = siege.new_key()
+    peer = siege.open(f"/pour?key={key}&size=1000")
+    peer.send(frame(TEXT, b"x") * 30 + close(4001, b"bye"))
+    assert peer.read_close()[0] == 4001
+    report = siege.report(key)
+    assert (report["code"], report["reason"]) == (4001, "bye")
+
+
+# A handler that does not receive
+
+
+def test_pings_behind_unread_messages_are_answered(siege):
+    key = siege.new_key()
+    peer = siege.open(f"/deaf?key={key}")
+    peer.send(frame(TEXT, b"x") * 20 + frame(PING, b"?"))  # Limits.inbox is 32
+    pong = peer.read_frame()
+    assert (pong.opcode, pong.payload) == (PONG, b"?")
+
+
+def test_a_close_behind_unread_messages_is_answered(siege):
+    key = siege.new_key()
+    peer = siege.open(f"/deaf?key={key}")
+    peer.send(frame(TEXT, b"x") * 20 + close(4001, b"bye"))
+    assert peer.read_close()[0] == 4001
+    report = siege.report(key)
+    assert (report["code"], report["reason"]) == (4001, "bye")
+
+
+@pytest.mark.parametrize("end", ["finish", "reset"])
+@pytest.mark.parametrize("count", [20, 200, 20_000])
+def test_a_peer_that_vanishes_behind_unread_messages_is_noticed(siege, count, end):
+    key = siege.new_key()
+    peer = siege.open(f"/deaf?key={key}")
+    peer.send(frame(TEXT, b"x") * count)
+    started = time.monotonic()
+    getattr(peer, end)()
+    report = siege.report(key)
+    assert time.monotonic() - started < 3
+    assert report["code"] == 1006
+    siege.settle()
+
+
+def test_messages_before_a_peer_vanished_are_delivered_first(siege):
+    key = siege.new_key()
+    peer = siege.open(f"/collecting?key={key}")
+    peer.send(b"".join(frame(TEXT, b"%d" % number) for number in range(1000)))
+    peer.finish()
+    report = siege.report(key)
+    assert report["messages"] == [str(number) for number in range(1000)]
+
+
+def test_a_handler_that_returns_leaves_nothing_with_messages_unread(siege):
+    peer = siege.open("/distracted")
+    peer.send(frame(TEXT, b"x") * 30)
+    assert peer.read_close() == (1000, "")
+    peer.send_as_far_as_taken(close(1000))
+    peer.read_rest()
+    siege.settle()
+
+
+def test_a_full_inbox_takes_no_more_from_the_peer(siege):
+    memory = siege.bystander.ask_for("memory")
+    key = siege.new_key()
+    peer = siege.open(f"/deaf?key={key}")
+    peer.socket.settimeout(0.5)
+    with pytest.raises(TimeoutError):
+        peer.send(frame(TEXT, bytes(2**16)) * 1600)
+    assert siege.bystander.ask_for("peak") - memory < 10 * MiB  # Limits.inbox_size is 4 MiB
+
+
+# Floods
+
+
+@pytest.mark.parametrize(
+    "flood",
+    [frame(PING) * 4096, frame(TEXT) * 4096, frame(PING, bytes(125)) * 500],
+    ids=["pings", "messages", "big-pings"],
+)
+def test_a_flood_whose_answers_nobody_reads_is_held_back(siege, flood):
+    memory = siege.bystander.ask_for("memory")
+    peers = [siege.open("/echo") for _ in range(3)]
+    for peer in peers:
+        peer.socket.setblocking(False)
+    slowest = 0.0
+    for _ in range(100):
+        for peer in peers:
+            with suppress(BlockingIOError, ConnectionError):
+                peer.socket.send(flood)
+        started = time.monotonic()
+        siege.bystander.echo("me, too")
+        slowest = max(slowest, time.monotonic() - started)
+    assert slowest < 1
+    assert siege.bystander.ask_for("peak") - memory < 16 * MiB
+
+
+def test_a_flood_that_is_read_is_answered_in_order(siege):
+    peer = siege.open("/echo")
+    messages = [f"{number}" for number in range(2000)]
+    peer.send(b"".join(frame(TEXT, one.encode()) for one in messages))
+    assert [peer.read_message() for _ in messages] == messages
+
+
+def test_no_close_is_lost_to_a_peer_that_reads_late(siege):
+    """The outbox goes out before the close frame, when the peer begins to read in time."""
+    key = siege.new_key()
+    peer = siege.open(f"/impatient?key={key}")
+    siege.report(key)
+    try:
+        code, _ = peer.read_close()
+    except NoClose:
+        pytest.fail("the server gave up a peer that reads")
+    assert code == 1000

@@ -1,0 +1,174 @@
+"""Close codes and reasons: they arrive, in both directions, whatever else is under way."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+
+import pytest
+
+from tests.server.peer import BINARY, CLOSE, PING, TEXT, NoClose, close, frame, request
+
+pytestmark = pytest.mark.real_socket
+
+
+@pytest.mark.parametrize(
+    ("sent", "seen", "answered"),
+    [
+        (close(4001, b"bye"), (4001, "bye"), 4001),
+        (close(1000), (1000, ""), 1000),
+        (close(1001, b"a" * 123), (1001, "a" * 123), 1001),
+        (close(1011, "caf\xe9".encode()), (1011, "caf\xe9"), 1011),
+        (close(3000), (3000, ""), 3000),
+        (close(None), (1005, ""), None),
+    ],
+    ids=["4001", "1000", "1001", "1011", "3000", "none"],
+)
+@pytest.mark.parametrize("handler", ["collecting", "deaf"])
+def test_a_peers_code_and_reason_reach_the_handler_and_are_answered(
+    siege, handler, sent, seen, answered
+):
+    key = siege.new_key()
+    peer = siege.open(f"/{handler}?key={key}")
+    peer.send(sent)
+    code, _ = peer.read_close()
+    assert code in {answered, 1000} if answered is None else code == answered
+    started = time.monotonic()
+    peer.read_rest()
+    assert time.monotonic() - started < 1  # the server closes first (RFC 6455 section 7.1.1)
+    report = siege.report(key)
+    assert (report["code"], report["reason"]) == seen
+
+
+def test_the_servers_code_and_reason_reach_the_peer(siege):
+    peer = siege.open("/closing/4002?reason=enough")
+    assert peer.read_close() == (4002, "enough")
+    peer.send(close(4002))
+    peer.read_rest()
+
+
+@pytest.mark.parametrize("peer_does", ["nothing", "reads", "talks"])
+def test_a_peer_that_does_not_answer_a_close_is_waited_for_no_longer_than_allowed(siege, peer_does):
+    peer = siege.open("/closing/1000")
+    started = time.monotonic()
+    if peer_does == "talks":
+        for _ in range(100):
+            peer.send_as_far_as_taken(frame(TEXT, b"x" * 1000))
+    if peer_does == "reads":
+        assert peer.read_close() == (1000, "")
+        peer.read_rest()
+        assert time.monotonic() - started < 3  # Timeouts.close is 0.5
+    siege.settle()
+    assert time.monotonic() - started < 4
+
+
+def test_what_comes_after_a_close_is_ignored(siege):
+    key = siege.new_key()
+    peer = siege.open(f"/collecting?key={key}")
+    peer.send(frame(TEXT, b"before") + close(1000) + frame(TEXT, b"after") + close(4000))
+    peer.send_as_far_as_taken(frame(PING, b"?") + frame(3, mask=None))
+    assert peer.read_close() == (1000, "")
+    assert peer.read_rest() == b""
+    report = siege.report(key)
+    assert (report["messages"], report["code"]) == (["before"], 1000)
+
+
+def test_a_close_in_the_middle_of_a_fragmented_message_is_a_normal_close(siege):
+    key = siege.new_key()
+    peer = siege.open(f"/collecting?key={key}")
+    peer.send(frame(TEXT, b"begun", fin=False) + close(1000, b"enough"))
+    assert peer.read_close()[0] == 1000
+    report = siege.report(key)
+    assert (report["messages"], report["code"], report["reason"]) == ([], 1000, "enough")
+
+
+@pytest.mark.parametrize("end", ["finish", "reset"])
+@pytest.mark.parametrize("at", ["between", "in a header", "in a frame", "in a message"])
+def test_a_peer_that_vanishes_is_1006_at_once(siege, at, end):
+    key = siege.new_key()
+    peer = siege.open(f"/collecting?key={key}")
+    whole = frame(TEXT, b"hello", fin=False)
+    peer.send({"between": b"", "in a header": whole[:1], "in a frame": whole[:8]}.get(at, whole))
+    started = time.monotonic()
+    getattr(peer, end)()
+    report = siege.report(key)
+    assert time.monotonic() - started < 2
+    assert (report["messages"], report["code"]) == ([], 1006)
+    if end == "finish":
+        peer.read_rest()  # it is closed here, too, and not left half open
+
+
+# A violation's close frame
+
+
+BAD = frame(3, b"no such opcode")
+JUNK = bytes(200_000)
+
+# What the peer does behind the bad frame; each leaves the server with unread input when it
+# closes, which makes the kernel send a reset.
+WAYS = {
+    "more in the same packet": BAD + JUNK,
+    "a little more": BAD + b"\x81",
+    "another violation": BAD * 2000,
+    "messages": BAD + frame(BINARY, b"x" * 1000) * 50,
+    "nothing": BAD,
+}
+
+
+def closes(siege, way: str) -> bool:
+    """Whether a close frame comes, for one bad frame."""
+    with siege.connect() as peer:
+        if way == "in the handshake's packet":
+            peer.send_as_far_as_taken(request("/echo") + BAD + JUNK)
+            assert peer.read_answer().status == 101
+        elif way == "behind echoes that nobody has read":
+            peer.open("/echo")
+            peer.send(frame(BINARY, b"x" * 1000) * 20)
+            peer.send_as_far_as_taken(BAD + JUNK)
+        elif way == "before FIN":
+            peer.open("/echo")
+            peer.send_as_far_as_taken(BAD + JUNK)
+            with suppress(OSError):  # the server may have been quicker
+                peer.finish()
+        else:
+            peer.open("/echo")
+            peer.send_as_far_as_taken(WAYS[way])
+        try:
+            return peer.read_close()[0] == 1002
+        except NoClose:
+            return False
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        *WAYS,
+        "in the handshake's packet",
+        "behind echoes that nobody has read",
+        "before FIN",
+    ],
+)
+def test_a_thousand_violations_in_eight_ways_get_a_thousand_close_frames(siege, way):
+    assert sum(closes(siege, way) for _ in range(125)) == 125
+
+
+def test_the_close_frame_arrives_while_the_peer_goes_on_sending(siege):
+    arrived = 0
+    for _ in range(50):
+        with siege.open("/echo") as peer:
+            peer.send(BAD)
+            for _ in range(20):
+                peer.send_as_far_as_taken(bytes(10_000))
+            with suppress(NoClose):
+                arrived += peer.read_close()[0] == 1002
+    assert arrived == 50
+
+
+def test_an_unread_close_frame_is_the_last_thing_on_the_wire(siege):
+    """No message of the handler's follows it."""
+    peer = siege.open("/pour?key=&size=100")
+    peer.send(close(1000))
+    while (got := peer.read_frame()).opcode != CLOSE:
+        pass
+    assert got.payload == b"\x03\xe8"
+    assert peer.read_rest() == b""

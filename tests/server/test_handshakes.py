@@ -1,0 +1,389 @@
+"""What a handshake has to be (RFC 6455 section 4.2.1, RFC 9112), and what else is answered."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import pytest
+
+from tests.server.peer import KEY, TEXT, close, frame, request
+
+pytestmark = pytest.mark.real_socket
+
+VERSION = b"Sec-WebSocket-Version"
+
+
+# Right ones
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [b"connection: keep-alive, Upgrade", b"UPGRADE: WebSocket"],
+        [b"Connection: upgrade,", b"Upgrade: websocket"],
+        [b"Connection: Upgrade", b"Connection: keep-alive", b"Upgrade: websocket"],
+        [b"Connection: keep-alive", b"Connection: Upgrade", b"Upgrade: websocket"],
+    ],
+    ids=["case", "comma", "two-lines", "two-lines-last"],
+)
+def test_connection_and_upgrade_are_lists_of_any_case(siege, lines):
+    answer = siege.handshake("/echo", *lines, without=(b"Connection", b"Upgrade"))
+    assert answer.status == 101
+
+
+def test_the_answer_is_what_the_standard_says(siege):
+    answer = siege.handshake("/echo")
+    assert answer.status == 101
+    # The key of RFC 6455 section 1.3, and its answer there.
+    assert answer.header(b"sec-websocket-accept") == b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+    assert (answer.header(b"upgrade") or b"").lower() == b"websocket"
+    assert (answer.header(b"connection") or b"").lower() == b"upgrade"
+
+
+@pytest.mark.parametrize(
+    ("lines", "offered"),
+    [
+        ([b"Sec-WebSocket-Protocol: a, b"], ["a", "b"]),
+        ([b"Sec-WebSocket-Protocol: a", b"Sec-WebSocket-Protocol: b"], ["a", "b"]),
+        ([b"Sec-WebSocket-Protocol: a,b , c", b"sec-websocket-protocol: d"], ["a", "b", "c", "d"]),
+        ([], []),
+    ],
+)
+def test_subprotocols_of_several_lines_are_one_list(siege, lines, offered):
+    peer = siege.connect()
+    answer = peer.open("/chosen", *lines)
+    assert peer.read_message() == str(offered).replace("'", '"').replace(" ", "")
+    chosen = answer.header(b"sec-websocket-protocol")
+    assert chosen == (offered[-1].encode() if offered else None)
+
+
+def test_extensions_of_several_lines_are_one_list(compressing_siege):
+    answer = compressing_siege.handshake(
+        "/echo",
+        b"Sec-WebSocket-Extensions: permessage-deflate",
+        b"Sec-WebSocket-Extensions: x-unknown",
+    )
+    assert answer.status == 101
+    extensions = answer.header(b"sec-websocket-extensions") or b""
+    assert extensions.startswith(b"permessage-deflate")
+
+
+# Wrong ones
+
+
+def test_a_handshake_without_a_version_is_400(siege):
+    assert siege.handshake("/echo", without=(VERSION,)).status == 400
+
+
+@pytest.mark.parametrize("version", [b"8", b"0", b"14", b"x", b"", b"13, 8", b"\xff"])
+def test_another_version_is_426_and_told_which_one_is_spoken(siege, version):
+    answer = siege.handshake("/echo", VERSION + b": " + version, without=(VERSION,))
+    if version == b"8":
+        assert answer.status == 426
+    assert answer.status in {400, 426}
+    if answer.status == 426:
+        assert answer.header(VERSION) == b"13"
+
+
+def test_two_versions_are_refused(siege):
+    assert siege.handshake("/echo", VERSION + b": 8").status in {400, 426}
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [],
+        [b""],
+        [b"abc"],
+        [KEY[:-4]],
+        [KEY + b"AAAA"],
+        [b"!" * 24],
+        [b"\xff" * 24],
+        [KEY, KEY],
+        [KEY, b"AQIDBAUGBwgJCgsMDQ4PEA=="],
+    ],
+    ids=["none", "empty", "abc", "short", "long", "no-base64", "no-ascii", "same-twice", "two"],
+)
+def test_a_bad_key_is_400(siege, lines):
+    keys = [b"Sec-WebSocket-Key: " + key for key in lines]
+    answer = siege.handshake("/echo", *keys, without=(b"Sec-WebSocket-Key",))
+    assert answer.status == 400
+
+
+@pytest.mark.parametrize("method", [b"POST", b"PUT", b"HEAD", b"CONNECT", b"WEBSOCKET"])
+def test_only_get_opens_a_websocket(siege, method):
+    peer = siege.connect()
+    peer.send(request("/echo", method=method))
+    status_line = peer.read_rest().partition(b"\r\n")[0]
+    assert re.match(rb"HTTP/1.1 (405|400|426|501) ", status_line), status_line
+    if method == b"POST":
+        assert b" 405 " in status_line
+
+
+def test_http_1_0_opens_no_websocket(siege):
+    status = siege.handshake("/echo", version=b"HTTP/1.0").status
+    assert 400 <= status < 500 or status == 505
+
+
+@pytest.mark.parametrize("version", [b"HTTP/2.0", b"HTTP/0.9", b"HTTP/1.11", b"http/1.1", b"x"])
+def test_another_version_of_http_is_refused(siege, version):
+    assert siege.handshake("/echo", version=version).status in {400, 505}
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [[], [b"Host: a", b"Host: b"], [b"Host: a", b"Host: a"]],
+    ids=["missing", "two", "same-twice"],
+)
+def test_a_host_that_is_missing_or_doubled_is_400(siege, lines):
+    assert siege.handshake("/echo", *lines, without=(b"Host",)).status == 400
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"X-A: a\x00b", b"X-A: a\rb", b"X-A : a", b"X A: a", b": a", b"X-A", b" X-A: a", b"X-\xff: a"],
+    ids=["nul", "cr", "space-colon", "space", "no-name", "no-colon", "folded", "no-ascii"],
+)
+def test_a_malformed_header_is_400(siege, line):
+    answer = siege.handshake("/echo", line)
+    assert answer.status == 400
+
+
+def test_a_content_length_with_a_transfer_encoding_is_400(siege):
+    answer = siege.handshake("/echo", b"Content-Length: 3", b"Transfer-Encoding: chunked")
+    assert answer.status == 400
+
+
+@pytest.mark.parametrize(
+    "value",
+    [b"a b", b"a, b c", b"a;b", b"(a)", b'"a"', b"a/b", b"a, a", b",", b"\x7f"],
+)
+def test_a_malformed_subprotocol_list_is_400_or_leads_to_nothing(siege, value):
+    answer = siege.handshake("/chosen", b"Sec-WebSocket-Protocol: " + value)
+    if answer.status != 400:
+        assert answer.status == 101
+        # What is chosen is one of the valid ones, of which these have one each at most.
+        assert answer.header(b"sec-websocket-protocol") in {None, b"a"}
+
+
+@pytest.mark.parametrize("origin", [b"https://evil.example", b"null"])
+def test_a_foreign_origin_is_403(siege, origin):
+    assert siege.handshake("/echo", b"Origin: " + origin).status == 403
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["/../../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "/echo%00", "/%0d%0aX-A:%20b", "//echo"],
+)
+def test_a_target_that_leads_nowhere_is_4xx_and_adds_no_header(siege, target):
+    answer = siege.handshake(target)
+    assert 400 <= answer.status < 500
+    assert answer.header(b"x-a") is None
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        bytes.fromhex("16030100050100000100"),  # how TLS begins
+        b"\x00" * 100,
+        b"\xff" * 1000,
+        b"\r\n\r\n",
+        b"GET\r\n\r\n",
+        b"GET /echo\r\n\r\n",
+        b"\r\n" * 50_000,
+        frame(TEXT, b"hello"),
+    ],
+    ids=["tls", "nuls", "ones", "empty", "get", "http-0.9", "lines", "frame"],
+)
+def test_garbage_is_400_or_ended(siege, garbage):
+    peer = siege.connect()
+    peer.send_as_far_as_taken(garbage)
+    answer = peer.read_rest()
+    assert answer == b"" or re.match(rb"HTTP/1.1 4\d\d ", answer)
+
+
+# Big and slow ones
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        request("/" + "x" * 100_000),
+        request("/echo", b"X-A: " + b"x" * 2**20),
+        request("/echo", *[b"X-A: b"] * 10_000),
+    ],
+    ids=["target", "header", "headers"],
+)
+def test_a_head_that_is_too_big_is_4xx_at_once(siege, head):
+    started = time.monotonic()
+    answer = siege.ask(head)
+    assert answer.status in {400, 413, 414, 431}
+    assert time.monotonic() - started < 1  # the time for a request's head
+
+
+def test_a_head_without_end_is_4xx_at_once(siege):
+    memory = siege.bystander.ask_for("memory")
+    peer = siege.connect()
+    peer.send(b"GET /echo HTTP/1.1\r\nX-A: ")
+    for _ in range(100):
+        peer.send_as_far_as_taken(b"x" * 2**16)
+    assert peer.read_answer().status in {400, 431}
+    assert siege.bystander.ask_for("peak") - memory < 10 * 2**20
+
+
+def test_a_body_of_10_gb_is_refused_before_it_comes(siege):
+    memory = siege.bystander.ask_for("memory")
+    peer = siege.connect()
+    peer.send(
+        b"POST /echo HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: text/plain\r\n"
+        b"Content-Length: 10737418240\r\n\r\n"
+    )
+    answer = peer.read_answer()
+    assert 400 <= answer.status < 500
+    for _ in range(500):
+        peer.send_as_far_as_taken(b"x" * 2**16)
+    assert siege.bystander.ask_for("peak") - memory < 10 * 2**20
+
+
+@pytest.mark.parametrize("what", ["chunks", "trailers", "extension"])
+def test_a_chunked_body_without_end_is_answered_and_ended(siege, what):
+    memory = siege.bystander.ask_for("memory")
+    peer = siege.connect()
+    peer.send(b"POST /echo HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n")
+    start, more = {
+        "chunks": (b"", b"1000\r\n" + b"x" * 4096 + b"\r\n"),
+        "trailers": (b"0\r\n", b"X-A: b\r\n" * 500),
+        "extension": (b"1;", b"x" * 4096),
+    }[what]
+    peer.send_as_far_as_taken(start)
+    for _ in range(1000):
+        peer.send_as_far_as_taken(more)
+    assert 400 <= peer.read_answer().status < 500
+    peer.read_rest()
+    assert siege.bystander.ask_for("peak") - memory < 10 * 2**20
+
+
+@pytest.mark.parametrize("start", [b"", b"G", request("/echo")[:-2]], ids=["none", "one", "all"])
+def test_a_silent_peer_is_ended(siege, start):
+    peer = siege.connect()
+    peer.send(start)
+    started = time.monotonic()
+    peer.read_rest()
+    assert 0.5 < time.monotonic() - started < 5  # Timeouts.handshake is 1
+
+
+def test_a_head_that_comes_byte_by_byte_is_ended(siege):
+    peer = siege.connect()
+    peer.socket.settimeout(0.1)
+    started = time.monotonic()
+    ended = False
+    # More than there is time for, each of which starts no clock anew.
+    for byte in request("/echo", b"X-A: " + b"x" * 200):
+        peer.send_as_far_as_taken(bytes([byte]))
+        try:
+            ended = peer.socket.recv(2**16) == b"" or ended
+        except TimeoutError:
+            continue
+        except ConnectionError:
+            ended = True
+        if ended:
+            break
+    assert ended
+    assert time.monotonic() - started < 5
+
+
+# Refusals
+
+
+@pytest.mark.parametrize(
+    ("target", "lines", "without"),
+    [
+        ("/echo", [], (VERSION,)),
+        ("/echo", [VERSION + b": 8"], (VERSION,)),
+        ("/echo", [], (b"Sec-WebSocket-Key",)),
+        ("/echo", [b"Origin: null"], ()),
+        ("/nope", [], ()),
+        ("/refusing/401", [], ()),
+        ("/raising/418", [], ()),
+        ("/impatient", [], ()),
+    ],
+    ids=["version", "old", "key", "origin", "404", "401", "418", "422"],
+)
+def test_a_refusal_arrives_whole_and_ends_the_connection(siege, target, lines, without):
+    peer = siege.connect()
+    answer = peer.ask(request(target, *lines, without=without))
+    assert 400 <= answer.status < 500
+    assert answer.header(b"connection") == b"close"
+    assert answer.body
+    started = time.monotonic()
+    assert peer.read_rest() == b""
+    assert time.monotonic() - started < 1
+
+
+def test_a_refusals_body_arrives_though_the_peer_has_sent_more(siege):
+    for _ in range(100):
+        peer = siege.connect()
+        peer.send_as_far_as_taken(request("/nope") + b"x" * 200_000)
+        answer = peer.read_answer()
+        assert (answer.status, answer.problem["status"]) == (404, 404)
+        peer.socket.close()
+
+
+def test_a_hundred_refused_peers_hold_no_descriptors_of_the_server(siege):
+    refused = [siege.connect() for _ in range(100)]
+    for peer in refused:
+        assert peer.ask(request("/echo", without=(VERSION,))).status == 400
+    siege.settle()
+
+
+def test_connections_over_the_limit_are_503_until_there_is_room(crowded_siege):
+    first = crowded_siege.open("/echo")
+    one_more = crowded_siege.bystander.ask_for("census")
+    second = crowded_siege.open("/echo")
+    answer = crowded_siege.handshake("/echo")
+    assert answer.status == 503
+    assert int(answer.header(b"retry-after") or b"") > 0
+    for peer in (first, second):
+        peer.echo("still there")
+    first.reset()
+    crowded_siege.bystander.settle(one_more)
+    crowded_siege.open("/echo").echo("after all")
+
+
+# Bytes right behind the handshake
+
+
+@pytest.mark.parametrize("target", ["/echo", "/slow"])
+def test_messages_in_the_handshakes_packet_are_delivered(siege, target):
+    peer = siege.open(target, behind=frame(TEXT, b"one") + frame(TEXT, b"two"))
+    assert [peer.read_message(), peer.read_message()] == ["one", "two"]
+
+
+def test_a_message_before_a_slow_accept_is_delivered(siege):
+    peer = siege.connect()
+    peer.send(request("/slow"))
+    peer.send(frame(TEXT, b"one"))
+    assert peer.read_answer().status == 101
+    assert peer.read_message() == "one"
+
+
+def test_much_before_a_slow_accept_is_delivered(siege):
+    peer = siege.connect()
+    messages = [f"{number:06}" * 1000 for number in range(20)]
+    peer.send(request("/slow") + b"".join(frame(TEXT, one.encode()) for one in messages))
+    assert peer.read_answer().status == 101
+    assert [peer.read_message() for _ in messages] == messages
+
+
+def test_a_close_before_a_slow_accept_is_answered(siege):
+    peer = siege.open("/slow", behind=close(1000))
+    assert peer.read_close() == (1000, "")
+
+
+def test_a_handshake_that_comes_byte_by_byte_is_answered(siege):
+    peer = siege.connect()
+    for byte in request("/echo"):
+        peer.send(bytes([byte]))
+    assert peer.read_answer().status == 101
+    peer.echo("in time")

@@ -1,0 +1,69 @@
+"""Peers that are gone without a word, and peers that are only quiet."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from tests.server.peer import PING, PONG, TEXT, frame
+
+pytestmark = pytest.mark.real_socket
+
+
+@pytest.mark.parametrize("handler", ["watched", "watched/deaf"])
+def test_a_peer_that_answers_no_ping_is_1011_after_interval_and_timeout(siege, handler):
+    key = siege.new_key()
+    peer = siege.open(f"/{handler}?key={key}")
+    started = time.monotonic()
+    assert peer.read_close()[0] == 1011
+    assert 0.5 < time.monotonic() - started < 2.5  # 0.3 and 0.3
+    peer.read_rest()
+    assert siege.report(key)["code"] == 1011
+    siege.settle()
+
+
+def test_a_peer_that_answers_no_ping_is_found_behind_a_full_inbox(siege):
+    key = siege.new_key()
+    peer = siege.open(f"/watched/deaf?key={key}")
+    started = time.monotonic()
+    peer.send(frame(TEXT, b"x") * 20_000)
+    report = siege.report(key)
+    assert report["code"] == 1011
+    assert time.monotonic() - started < 3
+    siege.settle()
+
+
+def test_a_quiet_peer_that_answers_pings_is_kept(siege):
+    key = siege.new_key()
+    peer = siege.open(f"/watched?key={key}")
+    started = time.monotonic()
+    while time.monotonic() - started < 1.5:
+        got = peer.read_frame()
+        assert got.opcode == PING
+        peer.send(frame(PONG, got.payload))
+    peer.echo("still there")
+
+
+def test_a_quiet_peer_of_a_route_without_pings_is_kept(siege):
+    peer = siege.open("/echo")
+    peer.socket.settimeout(1.5)
+    with pytest.raises(TimeoutError):
+        peer.read_frame()
+    peer.echo("still there")
+
+
+def test_a_pong_that_answers_no_ping_of_ours_keeps_nobody_alive(siege):
+    key = siege.new_key()
+    peer = siege.open(f"/watched?key={key}")
+    for _ in range(100):
+        peer.send_as_far_as_taken(frame(PONG, b"what was asked?"))
+    assert peer.read_close()[0] == 1011
+
+
+def test_a_handlers_ping_gives_the_seconds_that_it_took(siege):
+    peer = siege.open("/pinging")
+    ping = peer.read_frame()
+    assert ping.opcode == PING
+    peer.send(frame(PONG, ping.payload))
+    assert 0 < float(peer.read_message()) < 15

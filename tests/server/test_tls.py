@@ -1,0 +1,102 @@
+"""TLS to which somebody talks otherwise."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import time
+
+import pytest
+
+from tests.server.peer import PING, PONG, TEXT, close, frame, request
+
+pytestmark = pytest.mark.real_socket
+
+
+def hello(context: ssl.SSLContext) -> bytes:
+    """How a TLS client begins."""
+    out = ssl.MemoryBIO()
+    client = context.wrap_bio(ssl.MemoryBIO(), out, server_hostname="127.0.0.1")
+    with pytest.raises(ssl.SSLWantReadError):
+        client.do_handshake()
+    return out.read()
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [b"", b"\x00" * 1000, b"\xff" * 1000, b"\x16\x03\x01\xff\xff" + b"\xff" * 70_000, request()],
+    ids=["nothing", "nuls", "ones", "record", "http"],
+)
+def test_what_is_no_tls_is_ended_without_a_traceback(tls_siege, garbage):
+    peer = tls_siege.connect_without_tls()
+    peer.send_as_far_as_taken(garbage)
+    started = time.monotonic()
+    peer.read_rest()
+    assert time.monotonic() - started < 8
+
+
+@pytest.mark.parametrize("part", [1, 5, 50, None])
+@pytest.mark.parametrize("end", ["finish", "reset"])
+def test_a_peer_that_vanishes_in_the_tls_handshake_leaves_nothing(tls_siege, part, end):
+    peer = tls_siege.connect_without_tls()
+    peer.send(hello(tls_siege.context)[:part])
+    getattr(peer, end)()
+    tls_siege.settle()
+
+
+def test_a_peer_that_resets_inside_tls_leaves_nothing(tls_siege):
+    key = tls_siege.new_key()
+    peer = tls_siege.open(f"/collecting?key={key}")
+    peer.send(frame(TEXT, b"hello", fin=False))
+    peer.reset()
+    assert tls_siege.report(key)["code"] == 1006
+
+
+def test_garbage_inside_tls_ends_the_connection(tls_siege):
+    key = tls_siege.new_key()
+    peer = tls_siege.open(f"/collecting?key={key}")
+    below = socket.socket(fileno=peer.socket.fileno())
+    below.sendall(b"\x17\x03\x03\x00\x20" + b"\xff" * 32)
+    below.detach()
+    assert tls_siege.report(key)["code"] == 1006
+
+
+def test_messages_pings_and_closes_work_as_without(tls_siege):
+    key = tls_siege.new_key()
+    peer = tls_siege.open(f"/echo?key={key}", behind=frame(TEXT, b"at once"))
+    assert peer.read_message() == "at once"
+    peer.send(frame(PING, b"?"))
+    assert peer.read_frame().opcode == PONG
+    peer.send(frame(TEXT, b"x" * 2**20))
+    assert peer.read_message() == "x" * 2**20
+    peer.send(close(4001, b"bye"))
+    assert peer.read_close()[0] == 4001
+    report = tls_siege.report(key)
+    assert (report["code"], report["reason"]) == (4001, "bye")
+
+
+def test_a_violation_is_closed_with_1002(tls_siege):
+    peer = tls_siege.open("/echo")
+    peer.send(frame(3) + bytes(100_000))
+    assert peer.read_close()[0] == 1002
+
+
+def test_a_peer_that_does_not_read_is_1008_after_the_send_timeout(tls_siege):
+    key = tls_siege.new_key()
+    tls_siege.open(f"/pour?key={key}")
+    report = tls_siege.report(key)
+    assert report["code"] == 1008
+    assert report["seconds"] < 4
+
+
+def test_a_send_is_cancelled_after_the_second_that_its_handler_gives_it(tls_siege):
+    key = tls_siege.new_key()
+    tls_siege.open(f"/impatient?key={key}")
+    assert 1 <= tls_siege.report(key)["seconds"] < 2
+
+
+def test_a_refusal_arrives_whole_and_ends_the_connection(tls_siege):
+    peer = tls_siege.connect()
+    answer = peer.ask(request("/nope"))
+    assert (answer.status, answer.problem["status"]) == (404, 404)
+    assert peer.read_rest() == b""
