@@ -185,7 +185,7 @@ class Codec:
         """Read frame by frame; the position of what could not be read yet."""
         position = 0
         for _ in range(_TURN):
-            if not self._owed and not self._fragments:
+            if not self._owed and not self._fragments and self.end is None:
                 position = self._read_plain(data, position, found, count)
             if self.end is not None:
                 return len(data)

@@ -91,12 +91,15 @@ class EpollReactor:
         try:
             while True:
                 await trio.lowlevel.wait_readable(fd)
+                if self._yielded:
+                    # Who was woken in the last step is in the same batch as this one; who is
+                    # first in it is random.
+                    await trio.lowlevel.checkpoint()
+                    self._take_turns()
                 for ready, flags in self._epoll.poll(0, _AT_ONCE):
                     reader = self._readers.get(ready)
                     if reader is not None:  # None: discarded a moment ago, or the bell
                         self._read(ready, flags, reader)
-                if self._yielded:
-                    self._take_turns()
         finally:
             trio.lowlevel.notify_closing(fd)
             self._epoll.close()
@@ -195,6 +198,7 @@ class TaskReactor:
 
     def yield_turn(self, reader: Readable) -> None:
         async def turn() -> None:
+            await trio.lowlevel.checkpoint()  # as above
             _take_turn(reader)
 
         assert self._nursery is not None

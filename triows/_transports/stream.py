@@ -131,6 +131,8 @@ class StreamTransport:
 
     def eof_received(self) -> None:
         self._read_all.set()
+        if self._codec.noticed:
+            self._heed(self._codec)
         self._end(Ended(1006))
 
     def hung_up(self) -> None:
@@ -153,7 +155,11 @@ class StreamTransport:
                 traffic.bytes_received += length
             inbox.put_all_nowait(found)
         if codec.noticed:
-            self._heed(codec)
+            if found and codec.end is not None:
+                # The messages before it may be answered before it is.
+                self._wire.yield_turn()
+            else:
+                self._heed(codec)
         if codec.pending:
             self._hold()
 
