@@ -293,7 +293,7 @@ class StreamTransport:
         """Write what waits, until nothing does; it ends with the connection at the latest."""
         with writing:
             try:
-                while self._outbox:
+                while self._outbox or self._urgent or self._waiting_pong:
                     await self._write_some()
             except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
                 self._break()
@@ -317,7 +317,7 @@ class StreamTransport:
         if self._waiting_pong is not None:
             self._urgent.append(self._waiting_pong)
             self._waiting_pong = None
-        if self._urgent and not isinstance(self._outbox[0], memoryview):
+        if self._urgent and not (self._outbox and isinstance(self._outbox[0], memoryview)):
             self._outbox.extendleft(reversed(self._urgent))
             self._outbox_size += sum(map(len, self._urgent))
             self._urgent.clear()
