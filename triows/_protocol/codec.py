@@ -160,7 +160,8 @@ class Codec:
 
         Args:
             data: What came; any part of the stream.
-            count: How many messages there is room for.
+            count: How many messages there is room for. One whose frame had begun when there
+                was some comes all the same.
             size: How many bytes of them; the last message may go over it.
 
         Returns:

@@ -1,0 +1,167 @@
+"""Streams of frames as peers send them, good and bad, for property tests."""
+
+from __future__ import annotations
+
+import zlib
+
+from attrs import frozen
+from hypothesis import strategies as st
+from websockets.frames import apply_mask
+
+__all__ = ["cuts", "raw_frame", "streams"]
+
+TEXT, BINARY, CONT, CLOSE, PING, PONG = 1, 2, 0, 8, 9, 10
+
+
+def raw_frame(
+    opcode: int,
+    payload: bytes = b"",
+    *,
+    fin: bool = True,
+    reserved: int = 0,
+    mask: bytes | None = b"\x11\x22\x33\x44",
+    width: int | None = None,
+    length: int | None = None,
+) -> bytes:
+    """
+    A frame, legal or not.
+
+    Args:
+        opcode: 0 to 15.
+        payload: Before masking.
+        fin: Whether it is the last of its message.
+        reserved: The three reserved bits.
+        mask: The key, or ``None`` for a frame that is not masked.
+        width: Bytes that the length takes: 0, 2 or 8; as few as need be by default.
+        length: What it says, if not the truth.
+    """
+    said = len(payload) if length is None else length
+    if width is None:
+        width = 0 if said < 126 else 2 if said < 2**16 else 8
+    second = said if width == 0 else 126 if width == 2 else 127
+    head = bytes([fin << 7 | reserved << 4 | opcode, (mask is not None) << 7 | second])
+    head += said.to_bytes(width, "big") if width else b""
+    return head + (payload if mask is None else mask + apply_mask(payload, mask))
+
+
+sizes = st.one_of(
+    st.integers(0, 40), st.sampled_from([124, 125, 126, 127, 128, 200, 65535, 65536, 65537])
+)
+masks = st.binary(min_size=4, max_size=4)
+texts = st.one_of(
+    st.text(max_size=40).map(str.encode),
+    sizes.map(lambda size: b"x" * size),
+    sizes.map(lambda size: ("\N{SNOWMAN}" * (size // 3)).encode()),
+)
+no_texts = st.sampled_from(
+    [b"\xff", b"\xc0\xaf", b"\xed\xa0\x80", b"abc\x80", b"\xf4\x90\x80\x80", b"\xe2\x98"]
+)
+payloads = st.one_of(texts, sizes.map(bytes), st.binary(max_size=40))
+
+
+@st.composite
+def whole(draw: st.DrawFn) -> bytes:
+    opcode = draw(st.sampled_from([TEXT, BINARY]))
+    return raw_frame(opcode, draw(texts if opcode == TEXT else payloads), mask=draw(masks))
+
+
+@st.composite
+def fragmented(draw: st.DrawFn) -> bytes:
+    """A message in pieces, cut anywhere, with control frames between."""
+    opcode = draw(st.sampled_from([TEXT, BINARY]))
+    payload = draw(texts if opcode == TEXT else payloads)
+    at = sorted(draw(st.lists(st.integers(0, len(payload)), max_size=5)))
+    pieces = [payload[a:b] for a, b in zip([0, *at], [*at, len(payload)], strict=True)]
+    made = b""
+    for number, piece in enumerate(pieces):
+        last = number == len(pieces) - 1
+        made += raw_frame(opcode if number == 0 else CONT, piece, fin=last, mask=draw(masks))
+        if not last and draw(st.booleans()):
+            made += draw(control())
+    return made
+
+
+@st.composite
+def control(draw: st.DrawFn) -> bytes:
+    opcode = draw(st.sampled_from([PING, PONG]))
+    return raw_frame(opcode, draw(st.binary(max_size=125)), mask=draw(masks))
+
+
+@st.composite
+def close(draw: st.DrawFn) -> bytes:
+    code = draw(st.sampled_from([None, 1000, 1001, 1005, 1015, 2999, 3000, 4001, 5000]))
+    if code is None:
+        return raw_frame(CLOSE, draw(st.sampled_from([b"", b"\x03"])))
+    reason = draw(st.one_of(st.text(max_size=20).map(str.encode), no_texts))
+    return raw_frame(CLOSE, code.to_bytes(2, "big") + reason)
+
+
+# How a length is given, and what it says.
+FORGED = [(2, None), (8, None), (None, 0), (None, 126), (2, 7), (8, 2**40), (8, 2**63)]
+
+
+@st.composite
+def odd(draw: st.DrawFn) -> bytes:
+    """Any frame at all; most break a rule."""
+    width, length = draw(st.sampled_from([(None, None), (None, None), *FORGED]))
+    payload = draw(st.one_of(payloads, no_texts))
+    if width == 2:
+        payload = payload[: 2**16 - 1]
+    return raw_frame(
+        draw(st.integers(0, 15)),
+        payload,
+        fin=draw(st.booleans()),
+        reserved=draw(st.sampled_from([0, 0, 0, 1, 4, 7])),
+        mask=draw(st.one_of(masks, st.none())),
+        width=width,
+        length=length,
+    )
+
+
+def deflated(payload: bytes) -> bytes:
+    compress = zlib.compressobj(wbits=-12)
+    return (compress.compress(payload) + compress.flush(zlib.Z_SYNC_FLUSH))[:-4]
+
+
+@st.composite
+def compressed(draw: st.DrawFn) -> bytes:
+    """A compressed message; a violation where compression was not negotiated."""
+    opcode = draw(st.sampled_from([TEXT, BINARY]))
+    payload = draw(st.one_of(texts, sizes.map(lambda size: bytes(size * 50))))
+    data = draw(st.sampled_from([deflated(payload), payload]))
+    return raw_frame(opcode, data, reserved=4, mask=draw(masks))
+
+
+@frozen
+class Stream:
+    """What a peer sends, and how it comes."""
+
+    data: bytes
+    cuts: list[int]
+
+    @property
+    def chunks(self) -> list[bytes]:
+        return [
+            self.data[a:b]
+            for a, b in zip([0, *self.cuts], [*self.cuts, len(self.data)], strict=True)
+        ]
+
+
+def cuts(draw: st.DrawFn, size: int) -> list[int]:
+    """Where a stream is cut: nowhere, here and there, or at every byte of a stretch."""
+    how = draw(st.sampled_from(["whole", "some", "fine"]))
+    if how == "whole":
+        return []
+    if how == "some":
+        return sorted(draw(st.lists(st.integers(0, size), max_size=12)))
+    start = draw(st.integers(0, size))
+    return list(range(start, min(size, start + 40)))
+
+
+@st.composite
+def streams(draw: st.DrawFn) -> Stream:
+    """Mostly good frames, and at times one that breaks a rule, or garbage."""
+    kinds = [whole(), whole(), whole(), fragmented(), control(), compressed(), close(), odd()]
+    frames = draw(st.lists(st.sampled_from(kinds).flatmap(lambda kind: kind), max_size=12))
+    data = b"".join(frames) + draw(st.one_of(st.just(b""), st.binary(max_size=30)))
+    return Stream(data, cuts(draw, len(data)))
