@@ -45,8 +45,10 @@ logger.setLevel(logging.WARNING)
 # First bytes (RFC 6455 section 5.2): FIN with an opcode, no reserved bit.
 _TEXT, _BINARY, _CLOSE = 0x81, 0x82, 0x88
 _PLAIN = frozenset({_TEXT, _BINARY})
-# The bit of the first byte that tells control frames from data frames.
-_CONTROL = 0x08
+# Of the first byte: the opcode, its bit that tells control frames from data frames, and the
+# opcodes that are not reserved (section 11.8).
+_OPCODE, _CONTROL = 0x0F, 0x08
+_OPCODES = frozenset(Opcode)
 # Bits of the second byte: MASK, and the length or how it is given.
 _MASK, _LENGTH = 0x80, 0x7F
 
@@ -258,7 +260,7 @@ class Codec:
         if len(header) < 2:
             return
         first, second = header[0], header[1]
-        if not second & _MASK:
+        if not second & _MASK or first & _OPCODE not in _OPCODES:
             self._owed = 2  # it is refused for that
             return
         length = second & _LENGTH
