@@ -76,6 +76,7 @@ class Echo:
     """
 
     name: ClassVar[str] = "echo"
+    most_rounds: ClassVar[int | None] = None
 
     size: int
     flight: int

@@ -1,7 +1,8 @@
 """
 Becomes a server: ``python -m benchmarks.launch CORE COMMAND ...``.
 
-First it takes its core, "any" or a number, and has the kernel end it with the process that started it.
+First it takes its core, "any" or a number, and has the kernel end it with the process that
+started it.
 """
 
 from __future__ import annotations

@@ -25,6 +25,8 @@ class Measure(Protocol):
 
     #: What it is called.
     name: ClassVar[str]
+    #: More rounds than these would say nothing new; None if they would.
+    most_rounds: ClassVar[int | None]
 
     @property
     def parameters(self) -> dict[str, int]:
