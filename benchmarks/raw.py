@@ -10,13 +10,15 @@ from __future__ import annotations
 import asyncio
 from typing import cast
 
+from websockets.utils import accept_key
+
 from .client import PATIENCE
 
 __all__ = ["RawConnection"]
 
-# The key of RFC 6455, section 1.3, and what has to be answered. One key serves all: the
-# random ones that clients must use are for proxies.
-KEY, ACCEPT = "dGhlIHNhbXBsZSBub25jZQ==", b"s3pPLBMxaQ9kYGzzhZRbK+xOo="
+# One key serves all: the random ones that clients must use are there for proxies.
+KEY = "dGhlIHNhbXBsZSBub25jZQ=="
+ACCEPT = accept_key(KEY).encode()
 
 #: Masked with zeros, which is as good as any other mask to those who unmask.
 CLOSE = b"\x88\x82\0\0\0\0" + (1000).to_bytes(2, "big")
