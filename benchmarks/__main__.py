@@ -54,7 +54,7 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("--seconds", type=float, default=seconds, help="per round")
         return command
 
-    measure("all", "everything; renews the docs", seconds=0.3)
+    measure("all", "everything; renews the docs", seconds=0.4)
     echo = measure("echo", "messages that come back, per second")
     echo.add_argument("--size", type=numbers, default=[32], help="bytes; several: 32,1000")
     echo.add_argument("--flight", type=numbers, default=[1, 8], help="per connection")

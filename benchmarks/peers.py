@@ -66,7 +66,7 @@ _ALL = (
     Peer("triows", "triows", _triows("triows_app"), ("triows", "trio", "websockets")),
     Peer(
         "triows-typed",
-        "triows, typed parameters and a resource",
+        "triows, typed + resource",
         _triows("triows_typed"),
         ("triows", "trio", "websockets"),
         echo="/echo/lobby?limit=10000000",

@@ -97,7 +97,7 @@ def _rates(case: Case, names: list[str]) -> tuple[list[str], list[list[str]]]:
                 number(best.rate),
                 f"{first / best.rate:.2f}",
                 f"{(cost or 0) * 1e6:.1f}",
-                f"{least / cost:.2f}" if least and cost else "",
+                f"{cost / least:.2f}" if least and cost else "",
                 f"{spread:.2f}",
                 f"{best.server_share:.0%}",
                 f"{best.client_share:.0%}",
