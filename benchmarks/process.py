@@ -92,6 +92,12 @@ class ServerProcess:
         self._pids = session_of(self._process.pid)
 
     @property
+    def pid(self) -> int:
+        """The process, as the system knows it."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def alive(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
