@@ -76,20 +76,27 @@ def parser() -> argparse.ArgumentParser:
 
 
 def default_servers(command: str) -> list[str]:
-    return [name for name in PEERS if command != "cost" or name in OURS]
+    if command == "cost":
+        return [name for name in PEERS if name in OURS]
+    return [name for name, peer in PEERS.items() if not peer.asked_for]
 
 
-async def measure(arguments: argparse.Namespace, peers: list[Peer]) -> Run:
-    run = Run.begin(peers, arguments.rounds, arguments.seconds)
+async def measure(arguments: argparse.Namespace, peers: list[Peer], run: Run) -> None:
     async with Rounds(peers, run) as rounds:
         await rounds.measure(PLANS[arguments.command](arguments))
-    return run
 
 
 def allow_many_files() -> None:
     """Ask for as many descriptors as there may be; servers inherit it."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def show(run: Run) -> None:
+    text = "\n".join(details(run, case) for case in run.cases)
+    print(text)
+    save(run, LATEST / "results.json")
+    (LATEST / "table.md").write_text(text)
 
 
 def main() -> int:
@@ -106,11 +113,12 @@ def main() -> int:
         parser().error(str(error))
     allow_many_files()
     pin(CLIENT_CORE)
-    run = uvloop.run(measure(arguments, peers))
-    text = "\n".join(details(run, case) for case in run.cases)
-    print(text)
-    save(run, LATEST / "results.json")
-    (LATEST / "table.md").write_text(text)
+    run = Run.begin(peers, arguments.rounds, arguments.seconds)
+    try:
+        uvloop.run(measure(arguments, peers, run))
+    finally:
+        # Interrupted, or lost a server that doesn't start: what there is, is shown.
+        show(run)
     if arguments.command == "all":
         routing.main()
         if arguments.servers is None:

@@ -6,7 +6,7 @@ import asyncio
 from typing import ClassVar
 
 import attrs
-from picows import WSFrame
+from picows import WSFrame, WSTransport
 
 from .client import PATIENCE, TEXT, Client, connected
 from .measure import window
@@ -25,7 +25,6 @@ class Audience:
     """
 
     def __init__(self, payload: bytes) -> None:
-        self.delivered = 0
         self.going = True
         self.idle = asyncio.Event()
         self._payload = payload
@@ -41,9 +40,13 @@ class Audience:
         self._missing = len(self._members)
         self._members[0].transport.send(TEXT, self._payload)
 
+    @property
+    def delivered(self) -> int:
+        """To all members together."""
+        return sum(member.received for member in self._members)
+
     def delivery(self) -> None:
         """Take note of one."""
-        self.delivered += 1
         self._missing -= 1
         if not self._missing:
             if self.going:
@@ -58,12 +61,20 @@ class Member(Client):
     def __init__(self, audience: Audience) -> None:
         super().__init__()
         self.received = 0
-        self._audience = audience
+        self._delivery = audience.delivery
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        # In line, as that of an echo is.
+        if frame.msg_type == TEXT and frame.fin:
+            self.received += 1
+            self._delivery()
+        else:
+            super().on_ws_frame(transport, frame)
 
     def message(self, frame: WSFrame) -> None:
         if frame.fin:
             self.received += 1
-            self._audience.delivery()
+            self._delivery()
 
 
 @attrs.frozen

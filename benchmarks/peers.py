@@ -23,6 +23,7 @@ class Peer:
         distributions: Whose versions are noted with the results.
         echo: The path and query of its echo.
         fan_out: The path of its fan-out; None if it has none.
+        asked_for: Whether it takes part only if it is named.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Peer:
     distributions: tuple[str, ...]
     echo: str = "/echo"
     fan_out: str | None = "/fanout"
+    asked_for: bool = False
 
 
 def _module(name: str) -> tuple[str, ...]:
@@ -40,7 +42,7 @@ def _module(name: str) -> tuple[str, ...]:
 def _triows(name: str) -> tuple[str, ...]:
     return (
         *(sys.executable, "-m", "triows", "run", f"benchmarks.servers.{name}:app"),
-        *("--bind", "127.0.0.1:{port}"),
+        *("--bind", "127.0.0.1:{port}", "--log-level", "warning"),
     )
 
 
@@ -113,6 +115,13 @@ _ALL = (
         "FastAPI on uvicorn, uvloop",
         _uvicorn("fastapi_app"),
         ("fastapi", "starlette", "uvicorn", "uvloop", "websockets"),
+    ),
+    Peer(
+        "picows",
+        "picows on uvloop, callbacks",
+        _module("picows_server"),
+        ("picows", "uvloop"),
+        asked_for=True,
     ),
 )
 

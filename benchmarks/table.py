@@ -85,10 +85,11 @@ def details(run: Run, case: Case) -> str:
 
 
 def _rates(case: Case, names: list[str]) -> tuple[list[str], list[list[str]]]:
+    reference = "triows" if "triows" in names else "".join(names[:1])
     rows = []
     for name in names:
         best, spread, cost = case.best(name), case.spread(name), case.cost(name)
-        first, least = case.rate(names[0]), case.cost(names[0])
+        first, least = case.rate(reference), case.cost(reference)
         assert best is not None
         assert first is not None
         rows.append(
@@ -105,7 +106,6 @@ def _rates(case: Case, names: list[str]) -> tuple[list[str], list[list[str]]]:
                 held_back(best),
             ]
         )
-    reference = names[0] if names else ""
     head = [
         *("server", "per second", f"{reference} is"),
         *("us CPU each", f"{reference} is", "median/best"),
