@@ -17,8 +17,9 @@ import uvloop
 
 from . import document, routing
 from .cores import CLIENT_CORE, pin
-from .peers import PEERS, Peer, choose
+from .peers import PEERS, Peer, before, choose
 from .plans import OURS, PLANS
+from .process import StartError
 from .results import Run, load, save
 from .rounds import Rounds
 from .table import details
@@ -50,6 +51,7 @@ def parser() -> argparse.ArgumentParser:
             name, help=text, formatter_class=argparse.ArgumentDefaultsHelpFormatter
         )
         command.add_argument("--servers", type=names, help=f"of {','.join(PEERS)}")
+        command.add_argument("--before", type=Path, help="a checkout whose triows takes part too")
         command.add_argument("--rounds", type=int, default=rounds, help="per server and case")
         command.add_argument("--seconds", type=float, default=seconds, help="per round")
         return command
@@ -111,17 +113,21 @@ def main() -> int:
         peers = choose(arguments.servers or default_servers(arguments.command))
     except ValueError as error:
         parser().error(str(error))
+    if arguments.before is not None:
+        peers.append(before(arguments.before))
     allow_many_files()
     pin(CLIENT_CORE)
     run = Run.begin(peers, arguments.rounds, arguments.seconds)
     try:
         uvloop.run(measure(arguments, peers, run))
+    except StartError as error:
+        print(error, file=sys.stderr)
+        return 1
     finally:
-        # Interrupted, or lost a server that doesn't start: what there is, is shown.
-        show(run)
+        show(run)  # what there is, if the run was interrupted
     if arguments.command == "all":
         routing.main()
-        if arguments.servers is None:
+        if arguments.servers is None and arguments.before is None:
             save(run, document.RESULTS)
             document.renew(run)
     return 1 if any(case.failures for case in run.cases) else 0

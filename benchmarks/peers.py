@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from types import MappingProxyType
 
 import attrs
 
-__all__ = ["PEERS", "Peer", "choose"]
+__all__ = ["PEERS", "Peer", "before", "choose"]
+
+ROOT = Path(__file__).parents[1]
 
 
 @attrs.frozen
@@ -24,6 +27,7 @@ class Peer:
         echo: The path and query of its echo.
         fan_out: The path of its fan-out; None if it has none.
         asked_for: Whether it takes part only if it is named.
+        folder: Where it is started, and so where it is imported from.
     """
 
     name: str
@@ -33,6 +37,7 @@ class Peer:
     echo: str = "/echo"
     fan_out: str | None = "/fanout"
     asked_for: bool = False
+    folder: Path = ROOT
 
 
 def _module(name: str) -> tuple[str, ...]:
@@ -140,3 +145,10 @@ def choose(names: Iterable[str]) -> list[Peer]:
     if unknown := [name for name in names if name not in PEERS]:
         raise ValueError(f"no such server: {', '.join(unknown)}; there are {', '.join(PEERS)}")
     return [PEERS[name] for name in names]
+
+
+def before(folder: Path) -> Peer:
+    """Take triows from another checkout, to see what a change does to its speed."""
+    return attrs.evolve(
+        PEERS["triows"], name="before", title="triows, before", folder=folder.resolve()
+    )

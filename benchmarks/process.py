@@ -61,7 +61,7 @@ class ServerProcess:
         # This process has a core of its own, which the new one would inherit.
         core = "any" if SERVER_CORE is None else str(SERVER_CORE)
         return subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.launch", core, *command],
+            [sys.executable, "-m", "benchmarks.launch", core, str(self.peer.folder), *command],
             cwd=ROOT,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
             stdin=subprocess.DEVNULL,

@@ -91,6 +91,15 @@ def test_an_unknown_server_is_a_mistake_that_names_the_known_ones(tmp_path: Path
     assert "hypercorn" in done.stderr
 
 
+def test_the_triows_of_another_checkout_takes_part(tmp_path: Path) -> None:
+    package = tmp_path / "other/triows"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("raise SystemExit('the other triows')")
+    done = bench(tmp_path, "echo", "--servers", "hypercorn", "--before", "other")
+    assert done.returncode == 1
+    assert "before ended:\nthe other triows" in done.stderr
+
+
 def test_a_server_does_not_outlive_the_process_that_measures(tmp_path: Path) -> None:
     script = """
 import asyncio
