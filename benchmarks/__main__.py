@@ -22,6 +22,7 @@ from .plans import OURS, PLANS
 from .process import StartError
 from .results import Run, load, save
 from .rounds import Rounds
+from .summary import aims
 from .table import details
 
 #: Of every run; not kept in the repository.
@@ -95,7 +96,7 @@ def allow_many_files() -> None:
 
 
 def show(run: Run) -> None:
-    text = "\n".join(details(run, case) for case in run.cases)
+    text = "\n".join([*(details(run, case) for case in run.cases), aims(run)])
     print(text)
     save(run, LATEST / "results.json")
     (LATEST / "table.md").write_text(text)

@@ -7,7 +7,7 @@ from .peers import PEERS
 from .results import Case, Run, Sample
 from .table import grid, held_back, number, size
 
-__all__ = ["summary"]
+__all__ = ["aims", "summary"]
 
 #: After a rate that the server's core did not limit.
 MARKS = {"server": "", "load": " l", "others": " o", "kernel": " k"}
@@ -17,7 +17,7 @@ MISSING = "-"
 
 def summary(run: Run) -> str:
     """Everything about *run*, as Markdown."""
-    parts = [_where(run), _ratios(run), _echoes(run), _others(run), _aims(run)]
+    parts = [_where(run), _ratios(run), _echoes(run), _others(run), aims(run)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -99,14 +99,15 @@ def _values(run: Run, case: Case, name: str, scale: float, form: str) -> list[st
     return [MISSING if value is None else format(value * scale, form) for value in values]
 
 
-def _aims(run: Run) -> str:
+def aims(run: Run) -> str:
+    """What was aimed at and how it went; empty if *run* says nothing about it."""
     rows = [
         [
             verdict.aim,
             verdict.wanted,
             f"{verdict.rate:.2f}",
             MISSING if verdict.cost is None else f"{verdict.cost:.2f}",
-            "yes" if verdict.held else "no",
+            verdict.held,
             verdict.limit,
         ]
         for verdict in verdicts(run)

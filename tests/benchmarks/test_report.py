@@ -62,9 +62,39 @@ def test_a_rate_that_the_server_did_not_limit_is_marked() -> None:
 def test_an_aim_is_held_by_the_ratio_and_not_by_the_rate() -> None:
     (held,) = verdicts(run(case(triows=[sample(1300)], lihil=[sample(1000)])))
     (missed,) = verdicts(run(case(triows=[sample(1299)], lihil=[sample(1000)])))
-    assert held.held
-    assert not missed.held
-    assert held.wanted == ">= 1.3"
+    assert (held.wanted, held.held) == (">= 1.3", "yes")
+    assert missed.held == "no"
+
+
+def test_an_aim_that_other_processes_spoilt_is_held_by_time_on_the_core() -> None:
+    spoilt = sample(1000, server=0.5, server_waiting=0.5)
+    (verdict,) = verdicts(run(case(triows=[spoilt], lihil=[sample(1000)])))
+    assert verdict.limit == "others"
+    assert verdict.held == "by core time"
+
+
+def test_the_worst_echo_is_looked_for_where_the_servers_are_the_limit_and_elsewhere() -> None:
+    idle = {"server": 0.5, "client": 0.5}
+    verdict = verdicts(
+        run(
+            case(flight=2, **{"triows": [sample(3000)], "quart-trio": [sample(1000)]}),
+            case(flight=3, **{"triows": [sample(4000)], "quart-trio": [sample(1000)]}),
+            case(flight=4, **{"triows": [sample(2000, **idle)], "quart-trio": [sample(1000)]}),
+        )
+    )
+    limited, other = verdict
+    assert "servers limit" in limited.aim
+    assert "2 in flight" in limited.aim
+    assert (limited.rate, limited.held) == (3, "yes")
+    assert "4 in flight" in other.aim
+    assert (other.rate, other.cost, other.held, other.limit) == (2, 4, "by core time", "kernel")
+
+
+def test_the_cost_of_the_framework_is_measured_by_time_on_the_core() -> None:
+    samples = {"triows": [sample(1000)], "triows-typed": [sample(1000, server=1.02)]}
+    (verdict,) = verdicts(run(case(**samples)))
+    assert verdict.cost == pytest.approx(1.02)
+    assert verdict.held == "yes"
 
 
 def test_a_failure_is_shown_in_place_of_a_rate() -> None:
