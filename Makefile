@@ -58,7 +58,7 @@ format: $(FOR_WORK)  ## Sort imports, fix what can be fixed, format
 	$(VENV)/bin/ruff check --fix
 	$(VENV)/bin/ruff format
 
-bench: $(FOR_BENCH)  ## Measure everything (ARGS="echo --servers triows,lihil": some)
+bench: $(FOR_BENCH)  ## Measure speed beside peers (ARGS="echo --servers triows,lihil": some)
 	@$(VENV)/bin/python -m benchmarks $(or $(strip $(ARGS)),all)
 
 clean:  ## Remove the environment, builds and caches

@@ -3,6 +3,7 @@ Benchmarks: WebSocket servers side by side, in one run, on this machine.
 
     make bench                                   everything; renews docs/benchmarks.md
     make bench ARGS="echo --servers triows,lihil --size 32"      one question, in seconds
+    make bench ARGS="cost --before ../main"                      what a change does to speed
 
 ``servers/`` has one small file per server, ``peers.py`` the table of how they are started.
 ``process.py`` runs one as a process on a core of its own and reads what it costs

@@ -1,21 +1,32 @@
-"""The command line of the benchmarks."""
+"""
+The command line of the benchmarks.
+
+    make bench                                                  everything, for the docs
+    make bench ARGS="echo --servers triows,lihil --size 32"     one question, in seconds
+    make bench ARGS="report"                                    the docs anew, from what is kept
+"""
 
 from __future__ import annotations
 
 import argparse
+import resource
 import sys
 from pathlib import Path
 
 import uvloop
 
+from . import document, routing
 from .cores import CLIENT_CORE, pin
-from .echo import Echo
-from .peers import PEERS, choose
-from .results import Run, save
+from .peers import PEERS, Peer, before, choose
+from .plans import OURS, PLANS
+from .process import StartError
+from .results import Run, load, save
 from .rounds import Rounds
+from .summary import aims
 from .table import details
 
-OUTPUT = Path("build/benchmarks")
+#: Of every run; not kept in the repository.
+LATEST = Path("build/benchmarks")
 
 
 def numbers(text: str) -> list[int]:
@@ -27,42 +38,99 @@ def names(text: str) -> list[str]:
 
 
 def parser() -> argparse.ArgumentParser:
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument(
-        "--servers", type=names, default=list(PEERS), help="of: " + ", ".join(PEERS)
+    whole = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    common.add_argument("--rounds", type=int, default=3, help="per server and case")
-    common.add_argument("--seconds", type=float, default=0.5, help="per round")
-    whole = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     commands = whole.add_subparsers(dest="command", required=True)
-    echo = commands.add_parser("echo", parents=[common], help="messages per second")
-    echo.add_argument("--size", type=numbers, default=[32], help="bytes, as in 32,1000,1000000")
+
+    def measure(
+        name: str, text: str, rounds: int = 3, seconds: float = 0.5
+    ) -> argparse.ArgumentParser:
+        command = commands.add_parser(
+            name, help=text, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+        )
+        command.add_argument("--servers", type=names, help=f"of {','.join(PEERS)}")
+        command.add_argument("--before", type=Path, help="a checkout whose triows takes part too")
+        command.add_argument("--rounds", type=int, default=rounds, help="per server and case")
+        command.add_argument("--seconds", type=float, default=seconds, help="per round")
+        return command
+
+    measure("all", "everything; renews the docs", seconds=0.4)
+    echo = measure("echo", "messages that come back, per second")
+    echo.add_argument("--size", type=numbers, default=[32], help="bytes; several: 32,1000")
     echo.add_argument("--flight", type=numbers, default=[1, 8], help="per connection")
-    echo.add_argument("--connections", type=numbers, default=[32])
+    echo.add_argument("--connections", type=numbers, default=[32], help="how many")
+    fan_out = measure("fanout", "deliveries per second, of messages to everyone")
+    fan_out.add_argument("--size", type=numbers, default=[32], help="bytes")
+    fan_out.add_argument("--connections", type=numbers, default=[500], help="how many")
+    handshakes = measure("handshakes", "connections opened and closed per second")
+    handshakes.add_argument("--at-once", type=int, default=16, help="at the same time")
+    memory = measure("memory", "resident memory per idle connection", rounds=1)
+    memory.add_argument("--connections", type=int, default=5000, help="how many")
+    latency = measure("latency", "p50 and p99 at half load")
+    latency.add_argument("--connections", type=int, default=32, help="how many")
+    measure("cost", "of our layers, per message and per handshake", rounds=5)
+    commands.add_parser("routing", help="matches with 10 routes and with 10 000")
+    report = commands.add_parser("report", help="renew the docs from a run that was kept")
+    report.add_argument("file", nargs="?", type=Path, default=document.RESULTS)
     return whole
 
 
-async def measure(arguments: argparse.Namespace) -> Run:
-    peers = choose(arguments.servers)
-    run = Run.begin(peers, arguments.rounds, arguments.seconds)
+def default_servers(command: str) -> list[str]:
+    if command == "cost":
+        return [name for name in PEERS if name in OURS]
+    return [name for name, peer in PEERS.items() if not peer.asked_for]
+
+
+async def measure(arguments: argparse.Namespace, peers: list[Peer], run: Run) -> None:
     async with Rounds(peers, run) as rounds:
-        await rounds.measure(
-            Echo(size, flight, connections)
-            for size in arguments.size
-            for connections in arguments.connections
-            for flight in arguments.flight
-        )
-    return run
+        await rounds.measure(PLANS[arguments.command](arguments))
+
+
+def allow_many_files() -> None:
+    """Ask for as many descriptors as there may be; servers inherit it."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def show(run: Run) -> None:
+    text = "\n".join([*(details(run, case) for case in run.cases), aims(run)])
+    print(text)
+    save(run, LATEST / "results.json")
+    (LATEST / "table.md").write_text(text)
 
 
 def main() -> int:
     arguments = parser().parse_args()
+    if arguments.command == "routing":
+        routing.main()
+        return 0
+    if arguments.command == "report":
+        document.renew(load(arguments.file))
+        return 0
+    try:
+        peers = choose(arguments.servers or default_servers(arguments.command))
+    except ValueError as error:
+        parser().error(str(error))
+    if arguments.before is not None:
+        peers.append(before(arguments.before))
+    allow_many_files()
     pin(CLIENT_CORE)
-    run = uvloop.run(measure(arguments))
-    text = "\n".join(details(run, case) for case in run.cases)
-    print(text)
-    save(run, OUTPUT / "results.json")
-    (OUTPUT / "table.md").write_text(text)
+    run = Run.begin(peers, arguments.rounds, arguments.seconds)
+    try:
+        uvloop.run(measure(arguments, peers, run))
+    except StartError as error:
+        print(error, file=sys.stderr)
+        return 1
+    finally:
+        show(run)  # what there is, if the run was interrupted
+    if arguments.command == "all":
+        routing.main()
+        if arguments.servers is None and arguments.before is None:
+            save(run, document.RESULTS)
+            document.renew(run)
     return 1 if any(case.failures for case in run.cases) else 0
 
 

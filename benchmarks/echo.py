@@ -15,7 +15,7 @@ from .results import Sample
 
 __all__ = ["Echo"]
 
-#: Of the window, for the servers to get into their stride before it.
+#: Of the window, at least, for the servers to get into their stride before it.
 WARM_UP = 0.3
 
 
@@ -31,7 +31,8 @@ class EchoClient(Client):
         super().__init__()
         self.received = 0  # bytes: a server may fragment
         self.owed = 0
-        self.going = True
+        self.going = False  # from the first answer to the end
+        self.answered = asyncio.Event()
         self.idle = asyncio.Event()
         self._payload = payload
 
@@ -53,6 +54,9 @@ class EchoClient(Client):
         self.received += frame.payload_size
         if not frame.fin:
             return
+        if not self.answered.is_set():
+            self.answered.set()
+            self.going = True
         if self.going:
             self.transport.send(TEXT, self._payload)
             return
@@ -61,6 +65,7 @@ class EchoClient(Client):
             self.idle.set()
 
     def lost(self) -> None:
+        self.answered.set()
         self.idle.set()
 
 
@@ -76,6 +81,7 @@ class Echo:
     """
 
     name: ClassVar[str] = "echo"
+    most_rounds: ClassVar[int | None] = None
 
     size: int
     flight: int
@@ -101,7 +107,11 @@ class Echo:
             for client in clients:
                 client.start(self.flight)
             await asyncio.sleep(seconds * WARM_UP)
-            sample = await window(server, seconds, count)
+            async with asyncio.timeout(PATIENCE):
+                for client in clients:
+                    await client.answered.wait()
+            # Once around, at least: a server may answer nobody before it has read from all.
+            sample = await window(server, seconds, count, self.connections * self.flight)
             for client in clients:
                 client.going = False
             async with asyncio.timeout(PATIENCE):
@@ -109,7 +119,6 @@ class Echo:
                     await client.idle.wait()
             if lost := sum(client.owed != 0 for client in clients):
                 raise ConnectionError(f"{lost} of {self.connections} connections were lost")
-        # More than one message may be owed; each came back whole, or this never ends.
         if sum(client.received for client in clients) % self.size:
             raise ValueError("what came back is not what was sent")
         return sample

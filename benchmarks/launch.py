@@ -1,7 +1,8 @@
 """
-Becomes a server: ``python -m benchmarks.launch CORE COMMAND ...``.
+Becomes a server: ``python -m benchmarks.launch CORE FOLDER COMMAND ...``.
 
-First it takes its core, "any" or a number, and has the kernel end it with the process that started it.
+First it goes to its folder and its core, "any" or a number, and has the kernel end it with
+the process that started it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from .cores import pin
 _PR_SET_PDEATHSIG = 1
 
 
-def main(core: str, *command: str) -> None:
+def main(core: str, folder: str, *command: str) -> None:
+    os.chdir(folder)
     pin(None if core == "any" else int(core))
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -14,9 +14,7 @@ from .usage import usage
 
 __all__ = ["Measure", "window"]
 
-#: A window is longer than asked for until it has seen so many operations ...
-ENOUGH = 16
-#: ... or is so many times as long.
+#: How many times as long as asked for a window may become.
 AT_MOST = 4
 
 
@@ -25,6 +23,8 @@ class Measure(Protocol):
 
     #: What it is called.
     name: ClassVar[str]
+    #: More rounds than these would say nothing new; None if they would.
+    most_rounds: ClassVar[int | None]
 
     @property
     def parameters(self) -> dict[str, int]:
@@ -37,14 +37,21 @@ class Measure(Protocol):
         """Measure once, for about *seconds*."""
 
 
-async def window(server: ServerProcess, seconds: float, count: Callable[[], float]) -> Sample:
-    """Watch for *seconds* how far *count* comes, and what it costs."""
+async def window(
+    server: ServerProcess, seconds: float, count: Callable[[], float], enough: int = 16
+) -> Sample:
+    """
+    Watch for *seconds* how far *count* comes, and what it costs.
+
+    If it has not come *enough* further by then, the window becomes longer: up to
+    :data:`AT_MOST` times.
+    """
     me = [os.getpid()]
     counted, clock = count(), time.perf_counter()
     server_before, client_before = server.usage(), usage(me)
     for _ in range(AT_MOST):
         await asyncio.sleep(seconds)
-        if count() - counted >= ENOUGH:
+        if count() - counted >= enough:
             break
     done, passed = count() - counted, time.perf_counter() - clock
     took, gave = server.usage() - server_before, usage(me) - client_before

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from types import MappingProxyType
 
 import attrs
 
-__all__ = ["PEERS", "Peer", "choose"]
+__all__ = ["PEERS", "Peer", "before", "choose"]
+
+ROOT = Path(__file__).parents[1]
 
 
 @attrs.frozen
@@ -23,6 +26,8 @@ class Peer:
         distributions: Whose versions are noted with the results.
         echo: The path and query of its echo.
         fan_out: The path of its fan-out; None if it has none.
+        asked_for: Whether it takes part only if it is named.
+        folder: Where it is started, and so where it is imported from.
     """
 
     name: str
@@ -31,6 +36,8 @@ class Peer:
     distributions: tuple[str, ...]
     echo: str = "/echo"
     fan_out: str | None = "/fanout"
+    asked_for: bool = False
+    folder: Path = ROOT
 
 
 def _module(name: str) -> tuple[str, ...]:
@@ -40,7 +47,7 @@ def _module(name: str) -> tuple[str, ...]:
 def _triows(name: str) -> tuple[str, ...]:
     return (
         *(sys.executable, "-m", "triows", "run", f"benchmarks.servers.{name}:app"),
-        *("--bind", "127.0.0.1:{port}"),
+        *("--bind", "127.0.0.1:{port}", "--log-level", "warning"),
     )
 
 
@@ -66,7 +73,7 @@ _ALL = (
     Peer("triows", "triows", _triows("triows_app"), ("triows", "trio", "websockets")),
     Peer(
         "triows-typed",
-        "triows, typed parameters and a resource",
+        "triows, typed + resource",
         _triows("triows_typed"),
         ("triows", "trio", "websockets"),
         echo="/echo/lobby?limit=10000000",
@@ -114,6 +121,13 @@ _ALL = (
         _uvicorn("fastapi_app"),
         ("fastapi", "starlette", "uvicorn", "uvloop", "websockets"),
     ),
+    Peer(
+        "picows",
+        "picows on uvloop, callbacks",
+        _module("picows_server"),
+        ("picows", "uvloop"),
+        asked_for=True,
+    ),
 )
 
 #: All servers by name, ours first.
@@ -131,3 +145,10 @@ def choose(names: Iterable[str]) -> list[Peer]:
     if unknown := [name for name in names if name not in PEERS]:
         raise ValueError(f"no such server: {', '.join(unknown)}; there are {', '.join(PEERS)}")
     return [PEERS[name] for name in names]
+
+
+def before(folder: Path) -> Peer:
+    """Take triows from another checkout, to see what a change does to its speed."""
+    return attrs.evolve(
+        PEERS["triows"], name="before", title="triows, before", folder=folder.resolve()
+    )

@@ -61,7 +61,7 @@ class ServerProcess:
         # This process has a core of its own, which the new one would inherit.
         core = "any" if SERVER_CORE is None else str(SERVER_CORE)
         return subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.launch", core, *command],
+            [sys.executable, "-m", "benchmarks.launch", core, str(self.peer.folder), *command],
             cwd=ROOT,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
             stdin=subprocess.DEVNULL,
@@ -90,6 +90,12 @@ class ServerProcess:
                     break
                 await asyncio.sleep(0.05)
         self._pids = session_of(self._process.pid)
+
+    @property
+    def pid(self) -> int:
+        """The process, as the system knows it."""
+        assert self._process is not None
+        return self._process.pid
 
     @property
     def alive(self) -> bool:

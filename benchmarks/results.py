@@ -113,9 +113,9 @@ class Case:
         return statistics.median(rates) / max(rates)
 
     def value(self, server: str, name: str) -> float | None:
-        """The median over the rounds of a further result."""
+        """The lowest of a further result over the rounds: bytes, or seconds, that it took."""
         samples = self.samples.get(server)
-        return statistics.median(s.values[name] for s in samples) if samples else None
+        return min(sample.values[name] for sample in samples) if samples else None
 
 
 @attrs.frozen
@@ -178,19 +178,36 @@ class Run:
             seconds,
         )
 
-    def of(self, measure: str) -> list[Case]:
-        """The cases of one kind."""
-        return [case for case in self.cases if case.measure == measure]
+    def of(self, measure: str, **parameters: int) -> list[Case]:
+        """The cases of one kind, with these parameters and any others."""
+        return [
+            case
+            for case in self.cases
+            if case.measure == measure and parameters.items() <= case.parameters.items()
+        ]
 
 
 def save(run: Run, path: Path) -> None:
-    """Keep *run* as JSON."""
+    """Keep *run* as JSON, a case on each line."""
+    content = attrs.asdict(run)
+    cases = ",\n".join(json.dumps(_rounded(case)) for case in content.pop("cases"))
+    head = json.dumps(content, indent=1).removesuffix("\n}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(attrs.asdict(run), indent=1, default=str)
-    path.write_text(text + "\n")
+    path.write_text(f'{head},\n "cases": [\n{cases}\n]\n}}\n')
+
+
+def _rounded(value: Any) -> Any:
+    """Leave out the digits that say nothing."""
+    match value:
+        case float():
+            return float(f"{value:.5g}")
+        case dict():
+            return {key: _rounded(item) for key, item in value.items()}
+        case list():
+            return [_rounded(item) for item in value]
+    return value
 
 
 def load(path: Path) -> Run:
     """Read what :func:`save` kept."""
-    content: Any = json.loads(path.read_text())
-    return msgspec.convert(content, Run)
+    return msgspec.json.decode(path.read_text(), type=Run)

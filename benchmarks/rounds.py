@@ -52,7 +52,7 @@ class Rounds:
         for measure in measures:
             case = Case(measure.name, measure.parameters)
             self._run.cases.append(case)
-            for number in range(self._run.rounds):
+            for number in range(min(self._run.rounds, measure.most_rounds or self._run.rounds)):
                 shift = number % len(self._peers)
                 # Another one begins in each round: who follows whom must not matter.
                 for peer in self._peers[shift:] + self._peers[:shift]:

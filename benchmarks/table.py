@@ -1,12 +1,12 @@
-"""Results as Markdown."""
+"""One case as a Markdown table, with everything that one may ask about it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .results import Case, Run
+from .results import Case, Run, Sample
 
-__all__ = ["details", "grid"]
+__all__ = ["BUSY", "details", "grid", "held_back", "number", "size", "title"]
 
 #: Below this share of its core a server is not the limit; something else is.
 BUSY = 0.9
@@ -17,11 +17,9 @@ def grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
 
     def line(cells: Sequence[str]) -> str:
-        first, *rest = (
-            cell.ljust(width) if i == 0 else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(cells, widths, strict=True))
-        )
-        return "| " + " | ".join([first, *rest]) + " |"
+        padded = [cells[0].ljust(widths[0])]
+        padded += [cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True)]
+        return f"| {' | '.join(padded)} |"
 
     rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
     return "\n".join([line(head), line(rule), *map(line, rows)])
@@ -31,20 +29,7 @@ def number(value: float) -> str:
     """Three digits that count, thousands apart."""
     if value >= 1000:
         return f"{round(value, -2 if value >= 10000 else -1):,.0f}".replace(",", " ")
-    return f"{value:.3g}" if value < 100 else f"{value:.0f}"
-
-
-def title(case: Case) -> str:
-    """The question, as a heading."""
-    p = case.parameters
-    match case.measure:
-        case "echo":
-            return (
-                f"echo, {size(p['size'])}, {p['flight']} in flight, "
-                f"{p['connections']} connection{'s' if p['connections'] > 1 else ''}"
-            )
-        case _:
-            return case.measure
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def size(count: int) -> str:
@@ -55,48 +40,94 @@ def size(count: int) -> str:
     return f"{count} B"
 
 
-def limit(case: Case, server: str) -> str:
-    """What held the best round back."""
-    sample = case.best(server)
-    if sample is None:
-        return ""
+def title(case: Case) -> str:
+    """The question."""
+    p = case.parameters
+    connections = f"{p.get('connections')} connection{'s' if p.get('connections') != 1 else ''}"
+    match case.measure:
+        case "echo":
+            return f"echo, {size(p['size'])}, {p['flight']} in flight, {connections}"
+        case "fanout":
+            return f"fan-out, {size(p['size'])} to {connections}"
+        case "handshakes":
+            return f"handshakes, {p['at_once']} at a time"
+        case "memory":
+            return f"memory, {connections}"
+        case "latency":
+            load = f"{number(p['rate'])} messages/s" if "rate" in p else "half of its own rate"
+            return f"latency, {size(p['size'])}, {connections}, {load}"
+    raise ValueError(f"no such measure: {case.measure}")
+
+
+def held_back(sample: Sample) -> str:
+    """
+    Say what held a sample back.
+
+    The server's core; the load's; other processes of the machine; or none of them: then both
+    sides waited for the kernel to hand messages over.
+    """
     if sample.server_share >= BUSY:
         return "server"
     if sample.client_share >= BUSY:
         return "load"
     if sample.disturbed >= 1 - BUSY:
         return "others"
-    return "round trip"
+    return "kernel"
 
 
 def details(run: Run, case: Case) -> str:
-    """One case, with everything one may ask about it."""
-    reference = next((name for name in run.servers if name in case.samples), None)
+    """The table of a case, under its question."""
+    names = [name for name in run.servers if name in case.samples]
+    columns = {"memory": _memory, "latency": _latency}.get(case.measure, _rates)
+    head, rows = columns(case, names)
+    failed = [f"\n{name} failed: {text}" for name, text in case.failures.items()]
+    return f"**{title(case)}**\n\n{grid(head, rows)}\n" + "\n".join(failed)
+
+
+def _rates(case: Case, names: list[str]) -> tuple[list[str], list[list[str]]]:
+    reference = "triows" if "triows" in names else "".join(names[:1])
     rows = []
-    for name in run.servers:
-        if name in case.failures:
-            rows.append([name, case.failures[name], *[""] * 7])
-            continue
+    for name in names:
         best, spread, cost = case.best(name), case.spread(name), case.cost(name)
-        if best is None or spread is None or cost is None or reference is None:
-            continue
-        first = case.rate(reference)
+        first, least = case.rate(reference), case.cost(reference)
+        assert best is not None
         assert first is not None
         rows.append(
             [
                 name,
                 number(best.rate),
                 f"{first / best.rate:.2f}",
+                f"{(cost or 0) * 1e6:.1f}",
+                f"{cost / least:.2f}" if least and cost else "",
                 f"{spread:.2f}",
                 f"{best.server_share:.0%}",
                 f"{best.client_share:.0%}",
                 f"{best.disturbed:.0%}",
-                f"{cost * 1e6:.1f}",
-                limit(case, name),
+                held_back(best),
             ]
         )
     head = [
-        *("server", "per second", f"{reference} is", "median/best"),
-        *("server CPU", "load CPU", "disturbed", "us CPU each", "limit"),
+        *("server", "per second", f"{reference} is"),
+        *("us CPU each", f"{reference} is", "median/best"),
+        *("server CPU", "load CPU", "disturbed", "limit"),
     ]
-    return f"**{title(case)}**\n\n{grid(head, rows)}\n"
+    return head, rows
+
+
+def _memory(case: Case, names: list[str]) -> tuple[list[str], list[list[str]]]:
+    rows = []
+    for name in names:
+        values = [case.value(name, key) or 0 for key in ("accepted", "echoed")]
+        rows.append([name, *(f"{value / 1e3:.1f}" for value in values)])
+    return ["server", "kB accepted", "kB after one echo"], rows
+
+
+def _latency(case: Case, names: list[str]) -> tuple[list[str], list[list[str]]]:
+    rows = []
+    for name in names:
+        rate, p50, p99 = (case.value(name, key) or 0 for key in ("rate", "p50", "p99"))
+        disturbed = min(sample.disturbed for sample in case.samples[name])
+        rows.append(
+            [name, number(rate), f"{p50 * 1e3:.2f}", f"{p99 * 1e3:.2f}", f"{disturbed:.0%}"]
+        )
+    return ["server", "per second", "p50 ms", "p99 ms", "disturbed"], rows

@@ -1,0 +1,128 @@
+"""What triows aims at, and whether a run holds it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import attrs
+
+from .results import Case, Run
+from .table import held_back, title
+
+__all__ = ["Verdict", "verdicts"]
+
+OURS = "triows"
+
+#: By how much the cost of a message may differ, and be called the same: what two rounds of
+#: one server differ by.
+SAME = 1.03
+
+
+@attrs.frozen
+class Verdict:
+    """
+    An aim and how it went.
+
+    Args:
+        aim: A sentence's worth.
+        wanted: The ratio, as text.
+        rate: The ratio that was measured, of rates or of memory.
+        cost: The same by the servers' time on their core; None if that says nothing.
+        held: Whether it was reached: "yes", "no", or "by core time" if it was by that only,
+            while something else than the servers' core was the limit.
+        limit: What held either server back, if it was not its core.
+    """
+
+    aim: str
+    wanted: str
+    rate: float
+    cost: float | None
+    held: str
+    limit: str
+
+
+def speed(case: Case, ours: str, theirs: str) -> float | None:
+    """How many times as fast *ours* is."""
+    mine, other = case.rate(ours), case.rate(theirs)
+    return mine / other if mine and other else None
+
+
+def thrift(case: Case, ours: str, theirs: str) -> float | None:
+    """How many times as much *theirs* is on its core for the same."""
+    mine, other = case.cost(ours), case.cost(theirs)
+    return other / mine if mine and other else None
+
+
+def limit(case: Case, *names: str) -> str:
+    """What held these back, if it was not their core."""
+    found = {held_back(best) for name in names if (best := case.best(name))} - {"server"}
+    return ", ".join(sorted(found)) or "server"
+
+
+def verdicts(run: Run) -> Iterator[Verdict]:
+    """Look at all aims that *run* can say something about."""
+    for peer, flight, wanted in (
+        ("lihil", 8, 1.3),
+        ("hypercorn", 8, 8.0),
+        ("lihil", 1, 0.95),
+        ("hypercorn", 1, 5.0),
+    ):
+        yield from _faster(run.of("echo", size=32, connections=32, flight=flight), peer, wanted)
+    yield from _worst(run.of("echo"), "quart-trio", 3.0)
+    yield from _faster(run.of("handshakes"), "hypercorn", 1.0)
+    for case in run.of("memory"):
+        mine, other = case.value(OURS, "echoed"), case.value("hypercorn", "echoed")
+        if mine and other:
+            ratio = mine / other
+            aim = "memory per idle connection, to hypercorn's"
+            held = "yes" if ratio <= 1.2 else "no"
+            yield Verdict(aim, "<= 1.2", ratio, None, held, "")
+    for cases, wanted in (
+        (run.of("echo", size=32, connections=32, flight=8), SAME),
+        (run.of("handshakes"), 1.25),
+    ):
+        for case in cases:
+            yield from _framework(case, wanted)
+
+
+def _worst(cases: list[Case], peer: str, wanted: float) -> Iterator[Verdict]:
+    """The worst of those that the servers limit, and the worst of the others."""
+    known = [case for case in cases if speed(case, OURS, peer) is not None]
+    for name, limited in (("any echo that the servers limit", True), ("any other echo", False)):
+        chosen = [case for case in known if (limit(case, OURS, peer) == "server") is limited]
+        if chosen:
+            worst = min(chosen, key=lambda case: speed(case, OURS, peer) or 0)
+            yield from _faster([worst], peer, wanted, prefix=f"{name}, the worst: ")
+
+
+def _faster(cases: list[Case], peer: str, wanted: float, prefix: str = "") -> Iterator[Verdict]:
+    for case in cases:
+        ratio, cost = speed(case, OURS, peer), thrift(case, OURS, peer)
+        if ratio is None:
+            continue
+        limited_by = limit(case, OURS, peer)
+        held = "yes" if ratio >= wanted else "no"
+        if held == "no" and limited_by != "server" and (cost or 0) >= wanted:
+            held = "by core time"
+        aim = f"{prefix}{title(case)}, to {peer}"
+        yield Verdict(aim, f">= {wanted:g}", ratio, cost, held, limited_by)
+
+
+def _framework(case: Case, wanted: float) -> Iterator[Verdict]:
+    """
+    The cost of typed parameters and a resource, to the engine without a framework.
+
+    It is held by the time on the core: the two do nearly the same, and that time differs less
+    from round to round than rates do.
+    """
+    lowest = "engine" if "engine" in case.samples else OURS
+    slower, cost = speed(case, lowest, "triows-typed"), thrift(case, lowest, "triows-typed")
+    if slower and cost:
+        yield Verdict(
+            f"{title(case)}: the cost of typed parameters and a resource, to {lowest}",
+            f"<= {wanted:g}",
+            slower,
+            cost,
+            "yes" if cost <= wanted else "no",
+            limit(case, lowest, "triows-typed"),
+        )

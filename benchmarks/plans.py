@@ -1,0 +1,91 @@
+"""What each command measures: the questions, in order."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator
+
+from .echo import Echo
+from .fan_out import FanOut
+from .handshakes import Handshakes
+from .latency import Latency
+from .measure import Measure
+from .memory import Memory
+
+__all__ = ["OURS", "PLANS"]
+
+#: What `cost` compares: the layers of triows, lowest first. Those that there are.
+OURS = ("engine", "triows", "triows-typed")
+
+#: Sizes, connections and messages in flight of `all`. Bounded by patience: 500 connections
+#: with 1 MB each are half a gigabyte on its way, and seconds per message at a slow server.
+ECHOES: tuple[tuple[int, tuple[int, ...], tuple[int, ...]], ...] = (
+    (32, (1, 32, 500), (1, 8)),
+    (1_000, (1, 32, 500), (1, 8)),
+    (64_000, (1, 32), (1, 8)),
+    (64_000, (500,), (1,)),
+    (1_000_000, (1,), (1, 8)),
+    (1_000_000, (32,), (1,)),
+)
+
+
+def echo(arguments: argparse.Namespace) -> Iterator[Measure]:
+    for size in arguments.size:
+        for connections in arguments.connections:
+            for flight in arguments.flight:
+                yield Echo(size, flight, connections)
+
+
+def fan_out(arguments: argparse.Namespace) -> Iterator[Measure]:
+    for size in arguments.size:
+        for connections in arguments.connections:
+            yield FanOut(size, connections)
+
+
+def handshakes(arguments: argparse.Namespace) -> Iterator[Measure]:
+    yield Handshakes(arguments.at_once)
+
+
+def memory(arguments: argparse.Namespace) -> Iterator[Measure]:
+    yield Memory(arguments.connections)
+
+
+def latency(arguments: argparse.Namespace) -> Iterator[Measure]:
+    return _latency(32, arguments.connections)
+
+
+def _latency(size: int, connections: int) -> Iterator[Measure]:
+    capacities: dict[str, float] = {}
+    yield Latency(size, connections, capacities)
+    if len(capacities) > 1:
+        # The same for all: half of what the slowest can do. It is known by now.
+        yield Latency(size, connections, capacities, round(min(capacities.values()) / 2))
+
+
+def cost(_arguments: argparse.Namespace) -> Iterator[Measure]:
+    yield Echo(32, 1, 32)
+    yield Echo(32, 8, 32)
+    yield Handshakes()
+
+
+def everything(_arguments: argparse.Namespace) -> Iterator[Measure]:
+    for size, connections, flights in ECHOES:
+        for count in connections:
+            for flight in flights:
+                yield Echo(size, flight, count)
+    yield FanOut(32, 500)
+    yield Handshakes()
+    yield from _latency(32, 32)
+    yield Memory(5000)
+
+
+#: By the name of the command.
+PLANS: dict[str, Callable[[argparse.Namespace], Iterator[Measure]]] = {
+    "echo": echo,
+    "fanout": fan_out,
+    "handshakes": handshakes,
+    "memory": memory,
+    "latency": latency,
+    "cost": cost,
+    "all": everything,
+}
