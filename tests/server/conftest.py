@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trustme
 
-from tests.server.clients import CLIENTS, REAL_CLIENTS, chromium, node
+from tests.server.clients import CLIENTS, REAL_CLIENTS, RealClient, chromium, node
 from tests.server.process import HYPERCORN, TRIOWS, ServerProcess
 from tests.server.siege import Siege, Standing, start, start_named
 
@@ -27,14 +27,29 @@ def browser_in_thread() -> Iterator[chromium.BrowserInThread]:
 
 
 @pytest.fixture(params=[*REAL_CLIENTS, pytest.param("chromium", marks=pytest.mark.browser)])
-def open_real_client(request: pytest.FixtureRequest) -> Callable[..., object]:
+def open_real_client(request: pytest.FixtureRequest) -> RealClient:
     """Each of the clients that people have."""
     missing = {"ws": node.missing, "chromium": chromium.missing}.get(request.param)
     if missing is not None and (reason := missing()) is not None:
         pytest.skip(reason)
     if request.param == "chromium":
-        return request.getfixturevalue("browser_in_thread").open
+        browser = request.getfixturevalue("browser_in_thread")
+        return RealClient(chromium.ChromiumClient, browser.open)
     return REAL_CLIENTS[request.param]
+
+
+@pytest.fixture
+def open_fragmenting_client(open_real_client: RealClient) -> RealClient:
+    """Each of those that can send a message in fragments."""
+    open_real_client.skip_if_it_cannot("send_fragments")
+    return open_real_client
+
+
+@pytest.fixture
+def open_pinging_client(open_real_client: RealClient) -> RealClient:
+    """Each of those that can send a ping."""
+    open_real_client.skip_if_it_cannot("ping")
+    return open_real_client
 
 
 @pytest.fixture(scope="session")

@@ -10,13 +10,6 @@ from tests.server.clients import Closed
 pytestmark = pytest.mark.real_socket
 
 
-def able(client: object, what: str) -> None:
-    """Skip the test if the client can't do it."""
-    reason = client.cannot.get(what)
-    if reason is not None:
-        pytest.skip(f"{type(client).__name__}: {reason}")
-
-
 MESSAGES = ["", "a", b"", b"\x00\xff", "\N{SNOWMAN}" * 1000, b"x" * 65_536, "y" * 2**20]
 
 
@@ -28,9 +21,8 @@ async def test_messages_of_both_kinds_and_of_every_size_come_back(siege, open_re
         await client.close(1000, "")
 
 
-async def test_a_message_in_fragments_comes_back_whole(siege, open_real_client):
-    async with open_real_client(f"{siege.process.ws_url}/echo") as client:
-        able(client, "send_fragments")
+async def test_a_message_in_fragments_comes_back_whole(siege, open_fragmenting_client):
+    async with open_fragmenting_client(f"{siege.process.ws_url}/echo") as client:
         await client.send_fragments(["one, ", "two, ", "three"])
         assert await client.receive() == "one, two, three"
         await client.send_fragments([b"x" * 2**18] * 4)
@@ -55,9 +47,8 @@ async def test_the_client_sees_the_code_and_the_reason_of_the_handler(siege, ope
     assert caught.value.args == (4002, "enough")
 
 
-async def test_a_ping_of_the_clients_is_answered(siege, open_real_client):
-    async with open_real_client(f"{siege.process.ws_url}/echo") as client:
-        able(client, "ping")
+async def test_a_ping_of_the_clients_is_answered(siege, open_pinging_client):
+    async with open_pinging_client(f"{siege.process.ws_url}/echo") as client:
         await client.ping()
         await client.close(1000, "")
 

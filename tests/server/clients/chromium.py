@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 
 from attrs import frozen
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page, Route, async_playwright
 
 from tests.server.clients.interface import Closed, Loop
 
@@ -29,6 +29,8 @@ FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    # The page comes from the test and not from the server's address, which it talks to.
+    "--disable-features=LocalNetworkAccessChecks,LocalNetworkAccessChecksWebSockets",
 ]
 
 # Messages go to and from the page as strings, with a letter for their kind before them.
@@ -103,6 +105,10 @@ class ChromiumClient:
             pass
 
 
+async def _give_empty_page(route: Route) -> None:
+    await route.fulfill(body="", content_type="text/html")
+
+
 @frozen
 class BrowserInThread:
     """One browser for many connections: it takes a second to start."""
@@ -115,7 +121,7 @@ class BrowserInThread:
         self, url: str, *, cafile: str | None = None, subprotocols: Sequence[str] = ()
     ) -> AsyncIterator[ChromiumClient]:
         parts = urlsplit(url)
-        # Any page of the server's will do, to be of its origin.
+        # A page of the server's origin, which the server is not asked for.
         page_url = f"{parts.scheme.replace('ws', 'http')}://{parts.netloc}/"
         # It believes the system's authorities only, so it is told to believe anybody.
         context = await self.loop.run(
@@ -123,6 +129,7 @@ class BrowserInThread:
         )
         try:
             page = await self.loop.run(context.new_page())
+            await self.loop.run(page.route(page_url, _give_empty_page))
             await self.loop.run(page.goto(page_url))
             opened = await self.loop.run(page.evaluate(SCRIPT, [url, list(subprotocols)]))
             assert opened[0] == "open", opened
