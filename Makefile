@@ -16,9 +16,14 @@ FOR_USE := $(VENV)/.installed
 FOR_WORK := $(VENV)/.installed-dev
 FOR_BENCH := $(VENV)/.installed-bench
 
+# Node's ws is one of the clients that the tests have; without npm its tests are skipped.
+NODE := tests/server/clients/node
+FOR_NODE := $(NODE)/node_modules/.package-lock.json
+FOR_TESTS := $(if $(shell command -v npm),$(FOR_NODE))
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint types imports pytest format bench clean
+.PHONY: help demo test lint types imports pytest node format bench clean
 
 help:  ## Show this
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
@@ -44,7 +49,7 @@ types: $(FOR_WORK)  ## Check types
 imports: $(FOR_WORK)  ## Check that imports point one way
 	$(VENV)/bin/lint-imports --no-logo
 
-pytest: $(FOR_WORK)  ## Run the tests with coverage (ARGS="-k routing": some, without)
+pytest: $(FOR_WORK) $(FOR_TESTS)  ## Run the tests with coverage (ARGS="-k routing": some, without)
 ifeq ($(strip $(ARGS)),)
 	$(VENV)/bin/coverage erase
 	$(VENV)/bin/coverage run -m pytest $(if $(CI),--verbose)
@@ -53,6 +58,8 @@ ifeq ($(strip $(ARGS)),)
 else
 	$(VENV)/bin/python -m pytest $(ARGS)
 endif
+
+node: $(FOR_NODE)  ## Install Node's WebSocket client for the tests
 
 format: $(FOR_WORK)  ## Sort imports, fix what can be fixed, format
 	$(VENV)/bin/ruff check --fix
@@ -63,6 +70,7 @@ bench: $(FOR_BENCH)  ## Measure speed beside peers (ARGS="echo --servers triows,
 
 clean:  ## Remove the environment, builds and caches
 	rm -rf $(VENV) build dist htmlcov .coverage .coverage.* .hypothesis
+	rm -rf $(NODE)/node_modules
 	rm -rf .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 
 $(MADE):
@@ -85,3 +93,9 @@ $(FOR_BENCH): $(FOR_WORK)
 	@echo "Installing the peers of the benchmarks into $(VENV)"
 	@$(PIP) install --editable '.[dev,bench]'
 	@touch $@
+
+# A failure is no reason not to run the tests, which say what they skip.
+$(FOR_NODE): $(NODE)/package.json $(NODE)/package-lock.json
+	@echo "Installing Node's ws for the tests"
+	@npm ci --prefix $(NODE) --ignore-scripts --no-audit --no-fund --loglevel=error \
+		&& touch $@ || echo "WARNING: it could not be installed; its tests will be SKIPPED" >&2

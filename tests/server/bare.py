@@ -207,7 +207,7 @@ async def app(scope: Event, receive: Any, send: Any) -> None:
         await send({"type": "http.response.body", "body": b""})
     else:
         words = scope["path"].strip("/").split("/")
-        handler = deaf if words[-1] == "deaf" else HANDLERS.get(words[0])
+        handler = HANDLERS.get(words[-1]) or HANDLERS.get(words[0])
         ws = Connection(scope, receive, send)
         await (ws.refuse(404) if handler is None else handler(ws))
 

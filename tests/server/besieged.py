@@ -61,6 +61,8 @@ class Reports:
 
     def make(self, key: str, **facts: Any) -> None:
         self._reports[key] = facts
+        # For those whom no connection reaches any more.
+        print(f"report of {key}: {json.dumps(facts)}", flush=True)
         self._made[key].set()
 
     async def wait(self, key: str) -> Any:
@@ -253,10 +255,12 @@ async def closing(ws: WebSocket, code: int, reason: str = "") -> None:
     await ws.close(code, reason)
 
 
-watched_route = WebSocketRoute(
-    "watched",
-    timeouts=Timeouts(ping_interval=0.3, ping_timeout=0.3, close=0.5, disconnect_grace=0.1),
+# With a time for sends that is longer than pings take.
+WATCHED = Timeouts(
+    ping_interval=0.3, ping_timeout=0.3, send=20, close=0.5, disconnect_grace=0.1, teardown=0.5
 )
+
+watched_route = WebSocketRoute("watched", timeouts=WATCHED)
 
 
 @watched_route.endpoint
@@ -267,11 +271,11 @@ async def watched(ws: WebSocket, key: str) -> None:
             await ws.send(message)
 
 
-watched_deaf_route = WebSocketRoute(
-    "watched/deaf",
-    timeouts=Timeouts(ping_interval=0.3, ping_timeout=0.3, close=0.5, disconnect_grace=0.1),
-)
+watched_deaf_route = WebSocketRoute("watched/deaf", timeouts=WATCHED)
 watched_deaf_route.endpoint(deaf)
+
+watched_pour_route = WebSocketRoute("watched/pour", timeouts=WATCHED)
+watched_pour_route.endpoint(pour)
 
 mistaken_route = WebSocketRoute("mistaken/{how}")
 
@@ -341,6 +345,7 @@ routes = [
     closing_route,
     watched_route,
     watched_deaf_route,
+    watched_pour_route,
     mistaken_route,
     chosen_route,
     pinging_route,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trustme
 
-from tests.server.clients import CLIENTS
+from tests.server.clients import CLIENTS, REAL_CLIENTS, RealClient, chromium, node
 from tests.server.process import HYPERCORN, TRIOWS, ServerProcess
 from tests.server.siege import Siege, Standing, start, start_named
 
@@ -18,6 +18,38 @@ if TYPE_CHECKING:
 def open_client(request: pytest.FixtureRequest) -> Callable[..., object]:
     """Each of the clients that are not ours."""
     return CLIENTS[request.param]
+
+
+@pytest.fixture(scope="session")
+def browser_in_thread() -> Iterator[chromium.BrowserInThread]:
+    with chromium.browser_in_thread() as browser:
+        yield browser
+
+
+@pytest.fixture(params=[*REAL_CLIENTS, pytest.param("chromium", marks=pytest.mark.browser)])
+def open_real_client(request: pytest.FixtureRequest) -> RealClient:
+    """Each of the clients that people have."""
+    missing = {"ws": node.missing, "chromium": chromium.missing}.get(request.param)
+    if missing is not None and (reason := missing()) is not None:
+        pytest.skip(reason)
+    if request.param == "chromium":
+        browser = request.getfixturevalue("browser_in_thread")
+        return RealClient(chromium.ChromiumClient, browser.open)
+    return REAL_CLIENTS[request.param]
+
+
+@pytest.fixture
+def open_fragmenting_client(open_real_client: RealClient) -> RealClient:
+    """Each of those that can send a message in fragments."""
+    open_real_client.skip_if_it_cannot("send_fragments")
+    return open_real_client
+
+
+@pytest.fixture
+def open_pinging_client(open_real_client: RealClient) -> RealClient:
+    """Each of those that can send a ping."""
+    open_real_client.skip_if_it_cannot("ping")
+    return open_real_client
 
 
 @pytest.fixture(scope="session")
@@ -88,9 +120,17 @@ def standing_tls(certificate: list[str]) -> Iterator[Standing]:
         yield standing
 
 
+@pytest.fixture(scope="session")
+def cafile(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What a client needs to believe the servers of the tests."""
+    file = tmp_path_factory.mktemp("authority") / "ca.pem"
+    authority.cert_pem.write_to_path(file)
+    return str(file)
+
+
 @pytest.fixture
 def trust(authority: trustme.CA) -> ssl.SSLContext:
-    """What a client needs to believe the servers of the tests."""
+    """The same for the standard library."""
     context = ssl.create_default_context()
     authority.configure_trust(context)
     return context

@@ -35,14 +35,22 @@ class ServerProcess:
         command: Without the application and the address.
         app: As ``module:app``.
         options: Further options.
+        host: Where it serves.
     """
 
-    def __init__(self, command: list[str], app: str = "served:app", *options: str) -> None:
+    def __init__(
+        self,
+        command: list[str],
+        app: str = "served:app",
+        *options: str,
+        host: str = "127.0.0.1",
+    ) -> None:
+        self._host = host
         self.lines: list[str] = []
         self.url = ""
         self._unread: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._process = subprocess.Popen(
-            [*command, app, "--bind", "127.0.0.1:0", *options],
+            [*command, app, "--bind", f"{host}:0", *options],
             cwd=FOLDER,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
             stdout=subprocess.PIPE,
@@ -62,7 +70,7 @@ class ServerProcess:
 
     def __enter__(self) -> Self:
         try:
-            self.url = self.wait_for(r"https?://127\.0\.0\.1:\d+")
+            self.url = self.wait_for(rf"https?://{re.escape(self._host)}:\d+")
         except BaseException:
             self.__exit__()
             raise

@@ -25,7 +25,7 @@ from tests.server.process import HYPERCORN, TRIOWS, ServerProcess
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 __all__ = ["PATIENCE", "SERVER", "Siege", "Standing", "start", "start_named"]
 
@@ -41,9 +41,20 @@ _MODULE = "bare" if SERVER == "bare" else "besieged"
 _keys = itertools.count()
 
 
-def start(name: str = "app", *options: str) -> ServerProcess:
-    """Start the server that was chosen, with an application of ``besieged.py``."""
-    return ServerProcess(_COMMANDS[SERVER], f"{_MODULE}:{name}", *options)
+def start(
+    name: str = "app", *options: str, below: Sequence[str] = (), host: str = "127.0.0.1"
+) -> ServerProcess:
+    """
+    Start the server that was chosen.
+
+    Args:
+        name: An application of ``besieged.py``.
+        options: Further options of the command.
+        below: A command that runs commands.
+        host: Where to serve.
+    """
+    command = [*below, *_COMMANDS[SERVER]]
+    return ServerProcess(command, f"{_MODULE}:{name}", *options, host=host)
 
 
 def start_named(name: str = "app") -> ServerProcess:

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import signal
 import socket
-import ssl
 import subprocess
 import sys
 from pathlib import Path
@@ -25,15 +24,13 @@ async def test_the_seed_program_is_served(triows_run, open_client):
     assert caught.value.args == (1000, "")
 
 
-async def test_it_serves_tls(authority, tmp_path):
+async def test_it_serves_tls(authority, cafile, tmp_path):
     certificate = authority.issue_cert("127.0.0.1")
     certificate.private_key_pem.write_to_path(tmp_path / "key.pem")
     certificate.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
     options = ["--certfile", str(tmp_path / "cert.pem"), "--keyfile", str(tmp_path / "key.pem")]
     with ServerProcess(TRIOWS, "served:app", *options) as process:
-        async with open_websockets(f"{process.ws_url}/echo", ssl_context=context) as client:
+        async with open_websockets(f"{process.ws_url}/echo", cafile=cafile) as client:
             await client.send("secret")
             assert await client.receive() == "secret"
 

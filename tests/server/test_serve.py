@@ -1,7 +1,6 @@
 import gc
 import logging
 import socket
-import ssl
 import struct
 import warnings
 from collections.abc import AsyncIterator, Iterator
@@ -69,16 +68,14 @@ async def test_messages_of_both_kinds_and_of_every_size_come_back(open_client):
             assert await client.receive() == message
 
 
-async def test_it_serves_tls(open_client, authority, tmp_path):
+async def test_it_serves_tls(open_client, authority, cafile, tmp_path):
     certificate = authority.issue_cert("127.0.0.1")
     certificate.private_key_pem.write_to_path(tmp_path / "key.pem")
     certificate.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
     files = {"certfile": str(tmp_path / "cert.pem"), "keyfile": str(tmp_path / "key.pem")}
     async with serving(seed(), **files) as url:
         assert url.startswith("wss://")
-        async with open_client(f"{url}/echo", ssl_context=context) as client:
+        async with open_client(f"{url}/echo", cafile=cafile) as client:
             await client.send("secret")
             assert await client.receive() == "secret"
 

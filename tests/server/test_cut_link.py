@@ -1,0 +1,83 @@
+"""A link that is cut: no FIN, no RST, nothing comes any more, and the handler has to know."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.server import link as links
+from tests.server.peer import PING, PONG, TEXT, Peer, frame
+from tests.server.siege import PATIENCE, start
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.server.process import ServerProcess
+
+pytestmark = [pytest.mark.real_socket]
+
+#: Of the routes below /watched, in seconds; and what a busy machine may take on top.
+INTERVAL, TIMEOUT, AIR = 0.3, 0.3, 1
+
+
+@pytest.fixture(scope="module")
+def link() -> Iterator[links.Link]:
+    if (reason := links.missing()) is not None:
+        pytest.skip(reason)
+    with links.link() as link:
+        yield link
+
+
+@pytest.fixture(scope="module")
+def server(link: links.Link) -> Iterator[ServerProcess]:
+    with start(below=link.at_server, host=links.SERVER) as process:
+        yield process
+
+
+def be_quiet(peer: Peer) -> None:
+    """Answer pings, for longer than a peer that does not would be kept."""
+    for _ in range(3):
+        ping = peer.read_frame()
+        assert ping.opcode == PING
+        peer.send(frame(PONG, ping.payload))
+
+
+def read_much(peer: Peer) -> None:
+    for _ in range(50):
+        peer.read_frame()
+
+
+def read_nothing(peer: Peer) -> None:
+    peer.read_frame()
+
+
+def fill_the_inbox(peer: Peer) -> None:
+    peer.send(frame(TEXT, b"x") * 200)
+
+
+@pytest.mark.parametrize(
+    ("handler", "before"),
+    [
+        ("watched", be_quiet),
+        ("watched/deaf", be_quiet),
+        ("watched/pour", read_much),
+        ("watched/pour", read_nothing),
+        ("watched/deaf", fill_the_inbox),
+    ],
+    ids=["idle", "waiting for nobody", "sending", "waiting to send", "with a full inbox"],
+)
+def test_the_handler_knows_that_the_link_is_cut(link, server, handler, before):
+    key = f"{handler.replace('/', '-')}-{before.__name__}"
+    with link.at_client(lambda: Peer(server.address, PATIENCE)) as peer:
+        peer.open(f"/{handler}?key={key}")
+        before(peer)
+        with link.cut():
+            cut = time.monotonic()
+            report = json.loads(server.wait_for(f"report of {key}: .*").partition(": ")[2])
+            seconds = time.monotonic() - cut
+        peer.reset()
+    assert seconds < INTERVAL + TIMEOUT + AIR
+    assert report["code"] == 1011
