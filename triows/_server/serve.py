@@ -9,8 +9,11 @@ import trio
 
 from triows._errors import leaves
 
+from .sockets import serve_sockets
+
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    import socket
+    from collections.abc import Awaitable, Callable, Sequence
 
     from hypercorn.config import Config
     from hypercorn.typing import ASGIFramework
@@ -25,6 +28,7 @@ async def serve(
     app: Triows,
     config: Config,
     *,
+    sockets: Sequence[socket.socket] | None = None,
     shutdown_trigger: Callable[[], Awaitable[object]] | None = None,
     task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
@@ -40,6 +44,9 @@ async def serve(
     Args:
         app: The application. Its start-up runs before, and its shutdown after, everything.
         config: Hypercorn's; ``bind``, ``certfile`` and so on. ``workers`` has no effect here.
+        sockets: Stream sockets that listen already, to accept from instead of ``bind``. They
+            are served with TLS if the configuration has a certificate, and closed when the
+            server stops accepting. Others may accept from them too.
         shutdown_trigger: When it returns, new connections are refused, the live ones are
             drained as :meth:`Triows.drain` says, and the server ends.
         task_status: Started with the URLs that the server listens on.
@@ -57,6 +64,9 @@ async def serve(
 
     try:
         async with app.running():
+            if sockets is not None:
+                await serve_sockets(app, config, sockets, shutdown_trigger, task_status)
+                return
             await hypercorn.trio.serve(
                 cast("ASGIFramework", _Connections(app)),
                 config,
