@@ -37,6 +37,12 @@ SIGNALLED = 128
 GRACE = 1.0
 
 
+class _ApplicationFilter(watchfiles.PythonFilter):
+    """Python files, but not those of libraries, whatever the environment's folder is called."""
+
+    ignore_dirs = (*watchfiles.PythonFilter.ignore_dirs, "site-packages")
+
+
 def run_again(
     command: Command,
     name: str,
@@ -108,7 +114,7 @@ class Reloader:
 
     async def _serve(self) -> None:
         changes = watchfiles.awatch(
-            os.getcwd(), watch_filter=watchfiles.PythonFilter(), stop_event=self._stop
+            os.getcwd(), watch_filter=_ApplicationFilter(), stop_event=self._stop
         )
         async with trio.open_nursery() as nursery:
             worker = await Worker.start(self._command, self._addresses.sockets)
