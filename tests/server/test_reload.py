@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -116,3 +118,21 @@ async def test_a_killed_watcher_leaves_no_process(versions):
         # It waits until nobody has its output open any more.
         assert await ended(process) == -signal.SIGKILL
     assert "the process that started this worker is gone" in process.output
+
+
+async def test_a_second_signal_ends_it_at_once(versions):
+    with reloading(versions) as process:
+        async with open_trio_websocket(f"{process.ws_url}/stubborn") as client:
+            await client.receive()
+            process.send_signal(signal.SIGTERM)
+            process.wait_for("shutting down")
+            process.send_signal(signal.SIGTERM)
+            with pytest.raises(Closed) as caught:
+                await client.receive()
+        assert await ended(process) == 128 + signal.SIGTERM
+    assert caught.value.args == (1001, "")
+
+
+def test_only_reload_imports_what_it_needs():
+    program = "import sys, triows._cli; sys.exit('watchfiles' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

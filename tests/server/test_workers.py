@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import socket
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from tests.server.clients import Closed, open_trio_websocket
 from tests.server.process import PATIENCE, TRIOWS, ServerProcess
 from tests.server.test_run import run_failing
 from tests.server.versions import Versions
-from triows._server.workers import LAST_DELAY, RAN_WELL, Backoff
+from triows._server.workers import LAST_DELAY, RAN_WELL, Backoff, supervise
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -117,6 +118,21 @@ def test_an_address_in_use_ends_several_workers_with_1_before_they_start():
     assert done.returncode == 1
     assert "Address already in use" in done.stderr
     assert "worker" not in done.stderr.splitlines()[-1]
+
+
+def test_a_worker_that_the_system_does_not_start_is_logged(caplog):
+    code = supervise(lambda numbers: ["/nowhere/python"], "it", workers=2, bind=["127.0.0.1:0"])
+    assert code == 1
+    assert "a worker can't be started" in caplog.text
+
+
+def test_workers_run_with_the_interpreters_options_of_the_parent(versions):
+    versions.write("one", starting="print('debug:', __debug__)")
+    optimising = [sys.executable, "-O", "-m", "triows", "run"]
+    options = ["versions:app", "--workers", "2"]
+    with ServerProcess(optimising, *options, folder=versions.folder) as process:
+        pass
+    assert process.output.count("debug: False") == 2
 
 
 # The end
@@ -230,7 +246,11 @@ async def test_sighup_replaces_the_workers_and_refuses_nobody(versions):
 
     async def go_on_connecting(process: ServerProcess, over: trio.Event) -> None:
         while not over.is_set():
-            seen.append(await version_at(process))  # raises if it is refused
+            try:
+                seen.append(await version_at(process))  # anything else is a refusal
+            except Closed as exc:
+                # It was served by an old worker, which had no time to say more.
+                assert exc.args == (1001, "")  # noqa: PT017
 
     with workers(versions) as process:
         over = trio.Event()
@@ -277,6 +297,19 @@ async def test_sighup_during_a_start_that_hangs_starts_the_version_of_now(versio
     with workers(versions) as process:
         versions.write("two", starting="print('hanging'); await trio.sleep_forever()")
         process.send_signal(signal.SIGHUP)
+        process.wait_for("hanging")
+        versions.write("three")
+        process.send_signal(signal.SIGHUP)
+        process.wait_for("all workers are new")
+        assert await version_at(process) == "three"
+        process.send_signal(signal.SIGTERM)
+        assert await in_thread(process.wait) == 0
+
+
+async def test_sighup_ends_a_start_after_a_crash_that_hangs(versions):
+    with workers(versions) as process:
+        versions.write("two", starting="print('hanging'); await trio.sleep_forever()")
+        os.kill(a_worker_of(process), signal.SIGKILL)
         process.wait_for("hanging")
         versions.write("three")
         process.send_signal(signal.SIGHUP)

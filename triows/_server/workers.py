@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import trio
 from attrs import define, field
 
+from .budget import AIR
 from .listening import configuration, listening
 from .worker import Worker, told
 
@@ -96,6 +97,8 @@ class Slot:
     worker: Worker | None = None
     #: Held while a worker is started for it.
     starting: trio.Lock = field(factory=trio.Lock)
+    #: What fills the slot when it is empty.
+    attempt: trio.CancelScope = field(factory=trio.CancelScope)
     backoff: Backoff = field(factory=Backoff)
 
 
@@ -147,8 +150,8 @@ class Supervisor:
                 self._replacing.cancel()
                 continue
             if self._signal is None:
-                budget = max((worker.budget.graceful for worker in self._live), default=0)
-                logger.info("stopping the workers, in %g s at most", budget)
+                budget = max((worker.budget.graceful for worker in self._live), default=0) + AIR
+                logger.info("stopping the workers, for %g s at most", budget)
             else:
                 self._hurry.set()
                 self._code = SIGNALLED + number
@@ -161,21 +164,26 @@ class Supervisor:
         first, *others = self._slots
         # One before the others: what would stop them all is shown once, and ends it here.
         worker = await self._started()
-        if worker.ready_at is None:
-            self._code = exit_code(await worker.wait())
+        if isinstance(worker, int):
+            self._code = exit_code(worker)
             return
         async with trio.open_nursery() as self._keepers:
             self._fill(first, worker)
+            self._keepers.start_soon(self._replace_when_wanted)
             async with trio.open_nursery() as nursery:
                 for slot in others:
                     nursery.start_soon(self._attempt, slot)
             urls = ", ".join(self._addresses.urls)
             logger.info("serving %s on %s by %d workers", self._name, urls, len(self._slots))
-            await self._replace_when_wanted()
 
-    async def _started(self) -> Worker:
-        """Start a worker, and wait until it serves or has failed to."""
-        worker = await Worker.start(self._command, self._addresses.sockets)
+    async def _started(self) -> Worker | int:
+        """Start a worker, and wait until it serves; if it fails to, the answer is its code."""
+        try:
+            worker = await Worker.start(self._command, self._addresses.sockets)
+        except OSError as exc:
+            # The system has no room for it, or Python is being installed anew.
+            logger.error("a worker can't be started: %s", exc)  # noqa: TRY400 - it is nobody's bug
+            return 1
         self._live.add(worker)
         try:
             ready = await worker.wait_ready()
@@ -184,10 +192,10 @@ class Supervisor:
             raise
         if ready:
             logger.info("worker %d is ready", worker.pid)
-        else:
-            code = await self._gone(worker)
-            logger.error("worker %d failed to start: %s", worker.pid, told(code))
-        return worker
+            return worker
+        code = await self._gone(worker)
+        logger.error("worker %d failed to start: %s", worker.pid, told(code))
+        return code
 
     def _fill(self, slot: Slot, worker: Worker) -> None:
         """Let *worker* serve in *slot*, and whoever served in it end."""
@@ -219,10 +227,11 @@ class Supervisor:
         async with slot.starting:
             if slot.worker is not None:  # SIGHUP was faster
                 return
-            worker = await self._started()
-            if worker.ready_at is not None:
-                self._fill(slot, worker)
-                return
+            with trio.CancelScope() as slot.attempt:
+                worker = await self._started()
+                if isinstance(worker, Worker):
+                    self._fill(slot, worker)
+                    return
         self._keepers.start_soon(self._refill, slot, 0)
 
     # Replacing them.
@@ -244,9 +253,11 @@ class Supervisor:
         """
         logger.info("replacing the workers")
         for number, slot in enumerate(self._slots):
+            # What is being started there is older than what is wanted, and may never be ready.
+            slot.attempt.cancel()
             async with slot.starting:
                 worker = await self._started()
-                if worker.ready_at is None:
+                if isinstance(worker, int):
                     logger.error(
                         "the replacing ends here: %d of %d workers are new, the others go on",
                         number,
