@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import socket
+import ssl
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -350,6 +351,21 @@ def test_several_addresses_are_served_by_all_workers(versions):
             answer_at(socket.AF_UNIX, path),
         }
     assert answers == {b"HTTP/1.1 404 "}
+
+
+async def test_workers_serve_tls(versions, authority):
+    certificate = authority.issue_cert("127.0.0.1")
+    file = versions.folder / "both.pem"
+    certificate.private_key_and_cert_chain_pem.write_to_path(file)
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    with workers(versions, 2, "--certfile", str(file), "--keyfile", str(file)) as process:
+        url = f"{process.ws_url}/version"
+        assert url.startswith("wss://")
+        async with open_trio_websocket(url, ssl_context=context) as client:
+            assert await client.receive() == "one"
+        process.send_signal(signal.SIGTERM)
+        assert await in_thread(process.wait) == 0
 
 
 # What is refused
