@@ -42,11 +42,18 @@ def workers(versions: Versions, number: int = 2, *options: str) -> Iterator[Serv
         yield process
 
 
-def a_worker_of(process: ServerProcess) -> int:
-    """Give the process id of one that is ready."""
-    match = re.search(r"worker (\d+) is ready", process.output)
-    assert match is not None
-    return int(match[1])
+def workers_of(process: ServerProcess) -> list[int]:
+    """Give the process ids of those that have been ready so far."""
+    return [int(number) for number in re.findall(r"worker (\d+) is ready", process.output)]
+
+
+def wait_replaced(process: ServerProcess, old: list[int]) -> None:
+    """Wait until new workers serve, and the *old* ones accept no more: they have ended."""
+    process.wait_for("all workers are new")
+    for number in old:
+        line = f"worker {number} has ended"
+        if line not in process.output:
+            process.wait_for(line)
 
 
 async def version_at(process: ServerProcess) -> str | bytes:
@@ -64,7 +71,7 @@ async def in_thread(function: Any, *args: Any) -> Any:
 
 async def test_a_crashed_worker_is_logged_and_replaced(versions):
     with workers(versions) as process:
-        first = a_worker_of(process)
+        first = workers_of(process)[0]
         os.kill(first, signal.SIGSEGV)
         process.wait_for(f"worker {first} ended without being asked to: SIGSEGV")
         process.wait_for(READY)
@@ -88,7 +95,7 @@ def test_the_delay_is_short_again_after_a_worker_has_served_for_a_while():
 
 def test_a_worker_that_keeps_failing_is_started_again_with_growing_delays(versions):
     with workers(versions) as process:
-        first = a_worker_of(process)
+        first = workers_of(process)[0]
         versions.write_text("raise RuntimeError('there is no database')")
         os.kill(first, signal.SIGKILL)
         for delay in ("0.2", "0.4"):
@@ -196,7 +203,7 @@ async def test_a_second_signal_ends_all_workers_at_once(versions):
 
 def test_a_worker_that_is_stuck_is_killed_and_the_exit_code_says_so(versions):
     with workers(versions) as process:
-        stuck = a_worker_of(process)
+        stuck = workers_of(process)[0]
         os.kill(stuck, signal.SIGSTOP)
         process.send_signal(signal.SIGTERM)
         process.wait_for("stopping the workers")
@@ -259,8 +266,9 @@ async def test_sighup_replaces_the_workers_and_refuses_nobody(versions):
             for _ in range(3):
                 nursery.start_soon(go_on_connecting, process, over)
             versions.write("two")
+            old = workers_of(process)
             process.send_signal(signal.SIGHUP)
-            await in_thread(process.wait_for, "all workers are new")
+            await in_thread(wait_replaced, process, old)
             over.set()
         assert await version_at(process) == "two"
         process.send_signal(signal.SIGTERM)
@@ -296,12 +304,13 @@ async def test_a_new_version_that_fails_to_start_replaces_nobody(versions):
 
 async def test_sighup_during_a_start_that_hangs_starts_the_version_of_now(versions):
     with workers(versions) as process:
+        old = workers_of(process)
         versions.write("two", starting="print('hanging'); await trio.sleep_forever()")
         process.send_signal(signal.SIGHUP)
         process.wait_for("hanging")
         versions.write("three")
         process.send_signal(signal.SIGHUP)
-        process.wait_for("all workers are new")
+        wait_replaced(process, old)
         assert await version_at(process) == "three"
         process.send_signal(signal.SIGTERM)
         assert await in_thread(process.wait) == 0
@@ -309,12 +318,13 @@ async def test_sighup_during_a_start_that_hangs_starts_the_version_of_now(versio
 
 async def test_sighup_ends_a_start_after_a_crash_that_hangs(versions):
     with workers(versions) as process:
+        crashing, *old = workers_of(process)
         versions.write("two", starting="print('hanging'); await trio.sleep_forever()")
-        os.kill(a_worker_of(process), signal.SIGKILL)
+        os.kill(crashing, signal.SIGKILL)
         process.wait_for("hanging")
         versions.write("three")
         process.send_signal(signal.SIGHUP)
-        process.wait_for("all workers are new")
+        wait_replaced(process, old)
         assert await version_at(process) == "three"
         process.send_signal(signal.SIGTERM)
         assert await in_thread(process.wait) == 0
