@@ -6,13 +6,16 @@ import argparse
 import importlib
 import logging
 import os
+import subprocess
 import sys
 import traceback
+from functools import partial
 from importlib.metadata import version
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from ._app import RouteInfo, Triows
+from ._server.lifeline import inherited
 from ._server.run import run
 from .exceptions import RouteSetupError
 
@@ -40,10 +43,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    options = _parser().parse_args(argv)
+    arguments = sys.argv[1:] if argv is None else argv
+    options = _parser().parse_args(arguments)
+    options.arguments = arguments
     try:
-        app = load(options.app)
-        return _COMMANDS[options.command](app, options)
+        return _COMMANDS[options.command](options)
     except UnusableCommand as exc:
         print(f"triows: {exc}", file=sys.stderr)
         return UNUSABLE
@@ -74,6 +78,19 @@ def _parser() -> argparse.ArgumentParser:
         choices=["debug", "info", "warning", "error", "critical"],
         help="the least level that is logged (info)",
     )
+    serve.add_argument(
+        "--workers",
+        type=int,
+        default=1,
+        metavar="N",
+        help="how many processes serve; SIGHUP replaces them one by one (1)",
+    )
+    serve.add_argument(
+        "--reload",
+        action="store_true",
+        help="start again when a Python file here changes",
+    )
+    serve.add_argument("--inherit", help=argparse.SUPPRESS)  # for workers
     routes = commands.add_parser("routes", help="list an application's routes")
     for command in (serve, routes):
         command.add_argument("app", metavar="MODULE:APP", help="where the application is")
@@ -128,22 +145,61 @@ def _check_certificate(certfile: str | None, keyfile: str | None) -> None:
             raise UnusableCommand(f"{file!r} can't be read")
 
 
-def _run(app: Triows, options: argparse.Namespace) -> int:
+def _check_processes(options: argparse.Namespace) -> None:
+    """
+    Refuse what can't be done about processes.
+
+    Raises:
+        UnusableCommand: with the reason.
+    """
+    if options.workers < 1:
+        raise UnusableCommand("--workers takes a number from 1 on")
+    if options.workers > 1 and options.reload:
+        raise UnusableCommand("--reload serves by one process: leave --workers out")
+    if os.name == "nt" and (options.workers > 1 or options.reload):
+        raise UnusableCommand("--workers and --reload need a system with Unix's signals")
+
+
+def _worker_command(arguments: Sequence[str], descriptors: str) -> list[str]:
+    """Give the same command once more, by the same interpreter, for a worker."""
+    # The interpreter's options by the function that multiprocessing takes them from.
+    options: list[str] = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
+    command, *rest = arguments
+    return [sys.executable, *options, "-m", "triows", command, "--inherit", descriptors, *rest]
+
+
+def _run(options: argparse.Namespace) -> int:
     _check_certificate(options.certfile, options.keyfile)
+    _check_processes(options)
+    several = options.workers > 1
+    process = " [%(process)d]" if several else ""
     logging.basicConfig(
-        level=options.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+        level=options.log_level.upper(),
+        format=f"%(asctime)s{process} %(levelname)s %(name)s: %(message)s",
     )
-    return run(
-        app,
-        options.app,
-        bind=options.bind or ["127.0.0.1:8000"],
-        certfile=options.certfile,
-        keyfile=options.keyfile,
-    )
+    addresses = {
+        "bind": options.bind or ["127.0.0.1:8000"],
+        "certfile": options.certfile,
+        "keyfile": options.keyfile,
+    }
+    if options.inherit is not None:
+        given = inherited(options.inherit)
+        return run(load(options.app), options.app, inherited=given, **addresses)
+    command = partial(_worker_command, options.arguments)
+    # Imported when they are used: they cost others nothing.
+    if options.reload:
+        from ._server.reload import run_again  # noqa: PLC0415
+
+        return run_again(command, options.app, **addresses)
+    if several:
+        from ._server.workers import supervise  # noqa: PLC0415
+
+        return supervise(command, options.app, workers=options.workers, **addresses)
+    return run(load(options.app), options.app, **addresses)
 
 
-def _routes(app: Triows, options: argparse.Namespace) -> int:
-    print("\n".join(table(app.routes)))
+def _routes(options: argparse.Namespace) -> int:
+    print("\n".join(table(load(options.app).routes)))
     return 0
 
 

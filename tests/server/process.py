@@ -36,6 +36,7 @@ class ServerProcess:
         app: As ``module:app``.
         options: Further options.
         host: Where it serves.
+        folder: Where it runs.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class ServerProcess:
         app: str = "served:app",
         *options: str,
         host: str = "127.0.0.1",
+        folder: Path = FOLDER,
     ) -> None:
         self._host = host
         self.lines: list[str] = []
@@ -51,7 +53,7 @@ class ServerProcess:
         self._unread: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._process = subprocess.Popen(
             [*command, app, "--bind", f"{host}:0", *options],
-            cwd=FOLDER,
+            cwd=folder,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -108,6 +110,10 @@ class ServerProcess:
     @property
     def is_running(self) -> bool:
         return self._process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     def send_signal(self, number: signal.Signals) -> None:
         self._process.send_signal(number)

@@ -13,6 +13,8 @@ from hypercorn.trio.task_group import TaskGroup
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.typing import ConnectionState
 
+from triows._transports.interface import nobody
+
 from .h11 import HTTP11, RefusedRequest, WebSocketRequest
 
 if TYPE_CHECKING:
@@ -73,6 +75,8 @@ class HTTPConnection(TCPServer):
         # Around all of it, for the server's end.
         self._serving = trio.CancelScope()
         self._idle = True
+        #: Called when it has asked for something.
+        self.on_request: Callable[[], None] = nobody
         # Nothing is sent any more: a response was the last, or the stream is broken.
         self._over = False
 
@@ -138,6 +142,7 @@ class HTTPConnection(TCPServer):
             self._reading.cancel()
         elif isinstance(event, Updated):
             self._idle = event.idle
+            self.on_request()
             seconds = self.config.keep_alive_timeout if event.idle else math.inf
             self._reading.deadline = trio.current_time() + seconds
 

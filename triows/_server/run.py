@@ -9,16 +9,22 @@ import threading
 from typing import TYPE_CHECKING
 
 import trio
-from hypercorn.config import Config
 
 from triows._errors import leaves
 
+from .budget import Budget
+from .listening import configuration
 from .serve import serve
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import AsyncIterable, Sequence
 
+    from hypercorn.config import Config
+
     from triows._app import Triows
+
+    from .lifeline import Inherited
 
 __all__ = ["run"]
 
@@ -35,6 +41,7 @@ def run(
     bind: Sequence[str],
     certfile: str | None = None,
     keyfile: str | None = None,
+    inherited: Inherited | None = None,
 ) -> int:
     """
     Serve until SIGINT or SIGTERM: drain on the first, stop at once on a second.
@@ -45,6 +52,8 @@ def run(
         bind: Addresses: ``host:port``, or ``unix:path``.
         certfile: A certificate chain, to serve TLS.
         keyfile: Its private key.
+        inherited: For a worker: what it accepts from, instead of *bind*, and what ties it to
+            its parent. It drains when the parent is gone, too.
 
     Returns:
         The exit code: 0 after a graceful end, 128 + n if a second signal n was needed.
@@ -55,16 +64,9 @@ def run(
     Raises:
         BaseException: as :func:`serve`.
     """
-    config = Config()
-    config.bind = list(bind)
-    config.certfile, config.keyfile = certfile, keyfile
-    # HTTP/2 would bring WebSockets over it, which Hypercorn can't serve safely.
-    config.alpn_protocols = ["http/1.1"]
-    # What Hypercorn logs goes where everything goes, but its own greeting, which ours repeats.
-    config.errorlog = logging.getLogger("hypercorn")
-    config.errorlog.setLevel(logging.WARNING)
+    config = configuration(bind, certfile, keyfile)
     try:
-        return trio.run(_serve_until_signalled, app, config, name)
+        return trio.run(_serve_until_signalled, app, config, name, inherited)
     except BaseExceptionGroup as group:
         # The nurseries of this module wrap what passes through them.
         (first, *more) = leaves(group)
@@ -73,14 +75,21 @@ def run(
         raise first from None
 
 
-async def _serve_until_signalled(app: Triows, config: Config, name: str) -> int:
+async def _serve_until_signalled(
+    app: Triows, config: Config, name: str, inherited: Inherited | None
+) -> int:
     process = _Process(app)
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(process.watch, signals, nursery)
-            urls = await nursery.start(process.serve, config, nursery)
+            if inherited is None:
+                urls = await nursery.start(process.serve, config, None, nursery)
+                logger.info("serving %s on %s", name, ", ".join(urls))
+            else:
+                nursery.start_soon(process.watch_parent, inherited, nursery)
+                await nursery.start(process.serve, config, inherited.sockets, nursery)
+                inherited.lifeline.ready(Budget.of(app))
             process.started = True
-            logger.info("serving %s on %s", name, ", ".join(urls))
     return process.code
 
 
@@ -99,27 +108,44 @@ class _Process:
         self._stop = trio.Event()
 
     async def serve(
-        self, config: Config, nursery: trio.Nursery, task_status: trio.TaskStatus[list[str]]
+        self,
+        config: Config,
+        sockets: Sequence[socket.socket] | None,
+        nursery: trio.Nursery,
+        task_status: trio.TaskStatus[list[str]],
     ) -> None:
         """Serve until the first signal's drain is over; then *nursery* ends."""
-        await serve(self._app, config, shutdown_trigger=self._stop.wait, task_status=task_status)
+        await serve(
+            self._app,
+            config,
+            sockets=sockets,
+            shutdown_trigger=self._stop.wait,
+            task_status=task_status,
+        )
         nursery.cancel_scope.cancel()
 
     async def watch(self, signals: AsyncIterable[int], nursery: trio.Nursery) -> None:
         """Drain on the first signal, or give up a start-up; cancel everything on the second."""
         async for number in signals:
-            app = self._app
-            # With what Hypercorn waits for plain HTTP, and some air.
-            budget = app.drain_budget + app.timeouts.teardown + Config.graceful_timeout + 1
-            if self._stop.is_set() or not self.started:
-                if self._stop.is_set():
-                    self.code = SIGNALLED + number
-                nursery.cancel_scope.cancel()
-                _exit_after(app.timeouts.close + 2 * app.timeouts.teardown + 1, SIGNALLED + number)
-            else:
-                logger.info("shutting down, for %g s at most", budget)
-                _exit_after(budget, SIGNALLED + number)
-            self._stop.set()
+            self._end(number, nursery)
+
+    async def watch_parent(self, inherited: Inherited, nursery: trio.Nursery) -> None:
+        """Take the end of the parent for a signal."""
+        await inherited.lifeline.wait_gone()
+        logger.warning("the process that started this worker is gone")
+        self._end(signal.SIGTERM, nursery)
+
+    def _end(self, number: int, nursery: trio.Nursery) -> None:
+        budget = Budget.of(self._app)
+        if self._stop.is_set() or not self.started:
+            if self._stop.is_set():
+                self.code = SIGNALLED + number
+            nursery.cancel_scope.cancel()
+            _exit_after(budget.at_once, SIGNALLED + number)
+        else:
+            logger.info("shutting down, for %g s at most", budget.graceful)
+            _exit_after(budget.graceful, SIGNALLED + number)
+        self._stop.set()
 
 
 def _exit_after(seconds: float, code: int) -> None:

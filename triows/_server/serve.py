@@ -8,7 +8,7 @@ import trio
 
 from triows._errors import leaves
 
-from .listeners import bind
+from .listening import listening
 from .server import Server
 from .tls import tls_context
 
@@ -58,8 +58,9 @@ async def serve(
     tls = tls_context(config)
     try:
         async with app.running():
-            server = Server(app, config, tls, bind(config, sockets))
-            await _serve(server, shutdown_trigger, task_status, refusing=sockets is None)
+            with listening(config, sockets) as listeners:
+                server = Server(app, config, tls, listeners)
+                await _serve(server, shutdown_trigger, task_status, refusing=sockets is None)
     except BaseExceptionGroup as group:
         # The nurseries wrap what passes through them.
         (only, *more) = leaves(group)

@@ -17,8 +17,8 @@ from triows._errors import without_cancelled
 from triows._transports.reactor import new_reactor
 from triows._transports.wire import PlainWire, TLSWire
 
+from .accepting import accept_from
 from .http import HTTPConnection, Peers
-from .listeners import Listener, accept_from
 from .websocket import serve_websocket
 
 if TYPE_CHECKING:
@@ -32,9 +32,15 @@ if TYPE_CHECKING:
     from triows._app import Triows
     from triows._transports.wire import Wire
 
-__all__ = ["Server"]
+    from .listening import Listener
+
+__all__ = ["LINGER", "Server"]
 
 logger = logging.getLogger("triows")
+
+#: Seconds that a connection may take to ask for something after the accepting has ended. Who
+#: came by chance does in milliseconds; who is silent must not hold the shutdown up.
+LINGER = 0.5
 
 
 class Server:
@@ -62,6 +68,9 @@ class Server:
         self._context = WorkerContext(config.max_requests)
         self._tls = tls
         self._http: set[HTTPConnection] = set()
+        # Those who have asked for nothing yet.
+        self._silent: set[HTTPConnection] = set()
+        self._asked = trio.Event()
         self._connections = 0
         # As many as there may be, with some more so that they can be told so (503).
         limit = app.limits.connections
@@ -121,14 +130,26 @@ class Server:
             refusing: Go on accepting connections meanwhile, so that they can be told to come
                 back (503). Otherwise whoever else listens at the same socket takes them.
         """
-        await self._context.terminated.set()
         if not refusing:
             self._accepting.cancel()
+            await self._answer_accepted()
+        await self._context.terminated.set()
         deadline = trio.current_time() + self._config.graceful_timeout
         for connection in tuple(self._http):
             connection.shut_down(deadline)
         await self._app.drain()
         self._accepting.cancel()
+
+    async def _answer_accepted(self) -> None:
+        """Serve those who were accepted a moment ago: nobody else will."""
+        with trio.move_on_after(LINGER):
+            while self._silent:
+                await self._asked.wait()
+
+    def _note_asked(self, connection: HTTPConnection) -> None:
+        self._silent.discard(connection)
+        self._asked.set()
+        self._asked = trio.Event()
 
     def _full(self) -> trio.Event | None:
         return self._room if self._connections >= self._limit else None
@@ -181,11 +202,14 @@ class Server:
         http = HTTPConnection(
             self._wrapped, self._config, self._context, stream, peers, self._app.timeouts
         )
+        http.on_request = partial(self._note_asked, http)
         self._http.add(http)
+        self._silent.add(http)
         try:
             wanted = await http.serve()
         finally:
             self._http.discard(http)
+            self._note_asked(http)
         del http
         if wanted is not None:
             await self._context.mark_request()

@@ -1,4 +1,4 @@
-"""Where a server listens: its sockets, their names, and the loop that accepts."""
+"""The loop that accepts connections."""
 
 from __future__ import annotations
 
@@ -7,16 +7,12 @@ import logging
 from typing import TYPE_CHECKING
 
 import trio
-from attrs import frozen
-from hypercorn.utils import repr_socket_addr
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-    from hypercorn.config import Config
-
-__all__ = ["Listener", "accept_from", "bind"]
+__all__ = ["accept_from"]
 
 logger = logging.getLogger("triows")
 
@@ -27,51 +23,6 @@ _AT_ONCE = 32
 _PAUSE = 0.1
 
 _NO_CAPACITY = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
-
-
-@frozen
-class Listener:
-    """A socket that listens, without blocking."""
-
-    socket: socket.socket
-    secure: bool
-
-    @property
-    def url(self) -> str:
-        """Where it listens."""
-        name = repr_socket_addr(self.socket.family, self.socket.getsockname())
-        return f"{'https' if self.secure else 'http'}://{name}"
-
-
-def bind(config: Config, sockets: Sequence[socket.socket] | None) -> list[Listener]:
-    """
-    Listen where the configuration says.
-
-    Args:
-        config: Hypercorn's.
-        sockets: Bound already, in place of ``config.bind``; owned from now on.
-
-    Raises:
-        OSError: an address can't be bound.
-        ValueError: an address for QUIC.
-    """
-    if config.quic_bind:
-        raise ValueError("triows serves HTTP/1.1 only: leave quic_bind out")
-    if sockets is None:
-        made = config.create_sockets()
-        secure, insecure = made.secure_sockets, made.insecure_sockets
-    elif config.ssl_enabled:
-        secure, insecure = list(sockets), []
-    else:
-        secure, insecure = [], list(sockets)
-    listeners = [
-        *(Listener(one, True) for one in secure),
-        *(Listener(one, False) for one in insecure),
-    ]
-    for one in (*secure, *insecure):
-        one.setblocking(False)
-        one.listen(config.backlog)
-    return listeners
 
 
 async def accept_from(

@@ -1,0 +1,393 @@
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import trio
+
+from tests.server.clients import Closed, open_trio_websocket
+from tests.server.process import PATIENCE, TRIOWS, ServerProcess
+from tests.server.test_run import run_failing
+from tests.server.versions import Versions
+from triows._server.workers import LAST_DELAY, RAN_WELL, Backoff, supervise
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.real_socket
+
+READY = r"worker \d+ is ready"
+
+
+@pytest.fixture
+def versions(tmp_path: Path) -> Versions:
+    it = Versions(tmp_path)
+    it.write("one")
+    return it
+
+
+@contextmanager
+def workers(versions: Versions, number: int = 2, *options: str) -> Iterator[ServerProcess]:
+    """Serve the application by several workers."""
+    arguments = ["--workers", str(number), *options]
+    with ServerProcess(TRIOWS, "versions:app", *arguments, folder=versions.folder) as process:
+        yield process
+
+
+def workers_of(process: ServerProcess) -> list[int]:
+    """Give the process ids of those that have been ready so far."""
+    return [int(number) for number in re.findall(r"worker (\d+) is ready", process.output)]
+
+
+def wait_replaced(process: ServerProcess, old: list[int]) -> None:
+    """Wait until new workers serve, and the *old* ones accept no more: they have ended."""
+    process.wait_for("all workers are new")
+    for number in old:
+        line = f"worker {number} has ended"
+        if line not in process.output:
+            process.wait_for(line)
+
+
+async def version_at(process: ServerProcess) -> str | bytes:
+    async with open_trio_websocket(f"{process.ws_url}/version") as client:
+        return await client.receive()
+
+
+async def in_thread(function: Any, *args: Any) -> Any:
+    """Wait for the log or the end while clients go on."""
+    return await trio.to_thread.run_sync(function, *args)
+
+
+# Crashes
+
+
+async def test_a_crashed_worker_is_logged_and_replaced(versions):
+    with workers(versions) as process:
+        first = workers_of(process)[0]
+        os.kill(first, signal.SIGSEGV)
+        process.wait_for(f"worker {first} ended without being asked to: SIGSEGV")
+        process.wait_for(READY)
+        assert await version_at(process) == "one"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait() == 0
+
+
+def test_the_delay_after_a_crash_grows_to_half_a_minute():
+    backoff = Backoff()
+    delays = [backoff.after(ran=0) for _ in range(12)]
+    assert delays[:3] == [0.2, 0.4, 0.8]
+    assert delays[-1] == LAST_DELAY == 30
+
+
+def test_the_delay_is_short_again_after_a_worker_has_served_for_a_while():
+    backoff = Backoff()
+    delays = [backoff.after(ran) for ran in (0, 0, 0, RAN_WELL, 0)]
+    assert delays == [0.2, 0.4, 0.8, 0.2, 0.4]
+
+
+def test_a_worker_that_keeps_failing_is_started_again_with_growing_delays(versions):
+    with workers(versions) as process:
+        first = workers_of(process)[0]
+        versions.write_text("raise RuntimeError('there is no database')")
+        os.kill(first, signal.SIGKILL)
+        for delay in ("0.2", "0.4"):
+            process.wait_for(f"the next worker is started in {delay} s")
+        versions.write("two")
+        process.wait_for(READY)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait() == 0
+
+
+def test_a_first_start_that_fails_ends_with_1_and_one_traceback():
+    done = run_failing("failing:app", "--workers", "3", "--bind", "127.0.0.1:0")
+    assert done.returncode == 1
+    assert done.stderr.count("RuntimeError: there is no database") == 1
+    assert "failing.py" in done.stderr
+
+
+def test_an_application_that_is_not_there_ends_several_workers_with_2():
+    done = run_failing("nowhere:app", "--workers", "3", "--bind", "127.0.0.1:0")
+    assert done.returncode == 2
+    assert done.stderr.count("nowhere") == 1
+
+
+def test_an_address_in_use_ends_several_workers_with_1_before_they_start():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        done = run_failing("served:app", "--workers", "2", "--bind", address)
+    assert done.returncode == 1
+    assert "Address already in use" in done.stderr
+    assert "worker" not in done.stderr.splitlines()[-1]
+
+
+def test_a_worker_that_the_system_does_not_start_is_logged(caplog):
+    code = supervise(lambda numbers: ["/nowhere/python"], "it", workers=2, bind=["127.0.0.1:0"])
+    assert code == 1
+    assert "a worker can't be started" in caplog.text
+
+
+def test_workers_run_with_the_interpreters_options_of_the_parent(versions):
+    versions.write("one", starting="print('debug:', __debug__)")
+    optimising = [sys.executable, "-O", "-m", "triows", "run"]
+    options = ["versions:app", "--workers", "2"]
+    with ServerProcess(optimising, *options, folder=versions.folder) as process:
+        pass
+    assert process.output.count("debug: False") == 2
+
+
+# The end
+
+
+# Passes only if all workers are at their end at the same time.
+MEET = """
+    folder = Path("ends")
+    (folder / str(os.getpid())).touch()
+    while len(list(folder.iterdir())) < 2:
+        await trio.sleep(0.01)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_drains_all_workers_at_the_same_time(versions, number):
+    (versions.folder / "ends").mkdir()
+    versions.write("one", ending=MEET.strip())
+    with workers(versions) as process:
+        async with open_trio_websocket(f"{process.ws_url}/echo") as client:
+            await client.send("hi")
+            await client.receive()
+            process.send_signal(number)
+            with pytest.raises(Closed) as caught:
+                await client.receive()
+        assert await in_thread(process.wait) == 0
+    assert caught.value.args == (1001, "")
+    assert process.output.count("has ended") == 2
+    assert "Traceback" not in process.output
+
+
+async def test_ctrl_c_in_a_terminal_is_one_signal_for_each_worker(versions):
+    with workers(versions) as process:
+        async with open_trio_websocket(f"{process.ws_url}/echo") as client:
+            await client.send("hi")
+            await client.receive()
+            os.killpg(process.pid, signal.SIGINT)
+            with pytest.raises(Closed) as caught:
+                await client.receive()
+        assert await in_thread(process.wait) == 0
+    assert caught.value.args == (1001, "")
+    assert process.output.count("shutting down") == 2
+    assert "Traceback" not in process.output
+
+
+async def test_a_second_signal_ends_all_workers_at_once(versions):
+    with workers(versions) as process:
+        async with open_trio_websocket(f"{process.ws_url}/stubborn") as client:
+            await client.receive()
+            process.send_signal(signal.SIGTERM)
+            process.wait_for("shutting down")
+            process.send_signal(signal.SIGTERM)
+            # The handler would have ten seconds; its peer is told all the same.
+            with pytest.raises(Closed) as caught:
+                await client.receive()
+        assert await in_thread(process.wait) == 128 + signal.SIGTERM
+    assert caught.value.args == (1001, "")
+    assert "Traceback" not in process.output
+
+
+def test_a_worker_that_is_stuck_is_killed_and_the_exit_code_says_so(versions):
+    with workers(versions) as process:
+        stuck = workers_of(process)[0]
+        os.kill(stuck, signal.SIGSTOP)
+        process.send_signal(signal.SIGTERM)
+        process.wait_for("stopping the workers")
+        process.send_signal(signal.SIGTERM)  # or it would take the whole budget
+        process.wait_for(f"worker {stuck} is killed")
+        assert process.wait() == 128 + signal.SIGTERM
+
+
+def test_an_application_that_fails_at_its_shutdown_gives_1(versions):
+    versions.write("one", ending="raise RuntimeError('it was not saved')")
+    with workers(versions) as process:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait() == 1
+    assert process.output.count("RuntimeError: it was not saved") == 2
+
+
+async def test_workers_whose_parent_was_killed_drain_and_end(versions):
+    with workers(versions) as process:
+        async with open_trio_websocket(f"{process.ws_url}/echo") as client:
+            await client.send("hi")
+            await client.receive()
+            process.send_signal(signal.SIGKILL)
+            with pytest.raises(Closed) as caught:
+                await client.receive()
+        # It waits until nobody has its output open any more.
+        assert await in_thread(process.wait) == -signal.SIGKILL
+    assert caught.value.args == (1001, "")
+    assert process.output.count("the process that started this worker is gone") == 2
+    assert "Traceback" not in process.output
+
+
+def test_a_signal_during_the_first_start_ends_it():
+    process = ServerProcess(TRIOWS, "slow:starting", "--workers", "2")
+    try:
+        process.wait_for("waiting for the database")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait() == 0
+    finally:
+        process.__exit__()
+    assert "Traceback" not in process.output
+
+
+# Replacing
+
+
+async def test_sighup_replaces_the_workers_and_refuses_nobody(versions):
+    seen: list[str | bytes] = []
+
+    async def go_on_connecting(process: ServerProcess, over: trio.Event) -> None:
+        while not over.is_set():
+            try:
+                seen.append(await version_at(process))  # anything else is a refusal
+            except Closed as exc:
+                # It was served by an old worker, which had no time to say more.
+                assert exc.args == (1001, "")  # noqa: PT017
+
+    with workers(versions) as process:
+        over = trio.Event()
+        async with trio.open_nursery() as nursery:
+            for _ in range(3):
+                nursery.start_soon(go_on_connecting, process, over)
+            versions.write("two")
+            old = workers_of(process)
+            process.send_signal(signal.SIGHUP)
+            await in_thread(wait_replaced, process, old)
+            over.set()
+        assert await version_at(process) == "two"
+        process.send_signal(signal.SIGTERM)
+        assert await in_thread(process.wait) == 0
+    assert {"one", "two"} == set(seen)
+
+
+async def test_a_replaced_worker_tells_its_peers_when_the_new_one_serves(versions):
+    with workers(versions, 2) as process:
+        async with open_trio_websocket(f"{process.ws_url}/echo") as client:
+            await client.send("hi")
+            await client.receive()
+            process.send_signal(signal.SIGHUP)
+            with pytest.raises(Closed) as caught:
+                await client.receive()
+            assert process.output.count("is ready") > 2
+    assert caught.value.args == (1001, "")
+
+
+async def test_a_new_version_that_fails_to_start_replaces_nobody(versions):
+    with workers(versions) as process:
+        async with open_trio_websocket(f"{process.ws_url}/echo") as client:
+            versions.write("two", starting="raise RuntimeError('there is no database')")
+            process.send_signal(signal.SIGHUP)
+            process.wait_for("RuntimeError: there is no database")
+            process.wait_for("0 of 2 workers are new, the others go on")
+            await client.send("still there")
+            assert await client.receive() == "still there"
+        assert await version_at(process) == "one"
+        process.send_signal(signal.SIGTERM)
+        assert await in_thread(process.wait) == 0
+
+
+async def test_sighup_during_a_start_that_hangs_starts_the_version_of_now(versions):
+    with workers(versions) as process:
+        old = workers_of(process)
+        versions.write("two", starting="print('hanging'); await trio.sleep_forever()")
+        process.send_signal(signal.SIGHUP)
+        process.wait_for("hanging")
+        versions.write("three")
+        process.send_signal(signal.SIGHUP)
+        wait_replaced(process, old)
+        assert await version_at(process) == "three"
+        process.send_signal(signal.SIGTERM)
+        assert await in_thread(process.wait) == 0
+
+
+async def test_sighup_ends_a_start_after_a_crash_that_hangs(versions):
+    with workers(versions) as process:
+        crashing, *old = workers_of(process)
+        versions.write("two", starting="print('hanging'); await trio.sleep_forever()")
+        os.kill(crashing, signal.SIGKILL)
+        process.wait_for("hanging")
+        versions.write("three")
+        process.send_signal(signal.SIGHUP)
+        wait_replaced(process, old)
+        assert await version_at(process) == "three"
+        process.send_signal(signal.SIGTERM)
+        assert await in_thread(process.wait) == 0
+
+
+def test_a_signal_while_workers_are_replaced_ends_all(versions):
+    with workers(versions) as process:
+        versions.write("two", starting="print('hanging'); await trio.sleep_forever()")
+        process.send_signal(signal.SIGHUP)
+        process.wait_for("hanging")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait() == 0
+    assert process.output.count("has ended") == 3
+
+
+# Addresses
+
+
+def answer_at(family: socket.AddressFamily, address: Any) -> bytes:
+    """Ask for nothing in particular, and give the first line of the answer."""
+    with socket.socket(family) as sock:
+        sock.settimeout(PATIENCE)
+        sock.connect(address)
+        sock.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        return sock.recv(1000).splitlines()[0]
+
+
+def test_several_addresses_are_served_by_all_workers(versions):
+    path = str(versions.folder / "here.sock")
+    with workers(versions, 2, "--bind", f"unix:{path}") as process:
+        host, _, port = process.url.removeprefix("http://").partition(":")
+        answers = {
+            answer_at(socket.AF_INET, (host, int(port))),
+            answer_at(socket.AF_UNIX, path),
+        }
+    assert answers == {b"HTTP/1.1 404 "}
+
+
+async def test_workers_serve_tls(versions, authority):
+    certificate = authority.issue_cert("127.0.0.1")
+    file = versions.folder / "both.pem"
+    certificate.private_key_and_cert_chain_pem.write_to_path(file)
+    cafile = str(versions.folder / "ca.pem")
+    authority.cert_pem.write_to_path(cafile)
+    with workers(versions, 2, "--certfile", str(file), "--keyfile", str(file)) as process:
+        url = f"{process.ws_url}/version"
+        assert url.startswith("wss://")
+        async with open_trio_websocket(url, cafile=cafile) as client:
+            assert await client.receive() == "one"
+        process.send_signal(signal.SIGTERM)
+        assert await in_thread(process.wait) == 0
+
+
+# What is refused
+
+
+@pytest.mark.parametrize("number", ["0", "-1"])
+def test_no_workers_at_all_are_refused(number):
+    done = run_failing("served:app", "--workers", number)
+    assert done.returncode == 2
+    assert "--workers takes a number from 1 on" in done.stderr
+
+
+def test_reload_with_several_workers_is_refused():
+    done = run_failing("served:app", "--workers", "2", "--reload")
+    assert done.returncode == 2
+    assert "leave --workers out" in done.stderr

@@ -1,0 +1,74 @@
+"""An application in a folder of its own, whose text a test changes while it is served."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from attrs import frozen
+
+__all__ = ["Versions"]
+
+VERSION = """
+import os
+from pathlib import Path
+
+import trio
+
+from triows import Timeouts, Triows, WebSocket, WebSocketRoute
+
+version, echo, stubborn = map(WebSocketRoute, ("version", "echo", "stubborn"))
+
+
+@version.endpoint
+async def tell(ws: WebSocket) -> None:
+    await ws.accept()
+    await ws.send({version!r})
+
+
+@echo.endpoint
+async def answer(ws: WebSocket) -> None:
+    await ws.accept()
+    async for message in ws:
+        await ws.send(message)
+
+
+@stubborn.endpoint
+async def stay(ws: WebSocket) -> None:
+    await ws.accept()
+    await ws.send("here")
+    await trio.sleep_forever()
+
+
+async def lifespan(app):
+    {starting}
+    yield
+    {ending}
+
+
+app = Triows(
+    version, echo, stubborn, lifespan=lifespan, timeouts=Timeouts(close=0.2, teardown=0.2)
+)
+"""
+
+
+@frozen
+class Versions:
+    """
+    The application ``versions:app``.
+
+    Args:
+        folder: Where it is.
+    """
+
+    folder: Path
+
+    def write(self, version: str, *, starting: str = "pass", ending: str = "pass") -> None:
+        """Write a version that tells its name, with statements for its start-up and shutdown."""
+        text = VERSION.format(version=version, starting=starting, ending=ending)
+        self.write_text(text)
+
+    def write_text(self, text: str) -> None:
+        """Write any text, at once as far as readers and watchers can see."""
+        new = self.folder / "versions.new"
+        new.write_text(text)
+        new.rename(self.folder / "versions.py")

@@ -1,0 +1,157 @@
+"""
+Serving while the application is being written: again, whenever a file of it changes.
+
+watchfiles tells what changes. Its ``run_process`` would do the rest, but it binds the address
+anew each time, tells the process a second time to end when Ctrl-C has told it once, and
+shows a traceback for a second Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+from typing import TYPE_CHECKING
+
+import trio
+import watchfiles
+
+from .listening import configuration, listening
+from .worker import Worker, told
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, Iterable, Sequence
+
+    from .listening import Listener
+    from .worker import Command
+
+__all__ = ["run_again"]
+
+logger = logging.getLogger("triows")
+
+# As shells report a process that a signal ended.
+SIGNALLED = 128
+
+# Seconds that handlers have when a file has changed. Who waits for a page sees more than a
+# second; a handler that needs longer than this is the exception while one writes it.
+GRACE = 1.0
+
+
+class _ApplicationFilter(watchfiles.PythonFilter):
+    """Python files, but not those of libraries, whatever the environment's folder is called."""
+
+    ignore_dirs = (*watchfiles.PythonFilter.ignore_dirs, "site-packages")
+
+
+def run_again(
+    command: Command,
+    name: str,
+    *,
+    bind: Sequence[str],
+    certfile: str | None = None,
+    keyfile: str | None = None,
+) -> int:
+    """
+    Serve by a process that is replaced when a Python file in this folder changes.
+
+    The addresses stay bound meanwhile, so clients wait instead of being refused. A process
+    that fails to start, or crashes, is not replaced before the next change.
+
+    Args:
+        command: What runs the process, given the descriptors that it inherits.
+        name: What the log calls the application.
+        bind: Addresses: ``host:port``, or ``unix:path``.
+        certfile: A certificate chain, to serve TLS.
+        keyfile: Its private key.
+
+    Returns:
+        The exit code: 0 after SIGINT or SIGTERM, 128 + n if a second signal n was needed.
+
+    Raises:
+        OSError: an address can't be bound.
+    """
+    # Its own line for each change would stand beside ours.
+    logging.getLogger("watchfiles").setLevel(logging.WARNING)
+    with listening(configuration(bind, certfile, keyfile)) as addresses:
+        return trio.run(Reloader(command, name, addresses).run)
+
+
+class Reloader:
+    """
+    The parent.
+
+    Args:
+        command: As :func:`run_again`.
+        name: As :func:`run_again`.
+        addresses: What the process accepts from.
+    """
+
+    def __init__(self, command: Command, name: str, addresses: Sequence[Listener]) -> None:
+        self._command = command
+        self._name = name
+        self._addresses = addresses
+        self._code = 0
+        self._stop = trio.Event()
+        self._hurry = trio.Event()
+
+    async def run(self) -> int:
+        """Serve until a signal ends it, and return the exit code."""
+        urls = ", ".join(one.url for one in self._addresses)
+        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._take, signals)
+                logger.info("serving %s on %s, again after each change", self._name, urls)
+                await self._serve()
+                nursery.cancel_scope.cancel()
+        return self._code
+
+    async def _take(self, signals: AsyncIterable[int]) -> None:
+        async for number in signals:
+            if self._stop.is_set():
+                self._code = SIGNALLED + number
+                self._hurry.set()
+            self._stop.set()
+
+    async def _serve(self) -> None:
+        changes = watchfiles.awatch(
+            os.getcwd(), watch_filter=_ApplicationFilter(), stop_event=self._stop
+        )
+        async with trio.open_nursery() as nursery:
+            worker = await Worker.start(self._command, [one.socket for one in self._addresses])
+            nursery.start_soon(self._report, worker)
+            async for change in changes:
+                logger.info("changed: %s", names_of(change))
+                await self._end(worker)
+                if not self._stop.is_set():
+                    worker = await Worker.start(
+                        self._command, [one.socket for one in self._addresses]
+                    )
+                    nursery.start_soon(self._report, worker)
+            await self._end(worker)
+
+    async def _report(self, worker: Worker) -> None:
+        """Say how the start-up went; later, that the process has ended by itself."""
+        if await worker.wait_ready():
+            logger.info("serving by process %d", worker.pid)
+        code = await worker.wait()
+        if not worker.dismissed:
+            logger.error("it ended: %s; waiting for a change", told(code))
+
+    async def _end(self, worker: Worker) -> None:
+        """Let *worker* drain for a short time, then end it at once."""
+        hurry = trio.Event()
+        async with trio.open_nursery() as nursery:
+
+            async def lose_patience() -> None:
+                with trio.move_on_after(GRACE):
+                    await self._hurry.wait()
+                hurry.set()
+
+            nursery.start_soon(lose_patience)
+            await worker.end(hurry)
+            nursery.cancel_scope.cancel()
+
+
+def names_of(changes: Iterable[tuple[watchfiles.Change, str]]) -> str:
+    """Name the files that have changed, as seen from this folder."""
+    return ", ".join(sorted({os.path.relpath(path) for _, path in changes}))

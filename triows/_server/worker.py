@@ -1,0 +1,136 @@
+"""A process that serves, as seen by the one that started it."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import socket
+import subprocess
+from typing import TYPE_CHECKING, Self
+
+import trio
+
+from .budget import AIR, Budget
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import TypeAlias
+
+    #: Given the descriptors as :func:`.inherited` takes them, the command of a worker.
+    Command: TypeAlias = Callable[[str], Sequence[str]]
+
+__all__ = ["Worker", "told"]
+
+logger = logging.getLogger("triows")
+
+
+class Worker:
+    """
+    A process that serves.
+
+    It has a process group of its own: Ctrl-C in a terminal reaches the parent only, which
+    tells it to end. If the parent is gone, it ends by itself; see :class:`.Lifeline`.
+
+    Args:
+        process: It.
+        line: The parent's end of its lifeline.
+    """
+
+    def __init__(self, process: trio.Process, line: trio.socket.SocketType) -> None:
+        self.pid = process.pid
+        self.ready_at: float | None = None
+        self.dismissed = False
+        self.killed = False
+        self.budget = Budget.unknown()
+        self._process = process
+        self._line = line
+
+    @classmethod
+    async def start(cls, command: Command, sockets: Sequence[socket.socket]) -> Self:
+        """
+        Start one.
+
+        Cancelling this leaves no process behind: it is not started, or it is returned.
+
+        Args:
+            command: What runs it.
+            sockets: The listening sockets that it accepts from.
+        """
+        ours, theirs = socket.socketpair()
+        with theirs:
+            numbers = [sock.fileno() for sock in (theirs, *sockets)]
+            try:
+                process = await trio.lowlevel.open_process(
+                    command(",".join(map(str, numbers))),
+                    stdin=subprocess.DEVNULL,
+                    pass_fds=numbers,
+                    process_group=0,
+                )
+            except BaseException:
+                ours.close()
+                raise
+        return cls(process, trio.socket.from_stdlib_socket(ours))
+
+    async def wait_ready(self) -> bool:
+        """Wait until it accepts connections, or has ended: then the answer is no."""
+        async with trio.open_nursery() as nursery:
+            # A child process of its own may hold its end of the line open.
+            nursery.start_soon(self._cancel_at_exit, nursery.cancel_scope)
+            # So short a message, and the first one, comes in one piece.
+            if report := await self._line.recv(100):
+                self.budget = Budget(*map(float, report.split()))
+                self.ready_at = trio.current_time()
+                nursery.cancel_scope.cancel()
+        return self.ready_at is not None
+
+    async def _cancel_at_exit(self, scope: trio.CancelScope) -> None:
+        await self.wait()
+        scope.cancel()
+
+    async def wait(self) -> int:
+        """Wait for its end. The answer is its exit code, or -n if signal n ended it."""
+        return await self._process.wait()
+
+    async def end(self, hurry: trio.Event) -> int:
+        """
+        Tell it to end, wait until it has, and answer as :meth:`wait`.
+
+        It is killed if it has not ended within what it stated.
+
+        Args:
+            hurry: When set, it is told a second time, which ends it at once.
+        """
+        self.dismissed = True
+        self._process.send_signal(signal.SIGTERM)
+        seconds = self.budget.graceful
+        with trio.move_on_after(seconds + AIR):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._cancel_at_exit, nursery.cancel_scope)
+                await hurry.wait()
+                nursery.cancel_scope.cancel()
+        if hurry.is_set() and self._process.returncode is None:
+            self._process.send_signal(signal.SIGTERM)
+            seconds = self.budget.at_once
+            with trio.move_on_after(seconds + AIR):
+                await self.wait()
+        if self._process.returncode is None:
+            logger.critical("worker %d is killed: it has not ended in %g s", self.pid, seconds)
+            self.killed = True
+            self._process.kill()
+        code = await self.wait()
+        self.close()
+        return code
+
+    def close(self) -> None:
+        """Close the line. It is told to end by that, if it has not."""
+        self._line.close()
+
+
+def told(code: int) -> str:
+    """Say what an exit code means: ``exit code 3``, or ``SIGSEGV``."""
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return signal.Signals(-code).name
+    except ValueError:
+        return f"signal {-code}"

@@ -1,0 +1,299 @@
+"""
+Several processes that serve the same addresses, and the one that keeps them.
+
+The parent listens and never accepts; each worker inherits the sockets, imports the
+application itself and serves it as a single process would. There is a *slot* for each
+worker that is wanted; who serves in it changes.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+from typing import TYPE_CHECKING
+
+import trio
+from attrs import define, field
+
+from .budget import AIR
+from .listening import configuration, listening
+from .worker import Worker, told
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, Sequence
+
+    from .listening import Listener
+    from .worker import Command
+
+__all__ = ["supervise"]
+
+logger = logging.getLogger("triows")
+
+# As shells report a process that a signal ended.
+SIGNALLED = 128
+
+# Seconds between a crash and its replacement: the first is too short to be felt and long
+# enough for a log to be read; the last is what a database that restarts is worth.
+FIRST_DELAY, LAST_DELAY = 0.2, 30.0
+
+# A worker that has served for this long did not crash for the reason the one before it did.
+RAN_WELL = 30.0
+
+
+def supervise(
+    command: Command,
+    name: str,
+    *,
+    workers: int,
+    bind: Sequence[str],
+    certfile: str | None = None,
+    keyfile: str | None = None,
+) -> int:
+    """
+    Serve by *workers* processes until SIGINT or SIGTERM; replace them, one by one, on SIGHUP.
+
+    Args:
+        command: What runs a worker, given the descriptors that it inherits.
+        name: What the log calls the application.
+        workers: How many, at least one.
+        bind: Addresses: ``host:port``, or ``unix:path``.
+        certfile: A certificate chain, to serve TLS.
+        keyfile: Its private key.
+
+    Returns:
+        The exit code: 0 if all ended gracefully, 128 + n if one had to be forced after
+        signal n, 1 if one failed at its end; or that of the first worker, if it failed to
+        start.
+
+    Raises:
+        OSError: an address can't be bound.
+    """
+    with listening(configuration(bind, certfile, keyfile)) as addresses:
+        return trio.run(Supervisor(command, name, addresses, workers).run)
+
+
+@define
+class Backoff:
+    """The seconds from one failure to the next attempt."""
+
+    _next: float = FIRST_DELAY
+
+    def after(self, ran: float) -> float:
+        """
+        Give the delay after a failure.
+
+        Args:
+            ran: Seconds for which the one that failed had served.
+        """
+        delay = FIRST_DELAY if ran >= RAN_WELL else self._next
+        self._next = min(2 * delay, LAST_DELAY)
+        return delay
+
+
+@define(eq=False)
+class Slot:
+    """A place for one worker."""
+
+    worker: Worker | None = None
+    #: Held while a worker is started for it.
+    starting: trio.Lock = field(factory=trio.Lock)
+    #: What fills the slot when it is empty.
+    attempt: trio.CancelScope = field(factory=trio.CancelScope)
+    backoff: Backoff = field(factory=Backoff)
+
+
+class Supervisor:
+    """
+    The parent.
+
+    Args:
+        command: As :func:`supervise`.
+        name: As :func:`supervise`.
+        addresses: What the workers accept from.
+        workers: How many.
+    """
+
+    def __init__(
+        self, command: Command, name: str, addresses: Sequence[Listener], workers: int
+    ) -> None:
+        self._command = command
+        self._name = name
+        self._addresses = addresses
+        self._slots = [Slot() for _ in range(workers)]
+        self._code = 0
+        # Workers whose end has not been seen, and is not waited for by _end().
+        self._live: set[Worker] = set()
+        self._signal: int | None = None
+        self._hurry = trio.Event()
+        self._serving = trio.CancelScope()
+        self._replacing = trio.CancelScope()
+        self._wanted = trio.Event()
+        self._endings: trio.Nursery
+        self._keepers: trio.Nursery
+
+    async def run(self) -> int:
+        """Serve until a signal ends it, and return the exit code."""
+        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._take, signals)
+                async with trio.open_nursery() as self._endings:
+                    with self._serving:
+                        await self._serve()
+                    for worker in list(self._live):
+                        self._dismiss(worker)
+                nursery.cancel_scope.cancel()
+        return self._code
+
+    async def _take(self, signals: AsyncIterable[int]) -> None:
+        async for number in signals:
+            if number == signal.SIGHUP:
+                # What is being started now may be older than what is wanted now.
+                self._wanted.set()
+                self._replacing.cancel()
+                continue
+            if self._signal is None:
+                budget = max((worker.budget.graceful for worker in self._live), default=0) + AIR
+                logger.info("stopping the workers, for %g s at most", budget)
+            else:
+                self._hurry.set()
+                self._code = SIGNALLED + number
+            self._signal = number
+            self._serving.cancel()
+
+    # Keeping the slots filled.
+
+    async def _serve(self) -> None:
+        first, *others = self._slots
+        # One before the others: what would stop them all is shown once, and ends it here.
+        worker = await self._started()
+        if isinstance(worker, int):
+            self._code = exit_code(worker)
+            return
+        async with trio.open_nursery() as self._keepers:
+            self._fill(first, worker)
+            self._keepers.start_soon(self._replace_when_wanted)
+            async with trio.open_nursery() as nursery:
+                for slot in others:
+                    nursery.start_soon(self._attempt, slot)
+            urls = ", ".join(one.url for one in self._addresses)
+            logger.info("serving %s on %s by %d workers", self._name, urls, len(self._slots))
+
+    async def _started(self) -> Worker | int:
+        """Start a worker, and wait until it serves; if it fails to, the answer is its code."""
+        try:
+            worker = await Worker.start(self._command, [one.socket for one in self._addresses])
+        except OSError as exc:
+            # The system has no room for it, or Python is being installed anew.
+            logger.error("a worker can't be started: %s", exc)  # noqa: TRY400 - it is nobody's bug
+            return 1
+        self._live.add(worker)
+        try:
+            ready = await worker.wait_ready()
+        except trio.Cancelled:
+            self._dismiss(worker)
+            raise
+        if ready:
+            logger.info("worker %d is ready", worker.pid)
+            return worker
+        code = await self._gone(worker)
+        logger.error("worker %d failed to start: %s", worker.pid, told(code))
+        return code
+
+    def _fill(self, slot: Slot, worker: Worker) -> None:
+        """Let *worker* serve in *slot*, and whoever served in it end."""
+        old, slot.worker = slot.worker, worker
+        if old is not None:
+            self._dismiss(old)
+        self._keepers.start_soon(self._keep, slot, worker)
+
+    async def _keep(self, slot: Slot, worker: Worker) -> None:
+        """Replace *worker* when it ends, unless it has been replaced by then."""
+        await worker.wait()
+        if slot.worker is not worker:
+            return
+        slot.worker = None
+        code = await self._gone(worker)
+        assert worker.ready_at is not None
+        ran = trio.current_time() - worker.ready_at
+        logger.error("worker %d ended without being asked to: %s", worker.pid, told(code))
+        await self._refill(slot, ran)
+
+    async def _refill(self, slot: Slot, ran: float) -> None:
+        """Start workers for an empty slot, with growing delays, until one serves."""
+        delay = slot.backoff.after(ran)
+        logger.info("the next worker is started in %g s", delay)
+        await trio.sleep(delay)
+        await self._attempt(slot)
+
+    async def _attempt(self, slot: Slot) -> None:
+        async with slot.starting:
+            if slot.worker is not None:  # SIGHUP was faster
+                return
+            with trio.CancelScope() as slot.attempt:
+                worker = await self._started()
+                if isinstance(worker, Worker):
+                    self._fill(slot, worker)
+                    return
+        self._keepers.start_soon(self._refill, slot, 0)
+
+    # Replacing them.
+
+    async def _replace_when_wanted(self) -> None:
+        while True:
+            await self._wanted.wait()
+            self._wanted = trio.Event()
+            with trio.CancelScope() as self._replacing:
+                await self._replace()
+
+    async def _replace(self) -> None:
+        """
+        Replace each worker by one that serves already, one after the other.
+
+        The old one has its own time to drain and the next slot does not wait for it: the
+        peers of both versions would wait with it, and those that an old worker sent away
+        would come to the next old one, to be sent away again.
+        """
+        logger.info("replacing the workers")
+        for number, slot in enumerate(self._slots):
+            # What is being started there is older than what is wanted, and may never be ready.
+            slot.attempt.cancel()
+            async with slot.starting:
+                worker = await self._started()
+                if isinstance(worker, int):
+                    logger.error(
+                        "the replacing ends here: %d of %d workers are new, the others go on",
+                        number,
+                        len(self._slots),
+                    )
+                    return
+                self._fill(slot, worker)
+        logger.info("all workers are new")
+
+    # Their ends.
+
+    async def _gone(self, worker: Worker) -> int:
+        """Forget a worker that has ended by itself, and give its exit code."""
+        self._live.discard(worker)
+        worker.close()
+        return await worker.wait()
+
+    def _dismiss(self, worker: Worker) -> None:
+        self._live.discard(worker)
+        self._endings.start_soon(self._end, worker)
+
+    async def _end(self, worker: Worker) -> None:
+        code = await worker.end(self._hurry)
+        # The default action of the signal, before it was taken over: nothing had begun.
+        graceful = code == 0 or (code == -signal.SIGTERM and worker.ready_at is None)
+        if graceful:
+            logger.info("worker %d has ended", worker.pid)
+            return
+        logger.error("worker %d has ended with %s", worker.pid, told(code))
+        if self._signal is not None and self._code == 0:
+            forced = worker.killed or exit_code(code) > SIGNALLED
+            self._code = SIGNALLED + self._signal if forced else 1
+
+
+def exit_code(code: int) -> int:
+    """Give a shell's number for the exit code of a child process, which is -n for signal n."""
+    return code if code >= 0 else SIGNALLED - code
