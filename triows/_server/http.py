@@ -75,7 +75,7 @@ class HTTPConnection(TCPServer):
         # Around all of it, for the server's end.
         self._serving = trio.CancelScope()
         self._idle = True
-        #: Called when it has asked for something.
+        #: Called when it has asked for something, though not if that is a WebSocket.
         self.on_request: Callable[[], None] = nobody
         # Nothing is sent any more: a response was the last, or the stream is broken.
         self._over = False
@@ -127,6 +127,8 @@ class HTTPConnection(TCPServer):
                     data = await self._bytes.receive_some(_CHUNK)
                 with suppress(RefusedRequest):
                     await self.protocol.handle(RawData(bytes(data)))
+                if not self._idle:
+                    self.on_request()
                 if not data:
                     break
         # To who serves a request: the client has gone. If it does not listen, it need not be
@@ -142,7 +144,6 @@ class HTTPConnection(TCPServer):
             self._reading.cancel()
         elif isinstance(event, Updated):
             self._idle = event.idle
-            self.on_request()
             seconds = self.config.keep_alive_timeout if event.idle else math.inf
             self._reading.deadline = trio.current_time() + seconds
 

@@ -69,7 +69,7 @@ class Server:
         self._tls = tls
         self._http: set[HTTPConnection] = set()
         # Those who have asked for nothing yet.
-        self._silent: set[HTTPConnection] = set()
+        self._silent: set[socket.socket] = set()
         self._asked = trio.Event()
         self._connections = 0
         # As many as there may be, with some more so that they can be told so (503).
@@ -77,6 +77,7 @@ class Server:
         self._limit = math.inf if limit is None else limit + config.backlog
         self._room = trio.Event()
         self._accepting = trio.CancelScope()
+        self._accepted_all = trio.Event()
         self._reactor = new_reactor()
         self._reading = trio.CancelScope(shield=True)
 
@@ -115,6 +116,7 @@ class Server:
         finally:
             for one in self._listeners:
                 one.socket.close()
+            self._accepted_all.set()
 
     async def wait_worn_out(self) -> None:
         """Wait until it has served as many requests as the configuration lets it."""
@@ -132,6 +134,7 @@ class Server:
         """
         if not refusing:
             self._accepting.cancel()
+            await self._accepted_all.wait()  # one may be accepted just now
             await self._answer_accepted()
         await self._context.terminated.set()
         deadline = trio.current_time() + self._config.graceful_timeout
@@ -146,7 +149,7 @@ class Server:
             while self._silent:
                 await self._asked.wait()
 
-    def _note_asked(self, connection: HTTPConnection) -> None:
+    def _note_asked(self, connection: socket.socket) -> None:
         self._silent.discard(connection)
         self._asked.set()
         self._asked = trio.Event()
@@ -156,6 +159,7 @@ class Server:
 
     def _start(self, nursery: trio.Nursery, listener: Listener, connection: socket.socket) -> None:
         self._connections += 1
+        self._silent.add(connection)
         nursery.start_soon(self._serve, listener, connection, name="<triows connection>")
 
     async def _serve(self, listener: Listener, sock: socket.socket) -> None:
@@ -173,6 +177,7 @@ class Server:
                 raise
         finally:
             sock.close()
+            self._note_asked(sock)
             self._connections -= 1
             if not self._room.is_set():
                 self._room.set()
@@ -202,17 +207,16 @@ class Server:
         http = HTTPConnection(
             self._wrapped, self._config, self._context, stream, peers, self._app.timeouts
         )
-        http.on_request = partial(self._note_asked, http)
+        http.on_request = partial(self._note_asked, sock)
         self._http.add(http)
-        self._silent.add(http)
         try:
             wanted = await http.serve()
         finally:
             self._http.discard(http)
-            self._note_asked(http)
         del http
         if wanted is not None:
             await self._context.mark_request()
+            self._note_asked(sock)  # in the same step, the application decides whether it drains
             await serve_websocket(self._app, self._config, wanted, wire, peers)
 
 
