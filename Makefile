@@ -14,10 +14,11 @@ PIP := $(VENV)/bin/python -m pip --quiet --disable-pip-version-check
 MADE := $(VENV)/.made-with-$(subst /,-,$(PYTHON))
 FOR_USE := $(VENV)/.installed
 FOR_WORK := $(VENV)/.installed-dev
+FOR_COMPLIANCE := $(VENV)/.installed-compliance
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint types imports pytest format bench clean
+.PHONY: help demo test lint types imports pytest format bench compliance fuzz soak clean
 
 help:  ## Show this
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
@@ -60,6 +61,15 @@ format: $(FOR_WORK)  ## Sort imports, fix what can be fixed, format
 bench: $(FOR_WORK)  ## Measure routing
 	$(VENV)/bin/python benchmarks/routing.py
 
+compliance: $(FOR_COMPLIANCE)  ## Run Autobahn|Testsuite (ARGS="'7.*' 9.1.1": some)
+	$(VENV)/bin/python -m compliance $(ARGS)
+
+fuzz: $(FOR_WORK)  ## Feed it garbage (ARGS="frames --seconds 10")
+	$(VENV)/bin/python -m fuzz $(ARGS)
+
+soak: $(FOR_WORK)  ## Look for what it does not give back (ARGS="cycles --scale 0.1")
+	$(VENV)/bin/python -m soak $(ARGS)
+
 clean:  ## Remove the environment, builds and caches
 	rm -rf $(VENV) build dist htmlcov .coverage .coverage.* .hypothesis
 	rm -rf .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
@@ -79,3 +89,8 @@ $(FOR_WORK): $(MADE) pyproject.toml
 	@echo "Installing triows and its tools into $(VENV)"
 	@$(PIP) install --editable '.[dev]'
 	@touch $(FOR_USE) $@
+
+$(FOR_COMPLIANCE): $(MADE) pyproject.toml
+	@echo "Installing triows, its tools and Autobahn|Testsuite's cases into $(VENV)"
+	@$(PIP) install --editable '.[dev,compliance]'
+	@touch $(FOR_USE) $(FOR_WORK) $@

@@ -34,15 +34,22 @@ class ServerProcess:
         command: Without the application and the address.
         app: As ``module:app``.
         options: Further options.
+        folder: Where the application is.
     """
 
-    def __init__(self, command: list[str], app: str = "served:app", *options: str) -> None:
+    def __init__(
+        self,
+        command: list[str],
+        app: str = "served:app",
+        *options: str,
+        folder: Path = FOLDER,
+    ) -> None:
         self.lines: list[str] = []
         self.url = ""
         self._unread: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._process = subprocess.Popen(
             [*command, app, "--bind", "127.0.0.1:0", *options],
-            cwd=FOLDER,
+            cwd=folder,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -90,6 +97,14 @@ class ServerProcess:
     @property
     def ws_url(self) -> str:
         return self.url.replace("http", "ws", 1)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def is_running(self) -> bool:
+        return self._process.poll() is None
 
     def send_signal(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
