@@ -12,8 +12,8 @@ from hostile.server import WatchedServer
 __all__ = ["FINE", "KINDS"]
 
 #: The answers that are right: too much, or a bit that was never agreed upon (RFC 7692
-#: section 6), in a close frame that has come through.
-FINE = frozenset({"1009", "declined, 1002"})
+#: section 6), in a close frame that has come through; or none that could be read.
+FINE = frozenset({"1009", "declined, 1002", "dropped"})
 
 #: Bytes; the application takes 1 MiB.
 OVERSIZED = 4 * 2**20

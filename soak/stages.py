@@ -16,7 +16,7 @@ from hostile.frames import BINARY, frame
 from hostile.peer import reset
 from hostile.server import Level, WatchedServer, poll
 
-from . import abuse
+from .abuse import FINE, KINDS
 from .crowd import Crowd
 
 __all__ = ["STAGES", "Findings"]
@@ -125,32 +125,39 @@ def _echo(server: WatchedServer, size: float) -> str:
 
 
 def abusive(findings: Findings, scale: float) -> None:
+    outcomes: Counter[tuple[str, str]] = Counter()
     with WatchedServer(APP) as server:
-        _compare(findings, server, lambda share: _abuse(server, math.ceil(ABUSIVE * scale * share)))
+
+        def act(share: float) -> str:
+            outcomes.clear()
+            return _abuse(server, math.ceil(ABUSIVE * scale * share), outcomes)
+
+        _compare(findings, server, act)
+    for (kind, answer), times in sorted(outcomes.items()):
+        findings.check(answer in FINE, f"{times} x {kind}: {answer}")
 
 
-def _abuse(server: WatchedServer, count: int) -> str:
+def _abuse(server: WatchedServer, count: int, outcomes: Counter[tuple[str, str]]) -> str:
     """Let half of them send too much, and half read too little."""
-    outcomes: Counter[str] = Counter()
-    kinds = abuse.KINDS
 
     def misbehave(number: int) -> None:
-        kind = kinds[number % len(kinds)]
-        outcomes[f"{kind.__name__}: {kind(server)}"] += 1
+        kind = KINDS[number % len(KINDS)]
+        outcomes[kind.__name__, kind(server)] += 1
 
     _everywhere(misbehave, range(count // 2))
-    outcomes.update(_never_read(server, count - count // 2))
-    told = "\n".join(f"        {times} x {outcome}" for outcome, times in sorted(outcomes.items()))
-    return f"{count} peers\n{told}"
+    _never_read(server, count - count // 2, outcomes)
+    return f"{count} peers"
 
 
-def _never_read(server: WatchedServer, count: int) -> dict[str, int]:
+def _never_read(server: WatchedServer, count: int, outcomes: Counter[tuple[str, str]]) -> None:
     before = server.descriptors
     with Crowd(server, count, ["/flood"], receive_buffer=LITTLE):
         poll(lambda: server.descriptors <= before, SETTLING)
         # A peer that doesn't read can't see it; the server's descriptors tell.
         held = max(server.descriptors - before, 0)
-    return {"never reading: dropped": count - held, "never reading: held": held}
+    for answer, times in (("dropped", count - held), ("held", held)):
+        if times:
+            outcomes["never_reading", answer] += times
 
 
 def _compare(findings: Findings, server: WatchedServer, act: Callable[[float], str]) -> None:
