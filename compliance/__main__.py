@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -68,6 +69,8 @@ def main() -> int:
     parser.add_argument("--reference", action="store_true", help="run websockets' own server")
     parser.add_argument("--reports", type=Path, help="keep the HTML and JSON reports in a folder")
     options = parser.parse_args()
+    # So that no server outlives it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with tempfile.TemporaryDirectory() as temporary:
         folder: Path = options.reports or Path(temporary)
         begun = time.monotonic()

@@ -107,8 +107,10 @@ def perform(attempt: Attempt, address: tuple[str, int], tls: ssl.SSLContext) -> 
     """
     try:
         sock = connect(address, timeout=CONNECTING)
-    except TimeoutError:
-        return  # its own bystander suffers too, and is watched
+    except ConnectionRefusedError:
+        raise
+    except OSError:
+        return  # its queue is full, or it has just ended; others look after both
     sock.settimeout(SENDING)
     try:
         if attempt.inside_tls:

@@ -13,7 +13,8 @@ from random import Random
 
 from attrs import define, evolve, field, frozen
 
-from hostile.server import Level, WatchedServer
+from hostile.peer import Refused
+from hostile.server import Level, WatchedServer, poll
 
 from . import frames, handshakes, http2, noise, requests, tls
 from .attempt import Attempt, perform, read_attempts, write_attempts
@@ -43,6 +44,9 @@ WARM_UP, LONGEST_WARM_UP = 0.25, 10
 #: Deaths after which it is not worth while to go on.
 ENOUGH = 25
 
+#: Seconds for a server that was hit to end.
+DYING = 3
+
 #: Findings that are traced to what was sent. The others are only counted.
 TRACED = 5
 
@@ -68,12 +72,14 @@ class Campaign:
         seed: What is sent follows from it.
         certificate: For the category ``tls``.
         seeds: The folder to keep findings in.
+        app: What is served, as ``module:app``.
     """
 
     category: str
     seed: int
     certificate: Certificate
     seeds: Path = SEEDS
+    app: str = "fuzz.application:app"
 
     #: Attempts that were made.
     done: int = field(default=0, init=False)
@@ -94,11 +100,10 @@ class Campaign:
         return CATEGORIES[self.category](Random(name), name)
 
     def server(self) -> WatchedServer:
-        app = "fuzz.application:app"
         if self.category == "tls":
             certificate = self.certificate
-            return WatchedServer(app, *certificate.options, tls=certificate.context)
-        return WatchedServer(app)
+            return WatchedServer(self.app, *certificate.options, tls=certificate.context)
+        return WatchedServer(self.app)
 
     # The attack.
 
@@ -107,63 +112,61 @@ class Campaign:
         for path in sorted(self.seeds.glob(f"{self.category}-*.json")):
             self.replay(path)
         volley = Volley(self.make, itertools.count(), self.certificate.context)
-        remaining = seconds
-        while remaining > 0 and self.deaths < ENOUGH:
-            remaining = self._attack(volley, remaining)
+        while volley.seconds < seconds and self.deaths < ENOUGH:
+            self._attack(volley, seconds)
         self.done = volley.done
         if self.deaths:
             self.problems.append(f"the server ended {self.deaths} times")
         if self.errors:
             self.problems.append(f"{sum(self.errors.values())} times something was logged")
 
-    def _attack(self, volley: Volley, seconds: float) -> float:
-        """Attack one server until it minds, and return how many seconds are left."""
+    def _attack(self, volley: Volley, seconds: float) -> None:
+        """Attack one server until it minds, or until *seconds* are over in all."""
         with self.server() as server:
-            fresh = server.settled_level(SETTLING)
-            warm_up = min(WARM_UP * seconds, LONGEST_WARM_UP)
-            used, suspects = self._fire(volley, server, warm_up)
-            if not suspects:
-                warm = server.settled_level(SETTLING)
-                # Tasks and sockets are to be as if nothing had happened; memory, which has
-                # grown by what is kept for the next time, as after the first attempts.
-                before = evolve(fresh, resident=warm.resident)
-                more, suspects = self._fire(volley, server, seconds - used)
-                used += more
-            if not suspects:
-                self._look_back(server, before)
-        if suspects:
-            self._record(server, suspects)
-        return seconds - used if suspects else 0
+            try:
+                minded = self._compare(volley, server, seconds)
+            except (OSError, Refused) as exc:
+                # A well-behaved peer is served no more.
+                minded = True
+                if not _dies(server):
+                    self.problems.append(f"no answer: {type(exc).__name__}: {exc}")
+            death = minded and _dies(server)
+        if minded:
+            self._record(server.last_error, volley.suspects, death=death)
 
-    def _fire(
-        self, volley: Volley, server: WatchedServer, seconds: float
-    ) -> tuple[float, list[Attempt]]:
-        """Fire beside a bystander; give the seconds it took, and the suspects."""
-        bystander = Bystander(server)
-        begun = time.monotonic()
-        try:
-            suspects = volley.fire(server, seconds)
-            used = time.monotonic() - begun
-        finally:
-            bystander.stop()
-        self.slowest_echo = max(self.slowest_echo, bystander.slowest)
-        # A death harms it, of course, and is counted as such.
-        if bystander.harm is not None and not suspects:
-            self.problems.append(f"a bystander was harmed: {bystander.harm}")
-        return used, suspects
-
-    def _look_back(self, server: WatchedServer, before: Level) -> None:
-        tracebacks = server.tracebacks
+    def _compare(self, volley: Volley, server: WatchedServer, seconds: float) -> bool:
+        """Measure, attack, and measure again; say whether the server minded."""
+        fresh = server.settled_level(SETTLING)
+        left = seconds - volley.seconds
+        if self._fire(volley, server, min(WARM_UP * left, LONGEST_WARM_UP)):
+            return True
+        warm = server.settled_level(SETTLING)
+        # Tasks and sockets are to be as if nothing had happened; memory, which has grown
+        # by what is kept for the next time, as after the first attempts.
+        before = evolve(fresh, resident=warm.resident)
+        if self._fire(volley, server, seconds - volley.seconds):
+            return True
         after = server.return_to(before, SETTLING)
         self.levels = before, after
         self.problems += [f"left: {what}" for what in after.excess(before)]
         if not server.echoes():
             self.problems.append("no echo on a new connection")
-        if server.tracebacks > tracebacks:
-            self.errors[server.last_error] += 1
+        return server.tracebacks > 0
 
-    def _record(self, server: WatchedServer, suspects: Sequence[Attempt]) -> None:
-        death, error = not server.is_running, server.last_error
+    def _fire(self, volley: Volley, server: WatchedServer, seconds: float) -> bool:
+        """Fire beside a bystander; say whether the server minded."""
+        bystander = Bystander(server)
+        try:
+            minded = volley.fire(server, seconds)
+        finally:
+            bystander.stop()
+        self.slowest_echo = max(self.slowest_echo, bystander.slowest)
+        # A death harms it, of course, and is counted as such.
+        if bystander.harm is not None and not minded and not (minded := _dies(server)):
+            self.problems.append(f"a bystander was harmed: {bystander.harm}")
+        return minded
+
+    def _record(self, error: str, suspects: Sequence[Attempt], *, death: bool) -> None:
         self.deaths += death
         self.errors[error] += 1
         if self.errors[error] > 1 or len(self.errors) > TRACED:
@@ -225,6 +228,11 @@ class Campaign:
         self.problems.append(f"{path.name} finds something again")
         self.kept.append(path.name)
         return False
+
+
+def _dies(server: WatchedServer) -> bool:
+    """Whether it has ended, or is about to: one that was hit tells its peers first."""
+    return poll(lambda: not server.is_running, DYING)
 
 
 def _stays_well(server: WatchedServer) -> bool:

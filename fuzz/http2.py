@@ -135,12 +135,12 @@ def stream(rng: Random) -> bytes:
 
 def make(rng: Random, name: str) -> Attempt:
     how = rng.random()
-    if how < 0.15:
+    if how < 0.05:
         settings = rng.choice(("AAMAAABkAARAAAAAAAIAAAAA", "AAMAAABkAARAAAAAAAIAAAA", "x", ""))
         head = handshake(rng.choice(("/echo", "/http/count")), ("HTTP2-Settings", settings))
         head = head.replace(b"Upgrade: websocket", b"Upgrade: h2c")
         head = head.replace(b"Connection: Upgrade", b"Connection: Upgrade, HTTP2-Settings")
-    elif how < 0.25:
+    elif how < 0.15:
         head = mutated(rng, PREFACE)
         return Attempt(name, cut(rng, head + stream(rng)), rng.choice(ENDS))
     else:

@@ -35,7 +35,9 @@ class Volley:
     def __init__(
         self, make: Callable[[int], Attempt], numbers: itertools.count[int], tls: ssl.SSLContext
     ) -> None:
+        #: Attempts that were made, and the time that was spent with them.
         self.done = 0
+        self.seconds = 0.0
         self._make = make
         self._numbers = numbers
         self._tls = tls
@@ -43,32 +45,29 @@ class Volley:
         self._current: dict[int, int] = {}
         self._recent: deque[int] = deque(maxlen=2 * SIDE_BY_SIDE)
 
-    def fire(self, server: WatchedServer, seconds: float) -> list[Attempt]:
-        """
-        Send for some time, or until the server has ended or logged a traceback.
+    @property
+    def suspects(self) -> list[Attempt]:
+        """What may have done it, if something has just happened; the likeliest first."""
+        numbers = [*self._current.values(), *reversed(self._recent)]
+        return [self._make(number) for number in dict.fromkeys(numbers)]
 
-        Returns:
-            The attempts that may have done it, the likeliest first; none if nothing
-            happened.
-        """
+    def fire(self, server: WatchedServer, seconds: float) -> bool:
+        """Send for some time, or until the server minds; say whether it does."""
         self._stop.clear()
-        deadline = time.monotonic() + seconds
-        before = server.tracebacks
+        begun = time.monotonic()
         threads = [
             threading.Thread(target=self._work, args=(slot, server.address), daemon=True)
             for slot in range(SIDE_BY_SIDE)
         ]
         for thread in threads:
             thread.start()
-        suspects: list[int] = []
-        while time.monotonic() < deadline and not suspects:
+        while not (minds := _minds(server)) and time.monotonic() < begun + seconds:
             time.sleep(GLANCE)
-            if not server.is_running or server.tracebacks > before:
-                suspects = [*self._current.values(), *reversed(self._recent)]
         self._stop.set()
         for thread in threads:
             thread.join()
-        return [self._make(number) for number in dict.fromkeys(suspects)]
+        self.seconds += time.monotonic() - begun
+        return minds
 
     def _work(self, slot: int, address: tuple[str, int]) -> None:
         while not self._stop.is_set():
@@ -81,4 +80,8 @@ class Volley:
             else:
                 self.done += 1
             self._recent.append(number)
-        self._current.pop(slot, None)
+
+
+def _minds(server: WatchedServer) -> bool:
+    """Whether it has ended or logged a traceback, now or before."""
+    return not server.is_running or server.tracebacks > 0

@@ -30,7 +30,7 @@ GLANCE = 0.05
 TOLERANCE = 0.1
 
 #: An error's name and message, as the last line of a traceback has them.
-ERROR = re.compile(r"^[\s|]*((?:\w+\.)*\w+(?:Error|Exception|Exit|Interrupt)\b.*)$", re.MULTILINE)
+ERROR = re.compile(r"^[\s|]*((?:\w+\.)*\w*(?:Error|Exception|Exit|Interrupt)\b.*)$", re.MULTILINE)
 
 
 @frozen
@@ -93,6 +93,7 @@ class WatchedServer(ServerProcess):
     """
 
     def __init__(self, app: str, *options: str, tls: ssl.SSLContext | None = None) -> None:
+        self._looked_at = self._tracebacks = 0
         super().__init__(TRIOWS, app, *options, folder=HERE)
         self.tls = tls
 
@@ -120,7 +121,11 @@ class WatchedServer(ServerProcess):
 
     @property
     def tracebacks(self) -> int:
-        return sum("Traceback (most recent call last)" in line for line in list(self.lines))
+        # Asked for all the time, of a log that may be long: each line is looked at once.
+        while self._looked_at < len(self.lines):
+            self._tracebacks += "Traceback (most recent call last)" in self.lines[self._looked_at]
+            self._looked_at += 1
+        return self._tracebacks
 
     @property
     def last_error(self) -> str:
@@ -182,16 +187,23 @@ class WatchedServer(ServerProcess):
         return Level(told["tasks"], told["connections"], descriptors, resident, trimmed)
 
     def settled_level(self, seconds: float) -> Level:
-        """Measure once nothing has changed for a second, but memory; *seconds* at most."""
-        last, since = self.level(), time.monotonic()
+        """Measure once nothing has become less for a second, but memory; *seconds* at most."""
+        least, since = self.level(), time.monotonic()
         deadline = since + seconds
         while time.monotonic() < min(since + 1, deadline):
             time.sleep(GLANCE)
             now = self.level()
-            if evolve(now, resident=0) != evolve(last, resident=0):
+            # The connection that asks comes and goes, so what it adds is not always there.
+            lesser = Level(
+                tasks=min(now.tasks, least.tasks),
+                connections=min(now.connections, least.connections),
+                descriptors=min(now.descriptors, least.descriptors),
+                resident=now.resident,
+            )
+            if evolve(lesser, resident=least.resident) != least:
                 since = time.monotonic()
-            last = now
-        return last
+            least = lesser
+        return least
 
     def return_to(self, before: Level, seconds: float) -> Level:
         """Measure until it is back at the level *before*, for *seconds* at most."""
