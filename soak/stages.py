@@ -168,8 +168,8 @@ def _compare(findings: Findings, server: WatchedServer, act: Callable[[float], s
     begun = time.monotonic()
     said = act(1)
     findings.say(f"{said}, in {time.monotonic() - begun:.0f} s")
-    peak = server.peak
     after = server.return_to(before, SETTLING)
+    peak = server.peak
     findings.say(f"before: {before}")
     findings.say(f"after:  {after}, at most {peak / 2**20:.1f} MiB meanwhile")
     findings.say(f"the C library could give back {_kept(server, after):.1f} MiB")
