@@ -21,9 +21,11 @@ NODE := tests/server/clients/node
 FOR_NODE := $(NODE)/node_modules/.package-lock.json
 FOR_TESTS := $(if $(shell command -v npm),$(FOR_NODE))
 
+FOR_COMPLIANCE := $(VENV)/.installed-compliance
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint types imports pytest node format bench clean
+.PHONY: help demo test lint types imports pytest node format bench compliance fuzz soak clean
 
 help:  ## Show this
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
@@ -68,6 +70,15 @@ format: $(FOR_WORK)  ## Sort imports, fix what can be fixed, format
 bench: $(FOR_BENCH)  ## Measure speed beside peers (ARGS="echo --servers triows,lihil": some)
 	@$(VENV)/bin/python -m benchmarks $(or $(strip $(ARGS)),all)
 
+compliance: $(FOR_COMPLIANCE)  ## Run Autobahn|Testsuite (ARGS="'7.*' 9.1.1": some)
+	$(VENV)/bin/python -m compliance $(ARGS)
+
+fuzz: $(FOR_WORK)  ## Feed it garbage (ARGS="frames --seconds 10")
+	$(VENV)/bin/python -m fuzz $(ARGS)
+
+soak: $(FOR_WORK)  ## Look for what it does not give back (ARGS="cycles --scale 0.1")
+	$(VENV)/bin/python -m soak $(ARGS)
+
 clean:  ## Remove the environment, builds and caches
 	rm -rf $(VENV) build dist htmlcov .coverage .coverage.* .hypothesis
 	rm -rf $(NODE)/node_modules
@@ -99,3 +110,8 @@ $(FOR_NODE): $(NODE)/package.json $(NODE)/package-lock.json
 	@echo "Installing Node's ws for the tests"
 	@npm ci --prefix $(NODE) --ignore-scripts --no-audit --no-fund --loglevel=error \
 		&& touch $@ || echo "WARNING: it could not be installed; its tests will be SKIPPED" >&2
+
+$(FOR_COMPLIANCE): $(MADE) pyproject.toml
+	@echo "Installing triows, its tools and Autobahn|Testsuite's cases into $(VENV)"
+	@$(PIP) install --editable '.[dev,compliance]'
+	@touch $(FOR_USE) $(FOR_WORK) $@

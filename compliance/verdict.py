@@ -1,0 +1,122 @@
+"""From the reports of a run to what is said of it."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from attrs import frozen
+
+__all__ = ["COLUMNS", "Case", "read_reports", "table", "wrong"]
+
+#: What a case may come out as, in the order of the table. ERROR: it could not be run.
+COLUMNS = (
+    "OK",
+    "NON-STRICT",
+    "INFORMATIONAL",
+    "UNIMPLEMENTED",
+    "FAILED",
+    "ERROR",
+    "UNCLEAN",
+)
+
+#: What Autobahn calls a close that isn't as it should be.
+BAD_CLOSES = frozenset({"FAILED", "UNCLEAN", "WRONG CODE"})
+
+#: Wrong in any case; the rest only where the reference does better.
+FAILURES = frozenset({"FAILED", "ERROR"})
+
+
+@frozen
+class Case:
+    """
+    What one case came out as.
+
+    Args:
+        number: As ``9.3.1``.
+        behavior: Of the messages.
+        close: Of the closing handshake.
+    """
+
+    number: str
+    behavior: str
+    close: str
+
+    @property
+    def is_failed(self) -> bool:
+        return self.behavior in FAILURES
+
+    @property
+    def is_unclean(self) -> bool:
+        return self.close in BAD_CLOSES
+
+    @property
+    def is_worse_than_could_be(self) -> bool:
+        """Something is wrong that the reference may be forgiven too."""
+        return self.is_unclean or self.behavior == "UNIMPLEMENTED"
+
+    @property
+    def sort_key(self) -> list[int]:
+        return [int(part) for part in self.number.split(".")]
+
+    def __str__(self) -> str:
+        return f"{self.number}: {self.behavior}, close {self.close}"
+
+
+def read_reports(folder: Path) -> list[Case]:
+    """
+    Read the index that the runner has written, in the order of the cases.
+
+    Raises:
+        OSError: there is none.
+    """
+    # By what the server calls itself in its answers: one that answers some requests without
+    # its name is listed twice.
+    agents = json.loads((folder / "index.json").read_text())
+    return sorted(
+        (
+            Case(number, result["behavior"], result["behaviorClose"])
+            for results in agents.values()
+            for number, result in results.items()
+        ),
+        key=lambda case: case.sort_key,
+    )
+
+
+def table(cases: Iterable[Case]) -> Iterator[str]:
+    """Count the outcomes by class of cases; UNCLEAN is about the close, the rest is not."""
+    counts: dict[str, Counter[str]] = {}
+    for case in cases:
+        for row in (case.number.partition(".")[0], "all"):
+            counter = counts.setdefault(row, Counter())
+            counter[case.behavior] += 1
+            counter["UNCLEAN"] += case.is_unclean
+    counts["all"] = counts.pop("all", Counter())  # the last
+    yield "cases  " + "  ".join(COLUMNS)
+    for row, counter in counts.items():
+        cells = (str(counter[column] or "-").rjust(len(column)) for column in COLUMNS)
+        yield row.rjust(5) + "  " + "  ".join(cells)
+
+
+def wrong(cases: Iterable[Case], reference: Mapping[str, Case]) -> list[Case]:
+    """
+    Pick the cases that must not come out as they did.
+
+    Args:
+        cases: Ours.
+        reference: What the reference made of those that are worse than could be.
+    """
+    return [case for case in cases if case.is_failed or _is_worse(case, reference)]
+
+
+def _is_worse(case: Case, reference: Mapping[str, Case]) -> bool:
+    if not case.is_worse_than_could_be:
+        return False
+    other = reference.get(case.number)
+    if other is None:
+        return True
+    return (case.is_unclean and not other.is_unclean) or (
+        case.behavior == "UNIMPLEMENTED" != other.behavior
+    )

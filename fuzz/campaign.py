@@ -1,0 +1,241 @@
+"""One category: what is sent, what it is seen to do, and what is kept of it."""
+
+from __future__ import annotations
+
+import itertools
+import ssl
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from random import Random
+
+from attrs import define, evolve, field, frozen
+
+from hostile.peer import Refused
+from hostile.server import Level, WatchedServer, poll
+
+from . import frames, handshakes, http2, noise, requests, tls
+from .attempt import Attempt, perform, read_attempts, write_attempts
+from .bystander import Bystander
+from .volley import Volley
+
+__all__ = ["CATEGORIES", "SEEDS", "Campaign", "Certificate"]
+
+SEEDS = Path(__file__).parent / "seeds"
+
+CATEGORIES = {
+    "handshakes": handshakes.make,
+    "random": noise.make,
+    "frames": frames.make,
+    "http2": http2.make,
+    "tls": tls.make,
+    "requests": requests.make,
+}
+
+#: Seconds after which whatever an attempt has left behind is gone, if it ever is: more than
+#: any timeout of the application, or of a server's for a request's head.
+SETTLING = 20
+
+#: Of the time, at most this many seconds, after which memory is at its level.
+WARM_UP, LONGEST_WARM_UP = 0.25, 10
+
+#: Deaths after which it is not worth while to go on.
+ENOUGH = 25
+
+#: Seconds for a server that was hit to end.
+DYING = 3
+
+#: Findings that are traced to what was sent. The others are only counted.
+TRACED = 5
+
+#: Suspects that are sent again together, before they are one by one.
+BATCH = 8
+
+
+@frozen
+class Certificate:
+    """What it takes to serve TLS, and to be a client of that."""
+
+    options: tuple[str, ...]
+    context: ssl.SSLContext
+
+
+@define
+class Campaign:
+    """
+    A category against a server of its own.
+
+    Args:
+        category: One of :data:`CATEGORIES`.
+        seed: What is sent follows from it.
+        certificate: For the category ``tls``.
+        seeds: The folder to keep findings in.
+        app: What is served, as ``module:app``.
+    """
+
+    category: str
+    seed: int
+    certificate: Certificate
+    seeds: Path = SEEDS
+    app: str = "fuzz.application:app"
+
+    #: Attempts that were made.
+    done: int = field(default=0, init=False)
+    #: How often the server ended.
+    deaths: int = field(default=0, init=False)
+    #: What it logged at the end of each traceback that was seen, and how often.
+    errors: Counter[str] = field(factory=Counter, init=False)
+    #: Sentences, each of which is a reason to fail.
+    problems: list[str] = field(factory=list, init=False)
+    #: Files of what found something, new and old.
+    kept: list[str] = field(factory=list, init=False)
+    #: Before and after, where the server lived that long.
+    levels: tuple[Level, Level] | None = field(default=None, init=False)
+    slowest_echo: float = field(default=0.0, init=False)
+
+    def make(self, number: int) -> Attempt:
+        name = f"{self.category}-{self.seed}-{number}"
+        return CATEGORIES[self.category](Random(name), name)
+
+    def server(self) -> WatchedServer:
+        if self.category == "tls":
+            certificate = self.certificate
+            return WatchedServer(self.app, *certificate.options, tls=certificate.context)
+        return WatchedServer(self.app)
+
+    # The attack.
+
+    def run(self, seconds: float) -> None:
+        """Send again what once found something, then new attempts for some time."""
+        for path in sorted(self.seeds.glob(f"{self.category}-*.json")):
+            self.replay(path)
+        volley = Volley(self.make, itertools.count(), self.certificate.context)
+        while volley.seconds < seconds and self.deaths < ENOUGH:
+            self._attack(volley, seconds)
+        self.done = volley.done
+        if self.deaths:
+            self.problems.append(f"the server ended {self.deaths} times")
+        if self.errors:
+            self.problems.append(f"{sum(self.errors.values())} times something was logged")
+
+    def _attack(self, volley: Volley, seconds: float) -> None:
+        """Attack one server until it minds, or until *seconds* are over in all."""
+        with self.server() as server:
+            try:
+                minded = self._compare(volley, server, seconds)
+            except (OSError, Refused) as exc:
+                # A well-behaved peer is served no more.
+                minded = True
+                if not _dies(server):
+                    self.problems.append(f"no answer: {type(exc).__name__}: {exc}")
+            death = minded and _dies(server)
+        if minded:
+            self._record(server.last_error, volley.suspects, death=death)
+
+    def _compare(self, volley: Volley, server: WatchedServer, seconds: float) -> bool:
+        """Measure, attack, and measure again; say whether the server minded."""
+        fresh = server.settled_level(SETTLING)
+        left = seconds - volley.seconds
+        if self._fire(volley, server, min(WARM_UP * left, LONGEST_WARM_UP)):
+            return True
+        warm = server.settled_level(SETTLING)
+        # Tasks and sockets are to be as if nothing had happened; memory, which has grown
+        # by what is kept for the next time, as after the first attempts.
+        before = evolve(fresh, resident=warm.resident)
+        if self._fire(volley, server, seconds - volley.seconds):
+            return True
+        after = server.return_to(before, SETTLING)
+        self.levels = before, after
+        self.problems += [f"left: {what}" for what in after.excess(before)]
+        if not server.echoes():
+            self.problems.append("no echo on a new connection")
+        return server.tracebacks > 0
+
+    def _fire(self, volley: Volley, server: WatchedServer, seconds: float) -> bool:
+        """Fire beside a bystander; say whether the server minded."""
+        bystander = Bystander(server)
+        try:
+            minded = volley.fire(server, seconds)
+        finally:
+            bystander.stop()
+        self.slowest_echo = max(self.slowest_echo, bystander.slowest)
+        # A death harms it, of course, and is counted as such.
+        if bystander.harm is not None and not minded and not (minded := _dies(server)):
+            self.problems.append(f"a bystander was harmed: {bystander.harm}")
+        return minded
+
+    def _record(self, error: str, suspects: Sequence[Attempt], *, death: bool) -> None:
+        self.deaths += death
+        self.errors[error] += 1
+        if self.errors[error] > 1 or len(self.errors) > TRACED:
+            return
+        guilty = self._trace(suspects)
+        path = self.seeds / f"{guilty[0].name}.json"
+        write_attempts(path, f"{'death: ' if death else ''}{error}", guilty)
+        self.kept.append(path.name)
+
+    # What did it?
+
+    def _trace(self, suspects: Sequence[Attempt]) -> list[Attempt]:
+        """Find the one that did it, by sending them again; or say that it was all."""
+        batch = self._guilty_batch(suspects)
+        for number in self._mindful(batch):
+            # It, or the one before it if it took a moment to show.
+            for guilty in batch[max(number - 1, 0) : number + 1][::-1]:
+                if any(True for _ in self._mindful([guilty])):
+                    return [guilty]
+            break
+        return list(suspects)
+
+    def _guilty_batch(self, suspects: Sequence[Attempt]) -> Sequence[Attempt]:
+        """Find a few among which it is, by sending these few at the same time."""
+        with self.server() as server, ThreadPoolExecutor(BATCH) as threads:
+            for start in range(0, len(suspects), BATCH):
+                batch = suspects[start : start + BATCH]
+                for sent in [threads.submit(self._perform, one, server) for one in batch]:
+                    sent.exception()  # that there is no server any more is found out below
+                if not server.echoes() or server.tracebacks:
+                    return suspects[max(start - BATCH, 0) : start + BATCH]
+        return suspects
+
+    def _perform(self, attempt: Attempt, server: WatchedServer) -> None:
+        perform(attempt, server.address, self.certificate.context)
+
+    def _mindful(self, attempts: Sequence[Attempt]) -> Iterator[int]:
+        """Send them one by one to a fresh server; give the numbers of those it minds."""
+        with self.server() as server:
+            for number, attempt in enumerate(attempts):
+                before = server.tracebacks
+                try:
+                    self._perform(attempt, server)
+                except ConnectionRefusedError:
+                    yield number
+                    return
+                if not server.echoes() or server.tracebacks > before:
+                    yield number
+                    if not server.is_running:
+                        return
+            # A moment for what shows late.
+            if attempts and not _stays_well(server):
+                yield len(attempts) - 1
+
+    def replay(self, path: Path) -> bool:
+        """Send what a file has kept; say whether the server minded none of it."""
+        if next(self._mindful(read_attempts(path)), None) is None:
+            return True
+        self.problems.append(f"{path.name} finds something again")
+        self.kept.append(path.name)
+        return False
+
+
+def _dies(server: WatchedServer) -> bool:
+    """Whether it has ended, or is about to: one that was hit tells its peers first."""
+    return poll(lambda: not server.is_running, DYING)
+
+
+def _stays_well(server: WatchedServer) -> bool:
+    before = server.tracebacks
+    time.sleep(0.3)
+    return server.is_running and server.echoes() and server.tracebacks == before

@@ -1,0 +1,29 @@
+"""
+Settings of the applications that are attacked.
+
+To be deleted, both functions and their module, once ``Limits`` has ``fragments`` and
+``Triows`` has ``compression``: then applications say ``Limits(fragments=...)`` and
+``Triows(compression=Compression())`` themselves.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+import triows
+from triows import Limits
+
+__all__ = ["compression", "limits"]
+
+
+def limits(**wanted: int) -> Limits:
+    """Make limits of those that are known."""
+    known = attrs.fields_dict(Limits)
+    return Limits(**{name: value for name, value in wanted.items() if name in known})
+
+
+def compression() -> dict[str, Any]:
+    """Have permessage-deflate negotiated, as keyword arguments for the application."""
+    return {"compression": triows.Compression()} if hasattr(triows, "Compression") else {}

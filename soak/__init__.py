@@ -1,0 +1,23 @@
+"""
+What ``triows run`` gives back: memory, sockets and tasks, and in the end the process itself.
+
+    make soak
+    make soak ARGS="cycles echo --scale 0.1"
+
+============  =================================================================
+``cycles``    10 000 connections, one after another, ended in every way
+``echo``      1 GB there and back
+``abuse``     1000 peers: oversized, bombs, fragments without end, never reading
+``shutdown``  SIGTERM with 2000 connections, half of them busy
+``stalled``   SIGTERM with 2000 peers that don't read what is sent to them
+============  =================================================================
+
+After the first three, the server is to hold what it held after a warm-up of the same
+kind: no more tasks, connections or descriptors, and at most 10 % more memory. Memory is
+what the system counts as resident (VmRSS), after a garbage collection; so it includes what
+Python and the C library keep for later. How much that is, is printed beside it and
+judged by nobody: the resident memory once the C library has been told to give back what it
+can (``malloc_trim``).
+"""
+
+from __future__ import annotations

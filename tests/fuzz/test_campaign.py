@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import pytest
+
+from fuzz import campaign
+from fuzz.__main__ import certify
+from fuzz.attempt import HEAD, Attempt, read_attempts
+from fuzz.campaign import Campaign
+from hostile.handshakes import handshake
+
+pytestmark = pytest.mark.real_socket
+
+
+def weak(rng, name):
+    """In one case of thirty, find the weakness of the application."""
+    path = "/weak" if rng.random() < 1 / 30 else "/echo"
+    return Attempt(name, [handshake(path), HEAD], "half")
+
+
+def test_what_ended_the_server_is_found_kept_and_found_again(tmp_path, monkeypatch):
+    monkeypatch.setitem(campaign.CATEGORIES, "weak", weak)
+    monkeypatch.setattr(campaign, "ENOUGH", 2)
+    options = {"seeds": tmp_path, "app": "tests.fuzz.fragile:app"}
+    attack = Campaign("weak", 1, certify(tmp_path), **options)
+    attack.run(20)
+    assert attack.deaths == 2
+    assert "the server ended 2 times" in attack.problems
+    (kept,) = tmp_path.glob("*.json")
+    (attempt,) = read_attempts(kept)
+    assert attempt.parts == (handshake("/weak"), HEAD)
+
+    again = Campaign("weak", 1, certify(tmp_path), **options)
+    assert not again.replay(kept)
+    assert again.problems == [f"{kept.name} finds something again"]
+
+
+@pytest.mark.parametrize("category", ["random", "tls"])
+def test_a_short_run_attacks_and_a_bystander_echoes(tmp_path, monkeypatch, category):
+    # What is left after so short a time says nothing.
+    monkeypatch.setattr(campaign, "SETTLING", 1)
+    attack = Campaign(category, 1, certify(tmp_path), seeds=tmp_path)
+    attack.run(1)
+    assert attack.done > 20
+    assert attack.slowest_echo > 0
