@@ -68,8 +68,13 @@ def _uvicorn(name: str) -> tuple[str, ...]:
 
 
 _ALL = (
-    # The place of the bare engine, once it can be served without the framework: a Peer of the
-    # name "engine", which `cost` compares the other two of ours with.
+    Peer(
+        "engine",
+        "triows, engine only",
+        _triows("triows_engine"),
+        ("triows", "trio", "websockets"),
+        fan_out=None,
+    ),
     Peer("triows", "triows", _triows("triows_app"), ("triows", "trio", "websockets")),
     Peer(
         "triows-typed",

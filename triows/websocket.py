@@ -18,7 +18,7 @@ from ._transports.interface import disconnect
 from .exceptions import InvalidMessage, WebSocketDisconnect, WebSocketStateError, WrongDataType
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 
     from ._transports.interface import Refusal, Transport
     from .types import Scope
@@ -43,17 +43,13 @@ class WebSocketStatistics:
     outbox_bytes: int
 
 
-M = TypeVar("M", bound=str | bytes | bytearray | memoryview)
-
-
-def _checked(message: M, *types: type) -> M:
+def _check(message: object, *types: type) -> None:
     """Refuse what is no message; type checkers do so too, but not everybody runs one."""
-    if not isinstance(message, types or (str, bytes)):
+    if not isinstance(message, types or (str, bytes, bytearray, memoryview)):
         raise TypeError(
             f"a message is str or bytes, and here {type(message).__name__} was given; "
             "send_json() takes anything that JSON can express"
         )
-    return message
 
 
 @frozen
@@ -119,7 +115,10 @@ class WebSocket(HTTPConnection):
         self._accepting = False
         self._refused = False
         self._subprotocol: str | None = None
-        self._latency: float | None = None
+        # Until the acceptance they refuse; from then on they are the transport's own, with
+        # nothing in between.
+        self._receive: Callable[[], Coroutine[Any, Any, str | bytes]] = self._receive_unaccepted
+        self._send: Callable[[Any], Coroutine[Any, Any, None]] = self._send_unaccepted
 
     @property
     def cookies(self) -> dict[str, str]:
@@ -157,6 +156,8 @@ class WebSocket(HTTPConnection):
         finally:
             # Cancelled before it was handed over, it has not happened.
             self._accepting = self._transport.accepted
+            if self._accepting:
+                self._receive, self._send = self._transport.receive, self._transport.send
         self._subprotocol = subprotocol
         self._on_answer()
 
@@ -189,7 +190,9 @@ class WebSocket(HTTPConnection):
 
     # Receiving.
 
-    async def receive(self) -> str | bytes:
+    # receive() and send() are functions that return what is to be awaited, so that a message
+    # goes through no coroutine but the transport's.
+    def receive(self) -> Coroutine[Any, Any, str | bytes]:
         """
         Wait for the next message: str for text, bytes for binary.
 
@@ -200,9 +203,10 @@ class WebSocket(HTTPConnection):
             trio.BusyResourceError: another task is receiving.
             WebSocketStateError: not accepted yet.
         """
-        if not self._transport.accepted:
-            self._raise_unaccepted("receive")
-        return await self._transport.receive()
+        return self._receive()
+
+    async def _receive_unaccepted(self) -> str | bytes:
+        self._raise_unaccepted("receive")
 
     async def receive_text(self) -> str:
         """
@@ -281,7 +285,7 @@ class WebSocket(HTTPConnection):
 
     # Sending.
 
-    async def send(self, message: str | bytes | bytearray | memoryview) -> None:
+    def send(self, message: str | bytes | bytearray | memoryview) -> Coroutine[Any, Any, None]:
         """
         Send a message: str as text, bytes as binary.
 
@@ -295,19 +299,24 @@ class WebSocket(HTTPConnection):
             ValueError: a text that UTF-8 can't express (a lone surrogate).
             WebSocketStateError: not accepted yet.
         """
-        if not self._transport.accepted:
-            self._raise_unaccepted("send")
-        if isinstance(message, bytearray | memoryview):
-            message = bytes(message)  # a copy: the caller may change the original meanwhile
-        await self._transport.send(_checked(message))
+        if type(message) is not str and type(message) is not bytes:
+            _check(message)
+            if isinstance(message, bytearray | memoryview):
+                message = bytes(message)  # a copy: the caller may change the original meanwhile
+        return self._send(message)
+
+    async def _send_unaccepted(self, _message: str | bytes) -> None:
+        self._raise_unaccepted("send")
 
     async def send_text(self, data: str) -> None:
         """Send a text message. As :meth:`send`."""
-        await self.send(_checked(data, str))
+        _check(data, str)
+        await self._send(data)
 
     async def send_bytes(self, data: bytes | bytearray | memoryview) -> None:
         """Send a binary message. As :meth:`send`."""
-        await self.send(_checked(data, bytes, bytearray, memoryview))
+        _check(data, bytes, bytearray, memoryview)
+        await self.send(data)
 
     async def send_json(self, data: Any, mode: Literal["text", "binary"] = "text") -> None:
         """
@@ -368,8 +377,7 @@ class WebSocket(HTTPConnection):
             raise WebSocketStateError("this server does not let applications send pings")
         if (ended := self._transport.ended) is not None:
             raise disconnect(self._transport, ended)
-        self._latency = await self._transport.ping()
-        return self._latency
+        return await self._transport.ping()
 
     def _raise_unaccepted(self, method: str) -> NoReturn:
         raise WebSocketStateError(
@@ -412,7 +420,7 @@ class WebSocket(HTTPConnection):
     @property
     def latency(self) -> float | None:
         """Seconds that the last ping took, keepalive included; ``None`` before the first."""
-        return self._latency
+        return self._transport.latency
 
     def statistics(self) -> WebSocketStatistics:
         """Count what has passed, and what waits."""

@@ -27,7 +27,9 @@ async def bridged() -> AsyncIterator[tuple[Bridge, MemoryPeer]]:
         return memory_connection(peer, limits=settings.limits, timeouts=settings.timeouts)
 
     async with trio.open_nursery() as nursery:
-        yield Bridge(make, nursery, Settings(TIMEOUTS, LIMITS)), peer
+        bridge = Bridge(make, nursery, Settings(TIMEOUTS, LIMITS))
+        yield bridge, peer
+        await bridge.aclose()
 
 
 async def connected(bridge: Bridge) -> None:

@@ -144,9 +144,7 @@ class Endpoint:
 
         self.connections.add(lifetime)
         try:
-            await lifetime.run(
-                self.handler, self.plan, values, wants_nursery=self._wants_nursery, ws=ws
-            )
+            await lifetime.run(self.handler, self.plan, values, wants_nursery=self._wants_nursery)
         finally:
             self.connections.discard(lifetime)
             _log_end(self.path, scope, transport, lifetime)

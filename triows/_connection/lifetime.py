@@ -26,7 +26,6 @@ from triows._errors import behind, combined, leaves, without_cancelled
 from triows._injection.call import make_arguments
 from triows._injection.resources import Host, ResourceStack
 from triows.exceptions import HandlerCancelled, WebSocketDisconnect
-from triows.websocket import WebSocketState
 
 from .verdict import Verdict, is_end, judge
 
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
     from triows._injection.plan import Plan
     from triows._settings import Timeouts
     from triows._transports.interface import Transport
-    from triows.websocket import WebSocket
 
 __all__ = ["Lifetime"]
 
@@ -142,7 +140,6 @@ class Lifetime:
         values: Callable[[trio.Nursery | None], list[Any]],
         *,
         wants_nursery: bool,
-        ws: WebSocket,
     ) -> None:
         """
         Make the arguments, call the handler, and end the connection whatever happens.
@@ -152,7 +149,6 @@ class Lifetime:
             plan: What it needs.
             values: Makes the plan's first values, given the connection's nursery.
             wants_nursery: Whether anything of the plan asks for that nursery.
-            ws: The connection as the handler sees it.
 
         Raises:
             BaseException: all that went wrong, as one; it is :attr:`error` too.
@@ -169,10 +165,10 @@ class Lifetime:
                 self.transport.start(tasks)
                 self._stack = ResourceStack(tasks, self._note_expired)
                 outcome = await self._run_body(
-                    tasks, handler, plan, values, wants_nursery=wants_nursery, ws=ws
+                    tasks, handler, plan, values, wants_nursery=wants_nursery
                 )
-                errors += await self._finish(outcome, ws)
-                # The transport's tasks and the keepalive are all that is left.
+                errors += await self._finish(outcome)
+                # The transport's tasks are all that is left.
                 tasks.cancel_scope.cancel()
         except BaseException as exc:  # noqa: BLE001 - raised below
             cancelled = exc
@@ -190,9 +186,9 @@ class Lifetime:
             raise self.error
         if cancelled is not None:
             raise cancelled
-        if self._cancelled == "cancelled":
-            # It was held back until everything was closed; now it goes on.
-            await trio.lowlevel.checkpoint_if_cancelled()
+        # A cancellation from outside was held back until everything was closed, whatever else
+        # cancelled the handler first. Now it goes on.
+        await trio.lowlevel.checkpoint_if_cancelled()
 
     async def _run_body(
         self,
@@ -202,7 +198,6 @@ class Lifetime:
         values: Callable[[trio.Nursery | None], list[Any]],
         *,
         wants_nursery: bool,
-        ws: WebSocket,
     ) -> _Outcome:
         """Make the arguments and call the handler, until it ends or is cancelled."""
         assert self._stack is not None
@@ -210,7 +205,8 @@ class Lifetime:
         outside = False
         try:
             with self._body:
-                await self._start_helpers(tasks, ws, wants_nursery=wants_nursery)
+                if wants_nursery:
+                    await self._start_nursery(tasks)
                 arguments = await make_arguments(
                     plan, values(self._nursery), self._stack, patience=self._timeouts.teardown
                 )
@@ -225,18 +221,13 @@ class Lifetime:
             self._cancelled = self._at_deadline if passed else "cancelled"
         return _Outcome(error, self._cancelled if error is None else None)
 
-    async def _start_helpers(
-        self, tasks: trio.Nursery, ws: WebSocket, *, wants_nursery: bool
-    ) -> None:
-        if self.transport.can_ping and self._timeouts.ping_interval < math.inf:
-            tasks.start_soon(self._keep_alive, ws, name="<triows keepalive>")
-        if wants_nursery:
-            self._nursery = await tasks.start(self._hold_nursery, name="<connection nursery>")
-            # A start() that was cancelled may return all the same, with a nursery that has
-            # been closed. The handler must not get to see it.
-            await trio.lowlevel.checkpoint_if_cancelled()
-            if self._ending:  # while it was starting
-                self._nursery.cancel_scope.cancel()
+    async def _start_nursery(self, tasks: trio.Nursery) -> None:
+        self._nursery = await tasks.start(self._hold_nursery, name="<connection nursery>")
+        # A start() that was cancelled may return all the same, with a nursery that has been
+        # closed. The handler must not get to see it.
+        await trio.lowlevel.checkpoint_if_cancelled()
+        if self._ending:  # while it was starting
+            self._nursery.cancel_scope.cancel()
 
     async def _hold_nursery(self, task_status: trio.TaskStatus[trio.Nursery]) -> None:
         """
@@ -269,23 +260,9 @@ class Lifetime:
         finally:
             self._nursery_left.set()
 
-    async def _keep_alive(self, ws: WebSocket) -> None:
-        """Ping every ``ping_interval``; a peer that does not answer is gone (1011)."""
-        while self.transport.ended is None:
-            await trio.sleep(self._timeouts.ping_interval)
-            if ws.client_state is not WebSocketState.CONNECTED:
-                continue
-            with trio.move_on_after(self._timeouts.ping_timeout) as scope:
-                try:
-                    await ws.ping()
-                except WebSocketDisconnect:
-                    return
-            if scope.cancelled_caught and not self.transport.may_be_alive():
-                self.transport.fail(1011, "ping timeout")
-
     # The end.
 
-    async def _finish(self, outcome: _Outcome, ws: WebSocket) -> list[BaseException]:
+    async def _finish(self, outcome: _Outcome) -> list[BaseException]:
         """Close everything, in order; return all that has to be reported."""
         timeouts = self._timeouts
         # Each of the awaits below is bounded by a deadline of its own.
@@ -293,7 +270,7 @@ class Lifetime:
             last = trio.current_time() + timeouts.teardown
             await self._leave_nursery()
             closed_by = trio.current_time() + timeouts.close
-            errors = await self._conclude(outcome.error, ws, closed_by)
+            errors = await self._conclude(outcome.error, closed_by)
             seconds = max(last - trio.current_time(), timeouts.teardown / 2)
             errors += await self._exit_resources(outcome, seconds, errors)
             # Cancelled from outside, so may be the server below, which then no longer reads:
@@ -347,9 +324,7 @@ class Lifetime:
             with trio.move_on_after(self._timeouts.teardown / 2):
                 await self._nursery_left.wait()
 
-    async def _conclude(
-        self, error: BaseException | None, ws: WebSocket, closed_by: float
-    ) -> list[BaseException]:
+    async def _conclude(self, error: BaseException | None, closed_by: float) -> list[BaseException]:
         """Decide how the connection ends and tell the peer; return what has to be reported."""
         found = [*([] if error is None else [error]), *self._take_nursery_error()]
         if not found and self._cancelled == "timeout":
@@ -367,8 +342,9 @@ class Lifetime:
             # A resource failed, and will say how when it exits.
             quiet = verdict.error is None and self.transport.ended is None
             self._unexplained = quiet and self._cancelled == "resource failed"
-            with trio.move_on_at(closed_by):
-                await self._tell_peer(verdict, ws)
+            if self.transport.ended is None:
+                with trio.move_on_at(closed_by):
+                    await self._tell_peer(verdict)
         except Exception as exc:  # noqa: BLE001 - whatever it is, the resources have to exit
             return [*found, exc]
         return [] if verdict.error is None else [verdict.error]
@@ -378,8 +354,8 @@ class Lifetime:
         error, self._nursery_error = self._nursery_error, None
         return [] if error is None else [error]
 
-    async def _tell_peer(self, verdict: Verdict, ws: WebSocket) -> None:
-        if ws.client_state is WebSocketState.CONNECTED:
+    async def _tell_peer(self, verdict: Verdict) -> None:
+        if self.transport.accepted:
             await self.transport.close(verdict.code, verdict.reason)
-        elif ws.client_state is WebSocketState.CONNECTING:
+        else:
             await self.transport.reject(verdict.refusal)

@@ -14,6 +14,7 @@ from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.utils import parse_socket_addr
 
 from triows._errors import without_cancelled
+from triows._transports.pinger import Pinger
 from triows._transports.reactor import new_reactor
 from triows._transports.wire import PlainWire, TLSWire
 
@@ -24,7 +25,7 @@ from .websocket import serve_websocket
 if TYPE_CHECKING:
     import socket
     import ssl
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from hypercorn.config import Config
     from hypercorn.typing import ASGIFramework
@@ -79,7 +80,8 @@ class Server:
         self._accepting = trio.CancelScope()
         self._accepted_all = trio.Event()
         self._reactor = new_reactor()
-        self._reading = trio.CancelScope(shield=True)
+        self._pinger = Pinger()
+        self._over = trio.Event()
 
     @property
     def urls(self) -> list[str]:
@@ -93,18 +95,26 @@ class Server:
         Cancelling it cancels the handlers, which end as they do whenever they are cancelled.
         """
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._read, name="<triows reactor>")
+            nursery.start_soon(self._outlive, self._reactor.run, name="<triows reactor>")
+            nursery.start_soon(self._outlive, self._pinger.run, name="<triows pinger>")
             try:
                 async with trio.open_nursery() as connections:
                     await self._accept(connections)
             finally:
-                self._reading.cancel()
+                self._over.set()
 
-    async def _read(self) -> None:
-        # Connections that are cancelled still listen to their peers' last words. Each of them
-        # bounds its end, and this ends with the last.
-        with self._reading:
-            await self._reactor.run()
+    async def _outlive(self, service: Callable[[], Awaitable[None]]) -> None:
+        """
+        Run what connections stand on, until the last of them is over.
+
+        Those that are cancelled still listen to their peers' last words. Each of them bounds
+        its end, and so this is bounded.
+        """
+        async with trio.open_nursery() as nursery:
+            nursery.cancel_scope.shield = True
+            nursery.start_soon(service)
+            await self._over.wait()
+            nursery.cancel_scope.cancel()
 
     async def _accept(self, connections: trio.Nursery) -> None:
         try:
@@ -217,7 +227,7 @@ class Server:
         if wanted is not None:
             await self._context.mark_request()
             self._note_asked(sock)  # in the same step, the application decides whether it drains
-            await serve_websocket(self._app, self._config, wanted, wire, peers)
+            await serve_websocket(self._app, self._config, wanted, wire, peers, self._pinger)
 
 
 def _interrupts(exc: BaseException) -> bool:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from triows._app import Triows
     from triows._settings import Settings
+    from triows._transports.pinger import Pinger
     from triows._transports.wire import Wire
     from triows.types import Scope
 
@@ -29,7 +30,12 @@ __all__ = ["serve_websocket"]
 
 
 async def serve_websocket(
-    app: Triows, config: Config, wanted: WebSocketRequest, wire: Wire, peers: Peers
+    app: Triows,
+    config: Config,
+    wanted: WebSocketRequest,
+    wire: Wire,
+    peers: Peers,
+    pinger: Pinger,
 ) -> None:
     """
     Answer a handshake and serve the connection to its end.
@@ -40,6 +46,7 @@ async def serve_websocket(
         wanted: The handshake.
         wire: The connection; closed when this returns.
         peers: Its two ends.
+        pinger: The server's.
     """
     request = wanted.request
     scope = _scope(config, wanted, peers)
@@ -51,6 +58,7 @@ async def serve_websocket(
             early=wanted.early,
             settings=settings,
             own_headers=lambda: config.response_headers("h11"),
+            pinger=pinger,
         )
 
     try:

@@ -54,6 +54,7 @@ class ASGITransport:
         self.ended: Ended | None = None
         self.on_gone: Callable[[], None] = nobody
         self.traffic = Traffic()
+        self.latency: float | None = None
         self._extensions = scope.get("extensions") or {}
         self._http_version = scope.get("http_version", "1.1")
         self._asgi_receive = receive
@@ -252,9 +253,6 @@ class ASGITransport:
         the close even brings down. HTTP/2 has no such header (RFC 9113 section 8.2.2).
         """
         return [(b"connection", b"close")] if self._http_version == "1.1" else []
-
-    def may_be_alive(self) -> bool:
-        return False
 
     async def close(self, code: int, reason: str) -> None:
         if self.ended is None:

@@ -79,7 +79,9 @@ class Transport(Protocol):
     #: How it ended, or ``None`` while it has not.
     ended: Ended | None
     traffic: Traffic
-    #: Whether :meth:`ping` works.
+    #: Seconds that the last ping took to be answered, or ``None``.
+    latency: float | None
+    #: Whether :meth:`ping` works, and peers are kept alive by pings.
     can_ping: bool
     #: Whether the peer is heard, and told, even while the task that serves it is cancelled.
     outlives_cancellation: bool
@@ -88,7 +90,8 @@ class Transport(Protocol):
         """
         Start reading and writing, in tasks of *nursery*.
 
-        They are shielded: they go on while the owner cleans up, until :meth:`aclose`.
+        They are shielded: they go on while the owner cleans up, until :meth:`aclose`. Once
+        the handshake is accepted, the peer is pinged, and given up if it does not answer.
         """
 
     async def accept(self, subprotocol: str | None, headers: Sequence[tuple[bytes, bytes]]) -> None:
@@ -128,13 +131,6 @@ class Transport(Protocol):
 
         Raises:
             WebSocketDisconnect: ended, also meanwhile.
-        """
-
-    def may_be_alive(self) -> bool:
-        """
-        Whether a pong may be missing only because we do not read.
-
-        While the inbox is full, it waits behind messages.
         """
 
     async def close(self, code: int, reason: str) -> None:

@@ -7,9 +7,12 @@ peer would cause.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NoReturn
 
 import trio
+
+from triows.exceptions import WebSocketDisconnect
 
 from .inbox import Inbox, payload_size
 from .interface import Ended, Refusal, Traffic, disconnect, nobody
@@ -81,7 +84,7 @@ class MemoryTransport:
     Args:
         peer: The client's end.
         limits: Of the inbox and of messages.
-        timeouts: ``send`` is used.
+        timeouts: ``send`` and those of pings are used.
     """
 
     can_ping = True
@@ -92,15 +95,33 @@ class MemoryTransport:
         self.ended: Ended | None = None
         self.on_gone: Callable[[], None] = nobody
         self.traffic = Traffic()
+        self.latency: float | None = None
         self._peer = peer
         self._limits = limits
         self._timeouts = timeouts
         self._inbox = Inbox(limits.inbox, limits.inbox_size, self)
         self._send_lock = trio.Lock()
         self._over = trio.Event()
+        self._pinging = trio.CancelScope(shield=True)
 
     def start(self, nursery: trio.Nursery) -> None:
-        """Nothing to start: the client's calls do the work."""
+        # For the rest, the client's calls do the work.
+        if self._timeouts.ping_interval < math.inf:
+            nursery.start_soon(self._keep_alive, name="<triows keepalive>")
+
+    async def _keep_alive(self) -> None:
+        with self._pinging:
+            while self.ended is None:
+                await trio.sleep(self._timeouts.ping_interval)
+                if not self.accepted:
+                    continue
+                with trio.move_on_after(self._timeouts.ping_timeout) as scope:
+                    try:
+                        await self.ping()
+                    except WebSocketDisconnect:
+                        return
+                if scope.cancelled_caught:
+                    self.fail(1011, "ping timeout")
 
     # Called by the peer.
 
@@ -173,10 +194,8 @@ class MemoryTransport:
             await self._over.wait()
         if self.ended is not None:
             self._raise_ended()
-        return trio.current_time() - started
-
-    def may_be_alive(self) -> bool:
-        return False
+        self.latency = trio.current_time() - started
+        return self.latency
 
     async def close(self, code: int, reason: str) -> None:
         if self.ended is None:
@@ -201,6 +220,7 @@ class MemoryTransport:
         # only a cancelled owner does, is cut.
         if self.ended is None:
             self._end(Ended(1006))
+        self._pinging.cancel()
         await trio.lowlevel.checkpoint()
 
     def backlog(self) -> tuple[int, int, int]:

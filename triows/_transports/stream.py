@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from triows._protocol.upgrade import Upgrade
     from triows._settings import Settings
 
+    from .pinger import Pinger
     from .wire import Wire
 
 __all__ = ["StreamTransport"]
@@ -56,6 +57,7 @@ class StreamTransport:
         early: What came behind the handshake.
         settings: Of its route.
         own_headers: Makes the headers that the server adds to each response.
+        pinger: Says when it is time for a ping.
     """
 
     can_ping = True
@@ -69,15 +71,19 @@ class StreamTransport:
         early: bytes,
         settings: Settings,
         own_headers: Callable[[], Headers],
+        pinger: Pinger,
     ) -> None:
         self.accepted = False
         self.ended: Ended | None = None
         self.on_gone: Callable[[], None] = nobody
         self.traffic = Traffic()
+        self.latency: float | None = None
         self._wire = wire
         self._accept_key = upgrade.accept
         limits = self._limits = settings.limits
-        self._send_timeout = settings.timeouts.send
+        timeouts = settings.timeouts
+        self._send_timeout = timeouts.send
+        self._ping_interval, self._ping_timeout = timeouts.ping_interval, timeouts.ping_timeout
         self._own_headers = own_headers
         self._nursery: trio.Nursery | None = None
         # Reading.
@@ -111,6 +117,10 @@ class StreamTransport:
         # Sends since the other tasks had their last turn.
         self._stretch = 0
         self._pings: dict[bytes, trio.Event] = {}
+        # Keeping alive: the payload of the ping that waits for its pong, and when it went out.
+        self._pinger = pinger
+        self._probe: bytes | None = None
+        self._probed_at = 0.0
         self._ping_numbers = count(1)
 
     def start(self, nursery: trio.Nursery) -> None:
@@ -361,14 +371,9 @@ class StreamTransport:
     # Pings.
 
     async def ping(self) -> float:
-        payload = next(self._ping_numbers).to_bytes(4, "big")
+        payload, frame = self._send_ping()
         answered = self._pings[payload] = trio.Event()
-        frame = self._codec.ping_frame(payload)
         started = trio.current_time()
-        if self._outbox:
-            self._urgent.append(frame)
-        else:
-            self._hand_over(frame)
         try:
             await answered.wait()
         finally:
@@ -377,18 +382,47 @@ class StreamTransport:
                 self._urgent.remove(frame)
         if self.ended is not None:
             self._raise_ended()
-        return trio.current_time() - started
+        self.latency = trio.current_time() - started
+        return self.latency
+
+    def _send_ping(self) -> tuple[bytes, bytes]:
+        """Send a ping before all that has not begun; its payload and frame."""
+        payload = next(self._ping_numbers).to_bytes(4, "big")
+        frame = self._codec.ping_frame(payload)
+        if self._outbox:
+            self._urgent.append(frame)
+        else:
+            self._hand_over(frame)
+        return payload, frame
 
     def _note_pong(self, payload: bytes) -> None:
         """A pong answers its ping and those before it (RFC 6455 section 5.5.3)."""
-        if payload not in self._pings:
-            return
-        for earlier in tuple(self._pings):
-            self._pings.pop(earlier).set()
-            if earlier == payload:
-                break
+        if self._probe is not None and self._probe <= payload:
+            self._probe = None
+            self.latency = trio.current_time() - self._probed_at
+            self._pinger.add(self, self._ping_interval)
+        if payload in self._pings:
+            for earlier in [one for one in self._pings if one <= payload]:
+                self._pings.pop(earlier).set()
 
-    def may_be_alive(self) -> bool:
+    def on_ping_due(self) -> None:
+        if self.ended is not None:
+            return
+        if self._probe is None:
+            self._probe, _ = self._send_ping()
+            self._probed_at = trio.current_time()
+        elif not self._may_be_alive():
+            self.fail(1011, "ping timeout")
+            return
+        self._pinger.add(self, self._ping_timeout)
+
+    def _may_be_alive(self) -> bool:
+        """
+        Whether a pong is missing only because we do not read.
+
+        While the inbox is full, it waits behind messages; but the peer's system has taken our
+        ping.
+        """
         return self._codec.pending and not self._wire.unacknowledged()
 
     # The handshake and the end.
@@ -408,6 +442,8 @@ class StreamTransport:
             own.append((b"sec-websocket-extensions", self._extensions.encode()))
         self.accepted = True
         self._hand_over(response_head(101, [*own, *headers, *self._own_headers()]))
+        if self._ping_interval < math.inf:
+            self._pinger.add(self, self._ping_interval)
         if self._early:
             early, self._early = self._early, b""
             self._take(early)
@@ -452,6 +488,7 @@ class StreamTransport:
                 # was sent last. So the peer is told that this was all, and closes first.
                 self._wire.send_eof()
                 await self._read_all.wait()
+        self._pinger.discard(self)
         if self._writing is not None:
             self._writing.cancel()
         self._wire.close(abort=bool(self._outbox))
