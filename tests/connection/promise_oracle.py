@@ -433,7 +433,10 @@ class _Judge:
             since = max(vanished.time, story.accepted.time)
             by = since + timeouts.ping_interval + timeouts.ping_timeout
         if story.sending is not None:
-            by = min(by, story.sending.time + timeouts.send)
+            late = story.sending.time + timeouts.send
+            # A handler that was cancelled before waits no more.
+            if self.body_end >= late - NEAR:
+                by = min(by, late)
         return by
 
     def _check_failed(self, at: float, code: int) -> None:
