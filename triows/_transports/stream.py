@@ -408,12 +408,11 @@ class StreamTransport:
     def on_ping_due(self) -> None:
         if self.ended is not None:
             return
-        if self._probe is None:
-            self._probe, _ = self._send_ping()
-            self._probed_at = trio.current_time()
-        elif not self._may_be_alive():
+        if self._probe is not None and not self._may_be_alive():
             self.fail(1011, "ping timeout")
             return
+        self._probe, _ = self._send_ping()
+        self._probed_at = trio.current_time()
         self._pinger.add(self, self._ping_timeout)
 
     def _may_be_alive(self) -> bool:
