@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.server.peer import TEXT, frame, request
+from tests.server.peer import TEXT, close, frame, request
 
 pytestmark = pytest.mark.real_socket
 
@@ -64,8 +64,11 @@ def test_bad_compression_parameters_are_declined_or_400(request, compression, pa
 def test_a_quoted_compression_parameter_is_as_good_as_any(request, compression):
     siege = request.getfixturevalue("siege" if compression == "off" else "compressing_siege")
     offer = b'Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits="15"'
-    peer = siege.open("/echo", offer)
-    peer.echo("it is legal (RFC 6455 section 9.1)")
+    key = siege.new_key()
+    peer = siege.open(f"/collecting?key={key}", offer)
+    peer.send(frame(TEXT, b"legal (RFC 6455 section 9.1)") + close())
+    assert peer.read_close() == (1000, "")
+    assert siege.report(key)["messages"] == ["legal (RFC 6455 section 9.1)"]
 
 
 def test_one_byte_behind_the_handshake_is_part_of_a_frame(siege):
