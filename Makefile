@@ -18,7 +18,7 @@ FOR_WORK := $(VENV)/.installed-dev
 # Node's ws is one of the clients that the tests have; without npm its tests are skipped.
 NODE := tests/server/clients/node
 FOR_NODE := $(NODE)/node_modules/.package-lock.json
-FOR_TESTS := $(if $(shell command -v npm),$(FOR_NODE))
+FOR_TESTS := $(if $(shell command -v npm 2>/dev/null),$(FOR_NODE))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

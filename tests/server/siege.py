@@ -110,7 +110,7 @@ class Standing:
 
     def __exit__(self, *exc_info: Any) -> None:
         for process in self._processes.values():
-            process.__exit__()
+            process.stop()
         self._processes.clear()
 
     def get(self, name: str) -> ServerProcess:

@@ -113,7 +113,9 @@ def test_a_host_that_is_no_ascii_is_refused_where_names_are_checked(named_siege,
 @pytest.mark.parametrize("how", ["subprotocol", "header", "exit"])
 def test_an_applications_mistake_before_accept_is_500(siege, how):
     siege.may_log_traceback = True
-    assert siege.handshake(f"/mistaken/{how}").status == 500
+    answer = siege.handshake(f"/mistaken/{how}")
+    assert answer.status == 500
+    assert b"set-cookie" not in answer.head.lower() + answer.body
 
 
 @pytest.mark.parametrize("how", ["exit-later", "error-later"])
