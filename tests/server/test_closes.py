@@ -40,6 +40,15 @@ def test_a_peers_code_and_reason_reach_the_handler_and_are_answered(
     assert (report["code"], report["reason"]) == seen
 
 
+@pytest.mark.parametrize(
+    "code", [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 4999]
+)
+def test_every_code_that_may_be_sent_is_answered_with_itself(siege, code):
+    peer = siege.open("/echo")
+    peer.send(close(code))
+    assert peer.read_close()[0] == code
+
+
 def test_the_servers_code_and_reason_reach_the_peer(siege):
     peer = siege.open("/closing/4002?reason=enough")
     assert peer.read_close() == (4002, "enough")
