@@ -91,5 +91,5 @@ $(FOR_WORK): $(MADE) pyproject.toml
 # A failure is no reason not to run the tests, which say what they skip.
 $(FOR_NODE): $(NODE)/package.json $(NODE)/package-lock.json
 	@echo "Installing Node's ws for the tests"
-	@npm ci --prefix $(NODE) --ignore-scripts --no-audit --no-fund --loglevel=error \
+	@npm ci --prefix $(NODE) --ignore-scripts --no-audit --no-fund --loglevel=error --fetch-retries=1 \
 		&& touch $@ || echo "WARNING: it could not be installed; its tests will be SKIPPED" >&2
