@@ -19,7 +19,7 @@ FOR_BENCH := $(VENV)/.installed-bench
 # Node's ws is one of the clients that the tests have; without npm its tests are skipped.
 NODE := tests/server/clients/node
 FOR_NODE := $(NODE)/node_modules/.package-lock.json
-FOR_TESTS := $(if $(shell command -v npm),$(FOR_NODE))
+FOR_TESTS := $(if $(shell command -v npm 2>/dev/null),$(FOR_NODE))
 
 FOR_COMPLIANCE := $(VENV)/.installed-compliance
 
@@ -108,7 +108,7 @@ $(FOR_BENCH): $(FOR_WORK)
 # A failure is no reason not to run the tests, which say what they skip.
 $(FOR_NODE): $(NODE)/package.json $(NODE)/package-lock.json
 	@echo "Installing Node's ws for the tests"
-	@npm ci --prefix $(NODE) --ignore-scripts --no-audit --no-fund --loglevel=error \
+	@npm ci --prefix $(NODE) --ignore-scripts --no-audit --no-fund --loglevel=error --fetch-retries=1 \
 		&& touch $@ || echo "WARNING: it could not be installed; its tests will be SKIPPED" >&2
 
 $(FOR_COMPLIANCE): $(MADE) pyproject.toml

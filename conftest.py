@@ -15,6 +15,7 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
+import pytest
 import trio
 from hypothesis import HealthCheck, settings
 from sybil import Sybil
@@ -23,6 +24,9 @@ from sybil.parsers.markdown import CodeBlockParser, SkipParser
 
 if TYPE_CHECKING:
     from sybil import Example
+
+# Where tests have their assertions beside the test modules.
+pytest.register_assert_rewrite("tests.server.peer", "tests.server.siege")
 
 # How long an example takes depends on the machine, and says nothing about the code.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -145,6 +145,14 @@ async def closing(ws: Connection) -> None:
     await ws.close(int(ws.scope["path"].rpartition("/")[2]), ws.query.get("reason", ""))
 
 
+async def late(ws: Connection) -> None:
+    await ws.accept()
+    await trio.sleep(1)
+    for _ in range(2000):
+        await ws.receive()
+    await ws.send("received them all")
+
+
 async def mistaken(ws: Connection) -> None:
     match ws.scope["path"].rpartition("/")[2]:
         case "subprotocol":
@@ -191,6 +199,7 @@ HANDLERS = {
     "raising": refusing,
     "closing": closing,
     "watched": echo,
+    "late": late,
     "mistaken": mistaken,
     "chosen": chosen,
     "guarded": guarded,

@@ -277,6 +277,19 @@ watched_deaf_route.endpoint(deaf)
 watched_pour_route = WebSocketRoute("watched/pour", timeouts=WATCHED)
 watched_pour_route.endpoint(pour)
 
+watched_late_route = WebSocketRoute("watched/late", timeouts=WATCHED)
+
+
+@watched_late_route.endpoint
+async def late(ws: WebSocket) -> None:
+    """Begin to receive when pings have gone unanswered, if they have, for long enough."""
+    await ws.accept()
+    await trio.sleep(1)
+    for _ in range(2000):
+        await ws.receive()
+    await ws.send("received them all")
+
+
 mistaken_route = WebSocketRoute("mistaken/{how}")
 
 
@@ -346,6 +359,7 @@ routes = [
     watched_route,
     watched_deaf_route,
     watched_pour_route,
+    watched_late_route,
     mistaken_route,
     chosen_route,
     pinging_route,

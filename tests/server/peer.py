@@ -7,6 +7,7 @@ import os
 import socket
 import ssl
 import struct
+import time
 from contextlib import suppress
 from typing import Any, Self
 
@@ -154,6 +155,7 @@ class Peer:
     def __init__(
         self, address: tuple[str, int], patience: float, context: ssl.SSLContext | None = None
     ) -> None:
+        self._patience = patience
         self.socket = socket.create_connection(address, patience)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if context is not None:
@@ -263,9 +265,11 @@ class Peer:
         Raises:
             NoClose: there was none.
         """
+        deadline = time.monotonic() + self._patience
         try:
             while (got := self.read_frame()).opcode != CLOSE:
-                pass
+                if time.monotonic() > deadline:
+                    raise NoClose("there was no end of other frames")
         except EOFError as exc:
             raise NoClose(str(exc)) from None
         if not got.payload:

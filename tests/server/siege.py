@@ -10,7 +10,38 @@ Which server that is can be chosen by the environment: ``TRIOWS_TEST_SERVER``
 ``bare``
     ``hypercorn -k trio`` with ``bare.py`` instead, which has the same routes in plain ASGI.
 
-The second and third show that the tests can fail, and why this project has a server.
+The second and third show that the tests can fail, and why this project has a server: they
+are promises that plain Hypercorn can't keep on Trio, or (only in ``bare``) that triows keeps
+on any server. What is promised, and where it is tested:
+
+================================================= =========================================
+one connection can't take the server down         test_deaths, test_http2, test_tls
+an application's mistake is contained             test_deaths: ``..._mistake_...``
+``send`` is a checkpoint, and fails when the peer test_backpressure: ``a_handler_that_only_
+is gone                                           sends_...``
+timeouts, cancellation and shutdown bound a       test_backpressure, test_tls: ``a_send_is_
+``send``                                          cancelled_...``, ``..._1008_...``;
+                                                  test_shutdowns: ``..._no_longer_than_...``
+the size limit bounds memory                      test_limits
+compression is off unless it is asked for         test_frames
+a ping between compressed fragments is fine       test_frames: ``a_ping_between_...``
+a busy handler hides nothing                      test_backpressure: ``..._behind_unread_
+                                                  messages_...``, ``a_handler_that_returns_...``
+close code and reason arrive; the closing         test_closes, test_clients
+handshake has a timeout
+a violation gets 1002 or 1007                     test_frames; test_closes: ``a_thousand_...``
+shutdown tells the clients, and handlers clean up test_shutdowns
+a dead peer is found, a quiet one is kept         test_keepalives, test_cut_link
+refusals end the connection, and arrive           test_handshakes: ``a_refusal_...``,
+                                                  ``a_hundred_refused_...``
+handshakes are checked                            test_handshakes: the wrong ones
+data right behind the handshake is delivered      test_handshakes: the last part
+WebSockets over HTTP/2 are refused                test_http2; test_deaths: ``an_upgrade_to_...``
+a failing start-up stops the start                test_shutdowns: ``a_start_up_that_fails_...``
+floods, resets and slow peers harm nobody else    the bystander of every test
+================================================= =========================================
+
+``TRIOWS_TEST_SERVER=hypercorn`` and ``bare`` need some minutes for all of it.
 """
 
 from __future__ import annotations
@@ -79,7 +110,7 @@ class Standing:
 
     def __exit__(self, *exc_info: Any) -> None:
         for process in self._processes.values():
-            process.__exit__()
+            process.stop()
         self._processes.clear()
 
     def get(self, name: str) -> ServerProcess:

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import pytest
 
-from tests.server.peer import BINARY, CLOSE, PING, TEXT, NoClose, close, frame, request
+from tests.server.peer import BINARY, PING, TEXT, NoClose, close, frame, request
 
 pytestmark = pytest.mark.real_socket
 
@@ -38,6 +38,15 @@ def test_a_peers_code_and_reason_reach_the_handler_and_are_answered(
     assert time.monotonic() - started < 1  # the server closes first (RFC 6455 section 7.1.1)
     report = siege.report(key)
     assert (report["code"], report["reason"]) == seen
+
+
+@pytest.mark.parametrize(
+    "code", [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 4999]
+)
+def test_every_code_that_may_be_sent_is_answered_with_itself(siege, code):
+    peer = siege.open("/echo")
+    peer.send(close(code))
+    assert peer.read_close()[0] == code
 
 
 def test_the_servers_code_and_reason_reach_the_peer(siege):
@@ -168,7 +177,5 @@ def test_an_unread_close_frame_is_the_last_thing_on_the_wire(siege):
     """No message of the handler's follows it."""
     peer = siege.open("/pour?key=&size=100")
     peer.send(close(1000))
-    while (got := peer.read_frame()).opcode != CLOSE:
-        pass
-    assert got.payload == b"\x03\xe8"
+    assert peer.read_close() == (1000, "")
     assert peer.read_rest() == b""

@@ -35,6 +35,7 @@ def link() -> Iterator[links.Link]:
 def server(link: links.Link) -> Iterator[ServerProcess]:
     with start(below=link.at_server, host=links.SERVER) as process:
         yield process
+        process.stop()
 
 
 def be_quiet(peer: Peer) -> None:

@@ -23,15 +23,25 @@ def test_a_peer_that_answers_no_ping_is_1011_after_interval_and_timeout(siege, h
     siege.settle()
 
 
-def test_a_peer_whose_pongs_wait_behind_a_full_inbox_is_kept(siege):
-    """That nobody has read them is our own fault, and its system has acknowledged the pings."""
-    peer = siege.open(f"/watched/deaf?key={siege.new_key()}")
-    peer.send(frame(TEXT, b"x") * 20_000)
-    started = time.monotonic()
-    while time.monotonic() - started < 1.5:  # 0.3 and 0.3
-        assert peer.read_frame().opcode == PING
-    peer.reset()
+def test_a_peer_that_has_closed_behind_a_full_inbox_is_found(siege):
+    """Its FIN waits behind messages for which there is no room anywhere."""
+    key = siege.new_key()
+    peer = siege.open(f"/watched/deaf?key={key}")
+    peer.socket.settimeout(0.2)
+    with pytest.raises(TimeoutError):
+        peer.send(frame(TEXT, bytes(2**16)) * 1600)
+    peer.socket.close()
+    assert siege.report(key)["seconds"] < 5
     siege.settle()
+
+
+def test_a_peer_whose_pongs_wait_behind_a_full_inbox_is_kept(siege):
+    """It is the handler that is slow."""
+    peer = siege.open("/watched/late")
+    peer.send(frame(TEXT, b"x") * 2000)
+    while (got := peer.read_frame()).opcode == PING:
+        peer.send(frame(PONG, got.payload))
+    assert (got.opcode, got.payload) == (TEXT, b"received them all")
 
 
 def test_a_quiet_peer_that_answers_pings_is_kept(siege):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -79,6 +80,51 @@ def test_a_violation_is_closed_with_1002(tls_siege):
     peer = tls_siege.open("/echo")
     peer.send(frame(3) + bytes(100_000))
     assert peer.read_close()[0] == 1002
+
+
+def test_a_hundred_violations_with_more_behind_them_get_a_hundred_close_frames(tls_siege):
+    for _ in range(100):
+        with tls_siege.open("/echo") as peer:
+            peer.send_as_far_as_taken(frame(3) + bytes(200_000))
+            assert peer.read_close()[0] == 1002
+
+
+def test_a_hundred_refusals_arrive_though_the_peer_has_sent_more(tls_siege):
+    for _ in range(100):
+        with tls_siege.connect() as peer:
+            peer.send_as_far_as_taken(request("/nope") + b"x" * 200_000)
+            assert peer.read_answer().problem["status"] == 404
+
+
+@pytest.mark.parametrize("handler", ["collecting", "deaf"])
+def test_a_peer_that_says_goodbye_in_tls_only_is_1006_at_once(tls_siege, handler):
+    key = tls_siege.new_key()
+    peer = tls_siege.open(f"/{handler}?key={key}")
+    peer.socket.setblocking(False)
+    with suppress(ssl.SSLError, ConnectionError):  # it need not answer in kind
+        peer.socket.unwrap()
+    started = time.monotonic()
+    assert tls_siege.report(key)["code"] == 1006
+    assert time.monotonic() - started < 2
+
+
+@pytest.mark.parametrize("end", ["finish", "reset"])
+@pytest.mark.parametrize("count", [20, 20_000])
+def test_a_peer_that_vanishes_behind_unread_messages_is_noticed(tls_siege, count, end):
+    key = tls_siege.new_key()
+    peer = tls_siege.open(f"/deaf?key={key}")
+    peer.send(frame(TEXT, b"x") * count)
+    started = time.monotonic()
+    getattr(peer, end)()
+    assert tls_siege.report(key)["code"] == 1006
+    assert time.monotonic() - started < 3
+
+
+def test_a_peer_that_answers_no_ping_is_1011(tls_siege):
+    key = tls_siege.new_key()
+    peer = tls_siege.open(f"/watched?key={key}")
+    assert peer.read_close()[0] == 1011
+    assert tls_siege.report(key)["code"] == 1011
 
 
 def test_a_peer_that_does_not_read_is_1008_after_the_send_timeout(tls_siege):

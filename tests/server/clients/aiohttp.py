@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -83,8 +84,16 @@ async def open_aiohttp(
                 raise
 
         session, ws = await loop.run(connect())
+        socket = ws.get_extra_info("socket")
+
+        async def disconnect() -> None:
+            await ws.close()
+            await session.close()
+            # TLS takes a while to say goodbye, for which aiohttp does not wait.
+            while socket is not None and socket.fileno() != -1:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
         try:
             yield Aiohttp(loop, ws)
         finally:
-            loop.run_sync(ws.close())
-            loop.run_sync(session.close())
+            loop.run_sync(disconnect())

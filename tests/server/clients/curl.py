@@ -67,6 +67,8 @@ class Curl:
                 raise Closed(None, str(exc)) from None
             if flags & pycurl.WS_CLOSE:
                 raise Closed(int.from_bytes(data[:2], "big") or None, data[2:].decode())
+            if flags & pycurl.WS_PING:
+                self._send(data, pycurl.WS_PONG)
             if flags & (pycurl.WS_PING | pycurl.WS_PONG):
                 continue
             message += data
@@ -127,6 +129,8 @@ async def open_curl(
 
         curl.setopt(pycurl.URL, url)
         curl.setopt(pycurl.CONNECT_ONLY, 2)
+        # Its own pongs wait until somebody sends, which one who only receives never does.
+        curl.setopt(pycurl.WS_OPTIONS, pycurl.WS_NOAUTOPONG)
         curl.setopt(pycurl.PROXY, "")
         curl.setopt(pycurl.TIMEOUT, PATIENCE)
         curl.setopt(pycurl.HEADERFUNCTION, read_header)
