@@ -35,8 +35,8 @@ class Volley:
     def __init__(
         self, make: Callable[[int], Attempt], numbers: itertools.count[int], tls: ssl.SSLContext
     ) -> None:
-        #: Attempts that were made, and the time that was spent with them.
-        self.done = 0
+        #: Attempts that were begun, that were made, and the time that was spent with them.
+        self.started = self.done = 0
         self.seconds = 0.0
         self._make = make
         self._numbers = numbers
@@ -72,6 +72,7 @@ class Volley:
     def _work(self, slot: int, address: tuple[str, int]) -> None:
         while not self._stop.is_set():
             number = next(self._numbers)
+            self.started = max(self.started, number + 1)
             self._current[slot] = number
             try:
                 perform(self._make(number), address, self._tls)
