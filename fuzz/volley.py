@@ -13,7 +13,7 @@ from hostile.server import WatchedServer
 
 from .attempt import Attempt, perform
 
-__all__ = ["Volley"]
+__all__ = ["SIDE_BY_SIDE", "Volley"]
 
 #: Connections side by side. They mostly wait, for the server or for nothing to come.
 SIDE_BY_SIDE = 24
@@ -43,7 +43,7 @@ class Volley:
         self._tls = tls
         self._stop = threading.Event()
         self._current: dict[int, int] = {}
-        self._recent: deque[int] = deque(maxlen=2 * SIDE_BY_SIDE)
+        self._recent: deque[int] = deque(maxlen=4 * SIDE_BY_SIDE)
 
     @property
     def suspects(self) -> list[Attempt]:
@@ -77,10 +77,12 @@ class Volley:
             try:
                 perform(self._make(number), address, self._tls)
             except ConnectionRefusedError:
-                self._stop.wait(GLANCE)  # whoever looks at the server will see it
+                # It has ended: this one is innocent, and whoever looks at it will see it.
+                del self._current[slot]
+                self._stop.wait(GLANCE)
             else:
                 self.done += 1
-            self._recent.append(number)
+                self._recent.append(number)
 
 
 def _minds(server: WatchedServer) -> bool:
