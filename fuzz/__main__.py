@@ -26,10 +26,10 @@ def certify(folder: Path) -> Certificate:
     return Certificate(options, context)
 
 
-def report(campaign: Campaign, seconds: float) -> None:
+def report(campaign: Campaign) -> None:
     """Print one category's outcome."""
     print(
-        f"{campaign.category}: {campaign.done} attempts, {campaign.done / seconds:.0f}/s, "
+        f"{campaign.category}: {campaign.done} attempts, {campaign.done / campaign.seconds:.0f}/s, "
         f"{campaign.deaths} deaths, slowest echo of a bystander {campaign.slowest_echo:.2f} s",
         flush=True,
     )
@@ -69,7 +69,7 @@ def main() -> int:
         for category in options.categories or CATEGORIES:
             campaign = Campaign(category, options.seed, certificate)
             campaign.run(options.seconds)
-            report(campaign, options.seconds)
+            report(campaign)
             failed |= bool(campaign.problems)
     return 1 if failed else 0
 

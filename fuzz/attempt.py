@@ -83,14 +83,15 @@ def write_attempts(path: Path, found: str, attempts: list[Attempt]) -> None:
     path.write_text(text + "\n", encoding="ascii")
 
 
-def read_attempts(path: Path) -> list[Attempt]:
+def read_attempts(path: Path) -> tuple[str, list[Attempt]]:
     """
-    Read what :func:`write_attempts` has written.
+    Read what :func:`write_attempts` has written: what was found, and by what.
 
     Raises:
         OSError: it can't be read.
     """
-    return [Attempt.from_json(one) for one in json.loads(path.read_text("ascii"))["attempts"]]
+    kept = json.loads(path.read_text("ascii"))
+    return kept["found"], [Attempt.from_json(one) for one in kept["attempts"]]
 
 
 def perform(attempt: Attempt, address: tuple[str, int], tls: ssl.SSLContext) -> None:

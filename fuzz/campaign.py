@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import ssl
 import time
 from collections import Counter
@@ -19,7 +20,7 @@ from hostile.server import Level, WatchedServer, poll
 from . import frames, handshakes, http2, noise, requests, tls
 from .attempt import Attempt, perform, read_attempts, write_attempts
 from .bystander import Bystander
-from .volley import Volley
+from .volley import SIDE_BY_SIDE, Volley
 
 __all__ = ["CATEGORIES", "SEEDS", "Campaign", "Certificate"]
 
@@ -41,11 +42,21 @@ SETTLING = 20
 #: Of the time, at most this many seconds, after which memory is at its level.
 WARM_UP, LONGEST_WARM_UP = 0.25, 10
 
-#: Deaths after which it is not worth while to go on.
+#: Findings after which it is not worth while to go on.
 ENOUGH = 25
 
 #: Seconds for a server that was hit to end.
 DYING = 3
+
+#: Attempts, from the first on, among which one that leaves something behind is looked for,
+#: and seconds after which what is still there is left.
+LEAK_SEARCH, LEAKING = 2000, 8
+
+#: How often what was kept is sent.
+REPLAYS = 5
+
+#: What such a one is kept as.
+LEFT = "tasks or sockets left"
 
 #: Findings that are traced to what was sent. The others are only counted.
 TRACED = 5
@@ -81,8 +92,9 @@ class Campaign:
     seeds: Path = SEEDS
     app: str = "fuzz.application:app"
 
-    #: Attempts that were made.
+    #: Attempts that were made, and the seconds that were spent with them.
     done: int = field(default=0, init=False)
+    seconds: float = field(default=0.0, init=False)
     #: How often the server ended.
     deaths: int = field(default=0, init=False)
     #: What it logged at the end of each traceback that was seen, and how often.
@@ -112,13 +124,15 @@ class Campaign:
         for path in sorted(self.seeds.glob(f"{self.category}-*.json")):
             self.replay(path)
         volley = Volley(self.make, itertools.count(), self.certificate.context)
-        while volley.seconds < seconds and self.deaths < ENOUGH:
+        while volley.seconds < seconds and self.errors.total() < ENOUGH:
             self._attack(volley, seconds)
-        self.done = volley.done
+        self.done, self.seconds = volley.done, volley.seconds
         if self.deaths:
             self.problems.append(f"the server ended {self.deaths} times")
         if self.errors:
-            self.problems.append(f"{sum(self.errors.values())} times something was logged")
+            self.problems.append(f"{self.errors.total()} servers ended or logged a traceback")
+        if self.levels is not None and _left(*self.levels):
+            self._record_leak(volley.started)
 
     def _attack(self, volley: Volley, seconds: float) -> None:
         """Attack one server until it minds, or until *seconds* are over in all."""
@@ -172,22 +186,49 @@ class Campaign:
         if self.errors[error] > 1 or len(self.errors) > TRACED:
             return
         guilty = self._trace(suspects)
-        path = self.seeds / f"{guilty[0].name}.json"
-        write_attempts(path, f"{'death: ' if death else ''}{error}", guilty)
+        if guilty is None:
+            self.problems.append(f"not traced to one of {len(suspects)} attempts: {error}")
+            return
+        path = self.seeds / f"{guilty.name}.json"
+        write_attempts(path, f"{'death: ' if death else ''}{error}", [guilty])
         self.kept.append(path.name)
+
+    def _record_leak(self, count: int) -> None:
+        """Keep one of the first attempts that leaves something behind, if there is one."""
+        attempts = [self.make(number) for number in range(min(count, LEAK_SEARCH))]
+        while len(attempts) > 1:
+            half = attempts[: len(attempts) // 2]
+            attempts = half if self._leaks(half) else attempts[len(half) :]
+        if attempts and self._leaks(attempts):
+            path = self.seeds / f"{attempts[0].name}.json"
+            write_attempts(path, LEFT, attempts)
+            self.kept.append(path.name)
 
     # What did it?
 
-    def _trace(self, suspects: Sequence[Attempt]) -> list[Attempt]:
-        """Find the one that did it, by sending them again; or say that it was all."""
+    def _leaks(self, attempts: Sequence[Attempt]) -> bool:
+        """Send them to a fresh server; say whether it goes on holding something."""
+        # As crowded as it was, and few of them often: it may be a race that is seldom lost.
+        sent = [*attempts] * math.ceil(2 * SIDE_BY_SIDE / len(attempts))
+        with self.server() as server, ThreadPoolExecutor(SIDE_BY_SIDE) as threads:
+            before = server.settled_level(SETTLING)
+            try:
+                for _ in threads.map(self._perform, sent, itertools.repeat(server)):
+                    pass
+                return not poll(lambda: not _left(before, server.level()), LEAKING)
+            except (OSError, Refused):
+                return False  # it has ended, which is another matter
+
+    def _trace(self, suspects: Sequence[Attempt]) -> Attempt | None:
+        """Find the one that did it, if it was one, by sending them again."""
         batch = self._guilty_batch(suspects)
         for number in self._mindful(batch):
             # It, or the one before it if it took a moment to show.
             for guilty in batch[max(number - 1, 0) : number + 1][::-1]:
                 if any(True for _ in self._mindful([guilty])):
-                    return [guilty]
+                    return guilty
             break
-        return list(suspects)
+        return None
 
     def _guilty_batch(self, suspects: Sequence[Attempt]) -> Sequence[Attempt]:
         """Find a few among which it is, by sending these few at the same time."""
@@ -223,11 +264,19 @@ class Campaign:
 
     def replay(self, path: Path) -> bool:
         """Send what a file has kept; say whether the server minded none of it."""
-        if next(self._mindful(read_attempts(path)), None) is None:
+        found, attempts = read_attempts(path)
+        # More than once, for what is a race.
+        fine = next(self._mindful([*attempts] * REPLAYS), None) is None
+        if fine and not (found == LEFT and self._leaks(attempts)):
             return True
         self.problems.append(f"{path.name} finds something again")
         self.kept.append(path.name)
         return False
+
+
+def _left(before: Level, after: Level) -> list[str]:
+    """Say what is left, but for memory."""
+    return evolve(after, resident=0).excess(before)
 
 
 def _dies(server: WatchedServer) -> bool:

@@ -13,7 +13,7 @@ from hostile.server import WatchedServer
 
 from .attempt import Attempt, perform
 
-__all__ = ["Volley"]
+__all__ = ["SIDE_BY_SIDE", "Volley"]
 
 #: Connections side by side. They mostly wait, for the server or for nothing to come.
 SIDE_BY_SIDE = 24
@@ -35,15 +35,15 @@ class Volley:
     def __init__(
         self, make: Callable[[int], Attempt], numbers: itertools.count[int], tls: ssl.SSLContext
     ) -> None:
-        #: Attempts that were made, and the time that was spent with them.
-        self.done = 0
+        #: Attempts that were begun, that were made, and the time that was spent with them.
+        self.started = self.done = 0
         self.seconds = 0.0
         self._make = make
         self._numbers = numbers
         self._tls = tls
         self._stop = threading.Event()
         self._current: dict[int, int] = {}
-        self._recent: deque[int] = deque(maxlen=2 * SIDE_BY_SIDE)
+        self._recent: deque[int] = deque(maxlen=4 * SIDE_BY_SIDE)
 
     @property
     def suspects(self) -> list[Attempt]:
@@ -72,14 +72,17 @@ class Volley:
     def _work(self, slot: int, address: tuple[str, int]) -> None:
         while not self._stop.is_set():
             number = next(self._numbers)
+            self.started = max(self.started, number + 1)
             self._current[slot] = number
             try:
                 perform(self._make(number), address, self._tls)
             except ConnectionRefusedError:
-                self._stop.wait(GLANCE)  # whoever looks at the server will see it
+                # It has ended: this one is innocent, and whoever looks at it will see it.
+                del self._current[slot]
+                self._stop.wait(GLANCE)
             else:
                 self.done += 1
-            self._recent.append(number)
+                self._recent.append(number)
 
 
 def _minds(server: WatchedServer) -> bool:

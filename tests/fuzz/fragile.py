@@ -1,8 +1,10 @@
-"""An application that has a weakness."""
+"""An application that has two weaknesses."""
 
 from __future__ import annotations
 
 import os
+
+import trio
 
 from fuzz.application import echo_route
 from hostile import statistics
@@ -16,4 +18,14 @@ async def weak(ws: WebSocket) -> None:
     os._exit(1)
 
 
-app = Triows(echo_route, weak_route, statistics.route)
+leaky_route = WebSocketRoute("leaky")
+
+
+@leaky_route.endpoint
+async def leaky(ws: WebSocket) -> None:
+    await ws.accept()
+    with trio.CancelScope(shield=True):
+        await trio.sleep_forever()
+
+
+app = Triows(echo_route, weak_route, leaky_route, statistics.route)

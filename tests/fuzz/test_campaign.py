@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from fuzz import campaign
@@ -26,7 +28,7 @@ def test_what_ended_the_server_is_found_kept_and_found_again(tmp_path, monkeypat
     assert attack.deaths == 2
     assert "the server ended 2 times" in attack.problems
     (kept,) = tmp_path.glob("*.json")
-    (attempt,) = read_attempts(kept)
+    _, (attempt,) = read_attempts(kept)
     assert attempt.parts == (handshake("/weak"), HEAD)
 
     again = Campaign("weak", 1, certify(tmp_path), **options)
@@ -34,11 +36,34 @@ def test_what_ended_the_server_is_found_kept_and_found_again(tmp_path, monkeypat
     assert again.problems == [f"{kept.name} finds something again"]
 
 
+def leaky(rng, name):
+    """In one case of four, leave a task behind."""
+    path = "/leaky" if rng.random() < 1 / 4 else "/echo"
+    return Attempt(name, [handshake(path), HEAD], "half")
+
+
+def test_what_leaves_a_task_behind_is_found_kept_and_found_again(tmp_path, monkeypatch):
+    monkeypatch.setitem(campaign.CATEGORIES, "leaky", leaky)
+    for name, value in {"SETTLING": 1, "LEAK_SEARCH": 6, "LEAKING": 1}.items():
+        monkeypatch.setattr(campaign, name, value)
+    options = {"seeds": tmp_path, "app": "tests.fuzz.fragile:app"}
+    attack = Campaign("leaky", 1, certify(tmp_path), **options)
+    attack.run(0.2)
+    assert any(re.fullmatch(r"left: \d+ tasks, \d+ before", one) for one in attack.problems)
+    (kept,) = tmp_path.glob("*.json")
+    _, (attempt,) = read_attempts(kept)
+    assert attempt.parts == (handshake("/leaky"), HEAD)
+
+    again = Campaign("leaky", 1, certify(tmp_path), **options)
+    assert not again.replay(kept)
+
+
 @pytest.mark.parametrize("category", ["random", "tls"])
 def test_a_short_run_attacks_and_a_bystander_echoes(tmp_path, monkeypatch, category):
     # What is left after so short a time says nothing.
     monkeypatch.setattr(campaign, "SETTLING", 1)
+    monkeypatch.setattr(campaign, "LEAK_SEARCH", 0)
     attack = Campaign(category, 1, certify(tmp_path), seeds=tmp_path)
-    attack.run(1)
+    attack.run(0.5)
     assert attack.done > 20
     assert attack.slowest_echo > 0
