@@ -191,6 +191,8 @@ def log_refusal(scope: Scope, status: int, route: str | None) -> None:
 
 def _log_end(path: str, scope: Scope, transport: Transport, lifetime: Lifetime) -> None:
     """Write the one line that every connection ends with."""
+    if not logger.isEnabledFor(logging.INFO):
+        return
     traffic = transport.traffic
     ended = transport.ended
     code, reason = (ended.code, ended.reason) if ended else (1006, "")

@@ -44,6 +44,12 @@ _CANCELLED = {
 }
 
 
+# Made once: nearly all connections end without one.
+_FORBIDDEN = problem(403)
+_FAILED = problem(500)
+_GOING = try_later("the server is shutting down")
+
+
 def is_end(error: BaseException, own: object) -> bool:
     """
     Whether *error* only says that a connection ends: several tasks may notice.
@@ -77,11 +83,11 @@ def judge(
     # from its nursery; of different ends none is the true one.
     closes = _if_all(found, WebSocketClose)
     if len({(close.code, close.reason) for close in closes}) == 1:
-        return Verdict(closes[0].code, closes[0].reason, problem(403))
+        return Verdict(closes[0].code, closes[0].reason, _FORBIDDEN)
     refusals = [] if accepted else _if_all(found, HTTPException)
     if len({(refusal.status_code, refusal.detail) for refusal in refusals}) == 1:
         return _judge_refusal(refusals[0], error)
-    return Verdict(1011, "", problem(500), error)
+    return Verdict(1011, "", _FAILED, error)
 
 
 def _if_all(found: list[BaseException], kind: type[E]) -> list[E]:
@@ -93,10 +99,9 @@ def _if_all(found: list[BaseException], kind: type[E]) -> list[E]:
 def _judge_quiet(cancelled: str | None) -> Verdict:
     """Nothing was raised: the handler returned, or was cancelled."""
     if cancelled is None:
-        return Verdict(1000, "", problem(403))
+        return Verdict(1000, "", _FORBIDDEN)
     code = _CANCELLED[cancelled]
-    refusal = problem(500) if code == 1011 else try_later("the server is shutting down")
-    return Verdict(code, "", refusal)
+    return Verdict(code, "", _FAILED if code == 1011 else _GOING)
 
 
 def _judge_refusal(exc: HTTPException, error: BaseException) -> Verdict:
@@ -105,4 +110,4 @@ def _judge_refusal(exc: HTTPException, error: BaseException) -> Verdict:
     except Exception as unusable:  # noqa: BLE001 - it is reported with the other
         # A status or header that can't be sent is the application's mistake, not an answer.
         exc.add_note(f"it can't refuse a handshake: {unusable}")
-        return Verdict(1011, "", problem(500), error)
+        return Verdict(1011, "", _FAILED, error)

@@ -213,7 +213,7 @@ class ResourceStack:
         """
         Exit every resource, the last entered first, and return what went wrong.
 
-        It can't be cancelled; it is bounded by *seconds*. Each resource may take an equal
+        The caller shields it; it is bounded by *seconds*. Each resource may take an equal
         share of the time that is left, so one that hangs leaves the others their turn.
 
         Args:
@@ -225,19 +225,17 @@ class ResourceStack:
         end = trio.current_time() + seconds
         least = seconds / max(1, len(self.hosts))
         errors: list[BaseException] = []
-        # Bounded by the hosts' deadlines.
-        with trio.CancelScope(shield=True):
-            while self.hosts:
-                host = self.hosts[-1]
-                share = (end - trio.current_time()) / len(self.hosts)
-                # A resource that shielded itself and overran has spent its own time, not
-                # the others': they get what they would have had.
-                thrown = _thrown_into(host, error, cancelled)
-                host.release(thrown, share if share > 0 else least)
-                await host.done.wait()
-                self.hosts.pop()
-                if host.error is not None:
-                    errors.append(host.error)
+        while self.hosts:
+            host = self.hosts[-1]
+            share = (end - trio.current_time()) / len(self.hosts)
+            # A resource that shielded itself and overran has spent its own time, not the
+            # others': they get what they would have had.
+            thrown = _thrown_into(host, error, cancelled)
+            host.release(thrown, share if share > 0 else least)
+            await host.done.wait()  # bounded by its deadline
+            self.hosts.pop()
+            if host.error is not None:
+                errors.append(host.error)
         return errors
 
 

@@ -12,7 +12,7 @@ from triows._protocol.upgrade import asks_for_websocket
 if TYPE_CHECKING:
     import h11
 
-__all__ = ["HTTP11", "WebSocketRequest"]
+__all__ = ["HTTP11", "PlainRequest", "RefusedRequest", "WebSocketRequest"]
 
 
 class WebSocketRequest(Exception):
@@ -39,6 +39,9 @@ class HTTP11(H11Protocol):
     it is refused.
     """
 
+    #: Whether there is a nursery for requests; most connections never need one.
+    serving_http = False
+
     async def _check_protocol(self, event: h11.Request) -> None:
         names = {name for name, _ in event.headers}
         if event.http_version not in {b"1.0", b"1.1"}:
@@ -58,7 +61,28 @@ class HTTP11(H11Protocol):
     async def _create_stream(self, request: h11.Request) -> None:
         if asks_for_websocket(list(request.headers)):
             raise WebSocketRequest(request, self.connection.trailing_data[0])
+        if not self.serving_http:
+            raise PlainRequest(request)
         await super()._create_stream(request)
+
+    async def serve_http(self, request: h11.Request) -> None:
+        """Go on with a request that :exc:`PlainRequest` was raised for."""
+        self.serving_http = True
+        await super()._create_stream(request)
+        await self._handle_events()
+
+
+class PlainRequest(Exception):
+    """
+    Raised through the HTTP code at the first request that asks for no WebSocket.
+
+    Args:
+        request: It.
+    """
+
+    def __init__(self, request: h11.Request) -> None:
+        self.request = request
+        super().__init__("a request asks for no WebSocket")
 
 
 class RefusedRequest(Exception):

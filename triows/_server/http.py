@@ -15,7 +15,7 @@ from hypercorn.typing import ConnectionState
 
 from triows._transports.interface import nobody
 
-from .h11 import HTTP11, RefusedRequest, WebSocketRequest
+from .h11 import HTTP11, PlainRequest, RefusedRequest, WebSocketRequest
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -32,6 +32,9 @@ __all__ = ["HTTPConnection", "Peers"]
 
 #: Bytes to read at a time, as Hypercorn.
 _CHUNK = 2**16
+
+
+_BROKEN = (OSError, trio.BrokenResourceError, trio.ClosedResourceError)
 
 
 @frozen
@@ -70,8 +73,9 @@ class HTTPConnection(TCPServer):
         self._bytes = stream
         self._peers = peers
         self._timeouts = timeouts
-        # Around the reading: its deadline is when the next request has to be there.
-        self._reading = trio.CancelScope(deadline=trio.current_time() + timeouts.handshake)
+        # When the next request has to be there; and the scope around the reading.
+        self._due = trio.current_time() + timeouts.handshake
+        self._reading = trio.CancelScope()
         # Around all of it, for the server's end.
         self._serving = trio.CancelScope()
         self._idle = True
@@ -87,27 +91,38 @@ class HTTPConnection(TCPServer):
         Returns:
             The request that asks for a WebSocket, unanswered.
         """
-        wanted: WebSocketRequest | None = None
         with self._serving:
-            async with RequestTasks() as tasks:
-                self.protocol = HTTP11(  # type: ignore[assignment]  # without the way to HTTP/2
-                    self.app,
-                    self.config,
-                    self.context,
-                    tasks,
-                    ConnectionState({}),
-                    self._peers.secure,
-                    self._peers.client,
-                    self._peers.server,
-                    self.protocol_send,
-                )
-                try:
-                    await self._read_data()
-                except WebSocketRequest as request:
-                    wanted = request
+            tasks = RequestTasks()
+            self.protocol = HTTP11(  # type: ignore[assignment]  # without the way to HTTP/2
+                self.app,
+                self.config,
+                self.context,
+                tasks,
+                ConnectionState({}),
+                self._peers.secure,
+                self._peers.client,
+                self._peers.server,
+                self.protocol_send,
+            )
+            wanted = await self._serve_with(tasks)
             if wanted is None:
                 await self._linger()
-        return wanted
+            return wanted
+        return None
+
+    async def _serve_with(self, tasks: RequestTasks) -> WebSocketRequest | None:
+        try:
+            await self._read_data()
+        except WebSocketRequest as wanted:
+            return wanted
+        except PlainRequest as plain:
+            # Only now, because a nursery takes time, and most connections need none.
+            async with tasks:
+                try:
+                    await self._read_data(plain)
+                except WebSocketRequest as wanted:
+                    return wanted
+        return None
 
     def shut_down(self, deadline: float) -> None:
         """
@@ -120,13 +135,17 @@ class HTTPConnection(TCPServer):
         if self._idle:
             self._reading.cancel()
 
-    async def _read_data(self) -> None:
-        with self._reading, suppress(OSError, trio.BrokenResourceError, trio.ClosedResourceError):
-            while not self._over:
-                with trio.fail_after(self.config.read_timeout or math.inf):
-                    data = await self._bytes.receive_some(_CHUNK)
+    async def _read_data(self, plain: PlainRequest | None = None) -> None:
+        self._reading = trio.CancelScope(deadline=self._due)
+        with self._reading, suppress(*_BROKEN):
+            if plain is not None:
                 with suppress(RefusedRequest):
-                    await self.protocol.handle(RawData(bytes(data)))
+                    await self.protocol.serve_http(plain.request)  # type: ignore[attr-defined]  # HTTP11
+                self.on_request()
+            while not self._over:
+                data = await self._receive()
+                with suppress(RefusedRequest):
+                    await self.protocol.handle(RawData(data))
                 if not self._idle:
                     self.on_request()
                 if not data:
@@ -134,6 +153,13 @@ class HTTPConnection(TCPServer):
         # To who serves a request: the client has gone. If it does not listen, it need not be
         # waited for.
         await self.protocol.handle(Closed())
+
+    async def _receive(self) -> bytes:
+        if self.config.read_timeout is None:
+            return bytes(await self._bytes.receive_some(_CHUNK))
+        with trio.move_on_after(self.config.read_timeout):
+            return bytes(await self._bytes.receive_some(_CHUNK))
+        return b""
 
     async def protocol_send(self, event: Event) -> None:
         """Called by Hypercorn's protocol, in the reading task or in a request's."""
@@ -145,7 +171,7 @@ class HTTPConnection(TCPServer):
         elif isinstance(event, Updated):
             self._idle = event.idle
             seconds = self.config.keep_alive_timeout if event.idle else math.inf
-            self._reading.deadline = trio.current_time() + seconds
+            self._due = self._reading.deadline = trio.current_time() + seconds
 
     async def _send(self, data: bytes) -> None:
         async with self.send_lock:
@@ -158,7 +184,7 @@ class HTTPConnection(TCPServer):
                 with trio.move_on_after(self._timeouts.send):
                     await self._bytes.send_all(data)
                     whole = True
-            except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
+            except _BROKEN:
                 pass
             finally:
                 if not whole:
@@ -174,7 +200,7 @@ class HTTPConnection(TCPServer):
         """
         with (
             trio.move_on_after(self._timeouts.close),
-            suppress(OSError, trio.BrokenResourceError, trio.ClosedResourceError),
+            suppress(*_BROKEN),
         ):
             if isinstance(self._bytes, trio.SocketStream):
                 await self._bytes.send_eof()

@@ -480,17 +480,21 @@ class StreamTransport:
     async def aclose(self, *, linger: float) -> None:
         if self.ended is None:  # only an owner that was cancelled leaves it so
             self._end_here(Ended(1006))
-        with trio.move_on_after(linger):
-            await self._flushed()
-            if not self._closed_by_peer:
-                # Unread bytes would make the system send a reset, which could overtake what
-                # was sent last. So the peer is told that this was all, and closes first.
-                self._wire.send_eof()
-                await self._read_all.wait()
+        if self._outbox or not (self._closed_by_peer or self._read_all.is_set()):
+            with trio.move_on_after(linger):
+                await self._linger()
         self._pinger.discard(self)
         if self._writing is not None:
             self._writing.cancel()
         self._wire.close(abort=bool(self._outbox))
+
+    async def _linger(self) -> None:
+        await self._flushed()
+        if not self._closed_by_peer:
+            # Unread bytes would make the system send a reset, which could overtake what was
+            # sent last. So the peer is told that this was all, and closes first.
+            self._wire.send_eof()
+            await self._read_all.wait()
 
     def backlog(self) -> tuple[int, int, int]:
         return len(self._inbox), self._inbox.size, self._outbox_size
