@@ -133,13 +133,18 @@ def asks_for_websocket(headers: Sequence[tuple[bytes, bytes]]) -> bool:
         headers: Of the request, names in lower case.
     """
     upgrade = _listed(headers, b"upgrade")
-    return b"websocket" in upgrade and b"upgrade" in _listed(headers, b"connection")
+    return "websocket" in upgrade and "upgrade" in _listed(headers, b"connection")
 
 
-def _listed(headers: Sequence[tuple[bytes, bytes]], wanted: bytes) -> list[bytes]:
-    """Split the values of a header at their commas, in lower case; good or bad."""
-    values = [value for name, value in headers if name == wanted]
-    return [part.strip().lower() for value in values for part in value.split(b",")]
+def _listed(headers: Sequence[tuple[bytes, bytes]], wanted: bytes) -> list[str]:
+    """
+    Split the values of a header at their commas, in lower case; good or bad.
+
+    Spaces are what Python takes for some, for Hypercorn does: what it takes for a handshake
+    has to be one here, and be refused if it is none.
+    """
+    values = _values(headers, wanted)
+    return [part.strip().lower() for value in values for part in value.split(",")]
 
 
 def read_upgrade(
