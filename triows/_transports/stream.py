@@ -12,8 +12,6 @@ the system has begun to take is finished by the writing task, or the connection 
 from __future__ import annotations
 
 import math
-from collections import deque
-from itertools import count
 from typing import TYPE_CHECKING, NoReturn
 
 import trio
@@ -23,6 +21,7 @@ from triows._protocol.upgrade import extension_factories, response_head
 
 from .inbox import Inbox
 from .interface import Ended, Refusal, Traffic, disconnect, nobody
+from .outbox import Outbox
 from .wire import CHUNK
 
 if TYPE_CHECKING:
@@ -100,28 +99,20 @@ class StreamTransport:
         self._hung_up = False
         # It has sent its close frame.
         self._closed_by_peer = False
-        # There is nothing more to read.
-        self._read_all = trio.Event()
-        # Writing. The first of the outbox may have been taken in part; it is a view then.
-        self._outbox: deque[bytes | memoryview] = deque()
-        self._outbox_size = 0
-        # Control frames, which go before all that has not begun. Pings are as many as wait for
-        # their pongs; of pongs only the last is kept (RFC 6455 section 5.5.3).
-        self._urgent: list[bytes] = []
-        self._waiting_pong: bytes | None = None
-        self._writing: trio.CancelScope | None = None
-        # FIFO, so messages go out whole and in the order in which send() was called.
-        self._send_lock = trio.Lock()
-        # Replaced each time the system has taken something that waited.
-        self._progress = trio.Event()
+        # There is nothing more to read; and the event for who waits for that.
+        self._read_all = False
+        self._wants_read_all: trio.Event | None = None
+        # Writing: only while something waits.
+        self._outbox: Outbox | None = None
         # Sends since the other tasks had their last turn.
         self._stretch = 0
-        self._pings: dict[bytes, trio.Event] = {}
-        # Keeping alive: the payload of the ping that waits for its pong, and when it went out.
+        # Who waits for a pong, by the number of the ping.
+        self._pings: dict[int, trio.Event] | None = None
+        self._last_ping = 0
+        # Keeping alive: the number of the ping that waits for its pong, and when it went out.
         self._pinger = pinger
-        self._probe: bytes | None = None
+        self._probe: int | None = None
         self._probed_at = 0.0
-        self._ping_numbers = count(1)
 
     def start(self, nursery: trio.Nursery) -> None:
         self._nursery = nursery
@@ -140,10 +131,15 @@ class StreamTransport:
                 self._wire.pause()
 
     def eof_received(self) -> None:
-        self._read_all.set()
+        self._note_read_all()
         if self._codec.noticed:
             self._heed(self._codec)
         self._end(Ended(1006))
+
+    def _note_read_all(self) -> None:
+        self._read_all = True
+        if self._wants_read_all is not None:
+            self._wants_read_all.set()
 
     def hung_up(self) -> None:
         # What it has sent can still be taken, and may tell why.
@@ -194,8 +190,9 @@ class StreamTransport:
         codec.pongs.clear()
         end = codec.end
         if end is not None:
-            self._drop_outbox()
             self._closed_by_peer |= end.by_peer
+            if self._outbox is not None:
+                self._outbox.drop()
         if codec.replies:
             replies, codec.replies = codec.replies, []
             self._reply(replies)
@@ -207,14 +204,15 @@ class StreamTransport:
             self._end(Ended(end.code, end.reason))
 
     def _reply(self, frames: list[bytes]) -> None:
-        if not self._outbox:
+        outbox = self._outbox
+        if not outbox:
             self._hand_over(b"".join(frames))
             return
         for frame in frames:
             if frame[0] == _PONG:
-                self._waiting_pong = frame
+                outbox.add_pong(frame)
             else:
-                self._queue(frame)
+                self._hand_over(frame)
 
     def _end(self, ended: Ended) -> None:
         """End it from the peer's side: nothing more will come."""
@@ -223,13 +221,13 @@ class StreamTransport:
             self.ended = ended
         self._inbox.close(ended)
         self._tell(ended)
-        for event in self._pings.values():
-            event.set()
+        self._wake_pings()
 
     def _tell(self, ended: Ended) -> None:
         if self.ended is None:
             self.ended = ended
-            self._progressed()
+            if self._outbox is not None:
+                self._outbox.wake()
             self.on_gone()
 
     # Writing.
@@ -237,7 +235,7 @@ class StreamTransport:
     async def send(self, message: str | bytes) -> None:
         text = isinstance(message, str)
         payload = message.encode() if isinstance(message, str) else message
-        if self._outbox or self._send_lock.locked():
+        if self._is_busy():
             await self._send_later(payload, text=text)
             return
         self._stretch += 1
@@ -246,7 +244,7 @@ class StreamTransport:
         else:
             self._stretch = 0
             await trio.lowlevel.checkpoint()
-            if self._outbox or self._send_lock.locked():
+            if self._is_busy():
                 await self._send_later(payload, text=text)
                 return
         if self.ended is not None:
@@ -256,12 +254,19 @@ class StreamTransport:
         traffic.messages_sent += 1
         traffic.bytes_sent += len(payload)
 
+    def _is_busy(self) -> bool:
+        """Whether a message has to stand in line."""
+        outbox = self._outbox
+        return outbox is not None and (bool(outbox) or outbox.lock.locked())
+
     async def _send_later(self, payload: bytes, *, text: bool) -> None:
         """Wait for the messages before this one, and for room in the outbox."""
-        async with self._send_lock:
+        outbox = self._outbox
+        assert outbox is not None
+        async with outbox.lock:
             with trio.move_on_after(self._send_timeout) as scope:
-                while self._must_wait(len(payload)):
-                    await self._progress.wait()
+                while self.ended is None and not outbox.has_room(len(payload)):
+                    await outbox.wait_progress()
             if scope.cancelled_caught:
                 self.fail(1008, "send timed out")
             if self.ended is not None:
@@ -269,141 +274,98 @@ class StreamTransport:
             self._hand_over(self._codec.data_frame(payload, text=text))
             self.traffic.count_sent(len(payload))
 
-    def _must_wait(self, size: int) -> bool:
-        # What is larger than the outbox goes alone.
-        full = bool(self._outbox) and self._outbox_size + size > self._limits.outbox
-        return full and self.ended is None
-
     def _raise_ended(self) -> NoReturn:
         assert self.ended is not None
         raise disconnect(self, self.ended)
 
     def _hand_over(self, frame: bytes) -> None:
         """Give a frame, or none, to the system; what the system does not take, to the outbox."""
-        if self._outbox and frame:
-            self._queue(frame)
-            return
-        try:
-            sent = self._wire.send_nowait(frame)
-        except OSError:
-            self._break()
-            return
-        if sent < len(frame):
-            self._queue(memoryview(frame)[sent:] if sent else frame)
-
-    def _queue(self, frame: bytes | memoryview) -> None:
-        self._outbox.append(frame)
-        self._outbox_size += len(frame)
-        if self._writing is None:
-            assert self._nursery is not None
-            self._writing = trio.CancelScope(shield=True)
-            self._nursery.start_soon(self._write, self._writing, name="<triows writer>")
-
-    async def _write(self, writing: trio.CancelScope) -> None:
-        """Write what waits, until nothing does; it ends with the connection at the latest."""
-        with writing:
+        outbox, sent = self._outbox, 0
+        if not outbox:
             try:
-                while self._outbox or self._urgent or self._waiting_pong:
-                    await self._write_some()
-            except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
-                self._break()
-        self._writing = None
+                sent = self._wire.send_nowait(frame)
+            except OSError:
+                self.write_failed()
+                return
+        if sent < len(frame):
+            if outbox is None:
+                limit, seconds = self._limits.outbox, self._send_timeout
+                outbox = self._outbox = Outbox(self._wire, self, limit=limit, seconds=seconds)
+            assert self._nursery is not None
+            outbox.add(memoryview(frame)[sent:] if sent else frame, self._nursery)
+
+    # Called by the outbox.
+
+    def write_stalled(self) -> None:
+        if self.ended is not None:
+            return  # aclose() sets the limit
+        if self._wire.breaks_when_cancelled:
+            self._break(Ended(1008, "send timed out"))
+        else:
+            self.fail(1008, "send timed out")
+
+    def write_failed(self) -> None:
+        self._break(Ended(1006))
+
+    def written(self) -> None:
         if self._codec.end is not None:
             self._wire.send_eof()
 
-    async def _write_some(self) -> None:
-        self._put_urgent_first()
-        # Once it has ended, it is aclose() that sets the limit.
-        seconds = self._send_timeout if self.ended is None else math.inf
-        with trio.move_on_after(seconds) as scope:
-            # Meanwhile more may come behind the first, or be dropped.
-            self._note_sent(await self._wire.send_some(self._outbox))
-        if scope.cancelled_caught and self._wire.breaks_when_cancelled:
-            self._break(Ended(1008, "send timed out"))
-        elif scope.cancelled_caught:
-            self.fail(1008, "send timed out")
-
-    def _put_urgent_first(self) -> None:
-        if self._waiting_pong is not None:
-            self._urgent.append(self._waiting_pong)
-            self._waiting_pong = None
-        if self._urgent and not (self._outbox and isinstance(self._outbox[0], memoryview)):
-            self._outbox.extendleft(reversed(self._urgent))
-            self._outbox_size += sum(map(len, self._urgent))
-            self._urgent.clear()
-
-    def _note_sent(self, sent: int) -> None:
-        self._outbox_size -= sent
-        while sent and self._outbox:
-            first = self._outbox.popleft()
-            if sent < len(first):
-                self._outbox.appendleft(memoryview(first)[sent:])
-                break
-            sent -= len(first)
-        self._progressed()
-
-    def _progressed(self) -> None:
-        self._progress.set()
-        self._progress = trio.Event()
-
-    def _drop_outbox(self) -> None:
-        """Forget what has not begun: the close frame goes next."""
-        begun = self._outbox[0] if self._outbox else b""
-        self._outbox.clear()
-        if begun and (isinstance(begun, memoryview) or self._wire.breaks_when_cancelled):
-            self._outbox.append(begun)
-        self._outbox_size = sum(map(len, self._outbox))
-        self._urgent.clear()
-        self._waiting_pong = None
-
-    def _break(self, ended: Ended | None = None) -> None:
-        """Nothing can be sent any more."""
-        self._outbox.clear()
-        self._outbox_size = 0
-        self._read_all.set()  # nobody waits for an answer
-        self._end(ended or Ended(1006))
-        self._progressed()
+    def _break(self, ended: Ended) -> None:
+        """Nothing can be sent any more, and nobody waits for an answer."""
+        self._note_read_all()
+        self._end(ended)
+        if self._outbox is not None:
+            self._outbox.clear()
 
     async def _flushed(self) -> None:
-        while self._outbox:
-            await self._progress.wait()
+        if self._outbox is not None:
+            await self._outbox.wait_empty()
 
     # Pings.
 
     async def ping(self) -> float:
-        payload, frame = self._send_ping()
-        answered = self._pings[payload] = trio.Event()
         started = trio.current_time()
+        number, frame = self._send_ping()
+        if self._pings is None:
+            self._pings = {}
+        answered = self._pings[number] = trio.Event()
         try:
             await answered.wait()
         finally:
-            self._pings.pop(payload, None)
-            if frame in self._urgent:
-                self._urgent.remove(frame)
+            self._pings.pop(number, None)
+            if self._outbox is not None:
+                self._outbox.discard_urgent(frame)
         if self.ended is not None:
             self._raise_ended()
         self.latency = trio.current_time() - started
         return self.latency
 
-    def _send_ping(self) -> tuple[bytes, bytes]:
-        """Send a ping before all that has not begun; its payload and frame."""
-        payload = next(self._ping_numbers).to_bytes(4, "big")
-        frame = self._codec.ping_frame(payload)
+    def _send_ping(self) -> tuple[int, bytes]:
+        """Send a ping before all that has not begun; its number and frame."""
+        self._last_ping += 1
+        frame = self._codec.ping_frame(self._last_ping.to_bytes(4, "big"))
         if self._outbox:
-            self._urgent.append(frame)
+            self._outbox.add_urgent(frame)
         else:
             self._hand_over(frame)
-        return payload, frame
+        return self._last_ping, frame
 
     def _note_pong(self, payload: bytes) -> None:
         """A pong answers its ping and those before it (RFC 6455 section 5.5.3)."""
-        if self._probe is not None and self._probe <= payload:
+        number = int.from_bytes(payload, "big")
+        if len(payload) != 4 or not number <= self._last_ping:
+            return  # nobody asked
+        if self._probe is not None and self._probe <= number:
             self._probe = None
             self.latency = trio.current_time() - self._probed_at
             self._pinger.add(self, self._ping_interval)
-        if payload in self._pings:
-            for earlier in [one for one in self._pings if one <= payload]:
-                self._pings.pop(earlier).set()
+        for earlier in [one for one in self._pings or () if one <= number]:
+            self._pings.pop(earlier).set()  # type: ignore[union-attr]  # it has entries
+
+    def _wake_pings(self) -> None:
+        for event in (self._pings or {}).values():
+            event.set()
 
     def on_ping_due(self) -> None:
         if self.ended is not None:
@@ -473,19 +435,19 @@ class StreamTransport:
         """End it from our side: what was handed over still goes out."""
         self.ended = ended
         self._inbox.close(ended)
-        self._progressed()
-        for event in self._pings.values():
-            event.set()
+        if self._outbox is not None:
+            self._outbox.wake()
+        self._wake_pings()
 
     async def aclose(self, *, linger: float) -> None:
         if self.ended is None:  # only an owner that was cancelled leaves it so
             self._end_here(Ended(1006))
-        if self._outbox or not (self._closed_by_peer or self._read_all.is_set()):
+        if self._outbox or not (self._closed_by_peer or self._read_all):
             with trio.move_on_after(linger):
                 await self._linger()
         self._pinger.discard(self)
-        if self._writing is not None:
-            self._writing.cancel()
+        if self._outbox is not None:
+            self._outbox.cancel()
         self._wire.close(abort=bool(self._outbox))
 
     async def _linger(self) -> None:
@@ -494,10 +456,13 @@ class StreamTransport:
             # Unread bytes would make the system send a reset, which could overtake what was
             # sent last. So the peer is told that this was all, and closes first.
             self._wire.send_eof()
-            await self._read_all.wait()
+            self._wants_read_all = trio.Event()
+            if not self._read_all:
+                await self._wants_read_all.wait()
 
     def backlog(self) -> tuple[int, int, int]:
-        return len(self._inbox), self._inbox.size, self._outbox_size
+        waiting = 0 if self._outbox is None else self._outbox.size
+        return len(self._inbox), self._inbox.size, waiting
 
 
 # First byte of a pong.

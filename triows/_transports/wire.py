@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from .reactor import Reactor
 
-__all__ = ["CHUNK", "PlainWire", "Sink", "TLSWire", "Wire"]
+__all__ = ["BROKEN", "CHUNK", "PlainWire", "Sink", "TLSWire", "Wire"]
 
 #: Bytes to read at a time. Hypercorn and asyncio take as many: enough for a busy stream, and
 #: not so many that the others wait.
@@ -34,7 +34,8 @@ CHUNK = 2**16
 #: Pieces to write at a time, when they had to wait; the system takes 1024 (IOV_MAX).
 _PIECES = 64
 
-_BROKEN = (OSError, trio.BrokenResourceError, trio.ClosedResourceError)
+#: What tells that a connection is broken.
+BROKEN = (OSError, trio.BrokenResourceError, trio.ClosedResourceError)
 
 
 class Sink(Protocol):
@@ -237,7 +238,7 @@ class TLSWire(_SocketWire):
 
     async def _read(self) -> None:
         with self._reading:
-            with suppress(*_BROKEN):
+            with suppress(*BROKEN):
                 while data := bytes(await self._stream.receive_some(CHUNK)):
                     self._sink.data_received(data)
                     if self._paused is not None:
