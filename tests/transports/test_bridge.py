@@ -207,8 +207,9 @@ async def test_what_was_closed_keeps_its_code():
         assert peer.inbox.ended == Ended(4000)
 
 
-async def test_what_was_never_answered_is_cut():
+async def test_what_was_never_answered_is_refused_with_500():
     async with bridged() as (bridge, peer):
         await bridge.send({"type": "websocket.http.response.start", "status": 401})
         await bridge.aclose()
-        assert (peer.inbox.ended, peer.accepted) == (Ended(1006), False)
+        assert peer.refusal is not None
+        assert (peer.refusal.status, peer.accepted) == (500, False)

@@ -64,14 +64,10 @@ class Lifetime:
         self.transport = transport
         self.started = math.nan
         self.error: BaseException | None = None
-        #: Set when everything of the connection is over.
-        self.done = trio.Event()
         self._timeouts = timeouts
         self._body = trio.CancelScope()
         self._stack: ResourceStack | None = None
         self._nursery: trio.Nursery | None = None
-        self._nursery_left = trio.Event()
-        self._handler_left = trio.Event()
         self._nursery_error: BaseException | None = None
         # Whether the peer is told of an error that is not known yet.
         self._unexplained = False
@@ -82,15 +78,21 @@ class Lifetime:
         self._at_deadline = "timeout"
         # When a grace is over, and whose; the deadline of the handshake may come before it.
         self._grace_over = (math.inf, "")
-        # Set when the handshake is over, or will not be finished.
-        self._answered = trio.Event()
+        # Whether the handshake is over, or will not be finished; and who waits for that.
+        self._answered = False
+        self._wants_answered: trio.Event | None = None
 
     # What may end a connection. All of these are synchronous and may come at any time.
 
     def note_answered(self) -> None:
         """The handshake is over, well or not: only the deadline of a grace still holds."""
         self._body.deadline, self._at_deadline = self._grace_over
-        self._answered.set()
+        self._note_answered()
+
+    def _note_answered(self) -> None:
+        self._answered = True
+        if self._wants_answered is not None:
+            self._wants_answered.set()
 
     def note_gone(self) -> None:
         """The peer is gone: what works for it stops, and the handler may finish."""
@@ -106,7 +108,10 @@ class Lifetime:
         be finished in that time, and gets its close frame then; otherwise it is refused.
         """
         self._end_after(self._timeouts.shutdown_grace, "shutdown")
-        await self._answered.wait()
+        if not self._answered:
+            if self._wants_answered is None:
+                self._wants_answered = trio.Event()
+            await self._wants_answered.wait()
         if self.transport.accepted and self.transport.ended is None:
             with trio.move_on_after(self._timeouts.close):
                 await self.transport.close(code, "")
@@ -176,8 +181,7 @@ class Lifetime:
             if (rest := without_cancelled(exc)) is not None:
                 errors.append(rest)
         finally:
-            self._answered.set()
-            self.done.set()
+            self._note_answered()
         errors += self._take_nursery_error()
         self.error = combined("errors in one connection", errors)
         # An error goes before a cancellation: that one is raised again by the next checkpoint
@@ -222,6 +226,7 @@ class Lifetime:
         return _Outcome(error, self._cancelled if error is None else None)
 
     async def _start_nursery(self, tasks: trio.Nursery) -> None:
+        self._handler_left, self._nursery_left = trio.Event(), trio.Event()
         self._nursery = await tasks.start(self._hold_nursery, name="<connection nursery>")
         # A start() that was cancelled may return all the same, with a nursery that has been
         # closed. The handler must not get to see it.
@@ -318,8 +323,8 @@ class Lifetime:
 
     async def _leave_nursery(self) -> None:
         """End the connection's nursery; its tasks may clean up within the teardown's time."""
-        self._handler_left.set()
         if self._nursery is not None:
+            self._handler_left.set()
             self._nursery.cancel_scope.cancel()
             with trio.move_on_after(self._timeouts.teardown / 2):
                 await self._nursery_left.wait()

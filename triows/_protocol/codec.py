@@ -363,15 +363,13 @@ class Codec:
             if length <= 0xFFFF:
                 return bytes((first, 126)) + length.to_bytes(2, "big") + payload
             return bytes((first, 127)) + length.to_bytes(8, "big") + payload
-        protocol = self._library
-        (protocol.send_text if text else protocol.send_binary)(payload)
-        return self._written(protocol)
+        # Not by the protocol, which may have failed behind messages that are answered still.
+        frame = Frame(Opcode.TEXT if text else Opcode.BINARY, payload)
+        return frame.serialize(mask=False, extensions=self._extensions)
 
     def ping_frame(self, payload: bytes) -> bytes:
         """A ping with *payload*, 125 bytes at most."""
-        protocol = self._library
-        protocol.send_ping(payload)
-        return self._written(protocol)
+        return Frame(Opcode.PING, payload).serialize(mask=False)
 
     def close_frame(self, code: int, reason: str) -> bytes:
         """The close frame; nothing if one has been sent, or will be, as one of the replies."""
@@ -379,10 +377,6 @@ class Codec:
         if protocol.state is not State.OPEN:
             return b""
         protocol.send_close(code, reason)
-        return self._written(protocol)
-
-    @staticmethod
-    def _written(protocol: Protocol) -> bytes:
         return b"".join(protocol.data_to_send())
 
     def fail(self, code: int, reason: str) -> None:

@@ -82,6 +82,7 @@ class Server:
         self._reactor = new_reactor()
         self._pinger = Pinger()
         self._over = trio.Event()
+        self._tasks: GuardedTasks
 
     @property
     def urls(self) -> list[str]:
@@ -99,7 +100,8 @@ class Server:
             nursery.start_soon(self._outlive, self._pinger.run, name="<triows pinger>")
             try:
                 async with trio.open_nursery() as connections:
-                    await self._accept(connections)
+                    self._tasks = GuardedTasks(connections)
+                    await self._accept()
             finally:
                 self._over.set()
 
@@ -116,12 +118,12 @@ class Server:
             await self._over.wait()
             nursery.cancel_scope.cancel()
 
-    async def _accept(self, connections: trio.Nursery) -> None:
+    async def _accept(self) -> None:
         try:
             with self._accepting:
                 async with trio.open_nursery() as nursery:
                     for one in self._listeners:
-                        start = partial(self._start, connections, one)
+                        start = partial(self._start, one)
                         nursery.start_soon(accept_from, one.socket, start, self._full)
         finally:
             for one in self._listeners:
@@ -167,24 +169,17 @@ class Server:
     def _full(self) -> trio.Event | None:
         return self._room if self._connections >= self._limit else None
 
-    def _start(self, nursery: trio.Nursery, listener: Listener, connection: socket.socket) -> None:
+    def _start(self, listener: Listener, connection: socket.socket) -> None:
         self._connections += 1
         self._silent.add(connection)
-        nursery.start_soon(self._serve, listener, connection, name="<triows connection>")
+        self._tasks.start_soon(self._serve, listener, connection, name="<triows connection>")
 
     async def _serve(self, listener: Listener, sock: socket.socket) -> None:
-        """Serve one connection; whatever happens in it concerns no other."""
         try:
             with suppress(OSError):  # it broke: there is nobody to tell
-                await self._serve_unguarded(listener, sock)
-        except BaseException as exc:
-            if _interrupts(exc):
-                raise
-            error = without_cancelled(exc)
-            if error is not None:
-                logger.exception("unhandled error in a connection", exc_info=error)
-            if error is not exc:
-                raise
+                upgraded = await self._serve_http(listener, sock)
+                if upgraded is not None:
+                    await upgraded()
         finally:
             sock.close()
             self._note_asked(sock)
@@ -193,7 +188,10 @@ class Server:
                 self._room.set()
                 self._room = trio.Event()
 
-    async def _serve_unguarded(self, listener: Listener, sock: socket.socket) -> None:
+    async def _serve_http(
+        self, listener: Listener, sock: socket.socket
+    ) -> Callable[[], Awaitable[None]] | None:
+        """Serve plain requests; what is to follow is returned, so that nothing of this stays."""
         peers = Peers(
             parse_socket_addr(sock.family, sock.getpeername()),
             parse_socket_addr(sock.family, sock.getsockname()),
@@ -211,7 +209,7 @@ class Server:
                 with trio.fail_after(seconds):
                     await stream.do_handshake()
             except (trio.BrokenResourceError, trio.TooSlowError):
-                return  # not TLS, or not in time
+                return None  # not TLS, or not in time
         else:
             wire = PlainWire(sock, self._reactor)
         http = HTTPConnection(
@@ -223,11 +221,51 @@ class Server:
             wanted = await http.serve()
         finally:
             self._http.discard(http)
-        del http
-        if wanted is not None:
-            await self._context.mark_request()
-            self._note_asked(sock)  # in the same step, the application decides whether it drains
-            await serve_websocket(self._app, self._config, wanted, wire, peers, self._pinger)
+        if wanted is None:
+            return None
+        await self._context.mark_request()
+        self._note_asked(sock)  # in the same step, the application decides whether it drains
+        return partial(
+            serve_websocket,
+            self._app,
+            self._config,
+            wanted,
+            wire,
+            peers,
+            pinger=self._pinger,
+            tasks=self._tasks,
+        )
+
+
+class GuardedTasks:
+    """
+    Starts tasks, and lets no error out of one: it concerns no other.
+
+    Args:
+        nursery: Where they run.
+    """
+
+    def __init__(self, nursery: trio.Nursery) -> None:
+        self._nursery = nursery
+
+    def start_soon(
+        self, function: Callable[..., Awaitable[object]], /, *args: object, name: object = None
+    ) -> None:
+        """As that of the nursery."""
+        self._nursery.start_soon(self._run, function, args, name=name)
+
+    @staticmethod
+    async def _run(function: Callable[..., Awaitable[object]], args: tuple[object, ...]) -> None:
+        try:
+            await function(*args)
+        except BaseException as exc:
+            if _interrupts(exc):
+                raise
+            error = without_cancelled(exc)
+            if error is not None:
+                logger.exception("unhandled error in a connection", exc_info=error)
+            if error is not exc:
+                raise
 
 
 def _interrupts(exc: BaseException) -> bool:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from triows._app import Triows
     from triows._settings import Settings
+    from triows._transports.interface import Starter
     from triows._transports.pinger import Pinger
     from triows._transports.wire import Wire
     from triows.types import Scope
@@ -36,6 +37,7 @@ async def serve_websocket(
     wire: Wire,
     peers: Peers,
     pinger: Pinger,
+    tasks: Starter,
 ) -> None:
     """
     Answer a handshake and serve the connection to its end.
@@ -47,11 +49,17 @@ async def serve_websocket(
         wire: The connection; closed when this returns.
         peers: Its two ends.
         pinger: The server's.
+        tasks: For what a connection needs that the application did not take back from its
+            middleware.
     """
     request = wanted.request
     scope = _scope(config, wanted, peers)
 
+    used = False
+
     def make(settings: Settings) -> StreamTransport:
+        nonlocal used
+        used = True
         return StreamTransport(
             wire,
             upgrade,
@@ -71,13 +79,15 @@ async def serve_websocket(
         log_refusal(scope, exc.status, None)
         return
     scope["subprotocols"] = upgrade.subprotocols
-    async with trio.open_nursery() as nursery:
-        bridge = Bridge(make, nursery, app.settings)
-        try:
-            await app(scope, bridge.receive, bridge.send)
-        finally:
-            with trio.CancelScope(shield=True):
+    bridge = Bridge(make, tasks, app.settings)
+    try:
+        await app(scope, bridge.receive, bridge.send)
+    finally:
+        if bridge.is_open:
+            with trio.CancelScope(shield=True):  # bounded by aclose()
                 await bridge.aclose()
+    if not used:  # somebody else's application, mounted in ours
+        await refuse(make(app.settings), problem(500), app.timeouts)
 
 
 def _scope(config: Config, wanted: WebSocketRequest, peers: Peers) -> Scope:

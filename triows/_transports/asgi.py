@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from triows._settings import Limits, Timeouts
     from triows.types import Message, Receive, Scope, Send
 
+    from .interface import Starter
+
 __all__ = ["ASGITransport"]
 
 
@@ -77,7 +79,7 @@ class ASGITransport:
         # Its deadline is when the server has had an event for too long.
         self._watching = trio.CancelScope(shield=True)
 
-    def start(self, nursery: trio.Nursery) -> None:
+    def start(self, nursery: Starter) -> None:
         nursery.start_soon(self._read, name="<triows ASGI reader>")
         nursery.start_soon(self._write, name="<triows ASGI writer>")
         nursery.start_soon(self._watch, name="<triows ASGI watch>")

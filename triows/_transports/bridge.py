@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from triows._settings import Settings
     from triows.types import Message, Receive, Scope, Send
 
-    from .interface import Transport
+    from .interface import Starter, Transport
 
 __all__ = ["Bridge", "open_transport"]
 
@@ -44,7 +44,7 @@ class Bridge:
     def __init__(
         self,
         make: Callable[[Settings], Transport],
-        nursery: trio.Nursery,
+        nursery: Starter,
         settings: Settings,
     ) -> None:
         self.make = make
@@ -61,12 +61,22 @@ class Bridge:
             self._transport.start(self._nursery)
         return self._transport
 
+    @property
+    def is_open(self) -> bool:
+        """Whether there is something to close; not where the transport was taken back."""
+        return self._transport is not None
+
     async def aclose(self) -> None:
-        """End what middleware left open; nothing to do where the transport was taken back."""
-        if self._transport is not None:
+        """End what middleware left open; it takes ``timeouts.close`` at most."""
+        if self._transport is None:
+            return
+        until = trio.current_time() + self._settings.timeouts.close
+        with trio.move_on_at(until):
             if self._accepted:
                 await self._transport.close(1011, "")
-            await self._transport.aclose(linger=0)
+            else:
+                await self._transport.reject(Refusal(500, (), b""))
+        await self._transport.aclose(linger=max(0.0, until - trio.current_time()))
 
     async def receive(self) -> Message:
         if not self._connected:

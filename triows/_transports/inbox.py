@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 __all__ = ["Inbox", "payload_size"]
 
 
+# Shared by all that have never held a message: an empty deque takes 700 bytes.
+_NOTHING: deque[tuple[str | bytes, int]] = deque(maxlen=0)
+
+
 def payload_size(message: str | bytes) -> int:
     """
     Bytes of a message on the wire, without its frame.
@@ -66,7 +70,8 @@ class Inbox:
         self.on_room: Callable[[], object] | None = None
         self._max_messages = messages
         self._max_size = size
-        self._queue: deque[tuple[str | bytes, int]] = deque()
+        # Made when the first message has to wait.
+        self._queue: deque[tuple[str | bytes, int]] = _NOTHING
         self._receiver: trio.lowlevel.Task | None = None
         # Made when the inbox is full, set when it no longer is.
         self._room: trio.Event | None = None
@@ -100,6 +105,8 @@ class Inbox:
             if len(items) == 1:
                 return
             items = items[1:]
+        if self._queue is _NOTHING:
+            self._queue = deque()
         self._queue.extend(items)
         for _, size in items:
             self.size += size

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from attrs import define, frozen
 
 from triows.exceptions import WebSocketDisconnect
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
-    import trio
-
-__all__ = ["Ended", "Refusal", "Traffic", "Transport", "disconnect", "nobody"]
+__all__ = ["Ended", "Refusal", "Starter", "Traffic", "Transport", "disconnect", "nobody"]
 
 
 def nobody() -> None:
@@ -64,6 +62,15 @@ def disconnect(source: object, ended: Ended) -> WebSocketDisconnect:
     return exc
 
 
+class Starter(Protocol):
+    """What a transport needs of a nursery."""
+
+    def start_soon(
+        self, function: Callable[..., Awaitable[object]], /, *args: Any, name: object = None
+    ) -> None:
+        """Start a task; see :meth:`trio.Nursery.start_soon`."""
+
+
 class Transport(Protocol):
     """
     One connection to one peer, above the frames and below the application.
@@ -86,7 +93,7 @@ class Transport(Protocol):
     #: Whether the peer is heard, and told, even while the task that serves it is cancelled.
     outlives_cancellation: bool
 
-    def start(self, nursery: trio.Nursery) -> None:
+    def start(self, nursery: Starter) -> None:
         """
         Start reading and writing, in tasks of *nursery*.
 

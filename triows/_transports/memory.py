@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from triows._settings import Limits, Timeouts
 
+    from .interface import Starter
+
 __all__ = ["MemoryPeer", "MemoryTransport", "memory_connection"]
 
 
@@ -104,7 +106,7 @@ class MemoryTransport:
         self._over = trio.Event()
         self._pinging = trio.CancelScope(shield=True)
 
-    def start(self, nursery: trio.Nursery) -> None:
+    def start(self, nursery: Starter) -> None:
         # For the rest, the client's calls do the work.
         if self._timeouts.ping_interval < math.inf:
             nursery.start_soon(self._keep_alive, name="<triows keepalive>")

@@ -11,6 +11,7 @@ import trio
 from .wire import BROKEN
 
 if TYPE_CHECKING:
+    from .interface import Starter
     from .wire import Wire
 
 __all__ = ["Outbox"]
@@ -66,7 +67,7 @@ class Outbox:
         """Whether something waits."""
         return bool(self._frames or self._urgent or self._pong)
 
-    def add(self, frame: bytes | memoryview, nursery: trio.Nursery) -> None:
+    def add(self, frame: bytes | memoryview, nursery: Starter) -> None:
         """Let a frame wait, behind the others; a task of *nursery* writes them if none does."""
         self._frames.append(frame)
         self.size += len(frame)

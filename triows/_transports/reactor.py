@@ -33,6 +33,8 @@ _AT_ONCE = 512
 class Readable(Protocol):
     """What a reactor reads for."""
 
+    __slots__ = ()
+
     def on_readable(self) -> None:
         """There is something to read, or the end, or an error."""
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from triows._protocol.upgrade import Upgrade
     from triows._settings import Settings
 
+    from .interface import Starter
     from .pinger import Pinger
     from .wire import Wire
 
@@ -62,6 +63,38 @@ class StreamTransport:
     can_ping = True
     outlives_cancellation = True
 
+    __slots__ = (
+        "_accept_key",
+        "_closed_by_peer",
+        "_codec",
+        "_early",
+        "_extensions",
+        "_hung_up",
+        "_inbox",
+        "_last_ping",
+        "_limits",
+        "_nursery",
+        "_outbox",
+        "_own_headers",
+        "_ping_interval",
+        "_ping_timeout",
+        "_pinger",
+        "_pings",
+        "_probe",
+        "_probed_at",
+        "_read_all",
+        "_send_timeout",
+        "_stretch",
+        "_wants_read_all",
+        "_wire",
+        "accepted",
+        "ended",
+        "latency",
+        "on_gone",
+        "receive",
+        "traffic",
+    )
+
     def __init__(
         self,
         wire: Wire,
@@ -84,7 +117,7 @@ class StreamTransport:
         self._send_timeout = timeouts.send
         self._ping_interval, self._ping_timeout = timeouts.ping_interval, timeouts.ping_timeout
         self._own_headers = own_headers
-        self._nursery: trio.Nursery | None = None
+        self._nursery: Starter | None = None
         # Reading.
         factories = extension_factories(settings.compression)
         extensions, self._extensions = upgrade.negotiate(factories)
@@ -114,7 +147,7 @@ class StreamTransport:
         self._probe: int | None = None
         self._probed_at = 0.0
 
-    def start(self, nursery: trio.Nursery) -> None:
+    def start(self, nursery: Starter) -> None:
         self._nursery = nursery
         self._wire.start(nursery, self)
 
@@ -421,6 +454,8 @@ class StreamTransport:
         await self._flushed()
 
     async def close(self, code: int, reason: str) -> None:
+        if self._codec.noticed:
+            self._heed(self._codec)  # the peer was first
         if self.ended is None:
             self._end_here(Ended(code, reason))
             self._hand_over(self._codec.close_frame(code, reason))

@@ -23,6 +23,7 @@ from .reactor import Readable
 if TYPE_CHECKING:
     from collections import deque
 
+    from .interface import Starter
     from .reactor import Reactor
 
 __all__ = ["BROKEN", "CHUNK", "PlainWire", "Sink", "TLSWire", "Wire"]
@@ -60,7 +61,7 @@ class Wire(Protocol):
     #: Whether :meth:`send_some` leaves it unusable when it is cancelled.
     breaks_when_cancelled: bool
 
-    def start(self, nursery: trio.Nursery, sink: Sink) -> None:
+    def start(self, nursery: Starter, sink: Sink) -> None:
         """Begin to read, if need be in a task of *nursery*, which is shielded until close()."""
 
     def pause(self) -> None:
@@ -113,6 +114,8 @@ class Wire(Protocol):
 
 class _SocketWire(Readable):
     """What both kinds do with the socket itself, and with the reactor's calls."""
+
+    __slots__ = ("_fd", "_reactor", "_sink", "_socket")
 
     _sink: Sink
 
@@ -171,9 +174,11 @@ class PlainWire(_SocketWire):
         reactor: Reads for it.
     """
 
+    __slots__ = ()
+
     breaks_when_cancelled = False
 
-    def start(self, nursery: trio.Nursery, sink: Sink) -> None:
+    def start(self, nursery: Starter, sink: Sink) -> None:
         self._sink = sink
         self._reactor.add(self._fd, self)
 
@@ -232,7 +237,7 @@ class TLSWire(_SocketWire):
         # While reading is paused: set when it goes on.
         self._paused: trio.Event | None = None
 
-    def start(self, nursery: trio.Nursery, sink: Sink) -> None:
+    def start(self, nursery: Starter, sink: Sink) -> None:
         self._sink = sink
         nursery.start_soon(self._read, name="<triows TLS reader>")
 
