@@ -337,3 +337,10 @@ def test_pongs_are_told_with_their_payloads():
     assert codec.ping_frame(b"1234") == b"\x89\x041234"
     codec.receive(raw_frame(PONG, b"1234"), *ROOM)
     assert codec.pongs == [b"1234"]
+
+
+def test_messages_before_a_violation_may_be_answered_compressed():
+    codec = Codec(message_size=LIMIT, fragments=FRAGMENTS, extensions=deflate())
+    assert codec.receive(raw_frame(TEXT, b"first") + raw_frame(3), *ROOM) == [("first", 5)]
+    assert codec.end is not None
+    assert codec.data_frame(b"x" * 1000, text=True)[0] == 0xC1
