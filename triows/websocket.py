@@ -356,6 +356,9 @@ class WebSocket(HTTPConnection):
             else:
                 await self.reject(403)
             return
+        if self._transport.ended is not None:
+            await trio.lowlevel.checkpoint_if_cancelled()
+            return
         with trio.move_on_after(self._close_timeout):
             await self._transport.close(code, reason)
 

@@ -62,10 +62,10 @@ class Lifetime:
 
     def __init__(self, transport: Transport, timeouts: Timeouts) -> None:
         self.transport = transport
-        self.started = math.nan
+        self.started = trio.current_time()
         self.error: BaseException | None = None
         self._timeouts = timeouts
-        self._body = trio.CancelScope()
+        self._body = trio.CancelScope(deadline=self.started + timeouts.accept)
         self._stack: ResourceStack | None = None
         self._nursery: trio.Nursery | None = None
         self._nursery_error: BaseException | None = None
@@ -86,7 +86,7 @@ class Lifetime:
 
     def note_answered(self) -> None:
         """The handshake is over, well or not: only the deadline of a grace still holds."""
-        self._body.deadline, self._at_deadline = self._grace_over
+        self._expect_grace()
         self._note_answered()
 
     def _note_answered(self) -> None:
@@ -98,7 +98,13 @@ class Lifetime:
         """The peer is gone: what works for it stops, and the handler may finish."""
         self._end_after(self._timeouts.disconnect_grace, "peer gone")
         # There is no handshake any more that could take too long.
-        self._body.deadline, self._at_deadline = self._grace_over
+        self._expect_grace()
+
+    def _expect_grace(self) -> None:
+        """Let the body end when a grace is over, and for nothing else."""
+        deadline, self._at_deadline = self._grace_over
+        if deadline != self._body.deadline:  # setting it takes time
+            self._body.deadline = deadline
 
     async def shut_down(self, code: int) -> None:
         """
@@ -161,8 +167,6 @@ class Lifetime:
 
         In either case everything is closed by then.
         """
-        self.started = trio.current_time()
-        self._body.deadline = self.started + self._timeouts.accept
         errors: list[BaseException] = []
         cancelled: BaseException | None = None
         try:
