@@ -186,6 +186,7 @@ class Lifetime:
                 errors.append(rest)
         finally:
             self._note_answered()
+            self._stack = None  # it knows this
         errors += self._take_nursery_error()
         self.error = combined("errors in one connection", errors)
         # An error goes before a cancellation: that one is raised again by the next checkpoint

@@ -379,6 +379,13 @@ class Codec:
         protocol.send_close(code, reason)
         return b"".join(protocol.data_to_send())
 
+    def close(self) -> None:
+        """Let go of what it holds; it is not used any more."""
+        self._data = b""
+        if self._protocol is not None:
+            self._protocol.parser.close()  # it knows the protocol, which knows it
+            self._protocol = None
+
     def fail(self, code: int, reason: str) -> None:
         """
         Read nothing more, and put a close frame among the replies, unless one was sent.

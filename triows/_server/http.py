@@ -104,7 +104,11 @@ class HTTPConnection(TCPServer):
                 self._peers.server,
                 self.protocol_send,
             )
-            wanted = await self._serve_with(tasks)
+            try:
+                wanted = await self._serve_with(tasks)
+            finally:
+                # They know each other, and would stay until the next search for such circles.
+                del self.protocol
             if wanted is None:
                 await self._linger()
             return wanted

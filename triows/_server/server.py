@@ -20,6 +20,7 @@ from triows._transports.wire import PlainWire, TLSWire
 
 from .accepting import accept_from
 from .http import HTTPConnection, Peers
+from .trimmer import Trimmer
 from .websocket import serve_websocket
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ class Server:
         self._accepted_all = trio.Event()
         self._reactor = new_reactor()
         self._pinger = Pinger()
+        self._trimmer = Trimmer()
         self._over = trio.Event()
         self._tasks: GuardedTasks
 
@@ -96,8 +98,8 @@ class Server:
         Cancelling it cancels the handlers, which end as they do whenever they are cancelled.
         """
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._outlive, self._reactor.run, name="<triows reactor>")
-            nursery.start_soon(self._outlive, self._pinger.run, name="<triows pinger>")
+            for service in (self._reactor.run, self._pinger.run, self._trimmer.run):
+                nursery.start_soon(self._outlive, service)
             try:
                 async with trio.open_nursery() as connections:
                     self._tasks = GuardedTasks(connections)
@@ -184,6 +186,7 @@ class Server:
             sock.close()
             self._note_asked(sock)
             self._connections -= 1
+            self._trimmer.note_ended()
             if not self._room.is_set():
                 self._room.set()
                 self._room = trio.Event()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -63,7 +64,8 @@ class Inbox:
     )
 
     def __init__(self, messages: int, size: int, owner: object = None) -> None:
-        self._owner = owner
+        # Weakly, for the owner holds the inbox.
+        self._owner = (lambda: None) if owner is None else weakref.ref(owner)
         self.ended: Ended | None = None
         self.size = 0
         #: Called once when there is room again, for a reader that waits for other things, too.
@@ -142,7 +144,7 @@ class Inbox:
             self._receiver = None
 
     def _disconnect(self, ended: Ended) -> WebSocketDisconnect:
-        return disconnect(self._owner, ended)
+        return disconnect(self._owner(), ended)
 
     async def receive(self) -> str | bytes:
         """

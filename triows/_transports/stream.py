@@ -64,6 +64,7 @@ class StreamTransport:
     outlives_cancellation = True
 
     __slots__ = (
+        "__weakref__",
         "_accept_key",
         "_closed_by_peer",
         "_codec",
@@ -484,6 +485,10 @@ class StreamTransport:
         if self._outbox is not None:
             self._outbox.cancel()
         self._wire.close(abort=bool(self._outbox))
+        # Whoever knows it is let go, so that it does not stay until the next search for
+        # circles of objects.
+        self.on_gone, self._outbox = nobody, None
+        self._codec.close()
 
     async def _linger(self) -> None:
         await self._flushed()

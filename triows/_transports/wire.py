@@ -158,6 +158,7 @@ class _SocketWire(Readable):
         self._reactor.discard(self._fd)
         trio.lowlevel.notify_closing(self._fd)
         self._fd = -1  # soon another connection's
+        del self._sink
         if abort:
             with suppress(OSError):
                 linger = struct.pack("ii", 1, 0)
