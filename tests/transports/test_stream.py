@@ -319,6 +319,22 @@ async def test_concurrent_sends_go_out_whole_and_in_the_order_of_their_calls(aut
         assert wire.messages == order
 
 
+async def test_concurrent_sends_keep_their_order_though_the_system_takes_all():
+    wire = ScriptedWire()
+    order: list[bytes] = []
+
+    async def send(number: int) -> None:
+        message = b"%d" % number
+        order.append(message)
+        await transport.send(message)
+
+    async with accepted(wire) as transport:
+        async with trio.open_nursery() as nursery:
+            for number in range(100):
+                nursery.start_soon(send, number)
+        assert wire.messages == order
+
+
 async def test_a_tight_loop_of_sends_lets_other_tasks_run():
     wire = ScriptedWire()
     turns = 0

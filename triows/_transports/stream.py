@@ -237,18 +237,13 @@ class StreamTransport:
     async def send(self, message: str | bytes) -> None:
         text = isinstance(message, str)
         payload = message.encode() if isinstance(message, str) else message
-        if self._outbox or self._send_lock.locked():
+        self._stretch += 1
+        if self._stretch >= _STRETCH or self._outbox or self._send_lock.locked():
+            # The lock is a schedule point, in which nobody overtakes.
+            self._stretch = 0
             await self._send_later(payload, text=text)
             return
-        self._stretch += 1
-        if self._stretch < _STRETCH:
-            await trio.lowlevel.checkpoint_if_cancelled()
-        else:
-            self._stretch = 0
-            await trio.lowlevel.checkpoint()
-            if self._outbox or self._send_lock.locked():
-                await self._send_later(payload, text=text)
-                return
+        await trio.lowlevel.checkpoint_if_cancelled()
         if self.ended is not None:
             self._raise_ended()
         self._hand_over(self._codec.data_frame(payload, text=text))
