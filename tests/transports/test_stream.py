@@ -716,6 +716,19 @@ async def test_of_pongs_that_wait_only_the_last_is_kept(autojump_clock):
         assert wire.messages == [b"12345678", b"waits"]
 
 
+async def test_a_peer_that_pings_for_each_byte_that_it_takes_is_answered_once(autojump_clock):
+    wire = ScriptedWire(room=3)
+    async with accepted(wire) as transport:
+        await transport.send(bytes(120))
+        for number in range(110):
+            wire.says(raw_frame(PING, b"%d" % number))
+            wire.take(1)
+            await wait_all_tasks_blocked()
+        wire.take()
+        await wait_all_tasks_blocked()
+        assert (wire.messages, wire.pongs) == ([bytes(120)], [b"109"])
+
+
 async def test_a_ping_tells_how_long_its_pong_took(autojump_clock):
     wire = ScriptedWire()
     async with accepted(wire) as transport:

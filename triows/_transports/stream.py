@@ -319,10 +319,12 @@ class StreamTransport:
             self.fail(1008, "send timed out")
 
     def _put_urgent_first(self) -> None:
+        if self._outbox and isinstance(self._outbox[0], memoryview):
+            return  # what has begun comes first, and until then only the last pong is kept
         if self._waiting_pong is not None:
             self._urgent.append(self._waiting_pong)
             self._waiting_pong = None
-        if self._urgent and not (self._outbox and isinstance(self._outbox[0], memoryview)):
+        if self._urgent:
             self._outbox.extendleft(reversed(self._urgent))
             self._outbox_size += sum(map(len, self._urgent))
             self._urgent.clear()
