@@ -800,6 +800,23 @@ async def test_a_ping_that_waits_is_told_of_the_end(autojump_clock, how):
                         transport.fail(1011, "")
 
 
+async def test_a_ping_after_the_end_raises_and_sends_nothing(autojump_clock):
+    wire = ScriptedWire()
+    async with accepted(wire) as transport:
+        await transport.close(4000, "done")
+        with trio.fail_after(1):
+            assert await ended_by(transport.ping()) == (4000, "done")
+        assert wire.pings == []
+
+
+async def test_a_ping_that_the_wire_breaks_at_is_told_of_the_end(autojump_clock):
+    wire = ScriptedWire()
+    async with accepted(wire) as transport:
+        wire._broken = True
+        with trio.fail_after(1):
+            assert await ended_by(transport.ping()) == (1006, "")
+
+
 # Keeping alive
 
 KEEPALIVE = Timeouts(ping_interval=20, ping_timeout=10)

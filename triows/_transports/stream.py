@@ -368,9 +368,13 @@ class StreamTransport:
     # Pings.
 
     async def ping(self) -> float:
-        payload, frame = self._send_ping()
+        await trio.lowlevel.checkpoint_if_cancelled()
+        if self.ended is not None:
+            self._raise_ended()
+        payload = self._new_payload()
         answered = self._pings[payload] = trio.Event()
         started = trio.current_time()
+        frame = self._send_ping(payload)
         try:
             await answered.wait()
         finally:
@@ -382,15 +386,17 @@ class StreamTransport:
         self.latency = trio.current_time() - started
         return self.latency
 
-    def _send_ping(self) -> tuple[bytes, bytes]:
-        """Send a ping before all that has not begun; its payload and frame."""
-        payload = next(self._ping_numbers).to_bytes(4, "big")
+    def _new_payload(self) -> bytes:
+        return next(self._ping_numbers).to_bytes(4, "big")
+
+    def _send_ping(self, payload: bytes) -> bytes:
+        """Send a ping before all that has not begun; its frame."""
         frame = self._codec.ping_frame(payload)
         if self._outbox:
             self._urgent.append(frame)
         else:
             self._hand_over(frame)
-        return payload, frame
+        return frame
 
     def _note_pong(self, payload: bytes) -> None:
         """A pong answers its ping and those before it (RFC 6455 section 5.5.3)."""
@@ -408,7 +414,8 @@ class StreamTransport:
         if self._probe is not None and not self._may_be_alive():
             self.fail(1011, "ping timeout")
             return
-        self._probe, _ = self._send_ping()
+        self._probe = self._new_payload()
+        self._send_ping(self._probe)
         self._probed_at = trio.current_time()
         self._pinger.add(self, self._ping_timeout)
 
