@@ -994,6 +994,20 @@ async def test_after_our_close_nothing_is_sent_or_received():
         assert calls == []
 
 
+async def test_our_close_is_sent_though_the_peers_comes_while_it_waits(autojump_clock):
+    wire = ScriptedWire(room=3)
+    async with accepted(wire) as transport:
+        await transport.send("12345678")
+        await transport.send("dropped")
+        with trio.move_on_after(1):
+            await transport.close(4000, "")
+        wire.says(close(4001))
+        await wait_all_tasks_blocked()
+        wire.take()
+        await transport.aclose(linger=5)
+        assert (wire.messages, wire.close_code, wire.end) == ([b"12345678"], 4000, "closed")
+
+
 async def test_our_close_that_has_begun_is_completed_though_the_peers_comes(autojump_clock):
     wire = ScriptedWire(room=2)
     async with accepted(wire) as transport:

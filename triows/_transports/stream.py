@@ -109,6 +109,8 @@ class StreamTransport:
         # their pongs; of pongs only the last is kept (RFC 6455 section 5.5.3).
         self._urgent: list[bytes] = []
         self._waiting_pong: bytes | None = None
+        # Ours, which is sent whatever comes from the peer.
+        self._close_frame: bytes | None = None
         self._writing: trio.CancelScope | None = None
         # FIFO, so messages go out whole and in the order in which send() was called.
         self._send_lock = trio.Lock()
@@ -344,12 +346,16 @@ class StreamTransport:
         self._progress = trio.Event()
 
     def _drop_outbox(self) -> None:
-        """Forget what has not begun: the close frame goes next."""
-        begun = self._outbox[0] if self._outbox else b""
+        """Forget what has not begun: a close frame goes next, our own if it waits already."""
+        first = self._outbox[0] if self._outbox and self._wire.breaks_when_cancelled else None
+        kept = [
+            one
+            for one in self._outbox
+            if isinstance(one, memoryview) or one is first or one is self._close_frame
+        ]
         self._outbox.clear()
-        if begun and (isinstance(begun, memoryview) or self._wire.breaks_when_cancelled):
-            self._outbox.append(begun)
-        self._outbox_size = sum(map(len, self._outbox))
+        self._outbox.extend(kept)
+        self._outbox_size = sum(map(len, kept))
         self._urgent.clear()
         self._waiting_pong = None
 
@@ -465,7 +471,8 @@ class StreamTransport:
     async def close(self, code: int, reason: str) -> None:
         if self.ended is None:
             self._end_here(Ended(code, reason))
-            self._hand_over(self._codec.close_frame(code, reason))
+            self._close_frame = self._codec.close_frame(code, reason)
+            self._hand_over(self._close_frame)
         await self._flushed()
 
     def fail(self, code: int, reason: str) -> None:
