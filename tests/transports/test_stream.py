@@ -170,6 +170,17 @@ async def test_a_refusal_drops_what_came_before_it():
         assert transport.traffic.messages_received == 0
 
 
+async def test_after_a_refusal_the_rest_is_read_and_dropped_so_that_it_arrives(autojump_clock):
+    wire = ScriptedWire()
+    async with opened(wire) as transport:
+        wire.says(*[masked(bytes(64 * KiB))] * 4)
+        wire.leaves()
+        await wait_all_tasks_blocked()
+        await transport.reject(REFUSAL)
+        await transport.aclose(linger=5)
+        assert (trio.current_time(), wire.end, wire._into) == (0, "closed", [])
+
+
 async def test_a_refusal_waits_for_a_peer_that_is_slow(autojump_clock):
     wire = ScriptedWire(room=10)
     async with opened(wire) as transport:
@@ -687,6 +698,26 @@ async def test_after_a_hang_up_the_close_frame_among_what_waits_tells_the_true_c
         assert [await transport.receive() for _ in range(3)] == ["1", "2", "3"]
         assert await ended_by(transport.receive()) == (4001, "bye")
         assert (transport.ended, len(calls)) == (Ended(4001, "bye"), 1)
+
+
+async def test_after_a_hang_up_nothing_is_waited_for_though_nobody_has_received(autojump_clock):
+    wire = ScriptedWire()
+    async with accepted(wire, limits=Limits(inbox=1)) as transport:
+        wire.says(masked("1"), masked("2"), masked("3"))
+        await wait_all_tasks_blocked()
+        wire.leaves()
+        await transport.aclose(linger=5)
+        assert (trio.current_time(), wire.end) == (0, "closed")
+
+
+async def test_after_a_hang_up_before_accept_nothing_is_waited_for(autojump_clock):
+    wire = ScriptedWire()
+    async with opened(wire) as transport:
+        wire.says(*[masked(bytes(64 * KiB))] * 3)
+        await wait_all_tasks_blocked()
+        wire.leaves()
+        await transport.aclose(linger=5)
+        assert (trio.current_time(), wire.end) == (0, "closed")
 
 
 # Pings and pongs

@@ -483,14 +483,23 @@ class StreamTransport:
     def _end_here(self, ended: Ended) -> None:
         """End it from our side: what was handed over still goes out."""
         self.ended = ended
-        self._inbox.close(ended)
+        self._drop_unread(ended)
         self._progressed()
         for event in self._pings.values():
             event.set()
 
+    def _drop_unread(self, ended: Ended) -> None:
+        """Let all that comes from now on be read, so as to reach its end, and dropped."""
+        self._inbox.close(ended)
+        if not self.accepted:
+            self._early = b""
+            self._wire.resume()
+
     async def aclose(self, *, linger: float) -> None:
         if self.ended is None:  # only an owner that was cancelled leaves it so
             self._end_here(Ended(1006))
+        else:
+            self._drop_unread(self.ended)  # its owner may have been told of a hang-up only
         with trio.move_on_after(linger):
             await self._flushed()
             if not self._closed_by_peer:
