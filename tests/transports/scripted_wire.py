@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import trio
-from websockets.frames import Frame
+from websockets.frames import Frame, Opcode
 from websockets.protocol import CLIENT, Protocol
 
 from tests.protocol.frame_streams import BINARY, CLOSE, PING, PONG, TEXT, raw_frame
@@ -57,16 +57,34 @@ def close(code: int, reason: str = "") -> bytes:
     return raw_frame(CLOSE, code.to_bytes(2, "big") + reason.encode())
 
 
-def read_frames(data: bytes, extensions: list[Extension] | None = None) -> list[Frame]:
-    """Read what the peer was sent with websockets' own client; all of it has to be frames."""
+def read_frames(
+    data: bytes, extensions: list[Extension] | None = None, *, cut_short: bool = False
+) -> list[Frame]:
+    """
+    Read what the peer was sent with websockets' own client; all of it has to be frames.
+
+    Args:
+        data: What was sent.
+        extensions: As negotiated.
+        cut_short: Whether the last frame may be a part of one.
+    """
     protocol = Protocol(CLIENT, max_size=None)
     protocol.extensions = extensions or []
     protocol.receive_data(data)
     frames = [event for event in protocol.events_received() if isinstance(event, Frame)]
     assert protocol.parser_exc is None
-    if not extensions:
-        # Neither is a part of one left, nor does anything come after a close frame.
-        assert b"".join(frame.serialize(mask=False) for frame in frames) == data
+    if extensions:
+        return frames
+    whole = b"".join(frame.serialize(mask=False) for frame in frames)
+    assert data.startswith(whole)
+    if rest := data[len(whole) :]:
+        # Either a part of a frame is left, or a close frame came: the client reads no further.
+        # Pings and pongs may still follow (RFC 6455 sections 5.5.1 and 5.5.2).
+        closed = bool(frames) and frames[-1].opcode is Opcode.CLOSE
+        assert closed or cut_short
+        more = read_frames(rest, cut_short=cut_short) if closed else []
+        assert {frame.opcode for frame in more} <= {Opcode.PING, Opcode.PONG}
+        frames += more
     return frames
 
 
@@ -88,9 +106,10 @@ class ScriptedWire:
         self.eofs = 0
         #: How it was closed: ``"closed"`` or ``"reset"``.
         self.end: str | None = None
+        #: Whether all that is sent fails.
+        self.is_broken = False
         #: What :meth:`unacknowledged` says.
         self.is_unacknowledged = False
-        self._broken = False
         self._into: list[bytes | None] = []
         self._sink: Sink
         self._nursery: trio.Nursery
@@ -137,14 +156,14 @@ class ScriptedWire:
 
     async def send_some(self, outbox: deque[bytes | memoryview]) -> int:
         await trio.lowlevel.checkpoint()
-        while not self.room and not self._broken:
+        while not self.room and not self.is_broken:
             await self._changed.wait()
         self._check()
         return self._take(b"".join(outbox))
 
     def _check(self) -> None:
         assert self.end is None, "sent on a wire that is closed"
-        if self._broken:
+        if self.is_broken:
             raise ConnectionResetError
 
     def _take(self, data: bytes) -> int:
@@ -178,7 +197,7 @@ class ScriptedWire:
 
     def break_off(self) -> None:
         """Let all that follows fail."""
-        self._broken = True
+        self.is_broken = True
         self._into.append(None)
         self._change()
 
@@ -207,7 +226,9 @@ class ScriptedWire:
     @property
     def frames(self) -> list[tuple[int, bytes]]:
         """The frames that were sent, as opcodes and payloads; nothing but whole ones."""
-        return [(int(frame.opcode), bytes(frame.data)) for frame in read_frames(self.body)]
+        cut_short = self.is_broken or self.end == "reset"
+        frames = read_frames(self.body, cut_short=cut_short)
+        return [(int(frame.opcode), bytes(frame.data)) for frame in frames]
 
     @property
     def messages(self) -> list[bytes]:
@@ -247,7 +268,7 @@ class ScriptedTLSWire(ScriptedWire):
                 left = left[taken:]
             done = True
         finally:
-            self._broken |= not done
+            self.is_broken |= not done
         assert bytes(outbox[0]) == first, "the first piece changed meanwhile"
         return len(first)
 

@@ -428,7 +428,7 @@ async def test_a_wire_that_breaks_is_a_peer_that_is_gone(make_wire):
     wire = make_wire()
     async with accepted(wire) as transport:
         calls = told(transport)
-        wire._broken = True
+        wire.is_broken = True
         await transport.send("a")
         await wait_all_tasks_blocked()
         assert calls == [Ended(1006)]
@@ -843,7 +843,7 @@ async def test_a_ping_after_the_end_raises_and_sends_nothing(autojump_clock):
 async def test_a_ping_that_the_wire_breaks_at_is_told_of_the_end(autojump_clock):
     wire = ScriptedWire()
     async with accepted(wire) as transport:
-        wire._broken = True
+        wire.is_broken = True
         with trio.fail_after(1):
             assert await ended_by(transport.ping()) == (1006, "")
 
