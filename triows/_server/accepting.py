@@ -24,6 +24,18 @@ _PAUSE = 0.1
 
 _NO_CAPACITY = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
 
+#: What accept(2) tells of one connection, which is over by now, and not of the listener: Linux
+#: passes on errors of the network, and those of a firewall; as Trio. Not all are everywhere.
+_GONE = {
+    getattr(errno, name)
+    for name in (
+        *("EPERM", "EPROTO", "ENETDOWN", "ENOPROTOOPT", "EHOSTDOWN", "ENONET", "EHOSTUNREACH"),
+        *("EOPNOTSUPP", "ENETUNREACH", "ENOSR", "ESOCKTNOSUPPORT", "EPROTONOSUPPORT"),
+        *("ETIMEDOUT", "ECONNRESET"),
+    )
+    if hasattr(errno, name)
+}
+
 
 async def accept_from(
     listener: socket.socket,
@@ -51,6 +63,8 @@ async def accept_from(
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 break  # another process was faster, or the peer has gone
             except OSError as exc:
+                if exc.errno in _GONE:
+                    continue
                 if exc.errno not in _NO_CAPACITY:
                     raise
                 if not complained:  # once, not ten times a second

@@ -88,12 +88,14 @@ class Outbox:
         """The same for a pong, in place of one that waits."""
         self._pong = frame
 
-    def drop(self) -> None:
-        """Forget all that has not begun."""
-        begun = self._frames[0] if self._frames else b""
+    def drop(self, *, but: bytes | None) -> None:
+        """Forget all that has not begun, *but* a frame that goes out whatever happens."""
+        first = self._frames[0] if self._frames and self._wire.breaks_when_cancelled else None
+        kept = [
+            one for one in self._frames if isinstance(one, memoryview) or one is first or one is but
+        ]
         self._frames.clear()
-        if begun and (isinstance(begun, memoryview) or self._wire.breaks_when_cancelled):
-            self._frames.append(begun)
+        self._frames.extend(kept)
         self._urgent.clear()
         self._pong = None
         self.size = sum(map(len, self._frames))
@@ -151,10 +153,12 @@ class Outbox:
             self._owner.write_stalled()
 
     def _put_urgent_first(self) -> None:
+        if self._frames and isinstance(self._frames[0], memoryview):
+            return  # what has begun comes first, and until then only the last pong is kept
         if self._pong is not None:
             self._urgent.append(self._pong)
             self._pong = None
-        if self._urgent and not (self._frames and isinstance(self._frames[0], memoryview)):
+        if self._urgent:
             self._frames.extendleft(reversed(self._urgent))
             self.size += sum(map(len, self._urgent))
             self._urgent.clear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from itertools import islice
 from typing import Protocol
@@ -9,6 +10,8 @@ from typing import Protocol
 import trio
 
 __all__ = ["Pinged", "Pinger"]
+
+logger = logging.getLogger("triows")
 
 #: Connections to look at before other tasks get a turn: about 15 us each.
 _AT_ONCE = 128
@@ -72,8 +75,18 @@ class Pinger:
             for pinged, due in list(islice(queue.items(), _AT_ONCE)):
                 if due > now:
                     break
+                if queue.get(pinged) != due:
+                    continue  # one of those before it has moved it
                 self.discard(pinged)
-                pinged.on_ping_due()
+                _call(pinged)
+
+
+def _call(pinged: Pinged) -> None:
+    """Keep a mistake of ours from what it does not concern."""
+    try:
+        pinged.on_ping_due()
+    except Exception:
+        logger.exception("unhandled error in keeping a connection alive")
 
 
 def _first(queue: dict[Pinged, float]) -> float:

@@ -171,10 +171,14 @@ class TaskReactor:
 
     async def _read(self, fd: int, reader: Readable, scope: trio.CancelScope) -> None:
         with scope:
-            while True:
+            # After discard() it may be another connection's, also before this has begun.
+            while self._scopes.get(fd) is scope:
                 if (paused := self._paused.get(fd)) is not None:
                     await paused.wait()
+                    continue
                 await trio.lowlevel.wait_readable(fd)
+                if fd in self._paused or self._scopes.get(fd) is not scope:
+                    continue  # by who was woken together with it
                 try:
                     reader.on_readable()
                 except Exception as exc:  # noqa: BLE001 - logged

@@ -66,6 +66,7 @@ class StreamTransport:
     __slots__ = (
         "__weakref__",
         "_accept_key",
+        "_close_frame",
         "_closed_by_peer",
         "_codec",
         "_early",
@@ -138,6 +139,8 @@ class StreamTransport:
         self._wants_read_all: trio.Event | None = None
         # Writing: only while something waits.
         self._outbox: Outbox | None = None
+        # Ours, which is sent whatever comes from the peer.
+        self._close_frame: bytes | None = None
         # Sends since the other tasks had their last turn.
         self._stretch = 0
         # Who waits for a pong, by the number of the ping.
@@ -226,7 +229,7 @@ class StreamTransport:
         if end is not None:
             self._closed_by_peer |= end.by_peer
             if self._outbox is not None:
-                self._outbox.drop()
+                self._outbox.drop(but=self._close_frame)
         if codec.replies:
             replies, codec.replies = codec.replies, []
             self._reply(replies)
@@ -272,21 +275,18 @@ class StreamTransport:
         if self._is_busy():
             await self._send_later(payload, text=text)
             return
-        self._stretch += 1
-        if self._stretch < _STRETCH:
-            await trio.lowlevel.checkpoint_if_cancelled()
-        else:
-            self._stretch = 0
-            await trio.lowlevel.checkpoint()
-            if self._is_busy():
-                await self._send_later(payload, text=text)
-                return
+        await trio.lowlevel.checkpoint_if_cancelled()
         if self.ended is not None:
             self._raise_ended()
         self._hand_over(self._codec.data_frame(payload, text=text))
         traffic = self.traffic
         traffic.messages_sent += 1
         traffic.bytes_sent += len(payload)
+        self._stretch += 1
+        if self._stretch >= _STRETCH:
+            # Not before, so that nobody overtakes; not cancelled, for the message is sent.
+            self._stretch = 0
+            await trio.lowlevel.cancel_shielded_checkpoint()
 
     def _is_busy(self) -> bool:
         """Whether a message has to stand in line."""
@@ -359,8 +359,13 @@ class StreamTransport:
     # Pings.
 
     async def ping(self) -> float:
+        await trio.lowlevel.checkpoint_if_cancelled()
+        if self.ended is not None:
+            self._raise_ended()
         started = trio.current_time()
         number, frame = self._send_ping()
+        if self.ended is not None:  # the wire broke at it
+            self._raise_ended()
         if self._pings is None:
             self._pings = {}
         answered = self._pings[number] = trio.Event()
@@ -459,7 +464,8 @@ class StreamTransport:
             self._heed(self._codec)  # the peer was first
         if self.ended is None:
             self._end_here(Ended(code, reason))
-            self._hand_over(self._codec.close_frame(code, reason))
+            self._close_frame = self._codec.close_frame(code, reason)
+            self._hand_over(self._close_frame)
         await self._flushed()
 
     def fail(self, code: int, reason: str) -> None:
@@ -470,14 +476,23 @@ class StreamTransport:
     def _end_here(self, ended: Ended) -> None:
         """End it from our side: what was handed over still goes out."""
         self.ended = ended
-        self._inbox.close(ended)
+        self._drop_unread(ended)
         if self._outbox is not None:
             self._outbox.wake()
         self._wake_pings()
 
+    def _drop_unread(self, ended: Ended) -> None:
+        """Let all that comes from now on be read, so as to reach its end, and dropped."""
+        self._inbox.close(ended)
+        if not self.accepted:
+            self._early = b""
+            self._wire.resume()
+
     async def aclose(self, *, linger: float) -> None:
         if self.ended is None:  # only an owner that was cancelled leaves it so
             self._end_here(Ended(1006))
+        else:
+            self._drop_unread(self.ended)  # its owner may have been told of a hang-up only
         if self._outbox or not (self._closed_by_peer or self._read_all):
             with trio.move_on_after(linger):
                 await self._linger()

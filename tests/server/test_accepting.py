@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from triows._server.accepting import accept_from
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+class Connection:
+    def __init__(self) -> None:
+        self.blocking = True
+
+    def setblocking(self, blocking: bool) -> None:
+        self.blocking = blocking
+
+
+class ScriptedListener:
+    """A listener whose system is the test: what its ``accept()`` returns, or raises."""
+
+    def __init__(self) -> None:
+        self.outcomes: list[Connection | OSError] = []
+        self.accepts = 0
+        self._ours, self._theirs = socket.socketpair()
+        self._ours.setblocking(False)
+
+    def fileno(self) -> int:
+        return self._ours.fileno()
+
+    def brings(self, *outcomes: Connection | OSError) -> None:
+        self.outcomes += outcomes
+        self._theirs.send(b"a")
+
+    def accept(self) -> tuple[Connection, object]:
+        self.accepts += 1
+        if not self.outcomes:
+            self._ours.recv(100)
+            raise BlockingIOError
+        outcome = self.outcomes.pop(0)
+        if isinstance(outcome, OSError):
+            raise outcome
+        return outcome, ("127.0.0.1", 5)
+
+    def close(self) -> None:
+        self._ours.close()
+        self._theirs.close()
+
+
+@pytest.fixture
+def listener() -> Iterator[ScriptedListener]:
+    made = ScriptedListener()
+    yield made
+    made.close()
+
+
+def error(number: int) -> OSError:
+    return OSError(number, os.strerror(number))
+
+
+def always() -> None:
+    """There is room."""
+
+
+async def accepting(
+    nursery: trio.Nursery,
+    listener: ScriptedListener,
+    room: Callable[[], trio.Event | None] = always,
+) -> list[Connection]:
+    """Accept from *listener*; the list that grows with what was accepted."""
+    started: list[Connection] = []
+    nursery.start_soon(accept_from, listener, started.append, room)
+    await wait_all_tasks_blocked()
+    return started
+
+
+async def test_connections_are_started_in_order_and_do_not_block(nursery, listener):
+    started = await accepting(nursery, listener)
+    assert started == []
+    for _ in range(2):
+        connections = [Connection() for _ in range(3)]
+        listener.brings(*connections)
+        await wait_all_tasks_blocked()
+        assert started[-3:] == connections
+    assert (len(started), {one.blocking for one in started}) == (6, {False})
+
+
+async def test_more_than_are_accepted_at_once_are_all_accepted(nursery, listener):
+    started = await accepting(nursery, listener)
+    connections = [Connection() for _ in range(100)]
+    listener.brings(*connections)
+    await wait_all_tasks_blocked()
+    assert started == connections
+
+
+async def test_a_flood_of_connections_lets_other_tasks_run(nursery, listener):
+    started = await accepting(nursery, listener)
+    listener.brings(*(Connection() for _ in range(1000)))
+    turns = 0
+    while len(started) < 1000:
+        await trio.lowlevel.checkpoint()
+        turns += 1
+    assert turns >= 10
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        errno.EAGAIN,
+        errno.EINTR,
+        errno.ECONNABORTED,
+        # What accept(2) may tell of a connection that is over by now.
+        errno.EPERM,
+        errno.EPROTO,
+        errno.ENETDOWN,
+        errno.ENOPROTOOPT,
+        errno.EHOSTUNREACH,
+        errno.EOPNOTSUPP,
+        errno.ENETUNREACH,
+        errno.ETIMEDOUT,
+        errno.ECONNRESET,
+    ],
+    ids=errno.errorcode.get,
+)
+async def test_a_connection_that_is_over_before_it_is_accepted_harms_nobody(
+    nursery, listener, caplog, number
+):
+    started = await accepting(nursery, listener)
+    connection = Connection()
+    listener.brings(error(number), connection)
+    await wait_all_tasks_blocked()
+    assert (started, caplog.records) == ([connection], [])
+
+
+@pytest.mark.parametrize(
+    "number",
+    [errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS],
+    ids=errno.errorcode.get,
+)
+async def test_without_descriptors_or_memory_it_tries_on_and_says_so_once(
+    autojump_clock, nursery, listener, caplog, number
+):
+    started = await accepting(nursery, listener)
+    connection = Connection()
+    listener.brings(*[error(number)] * 20, connection)
+    await trio.sleep(0.95)
+    assert (started, listener.accepts) == ([], 10)
+    await trio.sleep(2)
+    assert started == [connection]
+    (record,) = caplog.records
+    assert (record.name, record.levelname, record.exc_info) == ("triows", "ERROR", None)
+    assert os.strerror(number) in record.getMessage()
+
+
+async def test_a_second_shortage_is_told_of_again(autojump_clock, nursery, listener, caplog):
+    started = await accepting(nursery, listener)
+    for _ in range(2):
+        listener.brings(error(errno.EMFILE), error(errno.EMFILE), Connection())
+        await trio.sleep(1)
+    assert (len(started), len(caplog.records)) == (2, 2)
+
+
+async def test_a_listener_that_is_broken_is_an_error(listener):
+    listener.brings(error(errno.EINVAL))
+    with pytest.raises(OSError, match=os.strerror(errno.EINVAL)):
+        await accept_from(listener, lambda connection: None, always)
+
+
+async def test_without_room_nothing_is_accepted_until_there_is_some(nursery, listener):
+    limit, event = 2, trio.Event()
+    started: list[Connection] = []
+
+    def room() -> trio.Event | None:
+        return event if len(started) >= limit else None
+
+    nursery.start_soon(accept_from, listener, started.append, room)
+    connections = [Connection() for _ in range(5)]
+    listener.brings(*connections)
+    await wait_all_tasks_blocked()
+    assert (started, listener.accepts) == (connections[:2], 2)
+    # Woken for nothing: somebody else was faster.
+    full, event = event, trio.Event()
+    full.set()
+    await wait_all_tasks_blocked()
+    assert listener.accepts == 2
+    limit = 6
+    event.set()
+    await wait_all_tasks_blocked()
+    assert started == connections
+
+
+async def test_a_listener_is_left_open(listener):
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await accept_from(listener, lambda connection: None, always)
+    assert listener.fileno() >= 0

@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import logging
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+import trustme
+from hypercorn.config import Config
+
+from triows._server.listening import configuration, listening
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+real_socket = pytest.mark.real_socket
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory) -> tuple[str, str]:
+    """Files with a certificate and its key."""
+    folder: Path = tmp_path_factory.mktemp("tls")
+    made = trustme.CA().issue_cert("127.0.0.1")
+    made.cert_chain_pems[0].write_to_path(folder / "cert.pem")
+    made.private_key_pem.write_to_path(folder / "key.pem")
+    return str(folder / "cert.pem"), str(folder / "key.pem")
+
+
+def configured(*bind: str, **settings: object) -> Config:
+    config = Config()
+    config.bind = list(bind)
+    for name, value in settings.items():
+        setattr(config, name, value)
+    return config
+
+
+def is_closed(sock: socket.socket) -> bool:
+    return sock.fileno() < 0
+
+
+# The configuration
+
+
+def test_the_configuration_of_the_command_line_has_what_was_asked_for():
+    config = configuration(["127.0.0.1:1", "[::1]:2"], "cert.pem", "key.pem")
+    assert config.bind == ["127.0.0.1:1", "[::1]:2"]
+    assert (config.certfile, config.keyfile, config.ssl_enabled) == ("cert.pem", "key.pem", True)
+
+
+def test_without_a_certificate_there_is_no_tls():
+    assert not configuration(["127.0.0.1:1"], None, None).ssl_enabled
+
+
+def test_what_hypercorn_logs_goes_where_everything_goes_but_its_greeting():
+    errorlog = configuration(["127.0.0.1:1"], None, None).errorlog
+    assert errorlog is logging.getLogger("hypercorn")
+    assert not errorlog.isEnabledFor(logging.INFO)
+    assert errorlog.isEnabledFor(logging.WARNING)
+
+
+# The sockets
+
+
+@real_socket
+def test_it_listens_at_each_address_and_says_where():
+    with listening(configured("127.0.0.1:0", "127.0.0.1:0")) as listeners:
+        ports = [one.socket.getsockname()[1] for one in listeners]
+        assert len(set(ports)) == 2
+        assert [one.url for one in listeners] == [f"http://127.0.0.1:{port}" for port in ports]
+        assert not any(one.secure for one in listeners)
+
+
+@real_socket
+def test_an_address_of_ip_version_6_is_written_in_brackets():
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("no IPv6 here")
+    with listening(configured("[::1]:0")) as (one,):
+        assert one.url == f"http://[::1]:{one.socket.getsockname()[1]}"
+
+
+@real_socket
+def test_who_connects_before_anybody_accepts_waits_and_is_not_refused():
+    with (
+        listening(configured("127.0.0.1:0")) as (one,),
+        socket.create_connection(one.socket.getsockname(), timeout=5) as client,
+    ):
+        one.socket.setblocking(True)
+        accepted, address = one.socket.accept()
+        assert address == client.getsockname()
+        accepted.close()
+
+
+@real_socket
+def test_accepting_does_not_block():
+    with listening(configured("127.0.0.1:0")) as (one,), pytest.raises(BlockingIOError):
+        one.socket.accept()
+
+
+@real_socket
+def test_the_sockets_are_closed_at_the_end_also_after_an_error():
+    with listening(configured("127.0.0.1:0", "127.0.0.1:0")) as listeners:
+        pass
+    assert all(is_closed(one.socket) for one in listeners)
+    with pytest.raises(ZeroDivisionError), listening(configured("127.0.0.1:0")) as (one,):
+        raise ZeroDivisionError
+    assert is_closed(one.socket)
+
+
+@real_socket
+def test_with_a_certificate_the_addresses_are_secure_but_those_that_shall_not_be(certificate):
+    certfile, keyfile = certificate
+    config = configured(
+        "127.0.0.1:0", certfile=certfile, keyfile=keyfile, insecure_bind=["127.0.0.1:0"]
+    )
+    with listening(config) as (secure, insecure):
+        assert (secure.secure, insecure.secure) == (True, False)
+        assert secure.url.startswith("https://127.0.0.1:")
+        assert insecure.url.startswith("http://127.0.0.1:")
+
+
+# Sockets that are given
+
+
+@real_socket
+def test_sockets_that_are_given_take_the_place_of_the_addresses():
+    sock = socket.socket()
+    sock.bind(("127.0.0.1", 0))
+    with listening(configured("192.0.2.1:1"), [sock]) as (one,):  # nobody has that address
+        assert (one.socket, one.secure) == (sock, False)
+        socket.create_connection(sock.getsockname(), timeout=5).close()
+    assert is_closed(sock)
+
+
+@real_socket
+def test_a_socket_that_listens_already_goes_on():
+    sock = socket.create_server(("127.0.0.1", 0))
+    with (
+        socket.create_connection(sock.getsockname(), timeout=5) as client,
+        listening(configured(), [sock]) as (one,),
+    ):
+        accepted, address = one.socket.accept()
+        assert address == client.getsockname()
+        accepted.close()
+
+
+@real_socket
+def test_with_a_certificate_sockets_that_are_given_are_secure(certificate):
+    certfile, keyfile = certificate
+    sock = socket.create_server(("127.0.0.1", 0))
+    config = configured(certfile=certfile, keyfile=keyfile)
+    with listening(config, [sock]) as (one,):
+        assert (one.secure, one.url) == (True, f"https://127.0.0.1:{sock.getsockname()[1]}")
+
+
+@real_socket
+def test_all_that_are_given_are_closed_if_one_of_them_can_not_listen():
+    good, bad = socket.create_server(("127.0.0.1", 0)), socket.socket(type=socket.SOCK_DGRAM)
+    with pytest.raises(OSError), listening(configured(), [good, bad]):  # noqa: PT011 - any
+        pass
+    assert is_closed(good)
+    assert is_closed(bad)
+
+
+# What goes wrong
+
+
+def test_an_address_for_quic_is_refused():
+    with (
+        pytest.raises(ValueError, match=r"HTTP/1\.1 only: leave quic_bind out"),
+        listening(configured("127.0.0.1:0", quic_bind=["127.0.0.1:0"])),
+    ):
+        pass

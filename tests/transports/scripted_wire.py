@@ -1,0 +1,327 @@
+"""A wire whose system, and peer, is the test."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import trio
+from websockets.frames import Frame, Opcode
+from websockets.protocol import CLIENT, Protocol
+
+from tests.protocol.frame_streams import BINARY, CLOSE, PING, PONG, TEXT, raw_frame
+from triows import Limits, Timeouts
+from triows._protocol.upgrade import Upgrade
+from triows._settings import Settings
+from triows._transports.pinger import Pinger
+from triows._transports.stream import StreamTransport
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from websockets.extensions import Extension
+
+    from triows import Compression
+    from triows._transports.wire import Sink
+
+__all__ = [
+    "QUIET",
+    "ScriptedTLSWire",
+    "ScriptedWire",
+    "accepted",
+    "close",
+    "masked",
+    "opened",
+    "read_frames",
+]
+
+#: No pings but those that a test asks for.
+QUIET = Timeouts(ping_interval=math.inf)
+
+#: What the server adds to each response.
+OWN_HEADERS = [(b"server", b"scripted")]
+
+
+def masked(*messages: str | bytes) -> bytes:
+    """Messages as the peer sends them."""
+    return b"".join(
+        raw_frame(TEXT, one.encode()) if isinstance(one, str) else raw_frame(BINARY, one)
+        for one in messages
+    )
+
+
+def close(code: int, reason: str = "") -> bytes:
+    """The peer's close frame."""
+    return raw_frame(CLOSE, code.to_bytes(2, "big") + reason.encode())
+
+
+def read_frames(
+    data: bytes, extensions: list[Extension] | None = None, *, cut_short: bool = False
+) -> list[Frame]:
+    """
+    Read what the peer was sent with websockets' own client; all of it has to be frames.
+
+    Args:
+        data: What was sent.
+        extensions: As negotiated.
+        cut_short: Whether the last frame may be a part of one.
+    """
+    protocol = Protocol(CLIENT, max_size=None)
+    protocol.extensions = extensions or []
+    protocol.receive_data(data)
+    frames = [event for event in protocol.events_received() if isinstance(event, Frame)]
+    assert protocol.parser_exc is None
+    if extensions:
+        return frames
+    whole = b"".join(frame.serialize(mask=False) for frame in frames)
+    assert data.startswith(whole)
+    if rest := data[len(whole) :]:
+        # Either a part of a frame is left, or a close frame came: the client reads no further.
+        # Pings and pongs may still follow (RFC 6455 sections 5.5.1 and 5.5.2).
+        closed = bool(frames) and frames[-1].opcode is Opcode.CLOSE
+        assert closed or cut_short
+        more = read_frames(rest, cut_short=cut_short) if closed else []
+        assert {frame.opcode for frame in more} <= {Opcode.PING, Opcode.PONG}
+        frames += more
+    return frames
+
+
+class ScriptedWire:
+    """
+    A wire in memory.
+
+    Args:
+        room: Bytes that the system takes; more after :meth:`take`.
+    """
+
+    breaks_when_cancelled = False
+
+    def __init__(self, room: float = math.inf) -> None:
+        self.room = room
+        #: What the system has taken.
+        self.sent = bytearray()
+        self.paused = False
+        self.eofs = 0
+        #: How it was closed: ``"closed"`` or ``"reset"``.
+        self.end: str | None = None
+        #: Whether all that is sent fails.
+        self.is_broken = False
+        #: What :meth:`unacknowledged` says.
+        self.is_unacknowledged = False
+        self._into: list[bytes | None] = []
+        self._sink: Sink
+        self._nursery: trio.Nursery
+        self._changed = trio.Event()
+
+    # The transport's side.
+
+    def start(self, nursery: trio.Nursery, sink: Sink) -> None:
+        self._sink = sink
+        self._nursery = nursery
+        nursery.start_soon(self._read)
+
+    async def _read(self) -> None:
+        with trio.CancelScope(shield=True):
+            while self.end is None:
+                if self._into and not self.paused:
+                    data = self._into.pop(0)
+                    if data is None:
+                        self._sink.eof_received()
+                        return
+                    self._sink.data_received(data)
+                    await trio.lowlevel.checkpoint()
+                else:
+                    await self._changed.wait()
+
+    def pause(self) -> None:
+        self.paused = True
+
+    def resume(self) -> None:
+        self.paused = False
+        self._change()
+
+    def yield_turn(self) -> None:
+        async def turn() -> None:
+            await trio.lowlevel.checkpoint()
+            if self.end is None:
+                self._sink.on_turn()
+
+        self._nursery.start_soon(turn)
+
+    def send_nowait(self, data: bytes) -> int:
+        self._check()
+        return self._take(data)
+
+    async def send_some(self, outbox: deque[bytes | memoryview]) -> int:
+        await trio.lowlevel.checkpoint()
+        while not self.room and not self.is_broken:
+            await self._changed.wait()
+        self._check()
+        return self._take(b"".join(outbox))
+
+    def _check(self) -> None:
+        assert self.end is None, "sent on a wire that is closed"
+        if self.is_broken:
+            raise ConnectionResetError
+
+    def _take(self, data: bytes) -> int:
+        taken = int(min(len(data), self.room))
+        self.sent += data[:taken]
+        self.room -= taken
+        return taken
+
+    def send_eof(self) -> None:
+        if self.end is None:
+            self.eofs += 1
+
+    def unacknowledged(self) -> bool:
+        return self.is_unacknowledged
+
+    def close(self, *, abort: bool) -> None:
+        if self.end is None:
+            self.end = "reset" if abort else "closed"
+            self._change()
+
+    # The system's, and the peer's.
+
+    def _change(self) -> None:
+        self._changed.set()
+        self._changed = trio.Event()
+
+    def take(self, size: float = math.inf) -> None:
+        """Have room for so many bytes more."""
+        self.room += size
+        self._change()
+
+    def break_off(self) -> None:
+        """Let all that follows fail."""
+        self.is_broken = True
+        self._into.append(None)
+        self._change()
+
+    def says(self, *chunks: bytes) -> None:
+        """Let bytes come, each chunk at a time; while reading is paused they wait."""
+        self._into += chunks
+        self._change()
+
+    def leaves(self) -> None:
+        """Close the peer's side, which is noticed as a hang-up while reading is paused."""
+        self._into.append(None)
+        self._change()
+        if self.paused:
+            self._sink.hung_up()
+
+    @property
+    def head(self) -> bytes:
+        """The response's head."""
+        return bytes(self.sent).partition(b"\r\n\r\n")[0]
+
+    @property
+    def body(self) -> bytes:
+        """What came behind it."""
+        return bytes(self.sent).partition(b"\r\n\r\n")[2]
+
+    @property
+    def frames(self) -> list[tuple[int, bytes]]:
+        """The frames that were sent, as opcodes and payloads; nothing but whole ones."""
+        cut_short = self.is_broken or self.end == "reset"
+        frames = read_frames(self.body, cut_short=cut_short)
+        return [(int(frame.opcode), bytes(frame.data)) for frame in frames]
+
+    @property
+    def messages(self) -> list[bytes]:
+        return [payload for opcode, payload in self.frames if opcode in {TEXT, BINARY}]
+
+    @property
+    def pings(self) -> list[bytes]:
+        return [payload for opcode, payload in self.frames if opcode == PING]
+
+    @property
+    def pongs(self) -> list[bytes]:
+        return [payload for opcode, payload in self.frames if opcode == PONG]
+
+    @property
+    def close_code(self) -> int | None:
+        """That of the close frame."""
+        for opcode, payload in self.frames:
+            if opcode == CLOSE:
+                return int.from_bytes(payload[:2], "big")
+        return None
+
+
+class ScriptedTLSWire(ScriptedWire):
+    """The same under TLS: nothing is sent at once, and what is cut short can't be mended."""
+
+    breaks_when_cancelled = True
+
+    def send_nowait(self, data: bytes) -> int:
+        return 0
+
+    async def send_some(self, outbox: deque[bytes | memoryview]) -> int:
+        first = left = bytes(outbox[0])
+        done = False
+        try:
+            while left:
+                taken = await super().send_some(deque([left]))
+                left = left[taken:]
+            done = True
+        finally:
+            self.is_broken |= not done
+        assert bytes(outbox[0]) == first, "the first piece changed meanwhile"
+        return len(first)
+
+
+@asynccontextmanager
+async def opened(
+    wire: ScriptedWire,
+    *,
+    early: bytes = b"",
+    extensions: str | None = None,
+    timeouts: Timeouts = QUIET,
+    limits: Limits | None = None,
+    compression: Compression | None = None,
+    on_gone: Callable[[], None] = lambda: None,
+) -> AsyncIterator[StreamTransport]:
+    """A transport on *wire*, with its tasks running; nothing is accepted yet."""
+    pinger = Pinger()
+    transport = StreamTransport(
+        wire,
+        Upgrade("the key's answer", [], [] if extensions is None else [extensions]),
+        early=early,
+        settings=Settings(timeouts, limits or Limits(), compression),
+        own_headers=lambda: list(OWN_HEADERS),
+        pinger=pinger,
+    )
+    transport.on_gone = on_gone
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(pinger.run)
+        try:
+            # Its tasks are shielded: the nursery ends if aclose() has ended them.
+            async with trio.open_nursery() as tasks:
+                transport.start(tasks)
+                try:
+                    yield transport
+                finally:
+                    with trio.CancelScope(shield=True):
+                        await transport.aclose(linger=0)
+            assert len(pinger) == 0
+        finally:
+            nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def accepted(wire: ScriptedWire, **settings: object) -> AsyncIterator[StreamTransport]:
+    """
+    The same, accepted.
+
+    The response takes none of the wire's room.
+    """
+    room, wire.room = wire.room, math.inf
+    async with opened(wire, **settings) as transport:  # type: ignore[arg-type]
+        await transport.accept(None, [])
+        while not wire.head:  # under TLS
+            await trio.lowlevel.checkpoint()
+        wire.room = room
+        yield transport
