@@ -153,12 +153,13 @@ def _exit_after(seconds: float, code: int) -> None:
     End the process, whatever it does then.
 
     By then every handler was cancelled and every resource had its time. What can't be ended by
-    that is an application that blocks the event loop, or shields itself without a deadline.
+    that is an application that blocks the event loop, or shields itself without a deadline, and
+    WebSockets that a mounted application of another kind serves.
     """
 
     def give_up() -> None:
         logger.critical(
-            "ended after %g s: does the application block the event loop, or shield itself?",
+            "ended after %g s: something of the application, or mounted in it, has not ended",
             seconds,
         )
         logging.shutdown()
