@@ -4,18 +4,19 @@ from __future__ import annotations
 
 # General layout, in the direction the data flows:
 #
-# triows/_protocol/    bytes <-> messages: what may stand in a handshake; no I/O
-# triows/_transports/  messages <-> a peer: ASGI and memory
+# triows/_protocol/    bytes <-> messages: handshakes and frames; no I/O
+# triows/_transports/  messages <-> a peer: a stream of our own, ASGI, memory
 # triows/_routing/     a path -> a route: templates, the tree, WebSocketRoute
 # triows/_injection/   a route and a connection -> the handler's arguments: plans, parameters,
 #                      resources
 # triows/_connection/  one connection, from the matched route to its log line
-# triows/_server/      Hypercorn: the only room that knows it
+# triows/_server/      the server, on Hypercorn: the only room that knows it
 # triows/testing/      test clients, on the public API
 #
-# triows/websocket.py is what a handler holds, triows/_app.py the application around it all.
-# The base that everything stands on: exceptions, types, and the modules _closing, _errors,
-# _settings and _where.
+# triows/websocket.py is what a handler holds, triows/_app.py the application around it all,
+# triows/_running.py its start-up and shutdown, triows/http.py what plain HTTP is answered,
+# triows/_cli.py the command line. The base that everything stands on: exceptions, types, and
+# the modules _closing, _cookies, _errors, _settings and _where.
 #
 # Uses `from x import y as y`, which type checkers take for an export.
 from ._app import EndpointInfo as EndpointInfo

@@ -1,5 +1,6 @@
 """
 BYTES <-> MESSAGES, without I/O: no trio, no ``async def``, no clock.
 
-Enters: what stands in a handshake. Leaves: whether it may stand there. May import base.
+Enters: a handshake's method and headers, and the bytes behind it. Leaves: the answer to it, or
+why there is none; messages, frames, and how the peer ended. May import base.
 """

@@ -1,6 +1,7 @@
 """
-HYPERCORN. The only room that knows it.
+HYPERCORN, and the server on it. The only room that knows it.
 
-Enters: an application and Hypercorn's configuration. Leaves: connections, handed to the
-application as ASGI scopes. May import ``_app`` and all below it.
+Enters: an application and Hypercorn's configuration. Leaves: plain requests, as ASGI; requests
+for a WebSocket, as a scope with a connection of our own behind it (``websocket.py``); an exit
+code. May import ``_app`` and all below it.
 """

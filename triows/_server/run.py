@@ -58,8 +58,8 @@ def run(
     Returns:
         The exit code: 0 after a graceful end, 128 + n if a second signal n was needed.
 
-    A process that the server below holds beyond the time that was announced is ended, with
-    128 + n for the signal n that was the last.
+    A process that is still there when the announced time is over is ended, with 128 + n for the
+    signal n that was the last.
 
     Raises:
         BaseException: as :func:`serve`.
@@ -152,12 +152,16 @@ def _exit_after(seconds: float, code: int) -> None:
     """
     End the process, whatever it does then.
 
-    Hypercorn shields its writes, so a peer that never reads would hold it for ever. By then
-    every handler was cancelled and every resource had its time; only sockets are left.
+    By then every handler was cancelled and every resource had its time. What can't be ended by
+    that is an application that blocks the event loop, or shields itself without a deadline, and
+    WebSockets that a mounted application of another kind serves.
     """
 
     def give_up() -> None:
-        logger.critical("ended after %g s: the server below still waits for a peer", seconds)
+        logger.critical(
+            "ended after %g s: something of the application, or mounted in it, has not ended",
+            seconds,
+        )
         logging.shutdown()
         os._exit(code)
 
