@@ -4,13 +4,16 @@ import socket
 import struct
 import warnings
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import partial
 from typing import Annotated, Any
 
 import httpx
 import pytest
 import trio
 from hypercorn.config import Config
+from starlette.applications import Starlette
+from starlette.routing import WebSocketRoute as StarletteWebSocketRoute
 
 import triows
 from tests.server import served
@@ -397,3 +400,115 @@ async def test_a_peer_that_does_not_read_does_not_hold_a_server_that_is_cancelle
                     await ended.wait()
                 in_time = ended.is_set()
     assert in_time
+
+
+# The end, for those who are not in a handler of ours
+
+
+@asynccontextmanager
+async def stopping(app: Triows, **settings: Any) -> AsyncIterator[tuple[str, trio.Event]]:
+    """Serve *app*; what sets the event ends it, and the block waits for its end."""
+    stop = trio.Event()
+    with trio.fail_after(PATIENCE):
+        async with trio.open_nursery() as nursery:
+            serve = partial(triows.serve, shutdown_trigger=stop.wait)
+            (url,) = await nursery.start(serve, app, configured(**settings))
+            yield url, stop
+
+
+def address_of(url: str) -> tuple[str, int]:
+    host, _, port = url.rpartition("//")[2].rpartition(":")
+    return host, int(port)
+
+
+BRIEF = Timeouts(close=0.2, teardown=0.2, shutdown_grace=0.5)
+
+
+@pytest.mark.parametrize("secure", [False, True])
+async def test_a_silent_peer_holds_no_shutdown(secure, authority, tmp_path):
+    files = {}
+    if secure:
+        certificate = authority.issue_cert("127.0.0.1")
+        certificate.private_key_and_cert_chain_pem.write_to_path(tmp_path / "both.pem")
+        files = {"certfile": str(tmp_path / "both.pem"), "keyfile": str(tmp_path / "both.pem")}
+    holding = trio.Event()
+
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+        holding.set()
+        await trio.sleep_forever()
+
+    app = one_route(handler, timeouts=BRIEF)
+    started = 0.0
+    async with (
+        stopping(app, graceful_timeout=0.5, **files) as (url, stop),
+        await trio.open_tcp_stream(*address_of(url)),
+        await trio.open_tcp_stream(*address_of(url)),
+    ):
+        started = trio.current_time()
+        stop.set()
+        async with await trio.open_tcp_stream(*address_of(url)) as late:
+            with suppress(trio.BrokenResourceError):
+                assert await late.receive_some() == b""
+    assert trio.current_time() - started < 0.5 + 2 * 0.2 + 2 * 0.2 + 0.2 + 1  # Triows.drain_budget
+
+
+async def test_a_websocket_of_a_mounted_application_is_told_of_the_shutdown(open_client):
+    seen = []
+
+    async def foreign(ws: Any) -> None:
+        await ws.accept()
+        await ws.send_text("here")
+        seen.append(await ws.receive())
+        await trio.sleep_forever()  # it does not listen any more
+
+    app = Triows(timeouts=BRIEF)
+    app.mount("/foreign", Starlette(routes=[StarletteWebSocketRoute("/ws", foreign)]))
+    async with (
+        stopping(app) as (url, stop),
+        open_client(f"{url}/foreign/ws".replace("http", "ws", 1)) as client,
+    ):
+        assert await client.receive() == "here"
+        stop.set()
+        with pytest.raises(Closed) as caught:
+            await client.receive()
+    assert caught.value.args == (1001, "")
+    assert [event["type"] for event in seen] == ["websocket.disconnect"]
+
+
+async def test_an_application_that_answers_nothing_is_answered_for_with_500():
+    async def silent(scope: Any, receive: Any, send: Any) -> None: ...
+
+    app = Triows()
+    app.mount("/silent", silent)
+    async with serving(app) as url:
+        assert (await get(f"{url}/silent", **HANDSHAKE)).status_code == 500
+
+
+# What else Hypercorn's configuration says
+
+
+async def test_a_name_that_is_not_the_servers_is_404():
+    async with serving(seed(), server_names=["example.org"]) as url:
+        assert (await get(f"{url}/echo", **HANDSHAKE)).status_code == 404
+        assert (await get(f"{url}/echo", **HANDSHAKE, Host="example.org")).status_code == 101
+
+
+async def test_a_websocket_has_a_line_in_the_access_log_when_it_is_over(open_client, caplog):
+    log = logging.getLogger("test.access")
+    caplog.set_level(logging.INFO, log.name)
+    async with serving(seed(), accesslog=log) as url:
+        async with open_client(f"{url}/echo") as client:
+            await client.send("hi")
+            await client.receive()
+        await get(f"{url}/nope", **HANDSHAKE)
+    lines = [one.getMessage() for one in caplog.records if one.name == log.name]
+    assert any('"GET /echo 1.1" 101' in line for line in lines), lines
+    assert any('"GET /nope 1.1" 404' in line for line in lines), lines
+
+
+async def test_a_server_ends_after_as_many_requests_as_the_configuration_says():
+    async with trio.open_nursery() as nursery:
+        (url,) = await nursery.start(triows.serve, seed(), configured(max_requests=2))
+        for _ in range(3):
+            await get(f"{url}/nope", **HANDSHAKE)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from hypercorn.typing import ASGIFramework
 
     from triows._app import Triows
+    from triows._transports.bridge import Bridge
     from triows._transports.wire import Wire
 
     from .listening import Listener
@@ -73,6 +74,8 @@ class Server:
         # Those who have asked for nothing yet.
         self._silent: set[socket.socket] = set()
         self._asked = trio.Event()
+        # Those whose WebSocket is not served by us.
+        self._bridges: set[Bridge] = set()
         self._connections = 0
         # As many as there may be, with some more so that they can be told so (503).
         limit = app.limits.connections
@@ -151,11 +154,23 @@ class Server:
             await self._accepted_all.wait()  # one may be accepted just now
             await self._answer_accepted()
         await self._context.terminated.set()
-        deadline = trio.current_time() + self._config.graceful_timeout
-        for connection in tuple(self._http):
-            connection.shut_down(deadline)
-        await self._app.drain()
+        started = trio.current_time()
+        over = started + self._config.graceful_timeout
+        self._end_idle(over)
+        async with trio.open_nursery() as nursery:
+            for bridge in tuple(self._bridges):
+                nursery.start_soon(bridge.shut_down, self._app.shutdown_code)
+            await self._app.drain()
         self._accepting.cancel()
+        await self._accepted_all.wait()
+        self._end_idle(over)  # who came meanwhile
+        # What is left are plain requests, and WebSockets of applications that are mounted and
+        # not ours, which were told.
+        self._tasks.end_at(max(over, started + self._app.timeouts.shutdown_grace))
+
+    def _end_idle(self, over: float) -> None:
+        for connection in tuple(self._http):
+            connection.shut_down(over)
 
     async def _answer_accepted(self) -> None:
         """Serve those who were accepted a moment ago: nobody else will."""
@@ -237,6 +252,7 @@ class Server:
             peers,
             pinger=self._pinger,
             tasks=self._tasks,
+            bridges=self._bridges,
         )
 
 
@@ -256,6 +272,10 @@ class GuardedTasks:
     ) -> None:
         """As that of the nursery."""
         self._nursery.start_soon(self._run, function, args, name=name)
+
+    def end_at(self, deadline: float) -> None:
+        """Cancel what is left then."""
+        self._nursery.cancel_scope.deadline = deadline
 
     @staticmethod
     async def _run(function: Callable[..., Awaitable[object]], args: tuple[object, ...]) -> None:

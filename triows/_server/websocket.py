@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote
 
 import trio
+from hypercorn.utils import valid_server_name
 
 from triows._connection.endpoint import log_refusal, refuse
 from triows._connection.refusal import problem
@@ -38,6 +39,7 @@ async def serve_websocket(
     peers: Peers,
     pinger: Pinger,
     tasks: Starter,
+    bridges: set[Bridge],
 ) -> None:
     """
     Answer a handshake and serve the connection to its end.
@@ -51,16 +53,17 @@ async def serve_websocket(
         pinger: The server's.
         tasks: For what a connection needs that the application did not take back from its
             middleware.
+        bridges: The server's, of such connections.
     """
     request = wanted.request
     scope = _scope(config, wanted, peers)
 
-    used = False
+    started = trio.current_time()
+    transport: StreamTransport | None = None
 
     def make(settings: Settings) -> StreamTransport:
-        nonlocal used
-        used = True
-        return StreamTransport(
+        nonlocal transport
+        transport = StreamTransport(
             wire,
             upgrade,
             early=wanted.early,
@@ -68,26 +71,44 @@ async def serve_websocket(
             own_headers=lambda: config.response_headers("h11"),
             pinger=pinger,
         )
+        return transport
+
+    async def log_access() -> None:
+        """Write Hypercorn's line for the request; as that of a plain one, when it is over."""
+        if config.accesslog is not None and transport is not None:
+            ended = transport.ended
+            status = 101 if ended is None or ended.status is None else ended.status
+            response: Any = {"status": status, "headers": []}
+            with trio.CancelScope(shield=True):  # no more than a line of a log
+                await config.log.access(cast("Any", scope), response, trio.current_time() - started)
 
     try:
-        upgrade = read_upgrade(request.method, request.http_version, scope["headers"])
+        upgrade = read_upgrade(request.method, request.http_version, list(request.headers))
+        if not valid_server_name(config, cast("Any", request)):
+            raise BadUpgrade(404, "this server is not here")
     except BadUpgrade as exc:
         upgrade = Upgrade("", [])
         refusal = problem(exc.status, exc.detail)
         refusal = Refusal(exc.status, [*refusal.headers, *exc.headers], refusal.body)
         await refuse(make(app.settings), refusal, app.timeouts)
         log_refusal(scope, exc.status, None)
+        await log_access()
         return
     scope["subprotocols"] = upgrade.subprotocols
-    bridge = Bridge(make, tasks, app.settings)
+    bridge = Bridge(make, tasks, app.settings, bridges)
+    code = 1011
     try:
         await app(scope, bridge.receive, bridge.send)
+    except trio.Cancelled:
+        code = app.shutdown_code
+        raise
     finally:
         if bridge.is_open:
             with trio.CancelScope(shield=True):  # bounded by aclose()
-                await bridge.aclose()
-    if not used:  # somebody else's application, mounted in ours
-        await refuse(make(app.settings), problem(500), app.timeouts)
+                await bridge.aclose(code)
+        if transport is None:  # somebody else's application, mounted in ours
+            await refuse(make(app.settings), problem(500), app.timeouts)
+        await log_access()
 
 
 def _scope(config: Config, wanted: WebSocketRequest, peers: Peers) -> Scope:

@@ -39,6 +39,7 @@ class Bridge:
         nursery: For the transport's tasks, when ASGI events are wanted. Whoever opened it
             calls :meth:`aclose` before leaving it.
         settings: For the same case: the application's.
+        opened: Where it puts itself in that case, for :meth:`shut_down`.
     """
 
     def __init__(
@@ -46,10 +47,12 @@ class Bridge:
         make: Callable[[Settings], Transport],
         nursery: Starter,
         settings: Settings,
+        opened: set[Bridge] | None = None,
     ) -> None:
         self.make = make
         self._nursery = nursery
         self._settings = settings
+        self._opened = set() if opened is None else opened
         self._transport: Transport | None = None
         self._refusal: Refusal | None = None
         self._connected = False
@@ -59,21 +62,29 @@ class Bridge:
         if self._transport is None:
             self._transport = self.make(self._settings)
             self._transport.start(self._nursery)
+            self._opened.add(self)
         return self._transport
+
+    async def shut_down(self, code: int) -> None:
+        """Tell the peer that the server is going, and the application that the peer is gone."""
+        if self._transport is not None and self._accepted:
+            with trio.move_on_after(self._settings.timeouts.close):
+                await self._transport.close(code, "")
 
     @property
     def is_open(self) -> bool:
         """Whether there is something to close; not where the transport was taken back."""
         return self._transport is not None
 
-    async def aclose(self) -> None:
-        """End what middleware left open; it takes ``timeouts.close`` at most."""
+    async def aclose(self, code: int = 1011) -> None:
+        """End what middleware left open, with *code*; it takes ``timeouts.close`` at most."""
         if self._transport is None:
             return
+        self._opened.discard(self)
         until = trio.current_time() + self._settings.timeouts.close
         with trio.move_on_at(until):
             if self._accepted:
-                await self._transport.close(1011, "")
+                await self._transport.close(code, "")
             else:
                 await self._transport.reject(Refusal(500, (), b""))
         await self._transport.aclose(linger=max(0.0, until - trio.current_time()))

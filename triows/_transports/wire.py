@@ -35,6 +35,9 @@ CHUNK = 2**16
 #: Pieces to write at a time, when they had to wait; the system takes 1024 (IOV_MAX).
 _PIECES = 64
 
+# Windows has none.
+_HAS_SENDMSG = hasattr(socket.socket, "sendmsg")
+
 #: What tells that a connection is broken.
 BROKEN = (OSError, trio.BrokenResourceError, trio.ClosedResourceError)
 
@@ -213,7 +216,9 @@ class PlainWire(_SocketWire):
         while True:
             await trio.lowlevel.wait_writable(self._fd)
             with suppress(BlockingIOError):
-                return self._socket.sendmsg(list(islice(outbox, _PIECES)))
+                if _HAS_SENDMSG:
+                    return self._socket.sendmsg(list(islice(outbox, _PIECES)))
+                return self._socket.send(outbox[0])  # pragma: no cover
 
 
 class TLSWire(_SocketWire):
@@ -240,19 +245,19 @@ class TLSWire(_SocketWire):
 
     def start(self, nursery: Starter, sink: Sink) -> None:
         self._sink = sink
-        nursery.start_soon(self._read, name="<triows TLS reader>")
+        nursery.start_soon(self._read, sink, name="<triows TLS reader>")
 
-    async def _read(self) -> None:
+    async def _read(self, sink: Sink) -> None:
         with self._reading:
             with suppress(*BROKEN):
                 while data := bytes(await self._stream.receive_some(CHUNK)):
-                    self._sink.data_received(data)
+                    sink.data_received(data)
                     if self._paused is not None:
                         self._reactor.add(self._fd, self)
                         self._reactor.pause(self._fd)
                         await self._paused.wait()
                         self._reactor.discard(self._fd)
-            self._sink.eof_received()
+            sink.eof_received()
 
     def on_readable(self) -> None:
         """The stream reads; the reactor only looks for a peer that leaves meanwhile."""
