@@ -20,6 +20,7 @@ import trio
 from starlette.routing import Route
 
 from triows import (
+    Compression,
     Limits,
     Param,
     Timeouts,
@@ -754,6 +755,19 @@ def test_only_the_number_of_connections_may_be_without_limit():
         Limits(inbox=None)
 
 
+@pytest.mark.parametrize(
+    ("name", "least", "most"),
+    [("window_bits", 9, 15), ("memory_level", 1, 9), ("level", 1, 9)],
+)
+def test_a_number_of_compression_out_of_its_range_is_refused_by_name(name, least, most):
+    for value in (least, most):
+        assert getattr(Compression(**{name: value}), name) == value
+    says = rf"Compression\.{name} is a whole number from {least} to {most}, not "
+    for value in (least - 1, most + 1, 10.5, "9", None, True, math.nan):
+        with pytest.raises(ValueError, match=says + re.escape(repr(value))):
+            Compression(**{name: value})
+
+
 # All or nothing
 
 
@@ -864,8 +878,17 @@ async def test_a_mount_that_is_refused_leaves_the_first_one():
         ({"timeouts": {"send": 1}}, "timeouts takes Timeouts"),
         ({"timeouts": 5}, "timeouts takes Timeouts"),
         ({"limits": 5}, "limits takes Limits"),
+        ({"compression": True}, "compression takes Compression"),
+        ({"compression": {"level": 1}}, "compression takes Compression"),
+        ({"compression": Compression}, "compression takes Compression"),
     ],
 )
 def test_settings_of_another_kind_are_refused(make, settings, says):
     with pytest.raises(RouteSetupError, match=says):
         make(**settings)
+
+
+def test_an_application_is_without_compression_anyway_and_takes_no_false():
+    assert Triows().settings.compression is None
+    with pytest.raises(RouteSetupError, match="compression takes Compression"):
+        Triows(compression=False)

@@ -6,10 +6,13 @@ from typing import Annotated, Any
 
 import pytest
 import trio
+from hypercorn.config import Config
 from starlette.middleware import Middleware
 
+import triows
 from triows import (
     AsyncResource,
+    Compression,
     EndpointInfo,
     Ignore,
     Limits,
@@ -207,6 +210,60 @@ async def test_a_routes_settings_replace_the_applications():
 
     assert [await code("/app", "four"), await code("/own", "four")] == [1009, 1000]
     assert await code("/own", "six666") == 1009
+
+
+async def extensions_of(url):
+    """What a server answers to a client that offers compression."""
+    host, port = url.removeprefix("http://").partition("/")[0].split(":")
+    request = (
+        f"GET /{url.rpartition('/')[2]} HTTP/1.1\r\nHost: {host}\r\n"
+        "Connection: Upgrade\r\nUpgrade: websocket\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+        "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n"
+    )
+    with trio.fail_after(5):
+        async with await trio.open_tcp_stream(host, int(port)) as stream:
+            await stream.send_all(request.encode())
+            head = b""
+            while b"\r\n\r\n" not in head:
+                head += await stream.receive_some()
+    assert head.startswith(b"HTTP/1.1 101 ")
+    found = [line for line in head.split(b"\r\n") if line.startswith(b"sec-websocket-extensions")]
+    return found[0].partition(b": ")[2].decode() if found else None
+
+
+def answer(bits):
+    return (
+        f"permessage-deflate; server_max_window_bits={bits}; client_max_window_bits={bits}"
+        if bits
+        else None
+    )
+
+
+@pytest.mark.real_socket
+@pytest.mark.parametrize(
+    ("settings", "apps", "off", "own"),
+    [
+        ({}, None, None, 10),
+        ({"compression": None}, None, None, 10),
+        ({"compression": Compression(window_bits=9)}, 9, None, 10),
+    ],
+)
+async def test_a_routes_compression_or_none_replaces_the_applications(settings, apps, off, own):
+    app = Triows(
+        speaking("app", "yes"),
+        speaking("off", "yes", compression=False),
+        speaking("own", "yes", compression=Compression(window_bits=10)),
+        **settings,
+    )
+    config = Config()
+    config.bind = ["127.0.0.1:0"]
+    config.errorlog = None
+    async with trio.open_nursery() as nursery:
+        (url,) = await nursery.start(triows.serve, app, config)
+        answers = [await extensions_of(f"{url}/{path}") for path in ("app", "off", "own")]
+        nursery.cancel_scope.cancel()
+    assert answers == [answer(apps), answer(off), answer(own)]
 
 
 async def test_a_routes_origins_replace_the_applications():

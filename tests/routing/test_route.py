@@ -9,7 +9,7 @@ from starlette.middleware import Middleware
 
 from triows._routing.route import RouteDescription, WebSocketRoute
 from triows._routing.template import Template
-from triows._settings import Limits, Timeouts
+from triows._settings import Compression, Limits, Timeouts
 from triows._where import where
 from triows.exceptions import RouteSetupError, TemplateError
 
@@ -123,6 +123,7 @@ def test_endpoint_takes_options() -> None:
         origins=None,
         timeouts=None,
         limits=None,
+        compression=None,
     )
 
 
@@ -296,6 +297,22 @@ def test_the_nearest_setting_counts_even_if_it_is_empty() -> None:
     top.merge(near)
     assert only(top).origins == ()
     assert only(top).limits == Limits(inbox=2)
+
+
+def test_the_nearest_compression_counts_even_if_it_is_none_at_all() -> None:
+    strong, weak = Compression(level=9), Compression(level=1)
+    top = WebSocketRoute(compression=strong)
+    for path, compression in (("same", None), ("off", False), ("weak", weak)):
+        below = WebSocketRoute(path, compression=compression)
+        below.endpoint(handler)
+        top.merge(below)
+    assert [one.compression for one in top.walk()] == [strong, False, weak]
+
+
+def test_a_route_that_says_nothing_of_compression_leaves_it_to_the_application() -> None:
+    route = WebSocketRoute("a")
+    route.endpoint(handler)
+    assert only(route).compression is None
 
 
 def test_what_is_added_above_later_counts() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, assert_type
@@ -87,5 +88,10 @@ async def serving() -> None:
     assert_type(await triows.serve(app, config, shutdown_trigger=stop.wait), None)
     status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED
     await triows.serve(app, config, task_status=status)
+    with socket.socket() as bound:
+        await triows.serve(app, config, sockets=[bound])
+        await triows.serve(app, config, sockets=(bound,), task_status=status)
+        await triows.serve(app, config, sockets=bound)  # type: ignore[arg-type]
+        await triows.serve(app, config, sockets=[5])  # type: ignore[list-item]
     wrong: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED
     await triows.serve(app, config, task_status=wrong)  # type: ignore[arg-type]

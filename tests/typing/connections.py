@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from typing import Any, assert_type
 
 import msgspec
@@ -34,6 +34,9 @@ async def receive(ws: WebSocket) -> None:
     assert_type(await ws.receive_json(type=Point), Point)
     assert_type(await ws.receive_json(list[int]), list[int])
     assert_type(await ws.receive_json(Point | int), Any)
+    coming: Coroutine[Any, Any, str | bytes] = ws.receive()
+    message = await coming
+    message.bit_length()  # type: ignore[union-attr]
 
 
 async def iterate(ws: WebSocket) -> None:
@@ -62,6 +65,8 @@ async def send(ws: WebSocket) -> None:
     await ws.close(4000, "enough")
     await ws.reject(403, "no", {"a": "b"})
     assert_type(await ws.ping(), float)
+    going: Coroutine[Any, Any, None] = ws.send("text")
+    assert_type(await going, None)
     await ws.send(5)  # type: ignore[arg-type]
     await ws.send_text(b"bytes")  # type: ignore[arg-type]
     await ws.send_bytes("text")  # type: ignore[arg-type]

@@ -9,6 +9,7 @@ import trio
 
 from triows import (
     AsyncResource,
+    Compression,
     EndpointInfo,
     Ignore,
     Limits,
@@ -111,6 +112,9 @@ use(get_database, True)  # type: ignore[call-arg]
 Timeouts(5)  # type: ignore[call-arg]
 Timeouts(send="5")  # type: ignore[arg-type]
 Limits(inbox=None)  # type: ignore[arg-type]
+Compression(level="9")  # type: ignore[arg-type]
+Compression(9)  # type: ignore[call-arg]
+WebSocketRoute("a", compression=True)  # type: ignore[arg-type]
 
 
 # Plugins
@@ -136,6 +140,13 @@ app.include(route)
 app.include_routes(route, route)
 app.include([route])  # type: ignore[arg-type]
 Triows(origins=5)  # type: ignore[arg-type]
+Triows(compression=Compression(window_bits=9, level=1, context_takeover=False))
+Triows(compression=None)
+Triows(compression=False)  # type: ignore[arg-type]
+WebSocketRoute("b", compression=Compression(memory_level=1))
+WebSocketRoute("c", compression=False)
+assert_type(Compression().window_bits, int)
+assert_type(Compression().context_takeover, bool)
 
 assert_type(app.routes, Sequence[RouteInfo])
 assert_type(app.routes[0].parameters, tuple[str, ...])
