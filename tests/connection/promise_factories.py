@@ -6,8 +6,9 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeAlias
 
 import trio
-from promise_cases import Kind, Resource
-from promise_story import Instance, Story
+
+from tests.connection.promise_cases import Kind, Resource
+from tests.connection.promise_story import Instance, Story
 
 __all__ = ["WRITERS", "Frame"]
 

@@ -12,9 +12,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 import trio
-from promise_cases import TIMEOUTS, Kind, What
-from promise_story import STUBBORN, Instance, Story, leaves
 
+from tests.connection.promise_cases import TIMEOUTS, Kind, What
+from tests.connection.promise_story import STUBBORN, Instance, Story, leaves
 from triows import (
     HandlerCancelled,
     HTTPException,

@@ -7,11 +7,11 @@ from typing import Annotated, Any, NoReturn
 import attrs
 import trio
 from attrs import define, field
-from promise_cases import TIMEOUTS, Case, Error, Event, Kind, Resource, What
-from promise_factories import WRITERS, Frame
-from promise_story import STUBBORN, Story, leaves
 from trio.testing import wait_all_tasks_blocked
 
+from tests.connection.promise_cases import TIMEOUTS, Case, Error, Event, Kind, Resource, What
+from tests.connection.promise_factories import WRITERS, Frame
+from tests.connection.promise_story import STUBBORN, Story, leaves
 from triows import Triows, WebSocket, WebSocketDisconnect, WebSocketRoute, use
 from triows._transports.bridge import Bridge
 from triows._transports.interface import Ended, Refusal

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 
 import trio
 from attrs import define, field
-from promise_cases import Brief, Case, Error, Kind, Leaf, Resource, What
 
+from tests.connection.promise_cases import Brief, Case, Error, Kind, Leaf, Resource, What
 from triows import HTTPException, WebSocketClose, WebSocketDisconnect
 from triows._transports.interface import Ended, Refusal
 

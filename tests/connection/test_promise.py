@@ -14,11 +14,22 @@ import pytest
 import trio
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from promise_cases import Case, Error, Event, Handler, Kind, Leaf, Resource, Task, What, cases
-from promise_oracle import check
-from promise_stage import play
 from trio.testing import MockClock
 
+from tests.connection.promise_cases import (
+    Case,
+    Error,
+    Event,
+    Handler,
+    Kind,
+    Leaf,
+    Resource,
+    Task,
+    What,
+    cases,
+)
+from tests.connection.promise_oracle import check
+from tests.connection.promise_stage import play
 from triows import HTTPException, Triows, WebSocket, WebSocketRoute, use
 from triows._transports.memory import MemoryTransport
 from triows.testing import connect

@@ -15,10 +15,10 @@ from typing import Annotated, Any, NewType, Protocol
 
 import attrs
 import msgspec
-import postponed
 import pytest
 import trio
 
+from tests.injection import postponed
 from triows import AsyncResource, Ignore, Param, Triows, WebSocket, use
 from triows._injection.params import RequestData, read_params
 from triows._injection.plan import Given, Planner, providers
