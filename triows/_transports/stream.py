@@ -197,7 +197,9 @@ class StreamTransport:
         end = codec.end
         if end is not None:
             self._drop_outbox()
-            self._closed_by_peer |= end.by_peer
+            if end.by_peer:
+                self._closed_by_peer = True
+                self._read_all.set()  # it need not close its side (RFC 6455 section 7.1.1)
         if codec.replies:
             replies, codec.replies = codec.replies, []
             self._reply(replies)
