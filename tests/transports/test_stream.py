@@ -1089,9 +1089,19 @@ async def test_the_end_waits_for_the_peer_to_close_its_side(autojump_clock):
             nursery.start_soon(end)
             await trio.sleep(2)
             assert (wire.eofs, wire.end) == (1, None)
-            wire.says(close(1000))
             wire.leaves()
         assert wire.end == "closed"
+
+
+async def test_the_end_waits_no_longer_than_for_the_peers_close_frame(autojump_clock):
+    wire = ScriptedWire()
+    async with accepted(wire) as transport:
+        await transport.close(1000, "")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(lambda: transport.aclose(linger=5))
+            await trio.sleep(2)
+            wire.says(close(1000))
+        assert (trio.current_time(), wire.end) == (2, "closed")
 
 
 async def test_the_end_waits_for_nobody_longer_than_it_may(autojump_clock):

@@ -227,7 +227,9 @@ class StreamTransport:
         codec.pongs.clear()
         end = codec.end
         if end is not None:
-            self._closed_by_peer |= end.by_peer
+            if end.by_peer:
+                self._closed_by_peer = True
+                self._note_read_all()  # it need not close its side (section 7.1.1)
             if self._outbox is not None:
                 self._outbox.drop(but=self._close_frame)
         if codec.replies:
