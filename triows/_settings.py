@@ -77,8 +77,9 @@ class Timeouts:
         ValueError: one that is no number, or too small.
     """
 
-    #: For the head of a request, from the connection or the request before it, TLS included.
-    #: A healthy client takes milliseconds; nginx gives 60, Apache 20.
+    #: For the head of a connection's first request, and as long for TLS before it. (Between
+    #: requests Hypercorn's ``keep_alive_timeout`` counts.) A healthy client takes
+    #: milliseconds; nginx gives 60, Apache 20.
     handshake: float = _seconds(10)
 
     #: From the request to ``accept()`` or a refusal, factories included. Peers give up

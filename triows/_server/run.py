@@ -153,13 +153,12 @@ def _exit_after(seconds: float, code: int) -> None:
     End the process, whatever it does then.
 
     By then every handler was cancelled and every resource had its time. What can't be ended by
-    that is an application that blocks the event loop, or shields itself without a deadline, and
-    WebSockets that a mounted application of another kind serves.
+    that is an application that blocks the event loop, or shields itself without a deadline.
     """
 
     def give_up() -> None:
         logger.critical(
-            "ended after %g s: something of the application, or mounted in it, has not ended",
+            "ended after %g s: something of the application has not ended",
             seconds,
         )
         logging.shutdown()
