@@ -281,6 +281,8 @@ class StreamTransport:
         if self.ended is not None:
             self._raise_ended()
         self._hand_over(self._codec.data_frame(payload, text=text))
+        if self.ended is not None:  # the wire broke at it
+            self._raise_ended()
         traffic = self.traffic
         traffic.messages_sent += 1
         traffic.bytes_sent += len(payload)
@@ -308,6 +310,8 @@ class StreamTransport:
             if self.ended is not None:
                 self._raise_ended()
             self._hand_over(self._codec.data_frame(payload, text=text))
+            if self.ended is not None:
+                self._raise_ended()
             self.traffic.count_sent(len(payload))
 
     def _raise_ended(self) -> NoReturn:
