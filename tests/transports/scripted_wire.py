@@ -19,7 +19,7 @@ from triows._transports.pinger import Pinger
 from triows._transports.stream import StreamTransport
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from websockets.extensions import Extension
 
@@ -153,6 +153,9 @@ class ScriptedWire:
     def send_nowait(self, data: bytes) -> int:
         self._check()
         return self._take(data)
+
+    def send_pieces_nowait(self, pieces: Sequence[bytes]) -> int:
+        return self.send_nowait(b"".join(pieces))
 
     async def send_some(self, outbox: deque[bytes | memoryview]) -> int:
         await trio.lowlevel.checkpoint()

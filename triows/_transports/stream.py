@@ -43,6 +43,10 @@ Headers = list[tuple[bytes, bytes]]
 #: stretch to about a tenth of a millisecond.
 _STRETCH = 16
 
+#: Bytes of a message that are worth not to be copied behind a head: above, copying takes
+#: longer than another system call's piece.
+_LARGE = 2**14
+
 # More room than can be used: for a reader that only looks for the peer's close frame.
 _ANY = (2**31, 2**62)
 
@@ -280,7 +284,10 @@ class StreamTransport:
         await trio.lowlevel.checkpoint_if_cancelled()
         if self.ended is not None:
             self._raise_ended()
-        self._hand_over(self._codec.data_frame(payload, text=text))
+        if len(payload) < _LARGE or self._codec.compresses:
+            self._hand_over(self._codec.data_frame(payload, text=text))
+        else:
+            self._hand_over_large(self._codec.plain_head(len(payload), text=text), payload)
         if self.ended is not None:  # the wire broke at it
             self._raise_ended()
         traffic = self.traffic
@@ -320,19 +327,36 @@ class StreamTransport:
 
     def _hand_over(self, frame: bytes) -> None:
         """Give a frame, or none, to the system; what the system does not take, to the outbox."""
-        outbox, sent = self._outbox, 0
-        if not outbox:
+        sent = 0
+        if not self._outbox:
             try:
                 sent = self._wire.send_nowait(frame)
             except OSError:
                 self.write_failed()
                 return
-        if sent < len(frame):
-            if outbox is None:
-                limit, seconds = self._limits.outbox, self._send_timeout
-                outbox = self._outbox = Outbox(self._wire, self, limit=limit, seconds=seconds)
-            assert self._nursery is not None
-            outbox.add(memoryview(frame)[sent:] if sent else frame, self._nursery)
+        self._let_wait(memoryview(frame)[sent:] if sent else frame)
+
+    def _let_wait(self, rest: bytes | memoryview) -> None:
+        """Put what is left of a frame, or nothing, into the outbox; a view has begun."""
+        if not rest:
+            return
+        if self._outbox is None:
+            limit, seconds = self._limits.outbox, self._send_timeout
+            self._outbox = Outbox(self._wire, self, limit=limit, seconds=seconds)
+        assert self._nursery is not None
+        self._outbox.add(rest, self._nursery)
+
+    def _hand_over_large(self, head: bytes, payload: bytes) -> None:
+        """Give a frame to the system in two pieces, when nothing waits: a copy takes time."""
+        try:
+            sent = self._wire.send_pieces_nowait((head, payload))
+        except OSError:
+            self.write_failed()
+            return
+        if sent >= len(head):
+            self._let_wait(memoryview(payload)[sent - len(head) :])
+        else:
+            self._let_wait(memoryview(head + payload)[sent:] if sent else head + payload)
 
     # Called by the outbox.
 

@@ -22,6 +22,7 @@ from .reactor import Readable
 
 if TYPE_CHECKING:
     from collections import deque
+    from collections.abc import Sequence
 
     from .interface import Starter
     from .reactor import Reactor
@@ -83,6 +84,9 @@ class Wire(Protocol):
         Raises:
             OSError: the connection broke.
         """
+
+    def send_pieces_nowait(self, pieces: Sequence[bytes]) -> int:
+        """The same for several pieces, one after the other, which are not put together."""
 
     async def send_some(self, outbox: deque[bytes | memoryview]) -> int:
         """
@@ -212,6 +216,14 @@ class PlainWire(_SocketWire):
         except BlockingIOError:
             return 0
 
+    def send_pieces_nowait(self, pieces: Sequence[bytes]) -> int:
+        if not _HAS_SENDMSG:  # pragma: no cover
+            return self.send_nowait(b"".join(pieces))
+        try:
+            return self._socket.sendmsg(pieces)
+        except BlockingIOError:
+            return 0
+
     async def send_some(self, outbox: deque[bytes | memoryview]) -> int:
         while True:
             await trio.lowlevel.wait_writable(self._fd)
@@ -272,6 +284,9 @@ class TLSWire(_SocketWire):
             self._paused = None
 
     def send_nowait(self, data: bytes) -> int:
+        return 0
+
+    def send_pieces_nowait(self, pieces: Sequence[bytes]) -> int:
         return 0
 
     async def send_some(self, outbox: deque[bytes | memoryview]) -> int:
