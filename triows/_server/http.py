@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import trio
 from attrs import frozen
@@ -222,23 +223,75 @@ class RequestTasks(TaskGroup):
         scope: HypercornScope,
         send: Callable[[ASGISendEvent | None], Awaitable[None]],
     ) -> Callable[[ASGIReceiveEvent], Awaitable[None]]:
-        events, taken = trio.open_memory_channel[Any](config.max_app_queue_size)
+        events = _Events(config.max_app_queue_size)
         assert self._nursery is not None
-        self._nursery.start_soon(_serve_request, app, scope, taken, send)
-
-        async def put(event: ASGIReceiveEvent) -> None:
-            with suppress(trio.BrokenResourceError):  # it has ended
-                await events.send(event)
-
-        return put
+        self._nursery.start_soon(_serve_request, app, scope, events, send)
+        return events.put
 
 
 async def _serve_request(
     app: AppWrapper,
     scope: HypercornScope,
-    taken: trio.MemoryReceiveChannel[Any],
+    events: _Events,
     send: Callable[[ASGISendEvent | None], Awaitable[None]],
 ) -> None:
-    with taken:
-        await app(scope, taken.receive, send, trio.to_thread.run_sync, trio.from_thread.run)
+    try:
+        await app(scope, events.receive, send, trio.to_thread.run_sync, trio.from_thread.run)
+    finally:
+        events.close()
     await send(None)  # that is all; if it sent no response, Hypercorn answers 500
+
+
+class _Events:
+    """
+    What comes of one request: parts of its body, of which only a few wait, and its end.
+
+    Hypercorn tells of the end in the task that sends the response's last part, so that must
+    not wait for who ought to read what came before: it may be the same task.
+
+    Args:
+        size: How many parts may wait.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._waiting: deque[ASGIReceiveEvent] = deque()
+        self._end: ASGIReceiveEvent | None = None
+        self._is_closed = False
+        self._changed = trio.Event()
+
+    async def put(self, event: ASGIReceiveEvent) -> None:
+        """Add a part, when there is room for it, or the end; dropped if it is over."""
+        if event["type"] == "http.disconnect":
+            self._end = event
+        else:
+            while not self._is_over and len(self._waiting) >= self._size:
+                await self._changed.wait()
+            if not self._is_over:
+                self._waiting.append(event)
+        self._change()
+
+    async def receive(self) -> ASGIReceiveEvent:
+        """Wait for the next part; after the end, that is told as often as it is asked for."""
+        await trio.lowlevel.checkpoint()
+        while not self._waiting and self._end is None:
+            await self._changed.wait()
+        if not self._waiting and self._end is not None:
+            return self._end
+        event = self._waiting.popleft()
+        self._change()
+        return event
+
+    def close(self) -> None:
+        """Nobody receives any more."""
+        self._is_closed = True
+        self._waiting.clear()
+        self._change()
+
+    @property
+    def _is_over(self) -> bool:
+        return self._is_closed or self._end is not None
+
+    def _change(self) -> None:
+        self._changed.set()
+        self._changed = trio.Event()
