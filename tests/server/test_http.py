@@ -1,0 +1,233 @@
+"""Plain HTTP on our server: to applications that are mounted, before a WebSocket, and badly."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import trio
+from hypercorn.config import Config
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Mount, Route
+
+import triows
+from tests.protocol.frame_streams import raw_frame
+from triows import Timeouts, Triows, WebSocket, WebSocketRoute
+
+pytestmark = pytest.mark.real_socket
+
+PATIENCE = 20
+UPGRADE = (
+    b"GET /echo HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+
+echo_route = WebSocketRoute("echo")
+
+
+@echo_route.endpoint
+async def echo(ws: WebSocket) -> None:
+    await ws.accept()
+    async for message in ws:
+        await ws.send(message)
+
+
+class Site:
+    """What is mounted, and what it has seen."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+        self.left = trio.Event()
+
+    async def hello(self, request: Request) -> Response:
+        return PlainTextResponse("hello")
+
+    async def size(self, request: Request) -> Response:
+        return PlainTextResponse(str(len(await request.body())))
+
+    async def unread(self, request: Request) -> Response:
+        return PlainTextResponse("enough")
+
+    async def patient(self, request: Request) -> Response:
+        try:
+            await request.body()
+        except ClientDisconnect:
+            self.seen.append("disconnect")
+            self.left.set()
+        return PlainTextResponse("")
+
+    async def flood(self, scope: Any, receive: Any, send: Any) -> None:
+        """Send until the client has left."""
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        async with trio.open_nursery() as nursery:
+
+            async def listen() -> None:
+                while (await receive())["type"] != "http.disconnect":
+                    pass
+                nursery.cancel_scope.cancel()
+
+            nursery.start_soon(listen)
+            while True:
+                await send({"type": "http.response.body", "body": bytes(2**16), "more_body": True})
+        self.left.set()
+
+    async def broken(self, request: Request) -> Response:
+        raise LookupError("it is a secret")
+
+    @property
+    def app(self) -> Triows:
+        routes: list[Any] = [
+            Route(f"/{name}", getattr(self, name), methods=["GET", "POST"])
+            for name in ("hello", "size", "unread", "patient", "broken")
+        ]
+        routes.append(Mount("/flood", self.flood))
+        timeouts = Timeouts(handshake=0.5, close=0.5, send=1)
+        app = Triows(echo_route, timeouts=timeouts)
+        app.mount("/site", Starlette(routes=[Mount("/", routes=routes)]))
+        return app
+
+
+@asynccontextmanager
+async def connected(site: Site, **settings: Any) -> AsyncIterator[trio.SocketStream]:
+    """Serve a site, and connect to it; at the end no connection and no task may be left."""
+    config = Config()
+    config.bind = ["127.0.0.1:0"]
+    config.errorlog = None
+    for name, value in settings.items():
+        setattr(config, name, value)
+    stop = trio.Event()
+    with trio.fail_after(PATIENCE):
+        async with trio.open_nursery() as nursery:
+
+            async def serve(task_status: trio.TaskStatus[list[str]]) -> None:
+                await triows.serve(
+                    site.app, config, shutdown_trigger=stop.wait, task_status=task_status
+                )
+
+            (url,) = await nursery.start(serve)
+            port = int(url.rpartition(":")[2])
+            async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
+                yield stream
+            stop.set()
+
+
+def asked(path: str, *lines: str, method: str = "GET", body: bytes = b"") -> bytes:
+    head = [f"{method} /site/{path} HTTP/1.1", "Host: a", *lines, "", ""]
+    return "\r\n".join(head).encode() + body
+
+
+async def read_response(stream: trio.SocketStream) -> tuple[int, bytes, bytes]:
+    """Read one response with a length: status, head and body."""
+    received = bytearray()
+    while b"\r\n\r\n" not in received:
+        data = await stream.receive_some()
+        assert data, bytes(received)
+        received += data
+    head, _, body = bytes(received).partition(b"\r\n\r\n")
+    length = 0
+    for line in head.lower().split(b"\r\n"):
+        if line.startswith(b"content-length:"):
+            length = int(line.split(b":")[1])
+    while len(body) < length:
+        body += await stream.receive_some()
+    return int(head.split()[1]), head, body
+
+
+async def read_all(stream: trio.SocketStream) -> bytes:
+    received = b""
+    while data := await stream.receive_some():
+        received += data
+    return received
+
+
+async def test_requests_follow_one_another_on_one_connection():
+    async with connected(Site()) as stream:
+        for _ in range(3):
+            await stream.send_all(asked("hello"))
+            assert (await read_response(stream))[::2] == (200, b"hello")
+
+
+async def test_requests_that_come_at_once_are_answered_in_order():
+    async with connected(Site()) as stream:
+        body = asked("size", "Content-Length: 3", method="POST", body=b"abc")
+        await stream.send_all(asked("hello") + body + asked("hello", "Connection: close"))
+        received = await read_all(stream)
+    bodies = [part.rpartition(b"\r\n")[2] for part in received.split(b"HTTP/1.1 200")[1:]]
+    assert bodies == [b"hello", b"3", b"hello"]
+
+
+async def test_a_websocket_may_follow_requests_on_one_connection():
+    async with connected(Site()) as stream:
+        await stream.send_all(asked("hello"))
+        await read_response(stream)
+        await stream.send_all(UPGRADE + raw_frame(1, b"at once"))
+        status, _, rest = await read_response(stream)
+        while len(rest) < 9:
+            rest += await stream.receive_some()
+    assert (status, rest) == (101, b"\x81\x07at once")
+
+
+async def test_a_body_that_nobody_reads_holds_nothing():
+    parts = b"1\r\nx\r\n" * 1000 + b"0\r\n\r\n"
+    async with connected(Site()) as stream:
+        await stream.send_all(
+            asked("unread", "Transfer-Encoding: chunked", method="POST", body=parts)
+        )
+        assert (await read_response(stream))[::2] == (200, b"enough")
+        await read_all(stream)
+
+
+async def test_a_body_of_ten_gigabytes_is_not_waited_for():
+    async with connected(Site()) as stream:
+        await stream.send_all(asked("unread", "Content-Length: 10000000000", method="POST"))
+        assert (await read_response(stream))[::2] == (200, b"enough")
+        assert await read_all(stream) == b""
+
+
+async def test_an_application_is_told_that_its_client_has_left():
+    site = Site()
+    async with connected(site) as stream:
+        await stream.send_all(asked("patient", "Content-Length: 10", method="POST", body=b"half"))
+        await stream.send_eof()
+        await site.left.wait()
+    assert site.seen == ["disconnect"]
+
+
+async def test_a_response_that_nobody_reads_is_given_up():
+    site = Site()
+    async with connected(site) as stream:
+        await stream.send_all(asked("flood/"))
+        await stream.receive_some(1)
+        await site.left.wait()  # Timeouts.send
+
+
+async def test_an_error_tells_nothing_of_itself(caplog):
+    async with connected(Site()) as stream:
+        await stream.send_all(asked("broken"))
+        status, head, body = await read_response(stream)
+    assert status == 500
+    assert b"secret" not in head + body
+    assert "it is a secret" in caplog.text
+
+
+async def test_a_silent_connection_is_closed_and_so_is_a_slow_one():
+    async with connected(Site(), keep_alive_timeout=0.5) as stream:
+        assert await read_all(stream) == b""  # Timeouts.handshake
+    async with connected(Site(), keep_alive_timeout=0.5) as stream:
+        await stream.send_all(asked("hello"))
+        await read_response(stream)
+        await stream.send_all(b"GET / HT")
+        assert await read_all(stream) == b""
+
+
+async def test_a_peer_that_breaks_the_protocol_is_answered_with_400(caplog):
+    caplog.set_level(logging.ERROR)
+    async with connected(Site()) as stream:
+        await stream.send_all(b"what is this?\r\n\r\n")
+        assert (await read_all(stream)).startswith(b"HTTP/1.1 400")
+    assert caplog.records == []
