@@ -33,6 +33,10 @@ __all__ = ["BROKEN", "CHUNK", "PlainWire", "Sink", "TLSWire", "Wire"]
 #: not so many that the others wait.
 CHUNK = 2**16
 
+#: How often to read at a time while there is more than that: a large message takes fewer
+#: turns, and the others wait for a tenth of a millisecond at most.
+_READS = 4
+
 #: Pieces to write at a time, when they had to wait; the system takes 1024 (IOV_MAX).
 _PIECES = 64
 
@@ -182,33 +186,42 @@ class PlainWire(_SocketWire):
         reactor: Reads for it.
     """
 
-    __slots__ = ()
+    __slots__ = ("_is_paused",)
 
     breaks_when_cancelled = False
+
+    def __init__(self, sock: socket.socket, reactor: Reactor) -> None:
+        super().__init__(sock, reactor)
+        self._is_paused = False
 
     def start(self, nursery: Starter, sink: Sink) -> None:
         self._sink = sink
         self._reactor.add(self._fd, self)
 
     def pause(self) -> None:
+        self._is_paused = True
         self._reactor.pause(self._fd)
 
     def resume(self) -> None:
+        self._is_paused = False
         self._reactor.resume(self._fd)
 
     def on_readable(self) -> None:
-        """Read once; called by the reactor."""
-        try:
-            data = self._socket.recv(CHUNK)
-        except BlockingIOError:
-            return  # woken for nothing
-        except OSError:
-            data = b""
-        if data:
+        """Read what is there, or some of it if that is much; called by the reactor."""
+        for _ in range(_READS):
+            try:
+                data = self._socket.recv(CHUNK)
+            except BlockingIOError:
+                return  # woken for nothing
+            except OSError:
+                data = b""
+            if not data:
+                self._reactor.discard(self._fd)
+                self._sink.eof_received()
+                return
             self._sink.data_received(data)
-        else:
-            self._reactor.discard(self._fd)
-            self._sink.eof_received()
+            if len(data) < CHUNK or self._is_paused or self._fd < 0:
+                return
 
     def send_nowait(self, data: bytes) -> int:
         try:
