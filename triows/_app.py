@@ -24,7 +24,7 @@ from ._connection.endpoint import (
 )
 from ._connection.refusal import from_exception, problem, upgrade_required
 from ._connection.registry import Connections
-from ._errors import leaves
+from ._errors import consists_of, leaves
 from ._injection.plan import Plan, Planner, providers
 from ._protocol.handshake import check_origins
 from ._routing.path import BadPath, request_segments
@@ -36,7 +36,7 @@ from ._settings import Compression, Limits, Settings, Timeouts
 from ._transports.bridge import open_transport
 from ._where import name_of, where
 from .exceptions import DependencyCycleError, DependencyError, HTTPException, RouteSetupError
-from .http import ResponseWatch, respond
+from .http import ClientGone, ResponseWatch, respond
 from .websocket import WebSocket
 
 if TYPE_CHECKING:
@@ -450,6 +450,8 @@ class Triows:
         except BaseException as exc:
             if any(isinstance(leaf, _NOT_OURS) for leaf in leaves(exc)):
                 raise
+            if consists_of(exc, ClientGone):
+                return
             logger.exception("unhandled error in %s %r", scope["type"], scope.get("path"))
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -8,7 +8,16 @@ if TYPE_CHECKING:
     from ._transports.interface import Refusal
     from .types import Message, Send
 
-__all__ = ["ResponseWatch", "respond"]
+__all__ = ["ClientGone", "ResponseWatch", "respond"]
+
+
+class ClientGone(OSError):
+    """
+    Raised from an application's ``send`` when nobody receives the response any more.
+
+    As https://asgi.readthedocs.io/en/latest/specs/www.html#disconnected-client-send-exception
+    says. It may escape from the application: that is no error.
+    """
 
 
 class ResponseWatch:

@@ -11,6 +11,7 @@ import pytest
 import trio
 from hypercorn.config import Config
 from starlette.applications import Starlette
+from starlette.background import BackgroundTask
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
@@ -64,17 +65,15 @@ class Site:
     async def flood(self, scope: Any, receive: Any, send: Any) -> None:
         """Send until the client has left."""
         await send({"type": "http.response.start", "status": 200, "headers": []})
-        async with trio.open_nursery() as nursery:
-
-            async def listen() -> None:
-                while (await receive())["type"] != "http.disconnect":
-                    pass
-                nursery.cancel_scope.cancel()
-
-            nursery.start_soon(listen)
+        try:
             while True:
                 await send({"type": "http.response.body", "body": bytes(2**16), "more_body": True})
-        self.left.set()
+        except OSError:
+            self.left.set()
+            raise
+
+    async def lasting(self, request: Request) -> Response:
+        return PlainTextResponse("done", background=BackgroundTask(self.left.wait))
 
     async def broken(self, request: Request) -> Response:
         raise LookupError("it is a secret")
@@ -83,7 +82,7 @@ class Site:
     def app(self) -> Triows:
         routes: list[Any] = [
             Route(f"/{name}", getattr(self, name), methods=["GET", "POST"])
-            for name in ("hello", "size", "unread", "patient", "broken")
+            for name in ("hello", "size", "unread", "patient", "lasting", "broken")
         ]
         routes.append(Mount("/flood", self.flood))
         timeouts = Timeouts(handshake=0.5, close=0.5, send=1)
@@ -198,12 +197,28 @@ async def test_an_application_is_told_that_its_client_has_left():
     assert site.seen == ["disconnect"]
 
 
-async def test_a_response_that_nobody_reads_is_given_up():
+async def test_a_response_that_nobody_reads_is_given_up_and_no_error(caplog):
     site = Site()
     async with connected(site) as stream:
         await stream.send_all(asked("flood/"))
         await stream.receive_some(1)
         await site.left.wait()  # Timeouts.send
+    assert [one for one in caplog.records if one.levelno >= logging.ERROR] == []
+
+
+async def test_what_follows_a_response_holds_up_neither_its_end_nor_a_websocket():
+    site = Site()
+    async with connected(site) as stream:
+        await stream.send_all(asked("lasting"))
+        assert (await read_response(stream))[::2] == (200, b"done")
+        await stream.send_all(UPGRADE)
+        assert (await read_response(stream))[0] == 101
+        site.left.set()
+    site = Site()
+    async with connected(site) as stream:
+        await stream.send_all(asked("lasting", "Connection: close"))
+        assert (await read_all(stream)).endswith(b"done")
+        site.left.set()
 
 
 async def test_an_error_tells_nothing_of_itself(caplog):

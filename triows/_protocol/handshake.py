@@ -11,7 +11,9 @@ __all__ = [
     "HeadersLike",
     "Origins",
     "check_origins",
+    "check_raw_headers",
     "check_subprotocol",
+    "check_token",
     "encode_headers",
     "origin_allowed",
 ]
@@ -52,12 +54,40 @@ def encode_headers(headers: HeadersLike) -> list[tuple[bytes, bytes]]:
     return [_encode_header(name, value) for name, value in pairs]
 
 
+def check_raw_headers(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """
+    Check headers of an ASGI event, of whatever meaning, so that none ends a line.
+
+    Raises:
+        ValueError: a name or value that may not stand in a header.
+        TypeError: something that is no pair of bytes.
+    """
+    return [_checked_header(name, value) for name, value in headers]
+
+
+def check_token(text: str) -> str:
+    """
+    Check what has to be a token (:rfc:`9110#section-5.6.2`), such as a subprotocol.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not _TOKEN.fullmatch(_latin1(text)):
+        raise ValueError(f"{text!r} is no token (RFC 9110 section 5.6.2)")
+    return text
+
+
 def _encode_header(name: str | bytes, value: str | bytes) -> tuple[bytes, bytes]:
+    raw_name, raw_value = _checked_header(name, value)
+    if raw_name in _RESERVED or raw_name.startswith(b"sec-websocket-"):
+        raise ValueError(f"the header {name!r} is written by the handshake itself: leave it out")
+    return raw_name, raw_value
+
+
+def _checked_header(name: str | bytes, value: str | bytes) -> tuple[bytes, bytes]:
     raw_name, raw_value = _latin1(name).lower(), _latin1(value)
     if not _TOKEN.fullmatch(raw_name):
         raise ValueError(f"{name!r} can't be a header's name (RFC 9110 section 5.1)")
-    if raw_name in _RESERVED or raw_name.startswith(b"sec-websocket-"):
-        raise ValueError(f"the header {name!r} is written by the handshake itself: leave it out")
     if not _VALUE.fullmatch(raw_value):
         raise ValueError(f"the value of header {name!r} has characters that no header may have")
     return raw_name, raw_value

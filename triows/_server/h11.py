@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import trio
 from hypercorn.events import Closed
 from hypercorn.protocol.h11 import H11Protocol
 
@@ -12,7 +13,7 @@ from triows._protocol.upgrade import asks_for_websocket
 if TYPE_CHECKING:
     import h11
 
-__all__ = ["HTTP11", "PlainRequest", "RefusedRequest", "WebSocketRequest"]
+__all__ = ["HTTP11", "RefusedRequest", "WebSocketRequest"]
 
 
 class WebSocketRequest(Exception):
@@ -39,9 +40,6 @@ class HTTP11(H11Protocol):
     it is refused.
     """
 
-    #: Whether there is a nursery for requests; most connections never need one.
-    serving_http = False
-
     async def _check_protocol(self, event: h11.Request) -> None:
         names = {name for name, _ in event.headers}
         if event.http_version not in {b"1.0", b"1.1"}:
@@ -53,6 +51,18 @@ class HTTP11(H11Protocol):
         elif not all(value.isascii() for name, value in event.headers if name == b"host"):
             await self._refuse(400)
 
+    #: Whether an error response is under way.
+    refusing = False
+    #: Seconds that it may take.
+    patience = 0.0
+
+    async def _send_error_response(self, status_code: int) -> None:
+        # An application may answer the request, and so end the connection, at the same time.
+        self.refusing = True
+        with trio.move_on_after(self.patience, shield=True):
+            await super()._send_error_response(status_code)
+        self.refusing = False
+
     async def _refuse(self, status: int) -> None:
         await self._send_error_response(status)
         await self.send(Closed())
@@ -61,28 +71,7 @@ class HTTP11(H11Protocol):
     async def _create_stream(self, request: h11.Request) -> None:
         if asks_for_websocket(list(request.headers)):
             raise WebSocketRequest(request, self.connection.trailing_data[0])
-        if not self.serving_http:
-            raise PlainRequest(request)
         await super()._create_stream(request)
-
-    async def serve_http(self, request: h11.Request) -> None:
-        """Go on with a request that :exc:`PlainRequest` was raised for."""
-        self.serving_http = True
-        await super()._create_stream(request)
-        await self._handle_events()
-
-
-class PlainRequest(Exception):
-    """
-    Raised through the HTTP code at the first request that asks for no WebSocket.
-
-    Args:
-        request: It.
-    """
-
-    def __init__(self, request: h11.Request) -> None:
-        self.request = request
-        super().__init__("a request asks for no WebSocket")
 
 
 class RefusedRequest(Exception):

@@ -5,18 +5,19 @@ from __future__ import annotations
 import math
 from collections import deque
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
+import h11  # Hypercorn's
 import trio
 from attrs import frozen
 from hypercorn.events import Closed, RawData, Updated
-from hypercorn.trio.task_group import TaskGroup
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.typing import ConnectionState
 
 from triows._transports.interface import nobody
+from triows.http import ClientGone
 
-from .h11 import HTTP11, PlainRequest, RefusedRequest, WebSocketRequest
+from .h11 import HTTP11, RefusedRequest, WebSocketRequest
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from hypercorn.typing import Scope as HypercornScope
 
     from triows._settings import Timeouts
+    from triows._transports.interface import Starter
 
 __all__ = ["HTTPConnection", "Peers"]
 
@@ -59,6 +61,8 @@ class HTTPConnection(TCPServer):
         stream: The connection; under TLS, after its handshake. Closing it is the caller's.
         peers: Its two ends.
         timeouts: The application's.
+        tasks: For the requests. Not a nursery of the connection, which would have to wait for
+            what an application still does when its response is out.
     """
 
     def __init__(
@@ -69,21 +73,25 @@ class HTTPConnection(TCPServer):
         stream: trio.abc.Stream,
         peers: Peers,
         timeouts: Timeouts,
+        tasks: Starter,
     ) -> None:
         super().__init__(app, config, context, {}, stream)  # type: ignore[arg-type]  # says TLS only
         self._bytes = stream
         self._peers = peers
         self._timeouts = timeouts
-        # When the next request has to be there; and the scope around the reading.
-        self._due = trio.current_time() + timeouts.handshake
-        self._reading = trio.CancelScope()
-        # Around all of it, for the server's end.
+        self._tasks = tasks
+        # Around the reading: its deadline is when the next request has to be there.
+        self._reading = trio.CancelScope(deadline=trio.current_time() + timeouts.handshake)
+        # Around all of it, and around each request, for the server's end.
         self._serving = trio.CancelScope()
+        self._requests: set[trio.CancelScope] = set()
         self._idle = True
         #: Called when it has asked for something, though not if that is a WebSocket.
         self.on_request: Callable[[], None] = nobody
         # Nothing is sent any more: a response was the last, or the stream is broken.
-        self._over = False
+        self._over = self._broken = False
+        # Replaced when a response is out, or the connection is over.
+        self._progress = trio.Event()
 
     async def serve(self) -> WebSocketRequest | None:
         """
@@ -93,40 +101,30 @@ class HTTPConnection(TCPServer):
             The request that asks for a WebSocket, unanswered.
         """
         with self._serving:
-            tasks = RequestTasks()
             self.protocol = HTTP11(  # type: ignore[assignment]  # without the way to HTTP/2
                 self.app,
                 self.config,
                 self.context,
-                tasks,
+                cast("Any", self),
                 ConnectionState({}),
                 self._peers.secure,
                 self._peers.client,
                 self._peers.server,
                 self.protocol_send,
             )
+            self.protocol.patience = self._timeouts.close  # type: ignore[attr-defined]  # HTTP11
             try:
-                wanted = await self._serve_with(tasks)
+                await self._read_data()
+                # A client may close its side when it has asked, and wait for the answer.
+                while not self._idle and not self._over:
+                    await self._progress.wait()
+            except WebSocketRequest as wanted:
+                return wanted
             finally:
                 # They know each other, and would stay until the next search for such circles.
                 del self.protocol
-            if wanted is None:
+            if self._over:
                 await self._linger()
-            return wanted
-        return None
-
-    async def _serve_with(self, tasks: RequestTasks) -> WebSocketRequest | None:
-        try:
-            await self._read_data()
-        except WebSocketRequest as wanted:
-            return wanted
-        except PlainRequest as plain:
-            # Only now, because a nursery takes time, and most connections need none.
-            async with tasks:
-                try:
-                    await self._read_data(plain)
-                except WebSocketRequest as wanted:
-                    return wanted
         return None
 
     def shut_down(self, deadline: float) -> None:
@@ -136,17 +134,13 @@ class HTTPConnection(TCPServer):
         Args:
             deadline: When a request that is being served is cancelled.
         """
-        self._serving.deadline = min(self._serving.deadline, deadline)
+        for scope in (self._serving, *self._requests):
+            scope.deadline = deadline
         if self._idle:
             self._reading.cancel()
 
-    async def _read_data(self, plain: PlainRequest | None = None) -> None:
-        self._reading = trio.CancelScope(deadline=self._due)
+    async def _read_data(self) -> None:
         with self._reading, suppress(*_BROKEN):
-            if plain is not None:
-                with suppress(RefusedRequest):
-                    await self.protocol.serve_http(plain.request)  # type: ignore[attr-defined]  # HTTP11
-                self.on_request()
             while not self._over:
                 data = await self._receive()
                 with suppress(RefusedRequest):
@@ -171,19 +165,36 @@ class HTTPConnection(TCPServer):
         if isinstance(event, RawData):
             await self._send(event.data)
         elif isinstance(event, Closed):
-            self._over = True
-            self._reading.cancel()
+            protocol: Any = getattr(self, "protocol", None)
+            if protocol is not None and protocol.refusing:
+                pass  # it says so itself, when the error response is out
+            elif protocol is not None and protocol.connection.our_state is h11.SEND_BODY:
+                # The request broke a rule behind its head. What is being answered is answered
+                # to its end, and that is then the last.
+                self._reading.cancel()
+            else:
+                self._end()
         elif isinstance(event, Updated):
             self._idle = event.idle
             seconds = self.config.keep_alive_timeout if event.idle else math.inf
-            self._due = self._reading.deadline = trio.current_time() + seconds
+            self._reading.deadline = trio.current_time() + seconds
+            self._progressed()
+
+    def _end(self) -> None:
+        self._over = True
+        self._reading.cancel()
+        self._progressed()
+
+    def _progressed(self) -> None:
+        self._progress.set()
+        self._progress = trio.Event()
 
     async def _send(self, data: bytes) -> None:
         async with self.send_lock:
+            if self._broken:
+                raise ClientGone("the client has gone")
             if self._over:
-                # Nobody is there. An application that goes on sending has to let others run.
-                await trio.lowlevel.checkpoint()
-                return
+                return  # what Hypercorn has to say behind the last response
             whole = False
             try:
                 with trio.move_on_after(self._timeouts.send):
@@ -194,8 +205,42 @@ class HTTPConnection(TCPServer):
             finally:
                 if not whole:
                     # Half a response can't be followed by anything.
-                    self._over = True
-                    self._reading.cancel()
+                    self._broken = True
+                    self._end()
+
+    async def spawn_app(
+        self,
+        app: AppWrapper,
+        config: Config,
+        scope: HypercornScope,
+        send: Callable[[ASGISendEvent | None], Awaitable[None]],
+    ) -> Callable[[ASGIReceiveEvent], Awaitable[None]]:
+        """Called by Hypercorn's protocol, which takes this for its group of tasks."""
+        events = _Events(config.max_app_queue_size)
+        self._tasks.start_soon(self._serve_request, app, scope, events, send)
+        return events.put
+
+    async def _serve_request(
+        self,
+        app: AppWrapper,
+        scope: HypercornScope,
+        events: _Events,
+        send: Callable[[ASGISendEvent | None], Awaitable[None]],
+    ) -> None:
+        answered = False
+        with trio.CancelScope() as cancel_scope:
+            self._requests.add(cancel_scope)
+            try:
+                await app(scope, events.receive, send, _no_thread, _no_thread)
+                events.close()
+                if not self._broken:
+                    await send(None)  # that is all; without a response, Hypercorn answers 500
+                answered = True
+            finally:
+                events.close()
+                self._requests.discard(cancel_scope)
+                if not answered:
+                    self._end()
 
     async def _linger(self) -> None:
         """
@@ -213,33 +258,8 @@ class HTTPConnection(TCPServer):
                     pass
 
 
-class RequestTasks(TaskGroup):
-    """Hypercorn's tasks of one connection, without its waits for applications that are over."""
-
-    async def spawn_app(
-        self,
-        app: AppWrapper,
-        config: Config,
-        scope: HypercornScope,
-        send: Callable[[ASGISendEvent | None], Awaitable[None]],
-    ) -> Callable[[ASGIReceiveEvent], Awaitable[None]]:
-        events = _Events(config.max_app_queue_size)
-        assert self._nursery is not None
-        self._nursery.start_soon(_serve_request, app, scope, events, send)
-        return events.put
-
-
-async def _serve_request(
-    app: AppWrapper,
-    scope: HypercornScope,
-    events: _Events,
-    send: Callable[[ASGISendEvent | None], Awaitable[None]],
-) -> None:
-    try:
-        await app(scope, events.receive, send, trio.to_thread.run_sync, trio.from_thread.run)
-    finally:
-        events.close()
-    await send(None)  # that is all; if it sent no response, Hypercorn answers 500
+def _no_thread(*_: object) -> None:
+    raise NotImplementedError("ASGI applications need no threads of Hypercorn's")
 
 
 class _Events:

@@ -70,6 +70,7 @@ class Server:
         self._wrapped = ASGIWrapper(cast("ASGIFramework", app))
         self._context = WorkerContext(config.max_requests)
         self._tls = tls
+        self._handshakes: set[trio.CancelScope] = set()
         self._http: set[HTTPConnection] = set()
         # Those who have asked for nothing yet.
         self._silent: set[socket.socket] = set()
@@ -169,6 +170,8 @@ class Server:
         self._tasks.end_at(max(over, started + self._app.timeouts.shutdown_grace))
 
     def _end_idle(self, over: float) -> None:
+        for scope in tuple(self._handshakes):
+            scope.cancel()
         for connection in tuple(self._http):
             connection.shut_down(over)
 
@@ -182,6 +185,19 @@ class Server:
         self._silent.discard(connection)
         self._asked.set()
         self._asked = trio.Event()
+
+    async def _shake_hands(self, stream: trio.SSLStream[trio.SocketStream]) -> bool:
+        """Finish TLS's handshake; whether it is one, and in time."""
+        seconds = min(self._config.ssl_handshake_timeout, self._app.timeouts.handshake)
+        with trio.move_on_after(seconds) as scope:
+            self._handshakes.add(scope)
+            try:
+                await stream.do_handshake()
+            except trio.BrokenResourceError:
+                return False
+            finally:
+                self._handshakes.discard(scope)
+        return not scope.cancelled_caught
 
     def _full(self) -> trio.Event | None:
         return self._room if self._connections >= self._limit else None
@@ -222,16 +238,18 @@ class Server:
             assert self._tls is not None
             stream = trio.SSLStream(stream, self._tls, server_side=True, https_compatible=True)
             wire = TLSWire(stream, sock, self._reactor)
-            seconds = min(self._config.ssl_handshake_timeout, self._app.timeouts.handshake)
-            try:
-                with trio.fail_after(seconds):
-                    await stream.do_handshake()
-            except (trio.BrokenResourceError, trio.TooSlowError):
-                return None  # not TLS, or not in time
+            if not await self._shake_hands(stream):
+                return None
         else:
             wire = PlainWire(sock, self._reactor)
         http = HTTPConnection(
-            self._wrapped, self._config, self._context, stream, peers, self._app.timeouts
+            self._wrapped,
+            self._config,
+            self._context,
+            stream,
+            peers,
+            self._app.timeouts,
+            self._tasks,
         )
         http.on_request = partial(self._note_asked, sock)
         self._http.add(http)

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 import trio
 
+from triows.exceptions import WebSocketDisconnect
+
 from .inbox import Inbox, payload_size
 from .interface import Ended, Refusal, Traffic, disconnect, nobody
 
@@ -149,7 +151,10 @@ class ASGITransport:
             logger.debug("ASGI send failed", exc_info=exc)
             self._drop_outbox()
             self._disconnected.set()  # nothing to linger for
-            self._end(Ended(1006))
+            if isinstance(exc, WebSocketDisconnect):  # our own bridge tells why
+                self._end(Ended(exc.code, exc.reason))
+            else:
+                self._end(Ended(1006))
             return
         finally:
             self._watching.deadline = math.inf

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 import trio
 from attrs import evolve
 
-from triows.exceptions import WebSocketDisconnect
+from triows._closing import check_close
+from triows._protocol.handshake import check_raw_headers, check_token
+from triows.exceptions import WebSocketDisconnect, WebSocketStateError
 
 from .asgi import ASGITransport
 from .interface import Refusal
@@ -83,7 +85,7 @@ class Bridge:
         self._opened.discard(self)
         until = trio.current_time() + self._settings.timeouts.close
         with trio.move_on_at(until):
-            if self._accepted:
+            if self._transport.accepted:
                 await self._transport.close(code, "")
             else:
                 await self._transport.reject(Refusal(500, (), b""))
@@ -104,23 +106,37 @@ class Bridge:
     async def send(self, event: Message) -> None:
         transport = self._attached()
         kind = event["type"]
-        if kind == "websocket.accept":
-            self._accepted = True
-            await transport.accept(event.get("subprotocol"), list(event.get("headers") or ()))
-        elif kind == "websocket.send":
+        if self._accepted and kind == "websocket.send":
             text = event.get("text")
-            await transport.send(event.get("bytes") or b"" if text is None else text)
-        elif kind == "websocket.close" and not self._accepted:
-            await transport.reject(Refusal(403, (), b""))
+            message = event.get("bytes") if text is None else text
+            if message is None:
+                raise ValueError("websocket.send has neither text nor bytes")
+            await transport.send(message)
+        elif self._accepted and kind == "websocket.close":
+            code, reason = event.get("code", 1000), event.get("reason") or ""
+            check_close(code, reason)
+            await transport.close(code, reason)
+        elif self._accepted:
+            raise WebSocketStateError(f"{kind} can't follow the acceptance")
+        elif kind == "websocket.accept":
+            subprotocol = event.get("subprotocol")
+            headers = check_raw_headers(event.get("headers") or ())
+            if subprotocol is not None:
+                check_token(subprotocol)
+            await transport.accept(subprotocol, headers)
+            self._accepted = True
         elif kind == "websocket.close":
-            await transport.close(event.get("code", 1000), event.get("reason") or "")
+            await transport.reject(Refusal(403, (), b""))
         elif kind == "websocket.http.response.start":
-            self._refusal = Refusal(event["status"], list(event.get("headers") or ()), b"")
+            headers = check_raw_headers(event.get("headers") or ())
+            self._refusal = Refusal(event["status"], headers, b"")
         elif kind == "websocket.http.response.body" and self._refusal is not None:
             body = self._refusal.body + (event.get("body") or b"")
             self._refusal = evolve(self._refusal, body=body)
             if not event.get("more_body"):
                 await transport.reject(self._refusal)
+        else:
+            raise WebSocketStateError(f"{kind} can't come before the acceptance")
 
 
 def _owner(method: object) -> Bridge | None:

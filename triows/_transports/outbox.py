@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 __all__ = ["Outbox"]
 
 
+#: Frames that may wait, however small. Each takes some 60 bytes beside its own, so that a
+#: mebibyte of the smallest would take twenty.
+_MOST = 4096
+
+
 class Owner(Protocol):
     """Whose frames they are. Nothing here waits."""
 
@@ -115,7 +120,8 @@ class Outbox:
 
     def has_room(self, size: int) -> bool:
         """Whether *size* bytes may wait, too. What is larger than the limit goes alone."""
-        return not self._frames or self.size + size <= self._limit
+        waiting = len(self._frames)
+        return not waiting or (waiting < _MOST and self.size + size <= self._limit)
 
     def wake(self) -> None:
         """Let those who wait look again."""

@@ -38,10 +38,23 @@ __all__ = ["StreamTransport"]
 
 Headers = list[tuple[bytes, bytes]]
 
-#: Sends that may follow one another before the other tasks get a turn. A full schedule point
-#: in each costs a third of the speed of a busy connection; this costs little and bounds the
-#: stretch to about a tenth of a millisecond.
-_STRETCH = 16
+#: Sends that may follow one another, on however many connections, before the other tasks get a
+#: turn. A full schedule point in each costs a third of the speed of a busy connection; this
+#: costs little and bounds the stretch to less than a millisecond.
+_STRETCH = 64
+
+
+class _Turn:
+    """What has been done since the other tasks had their last turn."""
+
+    __slots__ = ("sends",)
+
+    def __init__(self) -> None:
+        self.sends = 0
+
+
+# Of all connections of the process: a broadcast sends a little on each of many.
+_turn = _Turn()
 
 #: Bytes of a message that are worth not to be copied behind a head: above, copying takes
 #: longer than another system call's piece.
@@ -90,7 +103,6 @@ class StreamTransport:
         "_probed_at",
         "_read_all",
         "_send_timeout",
-        "_stretch",
         "_wants_read_all",
         "_wire",
         "accepted",
@@ -145,8 +157,6 @@ class StreamTransport:
         self._outbox: Outbox | None = None
         # Ours, which is sent whatever comes from the peer.
         self._close_frame: bytes | None = None
-        # Sends since the other tasks had their last turn.
-        self._stretch = 0
         # Who waits for a pong, by the number of the ping.
         self._pings: dict[int, trio.Event] | None = None
         self._last_ping = 0
@@ -173,6 +183,8 @@ class StreamTransport:
 
     def eof_received(self) -> None:
         self._note_read_all()
+        if self._early and not self.accepted:
+            return  # what it has sent can still be delivered, and may tell why it left
         if self._codec.noticed:
             self._heed(self._codec)
         self._end(Ended(1006))
@@ -190,8 +202,7 @@ class StreamTransport:
     def _take(self, data: bytes) -> None:
         """Read frames, hand over messages, and do what else they say."""
         codec, inbox = self._codec, self._inbox
-        # The others have just had their turn.
-        self._stretch = 0
+        _turn.sends = 0  # the others have just had theirs
         # Data after the end is ignored (RFC 6455 section 5.5.1).
         messages, size = inbox.room if inbox.ended is None else _ANY
         found = codec.receive(data, messages, size)
@@ -214,7 +225,8 @@ class StreamTransport:
         """Read on when the handler has taken something, or the others have had their turn."""
         self._wire.pause()
         if self._inbox.full:
-            self._inbox.on_room = self.on_turn
+            # Not at once: a handler that is never out of messages would let nobody run.
+            self._inbox.on_room = self._wire.yield_turn
         else:
             self._wire.yield_turn()
 
@@ -293,10 +305,10 @@ class StreamTransport:
         traffic = self.traffic
         traffic.messages_sent += 1
         traffic.bytes_sent += len(payload)
-        self._stretch += 1
-        if self._stretch >= _STRETCH:
+        _turn.sends += 1
+        if _turn.sends >= _STRETCH:
             # Not before, so that nobody overtakes; not cancelled, for the message is sent.
-            self._stretch = 0
+            _turn.sends = 0
             await trio.lowlevel.cancel_shielded_checkpoint()
 
     def _is_busy(self) -> bool:
@@ -372,8 +384,8 @@ class StreamTransport:
         self._break(Ended(1006))
 
     def written(self) -> None:
-        if self._codec.end is not None:
-            self._wire.send_eof()
+        if self._codec.end is not None and not self._codec.noticed:
+            self._wire.send_eof()  # the close frame was the last
 
     def _break(self, ended: Ended) -> None:
         """Nothing can be sent any more, and nobody waits for an answer."""
@@ -479,6 +491,8 @@ class StreamTransport:
             self._take(early)
             if not self._codec.pending:
                 self._wire.resume()
+            if self._read_all:
+                self.eof_received()
 
     async def reject(self, refusal: Refusal) -> None:
         if self.ended is None:
@@ -493,8 +507,8 @@ class StreamTransport:
         if self._codec.noticed:
             self._heed(self._codec)  # the peer was first
         if self.ended is None:
-            self._end_here(Ended(code, reason))
             self._close_frame = self._codec.close_frame(code, reason)
+            self._end_here(Ended(code, reason))
             self._hand_over(self._close_frame)
         await self._flushed()
 

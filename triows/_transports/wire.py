@@ -303,9 +303,10 @@ class TLSWire(_SocketWire):
         return 0
 
     async def send_some(self, outbox: deque[bytes | memoryview]) -> int:
-        first = outbox[0]
-        await self._stream.send_all(first)
-        return len(first)
+        # Not all of a large frame at once, so that it is seen how the peer takes it.
+        piece = memoryview(outbox[0])[:CHUNK]
+        await self._stream.send_all(piece)
+        return len(piece)
 
     # send_eof(): TLS can't be closed half by Trio's stream. As with HTTPS, TCP is: the peer
     # has our close frame, which is authentic, and expects nothing more.
