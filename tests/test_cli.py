@@ -161,3 +161,9 @@ def test_it_knows_its_version(capsys):
         main(["--version"])
     assert caught.value.code == 0
     assert capsys.readouterr().out == f"triows {version('triows')}\n"
+
+
+@pytest.mark.parametrize("address", ["", "unix:", "127.0.0.1:http"])
+def test_an_address_that_is_none_is_refused_before_anything_is_imported(address, capsys):
+    assert main(["run", "nowhere:app", "--bind", address]) == 2
+    assert capsys.readouterr().err.startswith("triows: --bind: ")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from ._app import RouteInfo, Triows
 from ._server.lifeline import inherited
+from ._server.listening import check_address
 from ._server.run import run
 from .exceptions import RouteSetupError
 
@@ -168,7 +169,22 @@ def _worker_command(arguments: Sequence[str], descriptors: str) -> list[str]:
     return [sys.executable, *options, "-m", "triows", command, "--inherit", descriptors, *rest]
 
 
+def _check_addresses(addresses: Iterable[str]) -> None:
+    """
+    Refuse what is no address.
+
+    Raises:
+        UnusableCommand: with what to write instead.
+    """
+    for address in addresses:
+        try:
+            check_address(address)
+        except ValueError as exc:
+            raise UnusableCommand(f"--bind: {exc}") from None
+
+
 def _run(options: argparse.Namespace) -> int:
+    _check_addresses(options.bind or ())
     _check_certificate(options.certfile, options.keyfile)
     _check_processes(options)
     several = options.workers > 1

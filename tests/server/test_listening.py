@@ -8,7 +8,7 @@ import pytest
 import trustme
 from hypercorn.config import Config
 
-from triows._server.listening import configuration, listening
+from triows._server.listening import check_address, configuration, listening
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -157,6 +157,7 @@ def test_with_a_certificate_sockets_that_are_given_are_secure(certificate):
 @real_socket
 def test_all_that_are_given_are_closed_if_one_of_them_can_not_listen():
     good, bad = socket.create_server(("127.0.0.1", 0)), socket.socket(type=socket.SOCK_DGRAM)
+    bad.bind(("127.0.0.1", 0))
     with pytest.raises(OSError), listening(configured(), [good, bad]):  # noqa: PT011 - any
         pass
     assert is_closed(good)
@@ -170,5 +171,39 @@ def test_an_address_for_quic_is_refused():
     with (
         pytest.raises(ValueError, match=r"HTTP/1\.1 only: leave quic_bind out"),
         listening(configured("127.0.0.1:0", quic_bind=["127.0.0.1:0"])),
+    ):
+        pass
+
+
+# Addresses
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["127.0.0.1:0", "localhost:8000", "localhost", "[::1]:8000", "unix:/run/a.sock", "fd://3"],
+)
+def test_an_address_that_can_be_read_is_taken(address):
+    check_address(address)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["", ":8000", "127.0.0.1:", "127.0.0.1:http", "127.0.0.1:65536", "[::1]", "::1]:1", "unix:"],
+)
+def test_an_address_that_would_be_read_as_another_is_refused_with_one_that_would_not(address):
+    with pytest.raises(ValueError, match=r"write|unix:/run"):
+        check_address(address)
+
+
+def test_no_socket_at_all_is_refused():
+    with pytest.raises(ValueError, match="leave sockets out"), listening(Config(), []):
+        pass
+
+
+def test_a_socket_that_is_not_bound_is_refused():
+    with (
+        socket.socket() as sock,
+        pytest.raises(ValueError, match="not bound"),
+        listening(Config(), [sock]),
     ):
         pass

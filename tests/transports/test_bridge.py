@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from triows import Limits, Timeouts
+from triows import Limits, Timeouts, WebSocketStateError
 from triows._settings import Settings
 from triows._transports.asgi import ASGITransport
 from triows._transports.bridge import Bridge, open_transport
@@ -213,3 +213,57 @@ async def test_what_was_never_answered_is_refused_with_500():
         await bridge.aclose()
         assert peer.refusal is not None
         assert (peer.refusal.status, peer.accepted) == (500, False)
+
+
+# Mistakes
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"type": "websocket.accept", "headers": [(b"x-user", b"a\r\nInjected: b")]},
+        {"type": "websocket.accept", "subprotocol": "a\r\nSet-Cookie: evil=1"},
+        {
+            "type": "websocket.http.response.start",
+            "status": 401,
+            "headers": [(b"x-user\r\n", b"a")],
+        },
+    ],
+)
+async def test_nothing_that_ends_a_line_comes_into_a_response(event):
+    async with bridged() as (bridge, peer):
+        with pytest.raises(ValueError, match=r"header|token"):
+            await bridge.send(event)
+        assert (peer.accepted, peer.refusal) == (False, None)
+
+
+@pytest.mark.parametrize(("code", "reason"), [(1005, ""), (70000, ""), (1000, "x" * 200)])
+async def test_a_close_that_can_not_be_sent_is_an_error_and_the_peer_gets_1011(code, reason):
+    async with bridged() as (bridge, peer):
+        await connected(bridge)
+        with pytest.raises(ValueError, match="close"):
+            await bridge.send({"type": "websocket.close", "code": code, "reason": reason})
+        await bridge.aclose()
+        assert peer.inbox.ended == Ended(1011)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"type": "websocket.accept"},
+        {"type": "websocket.http.response.start", "status": 200},
+        {"type": "websocket.nonsense"},
+    ],
+)
+async def test_an_event_out_of_turn_is_an_error(event):
+    async with bridged() as (bridge, _):
+        await connected(bridge)
+        with pytest.raises(WebSocketStateError):
+            await bridge.send(event)
+
+
+async def test_a_message_without_content_is_an_error():
+    async with bridged() as (bridge, _):
+        await connected(bridge)
+        with pytest.raises(ValueError, match="neither text nor bytes"):
+            await bridge.send({"type": "websocket.send"})

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 
 import pytest
 import trio
@@ -1247,3 +1248,48 @@ async def test_a_message_that_inflates_over_the_limit_is_1009():
     ) as transport:
         wire.says(raw_frame(BINARY, bytes(data), reserved=4))
         assert (await ended_by(transport.receive()))[0] == 1009
+
+
+async def test_a_close_that_waits_for_its_turn_is_not_cut_off_by_an_outbox_that_empties():
+    """What came before it is answered first, and that may have to wait for the system."""
+    wire = ScriptedWire(room=3)
+    async with accepted(wire) as transport:
+
+        async def echo() -> None:
+            with suppress(WebSocketDisconnect):
+                while True:
+                    await transport.send(await transport.receive())
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(echo)
+            await wait_all_tasks_blocked()
+            wire.says(masked("one"), masked("two"), close(3001, "bye"))
+            wire.take()
+            await wait_all_tasks_blocked()
+            wire.take()
+        assert transport.ended == Ended(3001, "bye")
+        assert wire.messages == [b"one", b"two"]
+        assert wire.close_code == 3001
+
+
+async def test_tiny_messages_are_bounded_in_number(autojump_clock):
+    wire = ScriptedWire(room=0)
+    timeouts = Timeouts(ping_interval=math.inf, send=30)
+    async with accepted(wire, timeouts=timeouts) as transport:
+        sent = 0
+        with trio.move_on_after(1):
+            while True:
+                await transport.send("")
+                sent += 1
+        assert 1000 < sent < 10_000
+
+
+async def test_what_came_before_a_slow_acceptance_is_delivered_though_its_sender_has_left():
+    wire = ScriptedWire()
+    async with opened(wire) as transport:
+        wire.says(masked("early"), close(4001, "bye"))
+        wire.leaves()
+        await wait_all_tasks_blocked()
+        await transport.accept(None, ())
+        assert await transport.receive() == "early"
+        assert await ended_by(transport.receive()) == (4001, "bye")

@@ -19,7 +19,11 @@ def tls_context(config: Config) -> ssl.SSLContext | None:
     Raises:
         OSError: a file can't be read, or is no certificate or key.
     """
-    context = config.create_ssl_context()
+    try:
+        context = config.create_ssl_context()
+    except OSError as exc:  # ssl's errors are some, and name no file
+        exc.add_note(f"while reading {config.certfile!r} and {config.keyfile!r}")
+        raise
     if context is not None:
         context.set_alpn_protocols(["http/1.1"])
     return context
