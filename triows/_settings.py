@@ -139,6 +139,7 @@ class Limits:
     inbox_size: int = _count(4 * MiB)
 
     #: Bytes handed over by ``send`` that the peer has not taken yet.
+    #: However small, 4096 frames are the most.
     outbox: int = _count(MiB)
 
     #: Connections at a time; further ones get 503. ``None``: as many as the system gives.
