@@ -253,7 +253,8 @@ class HTTPConnection(TCPServer):
             suppress(*_BROKEN),
         ):
             if isinstance(self._bytes, trio.SocketStream):
-                await self._bytes.send_eof()
+                async with self.send_lock:  # a request may be in the middle of sending
+                    await self._bytes.send_eof()
                 while await self._bytes.receive_some(_CHUNK):
                     pass
 
