@@ -246,3 +246,15 @@ async def test_a_peer_that_breaks_the_protocol_is_answered_with_400(caplog):
         await stream.send_all(b"what is this?\r\n\r\n")
         assert (await read_all(stream)).startswith(b"HTTP/1.1 400")
     assert caplog.records == []
+
+
+@pytest.mark.parametrize("method", ["HeAD", "get"])
+async def test_a_method_in_small_letters_is_not_implemented(method, caplog):
+    caplog.set_level(logging.ERROR)
+    async with connected(Site()) as stream:
+        await stream.send_all(asked("hello", method=method))
+        assert (await read_all(stream)).startswith(b"HTTP/1.1 501")
+    async with connected(Site()) as stream:
+        await stream.send_all(UPGRADE.replace(b"GET", method.encode()))
+        assert (await read_all(stream)).startswith(b"HTTP/1.1 501")
+    assert caplog.records == []

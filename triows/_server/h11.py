@@ -50,6 +50,10 @@ class HTTP11(H11Protocol):
             await self._refuse(400)
         elif not all(value.isascii() for name, value in event.headers if name == b"host"):
             await self._refuse(400)
+        elif event.method != event.method.upper():
+            # Methods are case-sensitive, and unknown ones not implemented (RFC 9110 section
+            # 9.1). Hypercorn would answer "head" as HEAD: without the body it announces.
+            await self._refuse(501)
 
     #: Whether an error response is under way.
     refusing = False
