@@ -72,6 +72,12 @@ class Site:
             self.left.set()
             raise
 
+    async def silent(self, scope: Any, receive: Any, send: Any) -> None:
+        """Return when the client has left, and say nothing."""
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        self.seen.append("disconnect")
+
     async def lasting(self, request: Request) -> Response:
         return PlainTextResponse("done", background=BackgroundTask(self.left.wait))
 
@@ -84,7 +90,7 @@ class Site:
             Route(f"/{name}", getattr(self, name), methods=["GET", "POST"])
             for name in ("hello", "size", "unread", "patient", "lasting", "broken")
         ]
-        routes.append(Mount("/flood", self.flood))
+        routes += [Mount("/flood", self.flood), Mount("/silent", self.silent)]
         timeouts = Timeouts(handshake=0.5, close=0.5, send=1)
         app = Triows(echo_route, timeouts=timeouts)
         app.mount("/site", Starlette(routes=[Mount("/", routes=routes)]))
@@ -195,6 +201,30 @@ async def test_an_application_is_told_that_its_client_has_left():
         await stream.send_eof()
         await site.left.wait()
     assert site.seen == ["disconnect"]
+
+
+async def test_a_connection_ends_though_its_client_has_left_and_nobody_answers():
+    site = Site()
+    async with connected(site) as stream:
+        await stream.send_all(asked("silent/"))
+        await stream.send_eof()
+        assert await read_all(stream) == b""
+    assert site.seen == ["disconnect"]
+
+
+async def test_a_client_that_has_closed_its_side_is_answered():
+    async with connected(Site()) as stream:
+        await stream.send_all(asked("hello"))
+        await stream.send_eof()
+        assert (await read_all(stream)).endswith(b"hello")
+
+
+async def test_a_host_that_is_not_served_gets_404_and_the_end(caplog):
+    caplog.set_level(logging.ERROR)
+    async with connected(Site(), server_names=["b"]) as stream:
+        await stream.send_all(asked("hello"))
+        assert (await read_all(stream)).startswith(b"HTTP/1.1 404")
+    assert caplog.records == []
 
 
 async def test_a_response_that_nobody_reads_is_given_up_and_no_error(caplog):

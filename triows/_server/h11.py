@@ -76,6 +76,11 @@ class HTTP11(H11Protocol):
         if asks_for_websocket(list(request.headers)):
             raise WebSocketRequest(request, self.connection.trailing_data[0])
         await super()._create_stream(request)
+        if self.stream is not None and getattr(self.stream, "app_put", None) is None:
+            # Answered by Hypercorn, without an application: not one of its server_names.
+            self.stream = None
+            await self.send(Closed())
+            raise RefusedRequest
 
 
 class RefusedRequest(Exception):

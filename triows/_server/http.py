@@ -85,12 +85,13 @@ class HTTPConnection(TCPServer):
         # Around all of it, and around each request, for the server's end.
         self._serving = trio.CancelScope()
         self._requests: set[trio.CancelScope] = set()
+        self._latest: trio.CancelScope | None = None
         self._idle = True
         #: Called when it has asked for something, though not if that is a WebSocket.
         self.on_request: Callable[[], None] = nobody
         # Nothing is sent any more: a response was the last, or the stream is broken.
         self._over = self._broken = False
-        # Replaced when a response is out, or the connection is over.
+        # Replaced when a response is out, a request served, or the connection over.
         self._progress = trio.Event()
 
     async def serve(self) -> WebSocketRequest | None:
@@ -115,8 +116,9 @@ class HTTPConnection(TCPServer):
             self.protocol.patience = self._timeouts.close  # type: ignore[attr-defined]  # HTTP11
             try:
                 await self._read_data()
-                # A client may close its side when it has asked, and wait for the answer.
-                while not self._idle and not self._over:
+                # A client may close its side when it has asked, and wait for the answer. An
+                # application that is told so may also return without one.
+                while not self._idle and not self._over and self._latest in self._requests:
                     await self._progress.wait()
             except WebSocketRequest as wanted:
                 return wanted
@@ -217,7 +219,9 @@ class HTTPConnection(TCPServer):
     ) -> Callable[[ASGIReceiveEvent], Awaitable[None]]:
         """Called by Hypercorn's protocol, which takes this for its group of tasks."""
         events = _Events(config.max_app_queue_size)
-        self._tasks.start_soon(self._serve_request, app, scope, events, send)
+        self._latest = cancel_scope = trio.CancelScope()
+        self._requests.add(cancel_scope)
+        self._tasks.start_soon(self._serve_request, app, scope, events, send, cancel_scope)
         return events.put
 
     async def _serve_request(
@@ -226,10 +230,10 @@ class HTTPConnection(TCPServer):
         scope: HypercornScope,
         events: _Events,
         send: Callable[[ASGISendEvent | None], Awaitable[None]],
+        cancel_scope: trio.CancelScope,
     ) -> None:
         answered = False
-        with trio.CancelScope() as cancel_scope:
-            self._requests.add(cancel_scope)
+        with cancel_scope:
             try:
                 await app(scope, events.receive, send, _no_thread, _no_thread)
                 events.close()
@@ -239,6 +243,7 @@ class HTTPConnection(TCPServer):
             finally:
                 events.close()
                 self._requests.discard(cancel_scope)
+                self._progressed()
                 if not answered:
                     self._end()
 
