@@ -79,7 +79,8 @@ async def serve_websocket(
             ended = transport.ended
             status = 101 if ended is None or ended.status is None else ended.status
             response: Any = {"status": status, "headers": []}
-            with trio.CancelScope(shield=True):  # no more than a line of a log
+            # No more than a line of a log, but by a logger that the configuration names.
+            with trio.move_on_after(app.timeouts.close, shield=True):
                 await config.log.access(cast("Any", scope), response, trio.current_time() - started)
 
     try:
