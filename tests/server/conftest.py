@@ -9,9 +9,11 @@ import trustme
 from tests.server.clients import CLIENTS, REAL_CLIENTS, RealClient, chromium, node
 from tests.server.process import HYPERCORN, TRIOWS, ServerProcess
 from tests.server.siege import Siege, Standing, start, start_named
+from tests.server.versions import Versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 
 @pytest.fixture(params=CLIENTS)
@@ -153,3 +155,11 @@ def named_siege() -> Iterator[Siege]:
 def crowded_siege(standing: Standing) -> Iterator[Siege]:
     """The same with room for three connections, of which the bystander is one."""
     yield from besiege(standing, "crowded")
+
+
+@pytest.fixture
+def versions(tmp_path: Path) -> Versions:
+    """An application in a file, of which there can be another version."""
+    it = Versions(tmp_path)
+    it.write("one")
+    return it

@@ -17,18 +17,10 @@ from tests.server.versions import Versions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = pytest.mark.real_socket
 
 SERVING = r"serving by process \d+"
-
-
-@pytest.fixture
-def versions(tmp_path: Path) -> Versions:
-    it = Versions(tmp_path)
-    it.write("one")
-    return it
 
 
 @contextmanager

@@ -19,18 +19,10 @@ from triows._server.workers import LAST_DELAY, RAN_WELL, Backoff, supervise
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = pytest.mark.real_socket
 
 READY = r"worker \d+ is ready"
-
-
-@pytest.fixture
-def versions(tmp_path: Path) -> Versions:
-    it = Versions(tmp_path)
-    it.write("one")
-    return it
 
 
 @contextmanager
