@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 from collections import deque
 from contextlib import asynccontextmanager
@@ -161,6 +162,9 @@ class ScriptedWire:
         await trio.lowlevel.checkpoint()
         while not self.room and not self.is_broken:
             await self._changed.wait()
+        if self.end is not None:
+            # Closed by who could not know that this had been woken before.
+            raise OSError(errno.EBADF, "closed")
         self._check()
         return self._take(b"".join(outbox))
 

@@ -1,22 +1,24 @@
 from __future__ import annotations
 
+import math
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
 
+from tests.transports.messages import MemoryPeer, MemoryTransport, memory_connection
 from triows import Limits, Timeouts, WebSocketStateError
 from triows._settings import Settings
 from triows._transports.asgi import ASGITransport
 from triows._transports.bridge import Bridge, open_transport
 from triows._transports.interface import Ended, Refusal
-from triows._transports.memory import MemoryPeer, MemoryTransport, memory_connection
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-LIMITS, TIMEOUTS = Limits(), Timeouts()
+# Without pings, which would be on the real clock.
+LIMITS, TIMEOUTS = Limits(), Timeouts(ping_interval=math.inf)
 
 
 @asynccontextmanager

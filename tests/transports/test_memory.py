@@ -1,286 +1,225 @@
-from __future__ import annotations
+"""Connections in memory: what a system's sockets do, without a system."""
+
+from collections import deque
 
 import pytest
 import trio
-from trio.testing import assert_checkpoints, wait_all_tasks_blocked
+from trio.testing import check_half_closeable_stream, wait_all_tasks_blocked
 
-from triows import Limits, Timeouts, WebSocketDisconnect
-from triows._transports.interface import Ended, Refusal
-from triows._transports.memory import MemoryPeer, MemoryTransport, memory_connection
+from triows._transports.memory import MemoryLink, MemoryReactor, MemoryStream, MemoryWire, _Pipe
 
 
-def connection(
-    buffer: int = 16,
-    size: int = 1000,
-    limits: Limits | None = None,
-    timeouts: Timeouts | None = None,
-) -> tuple[MemoryPeer, MemoryTransport]:
-    peer = MemoryPeer(buffer, size)
-    server = memory_connection(peer, limits=limits or Limits(), timeouts=timeouts or Timeouts())
-    return peer, server
+async def test_it_is_a_stream_as_trio_defines_one():
+    async def make():
+        there, back = _Pipe(1000), _Pipe(1000)
+        return MemoryStream(there, back), MemoryStream(back, there)
+
+    async def make_clogged():
+        left, right = await make()
+        left._outgoing.put(bytes(1000))
+        right._outgoing.put(bytes(1000))
+        return left, right
+
+    await check_half_closeable_stream(make, make_clogged)
 
 
-def told(server: MemoryTransport) -> list[Ended | None]:
-    """Make the list that grows when the owner is told that the peer is gone."""
-    calls: list[Ended | None] = []
-    server.on_gone = lambda: calls.append(server.ended)
-    return calls
+class Sink:
+    """What a wire tells."""
+
+    def __init__(self) -> None:
+        self.told: list[object] = []
+
+    def data_received(self, data: bytes) -> None:
+        self.told.append(data)
+
+    def eof_received(self) -> None:
+        self.told.append("end")
+
+    def hung_up(self) -> None:
+        self.told.append("hung up")
+
+    def on_turn(self) -> None:
+        self.told.append("turn")
 
 
-async def test_the_peer_sees_what_the_handshake_was_answered_with():
-    peer, server = connection()
-    assert not server.accepted
-    await server.accept("chat", [(b"x-a", b"1")])
-    assert server.accepted
-    assert peer.answered.is_set()
-    assert (peer.accepted, peer.subprotocol, peer.headers) == (True, "chat", [(b"x-a", b"1")])
+@pytest.fixture
+async def reactor(nursery):
+    reactor = MemoryReactor()
+    await nursery.start(reactor.run)
+    return reactor
 
 
-async def test_a_peer_that_left_can_not_be_accepted():
-    peer, server = connection()
-    peer.close(1006, "")
-    with pytest.raises(WebSocketDisconnect):
-        await server.accept(None, [])
-    assert not peer.accepted
+@pytest.fixture
+def link(reactor):
+    return MemoryLink(10, reactor)
 
 
-async def test_a_refusal_reaches_the_peer_and_ends_the_connection():
-    peer, server = connection()
-    refusal = Refusal(404, [], b"no")
-    await server.reject(refusal)
-    assert (peer.refusal, peer.accepted, peer.answered.is_set()) == (refusal, False, True)
-    assert server.ended == Ended(1006, "refused", 404)
+@pytest.fixture
+def sink(link, nursery):
+    sink = Sink()
+    link.wire.start(nursery, sink)
+    return sink
 
 
-async def test_nobody_is_refused_who_has_left():
-    peer, server = connection()
-    peer.close(1001, "")
-    await server.reject(Refusal(404, [], b"no"))
-    assert (peer.refusal, server.ended) == (None, Ended(1001))
+async def told(sink: Sink) -> list[object]:
+    await wait_all_tasks_blocked()
+    return sink.told
 
 
-async def test_every_step_of_a_connection_is_a_checkpoint():
-    peer, server = connection()
-    for step in (lambda: server.accept(None, []), lambda: server.close(1000, "")):
-        with assert_checkpoints():
-            await step()
-    peer, server = connection()
-    with assert_checkpoints():
-        await server.reject(Refusal(404, [], b"no"))
-    peer, server = connection()
-    peer.reset()
-    with assert_checkpoints(), pytest.raises(WebSocketDisconnect):
-        await server.accept(None, [])
+async def test_what_the_client_sends_reaches_the_server(link, sink):
+    await link.client.send_all(b"hello")
+    assert await told(sink) == [b"hello"]
 
 
-async def test_messages_pass_both_ways():
-    peer, server = connection()
-    await server.accept(None, [])
-    await peer.send("to")
-    await server.send(b"fro")
-    assert (await server.receive(), await peer.inbox.receive()) == ("to", b"fro")
+async def test_what_came_before_the_wire_was_started_is_read(link, nursery):
+    await link.client.send_all(b"early")
+    sink = Sink()
+    link.wire.start(nursery, sink)
+    assert await told(sink) == [b"early"]
 
 
-async def test_a_peer_that_does_not_read_makes_the_server_wait(autojump_clock):
-    peer, server = connection(buffer=2)
-    await server.send("a")
-    await server.send("b")
-    with trio.move_on_after(1) as scope:
-        await server.send("c")
-    assert scope.cancelled_caught
-    assert [await peer.inbox.receive(), len(peer.inbox)] == ["a", 1]
+async def test_each_direction_holds_so_many_bytes(link, nursery):
+    assert link.wire.send_nowait(b"0123456789abc") == 10
+    assert link.wire.send_nowait(b"more") == 0
+    assert await link.client.receive_some(4) == b"0123"
+    assert link.wire.send_pieces_nowait([b"ab", b"cdef"]) == 4
+    assert await link.client.receive_some() == b"456789abcd"
 
 
-async def test_the_peers_buffer_is_bounded_in_bytes_too(autojump_clock):
-    _, server = connection(size=10)
-    await server.send("0123456789")
-    with trio.move_on_after(1) as scope:
-        await server.send("c")
-    assert scope.cancelled_caught
+async def test_a_client_waits_for_room(link, nursery):
+    nursery.start_soon(link.client.send_all, b"0123456789abc")
+    await wait_all_tasks_blocked()
+    sink = Sink()
+    link.wire.start(nursery, sink)
+    assert b"".join(await told(sink)) == b"0123456789abc"
 
 
-async def test_a_server_that_does_not_read_makes_the_peer_wait(autojump_clock):
-    peer, server = connection(limits=Limits(inbox=2))
-    await peer.send("a")
-    await peer.send("b")
-    with trio.move_on_after(1) as scope:
-        await peer.send("c")
-    assert scope.cancelled_caught
-    assert server.backlog() == (2, 2, 0)
-
-
-async def test_a_peer_that_takes_too_long_is_closed_with_1008(autojump_clock):
-    peer, server = connection(buffer=1, timeouts=Timeouts(send=30))
-    calls = told(server)
-    await server.send("a")
-    with pytest.raises(WebSocketDisconnect) as caught:
-        await server.send("b")
-    assert (caught.value.code, trio.current_time()) == (1008, 30)
-    assert calls == [Ended(1008, "send timed out")]
-    assert peer.inbox.ended == Ended(1008, "send timed out")
-
-
-async def test_concurrent_sends_keep_their_order(autojump_clock):
-    peer, server = connection(buffer=1)
-    async with trio.open_nursery() as nursery:
-        for letter in "abc":
-            nursery.start_soon(server.send, letter)
-            await wait_all_tasks_blocked()
-        assert [await peer.inbox.receive() for _ in "abc"] == ["a", "b", "c"]
-
-
-async def test_a_cancelled_send_sends_nothing(autojump_clock):
-    peer, server = connection(buffer=1)
-    await server.send("a")
-    with trio.move_on_after(1):
-        await server.send("b")
-    assert await peer.inbox.receive() == "a"
-    await server.send("c")
-    assert await peer.inbox.receive() == "c"
-
-
-async def test_every_send_is_a_checkpoint():
-    peer, server = connection()
-    with assert_checkpoints():
-        await server.send("a")
-    with assert_checkpoints():
-        await peer.send("a")
-
-
-async def test_what_the_peer_sent_is_delivered_before_its_close():
-    peer, server = connection()
-    await peer.send("a")
-    peer.close(4001, "bye")
-    assert await server.receive() == "a"
-    with pytest.raises(WebSocketDisconnect) as caught:
-        await server.receive()
-    assert (caught.value.code, caught.value.reason) == (4001, "bye")
-
-
-async def test_the_owner_is_told_once_that_the_peer_is_gone():
-    peer, server = connection()
-    calls = told(server)
-    peer.close(1001, "")
-    peer.close(1000, "")
-    assert calls == [Ended(1001)]
-
-
-async def test_the_owner_is_not_told_of_its_own_close():
-    peer, server = connection()
-    calls = told(server)
-    await server.close(1000, "")
-    peer.close(1000, "")
-    assert calls == []
-
-
-async def test_the_peer_sees_the_servers_code():
-    peer, server = connection()
-    await server.close(4000, "done")
-    await server.close(1000, "")
-    with pytest.raises(WebSocketDisconnect) as caught:
-        await peer.send("late")
-    assert (caught.value.code, caught.value.reason) == (4000, "done")
-
-
-async def test_sending_to_a_peer_that_left_raises_at_a_checkpoint():
-    peer, server = connection()
-    peer.reset()
-    with assert_checkpoints(), pytest.raises(WebSocketDisconnect) as caught:
-        await server.send("a")
-    assert caught.value.code == 1006
-
-
-async def test_a_sender_that_waits_is_told_that_the_peer_left():
-    peer, server = connection(buffer=1)
-    await server.send("a")
+async def test_a_server_waits_for_room_and_is_told_how_much_was_taken(link, nursery):
+    link.wire.send_nowait(bytes(10))
+    taken = []
 
     async def send() -> None:
-        with pytest.raises(WebSocketDisconnect):
-            await server.send("b")
+        taken.append(await link.wire.send_some(deque([b"abc", b"defghijklmno"])))
+
+    nursery.start_soon(send)
+    await wait_all_tasks_blocked()
+    assert taken == []
+    await link.client.receive_some()
+    await wait_all_tasks_blocked()
+    assert taken == [10]
+
+
+async def test_what_was_dropped_meanwhile_is_not_sent(link, nursery):
+    link.wire.send_nowait(bytes(10))
+    outbox = deque([b"abc"])
+    taken = []
+
+    async def send() -> None:
+        taken.append(await link.wire.send_some(outbox))
+
+    nursery.start_soon(send)
+    await wait_all_tasks_blocked()
+    outbox.clear()
+    await link.client.receive_some()
+    await wait_all_tasks_blocked()
+    assert taken == [0]
+
+
+async def test_a_wire_that_is_paused_reads_nothing(link, sink):
+    link.wire.pause()
+    await link.client.send_all(b"waits")
+    assert await told(sink) == []
+    link.wire.resume()
+    assert await told(sink) == [b"waits"]
+
+
+async def test_a_wire_that_is_paused_notices_a_client_that_leaves(link, sink):
+    link.wire.pause()
+    await link.client.send_all(b"waits")
+    link.client.close()
+    assert await told(sink) == ["hung up"]
+    link.wire.resume()
+    assert await told(sink) == ["hung up", b"waits", "end"]
+
+
+class PausingSink(Sink):
+    """One that has no room for more as soon as something has come."""
+
+    wire: MemoryWire
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self.wire.pause()
+
+
+@pytest.mark.parametrize("end", ["close", "reset", "send_eof"])
+async def test_a_client_that_leaves_is_noticed_though_its_last_bytes_pause_the_wire(
+    link, nursery, end
+):
+    sink = PausingSink()
+    sink.wire = link.wire
+    link.wire.start(nursery, sink)
+    await link.client.send_all(b"last")
+    getattr(link.client, end)()
+    assert await told(sink) == [b"last", "hung up"]
+
+
+async def test_a_reset_comes_behind_what_was_sent(link, sink):
+    await link.client.send_all(b"last")
+    link.client.reset()
+    assert await told(sink) == [b"last", "end"]
+    with pytest.raises(OSError):  # noqa: PT011 - any
+        link.wire.send_nowait(b"too late")
+
+
+async def test_after_a_reset_the_client_hears_nothing_any_more(link, sink):
+    link.wire.send_nowait(b"unread")
+    link.client.reset()
+    with pytest.raises(trio.BrokenResourceError):
+        await link.client.receive_some()
+
+
+async def test_the_others_have_a_turn_first(link, sink):
+    order = sink.told
+
+    async def other() -> None:
+        order.append("other")
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(send)
-        await wait_all_tasks_blocked()
-        peer.reset()
+        nursery.start_soon(other)
+        link.wire.yield_turn()
+    await wait_all_tasks_blocked()
+    assert order == ["other", "turn"]
 
 
-async def test_a_message_over_the_limit_closes_with_1009():
-    peer, server = connection(limits=Limits(message_size=4))
-    calls = told(server)
-    await peer.send("1234")
-    assert await server.receive() == "1234"
-    await peer.send("12345")
-    assert calls == [Ended(1009, "message over 4 bytes")]
-    assert (peer.inbox.ended, server.traffic.messages_received) == (calls[0], 1)
+async def test_a_closed_wire_is_read_to_its_end_by_the_client(link, sink):
+    link.wire.send_nowait(b"last")
+    link.wire.close(abort=False)
+    assert await link.client.receive_some() == b"last"
+    assert await link.client.receive_some() == b""
+    with pytest.raises(trio.BrokenResourceError):
+        await link.client.send_all(b"too late")
 
 
-async def test_a_peer_that_vanished_hears_nothing_and_is_not_heard():
-    peer, server = connection()
-    calls = told(server)
-    peer.vanish()
-    await peer.send("a")
-    peer.close(1000, "")
-    assert (server.backlog(), calls, server.ended) == ((0, 0, 0), [], None)
+async def test_an_aborted_wire_is_a_reset_for_the_client(link, sink):
+    link.wire.close(abort=True)
+    link.wire.close(abort=False)  # no effect
+    with pytest.raises(trio.BrokenResourceError):
+        await link.client.receive_some()
 
 
-async def test_a_peer_that_vanished_is_not_told_how_it_ended():
-    peer, server = connection()
-    peer.vanish()
-    server.fail(1011, "ping timeout")
-    assert (server.ended, peer.inbox.ended) == (Ended(1011, "ping timeout"), Ended(1006))
+async def test_a_mistake_of_one_reader_does_not_concern_the_others(reactor, nursery, caplog):
+    class Broken(Sink):
+        def data_received(self, data: bytes) -> None:
+            raise ZeroDivisionError
 
-
-async def test_a_peer_that_vanished_and_leaves_knows_that_it_is_over():
-    peer, _ = connection()
-    peer.vanish()
-    peer.close(1000, "")
-    with pytest.raises(WebSocketDisconnect):
-        await peer.inbox.receive()
-
-
-async def test_a_ping_comes_back_and_is_a_checkpoint():
-    _, server = connection()
-    with assert_checkpoints():
-        assert await server.ping() >= 0
-
-
-async def test_a_ping_to_a_peer_that_vanished_does_not_come_back(autojump_clock):
-    peer, server = connection()
-    peer.vanish()
-    with trio.move_on_after(1000) as scope:
-        await server.ping()
-    assert scope.cancelled_caught
-
-
-async def test_a_ping_that_waits_is_told_of_the_end(autojump_clock):
-    peer, server = connection()
-    peer.vanish()
-
-    async def ping() -> None:
-        with pytest.raises(WebSocketDisconnect) as caught:
-            await server.ping()
-        assert caught.value.code == 1011
-
-    with trio.fail_after(10):
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(ping)
-            await wait_all_tasks_blocked()
-            server.fail(1011, "ping timeout")
-
-
-async def test_leaving_it_without_an_end_cuts_it():
-    peer, server = connection()
-    await server.aclose(linger=5)
-    assert (server.ended, peer.inbox.ended) == (Ended(1006), Ended(1006))
-    assert peer.answered.is_set()
-
-
-async def test_messages_and_bytes_are_counted():
-    peer, server = connection()
-    await peer.send("\N{GRINNING FACE}")
-    await server.send(b"ab")
-    await server.send("c")
-    traffic = server.traffic
-    assert (traffic.messages_received, traffic.bytes_received) == (1, 4)
-    assert (traffic.messages_sent, traffic.bytes_sent) == (2, 3)
-    assert server.backlog() == (1, 4, 3)
+    broken, whole = Broken(), Sink()
+    for sink in (broken, whole):
+        link = MemoryLink(10, reactor)
+        link.wire.start(nursery, sink)
+        await link.client.send_all(b"hello")
+    assert await told(whole) == [b"hello"]
+    assert broken.told == ["end"]
+    assert [record.getMessage() for record in caplog.records] == [
+        "unhandled error in reading from a connection"
+    ]

@@ -233,9 +233,16 @@ class HTTPConnection(TCPServer):
         cancel_scope: trio.CancelScope,
     ) -> None:
         answered = False
+
+        async def checked(message: ASGISendEvent) -> None:
+            if message["type"] == "http.response.body" and not message.get("body"):
+                # There may be nothing to write, and who sends that in a loop lets others run.
+                await trio.lowlevel.checkpoint()
+            await send(message)
+
         with cancel_scope:
             try:
-                await app(scope, events.receive, send, _no_thread, _no_thread)
+                await app(scope, events.receive, checked, _no_thread, _no_thread)
                 events.close()
                 if not self._broken:
                     await send(None)  # that is all; without a response, Hypercorn answers 500
@@ -257,7 +264,7 @@ class HTTPConnection(TCPServer):
             trio.move_on_after(self._timeouts.close),
             suppress(*_BROKEN),
         ):
-            if isinstance(self._bytes, trio.SocketStream):
+            if isinstance(self._bytes, trio.abc.HalfCloseableStream):
                 async with self.send_lock:  # a request may be in the middle of sending
                     await self._bytes.send_eof()
                 while await self._bytes.receive_some(_CHUNK):

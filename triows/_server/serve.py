@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from triows._app import Triows
 
-__all__ = ["serve"]
+__all__ = ["run_server", "serve"]
 
 
 async def serve(
@@ -60,7 +60,8 @@ async def serve(
         async with app.running():
             with listening(config, sockets) as listeners:
                 server = Server(app, config, tls, listeners)
-                await _serve(server, shutdown_trigger, task_status, refusing=sockets is None)
+                refusing = sockets is None
+                await run_server(server, shutdown_trigger, task_status, refusing=refusing)
     except BaseExceptionGroup as group:
         # The nurseries wrap what passes through them.
         (only, *more) = leaves(group)
@@ -69,13 +70,22 @@ async def serve(
         raise only from None
 
 
-async def _serve(
+async def run_server(
     server: Server,
     shutdown_trigger: Callable[[], Awaitable[object]] | None,
     task_status: trio.TaskStatus[list[str]],
     *,
     refusing: bool,
 ) -> None:
+    """
+    Run a server until it is cancelled, or until a trigger, and then to its end.
+
+    Args:
+        server: Of an application that is running.
+        shutdown_trigger: As for :func:`serve`.
+        task_status: The same.
+        refusing: As for :meth:`Server.shut_down`.
+    """
     async with trio.open_nursery() as nursery:
 
         async def shut_down_after(trigger: Callable[[], Awaitable[object]]) -> None:

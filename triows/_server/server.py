@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, cast
 
 import trio
+from attrs import frozen
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.utils import parse_socket_addr
@@ -33,17 +34,29 @@ if TYPE_CHECKING:
 
     from triows._app import Triows
     from triows._transports.bridge import Bridge
+    from triows._transports.reactor import Reactor
     from triows._transports.wire import Wire
 
     from .listening import Listener
 
-__all__ = ["LINGER", "Server"]
+__all__ = ["LINGER", "Accepted", "Server"]
 
 logger = logging.getLogger("triows")
 
 #: Seconds that a connection may take to ask for something after the accepting has ended. Who
 #: came by chance does in milliseconds; who is silent must not hold the shutdown up.
 LINGER = 0.5
+
+
+@frozen(eq=False)
+class Accepted:
+    """A connection that was accepted."""
+
+    #: What it speaks HTTP on.
+    stream: trio.abc.Stream
+    #: The same, for a WebSocket.
+    wire: Wire
+    peers: Peers
 
 
 class Server:
@@ -55,6 +68,7 @@ class Server:
         config: Hypercorn's.
         tls: For listeners that are secure.
         listeners: Where to accept connections; closed when that is over.
+        reactor: Reads for connections that are not the system's, given to :meth:`start`.
     """
 
     def __init__(
@@ -63,6 +77,7 @@ class Server:
         config: Config,
         tls: ssl.SSLContext | None,
         listeners: Sequence[Listener],
+        reactor: Reactor | None = None,
     ) -> None:
         self._app = app
         self._config = config
@@ -73,7 +88,7 @@ class Server:
         self._handshakes: set[trio.CancelScope] = set()
         self._http: set[HTTPConnection] = set()
         # Those who have asked for nothing yet.
-        self._silent: set[socket.socket] = set()
+        self._silent: set[Callable[[], Accepted]] = set()
         self._asked = trio.Event()
         # Those whose WebSocket is not served by us.
         self._bridges: set[Bridge] = set()
@@ -84,7 +99,7 @@ class Server:
         self._room = trio.Event()
         self._accepting = trio.CancelScope()
         self._accepted_all = trio.Event()
-        self._reactor = new_reactor()
+        self._reactor = new_reactor() if reactor is None else reactor
         self._pinger = Pinger()
         self._trimmer = Trimmer()
         self._over = trio.Event()
@@ -131,6 +146,7 @@ class Server:
                     for one in self._listeners:
                         start = partial(self._start, one)
                         nursery.start_soon(accept_from, one.socket, start, self._full)
+                    await trio.sleep_forever()
         finally:
             for one in self._listeners:
                 one.socket.close()
@@ -181,8 +197,8 @@ class Server:
             while self._silent:
                 await self._asked.wait()
 
-    def _note_asked(self, connection: socket.socket) -> None:
-        self._silent.discard(connection)
+    def _note_asked(self, opening: Callable[[], Accepted]) -> None:
+        self._silent.discard(opening)
         self._asked.set()
         self._asked = trio.Event()
 
@@ -203,19 +219,46 @@ class Server:
         return self._room if self._connections >= self._limit else None
 
     def _start(self, listener: Listener, connection: socket.socket) -> None:
-        self._connections += 1
-        self._silent.add(connection)
-        self._tasks.start_soon(self._serve, listener, connection, name="<triows connection>")
+        opening = partial(self._accepted, connection, secure=listener.secure)
+        self.start(opening, connection.close)
 
-    async def _serve(self, listener: Listener, sock: socket.socket) -> None:
+    def start(self, opening: Callable[[], Accepted], close: Callable[[], object]) -> None:
+        """
+        Serve a connection, in a task of the server's.
+
+        Args:
+            opening: Gives the connection; it may raise OSError if that is broken by now.
+            close: Called in the end, whatever has become of it.
+
+        Raises:
+            RuntimeError: it serves nobody any more; the connection is left as it is.
+        """
+        self._tasks.start_soon(self._serve, opening, close, name="<triows connection>")
+        self._connections += 1
+        self._silent.add(opening)
+
+    def _accepted(self, sock: socket.socket, *, secure: bool) -> Accepted:
+        peers = Peers(
+            parse_socket_addr(sock.family, sock.getpeername()),
+            parse_socket_addr(sock.family, sock.getsockname()),
+            secure,
+        )
+        stream = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
+        if not secure:
+            return Accepted(stream, PlainWire(sock, self._reactor), peers)
+        assert self._tls is not None
+        tls = trio.SSLStream(stream, self._tls, server_side=True, https_compatible=True)
+        return Accepted(tls, TLSWire(tls, sock, self._reactor), peers)
+
+    async def _serve(self, opening: Callable[[], Accepted], close: Callable[[], object]) -> None:
         try:
             with suppress(OSError):  # it broke: there is nobody to tell
-                upgraded = await self._serve_http(listener, sock)
+                upgraded = await self._serve_http(opening)
                 if upgraded is not None:
                     await upgraded()
         finally:
-            sock.close()
-            self._note_asked(sock)
+            close()
+            self._note_asked(opening)
             self._connections -= 1
             self._trimmer.note_ended()
             if not self._room.is_set():
@@ -223,25 +266,13 @@ class Server:
                 self._room = trio.Event()
 
     async def _serve_http(
-        self, listener: Listener, sock: socket.socket
+        self, opening: Callable[[], Accepted]
     ) -> Callable[[], Awaitable[None]] | None:
         """Serve plain requests; what is to follow is returned, so that nothing of this stays."""
-        peers = Peers(
-            parse_socket_addr(sock.family, sock.getpeername()),
-            parse_socket_addr(sock.family, sock.getsockname()),
-            listener.secure,
-        )
-        stream: trio.SocketStream | trio.SSLStream[trio.SocketStream]
-        wire: Wire
-        stream = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
-        if listener.secure:
-            assert self._tls is not None
-            stream = trio.SSLStream(stream, self._tls, server_side=True, https_compatible=True)
-            wire = TLSWire(stream, sock, self._reactor)
-            if not await self._shake_hands(stream):
-                return None
-        else:
-            wire = PlainWire(sock, self._reactor)
+        accepted = opening()
+        stream, wire, peers = accepted.stream, accepted.wire, accepted.peers
+        if isinstance(stream, trio.SSLStream) and not await self._shake_hands(stream):
+            return None
         http = HTTPConnection(
             self._wrapped,
             self._config,
@@ -251,7 +282,7 @@ class Server:
             self._app.timeouts,
             self._tasks,
         )
-        http.on_request = partial(self._note_asked, sock)
+        http.on_request = partial(self._note_asked, opening)
         self._http.add(http)
         try:
             wanted = await http.serve()
@@ -260,7 +291,7 @@ class Server:
         if wanted is None:
             return None
         await self._context.mark_request()
-        self._note_asked(sock)  # in the same step, the application decides whether it drains
+        self._note_asked(opening)  # in the same step, the application decides whether it drains
         return partial(
             serve_websocket,
             self._app,

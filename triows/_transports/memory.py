@@ -1,235 +1,493 @@
 """
-Two ends of a connection in one process, for tests: same loop, no sockets, no bytes.
+A connection in memory: bytes between two ends in one process, for tests.
 
-The buffers are bounded on both sides, so that a test sees the backpressure that a real
-peer would cause.
+What a system's sockets do is done here: each direction holds a bounded number of bytes, a peer
+can close its side, reset the connection, or fall silent. So a server's end is a
+:class:`~triows._transports.wire.Wire` like any other, and all that stands on wires is tested as
+it serves: handshakes, frames, backpressure, pings, ends.
 """
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING, NoReturn
+import logging
+from contextlib import contextmanager
+from itertools import count, islice
+from operator import index
+from typing import TYPE_CHECKING
 
 import trio
 
-from triows.exceptions import WebSocketDisconnect
-
-from .inbox import Inbox, payload_size
-from .interface import Ended, Refusal, Traffic, disconnect, nobody
+from .reactor import Readable
+from .wire import CHUNK, READS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from triows._settings import Limits, Timeouts
+    from collections import deque
+    from collections.abc import Callable, Iterator, Sequence
 
     from .interface import Starter
+    from .wire import Sink
 
-__all__ = ["MemoryPeer", "MemoryTransport", "memory_connection"]
+__all__ = ["MemoryEnd", "MemoryLink", "MemoryReactor", "MemoryStream", "MemoryWire"]
+
+logger = logging.getLogger("triows")
+
+#: Pieces to write at a time, as on a socket.
+_PIECES = 64
 
 
-class MemoryPeer:
+class MemoryReactor:
     """
-    The client's end.
+    A :class:`~triows._transports.reactor.Reactor` for connections in memory, of one task.
+
+    Their numbers are not the system's.
+    """
+
+    def __init__(self) -> None:
+        self._readers: dict[int, Readable] = {}
+        self._paused: set[int] = set()
+        # Who has something to read, and whether that is the end; in the order in which it came.
+        self._ready: dict[int, bool] = {}
+        self._yielded: list[Readable] = []
+        self._wanted = trio.Event()
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        task_status.started()
+        while True:
+            await self._wanted.wait()
+            self._wanted = trio.Event()
+            # Who was woken in the last step is in the same batch as this one.
+            await trio.lowlevel.checkpoint()
+            yielded, self._yielded = self._yielded, []
+            ready, self._ready = self._ready, {}
+            for reader in yielded:
+                self._call(reader, reader.on_turn)
+            for fd, over in ready.items():
+                self._read(fd, over=over)
+
+    def _read(self, fd: int, *, over: bool) -> None:
+        reader = self._readers.get(fd)
+        if reader is None:
+            return
+        if fd not in self._paused:
+            self._call(reader, reader.on_readable)
+        elif over:
+            self._call(reader, reader.on_hangup)
+
+    @staticmethod
+    def _call(reader: Readable, method: Callable[[], None]) -> None:
+        try:
+            method()
+        except Exception:
+            # A mistake of ours concerns this one only.
+            logger.exception("unhandled error in reading from a connection")
+            reader.on_error()
+
+    def note_ready(self, fd: int, *, over: bool) -> None:
+        """There is something to read for *fd*, or, if *over*, the end."""
+        self._ready[fd] = over
+        self._wanted.set()
+
+    def add(self, fd: int, reader: Readable) -> None:
+        self._readers[fd] = reader
+
+    def pause(self, fd: int) -> None:
+        self._paused.add(fd)
+
+    def resume(self, fd: int) -> None:
+        self._paused.discard(fd)
+
+    def discard(self, fd: int) -> None:
+        self._readers.pop(fd, None)
+        self._paused.discard(fd)
+
+    def yield_turn(self, reader: Readable) -> None:
+        self._yielded.append(reader)
+        self._wanted.set()
+
+
+class _Pipe:
+    """
+    Bytes on their way in one direction.
 
     Args:
-        messages: How many messages of the server wait here unread before its sends block.
-        size: The same in bytes.
+        size: How many there may be.
     """
 
-    def __init__(self, messages: int, size: int) -> None:
-        #: ``None`` until the application has wanted a transport, which it may never do.
-        self.server: MemoryTransport | None = None
-        self.inbox = Inbox(messages, size, self)
-        #: Set when the server has accepted or refused, or ended without either.
-        self.answered = trio.Event()
-        self.accepted = False
-        self.subprotocol: str | None = None
-        self.headers: Sequence[tuple[bytes, bytes]] = ()
-        self.refusal: Refusal | None = None
-        self._vanished = trio.Event()
+    __slots__ = ("_changed", "_data", "_size", "is_broken", "is_over", "on_change")
 
-    async def send(self, message: str | bytes) -> None:
-        """Send to the server, waiting while its inbox is full."""
-        assert self.server is not None, "there is nobody to send to before the answer"
-        size = payload_size(message)
+    def __init__(self, size: int) -> None:
+        #: Nothing more will be written.
+        self.is_over = False
+        #: Nothing can be written any more, and who reads is told so behind what came before.
+        self.is_broken = False
+        #: Called when there is something to read, or the end.
+        self.on_change: Callable[[], None] | None = None
+        self._size = size
+        self._data = bytearray()
+        # Made by who waits.
+        self._changed: trio.Event | None = None
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def put(self, data: bytes | memoryview) -> int:
+        """
+        Add as many bytes as there is room for; how many it were.
+
+        Raises:
+            ConnectionResetError: broken, or over.
+        """
+        if self.is_broken or self.is_over:
+            raise ConnectionResetError
+        taken = min(len(data), self._size - len(self._data))
+        if taken:
+            self._data += data if taken == len(data) else memoryview(data)[:taken]
+            self._change()
+        return taken
+
+    def take(self, size: int) -> bytes:
+        """Take as many bytes as there are, at most *size*."""
+        if len(self._data) <= size:
+            data, self._data = self._data, bytearray()
+        else:
+            data = self._data[:size]
+            del self._data[:size]
+        if data:
+            self._wake()
+        return bytes(data)
+
+    def end(self) -> None:
+        """Write nothing more; what is on its way arrives."""
+        self.is_over = True
+        self._change()
+
+    def cut(self) -> None:
+        """
+        Break it off. What is on its way arrives, as over a short way it has already.
+
+        (Linux gives what it has received before it tells of a reset.)
+        """
+        self.is_broken = True
+        self._change()
+
+    def drop(self) -> None:
+        """Break it off from the reading side: nobody takes what is on its way."""
+        self._data.clear()
+        self.cut()
+
+    def _change(self) -> None:
+        if self.on_change is not None:
+            self.on_change()
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._changed is not None:
+            self._changed.set()
+            self._changed = None
+
+    async def wait_readable(self) -> None:
+        """Wait for bytes, or the end."""
         await trio.lowlevel.checkpoint()
-        while self.server.reading_paused and not self._vanished.is_set():
-            await self.server.wait_reading()
-        if self.inbox.ended is not None:
-            raise disconnect(self, self.inbox.ended)
-        if not self._vanished.is_set():
-            self.server.deliver(message, size)
+        while not (self._data or self.is_over or self.is_broken):
+            await self._wait()
 
-    def close(self, code: int, reason: str) -> None:
-        """Send a close frame, answered with the same code (RFC 6455 section 5.5.1)."""
-        if self.server is not None and not self._vanished.is_set():
-            self.server.peer_ended(Ended(code, reason))
-        self.inbox.close(Ended(code, reason))
+    async def wait_writable(self) -> None:
+        """Wait for room, or the end."""
+        await trio.lowlevel.checkpoint()
+        while len(self._data) >= self._size and not (self.is_over or self.is_broken):
+            await self._wait()
+
+    async def _wait(self) -> None:
+        if self._changed is None:
+            self._changed = trio.Event()
+        await self._changed.wait()
+
+
+class MemoryLink:
+    """
+    A connection.
+
+    Args:
+        size: Bytes that each direction holds, as the buffers of two systems do.
+        reactor: Reads for the server's end.
+    """
+
+    def __init__(self, size: int, reactor: MemoryReactor) -> None:
+        to_server, to_client = _Pipe(size), _Pipe(size)
+        #: The client's end.
+        self.client = MemoryEnd(to_client, to_server)
+        #: The server's end, while it speaks HTTP.
+        self.stream = MemoryStream(to_server, to_client)
+        #: The same afterwards.
+        self.wire = MemoryWire(to_server, to_client, reactor)
+
+
+class _Stream:
+    """What waits for one of the two directions at each end."""
+
+    def __init__(self, incoming: _Pipe, outgoing: _Pipe) -> None:
+        self._incoming = incoming
+        self._outgoing = outgoing
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        """
+        Wait for bytes; none are the end. Cancelling it loses none.
+
+        Raises:
+            trio.BrokenResourceError: the connection was cut.
+        """
+        await self._incoming.wait_readable()
+        if self._incoming.is_broken and not len(self._incoming):
+            raise trio.BrokenResourceError("the connection was reset")
+        return self._incoming.take(CHUNK if max_bytes is None else max_bytes)
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """
+        Wait until all of *data* is on its way. Cancelled, an unknown part of it is.
+
+        Raises:
+            trio.BrokenResourceError: the connection is over.
+        """
+        left = memoryview(data)
+        while True:
+            await self._outgoing.wait_writable()
+            try:
+                left = left[self._outgoing.put(left) :]
+            except ConnectionResetError as exc:
+                raise trio.BrokenResourceError("the connection is over") from exc
+            if not left:
+                return
+
+
+class MemoryStream(_Stream, trio.abc.HalfCloseableStream):
+    """The server's end as a stream of Trio's, with all that Trio promises of one."""
+
+    def __init__(self, incoming: _Pipe, outgoing: _Pipe) -> None:
+        super().__init__(incoming, outgoing)
+        self._is_closed = self._has_sent_eof = False
+        self._is_receiving = self._is_sending = False
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        """
+        Wait for bytes; none are the end.
+
+        Raises:
+            trio.BrokenResourceError: the connection was cut.
+            trio.ClosedResourceError: it was closed here.
+            trio.BusyResourceError: another task is receiving.
+        """
+        if max_bytes is not None and index(max_bytes) < 1:
+            raise ValueError("max_bytes is from 1 on")
+        if self._is_receiving:
+            raise trio.BusyResourceError("another task is receiving from this connection")
+        self._is_receiving = True
+        try:
+            await self._incoming.wait_readable()
+            self._check_open()
+            return await super().receive_some(max_bytes)
+        finally:
+            self._is_receiving = False
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """
+        Wait until all of *data* is on its way.
+
+        Raises:
+            trio.BrokenResourceError: the connection is over.
+            trio.ClosedResourceError: it was closed here.
+            trio.BusyResourceError: another task is sending.
+        """
+        with self._sending():
+            try:
+                await super().send_all(data)
+            except trio.BrokenResourceError:
+                self._check_open()
+                raise
+
+    async def wait_send_all_might_not_block(self) -> None:
+        """Wait until there is room; errors as :meth:`send_all`."""
+        with self._sending():
+            await self._outgoing.wait_writable()
+            self._check_open()
+            if self._outgoing.is_broken:
+                raise trio.BrokenResourceError("the connection is over")
+
+    @contextmanager
+    def _sending(self) -> Iterator[None]:
+        if self._is_sending:
+            raise trio.BusyResourceError("another task is sending on this connection")
+        self._is_sending = True
+        try:
+            if self._has_sent_eof:
+                raise trio.ClosedResourceError("nothing can be sent behind the end")
+            self._check_open()
+            yield
+        finally:
+            self._is_sending = False
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise trio.ClosedResourceError("this connection was closed here")
+
+    async def send_eof(self) -> None:
+        """Send nothing more. Errors as :meth:`send_all`; a second time it does nothing."""
+        if self._is_sending:
+            raise trio.BusyResourceError("another task is sending on this connection")
+        await trio.lowlevel.checkpoint()
+        self._check_open()
+        self._has_sent_eof = True
+        self._outgoing.end()
+
+    async def aclose(self) -> None:
+        """Close both directions; who waits is told."""
+        self._is_closed = True
+        self._outgoing.end()
+        self._incoming.drop()
+        await trio.lowlevel.checkpoint()
+
+
+class MemoryEnd(_Stream):
+    """The client's end."""
+
+    def send_eof(self) -> None:
+        """Close the client's side; what the server sends still comes."""
+        self._outgoing.end()
+
+    def close(self) -> None:
+        """Close it, after all that was sent."""
+        self._outgoing.end()
+        self._incoming.drop()
 
     def reset(self) -> None:
-        """Cut the connection, so that both sides notice at once: 1006, no close frame."""
-        self.close(1006, "")
-
-    def vanish(self) -> None:
-        """Cut the connection so that the server is not told: nothing arrives any more."""
-        self._vanished.set()
-
-    @property
-    def vanished(self) -> bool:
-        return self._vanished.is_set()
+        """Cut it, behind what was sent; what the server sent and was not read is lost."""
+        self._outgoing.cut()
+        self._incoming.drop()
 
 
-class MemoryTransport:
+_numbers = count(1)
+
+
+class MemoryWire(Readable):
     """
-    The server's end, a :class:`~triows._transports.interface.Transport`.
+    The server's end as a :class:`~triows._transports.wire.Wire`.
 
     Args:
-        peer: The client's end.
-        limits: Of the inbox and of messages.
-        timeouts: ``send`` and those of pings are used.
+        incoming: From the client.
+        outgoing: To the client.
+        reactor: Reads for it.
     """
 
-    can_ping = True
-    outlives_cancellation = True
+    breaks_when_cancelled = False
 
-    def __init__(self, peer: MemoryPeer, *, limits: Limits, timeouts: Timeouts) -> None:
-        self.accepted = False
-        self.ended: Ended | None = None
-        self.on_gone: Callable[[], None] = nobody
-        self.traffic = Traffic()
-        self.latency: float | None = None
-        self._peer = peer
-        self._limits = limits
-        self._timeouts = timeouts
-        self._inbox = Inbox(limits.inbox, limits.inbox_size, self)
-        self._send_lock = trio.Lock()
-        self._over = trio.Event()
-        self._pinging = trio.CancelScope(shield=True)
+    def __init__(self, incoming: _Pipe, outgoing: _Pipe, reactor: MemoryReactor) -> None:
+        self._incoming = incoming
+        self._outgoing = outgoing
+        self._reactor = reactor
+        self._number = next(_numbers)
+        self._is_paused = False
+        self._is_closed = False
+        # Until it is closed: they know each other.
+        self._sink: Sink | None = None
 
-    def start(self, nursery: Starter) -> None:
-        # For the rest, the client's calls do the work.
-        if self._timeouts.ping_interval < math.inf:
-            nursery.start_soon(self._keep_alive, name="<triows keepalive>")
+    def start(self, nursery: Starter, sink: Sink) -> None:
+        self._sink = sink
+        self._reactor.add(self._number, self)
+        self._incoming.on_change = self._note_change
+        self._look()
 
-    async def _keep_alive(self) -> None:
-        with self._pinging:
-            while self.ended is None:
-                await trio.sleep(self._timeouts.ping_interval)
-                if not self.accepted:
-                    continue
-                with trio.move_on_after(self._timeouts.ping_timeout) as scope:
-                    try:
-                        await self.ping()
-                    except WebSocketDisconnect:
-                        return
-                if scope.cancelled_caught:
-                    self.fail(1011, "ping timeout")
+    def _note_change(self) -> None:
+        over = self._incoming.is_over or self._incoming.is_broken
+        self._reactor.note_ready(self._number, over=over)
 
-    # Called by the peer.
+    def _look(self) -> None:
+        """Read what came before somebody looked."""
+        if len(self._incoming) or self._incoming.is_over or self._incoming.is_broken:
+            self._note_change()
 
-    @property
-    def reading_paused(self) -> bool:
-        return self._inbox.full
+    def pause(self) -> None:
+        self._is_paused = True
+        self._reactor.pause(self._number)
+        if self._incoming.is_over or self._incoming.is_broken:
+            # The end came with what was just read, and nothing will come after it.
+            self._note_change()
 
-    async def wait_reading(self) -> None:
-        await self._inbox.wait_room()
+    def resume(self) -> None:
+        self._is_paused = False
+        self._reactor.resume(self._number)
+        self._look()
 
-    def deliver(self, message: str | bytes, size: int) -> None:
-        if self.ended is not None:
+    def yield_turn(self) -> None:
+        self._reactor.yield_turn(self)
+
+    # Called by the reactor.
+
+    def on_readable(self) -> None:
+        """Read what is there, or some of it if that is much."""
+        sink = self._sink
+        if sink is None:
             return
-        if size > self._limits.message_size:
-            self.fail(1009, f"message over {self._limits.message_size} bytes")
+        for _ in range(READS):
+            data = self._incoming.take(CHUNK)
+            if not data:
+                break
+            sink.data_received(data)
+            if self._is_paused or self._is_closed:
+                return
+        if len(self._incoming):
+            self._note_change()
+        elif self._incoming.is_over or self._incoming.is_broken:
+            self.on_error()
+
+    def on_hangup(self) -> None:
+        """The peer has closed its side, or cut the connection, while reading was paused."""
+        if self._sink is not None:
+            self._sink.hung_up()
+
+    def on_turn(self) -> None:
+        """The others have had their turn."""
+        if self._sink is not None:
+            self._sink.on_turn()
+
+    def on_error(self) -> None:
+        """Nothing more is read: it is the end, or something above has raised."""
+        self._reactor.discard(self._number)
+        if self._sink is not None:
+            self._sink.eof_received()
+
+    # Writing.
+
+    def send_nowait(self, data: bytes) -> int:
+        return self._outgoing.put(data)
+
+    def send_pieces_nowait(self, pieces: Sequence[bytes]) -> int:
+        return self._outgoing.put(b"".join(pieces))
+
+    async def send_some(self, outbox: deque[bytes | memoryview]) -> int:
+        await self._outgoing.wait_writable()
+        sent = 0
+        for piece in islice(outbox, _PIECES):  # meanwhile all of it may have been dropped
+            taken = self._outgoing.put(piece)
+            sent += taken
+            if taken < len(piece):
+                break
+        return sent
+
+    def send_eof(self) -> None:
+        if not self._is_closed:
+            self._outgoing.end()
+
+    def unacknowledged(self) -> bool:
+        # A system acknowledges what it has room for, also where nobody reads it.
+        return False
+
+    def close(self, *, abort: bool) -> None:
+        if self._is_closed:
             return
-        self.traffic.count_received(size)
-        self._inbox.put_nowait(message, size)
-
-    def peer_ended(self, ended: Ended) -> None:
-        if self.ended is None:
-            self._end(ended)
-            self.on_gone()
-
-    # The transport.
-
-    async def accept(self, subprotocol: str | None, headers: Sequence[tuple[bytes, bytes]]) -> None:
-        if self.ended is not None:
-            await trio.lowlevel.checkpoint()
-            self._raise_ended()
-        self.accepted = self._peer.accepted = True
-        self._peer.subprotocol = subprotocol
-        self._peer.headers = headers
-        self._peer.answered.set()
-        await trio.lowlevel.checkpoint()
-
-    async def reject(self, refusal: Refusal) -> None:
-        if self.ended is None:
-            self._peer.refusal = refusal
-            self._end(Ended(1006, "refused", refusal.status))
-        await trio.lowlevel.checkpoint()
-
-    async def receive(self) -> str | bytes:
-        return await self._inbox.receive()
-
-    async def send(self, message: str | bytes) -> None:
-        size = payload_size(message)
-        if self.ended is not None:
-            await trio.lowlevel.checkpoint()
-            self._raise_ended()
-        async with self._send_lock:
-            with trio.move_on_after(self._timeouts.send) as scope:
-                # A close on either side ends the wait, for it ends the client's inbox.
-                await self._peer.inbox.wait_room()
-            if scope.cancelled_caught:
-                self.fail(1008, "send timed out")
-            if self.ended is not None:
-                self._raise_ended()
-            self.traffic.count_sent(size)
-            self._peer.inbox.put_nowait(message, size)
-
-    def _raise_ended(self) -> NoReturn:
-        assert self.ended is not None
-        raise disconnect(self, self.ended)
-
-    async def ping(self) -> float:
-        started = trio.current_time()
-        await trio.lowlevel.checkpoint()
-        if self._peer.vanished:
-            await self._over.wait()
-        if self.ended is not None:
-            self._raise_ended()
-        self.latency = trio.current_time() - started
-        return self.latency
-
-    async def close(self, code: int, reason: str) -> None:
-        if self.ended is None:
-            self._end(Ended(code, reason))
-        await trio.lowlevel.checkpoint()
-
-    def fail(self, code: int, reason: str) -> None:
-        if self.ended is None:
-            self._end(Ended(code, reason))
-            self.on_gone()
-
-    def _end(self, ended: Ended) -> None:
-        self.ended = ended
-        self._over.set()
-        self._inbox.close(ended)
-        # A client that vanished is not told how it ended; all it can know is that it did.
-        self._peer.inbox.close(Ended(1006) if self._peer.vanished else ended)
-        self._peer.answered.set()
-
-    async def aclose(self, *, linger: float) -> None:
-        # There is no handshake to wait for. A connection that is left without an end, which
-        # only a cancelled owner does, is cut.
-        if self.ended is None:
-            self._end(Ended(1006))
-        self._pinging.cancel()
-        await trio.lowlevel.checkpoint()
-
-    def backlog(self) -> tuple[int, int, int]:
-        return len(self._inbox), self._inbox.size, self._peer.inbox.size
-
-
-def memory_connection(peer: MemoryPeer, *, limits: Limits, timeouts: Timeouts) -> MemoryTransport:
-    """Make the server's end for a client."""
-    server = peer.server = MemoryTransport(peer, limits=limits, timeouts=timeouts)
-    return server
+        self._is_closed = True
+        self._reactor.discard(self._number)
+        self._incoming.on_change = self._sink = None
+        if abort:
+            self._outgoing.cut()
+        else:
+            self._outgoing.end()
+        self._incoming.drop()

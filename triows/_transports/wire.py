@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .interface import Starter
     from .reactor import Reactor
 
-__all__ = ["BROKEN", "CHUNK", "PlainWire", "Sink", "TLSWire", "Wire"]
+__all__ = ["BROKEN", "CHUNK", "READS", "PlainWire", "Sink", "TLSWire", "Wire"]
 
 #: Bytes to read at a time. Hypercorn and asyncio take as many: enough for a busy stream, and
 #: not so many that the others wait.
@@ -35,7 +35,7 @@ CHUNK = 2**16
 
 #: How often to read at a time while there is more than that: a large message takes fewer
 #: turns, and the others wait for a tenth of a millisecond at most.
-_READS = 4
+READS = 4
 
 #: Pieces to write at a time, when they had to wait; the system takes 1024 (IOV_MAX).
 _PIECES = 64
@@ -97,7 +97,8 @@ class Wire(Protocol):
         Wait until the system takes some of what waits; how many bytes it took.
 
         Args:
-            outbox: Not empty. It may change while this waits, but for its first piece.
+            outbox: Not empty. It may change while this waits, and be empty in the end; what has
+                been taken in part stays its first piece.
 
         Raises:
             OSError: the connection broke.
@@ -208,7 +209,7 @@ class PlainWire(_SocketWire):
 
     def on_readable(self) -> None:
         """Read what is there, or some of it if that is much; called by the reactor."""
-        for _ in range(_READS):
+        for _ in range(READS):
             try:
                 data = self._socket.recv(CHUNK)
             except BlockingIOError:
@@ -243,7 +244,7 @@ class PlainWire(_SocketWire):
             with suppress(BlockingIOError):
                 if _HAS_SENDMSG:
                     return self._socket.sendmsg(list(islice(outbox, _PIECES)))
-                return self._socket.send(outbox[0])  # pragma: no cover
+                return self._socket.send(outbox[0]) if outbox else 0  # pragma: no cover
 
 
 class TLSWire(_SocketWire):

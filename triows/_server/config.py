@@ -1,0 +1,14 @@
+"""Hypercorn's configuration, where nobody has given one."""
+
+from __future__ import annotations
+
+from hypercorn.config import Config as Config
+
+__all__ = ["Config", "free_port"]
+
+
+def free_port() -> Config:
+    """Listen on a port of 127.0.0.1 that is free; all else is Hypercorn's default."""
+    config = Config()
+    config.bind = ["127.0.0.1:0"]
+    return config
