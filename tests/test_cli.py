@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import signal
 import sys
 from importlib.metadata import version
 
 import pytest
 
-from triows._cli import main
+from triows._cli import _parser, main
 
 APP = """
 from typing import Annotated
@@ -167,3 +168,20 @@ def test_it_knows_its_version(capsys):
 def test_an_address_that_is_none_is_refused_before_anything_is_imported(address, capsys):
     assert main(["run", "nowhere:app", "--bind", address]) == 2
     assert capsys.readouterr().err.startswith("triows: --bind: ")
+
+
+# Printing the tree
+
+
+def test_the_tree_is_printed_on_a_signal_only_if_asked_for(capsys):
+    with pytest.raises(SystemExit):
+        main(["run", "--help"])
+    assert "--tree-on-signal" in capsys.readouterr().out
+    assert not _parser().parse_args(["run", "chat:app"]).tree_on_signal
+    assert _parser().parse_args(["run", "--tree-on-signal", "chat:app"]).tree_on_signal
+
+
+def test_a_system_without_the_signal_is_told_so(monkeypatch, capsys):
+    monkeypatch.delattr(signal, "SIGUSR1")
+    assert main(["run", "--tree-on-signal", "chat:app"]) == 2
+    assert "--tree-on-signal needs a system with SIGUSR1" in capsys.readouterr().err

@@ -5,13 +5,15 @@ from __future__ import annotations
 # General layout, in the direction the data flows:
 #
 # triows/_protocol/    bytes <-> messages: handshakes and frames; no I/O
-# triows/_transports/  messages <-> a peer: a stream of our own, ASGI, memory
+# triows/_transports/  messages <-> a peer: a stream of our own, on sockets or memory; ASGI
 # triows/_routing/     a path -> a route: templates, the tree, WebSocketRoute
 # triows/_injection/   a route and a connection -> the handler's arguments: plans, parameters,
 #                      resources
 # triows/_connection/  one connection, from the matched route to its log line
+# triows/_inspection/  a live application -> a tree, for people: what waits, and at which line
 # triows/_server/      the server, on Hypercorn: the only room that knows it
-# triows/testing/      test clients, on the public API
+# triows/inspect.py    what of _inspection is public
+# triows/testing/      test clients, on the server itself
 #
 # triows/websocket.py is what a handler holds, triows/_app.py the application around it all,
 # triows/_running.py its start-up and shutdown, triows/http.py what plain HTTP is answered,

@@ -26,6 +26,8 @@ from ._connection.refusal import from_exception, problem, upgrade_required
 from ._connection.registry import Connections
 from ._errors import consists_of, leaves
 from ._injection.plan import Plan, Planner, providers
+from ._inspection.page import PATH, asks_for_page, serve_page
+from ._inspection.tree import Inside
 from ._protocol.handshake import check_origins
 from ._routing.path import BadPath, request_segments
 from ._routing.route import WebSocketRoute, is_handler, listed, setting
@@ -34,6 +36,7 @@ from ._routing.tree import Match, RouteTree
 from ._running import AppResources
 from ._settings import Compression, Limits, Settings, Timeouts
 from ._transports.bridge import open_transport
+from ._watch import Watch
 from ._where import name_of, where
 from .exceptions import DependencyCycleError, DependencyError, HTTPException, RouteSetupError
 from .http import ClientGone, ResponseWatch, respond
@@ -116,6 +119,8 @@ class Triows:
         origins: Origins that browsers may connect from, ``["*"]`` for any; by default those
             of the same host.
         shutdown_code: The close code that peers get at shutdown.
+        debug: Whether ``/_triows/tree`` shows, to browsers on this machine, what is alive in the
+            application; see :mod:`triows.inspect`. Not for production.
 
     Raises:
         RouteSetupError: or one of its kin, for a mistake in a route, with the file and line
@@ -134,6 +139,7 @@ class Triows:
         compression: Compression | None = None,
         origins: Origins | None = None,
         shutdown_code: int = 1001,
+        debug: bool = False,
     ) -> None:
         self.state = State()
         self.timeouts = setting("timeouts", timeouts, Timeouts) or Timeouts()
@@ -143,6 +149,7 @@ class Triows:
         )
         check_close(shutdown_code, "")
         self.shutdown_code = shutdown_code
+        self.debug = debug
         self._origins = _checked_origins(origins)
         self._deps = listed("deps", deps)
         if lifespan is not None and not callable(lifespan):
@@ -150,14 +157,15 @@ class Triows:
         self._connections = Connections(self.limits.connections)
         self._tree: RouteTree[_Entry | _Mounted] = RouteTree()
         self._entries: list[_Entry] = []
-        # Applications of ours among the mounted; they are drained with this one.
-        self._mounted: list[Triows] = []
+        # Applications of ours among the mounted, by path; they are drained with this one.
+        self._mounted: dict[str, Triows] = {}
         self._overrides: dict[Callable[..., Any], Callable[..., Any]] = {}
         self._resources = AppResources(self, lifespan, self.timeouts.teardown)
         self._shared_plans: dict[Callable[..., Any], tuple[Factory, Plan]] = {}
         # The resources that the start-up has entered, or is about to; None if it has not run.
         self._started: Collection[Callable[..., Any]] | None = None
         self._stack = _wrapped(self._dispatch, listed("middlewares", middlewares))
+        self._watch = Watch()
         providers(self._deps)  # a mistake in them is reported here, not at the first route
         self.include_routes(*routes)
 
@@ -205,7 +213,7 @@ class Triows:
         if isinstance(app, Triows):
             # An error in an application of ours is then raised to us, and logged once.
             self._tree.mount(template, _Mounted(app.handle))
-            self._mounted.append(app)
+            self._mounted[template.path] = app
         else:
             self._tree.mount(template, _Mounted(app))
 
@@ -375,11 +383,25 @@ class Triows:
             raise RuntimeError("this application is running already: serve it once")
         self._started = self._shared_plans.keys()
         self._end_drain()
+        self._warn_of_debug()
         try:
             async with self._resources.entered(self._shared_plans, self.drain):
                 yield
         finally:
             self._started = None
+
+    @contextmanager
+    def watched(self, watch: Watch) -> Iterator[None]:
+        """
+        Let *watch* be told what becomes of each scope, for the length of a block.
+
+        For test clients: errors that nobody handled are then not logged.
+        """
+        before, self._watch = self._watch, watch
+        try:
+            yield
+        finally:
+            self._watch = before
 
     @property
     def is_running(self) -> bool:
@@ -393,15 +415,18 @@ class Triows:
 
         A shutdown takes ``timeouts.teardown`` more, for the application's resources.
         """
-        all_timeouts = [
-            self.timeouts,
-            *(entry.endpoint.settings.timeouts for entry in self._entries),
-        ]
-        budgets = [
+        return max(
             timeouts.shutdown_grace + 2 * timeouts.close + 2 * timeouts.teardown
-            for timeouts in all_timeouts
-        ]
-        return max([*budgets, *(app.drain_budget for app in self._mounted)])
+            for timeouts in self._all_timeouts()
+        )
+
+    def _all_timeouts(self) -> Iterator[Timeouts]:
+        """Those of each route, and of the applications of triows that are mounted here."""
+        yield self.timeouts
+        for entry in self._entries:
+            yield entry.endpoint.settings.timeouts
+        for app in self._mounted.values():
+            yield from app._all_timeouts()
 
     async def drain(self) -> bool:
         """
@@ -420,7 +445,7 @@ class Triows:
             over.append(await app.drain())
 
         async with trio.open_nursery() as nursery:
-            for app in self._mounted:
+            for app in self._mounted.values():
                 nursery.start_soon(drain_mounted, app)
             over.append(
                 await self._connections.drain(code=self.shutdown_code, seconds=self.drain_budget)
@@ -430,8 +455,21 @@ class Triows:
     def _end_drain(self) -> None:
         """Take connections again, for an application that is started once more."""
         self._connections.draining = False
-        for app in self._mounted:
+        for app in self._mounted.values():
             app._end_drain()
+
+    def _warn_of_debug(self) -> None:
+        """Say where the page is that is not for production."""
+        if self.debug:
+            logger.warning(
+                "debug is on: GET %s shows every connection to clients on this machine", PATH
+            )
+        for app in self._mounted.values():
+            app._warn_of_debug()
+
+    def _inside(self) -> Inside:
+        """Show what :func:`triows.inspect.tree` looks at."""
+        return Inside(self.is_running, self._connections, self._resources, self._mounted)
 
     # Serving.
 
@@ -445,14 +483,17 @@ class Triows:
         if scope["type"] == "lifespan":
             await self._serve_lifespan(receive, send)
             return
+        watch = self._watch
+        watch.began(scope)
         try:
             await self.handle(scope, receive, send)
         except BaseException as exc:
             if any(isinstance(leaf, _NOT_OURS) for leaf in leaves(exc)):
                 raise
-            if consists_of(exc, ClientGone):
-                return
-            logger.exception("unhandled error in %s %r", scope["type"], scope.get("path"))
+            if not consists_of(exc, ClientGone):
+                watch.failed(scope, exc)
+        finally:
+            watch.over(scope)
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """
@@ -464,7 +505,12 @@ class Triows:
         scope["app"] = self
         if self._resources.state:
             scope["state"] = {**self._resources.state, **scope.get("state", {})}
-        await self._stack(scope, receive, send)
+        if self.debug and asks_for_page(scope):
+            # Before the middlewares, which may let others read it or change who asks, and the
+            # mounts, one of which may be at "/". To all others it does not exist.
+            await serve_page(self, scope, send)
+        else:
+            await self._stack(scope, receive, send)
 
     async def _serve_lifespan(self, receive: Receive, send: Send) -> None:
         await receive()  # lifespan.startup

@@ -6,6 +6,7 @@ import argparse
 import importlib
 import logging
 import os
+import signal
 import subprocess
 import sys
 import traceback
@@ -91,6 +92,11 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="start again when a Python file here changes",
     )
+    serve.add_argument(
+        "--tree-on-signal",
+        action="store_true",
+        help="print all connections, resources and tasks on SIGUSR1, to the standard error",
+    )
     serve.add_argument("--inherit", help=argparse.SUPPRESS)  # for workers
     routes = commands.add_parser("routes", help="list an application's routes")
     for command in (serve, routes):
@@ -148,7 +154,7 @@ def _check_certificate(certfile: str | None, keyfile: str | None) -> None:
 
 def _check_processes(options: argparse.Namespace) -> None:
     """
-    Refuse what can't be done about processes.
+    Refuse what can't be done about processes and their signals.
 
     Raises:
         UnusableCommand: with the reason.
@@ -159,6 +165,8 @@ def _check_processes(options: argparse.Namespace) -> None:
         raise UnusableCommand("--reload serves by one process: leave --workers out")
     if os.name == "nt" and (options.workers > 1 or options.reload):
         raise UnusableCommand("--workers and --reload need a system with Unix's signals")
+    if options.tree_on_signal and not hasattr(signal, "SIGUSR1"):
+        raise UnusableCommand("--tree-on-signal needs a system with SIGUSR1")
 
 
 def _worker_command(arguments: Sequence[str], descriptors: str) -> list[str]:
@@ -198,20 +206,25 @@ def _run(options: argparse.Namespace) -> int:
         "certfile": options.certfile,
         "keyfile": options.keyfile,
     }
+    tree_signal = signal.SIGUSR1 if options.tree_on_signal else None
+    if tree_signal is not None:
+        # Before it is listened to, and after, it must not end the process.
+        signal.signal(tree_signal, signal.SIG_IGN)
+    settings = {**addresses, "tree_signal": tree_signal}
     if options.inherit is not None:
         given = inherited(options.inherit)
-        return run(load(options.app), options.app, inherited=given, **addresses)
+        return run(load(options.app), options.app, inherited=given, **settings)
     command = partial(_worker_command, options.arguments)
     # Imported when they are used: they cost others nothing.
     if options.reload:
         from ._server.reload import run_again  # noqa: PLC0415
 
-        return run_again(command, options.app, **addresses)
+        return run_again(command, options.app, **settings)
     if several:
         from ._server.workers import supervise  # noqa: PLC0415
 
-        return supervise(command, options.app, workers=options.workers, **addresses)
-    return run(load(options.app), options.app, **addresses)
+        return supervise(command, options.app, workers=options.workers, **settings)
+    return run(load(options.app), options.app, **settings)
 
 
 def _routes(options: argparse.Namespace) -> int:

@@ -45,6 +45,8 @@ class AppResources:
     state: Mapping[str, Any] = field(factory=dict, init=False)
     #: Values of the factories with ``scope="app"``, by the user's function.
     shared: dict[Callable[..., Any], Any] = field(factory=dict, init=False)
+    #: What has to be exited, while there is something.
+    stack: ResourceStack | None = field(default=None, init=False)
 
     @asynccontextmanager
     async def entered(
@@ -72,7 +74,7 @@ class AppResources:
             body.cancel()
 
         async with trio.open_nursery() as nursery:
-            stack = ResourceStack(nursery, expired)
+            stack = self.stack = ResourceStack(nursery, expired)
             try:
                 with body:
                     await self._enter(plans, stack)
@@ -89,6 +91,7 @@ class AppResources:
                 errors = await stack.aclose(seconds=self.teardown, error=real, cancelled=cancelled)
             self.shared.clear()
             self.state = {}
+            self.stack = None
         found = [exc for exc in (real, *errors) if exc is not None]
         failure = combined("errors in the application's resources", found) or error
         if failure is not None:

@@ -16,7 +16,7 @@ class FakeLifetime:
         self.told_at: float | None = None
         self._connections = connections
         self._seconds = seconds
-        connections.add(self)
+        connections.add(self, None, {})
 
     async def shut_down(self, code: int) -> None:
         self.codes.append(code)

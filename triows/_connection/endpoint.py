@@ -29,7 +29,16 @@ if TYPE_CHECKING:
 
     from .registry import Connections
 
-__all__ = ["APP", "NURSERY", "WEBSOCKET", "Endpoint", "PathParams", "log_refusal", "refuse"]
+__all__ = [
+    "APP",
+    "NURSERY",
+    "WEBSOCKET",
+    "Endpoint",
+    "PathParams",
+    "log_refusal",
+    "peer_of",
+    "refuse",
+]
 
 logger = logging.getLogger("triows")
 
@@ -142,7 +151,7 @@ class Endpoint:
                 *(self.shared[factory] for factory in self.plan.shared),
             ]
 
-        self.connections.add(lifetime)
+        self.connections.add(lifetime, self, scope)
         try:
             await lifetime.run(self.handler, self.plan, values, wants_nursery=self._wants_nursery)
         finally:
@@ -172,7 +181,8 @@ def _header(headers: Sequence[tuple[bytes, bytes]], wanted: bytes) -> str | None
     return found[0] if len(found) == 1 else ""
 
 
-def _peer(scope: Scope) -> str:
+def peer_of(scope: Scope) -> str:
+    """The peer's address as the log has it; ``?`` if it is not known."""
     client = scope.get("client")
     return f"{client[0]}:{client[1]}" if client else "?"
 
@@ -182,10 +192,10 @@ def log_refusal(scope: Scope, status: int, route: str | None) -> None:
     # The path is the peer's: repr() keeps it on one line.
     logger.info(
         "%s %s refused %d",
-        _peer(scope),
+        peer_of(scope),
         repr(scope["path"]) if route is None else route,
         status,
-        extra={"route": route, "peer": _peer(scope), "status": status},
+        extra={"route": route, "peer": peer_of(scope), "status": status},
     )
 
 
@@ -203,7 +213,7 @@ def _log_end(path: str, scope: Scope, transport: Transport, lifetime: Lifetime) 
     # The reason may be the peer's: %r keeps it on one line.
     logger.info(
         "%s %s closed %d %r after %.3f s, received %d messages (%d bytes), sent %d (%d bytes)",
-        _peer(scope),
+        peer_of(scope),
         path,
         code,
         reason,
@@ -214,7 +224,7 @@ def _log_end(path: str, scope: Scope, transport: Transport, lifetime: Lifetime) 
         traffic.bytes_sent,
         extra={
             "route": path,
-            "peer": _peer(scope),
+            "peer": peer_of(scope),
             "code": code,
             "reason": reason,
             "duration": duration,

@@ -30,7 +30,7 @@ from triows.exceptions import HandlerCancelled, WebSocketDisconnect
 from .verdict import Verdict, is_end, judge
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
 
     from triows._injection.plan import Plan
     from triows._settings import Timeouts
@@ -64,6 +64,10 @@ class Lifetime:
         self.transport = transport
         self.started = trio.current_time()
         self.error: BaseException | None = None
+        #: The task that runs it, and the nursery there in which everything of it is. ``None``
+        #: before and after: both would hold on to what the handler held.
+        self.task: trio.lowlevel.Task | None = None
+        self.tasks: trio.Nursery | None = None
         self._timeouts = timeouts
         self._body = trio.CancelScope(deadline=self.started + timeouts.accept)
         self._stack: ResourceStack | None = None
@@ -142,6 +146,25 @@ class Lifetime:
     def _note_expired(self, host: Host) -> None:
         self.cancel("resource failed")
 
+    # What can be seen of it. Nothing here is asked for by those who run it.
+
+    @property
+    def hosts(self) -> Sequence[Host]:
+        """Its resources, in the order of entry."""
+        return () if self._stack is None else tuple(self._stack.hosts)
+
+    @property
+    def cancelled(self) -> str | None:
+        """Why the handler was cancelled, if it was."""
+        if self._cancelled is None and self.task is not None and self._body.cancel_called:
+            return self._at_deadline
+        return self._cancelled
+
+    @property
+    def grace(self) -> tuple[float, str] | None:
+        """When the handler's grace is over, on Trio's clock, and why it ends; if it does."""
+        return self._grace_over if self._ending else None
+
     # The life.
 
     async def run(
@@ -171,6 +194,7 @@ class Lifetime:
         cancelled: BaseException | None = None
         try:
             async with trio.open_nursery() as tasks:
+                self.task, self.tasks = trio.lowlevel.current_task(), tasks
                 self.transport.start(tasks)
                 self._stack = ResourceStack(tasks, self._note_expired)
                 outcome = await self._run_body(
@@ -187,6 +211,7 @@ class Lifetime:
         finally:
             self._note_answered()
             self._stack = None  # it knows this
+            self.task = self.tasks = None
         errors += self._take_nursery_error()
         self.error = combined("errors in one connection", errors)
         # An error goes before a cancellation: that one is raised again by the next checkpoint
@@ -223,12 +248,15 @@ class Lifetime:
         except BaseException as exc:  # noqa: BLE001 - raised when all is closed
             error = without_cancelled(exc)
             outside = error is not exc
-        if not outside and not self._body.cancelled_caught:
-            return _Outcome(error)
-        if self._cancelled is None:
-            passed = self._body.cancel_called
-            self._cancelled = self._at_deadline if passed else "cancelled"
-        return _Outcome(error, self._cancelled if error is None else None)
+        try:
+            if not outside and not self._body.cancelled_caught:
+                return _Outcome(error)
+            if self._cancelled is None:
+                passed = self._body.cancel_called
+                self._cancelled = self._at_deadline if passed else "cancelled"
+            return _Outcome(error, self._cancelled if error is None else None)
+        finally:
+            del error  # its traceback knows this frame
 
     async def _start_nursery(self, tasks: trio.Nursery) -> None:
         self._handler_left, self._nursery_left = trio.Event(), trio.Event()

@@ -2,16 +2,35 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import trio
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    from triows._settings import Settings
+    from triows.types import Scope
 
     from .lifetime import Lifetime
 
-__all__ = ["Connections"]
+__all__ = ["Connections", "Served"]
+
+
+class Served(Protocol):
+    """The route of a connection."""
+
+    @property
+    def path(self) -> str:
+        """Its template."""
+
+    @property
+    def handler(self) -> Callable[..., Any]:
+        """The user's, with its plugins around it."""
+
+    @property
+    def settings(self) -> Settings:
+        """Its limits, above all."""
 
 
 class Connections:
@@ -26,7 +45,8 @@ class Connections:
         self.limit = limit
         #: Set while the application shuts down: new handshakes are refused.
         self.draining = False
-        self._live: set[Lifetime] = set()
+        # In the order in which they came.
+        self._live: dict[Lifetime, tuple[Served, Scope]] = {}
         self._empty = trio.Event()
         self._empty.set()
 
@@ -41,13 +61,17 @@ class Connections:
         """Whether a further connection would be one too many."""
         return self.limit is not None and len(self._live) >= self.limit
 
-    def add(self, lifetime: Lifetime) -> None:
+    def described(self) -> list[tuple[Lifetime, Served, Scope]]:
+        """All of them, the oldest first, with their routes and requests."""
+        return [(lifetime, route, scope) for lifetime, (route, scope) in self._live.items()]
+
+    def add(self, lifetime: Lifetime, route: Served, scope: Scope) -> None:
         if not self._live:
             self._empty = trio.Event()
-        self._live.add(lifetime)
+        self._live[lifetime] = (route, scope)
 
     def discard(self, lifetime: Lifetime) -> None:
-        self._live.discard(lifetime)
+        self._live.pop(lifetime, None)
         if not self._live:
             self._empty.set()
 

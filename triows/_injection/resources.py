@@ -66,6 +66,10 @@ class Host:
         self.error: BaseException | None = None
         self.entered = False
         self.expired = False
+        #: The task it lives in, and the context manager there; for who wants to see where it
+        #: stands. ``None`` before and after: both would hold on to what the resource held.
+        self.task: trio.lowlevel.Task | None = None
+        self.manager: object = None
         #: Set when the resource is entered, or failed to be.
         self.settled = trio.Event()
         self.done = trio.Event()
@@ -86,7 +90,8 @@ class Host:
         """Enter the resource, hold it until it is released, exit it. Never raises."""
         # A factory and its handler see one another's context variables, as if they had
         # been one task. Trio has no public argument for this; pytest-trio does the same.
-        trio.lowlevel.current_task().context = context
+        self.task = trio.lowlevel.current_task()
+        self.task.context = context
         await trio.lowlevel.cancel_shielded_checkpoint()
         try:
             with self._entry, self._life:
@@ -94,13 +99,16 @@ class Host:
         except BaseException as exc:  # noqa: BLE001 - the stack reports it
             self.error = exc
         finally:
+            self.task = self.manager = None
             self._judge()
+            # Their tracebacks know this host.
+            self._thrown = self._left_by = None
             self.settled.set()
             self.done.set()
 
     async def _live(self) -> None:
         try:
-            manager = self.factory.open(**self._arguments)
+            manager = self.manager = self.factory.open(**self._arguments)
             if isinstance(manager, contextlib.AbstractAsyncContextManager):
                 async with manager as value:
                     await self._hold(value)
@@ -148,6 +156,11 @@ class Host:
                 f"{self.factory.name} ended while it was in use: a cancel scope around its "
                 "yield was cancelled"
             )
+
+    @property
+    def released(self) -> bool:
+        """Whether it has been told to exit."""
+        return self._released.is_set()
 
     def cancel_entry(self) -> None:
         """Cancel the factory if it is still entering; no effect on one that has entered."""

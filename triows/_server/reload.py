@@ -50,6 +50,7 @@ def run_again(
     bind: Sequence[str],
     certfile: str | None = None,
     keyfile: str | None = None,
+    tree_signal: int | None = None,
 ) -> int:
     """
     Serve by a process that is replaced when a Python file in this folder changes.
@@ -63,6 +64,7 @@ def run_again(
         bind: Addresses: ``host:port``, or ``unix:path``.
         certfile: A certificate chain, to serve TLS.
         keyfile: Its private key.
+        tree_signal: A signal that is passed on to the process.
 
     Returns:
         The exit code: 0 after SIGINT or SIGTERM, 128 + n if a second signal n was needed.
@@ -73,7 +75,7 @@ def run_again(
     # Its own line for each change would stand beside ours.
     logging.getLogger("watchfiles").setLevel(logging.WARNING)
     with listening(configuration(bind, certfile, keyfile)) as addresses:
-        return trio.run(Reloader(command, name, addresses).run)
+        return trio.run(Reloader(command, name, addresses, tree_signal).run)
 
 
 class Reloader:
@@ -84,12 +86,21 @@ class Reloader:
         command: As :func:`run_again`.
         name: As :func:`run_again`.
         addresses: What the process accepts from.
+        tree_signal: As :func:`run_again`.
     """
 
-    def __init__(self, command: Command, name: str, addresses: Sequence[Listener]) -> None:
+    def __init__(
+        self,
+        command: Command,
+        name: str,
+        addresses: Sequence[Listener],
+        tree_signal: int | None = None,
+    ) -> None:
         self._command = command
         self._name = name
         self._addresses = addresses
+        self._tree_signal = tree_signal
+        self._worker: Worker | None = None
         self._code = 0
         self._stop = trio.Event()
         self._hurry = trio.Event()
@@ -97,7 +108,8 @@ class Reloader:
     async def run(self) -> int:
         """Serve until a signal ends it, and return the exit code."""
         urls = ", ".join(one.url for one in self._addresses)
-        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        others = () if self._tree_signal is None else (self._tree_signal,)
+        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, *others) as signals:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._take, signals)
                 logger.info("serving %s on %s, again after each change", self._name, urls)
@@ -107,6 +119,10 @@ class Reloader:
 
     async def _take(self, signals: AsyncIterable[int]) -> None:
         async for number in signals:
+            if number == self._tree_signal:
+                if self._worker is not None:
+                    self._worker.pass_on(number)
+                continue
             if self._stop.is_set():
                 self._code = SIGNALLED + number
                 self._hurry.set()
@@ -131,6 +147,7 @@ class Reloader:
 
     async def _report(self, worker: Worker) -> None:
         """Say how the start-up went; later, that the process has ended by itself."""
+        self._worker = worker
         if await worker.wait_ready():
             logger.info("serving by process %d", worker.pid)
         code = await worker.wait()

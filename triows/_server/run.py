@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from triows._errors import leaves
+from triows._inspection.signals import print_on_signal
 
 from .budget import Budget
 from .listening import configuration
@@ -42,6 +43,7 @@ def run(
     certfile: str | None = None,
     keyfile: str | None = None,
     inherited: Inherited | None = None,
+    tree_signal: int | None = None,
 ) -> int:
     """
     Serve until SIGINT or SIGTERM: drain on the first, stop at once on a second.
@@ -54,6 +56,7 @@ def run(
         keyfile: Its private key.
         inherited: For a worker: what it accepts from, instead of *bind*, and what ties it to
             its parent. It drains when the parent is gone, too.
+        tree_signal: A signal that has what is alive printed, from the start-up to the end.
 
     Returns:
         The exit code: 0 after a graceful end, 128 + n if a second signal n was needed.
@@ -66,13 +69,31 @@ def run(
     """
     config = configuration(bind, certfile, keyfile)
     try:
-        return trio.run(_serve_until_signalled, app, config, name, inherited)
+        return trio.run(_serve_observed, app, config, name, inherited, tree_signal)
     except BaseExceptionGroup as group:
         # The nurseries of this module wrap what passes through them.
         (first, *more) = leaves(group)
         if more:
             raise
         raise first from None
+
+
+async def _serve_observed(
+    app: Triows,
+    config: Config,
+    name: str,
+    inherited: Inherited | None,
+    tree_signal: int | None,
+) -> int:
+    """Serve until signalled, and print the tree at another signal, if there is one for it."""
+    if tree_signal is None:
+        return await _serve_until_signalled(app, config, name, inherited)
+    async with trio.open_nursery() as nursery:
+        # Around all, so that a start-up or an end that hangs can be looked at.
+        await nursery.start(print_on_signal, app, tree_signal)
+        code = await _serve_until_signalled(app, config, name, inherited)
+        nursery.cancel_scope.cancel()
+    return code
 
 
 async def _serve_until_signalled(

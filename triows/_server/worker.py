@@ -91,6 +91,11 @@ class Worker:
         """Wait for its end. The answer is its exit code, or -n if signal n ended it."""
         return await self._process.wait()
 
+    def pass_on(self, signum: int) -> None:
+        """Send it a signal that it listens to while it serves; no effect before and after."""
+        if self.ready_at is not None:
+            self._process.send_signal(signum)
+
     async def end(self, hurry: trio.Event) -> int:
         """
         Tell it to end, wait until it has, and answer as :meth:`wait`.

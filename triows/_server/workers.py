@@ -48,6 +48,7 @@ def supervise(
     bind: Sequence[str],
     certfile: str | None = None,
     keyfile: str | None = None,
+    tree_signal: int | None = None,
 ) -> int:
     """
     Serve by *workers* processes until SIGINT or SIGTERM; replace them, one by one, on SIGHUP.
@@ -59,6 +60,7 @@ def supervise(
         bind: Addresses: ``host:port``, or ``unix:path``.
         certfile: A certificate chain, to serve TLS.
         keyfile: Its private key.
+        tree_signal: A signal that is passed on to all workers.
 
     Returns:
         The exit code: 0 if all ended gracefully, 128 + n if one had to be forced after
@@ -69,7 +71,7 @@ def supervise(
         OSError: an address can't be bound.
     """
     with listening(configuration(bind, certfile, keyfile)) as addresses:
-        return trio.run(Supervisor(command, name, addresses, workers).run)
+        return trio.run(Supervisor(command, name, addresses, workers, tree_signal).run)
 
 
 @define
@@ -111,18 +113,27 @@ class Supervisor:
         name: As :func:`supervise`.
         addresses: What the workers accept from.
         workers: How many.
+        tree_signal: As :func:`supervise`.
     """
 
     def __init__(
-        self, command: Command, name: str, addresses: Sequence[Listener], workers: int
+        self,
+        command: Command,
+        name: str,
+        addresses: Sequence[Listener],
+        workers: int,
+        tree_signal: int | None = None,
     ) -> None:
         self._command = command
         self._name = name
         self._addresses = addresses
         self._slots = [Slot() for _ in range(workers)]
+        self._tree_signal = tree_signal
         self._code = 0
         # Workers whose end has not been seen, and is not waited for by _end().
         self._live: set[Worker] = set()
+        # Those that _end() waits for.
+        self._dismissed: set[Worker] = set()
         self._signal: int | None = None
         self._hurry = trio.Event()
         self._serving = trio.CancelScope()
@@ -133,7 +144,10 @@ class Supervisor:
 
     async def run(self) -> int:
         """Serve until a signal ends it, and return the exit code."""
-        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
+        others = () if self._tree_signal is None else (self._tree_signal,)
+        with trio.open_signal_receiver(
+            signal.SIGINT, signal.SIGTERM, signal.SIGHUP, *others
+        ) as signals:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._take, signals)
                 async with trio.open_nursery() as self._endings:
@@ -150,6 +164,10 @@ class Supervisor:
                 # What is being started now may be older than what is wanted now.
                 self._wanted.set()
                 self._replacing.cancel()
+                continue
+            if number == self._tree_signal:
+                for worker in self._live | self._dismissed:
+                    worker.pass_on(number)
                 continue
             if self._signal is None:
                 budget = max((worker.budget.graceful for worker in self._live), default=0) + AIR
@@ -279,10 +297,12 @@ class Supervisor:
 
     def _dismiss(self, worker: Worker) -> None:
         self._live.discard(worker)
+        self._dismissed.add(worker)
         self._endings.start_soon(self._end, worker)
 
     async def _end(self, worker: Worker) -> None:
         code = await worker.end(self._hurry)
+        self._dismissed.discard(worker)
         # The default action of the signal, before it was taken over: nothing had begun.
         graceful = code == 0 or (code == -signal.SIGTERM and worker.ready_at is None)
         if graceful:

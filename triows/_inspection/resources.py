@@ -1,0 +1,96 @@
+"""Resources between their entry and their exit, and the lines at which they stand."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from attrs import frozen
+
+from .places import where
+from .tasks import (
+    Frame,
+    NurseryNode,
+    await_frames,
+    describe,
+    frame_at,
+    innermost,
+    look_at_nurseries,
+    outline_of_nurseries,
+)
+from .text import Line, Outlined, Style, printable, relative
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from triows._injection.resources import Host
+
+__all__ = ["ResourceNode", "State", "look_at_resources"]
+
+State: TypeAlias = Literal["entering", "held", "exiting"]
+
+_STYLES: dict[State, Style] = {"entering": "busy", "held": "good", "exiting": "busy"}
+
+
+@frozen
+class ResourceNode(Outlined):
+    """A resource that is entered, or about to be, and has to be exited."""
+
+    name: str
+    #: ``file:line (name)`` of its factory.
+    where: str
+    #: ``"entering"``, ``"held"`` or ``"exiting"``.
+    state: State
+    #: ``file:line in function``: where it stands. A generator that is held stands at its ``yield``;
+    #: of a context manager that is held, this is ``""``.
+    at: str
+    #: The text of that line, or ``""``.
+    source: str
+    #: The nurseries that it has open, such as one around its ``yield``.
+    nurseries: tuple[NurseryNode, ...]
+
+    def outline(self) -> Line:
+        """See :class:`Outlined`."""
+        place = self.at or self.where
+        return Line.of(
+            (self.name, "name"),
+            (self.state, _STYLES[self.state]),
+            (relative(place), "place"),
+            (self.source, "source"),
+            below=outline_of_nurseries(self.nurseries),
+        )
+
+
+def look_at_resources(hosts: Iterable[Host]) -> tuple[ResourceNode, ...]:
+    """Describe resources, in the order in which they were entered."""
+    return tuple(_look(host) for host in hosts if not host.done.is_set())
+
+
+def _look(host: Host) -> ResourceNode:
+    frame = _frame_of(host)
+    return ResourceNode(
+        name=printable(host.factory.name),
+        where=where(host.factory.call),
+        state=_state_of(host),
+        at=frame.where if frame else "",
+        source=frame.source if frame else "",
+        nurseries=look_at_nurseries(host.task.child_nurseries if host.task else ()),
+    )
+
+
+def _state_of(host: Host) -> State:
+    if host.released:
+        return "exiting"
+    return "held" if host.entered else "entering"
+
+
+def _frame_of(host: Host) -> Frame | None:
+    """Where the resource itself stands, if that can be seen."""
+    if host.task is not None:
+        frame = innermost(describe(await_frames(host.task)))
+        if frame is not None and frame.owner in ("application", "library"):
+            return frame
+    # It waits for nothing: a generator between two steps, which the context manager around it
+    # holds under the name that contextlib gives it.
+    generator = getattr(host.manager, "gen", None)
+    raw = getattr(generator, "ag_frame", None) or getattr(generator, "gi_frame", None)
+    return None if raw is None else frame_at(raw.f_code, raw.f_lineno)

@@ -1,0 +1,295 @@
+"""Trio's tasks, and the lines at which they wait."""
+
+from __future__ import annotations
+
+import functools
+import linecache
+import os
+import sys
+import sysconfig
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+import trio
+from attrs import frozen
+
+from .text import Line, Outlined, Part, printable, relative
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from types import CodeType, FrameType
+
+__all__ = [
+    "Frame",
+    "NurseryNode",
+    "RawFrame",
+    "TaskNode",
+    "await_frames",
+    "describe",
+    "frame_at",
+    "innermost",
+    "look_at",
+    "look_at_nurseries",
+    "look_at_task",
+    "outline_of_nurseries",
+]
+
+#: Whose code a frame runs; in the last, that of Trio and the standard library, everything waits.
+Owner: TypeAlias = Literal["application", "library", "triows", "system"]
+
+#: A frame and the line at which it stands.
+RawFrame: TypeAlias = "tuple[FrameType, int]"
+
+# Nurseries below nurseries that are followed. Nobody writes a tree that deep, but a program that
+# recurses may make one, and to look at it must not fail.
+_DEEPEST = 50
+
+
+@frozen
+class Frame:
+    """A function that is being run, and the line in it."""
+
+    #: Absolute, where there is a file.
+    file: str
+    line: int
+    #: With the classes or functions that it is defined in.
+    function: str
+    #: Whose code it is: ``"application"``, ``"library"`` (an installed package), ``"triows"`` or
+    #: ``"system"`` (Trio, the standard library).
+    owner: Owner
+
+    @property
+    def where(self) -> str:
+        """The place as ``file:line in function``."""
+        return f"{self.file}:{self.line} in {self.function}"
+
+    @property
+    def source(self) -> str:
+        """The line's text, or ``""`` if the file can't be read."""
+        return printable(linecache.getline(self.file, self.line).strip())
+
+
+@frozen
+class NurseryNode:
+    """A nursery that is open, and its tasks."""
+
+    #: Whether it has been cancelled: its tasks are on their way to their end.
+    cancelled: bool
+    #: In the order of their names and places; Trio keeps no other.
+    tasks: tuple[TaskNode, ...]
+
+
+@frozen
+class TaskNode(Outlined):
+    """A task of Trio, and those in its nurseries."""
+
+    name: str
+    #: ``file:line in function``: the innermost frame of the application's own code. If there is
+    #: none, that of an installed package, or of triows; otherwise the outermost.
+    where: str
+    #: The text of that line, or ``""`` if the file can't be read.
+    source: str
+    #: From the function that the task runs to what it waits in.
+    frames: tuple[Frame, ...]
+    #: The nurseries that it has open, the outermost first.
+    nurseries: tuple[NurseryNode, ...]
+
+    def outline(self) -> Line:
+        """See :class:`Outlined`."""
+        return Line.of(
+            (self.name, "name"), *_place(self), below=outline_of_nurseries(self.nurseries)
+        )
+
+
+# Looking at tasks.
+
+
+def look_at_task(task: trio.lowlevel.Task) -> TaskNode:
+    """
+    Describe a task, with all tasks in its nurseries, as they are at this moment.
+
+    Call it in Trio's thread. It does not wait, and keeps nothing of what it has seen.
+
+    Args:
+        task: Of the running loop; one that has ended has no frames.
+    """
+    return look_at(task, await_frames(task), task.child_nurseries)
+
+
+def look_at(
+    task: trio.lowlevel.Task,
+    frames: Iterable[RawFrame],
+    nurseries: Sequence[trio.Nursery],
+    *,
+    name: str | None = None,
+    depth: int = _DEEPEST,
+) -> TaskNode:
+    """
+    Describe a task, of which only some is of interest.
+
+    Args:
+        task: The task.
+        frames: Those of its frames to show.
+        nurseries: Those of its nurseries to show.
+        name: What to call it, if not by its own name.
+        depth: Nurseries below one another to follow.
+    """
+    described = describe(frames)
+    frame = innermost(described)
+    return TaskNode(
+        name=printable(str(task.name) if name is None else name),
+        where=frame.where if frame else "?",
+        source=frame.source if frame else "",
+        frames=described,
+        nurseries=look_at_nurseries(nurseries, depth=depth),
+    )
+
+
+def look_at_nurseries(
+    nurseries: Iterable[trio.Nursery],
+    *,
+    but: Collection[trio.lowlevel.Task | None] = (),
+    depth: int = _DEEPEST,
+) -> tuple[NurseryNode, ...]:
+    """
+    Describe nurseries and all below them.
+
+    Args:
+        nurseries: The outermost first.
+        but: Tasks that are left out.
+        depth: Nurseries below one another to follow.
+    """
+    if not depth:
+        return ()
+    return tuple(
+        NurseryNode(
+            nursery.cancel_scope.cancel_called,
+            tuple(
+                sorted(
+                    (
+                        look_at(task, await_frames(task), task.child_nurseries, depth=depth - 1)
+                        for task in nursery.child_tasks
+                        if task not in but
+                    ),
+                    key=lambda node: (node.name, node.where),
+                )
+            ),
+        )
+        for nursery in nurseries
+    )
+
+
+def await_frames(task: trio.lowlevel.Task) -> list[RawFrame]:
+    """The frames of a task, the outermost first, also of the one that runs and asks."""
+    if task is _current_task():
+        return _running_frames(task)
+    return list(task.iter_await_frames())
+
+
+def _current_task() -> trio.lowlevel.Task | None:
+    try:
+        return trio.lowlevel.current_task()
+    except RuntimeError:  # a callback of the loop, which is between two tasks
+        return None
+
+
+def _running_frames(task: trio.lowlevel.Task) -> list[RawFrame]:
+    """
+    The frames of the task that is running now.
+
+    It waits for nothing, so Trio sees no more of it than its outermost frame.
+    """
+    first = getattr(task.coro, "cr_frame", None)
+    frames: list[RawFrame] = []
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        frames.append((frame, frame.f_lineno))
+        if frame is first:
+            break
+        frame = frame.f_back
+    own = os.path.dirname(__file__) + os.sep
+    return [one for one in reversed(frames) if not one[0].f_code.co_filename.startswith(own)]
+
+
+# Looking at frames.
+
+
+def describe(frames: Iterable[RawFrame]) -> tuple[Frame, ...]:
+    """Describe frames, in their order."""
+    return tuple(frame_at(frame.f_code, line) for frame, line in frames)
+
+
+def frame_at(code: CodeType, line: int) -> Frame:
+    """Describe a frame by its *code* and the *line* at which it stands."""
+    file, owner = _file(code.co_filename)
+    return Frame(file, line, printable(code.co_qualname), owner)
+
+
+def innermost(frames: Sequence[Frame]) -> Frame | None:
+    """The frame that says most: the innermost of the application, if there is one."""
+    for owner in ("application", "library", "triows"):
+        for frame in reversed(frames):
+            if frame.owner == owner:
+                return frame
+    return frames[0] if frames else None
+
+
+_TRIOWS = os.path.dirname(os.path.dirname(__file__)) + os.sep
+_SYSTEM = tuple(
+    path + os.sep
+    for path in (
+        os.path.dirname(trio.__file__),
+        sysconfig.get_path("stdlib"),
+        sysconfig.get_path("platstdlib"),
+    )
+)
+# Where packages are installed, which is inside the standard library's folder.
+_INSTALLED = tuple(os.sep + name + os.sep for name in ("site-packages", "dist-packages"))
+
+
+@functools.lru_cache(maxsize=4096)
+def _file(name: str) -> tuple[str, Owner]:
+    """Give the absolute name of a source file, and whose it is."""
+    if name.startswith("<"):
+        # A prompt's input or a text that was compiled is somebody's, unlike what Python and
+        # attrs make themselves.
+        own = not name.startswith(("<frozen", "<attrs"))
+        return printable(name), "application" if own else "system"
+    file = os.path.abspath(name)
+    return printable(file), _owner(file)
+
+
+def _owner(file: str) -> Owner:
+    # From the inner folders to the outer ones.
+    if file.startswith(_TRIOWS):
+        return "triows"
+    if file.startswith(_SYSTEM[0]):
+        return "system"
+    if any(part in file for part in _INSTALLED):
+        return "library"
+    return "system" if file.startswith(_SYSTEM) else "application"
+
+
+# As text.
+
+
+def outline_of_nurseries(nurseries: Sequence[NurseryNode]) -> list[Line]:
+    """Describe nurseries in lines; one that says nothing but its tasks has no line itself."""
+    full = [nursery for nursery in nurseries if nursery.tasks]
+    lines: list[Line] = []
+    for number, nursery in enumerate(full, 1):
+        tasks = [one.outline() for one in nursery.tasks]
+        if len(full) > 1 or nursery.cancelled:
+            state = "cancelled" if nursery.cancelled else ""
+            title = f"nursery {number}" if len(full) > 1 else "nursery"
+            lines.append(Line.of((title, "aside"), (state, "busy"), below=tasks))
+        else:
+            lines += tasks
+    return lines
+
+
+def _place(task: TaskNode) -> Iterator[Part]:
+    """Say where a task waits; in the background, if no line of the application is involved."""
+    ours = all(frame.owner in ("triows", "system") for frame in task.frames)
+    yield relative(task.where), "aside" if ours else "place"
+    if not ours:
+        yield task.source, "source"

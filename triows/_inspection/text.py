@@ -1,0 +1,127 @@
+"""What was seen, as lines with lines below them: for a terminal, a file, or a page."""
+
+from __future__ import annotations
+
+import io
+import os
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from attrs import frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rich.text import Text
+    from rich.tree import Tree
+
+__all__ = ["Line", "Outlined", "Part", "Style", "plain", "printable", "relative", "rich_tree"]
+
+#: What a piece of a line is, from which each output takes its colours.
+Style: TypeAlias = Literal["", "title", "name", "place", "source", "aside", "good", "busy", "bad"]
+Part: TypeAlias = tuple[str, Style]
+
+_RICH: dict[Style, str] = {
+    "": "",
+    "title": "bold",
+    "name": "bold cyan",
+    "place": "magenta",
+    "source": "italic",
+    "aside": "dim",
+    "good": "green",
+    "busy": "yellow",
+    "bad": "bold red",
+}
+
+# Columns of a "terminal" in which no line is folded: file names may have 4096 bytes, and a line of
+# source is not bounded at all.
+_WIDE = 1_000_000
+
+
+@frozen
+class Line:
+    """A line of text, and those that stand below it."""
+
+    parts: tuple[Part, ...]
+    children: tuple[Line, ...] = ()
+
+    @classmethod
+    def of(cls, *parts: Part, below: Iterable[Line] = ()) -> Line:
+        """Make a line of the *parts* that are not empty; outputs put some space between them."""
+        return cls(tuple(part for part in parts if part[0]), tuple(below))
+
+
+class Outlined(ABC):
+    """
+    Something that can be printed: ``str()`` gives plain text, ``rich.print`` colours.
+
+    The text has no line that is folded or cut, and needs no terminal.
+    """
+
+    __slots__ = ()
+
+    @abstractmethod
+    def outline(self) -> Line:
+        """Describe it in lines, the first of which stands for it all."""
+
+    def __str__(self) -> str:
+        return plain(self.outline())
+
+    def __rich__(self) -> Tree:
+        return rich_tree(self.outline())
+
+
+def plain(line: Line) -> str:
+    """Give a line and all below it as text without colours; no line break at its end."""
+    from rich.console import Console  # noqa: PLC0415 - only when something is printed
+
+    file = io.StringIO()
+    console = Console(
+        file=file,
+        width=_WIDE,
+        color_system=None,
+        # What the environment says about terminals does not matter here.
+        force_terminal=False,
+        force_jupyter=False,
+        legacy_windows=False,
+        _environ={},
+    )
+    console.print(rich_tree(line))
+    return "\n".join(one.rstrip() for one in file.getvalue().splitlines())
+
+
+def rich_tree(line: Line) -> Tree:
+    """Give a line and all below it as rich has trees."""
+    from rich.tree import Tree  # noqa: PLC0415
+
+    tree = Tree(_rich_text(line), guide_style="dim", highlight=False)
+    waiting = [(tree, line)]
+    while waiting:
+        above, one = waiting.pop()
+        waiting.extend((above.add(_rich_text(child)), child) for child in one.children)
+    return tree
+
+
+def _rich_text(line: Line) -> Text:
+    from rich.text import Text  # noqa: PLC0415
+
+    text = Text(overflow="fold")  # in a narrow terminal, and no letter is lost
+    for number, (part, style) in enumerate(line.parts):
+        text.append("  " if number else "")
+        text.append(part, _RICH[style])
+    return text
+
+
+def printable(text: str) -> str:
+    """Escape what would not be seen, or could steer a terminal: peers choose paths and reasons."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
+
+
+def relative(place: str) -> str:
+    """Shorten a place in a file, as seen from the current folder."""
+    try:
+        return place.removeprefix(os.getcwd() + os.sep)
+    except OSError:  # the folder was removed
+        return place

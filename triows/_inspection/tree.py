@@ -1,0 +1,324 @@
+"""An application, as it is at this moment."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+
+import trio
+from attrs import frozen
+
+from triows._connection.endpoint import peer_of
+from triows._connection.lifetime import Lifetime
+from triows._injection.call import make_arguments
+from triows._where import name_of
+
+from .places import where
+from .resources import ResourceNode, look_at_resources
+from .tasks import RawFrame, TaskNode, await_frames, look_at, look_at_nurseries
+from .text import Line, Outlined, Part, printable, relative
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from triows._connection.registry import Connections, Served
+    from triows._running import AppResources
+    from triows.types import Scope
+
+__all__ = ["ConnectionNode", "Inside", "Inspected", "Tree", "tree"]
+
+Stage: TypeAlias = Literal["arguments", "handler", "end"]
+State: TypeAlias = Literal["handshake", "open", "closing", "refused"]
+
+
+@frozen(eq=False)
+class Inside:
+    """What an application shows of itself."""
+
+    running: bool
+    connections: Connections
+    resources: AppResources
+    #: Applications of ours that are mounted in it, by their paths.
+    mounted: Mapping[str, Inspected]
+
+
+class Inspected(Protocol):
+    """An application that can be looked at: :class:`~triows.Triows`."""
+
+    def _inside(self) -> Inside:
+        """Show what it has."""
+
+
+@frozen
+class ConnectionNode(Outlined):
+    """A live connection, from the request whose parameters were good to the end of its exits."""
+
+    #: The route's template, behind the path of the application that is mounted.
+    route: str
+    #: The request's path. What can't be printed is escaped.
+    path: str
+    #: ``host:port``, or ``?`` if the server does not tell.
+    peer: str
+    #: ``file:line (name)`` of the handler.
+    handler: str
+    #: Seconds since the request.
+    age: float
+    #: How far it is: its ``"arguments"`` are made, its ``"handler"`` runs, or that is over and
+    #: the connection's ``"end"`` is under way: close frame, exits, closing handshake.
+    stage: Stage
+    #: ``"handshake"`` before accept; ``"open"``; ``"closing"`` when a close frame has been sent or
+    #: the peer is gone; ``"refused"``.
+    state: State
+    #: The close code of a connection that is closing, the HTTP status of one that was refused.
+    code: int | None
+    #: The reason that belongs to the code. What can't be printed is escaped.
+    reason: str
+    #: Why it ends while its handler may still finish what it does: ``"peer gone"`` or
+    #: ``"shutdown"``.
+    ending: str | None
+    #: Seconds that the handler has left for that.
+    grace: float | None
+    #: Why the handler was cancelled, if it was: ``"peer gone"``, ``"shutdown"``, ``"timeout"`` of
+    #: the handshake, ``"task failed"`` in its nursery, ``"resource failed"``, ``"cancelled"`` from
+    #: outside.
+    cancelled: str | None
+    #: Seconds that the last ping took, or ``None``.
+    latency: float | None
+    #: Messages, and bytes of them, that were received and that the handler has not taken.
+    inbox_messages: int
+    inbox_bytes: int
+    #: Whether the peer is not read from any more until the handler takes some.
+    inbox_full: bool
+    #: Bytes that were sent and that the peer has not taken.
+    outbox_bytes: int
+    messages_received: int
+    bytes_received: int
+    messages_sent: int
+    bytes_sent: int
+    #: What has to be exited, in the order of entry.
+    resources: tuple[ResourceNode, ...]
+    #: First the task that runs the handler, under its name; then the others of the connection:
+    #: those of its nursery are below ``<connection nursery>``, and the transport's have such
+    #: names, too. The tasks that hold resources are shown with those.
+    tasks: tuple[TaskNode, ...]
+
+    def outline(self) -> Line:
+        """See :class:`Outlined`."""
+        return _outline_of_connection(self)
+
+
+@frozen
+class Tree(Outlined):
+    """All that is alive in an application, and in those of ours that are mounted in it."""
+
+    pid: int
+    #: Whether the start-up has begun, and the shutdown is not over.
+    running: bool
+    #: Whether new connections are refused, because it shuts down.
+    draining: bool
+    #: The lifespan and those with ``scope="app"``, in the order of entry.
+    resources: tuple[ResourceNode, ...]
+    #: The oldest first.
+    connections: tuple[ConnectionNode, ...]
+
+    def outline(self) -> Line:
+        """See :class:`Outlined`."""
+        return _outline_of_tree(self)
+
+
+# Looking.
+
+
+def tree(app: Inspected) -> Tree:
+    """
+    Look at a running application: every connection, resource and task, at this moment.
+
+    Call it in the application's Trio loop, or from a callback in that thread. It does not wait
+    and changes nothing, also while things start or end; it takes some 0.1 ms per connection.
+    What it returns are builtins in frozen classes: ``attrs.asdict`` and msgspec take it as it
+    is, ``str()`` makes plain text of it, ``rich.print`` one with colours.
+
+    Args:
+        app: The application, a :class:`~triows.Triows`. Those that are mounted in it are looked
+            at, too.
+
+    Raises:
+        RuntimeError: outside of Trio.
+    """
+    now = trio.current_time()
+    inside = app._inside()
+    resources: list[ResourceNode] = []
+    connections: list[ConnectionNode] = []
+    for prefix, one in _with_mounted("", inside):
+        if one.resources.stack is not None:
+            resources.extend(look_at_resources(tuple(one.resources.stack.hosts)))
+        connections.extend(
+            _look(prefix, *described, now) for described in one.connections.described()
+        )
+    connections.sort(key=lambda node: -node.age)
+    return Tree(
+        pid=os.getpid(),
+        running=inside.running,
+        draining=inside.connections.draining,
+        resources=tuple(resources),
+        connections=tuple(connections),
+    )
+
+
+def _with_mounted(prefix: str, inside: Inside) -> Iterator[tuple[str, Inside]]:
+    """An application and all that are mounted in it, each once, with their paths."""
+    waiting, seen = [(prefix, inside)], {id(inside.connections)}
+    while waiting:
+        path, one = waiting.pop()
+        yield path, one
+        for below, app in one.mounted.items():
+            mounted = app._inside()
+            if id(mounted.connections) not in seen:
+                seen.add(id(mounted.connections))
+                waiting.append((path + below.rstrip("/"), mounted))
+
+
+def _look(
+    prefix: str, lifetime: Lifetime, route: Served, scope: Scope, now: float
+) -> ConnectionNode:
+    transport, traffic = lifetime.transport, lifetime.transport.traffic
+    ended, grace = transport.ended, lifetime.grace
+    inbox_messages, inbox_bytes, outbox_bytes = transport.backlog()
+    limits = route.settings.limits
+    frames = _own_frames(lifetime)
+    return ConnectionNode(
+        route=prefix + route.path,
+        path=printable(scope.get("path", "")),
+        peer=printable(peer_of(scope)),
+        handler=where(route.handler),
+        age=now - lifetime.started,
+        stage=_stage_of(frames),
+        state=_state_of(lifetime),
+        code=None if ended is None else ended.status or ended.code,
+        reason="" if ended is None else printable(ended.reason),
+        ending=None if grace is None else grace[1],
+        grace=None if grace is None else max(0.0, grace[0] - now),
+        cancelled=lifetime.cancelled,
+        latency=transport.latency,
+        inbox_messages=inbox_messages,
+        inbox_bytes=inbox_bytes,
+        inbox_full=inbox_messages >= limits.inbox or inbox_bytes >= limits.inbox_size,
+        outbox_bytes=outbox_bytes,
+        messages_received=traffic.messages_received,
+        bytes_received=traffic.bytes_received,
+        messages_sent=traffic.messages_sent,
+        bytes_sent=traffic.bytes_sent,
+        resources=look_at_resources(lifetime.hosts),
+        tasks=tuple(_tasks_of(lifetime, frames, name_of(route.handler))),
+    )
+
+
+def _state_of(lifetime: Lifetime) -> State:
+    transport = lifetime.transport
+    if transport.ended is not None:
+        return "closing" if transport.ended.status is None else "refused"
+    return "open" if transport.accepted else "handshake"
+
+
+# The task that runs a connection may be anybody's: that of a server, or of a test. Of it and its
+# nurseries, only what is inside of Lifetime.run() belongs to the connection.
+
+
+def _own_frames(lifetime: Lifetime) -> list[RawFrame]:
+    if lifetime.task is None:
+        return []
+    frames = await_frames(lifetime.task)
+    codes = [frame.f_code for frame, _ in frames]
+    if Lifetime.run.__code__ not in codes:
+        return frames
+    return frames[codes.index(Lifetime.run.__code__) :]
+
+
+def _stage_of(frames: Iterable[RawFrame]) -> Stage:
+    codes = {frame.f_code for frame, _ in frames}
+    if make_arguments.__code__ in codes:
+        return "arguments"
+    return "end" if Lifetime._finish.__code__ in codes else "handler"
+
+
+def _tasks_of(lifetime: Lifetime, frames: list[RawFrame], name: str) -> Iterator[TaskNode]:
+    task, own = lifetime.task, lifetime.tasks
+    if task is None or own is None:
+        return
+    nurseries = task.child_nurseries
+    inner = nurseries[nurseries.index(own) + 1 :] if own in nurseries else []
+    yield look_at(task, frames, inner, name=name)
+    for nursery in look_at_nurseries([own], but={host.task for host in lifetime.hosts}):
+        yield from nursery.tasks
+
+
+# As text.
+
+
+def _outline_of_tree(seen: Tree) -> Line:
+    below = []
+    if seen.resources:
+        lines = [resource.outline() for resource in seen.resources]
+        below.append(Line.of(("application", "title"), below=lines))
+    below.extend(connection.outline() for connection in seen.connections)
+    return Line.of(
+        (f"process {seen.pid}:", "title"),
+        (_counted(len(seen.connections), "connection"), "title"),
+        ("" if seen.running else "(not running)", "busy"),
+        ("(shutting down)" if seen.draining else "", "busy"),
+        below=below,
+    )
+
+
+def _outline_of_connection(seen: ConnectionNode) -> Line:
+    return Line.of(
+        (seen.route, "title"),
+        ("" if seen.path == seen.route else seen.path, ""),
+        (seen.peer, ""),
+        *_state_parts(seen),
+        (f"{seen.age:.1f} s", ""),
+        below=[
+            Line.of(("handler", "aside"), (relative(seen.handler), "place")),
+            Line.of(*_queue_parts(seen)),
+            *(
+                Line.of(("resource", "aside"), *line.parts, below=line.children)
+                for line in (resource.outline() for resource in seen.resources)
+            ),
+            *(
+                Line.of(("task", "aside"), *line.parts, below=line.children)
+                for line in (task.outline() for task in seen.tasks)
+            ),
+        ],
+    )
+
+
+def _state_parts(seen: ConnectionNode) -> Iterator[Part]:
+    if seen.code is None:
+        yield seen.state, "good" if seen.state == "open" else "busy"
+    else:
+        yield f"{seen.state} {seen.code}", "busy"
+    if seen.reason:
+        yield f"({seen.reason})", "aside"
+    if seen.cancelled is not None:
+        why = "" if seen.cancelled == "cancelled" else f": {seen.cancelled}"
+        yield f"cancelled{why}", "bad"
+    elif seen.ending is not None and seen.stage != "end":
+        yield f"{seen.ending}, {seen.grace or 0:.1f} s left", "busy"
+    if seen.stage != "handler":
+        yield {"arguments": "making arguments", "end": "ending"}[seen.stage], "busy"
+
+
+def _queue_parts(seen: ConnectionNode) -> Iterator[Part]:
+    inbox = f"inbox {_counted(seen.inbox_messages, 'message')} ({seen.inbox_bytes} bytes)"
+    yield inbox, "bad" if seen.inbox_full else ""
+    if seen.inbox_full:
+        yield "full", "bad"
+    yield f"outbox {seen.outbox_bytes} bytes", ""
+    yield f"received {seen.messages_received} ({seen.bytes_received} bytes)", "aside"
+    yield f"sent {seen.messages_sent} ({seen.bytes_sent} bytes)", "aside"
+    if seen.latency is not None:
+        yield f"ping {seen.latency * 1000:.1f} ms", "aside"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,0 +1,52 @@
+"""
+Looking into a running application.
+
+:func:`tree` says what every connection does: its route and peer, its age and state, what waits
+in its queues, the resources that it holds, and its tasks, each with the line at which it
+waits. :func:`look_at_task` does so for any task of Trio. :func:`print_on_signal` prints the
+tree when a signal comes; ``Triows(debug=True)`` shows it on a page.
+
+Everything is frozen data of builtins that prints itself: ``str(tree)`` is plain text,
+``rich.print(tree)`` has colours, ``attrs.asdict(tree)`` and ``msgspec.json.encode(tree)`` are
+for programs.
+"""
+
+from __future__ import annotations
+
+from typing import get_type_hints as _get_type_hints
+
+from ._inspection.resources import ResourceNode as ResourceNode
+from ._inspection.signals import print_on_signal as print_on_signal
+from ._inspection.tasks import Frame as Frame
+from ._inspection.tasks import NurseryNode as NurseryNode
+from ._inspection.tasks import TaskNode as TaskNode
+from ._inspection.tasks import look_at_task as look_at_task
+from ._inspection.tree import ConnectionNode as ConnectionNode
+from ._inspection.tree import Inspected as Inspected
+from ._inspection.tree import Tree as Tree
+from ._inspection.tree import tree as tree
+
+__all__ = [
+    # Looking
+    "tree",
+    "look_at_task",
+    "print_on_signal",
+    # What was seen
+    "Inspected",
+    "Tree",
+    "ConnectionNode",
+    "ResourceNode",
+    "TaskNode",
+    "NurseryNode",
+    "Frame",
+]
+
+# As in triows itself. msgspec, which can read the data as well, looks the names of types up in
+# the module that a class claims to be from, so they are looked up where they are known.
+for _name in __all__:
+    _value = globals()[_name]
+    if isinstance(_value, type):
+        _value.__annotations__ = _get_type_hints(_value)
+for _name in __all__:
+    globals()[_name].__module__ = "triows.inspect"
+del _name, _value
