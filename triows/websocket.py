@@ -104,7 +104,7 @@ class WebSocket(HTTPConnection):
         *,
         close_timeout: float,
         on_answer: Callable[[], None],
-        refusal: Callable[[int, str, Mapping[str, str] | None], Refusal],
+        refusal: Callable[..., Refusal],
     ) -> None:
         super().__init__(scope)
         self._transport = transport
@@ -182,7 +182,9 @@ class WebSocket(HTTPConnection):
             raise WebSocketStateError(
                 "reject() refuses a handshake, and this one is over: use close()"
             )
-        refusal = self._refusal(status, detail, headers)
+        await self._refuse(self._refusal(status, detail, headers))
+
+    async def _refuse(self, refusal: Refusal) -> None:
         self._refused = True
         with trio.move_on_after(self._close_timeout):
             await self._transport.reject(refusal)
@@ -338,7 +340,8 @@ class WebSocket(HTTPConnection):
         """
         Close the connection. No effect once it is over, so it can't hide the true code.
 
-        Before :meth:`accept` it refuses the handshake with 403. It waits until what was
+        Before :meth:`accept` it refuses the handshake with 403; a code and a reason that were
+        given are told in the body. It waits until what was
         sent before is with the server, for ``Timeouts.close`` at most; the closing
         handshake itself is finished after the handler.
 
@@ -354,7 +357,8 @@ class WebSocket(HTTPConnection):
             if self._refused or self._transport.ended is not None:
                 await trio.lowlevel.checkpoint()
             else:
-                await self.reject(403)
+                told = None if code == 1000 else code
+                await self._refuse(self._refusal(403, reason, close_code=told))
             return
         if self._transport.ended is not None:
             await trio.lowlevel.checkpoint_if_cancelled()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import msgspec
 import pytest
 import trio
 
@@ -79,6 +80,14 @@ def test_a_close_is_sent_as_it_was_raised_and_not_reported(error, code, reason):
 
 def test_a_close_before_accept_is_403():
     assert judge(WebSocketClose(4001), None, accepted=False).refusal.status == 403
+
+
+def test_a_close_before_accept_is_told_in_the_body():
+    refusal = judge(WebSocketClose(1008, "who are you?"), None, accepted=False).refusal
+    told = msgspec.json.decode(refusal.body)
+    assert (told["close_code"], told["detail"]) == (1008, "who are you?")
+    plain = judge(WebSocketClose(), None, accepted=False).refusal
+    assert plain.body == judge(None, None, accepted=False).refusal.body
 
 
 def test_one_close_that_comes_twice_is_one():

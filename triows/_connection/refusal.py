@@ -43,7 +43,7 @@ def problem(
         status: The HTTP status, 300 to 599.
         detail: A sentence for the peer; nothing internal.
         headers: Further headers.
-        members: Further members of the problem.
+        members: Further members of the problem, but for those that are ``None``.
 
     Raises:
         ValueError: a status that is no refusal, or a header that can't be sent.
@@ -51,10 +51,11 @@ def problem(
     # 304 says that there is no body (RFC 9110 section 15.4.5).
     if not 300 <= status <= 599 or status == 304:
         raise ValueError(f"a handshake is refused with a status from 300 to 599, not {status}")
-    body = {"type": "about:blank", "title": _title(status), "status": status}
+    body: dict[str, Any] = {"type": "about:blank", "title": _title(status), "status": status}
     if detail:
         body["detail"] = detail
-    encoded = msgspec.json.encode({**body, **members})
+    body |= {name: value for name, value in members.items() if value is not None}
+    encoded = msgspec.json.encode(body)
     own = [
         (b"content-type", b"application/problem+json"),
         (b"content-length", str(len(encoded)).encode()),

@@ -83,7 +83,11 @@ def judge(
     # from its nursery; of different ends none is the true one.
     closes = _if_all(found, WebSocketClose)
     if len({(close.code, close.reason) for close in closes}) == 1:
-        return Verdict(closes[0].code, closes[0].reason, _FORBIDDEN)
+        code, reason = closes[0].code, closes[0].reason
+        # What was meant for the peer is told, though there is no close frame for it.
+        told = None if code == 1000 else code
+        refusal = _FORBIDDEN if accepted else problem(403, reason, close_code=told)
+        return Verdict(code, reason, refusal)
     refusals = [] if accepted else _if_all(found, HTTPException)
     if len({(refusal.status_code, refusal.detail) for refusal in refusals}) == 1:
         return _judge_refusal(refusals[0], error)
