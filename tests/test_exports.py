@@ -10,9 +10,10 @@ import traceback
 import pytest
 
 import triows
+import triows.inspect
 import triows.testing
 
-PUBLIC = {"triows": triows, "triows.testing": triows.testing}
+PUBLIC = {"triows": triows, "triows.inspect": triows.inspect, "triows.testing": triows.testing}
 
 # Not ours: they say themselves where they are from.
 ELSEWHERE = {
@@ -122,10 +123,11 @@ def test_an_export_has_types(value):
         assert untyped == [], function
 
 
-def test_importing_the_front_imports_no_test_tools():
+def test_importing_the_front_imports_no_tools_for_tests_or_for_looking():
     """A server does not carry them."""
     code = (
-        "import sys, triows; print([m for m in ('pytest', 'triows.testing') if m in sys.modules])"
+        "import sys, triows; "
+        "print([m for m in ('pytest', 'rich', 'triows.testing') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

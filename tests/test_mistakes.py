@@ -19,6 +19,7 @@ import starlette.websockets
 import trio
 from starlette.routing import Route
 
+from tests.connecting import connect
 from triows import (
     Compression,
     Limits,
@@ -38,7 +39,7 @@ from triows.exceptions import (
     RouteSetupError,
     TemplateError,
 )
-from triows.testing import WebSocketDenialResponse, connect
+from triows.testing import WebSocketDenialResponse
 
 
 @attrs.define

@@ -10,6 +10,7 @@ from hypercorn.config import Config
 from starlette.middleware import Middleware
 
 import triows
+from tests.connecting import connect, opened
 from triows import (
     AsyncResource,
     Compression,
@@ -29,7 +30,7 @@ from triows.exceptions import (
     HandlerSignatureError,
     RouteSetupError,
 )
-from triows.testing import TestClient, WebSocketDenialResponse, connect
+from triows.testing import TestClient, WebSocketDenialResponse
 
 
 async def accepted(ws: Ignore[WebSocket]) -> Ignore[AsyncResource[WebSocket]]:
@@ -167,7 +168,7 @@ def _taking_room_id():
 
 async def test_a_route_may_be_included_while_the_application_runs():
     app = Triows(speaking("a", "A"))
-    async with app.running():
+    async with opened(app):
         app.include(speaking("b", "B"))
         assert await said(app, "/b") == "B"
 
@@ -178,7 +179,7 @@ async def test_a_resource_of_the_application_can_not_be_added_while_it_runs():
     route = WebSocketRoute("b")
     route.endpoint(handler)
     app = Triows(speaking("a", "A"))
-    async with app.running():
+    async with opened(app):
         with pytest.raises(DependencyError, match="include its route before that") as caught:
             app.include(route)
         assert await said(app, "/b") == 404
@@ -587,7 +588,7 @@ async def test_a_resource_of_the_application_can_be_overridden_before_it_starts(
 
 
 async def test_a_resource_of_the_running_application_can_not_be_overridden(app):
-    async with app.running():
+    async with opened(app):
         with (
             pytest.raises(DependencyError, match="before the application starts"),
             app.override(get_settings, lambda: "fake settings"),
@@ -597,7 +598,7 @@ async def test_a_resource_of_the_running_application_can_not_be_overridden(app):
 
 
 async def test_a_factory_can_be_overridden_while_the_application_runs(app):
-    async with app.running():
+    async with opened(app):
         assert await said(app, "/greet") == "hello real"
         with app.override(get_name, lambda: "fake"):
             assert await said(app, "/greet") == "hello fake"
@@ -607,7 +608,7 @@ async def test_a_factory_can_be_overridden_while_the_application_runs(app):
 async def test_a_fake_can_not_bring_a_new_resource_to_the_running_application(app):
     def fake(pool: Annotated[Any, use(get_pool, scope="app")]): ...
 
-    async with app.running():
+    async with opened(app):
         with (
             pytest.raises(DependencyError, match="has been started without it"),
             app.override(get_name, fake),
@@ -717,7 +718,7 @@ async def test_connections_at_the_same_time_have_each_their_own(autojump_clock):
     async def ask(number):
         answers[number] = await said(app, f"/a?number={number}")
 
-    async with app.running(), trio.open_nursery() as nursery:
+    async with opened(app), trio.open_nursery() as nursery:
         for number in range(50):
             nursery.start_soon(ask, number)
     assert answers == {number: f"{number} {number * number}" for number in range(50)}

@@ -7,6 +7,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
+from tests.connecting import connect, opened
 from tests.transports.scripted import CONNECT, ScriptedServer
 from triows import (
     AsyncResource,
@@ -19,7 +20,6 @@ from triows import (
     WebSocketRoute,
     use,
 )
-from triows.testing import WebSocketDenialResponse, connect
 
 
 class Boom(Exception):
@@ -106,7 +106,7 @@ async def test_a_resource_comes_after_those_it_needs():
 async def test_a_resource_of_the_application_is_one_for_all_connections():
     journal = Journal()
     app = wanting(journal.resource("pool"))
-    async with app.running():
+    async with opened(app):
         for _ in range(3):
             async with connect(app, "/0") as client:
                 assert await client.receive() == "pool"
@@ -124,7 +124,7 @@ async def test_what_the_lifespan_yields_is_in_the_state_of_each_connection():
         await ws.close()
 
     app = serving(handler, lifespan=Journal().lifespan)
-    async with app.running():
+    async with opened(app):
         for _ in range(2):
             async with connect(app, "/") as client:
                 with pytest.raises(WebSocketDisconnect):
@@ -220,19 +220,10 @@ async def test_connections_that_are_left_are_closed_before_the_resources_exit(au
             ended.append((trio.current_time(), list(journal.lines)))
 
     app = serving(handler, timeouts=Timeouts(shutdown_grace=3))
-    async with trio.open_nursery() as nursery:
-        stopped = trio.Event()
-
-        async def run(task_status: trio.TaskStatus[None]) -> None:
-            async with app.running():
-                task_status.started()
-                await trio.sleep(5)
-            stopped.set()
-
-        await nursery.start(run)
-        async with connect(app, "/") as client:
-            await stopped.wait()
-            assert client.close_code == 1001
+    async with opened(app) as client, client.websocket_connect("/") as ws:
+        await trio.sleep(5)
+        await client.shutdown()
+        await ws.expect_close(1001)
     assert ended == [(8, ["+pool"])]
     assert journal.lines == ["+pool", "-pool"]
 
@@ -252,10 +243,11 @@ async def test_nobody_gets_in_while_the_resources_exit(autojump_clock):
 
     async def late() -> None:
         await trio.sleep(2)
-        with pytest.raises(WebSocketDenialResponse) as caught:
-            async with connect(app, "/0"):
-                pass
-        refused.append(caught.value.status_code)
+        server = ScriptedServer()
+        await server.put(CONNECT)
+        scope = {**server.scope, "path": "/0", "headers": [], "query_string": b"", "state": {}}
+        await app.handle(scope, server.receive, server.send)
+        refused.append(server.sent[0]["status"])
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(run)
@@ -358,19 +350,17 @@ async def test_peers_of_an_application_that_dies_are_told_1001(autojump_clock):
     app = wanting(use(dying, scope="app"))
     codes = []
 
-    async def peer() -> None:
-        async with connect(app, "/0") as client:
+    async def listen() -> None:
+        async with opened(app), connect(app, "/0") as client:
             await client.receive()
             try:
                 await client.receive(timeout=100)
             except WebSocketDisconnect as exc:
                 codes.append(exc.code)
+            await trio.sleep_forever()
 
-    async with trio.open_nursery() as nursery:
-        with pytest.RaisesGroup(Boom, allow_unwrapped=True, flatten_subgroups=True):
-            async with app.running():
-                nursery.start_soon(peer)
-                await trio.sleep_forever()
+    with pytest.raises(Boom):
+        await listen()
     assert codes == [1001]
 
 
@@ -471,12 +461,14 @@ async def test_the_drain_of_a_server_that_just_stops_is_bounded(autojump_clock):
 
     app = serving(stubborn, timeouts=Timeouts(shutdown_grace=4))
     server = LifespanServer()
+    peer = ScriptedServer()
+    await peer.put(CONNECT)
+    scope = {**peer.scope, "path": "/", "headers": [], "query_string": b"", "state": {}}
     async with trio.open_nursery() as nursery:
         nursery.start_soon(server.run, app)
         await wait_all_tasks_blocked()
-        async with connect(app, "/"):
-            await wait_all_tasks_blocked()
-            server.stop.set()
-            await trio.sleep(100)
-            assert trio.current_time() == 100
+        nursery.start_soon(app, scope, peer.receive, peer.send)
+        await wait_all_tasks_blocked()
+        server.stop.set()
+        await trio.sleep(app.drain_budget)
         assert server.sent[-1] == {"type": "lifespan.shutdown.complete"}

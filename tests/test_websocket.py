@@ -8,6 +8,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
+from tests.connecting import connect, opened
 from tests.transports.scripted import CONNECT, ScriptedServer
 from triows import (
     InvalidMessage,
@@ -21,7 +22,7 @@ from triows import (
     WebSocketStateError,
     WrongDataType,
 )
-from triows.testing import WebSocketDenialResponse, WebSocketSession, connect
+from triows.testing import WebSocketDenialResponse, WebSocketSession
 
 Handler = Callable[[WebSocket], Awaitable[None]]
 
@@ -228,9 +229,23 @@ async def test_closing_before_accept_refuses_with_403():
         await ws.close()
         assert ws.client_state is WebSocketState.DISCONNECTED
 
-    with pytest.raises(WebSocketDenialResponse, match="403"):
+    with pytest.raises(WebSocketDenialResponse) as caught:
         async with connect(serving(handler), "/"):
             pass
+    assert caught.value.status_code == 403
+    assert caught.value.json()["close_code"] == 4000
+    assert (caught.value.code, caught.value.reason) == (4000, "no")
+
+
+async def test_closing_before_accept_without_a_code_tells_none():
+    async def handler(ws: WebSocket) -> None:
+        await ws.close()
+
+    with pytest.raises(WebSocketDenialResponse) as caught:
+        async with connect(serving(handler), "/"):
+            pass
+    assert caught.value.json() == {"type": "about:blank", "title": "Forbidden", "status": 403}
+    assert caught.value.code == 1006
 
 
 # Receiving
@@ -756,12 +771,13 @@ async def test_statistics_count_what_has_passed_and_what_waits(autojump_clock):
 
     async def handler(ws: WebSocket) -> None:
         await ws.send("abc")
-        await ws.send(b"de")
+        await ws.send(bytes(9000))
         await ws.receive()
         await trio.sleep(1)
         found.append(ws.statistics())
 
-    async with connect(talking(handler), "/") as client:
+    async with connect(talking(handler), "/", buffer=1000) as client:
+        client.stop_reading()
         await client.send("1")
         await client.send("\N{SNOWMAN}")
         await client.send(b"45")
@@ -770,9 +786,10 @@ async def test_statistics_count_what_has_passed_and_what_waits(autojump_clock):
     assert statistics.messages_received == 3
     assert statistics.bytes_received == 1 + 3 + 2
     assert statistics.messages_sent == 2
-    assert statistics.bytes_sent == 5
+    assert statistics.bytes_sent == 9003
     assert (statistics.inbox_messages, statistics.inbox_bytes) == (2, 5)
-    assert statistics.outbox_bytes == 5
+    # What the connection does not hold, heads of frames included.
+    assert 0 < statistics.outbox_bytes < 9003
 
 
 async def test_the_request_can_be_looked_at():
@@ -821,7 +838,7 @@ async def test_two_connections_are_never_equal():
         await ws.accept()
 
     app = serving(handler)
-    async with app.running():
+    async with opened(app):
         await end_of_one(app)
         await end_of_one(app)
     assert len(connections) == 2
@@ -829,15 +846,17 @@ async def test_two_connections_are_never_equal():
 
 async def test_the_applications_timeouts_hold(autojump_clock):
     async def handler(ws: WebSocket) -> None:
-        await ws.send("a")
-        await ws.send("b")
+        for _ in range(3):
+            await ws.send(bytes(1000))
 
-    app = talking(handler, timeouts=Timeouts(send=7))
-    async with connect(app, "/", buffer=1) as client:
-        await trio.sleep(6.9)
-        assert client.close_code is None
-        await trio.sleep(0.2)
-        assert client.close_code == 1008
+    app = talking(handler, timeouts=Timeouts(send=7), limits=Limits(outbox=1))
+    async with connect(app, "/", buffer=1000) as client:
+        client.stop_reading()
+        await trio.sleep(7.1)
+        client.resume_reading()
+        # What has begun is completed, and then the close comes.
+        assert [await client.receive() for _ in range(2)] == [bytes(1000)] * 2
+        await client.expect_close(1008)
 
 
 async def test_the_applications_limits_hold():
@@ -846,7 +865,7 @@ async def test_the_applications_limits_hold():
 
     async with connect(talking(handler, limits=Limits(message_size=3)), "/") as client:
         await client.send("four")
-        assert client.close_code == 1009
+        await client.expect_close(1009)
 
 
 @pytest.mark.parametrize("how", ["async for", "iter_text", "iter_json"])

@@ -12,10 +12,10 @@ from trio.testing import wait_all_tasks_blocked
 from tests.connection.promise_cases import TIMEOUTS, Case, Error, Event, Kind, Resource, What
 from tests.connection.promise_factories import WRITERS, Frame
 from tests.connection.promise_story import STUBBORN, Story, leaves
+from tests.transports.messages import MemoryPeer, MemoryTransport
 from triows import Triows, WebSocket, WebSocketDisconnect, WebSocketRoute, use
 from triows._transports.bridge import Bridge
 from triows._transports.interface import Ended, Refusal
-from triows._transports.memory import MemoryPeer, MemoryTransport
 
 __all__ = ["play"]
 

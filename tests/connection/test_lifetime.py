@@ -5,6 +5,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
+from tests.connecting import connect, opened
 from tests.transports.scripted import CONNECT, ScriptedServer
 from triows import (
     AsyncResource,
@@ -18,7 +19,7 @@ from triows import (
     WebSocketRoute,
     use,
 )
-from triows.testing import WebSocketDenialResponse, WebSocketSession, connect
+from triows.testing import WebSocketDenialResponse, WebSocketSession
 
 
 class Boom(Exception):
@@ -390,7 +391,6 @@ async def test_the_keepalive_can_be_switched_off(autojump_clock):
         client.vanish()
         await trio.sleep(10_000)
         assert client.close_code is None
-        client._peer._vanished = trio.Event()  # back again, so that the test ends
 
 
 async def test_a_busy_handler_is_cancelled_when_no_ping_is_answered(autojump_clock):
@@ -413,15 +413,20 @@ async def test_a_busy_handler_is_cancelled_when_no_ping_is_answered(autojump_clo
 async def test_a_peer_that_does_not_read_is_closed_with_1008(autojump_clock):
     async def handler(ws: WebSocket) -> None:
         await ws.accept()
-        while True:
-            await ws.send("x" * 100)
+        try:
+            while True:
+                await ws.send("x" * 100)
+        except WebSocketDisconnect as exc:
+            over.append((exc.code, exc.reason))
 
+    over: list[tuple[int, str]] = []
     app = serving(handler, timeouts=Timeouts(send=30))
-    async with connect(app, "/", buffer_size=1000) as client:
+    async with connect(app, "/", buffer=1000) as client:
+        client.stop_reading()
         await trio.sleep(29)
-        assert client.close_code is None
+        assert not over
         await trio.sleep(2)
-        assert (client.close_code, client.close_reason) == (1008, "send timed out")
+        assert over == [(1008, "send timed out")]
 
 
 # Raised on purpose
@@ -638,7 +643,7 @@ async def test_one_error_that_passes_through_both_is_reported_once():
         assert await end_of(client) == (4001, "once")
 
 
-@pytest.mark.parametrize("error", [SystemExit(3), GeneratorExit(), BaseException("odd")])
+@pytest.mark.parametrize("error", [SystemExit(3), BaseException("odd")])
 async def test_an_error_that_is_no_exception_ends_its_connection_with_1011(error):
     async def handler(ws: WebSocket) -> None:
         await ws.accept()
@@ -647,6 +652,16 @@ async def test_an_error_that_is_no_exception_ends_its_connection_with_1011(error
     with pytest.raises(type(error)):
         async with connect(serving(handler), "/") as client:
             assert await end_of(client) == (1011, "")
+
+
+async def test_a_generator_exit_ends_its_connection_with_1011_and_is_logged(caplog):
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+        raise GeneratorExit
+
+    async with connect(serving(handler), "/") as client:
+        assert await end_of(client) == (1011, "")
+    assert [record.getMessage() for record in caplog.records] == ["unhandled error in a connection"]
 
 
 # Cancelled from outside
@@ -776,7 +791,7 @@ async def test_resources_exit_in_time_though_the_server_is_stuck_for_good(autoju
 
 async def test_shutdown_closes_all_connections_with_1001(autojump_clock):
     app = serving(idle)
-    async with app.running(), connect(app, "/") as one, connect(app, "/") as other:
+    async with opened(app), connect(app, "/") as one, connect(app, "/") as other:
         await wait_all_tasks_blocked()
         assert await app.drain()
         assert await end_of(one) == await end_of(other) == (1001, "")
@@ -785,7 +800,7 @@ async def test_shutdown_closes_all_connections_with_1001(autojump_clock):
 
 async def test_shutdown_may_have_another_code(autojump_clock):
     app = serving(idle, shutdown_code=1012)
-    async with app.running(), connect(app, "/") as client:
+    async with opened(app), connect(app, "/") as client:
         await wait_all_tasks_blocked()
         await app.drain()
         assert await end_of(client) == (1012, "")
@@ -802,7 +817,7 @@ async def test_a_busy_handler_has_its_grace_at_shutdown(autojump_clock):
             seen.append(trio.current_time())
 
     app = serving(handler, timeouts=Timeouts(shutdown_grace=4))
-    async with app.running(), connect(app, "/") as client:
+    async with opened(app), connect(app, "/") as client:
         await trio.sleep(10)
         assert await app.drain()
         assert await end_of(client) == (1001, "")
@@ -825,7 +840,7 @@ async def test_tasks_of_the_connection_are_cancelled_at_once_at_shutdown(autojum
         await trio.sleep_forever()
 
     app = serving(handler, timeouts=Timeouts(shutdown_grace=4))
-    async with app.running(), connect(app, "/"):
+    async with opened(app), connect(app, "/"):
         await wait_all_tasks_blocked()
         await app.drain()
     assert seen == [0]
@@ -841,7 +856,7 @@ async def test_a_message_that_came_before_the_shutdown_can_be_finished(autojump_
             done.append(message)
 
     app = serving(handler)
-    async with app.running(), connect(app, "/") as client:
+    async with opened(app), connect(app, "/") as client:
         await client.send("a")
         await client.send("b")
         await wait_all_tasks_blocked()
@@ -880,7 +895,7 @@ async def test_of_two_graces_the_one_that_is_over_first_counts(
 
     timeouts = Timeouts(disconnect_grace=disconnect_grace, shutdown_grace=shutdown_grace)
     app = serving(handler, timeouts=timeouts)
-    async with app.running(), connect(app, "/") as client:
+    async with opened(app), connect(app, "/") as client:
         await wait_all_tasks_blocked()
         await client.close()
         await trio.sleep(2)
@@ -959,7 +974,7 @@ async def test_a_broadcaster_that_meets_a_member_who_left_is_told(autojump_clock
                 await member.send(message)
 
     app = Triows(route)
-    async with app.running():
+    async with opened(app):
         async with connect(app, "/room"):
             pass
         talk = connect(app, "/room")
@@ -982,7 +997,7 @@ async def test_a_refusal_ends_the_time_for_accept(autojump_clock):
         finished.append(True)
 
     with pytest.raises(WebSocketDenialResponse, match="401"):
-        async with connect(Triows(route), "/ws"):
+        async with opened(Triows(route), patience=30) as client, client.websocket_connect("/ws"):
             pass
     assert finished == [True]
 

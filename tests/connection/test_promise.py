@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
+from tests.connecting import connect
 from tests.connection.promise_cases import (
     Case,
     Error,
@@ -31,8 +32,7 @@ from tests.connection.promise_cases import (
 from tests.connection.promise_oracle import check
 from tests.connection.promise_stage import play
 from triows import HTTPException, Triows, WebSocket, WebSocketRoute, use
-from triows._transports.memory import MemoryTransport
-from triows.testing import connect
+from triows._transports.stream import StreamTransport
 
 #: Half a minute. Ten times as many are worth their time after a change of this machinery.
 EXAMPLES = int(os.environ.get("TRIOWS_PROMISE_EXAMPLES", "2000"))
@@ -40,7 +40,8 @@ EXAMPLES = int(os.environ.get("TRIOWS_PROMISE_EXAMPLES", "2000"))
 HANGS = math.inf
 
 
-@pytest.mark.timeout(600)  # measuring coverage makes it several times slower
+@pytest.mark.usefixtures("untraced")
+@pytest.mark.timeout(600)  # there may be many cases
 @settings(
     max_examples=EXAMPLES,
     deadline=None,
@@ -187,7 +188,7 @@ async def test_a_transport_that_fails_keeps_no_resource_from_exiting(
     async def close(*_: object):
         raise OSError("broken")
 
-    monkeypatch.setattr(MemoryTransport, "close", close)
+    monkeypatch.setattr(StreamTransport, "close", close)
     route = WebSocketRoute("/")
 
     @route.ws_handler

@@ -11,8 +11,8 @@ import trio_websocket
 from trio.testing import wait_all_tasks_blocked
 
 from examples import embedded
+from tests.connecting import connect, opened
 from triows import Triows
-from triows.testing import connect
 
 
 @asynccontextmanager
@@ -63,7 +63,7 @@ async def test_the_program_can_be_cancelled_like_any_other():
 async def app() -> AsyncIterator[Triows]:
     app = Triows(embedded.countdown)
     app.state.audience = embedded.Audience()
-    async with app.running():
+    async with opened(app):
         yield app
 
 
@@ -89,12 +89,16 @@ async def test_a_watcher_whose_connection_breaks_meanwhile_is_no_error(app, auto
 async def test_a_watcher_who_does_not_read_misses_something_and_stops_nobody(app, autojump_clock):
     async with (
         connect(app, "/countdown") as reads,
-        connect(app, "/countdown", buffer=1) as sleeps,
+        connect(app, "/countdown") as sleeps,
     ):
+        sleeps.stop_reading()
         await wait_all_tasks_blocked()
-        for text in ("3...", "2...", "1..."):
+        # The first is as much as may wait for a peer.
+        long = "3".ljust(app.limits.outbox + 64 * 2**10, ".")
+        for text in (long, "2...", "1..."):
             await app.state.audience.tell(text)
             assert await reads.receive() == text
-        assert await sleeps.receive() == "3..."
+        sleeps.resume_reading()
+        assert await sleeps.receive() == long
         await app.state.audience.tell("lift-off")
         assert await sleeps.receive() == "lift-off"

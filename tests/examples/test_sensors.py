@@ -4,8 +4,9 @@ import pytest
 import trio
 
 from examples.sensors import Reading, app
+from tests.connecting import connect
 from triows import WebSocketDisconnect
-from triows.testing import ReceiveTimeout, connect
+from triows.testing import ReceiveTimeout
 
 
 async def test_readings_come_by_themselves_once_a_second(autojump_clock):

@@ -7,7 +7,8 @@ import pytest
 import trio
 
 from examples.ticker import Quote, app
-from triows.testing import WebSocketDenialResponse, connect
+from tests.connecting import connect, opened
+from triows.testing import WebSocketDenialResponse
 
 
 async def test_a_client_that_reads_gets_every_quote(autojump_clock):
@@ -21,14 +22,16 @@ async def test_a_slow_client_gets_the_newest_quote_and_not_those_it_was_too_slow
 ):
     async with (
         connect(app, "/prices/ACME") as quick,
-        connect(app, "/prices/ACME", buffer=1) as slow,
+        connect(app, "/prices/ACME", buffer=1, inbox=1) as slow,
     ):
+        slow.stop_reading()
         newest = 0
         with trio.move_on_after(10):
             while True:
                 newest = (await quick.receive_json(Quote)).number
         assert newest > 90
-        # One waited with the client and one in send(); what comes then is new.
+        slow.resume_reading()
+        # One was on its way and one in send(); what comes then is new.
         old = [(await slow.receive_json(Quote)).number for _ in range(2)]
         assert old == [1, 2]
         assert (await slow.receive_json(Quote)).number >= newest
@@ -49,7 +52,7 @@ async def test_only_one_quote_waits_where_it_can_not_be_skipped_any_more(autojum
 
     received = trio.Semaphore(1)
     scope = {"type": "websocket", "path": "/prices/ACME", "query_string": b"", "headers": []}
-    async with app.running():
+    async with opened(app):
         with trio.move_on_after(31):
             await app(scope, receive, send)
     assert numbers[:2] == [1, 2]
@@ -59,9 +62,12 @@ async def test_only_one_quote_waits_where_it_can_not_be_skipped_any_more(autojum
 
 
 async def test_a_client_that_reads_nothing_is_disconnected_when_send_times_out(autojump_clock):
-    async with app.running(), connect(app, "/prices/HOOLI", buffer=1) as client:
+    async with connect(app, "/prices/HOOLI", buffer=1) as client:
+        client.stop_reading()
         await trio.sleep(app.timeouts.send + 1)
-        assert client.close_code == 1008
+        client.resume_reading()
+        await client.receive()  # it had begun
+        await client.expect_close(1008)
 
 
 async def test_clients_see_the_same_market(autojump_clock):
@@ -73,7 +79,7 @@ async def test_clients_see_the_same_market(autojump_clock):
         assert await one.receive_json(Quote) == await other.receive_json(Quote)
 
 
-async def test_an_unknown_symbol_is_refused():
+async def test_an_unknown_symbol_is_refused(autojump_clock):
     with pytest.raises(WebSocketDenialResponse) as refused:
         async with connect(app, "/prices/EVIL"):
             pass

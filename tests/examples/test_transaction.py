@@ -9,6 +9,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from examples.transaction import Database, SharedDatabase, begin, orders
+from tests.connecting import connect, opened
 from triows import (
     AsyncResource,
     HandlerCancelled,
@@ -19,7 +20,7 @@ from triows import (
     WebSocketRoute,
     use,
 )
-from triows.testing import WebSocketSession, connect
+from triows.testing import WebSocketSession
 
 TEA = {"item": "tea", "quantity": 3}
 CAKE = {"item": "cake", "quantity": 1}
@@ -72,7 +73,7 @@ async def store_and_fail(
 async def app() -> AsyncIterator[Triows]:
     raised.clear()
     app = Triows(orders, stored, faulty, timeouts=Timeouts(disconnect_grace=0))
-    async with app.running():
+    async with opened(app):
         yield app
 
 

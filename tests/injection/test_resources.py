@@ -10,6 +10,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
+from tests.connecting import connect
 from triows import (
     HandlerCancelled,
     ResourceExpired,
@@ -22,7 +23,6 @@ from triows import (
 )
 from triows._injection.factories import Factory
 from triows._injection.resources import Host, ResourceStack
-from triows.testing import connect
 
 
 class Stack:

@@ -14,8 +14,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from tests.connecting import connect
 from triows import Triows, WebSocket, WebSocketRoute, use
-from triows.testing import connect
 
 Factory: TypeAlias = Callable[[], Any]
 #: Enters all factories, calls the handler, exits them.

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, assert_type
 
+import httpx2
 import msgspec
 import trio
 from hypercorn.config import Config
@@ -14,13 +15,19 @@ from starlette.datastructures import Headers
 
 import triows
 from triows import Triows
+from triows.inspect import Tree
 from triows.testing import (
+    AppClient,
+    LeakError,
     ReceiveTimeout,
+    SendTimeout,
     TestClient,
     WebSocketDenialResponse,
     WebSocketSession,
     WebSocketTestSession,
-    connect,
+    frame,
+    open_app,
+    open_server,
 )
 
 app = Triows()
@@ -31,50 +38,130 @@ class Point(msgspec.Struct):
 
 
 async def natively() -> None:
-    opened: AbstractAsyncContextManager[WebSocketSession] = connect(app, "/")
-    assert_type(await opened.__aenter__(), WebSocketSession)
-    async with connect(app, "/", headers={"a": "b"}, subprotocols=["a"], timeout=5) as ws:
-        assert_type(ws, WebSocketSession)
-        assert_type(await ws.receive(), str | bytes)
-        assert_type(await ws.receive(timeout=3), str | bytes)
-        assert_type(await ws.receive_text(), str)
-        assert_type(await ws.receive_bytes(), bytes)
-        assert_type(await ws.receive_json(), Any)
-        assert_type(await ws.receive_json(timeout=3), Any)
-        assert_type(await ws.receive_json(Point), Point)
-        assert_type(await ws.receive_json(list[Point], 3), list[Point])
-        assert_type(await ws.receive_json(Point | int), Any)
-        assert_type(ws.accepted_subprotocol, str | None)
-        assert_type(ws.extra_headers, Sequence[tuple[bytes, bytes]])
-        assert_type(ws.close_code, int | None)
-        assert_type(ws.close_reason, str | None)
-        await ws.send(5)  # type: ignore[arg-type]
-    connect(app, "/", headers=[("a", "b"), ("a", "c")])
-    connect(app, "/", headers="a: b")  # type: ignore[arg-type]
+    opened: AbstractAsyncContextManager[AppClient] = open_app(app)
+    assert_type(await opened.__aenter__(), AppClient)
+    async with open_app(
+        app,
+        timeout=5,
+        base_url="https://example.org",
+        root_path="/api",
+        patience=3,
+        raise_app_exceptions=False,
+    ) as client:
+        assert_type(client, AppClient)
+        assert_type(client.app, Triows)
+        assert_type(client.base_url, str)
+        assert_type(client.tree(), Tree)
+        assert_type(await client.shutdown(), None)
+        async with client.websocket_connect("/") as ws:
+            assert_type(ws, WebSocketSession)
+            await receiving(ws)
+            await misbehaving(ws)
+        client.websocket_connect("/", headers={"a": "b"}, subprotocols=["a"], timeout=5)
+        client.websocket_connect("/", headers=[("a", "b"), ("a", "c")], client=("10.0.0.1", 1))
+        client.websocket_connect("/", buffer=1, inbox=1, inbox_size=1)
+        client.websocket_connect("/", headers="a: b")  # type: ignore[arg-type]
+    open_app(app, config=Config())  # type: ignore[call-arg]
+
+
+async def receiving(ws: WebSocketSession) -> None:
+    assert_type(await ws.receive(), str | bytes)
+    assert_type(await ws.receive(timeout=3), str | bytes)
+    assert_type(await ws.receive_text(), str)
+    assert_type(await ws.receive_bytes(3), bytes)
+    assert_type(await ws.receive_json(), Any)
+    assert_type(await ws.receive_json(timeout=3), Any)
+    assert_type(await ws.receive_json(Point), Point)
+    assert_type(await ws.receive_json(list[Point], 3), list[Point])
+    assert_type(await ws.receive_json(Point | int), Any)
+    async for message in ws:
+        assert_type(message, str | bytes)
+    assert_type(await ws.expect_close(1000, "bye"), None)
+    assert_type(await ws.expect_nothing(3), None)
+    assert_type(await ws.wait_over(), None)
+    assert_type(ws.accepted_subprotocol, str | None)
+    assert_type(ws.headers, Headers)
+    assert_type(ws.extra_headers, Sequence[tuple[bytes, bytes]])
+    assert_type(ws.close_code, int | None)
+    assert_type(ws.close_reason, str | None)
+    assert_type(ws.events, str)
+
+
+async def misbehaving(ws: WebSocketSession) -> None:
+    await ws.send("text")
+    await ws.send(b"bytes")
+    await ws.send(5)  # type: ignore[arg-type]
+    await ws.send_text(b"bytes")  # type: ignore[arg-type]
+    await ws.send_json(Point(1))
+    await ws.send_fragments(["a", "b"])
+    await ws.send_frame(1, b"text", fin=False)
+    await ws.send_raw(assert_type(frame(1, b"text", mask=None), bytes))
+    assert_type(await ws.flood("text", 100), int)
+    assert_type(await ws.ping(b"data"), float)
+    assert_type(await ws.close(1001, "bye"), None)
+    assert_type(ws.reset(), None)
+    assert_type(ws.vanish(), None)
+    assert_type(ws.stop_reading(), None)
+    assert_type(ws.resume_reading(), None)
+    assert_type(ws.delay(0.5), None)
+    assert_type(ws.cancel_handler(), None)
+
+
+async def on_sockets() -> None:
+    async with open_server(app, Config(), timeout=5) as client:
+        assert_type(client, AppClient)
+    async with open_server(app, raise_app_exceptions=False) as client:
+        assert_type(client.base_url, str)
+    open_server(app, base_url="http://example.org")  # type: ignore[call-arg]
+
+
+async def plainly(client: AppClient, sync: TestClient) -> None:
+    assert_type(client.http, httpx2.AsyncClient)
+    assert_type(await client.request("GET", "/", params={"a": "b"}), httpx2.Response)
+    assert_type(await client.get("/"), httpx2.Response)
+    assert_type(await client.post("/", json=[1]), httpx2.Response)
+    assert_type(sync.request("GET", "/"), httpx2.Response)
+    assert_type(sync.get("/"), httpx2.Response)
+    assert_type(sync.post("/", data={"a": "b"}), httpx2.Response)
+    with sync.stream("GET", "/") as response:
+        assert_type(response, httpx2.Response)
+    assert_type(sync.send(sync.build_request("GET", "/")), httpx2.Response)
+    sync.cookies.set("a", "b")
+    sync.headers["a"] = "b"
 
 
 def synchronously() -> None:
     with TestClient(app, headers={"a": "b"}, timeout=5) as client:
         assert_type(client, TestClient)
         assert_type(client.app, Triows)
-        with client.websocket_connect("/", ["a"], {"b": "c"}) as ws:
+        with client.websocket_connect("/", ["a"], {"b": "c"}, params={"d": "e"}) as ws:
             assert_type(ws, WebSocketTestSession)
+            assert_type(ws.receive(), dict[str, Any])
             assert_type(ws.receive_text(), str)
             assert_type(ws.receive_bytes(), bytes)
             assert_type(ws.receive_json(mode="binary"), Any)
             assert_type(ws.accepted_subprotocol, str | None)
+            assert_type(ws.extra_headers, Sequence[tuple[bytes, bytes]])
+            assert_type(ws.send({"type": "websocket.receive", "text": "a"}), None)
+            assert_type(ws.close(1001, "bye"), None)
             ws.send_json([1], mode="bytes")  # type: ignore[arg-type]
+    TestClient(app, "http://example.org", True, "", "trio", None, {"a": "b"}, {"c": "d"}, True)
+    TestClient(app, headers=[("a", "b"), ("a", "c")], client=("10.0.0.1", 1))
+    TestClient(app, backend="asyncio")  # type: ignore[arg-type]
 
 
-def look(refusal: WebSocketDenialResponse, late: ReceiveTimeout) -> None:
+def look(
+    refusal: WebSocketDenialResponse, late: ReceiveTimeout, full: SendTimeout, leak: LeakError
+) -> None:
     assert_type(refusal.status_code, int)
     assert_type(refusal.headers, Headers)
     assert_type(refusal.content, bytes)
     assert_type(refusal.text, str)
     assert_type(refusal.json(), Any)
     disconnect: triows.WebSocketDisconnect = refusal
-    failure: AssertionError = late
-    raise disconnect from failure
+    failures: list[AssertionError] = [late, full, leak]
+    times: list[trio.TooSlowError] = [late, full]
+    raise disconnect from [*failures, *times][0]
 
 
 async def serving() -> None:

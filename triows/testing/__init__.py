@@ -1,37 +1,50 @@
 """
-Test clients for WebSocket applications, on the public API and the memory transport.
+Test clients, on the server itself and connections in memory.
 
-:func:`connect` is the native way: same Trio loop, no threads, works with pytest-trio's
-``autojump_clock``. :class:`TestClient` is for synchronous tests.
+:func:`open_app` is the native way: same Trio loop, no threads, no sockets; it works with
+pytest-trio's ``autojump_clock``. :func:`open_server` is the same on real sockets of this
+machine. :class:`TestClient` is for synchronous tests.
 """
 
 from __future__ import annotations
 
-from ._native import (
+from ._client import AppClient as AppClient
+from ._client import open_app as open_app
+from ._client import open_server as open_server
+from ._frames import frame as frame
+from ._leaks import LeakError as LeakError
+from ._leaks import StartTimeout as StartTimeout
+from ._session import (
     ReceiveTimeout as ReceiveTimeout,
 )
-from ._native import (
+from ._session import (
+    SendTimeout as SendTimeout,
+)
+from ._session import (
     WebSocketDenialResponse as WebSocketDenialResponse,
 )
-from ._native import (
+from ._session import (
     WebSocketSession as WebSocketSession,
 )
-from ._native import (
-    connect as connect,
-)
 from ._sync import TestClient as TestClient
-from ._sync import WebSocketTestSession as WebSocketTestSession
+from ._sync_session import WebSocketTestSession as WebSocketTestSession
 
 __all__ = [
     # In the same loop
-    "connect",
+    "open_app",
+    "open_server",
+    "AppClient",
     "WebSocketSession",
+    "frame",
     # From a thread of its own
     "TestClient",
     "WebSocketTestSession",
     # What tests see
     "WebSocketDenialResponse",
     "ReceiveTimeout",
+    "SendTimeout",
+    "StartTimeout",
+    "LeakError",
 ]
 
 # As in triows itself.

@@ -7,232 +7,78 @@ the native client.
 
 from __future__ import annotations
 
-import queue
-import threading
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
+from urllib.parse import urljoin, urlsplit
 
-import msgspec
-import outcome
-import trio
-
-from ._native import TIMEOUT, WebSocketSession, connect
+from ._client import STARTUP_TIMEOUT, TIMEOUT, check_app
+from ._http import http_library
+from ._leaks import LeakError
+from ._loop import interruptible, loop_of
+from ._sync_session import WebSocketTestSession
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from types import TracebackType
 
     from triows import Triows
 
-__all__ = ["TestClient", "WebSocketTestSession"]
+    from ._http import HTTPRequest, HTTPResponse
+    from ._loop import Loop
 
-T = TypeVar("T")
+    Cookies: TypeAlias = Mapping[str, str] | Sequence[tuple[str, str]]
+    HeadersLike: TypeAlias = Mapping[str, str] | Sequence[tuple[str, str]]
 
-
-class _Loop:
-    """A Trio loop in a thread, for the length of a ``with`` block."""
-
-    def __init__(self, app: Triows) -> None:
-        self._app = app
-        # A daemon, so that Ctrl-C in a test ends the process even if a handler hangs.
-        self._thread = threading.Thread(target=self._run, name="triows TestClient", daemon=True)
-        self._started: queue.SimpleQueue[outcome.Outcome[None]] = queue.SimpleQueue()
-        self._ended: queue.SimpleQueue[outcome.Outcome[None]] = queue.SimpleQueue()
-        self._token: trio.lowlevel.TrioToken
-        self._stop: trio.Event
-        self.nursery: trio.Nursery
-
-    def start(self) -> None:
-        """Start the loop and the application; raise what its start-up raised."""
-        if trio.lowlevel.in_trio_run():
-            raise RuntimeError(
-                "TestClient would block this Trio loop: in async tests use "
-                "`async with triows.testing.connect(app, url) as ws:`"
-            )
-        self._thread.start()
-        started = self._started.get()
-        if isinstance(started, outcome.Error):
-            self._thread.join()
-        started.unwrap()
-
-    def stop(self) -> None:
-        """End the application and the loop; raise what went wrong in them."""
-        # It may have ended by itself, with an error that is raised below.
-        with suppress(trio.RunFinishedError):
-            self.call_sync(self._stop.set)
-        ended = self._ended.get()
-        self._thread.join()
-        ended.unwrap()
-
-    def call(self, fn: Callable[..., Awaitable[T]], *args: Any) -> T:
-        """Call an async function in the loop and wait for it."""
-        return trio.from_thread.run(fn, *args, trio_token=self._token)
-
-    def call_sync(self, fn: Callable[[], None]) -> None:
-        """Call a function in the loop's thread."""
-        trio.from_thread.run_sync(fn, trio_token=self._token)
-
-    def _run(self) -> None:
-        ended = outcome.capture(trio.run, self._main)
-        self._started.put(ended)  # read only if the start-up failed
-        self._ended.put(ended)
-
-    async def _main(self) -> None:
-        self._token = trio.lowlevel.current_trio_token()
-        self._stop = trio.Event()
-        async with self._app.running(), trio.open_nursery() as self.nursery:
-            self._started.put(outcome.Value(None))
-            await self._stop.wait()
-            # A session that nobody left, after Ctrl-C, say, must not hold it.
-            self.nursery.cancel_scope.cancel()
+__all__ = ["TestClient"]
 
 
-class WebSocketTestSession:
-    """
-    One connection, used as ``with client.websocket_connect(...) as ws``.
+def _of_http(name: str, doc: str) -> Any:
+    """Make a property that is one of the library's client."""
 
-    Every receive fails with :exc:`~triows.testing.ReceiveTimeout` after *timeout* seconds.
-    """
+    def get(client: TestClient) -> Any:
+        return getattr(client.http, name)
 
-    def __init__(self, client: TestClient, url: str, **options: Any) -> None:
-        self._client = client
-        self._url = url
-        self._options = options
-        self._loop: _Loop | None = None
-        self._holds_loop = False
-        self._opened: WebSocketSession | None = None
-        self._leave = trio.Event()
-        # What the block raised.
-        self._failure: Exception | None = None
-        # First that it is open, then how it ended; only how it ended if it was never open.
-        self._progress: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
+    def set_(client: TestClient, value: Any) -> None:
+        setattr(client.http, name, value)
 
-    def __enter__(self) -> Self:
-        if self._loop is not None:
-            raise RuntimeError("a session is for one block: call websocket_connect() again")
-        # Inside the client's block it is that which holds the loop.
-        self._holds_loop = not self._client._blocks
-        self._loop = loop = self._client._acquire(holds=self._holds_loop)
-        try:
-            loop.call_sync(lambda: loop.nursery.start_soon(self._hold))
-            failure = self._progress.get()
-            if self._opened is None:
-                raise failure or RuntimeError(
-                    "the application broke down before it answered: leaving the client tells why"
-                )
-        except BaseException:
-            self._client._release(holds=self._holds_loop)
-            raise
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        assert self._loop is not None
-        try:
-            self._failure = exc if isinstance(exc, Exception) else None
-            # If the loop has broken down, leaving the client tells why.
-            with suppress(trio.RunFinishedError):
-                self._loop.call_sync(self._leave.set)
-            ended = self._progress.get()
-            # Ctrl-C goes before whatever else went wrong.
-            interrupted = exc is not None and self._failure is None
-            if ended is not None and ended is not exc and not interrupted:
-                raise ended
-        finally:
-            self._client._release(holds=self._holds_loop)
-
-    async def _hold(self) -> None:
-        """Be the task that the connection's ``async with`` block runs in."""
-        ended: Exception | None = None
-        try:
-            async with connect(self._client.app, self._url, **self._options) as session:
-                self._opened = session
-                self._progress.put(None)
-                await self._leave.wait()
-                # Raised there, so that both clients tell alike what went wrong.
-                if self._failure is not None:
-                    raise self._failure
-        except Exception as exc:  # noqa: BLE001 - raised in the other thread
-            ended = exc
-        finally:
-            self._progress.put(ended)
-
-    @property
-    def _session(self) -> WebSocketSession:
-        if self._opened is None:
-            raise RuntimeError(
-                "not connected yet: write `with client.websocket_connect(...) as ws:`"
-            )
-        return self._opened
-
-    def _call(self, fn: Callable[..., Awaitable[T]], *args: Any) -> T:
-        assert self._loop is not None
-        return self._loop.call(fn, *args)
-
-    @property
-    def accepted_subprotocol(self) -> str | None:
-        """What the application chose."""
-        return self._session.accepted_subprotocol
-
-    @property
-    def extra_headers(self) -> Sequence[tuple[bytes, bytes]]:
-        """What the application added to the handshake's response."""
-        return self._session.extra_headers
-
-    def send_text(self, data: str) -> None:
-        """Send text."""
-        self._call(self._session.send_text, data)
-
-    def send_bytes(self, data: bytes) -> None:
-        """Send bytes."""
-        self._call(self._session.send_bytes, data)
-
-    def send_json(self, data: Any, mode: Literal["text", "binary"] = "text") -> None:
-        """Send JSON, as text or as bytes."""
-        encoded = msgspec.json.encode(data)
-        self._call(self._session.send, encoded.decode() if mode == "text" else encoded)
-
-    def receive_text(self) -> str:
-        """
-        Wait for text.
-
-        Raises:
-            WebSocketDisconnect: the application closed.
-            ReceiveTimeout: nothing came in time.
-        """
-        return self._call(self._session.receive_text)
-
-    def receive_bytes(self) -> bytes:
-        """Wait for bytes. As :meth:`receive_text`."""
-        return self._call(self._session.receive_bytes)
-
-    def receive_json(self, mode: Literal["text", "binary"] = "text") -> Any:
-        """Wait for JSON, in text or in bytes. As :meth:`receive_text`."""
-        message = self.receive_text() if mode == "text" else self.receive_bytes()
-        return msgspec.json.decode(message)
-
-    def close(self, code: int = 1000, reason: str | None = None) -> None:
-        """Close the connection."""
-        self._call(self._session.close, code, reason or "")
+    return property(get, set_, doc=doc)
 
 
 class TestClient:
     """
-    A synchronous client for *app*.
+    A synchronous client for *app*, as that of Starlette.
 
-    Inside ``with client:`` the application runs; outside it runs while there is a connection.
+    Inside ``with client:`` the application runs; outside it runs while there is a connection
+    or a request. It may be used any number of times, also in one test, and so may several
+    clients of one application: they share its running.
+
+    ``get``, ``post`` and so on are those of an ``httpx2.Client`` (or ``httpx``'s), :attr:`http`;
+    cookies that a response sets go with later requests and connections.
 
     Args:
         app: The application.
-        headers: For every connection.
-        timeout: Seconds that each receive waits.
+        base_url: Scheme and host that the application sees; a path in it stands before those
+            of requests, as in Starlette, and not before those of connections.
+        raise_server_exceptions: Whether errors that nobody handled are raised in the test; else
+            they are logged, and the client sees only what a peer sees.
+        root_path: Where the application is mounted, as a server would tell it.
+        backend: Where Starlette's has a choice; here it is Trio.
+        backend_options: For :func:`trio.run`. With a ``MockClock`` that jumps, the thread is busy
+            as long as the application runs: the clock jumps whenever the loop waits for the test.
+        cookies: For every request and connection.
+        headers: The same.
+        follow_redirects: Whether requests follow redirects.
+        client: What the application sees as the peer's address.
+        timeout: Seconds that each receive, send and request waits.
+        startup_timeout: Seconds that the application's start-up may take.
 
     Raises:
-        RuntimeError: on entering a block, it is used inside a Trio loop.
+        TypeError: *app* is another application.
+        ValueError: another *backend*.
+        RuntimeError: on entering a block, it is used inside a Trio loop, or another client runs
+            the application with another *raise_server_exceptions*, *root_path* or
+            *backend_options*.
+        LeakError: on leaving one, something of the application is still alive.
         BaseException: on entering a block, what the application's start-up raised; on
             leaving it, what its shutdown, or one of its resources, raised.
     """
@@ -242,16 +88,39 @@ class TestClient:
     def __init__(
         self,
         app: Triows,
+        base_url: str = "http://testserver",
+        raise_server_exceptions: bool = True,
+        root_path: str = "",
+        backend: Literal["trio"] = "trio",
+        backend_options: Mapping[str, Any] | None = None,
+        cookies: Cookies | None = None,
+        headers: HeadersLike | None = None,
+        follow_redirects: bool = True,
+        client: tuple[str, int] | None = None,
         *,
-        headers: Mapping[str, str] | None = None,
         timeout: float = TIMEOUT,
+        startup_timeout: float = STARTUP_TIMEOUT,
     ) -> None:
+        if backend != "trio":
+            raise ValueError(f"triows runs on Trio, not on {backend!r}: leave out backend=")
+        check_app(app)
         self.app = app
-        self._headers = dict(headers or {})
+        self._base_url = str(base_url)
+        self._client = client
         self._timeout = timeout
-        self._loop: _Loop | None = None
-        # How many blocks hold the loop, and how many of those are the client's own.
-        self._holders = 0
+        self._opening = {
+            "timeout": timeout,
+            "startup_timeout": startup_timeout,
+            "root_path": root_path,
+            "raise_app_exceptions": raise_server_exceptions,
+            "run_options": dict(backend_options or {}),
+        }
+        self._headers = _merged([("user-agent", "testclient")], headers)
+        self._cookies = cookies
+        self._follows = follow_redirects
+        self._http: Any = None
+        self._loop = loop_of(app)
+        # How many of the loop's holders are blocks of this client.
         self._blocks = 0
 
     def __enter__(self) -> Self:
@@ -266,44 +135,214 @@ class TestClient:
         tb: TracebackType | None,
     ) -> None:
         self._blocks -= 1
-        self._release(holds=True)
+        with interruptible(exc):
+            self._release(holds=True)
 
-    def _acquire(self, *, holds: bool) -> _Loop:
-        if self._loop is None:
-            loop = _Loop(self.app)
-            loop.start()
-            self._loop = loop
-        self._holders += holds
-        return self._loop
+    def _acquire(self, *, holds: bool) -> Loop:
+        return self._loop.acquire(self.app, self._opening, holds=holds)
 
     def _release(self, *, holds: bool) -> None:
-        self._holders -= holds
-        if self._holders == 0 and self._loop is not None:
-            loop, self._loop = self._loop, None
-            loop.stop()
+        self._loop.release(holds=holds)
+
+    # WebSockets.
 
     def websocket_connect(
         self,
         url: str,
         subprotocols: Sequence[str] | None = None,
-        headers: Mapping[str, str] | None = None,
+        headers: HeadersLike | None = None,
+        *,
+        timeout: float | None = None,
+        **options: Any,
     ) -> WebSocketTestSession:
         """
         Connect; use the result in a ``with`` block.
 
         Args:
-            url: Path and query.
+            url: Path and query; a scheme and a host may stand before them.
             subprotocols: To offer.
-            headers: Further request headers.
+            headers: Further request headers, in place of the client's of the same name.
+            timeout: Seconds that each receive and send waits, if not those of the client.
+            options: ``params``, ``cookies`` and ``auth``, as a request takes them.
 
         Raises:
             WebSocketDenialResponse: on entering the block, if the application refused.
             BaseException: on leaving it, what the handler raised and nobody handled.
         """
+        base = urlsplit(self._base_url)
+        scheme = _SCHEMES.get(base.scheme, base.scheme)
+        # From the host's root, whatever path base_url has.
+        url = urljoin(f"{scheme}://{base.netloc}", url)
+        if self._http is None and not (options or self._cookies):
+            # A connection needs no library for HTTP.
+            sent = _merged(self._headers, headers)
+        else:
+            url, sent = self._prepared(url, headers, **options)
         return WebSocketTestSession(
             self,
             url,
             subprotocols=tuple(subprotocols or ()),
-            headers={**self._headers, **(headers or {})},
-            timeout=self._timeout,
+            headers=sent,
+            client=self._client,
+            timeout=self._timeout if timeout is None else timeout,
         )
+
+    def _prepared(
+        self, url: str, headers: HeadersLike | None, *, auth: Any = None, **options: Any
+    ) -> tuple[str, list[tuple[str, str]]]:
+        """URL and headers of a connection, with what the library adds to those of a request."""
+        request = self.http.build_request("GET", url, headers=headers, **options)
+        auth = auth or self.http.auth
+        if isinstance(auth, tuple):
+            auth = http_library().BasicAuth(*auth)
+        if auth is not None:
+            request = next(auth.sync_auth_flow(request))
+        sent = _merged(request.headers)
+        return str(request.url), [pair for pair in sent if pair[0].lower() != "connection"]
+
+    # HTTP.
+
+    @property
+    def http(self) -> Any:
+        """
+        The ``httpx2.Client``, or ``httpx``'s, that makes the requests.
+
+        Raises:
+            RuntimeError: none of the two is installed.
+        """
+        if self._http is None:
+            httpx = http_library()
+            self._http = httpx.Client(
+                transport=_transport(httpx, self),
+                base_url=self._base_url,
+                headers=self._headers,
+                cookies=self._cookies,
+                follow_redirects=self._follows,
+                timeout=self._timeout,
+                trust_env=False,
+            )
+        return self._http
+
+    cookies = _of_http("cookies", "Cookies that go with each request and connection.")
+    headers = _of_http("headers", "Headers that go with each request and connection.")
+    params = _of_http("params", "Query parameters that go with each request and connection.")
+    auth = _of_http("auth", "Authentication that goes with each request and connection.")
+    follow_redirects = _of_http("follow_redirects", "Whether requests follow redirects.")
+    base_url = _of_http("base_url", "What stands before the path of a request.")
+
+    def request(self, method: str, url: str, **options: Any) -> HTTPResponse:
+        """
+        Send a request and wait for the response, whole.
+
+        Args:
+            method: Such as ``"GET"``.
+            url: Path and query.
+            options: As for ``httpx2.Client.request``.
+
+        Raises:
+            httpx2.ReadTimeout: the application did not answer in time; a note shows what of
+                it is alive.
+            BaseException: what the application raised and nobody handled, as itself.
+        """
+        # Held until the last redirect.
+        self._acquire(holds=True)
+        try:
+            response: HTTPResponse = self.http.request(method, url, **options)
+        except BaseException as exc:
+            try:
+                self._release(holds=True)
+            except LeakError as leak:
+                exc.add_note(str(leak))  # a consequence: it has not answered, and does not end
+            raise
+        self._release(holds=True)
+        return response
+
+    def stream(self, method: str, url: str, **options: Any) -> AbstractContextManager[HTTPResponse]:
+        """Send a request; in the block is the response, which is whole here, too."""
+        response: AbstractContextManager[HTTPResponse] = self.http.stream(method, url, **options)
+        return response
+
+    def build_request(self, method: str, url: str, **options: Any) -> HTTPRequest:
+        """Make a request for :meth:`send`."""
+        request: HTTPRequest = self.http.build_request(method, url, **options)
+        return request
+
+    def send(self, request: HTTPRequest, **options: Any) -> HTTPResponse:
+        """Send what :meth:`build_request` made; as :meth:`request`."""
+        response: HTTPResponse = self.http.send(request, **options)
+        return response
+
+    def close(self) -> None:
+        """Close :attr:`http`, which has nothing open; no request can be sent any more."""
+        self.http.close()
+
+    def get(self, url: str, **options: Any) -> HTTPResponse:
+        """GET; as :meth:`request`."""
+        return self.request("GET", url, **options)
+
+    def head(self, url: str, **options: Any) -> HTTPResponse:
+        """HEAD; as :meth:`request`."""
+        return self.request("HEAD", url, **options)
+
+    def options(self, url: str, **options: Any) -> HTTPResponse:
+        """OPTIONS; as :meth:`request`."""
+        return self.request("OPTIONS", url, **options)
+
+    def post(self, url: str, **options: Any) -> HTTPResponse:
+        """POST; as :meth:`request`."""
+        return self.request("POST", url, **options)
+
+    def put(self, url: str, **options: Any) -> HTTPResponse:
+        """PUT; as :meth:`request`."""
+        return self.request("PUT", url, **options)
+
+    def patch(self, url: str, **options: Any) -> HTTPResponse:
+        """PATCH; as :meth:`request`."""
+        return self.request("PATCH", url, **options)
+
+    def delete(self, url: str, **options: Any) -> HTTPResponse:
+        """DELETE; as :meth:`request`."""
+        return self.request("DELETE", url, **options)
+
+    def _exchange(self, request: Any) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+        """Send a request of the library's in the loop; called by its transport."""
+        loop = self._acquire(holds=True)
+        try:
+            return loop.call(loop.client._exchange, request, self._client)
+        finally:
+            self._release(holds=True)
+
+
+# What a browser's page calls its WebSockets.
+_SCHEMES = {"http": "ws", "https": "wss"}
+
+
+def _merged(*headers: HeadersLike | None) -> list[tuple[str, str]]:
+    """Headers in one list: each name's are those of the last who gives it."""
+    merged: dict[str, list[tuple[str, str]]] = {}
+    for given in headers:
+        found: dict[str, list[tuple[str, str]]] = {}
+        for name, value in _pairs(given or ()):
+            found.setdefault(name.lower(), []).append((name, value))
+        merged.update(found)
+    return [pair for pairs in merged.values() for pair in pairs]
+
+
+def _pairs(headers: Any) -> Iterable[tuple[str, str]]:
+    # httpx's own first: its items() puts those of one name together.
+    for method in ("multi_items", "items"):
+        if hasattr(headers, method):
+            return getattr(headers, method)()  # type: ignore[no-any-return]
+    return headers  # type: ignore[no-any-return]
+
+
+def _transport(httpx: Any, client: TestClient) -> Any:
+    class Transport(httpx.BaseTransport):  # type: ignore[misc]  # either library's
+        """From the library's thread to the application's."""
+
+        def handle_request(self, request: Any) -> Any:
+            request.read()
+            status, headers, body = client._exchange(request)
+            return httpx.Response(status, headers=headers, stream=httpx.ByteStream(body))
+
+    return Transport()

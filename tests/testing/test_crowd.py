@@ -1,0 +1,73 @@
+"""Many connections in one test."""
+
+import gc
+import resource
+import sys
+
+import pytest
+import trio
+
+from triows import Triows, WebSocket, WebSocketRoute
+from triows.testing import open_app
+
+#: Connections, and how many of them are open at a time.
+ALL, AT_ONCE = 20_000, 1000
+
+
+def rss() -> float:
+    """MiB that the process has at this moment."""
+    with open("/proc/self/statm") as file:
+        pages = int(file.read().split()[1])
+    return pages * resource.getpagesize() / 2**20
+
+
+@pytest.fixture
+def alone(untraced):
+    """Collect no garbage."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.timeout(60)  # for the work that it is, not for its waits
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is read as Linux tells it")
+async def test_twenty_thousand_connections_come_and_go_and_leave_nothing(alone, autojump_clock):
+    route = WebSocketRoute("echo/{number}")
+
+    @route.endpoint
+    async def echo(ws: WebSocket, number: int):
+        await ws.accept()
+        async for message in ws:
+            await ws.send(f"{number} {message}")
+
+    async def visit(number: int) -> None:
+        nonlocal visited
+        async with client.websocket_connect(f"/echo/{number}") as ws:
+            await gate.wait()
+            await ws.send("hello")
+            assert await ws.receive() == f"{number} hello"
+            visited += 1
+
+    visited = 0
+    levels: list[float] = []
+    blocks: list[int] = []
+    async with open_app(Triows(route)) as client:
+        for first in range(0, ALL, AT_ONCE):
+            gate = trio.Event()
+            async with trio.open_nursery() as nursery:
+                for number in range(first, first + AT_ONCE):
+                    nursery.start_soon(visit, number)
+                await trio.testing.wait_all_tasks_blocked()
+                assert first or len(client.tree().connections) == AT_ONCE
+                gate.set()
+            levels.append(rss())
+            blocks.append(sys.getallocatedblocks())
+    assert visited == ALL
+    half = len(blocks) // 2
+    # Of ten thousand connections not a block of Python's memory is left, without the garbage
+    # collector's help: a block for each tenth of them would be too much.
+    assert max(blocks[half:]) - max(blocks[:half]) < ALL / 20
+    # The process holds what it held: blocks and pages, in MiB, go up and down with the pieces
+    # that they are in.
+    assert max(levels[half:]) - max(levels[:half]) < 8

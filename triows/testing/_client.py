@@ -1,0 +1,535 @@
+"""The client of an application that runs in the test's own Trio loop."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import trio
+from trio.testing import MockClock
+
+from triows._app import Triows
+from triows._errors import combined, leaves, without_cancelled
+from triows._server.config import free_port
+from triows.exceptions import WebSocketDisconnect
+from triows.inspect import tree
+
+from ._http import http_client, memory_transport
+from ._leaks import LeakCheck
+from ._peer import Peer
+from ._session import ReceiveTimeout, WebSocketDenialResponse, WebSocketSession, missed
+from ._stage import Call, Loopback, Memory, Stage
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+
+    from triows._server.config import Config
+    from triows.inspect import Tree
+
+    from ._http import AsyncHTTPClient, HTTPResponse
+
+__all__ = ["STARTUP_TIMEOUT", "TIMEOUT", "AppClient", "open_app", "open_server"]
+
+#: Seconds that a receive waits, on the clock of the test. Far more than any test should
+#: need, and a hang still ends before the test runner's own limit.
+TIMEOUT = 5.0
+
+#: Seconds that a start-up may take. Who has a container to start does so in a fixture.
+STARTUP_TIMEOUT = 15.0
+
+#: Bytes that each direction of a connection in memory holds, as a system's buffers do; those
+#: begin with 16 to 128 KiB.
+BUFFER = 64 * 2**10
+
+#: Messages that wait unread on the client's side, as in websockets.
+INBOX = 16
+
+
+class AppClient:
+    """
+    A client of one application; :func:`open_app` and :func:`open_server` make it.
+
+    ``get``, ``post`` and so on are those of :attr:`http`.
+    """
+
+    def __init__(
+        self, stage: Stage, nursery: trio.Nursery, timeout: float, base_url: str, leaks: LeakCheck
+    ) -> None:
+        self._stage = stage
+        self._nursery = nursery
+        self._timeout = timeout
+        self._base_url = base_url
+        self._http: AsyncHTTPClient | None = None
+        self._leaks = leaks
+
+    @property
+    def app(self) -> Triows:
+        """The application."""
+        return self._stage.app
+
+    @property
+    def base_url(self) -> str:
+        """Where the application is, as the client sees it; with a server, its real address."""
+        return self._base_url
+
+    # WebSockets.
+
+    @asynccontextmanager
+    async def websocket_connect(
+        self,
+        url: str,
+        *,
+        subprotocols: Sequence[str] = (),
+        headers: Mapping[str, str] | Sequence[tuple[str, str]] = (),
+        timeout: float | None = None,
+        buffer: int = BUFFER,
+        inbox: int = INBOX,
+        inbox_size: int = BUFFER,
+        client: tuple[str, int] | None = None,
+        compression: bool = False,
+    ) -> AsyncIterator[WebSocketSession]:
+        """
+        Connect.
+
+        Cookies that responses to :attr:`http` have set are sent, unless *headers* has others.
+
+        At the end of the block the client closes with 1000, and the block is left when the
+        connection is over on the application's side, too: its handler ended, its resources
+        exited. A block that is cancelled cuts the connection.
+
+        Args:
+            url: Path and query, such as ``"/rooms/1?name=ada"``; a host may stand before it.
+            subprotocols: To offer.
+            headers: Further request headers.
+            timeout: Seconds that each receive and send waits, if not those of the client.
+            buffer: Bytes that each direction of the connection holds, as the buffers of two
+                systems do. What is behind them waits in the application's ``Limits.outbox``,
+                and then its sends wait.
+            inbox: Messages that may wait unread on the client's side before it reads nothing
+                more.
+            inbox_size: The same in bytes.
+            client: What the application sees as the peer's address; in memory only.
+            compression: Whether to offer permessage-deflate.
+
+        Raises:
+            WebSocketDenialResponse: the application refused.
+            ReceiveTimeout: the application neither accepted nor refused.
+            ConnectionRefusedError: the application has been shut down.
+            LeakError: at the end of the block, the handler or a resource did not end in the
+                time that the settings give it.
+            BaseException: at the end of the block, the error that the handler or a resource
+                raised and nobody handled, as itself.
+        """
+        if isinstance(subprotocols, str):
+            raise TypeError(f"subprotocols is a list: write subprotocols=[{subprotocols!r}]")
+        for name, size in (("buffer", buffer), ("inbox", inbox), ("inbox_size", inbox_size)):
+            if size < 1:
+                raise ValueError(f"{name} is from 1 on, not {size}")
+        scheme = urlsplit(url).scheme or urlsplit(self._base_url).scheme
+        call = Call(url, secure=scheme in {"wss", "https"})
+        call.address = client
+        stage = self._stage
+        with stage.calling(call):
+            end = await stage.backend.connect(call, buffer)
+            peer = Peer(
+                end,
+                self._nursery,
+                subprotocols=subprotocols,
+                messages=inbox,
+                size=inbox_size,
+                compression=compression,
+            )
+            self._nursery.start_soon(peer.run, name=f"<client of {url}>")
+            session = WebSocketSession(
+                peer, call, stage, self._timeout if timeout is None else timeout
+            )
+            body: BaseException | None = None
+            leak: BaseException | None = None
+            try:
+                pairs = [*self._cookies(url, headers), *_pairs(headers)]
+                request = _request(url, self._base_url, peer.handshake, pairs)
+                await self._answered(peer, call, request)
+                if peer.accepted:
+                    yield session
+            except BaseException as exc:  # noqa: BLE001 - raised below
+                body = exc
+            finally:
+                leak = await self._leave(peer, call, is_cancelled=_is_cancelled(body))
+            if stage.is_ending and peer.is_unanswered and (body is None or _is_disconnect(body)):
+                # What was on its way when the server stopped accepting.
+                body = ConnectionRefusedError("the application has been shut down")
+            _raise_first(peer, call, body, leak)
+
+    def _cookies(
+        self, url: str, headers: Mapping[str, str] | Sequence[tuple[str, str]]
+    ) -> list[tuple[str, str]]:
+        """The header with the cookies that responses have set, unless there is another."""
+        if self._http is None or any(name.lower() == "cookie" for name, _ in _pairs(headers)):
+            return []
+        parts = urlsplit(url)
+        scheme = {"ws": "http", "wss": "https"}.get(parts.scheme, parts.scheme)
+        request = self._http.build_request("GET", urlunsplit(parts._replace(scheme=scheme)))
+        return [("cookie", one) for one in request.headers.get_list("cookie")]
+
+    async def _answered(self, peer: Peer, call: Call, request: bytes) -> None:
+        """Send the handshake's request and wait for the answer."""
+        with trio.move_on_after(self._stage.handshake):
+            await peer.write(request)
+            await peer.answered.wait()
+            return
+        what = "the application neither accepted nor refused"
+        raise missed(ReceiveTimeout, what, peer, call, self._stage)
+
+    async def _leave(self, peer: Peer, call: Call, *, is_cancelled: bool) -> BaseException | None:
+        """End a connection and wait for the application's side; an error if that does not end."""
+        told = self._stage.has_leaked
+        with trio.move_on_after(0.0 if told else self._stage.patience, shield=True):
+            if is_cancelled:
+                peer.abandon()
+            else:
+                await peer.leave()
+            if not call.tells_end:
+                await peer.over.wait()  # it would have been called before the server's end
+            if call.tells_end:
+                await call.over.wait()
+            else:
+                call.over.set()
+        peer.abandon()
+        return None if told or call.over.is_set() else self._leaks.of_connection(call)
+
+    # HTTP.
+
+    @property
+    def http(self) -> AsyncHTTPClient:
+        """
+        An ``httpx2.AsyncClient`` (or ``httpx``'s) for plain HTTP requests.
+
+        An error that nobody handled is raised by the request, as itself. *timeout* is for all of
+        it: until the response is read, and the application has done what it does behind it. Of a
+        response's body 64 MiB are taken. In memory it is there when it is whole; over sockets
+        ``http.stream()`` gives it as it comes, and raises at its end what there is to raise.
+
+        Raises:
+            RuntimeError: none of the two is installed.
+        """
+        if self._http is None:
+            self._http = http_client(self._stage, self._base_url, self._timeout)
+        return self._http
+
+    async def request(self, method: str, url: str, **options: Any) -> HTTPResponse:
+        """
+        Send a request and wait for the response, whole.
+
+        Args:
+            method: Such as ``"GET"``.
+            url: Path and query.
+            options: As for :attr:`http`'s ``request``.
+
+        Raises:
+            httpx2.ReadTimeout: the application did not answer in time; a note shows what of
+                it is alive.
+            httpx2.ReadError: the response's body does not end, or the application has.
+            BaseException: what the application raised and nobody handled, as itself.
+        """
+        return await self.http.request(method, url, **options)
+
+    async def get(self, url: str, **options: Any) -> HTTPResponse:
+        """GET; as :meth:`request`."""
+        return await self.request("GET", url, **options)
+
+    async def head(self, url: str, **options: Any) -> HTTPResponse:
+        """HEAD; as :meth:`request`."""
+        return await self.request("HEAD", url, **options)
+
+    async def options(self, url: str, **options: Any) -> HTTPResponse:
+        """OPTIONS; as :meth:`request`."""
+        return await self.request("OPTIONS", url, **options)
+
+    async def post(self, url: str, **options: Any) -> HTTPResponse:
+        """POST; as :meth:`request`."""
+        return await self.request("POST", url, **options)
+
+    async def put(self, url: str, **options: Any) -> HTTPResponse:
+        """PUT; as :meth:`request`."""
+        return await self.request("PUT", url, **options)
+
+    async def patch(self, url: str, **options: Any) -> HTTPResponse:
+        """PATCH; as :meth:`request`."""
+        return await self.request("PATCH", url, **options)
+
+    async def delete(self, url: str, **options: Any) -> HTTPResponse:
+        """DELETE; as :meth:`request`."""
+        return await self.request("DELETE", url, **options)
+
+    async def _exchange(
+        self, request: Any, client: tuple[str, int] | None
+    ) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+        """Pass on a request that was read; status, headers and body of its response."""
+        transport = memory_transport(self._stage, self._timeout, client)
+        response: Any = await transport.handle_async_request(request)
+        body = b"".join([chunk async for chunk in response.stream])
+        return response.status_code, response.headers.raw, body
+
+    # The application.
+
+    def tree(self) -> Tree:
+        """What of the application is alive; see :func:`triows.inspect.tree`."""
+        return tree(self.app)
+
+    async def shutdown(self) -> None:
+        """
+        Shut the application down as a server does, and wait until it is over.
+
+        New handshakes are refused with 503, live connections are drained as
+        :meth:`Triows.drain` says, and the application's resources exit. Cancelling this only
+        ends the waiting.
+
+        Raises:
+            LeakError: it takes longer than the settings allow.
+        """
+        self._stage.end()
+        with trio.move_on_after(self._stage.shutdown):
+            await self._stage.done.wait()
+            return
+        raise self._leaks.of_shutdown()
+
+    async def _aclose(self) -> None:
+        if self._http is not None:
+            with trio.move_on_after(1, shield=True):
+                await self._http.aclose()
+
+
+@asynccontextmanager
+async def open_app(
+    app: Triows,
+    *,
+    timeout: float = TIMEOUT,
+    base_url: str = "http://testserver",
+    root_path: str = "",
+    patience: float | None = None,
+    startup_timeout: float = STARTUP_TIMEOUT,
+    raise_app_exceptions: bool = True,
+) -> AsyncIterator[AppClient]:
+    """
+    Run *app* in the test's Trio loop, and give a client for it; there are no sockets.
+
+        async with open_app(app) as client:
+            async with client.websocket_connect("/echo") as ws:
+                await ws.send("hello")
+                assert await ws.receive() == "hello"
+
+    It runs the application's start-up, and its shutdown at the end of the block. What serves
+    is the server itself, on connections in memory: bytes, frames, bounded buffers. All of
+    its timeouts are on Trio's clock, so under pytest-trio's ``autojump_clock`` an hour of a
+    connection's life takes milliseconds.
+
+    Leaving the block with a connection, a resource or a task of the application still alive
+    fails the test, with a picture of what is left.
+
+    Args:
+        app: The application; it must not be running.
+        timeout: Seconds that each receive and send waits.
+        base_url: What stands before a path: the ``Host`` that the application sees.
+        root_path: Where the application is mounted, as a server would tell it.
+        patience: Seconds that a connection, or the application, may take to end before that
+            counts as a leak; by default what the settings add up to.
+        startup_timeout: Seconds that the application's start-up may take.
+        raise_app_exceptions: Whether errors that nobody handled are raised in the test; else
+            they are logged, and the client sees only what a peer sees.
+
+    Raises:
+        RuntimeError: the application is running already.
+        TypeError: *app* is an application of another framework.
+        StartTimeout: its start-up does not end.
+        LeakError: at the end of the block, something is left.
+        BaseException: what the application's start-up, its shutdown or one of its resources
+            raised, as itself. One that gives way meanwhile cancels the block.
+    """
+    check_app(app)
+    stage = Stage(app, Memory(app, root_path), patience, raises=raise_app_exceptions)
+    async with _opened(stage, timeout, base_url, startup_timeout) as client:
+        yield client
+
+
+@asynccontextmanager
+async def open_server(
+    app: Triows,
+    config: Config | None = None,
+    *,
+    timeout: float = TIMEOUT,
+    patience: float | None = None,
+    startup_timeout: float = STARTUP_TIMEOUT,
+    raise_app_exceptions: bool = True,
+) -> AsyncIterator[AppClient]:
+    """
+    Serve *app* on a free port of this machine, and give the same client for it.
+
+    As :func:`open_app`, but for the sockets: what a test says of one holds for the other.
+    The clock has to be the real one.
+
+    Args:
+        app: The application; it must not be running.
+        config: Hypercorn's; by default it binds a free port of 127.0.0.1. Without TLS.
+        timeout: As there.
+        patience: As there.
+        startup_timeout: As there.
+        raise_app_exceptions: As there.
+
+    Raises:
+        RuntimeError: the application is running already, or the clock is a virtual one.
+        OSError: an address can't be bound.
+        BaseException: as there.
+    """
+    check_app(app)
+    if isinstance(trio.lowlevel.current_clock(), MockClock):
+        raise RuntimeError(  # noqa: TRY004 - no mistake in a type
+            "a server on real sockets needs the real clock: leave autojump_clock, or "
+            "clock=MockClock(), to tests with open_app()"
+        )
+    stage = Stage(app, Loopback(app, config or free_port()), patience, raises=raise_app_exceptions)
+    async with _opened(stage, timeout, None, startup_timeout) as client:
+        yield client
+
+
+@asynccontextmanager
+async def _opened(
+    stage: Stage, timeout: float, base_url: str | None, startup_timeout: float
+) -> AsyncIterator[AppClient]:
+    if stage.app.is_running:
+        raise RuntimeError(
+            "this application is running already: leave the open_app(), TestClient or server "
+            "that runs it first"
+        )
+    leaks = LeakCheck(stage)
+    errors: list[BaseException | None] = []
+    try:
+        async with trio.open_nursery() as nursery:
+            stage.nursery = nursery
+            nursery.start_soon(stage.run, name="<application>")
+            try:
+                with trio.move_on_after(startup_timeout):
+                    await stage.started.wait()
+                if not stage.started.is_set():
+                    raise leaks.of_start(startup_timeout)
+                if not stage.done.is_set():
+                    url = base_url or stage.backend.url
+                    async with _client(stage, nursery, timeout, url, leaks) as client:
+                        with stage.body:
+                            yield client
+            except BaseException as exc:  # noqa: BLE001 - raised below
+                errors.append(exc)
+            finally:
+                leak = await leaks.leave(nursery, failed=bool(errors))
+    except BaseException as exc:  # noqa: BLE001 - the same
+        errors.append(exc)
+    raise_all("errors in the test and in the application", [*errors, stage.error, leak])
+
+
+def check_app(app: object) -> None:
+    """
+    Refuse what is no application of triows.
+
+    Raises:
+        TypeError: with what to do instead.
+    """
+    if not isinstance(app, Triows):
+        raise TypeError(
+            f"this client is for an application of triows, not {app!r}: give middleware to "
+            "Triows(middlewares=...), and mount() other applications in it"
+        )
+
+
+@asynccontextmanager
+async def _client(
+    stage: Stage, nursery: trio.Nursery, timeout: float, url: str, leaks: LeakCheck
+) -> AsyncIterator[AppClient]:
+    client = AppClient(stage, nursery, timeout, url, leaks)
+    try:
+        yield client
+    finally:
+        await client._aclose()
+
+
+def _request(
+    url: str,
+    base_url: str,
+    handshake: Sequence[tuple[str, str]],
+    pairs: Sequence[tuple[str, str]],
+) -> bytes:
+    """The head of a handshake's request (:rfc:`6455#section-4.1`)."""
+    parts = urlsplit(url)
+    # What no path may hold is escaped, what is escaped stays.
+    target = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~")
+    if parts.query:
+        target += "?" + quote(parts.query, safe="/%:@!$&'()*+,;=~?")
+    own = [
+        ("Host", (parts.netloc or urlsplit(base_url).netloc).encode("idna").decode()),
+        *handshake,
+    ]
+    given = {name.lower() for name, _ in pairs}
+    lines = [
+        f"GET {target} HTTP/1.1",
+        *(f"{name}: {value}" for name, value in own if name.lower() not in given),
+        *(f"{name}: {value}" for name, value in pairs),
+    ]
+    return "\r\n".join([*lines, "", ""]).encode("latin-1")
+
+
+def _pairs(headers: Mapping[str, str] | Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    return list(headers.items() if hasattr(headers, "items") else headers)
+
+
+def _is_cancelled(error: BaseException | None) -> bool:
+    return error is not None and without_cancelled(error) is not error
+
+
+def _raise_first(
+    peer: Peer, call: Call, body: BaseException | None, leak: BaseException | None
+) -> None:
+    """Raise what the test has to see: the application's error before its consequences."""
+    if body is None and call.error is None and leak is None:
+        if not peer.accepted:
+            raise _unaccepted(peer)
+        return
+    if call.error is not None and (body is None or _is_disconnect(body)):
+        body = None
+    raise_all("errors in the test and in the application", [body, call.error, leak])
+
+
+def _unaccepted(peer: Peer) -> BaseException:
+    if peer.response is not None and peer.mistake is None:
+        return WebSocketDenialResponse(peer.response)
+    error = WebSocketDisconnect(1006, "neither accepted nor refused")
+    error.__cause__ = peer.mistake
+    return error
+
+
+def _is_disconnect(error: BaseException) -> bool:
+    """Whether the test only noticed that the connection is over."""
+    return all(
+        isinstance(leaf, WebSocketDisconnect) and not isinstance(leaf, WebSocketDenialResponse)
+        for leaf in leaves(error)
+    )
+
+
+def raise_all(message: str, errors: Iterable[BaseException | None]) -> None:
+    """
+    Raise all of several errors as one: none, the only one itself, or a group.
+
+    A cancellation goes on by itself when nothing else went wrong; beside an error it is told in
+    the same group, for alone it would be caught further out, and the error be lost.
+    """
+    found = list({id(error): error for error in errors if error is not None}.values())
+    for leaf in [leaf for error in found for leaf in leaves(error)]:
+        if isinstance(leaf, KeyboardInterrupt):
+            raise leaf  # all else is its consequence
+    if any(_is_cancelled(error) for error in found):
+        parts = [leaf for error in found for leaf in leaves(error)]
+        cancelled = [leaf for leaf in parts if isinstance(leaf, trio.Cancelled)]
+        # The application is cancelled, too; that it has closed says nothing more.
+        ends = (trio.Cancelled, WebSocketDisconnect)
+        found = [leaf for leaf in parts if not isinstance(leaf, ends)] + [*cancelled[:1]]
+    error = combined(message, found)
+    if error is not None:
+        raise error

@@ -1,0 +1,48 @@
+"""Frames as a client sends them, right and wrong (:rfc:`6455#section-5.2`)."""
+
+from __future__ import annotations
+
+__all__ = ["frame"]
+
+#: Any four bytes will do: what a mask protects from stands between real peers.
+_MASK = b"\x25\xaf\x01\x7e"
+
+
+def frame(
+    opcode: int,
+    payload: bytes = b"",
+    *,
+    fin: bool = True,
+    reserved: int = 0,
+    mask: bytes | None = _MASK,
+    width: int | None = None,
+    length: int | None = None,
+) -> bytes:
+    """
+    Make a client's frame, legal or not, for :meth:`WebSocketSession.send_raw`.
+
+    Args:
+        opcode: 0 continuation, 1 text, 2 binary, 8 close, 9 ping, 10 pong; others up to 15 are
+            reserved.
+        payload: Before masking.
+        fin: Whether it is the last of its message.
+        reserved: The three reserved bits, as a number from 0 to 7.
+        mask: Four bytes, or ``None`` for a frame without, which no client may send.
+        width: Bytes that the length takes: 1, 2 or 8; as few as can be by default.
+        length: What the header claims, if not the payload's length.
+    """
+    claimed = len(payload) if length is None else length
+    if width is None:
+        width = 1 if claimed < 126 else 2 if claimed < 2**16 else 8
+    second = {1: claimed, 2: 126, 8: 127}[width]
+    head = bytes([fin << 7 | reserved << 4 | opcode, (mask is not None) << 7 | second])
+    if width > 1:
+        head += claimed.to_bytes(width, "big")
+    return head + (payload if mask is None else mask + _masked(payload, mask))
+
+
+def _masked(payload: bytes, mask: bytes) -> bytes:
+    """Mask as section 5.3 says, as one big number: byte by byte it would take long."""
+    pattern = (mask * (len(payload) // 4 + 1))[: len(payload)]
+    both = int.from_bytes(payload, "big") ^ int.from_bytes(pattern, "big")
+    return both.to_bytes(len(payload), "big")

@@ -1,0 +1,181 @@
+"""
+What an application leaves behind: connections, resources and tasks that ought to be over.
+
+Structured concurrency ends most of it by itself. What is left shields itself from cancellation,
+or was started where nobody waits for it. It is shown, and then ended as well as can be, so that
+a test fails instead of hanging.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from triows.inspect import look_at_task
+
+from ._stage import current_stage
+from ._tasks import all_tasks, tasks_in, top_tasks, unshield, waits_for_thread
+
+if TYPE_CHECKING:
+    from ._stage import Call, Stage
+
+__all__ = ["LeakCheck", "LeakError", "StartTimeout"]
+
+#: How often shields are taken from a task that puts up new ones.
+_ROUNDS = 10
+
+#: Seconds for tasks that are just ending.
+_MOMENT = 0.5
+
+
+class LeakError(AssertionError):
+    """Something of the application is alive that ought to be over; the text shows it."""
+
+
+class StartTimeout(trio.TooSlowError, AssertionError):
+    """The application has not started in time; the text shows where it is."""
+
+
+class LeakCheck:
+    """
+    Looks for leaks of one application.
+
+    Args:
+        stage: Where it runs.
+    """
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self._top_tasks = set(top_tasks())
+
+    def _error(
+        self, what: str, *, call: Call | None = None, picture: str | None = None
+    ) -> LeakError:
+        self._stage.has_leaked = True
+        return LeakError(f"{what}{self._cause()}\n\n{picture or self._stage.picture(call)}")
+
+    def _cause(self) -> str:
+        """Why something has not ended, as far as it can be seen."""
+        if not any(waits_for_thread(task) for task in tasks_in(self._stage.nursery)):
+            return ""
+        if isinstance(trio.lowlevel.current_clock(), MockClock):
+            return " (it waits for a thread, and a virtual clock does not wait for threads)"
+        return " (it waits for a thread, which can't be cancelled)"
+
+    def of_connection(self, call: Call) -> LeakError:
+        """For a connection that did not end in time."""
+        return self._error(
+            f"the connection to {call.url} has not ended {self._stage.patience:g} s after its "
+            "client left: its handler, a resource, or a task of its nursery goes on when it is "
+            "cancelled",
+            call=call,
+        )
+
+    def of_shutdown(self) -> LeakError:
+        """For an application that did not shut down in time."""
+        return self._error("the application has not shut down in the time that its settings give")
+
+    def of_start(self, seconds: float) -> StartTimeout:
+        """For an application that did not start in time."""
+        self._stage.never_started = True
+        what = f"the application has not started in {seconds:g} s"
+        return StartTimeout(f"{what}\n\n{self._stage.picture()}")
+
+    async def leave(self, nursery: trio.Nursery, *, failed: bool) -> LeakError | None:
+        """
+        End the application, whatever it does, and look at what is left.
+
+        Args:
+            nursery: Where all of it runs.
+            failed: Whether the test has failed already.
+        """
+        stage = self._stage
+        leak: LeakError | None = None
+        told = stage.has_leaked
+        if stage.never_started:
+            nursery.cancel_scope.cancel()
+        elif not told:
+            leak = await self._leave_connections(failed=failed)
+        stage.end()
+        if not told:
+            # Of a start-up that was given up only what it has entered exits.
+            seconds = stage.ending - stage.patience if stage.never_started else stage.ending
+            await _wait(stage.done, seconds + _MOMENT)
+        if not stage.done.is_set() and not told and leak is None and not stage.never_started:
+            leak = self._error("the application has not ended")
+        nursery.cancel_scope.cancel()
+        if not stage.done.is_set() or stage.stuck:
+            await self._force(nursery, leak)
+        if told or leak is not None or stage.never_started:
+            return leak
+        return await self._strays(nursery)
+
+    async def _force(self, nursery: trio.Nursery, leak: LeakError | None) -> None:
+        """End tasks that shield themselves, perhaps several times."""
+        for _ in range(_ROUNDS):
+            for task in tasks_in(nursery):
+                unshield(task, nursery.cancel_scope)
+            with trio.move_on_after(_MOMENT, shield=True):
+                await wait_all_tasks_blocked()
+            if not nursery.child_tasks:
+                return
+        # A thread, or a loop that catches every cancellation: whoever waits for it, waits. So
+        # what is known is told before.
+        text = leak or self._error("something of the application can't be ended")
+        sys.stderr.write(f"\n{text}\n\nThis can't be ended, and now is waited for.\n")
+        sys.stderr.flush()
+
+    async def _leave_connections(self, *, failed: bool) -> LeakError | None:
+        """Wait for connections that are ending, and end those that are not."""
+        stage = self._stage
+        leak: LeakError | None = None
+        number = stage.open()
+        if number and not failed and not stage.is_ending:
+            which = "1 connection is" if number == 1 else f"{number} connections are"
+            leak = self._error(f"{which} open at the end of the test: leave their blocks first")
+        for lifetime in stage.live():
+            if failed or lifetime.transport.ended is None:
+                lifetime.cancel("cancelled")
+        if not await stage.wait_no_connections(stage.patience) and leak is None:
+            which = "a connection has not ended {:g} s after its client left"
+            leak = self._error(which.format(stage.patience))
+        if leak is None and stage.stuck:
+            what = "a request has not ended when it was cancelled: it shields itself"
+            leak = self._error(what, picture=stage.stuck[0])
+        return leak
+
+    async def _strays(self, nursery: trio.Nursery) -> LeakError | None:
+        """Look for tasks that the application started in a nursery that is not its own."""
+        if self._find_strays(nursery):
+            # They may be ending just now.
+            with trio.move_on_after(_MOMENT, shield=True):
+                await wait_all_tasks_blocked()
+        strays = self._find_strays(nursery)
+        if not strays:
+            return None
+        number = "1 task" if len(strays) == 1 else f"{len(strays)} tasks"
+        picture = "\n".join(str(look_at_task(task)) for task in strays)
+        return self._error(
+            f"{number} of the application outlived it: started in a nursery that nobody of it "
+            "waits for",
+            picture=picture,
+        )
+
+    def _find_strays(self, nursery: trio.Nursery) -> list[trio.lowlevel.Task]:
+        ours = set(tasks_in(nursery))
+        marked = [
+            task
+            for task in all_tasks()
+            if task not in ours and current_stage(task.context) is self._stage
+        ]
+        news = [task for task in top_tasks() if task not in self._top_tasks]
+        return marked + [task for task in news if task not in marked]
+
+
+async def _wait(event: trio.Event, seconds: float) -> None:
+    """Wait for an event, and not for ever, whatever is cancelled."""
+    with trio.move_on_after(seconds, shield=True):
+        await event.wait()

@@ -1,0 +1,348 @@
+"""
+A Trio loop in a thread, in which an application runs for tests that are not async.
+
+The clients of one application share one loop, for an application can run but once at a time.
+"""
+
+from __future__ import annotations
+
+import queue
+import sys
+import threading
+import traceback
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakKeyDictionary
+
+import outcome
+import trio
+
+from ._client import open_app
+from ._leaks import LeakError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator, Mapping
+
+    from triows import Triows
+
+    from ._client import AppClient
+
+__all__ = ["Loop", "LoopOver", "SharedLoop", "interruptible", "loop_of"]
+
+T = TypeVar("T")
+
+#: Options that the clients of one application have to agree on, with their names there.
+_SHARED = {
+    "raise_app_exceptions": "raise_server_exceptions",
+    "root_path": "root_path",
+    "run_options": "backend_options",
+}
+
+
+@contextmanager
+def interruptible(exc: BaseException | None) -> Iterator[None]:
+    """
+    Let what interrupted a block, Ctrl-C, say, go before what goes wrong in leaving it.
+
+    Args:
+        exc: What the block was left with.
+    """
+    try:
+        yield
+    except Exception as later:
+        if exc is None or isinstance(exc, Exception):
+            raise
+        exc.add_note(f"leaving a block of TestClient failed, too: {later!r}")
+
+
+#: Seconds that a loop is given at least to show that it turns, on a machine with much to do.
+_MOMENT = 1.0
+
+#: Seconds in which what does not end by itself is ended by force, if that is possible.
+_FORCED = 3.0
+
+#: Seconds beside those of a start-up, for what it has entered to exit when it is given up. Who
+#: takes longer has blocked the loop.
+_START_UP = 25.0
+
+
+class LoopOver(RuntimeError):
+    """The application does not run any more."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the application does not run any more: leaving the client's block tells why"
+        )
+
+
+class Loop:
+    """
+    A Trio loop in a thread.
+
+    Args:
+        app: What runs in it.
+        timeout: Seconds that the loop may be blocked.
+        run_options: For :func:`trio.run`.
+        options: For :func:`~triows.testing.open_app`.
+    """
+
+    def __init__(
+        self, app: Triows, *, timeout: float, run_options: Mapping[str, Any], **options: Any
+    ) -> None:
+        self._app = app
+        self._patience = max(timeout, _MOMENT)
+        self._run_options = run_options
+        self._given = {**options, "run_options": run_options}
+        self.options = {**options, "timeout": timeout}
+        # A daemon, so that Ctrl-C in a test ends the process even if a handler hangs.
+        self._thread = threading.Thread(target=self._run, name="triows TestClient", daemon=True)
+        self._started: queue.SimpleQueue[outcome.Outcome[None]] = queue.SimpleQueue()
+        self._ended: queue.SimpleQueue[outcome.Outcome[None]] = queue.SimpleQueue()
+        self._scope = trio.CancelScope()
+        self._token: trio.lowlevel.TrioToken | None = None
+        self._stop: trio.Event
+        # Where it is when it does not turn any more: nothing is expected of it from then on.
+        self._blocked: str | None = None
+        self.client: AppClient
+        self.nursery: trio.Nursery
+
+    def differences(self, options: Mapping[str, Any]) -> list[str]:
+        """
+        What of another client's options this loop does not have, by the client's names.
+
+        The timeouts are not compared: each client has its own, and that of the start-up has
+        done its work.
+        """
+        return [name for key, name in _SHARED.items() if self._given[key] != options[key]]
+
+    def start(self) -> None:
+        """Start the loop and the application; raise what its start-up raised."""
+        try:
+            self._thread.start()
+            seconds = self.options["startup_timeout"] + _START_UP
+            started = self._started.get(timeout=seconds)
+        except queue.Empty:
+            what = f"the application has blocked its Trio loop for {seconds:g} s in its start-up"
+            error = RuntimeError(f"{what}\n\n{self._stack()}")
+            self._give_up()
+            raise error from None
+        except BaseException:  # Ctrl-C
+            self._give_up()
+            raise
+        if isinstance(started, outcome.Error):
+            self._thread.join()
+        started.unwrap()
+
+    def _give_up(self) -> None:
+        """Cancel a start-up, which gets a moment for what it has entered."""
+        if self._token is not None:
+            with suppress(trio.RunFinishedError):
+                self._token.run_sync_soon(self._scope.cancel)
+        if self._thread.is_alive():
+            self._thread.join(_MOMENT)
+
+    def stop(self) -> None:
+        """
+        End the application and the loop; raise what went wrong in them.
+
+        Raises:
+            LeakError: it does not end.
+        """
+        assert self._token is not None
+        # It may have ended by itself, with an error that is raised below.
+        with suppress(trio.RunFinishedError):
+            self._token.run_sync_soon(self._stop.set)
+        if self._blocked is not None:
+            return
+        stage = self.client._stage
+        ended = self._wait_ended()
+        if ended is None:
+            picture = self.call_sync(stage.picture)
+            raise LeakError(
+                "the application has not ended: something in it can't be cancelled, a thread "
+                f"that it waits for, say\n\n{picture}"
+            )
+        self._thread.join()
+        ended.unwrap()
+
+    def _wait_ended(self) -> outcome.Outcome[None] | None:
+        """Wait for the loop's end; ``None`` if something is left that can't be cancelled."""
+        stage = self.client._stage
+        # More than open_app() takes for the worst of ends.
+        seconds = stage.ending + 3 * _MOMENT
+        while seconds > 0:
+            with suppress(queue.Empty):
+                return self._ended.get(timeout=_MOMENT)
+            seconds -= _MOMENT
+            if stage.done.is_set():
+                # The application is over: what is left is a request, in a thread, say.
+                seconds = min(seconds, _FORCED)
+        return None
+
+    def call(self, fn: Callable[..., Awaitable[T]], *args: Any) -> T:
+        """
+        Call an async function in the loop and wait for it.
+
+        Raises:
+            LoopOver: the application does not run any more.
+            RuntimeError: the loop is blocked.
+            BaseException: what *fn* raised.
+        """
+        answers: queue.SimpleQueue[outcome.Outcome[T]] = queue.SimpleQueue()
+
+        async def answer() -> None:
+            result: outcome.Outcome[T] = outcome.Error(LoopOver())
+            try:
+                result = outcome.Value(await fn(*args))
+            except Exception as exc:  # noqa: BLE001 - raised in the other thread
+                result = outcome.Error(exc)
+            finally:
+                answers.put(result)
+
+        self.start_soon(answer)
+        return self.wait(answers).unwrap()
+
+    def start_soon(self, fn: Callable[[], Awaitable[object]]) -> None:
+        """
+        Start a task, which lives no longer than the application.
+
+        Raises:
+            LoopOver: the application does not run any more.
+            RuntimeError: the loop is blocked.
+        """
+
+        def start() -> None:
+            try:
+                self.nursery.start_soon(fn)
+            except RuntimeError:  # it is closed: the application is ending
+                raise LoopOver from None
+
+        self.call_sync(start)
+
+    def call_sync(self, fn: Callable[[], T]) -> T:
+        """Call a function in the loop's thread; as :meth:`call`."""
+        answers: queue.SimpleQueue[outcome.Outcome[T]] = queue.SimpleQueue()
+        self._soon(lambda: answers.put(outcome.capture(fn)))
+        return self.wait(answers).unwrap()
+
+    def wait(self, answers: queue.SimpleQueue[T]) -> T:
+        """
+        Wait for what the loop puts into a queue.
+
+        All that is awaited there has a limit of its own, so this only sees to it that it turns.
+
+        Raises:
+            LoopOver: it has ended.
+            RuntimeError: it is blocked.
+        """
+        while True:
+            with suppress(queue.Empty):
+                return answers.get(timeout=self._patience)
+            self._check_turning()
+            if not self._thread.is_alive() and answers.empty():
+                raise LoopOver
+
+    def _soon(self, fn: Callable[[], object]) -> None:
+        assert self._token is not None
+        if self._blocked is not None:
+            raise RuntimeError(self._blocked)
+        try:
+            self._token.run_sync_soon(fn)
+        except trio.RunFinishedError:
+            raise LoopOver from None
+
+    def _check_turning(self) -> None:
+        assert self._token is not None
+        turned = threading.Event()
+        with suppress(trio.RunFinishedError):
+            self._token.run_sync_soon(turned.set)
+            if not turned.wait(self._patience):
+                self._blocked = (
+                    f"the application has blocked its Trio loop for {self._patience:g} s: "
+                    f"something in it waits, or computes, without `await`\n\n{self._stack()}"
+                )
+                raise RuntimeError(self._blocked)
+
+    def _stack(self) -> str:
+        """Where the loop's thread is, for people."""
+        frame = sys._current_frames().get(self._thread.ident or 0)
+        if frame is None:
+            return "it is over"
+        return "it is here:\n" + "".join(traceback.format_stack(frame))
+
+    def _run(self) -> None:
+        ended = outcome.capture(lambda: trio.run(self._main, **self._run_options))
+        self._started.put(ended)  # read only if the start-up failed
+        self._ended.put(ended)
+
+    async def _main(self) -> None:
+        self._token = trio.lowlevel.current_trio_token()
+        self._stop = trio.Event()
+        with self._scope:
+            async with (
+                open_app(self._app, **self.options) as self.client,
+                trio.open_nursery() as self.nursery,
+            ):
+                self._started.put(outcome.Value(None))
+                await self._stop.wait()
+                # A session that nobody left, after Ctrl-C, say, must not hold it.
+                self.nursery.cancel_scope.cancel()
+
+
+class SharedLoop:
+    """The loop of one application, there while somebody holds it."""
+
+    def __init__(self) -> None:
+        # Held also while it starts and stops: who comes then waits until that is over.
+        self._lock = threading.RLock()
+        self._loop: Loop | None = None
+        self._holders = 0
+
+    def acquire(self, app: Triows, options: Mapping[str, Any], *, holds: bool) -> Loop:
+        """
+        Give the loop, and start it if need be.
+
+        Args:
+            app: The application.
+            options: As :class:`Loop` takes them, if it is not there.
+            holds: Whether it goes on until a :meth:`release`, too.
+
+        Raises:
+            RuntimeError: it would wait in a Trio task, or others run it otherwise.
+        """
+        if trio.lowlevel.in_trio_run():
+            raise RuntimeError(
+                "TestClient would block this Trio loop: in async tests use "
+                "`async with triows.testing.open_app(app) as client:`"
+            )
+        with self._lock:
+            loop = self._loop
+            if loop is None:
+                loop = Loop(app, **options)
+                loop.start()
+                self._loop = loop
+            elif others := loop.differences(options):
+                raise RuntimeError(
+                    f"another TestClient runs this application with another {' and '.join(others)}"
+                    ": leave it first"
+                )
+            self._holders += holds
+            return loop
+
+    def release(self, *, holds: bool) -> None:
+        """Undo an :meth:`acquire`; the last one stops the loop."""
+        with self._lock:
+            self._holders -= holds
+            if self._holders == 0 and self._loop is not None:
+                loop, self._loop = self._loop, None
+                loop.stop()
+
+
+_loops: WeakKeyDictionary[Triows, SharedLoop] = WeakKeyDictionary()
+_loops_lock = threading.Lock()
+
+
+def loop_of(app: Triows) -> SharedLoop:
+    """Get what all clients of *app* share."""
+    with _loops_lock:
+        return _loops.setdefault(app, SharedLoop())

@@ -1,0 +1,229 @@
+"""A connection of the synchronous client: a :class:`WebSocketSession`, from another thread."""
+
+from __future__ import annotations
+
+import json
+import queue
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar
+
+import msgspec
+import trio
+
+from triows.exceptions import WebSocketDisconnect
+
+from ._loop import LoopOver, interruptible
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from types import TracebackType
+
+    from ._loop import Loop
+    from ._session import WebSocketSession
+
+__all__ = ["WebSocketTestSession"]
+
+T = TypeVar("T")
+
+
+class Holder(Protocol):
+    """The client of a session, which holds the loop."""
+
+    #: How many blocks of its own are open.
+    _blocks: int
+
+    def _acquire(self, *, holds: bool) -> Loop: ...
+    def _release(self, *, holds: bool) -> None: ...
+
+
+class WebSocketTestSession:
+    """
+    One connection, used as ``with client.websocket_connect(...) as ws``.
+
+    Every receive fails with :exc:`~triows.testing.ReceiveTimeout` after *timeout* seconds.
+    """
+
+    def __init__(self, test_client: Holder, url: str, **options: Any) -> None:
+        self._client = test_client
+        self._url = url
+        self._options = options
+        self._loop: Loop | None = None
+        self._holds_loop = False
+        self._opened: WebSocketSession | None = None
+        self._leave = trio.Event()
+        # What the block raised.
+        self._failure: Exception | None = None
+        # First that it is open, then how it ended; only how it ended if it was never open.
+        self._progress: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
+
+    def __enter__(self) -> Self:
+        if self._loop is not None:
+            raise RuntimeError("a session is for one block: call websocket_connect() again")
+        # Inside the client's block it is that which holds the loop.
+        self._holds_loop = not self._client._blocks
+        self._loop = loop = self._client._acquire(holds=self._holds_loop)
+        try:
+            loop.start_soon(self._hold)
+            failure = loop.wait(self._progress)
+            if self._opened is None:
+                raise failure or LoopOver
+        except BaseException:
+            self._client._release(holds=self._holds_loop)
+            raise
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        assert self._loop is not None
+        with interruptible(exc):
+            try:
+                self._failure = exc if isinstance(exc, Exception) else None
+                # If the loop has broken down, leaving the client tells why.
+                with suppress(LoopOver):
+                    self._loop.call_sync(self._leave.set)
+                ended = self._loop.wait(self._progress)
+                if ended is not None and ended is not exc:
+                    raise ended
+            finally:
+                self._client._release(holds=self._holds_loop)
+
+    async def _hold(self) -> None:
+        """Be the task that the connection's ``async with`` block runs in."""
+        ended: Exception | None = None
+        try:
+            assert self._loop is not None
+            client = self._loop.client
+            async with client.websocket_connect(self._url, **self._options) as session:
+                self._opened = session
+                self._progress.put(None)
+                await self._leave.wait()
+                # Raised there, so that both clients tell alike what went wrong.
+                if self._failure is not None:
+                    raise self._failure
+        except Exception as exc:  # noqa: BLE001 - raised in the other thread
+            ended = exc
+        finally:
+            self._progress.put(ended)
+
+    @property
+    def _session(self) -> WebSocketSession:
+        if self._opened is None:
+            raise RuntimeError(
+                "not connected yet: write `with client.websocket_connect(...) as ws:`"
+            )
+        return self._opened
+
+    def _call(self, fn: Callable[..., Awaitable[T]], *args: Any) -> T:
+        assert self._loop is not None
+        return self._loop.call(fn, *args)
+
+    @property
+    def accepted_subprotocol(self) -> str | None:
+        """What the application chose."""
+        return self._session.accepted_subprotocol
+
+    @property
+    def extra_headers(self) -> Sequence[tuple[bytes, bytes]]:
+        """What the application added to the handshake's response."""
+        return self._session.extra_headers
+
+    # Sending.
+
+    def send(self, message: Mapping[str, Any]) -> None:
+        """
+        Send an ASGI event: ``websocket.receive`` with text or bytes, or ``websocket.disconnect``.
+
+        Raises:
+            ValueError: another event.
+            SendTimeout: the application did not read in time.
+            WebSocketDisconnect: the connection is over.
+        """
+        kind = message.get("type")
+        if kind == "websocket.disconnect":
+            self.close(message.get("code") or 1000, message.get("reason"))
+        elif kind == "websocket.receive":
+            text = message.get("text")
+            self._call(self._session.send, message["bytes"] if text is None else text)
+        else:
+            raise ValueError(
+                "a client sends websocket.receive, with text or bytes, and websocket.disconnect, "
+                f"not {kind!r}"
+            )
+
+    def send_text(self, data: str) -> None:
+        """Send text. As :meth:`send`."""
+        self._call(self._session.send_text, data)
+
+    def send_bytes(self, data: bytes) -> None:
+        """Send bytes. As :meth:`send`."""
+        self._call(self._session.send_bytes, data)
+
+    def send_json(self, data: Any, mode: Literal["text", "binary"] = "text") -> None:
+        """Send JSON, as text or as bytes. As :meth:`send`."""
+        encoded = msgspec.json.encode(data)
+        self._call(self._session.send, encoded.decode() if mode == "text" else encoded)
+
+    # Receiving.
+
+    def receive(self) -> dict[str, Any]:
+        """
+        Wait for a message, or the close, and give it as an ASGI event.
+
+        Raises:
+            ReceiveTimeout: nothing came in time.
+        """
+        try:
+            message = self._call(self._session.receive)
+        except WebSocketDisconnect as exc:
+            return {"type": "websocket.close", "code": exc.code, "reason": exc.reason}
+        key = "text" if isinstance(message, str) else "bytes"
+        return {"type": "websocket.send", key: message}
+
+    def receive_text(self) -> str:
+        """
+        Wait for text.
+
+        Raises:
+            WebSocketDisconnect: the application closed.
+            ReceiveTimeout: nothing came in time.
+            AssertionError: bytes came.
+        """
+        return self._call(self._session.receive_text)
+
+    def receive_bytes(self) -> bytes:
+        """Wait for bytes. As :meth:`receive_text`."""
+        return self._call(self._session.receive_bytes)
+
+    def receive_json(self, mode: Literal["text", "binary"] = "text") -> Any:
+        """
+        Wait for JSON, in text or in bytes. As :meth:`receive_text`.
+
+        Raises:
+            json.JSONDecodeError: it is none.
+        """
+        # The standard library's, for the sake of its error.
+        return json.loads(self.receive_text() if mode == "text" else self.receive_bytes())
+
+    # The end.
+
+    def close(self, code: int = 1000, reason: str | None = None) -> None:
+        """
+        Close the connection; no effect once it is over.
+
+        Args:
+            code: With 1006, which no close frame can say, the connection is cut.
+            reason: At most 123 bytes of UTF-8.
+
+        Raises:
+            ValueError: a code or reason that can't be sent.
+        """
+        session = self._session
+        assert self._loop is not None
+        if code == 1006:
+            self._loop.call_sync(session.reset)
+        else:
+            self._call(session.close, code, reason or "")
