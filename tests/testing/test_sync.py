@@ -292,8 +292,20 @@ def interrupt(ws):
 
 
 def test_an_interrupt_goes_before_everything():
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt) as caught:
         after_go(interrupt)
+    assert caught.value.__notes__ == ["leaving a block of TestClient failed, too: Boom()"]
+
+
+def test_an_interrupt_goes_before_an_error_at_shutdown():
+    @asynccontextmanager
+    async def failing_lifespan(app):
+        yield
+        raise Boom
+
+    with pytest.raises(KeyboardInterrupt) as caught, client_of(echo, lifespan=failing_lifespan):
+        raise KeyboardInterrupt
+    assert caught.value.__notes__ == ["leaving a block of TestClient failed, too: Boom()"]
 
 
 def test_an_error_before_accept_is_raised_on_entering():
@@ -528,10 +540,15 @@ def test_a_session_is_for_one_block():
 
 async def test_in_an_async_test_it_points_to_the_native_client():
     client = client_of(echo)
-    with pytest.raises(RuntimeError, match=r"use `async with triows\.testing\.connect"):
+    with pytest.raises(RuntimeError, match=r"use `async with triows\.testing\.open_app"):
         client.__enter__()
-    with pytest.raises(RuntimeError, match=r"use `async with triows\.testing\.connect"):
+    with pytest.raises(RuntimeError, match=r"use `async with triows\.testing\.open_app"):
         visit(client)
+
+
+def test_another_application_is_refused_with_what_to_do():
+    with pytest.raises(TypeError, match=r"give middleware to Triows\(middlewares=\.\.\.\)"):
+        TestClient(serving(echo).handle)
 
 
 # Other runners, and Ctrl-C
@@ -563,10 +580,27 @@ def test_it_works_in_unittest():
 
 
 INTERRUPTED = """
+import signal
+import sys
 import trio
+from contextlib import asynccontextmanager
 from typing import Annotated
 from triows import Timeouts, Triows, WebSocket, WebSocketRoute, use
 from triows.testing import TestClient
+
+# A shell has what runs in the background ignore Ctrl-C, and that is inherited.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+where = sys.argv[1]
+
+async def hang(at):
+    if at == where:
+        print("ready", flush=True)
+        try:
+            await trio.sleep_forever()
+        finally:
+            with trio.CancelScope(shield=True):
+                await trio.sleep(0)
+            print("over", flush=True)
 
 async def resource():
     try:
@@ -575,36 +609,61 @@ async def resource():
         await trio.sleep(0)
         print("exited", flush=True)
 
+@asynccontextmanager
+async def lifespan(app):
+    await hang("start-up")
+    yield
+
 route = WebSocketRoute()
 
 @route.endpoint
 async def handler(ws: WebSocket, value: Annotated[None, use(resource)]) -> None:
-    if {accepts}:
-        await ws.accept()
-    print("ready", flush=True)
-    await trio.sleep_forever()
+    await hang("handshake")
+    await ws.accept()
+    await hang("handler")
 
-app = Triows(route, timeouts=Timeouts(disconnect_grace=0))
+async def page(scope, receive, send):
+    await hang("request")
+
+app = Triows(route, timeouts=Timeouts(disconnect_grace=0), lifespan=lifespan)
+app.mount("/page", page)
 client = TestClient(app, timeout=1000)
+if where == "request":
+    client.get("/page")
 with client, client.websocket_connect("/") as ws:
     ws.receive_text()
 """
 
 
-@pytest.mark.parametrize("accepts", [True, False])
-def test_ctrl_c_ends_a_test_that_waits_and_its_resources_exit(accepts):
-    program = INTERRUPTED.format(accepts=accepts)
+@pytest.mark.parametrize(
+    ("where", "seen"),
+    [
+        ("start-up", ["over"]),
+        ("handshake", ["over", "exited"]),
+        ("handler", ["over", "exited"]),
+        ("request", ["over"]),
+    ],
+)
+def test_ctrl_c_ends_a_test_that_waits_and_its_resources_exit(where, seen):
     with subprocess.Popen(
-        [sys.executable, "-c", program],
+        [sys.executable, "-c", INTERRUPTED, where],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
-        assert process.stdout.readline() == "ready\n"
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=30)
-    assert out == "exited\n"
+        # Of a child that hangs: ends it, and with it all that is read here.
+        limit = threading.Timer(15, process.kill)
+        limit.start()
+        try:
+            assert process.stdout.readline() == "ready\n"
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate()
+        finally:
+            limit.cancel()
+            limit.join()
+            process.kill()
+    assert out.split() == seen
     assert err.rstrip().endswith("KeyboardInterrupt")
     assert process.returncode == -signal.SIGINT
 

@@ -1,0 +1,333 @@
+"""
+The pytest plugin, in suites of other people: pytest-trio, anyio, both, or none.
+
+Each test here runs pytest in a process of its own, so it holds several of theirs.
+"""
+
+import os
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import triows
+
+pytest_plugins = ["pytester"]
+
+ROOT = Path(triows.__file__).parent.parent
+
+#: An application, as the fixture `app`, that every suite here has.
+CONFTEST = """
+import pytest
+import trio
+from typing import Annotated
+from triows import Triows, WebSocket, WebSocketRoute, use
+
+def made(word="echo"):
+    echo, failing, leaking = (WebSocketRoute(path) for path in ("echo", "failing", "leaking"))
+
+    @echo.endpoint
+    async def repeat(ws: WebSocket) -> None:
+        await ws.accept()
+        async for message in ws:
+            await ws.send(f"{word} {message}")
+
+    crash = trio.Event()
+
+    async def resource():
+        async def fail():
+            await crash.wait()
+            raise ZeroDivisionError("the resource gave way")
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(fail)
+            yield
+            nursery.cancel_scope.cancel()
+
+    @failing.endpoint
+    async def fail(ws: WebSocket, value: Annotated[None, use(resource, scope="app")]) -> None:
+        await ws.accept()
+        crash.set()
+        await ws.receive()
+
+    @leaking.endpoint
+    async def leak(ws: WebSocket) -> None:
+        await ws.accept()
+        trio.lowlevel.spawn_system_task(wait_for_ever)
+
+    return Triows(echo, failing, leaking)
+
+async def wait_for_ever():
+    await trio.sleep_forever()  # the culprit
+
+async def echoes(client, word="echo"):
+    async with client.websocket_connect("/echo") as ws:
+        await ws.send("hello")
+        assert await ws.receive() == f"{word} hello"
+
+@pytest.fixture
+def app():
+    return made()
+
+@pytest.fixture
+def another_app():
+    return made("another")
+"""
+
+#: Tests that pass, without what has them run.
+PASSING = """
+import trio
+from conftest import echoes
+
+async def test_the_application_is_open(app_client, app):
+    assert app_client.app is app
+    assert app.is_running
+    await echoes(app_client)
+
+async def test_it_is_one_for_each_test(app_client):
+    assert not app_client.tree().connections
+    await echoes(app_client)
+
+async def test_several_tasks_use_it(app_client):
+    async with trio.open_nursery() as nursery:
+        for _ in range(3):
+            nursery.start_soon(echoes, app_client)
+"""
+
+SERVING = """
+import pytest
+from hypercorn.config import Config
+from triows.testing import ReceiveTimeout
+from conftest import echoes
+
+async def test_two_applications_are_served_at_a_time(serve, app, another_app):
+    one, other = await serve(app), await serve(another_app)
+    assert one.base_url != other.base_url
+    await echoes(one)
+    await echoes(other, "another")
+
+async def test_hypercorns_configuration_is_used(serve, app):
+    config = Config()
+    config.bind = ["[::1]:0"]
+    client = await serve(app, config)
+    assert client.base_url.startswith("http://[::1]:")
+    await echoes(client)
+
+async def test_options_of_open_server_are_used(serve, app):
+    client = await serve(app, timeout=0.01, raise_app_exceptions=False)
+    with pytest.raises(ReceiveTimeout, match="for 0.01 s"):
+        async with client.websocket_connect("/echo") as ws:
+            await ws.receive()
+
+async def test_one_is_served_and_another_in_memory(app_client, serve, another_app):
+    await echoes(await serve(another_app), "another")
+    await echoes(app_client)
+"""
+
+FAILING = """
+import pytest
+import trio
+
+async def test_that_leaks(app_client):
+    async with app_client.websocket_connect("/leaking"):
+        pass
+
+async def test_whose_application_dies(app_client):
+    async with app_client.websocket_connect("/failing") as ws:
+        await ws.receive()
+
+async def test_that_misses_a_message(app_client):
+    async with app_client.websocket_connect("/echo", timeout=0.01) as ws:
+        await ws.receive()
+"""
+
+#: Ended by nothing but its application's end.
+WAITING = """
+import trio
+
+async def test_that_would_wait_for_ever(app_client):
+    async with app_client.websocket_connect("/failing"):
+        await trio.sleep_forever()
+"""
+
+NOT_STARTING = """
+import pytest
+from contextlib import asynccontextmanager
+from triows import Triows
+
+@pytest.fixture
+def app():
+    @asynccontextmanager
+    async def lifespan(app):
+        raise ArithmeticError("no start")
+        yield
+    return Triows(lifespan=lifespan)
+
+async def test_whose_application_does_not_start(app_client):
+    print("not reached")
+"""
+
+WITH_ANYIO = """
+import pytest
+
+pytestmark = pytest.mark.anyio
+
+@pytest.fixture
+def anyio_backend():
+    return "trio"
+"""
+
+WITH_THE_MARKER = """
+import pytest
+
+pytestmark = pytest.mark.trio
+"""
+
+
+@pytest.fixture
+def installed(tmp_path):
+    """Say what an environment says in which this checkout is installed."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    info = tmp_path / "triows-0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: triows\nVersion: 0\n")
+    plugins = project["entry-points"]["pytest11"]
+    lines = [f"{name} = {module}" for name, module in plugins.items()]
+    (info / "entry_points.txt").write_text("\n".join(["[pytest11]", *lines]))
+    return tmp_path
+
+
+@pytest.fixture
+def suite(pytester, monkeypatch, installed):
+    """Run a suite in an environment with triows."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(installed), str(ROOT)]))
+    pytester.makeconftest(CONFTEST)
+
+    def run(*args, ini="", **files):
+        pytester.makeini(f"[pytest]\nfilterwarnings = error\n{ini}")
+        pytester.makepyfile(**files)
+        return pytester.runpytest_subprocess("-p", "no:cacheprovider", *args, timeout=15)
+
+    return run
+
+
+TRIO_MODE = "trio_mode = true"
+
+
+def test_pytest_trio_runs_it_with_its_mode(suite):
+    clock = """
+    import trio
+
+    async def test_an_hour_passes_at_once(app_client, autojump_clock):
+        async with app_client.websocket_connect("/echo") as ws:
+            await ws.expect_nothing(3600)
+            await ws.send("hello")
+            assert await ws.receive() == "echo hello"
+        assert trio.current_time() == 3600
+
+    async def test_tasks_of_the_tests_nursery_use_it(app_client, nursery):
+        from conftest import echoes
+        nursery.start_soon(echoes, app_client)
+        await trio.testing.wait_all_tasks_blocked()
+    """
+    result = suite(ini=TRIO_MODE, test_passing=PASSING, test_clock=clock)
+    result.assert_outcomes(passed=5)
+
+
+@pytest.mark.real_socket
+def test_pytest_trio_serves(suite):
+    result = suite(ini=TRIO_MODE, test_serving=SERVING)
+    result.assert_outcomes(passed=4)
+
+
+def test_pytest_trio_and_anyio_run_it_side_by_side_by_their_markers(suite):
+    result = suite(
+        test_trio=WITH_THE_MARKER + PASSING,
+        test_anyio=WITH_ANYIO + PASSING,
+    )
+    result.assert_outcomes(passed=6)
+
+
+@pytest.mark.real_socket
+def test_anyio_runs_it_and_serves_alone(suite):
+    result = suite(
+        "-p", "no:trio", test_passing=WITH_ANYIO + PASSING, test_serving=WITH_ANYIO + SERVING
+    )
+    result.assert_outcomes(passed=7)
+
+
+#: What the reports of the tests that fail tell.
+TOLD = [
+    "*LeakError: 1 task of the application outlived it*",
+    "*wait_for_ever*conftest.py:*",
+    "*ZeroDivisionError: the resource gave way",
+    "*ReceiveTimeout: the application sent nothing for 0.01 s; the connection's last events:",
+    "*ArithmeticError: no start",
+]
+
+
+def test_pytest_trio_fails_tests_with_what_went_wrong(suite):
+    result = suite(
+        ini=TRIO_MODE,
+        test_failing=FAILING,
+        test_waiting=WAITING,
+        test_not_starting=NOT_STARTING,
+        test_passing=PASSING,
+    )
+    result.assert_outcomes(passed=3, failed=5)
+    result.stdout.fnmatch_lines_random(TOLD)
+    result.stdout.no_fnmatch_line("*not reached*")
+
+
+def test_anyio_fails_tests_with_what_went_wrong(suite):
+    modules = {
+        "test_failing": FAILING,
+        "test_not_starting": NOT_STARTING,
+        "test_passing": PASSING,
+    }
+    result = suite(
+        "-p",
+        "no:trio",
+        test_asyncio=WITH_ANYIO.replace('"trio"', '"asyncio"') + PASSING,
+        **{name: WITH_ANYIO + text for name, text in modules.items()},
+    )
+    # What comes out when a fixture ends is an error to pytest, beside the test itself.
+    result.assert_outcomes(passed=3 + 1, failed=2, errors=2 + 1 + 3)
+    asyncio = "*RuntimeError: triows runs on Trio, *anyio_backend return 'trio'"
+    result.stdout.fnmatch_lines_random([*TOLD, asyncio])
+    result.stdout.no_fnmatch_line("*not reached*")
+
+
+def test_without_a_fixture_app_pytest_says_so(suite, pytester):
+    pytester.makeconftest("")
+    result = suite(ini=TRIO_MODE, test_missing="async def test_a(app_client): ...")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines("*fixture 'app' not found")
+
+
+def test_the_fixtures_are_listed_with_what_they_do(suite, pytester):
+    pytester.makeconftest("")
+    result = suite("--fixtures", test_none="")
+    result.stdout.fnmatch_lines_random(
+        [
+            "app_client -- *pytest_triows.py:*",
+            "*Open the application that the fixture ``app`` gives*",
+            "serve -- *pytest_triows.py:*",
+            "*Serve applications on free ports of this machine*",
+        ]
+    )
+
+
+def test_a_suite_that_does_not_use_it_pays_nothing(suite, pytester):
+    pytester.makeconftest("")
+    unused = """
+    import sys
+
+    def test_nothing_is_imported(pytestconfig):
+        assert pytestconfig.pluginmanager.has_plugin("triows")
+        for name in ("triows", "trio", "hypercorn", "starlette", "httpx2", "httpx", "msgspec"):
+            assert name not in sys.modules, name
+    """
+    # These import Trio themselves.
+    result = suite("-p", "no:trio", "-p", "no:anyio", test_unused=unused)
+    result.assert_outcomes(passed=1)
