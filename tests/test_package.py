@@ -54,9 +54,9 @@ def test_the_wheel_holds_every_module_and_the_marker_of_types(files):
     assert packed == modules | {"triows/py.typed"}
 
 
-def test_the_wheel_holds_nothing_but_the_package(files):
+def test_the_wheel_holds_nothing_but_the_package_and_the_pytest_plugin(files):
     folders = {name.split("/")[0] for name in files}
-    assert folders == {"triows", f"triows-{PROJECT['version']}.dist-info"}
+    assert folders == {"triows", "pytest_triows.py", f"triows-{PROJECT['version']}.dist-info"}
 
 
 def test_the_wheel_is_imported_with_nothing_around_it(wheel):

@@ -1,0 +1,158 @@
+"""
+The pytest plugin of triows: fixtures for tests of an application.
+
+They are async, and work with pytest-trio (``trio_mode = true``, or the marker) and with
+anyio's plugin on its Trio backend.
+"""
+
+# A module beside the package, for pytest loads it in every suite of an environment that has
+# triows, whether it is used there or not: what is inside the package would bring all of it.
+# So nothing but pytest is imported before a fixture is used.
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+    from contextlib import AbstractAsyncContextManager
+
+    import trio
+    from hypercorn.config import Config
+
+    from triows import Triows
+    from triows.testing import AppClient
+
+__all__ = ["app_client", "serve"]
+
+T = TypeVar("T")
+
+
+@pytest.fixture
+async def app_client(request: pytest.FixtureRequest, app: Triows) -> AsyncIterator[AppClient]:
+    """
+    Open the application that the fixture ``app`` gives, in the test's own loop.
+
+    As ``async with open_app(app) as client``; see :func:`triows.testing.open_app`.
+    """
+    _check_loop()
+    from triows.testing import open_app  # noqa: PLC0415 - see above
+
+    async with _entered(request, open_app(app)) as client:
+        yield client
+
+
+@pytest.fixture
+async def serve(
+    request: pytest.FixtureRequest,
+) -> AsyncIterator[Callable[..., Awaitable[AppClient]]]:
+    """
+    Serve applications on free ports of this machine, until the test is over.
+
+        client = await serve(app)
+        async with client.websocket_connect("/echo") as ws: ...
+
+    As ``async with open_server(app) as client``; see :func:`triows.testing.open_server`. A
+    second argument is Hypercorn's ``Config``; further ones go by their names in ``open_server``.
+    """
+    _check_loop()
+    async with _entered(request, _serving()) as start:
+        yield start
+
+
+@asynccontextmanager
+async def _serving() -> AsyncIterator[Callable[..., Awaitable[AppClient]]]:
+    """Give what starts servers, and end all of them together."""
+    import trio  # noqa: PLC0415 - see above
+
+    from triows.testing import open_server  # noqa: PLC0415
+
+    leave = trio.Event()
+
+    async def run(
+        app: Triows,
+        config: Config | None,
+        options: dict[str, Any],
+        task_status: trio.TaskStatus[AppClient],
+    ) -> None:
+        async with open_server(app, config, **options) as client:
+            task_status.started(client)
+            await leave.wait()
+
+    async with trio.open_nursery() as nursery:
+
+        async def start(app: Triows, config: Config | None = None, **options: Any) -> AppClient:
+            # In a task of the fixture's: the test may have another.
+            client: AppClient = await nursery.start(run, app, config, options)
+            return client
+
+        yield start
+        leave.set()
+
+
+def _check_loop() -> None:
+    import trio  # noqa: PLC0415 - see above
+
+    if not trio.lowlevel.in_trio_run():
+        raise RuntimeError(
+            "triows runs on Trio, and this test does not: with anyio's plugin, let a fixture "
+            "anyio_backend return 'trio'"
+        )
+
+
+@asynccontextmanager
+async def _entered(
+    request: pytest.FixtureRequest, manager: AbstractAsyncContextManager[T]
+) -> AsyncIterator[T]:
+    """Enter a context manager, in the way that the plugin which runs the test can bear."""
+    # pytest-trio runs a fixture in a task of its own, and cancels the test if that fails.
+    # anyio runs the test in the same task: a cancel scope that is open there, and cancelled,
+    # would end not the test but the loop below it.
+    enter = _in_own_task if "anyio_backend" in request.fixturenames else _plainly
+    async with enter(manager) as value:
+        yield value
+
+
+@asynccontextmanager
+async def _plainly(manager: AbstractAsyncContextManager[T]) -> AsyncIterator[T]:
+    async with manager as value:
+        yield value
+
+
+@asynccontextmanager
+async def _in_own_task(manager: AbstractAsyncContextManager[T]) -> AsyncIterator[T]:
+    from contextvars import copy_context  # noqa: PLC0415 - see above
+
+    import trio  # noqa: PLC0415
+
+    entered, leave, over = trio.Event(), trio.Event(), trio.Event()
+    values: list[T] = []
+    errors: list[BaseException] = []
+
+    async def hold() -> None:
+        try:
+            async with manager as value:
+                values.append(value)
+                entered.set()
+                await leave.wait()
+        except BaseException as exc:  # noqa: BLE001 - raised in the fixture
+            errors.append(exc)
+        finally:
+            entered.set()
+            over.set()
+
+    # Outlives the call of the fixture, as no nursery here could.
+    trio.lowlevel.spawn_system_task(hold, name="<triows fixture>", context=copy_context())
+    await entered.wait()
+    try:
+        if values:
+            yield values[0]
+    finally:
+        leave.set()
+        # What it does is bounded, and it has to be over before the loop is.
+        with trio.CancelScope(shield=True):
+            await over.wait()
+        if errors:
+            raise errors[0]
