@@ -3,27 +3,50 @@ Runs the Python examples of the README and the docs, as part of the suite.
 
 A document is one program: its ``python`` blocks run in order and share their names, as
 the lines of a module do. A function ``test_...`` that a block defines is called, by
-:func:`trio.run` if it is async; so an example can end in what it promises.
+Trio if it is async, on a virtual clock; so an example can end in what it promises.
 ``<!--- skip: next -->`` before a block leaves it out.
+
+``docs/testing.md`` is about tests, so there it is otherwise: each block is a test module of
+its own, with its fixtures, and pytest runs it as any other.
 """
 
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 from pathlib import Path
-from types import FunctionType, ModuleType
+from types import CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
 from hypothesis import HealthCheck, settings
-from sybil import Sybil
+from sybil import Document, Sybil
 from sybil.evaluators.python import pad
+from sybil.integration.pytest import SybilItem
 from sybil.parsers.markdown import CodeBlockParser, SkipParser
+from trio.testing import MockClock
+
+from tests.real_clock import (
+    pytest_runtest_call,
+    pytest_runtest_protocol,
+    pytest_runtest_teardown,
+)
+from triows.testing import open_server
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sybil import Example
+
+__all__ = [
+    "pytest_collect_file",
+    "pytest_itemcollected",
+    "pytest_runtest_call",
+    "pytest_runtest_protocol",
+    "pytest_runtest_teardown",
+]
 
 # Where tests have their assertions beside the test modules.
 pytest.register_assert_rewrite("tests.server.peer", "tests.server.siege")
@@ -46,11 +69,16 @@ def module_of(example: Example) -> ModuleType:
     return module
 
 
+def code_of(example: Example) -> CodeType:
+    """Compile a block, with the line numbers that it has in its document."""
+    source = pad(example.parsed, example.line + example.parsed.line_offset)
+    return compile(source, example.path, "exec", dont_inherit=True)
+
+
 def run_block(example: Example) -> None:
     names = vars(module_of(example))
     known = set(names)
-    source = pad(example.parsed, example.line + example.parsed.line_offset)
-    exec(compile(source, example.path, "exec", dont_inherit=True), names)
+    exec(code_of(example), names)
     for name in set(names) - known:
         if name.startswith("test_") and isinstance(names[name], FunctionType):
             run_test(names[name])
@@ -58,7 +86,8 @@ def run_block(example: Example) -> None:
 
 def run_test(test: FunctionType) -> None:
     if inspect.iscoroutinefunction(test):
-        trio.run(test)
+        # Where an example waits for seconds, nobody does.
+        trio.run(test, clock=MockClock(autojump_threshold=0))
     else:
         test()
 
@@ -68,8 +97,59 @@ def forget(namespace: dict[str, Any]) -> None:
         del sys.modules[module.__name__]
 
 
-pytest_collect_file = Sybil(
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Say of an example that it uses sockets; that none is missed is seen when it runs."""
+    if isinstance(item, SybilItem):
+        # One without a test is only defined.
+        text = str(item.example.parsed)
+        uses = "def test_" in text and re.search(r"triows\.serve\b|\b(open_server|serve)\(", text)
+    elif isinstance(item, pytest.Function) and item.getparent(BlockOfTests):
+        params = item.callspec.params if hasattr(item, "callspec") else {}
+        uses = "serve" in item.fixturenames or open_server in params.values()
+    else:
+        return
+    if uses:
+        item.add_marker(pytest.mark.real_socket)
+
+
+collect_examples = Sybil(
     parsers=[CodeBlockParser("python", run_block), SkipParser()],
     patterns=["README.md", "docs/*.md", "docs/**/*.md"],
     teardown=forget,
 ).pytest()
+
+
+class BlockOfTests(pytest.Module):
+    """A block of a document as a test module: what is shown is what pytest runs."""
+
+    example: Example
+
+    def _getobj(self) -> ModuleType:
+        module = ModuleType(f"_tests_of_{self.path.stem}_{self.example.line}")
+        # Where the annotations of its classes are looked up, as for a module on disk.
+        sys.modules[module.__name__] = module
+        exec(code_of(self.example), vars(module))
+        return module
+
+
+class PageOfTests(pytest.File):
+    """A document whose blocks are test modules."""
+
+    def collect(self) -> Iterator[pytest.Module]:
+        blocks: list[Example] = []
+        parsers = [CodeBlockParser("python", blocks.append), SkipParser()]
+        for example in Document.parse(str(self.path), *parsers).examples():
+            example.evaluate()  # appends it, if it is not to be skipped
+        for example in blocks:
+            name = f"line:{example.line}"
+            block = BlockOfTests.from_parent(
+                self, path=self.path, name=name, nodeid=f"{self.nodeid}::{name}"
+            )
+            block.example = example
+            yield block
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    if file_path == Path(__file__).parent / "docs" / "testing.md":
+        return PageOfTests.from_parent(parent, path=file_path)
+    return collect_examples(file_path, parent)

@@ -221,7 +221,7 @@ async def app(scope: Event, receive: Any, send: Any) -> None:
         await (ws.refuse(404) if handler is None else handler(ws))
 
 
-compressing = crowded = app
+compressing = crowded = named = app
 
 
 async def failing(scope: Event, receive: Any, send: Any) -> None:

@@ -1,6 +1,8 @@
 """
 The applications that hostile peers are let loose on.
 
+They are served by commands that run in this folder, and by the tests' own process.
+
 What a handler saw is asked for by another connection, the bystander's at ``/census``: so
 each test has a witness that is harmed if anybody is. ``bare.py`` has the same routes in
 plain ASGI.
@@ -10,13 +12,13 @@ import json
 import math
 import os
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
 import trio
-from failing import app as failing  # noqa: F401 - served by this name
 
 from triows import (
     Compression,
@@ -39,10 +41,18 @@ def _status(name: str) -> int:
     raise LookupError(name)
 
 
+def _descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+#: Counts what a server has open: of the system's, or connections in memory.
+descriptors: ContextVar[Callable[[], int]] = ContextVar("descriptors", default=_descriptors)
+
+
 def census() -> dict[str, int]:
     """Count what a connection that is over has to give back."""
     return {
-        "descriptors": len(os.listdir("/proc/self/fd")),
+        "descriptors": descriptors.get()(),
         "tasks": trio.lowlevel.current_statistics().tasks_living,
     }
 
@@ -381,3 +391,5 @@ TIMEOUTS = Timeouts(
 app = Triows(*routes, timeouts=TIMEOUTS)
 compressing = Triows(*routes, timeouts=TIMEOUTS, compression=Compression())
 crowded = Triows(*routes, timeouts=TIMEOUTS, limits=Limits(connections=3))
+#: For a server that has names.
+named = Triows(*routes, timeouts=TIMEOUTS)

@@ -7,13 +7,24 @@ import pytest
 import trustme
 
 from tests.server.clients import CLIENTS, REAL_CLIENTS, RealClient, chromium, node
+from tests.server.grounds import (
+    pytest_collection_modifyitems,
+    pytest_generate_tests,
+    pytest_pycollect_makeitem,
+)
 from tests.server.process import HYPERCORN, TRIOWS, ServerProcess
-from tests.server.siege import Siege, Standing, start, start_named
+from tests.server.siege import Siege, Standing, start, start_in_memory, start_named
 from tests.server.versions import Versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+__all__ = [
+    "pytest_collection_modifyitems",
+    "pytest_generate_tests",
+    "pytest_pycollect_makeitem",
+]
 
 
 @pytest.fixture(params=CLIENTS)
@@ -75,9 +86,30 @@ def authority() -> trustme.CA:
 
 
 @pytest.fixture(scope="session")
-def standing() -> Iterator[Standing]:
-    with Standing() as standing:
+def processes() -> Iterator[Standing]:
+    with Standing(lambda name: start_named(name) if name == "named" else start(name)) as standing:
         yield standing
+
+
+@pytest.fixture(scope="session")
+def servers_in_memory() -> Iterator[Standing]:
+    with Standing(start_in_memory) as standing:
+        yield standing
+
+
+@pytest.fixture
+def standing(ground: str, request: pytest.FixtureRequest) -> Standing:
+    """Servers on the ground that the test is run on."""
+    name = "processes" if ground == "sockets" else "servers_in_memory"
+    standing: Standing = request.getfixturevalue(name)
+    return standing
+
+
+@pytest.fixture
+def ground(request: pytest.FixtureRequest) -> str:
+    """Where the test's server is: ``memory`` or ``sockets``; see :mod:`tests.server.grounds`."""
+    ground: str = request.param
+    return ground
 
 
 def besiege(
@@ -104,6 +136,36 @@ def siege(standing: Standing) -> Iterator[Siege]:
 def compressing_siege(standing: Standing) -> Iterator[Siege]:
     """The same with permessage-deflate switched on."""
     yield from besiege(standing, "compressing")
+
+
+@pytest.fixture(params=["app", "compressing"], ids=["off", "on"])
+def either_siege(standing: Standing, request: pytest.FixtureRequest) -> Iterator[Siege]:
+    """The same with permessage-deflate switched off and on."""
+    yield from besiege(standing, request.param)
+
+
+@pytest.fixture
+def named_siege(standing: Standing) -> Iterator[Siege]:
+    """The same with a list of names that the server has."""
+    yield from besiege(standing, "named")
+
+
+@pytest.fixture
+def crowded_siege(standing: Standing) -> Iterator[Siege]:
+    """The same with room for three connections, of which the bystander is one."""
+    yield from besiege(standing, "crowded")
+
+
+@pytest.fixture
+def process_siege(processes: Standing) -> Iterator[Siege]:
+    """A server in a process, where the claim is about what systems do, or about its memory."""
+    yield from besiege(processes, "app")
+
+
+@pytest.fixture
+def compressing_process_siege(processes: Standing) -> Iterator[Siege]:
+    """The same with permessage-deflate switched on."""
+    yield from besiege(processes, "compressing")
 
 
 @pytest.fixture(scope="session")
@@ -140,21 +202,8 @@ def trust(authority: trustme.CA) -> ssl.SSLContext:
 
 @pytest.fixture
 def tls_siege(standing_tls: Standing, trust: ssl.SSLContext) -> Iterator[Siege]:
-    """The same with TLS."""
+    """A server in a process that speaks TLS."""
     yield from besiege(standing_tls, "app", trust)
-
-
-@pytest.fixture
-def named_siege() -> Iterator[Siege]:
-    """The same with a list of names that the server has."""
-    with Standing(start_named) as standing:
-        yield from besiege(standing, "app")
-
-
-@pytest.fixture
-def crowded_siege(standing: Standing) -> Iterator[Siege]:
-    """The same with room for three connections, of which the bystander is one."""
-    yield from besiege(standing, "crowded")
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import ssl
 import struct
 import time
 from contextlib import suppress
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from attrs import frozen
 
@@ -26,6 +26,7 @@ __all__ = [
     "Frame",
     "NoClose",
     "Peer",
+    "Socket",
     "close",
     "frame",
     "request",
@@ -142,28 +143,34 @@ class NoClose(AssertionError):
     """The connection ended, and no close frame had come."""
 
 
+class Socket(Protocol):
+    """
+    What a peer needs of a connection, named as the standard library does.
+
+    A server in a process of its own is reached by a :class:`socket.socket`, one in memory by a
+    :class:`~tests.server.memory.MemorySocket`.
+    """
+
+    def settimeout(self, seconds: float | None, /) -> None: ...
+    def gettimeout(self) -> float | None: ...
+    def sendall(self, data: bytes, /) -> None: ...
+    def recv(self, size: int, /) -> bytes: ...
+    def shutdown(self, how: int, /) -> None: ...
+    def setsockopt(self, level: int, option: int, value: bytes, /) -> None: ...
+    def close(self) -> None: ...
+
+
 class Peer:
     """
-    A TCP connection to a server.
+    A connection to a server.
 
     Args:
-        address: Host and port.
-        patience: Seconds that anything may take.
-        context: For TLS.
+        socket: The connection; its timeout is what anything may take.
     """
 
-    def __init__(
-        self, address: tuple[str, int], patience: float, context: ssl.SSLContext | None = None
-    ) -> None:
-        self._patience = patience
-        self.socket = socket.create_connection(address, patience)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if context is not None:
-            try:
-                self.socket = context.wrap_socket(self.socket, server_hostname=address[0])
-            except BaseException:
-                self.socket.close()
-                raise
+    def __init__(self, socket: Socket) -> None:
+        self.socket: Any = socket
+        self._patience = socket.gettimeout() or 0
         self._received = bytearray()
 
     def __enter__(self) -> Self:
@@ -213,6 +220,19 @@ class Peer:
         """Wait until something has come, or the end."""
         with suppress(EOFError):
             self._more()
+
+    def hears_nothing_for(self, seconds: float) -> bool:
+        """Wait; whether nothing has come, and no end."""
+        self.socket.settimeout(seconds)
+        try:
+            self._more()
+        except EOFError:
+            return False
+        except TimeoutError:
+            return True
+        finally:
+            self.socket.settimeout(self._patience)
+        return False
 
     def read(self, size: int) -> bytes:
         while len(self._received) < size:
@@ -300,10 +320,8 @@ class Peer:
 class Bystander(Peer):
     """A well-behaved peer that was there before, and can say how the server is."""
 
-    def __init__(
-        self, address: tuple[str, int], patience: float, context: ssl.SSLContext | None = None
-    ) -> None:
-        super().__init__(address, patience, context)
+    def __init__(self, socket: Socket) -> None:
+        super().__init__(socket)
         self.open("/census")
 
     def ask_for(self, what: str) -> Any:

@@ -6,9 +6,12 @@ import os
 import queue
 import re
 import signal
+import socket
+import ssl
 import subprocess
 import sys
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
@@ -113,6 +116,29 @@ class ServerProcess:
     def address(self) -> tuple[str, int]:
         parts = urlsplit(self.url)
         return parts.hostname or "", parts.port or 0
+
+    def reach(self, patience: float, context: ssl.SSLContext | None = None) -> socket.socket:
+        """
+        Connect to it.
+
+        Args:
+            patience: Seconds that anything may take.
+            context: For TLS.
+        """
+        sock = socket.create_connection(self.address, patience)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if context is None:
+            return sock
+        try:
+            return context.wrap_socket(sock, server_hostname=self.address[0])
+        except BaseException:
+            sock.close()
+            raise
+
+    @staticmethod
+    def now() -> float:
+        """The seconds of its clock, which is everybody's."""
+        return time.monotonic()
 
     @property
     def is_running(self) -> bool:

@@ -1,16 +1,18 @@
 """
 A server under attack, and a witness of how it does.
 
-Which server that is can be chosen by the environment: ``TRIOWS_TEST_SERVER``
+By default that is our server in memory (``memory.py``), in no time; and some of the tests, and
+those whose claim is about systems, have the command of ours on sockets. All of them have
+processes if the environment chooses one: ``TRIOWS_TEST_SERVER``
 
 ``triows``
-    The command of ours, which has to hold.
+    The command of ours, which has to hold there as in memory.
 ``hypercorn``
     ``hypercorn -k trio`` with the same applications.
 ``bare``
     ``hypercorn -k trio`` with ``bare.py`` instead, which has the same routes in plain ASGI.
 
-The second and third show that the tests can fail, and why this project has a server: they
+The last two show that the tests can fail, and why this project has a server: they
 are promises that plain Hypercorn can't keep on Trio, or (only in ``bare``) that triows keeps
 on any server. What is promised, and where it is tested:
 
@@ -51,6 +53,8 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, Self
 
+from tests.server import besieged
+from tests.server.memory import MemoryServer
 from tests.server.peer import Answer, Bystander, Peer, close, request
 from tests.server.process import HYPERCORN, TRIOWS, ServerProcess
 
@@ -58,7 +62,18 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Sequence
 
-__all__ = ["PATIENCE", "SERVER", "Siege", "Standing", "start", "start_named"]
+__all__ = [
+    "IS_CHOSEN",
+    "PATIENCE",
+    "Siege",
+    "Standing",
+    "start",
+    "start_in_memory",
+    "start_named",
+]
+
+#: Whether somebody wants to see a certain server, in a process.
+IS_CHOSEN = "TRIOWS_TEST_SERVER" in os.environ
 
 SERVER = os.environ.get("TRIOWS_TEST_SERVER", "triows")
 
@@ -67,7 +82,12 @@ PATIENCE = 15 if SERVER == "triows" else 2
 
 _COMMANDS = {"triows": TRIOWS, "hypercorn": HYPERCORN, "bare": HYPERCORN}
 
-_MODULE = "bare" if SERVER == "bare" else "besieged"
+
+def _application(name: str) -> str:
+    if SERVER == "bare":
+        return f"bare:{name}"
+    return "failing:app" if name == "failing" else f"besieged:{name}"
+
 
 _keys = itertools.count()
 
@@ -85,12 +105,18 @@ def start(
         host: Where to serve.
     """
     command = [*below, *_COMMANDS[SERVER]]
-    return ServerProcess(command, f"{_MODULE}:{name}", *options, host=host)
+    return ServerProcess(command, _application(name), *options, host=host)
 
 
-def start_named(name: str = "app") -> ServerProcess:
+def start_named(name: str) -> ServerProcess:
     """Start the same with ``server_names``, which no command line sets."""
-    return ServerProcess([sys.executable, "named.py", SERVER], f"{_MODULE}:{name}")
+    return ServerProcess([sys.executable, "named.py", SERVER], _application(name))
+
+
+def start_in_memory(name: str) -> MemoryServer:
+    """Make our server of an application of ``besieged.py``; ``named`` has ``server_names``."""
+    names = ["127.0.0.1"] if name == "named" else []
+    return MemoryServer(getattr(besieged, name), server_names=names)
 
 
 class Standing:
@@ -101,27 +127,27 @@ class Standing:
         start: How to start the one of a name.
     """
 
-    def __init__(self, start: Callable[[str], ServerProcess] = start) -> None:
+    def __init__(self, start: Callable[[str], ServerProcess | MemoryServer]) -> None:
         self._start = start
-        self._processes: dict[str, ServerProcess] = {}
+        self._servers: dict[str, ServerProcess | MemoryServer] = {}
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc_info: Any) -> None:
-        for process in self._processes.values():
-            process.stop()
-        self._processes.clear()
+        for server in self._servers.values():
+            server.stop()
+        self._servers.clear()
 
-    def get(self, name: str) -> ServerProcess:
-        process = self._processes.get(name)
-        if process is None:
-            process = self._processes[name] = self._start(name).__enter__()
-        return process
+    def get(self, name: str) -> ServerProcess | MemoryServer:
+        server = self._servers.get(name)
+        if server is None:
+            server = self._servers[name] = self._start(name).__enter__()
+        return server
 
     def give_up(self, name: str) -> None:
         """Let nobody else have to do with a server that was found to be harmed."""
-        self._processes.pop(name).__exit__()
+        self._servers.pop(name).__exit__()
 
 
 class Siege:
@@ -129,30 +155,32 @@ class Siege:
     One test's view of a server: peers of any kind, and a bystander that sees all.
 
     Args:
-        process: The server.
+        server: The server.
         context: For TLS.
     """
 
-    def __init__(self, process: ServerProcess, context: ssl.SSLContext | None = None) -> None:
-        self.process = process
+    def __init__(
+        self, server: ServerProcess | MemoryServer, context: ssl.SSLContext | None = None
+    ) -> None:
+        self.server = server
         self.context = context
         #: Whether the test makes the application fail, which is logged.
         self.may_log_traceback = False
-        self.bystander = Bystander(process.address, max(PATIENCE, 10), context)
+        self.bystander = Bystander(server.reach(max(PATIENCE, 10), context))
         #: What there has to be no more of when all is over.
         self.level: dict[str, int] = self.bystander.ask_for("census")
-        self._logged = len(process.lines)
+        self._logged = len(server.lines)
         self._peers: list[Peer] = []
 
     def connect(self) -> Peer:
         """Connect; it is closed at the end of the test."""
-        peer = Peer(self.process.address, PATIENCE, self.context)
+        peer = Peer(self.server.reach(PATIENCE, self.context))
         self._peers.append(peer)
         return peer
 
     def connect_without_tls(self) -> Peer:
         """Connect as if the server spoke in the clear."""
-        peer = Peer(self.process.address, PATIENCE)
+        peer = Peer(self.server.reach(PATIENCE))
         self._peers.append(peer)
         return peer
 
@@ -179,10 +207,14 @@ class Siege:
         """Wait for a handler's report."""
         return self.bystander.ask_for(f"report {key}")
 
+    def now(self) -> float:
+        """The seconds of the server's clock."""
+        return self.server.now()
+
     @property
     def log(self) -> str:
         """What the server has logged since the test began."""
-        return "".join(self.process.lines[self._logged :])
+        return "".join(self.server.lines[self._logged :])
 
     def settle(self) -> None:
         """Wait until the server has given back all that it took for the test."""
@@ -197,13 +229,13 @@ class Siege:
         with self.bystander:
             self.bystander.echo("still there")
             self.settle()
-            with Peer(self.process.address, PATIENCE, self.context) as peer:
+            with Peer(self.server.reach(PATIENCE, self.context)) as peer:
                 peer.open("/echo")
                 peer.echo("anybody")
                 peer.send(close())
                 peer.read_rest()
             self.settle()
-        assert self.process.is_running
+        assert self.server.is_running
         if not self.may_log_traceback:
             assert "Traceback" not in self.log, self.log
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import suppress
 
 import pytest
 
 from tests.server.peer import BINARY, PING, TEXT, NoClose, close, frame, request
 
-pytestmark = pytest.mark.real_socket
 
-
+@pytest.mark.on_sockets_too("collecting-4001")
 @pytest.mark.parametrize(
     ("sent", "seen", "answered"),
     [
@@ -33,9 +31,9 @@ def test_a_peers_code_and_reason_reach_the_handler_and_are_answered(
     peer.send(sent)
     code, _ = peer.read_close()
     assert code in {answered, 1000} if answered is None else code == answered
-    started = time.monotonic()
+    started = siege.now()
     peer.read_rest()
-    assert time.monotonic() - started < 1  # the server closes first (RFC 6455 section 7.1.1)
+    assert siege.now() - started < 1  # the server closes first (RFC 6455 section 7.1.1)
     report = siege.report(key)
     assert (report["code"], report["reason"]) == seen
 
@@ -49,6 +47,7 @@ def test_every_code_that_may_be_sent_is_answered_with_itself(siege, code):
     assert peer.read_close()[0] == code
 
 
+@pytest.mark.on_sockets_too
 def test_the_servers_code_and_reason_reach_the_peer(siege):
     peer = siege.open("/closing/4002?reason=enough")
     assert peer.read_close() == (4002, "enough")
@@ -56,19 +55,20 @@ def test_the_servers_code_and_reason_reach_the_peer(siege):
     peer.read_rest()
 
 
+@pytest.mark.on_sockets_too("talks")
 @pytest.mark.parametrize("peer_does", ["nothing", "reads", "talks"])
 def test_a_peer_that_does_not_answer_a_close_is_waited_for_no_longer_than_allowed(siege, peer_does):
     peer = siege.open("/closing/1000")
-    started = time.monotonic()
+    started = siege.now()
     if peer_does == "talks":
         for _ in range(100):
             peer.send_as_far_as_taken(frame(TEXT, b"x" * 1000))
     if peer_does == "reads":
         assert peer.read_close() == (1000, "")
         peer.read_rest()
-        assert time.monotonic() - started < 3  # Timeouts.close is 0.5
+        assert siege.now() - started < 3  # Timeouts.close is 0.5
     siege.settle()
-    assert time.monotonic() - started < 4
+    assert siege.now() - started < 4
 
 
 def test_what_comes_after_a_close_is_ignored(siege):
@@ -91,6 +91,7 @@ def test_a_close_in_the_middle_of_a_fragmented_message_is_a_normal_close(siege):
     assert (report["messages"], report["code"], report["reason"]) == ([], 1000, "enough")
 
 
+@pytest.mark.on_sockets_too("in a frame-finish", "in a frame-reset")
 @pytest.mark.parametrize("end", ["finish", "reset"])
 @pytest.mark.parametrize("at", ["between", "in a header", "in a frame", "in a message"])
 def test_a_peer_that_vanishes_is_1006_at_once(siege, at, end):
@@ -98,10 +99,10 @@ def test_a_peer_that_vanishes_is_1006_at_once(siege, at, end):
     peer = siege.open(f"/collecting?key={key}")
     whole = frame(TEXT, b"hello", fin=False)
     peer.send({"between": b"", "in a header": whole[:1], "in a frame": whole[:8]}.get(at, whole))
-    started = time.monotonic()
+    started = siege.now()
     getattr(peer, end)()
     report = siege.report(key)
-    assert time.monotonic() - started < 2
+    assert siege.now() - started < 2
     assert (report["messages"], report["code"]) == ([], 1006)
     if end == "finish":
         peer.read_rest()  # it is closed here, too, and not left half open
@@ -157,14 +158,14 @@ def closes(siege, way: str) -> bool:
         "before FIN",
     ],
 )
-def test_a_thousand_violations_in_eight_ways_get_a_thousand_close_frames(siege, way):
-    assert sum(closes(siege, way) for _ in range(125)) == 125
+def test_a_thousand_violations_in_eight_ways_get_a_thousand_close_frames(process_siege, way):
+    assert sum(closes(process_siege, way) for _ in range(125)) == 125
 
 
-def test_the_close_frame_arrives_while_the_peer_goes_on_sending(siege):
+def test_the_close_frame_arrives_while_the_peer_goes_on_sending(process_siege):
     arrived = 0
     for _ in range(50):
-        with siege.open("/echo") as peer:
+        with process_siege.open("/echo") as peer:
             peer.send(BAD)
             for _ in range(20):
                 peer.send_as_far_as_taken(bytes(10_000))
@@ -173,6 +174,7 @@ def test_the_close_frame_arrives_while_the_peer_goes_on_sending(siege):
     assert arrived == 50
 
 
+@pytest.mark.on_sockets_too
 def test_an_unread_close_frame_is_the_last_thing_on_the_wire(siege):
     """No message of the handler's follows it."""
     peer = siege.open("/pour?key=&size=100")

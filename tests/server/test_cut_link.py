@@ -72,7 +72,7 @@ def fill_the_inbox(peer: Peer) -> None:
 )
 def test_the_handler_knows_that_the_link_is_cut(link, server, handler, before):
     key = f"{handler.replace('/', '-')}-{before.__name__}"
-    with link.at_client(lambda: Peer(server.address, PATIENCE)) as peer:
+    with link.at_client(lambda: Peer(server.reach(PATIENCE))) as peer:
         peer.open(f"/{handler}?key={key}")
         before(peer)
         with link.cut():

@@ -11,9 +11,8 @@ import pytest
 
 from tests.server.peer import TEXT, close, frame, request
 
-pytestmark = pytest.mark.real_socket
 
-
+@pytest.mark.on_sockets_too("protocol")
 @pytest.mark.parametrize(
     "line",
     [
@@ -50,19 +49,15 @@ def test_a_byte_that_is_no_ascii_in_the_handshake_is_400_or_leads_to_nothing(sie
         b"=",
     ],
 )
-@pytest.mark.parametrize("compression", ["off", "on"])
-def test_bad_compression_parameters_are_declined_or_400(request, compression, parameters):
-    name = "siege" if compression == "off" else "compressing_siege"
-    siege = request.getfixturevalue(name)
+def test_bad_compression_parameters_are_declined_or_400(either_siege, parameters):
     offer = b"Sec-WebSocket-Extensions: permessage-deflate; " + parameters
-    answer = siege.handshake("/echo", offer)
+    answer = either_siege.handshake("/echo", offer)
     assert answer.status in {101, 400}
     assert answer.header(b"sec-websocket-extensions") is None
 
 
-@pytest.mark.parametrize("compression", ["off", "on"])
-def test_a_quoted_compression_parameter_is_as_good_as_any(request, compression):
-    siege = request.getfixturevalue("siege" if compression == "off" else "compressing_siege")
+def test_a_quoted_compression_parameter_is_as_good_as_any(either_siege):
+    siege = either_siege
     offer = b'Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits="15"'
     key = siege.new_key()
     peer = siege.open(f"/collecting?key={key}", offer)
@@ -104,12 +99,14 @@ def test_an_upgrade_to_http2_is_not_done(siege, settings):
     assert answer.head.startswith(b"HTTP/1.1 ")
 
 
+@pytest.mark.on_sockets_too("\\xff")
 @pytest.mark.parametrize("host", [b"\xff", b"caf\xc3\xa9", b"\xc3"])
 def test_a_host_that_is_no_ascii_is_refused_where_names_are_checked(named_siege, host):
     answer = named_siege.handshake("/echo", b"Host: " + host, without=(b"Host",))
     assert answer.status in {400, 404, 421}
 
 
+@pytest.mark.on_sockets_too("exit")
 @pytest.mark.parametrize("how", ["subprotocol", "header", "exit"])
 def test_an_applications_mistake_before_accept_is_500(siege, how):
     siege.may_log_traceback = True
@@ -118,12 +115,14 @@ def test_an_applications_mistake_before_accept_is_500(siege, how):
     assert b"set-cookie" not in answer.head.lower() + answer.body
 
 
+@pytest.mark.on_sockets_too("exit-later")
 @pytest.mark.parametrize("how", ["exit-later", "error-later"])
 def test_an_applications_mistake_after_accept_is_1011(siege, how):
     siege.may_log_traceback = True
     assert siege.open(f"/mistaken/{how}").read_close() == (1011, "")
 
 
+@pytest.mark.on_sockets_too
 def test_a_peer_that_resets_at_any_point_leaves_nothing(siege):
     whole = request("/echo") + frame(TEXT, b"hello" * 100, fin=False) + frame(0, b"more")
     for cut in range(1, len(whole), 7):
@@ -133,6 +132,7 @@ def test_a_peer_that_resets_at_any_point_leaves_nothing(siege):
     siege.settle()
 
 
+@pytest.mark.on_sockets_too
 def test_a_peer_that_resets_while_it_is_refused_or_accepted_leaves_nothing(siege):
     for target in ["/slow", "/refusing/403", "/mistaken/error", "/nope"] * 5:
         siege.may_log_traceback = True  # of the mistake

@@ -8,8 +8,6 @@ import pytest
 
 from tests.server.peer import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, close, frame
 
-pytestmark = pytest.mark.real_socket
-
 VIOLATIONS = {
     "unmasked": frame(TEXT, b"hello", mask=None),
     "unmasked ping": frame(PING, mask=None),
@@ -41,6 +39,9 @@ VIOLATIONS = {
 }
 
 
+@pytest.mark.on_sockets_too(
+    "unmasked", "reserved bits 100", "message inside a message", "close with 1005"
+)
 @pytest.mark.parametrize("violation", VIOLATIONS.values(), ids=VIOLATIONS)
 def test_a_violation_is_closed_with_1002(siege, violation):
     key = siege.new_key()
@@ -78,6 +79,7 @@ NO_UTF8 = {
 }
 
 
+@pytest.mark.on_sockets_too("overlong")
 @pytest.mark.parametrize("text", [*NO_UTF8.values(), b"\xe2\x82"], ids=[*NO_UTF8, "truncated"])
 def test_text_that_is_no_utf_8_is_closed_with_1007(siege, text):
     key = siege.new_key()
@@ -141,6 +143,7 @@ def test_pongs_that_nobody_asked_for_are_ignored(siege):
     peer.echo("as if nothing had been")
 
 
+@pytest.mark.on_sockets_too
 def test_frames_that_come_byte_by_byte_are_read(siege):
     peer = siege.open("/echo")
     for byte in frame(TEXT, b"hello", fin=False) + frame(PING) + frame(CONTINUATION, b"!"):
@@ -161,6 +164,7 @@ def test_a_mask_of_zeros_is_a_mask(siege):
     assert peer.read_message() == "hello"
 
 
+@pytest.mark.on_sockets_too("1048576")
 @pytest.mark.parametrize("size", [125, 126, 127, 65_535, 65_536, 2**20])
 def test_each_width_of_a_length_is_read_and_written(siege, size):
     peer = siege.open("/echo")
@@ -187,6 +191,7 @@ def test_compression_is_off_unless_it_is_asked_for(siege):
     assert answer.header(b"sec-websocket-extensions") is None
 
 
+@pytest.mark.on_sockets_too("text")
 @pytest.mark.parametrize("opcode", [TEXT, BINARY], ids=["text", "binary"])
 def test_a_ping_between_compressed_fragments_harms_neither(compressing_siege, opcode):
     key = compressing_siege.new_key()

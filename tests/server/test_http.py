@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import pytest
@@ -15,12 +15,13 @@ from starlette.background import BackgroundTask
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
+from trio.testing import MockClock
 
 import triows
 from tests.protocol.frame_streams import raw_frame
+from tests.server.memory import BUFFER, MemoryListener
 from triows import Timeouts, Triows, WebSocket, WebSocketRoute
-
-pytestmark = pytest.mark.real_socket
+from triows.testing._ends import End, SocketEnd
 
 PATIENCE = 20
 UPGRADE = (
@@ -98,27 +99,50 @@ class Site:
 
 
 @asynccontextmanager
-async def connected(site: Site, **settings: Any) -> AsyncIterator[trio.SocketStream]:
-    """Serve a site, and connect to it; at the end no connection and no task may be left."""
-    config = Config()
+async def served_on_sockets(app: Triows, config: Config, stop: trio.Event) -> AsyncIterator[End]:
     config.bind = ["127.0.0.1:0"]
-    config.errorlog = None
-    for name, value in settings.items():
-        setattr(config, name, value)
-    stop = trio.Event()
-    with trio.fail_after(PATIENCE):
-        async with trio.open_nursery() as nursery:
+    async with trio.open_nursery() as nursery:
 
-            async def serve(task_status: trio.TaskStatus[list[str]]) -> None:
-                await triows.serve(
-                    site.app, config, shutdown_trigger=stop.wait, task_status=task_status
-                )
+        async def serve(task_status: trio.TaskStatus[list[str]]) -> None:
+            await triows.serve(app, config, shutdown_trigger=stop.wait, task_status=task_status)
 
-            (url,) = await nursery.start(serve)
-            port = int(url.rpartition(":")[2])
-            async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
-                yield stream
-            stop.set()
+        (url,) = await nursery.start(serve)
+        yield await SocketEnd.connect("127.0.0.1", int(url.rpartition(":")[2]), BUFFER)
+
+
+@asynccontextmanager
+async def served_in_memory(app: Triows, config: Config, stop: trio.Event) -> AsyncIterator[End]:
+    async with app.running(), trio.open_nursery() as nursery:
+        listener = MemoryListener(app, config)
+        await nursery.start(listener.run, stop)
+        yield listener.connect()
+
+
+@pytest.fixture
+def clock(ground: str) -> MockClock | None:
+    """The virtual one where there are no sockets; pytest-trio finds it by its type."""
+    return MockClock(autojump_threshold=0) if ground == "memory" else None
+
+
+@pytest.fixture
+def connected(ground: str) -> Callable[..., AbstractAsyncContextManager[End]]:
+    """Serve a site, and connect to it; at the end no connection and no task may be left."""
+    served = served_in_memory if ground == "memory" else served_on_sockets
+
+    @asynccontextmanager
+    async def connected(site: Site, **settings: Any) -> AsyncIterator[End]:
+        config = Config()
+        config.errorlog = None
+        for name, value in settings.items():
+            setattr(config, name, value)
+        stop = trio.Event()
+        with trio.fail_after(PATIENCE):
+            async with served(site.app, config, stop) as end:
+                yield end
+                end.close()
+                stop.set()
+
+    return connected
 
 
 def asked(path: str, *lines: str, method: str = "GET", body: bytes = b"") -> bytes:
@@ -126,7 +150,7 @@ def asked(path: str, *lines: str, method: str = "GET", body: bytes = b"") -> byt
     return "\r\n".join(head).encode() + body
 
 
-async def read_response(stream: trio.SocketStream) -> tuple[int, bytes, bytes]:
+async def read_response(stream: End) -> tuple[int, bytes, bytes]:
     """Read one response with a length: status, head and body."""
     received = bytearray()
     while b"\r\n\r\n" not in received:
@@ -143,21 +167,21 @@ async def read_response(stream: trio.SocketStream) -> tuple[int, bytes, bytes]:
     return int(head.split()[1]), head, body
 
 
-async def read_all(stream: trio.SocketStream) -> bytes:
+async def read_all(stream: End) -> bytes:
     received = b""
     while data := await stream.receive_some():
         received += data
     return received
 
 
-async def test_requests_follow_one_another_on_one_connection():
+async def test_requests_follow_one_another_on_one_connection(clock, connected):
     async with connected(Site()) as stream:
         for _ in range(3):
             await stream.send_all(asked("hello"))
             assert (await read_response(stream))[::2] == (200, b"hello")
 
 
-async def test_requests_that_come_at_once_are_answered_in_order():
+async def test_requests_that_come_at_once_are_answered_in_order(clock, connected):
     async with connected(Site()) as stream:
         body = asked("size", "Content-Length: 3", method="POST", body=b"abc")
         await stream.send_all(asked("hello") + body + asked("hello", "Connection: close"))
@@ -166,7 +190,8 @@ async def test_requests_that_come_at_once_are_answered_in_order():
     assert bodies == [b"hello", b"3", b"hello"]
 
 
-async def test_a_websocket_may_follow_requests_on_one_connection():
+@pytest.mark.on_sockets_too
+async def test_a_websocket_may_follow_requests_on_one_connection(clock, connected):
     async with connected(Site()) as stream:
         await stream.send_all(asked("hello"))
         await read_response(stream)
@@ -177,7 +202,7 @@ async def test_a_websocket_may_follow_requests_on_one_connection():
     assert (status, rest) == (101, b"\x81\x07at once")
 
 
-async def test_a_body_that_nobody_reads_holds_nothing():
+async def test_a_body_that_nobody_reads_holds_nothing(clock, connected):
     parts = b"1\r\nx\r\n" * 1000 + b"0\r\n\r\n"
     async with connected(Site()) as stream:
         await stream.send_all(
@@ -187,39 +212,41 @@ async def test_a_body_that_nobody_reads_holds_nothing():
         await read_all(stream)
 
 
-async def test_a_body_of_ten_gigabytes_is_not_waited_for():
+@pytest.mark.on_sockets_too
+async def test_a_body_of_ten_gigabytes_is_not_waited_for(clock, connected):
     async with connected(Site()) as stream:
         await stream.send_all(asked("unread", "Content-Length: 10000000000", method="POST"))
         assert (await read_response(stream))[::2] == (200, b"enough")
         assert await read_all(stream) == b""
 
 
-async def test_an_application_is_told_that_its_client_has_left():
+@pytest.mark.on_sockets_too
+async def test_an_application_is_told_that_its_client_has_left(clock, connected):
     site = Site()
     async with connected(site) as stream:
         await stream.send_all(asked("patient", "Content-Length: 10", method="POST", body=b"half"))
-        await stream.send_eof()
+        stream.send_eof()
         await site.left.wait()
     assert site.seen == ["disconnect"]
 
 
-async def test_a_connection_ends_though_its_client_has_left_and_nobody_answers():
+async def test_a_connection_ends_though_its_client_has_left_and_nobody_answers(clock, connected):
     site = Site()
     async with connected(site) as stream:
         await stream.send_all(asked("silent/"))
-        await stream.send_eof()
+        stream.send_eof()
         assert await read_all(stream) == b""
     assert site.seen == ["disconnect"]
 
 
-async def test_a_client_that_has_closed_its_side_is_answered():
+async def test_a_client_that_has_closed_its_side_is_answered(clock, connected):
     async with connected(Site()) as stream:
         await stream.send_all(asked("hello"))
-        await stream.send_eof()
+        stream.send_eof()
         assert (await read_all(stream)).endswith(b"hello")
 
 
-async def test_a_host_that_is_not_served_gets_404_and_the_end(caplog):
+async def test_a_host_that_is_not_served_gets_404_and_the_end(clock, connected, caplog):
     caplog.set_level(logging.ERROR)
     async with connected(Site(), server_names=["b"]) as stream:
         await stream.send_all(asked("hello"))
@@ -227,7 +254,8 @@ async def test_a_host_that_is_not_served_gets_404_and_the_end(caplog):
     assert caplog.records == []
 
 
-async def test_a_response_that_nobody_reads_is_given_up_and_no_error(caplog):
+@pytest.mark.on_sockets_too
+async def test_a_response_that_nobody_reads_is_given_up_and_no_error(clock, connected, caplog):
     site = Site()
     async with connected(site) as stream:
         await stream.send_all(asked("flood/"))
@@ -236,7 +264,7 @@ async def test_a_response_that_nobody_reads_is_given_up_and_no_error(caplog):
     assert [one for one in caplog.records if one.levelno >= logging.ERROR] == []
 
 
-async def test_what_follows_a_response_holds_up_neither_its_end_nor_a_websocket():
+async def test_what_follows_a_response_holds_up_neither_its_end_nor_a_websocket(clock, connected):
     site = Site()
     async with connected(site) as stream:
         await stream.send_all(asked("lasting"))
@@ -251,7 +279,7 @@ async def test_what_follows_a_response_holds_up_neither_its_end_nor_a_websocket(
         site.left.set()
 
 
-async def test_an_error_tells_nothing_of_itself(caplog):
+async def test_an_error_tells_nothing_of_itself(clock, connected, caplog):
     async with connected(Site()) as stream:
         await stream.send_all(asked("broken"))
         status, head, body = await read_response(stream)
@@ -260,7 +288,7 @@ async def test_an_error_tells_nothing_of_itself(caplog):
     assert "it is a secret" in caplog.text
 
 
-async def test_a_silent_connection_is_closed_and_so_is_a_slow_one():
+async def test_a_silent_connection_is_closed_and_so_is_a_slow_one(clock, connected):
     async with connected(Site(), keep_alive_timeout=0.5) as stream:
         assert await read_all(stream) == b""  # Timeouts.handshake
     async with connected(Site(), keep_alive_timeout=0.5) as stream:
@@ -270,7 +298,7 @@ async def test_a_silent_connection_is_closed_and_so_is_a_slow_one():
         assert await read_all(stream) == b""
 
 
-async def test_a_peer_that_breaks_the_protocol_is_answered_with_400(caplog):
+async def test_a_peer_that_breaks_the_protocol_is_answered_with_400(clock, connected, caplog):
     caplog.set_level(logging.ERROR)
     async with connected(Site()) as stream:
         await stream.send_all(b"what is this?\r\n\r\n")
@@ -279,7 +307,7 @@ async def test_a_peer_that_breaks_the_protocol_is_answered_with_400(caplog):
 
 
 @pytest.mark.parametrize("method", ["HeAD", "get"])
-async def test_a_method_in_small_letters_is_not_implemented(method, caplog):
+async def test_a_method_in_small_letters_is_not_implemented(clock, connected, method, caplog):
     caplog.set_level(logging.ERROR)
     async with connected(Site()) as stream:
         await stream.send_all(asked("hello", method=method))

@@ -13,8 +13,6 @@ import pytest
 
 from tests.server.peer import CLOSE, frame
 
-pytestmark = pytest.mark.real_socket
-
 DATA, HEADERS, PRIORITY, SETTINGS = 0, 1, 2, 4
 END_STREAM, END_HEADERS = 1, 4
 

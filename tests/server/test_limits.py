@@ -8,8 +8,6 @@ import pytest
 
 from tests.server.peer import BINARY, CONTINUATION, TEXT, frame
 
-pytestmark = pytest.mark.real_socket
-
 MiB = 2**20
 
 #: Of memory, that a hostile peer may take at a time: for the limit of 1 MiB, generous.
@@ -18,6 +16,7 @@ ALLOWED = 16 * MiB
 DEFLATE = b"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits"
 
 
+@pytest.mark.on_sockets_too
 def test_a_message_as_big_as_the_limit_comes_back(siege):
     peer = siege.open("/echo")
     peer.send(frame(TEXT, b"x" * MiB))
@@ -43,6 +42,7 @@ def test_the_limit_counts_bytes_and_not_characters(siege):
     assert peer.read_close()[0] == 1009
 
 
+@pytest.mark.on_sockets_too("one-byte")
 @pytest.mark.parametrize("payload", [b"", b"x"], ids=["empty", "one-byte"])
 def test_fragments_without_end_are_1009_or_1008(siege, payload):
     peer = siege.open("/echo")
@@ -58,25 +58,25 @@ def test_as_many_fragments_as_are_allowed_make_a_message(siege):
     assert peer.read_message() == "x" * 4096
 
 
-def test_what_comes_after_1009_takes_no_memory(siege):
-    memory = siege.bystander.ask_for("memory")
-    peer = siege.open("/echo")
+def test_what_comes_after_1009_takes_no_memory(process_siege):
+    memory = process_siege.bystander.ask_for("memory")
+    peer = process_siege.open("/echo")
     peer.send(frame(BINARY, fin=False))
     more = frame(CONTINUATION, bytes(2**16), fin=False)
     for _ in range(2000):
         peer.send_as_far_as_taken(more)
     assert peer.read_close()[0] == 1009
-    assert siege.bystander.ask_for("peak") - memory < ALLOWED
+    assert process_siege.bystander.ask_for("peak") - memory < ALLOWED
 
 
-def test_one_huge_frame_takes_no_memory(siege):
-    memory = siege.bystander.ask_for("memory")
-    peer = siege.open("/echo")
+def test_one_huge_frame_takes_no_memory(process_siege):
+    memory = process_siege.bystander.ask_for("memory")
+    peer = process_siege.open("/echo")
     peer.send(frame(BINARY, length=2**40))
     for _ in range(2000):
         peer.send_as_far_as_taken(bytes(2**16))
     assert peer.read_close()[0] == 1009
-    assert siege.bystander.ask_for("peak") - memory < ALLOWED
+    assert process_siege.bystander.ask_for("peak") - memory < ALLOWED
 
 
 def bomb(size: int) -> bytes:
@@ -89,8 +89,8 @@ BOMB = bomb(64 * MiB)
 
 
 @pytest.mark.parametrize("cut", [None, 1000], ids=["one-frame", "fragments"])
-def test_a_compression_bomb_is_1009_and_takes_no_memory(compressing_siege, cut):
-    siege = compressing_siege
+def test_a_compression_bomb_is_1009_and_takes_no_memory(compressing_process_siege, cut):
+    siege = compressing_process_siege
     memory = siege.bystander.ask_for("memory")
     peer = siege.open("/echo", DEFLATE)
     if cut is None:
@@ -104,8 +104,8 @@ def test_a_compression_bomb_is_1009_and_takes_no_memory(compressing_siege, cut):
     assert siege.bystander.ask_for("peak") - memory < ALLOWED
 
 
-def test_many_bombs_at_once_take_no_more(compressing_siege):
-    siege = compressing_siege
+def test_many_bombs_at_once_take_no_more(compressing_process_siege):
+    siege = compressing_process_siege
     memory = siege.bystander.ask_for("memory")
     peers = [siege.open("/echo", DEFLATE) for _ in range(20)]
     for peer in peers:

@@ -465,7 +465,7 @@ async def test_a_websocket_of_a_mounted_application_is_told_of_the_shutdown(open
     app = Triows(timeouts=BRIEF)
     app.mount("/foreign", Starlette(routes=[StarletteWebSocketRoute("/ws", foreign)]))
     async with (
-        stopping(app) as (url, stop),
+        stopping(app, graceful_timeout=0.5) as (url, stop),
         open_client(f"{url}/foreign/ws".replace("http", "ws", 1)) as client,
     ):
         assert await client.receive() == "here"

@@ -19,7 +19,7 @@ BUDGET = 0.5 + 2 * 0.5 + 3 * 0.5 + 2
 
 def test_every_peer_is_told_and_every_handler_cleans_up():
     with start() as process, ExitStack() as stack:
-        peers = [stack.enter_context(Peer(process.address, PATIENCE)) for _ in range(20)]
+        peers = [stack.enter_context(Peer(process.reach(PATIENCE))) for _ in range(20)]
         for peer in peers:
             peer.open("/guarded")
             assert peer.read_message() == "here"
@@ -39,7 +39,7 @@ def test_peers_of_all_kinds_are_told_and_hold_nothing():
     with start() as process, ExitStack() as stack:
 
         def connect() -> Peer:
-            return stack.enter_context(Peer(process.address, PATIENCE))
+            return stack.enter_context(Peer(process.reach(PATIENCE)))
 
         told = []
         for target in ["/echo", "/deaf?key=a", "/pour?key=b&size=1000", "/collecting?key=c"]:
@@ -64,7 +64,7 @@ def test_peers_of_all_kinds_are_told_and_hold_nothing():
 def test_peers_that_do_not_read_hold_it_no_longer_than_its_budget():
     with start() as process, ExitStack() as stack:
         for number in range(50):
-            peer = stack.enter_context(Peer(process.address, PATIENCE))
+            peer = stack.enter_context(Peer(process.reach(PATIENCE)))
             peer.open(f"/impatient?key={number}")  # its send would wait for 20 s
             peer.read_frame()
         started = time.monotonic()
@@ -74,7 +74,7 @@ def test_peers_that_do_not_read_hold_it_no_longer_than_its_budget():
 
 
 def test_a_peer_that_sends_on_during_the_shutdown_gets_its_1001():
-    with start() as process, Peer(process.address, PATIENCE) as peer:
+    with start() as process, Peer(process.reach(PATIENCE)) as peer:
         peer.open("/echo")
         process.send_signal(signal.SIGTERM)
         got: Frame | None = None
@@ -90,12 +90,12 @@ def test_a_peer_that_sends_on_during_the_shutdown_gets_its_1001():
 
 
 def test_a_new_peer_is_refused_during_the_shutdown():
-    with start() as process, Peer(process.address, PATIENCE) as peer:
+    with start() as process, Peer(process.reach(PATIENCE)) as peer:
         peer.open("/guarded")
         process.send_signal(signal.SIGTERM)
         assert peer.read_close()[0] == 1001  # and for as long as it is not answered:
         try:
-            with Peer(process.address, PATIENCE) as late:
+            with Peer(process.reach(PATIENCE)) as late:
                 status = late.ask(request("/echo")).status
         except (ConnectionError, EOFError):
             status = 503  # nobody listens any more

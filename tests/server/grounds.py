@@ -1,0 +1,79 @@
+"""
+Which tests run on sockets, and which in memory.
+
+A test that asks for a siege runs in memory: against our server in this process, on a clock of
+its own. With the marker ``on_sockets_too`` it runs against a process as well; with rows of its
+table as arguments, ``on_sockets_too("one", "two")``, those of them only. Where somebody has
+chosen a server (``siege.py``), every test runs against that, in a process, and only there.
+
+What has to do with sockets is marked ``real_socket`` here, and by hand only where no fixture
+tells.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.server.siege import IS_CHOSEN
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+__all__ = [
+    "pytest_collection_modifyitems",
+    "pytest_generate_tests",
+    "pytest_pycollect_makeitem",
+]
+
+#: What nobody can ask for without using sockets.
+SOCKET_FIXTURES = {"plain_hypercorn", "processes", "standing_tls", "triows_run"}
+
+# In a test's name, only what is not as usual is said.
+MEMORY = pytest.param("memory", id=pytest.HIDDEN_PARAM)
+SOCKETS = pytest.param("sockets", id="sockets", marks=pytest.mark.real_socket)
+CHOSEN = pytest.param("sockets", id=pytest.HIDDEN_PARAM, marks=pytest.mark.real_socket)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "ground" not in metafunc.fixturenames:
+        return
+    if IS_CHOSEN:
+        grounds = [CHOSEN]
+    elif metafunc.definition.get_closest_marker("on_sockets_too"):
+        grounds = [MEMORY, SOCKETS]
+    else:
+        grounds = [MEMORY]
+    metafunc.parametrize("ground", grounds, indirect=True)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pycollect_makeitem() -> Generator[None, Any, Any]:
+    made = yield
+    return _chosen(made) if isinstance(made, list) and made else made
+
+
+def _chosen(table: list[pytest.Function]) -> list[pytest.Function]:
+    """Leave out the rows of a table that are not to run on sockets."""
+    mark = table[0].get_closest_marker("on_sockets_too")
+    if IS_CHOSEN or mark is None or not mark.args:
+        return table
+    rows = {_row_on_sockets(one) for one in table}
+    if unknown := set(mark.args) - rows:
+        raise pytest.UsageError(f"{table[0].originalname} has no rows {unknown}, but {rows}")
+    return [one for one in table if _row_on_sockets(one) in {None, *mark.args}]
+
+
+def _row_on_sockets(item: pytest.Function) -> str | None:
+    if item.callspec.params["ground"] != "sockets":
+        return None
+    return item.callspec.id.replace("-sockets", "").replace("sockets-", "")
+
+
+# Before pytest's own, which looks at the markers.
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if SOCKET_FIXTURES.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker("real_socket")

@@ -1,0 +1,300 @@
+"""
+A server in the tests' own process, on connections in memory and a clock of its own.
+
+It is all of the server but sockets: HTTP, handshakes, frames, limits, timeouts, ends. It runs in
+a thread, so that the same peers speak to it as to a server in a process: they wait for it as
+for any server, in theirs.
+
+Its time passes only while a peer waits, and then at once to the next moment at which something
+is to happen. So what takes seconds takes none; and a peer that waits in vain is told so at once.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import logging
+import math
+import socket
+import threading
+from collections.abc import Awaitable, Callable
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any, Self
+
+import trio
+from attrs import field, frozen
+from hypercorn.config import Config
+from trio.testing import MockClock
+
+from tests.server.besieged import descriptors
+from triows._server.http import Peers
+from triows._server.serve import run_server
+from triows._server.server import Accepted, Server
+from triows._transports.memory import MemoryEnd, MemoryLink, MemoryReactor
+
+if TYPE_CHECKING:
+    import ssl
+
+    from triows import Triows
+
+__all__ = ["BUFFER", "MemoryListener", "MemoryServer", "MemorySocket"]
+
+#: Bytes that each direction of a connection holds: as many as systems do that are asked for
+#: few, so that what a peer has to wait for is not hidden by them.
+BUFFER = 2**18
+
+#: Seconds of the real clock for the thread to end. No test waits for it to be over.
+PATIENCE = 30
+
+
+class MemorySocket:
+    """
+    A peer's end of a connection in memory, with the names and the errors of a socket.
+
+    Args:
+        server: Whose thread the connection belongs to.
+        end: The connection.
+        patience: Seconds that anything may take.
+    """
+
+    def __init__(self, server: MemoryServer, end: MemoryEnd, patience: float) -> None:
+        self._server = server
+        self._end = end
+        self._seconds = math.inf
+        self._resets = False
+        self._is_closed = False
+        self.settimeout(patience)
+
+    def settimeout(self, seconds: float | None) -> None:
+        self._seconds = math.inf if seconds is None else seconds
+
+    def gettimeout(self) -> float | None:
+        return None if self._seconds == math.inf else self._seconds
+
+    def sendall(self, data: bytes) -> None:
+        self._wait(self._end.send_all, data)
+
+    def recv(self, size: int) -> bytes:
+        received: bytes = self._wait(self._end.receive_some, size)
+        return received
+
+    def _wait(self, function: Callable[..., Awaitable[Any]], *args: object) -> Any:
+        try:
+            return self._server.wait(self._seconds, function, *args)
+        except trio.TooSlowError:
+            raise TimeoutError("timed out") from None
+        except (trio.BrokenResourceError, trio.RunFinishedError) as exc:
+            raise ConnectionResetError(str(exc)) from None
+
+    def shutdown(self, how: int) -> None:
+        assert how == socket.SHUT_WR
+        self._server.call(self._end.send_eof)
+
+    def setsockopt(self, level: int, option: int, value: bytes) -> None:
+        """Take the one option that is a peer's way to be rude: closing is then a reset."""
+        assert (level, option) == (socket.SOL_SOCKET, socket.SO_LINGER)
+        self._resets = True
+
+    def close(self) -> None:
+        if not self._is_closed:
+            self._is_closed = True
+            with suppress(trio.RunFinishedError):  # the server is gone, and all it had
+                self._server.call(self._end.reset if self._resets else self._end.close)
+
+
+class _Lines(logging.Handler):
+    """Keeps what is logged in one thread."""
+
+    def __init__(self, thread: threading.Thread) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+        self._thread = thread
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.thread == self._thread.ident:
+            self.lines.append(self.format(record) + "\n")
+
+
+class MemoryListener:
+    """
+    A server that is reached in memory, in a task of the caller's.
+
+    Args:
+        app: What it serves, running.
+        config: Hypercorn's.
+    """
+
+    def __init__(self, app: Triows, config: Config) -> None:
+        #: The connections that the server has not closed.
+        self.open: set[MemoryLink] = set()
+        self._reactor = MemoryReactor()
+        self._server = Server(app, config, None, [], self._reactor)
+        self._context = contextvars.copy_context()
+        self._ports = iter(range(50_000, 2**32))
+
+    async def run(
+        self, stop: trio.Event, *, task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        await run_server(self._server, stop.wait, task_status, refusing=True)
+
+    def connect(self) -> MemoryEnd:
+        link = MemoryLink(BUFFER, self._reactor)
+        peers = Peers(("127.0.0.1", next(self._ports)), ("127.0.0.1", 80), secure=False)
+        accepted = Accepted(link.stream, link.wire, peers)
+        self.open.add(link)
+
+        def close() -> None:
+            link.wire.close(abort=False)
+            self.open.discard(link)
+
+        # With what a task of the server has, and not one of the test.
+        self._context.copy().run(self._server.start, lambda: accepted, close)
+        return link.client
+
+
+@frozen
+class _Order:
+    """What a peer waits for."""
+
+    seconds: float
+    function: Callable[[], Awaitable[Any]]
+    result: Future[Any] = field(factory=Future)
+
+
+class MemoryServer:
+    """
+    A server in a thread.
+
+    Args:
+        app: What it serves.
+        settings: Of Hypercorn's configuration.
+    """
+
+    def __init__(self, app: Triows, **settings: Any) -> None:
+        self._app = app
+        self._config = Config()
+        self._config.errorlog = logging.getLogger("hypercorn.error")
+        for name, value in settings.items():
+            setattr(self._config, name, value)
+        self._clock = MockClock()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._log = _Lines(self._thread)
+        self._started: Future[None] = Future()
+        self._ended: Future[None] = Future()
+        # Made in the thread.
+        self._token: trio.lowlevel.TrioToken
+        self._scope: trio.CancelScope
+        self._trigger: trio.Event
+        self._listener: MemoryListener
+
+    # In its thread.
+
+    def _run(self) -> None:
+        try:
+            trio.run(self._serve, clock=self._clock)
+        except BaseException as exc:  # noqa: BLE001 - raised in the other thread
+            if not self._started.done():
+                self._started.set_exception(exc)
+            self._ended.set_exception(exc)
+        else:
+            self._ended.set_result(None)
+
+    async def _serve(self) -> None:
+        self._token = trio.lowlevel.current_trio_token()
+        self._trigger = trio.Event()
+        send, self._orders = trio.open_memory_channel[_Order](1)
+        self._order = send.send_nowait
+        with trio.CancelScope() as self._scope:
+            async with self._app.running():
+                descriptors.set(lambda: len(self._listener.open))
+                self._listener = MemoryListener(self._app, self._config)
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._wait_for_peers)
+                    async with trio.open_nursery() as serving:
+                        await serving.start(self._listener.run, self._trigger)
+                        self._started.set_result(None)
+                    nursery.cancel_scope.cancel()
+
+    async def _wait_for_peers(self) -> None:
+        """
+        Do what peers wait for, one after another.
+
+        It is one task, so that the tasks of the server can be counted.
+        """
+        try:
+            async for order in self._orders:
+                self._clock.autojump_threshold = 0
+                try:
+                    with trio.fail_after(order.seconds):
+                        order.result.set_result(await order.function())
+                except (trio.TooSlowError, trio.BrokenResourceError) as exc:
+                    order.result.set_exception(exc)
+                self._clock.autojump_threshold = math.inf
+        finally:
+            self._clock.autojump_threshold = 0  # for the server's end
+
+    def _end(self, end: Callable[[], None]) -> None:
+        self._clock.autojump_threshold = 0
+        end()
+
+    # In that of the test.
+
+    def __enter__(self) -> Self:
+        logging.getLogger().addHandler(self._log)
+        self._thread.start()
+        self._started.result(PATIENCE)
+        return self
+
+    def __exit__(self, *exc_info: Any) -> None:
+        if self.is_running:
+            self.call(self._end, self._scope.cancel)
+        self._join()
+
+    def stop(self) -> None:
+        """End it in order."""
+        if self.is_running:
+            self.call(self._end, self._trigger.set)
+        self._join()
+
+    def _join(self) -> None:
+        logging.getLogger().removeHandler(self._log)
+        self._ended.result(PATIENCE)
+        self._thread.join(PATIENCE)
+
+    def wait(self, seconds: float, function: Callable[..., Awaitable[Any]], *args: object) -> Any:
+        """
+        Wait for what is done in its thread, while its time passes.
+
+        Raises:
+            trio.TooSlowError: so many seconds have passed.
+            trio.RunFinishedError: the server has ended.
+        """
+        order = _Order(seconds, partial(function, *args))
+        self.call(self._order, order)
+        wait([order.result, self._ended], return_when=FIRST_COMPLETED)
+        if not order.result.done():
+            raise trio.RunFinishedError("the server has ended")
+        return order.result.result()
+
+    def call(self, function: Callable[..., Any], *args: object) -> Any:
+        """Have something done in its thread."""
+        return trio.from_thread.run_sync(function, *args, trio_token=self._token)
+
+    def reach(self, patience: float, context: ssl.SSLContext | None = None) -> MemorySocket:
+        """Connect to it, as to one in a process."""
+        assert context is None, "there is no TLS in memory"
+        return MemorySocket(self, self.call(self._listener.connect), patience)
+
+    def now(self) -> float:
+        """The seconds of its clock."""
+        return self._clock.current_time()
+
+    @property
+    def lines(self) -> list[str]:
+        """What it has logged."""
+        return self._log.lines
+
+    @property
+    def is_running(self) -> bool:
+        return not self._ended.done()

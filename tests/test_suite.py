@@ -1,0 +1,95 @@
+"""The tests themselves: none sleeps, and few use sockets."""
+
+from __future__ import annotations
+
+import ast
+import time
+from pathlib import Path
+
+import pytest
+import trio
+
+from tests.real_clock import watched_sleeps, watched_sockets
+from tests.server.siege import IS_CHOSEN
+
+ROOT = Path(__file__).parent.parent
+MODULES = [*ROOT.glob("tests/**/*.py"), *ROOT.glob("*.py")]
+
+
+def sleeps_by_name(module: ast.Module) -> list[int]:
+    """The lines that would sleep in a thread, or without the name that is watched."""
+    return [
+        node.lineno
+        for node in ast.walk(module)
+        if (isinstance(node, ast.Attribute) and ast.unparse(node) == "time.sleep")
+        or (
+            isinstance(node, ast.ImportFrom)
+            and node.module in {"time", "trio"}
+            and any(alias.name == "sleep" for alias in node.names)
+        )
+    ]
+
+
+@pytest.mark.parametrize("source", ["time.sleep(1)", "from time import sleep", "x = time.sleep"])
+def test_a_sleep_by_name_is_found(source):
+    assert sleeps_by_name(ast.parse(f"import time\n{source}\n")) == [2]
+
+
+def test_no_module_of_the_tests_sleeps_in_a_thread():
+    found = {
+        path.relative_to(ROOT).as_posix(): lines
+        for path in MODULES
+        if (lines := sleeps_by_name(ast.parse(path.read_text("utf-8"))))
+    }
+    # The one that watches the others.
+    assert list(found) == ["tests/real_clock.py"]
+
+
+async def test_a_sleep_on_the_real_clock_is_noticed():
+    await trio.sleep(0.001)
+    vars(time)["sleep"](0.001)
+    slept = watched_sleeps()
+    assert [one.partition(", ")[2] for one in slept] == ["for 0.001 s"] * 2
+    assert slept[0].startswith("test_suite.py:")
+
+
+async def test_a_task_that_only_sleeps_is_noticed():
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trio.sleep, 0.001)
+    assert len(watched_sleeps()) == 1
+
+
+async def test_a_sleep_of_no_seconds_is_none():
+    await trio.sleep(0)  # noqa: ASYNC115 - it is what is tested
+    assert watched_sleeps() == []
+
+
+async def test_a_sleep_on_the_virtual_clock_is_none(autojump_clock):
+    await trio.sleep(1000)
+    assert watched_sleeps() == []
+
+
+async def test_a_socket_that_is_listened_at_is_noticed():
+    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    async with listener:
+        address = listener.socket.getsockname()
+    assert watched_sockets() == [str(address)]
+
+
+def test_examples_that_listen_at_sockets_are_marked(request):
+    examples = [item for item in request.session.items if item.path.suffix == ".md"]
+    pages = {item.path.relative_to(ROOT).as_posix() for item in examples}
+    if not pages >= {"README.md", "docs/serving.md", "docs/testing.md"}:
+        pytest.skip("these are not all examples")
+    marked = [item for item in examples if item.get_closest_marker("real_socket")]
+    assert {item.path.name for item in marked} == {"serving.md", "testing.md"}
+    assert len(marked) == 4
+
+
+def test_a_tenth_of_the_tests_at_most_use_sockets(request):
+    items = request.session.items
+    collected = {item.path for item in items}
+    if IS_CHOSEN or not collected.issuperset(ROOT.glob("tests/**/test_*.py")):
+        pytest.skip("these are not all tests, where they run by default")
+    marked = [item for item in items if item.get_closest_marker("real_socket")]
+    assert len(marked) <= len(items) / 10
