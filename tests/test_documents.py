@@ -1,0 +1,77 @@
+"""What the documents show beside their programs: what those print, links, other plugins."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = [ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")]
+DOCUMENTS += sorted((ROOT / "docs").glob("*.md"))
+
+
+def blocks(document: Path, language: str) -> list[str]:
+    pattern = rf"^```{language}\n(.*?)^```"
+    return re.findall(pattern, document.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+
+
+def words(text: str) -> str:
+    """A text without its line breaks, and without what is another number tomorrow."""
+    text = re.sub(r"process \d+|\b\d+\.\d s\b|\.(md|py):\d+", "...", text)
+    return " ".join(text.split())
+
+
+def run_pytest(*args: str | Path) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-s", "-p", "no:cacheprovider", *args],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONIOENCODING": "utf-8"},
+        capture_output=True,
+        encoding="utf-8",
+        timeout=50,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.real_socket  # what they show does, in another process
+@pytest.mark.parametrize("name", ["serving", "testing"])
+def test_a_text_that_is_shown_is_what_is_printed(name: str) -> None:
+    document = ROOT / "docs" / f"{name}.md"
+    shown = blocks(document, "text")
+    assert shown
+    printed = words(run_pytest(document))
+    assert [text for text in shown if words(text) not in printed] == []
+
+
+def test_the_fixtures_work_with_the_plugin_of_anyio(tmp_path: Path) -> None:
+    (block,) = [
+        one for one in blocks(ROOT / "docs" / "testing.md", "python") if "mark.anyio" in one
+    ]
+    (tmp_path / "test_tea.py").write_text(block, "utf-8")
+    (tmp_path / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")
+    assert "1 passed" in run_pytest(tmp_path, "-c", tmp_path / "pytest.ini")
+
+
+def anchors(document: Path) -> set[str]:
+    """What GitHub calls the headings of a document."""
+    text = re.sub(r"^```.*?^```", "", document.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", one.lower()).replace(" ", "-") for one in headings}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+def test_a_link_leads_somewhere(document: Path) -> None:
+    broken = []
+    for link in re.findall(r"\]\(([^):]+)\)", document.read_text("utf-8")):
+        name, _, anchor = "".join(link.split()).partition("#")
+        target = document.parent / name if name else document
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            broken.append(link)
+    assert broken == []
