@@ -677,6 +677,29 @@ def websocket_scope() -> dict[str, Any]:
     }
 
 
+@pytest.mark.parametrize("attempt", range(20))  # which task is first is random
+async def test_a_handler_cancelled_from_outside_may_start_a_task_until_it_has_ended(
+    attempt, autojump_clock
+):
+    started = []
+
+    async def handler(ws: WebSocket, nursery: trio.Nursery) -> None:
+        await ws.accept()
+        nursery.start_soon(trio.sleep_forever)
+        try:
+            await trio.sleep_forever()
+        finally:
+            with trio.CancelScope(shield=True):
+                await trio.sleep(1)
+            nursery.start_soon(trio.sleep_forever)  # in vain, but no mistake
+            started.append(True)
+
+    with trio.move_on_after(5):
+        async with connect(serving(handler), "/"):
+            await trio.sleep_forever()
+    assert started == [True]
+
+
 async def handled(app: Triows, server: ScriptedServer) -> None:
     """Serve one connection of *server*; raises what nobody handled."""
     await server.put(CONNECT)

@@ -51,6 +51,18 @@ class _Outcome:
     cancelled: str | None = None
 
 
+def _is_cancelled_within(nursery: trio.Nursery) -> bool:
+    """
+    Whether a task of a nursery has failed, or somebody has cancelled it.
+
+    A nursery also cancels itself when a cancellation from outside has ended one of its tasks, who
+    may be faster than others. Trio tells the two apart by what it will raise only.
+    """
+    pending = getattr(nursery, "_pending_excs", ())
+    by_outside = bool(pending) and all(without_cancelled(exc) is None for exc in pending)
+    return nursery.cancel_scope.cancel_called and not by_outside
+
+
 class Lifetime:
     """
     Runs one connection's handler, once its parameters are known to be good.
@@ -283,7 +295,7 @@ class Lifetime:
                     # A handler in its grace, or one that was cancelled from outside and does
                     # not know yet, may start further tasks. They end at once, as those before
                     # them did; a nursery that is closed would raise instead.
-                    crashed = nursery.cancel_scope.cancel_called and not self._ending
+                    crashed = _is_cancelled_within(nursery) and not self._ending
                     if self._nursery is nursery and not crashed:
                         # Not without end: _leave_nursery() is called on every path.
                         with trio.CancelScope(shield=True):
