@@ -13,6 +13,8 @@ from typing import Any, Protocol, Self
 
 from attrs import frozen
 
+from triows.testing import frame
+
 __all__ = [
     "BINARY",
     "CLOSE",
@@ -36,47 +38,6 @@ CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 
 #: RFC 6455's own example of a Sec-WebSocket-Key.
 KEY = b"dGhlIHNhbXBsZSBub25jZQ=="
-
-
-def frame(
-    opcode: int,
-    payload: bytes = b"",
-    *,
-    fin: bool = True,
-    reserved: int = 0,
-    mask: bytes | None = b"\x25\xaf\x01\x7e",
-    length: int | None = None,
-    width: int | None = None,
-) -> bytes:
-    """
-    Make a client's frame, right or wrong.
-
-    Args:
-        opcode: What stands in the last four bits of the first byte.
-        payload: What follows the header, masked with *mask*.
-        fin: The first bit.
-        reserved: The three bits after it.
-        mask: Four bytes, or ``None`` for a frame without.
-        length: What the header claims, the payload's length by default.
-        width: Bytes that the length takes: 1, 2 or 8; as few as can be by default.
-    """
-    claimed = len(payload) if length is None else length
-    if width is None:
-        width = 1 if claimed < 126 else 2 if claimed < 2**16 else 8
-    first = fin << 7 | reserved << 4 | opcode
-    masked = 0x80 if mask is not None else 0
-    if width == 1:
-        head = struct.pack("!BB", first, masked | claimed)
-    elif width == 2:
-        head = struct.pack("!BBH", first, masked | 126, claimed)
-    else:
-        head = struct.pack("!BBQ", first, masked | 127, claimed)
-    if mask is None:
-        return head + payload
-    # As one big number: byte by byte it takes as long as everything else together.
-    pattern = (mask * (len(payload) // 4 + 1))[: len(payload)]
-    both = int.from_bytes(payload, "big") ^ int.from_bytes(pattern, "big")
-    return head + mask + both.to_bytes(len(payload), "big")
 
 
 def close(code: int | None = 1000, reason: bytes = b"") -> bytes:
