@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from contextlib import contextmanager
 from contextvars import ContextVar
+from itertools import count
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import outcome
@@ -57,6 +58,10 @@ _SHOWN = 20
 
 #: Seconds beside those that the settings add up to, for what takes no time on paper.
 _SLACK = 1.0
+
+#: What clients in memory seem to come from: the dynamic ports (RFC 6335 section 6), from a number
+#: on that Starlette's client has, too.
+_PORTS = range(50000, 65536)
 
 #: Seconds for what is cancelled, and ends as it should.
 _MOMENT = 0.5
@@ -150,7 +155,7 @@ class Memory:
         config.root_path = root_path
         self._server = Server(app, config, None, [], self._reactor)
         self._context: contextvars.Context
-        self._port = 50000
+        self._numbers = count()
 
     async def serve(
         self, trigger: Callable[[], Awaitable[object]], task_status: trio.TaskStatus[None]
@@ -168,8 +173,7 @@ class Memory:
 
     async def connect(self, call: Call, buffer: int) -> End:
         if call.address is None:
-            call.address = ("testclient", self._port)
-            self._port += 1
+            call.address = ("testclient", _PORTS[next(self._numbers) % len(_PORTS)])
         link = MemoryLink(buffer, self._reactor)
         peers = Peers(call.address, ("testserver", 443 if call.secure else 80), call.secure)
         accepted = Accepted(link.stream, link.wire, peers)
@@ -382,7 +386,7 @@ class Stage(Watch):
         return not self.live()
 
     async def serve_http(
-        self, request: Callable[[], Awaitable[T]], seconds: float | None
+        self, request: Callable[[], Awaitable[T]], seconds: float
     ) -> tuple[T | None, str]:
         """
         Let a request be served, in a task of the application's.
@@ -421,7 +425,7 @@ class Stage(Watch):
         self.nursery.start_soon(run, name="<request>")
         shown = ""
         try:
-            with trio.move_on_after(math.inf if seconds is None else seconds) as limit:
+            with trio.move_on_after(seconds) as limit:
                 await over.wait()
             if limit.cancelled_caught:
                 shown = picture()
