@@ -25,7 +25,7 @@ FOR_COMPLIANCE := $(VENV)/.installed-compliance
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint types imports pytest node format bench compliance fuzz soak clean
+.PHONY: help demo test lint types imports pytest node format docs bench compliance fuzz soak clean
 
 help:  ## Show this
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
@@ -66,6 +66,9 @@ node: $(FOR_NODE)  ## Install Node's WebSocket client for the tests
 format: $(FOR_WORK)  ## Sort imports, fix what can be fixed, format
 	$(VENV)/bin/ruff check --fix
 	$(VENV)/bin/ruff format
+
+docs: $(FOR_WORK)  ## Renew what the docs take from the code: the reference, printed messages
+	@$(VENV)/bin/python docs/build.py
 
 bench: $(FOR_BENCH)  ## Measure speed beside peers (ARGS="echo --servers triows,lihil": some)
 	@$(VENV)/bin/python -m benchmarks $(or $(strip $(ARGS)),all)

@@ -6,7 +6,7 @@ the lines of a module do. A function ``test_...`` that a block defines is called
 Trio if it is async, on a virtual clock; so an example can end in what it promises.
 ``<!--- skip: next -->`` before a block leaves it out.
 
-``docs/testing.md`` is about tests, so there it is otherwise: each block is a test module of
+``docs/how-to/test.md`` is about tests, so it is different: each block there is a test module of
 its own, with its fixtures, and pytest runs it as any other.
 """
 
@@ -150,6 +150,6 @@ class PageOfTests(pytest.File):
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-    if file_path == Path(__file__).parent / "docs" / "testing.md":
+    if file_path == Path(__file__).parent / "docs" / "how-to" / "test.md":
         return PageOfTests.from_parent(parent, path=file_path)
     return collect_examples(file_path, parent)

@@ -271,12 +271,24 @@ def sections_as_markdown(parsed: Iterable[griffe.DocstringSection], names: Names
 
 
 def code(text: str) -> str:
-    return f"```python\n{text}\n```"
+    # Not `python`: the suite runs the blocks with that name.
+    return f"```py\n{text}\n```"
 
 
 def quoted(text: str) -> str:
     """Write strings with the quotes that the project has."""
     return re.sub(r"'([^'\"]*)'", r'"\1"', text)
+
+
+def has_heading(member: Any, owner: griffe.Class) -> bool:
+    """Whether a member has a heading of its own, and not only its name in a list."""
+    return bool(
+        member.is_function
+        or member.docstring
+        or "class-attribute" in member.labels
+        or comment(member)
+        or str(member.value) in owner.functions
+    )
 
 
 class Names:
@@ -295,8 +307,9 @@ class Names:
                 except griffe.AliasResolutionError:
                     continue
                 if isinstance(target, griffe.Class):
-                    for member in target.members:
-                        self._add(path, f"{name}.{member}", f"{name}{member}")
+                    for member in target.members.values():
+                        if has_heading(member, target):
+                            self._add(path, f"{name}.{member.name}", f"{name}{member.name}")
 
     def _add(self, page: str, name: str, heading: str) -> None:
         link = f"{page}.md#{heading.lower()}"
@@ -306,7 +319,7 @@ class Names:
         """Paragraphs, lists and indented programs."""
         paragraphs = re.split(r"\n{2,}", inspect.cleandoc(text))
         written = "\n\n".join(self._paragraph(one) for one in paragraphs)
-        return written.replace("\n```\n\n```python\n", "\n\n")  # a program with empty lines
+        return written.replace("\n```\n\n```py\n", "\n\n")  # a program with empty lines
 
     def _paragraph(self, text: str) -> str:
         if text.startswith("    "):
