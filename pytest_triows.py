@@ -6,8 +6,8 @@ with anyio's plugin on its Trio backend.
 """
 
 # pytest loads this module in every suite of an environment that has triows, whether the suite uses
-# it or not. So it is not inside the package, which would be imported as a whole, and it imports only
-# pytest until a fixture is used.
+# it or not. So it is not inside the package, which would be imported as a whole, and it imports
+# only pytest until a fixture is used.
 from __future__ import annotations
 
 from contextlib import asynccontextmanager

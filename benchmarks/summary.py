@@ -48,8 +48,8 @@ def _ratios(run: Run) -> str:
     if not rows:
         return ""
     return (
-        "**How many times as fast as each peer triows is.** The number in brackets compares the "
-        "servers' time on their core for the same work.\n\n" + grid(["", *peers], rows)
+        "**The speed of triows, compared with each peer.** 2.00 means twice as fast. The number in "
+        "brackets compares the servers' time on their core for the same work.\n\n" + grid(["", *peers], rows)
     )
 
 
