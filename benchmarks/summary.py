@@ -49,7 +49,8 @@ def _ratios(run: Run) -> str:
         return ""
     return (
         "**The speed of triows, compared with each peer.** 2.00 means twice as fast. The number in "
-        "brackets compares the servers' time on their core for the same work.\n\n" + grid(["", *peers], rows)
+        "brackets compares the servers' time on their core for the same work.\n\n"
+        + grid(["", *peers], rows)
     )
 
 
