@@ -78,3 +78,11 @@ def test_a_link_leads_somewhere(document: Path) -> None:
         if not target.exists() or (anchor and anchor not in anchors(target)):
             broken.append(link)
     assert broken == []
+
+
+def test_the_index_lists_every_page() -> None:
+    docs = ROOT / "docs"
+    index = docs / "index.md"
+    listed = set(re.findall(r"\]\(([\w./-]+\.md)\)", index.read_text("utf-8")))
+    pages = {path.relative_to(docs).as_posix() for path in docs.rglob("*.md") if path != index}
+    assert pages - listed == set()
