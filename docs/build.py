@@ -91,16 +91,9 @@ def entry(module: griffe.Module, name: str, names: Names) -> Iterator[str]:
     yield f"### `{name}`"
     names.scope = name
     value = getattr(importlib.import_module(module.path), name)
-    home = getattr(value, "__module__", None)
-    found = module.members.get(name)
-    if isinstance(found, griffe.Alias) and not found.target_path.startswith("triows."):
-        found = None
-    while isinstance(found, griffe.Alias):
-        try:
-            found = found.target
-        except griffe.AliasResolutionError:
-            found = None
-    if found is None or (home or "").split(".")[0] not in {"triows", "collections", "typing"}:
+    home = str(getattr(value, "__module__", ""))
+    found = resolved(module.members.get(name))
+    if found is None or home.partition(".")[0] not in {"triows", "collections", "typing"}:
         yield f"`{home}.{getattr(value, '__qualname__', name)}`, which triows exports as well."
     elif isinstance(found, griffe.Class):
         yield from class_entry(found, value, names)
@@ -111,47 +104,59 @@ def entry(module: griffe.Module, name: str, names: Names) -> Iterator[str]:
         yield names.markdown(comment(found))
 
 
+def resolved(found: Any) -> Any:
+    """Follow exports to where something is defined; ``None`` if that is in another package."""
+    try:
+        return found.final_target if isinstance(found, griffe.Alias) else found
+    except griffe.AliasResolutionError:
+        return None
+
+
 def class_entry(found: griffe.Class, value: type, names: Names) -> Iterator[str]:
-    parsed = parse(found)
-    documented = {one.kind for one in parsed}
-    fields = {one.name: one for one in attrs.fields(value)} if attrs.has(value) else {}
-    init = found.members.get("__init__")
-    head = f"class {found.name}"
-    if isinstance(init, griffe.Function) and griffe.DocstringSectionKind.parameters in documented:
-        yield code(signature(init, head, skip=1))
-    else:
-        bases = [str(base).rsplit(".", 1)[-1] for base in found.bases]
-        yield code(f"{head}({', '.join(bases)})" if bases else head)
-    yield from sections_as_markdown(parsed, names)
+    yield code(class_signature(found))
+    yield from sections_as_markdown(parse(found), names)
     yield from inherited_from_starlette(value)
+    fields = {one.name: one for one in attrs.fields(value)} if attrs.has(value) else {}
     plain = []
     for member in members(found):
-        name = f"{found.name}.{member.name}"
-        if isinstance(member, griffe.Function):
-            yield f"#### `{name}`"
-            yield from function_entry(member, member.name, names)
-            continue
-        text = member.docstring.value if member.docstring else comment(member)
-        if member.name in fields:
-            default = fields[member.name].default
-            given = "" if default is attrs.NOTHING else f" = {default!r}"
-            yield f"#### `{name}`"
-            yield code(quoted(f"{member.name}: {member.annotation}{given}"))
-            yield names.markdown(text)
-        elif "property" in member.labels:
-            yield f"#### `{name}`"
-            yield code(quoted(f"{member.name}: {member.annotation}"))
-            yield from sections_as_markdown(parse(member), names)
-        elif str(member.value) in found.functions:
-            yield f"#### `{name}`"
-            yield f"The same as [`{member.value}`]({names.links[f'{found.name}.{member.value}']})."
-        elif text:
-            yield f"#### `{name}`"
-            yield names.markdown(text)
+        body = list(member_entry(member, found, fields.get(member.name), names))
+        if body:
+            yield f"#### `{found.name}.{member.name}`"
+            yield from body
         else:
             plain.append(f"`{member.name}`")
     if plain:
         yield f"**Attributes:** {', '.join(plain)}"
+
+
+def class_signature(found: griffe.Class) -> str:
+    """Write what a user calls, or only the base classes if triows makes the objects itself."""
+    head = f"class {found.name}"
+    init = found.members.get("__init__")
+    kinds = {section.kind for section in parse(found)}
+    if isinstance(init, griffe.Function) and griffe.DocstringSectionKind.parameters in kinds:
+        return signature(init, head, skip=1)
+    bases = [str(base).rsplit(".", 1)[-1] for base in found.bases]
+    return f"{head}({', '.join(bases)})" if bases else head
+
+
+def member_entry(
+    member: Any, owner: griffe.Class, field: attrs.Attribute[Any] | None, names: Names
+) -> Iterator[str]:
+    """Describe a method or attribute; nothing if there is no more to say than its name."""
+    if isinstance(member, griffe.Function):
+        yield from function_entry(member, member.name, names)
+    elif field is not None:
+        given = "" if field.default is attrs.NOTHING else f" = {field.default!r}"
+        yield code(quoted(f"{member.name}: {member.annotation}{given}"))
+        yield names.markdown(member.docstring.value if member.docstring else comment(member))
+    elif "property" in member.labels:
+        yield code(quoted(f"{member.name}: {member.annotation}"))
+        yield from sections_as_markdown(parse(member), names)
+    elif str(member.value) in owner.functions:
+        yield f"The same as [`{member.value}`]({names.links[f'{owner.name}.{member.value}']})."
+    elif text := member.docstring.value if member.docstring else comment(member):
+        yield names.markdown(text)
 
 
 def members(found: griffe.Class) -> Iterator[Any]:
@@ -301,11 +306,7 @@ class Names:
         for path, module in load().items():
             for name in module.exports or ():
                 self._add(path, str(name), str(name))
-                found = module.members.get(str(name))
-                try:
-                    target = found.final_target if isinstance(found, griffe.Alias) else found
-                except griffe.AliasResolutionError:
-                    continue
+                target = resolved(module.members.get(str(name)))
                 if isinstance(target, griffe.Class):
                     for member in target.members.values():
                         if has_heading(member, target):
