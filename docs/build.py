@@ -385,6 +385,7 @@ def with_outputs(path: Path) -> str:
 
 
 def main() -> None:
+    sys.path.insert(0, str(ROOT))  # this checkout, and no other triows that is installed
     for path, text in pages().items():
         if not path.exists() or path.read_text("utf-8") != text:
             path.parent.mkdir(parents=True, exist_ok=True)
