@@ -82,6 +82,9 @@ from .exceptions import (
     WebSocketDisconnect as WebSocketDisconnect,
 )
 from .exceptions import (
+    WebSocketException as WebSocketException,
+)
+from .exceptions import (
     WebSocketStateError as WebSocketStateError,
 )
 from .exceptions import (
@@ -132,6 +135,7 @@ __all__ = [
     "MissingProviderError",
     "WebSocketDisconnect",
     "WebSocketClose",
+    "WebSocketException",
     "WrongDataType",
     "InvalidMessage",
     "WebSocketStateError",
