@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 E = TypeVar("E", bound=BaseException)
 
 #: Raised to close the connection: ours, and Starlette's.
-_CLOSES = (WebSocketClose, WebSocketException)
+_CLOSES: tuple[type[WebSocketClose | WebSocketException], ...] = (
+    WebSocketClose,
+    WebSocketException,
+)
 
 __all__ = ["Verdict", "is_end", "judge"]
 
