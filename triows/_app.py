@@ -84,13 +84,13 @@ class RouteInfo:
     resources: tuple[str, ...]
     #: By which :meth:`Triows.url_path_for` finds it.
     name: str
-    _app: Triows = field(repr=False, eq=False)
+    _url_path_for: Callable[..., URLPath] = field(repr=False, eq=False)
 
     def url_path_for(self, name: str, /, **path_params: Any) -> URLPath:
         """As the application's, for this route alone: Starlette asks each of what it mounts."""
         if name != self.name:
             raise UnknownRoute(f"this route is called {self.name!r}, not {name!r}")
-        return self._app.url_path_for(name, **path_params)
+        return self._url_path_for(name, **path_params)
 
 
 @define
@@ -260,7 +260,7 @@ class Triows:
     @property
     def routes(self) -> Sequence[RouteInfo]:
         """All routes with a handler, in the order of their registration."""
-        return [_route_info(entry, self) for entry in self._entries]
+        return [_route_info(entry, self.url_path_for) for entry in self._entries]
 
     @contextmanager
     def override(self, factory: Callable[..., Any], fake: Callable[..., Any]) -> Iterator[None]:
@@ -682,7 +682,7 @@ def _wrapped(app: ASGIApp, middlewares: Sequence[MiddlewareFactory]) -> ASGIApp:
     return app
 
 
-def _route_info(entry: _Entry, app: Triows) -> RouteInfo:
+def _route_info(entry: _Entry, url_path_for: Callable[..., URLPath]) -> RouteInfo:
     plan = entry.endpoint.plan
     return RouteInfo(
         path=entry.description.template.path,
@@ -696,7 +696,7 @@ def _route_info(entry: _Entry, app: Triows) -> RouteInfo:
             + [f"{name_of(factory)} (application)" for factory in plan.shared]
         ),
         name=entry.description.name,
-        app=app,
+        url_path_for=url_path_for,
     )
 
 
