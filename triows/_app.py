@@ -127,7 +127,7 @@ class Triows:
         limits: For routes that have none of their own; ``connections`` counts for all.
         compression: For routes that say nothing else; by default messages are not compressed.
         origins: Origins that browsers may connect from, ``["*"]`` for any; by default those
-            of the same host.
+            of the same host. ``https://*.example.org`` is all subdomains, of any depth.
         shutdown_code: The close code that peers get at shutdown.
         debug: Whether ``/_triows/tree`` shows, to browsers on this machine, what is alive in the
             application; see :mod:`triows.inspect`. Not for production.
@@ -667,7 +667,7 @@ def _checked_origins(origins: Origins | None, at: str | None = None) -> Origins 
     origins = listed("origins", origins)
     try:
         check_origins(origins)
-    except ValueError as exc:
+    except (TypeError, ValueError) as exc:
         raise RouteSetupError(str(exc), at) from None
     return origins
 
