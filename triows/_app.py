@@ -29,6 +29,7 @@ from ._injection.plan import Plan, Planner, providers
 from ._inspection.page import PATH, asks_for_page, serve_page
 from ._inspection.tree import Inside
 from ._protocol.handshake import check_origins
+from ._requires import requirements_of
 from ._routing.names import NamedRoute, RouteNames, UnknownRoute
 from ._routing.path import BadPath, request_segments
 from ._routing.route import WebSocketRoute, is_handler, listed, setting
@@ -355,6 +356,7 @@ class Triows:
             connections=self._connections,
             app=self,
             shared=self._resources.shared,
+            requirements=requirements_of(description.handler),
         )
 
     def _settings_of(self, description: RouteDescription) -> Settings:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
 
 from attrs import evolve, frozen
 
+from .._requires import note_registered, refuse_as_handler, refuse_in_list
 from .._settings import Compression, Limits, Timeouts
 from .._where import name_of, where
 from ..exceptions import RouteSetupError
@@ -267,6 +268,7 @@ class WebSocketRoute:
                 "the two, or give each a path of its own",
                 at,
             )
+        note_registered(func)
         self._endpoint = _Endpoint(func, at, name, plugins, deps)
 
     def sub(self, path: str) -> WebSocketRoute:
@@ -428,12 +430,14 @@ def listed(name: str, values: Iterable[T]) -> tuple[T, ...]:
     Copy what was given for an argument that takes several.
 
     Raises:
-        RouteSetupError: One thing was given.
+        RouteSetupError: One thing was given, or one that decorates handlers.
     """
     # A string is a list of characters, which is never what was meant.
     if isinstance(values, str) or not isinstance(values, Iterable):
         raise RouteSetupError(f"{name} takes several: write {name}=[{values!r}]")
-    return tuple(values)
+    given = tuple(values)
+    refuse_in_list(name, given)
+    return given
 
 
 def setting(name: str, value: T | None, kind: type[T]) -> T | None:
@@ -467,7 +471,8 @@ def _forms(func: Any) -> tuple[Any, Any]:
 
 
 def _check_handler(func: Any, at: str) -> None:
-    """Refuse what isn't a coroutine function."""
+    """Refuse what isn't a coroutine function, or insists on Starlette's WebSocket."""
+    refuse_as_handler(func, at)
     if is_handler(func):
         return
     called, _ = forms = _forms(func)
