@@ -637,7 +637,11 @@ def an_origin_without_a_scheme(desk):
     Triows(origins=["example.org"])
 
 
-@mistake(RouteSetupError, "'https://example.org/' is no origin", "write scheme and host")
+@mistake(
+    RouteSetupError,
+    "'https://example.org/' is no origin",
+    "an origin has no path, so write 'https://example.org'",
+)
 def an_origin_with_a_path(desk):
     desk.route = WebSocketRoute("rooms/{room_id}", origins=["https://example.org/"])
 

@@ -19,12 +19,13 @@ from __future__ import annotations
 # triows/_running.py its start-up and shutdown, triows/http.py what plain HTTP is answered,
 # triows/_watch.py who is told of errors, triows/_cli.py the command line. The base that
 # everything stands on: exceptions, types, and the modules _closing, _cookies, _errors,
-# _settings and _where.
+# _requires, _settings and _where.
 #
 # Uses `from x import y as y`, which type checkers take for an export.
 from ._app import EndpointInfo as EndpointInfo
 from ._app import RouteInfo as RouteInfo
 from ._app import Triows as Triows
+from ._requires import requires as requires
 from ._routing.route import WebSocketRoute as WebSocketRoute
 from ._server.serve import serve as serve
 from ._settings import Compression as Compression
@@ -82,6 +83,9 @@ from .exceptions import (
     WebSocketDisconnect as WebSocketDisconnect,
 )
 from .exceptions import (
+    WebSocketException as WebSocketException,
+)
+from .exceptions import (
     WebSocketStateError as WebSocketStateError,
 )
 from .exceptions import (
@@ -107,6 +111,7 @@ __all__ = [
     "WebSocketRoute",
     "EndpointInfo",
     "RouteInfo",
+    "requires",
     "serve",
     # Signatures
     "Param",
@@ -132,6 +137,7 @@ __all__ = [
     "MissingProviderError",
     "WebSocketDisconnect",
     "WebSocketClose",
+    "WebSocketException",
     "WrongDataType",
     "InvalidMessage",
     "WebSocketStateError",

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import trio
-from attrs import define, evolve, frozen
-from starlette.datastructures import State
+from attrs import define, evolve, field, frozen
+from starlette.datastructures import State, URLPath
 from starlette.middleware import Middleware
 
 from ._closing import check_close
@@ -29,6 +29,8 @@ from ._injection.plan import Plan, Planner, providers
 from ._inspection.page import PATH, asks_for_page, serve_page
 from ._inspection.tree import Inside
 from ._protocol.handshake import check_origins
+from ._requires import requirements_of
+from ._routing.names import NamedRoute, RouteNames, UnknownRoute
 from ._routing.path import BadPath, request_segments
 from ._routing.route import WebSocketRoute, is_handler, listed, setting
 from ._routing.template import Template
@@ -81,6 +83,15 @@ class RouteInfo:
     handler: str
     parameters: tuple[str, ...]
     resources: tuple[str, ...]
+    #: By which :meth:`Triows.url_path_for` finds it.
+    name: str
+    _url_path_for: Callable[..., URLPath] = field(repr=False, eq=False)
+
+    def url_path_for(self, name: str, /, **path_params: Any) -> URLPath:
+        """As the application's, for this route alone: Starlette asks each of what it mounts."""
+        if name != self.name:
+            raise UnknownRoute(f"this route is called {self.name!r}, not {name!r}")
+        return self._url_path_for(name, **path_params)
 
 
 @define
@@ -117,7 +128,7 @@ class Triows:
         limits: For routes that have none of their own; ``connections`` counts for all.
         compression: For routes that say nothing else; by default messages are not compressed.
         origins: Origins that browsers may connect from, ``["*"]`` for any; by default those
-            of the same host.
+            of the same host. ``https://*.example.org`` is all subdomains, of any depth.
         shutdown_code: The close code that peers get at shutdown.
         debug: Whether ``/_triows/tree`` shows, to browsers on this machine, what is alive in the
             application; see :mod:`triows.inspect`. Not for production.
@@ -156,6 +167,7 @@ class Triows:
             raise RouteSetupError(f"lifespan takes a function of the application, not {lifespan!r}")
         self._connections = Connections(self.limits.connections)
         self._tree: RouteTree[_Entry | _Mounted] = RouteTree()
+        self._names = RouteNames(self._tree)
         self._entries: list[_Entry] = []
         # Applications of ours among the mounted, by path; they are drained with this one.
         self._mounted: dict[str, Triows] = {}
@@ -187,6 +199,8 @@ class Triows:
                 )
         entries = [self._entry(description) for route in routes for description in route.describe()]
         shared = self._plan_shared([*self._entries, *entries])
+        named = [_named(entry) for entry in entries]
+        self._names.check(named)
         self._tree.add_all(
             (entry.description.template, entry, entry.description.where) for entry in entries
         )
@@ -194,33 +208,60 @@ class Triows:
         for route in routes:
             route.freeze()
         self._entries.extend(entries)
+        self._names.add(named)
         self._shared_plans = shared
 
     include = include_routes
 
-    def mount(self, path: str, app: ASGIApp) -> None:
+    def mount(self, path: str, app: ASGIApp, *, name: str | None = None) -> None:
         """
         Hand everything below *path* to another ASGI application, HTTP and WebSocket alike.
 
         Routes go before mounts, longer mounts before shorter ones. The other application
         finds the path in ``root_path``; its own lifespan is not run.
 
+        Args:
+            path: A path template.
+            app: The other application.
+            name: For :meth:`url_path_for`: ``name:inner`` is the route *inner* of the other
+                application, and *name* with ``path=...`` is any path in it. Without a name, its
+                routes are found by their own.
+
         Raises:
             TemplateError: a path that can't be read.
-            RouteConflictError: something is mounted there already.
+            RouteConflictError: something is mounted there already, or has that name.
         """
         template = Template.parse(path)
+        # An error in an application of ours is then raised to us, and logged once.
+        mounted = _Mounted(app.handle if isinstance(app, Triows) else app)
+        self._names.check_mount(template, name)
+        self._tree.mount(template, mounted)
+        self._names.mount(template, mounted, name, getattr(app, "url_path_for", None))
         if isinstance(app, Triows):
-            # An error in an application of ours is then raised to us, and logged once.
-            self._tree.mount(template, _Mounted(app.handle))
             self._mounted[template.path] = app
-        else:
-            self._tree.mount(template, _Mounted(app))
+
+    def url_path_for(self, name: str, /, **path_params: Any) -> URLPath:
+        """
+        Make the path of a route from its name, percent-encoded.
+
+        A route has the name of its handler, or that of ``@route.endpoint(name=...)``. What is
+        mounted is looked up as :meth:`mount` says. The path is one that leads to that route,
+        with just these parameters; :meth:`.WebSocket.url_for` makes a whole URL of it.
+
+        Args:
+            name: The route's.
+            path_params: Values for all keys of its template, and no others.
+
+        Raises:
+            starlette.routing.NoMatchFound: no route has that name, several have, or the
+                parameters are not those of its path; the text says what is needed.
+        """
+        return self._names.path_for(name, path_params)
 
     @property
     def routes(self) -> Sequence[RouteInfo]:
         """All routes with a handler, in the order of their registration."""
-        return [_route_info(entry) for entry in self._entries]
+        return [_route_info(entry, self.url_path_for) for entry in self._entries]
 
     @contextmanager
     def override(self, factory: Callable[..., Any], fake: Callable[..., Any]) -> Iterator[None]:
@@ -315,6 +356,7 @@ class Triows:
             connections=self._connections,
             app=self,
             shared=self._resources.shared,
+            requirements=requirements_of(description.handler),
         )
 
     def _settings_of(self, description: RouteDescription) -> Settings:
@@ -627,7 +669,7 @@ def _checked_origins(origins: Origins | None, at: str | None = None) -> Origins 
     origins = listed("origins", origins)
     try:
         check_origins(origins)
-    except ValueError as exc:
+    except (TypeError, ValueError) as exc:
         raise RouteSetupError(str(exc), at) from None
     return origins
 
@@ -642,7 +684,7 @@ def _wrapped(app: ASGIApp, middlewares: Sequence[MiddlewareFactory]) -> ASGIApp:
     return app
 
 
-def _route_info(entry: _Entry) -> RouteInfo:
+def _route_info(entry: _Entry, url_path_for: Callable[..., URLPath]) -> RouteInfo:
     plan = entry.endpoint.plan
     return RouteInfo(
         path=entry.description.template.path,
@@ -655,4 +697,11 @@ def _route_info(entry: _Entry) -> RouteInfo:
             [step.factory.name for step in plan.steps]
             + [f"{name_of(factory)} (application)" for factory in plan.shared]
         ),
+        name=entry.description.name,
+        url_path_for=url_path_for,
     )
+
+
+def _named(entry: _Entry) -> NamedRoute:
+    one = entry.description
+    return NamedRoute(one.name, one.is_named, one.template, entry, one.where)

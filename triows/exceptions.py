@@ -20,8 +20,8 @@ Every exception that triows raises on purpose.
         * :exc:`TeardownTimeout`: its exit took longer than its share of the time
     * :exc:`NotRunningError`: the application's start-up has not run
 
-:exc:`HTTPException` is Starlette's own class, so that code written for either
-framework can raise it.
+:exc:`HTTPException` and :exc:`WebSocketException` are Starlette's own classes, so that code
+written for either framework can raise them.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from starlette.exceptions import HTTPException as HTTPException
+from starlette.exceptions import WebSocketException as WebSocketException
 
 from ._closing import check_close
 
@@ -53,6 +54,7 @@ __all__ = [
     "TriowsError",
     "WebSocketClose",
     "WebSocketDisconnect",
+    "WebSocketException",
     "WebSocketStateError",
     "WrongDataType",
 ]

@@ -15,6 +15,8 @@ from typing import Annotated, Any, Literal, TypeAlias, TypeVar, get_args
 import msgspec
 from attrs import frozen
 
+from ._requires import refuse_as_factory
+
 __all__ = [
     "ASGIApp",
     "AsyncResource",
@@ -152,7 +154,10 @@ def use(
 
     Raises:
         ValueError: a scope that is none of those.
+        RouteSetupError: a factory that ``@requires`` guards.
     """
+    if factory is not None:
+        refuse_as_factory(factory)
     _check_word("use() takes scope=", scope, get_args(UseScope))
     return UseMark(factory, reuse, scope)
 

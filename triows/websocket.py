@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, Self, TypeVar, overload
+from urllib.parse import quote
 
 import msgspec
 import trio
@@ -19,6 +20,8 @@ from .exceptions import InvalidMessage, WebSocketDisconnect, WebSocketStateError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+
+    from starlette.datastructures import URL, URLPath
 
     from ._transports.interface import Refusal, Transport
     from .types import Scope
@@ -124,6 +127,20 @@ class WebSocket(HTTPConnection):
     def cookies(self) -> dict[str, str]:
         """The request's cookies by name; of two with one name the last is kept."""
         return parse_cookies("; ".join(self.headers.getlist("cookie")))
+
+    def url_for(self, name: str, /, **path_params: Any) -> URL:
+        """
+        Make the URL of a route from its name; as :meth:`.Triows.url_path_for`.
+
+        Scheme and host are those that this connection was asked for (the ``Host`` header, which
+        the peer chooses), ``ws`` or ``wss``; the path begins with ``root_path``.
+
+        Raises:
+            starlette.routing.NoMatchFound: as there.
+        """
+        path: URLPath = self.scope["app"].url_path_for(name, **path_params)
+        root = quote(self.scope.get("root_path", "").rstrip("/"), safe="/!$&'()*+,;=:@")
+        return path.make_absolute_url(self.base_url.replace(path=f"{root}/"))
 
     # The handshake.
 

@@ -16,6 +16,7 @@ from triows import (
     WebSocket,
     WebSocketClose,
     WebSocketDisconnect,
+    WebSocketException,
     WebSocketRoute,
     use,
 )
@@ -490,6 +491,43 @@ async def test_a_close_that_a_factory_raises_before_accept_is_403():
         raise AssertionError
 
     assert (await refusal_of(serving(handler))).status_code == 403
+
+
+async def test_starlettes_exception_closes_wherever_it_is_raised(caplog):
+    async def closing() -> int:
+        raise WebSocketException(4001, "not for you")
+
+    async def asks(ws: Annotated[WebSocket, use(accepted)], n: Annotated[int, use(closing)]):
+        raise AssertionError
+
+    async def raises(ws: Annotated[WebSocket, use(accepted)]) -> None:
+        await closing()
+
+    for handler in (asks, raises):
+        async with connect(serving(handler), "/") as client:
+            assert await end_of(client) == (4001, "not for you")
+    assert caplog.records == []
+
+
+async def test_starlettes_exception_before_accept_is_403_with_its_code(caplog):
+    async def handler(ws: WebSocket) -> None:
+        raise WebSocketException(1008, "who are you?")
+
+    refusal = await refusal_of(serving(handler))
+    assert refusal.status_code == 403
+    assert (refusal.json()["close_code"], refusal.json()["detail"]) == (1008, "who are you?")
+    assert caplog.records == []
+
+
+async def test_a_code_of_starlettes_that_can_not_be_sent_is_1011_and_raised():
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+        raise WebSocketException(1006)
+
+    with pytest.raises(WebSocketException) as caught:
+        async with connect(serving(handler), "/") as client:
+            assert await end_of(client) == (1011, "")
+    assert "close code 1006 may not be sent" in caught.value.__notes__[0]
 
 
 async def test_an_http_exception_before_accept_is_the_refusal(caplog):

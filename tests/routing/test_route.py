@@ -117,6 +117,8 @@ def test_endpoint_takes_options() -> None:
         template=Template.parse("/a"),
         handler=handler,
         where=where(handler),
+        name="handler",
+        is_named=False,
         plugins=(plugin_1, plugin_2),
         deps=(dep_1,),
         middlewares=(),

@@ -11,6 +11,7 @@ from attrs import field, frozen
 from triows._injection.params import RequestData, read_params
 from triows._injection.plan import Given
 from triows._protocol.handshake import origin_allowed
+from triows._requires import note_checked
 from triows._transports.bridge import open_transport
 from triows.exceptions import NotRunningError
 from triows.websocket import WebSocket
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from triows._injection.plan import Plan
     from triows._protocol.handshake import Origins
+    from triows._requires import Requirement
     from triows._settings import Settings, Timeouts
     from triows._transports.interface import Refusal, Transport
     from triows.types import Receive, Scope, Send
@@ -75,6 +77,8 @@ class Endpoint:
     app: Any
     #: Values of factories with ``scope="app"``; empty until the application has started.
     shared: Mapping[Callable[..., Any], Any]
+    #: Scopes that the peer needs.
+    requirements: tuple[Requirement, ...]
     _wants_nursery: bool = field(init=False)
 
     @_wants_nursery.default
@@ -90,6 +94,8 @@ class Endpoint:
         """
         transport = open_transport(scope, receive, send, self.settings)
         refusal = self._refuse_unread(scope)
+        if refusal is None and self.requirements:
+            refusal = await self._refuse_peer(scope, transport)
         params: list[Any] = []
         if refusal is None:
             params, refusal = self._read_params(scope)
@@ -110,6 +116,23 @@ class Endpoint:
         if not origin_allowed(origin, host, self.origins):
             return problem(403, "this origin may not connect")
         return None
+
+    async def _refuse_peer(self, scope: Scope, transport: Transport) -> Refusal | None:
+        """
+        Refuse a peer that lacks a scope.
+
+        Raises:
+            RouteSetupError: Nobody has authenticated it. It was refused with 500.
+        """
+        try:
+            missed = next((one for one in self.requirements if not one.is_met(scope)), None)
+        except Exception:
+            refusal = problem(500)
+            await refuse(transport, refusal, self.settings.timeouts)
+            log_refusal(scope, refusal.status, self.path)
+            raise
+        note_checked(self.requirements)
+        return None if missed is None else problem(missed.status)
 
     def _read_params(self, scope: Scope) -> tuple[list[Any], Refusal | None]:
         path_params = scope.get("path_params") or {}

@@ -209,10 +209,11 @@ class Lifetime:
                 self.task, self.tasks = trio.lowlevel.current_task(), tasks
                 self.transport.start(tasks)
                 self._stack = ResourceStack(tasks, self._note_expired)
-                outcome = await self._run_body(
-                    tasks, handler, plan, values, wants_nursery=wants_nursery
+                # No name for the outcome: the traceback of its error knows this frame, so
+                # that the two would stay until the next garbage collection.
+                errors += await self._finish(
+                    await self._run_body(tasks, handler, plan, values, wants_nursery=wants_nursery)
                 )
-                errors += await self._finish(outcome)
                 # The transport's tasks are all that is left.
                 tasks.cancel_scope.cancel()
         except BaseException as exc:  # noqa: BLE001 - raised below

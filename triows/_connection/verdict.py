@@ -6,8 +6,15 @@ from typing import TYPE_CHECKING, TypeVar
 
 from attrs import frozen
 
+from triows._closing import check_close
 from triows._errors import leaves
-from triows.exceptions import HandlerCancelled, HTTPException, WebSocketClose, WebSocketDisconnect
+from triows.exceptions import (
+    HandlerCancelled,
+    HTTPException,
+    WebSocketClose,
+    WebSocketDisconnect,
+    WebSocketException,
+)
 
 from .refusal import from_exception, problem, try_later
 
@@ -15,6 +22,12 @@ if TYPE_CHECKING:
     from triows._transports.interface import Refusal
 
 E = TypeVar("E", bound=BaseException)
+
+#: Raised to close the connection: ours, and Starlette's.
+_CLOSES: tuple[type[WebSocketClose | WebSocketException], ...] = (
+    WebSocketClose,
+    WebSocketException,
+)
 
 __all__ = ["Verdict", "is_end", "judge"]
 
@@ -81,22 +94,17 @@ def judge(
     # A nursery wraps what passes through it; inside a group the same exceptions mean the
     # same. Several tasks may want the same end, or one exception come from the handler and
     # from its nursery; of different ends none is the true one.
-    closes = _if_all(found, WebSocketClose)
-    if len({(close.code, close.reason) for close in closes}) == 1:
-        code, reason = closes[0].code, closes[0].reason
-        # What was meant for the peer is told, though there is no close frame for it.
-        told = None if code == 1000 else code
-        refusal = _FORBIDDEN if accepted else problem(403, reason, close_code=told)
-        return Verdict(code, reason, refusal)
+    if closes := _if_all(found, *_CLOSES):
+        return _judge_closes(closes, error, accepted=accepted)
     refusals = [] if accepted else _if_all(found, HTTPException)
     if len({(refusal.status_code, refusal.detail) for refusal in refusals}) == 1:
         return _judge_refusal(refusals[0], error)
     return Verdict(1011, "", _FAILED, error)
 
 
-def _if_all(found: list[BaseException], kind: type[E]) -> list[E]:
-    """The exceptions, if they are all of one kind."""
-    matching = [exc for exc in found if isinstance(exc, kind)]
+def _if_all(found: list[BaseException], *kinds: type[E]) -> list[E]:
+    """The exceptions, if they are all of these kinds."""
+    matching = [exc for exc in found if isinstance(exc, kinds)]
     return matching if len(matching) == len(found) else []
 
 
@@ -106,6 +114,24 @@ def _judge_quiet(cancelled: str | None) -> Verdict:
         return Verdict(1000, "", _FORBIDDEN)
     code = _CANCELLED[cancelled]
     return Verdict(code, "", _FAILED if code == 1011 else _GOING)
+
+
+def _judge_closes(
+    closes: list[WebSocketClose | WebSocketException], error: BaseException, *, accepted: bool
+) -> Verdict:
+    failed = Verdict(1011, "", _FAILED, error)
+    for close in closes:
+        try:
+            check_close(close.code, close.reason)  # Starlette's class takes anything
+        except (TypeError, ValueError) as unusable:
+            close.add_note(f"it can't close the connection: {unusable}")
+            return failed
+    if len({(close.code, close.reason) for close in closes}) != 1:
+        return failed
+    code, reason = closes[0].code, closes[0].reason
+    # The peer is told the code, though there is no close frame for it.
+    told = None if code == 1000 else code
+    return Verdict(code, reason, _FORBIDDEN if accepted else problem(403, reason, close_code=told))
 
 
 def _judge_refusal(exc: HTTPException, error: BaseException) -> Verdict:

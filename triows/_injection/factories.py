@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from attrs import frozen
 
+from triows._requires import refuse_as_factory
 from triows._where import name_of
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ class Factory:
     @classmethod
     def of(cls, call: Callable[..., Any]) -> Factory:
         """Look at a user's factory."""
+        refuse_as_factory(call)
         kind = factory_kind(call)
         generator = kind in _FROM_GENERATOR
         return cls(

@@ -332,6 +332,7 @@ class Codec:
                 self._take(frame, found)
         self._collect(protocol)
         if protocol.parser_exc is not None and self.end is None:
+            protocol.parser_exc = None  # its traceback knows the parser, which knows it
             sent = protocol.close_sent
             assert sent is not None
             self.end = End(sent.code, sent.reason, by_peer=False)

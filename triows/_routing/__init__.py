@@ -13,6 +13,7 @@ with. May import the base modules of triows, and Starlette's converters.
     path       reads the path of a request
     tree       finds the template that a path fits
     route      what the user writes
+    names      makes a path of a route's name
 """
 
 from __future__ import annotations

@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
 
 from attrs import evolve, frozen
 
+from .._requires import note_registered, refuse_as_handler, refuse_in_list
 from .._settings import Compression, Limits, Timeouts
-from .._where import where
+from .._where import name_of, where
 from ..exceptions import RouteSetupError
 from ..types import ASGIApp, UseMark
+from .names import check_name
 from .template import Template
 
 if TYPE_CHECKING:
@@ -58,6 +60,8 @@ class RouteDescription:
         template: The full path.
         handler: The user's function, unchanged.
         where: ``file:line (name)`` of it.
+        name: By which ``url_path_for`` finds it: that of the handler, if no other was given.
+        is_named: Whether another was given.
         plugins: As given to the endpoint.
         deps: Of the outermost route first, of the endpoint last.
         middlewares: The outermost first.
@@ -70,6 +74,8 @@ class RouteDescription:
     template: Template
     handler: Handler
     where: str
+    name: str
+    is_named: bool
     plugins: tuple[Plugin, ...]
     deps: tuple[Dependency, ...]
     middlewares: tuple[MiddlewareFactory, ...]
@@ -83,6 +89,7 @@ class RouteDescription:
 class _Endpoint:
     handler: Handler
     where: str
+    name: str | None
     plugins: tuple[Plugin, ...]
     deps: tuple[Dependency, ...]
 
@@ -189,18 +196,29 @@ class WebSocketRoute:
 
     @overload
     def endpoint(
-        self, func: H, *, plugins: Iterable[Plugin] = (), deps: Iterable[Dependency] = ()
+        self,
+        func: H,
+        *,
+        name: str | None = None,
+        plugins: Iterable[Plugin] = (),
+        deps: Iterable[Dependency] = (),
     ) -> H: ...
 
     @overload
     def endpoint(
-        self, func: None = None, *, plugins: Iterable[Plugin] = (), deps: Iterable[Dependency] = ()
+        self,
+        func: None = None,
+        *,
+        name: str | None = None,
+        plugins: Iterable[Plugin] = (),
+        deps: Iterable[Dependency] = (),
     ) -> Callable[[H], H]: ...
 
     def endpoint(
         self,
         func: H | None = None,
         *,
+        name: str | None = None,
         plugins: Iterable[Plugin] = (),
         deps: Iterable[Dependency] = (),
     ) -> H | Callable[[H], H]:
@@ -209,6 +227,8 @@ class WebSocketRoute:
 
         Args:
             func: The handler, an ``async def``.
+            name: By which ``app.url_path_for(name, ...)`` and ``ws.url_for(name, ...)`` find
+                the route, one in the application; by default the handler's own name.
             plugins: Each is called with the endpoint and returns what to call in its place,
                 the first plugin innermost.
             deps: Factories for this handler alone.
@@ -220,7 +240,8 @@ class WebSocketRoute:
             RouteSetupError: It is no coroutine function, there is a handler already, or the
                 route is part of an application already.
         """
-        given = listed("plugins", plugins), listed("deps", deps)
+        check_name(name, None if func is None else where(func))
+        given = name, listed("plugins", plugins), listed("deps", deps)
 
         def register(func: H) -> H:
             self._register(func, *given)
@@ -232,7 +253,11 @@ class WebSocketRoute:
     ws_handler = endpoint
 
     def _register(
-        self, func: Handler, plugins: tuple[Plugin, ...], deps: tuple[Dependency, ...]
+        self,
+        func: Handler,
+        name: str | None,
+        plugins: tuple[Plugin, ...],
+        deps: tuple[Dependency, ...],
     ) -> None:
         at = where(func)
         self._check_open("a handler", at)
@@ -243,7 +268,8 @@ class WebSocketRoute:
                 "the two, or give each a path of its own",
                 at,
             )
-        self._endpoint = _Endpoint(func, at, plugins, deps)
+        note_registered(func)
+        self._endpoint = _Endpoint(func, at, name, plugins, deps)
 
     def sub(self, path: str) -> WebSocketRoute:
         """
@@ -387,6 +413,8 @@ def _describe(template: Template, endpoint: _Endpoint, settings: _Settings) -> R
         template=template,
         handler=endpoint.handler,
         where=endpoint.where,
+        name=endpoint.name or name_of(endpoint.handler).rpartition(".")[2],
+        is_named=endpoint.name is not None,
         plugins=endpoint.plugins,
         deps=settings.deps + endpoint.deps,
         middlewares=settings.middlewares,
@@ -402,12 +430,14 @@ def listed(name: str, values: Iterable[T]) -> tuple[T, ...]:
     Copy what was given for an argument that takes several.
 
     Raises:
-        RouteSetupError: One thing was given.
+        RouteSetupError: One thing was given, or one that decorates handlers.
     """
     # A string is a list of characters, which is never what was meant.
     if isinstance(values, str) or not isinstance(values, Iterable):
         raise RouteSetupError(f"{name} takes several: write {name}=[{values!r}]")
-    return tuple(values)
+    given = tuple(values)
+    refuse_in_list(name, given)
+    return given
 
 
 def setting(name: str, value: T | None, kind: type[T]) -> T | None:
@@ -441,7 +471,8 @@ def _forms(func: Any) -> tuple[Any, Any]:
 
 
 def _check_handler(func: Any, at: str) -> None:
-    """Refuse what isn't a coroutine function."""
+    """Refuse what isn't a coroutine function, or insists on Starlette's WebSocket."""
+    refuse_as_handler(func, at)
     if is_handler(func):
         return
     called, _ = forms = _forms(func)

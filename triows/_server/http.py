@@ -121,7 +121,9 @@ class HTTPConnection(TCPServer):
                 while not self._idle and not self._over and self._latest in self._requests:
                     await self._progress.wait()
             except WebSocketRequest as wanted:
-                return wanted
+                # Its traceback knows the frames that it is returned to, and they know it: such
+                # a circle would keep all of this until the next garbage collection.
+                return wanted.with_traceback(None)
             finally:
                 # They know each other, and would stay until the next search for such circles.
                 del self.protocol

@@ -58,12 +58,30 @@ def interruptible(exc: BaseException | None) -> Iterator[None]:
 #: Seconds that a loop is given at least to show that it turns, on a machine with much to do.
 _MOMENT = 1.0
 
+#: Seconds that this thread waits at most in one piece. A signal that comes just before a thread
+#: blocks does not wake it (it is seen after the wait), and then Ctrl-C would do nothing.
+_PIECE = 0.5
+
 #: Seconds in which what does not end by itself is ended by force, if that is possible.
 _FORCED = 3.0
 
-#: Seconds beside those of a start-up, for what it has entered to exit when it is given up. Who
-#: takes longer has blocked the loop.
+#: Seconds beside those of a start-up, for what it has entered to exit when it is given up. A
+#: start-up that takes longer has blocked the loop.
 _START_UP = 25.0
+
+
+def _take(items: queue.SimpleQueue[T], seconds: float) -> T:
+    """
+    Wait for an item, and see a Ctrl-C whenever it comes.
+
+    Raises:
+        queue.Empty: there was none for *seconds*.
+    """
+    while seconds > _PIECE:
+        with suppress(queue.Empty):
+            return items.get(timeout=_PIECE)
+        seconds -= _PIECE
+    return items.get(timeout=seconds)
 
 
 class LoopOver(RuntimeError):
@@ -120,7 +138,7 @@ class Loop:
         try:
             self._thread.start()
             seconds = self.options["startup_timeout"] + _START_UP
-            started = self._started.get(timeout=seconds)
+            started = _take(self._started, seconds)
         except queue.Empty:
             what = f"the application has blocked its Trio loop for {seconds:g} s in its start-up"
             error = RuntimeError(f"{what}\n\n{self._stack()}")
@@ -134,12 +152,21 @@ class Loop:
         started.unwrap()
 
     def _give_up(self) -> None:
-        """Cancel a start-up, which gets a moment for what it has entered."""
+        """
+        Cancel a start-up, and wait until what it has entered has exited.
+
+        The thread is a daemon: if this returned earlier, after Ctrl-C the process would end in
+        the middle of a cleanup.
+        """
         if self._token is not None:
             with suppress(trio.RunFinishedError):
                 self._token.run_sync_soon(self._scope.cancel)
-        if self._thread.is_alive():
+        seconds = _START_UP
+        while self._thread.is_alive() and seconds > 0:
             self._thread.join(_MOMENT)
+            seconds -= _MOMENT
+            if not self._turns(_FORCED):
+                return
 
     def stop(self) -> None:
         """
@@ -172,7 +199,7 @@ class Loop:
         seconds = stage.ending + 3 * _MOMENT
         while seconds > 0:
             with suppress(queue.Empty):
-                return self._ended.get(timeout=_MOMENT)
+                return _take(self._ended, _MOMENT)
             seconds -= _MOMENT
             if stage.done.is_set():
                 # The application is over: what is left is a request, in a thread, say.
@@ -237,7 +264,7 @@ class Loop:
         """
         while True:
             with suppress(queue.Empty):
-                return answers.get(timeout=self._patience)
+                return _take(answers, self._patience)
             self._check_turning()
             if not self._thread.is_alive() and answers.empty():
                 raise LoopOver
@@ -252,16 +279,26 @@ class Loop:
             raise LoopOver from None
 
     def _check_turning(self) -> None:
-        assert self._token is not None
-        turned = threading.Event()
-        with suppress(trio.RunFinishedError):
-            self._token.run_sync_soon(turned.set)
-            if not turned.wait(self._patience):
-                self._blocked = (
-                    f"the application has blocked its Trio loop for {self._patience:g} s: "
-                    f"something in it waits, or computes, without `await`\n\n{self._stack()}"
-                )
-                raise RuntimeError(self._blocked)
+        if not self._turns(self._patience):
+            self._blocked = (
+                f"the application has blocked its Trio loop for {self._patience:g} s: "
+                f"something in it waits, or computes, without `await`\n\n{self._stack()}"
+            )
+            raise RuntimeError(self._blocked)
+
+    def _turns(self, seconds: float) -> bool:
+        """Whether the loop runs what it is given within some seconds, or is over."""
+        if self._token is None:
+            return False
+        turns: queue.SimpleQueue[None] = queue.SimpleQueue()
+        try:
+            self._token.run_sync_soon(turns.put, None)
+            _take(turns, seconds)
+        except queue.Empty:
+            return False
+        except trio.RunFinishedError:
+            pass
+        return True
 
     def _stack(self) -> str:
         """Where the loop's thread is, for people."""
