@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import trio
 from attrs import define, field
 
-from .budget import AIR
 from .listening import configuration, listening
+from .signals import SIGNALLED
 from .worker import Worker, told
 
 if TYPE_CHECKING:
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
 __all__ = ["supervise"]
 
 logger = logging.getLogger("triows")
-
-# As shells report a process that a signal ended.
-SIGNALLED = 128
 
 # Seconds between a crash and its replacement: the first is too short to be felt and long
 # enough for a log to be read; the last is what a database that restarts is worth.
@@ -135,6 +132,7 @@ class Supervisor:
         # Those that _end() waits for.
         self._dismissed: set[Worker] = set()
         self._signal: int | None = None
+        self._stopped_at = 0.0
         self._hurry = trio.Event()
         self._serving = trio.CancelScope()
         self._replacing = trio.CancelScope()
@@ -156,7 +154,13 @@ class Supervisor:
                     for worker in list(self._live):
                         self._dismiss(worker)
                 nursery.cancel_scope.cancel()
+            if self._signal is not None:
+                logger.info("ended after %.1f s", trio.current_time() - self._stopped_at)
         return self._code
+
+    def _pids(self) -> str:
+        pids = sorted(worker.pid for worker in self._live | self._dismissed)
+        return ", ".join(map(str, pids)) or "none is left"
 
     async def _take(self, signals: AsyncIterable[int]) -> None:
         async for number in signals:
@@ -170,9 +174,11 @@ class Supervisor:
                     worker.pass_on(number)
                 continue
             if self._signal is None:
-                budget = max((worker.budget.graceful for worker in self._live), default=0) + AIR
-                logger.info("stopping the workers, for %g s at most", budget)
+                # How long it may take is what each of them says: it knows its connections.
+                logger.info("stopping the workers: %s", self._pids())
+                self._stopped_at = trio.current_time()
             else:
+                logger.info("stopping the workers at once: %s", self._pids())
                 self._hurry.set()
                 self._code = SIGNALLED + number
             self._signal = number
@@ -301,9 +307,11 @@ class Supervisor:
         self._endings.start_soon(self._end, worker)
 
     async def _end(self, worker: Worker) -> None:
-        code = await worker.end(self._hurry)
+        # A worker that is replaced has all of its grace, and so has one that SIGTERM ends.
+        number = signal.SIGINT if self._signal == signal.SIGINT else signal.SIGTERM
+        code = await worker.end(self._hurry, number)
         self._dismissed.discard(worker)
-        # The default action of the signal, before it was taken over: nothing had begun.
+        # The signal's default action, before the worker handled it: nothing had begun.
         graceful = code == 0 or (code == -signal.SIGTERM and worker.ready_at is None)
         if graceful:
             logger.info("worker %d has ended", worker.pid)
