@@ -29,7 +29,7 @@ def app_mistake(app: object) -> str | None:
     if isinstance(app, Triows):
         return None
     if isinstance(app, type) and issubclass(app, Triows):
-        return "the class Triows itself, not an application: make one with Triows(route, ...)"
+        return f"the class {app.__name__}, not an application: make one with {app.__name__}(route)"
     if isinstance(app, WebSocketRoute):
         return "a WebSocketRoute, not an application: make one with Triows(route)"
     if isinstance(app, str):
@@ -38,7 +38,10 @@ def app_mistake(app: object) -> str | None:
         return "None, not an application"
     kind = type(app).__name__
     if inspect.isfunction(app) and not _takes_asgi(app):
-        return "a function, not an application: call it, and give what it returns"
+        return (
+            f"a function, not an application: call it, as in `app = {app.__name__}()`, and give "
+            "what it returns"
+        )
     if inspect.iscoroutine(app):
         app.close()  # or Python warns that it was never awaited
         return "a coroutine, not an application: await it, and give what it returns"
@@ -47,7 +50,7 @@ def app_mistake(app: object) -> str | None:
             f"a {kind}, not a Triows application: to serve another ASGI application, mount it "
             "with Triows().mount('/', app); to add middleware, write Triows(middlewares=[...])"
         )
-    return f"a {kind}, not a Triows application"
+    return f"of type {kind}, not a Triows application"
 
 
 def _takes_asgi(function: Callable[..., object]) -> bool:
@@ -66,7 +69,7 @@ def check_app(app: object, what: str) -> None:
         TypeError: with what to give instead.
     """
     if (mistake := app_mistake(app)) is not None:
-        raise TypeError(f"{what} got {mistake}")
+        raise TypeError(f"{what} takes an application, and what it got is {mistake}")
 
 
 def check_config(config: object) -> None:
@@ -99,11 +102,9 @@ def check_trigger(trigger: object) -> None:
             f"shutdown_trigger got {trigger!r}, which is called already: "
             "leave the parentheses out, as in shutdown_trigger=event.wait"
         )
-    hint = "event.wait" if hasattr(trigger, "wait") else "an async function"
-    raise TypeError(
-        f"shutdown_trigger takes an async function to wait for, not {trigger!r}: "
-        f"write shutdown_trigger={hint}"
-    )
+    waits = inspect.iscoroutinefunction(getattr(trigger, "wait", None))
+    hint = "write shutdown_trigger=event.wait" if waits else "give the `wait` of a trio.Event"
+    raise TypeError(f"shutdown_trigger takes an async function, not {trigger!r}: {hint}")
 
 
 async def wait_triggered(trigger: Callable[[], Awaitable[object]]) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import trio
 import watchfiles
 
-from .budget import INTERRUPT_GRACE
+from .budget import AIR, INTERRUPT_GRACE
 from .listening import configuration, listening
 from .signals import SIGNALLED
 from .worker import Worker, told
@@ -159,7 +159,7 @@ class Reloader:
         async with trio.open_nursery() as nursery:
 
             async def lose_patience() -> None:
-                with trio.move_on_after(INTERRUPT_GRACE):
+                with trio.move_on_after(INTERRUPT_GRACE + AIR):
                     await self._hurry.wait()
                 hurry.set()
 

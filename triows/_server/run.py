@@ -14,9 +14,10 @@ from triows._errors import leaves
 from triows._inspection.signals import print_on_signal
 
 from .budget import INTERRUPT_GRACE, Budget
-from .listening import configuration
+from .listening import AddressError, configuration
 from .serve import serve_until
 from .signals import SIGNALLED, SignalWatch
+from .tls import CertificateError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from .lifeline import Inherited
     from .server import Server
 
-__all__ = ["run"]
+__all__ = ["ApplicationError", "run"]
 
 logger = logging.getLogger("triows")
 
@@ -68,7 +69,9 @@ def run(
     :class:`.SignalWatch` ends a process that takes longer than announced.
 
     Raises:
-        BaseException: as :func:`serve`.
+        AddressError: an address can't be bound.
+        CertificateError: the certificate or its key can't be used.
+        ApplicationError: the application raised something.
     """
     config = configuration(bind, certfile, keyfile)
     try:
@@ -102,6 +105,21 @@ async def _serve_observed(
     return process.code
 
 
+class ApplicationError(Exception):
+    """
+    The application raised something that ends the process.
+
+    Args:
+        stage: What it failed at, as the end of a sentence: ``failed to start``.
+        error: What it raised.
+    """
+
+    def __init__(self, stage: str, error: BaseException) -> None:
+        self.stage = stage
+        self.error = error
+        super().__init__(f"the application {stage}")
+
+
 class _Process:
     """
     The server as a process: what signals do to it, and its exit code.
@@ -124,16 +142,35 @@ class _Process:
 
     async def serve(self, config: Config, name: str) -> None:
         """Serve until the drain that the first signal began is over, or until a second signal."""
+        try:
+            with self._scope:
+                await self._serve(config, name)
+        except Exception as exc:
+            first: BaseException
+            (first, *more) = leaves(exc)
+            if isinstance(first, AddressError | CertificateError):
+                raise first from None
+            error = exc if more else first
+            while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+                (error,) = error.exceptions  # a nursery has wrapped what passed through it
+            raise ApplicationError(self._stage, error) from exc
+
+    @property
+    def _stage(self) -> str:
+        if not self.signals.started:
+            return "failed to start"
+        return "failed at its shutdown" if self._stop.is_set() else "failed while it was served"
+
+    async def _serve(self, config: Config, name: str) -> None:
         sockets = None if self._inherited is None else self._inherited.sockets
-        with self._scope:
-            async with trio.open_nursery() as nursery:
-                serve = partial(serve_until, self._shut_down, sockets=sockets)
-                urls = await nursery.start(serve, self._app, config)
-                self.signals.note_started(Budget.of(self._app))
-                if self._inherited is None:
-                    logger.info("serving %s on %s", name, ", ".join(urls))
-                else:
-                    self._inherited.lifeline.ready(Budget.of(self._app))
+        async with trio.open_nursery() as nursery:
+            serve = partial(serve_until, self._shut_down, sockets=sockets)
+            urls = await nursery.start(serve, self._app, config)
+            self.signals.note_started(Budget.of(self._app))
+            if self._inherited is None:
+                logger.info("serving %s on %s", name, ", ".join(urls))
+            else:
+                self._inherited.lifeline.ready(Budget.of(self._app))
 
     def _end(self, number: int, at_once: bool) -> None:
         """Take a signal, in the event loop."""
