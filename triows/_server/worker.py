@@ -107,8 +107,9 @@ class Worker:
             number: SIGINT for less grace than SIGTERM.
         """
         self.dismissed = True
-        # Before it takes signals itself, Python would show a traceback for SIGINT.
-        self._process.send_signal(number if self.ready_at is not None else signal.SIGTERM)
+        if self.ready_at is None:
+            number = signal.SIGTERM  # Python would show a traceback for SIGINT
+        self._process.send_signal(number)
         seconds = self.budget.after(number)
         with trio.move_on_after(seconds + AIR):
             async with trio.open_nursery() as nursery:
@@ -116,7 +117,8 @@ class Worker:
                 await hurry.wait()
                 nursery.cancel_scope.cancel()
         if hurry.is_set() and self._process.returncode is None:
-            self._process.send_signal(number)
+            # The system may make one of two equal signals that follow one another.
+            self._process.send_signal(_other(number))
             seconds = self.budget.at_once
             with trio.move_on_after(seconds + AIR):
                 await self.wait()
@@ -131,6 +133,10 @@ class Worker:
     def close(self) -> None:
         """Close the line. A worker that still runs ends by that."""
         self._line.close()
+
+
+def _other(number: int) -> int:
+    return signal.SIGINT if number == signal.SIGTERM else signal.SIGTERM
 
 
 def told(code: int) -> str:

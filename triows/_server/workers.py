@@ -312,7 +312,9 @@ class Supervisor:
         code = await worker.end(self._hurry, number)
         self._dismissed.discard(worker)
         # The signal's default action, before the worker handled it: nothing had begun.
-        graceful = code == 0 or (code == -signal.SIGTERM and worker.ready_at is None)
+        graceful = code == 0 or (
+            -code in {signal.SIGINT, signal.SIGTERM} and worker.ready_at is None
+        )
         if graceful:
             logger.info("worker %d has ended", worker.pid)
             return
