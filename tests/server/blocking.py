@@ -7,8 +7,8 @@ import signal
 import subprocess
 import threading
 import time
-from contextlib import suppress
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from typing import Any
 
 import trio

@@ -255,16 +255,31 @@ def _bounded(function: Callable[[], object]) -> bool:
     return done.wait(LOGGING)
 
 
-# A process that the application forks (by multiprocessing, for example) has the socket too: its
-# signals would end its parent. Nor does it have the thread that would end it. There is no way to
-# take back what was registered, so one function is registered, once.
+# A process that the application forks, by multiprocessing for example, has the socket too, but not
+# the thread: a signal to the child would end its parent. So the child forgets all of this, and no
+# signal reaches it before it has. Python can't take back what was registered for forks, so
+# these functions are registered once.
 _restore_in_forks: list[Callable[[int], None]] = []
+_forking = threading.local()
 
 
-def _forget_after_fork() -> None:
+def _before_fork() -> None:
+    _forking.mask = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+
+
+def _after_fork() -> None:
+    signal.pthread_sigmask(signal.SIG_SETMASK, _forking.mask)
+
+
+def _after_fork_in_child() -> None:
     for restore in _restore_in_forks:
         restore(-1)
+    _after_fork()
 
 
 if sys.platform != "win32":
-    os.register_at_fork(after_in_child=_forget_after_fork)
+    os.register_at_fork(
+        before=_before_fork,
+        after_in_parent=_after_fork,
+        after_in_child=_after_fork_in_child,
+    )
