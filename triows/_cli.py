@@ -129,7 +129,10 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     serve = commands.add_parser("run", help="serve an application")
     serve.add_argument(
-        "--bind", action="append", metavar="ADDRESS", help="host:port or unix:path (127.0.0.1:8000)"
+        "--bind",
+        action="append",
+        metavar="ADDRESS",
+        help="host:port or unix:path; repeatable (default: 127.0.0.1:8000)",
     )
     serve.add_argument("--certfile", metavar="FILE", help="the certificate chain, to serve TLS")
     serve.add_argument("--keyfile", metavar="FILE", help="its private key")
@@ -137,29 +140,31 @@ def _parser() -> argparse.ArgumentParser:
         "--log-level",
         default="info",
         choices=["debug", "info", "warning", "error", "critical"],
-        help="the least level that is logged (info)",
+        help="log messages of this level and above (default: info)",
     )
     serve.add_argument(
         "--workers",
         type=_number_of_workers,
         default=1,
         metavar="N",
-        help="how many processes serve; SIGHUP replaces them one by one (1)",
+        help="number of processes that serve (default: 1); SIGHUP replaces them one by one",
     )
     serve.add_argument(
         "--reload",
         action="store_true",
-        help="start again when a Python file here changes",
+        help="start again when a Python file in this folder changes",
     )
     serve.add_argument(
         "--tree-on-signal",
         action="store_true",
-        help="print all connections, resources and tasks on SIGUSR1, to the standard error",
+        help="on SIGUSR1, print all connections, resources and tasks to the standard error",
     )
     serve.add_argument("--inherit", help=argparse.SUPPRESS)  # for workers
     routes = commands.add_parser("routes", help="list an application's routes")
     for command in (serve, routes):
-        command.add_argument("app", metavar="MODULE:APP", help="where the application is")
+        command.add_argument(
+            "app", metavar="MODULE:APP", help="the application, for example chat:app"
+        )
     return parser
 
 

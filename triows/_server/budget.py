@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 from typing import TYPE_CHECKING, Self
 
@@ -15,7 +16,7 @@ from .server import LINGER
 if TYPE_CHECKING:
     from triows._app import Triows
 
-__all__ = ["AIR", "INTERRUPT_GRACE", "Budget"]
+__all__ = ["AIR", "INTERRUPT_GRACE", "Budget", "at_most"]
 
 #: Seconds for the scheduler and the event loop, on a machine under load.
 AIR = 1.0
@@ -23,6 +24,11 @@ AIR = 1.0
 #: Seconds that handlers have after SIGINT. Whoever presses Ctrl-C, or waits for a change to be
 #: served, notices more than a second; a program that stops a service sends SIGTERM.
 INTERRUPT_GRACE = 1.0
+
+
+def at_most(seconds: float) -> str:
+    """Say how long something may take."""
+    return "for as long as it takes" if seconds == math.inf else f"for {seconds:.3g} s at most"
 
 
 @frozen

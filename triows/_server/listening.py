@@ -150,6 +150,8 @@ def _reason(address: str, exc: OSError) -> str:
     if path is not None and exc.errno in {errno.EADDRINUSE, errno.EISDIR} and os.path.exists(path):
         mode = os.stat(path).st_mode
         return f"there is a {'folder' if stat.S_ISDIR(mode) else 'file'} of that name"
+    if path is not None and exc.errno in {errno.EACCES, errno.EPERM}:
+        return f"permission denied to create {path!r}"
     if path is not None and exc.errno == errno.ENOENT:
         return f"there is no folder {os.path.dirname(path)!r}"
     return _REASONS.get(exc.errno or 0) or exc.strerror or str(exc)

@@ -1,9 +1,9 @@
 """
-Serving while the application is being written: again, whenever a file of it changes.
+Serving an application during development: the process is replaced when a file changes.
 
-watchfiles tells what changes. Its ``run_process`` would do the rest, but it binds the address
-anew each time, tells the process a second time to end when Ctrl-C has told it once, and
-shows a traceback for a second Ctrl-C.
+watchfiles reports the changes. Its ``run_process`` could do the rest, but it binds the address
+again each time, tells the process twice to end after Ctrl-C, and shows a traceback for a
+second Ctrl-C.
 """
 
 from __future__ import annotations

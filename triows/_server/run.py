@@ -13,7 +13,7 @@ import trio
 from triows._errors import leaves
 from triows._inspection.signals import print_on_signal
 
-from .budget import INTERRUPT_GRACE, Budget
+from .budget import INTERRUPT_GRACE, Budget, at_most
 from .listening import AddressError, configuration
 from .serve import serve_until
 from .signals import SIGNALLED, SignalWatch
@@ -181,7 +181,7 @@ class _Process:
         self._stop.set()
         if at_once:
             what = "ending at once" if self.signals.started else "ending the start-up"
-            logger.info("%s, for %g s at most", what, Budget.of(self._app).at_once)
+            logger.info("%s, %s", what, at_most(Budget.of(self._app).at_once))
             self._scope.cancel()
 
     async def _shut_down(self, server: Server) -> None:
@@ -193,11 +193,11 @@ class _Process:
         budget = Budget.of(self._app)
         if server.connections:
             seconds = budget.after(self._stopped_by)
-            message = "shutting down, for %g s at most: closing %s"
-            logger.info(message, seconds, _counted(server.connections))
+            message = "shutting down, %s: closing %s"
+            logger.info(message, at_most(seconds), _counted(server.connections))
         else:
             self.signals.end_within(budget.idle)
-            logger.info("shutting down, for %g s at most: there is no connection", budget.idle)
+            logger.info("shutting down, %s: there is no connection", at_most(budget.idle))
         grace = INTERRUPT_GRACE if self._stopped_by == signal.SIGINT else math.inf
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._report_progress, server)
@@ -207,8 +207,8 @@ class _Process:
         """Say from time to time what is left, until the server has ended."""
         while True:
             await trio.sleep(PROGRESS)
-            message = "still closing %s, for %.0f s at most"
-            logger.info(message, _counted(server.connections), self.signals.seconds_left)
+            left = at_most(self.signals.seconds_left)
+            logger.info("still closing %s, %s", _counted(server.connections), left)
 
     def say_goodbye(self) -> None:
         """Say that the end is over, if a signal began it."""

@@ -23,6 +23,8 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from .budget import at_most
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType
@@ -214,8 +216,8 @@ class SignalWatch:
             blocked = "the event loop is blocked"
             if self._last_chance:
                 self._exit("ended at once: %s, so nothing can be cleaned up", blocked)
-            message = "shutting down, for %g s at most: %s, so nothing can be closed yet"
-            _log(logging.WARNING, message, self._seconds, blocked)
+            message = "shutting down, %s: %s, so nothing can be closed yet"
+            _log(logging.WARNING, message, at_most(self._seconds), blocked)
 
     def _exit(self, message: str, *args: object) -> None:
         try:

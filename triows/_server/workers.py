@@ -1,9 +1,9 @@
 """
 Several processes that serve the same addresses, and the one that keeps them.
 
-The parent listens and never accepts; each worker inherits the sockets, imports the
-application itself and serves it as a single process would. There is a *slot* for each
-worker that is wanted; who serves in it changes.
+The parent listens and never accepts. Each worker inherits the sockets, imports the
+application itself and serves it as a single process would. The parent has a *slot* for each
+worker; when a worker is replaced, another one takes its slot.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ __all__ = ["supervise"]
 
 logger = logging.getLogger("triows")
 
-# Seconds between a crash and its replacement: the first is too short to be felt and long
-# enough for a log to be read; the last is what a database that restarts is worth.
+# Seconds between a crash and the start of another worker. The first delay is too short for users
+# to notice. The last one is about the time that a database takes to restart.
 FIRST_DELAY, LAST_DELAY = 0.2, 30.0
 
-# A worker that has served for this long did not crash for the reason the one before it did.
+# A worker that has served for this long did not crash for the same reason as the one before it.
 RAN_WELL = 30.0
 
 
@@ -165,7 +165,7 @@ class Supervisor:
     async def _take(self, signals: AsyncIterable[int]) -> None:
         async for number in signals:
             if number == signal.SIGHUP:
-                # What is being started now may be older than what is wanted now.
+                # A worker that is being started now may run an older version.
                 self._wanted.set()
                 self._replacing.cancel()
                 continue
@@ -188,7 +188,7 @@ class Supervisor:
 
     async def _serve(self) -> None:
         first, *others = self._slots
-        # One before the others: what would stop them all is shown once, and ends it here.
+        # One before the others: an error that would stop them all is shown once, and ends it here.
         worker = await self._started()
         if isinstance(worker, int):
             self._code = exit_code(worker)
@@ -207,7 +207,7 @@ class Supervisor:
         try:
             worker = await Worker.start(self._command, [one.socket for one in self._addresses])
         except OSError as exc:
-            # The system has no room for it, or Python is being installed anew.
+            # The system has no memory or process left, or Python is being reinstalled.
             logger.error("a worker can't be started: %s", exc)  # noqa: TRY400 - it is nobody's bug
             return 1
         self._live.add(worker)
@@ -224,7 +224,7 @@ class Supervisor:
         return code
 
     def _fill(self, slot: Slot, worker: Worker) -> None:
-        """Let *worker* serve in *slot*, and whoever served in it end."""
+        """Let *worker* serve in *slot*, and end the worker that served there."""
         old, slot.worker = slot.worker, worker
         if old is not None:
             self._dismiss(old)
@@ -273,13 +273,13 @@ class Supervisor:
         """
         Replace each worker by one that serves already, one after the other.
 
-        The old one has its own time to drain and the next slot does not wait for it: the
-        peers of both versions would wait with it, and those that an old worker sent away
-        would come to the next old one, to be sent away again.
+        The next slot does not wait until the old worker has drained. Otherwise clients that
+        one old worker has sent away would often connect to the next old one, which sends them
+        away again.
         """
         logger.info("replacing the workers")
         for number, slot in enumerate(self._slots):
-            # What is being started there is older than what is wanted, and may never be ready.
+            # A worker that is being started there runs an older version, and may never be ready.
             slot.attempt.cancel()
             async with slot.starting:
                 worker = await self._started()
