@@ -187,9 +187,11 @@ def test_an_address_that_needs_more_rights_says_so(monkeypatch, address, told):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Config, "_create_sockets", refuse)
-    with pytest.raises(OSError, match=f"can't listen at {address}: {told}") as caught:
-        with listening(configured(address)):
-            pass
+    with (
+        pytest.raises(OSError, match=f"can't listen at {address}: {told}") as caught,
+        listening(configured(address)),
+    ):
+        pass
     assert caught.value.errno == 13
 
 

@@ -28,7 +28,9 @@ INTERRUPT_GRACE = 1.0
 
 def at_most(seconds: float) -> str:
     """Say how long something may take."""
-    return "for as long as it takes" if seconds == math.inf else f"for {seconds:.3g} s at most"
+    return (
+        "for as long as it takes" if seconds == math.inf else f"for {round(seconds, 1):g} s at most"
+    )
 
 
 @frozen
