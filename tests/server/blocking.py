@@ -3,6 +3,7 @@
 import logging
 import math
 import multiprocessing
+import re
 import signal
 import subprocess
 import threading
@@ -50,13 +51,19 @@ def run_child() -> None:
     subprocess.run(["sleep", "600"], stdout=quiet, stderr=quiet, check=False)
 
 
+def search() -> None:
+    """Search with an expression that backtracks for ever, and never releases the GIL."""
+    re.match(r"(a+)+b", "a" * 100)
+
+
 def write_log() -> None:
     while True:
         logger.warning("x" * 1000)
 
 
 WAYS: dict[str, Callable[[], None]] = {
-    one.__name__: one for one in (sleep, spin, swallow, wait_in_c, lock, run_child, write_log)
+    one.__name__: one
+    for one in (sleep, spin, swallow, wait_in_c, lock, run_child, search, write_log)
 }
 
 block_route = WebSocketRoute("block/{way}")

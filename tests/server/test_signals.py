@@ -31,7 +31,7 @@ def signal_twice(process: ServerProcess | subprocess.Popen[str]) -> None:
     process.send_signal(signal.SIGTERM)
 
 
-@pytest.mark.parametrize("way", [way for way in WAYS if way != "write_log"])
+@pytest.mark.parametrize("way", [way for way in WAYS if way not in {"search", "write_log"}])
 async def test_a_second_signal_ends_a_blocked_process(way):
     with ServerProcess(TRIOWS, "blocking:app") as process:
         async with open_trio_websocket(f"{process.ws_url}/block/{way}") as client:
@@ -52,6 +52,30 @@ async def test_a_blocked_process_ends_when_the_announced_time_is_over(number):
     assert "s at most: the event loop is blocked" in process.output
     assert "something in the application has not ended" in process.output
     assert "Traceback" not in process.output
+
+
+@pytest.mark.parametrize("app", ["app", "brief"])
+async def test_code_that_never_releases_the_gil_but_takes_signals_ends_with_its_stack(app):
+    with ServerProcess(TRIOWS, f"blocking:{app}") as process:
+        async with open_trio_websocket(f"{process.ws_url}/block/search") as client:
+            await client.receive()
+            process.send_signal(signal.SIGTERM)
+            if app == "app":
+                process.send_signal(signal.SIGINT)
+            assert await ended(process) == 1
+    assert re.search(r'blocking.py", line \d+ in search', process.output)
+
+
+async def test_many_signals_do_not_make_the_end_later():
+    with ServerProcess(TRIOWS, "blocking:app") as process:
+        async with open_trio_websocket(f"{process.ws_url}/block/wait_in_c") as client:
+            await client.receive()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(ended, process)
+                while process.is_running:
+                    process.send_signal(signal.SIGINT)
+                    await trio.sleep(0.1)
+    assert "ended at once: the event loop is blocked" in process.output
 
 
 def test_a_signal_ends_a_start_up_that_blocks():

@@ -5,11 +5,14 @@ Python runs a signal handler in the main thread, between two bytecodes, so a han
 while a call into C does not return there. But the interpreter writes the signal's number to a
 socket at once (:func:`signal.set_wakeup_fd`), whatever the main thread is doing. A thread reads
 that socket. It tells the event loop, and it ends the process if the loop does not react or takes
-too long. Only C code that never releases the GIL can stop this thread.
+too long. C code that never releases the GIL stops this thread too. If it takes signals all the
+same, as regular expressions do, faulthandler's thread ends it, which needs no GIL. What is left
+is C code that does neither: it takes SIGKILL.
 """
 
 from __future__ import annotations
 
+import faulthandler
 import logging
 import math
 import os
@@ -45,6 +48,13 @@ PATIENCE = 1.0
 
 #: Seconds that a log message may take. The blocked thread may hold a lock of the logging.
 LOGGING = 0.5
+
+#: Seconds after which the process ends with all stacks, if even the thread here can't end it. The
+#: thread may need twice the time for a log message.
+BACKSTOP = 2.0
+
+#: Seconds in which a thread that waits for the GIL gets it, if it can.
+_TURN = 0.01
 
 #: Systems limit how long one can wait in one call.
 HOUR = 3600.0
@@ -144,6 +154,9 @@ class SignalWatch:
         fd = self._writer.fileno()
         if signal.set_wakeup_fd(fd, warn_on_full_buffer=False) != fd:
             self._tell_thread(number)
+        # Some C code, such as a regular expression's search, runs this handler but never lets
+        # another thread run. So let the thread run now: it arranges what ends such code.
+        threading.Event().wait(_TURN)
 
     def _tell_thread(self, number: int) -> None:
         with suppress(BlockingIOError):  # so much waits there that it wakes up anyway
@@ -194,13 +207,22 @@ class SignalWatch:
         self._signalled = True
         self._code = SIGNALLED + number
         self._limit(self._budget.at_once if at_once else self._budget.after(number))
-        self._notice_by, self._last_chance = self._clock.current_time() + PATIENCE, at_once
+        if not self._last_chance:  # more signals do not make it later
+            self._notice_by, self._last_chance = self._clock.current_time() + PATIENCE, at_once
+        self._set_backstop()
         self._call_soon(lambda: self._noticed(number, at_once))
 
     def _limit(self, seconds: float) -> None:
         deadline = self._clock.current_time() + seconds
         if deadline < self._deadline:
             self._deadline, self._seconds = deadline, seconds
+
+    def _set_backstop(self) -> None:
+        """Let a thread that needs no GIL end the process if this one can't: with code 1."""
+        due = min(self._deadline, self._notice_by if self._last_chance else math.inf)
+        if due < math.inf:
+            seconds = due - self._clock.current_time() + BACKSTOP
+            faulthandler.dump_traceback_later(max(seconds, BACKSTOP), file=2, exit=True)
 
     def _call_soon(self, function: Callable[[], None]) -> None:
         with suppress(trio.RunFinishedError):
@@ -229,7 +251,8 @@ class SignalWatch:
     # In the event loop.
 
     def _noticed(self, number: int, at_once: bool) -> None:
-        self._notice_by = math.inf
+        self._notice_by, self._last_chance = math.inf, False
+        self._set_backstop()
         self._on_signal(number, at_once)
 
 
@@ -253,7 +276,10 @@ def _bounded(function: Callable[[], object]) -> bool:
         done.set()
 
     done = threading.Event()
-    threading.Thread(target=run, daemon=True).start()
+    try:
+        threading.Thread(target=run, daemon=True).start()
+    except RuntimeError:  # the system has no room for a thread
+        return False
     return done.wait(LOGGING)
 
 
