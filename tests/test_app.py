@@ -681,6 +681,24 @@ async def test_a_drain_never_takes_longer_than_its_budget(autojump_clock):
             assert trio.current_time() == app.drain_budget
 
 
+@pytest.mark.parametrize(("grace", "seconds"), [(1, 1), (0, 0), (100, 10)])
+async def test_a_drain_may_give_handlers_less_than_their_grace(autojump_clock, grace, seconds):
+    route = WebSocketRoute("ws")
+
+    @route.endpoint
+    async def busy(ws: WebSocket) -> None:
+        await ws.accept()
+        await trio.sleep_forever()
+
+    inner, app = Triows(route), Triows(route)
+    app.mount("/in", inner)
+    async with opened(app), connect(app, "/ws"), connect(app, "/in/ws"):
+        await wait_all_tasks_blocked()
+        assert await app.drain(grace=grace)
+        assert trio.current_time() == seconds
+    assert app.drain_seconds(grace) == app.drain_budget - 10 + seconds
+
+
 async def test_a_mounted_triows_is_drained_with_the_one_it_is_mounted_in(autojump_clock):
     route = WebSocketRoute("ws")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import math
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ from ._errors import consists_of, leaves
 from ._injection.plan import Plan, Planner, providers
 from ._inspection.page import PATH, asks_for_page, serve_page
 from ._inspection.tree import Inside
+from ._loop import NO_TRIO
 from ._protocol.handshake import check_origins
 from ._requires import requirements_of
 from ._routing.names import NamedRoute, RouteNames, UnknownRoute
@@ -457,8 +459,12 @@ class Triows:
 
         A shutdown takes ``timeouts.teardown`` more, for the application's resources.
         """
+        return self.drain_seconds()
+
+    def drain_seconds(self, grace: float = math.inf) -> float:
+        """Give the seconds that :meth:`drain` takes at most with this *grace*."""
         return max(
-            timeouts.shutdown_grace + 2 * timeouts.close + 2 * timeouts.teardown
+            min(grace, timeouts.shutdown_grace) + 2 * timeouts.close + 2 * timeouts.teardown
             for timeouts in self._all_timeouts()
         )
 
@@ -470,7 +476,7 @@ class Triows:
         for app in self._mounted.values():
             yield from app._all_timeouts()
 
-    async def drain(self) -> bool:
+    async def drain(self, *, grace: float = math.inf) -> bool:
         """
         Refuse new connections, close the live ones, and wait until they are over.
 
@@ -478,19 +484,24 @@ class Triows:
         they are cancelled and their resources exit. It takes :attr:`drain_budget` at most.
         Applications of triows that are mounted here are drained at the same time.
 
+        Args:
+            grace: Seconds for handlers, where ``shutdown_grace`` is longer.
+
         Returns:
             Whether all connections are over.
         """
         over: list[bool] = []
 
         async def drain_mounted(app: Triows) -> None:
-            over.append(await app.drain())
+            over.append(await app.drain(grace=grace))
 
         async with trio.open_nursery() as nursery:
             for app in self._mounted.values():
                 nursery.start_soon(drain_mounted, app)
             over.append(
-                await self._connections.drain(code=self.shutdown_code, seconds=self.drain_budget)
+                await self._connections.drain(
+                    code=self.shutdown_code, seconds=self.drain_seconds(grace), grace=grace
+                )
             )
         return all(over)
 
@@ -521,7 +532,13 @@ class Triows:
 
         An error that nobody handled is logged here, once, and goes no further: one
         connection does not concern the others, nor the server.
+
+        Raises:
+            RuntimeError: the server does not run on Trio.
         """
+        if not trio.lowlevel.in_trio_run():
+            await _refuse_loop(scope, receive, send)
+            return
         if scope["type"] == "lifespan":
             await self._serve_lifespan(receive, send)
             return
@@ -624,6 +641,19 @@ class Triows:
             else:
                 await respond(send, problem(500))
                 raise
+
+
+async def _refuse_loop(scope: Scope, receive: Receive, send: Send) -> None:
+    """
+    Tell a server of another event loop, as soon as it says anything, that it can't serve this.
+
+    Raises:
+        RuntimeError: it has not asked for the start-up, which it would print the failure of.
+    """
+    if scope["type"] != "lifespan":
+        raise RuntimeError(NO_TRIO)
+    await receive()  # lifespan.startup
+    await send({"type": "lifespan.startup.failed", "message": NO_TRIO})
 
 
 # What ends more than one connection: Ctrl-C, and a cancellation by whoever called us.

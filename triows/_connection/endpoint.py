@@ -10,6 +10,7 @@ from attrs import field, frozen
 
 from triows._injection.params import RequestData, read_params
 from triows._injection.plan import Given
+from triows._printable import printable
 from triows._protocol.handshake import origin_allowed
 from triows._requires import note_checked
 from triows._transports.bridge import open_transport
@@ -207,7 +208,8 @@ def _header(headers: Sequence[tuple[bytes, bytes]], wanted: bytes) -> str | None
 def peer_of(scope: Scope) -> str:
     """The peer's address as the log has it; ``?`` if it is not known."""
     client = scope.get("client")
-    return f"{client[0]}:{client[1]}" if client else "?"
+    # Middleware may have taken it from a header.
+    return f"{printable(str(client[0]))}:{client[1]}" if client else "?"
 
 
 def log_refusal(scope: Scope, status: int, route: str | None) -> None:

@@ -122,14 +122,15 @@ class Lifetime:
         if deadline != self._body.deadline:  # setting it takes time
             self._body.deadline = deadline
 
-    async def shut_down(self, code: int) -> None:
+    async def shut_down(self, code: int, grace: float = math.inf) -> None:
         """
         End it because the server is going: a close frame, then as if the peer were gone.
 
-        The handler has ``shutdown_grace`` to finish. A handshake that is not over yet may
-        be finished in that time, and gets its close frame then; otherwise it is refused.
+        The handler has ``shutdown_grace`` to finish, or *grace* if that is shorter. A
+        handshake that is not over yet may be finished in that time, and gets its close frame
+        then; otherwise it is refused.
         """
-        self._end_after(self._timeouts.shutdown_grace, "shutdown")
+        self._end_after(min(grace, self._timeouts.shutdown_grace), "shutdown")
         if not self._answered:
             if self._wants_answered is None:
                 self._wants_answered = trio.Event()

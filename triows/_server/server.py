@@ -156,34 +156,44 @@ class Server:
         """Wait until it has served as many requests as the configuration lets it."""
         await self._context.terminate.wait()
 
-    async def shut_down(self, *, refusing: bool) -> None:
+    @property
+    def connections(self) -> int:
+        """How many connections there are, whatever they are used for."""
+        return self._connections
+
+    async def stop_accepting(self) -> None:
+        """Close the listeners, and answer those whose connection was accepted a moment ago."""
+        self._accepting.cancel()
+        await self._accepted_all.wait()
+        await self._answer_accepted()
+
+    async def shut_down(self, *, refusing: bool, grace: float = math.inf) -> None:
         """
         End all connections in order and in time; then :meth:`run` returns.
 
         Plain HTTP requests have Hypercorn's ``graceful_timeout`` at the same time.
 
         Args:
-            refusing: Go on accepting connections meanwhile, so that they can be told to come
-                back (503). Otherwise whoever else listens at the same socket takes them.
+            refusing: Go on accepting connections meanwhile, to answer that they may come
+                back later (503). Otherwise whoever else listens at the same socket takes them.
+            grace: Seconds for handlers and requests, where the settings allow more.
         """
         if not refusing:
-            self._accepting.cancel()
-            await self._accepted_all.wait()  # one may be accepted just now
-            await self._answer_accepted()
+            await self.stop_accepting()
         await self._context.terminated.set()
         started = trio.current_time()
-        over = started + self._config.graceful_timeout
+        over = started + min(self._config.graceful_timeout, grace)
         self._end_idle(over)
         async with trio.open_nursery() as nursery:
             for bridge in tuple(self._bridges):
                 nursery.start_soon(bridge.shut_down, self._app.shutdown_code)
-            await self._app.drain()
+            await self._app.drain(grace=grace)
         self._accepting.cancel()
         await self._accepted_all.wait()
         self._end_idle(over)  # who came meanwhile
         # What is left are plain requests, and WebSockets of applications that are mounted and
         # not ours, which were told.
-        self._tasks.end_at(max(over, started + self._app.timeouts.shutdown_grace))
+        self._tasks.end_at(max(over, started + min(self._app.timeouts.shutdown_grace, grace)))
 
     def _end_idle(self, over: float) -> None:
         for scope in tuple(self._handshakes):
