@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import sys
 from collections.abc import (
     AsyncGenerator,
     AsyncIterator,
@@ -31,7 +30,6 @@ from triows._injection.factories import (
     Factory,
     FactoryKind,
     factory_kind,
-    is_guarded,
     provided_type,
 )
 
@@ -176,265 +174,7 @@ def test_only_what_has_to_be_exited_needs_a_task(kind: FactoryKind):
     assert kind.hosted is (kind not in (FactoryKind.COROUTINE, FactoryKind.FUNCTION))
 
 
-# Guarded: a `try` or `with` around the yield would see an exception that is raised there.
-
-
-async def bare():
-    connection = Connection()
-    yield connection
-    await trio.lowlevel.checkpoint()
-
-
-async def in_a_loop():
-    for _ in range(1):
-        yield
-
-
-async def in_a_branch():
-    if sys.platform:
-        yield
-
-
-async def after_a_try():
-    try:
-        connection = Connection()
-    finally:
-        pass
-    yield connection
-
-
-async def after_a_with():
-    with contextlib.suppress(KeyError):
-        pass
-    yield
-
-
-async def beside_a_nested_function():
-    def nested():
-        try:
-            yield
-        finally:
-            pass
-
-    yield nested
-
-
-async def beside_a_nested_class():
-    class Nested:
-        def method(self):
-            with contextlib.suppress(KeyError):
-                yield
-
-    yield Nested
-
-
-async def in_else_of_try_except():
-    try:
-        pass
-    except KeyError:
-        pass
-    else:
-        yield
-
-
-async def in_except():
-    try:
-        {}["missing"]
-    except KeyError:
-        yield
-
-
-async def in_finally():
-    try:
-        pass
-    finally:
-        yield
-
-
-@pytest.mark.parametrize(
-    "call",
-    [
-        bare,
-        generator,
-        in_a_loop,
-        in_a_branch,
-        after_a_try,
-        after_a_with,
-        beside_a_nested_function,
-        beside_a_nested_class,
-        in_else_of_try_except,
-        in_except,
-        in_finally,
-        Pool().connections,
-        Pool(),
-        functools.partial(bare),
-    ],
-)
-def test_a_yield_that_nothing_surrounds_is_bare(call: Callable[..., Any]):
-    assert not is_guarded(call)
-
-
-async def in_try_finally():
-    try:
-        yield
-    finally:
-        pass
-
-
-async def in_try_except():
-    try:
-        yield
-    except KeyError:
-        print("no such key")
-
-
-async def in_try_star():
-    try:
-        yield
-    except* KeyError:
-        pass
-
-
-async def in_with():
-    with contextlib.suppress(KeyError):
-        yield
-
-
-async def in_async_with():
-    async with trio.open_nursery() as nursery:
-        yield nursery
-
-
-async def in_a_loop_in_try():
-    try:
-        for _ in range(1):
-            yield
-    finally:
-        pass
-
-
-async def in_else_before_finally():
-    try:
-        pass
-    except KeyError:
-        pass
-    else:
-        yield
-    finally:
-        pass
-
-
-async def in_except_before_finally():
-    try:
-        {}["missing"]
-    except KeyError:
-        yield
-    finally:
-        pass
-
-
-async def in_finally_of_an_inner_try():
-    try:
-        try:
-            pass
-        finally:
-            yield
-    finally:
-        pass
-
-
-async def in_one_of_two_branches():
-    if not sys.platform:
-        yield
-    else:
-        with contextlib.suppress(KeyError):
-            yield
-
-
-async def with_the_value_assigned():
-    try:
-        _ = yield
-    finally:
-        pass
-
-
-def delegating():
-    yield from generator()
-
-
-class GuardedPool:
-    async def connections(self):
-        try:
-            yield
-        finally:
-            pass
-
-    async def __call__(self):
-        async with trio.open_nursery():
-            yield
-
-
-@pytest.mark.parametrize(
-    "call",
-    [
-        in_try_finally,
-        in_try_except,
-        in_try_star,
-        in_with,
-        in_async_with,
-        in_a_loop_in_try,
-        in_else_before_finally,
-        in_except_before_finally,
-        in_finally_of_an_inner_try,
-        in_one_of_two_branches,
-        with_the_value_assigned,
-        delegating,
-        GuardedPool().connections,
-        GuardedPool(),
-        functools.partial(in_with),
-    ],
-)
-def test_a_yield_inside_try_or_with_is_guarded(call: Callable[..., Any]):
-    assert is_guarded(call)
-
-
-def test_a_generator_whose_source_is_not_there_counts_as_guarded():
-    names: dict[str, Any] = {}
-    exec("async def typed_in():\n    yield", names)
-    assert is_guarded(names["typed_in"])
-
-
-def test_a_generator_that_is_a_lambda_counts_as_guarded():
-    assert is_guarded(lambda: (yield))
-
-
-def test_the_text_in_a_nested_factory_may_be_indented_less_than_its_code():
-    async def nested():
-        yield """
-        select *
-    from connections
-"""
-
-    assert not is_guarded(nested)
-
-
 # All together.
-
-
-@pytest.mark.parametrize(
-    ("call", "guarded"),
-    [
-        (bare, False),
-        (in_try_finally, True),
-        (generator, False),
-        (decorated, True),  # as a context manager it always sees the exception
-        (AsyncManager, True),
-        (coroutine, False),
-        (function, False),
-    ],
-)
-def test_a_factory_knows_whether_it_is_guarded(call: Callable[..., Any], guarded: bool):
-    assert Factory.of(call).guarded is guarded
 
 
 @pytest.mark.parametrize(
@@ -458,7 +198,7 @@ def test_opening_a_function_gives_its_value():
 @pytest.mark.parametrize(
     ("call", "name"),
     [
-        (bare, "bare"),
+        (async_generator, "async_generator"),
         (AsyncManager, "AsyncManager"),
         (Pool().connections, "Pool.connections"),
     ],
@@ -509,9 +249,7 @@ def test_a_generator_under_a_decorator_that_wraps_it_is_what_it_was():
             pass
 
     assert factory_kind(bare) is FactoryKind.ASYNC_GENERATOR
-    assert not is_guarded(bare)
     assert factory_kind(guarded) is FactoryKind.GENERATOR
-    assert is_guarded(guarded)
     assert (
         factory_kind(decorated(contextlib.contextmanager(guarded))) is FactoryKind.CONTEXT_MANAGER
     )

@@ -8,7 +8,6 @@ to be exited and live in a task of their own; the last two just return a value.
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import enum
 import functools
@@ -27,10 +26,12 @@ from attrs import frozen
 
 from triows._where import name_of
 
+from .yields import BareYields, bare_yields, stands_at_bare
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Factory", "FactoryKind", "factory_kind", "is_guarded", "provided_type"]
+__all__ = ["Factory", "FactoryKind", "factory_kind", "provided_type"]
 
 
 class FactoryKind(enum.Enum):
@@ -54,10 +55,9 @@ class Factory:
 
     call: Callable[..., Any]
     kind: FactoryKind
-    #: Whether it wants to be told that its handler was cancelled: its ``yield`` stands
-    #: inside ``try`` or ``with``, or it is a context manager.
-    guarded: bool
     name: str
+    #: Of a generator function, where its bare yields are.
+    bare: BareYields
 
     #: Called with the arguments. A hosted kind returns a context manager to be entered.
     open: Callable[..., Any]
@@ -70,10 +70,22 @@ class Factory:
         return cls(
             call=call,
             kind=kind,
-            guarded=is_guarded(call) if generator else kind is FactoryKind.CONTEXT_MANAGER,
             name=name_of(call),
+            bare=bare_yields(_body(call)) if generator else {},
             open=_FROM_GENERATOR[kind](call) if generator else call,
         )
+
+    def is_guarded(self, manager: object) -> bool:
+        """
+        Whether a resource that stands at its ``yield`` wants to see how its handler ended.
+
+        A context manager always does; a generator if that ``yield`` is inside ``try`` or
+        ``with``.
+
+        Args:
+            manager: What :attr:`open` returned, entered.
+        """
+        return not stands_at_bare(getattr(manager, "gen", None), self.bare)
 
 
 _FROM_GENERATOR: dict[FactoryKind, Callable[..., Any]] = {
@@ -179,65 +191,3 @@ def provided_type(returned: Any) -> Any:
         which = -1 if issubclass(origin, Coroutine) else 0
         return provided_type(args[which]) if args else None
     return returned
-
-
-def is_guarded(call: Callable[..., Any]) -> bool:
-    """
-    Whether a generator function's ``yield`` stands inside ``try`` or ``with``.
-
-    Read from the source. Where there is none (typed at a prompt, or compiled from a
-    string) the answer is yes: the ``finally`` that may be there matters more.
-    """
-    try:
-        source = inspect.getsource(inspect.unwrap(_body(call)))
-        # An indented function can't be parsed alone. Nor be dedented: a text that it holds
-        # may have lines that are indented less.
-        indented = source[:1].isspace()
-        tree = ast.parse(f"if True:\n{source}" if indented else source)
-    except (OSError, TypeError, SyntaxError):
-        return True
-    visitor = _YieldFinder()
-    for statement in tree.body[0].body if isinstance(tree.body[0], ast.If) else tree.body:
-        if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
-            for child in statement.body:
-                visitor.visit(child)
-    return visitor.guarded or not visitor.found
-
-
-class _YieldFinder(ast.NodeVisitor):
-    """Looks for a ``yield`` under a ``try`` or ``with``, not into nested functions."""
-
-    def __init__(self) -> None:
-        self.found = False
-        self.guarded = False
-        self._depth = 0
-
-    def visit_Yield(self, node: ast.Yield) -> None:
-        self.found = True
-        self.guarded |= self._depth > 0
-        self.generic_visit(node)
-
-    def _visit_guard(self, node: ast.AST) -> None:
-        self._depth += 1
-        self.generic_visit(node)
-        self._depth -= 1
-
-    def visit_Try(self, node: ast.Try | ast.TryStar) -> None:
-        """Only what a handler or ``finally`` of this ``try`` would see is guarded by it."""
-        under: list[ast.AST] = [*node.body]
-        rest: list[ast.AST] = [*node.handlers, *node.orelse]
-        if node.finalbody:
-            under, rest = [*under, *rest], []
-        self._depth += 1
-        for child in under:
-            self.visit(child)
-        self._depth -= 1
-        for child in [*rest, *node.finalbody]:
-            self.visit(child)
-
-    def _skip(self, node: ast.AST) -> None:
-        """A nested function's yields are its own."""
-
-    visit_TryStar = visit_Try
-    visit_With = visit_AsyncWith = _visit_guard
-    visit_FunctionDef = visit_AsyncFunctionDef = visit_Lambda = visit_ClassDef = _skip
