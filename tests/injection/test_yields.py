@@ -489,3 +489,15 @@ def test_a_source_that_no_longer_parses_makes_every_yield_guarded(tmp_path):
     exec(compile(file.read_text(), str(file), "exec"), names)
     file.write_text("def typed(:\n")
     assert guarded(names["typed"]) == [True]
+
+
+def test_a_function_in_a_file_that_is_not_python_is_read_alone(tmp_path):
+    lines = ["# A document", "", "    if True:", "        def mixed():", "            yield"]
+    file = tmp_path / "document.md"
+    file.write_text("\n".join([*lines, "            with suppress(KeyError): yield", "And so on."]))
+    code = (
+        "\n" * 3 + "def mixed():\n            yield\n            with suppress(KeyError): yield\n"
+    )
+    names: dict[str, Any] = {"suppress": contextlib.suppress}
+    exec(compile(code, str(file), "exec"), names)
+    assert guarded(names["mixed"]) == [False, True]

@@ -12,6 +12,7 @@ from __future__ import annotations
 import ast
 import functools
 import inspect
+import tokenize
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -32,12 +33,38 @@ def bare_yields(function: Callable[..., Any]) -> BareYields:
     """Find the bare yields in the source of a function, and of what its decorators wrap."""
     found: dict[str, frozenset[_Position]] = {}
     for code in _codes(function):
-        try:
-            lines, _ = inspect.findsource(code)
-            found[code.co_filename] = _bare_in("".join(lines))
-        except (OSError, SyntaxError, ValueError, RecursionError):
-            continue  # no source, as at a prompt
+        known = found.get(code.co_filename, frozenset())
+        found[code.co_filename] = known | _bare_near(code)
     return found
+
+
+def _bare_near(code: CodeType) -> frozenset[_Position]:
+    """Find those of the file, or of the function alone if the rest of the file isn't Python."""
+    try:
+        lines, _ = inspect.findsource(code)
+    except OSError:
+        return frozenset()  # no source, as at a prompt
+    for source in (_whole, _alone):
+        try:
+            return _bare_in(source(lines, code.co_firstlineno))
+        except (SyntaxError, ValueError, RecursionError, tokenize.TokenError):
+            continue
+    return frozenset()
+
+
+def _whole(lines: list[str], _first: int) -> str:
+    return "".join(lines)
+
+
+def _alone(lines: list[str], first: int) -> str:
+    """A function without what is around it, with its lines numbered as they are."""
+    block = inspect.getblock(lines[first - 1 :])
+    above = ["\n"] * (first - 1)
+    # An indented function can't be parsed alone. Nor be dedented: a text that it holds may
+    # have lines that are indented less.
+    if above and block[0][:1].isspace():
+        above[-1] = "if True:\n"
+    return "".join(above + block)
 
 
 def _codes(function: Any) -> Iterator[CodeType]:
