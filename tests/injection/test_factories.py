@@ -2,13 +2,17 @@
 
 import contextlib
 import functools
+import inspect
+import threading
 from collections.abc import (
     AsyncGenerator,
+    AsyncIterable,
     AsyncIterator,
     Awaitable,
     Callable,
     Coroutine,
     Generator,
+    Iterable,
     Iterator,
 )
 from contextlib import (
@@ -19,7 +23,7 @@ from contextlib import (
     asynccontextmanager,
     contextmanager,
 )
-from typing import Any
+from typing import Annotated, Any, Self, TypeVar
 
 import pytest
 import trio
@@ -27,11 +31,15 @@ import trio.lowlevel
 
 from triows import AsyncResource
 from triows._injection.factories import (
+    UNKNOWN,
     Factory,
     FactoryKind,
     factory_kind,
-    provided_type,
+    made_type,
 )
+from triows._injection.signatures import signature_of
+
+T = TypeVar("T")
 
 
 class Connection:
@@ -207,26 +215,165 @@ def test_a_factory_is_named_as_its_function_is(call: Callable[..., Any], name: s
     assert Factory.of(call).name == name
 
 
+# What it makes: one layer is taken off the annotation, as one is off the value.
+
+
+def makes(call: Callable[..., Any]) -> Any:
+    return made_type(call, signature_of(call).return_annotation)
+
+
+def annotated(call: Callable[..., Any], returned: Any) -> Callable[..., Any]:
+    """A function of the same kind that is annotated to return something."""
+    if inspect.isasyncgenfunction(call):
+
+        async def wrapper() -> Any:
+            yield
+
+    elif inspect.isgeneratorfunction(call):
+
+        def wrapper() -> Any:
+            yield
+
+    elif inspect.iscoroutinefunction(call):
+
+        async def wrapper() -> Any: ...
+
+    else:
+
+        def wrapper() -> Any: ...
+
+    wrapper.__annotations__["return"] = returned
+    return wrapper
+
+
 @pytest.mark.parametrize(
-    ("annotation", "made"),
+    ("call", "annotation", "made"),
     [
-        (Connection, Connection),
-        (AsyncGenerator[Connection, None], Connection),
-        (AsyncResource[Connection], Connection),
-        (AsyncIterator[Connection], Connection),
-        (Generator[Connection, None, None], Connection),
-        (Iterator[Connection], Connection),
-        (Awaitable[Connection], Connection),
-        (Coroutine[Any, Any, Connection], Connection),
-        (AbstractAsyncContextManager[Connection], Connection),
-        (AbstractContextManager[Connection], Connection),
-        (Awaitable[AsyncIterator[Connection]], Connection),
-        (list[Connection], list[Connection]),
-        (AsyncIterator[list[int]], list[int]),
+        (async_generator, AsyncGenerator[Connection, None], Connection),
+        (async_generator, AsyncResource[Connection], Connection),
+        (async_generator, AsyncIterator[Connection], Connection),
+        (async_generator, AsyncIterable[Connection], Connection),
+        (async_generator, AsyncIterator[list[int]], list[int]),
+        (async_generator, AsyncIterator[Iterator[int]], Iterator[int]),
+        (async_generator, AsyncIterator[None], None),
+        (async_generator, Annotated[AsyncIterator[Connection], "a note"], Connection),
+        (async_generator, Connection, Connection),  # not what a checker likes, but clear
+        (async_generator, AsyncIterator, UNKNOWN),
+        (generator, Generator[Connection, None, None], Connection),
+        (generator, Iterator[Connection], Connection),
+        (generator, Iterable[Connection], Connection),
+        (coroutine, Connection, Connection),
+        (coroutine, list[Connection], list[Connection]),
+        (coroutine, Awaitable[Connection], Awaitable[Connection]),
+        (coroutine, AsyncIterator[Connection], AsyncIterator[Connection]),
+        (function, Connection, Connection),
+        (function, Connection | None, Connection | None),
+        (function, Awaitable[Connection], Connection),
+        (function, Coroutine[Any, Any, Connection], Connection),
+        (function, Awaitable[AsyncIterator[Connection]], AsyncIterator[Connection]),
+        (function, AbstractAsyncContextManager[Connection], Connection),
+        (function, AbstractContextManager[Connection], Connection),
+        (function, Iterator[Connection], Iterator[Connection]),
     ],
 )
-def test_the_type_that_is_made_is_looked_for_behind_the_annotation(annotation: Any, made: Any):
-    assert provided_type(annotation) == made
+def test_what_a_factory_makes_is_what_is_behind_one_layer_of_its_annotation(
+    call: Callable[..., Any], annotation: Any, made: Any
+):
+    assert makes(annotated(call, annotation)) == made
+
+
+class Owner:
+    @classmethod
+    def make(cls) -> Self:
+        return cls()
+
+    @classmethod
+    async def opened(cls) -> AsyncIterator[Self]:
+        yield cls()
+
+    @classmethod
+    def of_old(cls: type[T]) -> T:
+        return cls()
+
+    def again(self) -> "Owner":
+        return self
+
+    def fluent(self) -> Self:
+        return self
+
+
+class Heir(Owner):
+    pass
+
+
+@pytest.mark.parametrize("name", ["make", "opened", "of_old", "fluent"])
+def test_self_is_the_class_that_the_method_is_bound_to(name: str):
+    owner, heir = (Owner(), Heir()) if name == "fluent" else (Owner, Heir)
+    assert makes(getattr(owner, name)) is Owner
+    assert makes(getattr(heir, name)) is Heir
+    assert makes(functools.partial(getattr(heir, name))) is Heir
+
+
+class EntersToItself:
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None: ...
+
+
+class EntersToItselfOfOld(EntersToItself):
+    async def __aenter__(self: T) -> T:
+        return self
+
+
+class EntersToAnother(EntersToItself):
+    async def __aenter__(self) -> Connection:
+        return Connection()
+
+
+class EntersToNothing(EntersToItself):
+    async def __aenter__(self) -> None: ...
+
+
+class InheritsEntering(AbstractContextManager):
+    def __exit__(self, *exc_info: object) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("cls", "made"),
+    [
+        (Connection, Connection),
+        (EntersToItself, EntersToItself),
+        (EntersToItselfOfOld, EntersToItselfOfOld),
+        (EntersToAnother, Connection),
+        (EntersToNothing, None),
+        (InheritsEntering, InheritsEntering),
+        (AsyncManager, UNKNOWN),
+        (trio.CancelScope, trio.CancelScope),
+        (trio.Lock, trio.Lock),
+    ],
+)
+def test_a_class_makes_what_entering_it_gives_or_its_instance(cls: Any, made: Any):
+    assert makes(cls) is made
+
+
+@pytest.mark.parametrize(
+    "cls",
+    [
+        trio.Lock, trio.StrictFIFOLock, trio.Semaphore, trio.CapacityLimiter, trio.Condition,
+        threading.Semaphore,
+    ],
+)  # fmt: skip
+def test_the_factory_of_a_lock_makes_the_lock_and_does_not_acquire_it(cls: Any):
+    assert factory_kind(cls) is FactoryKind.FUNCTION
+
+
+def test_a_pool_that_can_be_acquired_from_is_entered():
+    class Pool(EntersToItself):
+        async def acquire(self) -> Connection: ...
+        async def release(self, connection: Connection) -> None: ...
+
+    assert factory_kind(Pool) is FactoryKind.CONTEXT_MANAGER
 
 
 def test_a_generator_under_a_decorator_that_wraps_it_is_what_it_was():

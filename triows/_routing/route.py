@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
 
 from attrs import evolve, frozen
@@ -59,7 +59,7 @@ class RouteDescription:
         handler: The user's function, unchanged.
         where: ``file:line (name)`` of it.
         plugins: As given to the endpoint.
-        deps: Of the outermost route first, of the endpoint last.
+        deps: One list for each level: of the outermost route first, of the endpoint last.
         middlewares: The outermost first.
         origins: The nearest that is set, or ``None``; so are the next two.
         timeouts: The nearest that is set, as a whole.
@@ -71,7 +71,7 @@ class RouteDescription:
     handler: Handler
     where: str
     plugins: tuple[Plugin, ...]
-    deps: tuple[Dependency, ...]
+    deps: tuple[tuple[Dependency, ...], ...]
     middlewares: tuple[MiddlewareFactory, ...]
     origins: tuple[str, ...] | None
     timeouts: Timeouts | None
@@ -91,7 +91,8 @@ class _Endpoint:
 class _Settings:
     """What a route says for itself and all below it."""
 
-    deps: tuple[Dependency, ...] = ()
+    #: One list for each level, the outermost first.
+    deps: tuple[tuple[Dependency, ...], ...] = ()
     middlewares: tuple[MiddlewareFactory, ...] = ()
     origins: tuple[str, ...] | None = None
     timeouts: Timeouts | None = None
@@ -155,7 +156,7 @@ class WebSocketRoute:
         # Its own piece of the path, and the whole.
         self._own = self._template = Template.parse(path)
         self._settings = _Settings(
-            listed("deps", deps),
+            (listed("deps", deps),),
             listed("middlewares", middlewares),
             None if origins is None else listed("origins", origins),
             setting("timeouts", timeouts, Timeouts),
@@ -388,7 +389,7 @@ def _describe(template: Template, endpoint: _Endpoint, settings: _Settings) -> R
         handler=endpoint.handler,
         where=endpoint.where,
         plugins=endpoint.plugins,
-        deps=settings.deps + endpoint.deps,
+        deps=(*filter(None, settings.deps), endpoint.deps),
         middlewares=settings.middlewares,
         origins=settings.origins,
         timeouts=settings.timeouts,
@@ -404,6 +405,8 @@ def listed(name: str, values: Iterable[T]) -> tuple[T, ...]:
     Raises:
         RouteSetupError: One thing was given.
     """
+    if isinstance(values, Mapping):
+        raise RouteSetupError(f"{name} takes a list, not a dict: write {name}=[...]")
     # A string is a list of characters, which is never what was meant.
     if isinstance(values, str) or not isinstance(values, Iterable):
         raise RouteSetupError(f"{name} takes several: write {name}=[{values!r}]")
