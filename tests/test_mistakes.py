@@ -10,6 +10,7 @@ import functools
 import linecache
 import math
 import re
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import attrs
@@ -75,6 +76,9 @@ def mistake(error, *says):
 
 class Database:
     pass
+
+
+def current_user() -> str: ...
 
 
 class Body(msgspec.Struct):
@@ -531,6 +535,73 @@ def no_factory_in_deps(desk):
     async def handler(room_id: str): ...
 
     desk.include(handler, deps=["database"])
+
+
+@mistake(HandlerSignatureError, "`user` has the function current_user in its Annotated", "use(")
+def a_factory_in_annotated_without_use(desk):
+    @desk.blame
+    async def handler(room_id: str, user: Annotated[str, current_user]): ...
+
+    desk.include(handler)
+
+
+@mistake(HandlerSignatureError, "has `use` in its Annotated without a call", "use(factory)")
+def use_without_a_call(desk):
+    @desk.blame
+    async def handler(room_id: str, limit: Annotated[int, use]): ...
+
+    desk.include(handler)
+
+
+@mistake(DependencyError, "two factories in one deps= make Database", "take one of them out")
+def two_factories_of_one_type(desk):
+    def first() -> Database: ...
+
+    @desk.blame
+    def second() -> Database: ...
+
+    async def handler(room_id: str, db: Database): ...
+
+    desk.include(handler, deps=[first, second])
+
+
+@mistake(DependencyError, "nothing here asks for it", "annotate it `-> None`")
+def a_guard_that_is_annotated_to_make_something(desk):
+    def only_members() -> Database: ...
+
+    @desk.blame
+    async def handler(room_id: str): ...
+
+    desk.include(handler, deps=[only_members])
+
+
+@mistake(DependencyError, "it is a guard, and guards run for each connection", 'scope="app" out')
+def a_guard_of_the_application(desk):
+    @desk.blame
+    def only_members() -> None: ...
+
+    async def handler(room_id: str): ...
+
+    desk.include(handler, deps=[use(only_members, scope="app")])
+
+
+@mistake(DependencyError, "returns an iterator, which would be handed over as it is", "yield")
+def a_factory_that_returns_what_it_should_yield(desk):
+    @desk.blame
+    def factory() -> Iterator[Database]:
+        return iter([Database()])
+
+    async def handler(room_id: str, db: Database): ...
+
+    desk.include(handler, deps=[factory])
+
+
+@mistake(DependencyError, "`db` asks for Database, and current_user makes str", "makes Database")
+def a_factory_of_another_type(desk):
+    @desk.blame
+    async def handler(room_id: str, db: Annotated[Database, use(current_user)]): ...
+
+    desk.include(handler)
 
 
 @mistake(RouteSetupError, "deps takes several: write deps=[")

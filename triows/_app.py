@@ -26,7 +26,9 @@ from ._connection.endpoint import (
 from ._connection.refusal import from_exception, problem, upgrade_required
 from ._connection.registry import Connections
 from ._errors import consists_of, leaves
-from ._injection.plan import Plan, Planner, providers
+from ._injection.choice import check_all_used
+from ._injection.plan import Plan, Planner
+from ._injection.providers import check_factory, is_mock, providers
 from ._inspection.page import PATH, asks_for_page, serve_page
 from ._inspection.tree import Inside
 from ._loop import NO_TRIO
@@ -299,6 +301,13 @@ class Triows:
                 f"override() takes a factory, not {fake!r}: write override({name_of(factory)}, "
                 "lambda: ...)"
             )
+        check_factory(factory, f"override({factory!r}, ...)", None)
+        if is_mock(fake):
+            raise DependencyError(
+                f"override() got {fake!r}, and a mock takes any call, so nothing says whether it "
+                f"is the factory or its value: write override({name_of(factory)}, lambda: mock) "
+                "to hand it over, or lambda: mock() to call it"
+            )
         used = {one for entry in self._entries for one in entry.endpoint.plan.factories}
         if factory not in used | self._shared_plans.keys():
             raise DependencyError(
@@ -320,21 +329,26 @@ class Triows:
 
     def _planner(
         self,
-        deps: Iterable[Dependency] = (),
+        levels: Iterable[Iterable[Dependency]] = (),
         keys: Iterable[str] = (),
         at: str | None = None,
     ) -> Planner:
         return Planner(
             givens={WebSocket: WEBSOCKET, trio.Nursery: NURSERY, Triows: APP},
             app_givens=(APP,),
-            providers=providers([*self._deps, *deps], at),
+            providers=providers(self._deps, *levels, at=at),
             overrides=self._overrides,
             path_keys=tuple(keys),
         )
 
     def _plan(self, description: RouteDescription) -> Plan:
         planner = self._planner(description.deps, description.template.keys, description.where)
-        return planner.plan(description.handler)
+        plan = planner.plan(description.handler)
+        # A fake need not want what the factory in its place wants.
+        if not self._overrides:
+            used = (*plan.factories, *plan.shared)
+            check_all_used(description.deps[-1], used, description.where)
+        return plan
 
     def _entry(self, description: RouteDescription) -> _Entry:
         entry = _Entry(description, self._compile(description))
@@ -380,31 +394,36 @@ class Triows:
         """
         plans: dict[Callable[..., Any], tuple[Factory, Plan]] = {}
 
-        def add(factory: Callable[..., Any], callers: tuple[Callable[..., Any], ...]) -> None:
-            if factory in callers:
-                raise DependencyCycleError(
-                    f"{name_of(factory)} needs itself: make one of the factories do without the "
-                    "other",
-                    where(factory),
-                    [name_of(caller) for caller in (*callers, factory)],
-                )
-            if self._started is not None and factory not in self._started:
-                raise DependencyError(
-                    f"{name_of(factory)} lives as long as the application, which has been started "
-                    "without it: include its route before that",
-                    where(factory),
-                    [name_of(caller) for caller in callers],
-                )
-            if factory not in plans:
-                planned = self._planner().plan_shared(factory)
-                for needed in planned[1].shared:
-                    add(needed, (*callers, factory))
+        def add(plan: Plan, callers: tuple[Callable[..., Any], ...]) -> None:
+            for factory in plan.shared:
+                if factory in plans and factory not in callers:
+                    continue
+                self._check_shared(factory, callers)
+                planned = self._planner().plan_shared(factory, plan.expected[factory])
+                add(planned[1], (*callers, factory))
                 plans[factory] = planned
 
         for entry in entries:
-            for factory in entry.endpoint.plan.shared:
-                add(factory, (entry.description.handler,))
+            add(entry.endpoint.plan, (entry.description.handler,))
         return plans
+
+    def _check_shared(
+        self, factory: Callable[..., Any], callers: tuple[Callable[..., Any], ...]
+    ) -> None:
+        """Refuse a resource of the application that needs itself, or that comes too late."""
+        if factory in callers:
+            raise DependencyCycleError(
+                f"{name_of(factory)} needs itself: make one of the factories do without the other",
+                where(factory),
+                [name_of(caller) for caller in (*callers, factory)],
+            )
+        if self._started is not None and factory not in self._started:
+            raise DependencyError(
+                f"{name_of(factory)} lives as long as the application, which has been started "
+                "without it: include its route before that",
+                where(factory),
+                [name_of(caller) for caller in callers],
+            )
 
     # Start-up and shutdown.
 

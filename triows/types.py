@@ -145,10 +145,10 @@ def use(
 
     Args:
         factory: An async generator function, a generator function, a context manager
-            factory (async or not), or a plain function (async or not). Left out, the
-            parameter's type decides: a factory registered for it with ``deps=``, or
-            the class itself.
-        reuse: Share one instance within the connection, among all who ask for this
+            factory (async or not), or a plain function (async or not). A generic class may
+            have its arguments, ``use(Repo[User])``. Left out, the parameter's type decides: a
+            factory registered for it with ``deps=``, or the class itself.
+        reuse: Share one instance within the connection, among all that ask for this
             factory with ``reuse=True``. Otherwise each place gets its own.
         scope: ``"app"`` makes one instance that lives from start-up to shutdown.
 

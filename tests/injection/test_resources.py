@@ -237,6 +237,46 @@ async def test_a_transaction_rolls_back_on_exception_when_the_handler_is_cancell
     assert done == ["rolled back"]
 
 
+@pytest.mark.parametrize("how", [{"cancelled": "peer gone"}, {"error": WebSocketDisconnect(1006)}])
+@pytest.mark.parametrize("audited", [True, False])
+async def test_of_a_bare_and_a_guarded_yield_in_one_factory_the_one_it_stands_at_counts(
+    audited: bool, how: dict[str, Any]
+):
+    done = []
+
+    async def session():
+        if audited:
+            try:
+                yield
+            except Exception as exc:
+                done.append(type(exc).__name__)
+                raise
+        else:
+            yield
+        await trio.lowlevel.checkpoint()
+        done.append("cleaned up")
+
+    assert await exits(session, **how) == []
+    raised = "HandlerCancelled" if "cancelled" in how else "WebSocketDisconnect"
+    assert done == ([raised] if audited else ["cleaned up"])
+
+
+async def test_a_bare_resource_that_enters_although_it_was_cancelled_resumes(autojump_clock):
+    done = []
+
+    async def stubborn():
+        with trio.CancelScope(shield=True):
+            await trio.sleep(5)
+        yield
+        done.append("cleaned up")
+
+    async with opened() as stack:
+        with trio.move_on_after(1):
+            await stack.enter(stubborn)
+        assert await stack.aclose(cancelled="timeout") == []
+    assert done == ["cleaned up"]
+
+
 # What counts as an error.
 
 

@@ -76,7 +76,9 @@ class Host:
         self._arguments = arguments
         self._on_expired = on_expired
         self._released = trio.Event()
+        # What is raised at its yield, and whether not at a bare one.
         self._thrown: BaseException | None = None
+        self._spares_bare = False
         self._left_by: BaseException | None = None
         # Shielded from the start, so that a cancellation from outside arrives by
         # cancel_entry() or not at all.
@@ -135,7 +137,9 @@ class Host:
             with trio.CancelScope(shield=True):
                 await self._released.wait()
             raise
-        if self._thrown is not None:
+        # Only now is it known at which of its yields a generator stands.
+        spared = self._spares_bare and not self.factory.is_guarded(self.manager)
+        if self._thrown is not None and not spared:
             raise self._thrown
 
     def _expire(self) -> None:
@@ -167,9 +171,19 @@ class Host:
         if not self.settled.is_set():
             self._entry.cancel()
 
-    def release(self, thrown: BaseException | None, seconds: float) -> None:
-        """Let the resource exit, with *thrown* raised at its ``yield``, within *seconds*."""
-        self._thrown = thrown
+    def release(self, error: BaseException | None, cancelled: str | None, seconds: float) -> None:
+        """
+        Let the resource exit within *seconds*.
+
+        At its ``yield`` is raised what the handler raised, or :exc:`~triows.HandlerCancelled`
+        with the reason why it was cancelled. That the peer has left or that the handler was
+        cancelled is an end like any other to a bare ``yield``, and the lines after it run.
+        """
+        # One each: a traceback grows on every exception that is raised in several places.
+        self._thrown = error if cancelled is None else HandlerCancelled(cancelled)
+        self._spares_bare = cancelled is not None or (
+            error is not None and consists_of(error, WebSocketDisconnect)
+        )
         # Also if it has not entered: it may do so yet, where it shields itself.
         self._life.deadline = trio.current_time() + seconds
         if not self.entered:
@@ -243,25 +257,9 @@ class ResourceStack:
             share = (end - trio.current_time()) / len(self.hosts)
             # A resource that shielded itself and overran has spent its own time, not the
             # others': they get what they would have had.
-            thrown = _thrown_into(host, error, cancelled)
-            host.release(thrown, share if share > 0 else least)
+            host.release(error, cancelled, share if share > 0 else least)
             await host.done.wait()  # bounded by its deadline
             self.hosts.pop()
             if host.error is not None:
                 errors.append(host.error)
         return errors
-
-
-def _thrown_into(
-    host: Host, error: BaseException | None, cancelled: str | None
-) -> BaseException | None:
-    """What *host* sees at its ``yield``: nothing, the handler's error, or its cancellation."""
-    bare = not host.factory.guarded
-    if cancelled is not None:
-        # One each: a traceback grows on every exception that is raised in several places.
-        return None if bare else HandlerCancelled(cancelled)
-    if bare and error is not None and consists_of(error, WebSocketDisconnect):
-        # The peer left. For a factory without a try that is an end like any other, and
-        # the lines after its yield run.
-        return None
-    return error

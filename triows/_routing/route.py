@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
 
 from attrs import evolve, frozen
@@ -63,7 +63,7 @@ class RouteDescription:
         name: By which ``url_path_for`` finds it: that of the handler, if no other was given.
         is_named: Whether another was given.
         plugins: As given to the endpoint.
-        deps: Of the outermost route first, of the endpoint last.
+        deps: One list for each level: of the outermost route first, of the endpoint last.
         middlewares: The outermost first.
         origins: The nearest that is set, or ``None``; so are the next two.
         timeouts: The nearest that is set, as a whole.
@@ -77,7 +77,7 @@ class RouteDescription:
     name: str
     is_named: bool
     plugins: tuple[Plugin, ...]
-    deps: tuple[Dependency, ...]
+    deps: tuple[tuple[Dependency, ...], ...]
     middlewares: tuple[MiddlewareFactory, ...]
     origins: tuple[str, ...] | None
     timeouts: Timeouts | None
@@ -98,7 +98,8 @@ class _Endpoint:
 class _Settings:
     """What a route says for itself and all below it."""
 
-    deps: tuple[Dependency, ...] = ()
+    #: One list for each level, the outermost first.
+    deps: tuple[tuple[Dependency, ...], ...] = ()
     middlewares: tuple[MiddlewareFactory, ...] = ()
     origins: tuple[str, ...] | None = None
     timeouts: Timeouts | None = None
@@ -162,7 +163,7 @@ class WebSocketRoute:
         # Its own piece of the path, and the whole.
         self._own = self._template = Template.parse(path)
         self._settings = _Settings(
-            listed("deps", deps),
+            (listed("deps", deps),),
             listed("middlewares", middlewares),
             None if origins is None else listed("origins", origins),
             setting("timeouts", timeouts, Timeouts),
@@ -416,7 +417,7 @@ def _describe(template: Template, endpoint: _Endpoint, settings: _Settings) -> R
         name=endpoint.name or name_of(endpoint.handler).rpartition(".")[2],
         is_named=endpoint.name is not None,
         plugins=endpoint.plugins,
-        deps=settings.deps + endpoint.deps,
+        deps=(*filter(None, settings.deps), endpoint.deps),
         middlewares=settings.middlewares,
         origins=settings.origins,
         timeouts=settings.timeouts,
@@ -432,6 +433,8 @@ def listed(name: str, values: Iterable[T]) -> tuple[T, ...]:
     Raises:
         RouteSetupError: One thing was given, or one that decorates handlers.
     """
+    if isinstance(values, Mapping):
+        raise RouteSetupError(f"{name} takes a list, not a dict: write {name}=[...]")
     # A string is a list of characters, which is never what was meant.
     if isinstance(values, str) or not isinstance(values, Iterable):
         raise RouteSetupError(f"{name} takes several: write {name}=[{values!r}]")
