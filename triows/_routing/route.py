@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
 from attrs import evolve, frozen
 
 from .._settings import Compression, Limits, Timeouts
-from .._where import where
+from .._where import name_of, where
 from ..exceptions import RouteSetupError
 from ..types import ASGIApp, UseMark
 from .template import Template
@@ -217,7 +217,7 @@ class WebSocketRoute:
             The function, unchanged.
 
         Raises:
-            RouteSetupError: It is no coroutine function, there is a handler already, or the
+            RouteSetupError: It isn't a coroutine function, there is a handler already, or the
                 route is part of an application already.
         """
         given = listed("plugins", plugins), listed("deps", deps)
@@ -406,7 +406,8 @@ def listed(name: str, values: Iterable[T]) -> tuple[T, ...]:
     """
     # A string is a list of characters, which is never what was meant.
     if isinstance(values, str) or not isinstance(values, Iterable):
-        raise RouteSetupError(f"{name} takes several: write {name}=[{values!r}]")
+        given = name_of(values) if callable(values) else repr(values)
+        raise RouteSetupError(f"{name} takes several: write {name}=[{given}]")
     return tuple(values)
 
 
@@ -418,8 +419,14 @@ def setting(name: str, value: T | None, kind: type[T]) -> T | None:
         RouteSetupError: It is something else, such as a dict or one number.
     """
     if value is not None and not isinstance(value, kind):
-        raise RouteSetupError(f"{name} takes {kind.__name__}(...), not {value!r}")
+        raise RouteSetupError(f"{name} takes {kind.__name__}(...), not {_shown(value)}")
     return value
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, type):
+        return f"the class {value.__name__}: call it, as in {value.__name__}()"
+    return repr(value)
 
 
 def is_handler(func: Any) -> bool:
@@ -452,13 +459,25 @@ def _check_handler(func: Any, at: str) -> None:
             at,
         )
     if not callable(called):
-        raise RouteSetupError(f"{func!r} is no handler: give it an `async def`", at)
+        raise RouteSetupError(f"{func!r} isn't a handler: {_remedy_for_object(func)}", at)
     raise RouteSetupError(f"sync function is not supported for websocket: {_remedy(called)}", at)
+
+
+def _remedy_for_object(given: Any) -> str:
+    if isinstance(given, str):
+        return (
+            "a path goes to WebSocketRoute(path) or to route.sub(path), and endpoint is given the "
+            "`async def`"
+        )
+    if inspect.iscoroutine(given):
+        given.close()  # or Python warns that it was never awaited
+        return "give the `async def` itself, without calling it"
+    return "give an `async def`"
 
 
 def _remedy(func: Any) -> str:
     if inspect.isclass(func):
         return f"{func.__name__} is a class, so give an instance with an async __call__"
     if inspect.iscoroutinefunction(getattr(func, "__wrapped__", None)):
-        return "a decorator put one around the handler, so write `async def` in the decorator"
+        return "a decorator wrapped the handler in one, so write `async def` in the decorator"
     return "write `async def`, and call what blocks with `await trio.to_thread.run_sync(...)`"
