@@ -22,6 +22,7 @@ from tests.injection import postponed
 from triows import AsyncResource, Ignore, Param, Triows, WebSocket, use
 from triows._injection.params import RequestData, read_params
 from triows._injection.plan import Given, Planner, providers
+from triows._routing.template import Template
 from triows.exceptions import (
     DependencyCycleError,
     DependencyError,
@@ -57,7 +58,7 @@ def planner(*, path=(), deps=(), overrides=None):
         app_givens=(APP,),
         providers=providers(deps),
         overrides=overrides or {},
-        path_keys=path,
+        path_keys=Template.parse("/" + "/".join(f"{{{key}}}" for key in path)).by_name,
     )
 
 
