@@ -573,7 +573,7 @@ async def test_json_goes_out_compact_as_text_or_binary(data, text):
 
 async def test_what_json_can_not_express_is_refused_and_the_connection_goes_on():
     async def handler(ws: WebSocket) -> None:
-        with pytest.raises(TypeError, match="unsupported"):
+        with pytest.raises(TypeError, match="can't express an instance of object"):
             await ws.send_json(object())
         await ws.send("ok")
 

@@ -49,7 +49,15 @@ from .http import ClientGone, ResponseWatch, respond
 from .websocket import WebSocket
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Sequence
+    from collections.abc import (
+        AsyncIterator,
+        Callable,
+        Collection,
+        Iterable,
+        Iterator,
+        Mapping,
+        Sequence,
+    )
 
     from ._injection.factories import Factory
     from ._protocol.handshake import Origins
@@ -59,6 +67,7 @@ if TYPE_CHECKING:
         MiddlewareFactory,
         RouteDescription,
     )
+    from ._routing.template import Key
     from ._transports.interface import Refusal
     from .types import ASGIApp, Receive, Scope, Send
 
@@ -330,7 +339,7 @@ class Triows:
     def _planner(
         self,
         levels: Iterable[Iterable[Dependency]] = (),
-        keys: Iterable[str] = (),
+        keys: Mapping[str, Key] | None = None,
         at: str | None = None,
     ) -> Planner:
         return Planner(
@@ -338,11 +347,11 @@ class Triows:
             app_givens=(APP,),
             providers=providers(self._deps, *levels, at=at),
             overrides=self._overrides,
-            path_keys=tuple(keys),
+            path_keys=keys or {},
         )
 
     def _plan(self, description: RouteDescription) -> Plan:
-        planner = self._planner(description.deps, description.template.keys, description.where)
+        planner = self._planner(description.deps, description.template.by_name, description.where)
         plan = planner.plan(description.handler)
         # A fake need not want what the factory in its place wants.
         if not self._overrides:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from functools import lru_cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, Self, TypeVar, overload
 from urllib.parse import quote
 
-import msgspec
 import trio
 from attrs import frozen
 from starlette.requests import HTTPConnection
@@ -14,9 +13,10 @@ from starlette.websockets import WebSocketState
 
 from ._closing import check_close
 from ._cookies import parse_cookies
+from ._json import decoder_of, encoded
 from ._protocol.handshake import HeadersLike, check_subprotocol, encode_headers
 from ._transports.interface import disconnect
-from .exceptions import InvalidMessage, WebSocketDisconnect, WebSocketStateError, WrongDataType
+from .exceptions import WebSocketDisconnect, WebSocketStateError, WrongDataType
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
@@ -76,11 +76,6 @@ class _Messages(Generic[T]):
             if exc.code in _NORMAL:
                 raise StopAsyncIteration from None
             raise
-
-
-@lru_cache(maxsize=256)
-def _decoder(type_: Any) -> msgspec.json.Decoder[Any]:
-    return msgspec.json.Decoder(type_)
 
 
 # Starlette's class gives url, headers, cookies, query_params, path_params, client, app and
@@ -262,23 +257,27 @@ class WebSocket(HTTPConnection):
         Wait for the next message and read it as JSON, from text or binary alike.
 
         Args:
-            type: What to convert to: anything msgspec knows, such as a Struct, a
-                dataclass or ``list[int]``.
+            type: What to convert to: anything msgspec knows, such as a Struct, a dataclass or
+                ``list[int]``, and pydantic's models. Metadata in ``Annotated`` that
+                belongs to neither of them is ignored.
 
         Raises:
-            InvalidMessage: no JSON, or not of that type. Unless caught, the connection
-                closes with 1007.
+            InvalidMessage: the message is not JSON, or not of that type. Unless caught, the
+                connection closes with 1007.
+            TypeError: no message could be of that type, such as a class that neither
+                msgspec nor pydantic knows. No message is taken then.
         """
-        return self._decode(await self.receive(), type)
-
-    @staticmethod
-    def _decode(message: str | bytes, type_: Any) -> Any:
         try:
-            return _decoder(type_).decode(message)
-        except msgspec.DecodeError as exc:
-            raise InvalidMessage(str(exc)) from None
-        except RecursionError:
-            raise InvalidMessage("nested too deeply") from None
+            decode = decoder_of(type)
+        except TypeError:
+            await trio.lowlevel.checkpoint()
+            raise
+        message = await self.receive()
+        try:
+            return decode(message)
+        except Exception:
+            await trio.lowlevel.cancel_shielded_checkpoint()
+            raise
 
     def __aiter__(self) -> AsyncIterator[str | bytes]:
         """Messages until the peer closes with 1000 or 1001; otherwise as :meth:`receive`."""
@@ -342,14 +341,21 @@ class WebSocket(HTTPConnection):
         Send *data* as JSON, compact. As :meth:`send`.
 
         Args:
-            data: Anything that msgspec can encode.
+            data: Anything that msgspec can encode, and pydantic's models.
             mode: The kind of message.
 
         Raises:
-            TypeError: something that JSON can't express.
+            TypeError: there is something in it that JSON can't express.
+            ValueError: a mode that is neither of the two.
         """
-        encoded = msgspec.json.encode(data)
-        await self.send(encoded.decode() if mode == "text" else encoded)
+        try:
+            if mode not in ("text", "binary"):
+                raise ValueError(f"send_json() takes mode='text' or mode='binary', not {mode!r}")
+            message = encoded(data)
+        except Exception:
+            await trio.lowlevel.checkpoint()
+            raise
+        await self._send(message.decode() if mode == "text" else message)
 
     # The end.
 

@@ -23,6 +23,7 @@ from triows import AsyncResource, Ignore, Param, Triows, WebSocket, use
 from triows._injection.params import RequestData, read_params
 from triows._injection.plan import Given, Planner
 from triows._injection.providers import providers
+from triows._routing.template import Template
 from triows.exceptions import (
     DependencyCycleError,
     DependencyError,
@@ -58,7 +59,7 @@ def planner(*, path=(), deps=(), levels=(), overrides=None):
         app_givens=(APP,),
         providers=providers(*levels, deps),
         overrides=overrides or {},
-        path_keys=path,
+        path_keys=Template.parse("/" + "/".join(f"{{{key}}}" for key in path)).by_name,
     )
 
 

@@ -181,7 +181,7 @@ def test_what_gives_a_coroutine_when_called_is_a_handler(func: Any) -> None:
         (yields, "an async generator is not supported", "does not yield"),
         (functools.partial(yields), "an async generator is not supported", "does not yield"),
         (YieldingHandler(), "an async generator is not supported", "does not yield"),
-        ("handler", "'handler' is no handler", "`async def`"),
+        ("handler", "'handler' isn't a handler", "`async def`"),
     ],
 )
 @pytest.mark.parametrize("options", [{}, {"plugins": []}])

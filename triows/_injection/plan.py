@@ -23,7 +23,16 @@ from .asker import Asker
 from .choice import agreed, check_shared, chosen
 from .factories import Factory
 from .marks import Site, outermost, unmarked, without_metadata
-from .params import MISSING, ParamSpec, has_fields, is_readable, param_spec, type_name
+from .params import (
+    MISSING,
+    ParamSpec,
+    PathKey,
+    has_fields,
+    is_readable,
+    param_spec,
+    type_for,
+    type_name,
+)
 from .providers import Providers
 from .signatures import Types, signature_of, unresolved_in
 
@@ -94,14 +103,14 @@ class Planner:
         app_givens: Which of them also exist when the application starts.
         providers: The guards, and factories by the type they make.
         overrides: Factories to be used instead of others.
-        path_keys: The names in the route's path template.
+        path_keys: The keys in the route's path template, by name.
     """
 
     givens: Mapping[Any, Given]
     app_givens: Collection[Given] = ()
     providers: Providers = field(factory=Providers)
     overrides: Mapping[Callable[..., Any], Callable[..., Any]] = field(factory=dict)
-    path_keys: Collection[str] = ()
+    path_keys: Mapping[str, PathKey] = field(factory=dict)
     _params: dict[ParamSpec, int] = field(factory=dict, init=False)
     _given: dict[Given, int] = field(factory=dict, init=False)
     _shared: dict[Callable[..., Any], int] = field(factory=dict, init=False)
@@ -160,9 +169,10 @@ class Planner:
         taken = {spec.alias for spec in self._params if spec.source == "path"}
         if untaken := [key for key in self.path_keys if key not in taken]:
             key = untaken[0]
+            wanted = type_name(type_for(self.path_keys[key]))
             raise HandlerSignatureError(
-                f"no one takes {{{key}}} of the path: add a parameter `{key}: str` to the handler "
-                "or one of its factories, or take it out of the path",
+                f"nothing takes {{{key}}} of the path: add a parameter `{key}: {wanted}` to the "
+                "handler or to one of its factories, or take it out of the path",
                 where(handler),
             )
 

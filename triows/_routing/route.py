@@ -238,7 +238,7 @@ class WebSocketRoute:
             The function, unchanged.
 
         Raises:
-            RouteSetupError: It is no coroutine function, there is a handler already, or the
+            RouteSetupError: It isn't a coroutine function, there is a handler already, or the
                 route is part of an application already.
         """
         check_name(name, None if func is None else where(func))
@@ -437,10 +437,11 @@ def listed(name: str, values: Iterable[T]) -> tuple[T, ...]:
         raise RouteSetupError(f"{name} takes a list, not a dict: write {name}=[...]")
     # A string is a list of characters, which is never what was meant.
     if isinstance(values, str) or not isinstance(values, Iterable):
-        raise RouteSetupError(f"{name} takes several: write {name}=[{values!r}]")
-    given = tuple(values)
-    refuse_in_list(name, given)
-    return given
+        given = name_of(values) if callable(values) else repr(values)
+        raise RouteSetupError(f"{name} takes several: write {name}=[{given}]")
+    found = tuple(values)
+    refuse_in_list(name, found)
+    return found
 
 
 def setting(name: str, value: T | None, kind: type[T]) -> T | None:
@@ -451,8 +452,14 @@ def setting(name: str, value: T | None, kind: type[T]) -> T | None:
         RouteSetupError: It is something else, such as a dict or one number.
     """
     if value is not None and not isinstance(value, kind):
-        raise RouteSetupError(f"{name} takes {kind.__name__}(...), not {value!r}")
+        raise RouteSetupError(f"{name} takes {kind.__name__}(...), not {_shown(value)}")
     return value
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, type):
+        return f"the class {value.__name__}: call it, as in {value.__name__}()"
+    return repr(value)
 
 
 def is_handler(func: Any) -> bool:
@@ -486,13 +493,25 @@ def _check_handler(func: Any, at: str) -> None:
             at,
         )
     if not callable(called):
-        raise RouteSetupError(f"{func!r} is no handler: give it an `async def`", at)
+        raise RouteSetupError(f"{func!r} isn't a handler: {_remedy_for_object(func)}", at)
     raise RouteSetupError(f"sync function is not supported for websocket: {_remedy(called)}", at)
+
+
+def _remedy_for_object(given: Any) -> str:
+    if isinstance(given, str):
+        return (
+            "a path goes to WebSocketRoute(path) or to route.sub(path), and endpoint is given the "
+            "`async def`"
+        )
+    if inspect.iscoroutine(given):
+        given.close()  # or Python warns that it was never awaited
+        return "give the `async def` itself, without calling it"
+    return "give an `async def`"
 
 
 def _remedy(func: Any) -> str:
     if inspect.isclass(func):
         return f"{func.__name__} is a class, so give an instance with an async __call__"
     if inspect.iscoroutinefunction(getattr(func, "__wrapped__", None)):
-        return "a decorator put one around the handler, so write `async def` in the decorator"
+        return "a decorator wrapped the handler in one, so write `async def` in the decorator"
     return "write `async def`, and call what blocks with `await trio.to_thread.run_sync(...)`"
