@@ -35,7 +35,7 @@ from ._routing.template import Template
 from ._routing.tree import Match, RouteTree
 from ._running import AppResources
 from ._settings import Compression, Limits, Settings, Timeouts
-from ._transports.bridge import open_transport
+from ._transports.bridge import cancelled_by_shutdown, open_transport
 from ._watch import Watch
 from ._where import name_of, where
 from .exceptions import DependencyCycleError, DependencyError, HTTPException, RouteSetupError
@@ -45,6 +45,7 @@ from .websocket import WebSocket
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Sequence
 
+    from ._connection.lifetime import Lifetime
     from ._injection.factories import Factory
     from ._protocol.handshake import Origins
     from ._routing.route import (
@@ -99,6 +100,8 @@ class _Entry:
 @frozen
 class _Mounted:
     app: ASGIApp
+    #: Whether it is an application of triows, whose connections we drain.
+    is_ours: bool = False
 
 
 class Triows:
@@ -212,7 +215,7 @@ class Triows:
         template = Template.parse(path)
         if isinstance(app, Triows):
             # An error in an application of ours is then raised to us, and logged once.
-            self._tree.mount(template, _Mounted(app.handle))
+            self._tree.mount(template, _Mounted(app.handle, is_ours=True))
             self._mounted[template.path] = app
         else:
             self._tree.mount(template, _Mounted(app))
@@ -452,6 +455,12 @@ class Triows:
             )
         return all(over)
 
+    def _lifetimes(self) -> Iterator[Lifetime]:
+        """The live connections, with those of the applications of triows that are mounted here."""
+        yield from self._connections
+        for app in self._mounted.values():
+            yield from app._lifetimes()
+
     def _end_drain(self) -> None:
         """Take connections again, for an application that is started once more."""
         self._connections.draining = False
@@ -540,7 +549,7 @@ class Triows:
         if match is None:
             await self._refuse(scope, receive, send, problem(404))
         elif isinstance(match.value, _Mounted):
-            await self._call_mounted(match.value.app, match, segments, (scope, receive, send))
+            await self._call_mounted(match.value, match, segments, (scope, receive, send))
         elif scope["type"] == "http":
             await respond(send, upgrade_required())
         else:
@@ -558,7 +567,7 @@ class Triows:
 
     @staticmethod
     async def _call_mounted(
-        app: ASGIApp,
+        mounted: _Mounted,
         match: Match[Any],
         segments: tuple[str, ...],
         call: tuple[Scope, Receive, Send],
@@ -568,12 +577,16 @@ class Triows:
         root = "".join(f"/{segment}" for segment in matched)
         scope["root_path"] = scope.get("root_path", "") + root
         scope["path_params"] = {**scope.get("path_params", {}), **match.params}
+        if mounted.is_ours and scope["type"] != "http":
+            await mounted.app(scope, receive, send)
+            return
         if scope["type"] != "http":
-            await app(scope, receive, send)
+            with cancelled_by_shutdown(receive):
+                await mounted.app(scope, receive, send)
             return
         watch = ResponseWatch(send)
         try:
-            await app(scope, receive, watch.send)
+            await mounted.app(scope, receive, watch.send)
         except Exception as exc:
             if watch.started:
                 raise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, overload
 
 import msgspec
 import trio
@@ -11,6 +11,7 @@ from attrs import frozen
 from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocketState
 
+from ._checkpoints import checkpointed
 from ._closing import check_close
 from ._cookies import parse_cookies
 from ._protocol.handshake import HeadersLike, check_subprotocol, encode_headers
@@ -43,13 +44,13 @@ class WebSocketStatistics:
     outbox_bytes: int
 
 
-def _check(message: object, *types: type) -> None:
-    """Refuse what is no message; type checkers do so too, but not everybody runs one."""
-    if not isinstance(message, types or (str, bytes, bytearray, memoryview)):
-        raise TypeError(
-            f"a message is str or bytes, and here {type(message).__name__} was given; "
-            "send_json() takes anything that JSON can express"
-        )
+async def _wrong_type(message: object, method: str, expected: str) -> TypeError:
+    """Make the error for a wrong type. Type checkers find it too, but not everybody runs one."""
+    await trio.lowlevel.checkpoint()
+    return TypeError(
+        f"{method}() takes {expected}, not {type(message).__name__}: "
+        "send_json() takes anything that JSON can express"
+    )
 
 
 @frozen
@@ -127,6 +128,7 @@ class WebSocket(HTTPConnection):
 
     # The handshake.
 
+    @checkpointed
     async def accept(self, subprotocol: str | None = None, headers: HeadersLike = ()) -> None:
         """
         Accept the connection. Nothing can be sent or received before.
@@ -161,6 +163,7 @@ class WebSocket(HTTPConnection):
         self._subprotocol = subprotocol
         self._on_answer()
 
+    @checkpointed
     async def reject(
         self, status: int = 403, detail: str = "", headers: Mapping[str, str] | None = None
     ) -> None:
@@ -208,7 +211,7 @@ class WebSocket(HTTPConnection):
         return self._receive()
 
     async def _receive_unaccepted(self) -> str | bytes:
-        self._raise_unaccepted("receive")
+        raise await self._unaccepted("receive")
 
     async def receive_text(self) -> str:
         """
@@ -219,6 +222,7 @@ class WebSocket(HTTPConnection):
         """
         message = await self.receive()
         if not isinstance(message, str):
+            await trio.lowlevel.cancel_shielded_checkpoint()
             raise WrongDataType("expected a text message")
         return message
 
@@ -231,6 +235,7 @@ class WebSocket(HTTPConnection):
         """
         message = await self.receive()
         if isinstance(message, str):
+            await trio.lowlevel.cancel_shielded_checkpoint()
             raise WrongDataType("expected a binary message")
         return message
 
@@ -252,7 +257,12 @@ class WebSocket(HTTPConnection):
             InvalidMessage: no JSON, or not of that type. Unless caught, the connection
                 closes with 1007.
         """
-        return self._decode(await self.receive(), type)
+        message = await self.receive()
+        try:
+            return self._decode(message, type)
+        except Exception:
+            await trio.lowlevel.cancel_shielded_checkpoint()
+            raise
 
     @staticmethod
     def _decode(message: str | bytes, type_: Any) -> Any:
@@ -302,22 +312,31 @@ class WebSocket(HTTPConnection):
             WebSocketStateError: not accepted yet.
         """
         if type(message) is not str and type(message) is not bytes:
-            _check(message)
-            if isinstance(message, bytearray | memoryview):
-                message = bytes(message)  # a copy: the caller may change the original meanwhile
+            return self._send_other(message)
         return self._send(message)
 
+    async def _send_other(self, message: str | bytes | bytearray | memoryview) -> None:
+        """Send what is not exactly str or bytes."""
+        if isinstance(message, bytearray | memoryview):
+            # A copy, since the caller may change the original meanwhile.
+            message = bytes(message)
+        elif not isinstance(message, str | bytes):
+            raise await _wrong_type(message, "send", "str or bytes")
+        await self._send(message)
+
     async def _send_unaccepted(self, _message: str | bytes) -> None:
-        self._raise_unaccepted("send")
+        raise await self._unaccepted("send")
 
     async def send_text(self, data: str) -> None:
         """Send a text message. As :meth:`send`."""
-        _check(data, str)
+        if not isinstance(data, str):
+            raise await _wrong_type(data, "send_text", "str")
         await self._send(data)
 
     async def send_bytes(self, data: bytes | bytearray | memoryview) -> None:
         """Send a binary message. As :meth:`send`."""
-        _check(data, bytes, bytearray, memoryview)
+        if not isinstance(data, bytes | bytearray | memoryview):
+            raise await _wrong_type(data, "send_bytes", "bytes")
         await self.send(data)
 
     async def send_json(self, data: Any, mode: Literal["text", "binary"] = "text") -> None:
@@ -331,11 +350,16 @@ class WebSocket(HTTPConnection):
         Raises:
             TypeError: something that JSON can't express.
         """
-        encoded = msgspec.json.encode(data)
-        await self.send(encoded.decode() if mode == "text" else encoded)
+        try:
+            encoded = msgspec.json.encode(data)
+        except Exception:
+            await trio.lowlevel.checkpoint()
+            raise
+        await self._send(encoded.decode() if mode == "text" else encoded)
 
     # The end.
 
+    @checkpointed
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """
         Close the connection. No effect once it is over, so it can't hide the true code.
@@ -353,19 +377,17 @@ class WebSocket(HTTPConnection):
             ValueError: a code or reason that can't be sent.
         """
         check_close(code, reason)
-        if not self._transport.accepted:
-            if self._refused or self._transport.ended is not None:
-                await trio.lowlevel.checkpoint()
-            else:
-                told = None if code == 1000 else code
-                await self._refuse(self._refusal(403, reason, close_code=told))
+        if self._refused or self._transport.ended is not None:
+            await trio.lowlevel.checkpoint()
             return
-        if self._transport.ended is not None:
-            await trio.lowlevel.checkpoint_if_cancelled()
+        if not self._transport.accepted:
+            told = None if code == 1000 else code
+            await self._refuse(self._refusal(403, reason, close_code=told))
             return
         with trio.move_on_after(self._close_timeout):
             await self._transport.close(code, reason)
 
+    @checkpointed
     async def ping(self) -> float:
         """
         Send a ping and wait for the pong (:rfc:`6455#section-5.5.2`).
@@ -379,15 +401,16 @@ class WebSocket(HTTPConnection):
                 applications ping, as ASGI servers do not.
         """
         if not self._transport.accepted:
-            self._raise_unaccepted("ping")
+            raise await self._unaccepted("ping")
         if not self._transport.can_ping:
             raise WebSocketStateError("this server does not let applications send pings")
         if (ended := self._transport.ended) is not None:
             raise disconnect(self._transport, ended)
         return await self._transport.ping()
 
-    def _raise_unaccepted(self, method: str) -> NoReturn:
-        raise WebSocketStateError(
+    async def _unaccepted(self, method: str) -> WebSocketStateError:
+        await trio.lowlevel.checkpoint()
+        return WebSocketStateError(
             f"{method}() before accept(): call `await ws.accept()` first"
             if not self._refused
             else f"{method}() on a connection that was refused"

@@ -977,8 +977,10 @@ async def test_a_handler_that_accepts_at_shutdown_has_no_more_than_its_grace(aut
             seen.append(trio.current_time())
 
     app = serving(handler, timeouts=Timeouts(accept=5, shutdown_grace=10))
+    server = ScriptedServer()
     async with app.running(), trio.open_nursery() as nursery:
-        nursery.start_soon(handled, app, ScriptedServer())
+        nursery.start_soon(handled, app, server)
+        nursery.start_soon(server.answers_the_close)
         await wait_all_tasks_blocked()
         await app.drain()
     assert seen == [10]

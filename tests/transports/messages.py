@@ -167,6 +167,9 @@ class MemoryTransport:
     async def receive(self) -> str | bytes:
         return await self._inbox.receive()
 
+    def receive_nowait(self) -> str | bytes:
+        return self._inbox.receive_nowait()
+
     async def send(self, message: str | bytes) -> None:
         size = payload_size(message)
         if self.ended is not None:
@@ -201,6 +204,17 @@ class MemoryTransport:
         if self.ended is None:
             self._end(Ended(code, reason))
         await trio.lowlevel.checkpoint()
+
+    @property
+    def over(self) -> bool:
+        return self.ended is not None
+
+    @property
+    def answered(self) -> bool:
+        return self.over and not self._peer.vanished
+
+    async def wait_over(self) -> None:
+        await self._over.wait()
 
     def fail(self, code: int, reason: str) -> None:
         if self.ended is None:

@@ -126,17 +126,24 @@ class Lifetime:
         """
         End it because the server is going: a close frame, then as if the peer were gone.
 
-        The handler has ``shutdown_grace`` to finish. A handshake that is not over yet may
-        be finished in that time, and gets its close frame then; otherwise it is refused.
+        The handler has ``shutdown_grace`` to finish. If the peer leaves without an answer to the
+        close frame, or does not answer within ``Timeouts.close``, it has ``disconnect_grace``
+        from then on. A handshake that is not over yet may be finished in that time, and gets
+        its close frame then; otherwise it is refused.
         """
         self._end_after(self._timeouts.shutdown_grace, "shutdown")
         if not self._answered:
             if self._wants_answered is None:
                 self._wants_answered = trio.Event()
             await self._wants_answered.wait()
-        if self.transport.accepted and self.transport.ended is None:
-            with trio.move_on_after(self._timeouts.close):
+        if not self.transport.accepted:
+            return
+        with trio.move_on_after(self._timeouts.close):
+            if self.transport.ended is None:
                 await self.transport.close(code, "")
+            await self.transport.wait_over()
+        if not self.transport.answered:
+            self._end_after(self._timeouts.disconnect_grace, "peer gone")
 
     def _end_after(self, grace: float, why: str) -> None:
         self._ending = True

@@ -14,6 +14,7 @@ from hypercorn.events import Closed, RawData, Updated
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.typing import ConnectionState
 
+from triows._checkpoints import checkpointed
 from triows._transports.interface import nobody
 from triows.http import ClientGone
 
@@ -234,9 +235,10 @@ class HTTPConnection(TCPServer):
     ) -> None:
         answered = False
 
+        @checkpointed
         async def checked(message: ASGISendEvent) -> None:
-            if message["type"] == "http.response.body" and not message.get("body"):
-                # There may be nothing to write, and who sends that in a loop lets others run.
+            if message["type"] == "http.response.body":
+                # There may be nothing to write. Whoever sends that in a loop lets others run.
                 await trio.lowlevel.checkpoint()
             await send(message)
 
@@ -290,7 +292,7 @@ class _Events:
         self._size = size
         self._waiting: deque[ASGIReceiveEvent] = deque()
         self._end: ASGIReceiveEvent | None = None
-        self._is_closed = False
+        self._is_closed = self._is_end_told = False
         self._changed = trio.Event()
 
     async def put(self, event: ASGIReceiveEvent) -> None:
@@ -305,14 +307,24 @@ class _Events:
         self._change()
 
     async def receive(self) -> ASGIReceiveEvent:
-        """Wait for the next part; after the end, that is told as often as it is asked for."""
-        await trio.lowlevel.checkpoint()
+        """
+        Wait for the next part, or the end, which is told as often as it is asked for.
+
+        An event that waits already is handed over, once, also in a cancelled scope. That is how
+        ASGI applications find out whether the client has gone.
+        """
         while not self._waiting and self._end is None:
             await self._changed.wait()
-        if not self._waiting and self._end is not None:
-            return self._end
-        event = self._waiting.popleft()
-        self._change()
+        if self._waiting:
+            event = self._waiting.popleft()
+            self._change()
+        else:
+            assert self._end is not None
+            event = self._end
+            if self._is_end_told:
+                await trio.lowlevel.checkpoint()
+            self._is_end_told = True
+        await trio.lowlevel.cancel_shielded_checkpoint()
         return event
 
     def close(self) -> None:
