@@ -19,7 +19,7 @@ from __future__ import annotations
 # triows/_running.py its start-up and shutdown, triows/http.py what plain HTTP is answered,
 # triows/_watch.py who is told of errors, triows/_cli.py the command line. The base that
 # everything stands on: exceptions, types, and the modules _checkpoints, _closing, _cookies,
-# _errors, _settings and _where.
+# _errors, _managers, _settings and _where.
 #
 # Uses `from x import y as y`, which type checkers take for an export.
 from ._app import EndpointInfo as EndpointInfo

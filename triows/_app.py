@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -24,16 +24,17 @@ from ._connection.endpoint import (
 )
 from ._connection.refusal import from_exception, problem, upgrade_required
 from ._connection.registry import Connections
-from ._errors import consists_of, leaves
+from ._errors import add_note, consists_of, leaves, text_of
 from ._injection.plan import Plan, Planner, providers
 from ._inspection.page import PATH, asks_for_page, serve_page
 from ._inspection.tree import Inside
+from ._managers import asynccontextmanager
 from ._protocol.handshake import check_origins
 from ._routing.path import BadPath, request_segments
 from ._routing.route import WebSocketRoute, is_handler, listed, setting
 from ._routing.template import Template
 from ._routing.tree import Match, RouteTree
-from ._running import AppResources
+from ._running import AppResources, check_lifespan
 from ._settings import Compression, Limits, Settings, Timeouts
 from ._transports.bridge import cancelled_by_shutdown, open_transport
 from ._watch import Watch
@@ -114,8 +115,9 @@ class Triows:
             go before them.
         middlewares: ASGI middleware around everything, the first one outermost: callables
             that take an ASGI application, or Starlette's ``Middleware``.
-        lifespan: Called with the application, an async context manager around its running;
-            what it yields is copied into each connection's ``state``.
+        lifespan: Called with the application; a context manager around its running: a function
+            with ``@asynccontextmanager``, an async generator function, or a class. If it yields
+            a dict, that is copied into each connection's ``state``.
         timeouts: For routes that have none of their own.
         limits: For routes that have none of their own; ``connections`` counts for all.
         compression: For routes that say nothing else; by default messages are not compressed.
@@ -126,8 +128,8 @@ class Triows:
             application; see :mod:`triows.inspect`. Not for production.
 
     Raises:
-        RouteSetupError: or one of its kin, for a mistake in a route, with the file and line
-            of the user's function.
+        RouteSetupError: or a subclass, for a mistake in a route or in *lifespan*, with the file
+            and line of your function.
         ValueError: a *shutdown_code* that can't be sent.
     """
 
@@ -155,8 +157,8 @@ class Triows:
         self.debug = debug
         self._origins = _checked_origins(origins)
         self._deps = listed("deps", deps)
-        if lifespan is not None and not callable(lifespan):
-            raise RouteSetupError(f"lifespan takes a function of the application, not {lifespan!r}")
+        if lifespan is not None:
+            check_lifespan(lifespan)
         self._connections = Connections(self.limits.connections)
         self._tree: RouteTree[_Entry | _Mounted] = RouteTree()
         self._entries: list[_Entry] = []
@@ -392,6 +394,8 @@ class Triows:
                 yield
         finally:
             self._started = None
+            # It may be served once more, also by a server that does not run its start-up.
+            self._end_drain()
 
     @contextmanager
     def watched(self, watch: Watch) -> Iterator[None]:
@@ -533,8 +537,7 @@ class Triows:
             stage = "shutdown" if started else "startup"
             # The server shows the message at best; the traceback is in our log.
             logger.critical("the application failed at %s", stage, exc_info=exc)
-            message = f"{type(exc).__name__}: {exc}"
-            await send({"type": f"lifespan.{stage}.failed", "message": message})
+            await send({"type": f"lifespan.{stage}.failed", "message": text_of(exc)})
         else:
             await send({"type": "lifespan.shutdown.complete"})
 
@@ -590,11 +593,21 @@ class Triows:
         except Exception as exc:
             if watch.started:
                 raise
-            if isinstance(exc, HTTPException) and 400 <= exc.status_code <= 599:
-                await respond(send, from_exception(exc))
-            else:
-                await respond(send, problem(500))
+            refusal = _refusal_of(exc)
+            await respond(send, refusal or problem(500))
+            if refusal is None:
                 raise
+
+
+def _refusal_of(exc: Exception) -> Refusal | None:
+    """What a plain request is answered for an error; ``None`` for one that has to be reported."""
+    if not isinstance(exc, HTTPException):
+        return None
+    try:
+        return from_exception(exc)
+    except Exception as unusable:  # noqa: BLE001 - it is reported with the other
+        add_note(exc, f"it can't answer the request: {text_of(unusable)}")
+        return None
 
 
 # What ends more than one connection: Ctrl-C, and a cancellation by whoever called us.

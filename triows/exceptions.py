@@ -16,7 +16,7 @@ Every exception that triows raises on purpose.
     * :exc:`WebSocketStateError`: a method called at the wrong time
     * :exc:`HandlerCancelled`: thrown into resources whose handler was cancelled
     * :exc:`ResourceError`: a resource ended its connection, or would not end
-        * :exc:`ResourceExpired`: a cancel scope around its ``yield`` was cancelled
+        * :exc:`ResourceExpired`: a deadline around its ``yield`` passed
         * :exc:`TeardownTimeout`: its exit took longer than its share of the time
     * :exc:`NotRunningError`: the application's start-up has not run
 
@@ -133,11 +133,13 @@ class WebSocketDisconnect(TriowsError):
         reason: The text that came with it.
     """
 
+    #: The connection that is over. Where another connection's handler does not catch it, it is
+    #: an error there, and not a normal end.
+    source: object = None
+
     def __init__(self, code: int = 1000, reason: str = "") -> None:
         self.code = code
         self.reason = reason
-        #: What the disconnect was met on; of another connection's, it is no normal end.
-        self.source: object = None
         super().__init__(f"{code} {reason}".rstrip())
 
 
@@ -212,7 +214,11 @@ class ResourceError(TriowsError):
 
 
 class ResourceExpired(ResourceError):
-    """A cancel scope around a resource's ``yield`` was cancelled, and nothing raised."""
+    """
+    A deadline around a resource's ``yield`` passed while the resource was in use.
+
+    A scope or nursery that somebody cancels by ``cancel()`` is no error: the handler goes on.
+    """
 
 
 class TeardownTimeout(ResourceError):

@@ -165,7 +165,7 @@ class WebSocket(HTTPConnection):
 
     @checkpointed
     async def reject(
-        self, status: int = 403, detail: str = "", headers: Mapping[str, str] | None = None
+        self, status: int = 403, detail: Any = "", headers: Mapping[str, str] | None = None
     ) -> None:
         """
         Refuse the connection with an HTTP response.
@@ -173,13 +173,15 @@ class WebSocket(HTTPConnection):
         Raising :exc:`~triows.HTTPException` does the same from anywhere.
 
         Args:
-            status: An HTTP status from 300 to 599.
-            detail: A sentence for the peer, in the body's ``detail`` (:rfc:`9457`).
+            status: An HTTP status from 300 to 599, but not 304.
+            detail: A sentence for the peer, or anything that JSON can express: the body's
+                ``detail`` (:rfc:`9457`).
             headers: Further response headers.
 
         Raises:
             WebSocketStateError: accepted or refused already.
             ValueError: a status or header that can't be sent.
+            TypeError: a detail that JSON can't express.
         """
         if self._accepting or self._refused:
             raise WebSocketStateError(

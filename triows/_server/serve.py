@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from triows._errors import leaves
+from triows._errors import only
 
 from .listening import listening
 from .server import Server
@@ -55,7 +55,9 @@ async def serve(
         BaseException: what the application's start-up or shutdown raised, or a resource of
             the application that gave way meanwhile.
     """
+    await trio.lowlevel.checkpoint()
     tls = tls_context(config)
+    error: BaseException | None = None
     try:
         async with app.running():
             with listening(config, sockets) as listeners:
@@ -64,10 +66,11 @@ async def serve(
                 await run_server(server, shutdown_trigger, task_status, refusing=refusing)
     except BaseExceptionGroup as group:
         # The nurseries wrap what passes through them.
-        (only, *more) = leaves(group)
-        if more or isinstance(only, trio.Cancelled):
+        error = only(group)
+        if error is None:
             raise
-        raise only from None
+    if error is not None:
+        raise error
 
 
 async def run_server(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -11,6 +10,7 @@ from trio.testing import MockClock
 
 from triows._app import Triows
 from triows._errors import combined, leaves, without_cancelled
+from triows._managers import asynccontextmanager
 from triows._server.config import free_port
 from triows.exceptions import WebSocketDisconnect
 from triows.inspect import tree

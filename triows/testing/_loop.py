@@ -17,6 +17,8 @@ from weakref import WeakKeyDictionary
 import outcome
 import trio
 
+from triows._errors import add_note
+
 from ._client import open_app
 from ._leaks import LeakError
 
@@ -52,7 +54,7 @@ def interruptible(exc: BaseException | None) -> Iterator[None]:
     except Exception as later:
         if exc is None or isinstance(exc, Exception):
             raise
-        exc.add_note(f"leaving a block of TestClient failed, too: {later!r}")
+        add_note(exc, f"leaving a block of TestClient failed, too: {later!r}")
 
 
 #: Seconds that a loop is given at least to show that it turns, on a machine with much to do.
