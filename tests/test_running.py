@@ -177,8 +177,11 @@ async def test_after_a_failed_start_it_can_be_started_again():
         assert await client.receive() == "up"
 
 
-async def test_after_the_end_nobody_gets_in_and_no_state_is_left():
+async def test_after_the_end_it_serves_clients_without_its_lifespan_and_no_state_is_left():
     seen = []
+
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
 
     def looking(app: Any) -> Any:
         async def wrapped(scope: Any, receive: Any, send: Any) -> None:
@@ -187,15 +190,26 @@ async def test_after_the_end_nobody_gets_in_and_no_state_is_left():
 
         return wrapped
 
-    app = serving(idle, lifespan=Journal().lifespan, middlewares=[looking])
+    app = serving(handler, lifespan=Journal().lifespan, middlewares=[looking])
     async with app.running():
         pass
+    server = ScriptedServer()
+    await server.put(CONNECT)
+    await server.put({"type": "websocket.disconnect", "code": 1000})
+    scope = {**server.scope, "path": "/", "headers": [], "query_string": b"", "state": {}}
+    await app.handle(scope, server.receive, server.send)
+    assert server.sent[0]["type"] == "websocket.accept"
+    assert seen == [{}]
+
+
+async def test_an_application_that_was_drained_by_hand_stays_closed_until_it_runs_again():
+    app = serving(idle)
+    await app.drain()
     server = ScriptedServer()
     await server.put(CONNECT)
     scope = {**server.scope, "path": "/", "headers": [], "query_string": b"", "state": {}}
     await app.handle(scope, server.receive, server.send)
     assert server.sent[0]["status"] == 503
-    assert seen == [{}]
 
 
 async def test_an_application_runs_once_at_a_time():

@@ -12,6 +12,7 @@ from attrs import define, evolve, frozen
 from starlette.datastructures import State
 from starlette.middleware import Middleware
 
+from ._checkpoints import checkpointed
 from ._closing import check_close
 from ._connection.endpoint import (
     APP,
@@ -384,6 +385,7 @@ class Triows:
                 gives way while the application runs, the block is cancelled and its error
                 is raised.
         """
+        await trio.lowlevel.checkpoint()
         if self._started is not None:
             raise RuntimeError("this application is running already: serve it once")
         self._started = self._shared_plans.keys()
@@ -435,6 +437,7 @@ class Triows:
         for app in self._mounted.values():
             yield from app._all_timeouts()
 
+    @checkpointed
     async def drain(self) -> bool:
         """
         Refuse new connections, close the live ones, and wait until they are over.
@@ -518,12 +521,16 @@ class Triows:
         scope["app"] = self
         if self._resources.state:
             scope["state"] = {**self._resources.state, **scope.get("state", {})}
-        if self.debug and asks_for_page(scope):
-            # Before the middlewares, which may let others read it or change who asks, and the
-            # mounts, one of which may be at "/". To all others it does not exist.
-            await serve_page(self, scope, send)
-        else:
-            await self._stack(scope, receive, send)
+        try:
+            if self.debug and asks_for_page(scope):
+                # Before the middlewares, which may let others read it or change who asks, and the
+                # mounts, one of which may be at "/". To all others it does not exist.
+                await serve_page(self, scope, send)
+            else:
+                await self._stack(scope, receive, send)
+        except Exception:
+            await trio.lowlevel.cancel_shielded_checkpoint()
+            raise
 
     async def _serve_lifespan(self, receive: Receive, send: Send) -> None:
         await receive()  # lifespan.startup

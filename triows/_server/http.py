@@ -13,8 +13,8 @@ from attrs import frozen
 from hypercorn.events import Closed, RawData, Updated
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.typing import ConnectionState
+from hypercorn.utils import suppress_body
 
-from triows._checkpoints import checkpointed
 from triows._transports.interface import nobody
 from triows.http import ClientGone
 
@@ -235,12 +235,23 @@ class HTTPConnection(TCPServer):
     ) -> None:
         answered = False
 
-        @checkpointed
+        method = cast("Any", scope)["method"]
+        has_body = method != "HEAD"
+
         async def checked(message: ASGISendEvent) -> None:
-            if message["type"] == "http.response.body":
-                # There may be nothing to write. Whoever sends that in a loop lets others run.
-                await trio.lowlevel.checkpoint()
-            await send(message)
+            nonlocal has_body
+            try:
+                if message["type"] == "http.response.start":
+                    has_body = not suppress_body(method, int(message["status"]))
+                elif message["type"] == "http.response.body" and not (
+                    has_body and message.get("body")
+                ):
+                    # There is nothing to write. Whoever sends that in a loop lets others run.
+                    await trio.lowlevel.checkpoint()
+                await send(message)
+            except Exception:
+                await trio.lowlevel.cancel_shielded_checkpoint()
+                raise
 
         with cancel_scope:
             try:
