@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import logging
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -29,7 +28,7 @@ from ._errors import add_note, consists_of, leaves, text_of
 from ._injection.plan import Plan, Planner, providers
 from ._inspection.page import PATH, asks_for_page, serve_page
 from ._inspection.tree import Inside
-from ._managers import asynccontextmanager
+from ._managers import asynccontextmanager, contextmanager
 from ._protocol.handshake import check_origins
 from ._routing.path import BadPath, request_segments
 from ._routing.route import WebSocketRoute, is_handler, listed, setting

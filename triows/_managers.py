@@ -12,10 +12,16 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
     from types import TracebackType
 
-__all__ = ["AsyncGeneratorManager", "GeneratorManager", "asynccontextmanager", "considerate"]
+__all__ = [
+    "AsyncGeneratorManager",
+    "GeneratorManager",
+    "asynccontextmanager",
+    "considerate",
+    "contextmanager",
+]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -43,7 +49,7 @@ class AsyncGeneratorManager(contextlib.AbstractAsyncContextManager[T], Generic[T
         kind: type[BaseException] | None,
         exc: BaseException | None,
         traceback: TracebackType | None,
-    ) -> bool:
+    ) -> bool | None:
         try:
             if exc is None:
                 await anext(self.gen)
@@ -79,7 +85,7 @@ class GeneratorManager(contextlib.AbstractContextManager[T], Generic[T]):
         kind: type[BaseException] | None,
         exc: BaseException | None,
         traceback: TracebackType | None,
-    ) -> bool:
+    ) -> bool | None:
         try:
             if exc is None:
                 next(self.gen)
@@ -125,6 +131,17 @@ def asynccontextmanager(
     def make(*args: P.args, **kwargs: P.kwargs) -> AsyncGeneratorManager[T]:
         generator: Any = function(*args, **kwargs)
         return AsyncGeneratorManager(generator)
+
+    return make
+
+
+def contextmanager(function: Callable[P, Iterator[T]]) -> Callable[P, GeneratorManager[T]]:
+    """Use it as :func:`contextlib.contextmanager`."""
+
+    @wraps(function)
+    def make(*args: P.args, **kwargs: P.kwargs) -> GeneratorManager[T]:
+        generator: Any = function(*args, **kwargs)
+        return GeneratorManager(generator)
 
     return make
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from attrs import frozen
 from hypercorn.config import Config
 from hypercorn.utils import repr_socket_addr
+
+from triows._managers import contextmanager
 
 if TYPE_CHECKING:
     import socket

@@ -10,7 +10,6 @@ real ASGI events, and the endpoint an ASGI transport on top of those.
 from __future__ import annotations
 
 import math
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import trio
@@ -18,6 +17,7 @@ from attrs import evolve
 
 from triows._checkpoints import checkpointed
 from triows._closing import check_close
+from triows._managers import contextmanager
 from triows._protocol.handshake import check_raw_headers, check_token
 from triows.exceptions import WebSocketDisconnect, WebSocketStateError
 

@@ -10,7 +10,7 @@ import queue
 import sys
 import threading
 import traceback
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -18,6 +18,7 @@ import outcome
 import trio
 
 from triows._errors import add_note
+from triows._managers import contextmanager
 
 from ._client import open_app
 from ._leaks import LeakError
