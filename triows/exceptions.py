@@ -4,7 +4,7 @@ Every exception that triows raises on purpose.
 * :exc:`TriowsError`
     * :exc:`RouteSetupError`: a mistake in a route, found at registration
         * :exc:`TemplateError`: the path template can't be read
-        * :exc:`RouteConflictError`: two routes of one shape
+        * :exc:`RouteConflictError`: two routes for the same paths
         * :exc:`HandlerSignatureError`: a parameter that nothing can fill
         * :exc:`DependencyError`: a factory that can't be used
             * :exc:`DependencyCycleError`: factories that need each other
@@ -110,11 +110,11 @@ class DependencyError(RouteSetupError):
 
 
 class DependencyCycleError(DependencyError):
-    """Factories need each other in a circle."""
+    """Factories need each other, directly or through others."""
 
 
 class MissingProviderError(DependencyError):
-    """A parameter's type is made by no factory and can't be read from a string."""
+    """No factory makes a parameter's type, and it can't be read from a string."""
 
 
 # How a connection ends.
@@ -122,7 +122,7 @@ class MissingProviderError(DependencyError):
 
 class WebSocketDisconnect(TriowsError):
     """
-    The connection is over: nothing more will be received, nothing can be sent.
+    The connection is over: you can't receive or send anything more.
 
     It may escape from a handler; that is a normal end and is not reported as an
     error.
@@ -171,7 +171,7 @@ class WrongDataType(WebSocketClose):
 
 class InvalidMessage(WebSocketClose):
     """
-    The peer sent a message that is no JSON or does not fit the type asked for.
+    The peer sent a message that isn't JSON, or does not fit the type asked for.
 
     The peer is told only "invalid message". What was wrong, which may quote the
     application's types, stays in :attr:`detail`.
@@ -186,7 +186,7 @@ class InvalidMessage(WebSocketClose):
 
 
 class WebSocketStateError(TriowsError, RuntimeError):
-    """A method of the connection was called at a time when it can't work."""
+    """You called a method of the connection at a time when it can't work."""
 
 
 # What happens to resources.
@@ -196,8 +196,8 @@ class HandlerCancelled(TriowsError):
     """
     Raised at the ``yield`` of a guarded resource whose handler was cancelled.
 
-    It is an :exc:`Exception`, unlike :exc:`trio.Cancelled`, so a transaction's
-    ``except Exception`` rolls back, and awaits in the cleanup work.
+    It is an :exc:`Exception`, unlike :exc:`trio.Cancelled`. So a transaction's
+    ``except Exception`` rolls back, and the cleanup can ``await`` as usual.
 
     Args:
         reason: Why: ``"peer gone"``, ``"shutdown"``, ``"timeout"``, ``"cancelled"``,
@@ -217,13 +217,14 @@ class ResourceExpired(ResourceError):
     """
     A deadline around a resource's ``yield`` passed while the resource was in use.
 
-    A scope or nursery that somebody cancels by ``cancel()`` is no error: the handler goes on.
+    It isn't an error if somebody calls ``cancel()`` on such a scope or nursery: the handler
+    goes on, and the resource exits in its turn.
     """
 
 
 class TeardownTimeout(ResourceError):
-    """A resource's exit was cancelled because it took longer than its share."""
+    """A resource's exit was cancelled because it took longer than its share of the time."""
 
 
 class NotRunningError(TriowsError, RuntimeError):
-    """The application needs its start-up to have run, and it has not."""
+    """A resource lives as long as the application, whose start-up has not run."""

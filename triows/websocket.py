@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 @frozen
 class WebSocketStatistics:
-    """A snapshot of what has passed a connection, and of what waits."""
+    """A snapshot: what has passed through a connection, and what waits."""
 
     messages_received: int
     bytes_received: int
@@ -58,8 +58,8 @@ class _Messages(Generic[T]):
     """
     What ``async for`` takes messages from, one call of a ``receive`` method each.
 
-    No async generator: a loop may be left by ``break`` or an error, and Trio warns of a
-    generator that was left before its end.
+    It isn't an async generator: a loop may be left by ``break`` or an error, and Trio warns
+    about a generator that was left before its end.
     """
 
     _receive: Callable[[], Awaitable[T]]
@@ -123,7 +123,7 @@ class WebSocket(HTTPConnection):
 
     @property
     def cookies(self) -> dict[str, str]:
-        """The request's cookies by name; of two with one name the last is kept."""
+        """The request's cookies by name. If two have the same name, the last one counts."""
         return parse_cookies("; ".join(self.headers.getlist("cookie")))
 
     # The handshake.
@@ -131,17 +131,17 @@ class WebSocket(HTTPConnection):
     @checkpointed
     async def accept(self, subprotocol: str | None = None, headers: HeadersLike = ()) -> None:
         """
-        Accept the connection. Nothing can be sent or received before.
+        Accept the connection. You can't send or receive before.
 
         Args:
             subprotocol: One that the client offered (``scope["subprotocols"]``).
             headers: Further response headers, str or bytes.
 
         Raises:
-            ValueError: a subprotocol that was not offered, or a header that may not stand
-                in a response. Nothing has been sent then.
+            ValueError: a subprotocol that was not offered, or a header that can't be part of
+                a response. Nothing has been sent then.
             WebSocketStateError: accepted or refused already.
-            WebSocketDisconnect: the peer has left before.
+            WebSocketDisconnect: the peer has left already.
         """
         if self._accepting or self._refused:
             raise WebSocketStateError(
@@ -156,7 +156,7 @@ class WebSocket(HTTPConnection):
         try:
             await self._transport.accept(subprotocol, encoded)
         finally:
-            # Cancelled before it was handed over, it has not happened.
+            # If it was cancelled before it was handed over, it has not happened.
             self._accepting = self._transport.accepted
             if self._accepting:
                 self._receive, self._send = self._transport.receive, self._transport.send
@@ -186,6 +186,8 @@ class WebSocket(HTTPConnection):
         if self._accepting or self._refused:
             raise WebSocketStateError(
                 "reject() refuses a handshake, and this one is over: use close()"
+                if self._accepting
+                else "this connection was refused before: call reject() once"
             )
         await self._refuse(self._refusal(status, detail, headers))
 
@@ -256,7 +258,7 @@ class WebSocket(HTTPConnection):
                 dataclass or ``list[int]``.
 
         Raises:
-            InvalidMessage: no JSON, or not of that type. Unless caught, the connection
+            InvalidMessage: it isn't JSON, or not of that type. Unless caught, the connection
                 closes with 1007.
         """
         message = await self.receive()
@@ -303,13 +305,14 @@ class WebSocket(HTTPConnection):
         """
         Send a message: str as text, bytes as binary.
 
-        Returns when the message is with the system or in the bounded outbox; a peer that
-        does not read makes it wait, for ``Timeouts.send`` at most. Cancelled while it
-        waits, nothing is sent; a message that was begun is completed.
+        It returns when the message is with the system or in the bounded outbox. A peer that
+        does not read makes it wait, for ``Timeouts.send`` at most. If it is cancelled while
+        it waits, nothing is sent; a message that was begun is completed.
 
         Raises:
-            WebSocketDisconnect: the connection is over, also because the peer took too
+            WebSocketDisconnect: the connection is over, perhaps because the peer took too
                 long to read (1008).
+            TypeError: it isn't str or bytes.
             ValueError: a text that UTF-8 can't express (a lone surrogate).
             WebSocketStateError: not accepted yet.
         """
@@ -364,12 +367,14 @@ class WebSocket(HTTPConnection):
     @checkpointed
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """
-        Close the connection. No effect once it is over, so it can't hide the true code.
+        Close the connection.
 
-        Before :meth:`accept` it refuses the handshake with 403; a code and a reason that were
-        given are told in the body. It waits until what was
-        sent before is with the server, for ``Timeouts.close`` at most; the closing
-        handshake itself is finished after the handler.
+        It has no effect once the connection is over, so it can't hide the code that the
+        connection ended with.
+
+        Before :meth:`accept` it refuses the handshake with 403, with the code and the reason in
+        the body if you give them. It waits until what you sent before is with the server, for
+        ``Timeouts.close`` at most. The closing handshake itself is finished after the handler.
 
         Args:
             code: 1000-1003, 1007-1014 or 3000-4999.
@@ -399,13 +404,17 @@ class WebSocket(HTTPConnection):
 
         Raises:
             WebSocketDisconnect: the connection is over.
-            WebSocketStateError: not accepted yet, or a server that does not let
-                applications ping, as ASGI servers do not.
+            WebSocketStateError: not accepted yet; or the server does not let applications
+                ping. ASGI has no pings, so they don't work on other servers, and not behind
+                middleware that wraps ``receive`` or ``send``.
         """
         if not self._transport.accepted:
             raise await self._unaccepted("ping")
         if not self._transport.can_ping:
-            raise WebSocketStateError("this server does not let applications send pings")
+            raise WebSocketStateError(
+                "this server does not let applications send pings: ping() needs the server of "
+                "triows, and no ASGI middleware that wraps receive or send"
+            )
         if (ended := self._transport.ended) is not None:
             raise disconnect(self._transport, ended)
         return await self._transport.ping()
@@ -415,7 +424,7 @@ class WebSocket(HTTPConnection):
         return WebSocketStateError(
             f"{method}() before accept(): call `await ws.accept()` first"
             if not self._refused
-            else f"{method}() on a connection that was refused"
+            else f"{method}() was called on a connection that was refused"
         )
 
     # What is known of it.

@@ -7,7 +7,7 @@ grace, and says why. What follows is always the same, in this order, each step b
 shielded from cancellation:
 
 1. the connection's nursery is cancelled and waited for;
-2. the peer is told, by a close frame with a true code or by a refusal;
+2. the peer is told, by a close frame with the correct code or by a refusal;
 3. the resources exit, the last entered first;
 4. the transport finishes the closing handshake and stops.
 
@@ -113,7 +113,7 @@ class Lifetime:
     def note_gone(self) -> None:
         """The peer is gone: what works for it stops, and the handler may finish."""
         self._end_after(self._timeouts.disconnect_grace, "peer gone")
-        # There is no handshake any more that could take too long.
+        # The handshake can't take too long any more.
         self._expect_grace()
 
     def _expect_grace(self) -> None:
@@ -233,8 +233,8 @@ class Lifetime:
             self.task = self.tasks = None
         errors += self._take_nursery_error()
         self.error = combined("errors in one connection", errors)
-        # An error goes before a cancellation: that one is raised again by the next checkpoint
-        # of whoever was cancelled, and the error would be lost.
+        # An error takes precedence over a cancellation. The next checkpoint of whoever was
+        # cancelled raises that again; the error would be lost.
         if self.error is not None:
             raise self.error
         if cancelled is not None:
@@ -386,7 +386,10 @@ class Lifetime:
         found = [*([] if error is None else [error]), *self._take_nursery_error()]
         if not found and self._cancelled == "timeout":
             found.append(
-                trio.TooSlowError(f"no accept() and no refusal within {self._timeouts.accept:g} s")
+                trio.TooSlowError(
+                    "the connection was neither accepted nor refused within Timeouts.accept, "
+                    f"{self._timeouts.accept:g} s"
+                )
             )
         try:
             everything = combined("errors in one connection", found)

@@ -156,7 +156,9 @@ class Host:
         if self.error is not None and self._thrown is not None:
             self.error = without(self.error, self._thrown)
         if self.error is None and self._life.cancelled_caught and self._released.is_set():
-            self.error = TeardownTimeout(f"{self.factory.name} did not exit in time")
+            self.error = TeardownTimeout(
+                f"{self.factory.name} did not exit in time, which is its share of Timeouts.teardown"
+            )
             # An error that was on its way when the exit hung went down with it.
             self.error.__context__ = self._left_by
         if self.error is None and self.expired:

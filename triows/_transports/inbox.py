@@ -206,7 +206,10 @@ class Inbox:
 
     @staticmethod
     def _busy() -> trio.BusyResourceError:
-        return trio.BusyResourceError("another task is receiving from this connection already")
+        return trio.BusyResourceError(
+            "another task is receiving from this connection: let one task receive, and pass "
+            "messages on to others"
+        )
 
     def _abort(self, _raise_cancel: Any) -> trio.lowlevel.Abort:
         self._receiver = None
