@@ -303,9 +303,7 @@ async def test_a_handler_that_does_not_accept_in_time_is_refused_with_500(autoju
         await trio.sleep_forever()
 
     app = serving(handler, timeouts=Timeouts(accept=7))
-    with pytest.raises(
-        trio.TooSlowError, match=r"neither accepted nor refused within Timeouts\.accept, 7 s"
-    ):
+    with pytest.raises(trio.TooSlowError, match="neither accepted nor refused within 7 s"):
         async with connect(app, "/"):
             pass
     assert trio.current_time() == 7

@@ -387,8 +387,8 @@ class Lifetime:
         if not found and self._cancelled == "timeout":
             found.append(
                 trio.TooSlowError(
-                    "the connection was neither accepted nor refused within Timeouts.accept, "
-                    f"{self._timeouts.accept:g} s"
+                    "the connection was neither accepted nor refused within "
+                    f"{self._timeouts.accept:g} s (Timeouts.accept)"
                 )
             )
         try:
