@@ -814,9 +814,43 @@ def one_plugin(desk):
     desk.include(handler, plugins=print)
 
 
-@mistake(RouteSetupError, "lifespan takes a function of the application")
+@mistake(RouteSetupError, "lifespan= takes a function of the application, not 'on'")
 def a_lifespan_that_can_not_be_called(desk):
     Triows(lifespan="on")
+
+
+@mistake(RouteSetupError, "connect is a plain function", "@asynccontextmanager", "yield")
+def a_lifespan_that_is_a_coroutine_function(desk):
+    @desk.blame
+    async def connect(app): ...
+
+    Triows(lifespan=connect)
+
+
+@mistake(RouteSetupError, "connect is a plain function", "@asynccontextmanager", "yield")
+def a_lifespan_that_is_a_plain_function(desk):
+    @desk.blame
+    def connect(app): ...
+
+    Triows(lifespan=functools.partial(connect))
+
+
+@mistake(RouteSetupError, "called with the application and nothing else", "missing a required")
+def a_lifespan_that_takes_too_much(desk):
+    @desk.blame
+    async def lifespan(app, database):
+        yield
+
+    Triows(lifespan=lifespan)
+
+
+@mistake(RouteSetupError, "called with the application and nothing else", "too many positional")
+def a_lifespan_that_takes_nothing(desk):
+    @desk.blame
+    async def lifespan():
+        yield
+
+    Triows(lifespan=lifespan)
 
 
 @mistake(ValueError, "close code 1006 may not be sent", "4000-4999")

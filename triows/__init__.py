@@ -18,8 +18,7 @@ from __future__ import annotations
 # triows/websocket.py is what a handler holds, triows/_app.py the application around it all,
 # triows/_running.py its start-up and shutdown, triows/http.py what plain HTTP is answered,
 # triows/_watch.py who is told of errors, triows/_cli.py the command line. The base that
-# everything stands on: exceptions, types, and the modules _closing, _cookies, _errors,
-# _requires, _settings and _where.
+# everything stands on: exceptions, types, and the modules whose names begin with an underscore.
 #
 # Uses `from x import y as y`, which type checkers take for an export.
 from ._app import EndpointInfo as EndpointInfo

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import logging
 import math
-from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -13,6 +12,7 @@ from attrs import define, evolve, field, frozen
 from starlette.datastructures import State, URLPath
 from starlette.middleware import Middleware
 
+from ._checkpoints import checkpointed
 from ._closing import check_close
 from ._connection.endpoint import (
     APP,
@@ -25,13 +25,14 @@ from ._connection.endpoint import (
 )
 from ._connection.refusal import from_exception, problem, upgrade_required
 from ._connection.registry import Connections
-from ._errors import consists_of, leaves
+from ._errors import add_note, consists_of, leaves, text_of
 from ._injection.choice import check_all_used
 from ._injection.plan import Plan, Planner
 from ._injection.providers import check_factory, is_mock, providers
 from ._inspection.page import PATH, asks_for_page, serve_page
 from ._inspection.tree import Inside
 from ._loop import NO_TRIO
+from ._managers import asynccontextmanager, contextmanager
 from ._protocol.handshake import check_origins
 from ._requires import requirements_of
 from ._routing.names import NamedRoute, RouteNames, UnknownRoute
@@ -39,9 +40,9 @@ from ._routing.path import BadPath, request_segments
 from ._routing.route import WebSocketRoute, is_handler, listed, setting
 from ._routing.template import Template
 from ._routing.tree import Match, RouteTree
-from ._running import AppResources
+from ._running import AppResources, check_lifespan
 from ._settings import Compression, Limits, Settings, Timeouts
-from ._transports.bridge import open_transport
+from ._transports.bridge import cancelled_by_shutdown, open_transport
 from ._watch import Watch
 from ._where import name_of, where
 from .exceptions import DependencyCycleError, DependencyError, HTTPException, RouteSetupError
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
         Sequence,
     )
 
+    from ._connection.lifetime import Lifetime
     from ._injection.factories import Factory
     from ._protocol.handshake import Origins
     from ._routing.route import (
@@ -123,6 +125,8 @@ class _Entry:
 @frozen
 class _Mounted:
     app: ASGIApp
+    #: Whether it is an application of triows, whose connections we drain.
+    is_ours: bool = False
 
 
 class Triows:
@@ -135,8 +139,9 @@ class Triows:
             go before them.
         middlewares: ASGI middleware around everything, the first one outermost: callables
             that take an ASGI application, or Starlette's ``Middleware``.
-        lifespan: Called with the application, an async context manager around its running;
-            what it yields is copied into each connection's ``state``.
+        lifespan: Called with the application; a context manager around its running: a function
+            with ``@asynccontextmanager``, an async generator function, or a class. If it yields
+            a dict, that is copied into each connection's ``state``.
         timeouts: For routes that have none of their own.
         limits: For routes that have none of their own; ``connections`` counts for all.
         compression: For routes that say nothing else; by default messages are not compressed.
@@ -147,8 +152,8 @@ class Triows:
             application; see :mod:`triows.inspect`. Not for production.
 
     Raises:
-        RouteSetupError: or one of its kin, for a mistake in a route, with the file and line
-            of the user's function.
+        RouteSetupError: or a subclass, for a mistake in a route or in *lifespan*, with the file
+            and line of your function.
         ValueError: a *shutdown_code* that can't be sent.
     """
 
@@ -176,8 +181,8 @@ class Triows:
         self.debug = debug
         self._origins = _checked_origins(origins)
         self._deps = listed("deps", deps)
-        if lifespan is not None and not callable(lifespan):
-            raise RouteSetupError(f"lifespan takes a function of the application, not {lifespan!r}")
+        if lifespan is not None:
+            check_lifespan(lifespan)
         self._connections = Connections(self.limits.connections)
         self._tree: RouteTree[_Entry | _Mounted] = RouteTree()
         self._names = RouteNames(self._tree)
@@ -246,7 +251,8 @@ class Triows:
         """
         template = Template.parse(path)
         # An error in an application of ours is then raised to us, and logged once.
-        mounted = _Mounted(app.handle if isinstance(app, Triows) else app)
+        ours = isinstance(app, Triows)
+        mounted = _Mounted(app.handle if isinstance(app, Triows) else app, is_ours=ours)
         self._names.check_mount(template, name)
         self._tree.mount(template, mounted)
         self._names.mount(template, mounted, name, getattr(app, "url_path_for", None))
@@ -451,6 +457,7 @@ class Triows:
                 gives way while the application runs, the block is cancelled and its error
                 is raised.
         """
+        await trio.lowlevel.checkpoint()
         if self._started is not None:
             raise RuntimeError("this application is running already: serve it once")
         self._started = self._shared_plans.keys()
@@ -461,6 +468,8 @@ class Triows:
                 yield
         finally:
             self._started = None
+            # It may be served once more, also by a server that does not run its start-up.
+            self._end_drain()
 
     @contextmanager
     def watched(self, watch: Watch) -> Iterator[None]:
@@ -504,6 +513,7 @@ class Triows:
         for app in self._mounted.values():
             yield from app._all_timeouts()
 
+    @checkpointed
     async def drain(self, *, grace: float = math.inf) -> bool:
         """
         Refuse new connections, close the live ones, and wait until they are over.
@@ -532,6 +542,12 @@ class Triows:
                 )
             )
         return all(over)
+
+    def _lifetimes(self) -> Iterator[Lifetime]:
+        """The live connections, with those of the applications of triows that are mounted here."""
+        yield from self._connections
+        for app in self._mounted.values():
+            yield from app._lifetimes()
 
     def _end_drain(self) -> None:
         """Take connections again, for an application that is started once more."""
@@ -592,12 +608,16 @@ class Triows:
         scope["app"] = self
         if self._resources.state:
             scope["state"] = {**self._resources.state, **scope.get("state", {})}
-        if self.debug and asks_for_page(scope):
-            # Before the middlewares, which may let others read it or change who asks, and the
-            # mounts, one of which may be at "/". To all others it does not exist.
-            await serve_page(self, scope, send)
-        else:
-            await self._stack(scope, receive, send)
+        try:
+            if self.debug and asks_for_page(scope):
+                # Before the middlewares, which may let others read it or change who asks, and the
+                # mounts, one of which may be at "/". To all others it does not exist.
+                await serve_page(self, scope, send)
+            else:
+                await self._stack(scope, receive, send)
+        except Exception:
+            await trio.lowlevel.cancel_shielded_checkpoint()
+            raise
 
     async def _serve_lifespan(self, receive: Receive, send: Send) -> None:
         await receive()  # lifespan.startup
@@ -611,8 +631,7 @@ class Triows:
             stage = "shutdown" if started else "startup"
             # The server shows the message at best; the traceback is in our log.
             logger.critical("the application failed at %s", stage, exc_info=exc)
-            message = f"{type(exc).__name__}: {exc}"
-            await send({"type": f"lifespan.{stage}.failed", "message": message})
+            await send({"type": f"lifespan.{stage}.failed", "message": text_of(exc)})
         else:
             await send({"type": "lifespan.shutdown.complete"})
 
@@ -627,7 +646,7 @@ class Triows:
         if match is None:
             await self._refuse(scope, receive, send, problem(404))
         elif isinstance(match.value, _Mounted):
-            await self._call_mounted(match.value.app, match, segments, (scope, receive, send))
+            await self._call_mounted(match.value, match, segments, (scope, receive, send))
         elif scope["type"] == "http":
             await respond(send, upgrade_required())
         else:
@@ -645,7 +664,7 @@ class Triows:
 
     @staticmethod
     async def _call_mounted(
-        app: ASGIApp,
+        mounted: _Mounted,
         match: Match[Any],
         segments: tuple[str, ...],
         call: tuple[Scope, Receive, Send],
@@ -655,19 +674,22 @@ class Triows:
         root = "".join(f"/{segment}" for segment in matched)
         scope["root_path"] = scope.get("root_path", "") + root
         scope["path_params"] = {**scope.get("path_params", {}), **match.params}
+        if mounted.is_ours and scope["type"] != "http":
+            await mounted.app(scope, receive, send)
+            return
         if scope["type"] != "http":
-            await app(scope, receive, send)
+            with cancelled_by_shutdown(receive):
+                await mounted.app(scope, receive, send)
             return
         watch = ResponseWatch(send)
         try:
-            await app(scope, receive, watch.send)
+            await mounted.app(scope, receive, watch.send)
         except Exception as exc:
             if watch.started:
                 raise
-            if isinstance(exc, HTTPException) and 400 <= exc.status_code <= 599:
-                await respond(send, from_exception(exc))
-            else:
-                await respond(send, problem(500))
+            refusal = _refusal_of(exc)
+            await respond(send, refusal or problem(500))
+            if refusal is None:
                 raise
 
 
@@ -682,6 +704,17 @@ async def _refuse_loop(scope: Scope, receive: Receive, send: Send) -> None:
         raise RuntimeError(NO_TRIO)
     await receive()  # lifespan.startup
     await send({"type": "lifespan.startup.failed", "message": NO_TRIO})
+
+
+def _refusal_of(exc: Exception) -> Refusal | None:
+    """What a plain request is answered for an error; ``None`` for one that has to be reported."""
+    if not isinstance(exc, HTTPException):
+        return None
+    try:
+        return from_exception(exc)
+    except Exception as unusable:  # noqa: BLE001 - it is reported with the other
+        add_note(exc, f"it can't answer the request: {text_of(unusable)}")
+        return None
 
 
 # What ends more than one connection: Ctrl-C, and a cancellation by whoever called us.

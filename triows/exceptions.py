@@ -4,7 +4,7 @@ Every exception that triows raises on purpose.
 * :exc:`TriowsError`
     * :exc:`RouteSetupError`: a mistake in a route, found at registration
         * :exc:`TemplateError`: the path template can't be read
-        * :exc:`RouteConflictError`: two routes of one shape
+        * :exc:`RouteConflictError`: two routes for the same paths
         * :exc:`HandlerSignatureError`: a parameter that nothing can fill
         * :exc:`DependencyError`: a factory that can't be used
             * :exc:`DependencyCycleError`: factories that need each other
@@ -16,7 +16,7 @@ Every exception that triows raises on purpose.
     * :exc:`WebSocketStateError`: a method called at the wrong time
     * :exc:`HandlerCancelled`: thrown into resources whose handler was cancelled
     * :exc:`ResourceError`: a resource ended its connection, or would not end
-        * :exc:`ResourceExpired`: a cancel scope around its ``yield`` was cancelled
+        * :exc:`ResourceExpired`: a deadline around its ``yield`` passed
         * :exc:`TeardownTimeout`: its exit took longer than its share of the time
     * :exc:`NotRunningError`: the application's start-up has not run
 
@@ -112,11 +112,11 @@ class DependencyError(RouteSetupError):
 
 
 class DependencyCycleError(DependencyError):
-    """Factories need each other in a circle."""
+    """Factories need each other, directly or through others."""
 
 
 class MissingProviderError(DependencyError):
-    """A parameter's type is made by no factory and can't be read from a string."""
+    """No factory makes a parameter's type, and it can't be read from a string."""
 
 
 # How a connection ends.
@@ -124,7 +124,7 @@ class MissingProviderError(DependencyError):
 
 class WebSocketDisconnect(TriowsError):
     """
-    The connection is over: nothing more will be received, nothing can be sent.
+    The connection is over: you can't receive or send anything more.
 
     It may escape from a handler; that is a normal end and is not reported as an
     error.
@@ -135,11 +135,13 @@ class WebSocketDisconnect(TriowsError):
         reason: The text that came with it.
     """
 
+    #: The connection that is over. Where another connection's handler does not catch it, it is
+    #: an error there, and not a normal end.
+    source: object = None
+
     def __init__(self, code: int = 1000, reason: str = "") -> None:
         self.code = code
         self.reason = reason
-        #: What the disconnect was met on; of another connection's, it is no normal end.
-        self.source: object = None
         super().__init__(f"{code} {reason}".rstrip())
 
 
@@ -171,7 +173,7 @@ class WrongDataType(WebSocketClose):
 
 class InvalidMessage(WebSocketClose):
     """
-    The peer sent a message that is no JSON or does not fit the type asked for.
+    The peer sent a message that isn't JSON, or does not fit the type asked for.
 
     The peer is told only "invalid message". What was wrong, which may quote the
     application's types, stays in :attr:`detail`.
@@ -186,7 +188,7 @@ class InvalidMessage(WebSocketClose):
 
 
 class WebSocketStateError(TriowsError, RuntimeError):
-    """A method of the connection was called at a time when it can't work."""
+    """You called a method of the connection at a time when it can't work."""
 
 
 # What happens to resources.
@@ -196,8 +198,8 @@ class HandlerCancelled(TriowsError):
     """
     Raised at the ``yield`` of a guarded resource whose handler was cancelled.
 
-    It is an :exc:`Exception`, unlike :exc:`trio.Cancelled`, so a transaction's
-    ``except Exception`` rolls back, and awaits in the cleanup work.
+    It is an :exc:`Exception`, unlike :exc:`trio.Cancelled`. So a transaction's
+    ``except Exception`` rolls back, and the cleanup can ``await`` as usual.
 
     Args:
         reason: Why: ``"peer gone"``, ``"shutdown"``, ``"timeout"``, ``"cancelled"``,
@@ -214,12 +216,17 @@ class ResourceError(TriowsError):
 
 
 class ResourceExpired(ResourceError):
-    """A cancel scope around a resource's ``yield`` was cancelled, and nothing raised."""
+    """
+    A deadline around a resource's ``yield`` passed while the resource was in use.
+
+    It isn't an error if somebody calls ``cancel()`` on such a scope or nursery: the handler
+    goes on, and the resource exits in its turn.
+    """
 
 
 class TeardownTimeout(ResourceError):
-    """A resource's exit was cancelled because it took longer than its share."""
+    """A resource's exit was cancelled because it took longer than its share of the time."""
 
 
 class NotRunningError(TriowsError, RuntimeError):
-    """The application needs its start-up to have run, and it has not."""
+    """A resource lives as long as the application, whose start-up has not run."""

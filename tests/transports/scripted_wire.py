@@ -18,6 +18,7 @@ from triows._protocol.upgrade import Upgrade
 from triows._settings import Settings
 from triows._transports.pinger import Pinger
 from triows._transports.stream import StreamTransport
+from triows._transports.turn import Turn
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -300,6 +301,7 @@ async def opened(
         settings=Settings(timeouts, limits or Limits(), compression),
         own_headers=lambda: list(OWN_HEADERS),
         pinger=pinger,
+        turn=Turn(),
     )
     transport.on_gone = on_gone
     async with trio.open_nursery() as nursery:

@@ -1292,3 +1292,45 @@ async def test_what_came_before_a_slow_acceptance_is_delivered_though_its_sender
         await transport.accept(None, ())
         assert await transport.receive() == "early"
         assert await ended_by(transport.receive()) == (4001, "bye")
+
+
+# Whether the peer is there
+
+
+async def test_a_peer_is_over_when_it_has_answered_our_close():
+    wire = ScriptedWire()
+    async with accepted(wire) as transport:
+        await transport.close(1001, "")
+        assert (transport.over, transport.answered) == (False, False)
+        wire.says(close(1001))
+        await transport.wait_over()
+        assert (transport.over, transport.answered) == (True, True)
+
+
+@both_wires
+async def test_a_peer_that_leaves_without_an_answer_is_over_too(make_wire):
+    wire = make_wire()
+    async with accepted(wire) as transport:
+        await transport.close(1001, "")
+        wire.leaves()
+        await transport.wait_over()
+        assert (transport.over, transport.answered) == (True, False)
+
+
+async def test_who_waits_for_an_answer_is_told_of_the_end():
+    wire = ScriptedWire()
+    async with trio.open_nursery() as nursery, accepted(wire) as transport:
+        await transport.close(1001, "")
+        nursery.start_soon(transport.wait_over)
+        await wait_all_tasks_blocked()
+
+
+async def test_that_a_peer_has_left_is_noticed_though_it_sent_something_before_accept():
+    wire = ScriptedWire()
+    async with opened(wire, early=masked("early")) as transport:
+        calls = told(transport)
+        wire.leaves()
+        await wait_all_tasks_blocked()
+        assert calls == [None]
+        await transport.accept(None, [])
+        assert await transport.receive() == "early"

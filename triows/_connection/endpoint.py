@@ -14,6 +14,7 @@ from triows._printable import printable
 from triows._protocol.handshake import origin_allowed
 from triows._requires import note_checked
 from triows._transports.bridge import open_transport
+from triows._where import name_of, where
 from triows.exceptions import NotRunningError
 from triows.websocket import WebSocket
 
@@ -165,9 +166,11 @@ class Endpoint:
             own = {WEBSOCKET: ws, NURSERY: nursery, APP: self.app}
             if missing := [factory for factory in self.plan.shared if factory not in self.shared]:
                 raise NotRunningError(
-                    f"{missing[0]!r} lives as long as the application, and the application has not "
-                    "been started: the server must run its lifespan, as must an application that "
-                    "this one is mounted in"
+                    f"{name_of(missing[0])} lives as long as the application, and the application "
+                    "has not been started: serve it by a server that runs its lifespan; in a test, "
+                    "use open_app() or `with TestClient(app)`; if it is mounted, put `async with "
+                    f"app.running()` into the outer application's lifespan\n  at "
+                    f"{where(missing[0])}"
                 )
             return [
                 *params,

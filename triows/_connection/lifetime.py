@@ -7,7 +7,7 @@ grace, and says why. What follows is always the same, in this order, each step b
 shielded from cancellation:
 
 1. the connection's nursery is cancelled and waited for;
-2. the peer is told, by a close frame with a true code or by a refusal;
+2. the peer is told, by a close frame with the correct code or by a refusal;
 3. the resources exit, the last entered first;
 4. the transport finishes the closing handshake and stops.
 
@@ -113,7 +113,7 @@ class Lifetime:
     def note_gone(self) -> None:
         """The peer is gone: what works for it stops, and the handler may finish."""
         self._end_after(self._timeouts.disconnect_grace, "peer gone")
-        # There is no handshake any more that could take too long.
+        # The handshake can't take too long any more.
         self._expect_grace()
 
     def _expect_grace(self) -> None:
@@ -126,18 +126,25 @@ class Lifetime:
         """
         End it because the server is going: a close frame, then as if the peer were gone.
 
-        The handler has ``shutdown_grace`` to finish, or *grace* if that is shorter. A
-        handshake that is not over yet may be finished in that time, and gets its close frame
-        then; otherwise it is refused.
+        The handler has ``shutdown_grace`` to finish, or *grace* if that is shorter. If the peer
+        leaves without an answer to the close frame, or does not answer within
+        ``Timeouts.close``, it has ``disconnect_grace`` from then on. A handshake that is not
+        over yet may be finished in that time, and gets its close frame then; otherwise it is
+        refused.
         """
         self._end_after(min(grace, self._timeouts.shutdown_grace), "shutdown")
         if not self._answered:
             if self._wants_answered is None:
                 self._wants_answered = trio.Event()
             await self._wants_answered.wait()
-        if self.transport.accepted and self.transport.ended is None:
-            with trio.move_on_after(self._timeouts.close):
+        if not self.transport.accepted:
+            return
+        with trio.move_on_after(self._timeouts.close):
+            if self.transport.ended is None:
                 await self.transport.close(code, "")
+            await self.transport.wait_over()
+        if not self.transport.answered:
+            self._end_after(self._timeouts.disconnect_grace, "peer gone")
 
     def _end_after(self, grace: float, why: str) -> None:
         self._ending = True
@@ -228,8 +235,8 @@ class Lifetime:
             self.task = self.tasks = None
         errors += self._take_nursery_error()
         self.error = combined("errors in one connection", errors)
-        # An error goes before a cancellation: that one is raised again by the next checkpoint
-        # of whoever was cancelled, and the error would be lost.
+        # An error takes precedence over a cancellation. The next checkpoint of whoever was
+        # cancelled raises that again; the error would be lost.
         if self.error is not None:
             raise self.error
         if cancelled is not None:
@@ -381,7 +388,10 @@ class Lifetime:
         found = [*([] if error is None else [error]), *self._take_nursery_error()]
         if not found and self._cancelled == "timeout":
             found.append(
-                trio.TooSlowError(f"no accept() and no refusal within {self._timeouts.accept:g} s")
+                trio.TooSlowError(
+                    "the connection was neither accepted nor refused within "
+                    f"{self._timeouts.accept:g} s (Timeouts.accept)"
+                )
             )
         try:
             everything = combined("errors in one connection", found)

@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from triows._errors import consists_of, without
+from triows._managers import considerate
 from triows.exceptions import (
     HandlerCancelled,
     ResourceExpired,
@@ -53,9 +54,12 @@ class Host:
     Args:
         factory: What makes the resource.
         arguments: Its arguments, ready.
-        on_expired: Called once, from the host's task, when the resource gives way while
-            it is in use: a background task of its own died, or a cancel scope around its
-            ``yield`` was cancelled. It should cancel those who use the resource.
+        on_expired: Called once, from the host's task, when the resource fails while it is in
+            use: a background task of its own died, or a deadline around its ``yield`` passed.
+            It should cancel those who use the resource. It is not called if somebody cancels
+            a scope or nursery around the ``yield`` on purpose, by ``cancel()``: the resource
+            then stays until its turn to exit, and exits as otherwise. A resource that wants to
+            end its connection raises an error in a background task.
     """
 
     def __init__(
@@ -110,7 +114,7 @@ class Host:
 
     async def _live(self) -> None:
         try:
-            manager = self.manager = self.factory.open(**self._arguments)
+            manager = self.manager = considerate(self.factory.open(**self._arguments))
             if isinstance(manager, contextlib.AbstractAsyncContextManager):
                 async with manager as value:
                     await self._hold(value)
@@ -129,14 +133,18 @@ class Host:
         self.settled.set()
         try:
             await self._released.wait()
-        except trio.Cancelled:
-            # Only a scope of the resource's own can have been cancelled here. Its users
-            # have to go first; then Cancelled goes where it belongs, into the resource.
-            self._expire()
+        except trio.Cancelled as exc:
+            # Only a scope of the resource's own can have been cancelled here. If that happened by
+            # itself, its users have to go first; then Cancelled goes where it belongs, into the
+            # resource. If somebody called cancel(), they meant it, and nobody is surprised.
+            meant = exc.source == "explicit"
+            if not meant:
+                self._expire()
             # Not without end: whoever owns the stack releases every host on every path.
             with trio.CancelScope(shield=True):
                 await self._released.wait()
-            raise
+            if not meant:
+                raise
         # Only now is it known at which of its yields a generator stands.
         spared = self._spares_bare and not self.factory.is_guarded(self.manager)
         if self._thrown is not None and not spared:
@@ -152,13 +160,15 @@ class Host:
         if self.error is not None and self._thrown is not None:
             self.error = without(self.error, self._thrown)
         if self.error is None and self._life.cancelled_caught and self._released.is_set():
-            self.error = TeardownTimeout(f"{self.factory.name} did not exit in time")
+            self.error = TeardownTimeout(
+                f"{self.factory.name} did not exit in time, which is its share of Timeouts.teardown"
+            )
             # An error that was on its way when the exit hung went down with it.
             self.error.__context__ = self._left_by
         if self.error is None and self.expired:
             self.error = ResourceExpired(
                 f"{self.factory.name} ended while it was in use: a cancel scope around its "
-                "yield was cancelled"
+                "yield was cancelled, by its deadline or because a task failed"
             )
 
     @property
@@ -198,7 +208,7 @@ class ResourceStack:
     Args:
         nursery: Where the hosts run. The stack's owner opened it, and calls
             :meth:`aclose` before leaving it, whatever happens.
-        on_expired: Called when a resource gives way while in use.
+        on_expired: Called when a resource fails while it is in use.
     """
 
     def __init__(self, nursery: trio.Nursery, on_expired: Callable[[Host], None]) -> None:

@@ -13,6 +13,7 @@ from attrs import frozen
 from hypercorn.events import Closed, RawData, Updated
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.typing import ConnectionState
+from hypercorn.utils import suppress_body
 
 from triows._transports.interface import nobody
 from triows.http import ClientGone
@@ -236,11 +237,23 @@ class HTTPConnection(TCPServer):
     ) -> None:
         answered = False
 
+        method = cast("Any", scope)["method"]
+        has_body = method != "HEAD"
+
         async def checked(message: ASGISendEvent) -> None:
-            if message["type"] == "http.response.body" and not message.get("body"):
-                # There may be nothing to write, and who sends that in a loop lets others run.
-                await trio.lowlevel.checkpoint()
-            await send(message)
+            nonlocal has_body
+            try:
+                if message["type"] == "http.response.start":
+                    has_body = not suppress_body(method, int(message["status"]))
+                elif message["type"] == "http.response.body" and not (
+                    has_body and message.get("body")
+                ):
+                    # There is nothing to write. Whoever sends that in a loop lets others run.
+                    await trio.lowlevel.checkpoint()
+                await send(message)
+            except Exception:
+                await trio.lowlevel.cancel_shielded_checkpoint()
+                raise
 
         with cancel_scope:
             try:
@@ -292,7 +305,7 @@ class _Events:
         self._size = size
         self._waiting: deque[ASGIReceiveEvent] = deque()
         self._end: ASGIReceiveEvent | None = None
-        self._is_closed = False
+        self._is_closed = self._is_end_told = False
         self._changed = trio.Event()
 
     async def put(self, event: ASGIReceiveEvent) -> None:
@@ -307,14 +320,24 @@ class _Events:
         self._change()
 
     async def receive(self) -> ASGIReceiveEvent:
-        """Wait for the next part; after the end, that is told as often as it is asked for."""
-        await trio.lowlevel.checkpoint()
+        """
+        Wait for the next part, or the end, which is told as often as it is asked for.
+
+        An event that waits already is handed over, once, also in a cancelled scope. That is how
+        ASGI applications find out whether the client has gone.
+        """
         while not self._waiting and self._end is None:
             await self._changed.wait()
-        if not self._waiting and self._end is not None:
-            return self._end
-        event = self._waiting.popleft()
-        self._change()
+        if self._waiting:
+            event = self._waiting.popleft()
+            self._change()
+        else:
+            assert self._end is not None
+            event = self._end
+            if self._is_end_told:
+                await trio.lowlevel.checkpoint()
+            self._is_end_told = True
+        await trio.lowlevel.cancel_shielded_checkpoint()
         return event
 
     def close(self) -> None:

@@ -7,12 +7,14 @@ import logging
 import os
 import socket
 import stat
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from attrs import frozen
 from hypercorn.config import Config
 from hypercorn.utils import repr_socket_addr
+
+from triows._managers import contextmanager
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from triows._errors import leaves
+from triows._errors import leaves, only
 from triows._inspection.signals import print_on_signal
 
 from .budget import INTERRUPT_GRACE, Budget, at_most
@@ -78,10 +78,10 @@ def run(
         return trio.run(_serve_observed, app, config, name, inherited, tree_signal)
     except BaseExceptionGroup as group:
         # The nurseries of this module wrap what passes through them.
-        (first, *more) = leaves(group)
-        if more:
+        error = only(group)
+        if error is None:
             raise
-        raise first from None
+    raise error
 
 
 async def _serve_observed(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from triows._errors import leaves
+from triows._errors import only
 from triows._loop import check_trio
 
 from .access import keep_lines_whole
@@ -69,6 +69,7 @@ async def serve(
             the application that failed meanwhile.
     """
     check_trio("triows.serve")
+    await trio.lowlevel.checkpoint()
     check_app(app, "triows.serve")
     check_config(config)
     check_sockets(sockets)
@@ -98,6 +99,7 @@ async def serve_until(
     """
     keep_lines_whole(config)
     tls = tls_context(config)
+    error: BaseException | None = None
     try:
         async with app.running():
             with listening(config, sockets) as listeners:
@@ -105,10 +107,11 @@ async def serve_until(
                 await _run_until(ending, server, task_status, refusing=sockets is None)
     except BaseExceptionGroup as group:
         # The nurseries wrap what passes through them.
-        (only, *more) = leaves(group)
-        if more or isinstance(only, trio.Cancelled):
+        error = only(group)
+        if error is None:
             raise
-        raise only from None
+    if error is not None:
+        raise error
 
 
 async def run_server(

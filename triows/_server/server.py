@@ -17,6 +17,7 @@ from hypercorn.utils import parse_socket_addr
 from triows._errors import without_cancelled
 from triows._transports.pinger import Pinger
 from triows._transports.reactor import new_reactor
+from triows._transports.turn import Turn
 from triows._transports.wire import PlainWire, TLSWire
 
 from .accepting import accept_from
@@ -101,6 +102,7 @@ class Server:
         self._accepted_all = trio.Event()
         self._reactor = new_reactor() if reactor is None else reactor
         self._pinger = Pinger()
+        self._turn = Turn()
         self._trimmer = Trimmer()
         self._over = trio.Event()
         self._tasks: GuardedTasks
@@ -185,8 +187,11 @@ class Server:
         over = started + min(self._config.graceful_timeout, grace)
         self._end_idle(over)
         async with trio.open_nursery() as nursery:
+            # Behind middleware there are connections of ours, too, which drain() ends.
+            ours = {lifetime.tasks for lifetime in self._app._lifetimes()}
             for bridge in tuple(self._bridges):
-                nursery.start_soon(bridge.shut_down, self._app.shutdown_code)
+                if bridge.opened_in not in ours:
+                    nursery.start_soon(bridge.shut_down, self._app.shutdown_code)
             await self._app.drain(grace=grace)
         self._accepting.cancel()
         await self._accepted_all.wait()
@@ -310,6 +315,7 @@ class Server:
             wire,
             peers,
             pinger=self._pinger,
+            turn=self._turn,
             tasks=self._tasks,
             bridges=self._bridges,
         )

@@ -54,7 +54,7 @@ class ASGITransport:
     def __init__(
         self, scope: Scope, receive: Receive, send: Send, *, limits: Limits, timeouts: Timeouts
     ) -> None:
-        self.accepted = False
+        self.accepted = self.answered = False
         self.ended: Ended | None = None
         self.on_gone: Callable[[], None] = nobody
         self.traffic = Traffic()
@@ -113,6 +113,9 @@ class ASGITransport:
         elif kind == "websocket.disconnect":
             code = event.get("code")
             self._disconnected.set()
+            # Our own bridge tells 1006 if the peer has left without an answer. Other servers
+            # may not know.
+            self.answered = code != 1006
             self._end(Ended(1005 if code is None else code, event.get("reason") or ""))
 
     def _deliver(self, message: str | bytes) -> None:
@@ -131,6 +134,9 @@ class ASGITransport:
 
     async def receive(self) -> str | bytes:
         return await self._inbox.receive()
+
+    def receive_nowait(self) -> str | bytes:
+        return self._inbox.receive_nowait()
 
     # Writing.
 
@@ -196,7 +202,11 @@ class ASGITransport:
             await self._progress.wait()
 
     async def send(self, message: str | bytes) -> None:
-        size = payload_size(message)
+        try:
+            size = payload_size(message)
+        except UnicodeEncodeError:
+            await trio.lowlevel.checkpoint()
+            raise
         if self.ended is not None:
             await trio.lowlevel.checkpoint()
             self._raise_ended()
@@ -266,6 +276,13 @@ class ASGITransport:
             self._submit({"type": "websocket.close", "code": code, "reason": reason})
             self._end_here(Ended(code, reason))
         await self._flush()
+
+    @property
+    def over(self) -> bool:
+        return self._disconnected.is_set()
+
+    async def wait_over(self) -> None:
+        await self._disconnected.wait()
 
     def fail(self, code: int, reason: str) -> None:
         if self.ended is None:

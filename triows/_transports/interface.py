@@ -56,7 +56,7 @@ class Traffic:
 
 
 def disconnect(source: object, ended: Ended) -> WebSocketDisconnect:
-    """The exception for who uses a connection that has ended."""
+    """Make the exception for whoever uses a connection that has ended."""
     exc = WebSocketDisconnect(ended.code, ended.reason)
     exc.source = source
     return exc
@@ -93,6 +93,14 @@ class Transport(Protocol):
     #: Whether the peer is heard, and told, even while the task that serves it is cancelled.
     outlives_cancellation: bool
 
+    @property
+    def over(self) -> bool:
+        """Whether nothing more will come from the peer: it has sent its close frame, or left."""
+
+    @property
+    def answered(self) -> bool:
+        """Whether the peer has sent its close frame."""
+
     def start(self, nursery: Starter) -> None:
         """
         Start reading and writing, in tasks of *nursery*.
@@ -122,6 +130,16 @@ class Transport(Protocol):
             trio.BusyResourceError: another task is receiving.
         """
 
+    def receive_nowait(self) -> str | bytes:
+        """
+        Take a message that is there already.
+
+        Raises:
+            trio.WouldBlock: none is there yet.
+            WebSocketDisconnect: as :meth:`receive`.
+            trio.BusyResourceError: as :meth:`receive`.
+        """
+
     async def send(self, message: str | bytes) -> None:
         """
         Hand over a message, waiting while the peer is slow.
@@ -142,6 +160,9 @@ class Transport(Protocol):
 
     async def close(self, code: int, reason: str) -> None:
         """Hand over a close frame, behind what was sent before; no effect once ended."""
+
+    async def wait_over(self) -> None:
+        """Wait until the peer has sent its close frame, or has left, or :meth:`aclose`."""
 
     def fail(self, code: int, reason: str) -> None:
         """End the connection for the peer's fault: a close frame if it can be, no waiting."""

@@ -10,12 +10,13 @@ it serves: handshakes, frames, backpressure, pings, ends.
 from __future__ import annotations
 
 import logging
-from contextlib import contextmanager
 from itertools import count, islice
 from operator import index
 from typing import TYPE_CHECKING
 
 import trio
+
+from triows._managers import contextmanager
 
 from .reactor import Readable
 from .wire import CHUNK, READS

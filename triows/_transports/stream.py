@@ -12,7 +12,7 @@ the system has begun to take is finished by the writing task, or the connection 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -22,6 +22,7 @@ from triows._protocol.upgrade import extension_factories, response_head
 from .inbox import Inbox
 from .interface import Ended, Refusal, Traffic, disconnect, nobody
 from .outbox import Outbox
+from .turn import STRETCH
 from .wire import CHUNK
 
 if TYPE_CHECKING:
@@ -29,32 +30,16 @@ if TYPE_CHECKING:
 
     from triows._protocol.upgrade import Upgrade
     from triows._settings import Settings
+    from triows.exceptions import WebSocketDisconnect
 
     from .interface import Starter
     from .pinger import Pinger
+    from .turn import Turn
     from .wire import Wire
 
 __all__ = ["StreamTransport"]
 
 Headers = list[tuple[bytes, bytes]]
-
-#: Sends that may follow one another, on however many connections, before the other tasks get a
-#: turn. A full schedule point in each costs a third of the speed of a busy connection; this
-#: costs little and bounds the stretch to less than a millisecond.
-_STRETCH = 64
-
-
-class _Turn:
-    """What has been done since the other tasks had their last turn."""
-
-    __slots__ = ("sends",)
-
-    def __init__(self) -> None:
-        self.sends = 0
-
-
-# Of all connections of the process: a broadcast sends a little on each of many.
-_turn = _Turn()
 
 #: Bytes of a message that are worth not to be copied behind a head: above, copying takes
 #: longer than another system call's piece.
@@ -75,6 +60,7 @@ class StreamTransport:
         settings: Of its route.
         own_headers: Makes the headers that the server adds to each response.
         pinger: Says when it is time for a ping.
+        turn: The server's; counts the messages of all its connections.
     """
 
     can_ping = True
@@ -103,6 +89,7 @@ class StreamTransport:
         "_probed_at",
         "_read_all",
         "_send_timeout",
+        "_turn",
         "_wants_read_all",
         "_wire",
         "accepted",
@@ -122,6 +109,7 @@ class StreamTransport:
         settings: Settings,
         own_headers: Callable[[], Headers],
         pinger: Pinger,
+        turn: Turn,
     ) -> None:
         self.accepted = False
         self.ended: Ended | None = None
@@ -142,7 +130,8 @@ class StreamTransport:
         self._codec = Codec(
             message_size=limits.message_size, fragments=limits.fragments, extensions=extensions
         )
-        self._inbox = Inbox(limits.inbox, limits.inbox_size, self)
+        self._turn = turn
+        self._inbox = Inbox(limits.inbox, limits.inbox_size, self, turn)
         self.receive = self._inbox.receive
         # Bytes that came before accept().
         self._early = early
@@ -184,10 +173,27 @@ class StreamTransport:
     def eof_received(self) -> None:
         self._note_read_all()
         if self._early and not self.accepted:
-            return  # what it has sent can still be delivered, and may tell why it left
+            # What it has sent can still be delivered, and may tell why it left.
+            self.on_gone()
+            return
         if self._codec.noticed:
             self._heed(self._codec)
         self._end(Ended(1006))
+
+    @property
+    def over(self) -> bool:
+        return self._read_all
+
+    @property
+    def answered(self) -> bool:
+        return self._closed_by_peer
+
+    async def wait_over(self) -> None:
+        if self._wants_read_all is None:
+            self._wants_read_all = trio.Event()
+            if self._read_all:
+                self._wants_read_all.set()
+        await self._wants_read_all.wait()
 
     def _note_read_all(self) -> None:
         self._read_all = True
@@ -202,7 +208,7 @@ class StreamTransport:
     def _take(self, data: bytes) -> None:
         """Read frames, hand over messages, and do what else they say."""
         codec, inbox = self._codec, self._inbox
-        _turn.sends = 0  # the others have just had theirs
+        self._turn.calls = 0  # the others have just had theirs
         # Data after the end is ignored (RFC 6455 section 5.5.1).
         messages, size = inbox.room if inbox.ended is None else _ANY
         found = codec.receive(data, messages, size)
@@ -285,31 +291,38 @@ class StreamTransport:
                 self._outbox.wake()
             self.on_gone()
 
+    def receive_nowait(self) -> str | bytes:
+        return self._inbox.receive_nowait()
+
     # Writing.
 
     async def send(self, message: str | bytes) -> None:
         text = isinstance(message, str)
-        payload = message.encode() if isinstance(message, str) else message
+        try:
+            payload = message.encode() if isinstance(message, str) else message
+        except UnicodeEncodeError:
+            await trio.lowlevel.checkpoint()
+            raise
         if self._is_busy():
             await self._send_later(payload, text=text)
             return
         await trio.lowlevel.checkpoint_if_cancelled()
         if self.ended is not None:
-            self._raise_ended()
+            raise await self._disconnected()
         if len(payload) < _LARGE or self._codec.compresses:
             self._hand_over(self._codec.data_frame(payload, text=text))
         else:
             self._hand_over_large(self._codec.plain_head(len(payload), text=text), payload)
         if self.ended is not None:  # the wire broke at it
-            self._raise_ended()
+            raise await self._disconnected()
         traffic = self.traffic
         traffic.messages_sent += 1
         traffic.bytes_sent += len(payload)
-        _turn.sends += 1
-        if _turn.sends >= _STRETCH:
-            # Not before, so that nobody overtakes; not cancelled, for the message is sent.
-            _turn.sends = 0
-            await trio.lowlevel.cancel_shielded_checkpoint()
+        turn = self._turn
+        turn.calls += 1
+        if turn.calls >= STRETCH:
+            # Only now, so that no other message goes out before this one.
+            await turn.end()
 
     def _is_busy(self) -> bool:
         """Whether a message has to stand in line."""
@@ -327,15 +340,17 @@ class StreamTransport:
             if scope.cancelled_caught:
                 self.fail(1008, "send timed out")
             if self.ended is not None:
-                self._raise_ended()
+                raise await self._disconnected()
             self._hand_over(self._codec.data_frame(payload, text=text))
             if self.ended is not None:
-                self._raise_ended()
+                raise await self._disconnected()
             self.traffic.count_sent(len(payload))
 
-    def _raise_ended(self) -> NoReturn:
+    async def _disconnected(self) -> WebSocketDisconnect:
+        """Make the error for whoever uses it after its end, behind a checkpoint."""
+        await trio.lowlevel.checkpoint()
         assert self.ended is not None
-        raise disconnect(self, self.ended)
+        return disconnect(self, self.ended)
 
     def _hand_over(self, frame: bytes) -> None:
         """Give a frame, or none, to the system; what the system does not take, to the outbox."""
@@ -403,11 +418,11 @@ class StreamTransport:
     async def ping(self) -> float:
         await trio.lowlevel.checkpoint_if_cancelled()
         if self.ended is not None:
-            self._raise_ended()
+            raise await self._disconnected()
         started = trio.current_time()
         number, frame = self._send_ping()
         if self.ended is not None:  # the wire broke at it
-            self._raise_ended()
+            raise await self._disconnected()
         if self._pings is None:
             self._pings = {}
         answered = self._pings[number] = trio.Event()
@@ -418,7 +433,7 @@ class StreamTransport:
             if self._outbox is not None:
                 self._outbox.discard_urgent(frame)
         if self.ended is not None:
-            self._raise_ended()
+            raise await self._disconnected()
         self.latency = trio.current_time() - started
         return self.latency
 
@@ -472,7 +487,7 @@ class StreamTransport:
     async def accept(self, subprotocol: str | None, headers: Sequence[tuple[bytes, bytes]]) -> None:
         await trio.lowlevel.checkpoint_if_cancelled()
         if self.ended is not None:
-            self._raise_ended()
+            raise await self._disconnected()
         own: Headers = [
             (b"upgrade", b"websocket"),
             (b"connection", b"Upgrade"),
@@ -544,6 +559,7 @@ class StreamTransport:
         if self._outbox is not None:
             self._outbox.cancel()
         self._wire.close(abort=bool(self._outbox))
+        self._note_read_all()
         # Whoever knows it is let go, so that it does not stay until the next search for
         # circles of objects.
         self.on_gone, self._outbox = nobody, None
@@ -555,9 +571,7 @@ class StreamTransport:
             # Unread bytes would make the system send a reset, which could overtake what was
             # sent last. So the peer is told that this was all, and closes first.
             self._wire.send_eof()
-            self._wants_read_all = trio.Event()
-            if not self._read_all:
-                await self._wants_read_all.wait()
+            await self.wait_over()
 
     def backlog(self) -> tuple[int, int, int]:
         waiting = 0 if self._outbox is None else self._outbox.size

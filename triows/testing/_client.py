@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -10,7 +9,9 @@ import trio
 from trio.testing import MockClock
 
 from triows._app import Triows
+from triows._checkpoints import checkpointed
 from triows._errors import combined, leaves, without_cancelled
+from triows._managers import asynccontextmanager
 from triows._server.config import free_port
 from triows.exceptions import WebSocketDisconnect
 from triows.inspect import tree
@@ -121,6 +122,7 @@ class AppClient:
             BaseException: at the end of the block, the error that the handler or a resource
                 raised and nobody handled, as itself.
         """
+        await trio.lowlevel.checkpoint()
         if isinstance(subprotocols, str):
             raise TypeError(f"subprotocols is a list: write subprotocols=[{subprotocols!r}]")
         for name, size in (("buffer", buffer), ("inbox", inbox), ("inbox_size", inbox_size)):
@@ -217,6 +219,7 @@ class AppClient:
             self._http = http_client(self._stage, self._base_url, self._timeout)
         return self._http
 
+    @checkpointed
     async def request(self, method: str, url: str, **options: Any) -> HTTPResponse:
         """
         Send a request and wait for the response, whole.
@@ -234,30 +237,37 @@ class AppClient:
         """
         return await self.http.request(method, url, **options)
 
+    @checkpointed
     async def get(self, url: str, **options: Any) -> HTTPResponse:
         """GET; as :meth:`request`."""
         return await self.request("GET", url, **options)
 
+    @checkpointed
     async def head(self, url: str, **options: Any) -> HTTPResponse:
         """HEAD; as :meth:`request`."""
         return await self.request("HEAD", url, **options)
 
+    @checkpointed
     async def options(self, url: str, **options: Any) -> HTTPResponse:
         """OPTIONS; as :meth:`request`."""
         return await self.request("OPTIONS", url, **options)
 
+    @checkpointed
     async def post(self, url: str, **options: Any) -> HTTPResponse:
         """POST; as :meth:`request`."""
         return await self.request("POST", url, **options)
 
+    @checkpointed
     async def put(self, url: str, **options: Any) -> HTTPResponse:
         """PUT; as :meth:`request`."""
         return await self.request("PUT", url, **options)
 
+    @checkpointed
     async def patch(self, url: str, **options: Any) -> HTTPResponse:
         """PATCH; as :meth:`request`."""
         return await self.request("PATCH", url, **options)
 
+    @checkpointed
     async def delete(self, url: str, **options: Any) -> HTTPResponse:
         """DELETE; as :meth:`request`."""
         return await self.request("DELETE", url, **options)
@@ -277,6 +287,7 @@ class AppClient:
         """What of the application is alive; see :func:`triows.inspect.tree`."""
         return tree(self.app)
 
+    @checkpointed
     async def shutdown(self) -> None:
         """
         Shut the application down as a server does, and wait until it is over.
@@ -346,6 +357,7 @@ async def open_app(
         BaseException: what the application's start-up, its shutdown or one of its resources
             raised, as itself. One that gives way meanwhile cancels the block.
     """
+    await trio.lowlevel.checkpoint()
     check_app(app)
     stage = Stage(app, Memory(app, root_path), patience, raises=raise_app_exceptions)
     async with _opened(stage, timeout, base_url, startup_timeout) as client:
@@ -381,6 +393,7 @@ async def open_server(
         OSError: an address can't be bound.
         BaseException: as there.
     """
+    await trio.lowlevel.checkpoint()
     check_app(app)
     if isinstance(trio.lowlevel.current_clock(), MockClock):
         raise RuntimeError(  # noqa: TRY004 - no mistake in a type

@@ -10,12 +10,15 @@ import queue
 import sys
 import threading
 import traceback
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import outcome
 import trio
+
+from triows._errors import add_note
+from triows._managers import contextmanager
 
 from ._client import open_app
 from ._leaks import LeakError
@@ -52,7 +55,7 @@ def interruptible(exc: BaseException | None) -> Iterator[None]:
     except Exception as later:
         if exc is None or isinstance(exc, Exception):
             raise
-        exc.add_note(f"leaving a block of TestClient failed, too: {later!r}")
+        add_note(exc, f"leaving a block of TestClient failed, too: {later!r}")
 
 
 #: Seconds that a loop is given at least to show that it turns, on a machine with much to do.

@@ -9,7 +9,6 @@ leaves behind is known.
 from __future__ import annotations
 
 import math
-from contextlib import contextmanager
 from contextvars import ContextVar
 from itertools import count
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -19,6 +18,7 @@ import trio
 from attrs import evolve
 
 from triows._errors import combined, leaves, without_cancelled
+from triows._managers import contextmanager
 from triows._server.config import Config
 from triows._server.http import Peers
 from triows._server.serve import run_server, serve

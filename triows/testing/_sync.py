@@ -10,6 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 from urllib.parse import urljoin, urlsplit
 
+from triows._errors import add_note
+
 from ._client import STARTUP_TIMEOUT, TIMEOUT, check_app
 from ._http import http_library
 from ._leaks import LeakError
@@ -252,7 +254,7 @@ class TestClient:
             try:
                 self._release(holds=True)
             except LeakError as leak:
-                exc.add_note(str(leak))  # a consequence: it has not answered, and does not end
+                add_note(exc, str(leak))  # a consequence: it has not answered, and does not end
             raise
         self._release(holds=True)
         return response
