@@ -11,6 +11,7 @@ from triows._errors import leaves
 from .listening import listening
 from .server import Server
 from .tls import tls_context
+from .watchdog import blocks_named
 
 if TYPE_CHECKING:
     import socket
@@ -57,11 +58,13 @@ async def serve(
     """
     tls = tls_context(config)
     try:
-        async with app.running():
-            with listening(config, sockets) as listeners:
-                server = Server(app, config, tls, listeners)
-                refusing = sockets is None
-                await run_server(server, shutdown_trigger, task_status, refusing=refusing)
+        # Around everything: a start-up or a shutdown may block, too.
+        with blocks_named(app):
+            async with app.running():
+                with listening(config, sockets) as listeners:
+                    server = Server(app, config, tls, listeners)
+                    refusing = sockets is None
+                    await run_server(server, shutdown_trigger, task_status, refusing=refusing)
     except BaseExceptionGroup as group:
         # The nurseries wrap what passes through them.
         (only, *more) = leaves(group)
