@@ -112,6 +112,13 @@ class Timeouts:
     #: kills after 30 s, Docker after 10; the whole shutdown has to fit.
     shutdown_grace: float = _seconds(10, zero=True)
 
+    #: How long code may block the server's Trio loop before a warning names it, with its route,
+    #: its peer and its stack. While the loop is blocked, nobody is served and no timeout ends.
+    #: asyncio warns after 0.1 s (``slow_callback_duration``), but only in its debug mode. A
+    #: healthy server does not block for a second, even while it collects garbage. There is one
+    #: loop, so the application's value counts, and a route's has no effect.
+    blocked: float = _seconds(1)
+
 
 @frozen(kw_only=True)
 class Limits:

@@ -15,6 +15,7 @@ from .listening import listening
 from .mistakes import check_app, check_config, check_sockets, check_trigger, wait_triggered
 from .server import Server
 from .tls import tls_context
+from .watchdog import blocks_named
 
 if TYPE_CHECKING:
     import socket
@@ -101,10 +102,12 @@ async def serve_until(
     tls = tls_context(config)
     error: BaseException | None = None
     try:
-        async with app.running():
-            with listening(config, sockets) as listeners:
-                server = Server(app, config, tls, listeners)
-                await _run_until(ending, server, task_status, refusing=sockets is None)
+        # Around everything: a start-up or a shutdown may block, too.
+        with blocks_named(app):
+            async with app.running():
+                with listening(config, sockets) as listeners:
+                    server = Server(app, config, tls, listeners)
+                    await _run_until(ending, server, task_status, refusing=sockets is None)
     except BaseExceptionGroup as group:
         # The nurseries wrap what passes through them.
         error = only(group)

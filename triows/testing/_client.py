@@ -16,6 +16,7 @@ from triows._server.config import free_port
 from triows.exceptions import WebSocketDisconnect
 from triows.inspect import tree
 
+from ._blocked import BLOCKED, LoopBlocked, unblocked
 from ._http import http_client, memory_transport
 from ._leaks import LeakCheck
 from ._peer import Peer
@@ -161,6 +162,11 @@ class AppClient:
             if stage.is_ending and peer.is_unanswered and (body is None or _is_disconnect(body)):
                 # What was on its way when the server stopped accepting.
                 body = ConnectionRefusedError("the application has been shut down")
+            if stage.blocked is not None:
+                stage.blocked.add_note(
+                    f"the last events of the connection to {url}:\n{peer.events}"
+                )
+                stage.note_raised(body, call.error)
             _raise_first(peer, call, body, leak)
 
     def _cookies(
@@ -321,6 +327,7 @@ async def open_app(
     patience: float | None = None,
     startup_timeout: float = STARTUP_TIMEOUT,
     raise_app_exceptions: bool = True,
+    blocked: float = BLOCKED,
 ) -> AsyncIterator[AppClient]:
     """
     Run *app* in the test's Trio loop, and give a client for it; there are no sockets.
@@ -348,8 +355,12 @@ async def open_app(
         startup_timeout: Seconds that the application's start-up may take.
         raise_app_exceptions: Whether errors that nobody handled are raised in the test; else
             they are logged, and the client sees only what a peer sees.
+        blocked: Seconds for which one task may block the loop, whether it is the application's or
+            the test's. Also the seconds of processor time for which a virtual clock may stand
+            still because some task is always ready to run. ``math.inf`` sets no limit.
 
     Raises:
+        LoopBlocked: the loop was blocked, or the virtual clock stood still, for that long.
         RuntimeError: the application is running already.
         TypeError: *app* is an application of another framework.
         StartTimeout: its start-up does not end.
@@ -360,7 +371,7 @@ async def open_app(
     await trio.lowlevel.checkpoint()
     check_app(app)
     stage = Stage(app, Memory(app, root_path), patience, raises=raise_app_exceptions)
-    async with _opened(stage, timeout, base_url, startup_timeout) as client:
+    async with _opened(stage, timeout, base_url, startup_timeout, blocked) as client:
         yield client
 
 
@@ -373,6 +384,7 @@ async def open_server(
     patience: float | None = None,
     startup_timeout: float = STARTUP_TIMEOUT,
     raise_app_exceptions: bool = True,
+    blocked: float = BLOCKED,
 ) -> AsyncIterator[AppClient]:
     """
     Serve *app* on a free port of this machine, and give the same client for it.
@@ -387,6 +399,7 @@ async def open_server(
         patience: As there.
         startup_timeout: As there.
         raise_app_exceptions: As there.
+        blocked: As there.
 
     Raises:
         RuntimeError: the application is running already, or the clock is a virtual one.
@@ -401,13 +414,13 @@ async def open_server(
             "clock=MockClock(), to tests with open_app()"
         )
     stage = Stage(app, Loopback(app, config or free_port()), patience, raises=raise_app_exceptions)
-    async with _opened(stage, timeout, None, startup_timeout) as client:
+    async with _opened(stage, timeout, None, startup_timeout, blocked) as client:
         yield client
 
 
 @asynccontextmanager
 async def _opened(
-    stage: Stage, timeout: float, base_url: str | None, startup_timeout: float
+    stage: Stage, timeout: float, base_url: str | None, startup_timeout: float, blocked: float
 ) -> AsyncIterator[AppClient]:
     if stage.app.is_running:
         raise RuntimeError(
@@ -417,26 +430,33 @@ async def _opened(
     leaks = LeakCheck(stage)
     errors: list[BaseException | None] = []
     try:
-        async with trio.open_nursery() as nursery:
-            stage.nursery = nursery
-            nursery.start_soon(stage.run, name="<application>")
-            try:
-                with trio.move_on_after(startup_timeout):
-                    await stage.started.wait()
-                if not stage.started.is_set():
-                    raise leaks.of_start(startup_timeout)
-                if not stage.done.is_set():
-                    url = base_url or stage.backend.url
-                    async with _client(stage, nursery, timeout, url, leaks) as client:
-                        with stage.body:
-                            yield client
-            except BaseException as exc:  # noqa: BLE001 - raised below
-                errors.append(exc)
-            finally:
-                leak = await leaks.leave(nursery, failed=bool(errors))
+        with unblocked(stage, blocked):
+            async with trio.open_nursery() as nursery:
+                stage.nursery = nursery
+                nursery.start_soon(stage.run, name="<application>")
+                try:
+                    with trio.move_on_after(startup_timeout):
+                        await stage.started.wait()
+                    if not stage.started.is_set():
+                        raise leaks.of_start(startup_timeout)
+                    if not stage.done.is_set():
+                        url = base_url or stage.backend.url
+                        async with _client(stage, nursery, timeout, url, leaks) as client:
+                            with stage.body:
+                                yield client
+                except BaseException as exc:  # noqa: BLE001 - raised below
+                    errors.append(exc)
+                finally:
+                    leak = await leaks.leave(nursery, failed=bool(errors))
     except BaseException as exc:  # noqa: BLE001 - the same
         errors.append(exc)
-    raise_all("errors in the test and in the application", [*errors, stage.error, leak])
+    if stage.blocked_is_told:
+        # The test has seen it. What was cancelled because of it adds nothing.
+        errors = [without_cancelled(one) for one in errors if one is not None]
+    else:
+        errors.append(stage.blocked)
+    errors += [stage.error, leak]
+    raise_all("errors in the test and in the application", errors)
 
 
 def check_app(app: object) -> None:
@@ -535,7 +555,7 @@ def raise_all(message: str, errors: Iterable[BaseException | None]) -> None:
     """
     found = list({id(error): error for error in errors if error is not None}.values())
     for leaf in [leaf for error in found for leaf in leaves(error)]:
-        if isinstance(leaf, KeyboardInterrupt):
+        if isinstance(leaf, KeyboardInterrupt | LoopBlocked):
             raise leaf  # all else is its consequence
     if any(_is_cancelled(error) for error in found):
         parts = [leaf for error in found for leaf in leaves(error)]

@@ -7,9 +7,7 @@ The clients of one application share one loop, for an application can run but on
 from __future__ import annotations
 
 import queue
-import sys
 import threading
-import traceback
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
@@ -18,8 +16,11 @@ import outcome
 import trio
 
 from triows._errors import add_note
+from triows._inspection.blocked import LoopView, blocker_of
 from triows._managers import contextmanager
+from triows._server.watchdog import told
 
+from ._blocked import BLOCKED, LoopBlocked
 from ._client import open_app
 from ._leaks import LeakError
 
@@ -52,9 +53,11 @@ def interruptible(exc: BaseException | None) -> Iterator[None]:
     """
     try:
         yield
-    except Exception as later:
+    except (Exception, LoopBlocked) as later:
         if exc is None or isinstance(exc, Exception):
             raise
+        if isinstance(later, LoopBlocked) and isinstance(exc, LoopBlocked):
+            return  # the same loop
         add_note(exc, f"leaving a block of TestClient failed, too: {later!r}")
 
 
@@ -114,7 +117,9 @@ class Loop:
         self._patience = max(timeout, _MOMENT)
         self._run_options = run_options
         self._given = {**options, "run_options": run_options}
-        self.options = {**options, "timeout": timeout}
+        # What this sees is raised in the test; what is left of it ends itself a little later.
+        blocked = max(BLOCKED, self._patience)
+        self.options = {**options, "timeout": timeout, "blocked": blocked}
         # A daemon, so that Ctrl-C in a test ends the process even if a handler hangs.
         self._thread = threading.Thread(target=self._run, name="triows TestClient", daemon=True)
         self._started: queue.SimpleQueue[outcome.Outcome[None]] = queue.SimpleQueue()
@@ -122,6 +127,7 @@ class Loop:
         self._scope = trio.CancelScope()
         self._token: trio.lowlevel.TrioToken | None = None
         self._stop: trio.Event
+        self._view: LoopView
         # Where it is when it does not turn any more: nothing is expected of it from then on.
         self._blocked: str | None = None
         self.client: AppClient
@@ -143,8 +149,7 @@ class Loop:
             seconds = self.options["startup_timeout"] + _START_UP
             started = _take(self._started, seconds)
         except queue.Empty:
-            what = f"the application has blocked its Trio loop for {seconds:g} s in its start-up"
-            error = RuntimeError(f"{what}\n\n{self._stack()}")
+            error = LoopBlocked(self._blocked_text(seconds))
             self._give_up()
             raise error from None
         except BaseException:  # Ctrl-C
@@ -215,7 +220,7 @@ class Loop:
 
         Raises:
             LoopOver: the application does not run any more.
-            RuntimeError: the loop is blocked.
+            LoopBlocked: the loop is blocked.
             BaseException: what *fn* raised.
         """
         answers: queue.SimpleQueue[outcome.Outcome[T]] = queue.SimpleQueue()
@@ -224,7 +229,7 @@ class Loop:
             result: outcome.Outcome[T] = outcome.Error(LoopOver())
             try:
                 result = outcome.Value(await fn(*args))
-            except Exception as exc:  # noqa: BLE001 - raised in the other thread
+            except (Exception, LoopBlocked) as exc:  # noqa: BLE001 - raised in the other thread
                 result = outcome.Error(exc)
             finally:
                 answers.put(result)
@@ -238,7 +243,7 @@ class Loop:
 
         Raises:
             LoopOver: the application does not run any more.
-            RuntimeError: the loop is blocked.
+            LoopBlocked: the loop is blocked.
         """
 
         def start() -> None:
@@ -263,7 +268,7 @@ class Loop:
 
         Raises:
             LoopOver: it has ended.
-            RuntimeError: it is blocked.
+            LoopBlocked: it is blocked.
         """
         while True:
             with suppress(queue.Empty):
@@ -275,7 +280,7 @@ class Loop:
     def _soon(self, fn: Callable[[], object]) -> None:
         assert self._token is not None
         if self._blocked is not None:
-            raise RuntimeError(self._blocked)
+            raise LoopBlocked(self._blocked)
         try:
             self._token.run_sync_soon(fn)
         except trio.RunFinishedError:
@@ -283,11 +288,8 @@ class Loop:
 
     def _check_turning(self) -> None:
         if not self._turns(self._patience):
-            self._blocked = (
-                f"the application has blocked its Trio loop for {self._patience:g} s: "
-                f"something in it waits, or computes, without `await`\n\n{self._stack()}"
-            )
-            raise RuntimeError(self._blocked)
+            self._blocked = self._blocked_text(self._patience)
+            raise LoopBlocked(self._blocked)
 
     def _turns(self, seconds: float) -> bool:
         """Whether the loop runs what it is given within some seconds, or is over."""
@@ -303,12 +305,13 @@ class Loop:
             pass
         return True
 
-    def _stack(self) -> str:
-        """Where the loop's thread is, for people."""
-        frame = sys._current_frames().get(self._thread.ident or 0)
-        if frame is None:
-            return "it is over"
-        return "it is here:\n" + "".join(traceback.format_stack(frame))
+    def _blocked_text(self, seconds: float) -> str:
+        """Describe where the loop's thread is."""
+        try:
+            blocker = str(blocker_of(self._view.sample(), [self._app]))
+        except (AttributeError, RuntimeError):  # not started yet, or it goes on
+            blocker = "something that can't be seen"
+        return told(seconds, blocker)
 
     def _run(self) -> None:
         ended = outcome.capture(lambda: trio.run(self._main, **self._run_options))
@@ -316,7 +319,7 @@ class Loop:
         self._ended.put(ended)
 
     async def _main(self) -> None:
-        self._token = trio.lowlevel.current_trio_token()
+        self._token, self._view = trio.lowlevel.current_trio_token(), LoopView()
         self._stop = trio.Event()
         with self._scope:
             async with (

@@ -80,6 +80,8 @@ class TestClient:
         RuntimeError: on entering a block, it is used inside a Trio loop, or another client runs
             the application with another *raise_server_exceptions*, *root_path* or
             *backend_options*.
+        LoopBlocked: the application blocked its loop for *timeout* seconds, or for one second if
+            that is longer.
         LeakError: on leaving one, something of the application is still alive.
         BaseException: on entering a block, what the application's start-up raised; on
             leaving it, what its shutdown, or one of its resources, raised.
