@@ -16,9 +16,10 @@ import trio
 from attrs import frozen
 
 from triows._connection.endpoint import peer_of
+from triows._printable import printable
 
 from .tasks import Frame, describe, frame_at
-from .text import printable, relative
+from .text import relative
 from .tree import with_mounted
 
 if TYPE_CHECKING:
