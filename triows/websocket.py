@@ -102,13 +102,11 @@ class WebSocket(HTTPConnection):
         scope: Scope,
         transport: Transport,
         *,
-        close_timeout: float,
         on_answer: Callable[[], None],
         refusal: Callable[..., Refusal],
     ) -> None:
         super().__init__(scope)
         self._transport = transport
-        self._close_timeout = close_timeout
         self._on_answer = on_answer
         self._refusal = refusal
         # Set when the handler has decided; the transport knows what was handed over.
@@ -186,9 +184,9 @@ class WebSocket(HTTPConnection):
 
     async def _refuse(self, refusal: Refusal) -> None:
         self._refused = True
-        with trio.move_on_after(self._close_timeout):
-            await self._transport.reject(refusal)
+        await self._transport.reject(refusal)
         self._on_answer()
+        await trio.lowlevel.checkpoint()
 
     # Receiving.
 
@@ -340,10 +338,10 @@ class WebSocket(HTTPConnection):
         """
         Close the connection. No effect once it is over, so it can't hide the true code.
 
-        Before :meth:`accept` it refuses the handshake with 403; a code and a reason that were
-        given are told in the body. It waits until what was
-        sent before is with the server, for ``Timeouts.close`` at most; the closing
-        handshake itself is finished after the handler.
+        Before :meth:`accept` it refuses the handshake with 403, and the body tells the code and
+        the reason if you give them. It does not wait for the peer: the close frame goes out
+        behind what you sent before, as fast as the peer reads, and the closing handshake is
+        finished after the handler.
 
         Args:
             code: 1000-1003, 1007-1014 or 3000-4999.
@@ -363,8 +361,8 @@ class WebSocket(HTTPConnection):
         if self._transport.ended is not None:
             await trio.lowlevel.checkpoint_if_cancelled()
             return
-        with trio.move_on_after(self._close_timeout):
-            await self._transport.close(code, reason)
+        await self._transport.close(code, reason)
+        await trio.lowlevel.checkpoint()
 
     async def ping(self) -> float:
         """
