@@ -90,16 +90,23 @@ class Timeouts:
     #: an idle connection; websockets and uvicorn use 20 too.
     ping_interval: float = _seconds(20)
 
-    #: How long a pong may take. As websockets and uvicorn: a healthy peer answers in
+    #: How long a pong may take, from when the peer has taken what was sent before the ping, or
+    #: stopped taking it. As websockets and uvicorn: a healthy peer answers in
     #: milliseconds, a phone that changes networks in a few seconds.
     ping_timeout: float = _seconds(20)
 
-    #: How long one message may wait for a peer that does not read, then 1008.
-    #: Half a minute is longer than a mobile network's usual hole.
+    #: How long a peer may take nothing of what waits for it; then 1008. It measures progress, not
+    #: the total: a slow peer that reads steadily gets everything, however long that takes. Progress
+    #: is what the peer's system has acknowledged. A peer that takes something, but less than
+    #: 240 bytes a second, is closed after 5 seconds of that, as in Kestrel. Responses to plain HTTP
+    #: requests are bounded in the same way. Half a minute is longer than a mobile network's usual
+    #: hole.
     send: float = _seconds(30)
 
     #: For the closing handshake (RFC 6455 section 7.1.1 asks a server to close first, and
-    #: not to wait for ever). websockets takes 10; 5 keeps shutdown short.
+    #: not to wait for ever). It begins when the peer has got everything, the close frame included;
+    #: at a shutdown or a cancellation, when the close frame is handed over: what has not gone out
+    #: by then is cut. websockets takes 10; 5 keeps shutdown short.
     close: float = _seconds(5)
 
     #: What a handler's body gets to finish what it is doing once the peer is gone.

@@ -101,13 +101,11 @@ class WebSocket(HTTPConnection):
         scope: Scope,
         transport: Transport,
         *,
-        close_timeout: float,
         on_answer: Callable[[], None],
         refusal: Callable[..., Refusal],
     ) -> None:
         super().__init__(scope)
         self._transport = transport
-        self._close_timeout = close_timeout
         self._on_answer = on_answer
         self._refusal = refusal
         # Set when the handler has decided; the transport knows what was handed over.
@@ -205,9 +203,9 @@ class WebSocket(HTTPConnection):
 
     async def _refuse(self, refusal: Refusal) -> None:
         self._refused = True
-        with trio.move_on_after(self._close_timeout):
-            await self._transport.reject(refusal)
+        await self._transport.reject(refusal)
         self._on_answer()
+        await trio.lowlevel.checkpoint()
 
     # Receiving.
 
@@ -387,8 +385,9 @@ class WebSocket(HTTPConnection):
         connection ended with.
 
         Before :meth:`accept` it refuses the handshake with 403, with the code and the reason in
-        the body if you give them. It waits until what you sent before is with the server, for
-        ``Timeouts.close`` at most. The closing handshake itself is finished after the handler.
+        the body if you give them. It does not wait for the peer: the close frame goes out
+        behind what you sent before, as fast as the peer reads, and the closing handshake is
+        finished after the handler.
 
         Args:
             code: 1000-1003, 1007-1014 or 3000-4999.
@@ -405,8 +404,8 @@ class WebSocket(HTTPConnection):
             told = None if code == 1000 else code
             await self._refuse(self._refusal(403, reason, close_code=told))
             return
-        with trio.move_on_after(self._close_timeout):
-            await self._transport.close(code, reason)
+        await self._transport.close(code, reason)
+        await trio.lowlevel.checkpoint()
 
     @checkpointed
     async def ping(self) -> float:

@@ -233,6 +233,9 @@ class MemoryTransport:
         self._peer.inbox.close(Ended(1006) if self._peer.vanished else ended)
         self._peer.answered.set()
 
+    async def wait_delivered(self) -> None:
+        """There is nothing between the two ends."""
+
     async def aclose(self, *, linger: float) -> None:
         # There is no handshake to wait for. A connection that is left without an end, which
         # only a cancelled owner does, is cut.

@@ -110,8 +110,8 @@ class ScriptedWire:
         self.end: str | None = None
         #: Whether all that is sent fails.
         self.is_broken = False
-        #: What :meth:`unacknowledged` says.
-        self.is_unacknowledged = False
+        #: Bytes of that which the peer's system has not acknowledged.
+        self.unread = 0
         self._into: list[bytes | None] = []
         self._sink: Sink
         self._nursery: trio.Nursery
@@ -184,8 +184,12 @@ class ScriptedWire:
         if self.end is None:
             self.eofs += 1
 
-    def unacknowledged(self) -> bool:
-        return self.is_unacknowledged
+    @property
+    def taken(self) -> int:
+        return len(self.sent)
+
+    def unacknowledged(self) -> int:
+        return self.unread
 
     def close(self, *, abort: bool) -> None:
         if self.end is None:

@@ -156,7 +156,6 @@ class Endpoint:
         ws = WebSocket(
             scope,
             transport,
-            close_timeout=self.settings.timeouts.close,
             on_answer=lifetime.note_answered,
             refusal=problem,
         )
@@ -187,13 +186,14 @@ class Endpoint:
 
 
 async def refuse(transport: Transport, refusal: Refusal, timeouts: Timeouts) -> None:
-    """Answer a handshake that leads nowhere; bounded by ``timeouts.close``."""
+    """Answer a handshake that leads nowhere; ``timeouts.close`` bounds all of it."""
     async with trio.open_nursery() as nursery:
         transport.start(nursery)
         until = trio.current_time() + timeouts.close
         try:
             with trio.move_on_at(until):
                 await transport.reject(refusal)
+                await transport.wait_delivered()
         finally:
             with trio.CancelScope(shield=True, deadline=until):
                 linger = max(0.0, until - trio.current_time())

@@ -18,7 +18,7 @@ from triows._errors import without_cancelled
 from triows._transports.pinger import Pinger
 from triows._transports.reactor import new_reactor
 from triows._transports.turn import Turn
-from triows._transports.wire import PlainWire, TLSWire
+from triows._transports.wire import CountedStream, PlainWire, TLSWire
 
 from .accepting import accept_from
 from .http import HTTPConnection, Peers
@@ -217,7 +217,7 @@ class Server:
         self._asked.set()
         self._asked = trio.Event()
 
-    async def _shake_hands(self, stream: trio.SSLStream[trio.SocketStream]) -> bool:
+    async def _shake_hands(self, stream: trio.SSLStream[CountedStream]) -> bool:
         """Finish TLS's handshake; whether it is one, and in time."""
         seconds = min(self._config.ssl_handshake_timeout, self._app.timeouts.handshake)
         with trio.move_on_after(seconds) as scope:
@@ -258,7 +258,7 @@ class Server:
             parse_socket_addr(sock.family, sock.getsockname()),
             secure,
         )
-        stream = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
+        stream = CountedStream(trio.socket.from_stdlib_socket(sock))
         if not secure:
             return Accepted(stream, PlainWire(sock, self._reactor), peers)
         assert self._tls is not None
@@ -296,6 +296,7 @@ class Server:
             peers,
             self._app.timeouts,
             self._tasks,
+            self._pinger,
         )
         http.on_request = partial(self._note_asked, opening)
         self._http.add(http)

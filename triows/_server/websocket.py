@@ -108,12 +108,13 @@ async def serve_websocket(
         code = app.shutdown_code
         raise
     finally:
-        if bridge.is_open:
-            with trio.CancelScope(shield=True):  # bounded by aclose()
+        try:
+            if bridge.is_open:
                 await bridge.aclose(code)
-        if transport is None:  # somebody else's application, mounted in ours
-            await refuse(make(app.settings), problem(500), app.timeouts)
-        await log_access()
+            if transport is None:  # somebody else's application, mounted in ours
+                await refuse(make(app.settings), problem(500), app.timeouts)
+        finally:
+            await log_access()
 
 
 def _scope(config: Config, wanted: WebSocketRequest, peers: Peers) -> Scope:

@@ -72,6 +72,9 @@ class Bridge:
         # What it has asked for. The peer has until then to answer its close.
         self._accepted = self._closed = False
         self._answer_due = math.inf
+        # Around the wait for a peer that takes its time; it ends then, if the server shuts down.
+        self._delivering: trio.CancelScope | None = None
+        self._deliver_by = math.inf
 
     def _attached(self) -> Transport:
         if self._transport is None:
@@ -95,6 +98,9 @@ class Bridge:
         A peer that has left, or does not answer, leaves the application ``disconnect_grace``.
         """
         transport, timeouts = self._transport, self._settings.timeouts
+        self._deliver_by = trio.current_time() + timeouts.close
+        if self._delivering is not None:
+            self._delivering.deadline = self._deliver_by
         if transport is None or not self._accepted:
             return
         has_left = transport.ended is not None and not self._closed
@@ -111,17 +117,29 @@ class Bridge:
         return self._transport is not None
 
     async def aclose(self, code: int = 1011) -> None:
-        """End what middleware left open, with *code*; it takes ``timeouts.close`` at most."""
-        if self._transport is None:
+        """
+        End what middleware left open, with *code*.
+
+        A peer that reads slowly gets what was handed over, unless this is cancelled or the server
+        shuts down; from then on, as from when it has got all, it takes ``timeouts.close`` at most.
+        """
+        transport = self._transport
+        if transport is None:
             return
-        self._opened.discard(self)
-        until = trio.current_time() + self._settings.timeouts.close
-        with trio.move_on_at(until):
-            if self._transport.accepted:
-                await self._transport.close(code, "")
+        with trio.CancelScope(shield=True):  # handing over does not wait
+            if transport.accepted:
+                await transport.close(code, "")
             else:
-                await self._transport.reject(Refusal(500, (), b""))
-        await self._transport.aclose(linger=max(0.0, until - trio.current_time()))
+                await transport.reject(Refusal(500, (), b""))
+        try:
+            with trio.CancelScope(deadline=self._deliver_by) as self._delivering:
+                await transport.wait_delivered()
+        finally:
+            self._opened.discard(self)
+            now = trio.current_time()
+            until = min(now + self._settings.timeouts.close, self._deliver_by)
+            with trio.CancelScope(shield=True):
+                await transport.aclose(linger=max(0.0, until - now))
 
     async def receive(self) -> Message:
         """
