@@ -2,6 +2,8 @@
 # changes. Needs GNU make and Python >= 3.11:
 #
 #     make PYTHON=python3.12 test
+#
+# With VENV=.venv-3.12 beside it, the environment of each Python stays.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -23,12 +25,16 @@ FOR_TESTS := $(if $(shell command -v npm 2>/dev/null),$(FOR_NODE))
 
 FOR_COMPLIANCE := $(VENV)/.installed-compliance
 
+# The environment with the oldest dependencies that pyproject.toml allows.
+LOWEST := $(VENV)-lowest
+FOR_LOWEST := $(LOWEST)/.installed-with-$(subst /,-,$(PYTHON))
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint types imports pytest node format docs bench compliance fuzz soak clean
+.PHONY: help demo test test-lowest lint types imports pytest node format docs bench compliance fuzz soak clean
 
 help:  ## Show this
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 19
 
 demo: $(FOR_USE)  ## Serve examples/chat.py (BIND=127.0.0.1:8000)
 	@echo "The chat is at http://$(BIND) - stop it with Ctrl+C"
@@ -61,6 +67,9 @@ else
 	$(VENV)/bin/python -m pytest $(ARGS)
 endif
 
+test-lowest: $(FOR_LOWEST) $(FOR_TESTS)  ## Run the tests with the oldest dependencies allowed
+	$(LOWEST)/bin/python -m pytest $(ARGS)
+
 node: $(FOR_NODE)  ## Install Node's WebSocket client for the tests
 
 format: $(FOR_WORK)  ## Sort imports, fix what can be fixed, format
@@ -83,7 +92,7 @@ soak: $(FOR_WORK)  ## Look for what it does not give back (ARGS="cycles --scale 
 	$(VENV)/bin/python -m soak $(ARGS)
 
 clean:  ## Remove the environment, builds and caches
-	rm -rf $(VENV) build dist htmlcov .coverage .coverage.* .hypothesis
+	rm -rf $(VENV) $(VENV)-* build dist htmlcov .coverage .coverage.* .hypothesis
 	rm -rf $(NODE)/node_modules
 	rm -rf .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 
@@ -106,6 +115,13 @@ $(FOR_WORK): $(MADE) pyproject.toml
 $(FOR_BENCH): $(FOR_WORK)
 	@echo "Installing the peers of the benchmarks into $(VENV)"
 	@$(PIP) install --editable '.[dev,bench]'
+	@touch $@
+
+$(FOR_LOWEST): $(FOR_WORK) pyproject.toml
+	@echo "Installing triows with its oldest dependencies into $(LOWEST)"
+	@$(PYTHON) -m venv --clear $(LOWEST)
+	@$(VENV)/bin/uv pip install --quiet --python $(LOWEST)/bin/python \
+		--resolution lowest-direct --editable '.[suite]'
 	@touch $@
 
 # A failure is no reason not to run the tests, which say what they skip.

@@ -1,3 +1,6 @@
+import json
+import logging
+from http import HTTPStatus
 from typing import Annotated, Any
 from urllib.parse import unquote
 
@@ -27,7 +30,7 @@ from triows import (
     WebSocketRoute,
     use,
 )
-from triows.testing import WebSocketDenialResponse, WebSocketSession
+from triows.testing import WebSocketDenialResponse, WebSocketSession, open_app
 
 
 async def echo(ws: WebSocket) -> None:
@@ -258,6 +261,67 @@ async def test_an_http_exception_of_a_mounted_application_is_its_answer(caplog):
     response = await get(app, "/tea/x")
     assert (response.status, response.headers[b"x-pot"]) == (418, b"tea")
     assert caplog.records == []
+
+
+@pytest.mark.parametrize("detail", [{"code": 1}, [1], 7, None, "text"])
+@pytest.mark.parametrize("status", [302, 401, HTTPStatus.CONFLICT])
+async def test_an_http_exception_of_a_mounted_application_may_have_any_detail(
+    caplog, status, detail
+):
+    error = HTTPException(status)
+    error.detail = detail
+
+    async def app_raising(scope: Any, receive: Any, send: Any) -> None:
+        raise error
+
+    app = serving()
+    app.mount("tea", app_raising)
+    response = await get(app, "/tea/x")
+    assert (response.status, json.loads(response.body).get("detail")) == (status, detail)
+    assert caplog.records == []
+
+
+class Undecided(HTTPException):
+    @property
+    def status_code(self) -> int:
+        raise LookupError("not known yet")
+
+    @status_code.setter
+    def status_code(self, value: int) -> None: ...
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        HTTPException(401, object()),
+        HTTPException(200, "fine"),
+        HTTPException("401"),
+        HTTPException(401, "who?", {"x": 1}),
+        HTTPException(401, "who?", {"x": "a\nb"}),
+        Undecided(401),
+    ],
+)
+@pytest.mark.parametrize("kind", ["http", "websocket"])
+async def test_an_http_exception_that_can_not_be_sent_is_500_and_logged(caplog, kind, error):
+    async def app_raising(scope: Any, receive: Any, send: Any) -> None:
+        raise error
+
+    async def handler(ws: WebSocket) -> None:
+        raise error
+
+    app = serving(handler)
+    app.mount("tea", app_raising)
+    if kind == "http":
+        assert (await get(app, "/tea/x")).status == 500
+    else:
+        async with open_app(app, raise_app_exceptions=False) as client:
+            with pytest.raises(WebSocketDenialResponse) as caught:
+                async with client.websocket_connect("/ws"):
+                    pass
+        assert caught.value.status_code == 500
+    (record,) = [one for one in caplog.records if one.levelno >= logging.ERROR]
+    assert record.exc_info is not None
+    assert record.exc_info[1] is error
 
 
 async def test_an_error_of_a_mounted_application_is_500_and_logged(caplog):
@@ -679,6 +743,24 @@ async def test_a_drain_never_takes_longer_than_its_budget(autojump_clock):
             await wait_all_tasks_blocked()
             assert not await app.drain()
             assert trio.current_time() == app.drain_budget
+
+
+@pytest.mark.parametrize(("grace", "seconds"), [(1, 1), (0, 0), (100, 10)])
+async def test_a_drain_may_give_handlers_less_than_their_grace(autojump_clock, grace, seconds):
+    route = WebSocketRoute("ws")
+
+    @route.endpoint
+    async def busy(ws: WebSocket) -> None:
+        await ws.accept()
+        await trio.sleep_forever()
+
+    inner, app = Triows(route), Triows(route)
+    app.mount("/in", inner)
+    async with opened(app), connect(app, "/ws"), connect(app, "/in/ws"):
+        await wait_all_tasks_blocked()
+        assert await app.drain(grace=grace)
+        assert trio.current_time() == seconds
+    assert app.drain_seconds(grace) == app.drain_budget - 10 + seconds
 
 
 async def test_a_mounted_triows_is_drained_with_the_one_it_is_mounted_in(autojump_clock):

@@ -1,15 +1,26 @@
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
+import trustme
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 from triows._cli import _parser, main
 
 APP = """
 from typing import Annotated
+
+from starlette.applications import Starlette
 
 from triows import AsyncResource, Triows, WebSocket, WebSocketRoute, use
 
@@ -39,8 +50,13 @@ class Apps:
     chat = Triows(rooms)
 
 
+def make() -> Triows:
+    return Triows()
+
+
 app = Apps.chat
 number = 1
+other = Starlette()
 """
 
 
@@ -67,9 +83,9 @@ def test_routes_are_listed_with_handlers_parameters_and_resources(folder, capsys
     lines = capsys.readouterr().out.splitlines()
     assert [line.split() for line in lines] == [
         ["PATH", "HANDLER", "PARAMETERS", "RESOURCES"],
-        ["/rooms/{room}", "chat_for_routes.py:18", "(talk)", "path", "room:", "str", "session"],
+        ["/rooms/{room}", "chat_for_routes.py:20", "(talk)", "path", "room:", "str", "session"],
         ["query", "times:", "int", "=", "...", "pool", "(application)"],
-        ["/rooms/{room}/log", "chat_for_routes.py:24", "(log)", "path", "room:", "str"],
+        ["/rooms/{room}/log", "chat_for_routes.py:26", "(log)", "path", "room:", "str"],
     ]
     assert len({line.find("path room") for line in lines if "path room" in line}) == 1
 
@@ -99,10 +115,15 @@ def test_modules_and_names_may_have_dots(folder, capsys, target):
         ("nowhere.chat:app", "there is no module 'nowhere'"),
         ("chat_there.py:app", "without .py"),
         ("./chat_there:app", "write module:app"),
-        ("chat_there:nothing", "'chat_there' has no 'nothing'"),
+        ("chat_there:nothing", "'chat_there' has no 'nothing', but 'app'"),
         ("chat_there:Apps.nothing", "'chat_there' has no 'Apps.nothing'"),
-        ("chat_there:number", "is a int, not a Triows application"),
+        ("chat_there:number", "is of type int, not a Triows application"),
         ("chat_there:Apps", "not a Triows application"),
+        ("chat_there:pool", "call it, as in `app = pool()`"),
+        ("chat_there:make", "call it, as in `app = make()`"),
+        ("chat_there:rooms", "is a WebSocketRoute, not an application: make one with Triows"),
+        ("chat_there:Triows", "is the class Triows, not an application"),
+        ("chat_there:other", "is a Starlette, not a Triows application: to serve another ASGI"),
     ],
 )
 def test_what_leads_nowhere_ends_with_2_and_a_sentence(folder, capsys, target, told):
@@ -115,7 +136,7 @@ def test_what_leads_nowhere_ends_with_2_and_a_sentence(folder, capsys, target, t
     assert "Traceback" not in err
 
 
-def test_a_mistake_in_a_route_ends_with_1_and_names_its_line(folder, capsys):
+def test_a_mistake_in_a_route_ends_with_2_and_names_its_line(folder, capsys):
     text = (
         "from triows import Triows, WebSocketRoute\n"
         "route = WebSocketRoute('rooms/{room}')\n"
@@ -124,37 +145,146 @@ def test_a_mistake_in_a_route_ends_with_1_and_names_its_line(folder, capsys):
         "app = Triows(route)\n"
     )
     write(folder, "mistaken.py", text)
-    assert main(["run", "mistaken:app"]) == 1
+    assert main(["run", "mistaken:app"]) == 2
     err = capsys.readouterr().err
     assert err.startswith("triows: ")
     assert "mistaken.py:3 (talk)" in err
     assert "Traceback" not in err
 
 
+BROKEN = """
+import json
+
+
+def read() -> object:
+    return json.loads("{")
+
+
+app = read()
+"""
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
         ("import a_module_that_is_not_there", "No module named 'a_module_that_is_not_there'"),
-        ("1 / 0", "ZeroDivisionError"),
-        ("def app(", "SyntaxError"),
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+        ("def app(", "SyntaxError: '(' was never closed"),
+        (BROKEN, "JSONDecodeError: Expecting property name"),
+        ("def __getattr__(name): raise OSError('no database')", "OSError: no database"),
+        ("import broken; broken.app", "AttributeError: partially initialized module 'broken'"),
     ],
 )
-def test_a_module_that_can_not_be_imported_ends_with_1_and_its_traceback(
-    folder, capsys, text, told
+@pytest.mark.parametrize("command", ["run", "routes"])
+def test_a_module_that_can_not_be_imported_ends_with_2_and_the_users_own_frames(
+    folder, capsys, text, told, command
 ):
     write(folder, "broken.py", text)
-    assert main(["run", "broken:app"]) == 1
+    assert main([command, "broken:app"]) == 2
+    first, *frames = capsys.readouterr().err.splitlines()
+    assert first.startswith("triows: 'broken:app' can't be imported: ")
+    assert told in first
+    files = [line.split('"')[1] for line in frames if line.lstrip().startswith("File ")]
+    assert files
+    assert set(files) == {str(folder / "broken.py")}
+
+
+def test_the_frames_of_an_error_and_of_its_cause_are_the_users(folder, capsys):
+    write(folder, "inner.py", "def connect():\n    raise OSError('refused')\n")
+    text = (
+        "import inner, contextlib\n"
+        "with contextlib.ExitStack() as stack:\n"
+        "    try:\n        stack.enter_context(contextlib.contextmanager(inner.connect)())\n"
+        "    except OSError as exc:\n        raise RuntimeError('no database') from exc\n"
+    )
+    write(folder, "broken.py", text)
+    assert main(["run", "broken:app"]) == 2
     err = capsys.readouterr().err
-    assert "broken.py" in err
-    assert told in err
+    assert err.startswith("triows: 'broken:app' can't be imported: RuntimeError: no database\n")
+    assert "OSError: refused" in err
+    assert "contextlib.py" not in err
+    assert str(folder / "inner.py") in err
 
 
-@pytest.mark.parametrize("arguments", [[], ["fly"], ["run"], ["run", "a:b", "--speed", "9"]])
-def test_a_command_that_is_none_ends_with_2_and_the_usage(capsys, arguments):
+def test_a_current_folder_that_is_gone_ends_with_2(folder, capsys):
+    (folder / "gone").mkdir()
+    os.chdir(folder / "gone")
+    (folder / "gone").rmdir()
+    assert main(["routes", "chat:app"]) == 2
+    assert capsys.readouterr().err.startswith("triows: the current folder can't be found")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ([], "required: COMMAND"),
+        (["fly"], "invalid choice: 'fly'"),
+        (["run"], "required: MODULE:APP"),
+        (["run", "a:b", "--speed", "9"], "unrecognized arguments: --speed 9"),
+        (["run", "a:b", "--workers", "0"], "--workers: give a whole number, 1 or more, not '0'"),
+        (["run", "a:b", "--workers", "-1"], "--workers: give a whole number, 1 or more, not '-1'"),
+        (["run", "a:b", "--workers", "x"], "--workers: give a whole number, 1 or more, not 'x'"),
+        (["run", "a:b", "--log-level", "loud"], "--log-level: invalid choice: 'loud'"),
+    ],
+)
+def test_a_command_that_can_not_be_read_ends_with_2_and_one_line(capsys, arguments, told):
     with pytest.raises(SystemExit) as caught:
         main(arguments)
     assert caught.value.code == 2
-    assert "usage: triows" in capsys.readouterr().err
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("triows: ")
+    assert told in line
+    assert "--help" in line
+
+
+# Certificates
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with files for TLS, good and bad."""
+    folder = tmp_path_factory.mktemp("certificates")
+    authority = trustme.CA()
+    good, other = authority.issue_cert("127.0.0.1"), authority.issue_cert("127.0.0.1")
+    good.cert_chain_pems[0].write_to_path(folder / "cert.pem")
+    good.private_key_pem.write_to_path(folder / "key.pem")
+    other.private_key_pem.write_to_path(folder / "other.pem")
+    (folder / "junk.pem").write_text("junk")
+    key = load_pem_private_key(good.private_key_pem.bytes(), None)
+    encryption = BestAvailableEncryption(b"secret")
+    encrypted = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
+    (folder / "encrypted.pem").write_bytes(encrypted)
+    return folder
+
+
+@pytest.mark.parametrize("options", [[], ["--workers", "2"], ["--reload"]])
+@pytest.mark.parametrize(
+    ("certfile", "keyfile", "told"),
+    [
+        ("none.pem", "key.pem", "--certfile: '{}/none.pem' can't be read: there is no such file"),
+        ("cert.pem", "none.pem", "--keyfile: '{}/none.pem' can't be read: there is no such file"),
+        ("", "key.pem", "--certfile: '{}/' can't be read: it is a folder"),
+        ("junk.pem", "key.pem", "--certfile: '{}/junk.pem' has no certificate in PEM format"),
+        ("key.pem", "cert.pem", "--certfile: '{}/key.pem' has no certificate in PEM format"),
+        ("cert.pem", "junk.pem", "--keyfile: '{}/junk.pem' has no private key in PEM format"),
+        ("cert.pem", "other.pem", "--keyfile: the key in '{}/other.pem' doesn't fit the cert"),
+        ("cert.pem", "encrypted.pem", "--keyfile: the key in '{}/encrypted.pem' is encrypted"),
+    ],
+)
+def test_a_certificate_that_can_not_be_used_ends_with_2_and_names_its_option(
+    certificates, capsys, certfile, keyfile, told, options
+):
+    files = ["--certfile", f"{certificates}/{certfile}", "--keyfile", f"{certificates}/{keyfile}"]
+    assert main(["run", "nowhere:app", *files, *options]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"triows: {told.format(certificates)}")
+
+
+def test_ctrl_c_ends_the_import_by_the_signal_and_means_what_it_did_afterwards(folder):
+    write(folder, "looking.py", "import signal\nseen = signal.getsignal(signal.SIGINT)\n")
+    assert main(["routes", "looking:seen"]) == 2
+    assert sys.modules["looking"].seen is signal.SIG_DFL
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_it_knows_its_version(capsys):

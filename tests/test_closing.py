@@ -37,7 +37,7 @@ def test_a_longer_reason_may_not():
 
 
 def test_a_reason_that_is_no_text_may_not():
-    with pytest.raises(ValueError, match="no valid text"):
+    with pytest.raises(ValueError, match="isn't valid text"):
         check_close(1000, "\ud800")
 
 

@@ -18,6 +18,7 @@ PUBLIC = {"triows": triows, "triows.inspect": triows.inspect, "triows.testing": 
 # Not ours: they say themselves where they are from.
 ELSEWHERE = {
     "HTTPException": "starlette.exceptions",
+    "WebSocketException": "starlette.exceptions",
     "WebSocketState": "starlette.websockets",
     "AsyncResource": "collections.abc",
 }

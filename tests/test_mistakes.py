@@ -10,7 +10,10 @@ import functools
 import linecache
 import math
 import re
+import threading
+from collections.abc import Iterator
 from typing import Annotated, Any
+from uuid import UUID
 
 import attrs
 import msgspec
@@ -77,6 +80,9 @@ class Database:
     pass
 
 
+def current_user() -> str: ...
+
+
 class Body(msgspec.Struct):
     text: str
 
@@ -113,9 +119,21 @@ def a_handler_in_a_sync_decorator(desk):
     desk.include(decorated)
 
 
-@mistake(RouteSetupError, "None is no handler", "give it an `async def`")
+@mistake(RouteSetupError, "None isn't a handler", "give an `async def`")
 def no_handler(desk):
     desk.include(None)
+
+
+@mistake(RouteSetupError, "'/log' isn't a handler", "a path goes to WebSocketRoute(path)")
+def a_path_for_a_handler(desk):
+    desk.route.endpoint("/log")
+
+
+@mistake(RouteSetupError, "isn't a handler", "give the `async def` itself, without calling it")
+def a_handler_that_was_called(desk):
+    async def handler(): ...
+
+    desk.include(handler())
 
 
 @mistake(RouteSetupError, "give an instance with an async __call__")
@@ -146,7 +164,7 @@ def a_route_without_a_handler(desk):
 # Paths
 
 
-@mistake(HandlerSignatureError, "no one takes {room_id}", "add a parameter `room_id: str`")
+@mistake(HandlerSignatureError, "nothing takes {room_id}", "add a parameter `room_id: str`")
 def a_key_that_no_one_takes(desk):
     @desk.blame
     async def handler(ws: WebSocket): ...
@@ -154,7 +172,32 @@ def a_key_that_no_one_takes(desk):
     desk.include(handler)
 
 
-@mistake(HandlerSignatureError, "no one takes {room_id}")
+@mistake(
+    HandlerSignatureError,
+    "{id:int} in the path matches nothing that can be made a UUID",
+    "write {id:uuid}",
+    "`id: int`",
+)
+def a_key_and_a_parameter_that_do_not_fit(desk):
+    desk.route = WebSocketRoute("rooms/{id:int}")
+
+    @desk.blame
+    async def handler(ws: WebSocket, id: UUID): ...  # noqa: A002 - the name is in the path
+
+    desk.include(handler)
+
+
+@mistake(TemplateError, "'<int:id>', which is another framework's notation", "'/rooms/{id:int}'")
+def a_key_as_flask_has_it(desk):
+    WebSocketRoute("/rooms/<int:id>")
+
+
+@mistake(TemplateError, "':id', which is another framework's notation", "'/rooms/{id}'")
+def a_key_as_express_has_it(desk):
+    WebSocketRoute("/rooms/:id")
+
+
+@mistake(HandlerSignatureError, "nothing takes {room_id}")
 def a_key_that_is_read_from_elsewhere(desk):
     @desk.blame
     async def handler(ws: WebSocket, room_id: Annotated[str, Param("query")]): ...
@@ -184,7 +227,7 @@ def two_routes_of_one_shape(desk):
     desk.app.include(desk.route, second)
 
 
-@mistake(TemplateError, "unknown converter 'integer'", "use one of float, int, path, str, uuid")
+@mistake(TemplateError, "unknown converter 'integer'", "write {room_id:int}")
 def an_unknown_converter(desk):
     WebSocketRoute("rooms/{room_id:integer}")
 
@@ -343,10 +386,51 @@ def a_path_parameter_that_the_path_does_not_have(desk):
     desk.include(handler)
 
 
-@mistake(HandlerSignatureError, "`data`", "text is no bytes", "decoder=")
+@mistake(HandlerSignatureError, "`data`", "several ways to make bytes", "decoder=")
 def a_type_that_text_is_not(desk):
     @desk.blame
     async def handler(room_id: str, data: Annotated[bytes, Param("query")]): ...
+
+    desk.include(handler)
+
+
+@mistake(HandlerSignatureError, "`token`", "the decoder", "decode is async", "write `def`")
+def an_async_decoder(desk):
+    async def decode(text): ...
+
+    @desk.blame
+    async def handler(room_id: str, token: Annotated[str, Param(decoder=decode)]): ...
+
+    desk.include(handler)
+
+
+@mistake(HandlerSignatureError, "`lock`", "it can't be copied", "Annotated[..., use(factory)]")
+def a_default_that_can_not_be_copied(desk):
+    @desk.blame
+    async def handler(room_id: str, lock: Any = threading.Lock()): ...  # noqa: B008
+
+    desk.include(handler)
+
+
+@mistake(HandlerSignatureError, "`body`", "forbids unknown names", "or read it from the query")
+def a_closed_pack_of_headers(desk):
+    class Closed(msgspec.Struct, forbid_unknown_fields=True):
+        size: int = 1
+
+    @desk.blame
+    async def handler(room_id: str, body: Annotated[Closed, Param("header")]): ...
+
+    desk.include(handler)
+
+
+@mistake(HandlerSignatureError, "`page`", "'size' has no annotation", "ask for its fields")
+def a_pack_with_a_field_without_a_type(desk):
+    @attrs.define(auto_attribs=False)
+    class Page:
+        size = attrs.field(default=1)
+
+    @desk.blame
+    async def handler(room_id: str, page: Annotated[Page, Param("query")]): ...
 
     desk.include(handler)
 
@@ -533,7 +617,74 @@ def no_factory_in_deps(desk):
     desk.include(handler, deps=["database"])
 
 
-@mistake(RouteSetupError, "deps takes several: write deps=[")
+@mistake(HandlerSignatureError, "`user` has the function current_user in its Annotated", "use(")
+def a_factory_in_annotated_without_use(desk):
+    @desk.blame
+    async def handler(room_id: str, user: Annotated[str, current_user]): ...
+
+    desk.include(handler)
+
+
+@mistake(HandlerSignatureError, "has `use` in its Annotated without a call", "use(factory)")
+def use_without_a_call(desk):
+    @desk.blame
+    async def handler(room_id: str, limit: Annotated[int, use]): ...
+
+    desk.include(handler)
+
+
+@mistake(DependencyError, "two factories in one deps= make Database", "take one of them out")
+def two_factories_of_one_type(desk):
+    def first() -> Database: ...
+
+    @desk.blame
+    def second() -> Database: ...
+
+    async def handler(room_id: str, db: Database): ...
+
+    desk.include(handler, deps=[first, second])
+
+
+@mistake(DependencyError, "nothing here asks for it", "annotate it `-> None`")
+def a_guard_that_is_annotated_to_make_something(desk):
+    def only_members() -> Database: ...
+
+    @desk.blame
+    async def handler(room_id: str): ...
+
+    desk.include(handler, deps=[only_members])
+
+
+@mistake(DependencyError, "it is a guard, and guards run for each connection", 'scope="app" out')
+def a_guard_of_the_application(desk):
+    @desk.blame
+    def only_members() -> None: ...
+
+    async def handler(room_id: str): ...
+
+    desk.include(handler, deps=[use(only_members, scope="app")])
+
+
+@mistake(DependencyError, "returns an iterator, which would be handed over as it is", "yield")
+def a_factory_that_returns_what_it_should_yield(desk):
+    @desk.blame
+    def factory() -> Iterator[Database]:
+        return iter([Database()])
+
+    async def handler(room_id: str, db: Database): ...
+
+    desk.include(handler, deps=[factory])
+
+
+@mistake(DependencyError, "`db` asks for Database, and current_user makes str", "makes Database")
+def a_factory_of_another_type(desk):
+    @desk.blame
+    async def handler(room_id: str, db: Annotated[Database, use(current_user)]): ...
+
+    desk.include(handler)
+
+
+@mistake(RouteSetupError, "deps takes several: write deps=[Database]")
 def one_factory_for_deps(desk):
     Triows(deps=Database)
 
@@ -637,7 +788,11 @@ def an_origin_without_a_scheme(desk):
     Triows(origins=["example.org"])
 
 
-@mistake(RouteSetupError, "'https://example.org/' is no origin", "write scheme and host")
+@mistake(
+    RouteSetupError,
+    "'https://example.org/' is no origin",
+    "an origin has no path, so write 'https://example.org'",
+)
 def an_origin_with_a_path(desk):
     desk.route = WebSocketRoute("rooms/{room_id}", origins=["https://example.org/"])
 
@@ -659,9 +814,43 @@ def one_plugin(desk):
     desk.include(handler, plugins=print)
 
 
-@mistake(RouteSetupError, "lifespan takes a function of the application")
+@mistake(RouteSetupError, "lifespan= takes a function of the application, not 'on'")
 def a_lifespan_that_can_not_be_called(desk):
     Triows(lifespan="on")
+
+
+@mistake(RouteSetupError, "connect is a plain function", "@asynccontextmanager", "yield")
+def a_lifespan_that_is_a_coroutine_function(desk):
+    @desk.blame
+    async def connect(app): ...
+
+    Triows(lifespan=connect)
+
+
+@mistake(RouteSetupError, "connect is a plain function", "@asynccontextmanager", "yield")
+def a_lifespan_that_is_a_plain_function(desk):
+    @desk.blame
+    def connect(app): ...
+
+    Triows(lifespan=functools.partial(connect))
+
+
+@mistake(RouteSetupError, "called with the application and nothing else", "missing a required")
+def a_lifespan_that_takes_too_much(desk):
+    @desk.blame
+    async def lifespan(app, database):
+        yield
+
+    Triows(lifespan=lifespan)
+
+
+@mistake(RouteSetupError, "called with the application and nothing else", "too many positional")
+def a_lifespan_that_takes_nothing(desk):
+    @desk.blame
+    async def lifespan():
+        yield
+
+    Triows(lifespan=lifespan)
 
 
 @mistake(ValueError, "close code 1006 may not be sent", "4000-4999")

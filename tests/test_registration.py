@@ -145,7 +145,8 @@ def test_the_routes_of_an_application_can_be_listed():
     route.endpoint(listed)
     below = route.sub("log")
     below.endpoint(plain := _taking_room_id())
-    assert Triows(route).routes == [
+    app = Triows(route)
+    assert app.routes == [
         RouteInfo(
             path="/rooms/{room_id}",
             handler=where(listed),
@@ -155,8 +156,17 @@ def test_the_routes_of_an_application_can_be_listed():
                 "header x-token: str | None = ...",
             ),
             resources=("get_page", "get_pool (application)"),
+            name="listed",
+            url_path_for=app.url_path_for,
         ),
-        RouteInfo("/rooms/{room_id}/log", where(plain), ("path room_id: str",), ()),
+        RouteInfo(
+            path="/rooms/{room_id}/log",
+            handler=where(plain),
+            parameters=("path room_id: str",),
+            resources=(),
+            name="handler",
+            url_path_for=app.url_path_for,
+        ),
     ]
 
 

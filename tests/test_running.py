@@ -1,6 +1,7 @@
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from typing import Annotated, Any
 
 import pytest
@@ -177,8 +178,73 @@ async def test_after_a_failed_start_it_can_be_started_again():
         assert await client.receive() == "up"
 
 
-async def test_after_the_end_nobody_gets_in_and_no_state_is_left():
+class Around:
+    def __init__(self, app: Triows) -> None:
+        self.state = {"greeting": "hello"}
+
+    async def __aenter__(self) -> dict[str, str]:
+        return self.state
+
+    async def __aexit__(self, *_: object) -> None: ...
+
+
+async def as_generator(app: Triows) -> AsyncIterator[dict[str, str]]:
+    yield {"greeting": "hello"}
+
+
+def as_sync_generator(app: Triows) -> Iterator[dict[str, str]]:
+    yield {"greeting": "hello"}
+
+
+class Callable:
+    async def __call__(self, app: Triows) -> AsyncIterator[dict[str, str]]:
+        yield {"greeting": "hello"}
+
+
+async def with_more(database: str, app: Triows) -> AsyncIterator[dict[str, str]]:
+    yield {"greeting": database}
+
+
+@pytest.mark.parametrize(
+    "lifespan",
+    [
+        as_generator,
+        as_sync_generator,
+        asynccontextmanager(as_generator),
+        contextmanager(as_sync_generator),
+        Around,
+        Callable(),
+        partial(with_more, "hello"),
+        partial(asynccontextmanager(with_more), "hello"),
+    ],
+)
+async def test_a_lifespan_may_be_anything_that_is_around_the_application(lifespan):
     seen = []
+
+    async def handler(ws: WebSocket) -> None:
+        seen.append(ws.state.greeting)
+        await ws.accept()
+
+    async with connect(serving(handler, lifespan=lifespan), "/"):
+        pass
+    assert seen == ["hello"]
+
+
+async def test_a_lifespan_that_yields_no_state_is_told_what_to_yield():
+    async def lifespan(app: Triows) -> AsyncIterator[str]:
+        yield "database"
+
+    with pytest.raises(TypeError, match="yielded a str: yield a dict") as caught:
+        async with Triows(lifespan=lifespan).running():
+            pass
+    assert f"{__file__}:{lifespan.__code__.co_firstlineno}" in str(caught.value)
+
+
+async def test_after_the_end_it_serves_clients_without_its_lifespan_and_no_state_is_left():
+    seen = []
+
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
 
     def looking(app: Any) -> Any:
         async def wrapped(scope: Any, receive: Any, send: Any) -> None:
@@ -187,15 +253,26 @@ async def test_after_the_end_nobody_gets_in_and_no_state_is_left():
 
         return wrapped
 
-    app = serving(idle, lifespan=Journal().lifespan, middlewares=[looking])
+    app = serving(handler, lifespan=Journal().lifespan, middlewares=[looking])
     async with app.running():
         pass
+    server = ScriptedServer()
+    await server.put(CONNECT)
+    await server.put({"type": "websocket.disconnect", "code": 1000})
+    scope = {**server.scope, "path": "/", "headers": [], "query_string": b"", "state": {}}
+    await app.handle(scope, server.receive, server.send)
+    assert server.sent[0]["type"] == "websocket.accept"
+    assert seen == [{}]
+
+
+async def test_an_application_that_was_drained_by_hand_stays_closed_until_it_runs_again():
+    app = serving(idle)
+    await app.drain()
     server = ScriptedServer()
     await server.put(CONNECT)
     scope = {**server.scope, "path": "/", "headers": [], "query_string": b"", "state": {}}
     await app.handle(scope, server.receive, server.send)
     assert server.sent[0]["status"] == 503
-    assert seen == [{}]
 
 
 async def test_an_application_runs_once_at_a_time():

@@ -126,7 +126,8 @@ async def test_refusing_after_the_handshake_is_a_mistake(first):
 
     async def handler(ws: WebSocket) -> None:
         await getattr(ws, first)()
-        with pytest.raises(WebSocketStateError, match=r"this one is over: use close\(\)"):
+        over = r"this one is over: use close\(\)" if first == "accept" else r"call reject\(\) once"
+        with pytest.raises(WebSocketStateError, match=over):
             await ws.reject()
         seen.append(first)
 
@@ -573,7 +574,7 @@ async def test_json_goes_out_compact_as_text_or_binary(data, text):
 
 async def test_what_json_can_not_express_is_refused_and_the_connection_goes_on():
     async def handler(ws: WebSocket) -> None:
-        with pytest.raises(TypeError, match="unsupported"):
+        with pytest.raises(TypeError, match="can't express an instance of object"):
             await ws.send_json(object())
         await ws.send("ok")
 
@@ -846,16 +847,18 @@ async def test_two_connections_are_never_equal():
 
 async def test_the_applications_timeouts_hold(autojump_clock):
     async def handler(ws: WebSocket) -> None:
+        await ws.receive()  # not before the client has stopped reading
         for _ in range(3):
             await ws.send(bytes(1000))
 
     app = talking(handler, timeouts=Timeouts(send=7), limits=Limits(outbox=1))
     async with connect(app, "/", buffer=1000) as client:
         client.stop_reading()
+        await client.send("go")
         await trio.sleep(7.1)
         client.resume_reading()
         # What has begun is completed, and then the close comes.
-        assert [await client.receive() for _ in range(2)] == [bytes(1000)] * 2
+        assert await client.receive() == bytes(1000)
         await client.expect_close(1008)
 
 

@@ -18,13 +18,14 @@ from __future__ import annotations
 # triows/websocket.py has what a handler holds, triows/_app.py the application around everything,
 # triows/_running.py its start-up and shutdown, triows/http.py the answers to plain HTTP,
 # triows/_watch.py the place where errors are reported, and triows/_cli.py the command line.
-# Everything else stands on these modules: exceptions, types, _closing, _cookies, _errors,
-# _settings and _where.
+# Everything else stands on exceptions, types, and the other modules whose names begin with an
+# underscore.
 #
 # `from x import y as y` tells type checkers that a name is exported.
 from ._app import EndpointInfo as EndpointInfo
 from ._app import RouteInfo as RouteInfo
 from ._app import Triows as Triows
+from ._requires import requires as requires
 from ._routing.route import WebSocketRoute as WebSocketRoute
 from ._server.serve import serve as serve
 from ._settings import Compression as Compression
@@ -82,6 +83,9 @@ from .exceptions import (
     WebSocketDisconnect as WebSocketDisconnect,
 )
 from .exceptions import (
+    WebSocketException as WebSocketException,
+)
+from .exceptions import (
     WebSocketStateError as WebSocketStateError,
 )
 from .exceptions import (
@@ -107,6 +111,7 @@ __all__ = [
     "WebSocketRoute",
     "EndpointInfo",
     "RouteInfo",
+    "requires",
     "serve",
     # Signatures
     "Param",
@@ -132,6 +137,7 @@ __all__ = [
     "MissingProviderError",
     "WebSocketDisconnect",
     "WebSocketClose",
+    "WebSocketException",
     "WrongDataType",
     "InvalidMessage",
     "WebSocketStateError",

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import inspect
 import logging
-from contextlib import asynccontextmanager, contextmanager
+import math
 from typing import TYPE_CHECKING, Any
 
 import trio
-from attrs import define, evolve, frozen
-from starlette.datastructures import State
+from attrs import define, evolve, field, frozen
+from starlette.datastructures import State, URLPath
 from starlette.middleware import Middleware
 
+from ._checkpoints import checkpointed
 from ._closing import check_close
 from ._connection.endpoint import (
     APP,
@@ -24,18 +25,24 @@ from ._connection.endpoint import (
 )
 from ._connection.refusal import from_exception, problem, upgrade_required
 from ._connection.registry import Connections
-from ._errors import consists_of, leaves
-from ._injection.plan import Plan, Planner, providers
+from ._errors import add_note, consists_of, leaves, text_of
+from ._injection.choice import check_all_used
+from ._injection.plan import Plan, Planner
+from ._injection.providers import check_factory, is_mock, providers
 from ._inspection.page import PATH, asks_for_page, serve_page
 from ._inspection.tree import Inside
+from ._loop import NO_TRIO
+from ._managers import asynccontextmanager, contextmanager
 from ._protocol.handshake import check_origins
+from ._requires import requirements_of
+from ._routing.names import NamedRoute, RouteNames, UnknownRoute
 from ._routing.path import BadPath, request_segments
 from ._routing.route import WebSocketRoute, is_handler, listed, setting
 from ._routing.template import Template
 from ._routing.tree import Match, RouteTree
-from ._running import AppResources
+from ._running import AppResources, check_lifespan
 from ._settings import Compression, Limits, Settings, Timeouts
-from ._transports.bridge import open_transport
+from ._transports.bridge import cancelled_by_shutdown, open_transport
 from ._watch import Watch
 from ._where import name_of, where
 from .exceptions import DependencyCycleError, DependencyError, HTTPException, RouteSetupError
@@ -43,8 +50,17 @@ from .http import ClientGone, ResponseWatch, respond
 from .websocket import WebSocket
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Sequence
+    from collections.abc import (
+        AsyncIterator,
+        Callable,
+        Collection,
+        Iterable,
+        Iterator,
+        Mapping,
+        Sequence,
+    )
 
+    from ._connection.lifetime import Lifetime
     from ._injection.factories import Factory
     from ._protocol.handshake import Origins
     from ._routing.route import (
@@ -53,6 +69,7 @@ if TYPE_CHECKING:
         MiddlewareFactory,
         RouteDescription,
     )
+    from ._routing.template import Key
     from ._transports.interface import Refusal
     from .types import ASGIApp, Receive, Scope, Send
 
@@ -81,6 +98,15 @@ class RouteInfo:
     handler: str
     parameters: tuple[str, ...]
     resources: tuple[str, ...]
+    #: By which :meth:`Triows.url_path_for` finds it.
+    name: str
+    _url_path_for: Callable[..., URLPath] = field(repr=False, eq=False)
+
+    def url_path_for(self, name: str, /, **path_params: Any) -> URLPath:
+        """As the application's, for this route alone: Starlette asks each of what it mounts."""
+        if name != self.name:
+            raise UnknownRoute(f"this route is called {self.name!r}, not {name!r}")
+        return self._url_path_for(name, **path_params)
 
 
 @define
@@ -99,6 +125,8 @@ class _Entry:
 @frozen
 class _Mounted:
     app: ASGIApp
+    #: Whether it is an application of triows, whose connections we drain.
+    is_ours: bool = False
 
 
 class Triows:
@@ -111,20 +139,21 @@ class Triows:
             go before them.
         middlewares: ASGI middleware around everything, the first one outermost: callables
             that take an ASGI application, or Starlette's ``Middleware``.
-        lifespan: Called with the application, an async context manager around its running;
-            what it yields is copied into each connection's ``state``.
+        lifespan: Called with the application; a context manager around its running: a function
+            with ``@asynccontextmanager``, an async generator function, or a class. If it yields
+            a dict, that is copied into each connection's ``state``.
         timeouts: For routes that have none of their own.
         limits: For routes that have none of their own; ``connections`` counts for all.
         compression: For routes that say nothing else; by default messages are not compressed.
         origins: Origins that browsers may connect from, ``["*"]`` for any; by default those
-            of the same host.
+            of the same host. ``https://*.example.org`` is all subdomains, of any depth.
         shutdown_code: The close code that peers get at shutdown.
         debug: Whether ``/_triows/tree`` shows, to browsers on this machine, what is alive in the
             application; see :mod:`triows.inspect`. Not for production.
 
     Raises:
-        RouteSetupError: or one of its kin, for a mistake in a route, with the file and line
-            of the user's function.
+        RouteSetupError: or a subclass, for a mistake in a route or in *lifespan*, with the file
+            and line of your function.
         ValueError: a *shutdown_code* that can't be sent.
     """
 
@@ -152,10 +181,11 @@ class Triows:
         self.debug = debug
         self._origins = _checked_origins(origins)
         self._deps = listed("deps", deps)
-        if lifespan is not None and not callable(lifespan):
-            raise RouteSetupError(f"lifespan takes a function of the application, not {lifespan!r}")
+        if lifespan is not None:
+            check_lifespan(lifespan)
         self._connections = Connections(self.limits.connections)
         self._tree: RouteTree[_Entry | _Mounted] = RouteTree()
+        self._names = RouteNames(self._tree)
         self._entries: list[_Entry] = []
         # Applications of ours among the mounted, by path; they are drained with this one.
         self._mounted: dict[str, Triows] = {}
@@ -187,6 +217,8 @@ class Triows:
                 )
         entries = [self._entry(description) for route in routes for description in route.describe()]
         shared = self._plan_shared([*self._entries, *entries])
+        named = [_named(entry) for entry in entries]
+        self._names.check(named)
         self._tree.add_all(
             (entry.description.template, entry, entry.description.where) for entry in entries
         )
@@ -194,33 +226,61 @@ class Triows:
         for route in routes:
             route.freeze()
         self._entries.extend(entries)
+        self._names.add(named)
         self._shared_plans = shared
 
     include = include_routes
 
-    def mount(self, path: str, app: ASGIApp) -> None:
+    def mount(self, path: str, app: ASGIApp, *, name: str | None = None) -> None:
         """
         Hand everything below *path* to another ASGI application, HTTP and WebSocket alike.
 
         Routes go before mounts, longer mounts before shorter ones. The other application
         finds the path in ``root_path``; its own lifespan is not run.
 
+        Args:
+            path: A path template.
+            app: The other application.
+            name: For :meth:`url_path_for`: ``name:inner`` is the route *inner* of the other
+                application, and *name* with ``path=...`` is any path in it. Without a name, its
+                routes are found by their own.
+
         Raises:
             TemplateError: a path that can't be read.
-            RouteConflictError: something is mounted there already.
+            RouteConflictError: something is mounted there already, or has that name.
         """
         template = Template.parse(path)
+        # An error in an application of ours is then raised to us, and logged once.
+        ours = isinstance(app, Triows)
+        mounted = _Mounted(app.handle if isinstance(app, Triows) else app, is_ours=ours)
+        self._names.check_mount(template, name)
+        self._tree.mount(template, mounted)
+        self._names.mount(template, mounted, name, getattr(app, "url_path_for", None))
         if isinstance(app, Triows):
-            # An error in an application of ours is then raised to us, and logged once.
-            self._tree.mount(template, _Mounted(app.handle))
             self._mounted[template.path] = app
-        else:
-            self._tree.mount(template, _Mounted(app))
+
+    def url_path_for(self, name: str, /, **path_params: Any) -> URLPath:
+        """
+        Make the path of a route from its name, percent-encoded.
+
+        A route has the name of its handler, or that of ``@route.endpoint(name=...)``. What is
+        mounted is looked up as :meth:`mount` says. The path is one that leads to that route,
+        with just these parameters; :meth:`.WebSocket.url_for` makes a whole URL of it.
+
+        Args:
+            name: The route's.
+            path_params: Values for all keys of its template, and no others.
+
+        Raises:
+            starlette.routing.NoMatchFound: no route has that name, several have, or the
+                parameters are not those of its path; the text says what is needed.
+        """
+        return self._names.path_for(name, path_params)
 
     @property
     def routes(self) -> Sequence[RouteInfo]:
         """All routes with a handler, in the order of their registration."""
-        return [_route_info(entry) for entry in self._entries]
+        return [_route_info(entry, self.url_path_for) for entry in self._entries]
 
     @contextmanager
     def override(self, factory: Callable[..., Any], fake: Callable[..., Any]) -> Iterator[None]:
@@ -256,6 +316,13 @@ class Triows:
                 f"override() takes a factory, not {fake!r}: write override({name_of(factory)}, "
                 "lambda: ...)"
             )
+        check_factory(factory, f"override({factory!r}, ...)", None)
+        if is_mock(fake):
+            raise DependencyError(
+                f"override() got {fake!r}, and a mock takes any call, so nothing says whether it "
+                f"is the factory or its value: write override({name_of(factory)}, lambda: mock) "
+                "to hand it over, or lambda: mock() to call it"
+            )
         used = {one for entry in self._entries for one in entry.endpoint.plan.factories}
         if factory not in used | self._shared_plans.keys():
             raise DependencyError(
@@ -277,21 +344,26 @@ class Triows:
 
     def _planner(
         self,
-        deps: Iterable[Dependency] = (),
-        keys: Iterable[str] = (),
+        levels: Iterable[Iterable[Dependency]] = (),
+        keys: Mapping[str, Key] | None = None,
         at: str | None = None,
     ) -> Planner:
         return Planner(
             givens={WebSocket: WEBSOCKET, trio.Nursery: NURSERY, Triows: APP},
             app_givens=(APP,),
-            providers=providers([*self._deps, *deps], at),
+            providers=providers(self._deps, *levels, at=at),
             overrides=self._overrides,
-            path_keys=tuple(keys),
+            path_keys=keys or {},
         )
 
     def _plan(self, description: RouteDescription) -> Plan:
-        planner = self._planner(description.deps, description.template.keys, description.where)
-        return planner.plan(description.handler)
+        planner = self._planner(description.deps, description.template.by_name, description.where)
+        plan = planner.plan(description.handler)
+        # A fake need not want what the factory in its place wants.
+        if not self._overrides:
+            used = (*plan.factories, *plan.shared)
+            check_all_used(description.deps[-1], used, description.where)
+        return plan
 
     def _entry(self, description: RouteDescription) -> _Entry:
         entry = _Entry(description, self._compile(description))
@@ -315,6 +387,7 @@ class Triows:
             connections=self._connections,
             app=self,
             shared=self._resources.shared,
+            requirements=requirements_of(description.handler),
         )
 
     def _settings_of(self, description: RouteDescription) -> Settings:
@@ -336,31 +409,36 @@ class Triows:
         """
         plans: dict[Callable[..., Any], tuple[Factory, Plan]] = {}
 
-        def add(factory: Callable[..., Any], callers: tuple[Callable[..., Any], ...]) -> None:
-            if factory in callers:
-                raise DependencyCycleError(
-                    f"{name_of(factory)} needs itself: make one of the factories do without the "
-                    "other",
-                    where(factory),
-                    [name_of(caller) for caller in (*callers, factory)],
-                )
-            if self._started is not None and factory not in self._started:
-                raise DependencyError(
-                    f"{name_of(factory)} lives as long as the application, which has been started "
-                    "without it: include its route before that",
-                    where(factory),
-                    [name_of(caller) for caller in callers],
-                )
-            if factory not in plans:
-                planned = self._planner().plan_shared(factory)
-                for needed in planned[1].shared:
-                    add(needed, (*callers, factory))
+        def add(plan: Plan, callers: tuple[Callable[..., Any], ...]) -> None:
+            for factory in plan.shared:
+                if factory in plans and factory not in callers:
+                    continue
+                self._check_shared(factory, callers)
+                planned = self._planner().plan_shared(factory, plan.expected[factory])
+                add(planned[1], (*callers, factory))
                 plans[factory] = planned
 
         for entry in entries:
-            for factory in entry.endpoint.plan.shared:
-                add(factory, (entry.description.handler,))
+            add(entry.endpoint.plan, (entry.description.handler,))
         return plans
+
+    def _check_shared(
+        self, factory: Callable[..., Any], callers: tuple[Callable[..., Any], ...]
+    ) -> None:
+        """Refuse a resource of the application that needs itself, or that comes too late."""
+        if factory in callers:
+            raise DependencyCycleError(
+                f"{name_of(factory)} needs itself: make one of the factories do without the other",
+                where(factory),
+                [name_of(caller) for caller in (*callers, factory)],
+            )
+        if self._started is not None and factory not in self._started:
+            raise DependencyError(
+                f"{name_of(factory)} lives as long as the application, which has been started "
+                "without it: include its route before that",
+                where(factory),
+                [name_of(caller) for caller in callers],
+            )
 
     # Start-up and shutdown.
 
@@ -379,6 +457,7 @@ class Triows:
                 gives way while the application runs, the block is cancelled and its error
                 is raised.
         """
+        await trio.lowlevel.checkpoint()
         if self._started is not None:
             raise RuntimeError("this application is running already: serve it once")
         self._started = self._shared_plans.keys()
@@ -389,6 +468,8 @@ class Triows:
                 yield
         finally:
             self._started = None
+            # It may be served once more, also by a server that does not run its start-up.
+            self._end_drain()
 
     @contextmanager
     def watched(self, watch: Watch) -> Iterator[None]:
@@ -415,8 +496,12 @@ class Triows:
 
         A shutdown takes ``timeouts.teardown`` more, for the application's resources.
         """
+        return self.drain_seconds()
+
+    def drain_seconds(self, grace: float = math.inf) -> float:
+        """Give the seconds that :meth:`drain` takes at most with this *grace*."""
         return max(
-            timeouts.shutdown_grace + 2 * timeouts.close + 2 * timeouts.teardown
+            min(grace, timeouts.shutdown_grace) + 2 * timeouts.close + 2 * timeouts.teardown
             for timeouts in self._all_timeouts()
         )
 
@@ -428,7 +513,8 @@ class Triows:
         for app in self._mounted.values():
             yield from app._all_timeouts()
 
-    async def drain(self) -> bool:
+    @checkpointed
+    async def drain(self, *, grace: float = math.inf) -> bool:
         """
         Refuse new connections, close the live ones, and wait until they are over.
 
@@ -436,21 +522,32 @@ class Triows:
         they are cancelled and their resources exit. It takes :attr:`drain_budget` at most.
         Applications of triows that are mounted here are drained at the same time.
 
+        Args:
+            grace: Seconds for handlers, where ``shutdown_grace`` is longer.
+
         Returns:
             Whether all connections are over.
         """
         over: list[bool] = []
 
         async def drain_mounted(app: Triows) -> None:
-            over.append(await app.drain())
+            over.append(await app.drain(grace=grace))
 
         async with trio.open_nursery() as nursery:
             for app in self._mounted.values():
                 nursery.start_soon(drain_mounted, app)
             over.append(
-                await self._connections.drain(code=self.shutdown_code, seconds=self.drain_budget)
+                await self._connections.drain(
+                    code=self.shutdown_code, seconds=self.drain_seconds(grace), grace=grace
+                )
             )
         return all(over)
+
+    def _lifetimes(self) -> Iterator[Lifetime]:
+        """The live connections, with those of the applications of triows that are mounted here."""
+        yield from self._connections
+        for app in self._mounted.values():
+            yield from app._lifetimes()
 
     def _end_drain(self) -> None:
         """Take connections again, for an application that is started once more."""
@@ -479,7 +576,13 @@ class Triows:
 
         An error that nobody handled is logged here, once, and goes no further: one
         connection does not concern the others, nor the server.
+
+        Raises:
+            RuntimeError: the server does not run on Trio.
         """
+        if not trio.lowlevel.in_trio_run():
+            await _refuse_loop(scope, receive, send)
+            return
         if scope["type"] == "lifespan":
             await self._serve_lifespan(receive, send)
             return
@@ -505,12 +608,16 @@ class Triows:
         scope["app"] = self
         if self._resources.state:
             scope["state"] = {**self._resources.state, **scope.get("state", {})}
-        if self.debug and asks_for_page(scope):
-            # Before the middlewares, which may let others read it or change who asks, and the
-            # mounts, one of which may be at "/". To all others it does not exist.
-            await serve_page(self, scope, send)
-        else:
-            await self._stack(scope, receive, send)
+        try:
+            if self.debug and asks_for_page(scope):
+                # Before the middlewares, which may let others read it or change who asks, and the
+                # mounts, one of which may be at "/". To all others it does not exist.
+                await serve_page(self, scope, send)
+            else:
+                await self._stack(scope, receive, send)
+        except Exception:
+            await trio.lowlevel.cancel_shielded_checkpoint()
+            raise
 
     async def _serve_lifespan(self, receive: Receive, send: Send) -> None:
         await receive()  # lifespan.startup
@@ -524,8 +631,7 @@ class Triows:
             stage = "shutdown" if started else "startup"
             # The server shows the message at best; the traceback is in our log.
             logger.critical("the application failed at %s", stage, exc_info=exc)
-            message = f"{type(exc).__name__}: {exc}"
-            await send({"type": f"lifespan.{stage}.failed", "message": message})
+            await send({"type": f"lifespan.{stage}.failed", "message": text_of(exc)})
         else:
             await send({"type": "lifespan.shutdown.complete"})
 
@@ -540,7 +646,7 @@ class Triows:
         if match is None:
             await self._refuse(scope, receive, send, problem(404))
         elif isinstance(match.value, _Mounted):
-            await self._call_mounted(match.value.app, match, segments, (scope, receive, send))
+            await self._call_mounted(match.value, match, segments, (scope, receive, send))
         elif scope["type"] == "http":
             await respond(send, upgrade_required())
         else:
@@ -558,7 +664,7 @@ class Triows:
 
     @staticmethod
     async def _call_mounted(
-        app: ASGIApp,
+        mounted: _Mounted,
         match: Match[Any],
         segments: tuple[str, ...],
         call: tuple[Scope, Receive, Send],
@@ -568,20 +674,47 @@ class Triows:
         root = "".join(f"/{segment}" for segment in matched)
         scope["root_path"] = scope.get("root_path", "") + root
         scope["path_params"] = {**scope.get("path_params", {}), **match.params}
+        if mounted.is_ours and scope["type"] != "http":
+            await mounted.app(scope, receive, send)
+            return
         if scope["type"] != "http":
-            await app(scope, receive, send)
+            with cancelled_by_shutdown(receive):
+                await mounted.app(scope, receive, send)
             return
         watch = ResponseWatch(send)
         try:
-            await app(scope, receive, watch.send)
+            await mounted.app(scope, receive, watch.send)
         except Exception as exc:
             if watch.started:
                 raise
-            if isinstance(exc, HTTPException) and 400 <= exc.status_code <= 599:
-                await respond(send, from_exception(exc))
-            else:
-                await respond(send, problem(500))
+            refusal = _refusal_of(exc)
+            await respond(send, refusal or problem(500))
+            if refusal is None:
                 raise
+
+
+async def _refuse_loop(scope: Scope, receive: Receive, send: Send) -> None:
+    """
+    Tell a server of another event loop, as soon as it says anything, that it can't serve this.
+
+    Raises:
+        RuntimeError: it has not asked for the start-up, which it would print the failure of.
+    """
+    if scope["type"] != "lifespan":
+        raise RuntimeError(NO_TRIO)
+    await receive()  # lifespan.startup
+    await send({"type": "lifespan.startup.failed", "message": NO_TRIO})
+
+
+def _refusal_of(exc: Exception) -> Refusal | None:
+    """What a plain request is answered for an error; ``None`` for one that has to be reported."""
+    if not isinstance(exc, HTTPException):
+        return None
+    try:
+        return from_exception(exc)
+    except Exception as unusable:  # noqa: BLE001 - it is reported with the other
+        add_note(exc, f"it can't answer the request: {text_of(unusable)}")
+        return None
 
 
 # What ends more than one connection: Ctrl-C, and a cancellation by whoever called us.
@@ -627,7 +760,7 @@ def _checked_origins(origins: Origins | None, at: str | None = None) -> Origins 
     origins = listed("origins", origins)
     try:
         check_origins(origins)
-    except ValueError as exc:
+    except (TypeError, ValueError) as exc:
         raise RouteSetupError(str(exc), at) from None
     return origins
 
@@ -642,7 +775,7 @@ def _wrapped(app: ASGIApp, middlewares: Sequence[MiddlewareFactory]) -> ASGIApp:
     return app
 
 
-def _route_info(entry: _Entry) -> RouteInfo:
+def _route_info(entry: _Entry, url_path_for: Callable[..., URLPath]) -> RouteInfo:
     plan = entry.endpoint.plan
     return RouteInfo(
         path=entry.description.template.path,
@@ -655,4 +788,11 @@ def _route_info(entry: _Entry) -> RouteInfo:
             [step.factory.name for step in plan.steps]
             + [f"{name_of(factory)} (application)" for factory in plan.shared]
         ),
+        name=entry.description.name,
+        url_path_for=url_path_for,
     )
+
+
+def _named(entry: _Entry) -> NamedRoute:
+    one = entry.description
+    return NamedRoute(one.name, one.is_named, one.template, entry, one.where)

@@ -9,7 +9,7 @@ import os
 import signal
 import subprocess
 import sys
-import traceback
+from contextlib import contextmanager
 from functools import partial
 from importlib.metadata import version
 from itertools import zip_longest
@@ -17,22 +17,40 @@ from typing import TYPE_CHECKING
 
 from ._app import RouteInfo, Triows
 from ._server.lifeline import inherited
-from ._server.listening import check_address
-from ._server.run import run
+from ._server.listening import AddressError, check_address, configuration
+from ._server.mistakes import app_mistake
+from ._server.run import ApplicationError, run
+from ._server.tls import CertificateError, tls_context
+from ._traceback import summary, users_traceback
 from .exceptions import RouteSetupError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from typing import NoReturn
 
 __all__ = ["main"]
 
-# Exit codes: 1 for an application that failed, 2 (argparse's) for a command that can't be
-# carried out. The server has its own.
+# Exit codes: 1 for an application that failed while it was started, served or shut down; 2, as
+# argparse has it, for a command that can't be carried out. The server has its own.
 FAILED, UNUSABLE = 1, 2
 
 
 class UnusableCommand(Exception):
-    """What was typed can't be carried out."""
+    """The command can't be carried out; its message is the one line that says why."""
+
+
+class ImportFailed(Exception):
+    """
+    Importing the application raised something.
+
+    Args:
+        target: What was to be imported.
+        error: What was raised.
+    """
+
+    def __init__(self, target: str, error: Exception) -> None:
+        self.error = error
+        super().__init__(f"{target!r} can't be imported")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -49,28 +67,72 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     options.arguments = arguments
     try:
-        return _COMMANDS[options.command](options)
+        with _ending_by_ctrl_c():
+            return _COMMANDS[options.command](options)
     except UnusableCommand as exc:
-        print(f"triows: {exc}", file=sys.stderr)
-        return UNUSABLE
-    except RouteSetupError as exc:
-        # The message has the file and line that matter; a traceback would hide them.
-        print(f"triows: {type(exc).__name__}: {exc}", file=sys.stderr)
+        _say(exc)
+    except AddressError as exc:
+        _say(f"--bind: {exc}")
+    except CertificateError as exc:
+        _say(f"--{exc.setting}: {exc}")
+    except ImportFailed as exc:
+        _show(exc, exc.error)
+    except ApplicationError as exc:
+        _show(exc, exc.error)
         return FAILED
-    except Exception:  # noqa: BLE001 - whatever the application raised, on its way to the user
-        traceback.print_exc()
-        return FAILED
+    return UNUSABLE
+
+
+def _say(message: object) -> None:
+    print(f"triows: {message}", file=sys.stderr)
+
+
+def _show(what: Exception, error: BaseException) -> None:
+    """Say in one line what failed and why, then show where, in the user's own code."""
+    if isinstance(error, RouteSetupError):
+        # Its message has the file and line that matter. A traceback would hide them.
+        _say(f"{type(error).__name__}: {error}")
+        return
+    _say(f"{what}: {summary(error)}")
+    sys.stderr.write(users_traceback(error))
+
+
+@contextmanager
+def _ending_by_ctrl_c() -> Iterator[None]:
+    """Let Ctrl-C end the process by the signal, without a traceback, where no server takes it."""
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Reports a mistake in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(UNUSABLE, f"triows: {message} (see {self.prog} --help)\n")
+
+
+def _number_of_workers(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"give a whole number, 1 or more, not {text!r}")
+    return int(text)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="triows", description="Serve and inspect triows applications."
-    )
+    parser = _Parser(prog="triows", description="Serve and inspect triows applications.")
     parser.add_argument("--version", action="version", version=f"triows {version('triows')}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     serve = commands.add_parser("run", help="serve an application")
     serve.add_argument(
-        "--bind", action="append", metavar="ADDRESS", help="host:port or unix:path (127.0.0.1:8000)"
+        "--bind",
+        action="append",
+        metavar="ADDRESS",
+        help="host:port or unix:path; repeatable (default: 127.0.0.1:8000)",
     )
     serve.add_argument("--certfile", metavar="FILE", help="the certificate chain, to serve TLS")
     serve.add_argument("--keyfile", metavar="FILE", help="its private key")
@@ -78,29 +140,31 @@ def _parser() -> argparse.ArgumentParser:
         "--log-level",
         default="info",
         choices=["debug", "info", "warning", "error", "critical"],
-        help="the least level that is logged (info)",
+        help="log messages of this level and above (default: info)",
     )
     serve.add_argument(
         "--workers",
-        type=int,
+        type=_number_of_workers,
         default=1,
         metavar="N",
-        help="how many processes serve; SIGHUP replaces them one by one (1)",
+        help="number of processes that serve (default: 1); SIGHUP replaces them one by one",
     )
     serve.add_argument(
         "--reload",
         action="store_true",
-        help="start again when a Python file here changes",
+        help="start again when a Python file in this folder changes",
     )
     serve.add_argument(
         "--tree-on-signal",
         action="store_true",
-        help="print all connections, resources and tasks on SIGUSR1, to the standard error",
+        help="on SIGUSR1, print all connections, resources and tasks to the standard error",
     )
     serve.add_argument("--inherit", help=argparse.SUPPRESS)  # for workers
     routes = commands.add_parser("routes", help="list an application's routes")
     for command in (serve, routes):
-        command.add_argument("app", metavar="MODULE:APP", help="where the application is")
+        command.add_argument(
+            "app", metavar="MODULE:APP", help="the application, for example chat:app"
+        )
     return parser
 
 
@@ -109,47 +173,64 @@ def load(target: str) -> Triows:
     Import the application that ``module:app`` names; ``app`` may have dots.
 
     Raises:
-        UnusableCommand: there is no such module or name, or it is something else.
-        Exception: what importing the module raised.
+        UnusableCommand: there is no such module or name, or it isn't an application.
+        ImportFailed: importing the module raised something.
     """
     module_name, _, path = target.partition(":")
     if not module_name or not path or module_name.startswith("."):
         raise UnusableCommand(
             f"{target!r}: write module:app, as in 'chat:app' or 'examples.chat:app'"
         )
+    try:
+        here = os.getcwd()
+    except OSError as exc:
+        raise UnusableCommand(f"the current folder can't be found: {exc.strerror}") from None
     # A console script does not have the current folder on its path, unlike python -m.
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
     try:
         found: object = importlib.import_module(module_name)
     except ModuleNotFoundError as exc:
         if exc.name is None or not f"{module_name}.".startswith(f"{exc.name}."):
-            raise  # a module that the application imports
+            raise ImportFailed(target, exc) from exc  # a module that the application imports
         is_file = module_name.endswith(".py") or "/" in module_name
         hint = " (a module is written with dots and without .py)" if is_file else ""
-        raise UnusableCommand(f"there is no module {exc.name!r} here or installed{hint}") from None
+        raise UnusableCommand(
+            f"{target!r}: there is no module {exc.name!r} here or installed{hint}"
+        ) from None
+    except Exception as exc:
+        raise ImportFailed(target, exc) from exc
+    module = found
     for name in path.split("."):
         try:
             found = getattr(found, name)
         except AttributeError:
-            raise UnusableCommand(f"{module_name!r} has no {path!r}") from None
+            raise UnusableCommand(
+                f"{target!r}: {module_name!r} has no {path!r}{_applications_in(module)}"
+            ) from None
+        except Exception as exc:  # of a module's __getattr__
+            raise ImportFailed(target, exc) from exc
     if not isinstance(found, Triows):
-        raise UnusableCommand(f"{target!r} is a {type(found).__name__}, not a Triows application")
+        raise UnusableCommand(f"{target!r} is {app_mistake(found)}")
     return found
+
+
+def _applications_in(module: object) -> str:
+    names = [name for name, value in vars(module).items() if isinstance(value, Triows)]
+    return f", but {', '.join(map(repr, names))}" if names else ""
 
 
 def _check_certificate(certfile: str | None, keyfile: str | None) -> None:
     """
-    Refuse a half of what TLS needs: serving without it would be the wrong answer.
+    Refuse what TLS can't be served with, before the application is imported.
 
     Raises:
-        UnusableCommand: one is missing, or can't be read.
+        UnusableCommand: one of the two is missing.
+        CertificateError: one can't be used.
     """
     if (certfile is None) != (keyfile is None):
         raise UnusableCommand("--certfile and --keyfile go together; one file may be both")
-    for file in (certfile, keyfile):
-        if file is not None and not os.access(file, os.R_OK):
-            raise UnusableCommand(f"{file!r} can't be read")
+    tls_context(configuration([], certfile, keyfile), asks=False)
 
 
 def _check_processes(options: argparse.Namespace) -> None:
@@ -159,8 +240,6 @@ def _check_processes(options: argparse.Namespace) -> None:
     Raises:
         UnusableCommand: with the reason.
     """
-    if options.workers < 1:
-        raise UnusableCommand("--workers takes a number from 1 on")
     if options.workers > 1 and options.reload:
         raise UnusableCommand("--reload serves by one process: leave --workers out")
     if os.name == "nt" and (options.workers > 1 or options.reload):
@@ -179,7 +258,7 @@ def _worker_command(arguments: Sequence[str], descriptors: str) -> list[str]:
 
 def _check_addresses(addresses: Iterable[str]) -> None:
     """
-    Refuse what is no address.
+    Refuse what isn't an address.
 
     Raises:
         UnusableCommand: with what to write instead.
@@ -208,7 +287,7 @@ def _run(options: argparse.Namespace) -> int:
     }
     tree_signal = signal.SIGUSR1 if options.tree_on_signal else None
     if tree_signal is not None:
-        # Before it is listened to, and after, it must not end the process.
+        # The signal must not end the process before and after somebody waits for it.
         signal.signal(tree_signal, signal.SIG_IGN)
     settings = {**addresses, "tree_signal": tree_signal}
     if options.inherit is not None:

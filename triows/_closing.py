@@ -16,7 +16,8 @@ def check_close(code: int, reason: str) -> None:
 
     Raises:
         ValueError: The code is reserved or out of range (:rfc:`6455#section-7.4`), or
-            the reason is no valid text or too long.
+            the reason isn't valid text, or is too long.
+        TypeError: One of the two is of another type.
     """
     if isinstance(code, bool) or not isinstance(code, int):
         raise TypeError(f"a close code is an int, not {type(code).__name__}")
@@ -30,7 +31,7 @@ def check_close(code: int, reason: str) -> None:
     try:
         length = len(reason.encode())
     except UnicodeEncodeError as exc:
-        raise ValueError(f"the close reason is no valid text: {exc.reason}") from None
+        raise ValueError(f"the close reason isn't valid text: {exc.reason}") from None
     if length > MAX_REASON:
         raise ValueError(
             f"the close reason has {length} bytes of UTF-8; a close frame holds {MAX_REASON}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import trio
@@ -9,11 +10,21 @@ import trio
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["behind", "combined", "consists_of", "leaves", "without", "without_cancelled"]
+__all__ = [
+    "add_note",
+    "behind",
+    "combined",
+    "consists_of",
+    "leaves",
+    "only",
+    "text_of",
+    "without",
+    "without_cancelled",
+]
 
 
 def leaves(error: BaseException) -> Iterator[BaseException]:
-    """The exceptions in a group, however deep; an exception that is none, itself."""
+    """The exceptions in a group, however deep. An exception that isn't a group is its own leaf."""
     if isinstance(error, BaseExceptionGroup):
         for child in error.exceptions:
             yield from leaves(child)
@@ -61,13 +72,38 @@ def without(error: BaseException, known: BaseException) -> BaseException | None:
 
 
 def without_cancelled(error: BaseException) -> BaseException | None:
-    """Keep what is no cancellation: the same object if nothing of it is one."""
+    """Keep what isn't a cancellation: the same object if nothing of it is one."""
     if isinstance(error, trio.Cancelled):
         return None
     if isinstance(error, BaseExceptionGroup):
         cancelled, rest = error.split(trio.Cancelled)
         return error if cancelled is None else rest
     return error
+
+
+def only(group: BaseExceptionGroup[BaseException]) -> BaseException | None:
+    """
+    The only exception in a group, unless it is a cancellation.
+
+    Raise it outside the ``except`` block: inside, Python would replace its ``__context__``.
+    """
+    first, *more = leaves(group)
+    return None if more or isinstance(first, trio.Cancelled) else first
+
+
+def text_of(error: BaseException) -> str:
+    """The type and text of somebody's exception, which may fail to say it."""
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 - there is nothing better to say
+        text = "<its text can't be read>"
+    return f"{type(error).__name__}: {text}"
+
+
+def add_note(error: BaseException, note: str) -> None:
+    """Add a note to somebody's exception, unless it refuses: a frozen dataclass does."""
+    with suppress(Exception):
+        error.add_note(note)
 
 
 def combined(message: str, errors: Iterable[BaseException]) -> BaseException | None:

@@ -8,7 +8,8 @@ its own like a connection's resources, for the same reasons.
 from __future__ import annotations
 
 import functools
-from contextlib import asynccontextmanager
+import inspect
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -16,15 +17,65 @@ from attrs import define, field
 
 from ._errors import combined, without_cancelled
 from ._injection.call import make_arguments, make_value
-from ._injection.factories import Factory
+from ._injection.factories import Factory, factory_kind
 from ._injection.resources import Host, ResourceStack
+from ._managers import asynccontextmanager
+from ._where import name_of, where
+from .exceptions import RouteSetupError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from ._injection.plan import Plan
 
-__all__ = ["AppResources"]
+__all__ = ["AppResources", "check_lifespan"]
+
+
+def check_lifespan(lifespan: Any) -> None:
+    """
+    Refuse what can't be run around an application.
+
+    Raises:
+        RouteSetupError: with the file and line of the user's function.
+    """
+    at = where(lifespan) if callable(lifespan) else None
+    if not callable(lifespan):
+        raise RouteSetupError(
+            f"lifespan= takes a function of the application, not {lifespan!r}: write {_EXAMPLE}"
+        )
+    if not factory_kind(lifespan).hosted:
+        raise RouteSetupError(
+            f"lifespan= takes a function that yields once, and {name_of(lifespan)} is a plain "
+            f"function: write {_EXAMPLE}",
+            at,
+        )
+    try:
+        signature = inspect.signature(lifespan)
+    except (TypeError, ValueError):
+        return  # of a built-in, it may not be known
+    try:
+        signature.bind(None)
+    except TypeError as exc:
+        raise RouteSetupError(
+            f"lifespan= is called with the application and nothing else, and {name_of(lifespan)} "
+            f"can't be called so ({exc}): write {_EXAMPLE}",
+            at,
+        ) from None
+
+
+_EXAMPLE = "`@asynccontextmanager` over `async def lifespan(app): ...; yield; ...`"
+
+
+def _checked_state(state: object, lifespan: Any) -> dict[str, Any]:
+    """Refuse what a lifespan yields in place of a state."""
+    if state is None:
+        return {}
+    if not isinstance(state, Mapping):
+        raise TypeError(
+            f"the lifespan {name_of(lifespan)} yielded a {type(state).__name__}: yield a dict, "
+            f"which each connection finds in its state, or nothing\n  at {where(lifespan)}"
+        )
+    return dict(state)
 
 
 @define
@@ -93,7 +144,7 @@ class AppResources:
             self.state = {}
             self.stack = None
         found = [exc for exc in (real, *errors) if exc is not None]
-        failure = combined("errors in the application's resources", found) or error
+        failure = combined("errors in the application's resources", found) if found else error
         if failure is not None:
             raise failure
 
@@ -102,7 +153,8 @@ class AppResources:
     ) -> None:
         if self.lifespan is not None:
             factory = Factory.of(functools.partial(self.lifespan, self.app))
-            self.state = dict(await make_value(factory, {}, stack, patience=self.teardown) or {})
+            state = await make_value(factory, {}, stack, patience=self.teardown)
+            self.state = _checked_state(state, self.lifespan)
         for original, (factory, plan) in plans.items():
             values = [*(self.app for _ in plan.givens), *(self.shared[one] for one in plan.shared)]
             arguments = await make_arguments(plan, values, stack, patience=self.teardown)

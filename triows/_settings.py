@@ -91,16 +91,24 @@ class Timeouts:
     #: the interval has to be shorter. websockets and uvicorn use 20 s, too.
     ping_interval: float = _seconds(20)
 
-    #: How long a pong may take. A healthy peer answers in milliseconds, and a phone that changes
-    #: networks in a few seconds. websockets and uvicorn use 20 s, too.
+    #: How long a pong may take. The time begins when the peer has taken everything that was sent
+    #: before the ping, or has stopped taking it. A healthy peer answers in milliseconds, and a
+    #: phone that changes networks in a few seconds. websockets and uvicorn use 20 s, too.
     ping_timeout: float = _seconds(20)
 
-    #: How long one message may wait for a peer that does not read, then 1008.
-    #: Half a minute is longer than a mobile network's usual hole.
+    #: How long a peer may take nothing of what waits for it. Then the connection closes with 1008.
+    #: This measures progress and not the total: a slow peer that reads steadily gets everything,
+    #: however long that takes. What the peer's system has acknowledged counts as progress. A peer
+    #: that takes less than 240 bytes a second for 5 seconds is closed, too. Kestrel has the same
+    #: rule. Responses to plain HTTP requests are limited in the same way. Mobile networks usually
+    #: recover in less than half a minute.
     send: float = _seconds(30)
 
     #: Limits the closing handshake. RFC 6455, section 7.1.1, asks a server to close first, and
-    #: not to wait forever. websockets takes 10 s. With 5 s, a shutdown stays short.
+    #: not to wait forever. The time begins when the peer has got everything, including the close
+    #: frame. At a shutdown or a cancellation it begins when the close frame is handed over; what
+    #: has not gone out by then is dropped. websockets takes 10 s. With 5 s, a shutdown stays
+    #: short.
     close: float = _seconds(5)
 
     #: How long a handler may go on with what it is doing when the peer is gone.
@@ -112,6 +120,13 @@ class Timeouts:
     #: How long handlers may go on after the close frame when the server shuts down. Kubernetes
     #: kills a process after 30 s, Docker after 10 s. The whole shutdown has to fit.
     shutdown_grace: float = _seconds(10, zero=True)
+
+    #: How long code may block the server's Trio loop before a warning names it, with its route,
+    #: its peer and its stack. While the loop is blocked, nobody is served and no timeout ends.
+    #: asyncio warns after 0.1 s (``slow_callback_duration``), but only in its debug mode. A
+    #: healthy server does not block for a second, even while it collects garbage. There is one
+    #: loop, so only the application's value counts. A route's has no effect.
+    blocked: float = _seconds(1)
 
 
 @frozen(kw_only=True)

@@ -6,7 +6,7 @@ import functools
 import inspect
 import os
 from types import CodeType
-from typing import Any
+from typing import Any, get_origin
 
 __all__ = ["name_of", "where"]
 
@@ -46,6 +46,8 @@ def _innermost(func: Any) -> Any:
     """Take off partials, bound methods and decorators, in whatever order they come."""
     while True:
         inner = _unwrapped(func)
+        if inspect.isclass(origin := get_origin(inner)):  # Repo, of Repo[int]
+            inner = origin
         while isinstance(inner, functools.partial):
             inner = inner.func
         if inspect.ismethod(inner):

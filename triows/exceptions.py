@@ -16,12 +16,12 @@ The exceptions of triows.
     * :exc:`WebSocketStateError`: a method was called at the wrong time
     * :exc:`HandlerCancelled`: raised in resources whose handler was cancelled
     * :exc:`ResourceError`: a resource ended its connection, or would not end
-        * :exc:`ResourceExpired`: a cancel scope around its ``yield`` was cancelled
+        * :exc:`ResourceExpired`: a deadline around its ``yield`` passed
         * :exc:`TeardownTimeout`: its exit took longer than its share of the time
     * :exc:`NotRunningError`: the application's start-up has not run
 
-:exc:`HTTPException` is Starlette's own class, so that code written for either
-framework can raise it.
+:exc:`HTTPException` and :exc:`WebSocketException` are Starlette's own classes, so that code
+written for either framework can raise them.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from starlette.exceptions import HTTPException as HTTPException
+from starlette.exceptions import WebSocketException as WebSocketException
 
 from ._closing import check_close
 
@@ -53,6 +54,7 @@ __all__ = [
     "TriowsError",
     "WebSocketClose",
     "WebSocketDisconnect",
+    "WebSocketException",
     "WebSocketStateError",
     "WrongDataType",
 ]
@@ -110,7 +112,7 @@ class DependencyError(RouteSetupError):
 
 
 class DependencyCycleError(DependencyError):
-    """Factories need each other in a circle."""
+    """Factories need each other, directly or through others."""
 
 
 class MissingProviderError(DependencyError):
@@ -122,7 +124,7 @@ class MissingProviderError(DependencyError):
 
 class WebSocketDisconnect(TriowsError):
     """
-    The connection is over. Nothing more will be received, and nothing can be sent.
+    The connection is over: you can't receive or send anything more.
 
     It may leave a handler: that is a normal end, and is not reported as an error.
 
@@ -132,12 +134,13 @@ class WebSocketDisconnect(TriowsError):
         reason: The text that came with the code.
     """
 
+    #: The connection that is over. If the exception leaves the handler of another connection, it
+    #: is an error there, and not a normal end.
+    source: object = None
+
     def __init__(self, code: int = 1000, reason: str = "") -> None:
         self.code = code
         self.reason = reason
-        #: The connection that is over. If it is another one than the handler's own, the exception
-        #: is an error and not a normal end.
-        self.source: object = None
         super().__init__(f"{code} {reason}".rstrip())
 
 
@@ -212,7 +215,12 @@ class ResourceError(TriowsError):
 
 
 class ResourceExpired(ResourceError):
-    """A cancel scope around a resource's ``yield`` was cancelled, and nothing was raised."""
+    """
+    A deadline around a resource's ``yield`` passed while the resource was in use.
+
+    It isn't an error if somebody calls ``cancel()`` on such a scope or nursery: the handler
+    goes on, and the resource exits in its turn.
+    """
 
 
 class TeardownTimeout(ResourceError):
@@ -220,4 +228,4 @@ class TeardownTimeout(ResourceError):
 
 
 class NotRunningError(TriowsError, RuntimeError):
-    """The application has to be started first, and it has not been started."""
+    """A resource that lives as long as the application is needed, before the start-up has run."""

@@ -15,6 +15,8 @@ from typing import Annotated, Any, Literal, TypeAlias, TypeVar, get_args
 import msgspec
 from attrs import frozen
 
+from ._requires import refuse_as_factory
+
 __all__ = [
     "ASGIApp",
     "AsyncResource",
@@ -143,15 +145,19 @@ def use(
 
     Args:
         factory: An async generator function, a generator function, a context manager factory
-            (async or not), or a plain function (async or not). Without it, the parameter's type
-            decides: a factory that is registered for the type with ``deps=``, or the class itself.
+            (async or not), or a plain function (async or not). A generic class may have its
+            arguments: ``use(Repo[User])``. Without it, the parameter's type decides: a factory
+            that is registered for the type with ``deps=``, or the class itself.
         reuse: Share one value within the connection, among all parameters that ask for this
             factory with ``reuse=True``. Otherwise each of them gets its own.
         scope: With ``"app"``, there is one value, which lives from start-up to shutdown.
 
     Raises:
         ValueError: There is no such scope.
+        RouteSetupError: ``@requires`` guards the factory.
     """
+    if factory is not None:
+        refuse_as_factory(factory)
     _check_word("use() takes scope=", scope, get_args(UseScope))
     return UseMark(factory, reuse, scope)
 

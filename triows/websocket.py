@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, Self, TypeVar, overload
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, overload
+from urllib.parse import quote
 
-import msgspec
 import trio
 from attrs import frozen
 from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocketState
 
+from ._checkpoints import checkpointed
 from ._closing import check_close
 from ._cookies import parse_cookies
+from ._json import decoder_of, encoded
 from ._protocol.handshake import HeadersLike, check_subprotocol, encode_headers
 from ._transports.interface import disconnect
-from .exceptions import InvalidMessage, WebSocketDisconnect, WebSocketStateError, WrongDataType
+from .exceptions import WebSocketDisconnect, WebSocketStateError, WrongDataType
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+
+    from starlette.datastructures import URL, URLPath
 
     from ._transports.interface import Refusal, Transport
     from .types import Scope
@@ -30,7 +34,7 @@ T = TypeVar("T")
 
 @frozen
 class WebSocketStatistics:
-    """A snapshot of what has passed a connection, and of what waits."""
+    """A snapshot: what has passed through a connection, and what waits."""
 
     messages_received: int
     bytes_received: int
@@ -43,13 +47,13 @@ class WebSocketStatistics:
     outbox_bytes: int
 
 
-def _check(message: object, *types: type) -> None:
-    """Refuse what is no message; type checkers do so too, but not everybody runs one."""
-    if not isinstance(message, types or (str, bytes, bytearray, memoryview)):
-        raise TypeError(
-            f"a message is str or bytes, and here {type(message).__name__} was given; "
-            "send_json() takes anything that JSON can express"
-        )
+async def _wrong_type(message: object, method: str, expected: str) -> TypeError:
+    """Make the error for a wrong type. Type checkers find it too, but not everybody runs one."""
+    await trio.lowlevel.checkpoint()
+    return TypeError(
+        f"{method}() takes {expected}, not {type(message).__name__}: "
+        "send_json() takes anything that JSON can express"
+    )
 
 
 @frozen
@@ -57,8 +61,8 @@ class _Messages(Generic[T]):
     """
     What ``async for`` takes messages from, one call of a ``receive`` method each.
 
-    No async generator: a loop may be left by ``break`` or an error, and Trio warns of a
-    generator that was left before its end.
+    It isn't an async generator: a loop may be left by ``break`` or an error, and Trio warns
+    about a generator that was left before its end.
     """
 
     _receive: Callable[[], Awaitable[T]]
@@ -73,11 +77,6 @@ class _Messages(Generic[T]):
             if exc.code in _NORMAL:
                 raise StopAsyncIteration from None
             raise
-
-
-@lru_cache(maxsize=256)
-def _decoder(type_: Any) -> msgspec.json.Decoder[Any]:
-    return msgspec.json.Decoder(type_)
 
 
 # Starlette's class gives url, headers, cookies, query_params, path_params, client, app and
@@ -102,13 +101,11 @@ class WebSocket(HTTPConnection):
         scope: Scope,
         transport: Transport,
         *,
-        close_timeout: float,
         on_answer: Callable[[], None],
         refusal: Callable[..., Refusal],
     ) -> None:
         super().__init__(scope)
         self._transport = transport
-        self._close_timeout = close_timeout
         self._on_answer = on_answer
         self._refusal = refusal
         # Set when the handler has decided; the transport knows what was handed over.
@@ -122,24 +119,39 @@ class WebSocket(HTTPConnection):
 
     @property
     def cookies(self) -> dict[str, str]:
-        """The request's cookies by name; of two with one name the last is kept."""
+        """The request's cookies by name. If two have the same name, the last one counts."""
         return parse_cookies("; ".join(self.headers.getlist("cookie")))
+
+    def url_for(self, name: str, /, **path_params: Any) -> URL:
+        """
+        Make the URL of a route from its name; as :meth:`.Triows.url_path_for`.
+
+        Scheme and host are those that this connection was asked for (the ``Host`` header, which
+        the peer chooses), ``ws`` or ``wss``; the path begins with ``root_path``.
+
+        Raises:
+            starlette.routing.NoMatchFound: as there.
+        """
+        path: URLPath = self.scope["app"].url_path_for(name, **path_params)
+        root = quote(self.scope.get("root_path", "").rstrip("/"), safe="/!$&'()*+,;=:@")
+        return path.make_absolute_url(self.base_url.replace(path=f"{root}/"))
 
     # The handshake.
 
+    @checkpointed
     async def accept(self, subprotocol: str | None = None, headers: HeadersLike = ()) -> None:
         """
-        Accept the connection. Nothing can be sent or received before.
+        Accept the connection. You can't send or receive before.
 
         Args:
             subprotocol: One that the client offered (``scope["subprotocols"]``).
             headers: Further response headers, str or bytes.
 
         Raises:
-            ValueError: a subprotocol that was not offered, or a header that may not stand
-                in a response. Nothing has been sent then.
+            ValueError: a subprotocol that was not offered, or a header that can't be part of
+                a response. Nothing has been sent then.
             WebSocketStateError: accepted or refused already.
-            WebSocketDisconnect: the peer has left before.
+            WebSocketDisconnect: the peer has left already.
         """
         if self._accepting or self._refused:
             raise WebSocketStateError(
@@ -154,15 +166,16 @@ class WebSocket(HTTPConnection):
         try:
             await self._transport.accept(subprotocol, encoded)
         finally:
-            # Cancelled before it was handed over, it has not happened.
+            # If it was cancelled before it was handed over, it has not happened.
             self._accepting = self._transport.accepted
             if self._accepting:
                 self._receive, self._send = self._transport.receive, self._transport.send
         self._subprotocol = subprotocol
         self._on_answer()
 
+    @checkpointed
     async def reject(
-        self, status: int = 403, detail: str = "", headers: Mapping[str, str] | None = None
+        self, status: int = 403, detail: Any = "", headers: Mapping[str, str] | None = None
     ) -> None:
         """
         Refuse the connection with an HTTP response.
@@ -170,25 +183,29 @@ class WebSocket(HTTPConnection):
         Raising :exc:`~triows.HTTPException` does the same from anywhere.
 
         Args:
-            status: An HTTP status from 300 to 599.
-            detail: A sentence for the peer, in the body's ``detail`` (:rfc:`9457`).
+            status: An HTTP status from 300 to 599, but not 304.
+            detail: A sentence for the peer, or anything that JSON can express: the body's
+                ``detail`` (:rfc:`9457`).
             headers: Further response headers.
 
         Raises:
             WebSocketStateError: accepted or refused already.
             ValueError: a status or header that can't be sent.
+            TypeError: a detail that JSON can't express.
         """
         if self._accepting or self._refused:
             raise WebSocketStateError(
                 "reject() refuses a handshake, and this one is over: use close()"
+                if self._accepting
+                else "this connection was refused before: call reject() once"
             )
         await self._refuse(self._refusal(status, detail, headers))
 
     async def _refuse(self, refusal: Refusal) -> None:
         self._refused = True
-        with trio.move_on_after(self._close_timeout):
-            await self._transport.reject(refusal)
+        await self._transport.reject(refusal)
         self._on_answer()
+        await trio.lowlevel.checkpoint()
 
     # Receiving.
 
@@ -208,7 +225,7 @@ class WebSocket(HTTPConnection):
         return self._receive()
 
     async def _receive_unaccepted(self) -> str | bytes:
-        self._raise_unaccepted("receive")
+        raise await self._unaccepted("receive")
 
     async def receive_text(self) -> str:
         """
@@ -219,6 +236,7 @@ class WebSocket(HTTPConnection):
         """
         message = await self.receive()
         if not isinstance(message, str):
+            await trio.lowlevel.cancel_shielded_checkpoint()
             raise WrongDataType("expected a text message")
         return message
 
@@ -231,6 +249,7 @@ class WebSocket(HTTPConnection):
         """
         message = await self.receive()
         if isinstance(message, str):
+            await trio.lowlevel.cancel_shielded_checkpoint()
             raise WrongDataType("expected a binary message")
         return message
 
@@ -245,23 +264,27 @@ class WebSocket(HTTPConnection):
         Wait for the next message and read it as JSON, from text or binary alike.
 
         Args:
-            type: What to convert to: anything msgspec knows, such as a Struct, a
-                dataclass or ``list[int]``.
+            type: What to convert to: anything msgspec knows, such as a Struct, a dataclass or
+                ``list[int]``, and pydantic's models. Metadata in ``Annotated`` that
+                belongs to neither of them is ignored.
 
         Raises:
-            InvalidMessage: no JSON, or not of that type. Unless caught, the connection
-                closes with 1007.
+            InvalidMessage: the message is not JSON, or not of that type. Unless caught, the
+                connection closes with 1007.
+            TypeError: no message could be of that type, such as a class that neither
+                msgspec nor pydantic knows. No message is taken then.
         """
-        return self._decode(await self.receive(), type)
-
-    @staticmethod
-    def _decode(message: str | bytes, type_: Any) -> Any:
         try:
-            return _decoder(type_).decode(message)
-        except msgspec.DecodeError as exc:
-            raise InvalidMessage(str(exc)) from None
-        except RecursionError:
-            raise InvalidMessage("nested too deeply") from None
+            decode = decoder_of(type)
+        except TypeError:
+            await trio.lowlevel.checkpoint()
+            raise
+        message = await self.receive()
+        try:
+            return decode(message)
+        except Exception:
+            await trio.lowlevel.cancel_shielded_checkpoint()
+            raise
 
     def __aiter__(self) -> AsyncIterator[str | bytes]:
         """Messages until the peer closes with 1000 or 1001; otherwise as :meth:`receive`."""
@@ -291,33 +314,43 @@ class WebSocket(HTTPConnection):
         """
         Send a message: str as text, bytes as binary.
 
-        Returns when the message is with the system or in the bounded outbox; a peer that
-        does not read makes it wait, for ``Timeouts.send`` at most. Cancelled while it
-        waits, nothing is sent; a message that was begun is completed.
+        It returns when the message is with the system or in the bounded outbox. A peer that
+        does not read makes it wait, for ``Timeouts.send`` at most. If it is cancelled while
+        it waits, nothing is sent; a message that was begun is completed.
 
         Raises:
-            WebSocketDisconnect: the connection is over, also because the peer took too
+            WebSocketDisconnect: the connection is over, perhaps because the peer took too
                 long to read (1008).
+            TypeError: it isn't str or bytes.
             ValueError: a text that UTF-8 can't express (a lone surrogate).
             WebSocketStateError: not accepted yet.
         """
         if type(message) is not str and type(message) is not bytes:
-            _check(message)
-            if isinstance(message, bytearray | memoryview):
-                message = bytes(message)  # a copy: the caller may change the original meanwhile
+            return self._send_other(message)
         return self._send(message)
 
+    async def _send_other(self, message: str | bytes | bytearray | memoryview) -> None:
+        """Send what is not exactly str or bytes."""
+        if isinstance(message, bytearray | memoryview):
+            # A copy, since the caller may change the original meanwhile.
+            message = bytes(message)
+        elif not isinstance(message, str | bytes):
+            raise await _wrong_type(message, "send", "str or bytes")
+        await self._send(message)
+
     async def _send_unaccepted(self, _message: str | bytes) -> None:
-        self._raise_unaccepted("send")
+        raise await self._unaccepted("send")
 
     async def send_text(self, data: str) -> None:
         """Send a text message. As :meth:`send`."""
-        _check(data, str)
+        if not isinstance(data, str):
+            raise await _wrong_type(data, "send_text", "str")
         await self._send(data)
 
     async def send_bytes(self, data: bytes | bytearray | memoryview) -> None:
         """Send a binary message. As :meth:`send`."""
-        _check(data, bytes, bytearray, memoryview)
+        if not isinstance(data, bytes | bytearray | memoryview):
+            raise await _wrong_type(data, "send_bytes", "bytes")
         await self.send(data)
 
     async def send_json(self, data: Any, mode: Literal["text", "binary"] = "text") -> None:
@@ -325,25 +358,36 @@ class WebSocket(HTTPConnection):
         Send *data* as JSON, compact. As :meth:`send`.
 
         Args:
-            data: Anything that msgspec can encode.
+            data: Anything that msgspec can encode, and pydantic's models.
             mode: The kind of message.
 
         Raises:
-            TypeError: something that JSON can't express.
+            TypeError: there is something in it that JSON can't express.
+            ValueError: a mode that is neither of the two.
         """
-        encoded = msgspec.json.encode(data)
-        await self.send(encoded.decode() if mode == "text" else encoded)
+        try:
+            if mode not in ("text", "binary"):
+                raise ValueError(f"send_json() takes mode='text' or mode='binary', not {mode!r}")
+            message = encoded(data)
+        except Exception:
+            await trio.lowlevel.checkpoint()
+            raise
+        await self._send(message.decode() if mode == "text" else message)
 
     # The end.
 
+    @checkpointed
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """
-        Close the connection. No effect once it is over, so it can't hide the true code.
+        Close the connection.
 
-        Before :meth:`accept` it refuses the handshake with 403; a code and a reason that were
-        given are told in the body. It waits until what was
-        sent before is with the server, for ``Timeouts.close`` at most; the closing
-        handshake itself is finished after the handler.
+        It has no effect once the connection is over, so it can't hide the code that the
+        connection ended with.
+
+        Before :meth:`accept` it refuses the handshake with 403, with the code and the reason in
+        the body if you give them. It does not wait for the peer: the close frame goes out
+        behind what you sent before, as fast as the peer reads, and the closing handshake is
+        finished after the handler.
 
         Args:
             code: 1000-1003, 1007-1014 or 3000-4999.
@@ -353,19 +397,17 @@ class WebSocket(HTTPConnection):
             ValueError: a code or reason that can't be sent.
         """
         check_close(code, reason)
+        if self._refused or self._transport.ended is not None:
+            await trio.lowlevel.checkpoint()
+            return
         if not self._transport.accepted:
-            if self._refused or self._transport.ended is not None:
-                await trio.lowlevel.checkpoint()
-            else:
-                told = None if code == 1000 else code
-                await self._refuse(self._refusal(403, reason, close_code=told))
+            told = None if code == 1000 else code
+            await self._refuse(self._refusal(403, reason, close_code=told))
             return
-        if self._transport.ended is not None:
-            await trio.lowlevel.checkpoint_if_cancelled()
-            return
-        with trio.move_on_after(self._close_timeout):
-            await self._transport.close(code, reason)
+        await self._transport.close(code, reason)
+        await trio.lowlevel.checkpoint()
 
+    @checkpointed
     async def ping(self) -> float:
         """
         Send a ping and wait for the pong (:rfc:`6455#section-5.5.2`).
@@ -375,22 +417,27 @@ class WebSocket(HTTPConnection):
 
         Raises:
             WebSocketDisconnect: the connection is over.
-            WebSocketStateError: not accepted yet, or a server that does not let
-                applications ping, as ASGI servers do not.
+            WebSocketStateError: not accepted yet; or the server does not let applications
+                ping. ASGI has no pings, so they don't work on other servers, and not behind
+                middleware that wraps ``receive`` or ``send``.
         """
         if not self._transport.accepted:
-            self._raise_unaccepted("ping")
+            raise await self._unaccepted("ping")
         if not self._transport.can_ping:
-            raise WebSocketStateError("this server does not let applications send pings")
+            raise WebSocketStateError(
+                "this server does not let applications send pings: ping() needs the server of "
+                "triows, and no ASGI middleware that wraps receive or send"
+            )
         if (ended := self._transport.ended) is not None:
             raise disconnect(self._transport, ended)
         return await self._transport.ping()
 
-    def _raise_unaccepted(self, method: str) -> NoReturn:
-        raise WebSocketStateError(
+    async def _unaccepted(self, method: str) -> WebSocketStateError:
+        await trio.lowlevel.checkpoint()
+        return WebSocketStateError(
             f"{method}() before accept(): call `await ws.accept()` first"
             if not self._refused
-            else f"{method}() on a connection that was refused"
+            else f"{method}() was called on a connection that was refused"
         )
 
     # What is known of it.

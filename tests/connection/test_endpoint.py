@@ -247,7 +247,7 @@ async def test_what_lives_as_long_as_the_application_needs_its_start(caplog):
 
     server = ScriptedServer()
     await server.put(CONNECT)
-    with pytest.raises(NotRunningError, match="the server must run its lifespan"):
+    with pytest.raises(NotRunningError, match="serve it by a server that runs its lifespan"):
         await serving(handler).handle(scope_of(), server.receive, server.send)
     assert server.sent[0]["status"] == 500
 

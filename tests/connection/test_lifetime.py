@@ -16,6 +16,7 @@ from triows import (
     WebSocket,
     WebSocketClose,
     WebSocketDisconnect,
+    WebSocketException,
     WebSocketRoute,
     use,
 )
@@ -303,7 +304,7 @@ async def test_a_handler_that_does_not_accept_in_time_is_refused_with_500(autoju
         await trio.sleep_forever()
 
     app = serving(handler, timeouts=Timeouts(accept=7))
-    with pytest.raises(trio.TooSlowError, match="no accept\\(\\) and no refusal within 7 s"):
+    with pytest.raises(trio.TooSlowError, match="neither accepted nor refused within 7 s"):
         async with connect(app, "/"):
             pass
     assert trio.current_time() == 7
@@ -490,6 +491,43 @@ async def test_a_close_that_a_factory_raises_before_accept_is_403():
         raise AssertionError
 
     assert (await refusal_of(serving(handler))).status_code == 403
+
+
+async def test_starlettes_exception_closes_wherever_it_is_raised(caplog):
+    async def closing() -> int:
+        raise WebSocketException(4001, "not for you")
+
+    async def asks(ws: Annotated[WebSocket, use(accepted)], n: Annotated[int, use(closing)]):
+        raise AssertionError
+
+    async def raises(ws: Annotated[WebSocket, use(accepted)]) -> None:
+        await closing()
+
+    for handler in (asks, raises):
+        async with connect(serving(handler), "/") as client:
+            assert await end_of(client) == (4001, "not for you")
+    assert caplog.records == []
+
+
+async def test_starlettes_exception_before_accept_is_403_with_its_code(caplog):
+    async def handler(ws: WebSocket) -> None:
+        raise WebSocketException(1008, "who are you?")
+
+    refusal = await refusal_of(serving(handler))
+    assert refusal.status_code == 403
+    assert (refusal.json()["close_code"], refusal.json()["detail"]) == (1008, "who are you?")
+    assert caplog.records == []
+
+
+async def test_a_code_of_starlettes_that_can_not_be_sent_is_1011_and_raised():
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+        raise WebSocketException(1006)
+
+    with pytest.raises(WebSocketException) as caught:
+        async with connect(serving(handler), "/") as client:
+            assert await end_of(client) == (1011, "")
+    assert "close code 1006 may not be sent" in caught.value.__notes__[0]
 
 
 async def test_an_http_exception_before_accept_is_the_refusal(caplog):
@@ -804,7 +842,7 @@ async def test_resources_exit_in_time_though_the_server_is_stuck_for_good(autoju
     async with trio.open_nursery() as nursery:
         nursery.start_soon(serve)
         await trio.sleep(100)
-        assert ended == [5 + 2 + 1]
+        assert ended == [5 + 1]
         assert server.gate is not None
         server.gate.set()
 
@@ -977,8 +1015,10 @@ async def test_a_handler_that_accepts_at_shutdown_has_no_more_than_its_grace(aut
             seen.append(trio.current_time())
 
     app = serving(handler, timeouts=Timeouts(accept=5, shutdown_grace=10))
+    server = ScriptedServer()
     async with app.running(), trio.open_nursery() as nursery:
-        nursery.start_soon(handled, app, ScriptedServer())
+        nursery.start_soon(handled, app, server)
+        nursery.start_soon(server.answers_the_close)
         await wait_all_tasks_blocked()
         await app.drain()
     assert seen == [10]

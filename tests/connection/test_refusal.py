@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import enum
 import json
 from http import HTTPStatus
 
 import pytest
+from starlette.datastructures import Headers
 
 from triows import HTTPException
 from triows._connection.refusal import (
@@ -100,5 +102,41 @@ def test_an_http_exception_keeps_status_detail_and_headers():
     assert (b"www-authenticate", b"Basic") in refusal.headers
 
 
-def test_a_detail_that_is_no_text_is_written_as_one():
-    assert json.loads(from_exception(HTTPException(400, {"a": 1})).body)["detail"] == "{'a': 1}"
+class Text(str):
+    __slots__ = ()
+
+
+class Word(enum.StrEnum):
+    NO = "no"
+
+
+@pytest.mark.parametrize(
+    "detail", [{"code": 1}, [1, "a"], 7, 0, 1.5, True, False, {}, [], "text", Text("text"), Word.NO]
+)
+def test_a_detail_is_whatever_json_can_express(detail):
+    assert json.loads(from_exception(HTTPException(400, detail)).body)["detail"] == detail
+
+
+@pytest.mark.parametrize("detail", [None, "", Text("")])
+def test_a_detail_that_says_nothing_is_left_out(detail):
+    error = HTTPException(400)
+    error.detail = detail
+    assert "detail" not in json.loads(from_exception(error).body)
+
+
+@pytest.mark.parametrize("detail", [object(), {1, object()}, {object(): 1}, 1j])
+def test_a_detail_that_json_can_not_express_does_not_refuse(detail):
+    with pytest.raises(TypeError):
+        from_exception(HTTPException(400, detail))
+
+
+def test_a_status_may_be_an_enum_and_is_never_a_text():
+    assert from_exception(HTTPException(HTTPStatus.UNAUTHORIZED)).status == 401
+    with pytest.raises(TypeError, match="an HTTP status is an int, not str"):
+        from_exception(HTTPException("401"))
+
+
+@pytest.mark.parametrize("headers", [None, {}, {"x-a": "1"}, Headers({"x-a": "1"})])
+def test_headers_may_be_any_mapping(headers):
+    got = from_exception(HTTPException(400, headers=headers)).headers
+    assert ((b"x-a", b"1") in got) == bool(headers)

@@ -18,7 +18,7 @@ class FakeLifetime:
         self._seconds = seconds
         connections.add(self, None, {})
 
-    async def shut_down(self, code: int) -> None:
+    async def shut_down(self, code: int, grace: float) -> None:
         self.codes.append(code)
         self.told_at = trio.current_time()
         await trio.sleep(self._seconds)
@@ -102,7 +102,7 @@ async def test_draining_waits_for_connections_that_were_told_and_are_not_over(au
     connections = Connections(None)
 
     class Lingering(FakeLifetime):
-        async def shut_down(self, code: int) -> None:
+        async def shut_down(self, code: int, grace: float) -> None:
             """Return at once, as when the close frame is with the system."""
 
     lifetime = Lingering(connections)

@@ -10,6 +10,7 @@ from triows import (
     InvalidMessage,
     WebSocketClose,
     WebSocketDisconnect,
+    WebSocketException,
     WrongDataType,
 )
 from triows._connection.verdict import Verdict, judge
@@ -70,6 +71,8 @@ def test_an_error_beside_an_end_is_reported():
         (WebSocketClose(), 1000, ""),
         (WrongDataType("expected text"), 1003, "expected text"),
         (InvalidMessage("the field `password` is missing"), 1007, "invalid message"),
+        (WebSocketException(4001, "no"), 4001, "no"),
+        (WebSocketException(1008), 1008, ""),
     ],
 )
 def test_a_close_is_sent_as_it_was_raised_and_not_reported(error, code, reason):
@@ -88,6 +91,51 @@ def test_a_close_before_accept_is_told_in_the_body():
     assert (told["close_code"], told["detail"]) == (1008, "who are you?")
     plain = judge(WebSocketClose(), None, accepted=False).refusal
     assert plain.body == judge(None, None, accepted=False).refusal.body
+
+
+def test_starlettes_exception_before_accept_is_told_as_ours_is():
+    refusal = judge(WebSocketException(1008, "who are you?"), None, accepted=False).refusal
+    assert refusal == judge(WebSocketClose(1008, "who are you?"), None, accepted=False).refusal
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        WebSocketException(1005),
+        WebSocketException(1006, "gone"),
+        WebSocketException(1015),
+        WebSocketException(999),
+        WebSocketException(-1),
+        WebSocketException(2999),
+        WebSocketException(5000),
+        WebSocketException(0),
+        WebSocketException(True),
+        WebSocketException(None),
+        WebSocketException("4001"),
+        WebSocketException(4001, "x" * 124),
+        WebSocketException(4001, "é" * 62),
+        WebSocketException(4001, "\ud800"),
+        WebSocketException(4001, b"bytes"),
+        WebSocketException(4001, {"not": "hashable"}),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("accepted", [True, False])
+def test_an_exception_of_starlettes_that_can_not_be_sent_is_the_applications_mistake(
+    error, accepted
+):
+    error.__dict__.pop("__notes__", None)
+    for raised in (error, grouped(error)):
+        verdict = judge(raised, None, accepted=accepted)
+        assert (answers(verdict), verdict.error) == ((1011, 500), raised)
+        assert error.__notes__[0].startswith("it can't close the connection: ")
+
+
+def test_a_close_of_ours_and_one_of_starlettes_may_agree():
+    error = grouped(WebSocketClose(4001, "no"), WebSocketException(4001, "no"))
+    assert answers(judge(error, None, accepted=True)) == (4001, 403)
+    error = grouped(WebSocketClose(4001, "no"), WebSocketException(4002, "no"))
+    assert judge(error, None, accepted=True).error is error
 
 
 def test_one_close_that_comes_twice_is_one():

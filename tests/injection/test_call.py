@@ -10,7 +10,8 @@ import trio
 
 from triows import AsyncResource, WebSocket, use
 from triows._injection.call import make_arguments
-from triows._injection.plan import Given, Planner, providers
+from triows._injection.plan import Given, Planner
+from triows._injection.providers import providers
 from triows._injection.resources import ResourceStack
 
 WS = Given("WebSocket")

@@ -2,14 +2,17 @@
 
 import contextlib
 import functools
-import sys
+import inspect
+import threading
 from collections.abc import (
     AsyncGenerator,
+    AsyncIterable,
     AsyncIterator,
     Awaitable,
     Callable,
     Coroutine,
     Generator,
+    Iterable,
     Iterator,
 )
 from contextlib import (
@@ -20,7 +23,7 @@ from contextlib import (
     asynccontextmanager,
     contextmanager,
 )
-from typing import Any
+from typing import Annotated, Any, Self, TypeVar
 
 import pytest
 import trio
@@ -28,12 +31,15 @@ import trio.lowlevel
 
 from triows import AsyncResource
 from triows._injection.factories import (
+    UNKNOWN,
     Factory,
     FactoryKind,
     factory_kind,
-    is_guarded,
-    provided_type,
+    made_type,
 )
+from triows._injection.signatures import signature_of
+
+T = TypeVar("T")
 
 
 class Connection:
@@ -176,265 +182,7 @@ def test_only_what_has_to_be_exited_needs_a_task(kind: FactoryKind):
     assert kind.hosted is (kind not in (FactoryKind.COROUTINE, FactoryKind.FUNCTION))
 
 
-# Guarded: a `try` or `with` around the yield would see an exception that is raised there.
-
-
-async def bare():
-    connection = Connection()
-    yield connection
-    await trio.lowlevel.checkpoint()
-
-
-async def in_a_loop():
-    for _ in range(1):
-        yield
-
-
-async def in_a_branch():
-    if sys.platform:
-        yield
-
-
-async def after_a_try():
-    try:
-        connection = Connection()
-    finally:
-        pass
-    yield connection
-
-
-async def after_a_with():
-    with contextlib.suppress(KeyError):
-        pass
-    yield
-
-
-async def beside_a_nested_function():
-    def nested():
-        try:
-            yield
-        finally:
-            pass
-
-    yield nested
-
-
-async def beside_a_nested_class():
-    class Nested:
-        def method(self):
-            with contextlib.suppress(KeyError):
-                yield
-
-    yield Nested
-
-
-async def in_else_of_try_except():
-    try:
-        pass
-    except KeyError:
-        pass
-    else:
-        yield
-
-
-async def in_except():
-    try:
-        {}["missing"]
-    except KeyError:
-        yield
-
-
-async def in_finally():
-    try:
-        pass
-    finally:
-        yield
-
-
-@pytest.mark.parametrize(
-    "call",
-    [
-        bare,
-        generator,
-        in_a_loop,
-        in_a_branch,
-        after_a_try,
-        after_a_with,
-        beside_a_nested_function,
-        beside_a_nested_class,
-        in_else_of_try_except,
-        in_except,
-        in_finally,
-        Pool().connections,
-        Pool(),
-        functools.partial(bare),
-    ],
-)
-def test_a_yield_that_nothing_surrounds_is_bare(call: Callable[..., Any]):
-    assert not is_guarded(call)
-
-
-async def in_try_finally():
-    try:
-        yield
-    finally:
-        pass
-
-
-async def in_try_except():
-    try:
-        yield
-    except KeyError:
-        print("no such key")
-
-
-async def in_try_star():
-    try:
-        yield
-    except* KeyError:
-        pass
-
-
-async def in_with():
-    with contextlib.suppress(KeyError):
-        yield
-
-
-async def in_async_with():
-    async with trio.open_nursery() as nursery:
-        yield nursery
-
-
-async def in_a_loop_in_try():
-    try:
-        for _ in range(1):
-            yield
-    finally:
-        pass
-
-
-async def in_else_before_finally():
-    try:
-        pass
-    except KeyError:
-        pass
-    else:
-        yield
-    finally:
-        pass
-
-
-async def in_except_before_finally():
-    try:
-        {}["missing"]
-    except KeyError:
-        yield
-    finally:
-        pass
-
-
-async def in_finally_of_an_inner_try():
-    try:
-        try:
-            pass
-        finally:
-            yield
-    finally:
-        pass
-
-
-async def in_one_of_two_branches():
-    if not sys.platform:
-        yield
-    else:
-        with contextlib.suppress(KeyError):
-            yield
-
-
-async def with_the_value_assigned():
-    try:
-        _ = yield
-    finally:
-        pass
-
-
-def delegating():
-    yield from generator()
-
-
-class GuardedPool:
-    async def connections(self):
-        try:
-            yield
-        finally:
-            pass
-
-    async def __call__(self):
-        async with trio.open_nursery():
-            yield
-
-
-@pytest.mark.parametrize(
-    "call",
-    [
-        in_try_finally,
-        in_try_except,
-        in_try_star,
-        in_with,
-        in_async_with,
-        in_a_loop_in_try,
-        in_else_before_finally,
-        in_except_before_finally,
-        in_finally_of_an_inner_try,
-        in_one_of_two_branches,
-        with_the_value_assigned,
-        delegating,
-        GuardedPool().connections,
-        GuardedPool(),
-        functools.partial(in_with),
-    ],
-)
-def test_a_yield_inside_try_or_with_is_guarded(call: Callable[..., Any]):
-    assert is_guarded(call)
-
-
-def test_a_generator_whose_source_is_not_there_counts_as_guarded():
-    names: dict[str, Any] = {}
-    exec("async def typed_in():\n    yield", names)
-    assert is_guarded(names["typed_in"])
-
-
-def test_a_generator_that_is_a_lambda_counts_as_guarded():
-    assert is_guarded(lambda: (yield))
-
-
-def test_the_text_in_a_nested_factory_may_be_indented_less_than_its_code():
-    async def nested():
-        yield """
-        select *
-    from connections
-"""
-
-    assert not is_guarded(nested)
-
-
 # All together.
-
-
-@pytest.mark.parametrize(
-    ("call", "guarded"),
-    [
-        (bare, False),
-        (in_try_finally, True),
-        (generator, False),
-        (decorated, True),  # as a context manager it always sees the exception
-        (AsyncManager, True),
-        (coroutine, False),
-        (function, False),
-    ],
-)
-def test_a_factory_knows_whether_it_is_guarded(call: Callable[..., Any], guarded: bool):
-    assert Factory.of(call).guarded is guarded
 
 
 @pytest.mark.parametrize(
@@ -458,7 +206,7 @@ def test_opening_a_function_gives_its_value():
 @pytest.mark.parametrize(
     ("call", "name"),
     [
-        (bare, "bare"),
+        (async_generator, "async_generator"),
         (AsyncManager, "AsyncManager"),
         (Pool().connections, "Pool.connections"),
     ],
@@ -467,26 +215,165 @@ def test_a_factory_is_named_as_its_function_is(call: Callable[..., Any], name: s
     assert Factory.of(call).name == name
 
 
+# What it makes: one layer is taken off the annotation, as one is off the value.
+
+
+def makes(call: Callable[..., Any]) -> Any:
+    return made_type(call, signature_of(call).return_annotation)
+
+
+def annotated(call: Callable[..., Any], returned: Any) -> Callable[..., Any]:
+    """A function of the same kind that is annotated to return something."""
+    if inspect.isasyncgenfunction(call):
+
+        async def wrapper() -> Any:
+            yield
+
+    elif inspect.isgeneratorfunction(call):
+
+        def wrapper() -> Any:
+            yield
+
+    elif inspect.iscoroutinefunction(call):
+
+        async def wrapper() -> Any: ...
+
+    else:
+
+        def wrapper() -> Any: ...
+
+    wrapper.__annotations__["return"] = returned
+    return wrapper
+
+
 @pytest.mark.parametrize(
-    ("annotation", "made"),
+    ("call", "annotation", "made"),
     [
-        (Connection, Connection),
-        (AsyncGenerator[Connection, None], Connection),
-        (AsyncResource[Connection], Connection),
-        (AsyncIterator[Connection], Connection),
-        (Generator[Connection, None, None], Connection),
-        (Iterator[Connection], Connection),
-        (Awaitable[Connection], Connection),
-        (Coroutine[Any, Any, Connection], Connection),
-        (AbstractAsyncContextManager[Connection], Connection),
-        (AbstractContextManager[Connection], Connection),
-        (Awaitable[AsyncIterator[Connection]], Connection),
-        (list[Connection], list[Connection]),
-        (AsyncIterator[list[int]], list[int]),
+        (async_generator, AsyncGenerator[Connection, None], Connection),
+        (async_generator, AsyncResource[Connection], Connection),
+        (async_generator, AsyncIterator[Connection], Connection),
+        (async_generator, AsyncIterable[Connection], Connection),
+        (async_generator, AsyncIterator[list[int]], list[int]),
+        (async_generator, AsyncIterator[Iterator[int]], Iterator[int]),
+        (async_generator, AsyncIterator[None], None),
+        (async_generator, Annotated[AsyncIterator[Connection], "a note"], Connection),
+        (async_generator, Connection, Connection),  # not what a checker likes, but clear
+        (async_generator, AsyncIterator, UNKNOWN),
+        (generator, Generator[Connection, None, None], Connection),
+        (generator, Iterator[Connection], Connection),
+        (generator, Iterable[Connection], Connection),
+        (coroutine, Connection, Connection),
+        (coroutine, list[Connection], list[Connection]),
+        (coroutine, Awaitable[Connection], Awaitable[Connection]),
+        (coroutine, AsyncIterator[Connection], AsyncIterator[Connection]),
+        (function, Connection, Connection),
+        (function, Connection | None, Connection | None),
+        (function, Awaitable[Connection], Connection),
+        (function, Coroutine[Any, Any, Connection], Connection),
+        (function, Awaitable[AsyncIterator[Connection]], AsyncIterator[Connection]),
+        (function, AbstractAsyncContextManager[Connection], Connection),
+        (function, AbstractContextManager[Connection], Connection),
+        (function, Iterator[Connection], Iterator[Connection]),
     ],
 )
-def test_the_type_that_is_made_is_looked_for_behind_the_annotation(annotation: Any, made: Any):
-    assert provided_type(annotation) == made
+def test_what_a_factory_makes_is_what_is_behind_one_layer_of_its_annotation(
+    call: Callable[..., Any], annotation: Any, made: Any
+):
+    assert makes(annotated(call, annotation)) == made
+
+
+class Owner:
+    @classmethod
+    def make(cls) -> Self:
+        return cls()
+
+    @classmethod
+    async def opened(cls) -> AsyncIterator[Self]:
+        yield cls()
+
+    @classmethod
+    def of_old(cls: type[T]) -> T:
+        return cls()
+
+    def again(self) -> "Owner":
+        return self
+
+    def fluent(self) -> Self:
+        return self
+
+
+class Heir(Owner):
+    pass
+
+
+@pytest.mark.parametrize("name", ["make", "opened", "of_old", "fluent"])
+def test_self_is_the_class_that_the_method_is_bound_to(name: str):
+    owner, heir = (Owner(), Heir()) if name == "fluent" else (Owner, Heir)
+    assert makes(getattr(owner, name)) is Owner
+    assert makes(getattr(heir, name)) is Heir
+    assert makes(functools.partial(getattr(heir, name))) is Heir
+
+
+class EntersToItself:
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None: ...
+
+
+class EntersToItselfOfOld(EntersToItself):
+    async def __aenter__(self: T) -> T:
+        return self
+
+
+class EntersToAnother(EntersToItself):
+    async def __aenter__(self) -> Connection:
+        return Connection()
+
+
+class EntersToNothing(EntersToItself):
+    async def __aenter__(self) -> None: ...
+
+
+class InheritsEntering(AbstractContextManager):
+    def __exit__(self, *exc_info: object) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("cls", "made"),
+    [
+        (Connection, Connection),
+        (EntersToItself, EntersToItself),
+        (EntersToItselfOfOld, EntersToItselfOfOld),
+        (EntersToAnother, Connection),
+        (EntersToNothing, None),
+        (InheritsEntering, InheritsEntering),
+        (AsyncManager, UNKNOWN),
+        (trio.CancelScope, trio.CancelScope),
+        (trio.Lock, trio.Lock),
+    ],
+)
+def test_a_class_makes_what_entering_it_gives_or_its_instance(cls: Any, made: Any):
+    assert makes(cls) is made
+
+
+@pytest.mark.parametrize(
+    "cls",
+    [
+        trio.Lock, trio.StrictFIFOLock, trio.Semaphore, trio.CapacityLimiter, trio.Condition,
+        threading.Semaphore,
+    ],
+)  # fmt: skip
+def test_the_factory_of_a_lock_makes_the_lock_and_does_not_acquire_it(cls: Any):
+    assert factory_kind(cls) is FactoryKind.FUNCTION
+
+
+def test_a_pool_that_can_be_acquired_from_is_entered():
+    class Pool(EntersToItself):
+        async def acquire(self) -> Connection: ...
+        async def release(self, connection: Connection) -> None: ...
+
+    assert factory_kind(Pool) is FactoryKind.CONTEXT_MANAGER
 
 
 def test_a_generator_under_a_decorator_that_wraps_it_is_what_it_was():
@@ -509,9 +396,7 @@ def test_a_generator_under_a_decorator_that_wraps_it_is_what_it_was():
             pass
 
     assert factory_kind(bare) is FactoryKind.ASYNC_GENERATOR
-    assert not is_guarded(bare)
     assert factory_kind(guarded) is FactoryKind.GENERATOR
-    assert is_guarded(guarded)
     assert (
         factory_kind(decorated(contextlib.contextmanager(guarded))) is FactoryKind.CONTEXT_MANAGER
     )

@@ -22,6 +22,7 @@ from triows._injection.params import (
     param_spec,
     read_params,
 )
+from triows._routing.template import Template
 
 WHERE = "chat.py:12 (handler)"
 Param = types.Param
@@ -33,8 +34,9 @@ def spec(
     *,
     name: str = "value",
     default: Any = MISSING,
-    path_keys: Sequence[str] = (),
+    path: str = "/",
 ) -> ParamSpec:
+    path_keys = Template.parse(path).by_name
     return param_spec(name, annotation, default, mark=mark, path_keys=path_keys, where=WHERE)
 
 
@@ -136,8 +138,8 @@ SOURCES: list[types.ParamSource] = ["path", "query", "header", "cookie"]
 
 
 def marked(annotation: Any, source: types.ParamSource, **options: Any) -> ParamSpec:
-    keys = ["value"] if source == "path" else []
-    return spec(annotation, Param(source, **options), path_keys=keys)
+    path = "/{value}" if source == "path" else "/"
+    return spec(annotation, Param(source, **options), path=path)
 
 
 @pytest.mark.parametrize("source", SOURCES)
@@ -292,18 +294,18 @@ def test_an_alias_is_the_name_on_the_wire(source: types.ParamSource) -> None:
 
 
 def test_the_path_is_read_before_the_query() -> None:
-    param = spec(int, name="room", path_keys=["room"])
+    param = spec(int, name="room", path="/{room}")
     assert param.source == "path"
     assert value_of(param, request("room=2", path={"room": "1"})) == 1
 
 
 def test_an_alias_can_name_a_key_of_the_path() -> None:
-    param = spec(int, Param(alias="room-id"), path_keys=["room-id"])
-    assert (param.source, param.alias) == ("path", "room-id")
+    param = spec(int, Param(alias="room_id"), path="/{room_id}")
+    assert (param.source, param.alias) == ("path", "room_id")
 
 
 def test_a_mark_can_read_the_query_though_the_path_has_the_name() -> None:
-    assert spec(int, Param("query"), path_keys=["value"]).source == "query"
+    assert spec(int, Param("query"), path="/{value}").source == "query"
 
 
 def test_the_constraints_of_param_and_meta_both_hold() -> None:
@@ -315,7 +317,7 @@ def test_the_constraints_of_param_and_meta_both_hold() -> None:
 
 def test_every_error_is_reported() -> None:
     params = [
-        spec(int, name="room", path_keys=["room"]),
+        spec(int, name="room", path="/{room}"),
         spec(int, name="limit"),
         spec(bool, name="flag"),
         spec(str, Param("header"), name="x_token"),

@@ -24,6 +24,9 @@ from triows._injection.params import (
     read_params,
 )
 from triows._injection.query import parse_query, printable
+from triows._routing.template import Template
+
+PATH_KEYS = Template.parse("/{p}").by_name
 
 MALFORMED = "Malformed percent-encoding"
 NOT_UTF8 = "Not valid UTF-8"
@@ -32,7 +35,7 @@ NOT_UTF8 = "Not valid UTF-8"
 def spec(
     annotation: Any, mark: types.ParamMark | None = None, name: str = "a", default: Any = MISSING
 ) -> ParamSpec:
-    return param_spec(name, annotation, default, mark=mark, path_keys=["p"], where="here")
+    return param_spec(name, annotation, default, mark=mark, path_keys=PATH_KEYS, where="here")
 
 
 def read(query: bytes, *specs: ParamSpec, limit: int = 100) -> tuple[list[Any], list[ParamError]]:
@@ -184,7 +187,7 @@ TYPES: list[Any] = [
     Annotated[str, msgspec.Meta(pattern="^a", max_length=3)], Annotated[int, msgspec.Meta(ge=3)],
 ]  # fmt: skip
 SPECS = [
-    param_spec("p", type_, MISSING, mark=None, path_keys=["p"], where="here") for type_ in TYPES
+    param_spec("p", type_, MISSING, mark=None, path_keys=PATH_KEYS, where="here") for type_ in TYPES
 ]
 SPECS += [
     spec(type_, types.Param(source)) for type_ in TYPES for source in ("query", "header", "cookie")

@@ -1,8 +1,11 @@
 """What is refused when a handler is registered, and the sentence that helps."""
 
+import base64
 import dataclasses
 import enum
-from collections.abc import Callable, Iterable
+import functools
+import json
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any, Literal, NamedTuple, TypedDict
@@ -13,7 +16,15 @@ import msgspec
 import pytest
 
 from triows import types
-from triows._injection.params import MISSING, has_fields, is_readable, param_spec
+from triows._injection.params import (
+    MISSING,
+    RequestData,
+    has_fields,
+    is_readable,
+    param_spec,
+    read_params,
+)
+from triows._routing.template import Template
 from triows.exceptions import HandlerSignatureError
 
 Param = types.Param
@@ -82,14 +93,106 @@ class Unresolved:
 
 
 PACK = "mark it Annotated[{}, Param('query')] to read its fields from the query"
-RECORD = "make it a msgspec.Struct, a dataclass or an attrs class"
+RECORD = "make it a msgspec.Struct, a dataclass, an attrs class or a pydantic model"
+
+
+async def decode_later(text: str) -> str:
+    return text
+
+
+def decode_in_steps(text: str) -> Iterator[str]:
+    yield text
+
+
+async def decode_later_in_steps(text: str) -> AsyncIterator[str]:
+    yield text
+
+
+def decode_two(text: str, other: str) -> str:
+    return text + other
+
+
+class Csv:
+    """A decoder with options, which is an object that is called."""
+
+    def __init__(self, separator: str = ",") -> None:
+        self.separator = separator
+
+    def __call__(self, text: str) -> list[str]:
+        return text.split(self.separator)
+
+    async def later(self, text: str) -> list[str]:
+        return self(text)
+
+
+class LateCsv:
+    async def __call__(self, text: str) -> list[str]:
+        return text.split(",")
+
+
+# A decoder, and what is said of it.
+BAD_DECODERS: list[tuple[Any, str]] = [
+    (decode_later, "the decoder decode_later is async"),
+    (functools.partial(decode_later), "is async, and nothing awaits"),
+    (Csv().later, "write `def`, or await in a factory, with use(...)"),
+    (LateCsv(), "the decoder LateCsv is async"),
+    (decode_later_in_steps, "is async"),
+    (decode_in_steps, "the decoder decode_in_steps yields"),
+    (decode_two, "takes (text: str, other: str) -> str, and a decoder is called with the text"),
+    (lambda: 1, "write `def decoder(text)`, or bind the others with functools.partial"),
+    (lambda text, *, other: 1, "bind the others with functools.partial"),
+    (Csv, "give an object of it, as in decoder=Csv()"),
+    (LateCsv, "give an object of it, as in decoder=LateCsv()"),
+    ("csv", "decoder= takes a function that is called with the text, not 'csv'"),
+    (["a"], "decoder= takes a function"),
+]
+
+
+@pytest.mark.parametrize(("decoder", "says"), BAD_DECODERS)
+@pytest.mark.parametrize("annotation", [str, Custom, Page])
+def test_a_decoder_that_could_not_work_is_refused(annotation: Any, decoder: Any, says: str) -> None:
+    mark = Param("query", decoder=decoder)
+    with pytest.raises(HandlerSignatureError) as caught:
+        param_spec("item", annotation, MISSING, mark=mark, path_keys={}, where=WHERE)
+    assert says in caught.value.message
+    assert caught.value.where == WHERE
+
+
+def test_a_decoder_of_a_field_is_looked_at_too() -> None:
+    class Late(msgspec.Struct):
+        ids: Annotated[list[str], Param(decoder=decode_later)]
+
+    with pytest.raises(HandlerSignatureError, match="field `ids`: the decoder decode_later is"):
+        param_spec("item", Late, MISSING, mark=Param("query"), path_keys={}, where=WHERE)
+
+
+@pytest.mark.parametrize(
+    "decoder",
+    [
+        int, str, json.loads, UUID, date.fromisoformat, base64.b64decode, Csv(), "a,b".split,
+        functools.partial(decode_two, other="x"), lambda text, sep=",": text.split(sep), print,
+        lambda *texts: texts,
+    ],
+)  # fmt: skip
+def test_whatever_takes_one_text_is_a_decoder(decoder: Any) -> None:
+    mark = Param("query", decoder=decoder)
+    assert param_spec("item", Custom, MISSING, mark=mark, path_keys={}, where=WHERE).required
+
+
+def test_a_decoder_that_returns_a_coroutine_is_the_applications_mistake() -> None:
+    mark = Param("query", decoder=lambda text: decode_later(text))  # noqa: PLW0108
+    spec = param_spec("item", str, MISSING, mark=mark, path_keys={}, where=WHERE)
+    data = RequestData(b"item=1", [], {}, max_query_parameters=9)
+    with pytest.raises(RuntimeError, match="returned a coroutine, and a decoder can't await"):
+        read_params([spec], data)
+
 
 # Annotation, mark, default, and what the error says.
 MISTAKES: list[tuple[Any, types.ParamMark | None, Any, list[str]]] = [
     (int, Param("path", alias="key"), 5, ["default", "take it out"]),
     (list[int], Param("path", alias="key"), MISSING, ["a path holds one value", "list[int]"]),
     (set[int], Param("cookie"), MISSING, ["a cookie holds one value", "decoder="]),
-    (int, Param("path"), MISSING, ["{item}", "{key}", "put it there"]),
+    (int, Param("path"), MISSING, ["{item}", "{key}", "add it to the path"]),
     (int, Param("path", alias="other"), MISSING, ["{other}", "{key}"]),
     (Page, None, MISSING, ["no body", PACK.format("Page"), "use(...)"]),
     (Page, Param(alias="p"), MISSING, ["no body", PACK.format("Page")]),
@@ -100,9 +203,9 @@ MISTAKES: list[tuple[Any, types.ParamMark | None, Any, list[str]]] = [
     (dict[str, int], None, MISSING, ["no body", "dict[str, int]", RECORD]),
     (DictPage, Param("query"), MISSING, ["no body", "DictPage", RECORD]),
     (TuplePage, None, MISSING, ["no body", "TuplePage", RECORD]),
-    (Page, Param("query", alias="p"), MISSING, ["under its own name", "belong to the fields"]),
-    (Page, Param("query", ge=1), MISSING, ["under its own name", "belong to the fields"]),
-    (Nested, Param("query"), MISSING, ["field `page`", "a pack inside a pack", "Page"]),
+    (Page, Param("query", alias="p"), MISSING, ["under its own name", "to the fields instead"]),
+    (Page, Param("query", ge=1), MISSING, ["under its own name", "to the fields instead"]),
+    (Nested, Param("query"), MISSING, ["field `page`", "a field can't be a Page", "decoder="]),
     (WithList, Param("cookie"), MISSING, ["field `tags`", "a cookie holds one value"]),
     (WithHeader, Param("query"), MISSING, ["field `token`", "header", "parameter of its own"]),
     (WithCustom, Param("query"), MISSING, ["field `item`", "Custom", "decoder="]),
@@ -117,7 +220,7 @@ MISTAKES: list[tuple[Any, types.ParamMark | None, Any, list[str]]] = [
     (None, None, MISSING, ["None can't be read from text"]),
     (Literal[None], None, MISSING, ["can't be read from text"]),
     (object, None, MISSING, ["object can't be read from text"]),
-    (bytes, None, MISSING, ["text is no bytes", "decoder=", "b64decode"]),
+    (bytes, None, MISSING, ["several ways to make bytes", "decoder=", "b64decode"]),
     (Decimal | UUID, None, MISSING, ["Decimal | UUID", "more than one str-like type"]),
     (date | str, None, MISSING, ["date | str", "more than one str-like type"]),
     (Mixed, None, MISSING, ["Mixed", "either all str or all int values"]),
@@ -127,9 +230,14 @@ MISTAKES: list[tuple[Any, types.ParamMark | None, Any, list[str]]] = [
     (Annotated[str, msgspec.Meta(ge=1)], None, MISSING, ["Can only set `ge`"]),
     (int, Param(ge=1.5), MISSING, ["Change the type or its constraints"]),
     (int, Param(decoder=int, ge=1), MISSING, ["check them in the decoder"]),
-    (str, Param("header", alias="x token"), MISSING, ["'x token' is no header's name", "alias="]),
+    (
+        str,
+        Param("header", alias="x token"),
+        MISSING,
+        ["'x token' can't be the name of a header", "alias="],
+    ),
     (str, Param("query", alias=""), MISSING, ["alias is empty"]),
-    (Annotated[str, Param("header")] | None, None, None, ["Param(...) has to stand around"]),
+    (Annotated[str, Param("header")] | None, None, None, ["its Param(...) is inside the type"]),
 ]
 
 
@@ -138,7 +246,14 @@ def test_a_parameter_that_can_not_be_read_is_refused(
     annotation: Any, mark: types.ParamMark | None, default: Any, says: list[str]
 ) -> None:
     with pytest.raises(HandlerSignatureError) as caught:
-        param_spec("item", annotation, default, mark=mark, path_keys=["key"], where=WHERE)
+        param_spec(
+            "item",
+            annotation,
+            default,
+            mark=mark,
+            path_keys=Template.parse("/{key}").by_name,
+            where=WHERE,
+        )
     message = caught.value.message
     assert message.startswith("parameter `item`")
     assert caught.value.where == WHERE
@@ -149,17 +264,19 @@ def test_a_parameter_that_can_not_be_read_is_refused(
 
 def test_a_default_on_a_parameter_that_the_path_has_by_name_is_refused() -> None:
     with pytest.raises(HandlerSignatureError, match="default"):
-        param_spec("room", int, 1, mark=None, path_keys=["room"], where=WHERE)
+        param_spec(
+            "room", int, 1, mark=None, path_keys=Template.parse("/{room}").by_name, where=WHERE
+        )
 
 
 def test_a_path_without_keys_is_said_to_have_none() -> None:
     with pytest.raises(HandlerSignatureError, match="it has: none"):
-        param_spec("room", int, MISSING, mark=Param("path"), path_keys=[], where=WHERE)
+        param_spec("room", int, MISSING, mark=Param("path"), path_keys={}, where=WHERE)
 
 
 def test_a_decoder_reads_what_nothing_else_can() -> None:
     mark = Param("cookie", decoder=lambda text: Custom())
-    assert param_spec("item", Custom, MISSING, mark=mark, path_keys=[], where=WHERE).required
+    assert param_spec("item", Custom, MISSING, mark=mark, path_keys={}, where=WHERE).required
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,9 @@ import trio
 from tests.injection import postponed
 from triows import AsyncResource, Ignore, Param, Triows, WebSocket, use
 from triows._injection.params import RequestData, read_params
-from triows._injection.plan import Given, Planner, providers
+from triows._injection.plan import Given, Planner
+from triows._injection.providers import providers
+from triows._routing.template import Template
 from triows.exceptions import (
     DependencyCycleError,
     DependencyError,
@@ -47,17 +49,17 @@ class User:
 UserId = NewType("UserId", int)
 
 
-def plan(handler, *, path=(), deps=(), overrides=None):
-    return planner(path=path, deps=deps, overrides=overrides).plan(handler)
+def plan(handler, **given):
+    return planner(**given).plan(handler)
 
 
-def planner(*, path=(), deps=(), overrides=None):
+def planner(*, path=(), deps=(), levels=(), overrides=None):
     return Planner(
         givens={WebSocket: WS, trio.Nursery: NURSERY, Triows: APP},
         app_givens=(APP,),
-        providers=providers(deps),
+        providers=providers(*levels, deps),
         overrides=overrides or {},
-        path_keys=path,
+        path_keys=Template.parse("/" + "/".join(f"{{{key}}}" for key in path)).by_name,
     )
 
 
@@ -452,11 +454,26 @@ async def coroutine() -> Database: ...
 def function() -> Database: ...
 def awaitable() -> Awaitable[Database]: ...
 def coroutine_object() -> Coroutine[Any, Any, Database]: ...
-async def async_generator() -> AsyncGenerator[Database, None]: ...
-async def async_iterator() -> AsyncIterator[Database]: ...
-async def async_resource() -> AsyncResource[Database]: ...
-def generator() -> Generator[Database, None, None]: ...
-def iterator() -> Iterator[Database]: ...
+async def async_generator() -> AsyncGenerator[Database, None]:
+    yield Database()
+
+
+async def async_iterator() -> AsyncIterator[Database]:
+    yield Database()
+
+
+async def async_resource() -> AsyncResource[Database]:
+    yield Database()
+
+
+def generator() -> Generator[Database, None, None]:
+    yield Database()
+
+
+def iterator() -> Iterator[Database]:
+    yield Database()
+
+
 def manager() -> contextlib.AbstractContextManager[Database]: ...
 def async_manager() -> contextlib.AbstractAsyncContextManager[Database]: ...
 
@@ -481,12 +498,12 @@ def test_a_factory_in_deps_is_found_by_the_type_of_its_value(factory):
     assert step.factory.call is getattr(factory, "factory", factory)
 
 
-def test_of_two_factories_of_one_type_the_later_is_found():
+def test_of_two_factories_of_one_type_the_nearer_is_found():
     def nearer() -> Database: ...
 
     async def handler(database: Database): ...
 
-    assert sources(plan(handler, deps=[get_database, nearer])) == {"database": "nearer#0()"}
+    assert sources(plan(handler, levels=[[get_database], [nearer]])) == {"database": "nearer#0()"}
 
 
 def test_a_factory_in_deps_keeps_its_options():
@@ -567,7 +584,8 @@ def test_deps_take_only_factories_with_the_type_they_make():
 # Ignore
 
 
-async def accepted(ws: Ignore[WebSocket]) -> AsyncResource[WebSocket]: ...
+async def accepted(ws: Ignore[WebSocket]) -> AsyncResource[WebSocket]:
+    yield ws
 
 
 def test_a_factory_in_deps_may_make_what_the_connection_has():
@@ -586,8 +604,11 @@ def test_an_ignored_parameter_is_not_made_by_a_factory():
 
 
 def test_a_factory_with_an_ignored_return_is_not_found_by_type():
-    async def hidden(ws: WebSocket) -> Ignore[AsyncResource[WebSocket]]: ...
-    async def hidden_inside(ws: WebSocket) -> AsyncResource[Ignore[WebSocket]]: ...
+    async def hidden(ws: WebSocket) -> Ignore[AsyncResource[WebSocket]]:
+        yield ws
+
+    async def hidden_inside(ws: WebSocket) -> AsyncResource[Ignore[WebSocket]]:
+        yield ws
 
     async def handler(ws: WebSocket): ...
 
@@ -595,7 +616,8 @@ def test_a_factory_with_an_ignored_return_is_not_found_by_type():
 
 
 def test_a_factory_that_asks_for_what_it_makes_is_told_of_ignore():
-    async def circular(ws: WebSocket) -> AsyncResource[WebSocket]: ...
+    async def circular(ws: WebSocket) -> AsyncResource[WebSocket]:
+        yield ws
 
     async def handler(ws: WebSocket): ...
 

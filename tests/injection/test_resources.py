@@ -23,6 +23,7 @@ from triows import (
 )
 from triows._injection.factories import Factory
 from triows._injection.resources import Host, ResourceStack
+from triows.testing import open_app
 
 
 class Stack:
@@ -235,6 +236,46 @@ async def test_a_transaction_rolls_back_on_exception_when_the_handler_is_cancell
 
     assert await exits(transaction, cancelled="peer gone") == []
     assert done == ["rolled back"]
+
+
+@pytest.mark.parametrize("how", [{"cancelled": "peer gone"}, {"error": WebSocketDisconnect(1006)}])
+@pytest.mark.parametrize("audited", [True, False])
+async def test_of_a_bare_and_a_guarded_yield_in_one_factory_the_one_it_stands_at_counts(
+    audited: bool, how: dict[str, Any]
+):
+    done = []
+
+    async def session():
+        if audited:
+            try:
+                yield
+            except Exception as exc:
+                done.append(type(exc).__name__)
+                raise
+        else:
+            yield
+        await trio.lowlevel.checkpoint()
+        done.append("cleaned up")
+
+    assert await exits(session, **how) == []
+    raised = "HandlerCancelled" if "cancelled" in how else "WebSocketDisconnect"
+    assert done == ([raised] if audited else ["cleaned up"])
+
+
+async def test_a_bare_resource_that_enters_although_it_was_cancelled_resumes(autojump_clock):
+    done = []
+
+    async def stubborn():
+        with trio.CancelScope(shield=True):
+            await trio.sleep(5)
+        yield
+        done.append("cleaned up")
+
+    async with opened() as stack:
+        with trio.move_on_after(1):
+            await stack.enter(stubborn)
+        assert await stack.aclose(cancelled="timeout") == []
+    assert done == ["cleaned up"]
 
 
 # What counts as an error.
@@ -577,6 +618,115 @@ async def test_a_timeout_around_a_yield_that_does_not_fire_is_no_error(autojump_
     assert await exits(in_an_hour, in_an_hour_sync, error=ValueError()) == []
 
 
+async def own_nursery():
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trio.sleep_forever)
+        yield nursery.cancel_scope
+    await trio.lowlevel.checkpoint()
+
+
+async def own_scope():
+    with trio.CancelScope() as scope:
+        yield scope
+    await trio.lowlevel.checkpoint()
+
+
+def own_sync_scope():
+    with trio.CancelScope() as scope:
+        yield scope
+
+
+async def own_deadline():
+    with trio.move_on_after(1) as scope:
+        yield scope
+
+
+async def inner_scope():
+    async with trio.open_nursery() as nursery:
+        with trio.CancelScope() as scope:
+            nursery.start_soon(trio.sleep_forever)
+            yield scope
+        nursery.cancel_scope.cancel()
+
+
+OWN = [own_nursery, own_scope, own_sync_scope, own_deadline, inner_scope]
+
+
+@pytest.mark.parametrize("factory", OWN)
+async def test_whoever_cancels_a_resources_own_scope_on_purpose_goes_on(autojump_clock, factory):
+    watcher = Watcher()
+    async with opened(watcher.guarded, factory) as stack:
+        stack.inner.hosts[-1].value.cancel()
+        await trio.sleep(10)
+        assert stack.expired == []
+        assert len(stack.inner.hosts) == 2
+        assert await stack.aclose() == []
+    assert watcher.resumed
+
+
+async def test_a_handlers_error_is_raised_at_a_yield_in_a_cancelled_scope_too():
+    error = LookupError()
+    seen = []
+
+    async def resource():
+        with trio.CancelScope() as scope:
+            try:
+                yield scope
+            except LookupError as exc:
+                seen.append(exc)
+                raise
+
+    async with opened(resource) as stack:
+        stack.inner.hosts[-1].value.cancel()
+        await wait_all_tasks_blocked()
+        assert await stack.aclose(error=error) == []
+    assert seen == [error]
+
+
+async def test_a_task_that_dies_in_a_nursery_that_was_cancelled_on_purpose_is_reported():
+    async def die():
+        try:
+            await trio.sleep_forever()
+        finally:
+            raise KeyError("died")
+
+    async def pool():
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(die)
+            yield nursery.cancel_scope
+
+    async with opened(pool) as stack:
+        stack.inner.hosts[-1].value.cancel()
+        await wait_all_tasks_blocked()
+        (error,) = await stack.aclose()
+    assert isinstance(error, ExceptionGroup)
+
+
+async def test_what_awaits_in_a_cancelled_scope_at_its_exit_is_cancelled_as_in_trio(
+    autojump_clock,
+):
+    log = []
+
+    async def resource():
+        with trio.CancelScope() as scope:
+            try:
+                yield scope
+                await trio.sleep(1)
+                log.append("saved")
+            except trio.Cancelled:
+                log.append("cancelled")
+                raise
+        await trio.sleep(1)
+        log.append("cleaned up")
+
+    async with opened(resource) as stack:
+        stack.inner.hosts[-1].value.cancel()
+        await trio.sleep(1)
+        assert log == []
+        assert await stack.aclose() == []
+    assert log == ["cancelled", "cleaned up"]
+
+
 async def test_what_is_nested_in_a_resource_that_gave_way_exits_before_it(autojump_clock):
     log = []
 
@@ -756,6 +906,50 @@ async def test_a_resource_that_expires_ends_its_connection(autojump_clock):
     app = application(session=Annotated[object, use(in_a_second)])
     with pytest.raises(ResourceExpired):
         await connect_for(2, app, code=1011)
+
+
+@pytest.mark.parametrize("factory", OWN)
+async def test_a_handler_that_cancels_a_resources_own_scope_ends_as_any_other(
+    autojump_clock, factory
+):
+    watcher = Watcher()
+    route = WebSocketRoute("/")
+
+    async def handler(ws: WebSocket, outer: object, scope: trio.CancelScope):
+        await ws.accept()
+        scope.cancel()
+        await trio.sleep(5)
+        await ws.send("still here")
+
+    annotate(
+        handler,
+        ws=WebSocket,
+        outer=Annotated[object, use(watcher.guarded)],
+        scope=Annotated[trio.CancelScope, use(factory)],
+    )
+    route.ws_handler(handler)
+    async with connect(Triows(route), "/") as client:
+        assert await client.receive(timeout=10) == "still here"
+        await client.expect_close(1000)
+    assert watcher.resumed
+
+
+async def test_an_application_goes_on_when_a_handler_cancels_one_of_its_resources(autojump_clock):
+    route = WebSocketRoute("/")
+
+    async def handler(ws: WebSocket, scope: trio.CancelScope):
+        await ws.accept()
+        scope.cancel()
+        await trio.sleep(5)
+
+    annotate(
+        handler, ws=WebSocket, scope=Annotated[trio.CancelScope, use(own_nursery, scope="app")]
+    )
+    route.ws_handler(handler)
+    async with open_app(Triows(route)) as client:
+        for _ in range(2):
+            async with client.websocket_connect("/") as session:
+                await session.expect_close(1000, timeout=10)
 
 
 async def test_what_handler_and_exits_raise_is_raised_together(autojump_clock):

@@ -153,13 +153,125 @@ def test_a_str_is_no_list_of_origins(origins):
         "https://example.org#a",
         "//example.org",
         "null",
-        "https://*.example.org",
         "https://user@example.org",
     ],
 )
 def test_an_origin_that_could_never_match_is_refused(origin):
     with pytest.raises(ValueError, match="is no origin"):
         check_origins(["https://fine.example", origin])
+
+
+@pytest.mark.parametrize(
+    ("origin", "remedy"),
+    [
+        ("example.org", "as in 'https://example.org'"),
+        ("//example.org", "as in 'https://example.org'"),
+        ("*.example.org", "as in 'https://*.example.org'"),
+        ("https://example.org/", "no path, so write 'https://example.org'"),
+        ("https://*.example.org/chat", "no path, so write 'https://*.example.org'"),
+        ("https://example.org?x", "no path, so write 'https://example.org'"),
+        ("wss://example.org", "so write 'https://example.org'"),
+        ("ws://localhost:8000", "so write 'http://localhost:8000'"),
+        ("https://bücher.example", "so write 'https://xn--bcher-kva.example'"),
+        ("https://*.bücher.example", "so write 'https://*.xn--bcher-kva.example'"),
+        ("https://ada@example.org", "no user, so write 'https://example.org'"),
+        ("https://*", "at the beginning: 'https://*.example.org'"),
+        ("https://*example.org", "at the beginning: 'https://*.example.org'"),
+        ("https://example.*", "at the beginning"),
+        ("https://a.*.example.org", "at the beginning"),
+        ("https://*.*.example.org", "at the beginning"),
+        ("https://example.org:*", "at the beginning"),
+        ("*://example.org", "write scheme and host"),
+        ("https://*.com", "every domain in 'com', so write at least '*.example.com'"),
+        ("https://*.com.", "every domain in 'com'"),
+        ("https://*.127.0.0.1", "an address has no subdomains"),
+        ("https://*.[::1]", "an address has no subdomains"),
+        ("https://example.org:0", "a port is from 1 to 65535"),
+        ("https://example.org:65536", "a port is from 1 to 65535"),
+        ("https://example.org:", "write scheme and host"),
+        ("https://example.org:http", "write scheme and host"),
+        ("https://.example.org", "write scheme and host"),
+        ("https://*..example.org", "write scheme and host"),
+        ("https://exa\nmple.org", "write scheme and host"),
+        ("https://example.org\n", "write scheme and host"),
+        ("https://exa mple.org", "write scheme and host"),
+        ("https://[::1", "write scheme and host"),
+        ("null", "write scheme and host"),
+        ("", "as in 'https://example.org'"),
+    ],
+)
+def test_an_entry_that_is_no_origin_is_told_what_to_write(origin, remedy):
+    with pytest.raises(ValueError, match="is no origin") as caught:
+        check_origins([origin])
+    assert remedy in str(caught.value)
+
+
+@pytest.mark.parametrize("origin", [None, b"https://example.org", 5])
+def test_an_origin_is_a_str(origin):
+    with pytest.raises(TypeError, match="an origin is a str"):
+        check_origins([origin])
+
+
+WILD = ["https://*.example.org", "http://*.LOCALHOST:8000", "https://*.xn--bcher-kva.example"]
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "https://a.example.org",
+        "https://a.b.c.example.org",
+        "HTTPS://A.Example.ORG",
+        "https://a.example.org:443",
+        "https://a_b.example.org",
+        "https://xn--bcher-kva.example.org",
+        "http://tenant.localhost:8000",
+        "https://shop.xn--bcher-kva.example",
+    ],
+)
+def test_a_wildcard_lets_subdomains_of_any_depth_connect(origin):
+    check_origins(WILD)
+    assert origin_allowed(origin, "api.example.org", WILD)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "https://example.org",
+        "https://.example.org",
+        "https://*.example.org",
+        "https://evilexample.org",
+        "https://a.example.org.evil.example",
+        "https://a.example.org:8443",
+        "https://a.example.org:80",
+        "http://a.example.org",
+        "http://a.example.org:443",
+        "wss://a.example.org",
+        "https://evil.example/.example.org",
+        "https://evil.example#.example.org",
+        "https://evil.example?.example.org",
+        "https://evil.example\\.example.org",
+        "https://evil.example%2f.example.org",
+        "https://evil.example:443.example.org",
+        "https://evil@a.example.org",
+        "https://a..example.org",
+        "https://a.example.org.",
+        "https://a.example.org\0",
+        "https://a\n.example.org",
+        "https://a b.example.org",
+        "https://bücher.example.org",
+        "https://[::1].example.org",
+        "https:///a.example.org",
+        "https:a.example.org",
+        "http://tenant.localhost",
+        "http://localhost:8000",
+        "null",
+        "",
+        ".example.org",
+        "https://",
+    ],
+)
+def test_a_wildcard_lets_nothing_else_connect(origin):
+    assert not origin_allowed(origin, "api.example.org", WILD)
 
 
 @pytest.mark.parametrize("allowed", [None, [], ["https://example.org"], ["*"]])

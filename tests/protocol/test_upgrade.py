@@ -265,6 +265,7 @@ def test_level_and_memory_are_those_of_the_setting():
     "offer",
     [
         b"permessage-deflate; server_max_window_bits=7",
+        b"permessage-deflate; server_max_window_bits=8",  # which zlib can't do
         b"permessage-deflate; server_max_window_bits=16",
         b"permessage-deflate; server_max_window_bits",
         b"permessage-deflate; client_max_window_bits=a",

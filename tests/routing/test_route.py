@@ -117,8 +117,10 @@ def test_endpoint_takes_options() -> None:
         template=Template.parse("/a"),
         handler=handler,
         where=where(handler),
+        name="handler",
+        is_named=False,
         plugins=(plugin_1, plugin_2),
-        deps=(dep_1,),
+        deps=((dep_1,),),
         middlewares=(),
         origins=None,
         timeouts=None,
@@ -179,7 +181,7 @@ def test_what_gives_a_coroutine_when_called_is_a_handler(func: Any) -> None:
         (yields, "an async generator is not supported", "does not yield"),
         (functools.partial(yields), "an async generator is not supported", "does not yield"),
         (YieldingHandler(), "an async generator is not supported", "does not yield"),
-        ("handler", "'handler' is no handler", "`async def`"),
+        ("handler", "'handler' isn't a handler", "`async def`"),
     ],
 )
 @pytest.mark.parametrize("options", [{}, {"plugins": []}])
@@ -281,9 +283,9 @@ def test_a_description_has_what_the_routes_above_say() -> None:
     child.endpoint(handler, deps=[dep_2])
     top.endpoint(other, deps=[dep_3])
     above, below = top.walk()
-    assert (above.deps, above.middlewares) == ((dep_1, dep_3), (middleware_1,))
+    assert (above.deps, above.middlewares) == (((dep_1,), (dep_3,)), (middleware_1,))
     assert (below.deps, below.middlewares) == (
-        (dep_1, dep_2),
+        ((dep_1,), (dep_2,)),
         (middleware_1, middle, middleware_3),
     )
     assert (below.origins, below.timeouts) == (("https://a",), Timeouts(send=1))
@@ -334,7 +336,7 @@ def test_lists_that_change_afterwards_change_nothing() -> None:
     route = WebSocketRoute(deps=deps)
     route.endpoint(handler)
     deps.append(dep_2)
-    assert only(route).deps == (dep_1,)
+    assert only(route).deps == ((dep_1,), ())
 
 
 # Merging
@@ -356,7 +358,7 @@ def test_merged_routes_keep_their_settings_below_those_of_the_new_parent() -> No
     merged.endpoint(handler, plugins=[plugin_1], deps=[dep_3])
     top.merge(merged)
     description = only(top)
-    assert description.deps == (dep_1, dep_2, dep_3)
+    assert description.deps == ((dep_1,), (dep_2,), (dep_3,))
     assert description.middlewares == (middleware_1, middleware_2)
     assert description.plugins == (plugin_1,)
     assert description.timeouts == Timeouts(send=1)
@@ -369,7 +371,7 @@ def test_a_merged_subroute_brings_what_is_above_it() -> None:
     top.merge(guarded / "log")
     description = only(top)
     assert description.template.path == "/admin/log"
-    assert (description.deps, description.middlewares) == ((dep_1,), (middleware_1,))
+    assert (description.deps, description.middlewares) == (((dep_1,), ()), (middleware_1,))
 
 
 def test_merging_does_not_change_the_merged_route() -> None:
@@ -380,7 +382,7 @@ def test_merging_does_not_change_the_merged_route() -> None:
         (top / "a" / "b").add_middleware(middleware_1)
         (top / "a").endpoint(other)
     assert paths(merged) == ["/a/b"]
-    assert (only(merged).deps, only(merged).middlewares) == ((), ())
+    assert (only(merged).deps, only(merged).middlewares) == (((),), ())
 
 
 def test_what_the_merged_route_gets_afterwards_does_not_show() -> None:

@@ -85,13 +85,37 @@ class Site:
     async def broken(self, request: Request) -> Response:
         raise LookupError("it is a secret")
 
+    async def polling(self, request: Request) -> Response:
+        """Look whether the client is still there, as Starlette's users do."""
+        while not await request.is_disconnected():  # noqa: ASYNC110 - it is what is tested
+            await trio.sleep(0.1)
+        self.seen.append("disconnect")
+        self.left.set()
+        return PlainTextResponse("")
+
+    async def peeking(self, scope: Any, receive: Any, send: Any) -> None:
+        """Take what waits, in scopes that are cancelled."""
+        for _ in range(4):
+            await trio.sleep(0.1)
+            with trio.CancelScope() as cancelled:
+                cancelled.cancel()
+                event = await receive()
+                self.seen.append(event.get("body", event["type"]))
+            if cancelled.cancelled_caught:
+                self.seen.append("cancelled")
+        for _ in range(1000):  # it would hold up all others
+            assert (await receive())["type"] == "http.disconnect"
+        self.left.set()
+
     @property
     def app(self) -> Triows:
         routes: list[Any] = [
             Route(f"/{name}", getattr(self, name), methods=["GET", "POST"])
-            for name in ("hello", "size", "unread", "patient", "lasting", "broken")
+            for name in ("hello", "size", "unread", "patient", "lasting", "broken", "polling")
         ]
-        routes += [Mount("/flood", self.flood), Mount("/silent", self.silent)]
+        routes += [
+            Mount(f"/{name}", getattr(self, name)) for name in ("flood", "silent", "peeking")
+        ]
         timeouts = Timeouts(handshake=0.5, close=0.5, send=1)
         app = Triows(echo_route, timeouts=timeouts)
         app.mount("/site", Starlette(routes=[Mount("/", routes=routes)]))
@@ -228,6 +252,27 @@ async def test_an_application_is_told_that_its_client_has_left(clock, connected)
         stream.send_eof()
         await site.left.wait()
     assert site.seen == ["disconnect"]
+
+
+@pytest.mark.on_sockets_too
+async def test_an_application_that_looks_whether_its_client_has_left_sees_it(clock, connected):
+    site = Site()
+    async with connected(site) as stream:
+        await stream.send_all(asked("polling"))
+        await trio.sleep(0.3)
+        assert site.seen == []
+        stream.send_eof()
+        await site.left.wait()
+    assert site.seen == ["disconnect"]
+
+
+async def test_an_event_that_waits_is_handed_over_once_in_a_cancelled_scope_too(clock, connected):
+    site = Site()
+    async with connected(site) as stream:
+        await stream.send_all(asked("peeking/", "Content-Length: 4", method="POST", body=b"body"))
+        stream.send_eof()
+        await site.left.wait()
+    assert site.seen == [b"body", b"", "http.disconnect", "cancelled"]
 
 
 async def test_a_connection_ends_though_its_client_has_left_and_nobody_answers(clock, connected):

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from hypercorn.config import Config
+from hypercorn.logging import Logger
 from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.protocol.http_stream import HTTPStream
 from hypercorn.trio.task_group import TaskGroup
@@ -30,9 +31,10 @@ SIGNATURES = {
     TaskGroup.spawn_app: ["self", "app", "config", "scope", "send"],
     WorkerContext.__init__: ["self", "max_requests"],
     WorkerContext.mark_request: ["self"],
-    Config.create_sockets: ["self"],
+    Config._create_sockets: ["self", "binds", "type_"],
     Config.create_ssl_context: ["self"],
     Config.response_headers: ["self", "protocol"],
+    Logger.access: ["self", "request", "response", "request_time"],
 }
 
 
@@ -46,6 +48,12 @@ def test_the_loop_of_a_connection_still_asks_us_in_turn() -> None:
     source = inspect.getsource(H11Protocol._handle_events)
     order = ["Updated(idle=False)", "self._check_protocol(event)", "self._create_stream(event)"]
     assert sorted(order, key=source.index) == order
+
+
+def test_a_configuration_keeps_its_logger_where_we_replace_it() -> None:
+    config = Config()
+    log = config.log
+    assert config._log is log
 
 
 def test_a_request_has_all_it_needs_of_its_tasks() -> None:

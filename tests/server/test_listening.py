@@ -175,6 +175,26 @@ def test_an_address_for_quic_is_refused():
         pass
 
 
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [
+        ("127.0.0.1:80", "permission denied; ports below 1024 usually need a privileged user"),
+        ("unix:/run/app.sock", "permission denied to create '/run/app.sock'"),
+    ],
+)
+def test_an_address_that_needs_more_rights_says_so(monkeypatch, address, told):
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Config, "_create_sockets", refuse)
+    with (
+        pytest.raises(OSError, match=f"can't listen at {address}: {told}") as caught,
+        listening(configured(address)),
+    ):
+        pass
+    assert caught.value.errno == 13
+
+
 # Addresses
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import signal
 import socket
 import subprocess
@@ -46,8 +47,29 @@ async def test_a_signal_tells_the_peers_and_ends_with_0(open_client, number):
                 await client.receive()
         assert await trio.to_thread.run_sync(process.wait) == 0
     assert caught.value.args == (1001, "")
-    assert "shutting down" in process.output
+    assert "s at most: closing 1 connection\n" in process.output
+    assert re.search(r"ended after \d+\.\d s\n$", process.output)
     assert "Traceback" not in process.output
+
+
+def test_without_a_connection_little_time_is_announced():
+    with ServerProcess(TRIOWS) as process:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait() == 0
+    # For the application's own resources, where all of it would be 36.5 s.
+    assert "shutting down, for 6.5 s at most: there is no connection\n" in process.output
+
+
+async def test_an_end_that_takes_its_time_says_what_is_left():
+    with ServerProcess(TRIOWS) as process:
+        async with open_websockets(f"{process.ws_url}/stubborn") as client:
+            await client.receive()
+            process.send_signal(signal.SIGTERM)
+            await trio.to_thread.run_sync(
+                process.wait_for, r"still closing 1 connection, for [\d.]+ s at most"
+            )
+            process.send_signal(signal.SIGTERM)
+            await trio.to_thread.run_sync(process.wait)
 
 
 async def test_a_second_signal_ends_at_once():
@@ -78,19 +100,59 @@ def run_failing(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_failing_start_up_ends_with_1_and_its_traceback():
-    done = run_failing("failing:app", "--bind", "127.0.0.1:0")
+def files_in(traceback: str) -> set[str]:
+    """Give the files of the frames that a traceback has."""
+    return set(re.findall(r'File "([^"]+)"', traceback))
+
+
+@pytest.mark.parametrize("options", [[], ["--workers", "2"]])
+def test_a_failing_start_up_ends_with_1_and_the_users_own_frames(options):
+    done = run_failing("failing:app", "--bind", "127.0.0.1:0", *options)
     assert done.returncode == 1
-    assert "RuntimeError: there is no database" in done.stderr
-    assert "failing.py" in done.stderr
+    told = "triows: the application failed to start: RuntimeError: there is no database\n"
+    assert done.stderr.startswith(told)
+    assert files_in(done.stderr) == {str(FOLDER / "failing.py")}
     assert done.stdout == ""
 
 
-def test_an_address_in_use_ends_with_1_and_says_so():
+def test_an_application_that_fails_at_its_end_ends_with_1_and_the_users_own_frames(versions):
+    versions.write("one", ending="raise RuntimeError('it was not saved')")
+    with ServerProcess(TRIOWS, "versions:app", folder=versions.folder) as process:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait() == 1
+    told = "triows: the application failed at its shutdown: RuntimeError: it was not saved\n"
+    assert told in process.output
+    assert files_in(process.output) == {str(versions.folder / "versions.py")}
+
+
+@pytest.mark.parametrize("options", [[], ["--workers", "2"], ["--reload"]])
+def test_an_address_in_use_ends_with_2_and_one_line(options):
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        done = run_failing("served:app", "--bind", f"127.0.0.1:{taken.getsockname()[1]}")
-    assert done.returncode == 1
-    assert "Address already in use" in done.stderr
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        done = run_failing("served:app", "--bind", address, *options)
+    assert done.returncode == 2
+    told = f"triows: --bind: can't listen at {address}: the address is in use by another process"
+    assert done.stderr.startswith(told)
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [
+        ("nowhere.invalid:8000", "there is no host of that name"),
+        ("192.0.2.1:8000", "this machine does not have that address"),
+        ("unix:/", "there is a folder of that name"),
+        (f"unix:{__file__}", "there is a file of that name"),
+        ("unix:/nowhere/at/all", "there is no folder '/nowhere/at'"),
+        (f"unix:/tmp/{'x' * 200}", "the path is too long for a Unix socket"),
+        ("fd://99", "there is no such descriptor"),
+    ],
+)
+def test_an_address_that_can_not_be_bound_ends_with_2_and_the_reason(address, told):
+    done = run_failing("served:app", "--bind", "127.0.0.1:0", "--bind", address)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"triows: --bind: can't listen at {address}: {told}")
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_an_application_that_is_not_there_ends_with_2():

@@ -100,23 +100,15 @@ def test_a_worker_that_keeps_failing_is_started_again_with_growing_delays(versio
 def test_a_first_start_that_fails_ends_with_1_and_one_traceback():
     done = run_failing("failing:app", "--workers", "3", "--bind", "127.0.0.1:0")
     assert done.returncode == 1
-    assert done.stderr.count("RuntimeError: there is no database") == 1
+    assert done.stderr.count("failed to start: RuntimeError: there is no database") == 1
+    assert done.stderr.count("Traceback") == 1
     assert "failing.py" in done.stderr
 
 
 def test_an_application_that_is_not_there_ends_several_workers_with_2():
     done = run_failing("nowhere:app", "--workers", "3", "--bind", "127.0.0.1:0")
     assert done.returncode == 2
-    assert done.stderr.count("nowhere") == 1
-
-
-def test_an_address_in_use_ends_several_workers_with_1_before_they_start():
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        address = f"127.0.0.1:{taken.getsockname()[1]}"
-        done = run_failing("served:app", "--workers", "2", "--bind", address)
-    assert done.returncode == 1
-    assert "Address already in use" in done.stderr
-    assert "worker" not in done.stderr.splitlines()[-1]
+    assert done.stderr.count("there is no module 'nowhere'") == 1
 
 
 def test_a_worker_that_the_system_does_not_start_is_logged(caplog):
@@ -160,6 +152,7 @@ async def test_a_signal_drains_all_workers_at_the_same_time(versions, number):
         assert await in_thread(process.wait) == 0
     assert caught.value.args == (1001, "")
     assert process.output.count("has ended") == 2
+    assert re.search(r"ended after \d+\.\d s\n$", process.output)
     assert "Traceback" not in process.output
 
 
@@ -208,7 +201,7 @@ def test_an_application_that_fails_at_its_shutdown_gives_1(versions):
     with workers(versions) as process:
         process.send_signal(signal.SIGTERM)
         assert process.wait() == 1
-    assert process.output.count("RuntimeError: it was not saved") == 2
+    assert process.output.count("at its shutdown: RuntimeError: it was not saved") == 2
 
 
 async def test_workers_whose_parent_was_killed_drain_and_end(versions):
@@ -376,7 +369,7 @@ async def test_workers_serve_tls(versions, authority):
 def test_no_workers_at_all_are_refused(number):
     done = run_failing("served:app", "--workers", number)
     assert done.returncode == 2
-    assert "--workers takes a number from 1 on" in done.stderr
+    assert "--workers: give a whole number, 1 or more" in done.stderr
 
 
 def test_reload_with_several_workers_is_refused():

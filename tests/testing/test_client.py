@@ -800,7 +800,7 @@ async def test_a_resource_of_an_application_that_was_not_started_is_missed():
 
     inner, outer = serving(handler), Triows()
     outer.mount("/inner", inner)
-    with pytest.raises(NotRunningError, match="an application that this one is mounted in"):
+    with pytest.raises(NotRunningError, match="if it is mounted"):
         await connect_to(outer, "/inner")
 
 

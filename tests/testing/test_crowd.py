@@ -30,7 +30,7 @@ def alone(untraced):
     gc.enable()
 
 
-@pytest.mark.timeout(60)  # for the work that it is, not for its waits
+@pytest.mark.timeout(300)  # for the work that it is, not for its waits
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is read as Linux tells it")
 async def test_twenty_thousand_connections_come_and_go_and_leave_nothing(alone, autojump_clock):
     route = WebSocketRoute("echo/{number}")

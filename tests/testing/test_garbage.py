@@ -78,9 +78,8 @@ async def test_connections_that_have_ended_leave_nothing(
         gc.collect()
         await visit(20)
         # What the collector frees was in circles. (It tells fewer: not those that a generator
-        # was part of.) The parser of websockets keeps the error that it has found, whose
-        # traceback knows it: some 20 objects.
+        # was part of.)
         held = len(gc.get_objects())
         gc.collect()
         freed = held - len(gc.get_objects())
-        assert freed < (25 * 20 if end is break_a_rule else 20)
+        assert freed < 20

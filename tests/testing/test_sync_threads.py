@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import queue
+import signal
 import threading
 from contextlib import asynccontextmanager
 from functools import partial
@@ -29,6 +30,7 @@ from triows import (
 )
 from triows.testing import (
     LeakError,
+    LoopBlocked,
     ReceiveTimeout,
     SendTimeout,
     StartTimeout,
@@ -291,7 +293,7 @@ def test_a_handler_that_blocks_the_loop_fails_the_test_and_is_shown(monkeypatch)
         await ws.receive()
         go_on.wait()
 
-    with pytest.raises(RuntimeError) as caught:  # noqa: PT012 - it is raised by the blocks, too
+    with pytest.raises(LoopBlocked) as caught:  # noqa: PT012 - it is raised by the blocks, too
         client = TestClient(serving(handler), timeout=0.01)
         with client, client.websocket_connect("/") as ws:
             loop = ws._loop
@@ -299,8 +301,9 @@ def test_a_handler_that_blocks_the_loop_fails_the_test_and_is_shown(monkeypatch)
             ws.receive_text()
     go_on.set()
     loop._thread.join()
-    assert str(caught.value).startswith("the application has blocked its Trio loop for 0.1 s")
-    assert "go_on.wait()" in str(caught.value)
+    text = str(caught.value)
+    assert text.startswith("the Trio loop has been blocked for 0.1 s by the connection to")
+    assert "go_on.wait()" in text
 
 
 def test_a_thread_that_the_application_waits_for_fails_the_test_as_a_leak(monkeypatch):
@@ -345,6 +348,45 @@ def test_a_request_that_waits_for_a_thread_fails_in_time_and_is_shown(monkeypatc
     assert "run_sync_in_worker_thread" in late
     assert leak.startswith("the application has not ended: something in it can't be cancelled")
     assert "This can't be ended, and now is waited for." in capfd.readouterr().err
+
+
+def test_ctrl_c_is_seen_in_a_second_though_the_client_waits_for_a_thousand(monkeypatch):
+    pieces = []
+
+    class Recorded(queue.SimpleQueue):
+        def get(self, block=True, timeout=None):
+            pieces.append(timeout)
+            return super().get(block, timeout)
+
+    monkeypatch.setattr(queue, "SimpleQueue", Recorded)
+    with TestClient(serving(echo), timeout=1000, startup_timeout=1000) as client:
+        assert echoes(client)
+    # Each wait is one of Python's locks, and a signal that comes just before it is seen after.
+    assert pieces
+    assert all(piece is not None and piece <= 1 for piece in pieces)
+
+
+def test_ctrl_c_in_a_start_up_waits_until_what_it_has_entered_has_exited(monkeypatch):
+    monkeypatch.setattr(_loop, "_MOMENT", 0.001)
+    main = threading.get_ident()
+    exited = []
+
+    @asynccontextmanager
+    async def slow_to_exit(app):
+        signal.pthread_kill(main, signal.SIGINT)
+        try:
+            await trio.sleep_forever()
+        finally:
+            with trio.CancelScope(shield=True):
+                for _ in range(2000):
+                    await trio.lowlevel.checkpoint()
+            exited.append("exited")
+        yield
+
+    client = TestClient(serving(echo, lifespan=slow_to_exit))
+    with pytest.raises(KeyboardInterrupt):
+        client.__enter__()
+    assert exited == ["exited"]
 
 
 def test_a_start_up_that_hangs_fails_the_test_and_is_shown():

@@ -102,6 +102,7 @@ class MemoryTransport:
         self._inbox = Inbox(limits.inbox, limits.inbox_size, self)
         self._send_lock = trio.Lock()
         self._over = trio.Event()
+        self._heard_all = trio.Event()
         self._pinging = trio.CancelScope(shield=True)
 
     def start(self, nursery: Starter) -> None:
@@ -167,6 +168,9 @@ class MemoryTransport:
     async def receive(self) -> str | bytes:
         return await self._inbox.receive()
 
+    def receive_nowait(self) -> str | bytes:
+        return self._inbox.receive_nowait()
+
     async def send(self, message: str | bytes) -> None:
         size = payload_size(message)
         if self.ended is not None:
@@ -202,6 +206,18 @@ class MemoryTransport:
             self._end(Ended(code, reason))
         await trio.lowlevel.checkpoint()
 
+    @property
+    def over(self) -> bool:
+        return self._heard_all.is_set()
+
+    @property
+    def answered(self) -> bool:
+        # A peer that is there answers at once.
+        return self.ended is not None and not self._peer.vanished
+
+    async def wait_over(self) -> None:
+        await self._heard_all.wait()
+
     def fail(self, code: int, reason: str) -> None:
         if self.ended is None:
             self._end(Ended(code, reason))
@@ -210,10 +226,15 @@ class MemoryTransport:
     def _end(self, ended: Ended) -> None:
         self.ended = ended
         self._over.set()
+        if not self._peer.vanished:
+            self._heard_all.set()
         self._inbox.close(ended)
         # A client that vanished is not told how it ended; all it can know is that it did.
         self._peer.inbox.close(Ended(1006) if self._peer.vanished else ended)
         self._peer.answered.set()
+
+    async def wait_delivered(self) -> None:
+        """There is nothing between the two ends."""
 
     async def aclose(self, *, linger: float) -> None:
         # There is no handshake to wait for. A connection that is left without an end, which
@@ -221,6 +242,7 @@ class MemoryTransport:
         if self.ended is None:
             self._end(Ended(1006))
         self._pinging.cancel()
+        self._heard_all.set()
         await trio.lowlevel.checkpoint()
 
     def backlog(self) -> tuple[int, int, int]:

@@ -18,6 +18,7 @@ from triows._protocol.upgrade import Upgrade
 from triows._settings import Settings
 from triows._transports.pinger import Pinger
 from triows._transports.stream import StreamTransport
+from triows._transports.turn import Turn
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -109,8 +110,8 @@ class ScriptedWire:
         self.end: str | None = None
         #: Whether all that is sent fails.
         self.is_broken = False
-        #: What :meth:`unacknowledged` says.
-        self.is_unacknowledged = False
+        #: Bytes of that which the peer's system has not acknowledged.
+        self.unread = 0
         self._into: list[bytes | None] = []
         self._sink: Sink
         self._nursery: trio.Nursery
@@ -183,8 +184,12 @@ class ScriptedWire:
         if self.end is None:
             self.eofs += 1
 
-    def unacknowledged(self) -> bool:
-        return self.is_unacknowledged
+    @property
+    def taken(self) -> int:
+        return len(self.sent)
+
+    def unacknowledged(self) -> int:
+        return self.unread
 
     def close(self, *, abort: bool) -> None:
         if self.end is None:
@@ -300,6 +305,7 @@ async def opened(
         settings=Settings(timeouts, limits or Limits(), compression),
         own_headers=lambda: list(OWN_HEADERS),
         pinger=pinger,
+        turn=Turn(),
     )
     transport.on_gone = on_gone
     async with trio.open_nursery() as nursery:

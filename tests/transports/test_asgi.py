@@ -98,6 +98,7 @@ async def test_a_refusal_has_a_status_and_a_body_where_the_server_can_send_them(
     async with opened(server) as transport:
         await server.put(CONNECT)
         await transport.reject(REFUSAL)
+        await transport.wait_delivered()
     assert server.sent == [
         {
             "type": "websocket.http.response.start",
@@ -114,6 +115,7 @@ async def test_a_refusal_over_http_2_has_no_connection_header():
     async with opened(server) as transport:
         await server.put(CONNECT)
         await transport.reject(REFUSAL)
+        await transport.wait_delivered()
     assert server.sent[0]["headers"] == [(b"content-type", b"text/plain")]
 
 
@@ -123,13 +125,15 @@ async def test_a_refusal_is_a_close_where_the_server_can_do_no_more(extensions):
     async with opened(server) as transport:
         await server.put(CONNECT)
         await transport.reject(REFUSAL)
+        await transport.wait_delivered()
     assert server.kinds == ["close"]
 
 
 async def test_a_refusal_waits_for_the_connect_event():
     server = ScriptedServer()
     async with opened(server) as transport, trio.open_nursery() as nursery:
-        nursery.start_soon(transport.reject, REFUSAL)
+        await transport.reject(REFUSAL)
+        nursery.start_soon(transport.wait_delivered)
         await wait_all_tasks_blocked()
         assert server.sent == []
         await server.put(CONNECT)
@@ -608,6 +612,7 @@ async def test_a_close_comes_after_what_was_sent_before():
     async with accepted(server) as transport:
         await transport.send("last words")
         await transport.close(4000, "done")
+        await transport.wait_delivered()
     assert server.sent == [
         {"type": "websocket.send", "text": "last words"},
         {"type": "websocket.close", "code": 4000, "reason": "done"},
@@ -661,6 +666,7 @@ async def test_the_close_goes_out_though_the_owner_is_cancelled():
             scope.cancel()
             with trio.CancelScope(shield=True):
                 await transport.close(1001, "")
+                await transport.wait_delivered()
     assert server.kinds == ["close"]
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
+from trio.testing import assert_checkpoints, wait_all_tasks_blocked
 
 from tests.transports.messages import MemoryPeer, MemoryTransport, memory_connection
 from triows import Limits, Timeouts, WebSocketStateError
@@ -98,8 +99,7 @@ async def test_nothing_is_made_that_nobody_needs():
 
 async def test_the_first_event_is_connect():
     async with bridged() as (bridge, _):
-        with trio.testing.assert_checkpoints():
-            assert await bridge.receive() == {"type": "websocket.connect"}
+        assert await bridge.receive() == {"type": "websocket.connect"}
 
 
 async def test_accept_passes_subprotocol_and_headers():
@@ -146,6 +146,76 @@ async def test_the_peers_close_is_a_disconnect_event():
             "code": 4001,
             "reason": "bye",
         }
+
+
+async def peeked(bridge: Bridge) -> Any:
+    """What is handed over in a scope that is cancelled."""
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        return (await bridge.receive())["type"]
+    return "cancelled"
+
+
+async def test_an_event_that_waits_is_handed_over_once_in_a_cancelled_scope_too():
+    async with bridged() as (bridge, peer):
+        assert await peeked(bridge) == "websocket.connect"
+        await bridge.send({"type": "websocket.accept"})
+        assert await peeked(bridge) == "cancelled"
+        await peer.send("a")
+        assert await peeked(bridge) == "websocket.receive"
+        assert await peeked(bridge) == "cancelled"
+        peer.close(1000, "")
+        assert await peeked(bridge) == "websocket.disconnect"
+        assert await peeked(bridge) == "cancelled"
+        with assert_checkpoints():
+            assert (await bridge.receive())["type"] == "websocket.disconnect"
+
+
+async def test_an_application_that_closes_is_told_when_its_peer_has_left_without_an_answer(
+    autojump_clock,
+):
+    async with bridged() as (bridge, peer):
+        await connected(bridge)
+        peer.vanish()
+        await bridge.send({"type": "websocket.close", "code": 4000})
+        assert (await bridge.receive())["code"] == 1006
+        assert trio.current_time() == TIMEOUTS.close
+
+
+async def test_an_application_that_closes_is_told_its_own_code_when_its_peer_answers():
+    async with bridged() as (bridge, _):
+        await connected(bridge)
+        await bridge.send({"type": "websocket.close", "code": 4000})
+        assert (await bridge.receive())["code"] == 4000
+
+
+async def test_another_task_that_receives_is_busy_behind_a_checkpoint():
+    async with bridged() as (bridge, _), trio.open_nursery() as nursery:
+        await connected(bridge)
+        nursery.start_soon(bridge.receive)
+        await wait_all_tasks_blocked()
+        with assert_checkpoints(), pytest.raises(trio.BusyResourceError):
+            await bridge.receive()
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_receiver_that_is_never_out_of_messages_gives_the_others_their_turn():
+    async with bridged() as (bridge, peer):
+        await connected(bridge)
+        steps = 0
+
+        class Steps(trio.abc.Instrument):
+            def before_task_step(self, task: trio.lowlevel.Task) -> None:
+                nonlocal steps
+                steps += 1
+
+        assert peer.server is not None
+        trio.lowlevel.add_instrument(instrument := Steps())
+        for _ in range(200):
+            peer.server.deliver("a", 1)
+            await bridge.receive()
+        trio.lowlevel.remove_instrument(instrument)
+        assert steps == 200 // 64
 
 
 async def test_a_close_event_closes():
@@ -260,12 +330,12 @@ async def test_a_close_that_can_not_be_sent_is_an_error_and_the_peer_gets_1011(c
 async def test_an_event_out_of_turn_is_an_error(event):
     async with bridged() as (bridge, _):
         await connected(bridge)
-        with pytest.raises(WebSocketStateError):
+        with assert_checkpoints(), pytest.raises(WebSocketStateError):
             await bridge.send(event)
 
 
 async def test_a_message_without_content_is_an_error():
     async with bridged() as (bridge, _):
         await connected(bridge)
-        with pytest.raises(ValueError, match="neither text nor bytes"):
+        with assert_checkpoints(), pytest.raises(ValueError, match="neither text nor bytes"):
             await bridge.send({"type": "websocket.send"})

@@ -19,7 +19,7 @@ class Pinged:
         self.again = again
         self.times: list[float] = []
 
-    def on_ping_due(self) -> None:
+    def on_due(self) -> None:
         self.times.append(trio.current_time())
         self.log.append(self)
         if self.again is not None:
@@ -133,8 +133,8 @@ async def test_one_who_is_called_may_discard_or_move_others_that_are_due(
     autojump_clock, pinger, log
 ):
     class Selfish(Pinged):
-        def on_ping_due(self) -> None:
-            super().on_ping_due()
+        def on_due(self) -> None:
+            super().on_due()
             pinger.discard(discarded)
             pinger.add(moved, 5)
 
@@ -149,7 +149,7 @@ async def test_an_error_in_a_call_is_logged_and_harms_nobody_else(
     autojump_clock, pinger, log, caplog
 ):
     class Bad(Pinged):
-        def on_ping_due(self) -> None:
+        def on_due(self) -> None:
             raise ZeroDivisionError
 
     bad, good = Bad(pinger, log), Pinged(pinger, log, again=20)

@@ -185,11 +185,12 @@ async def test_after_a_refusal_the_rest_is_read_and_dropped_so_that_it_arrives(a
 async def test_a_refusal_waits_for_a_peer_that_is_slow(autojump_clock):
     wire = ScriptedWire(room=10)
     async with opened(wire) as transport:
+        await transport.reject(REFUSAL)  # it is handed over, which does not wait
         with trio.move_on_after(1) as scope:
-            await transport.reject(REFUSAL)
+            await transport.wait_delivered()
         assert scope.cancelled_caught
         wire.take()
-        await transport.reject(REFUSAL)
+        await transport.wait_delivered()
         assert wire.body == b"no room"
 
 
@@ -324,7 +325,7 @@ async def test_concurrent_sends_go_out_whole_and_in_the_order_of_their_calls(aut
             for number in range(20):
                 nursery.start_soon(send, number)
             for _ in range(200):
-                await trio.sleep(0.1)
+                await trio.sleep(0.01)
                 wire.take(7)
         wire.take()
         await wait_all_tasks_blocked()
@@ -372,9 +373,8 @@ async def test_a_peer_that_makes_a_send_wait_for_too_long_is_1008(autojump_clock
         calls = told(transport)
         await transport.send("12345678")
         await trio.sleep(10)
-        wire.take(1)  # it does read, but not enough
         assert await ended_by(transport.send("b" * 8)) == (1008, "send timed out")
-        assert trio.current_time() == 40
+        assert trio.current_time() == 30
         assert calls == [Ended(1008, "send timed out")]
         wire.take()
         await wait_all_tasks_blocked()
@@ -398,30 +398,46 @@ async def test_a_peer_that_takes_nothing_of_what_waits_for_too_long_is_1008(auto
         assert (wire.messages, wire.close_code) == ([b"12345678"], 1008)
 
 
-async def test_under_tls_a_peer_that_takes_nothing_is_1008_and_the_wire_is_given_up(autojump_clock):
+async def test_under_tls_a_peer_that_takes_nothing_is_told_1008_when_it_reads_again(autojump_clock):
     wire = ScriptedTLSWire(room=3)
     timeouts = Timeouts(ping_interval=math.inf, send=30)
     async with accepted(wire, timeouts=timeouts) as transport:
         calls = told(transport)
         await transport.send("12345678")
-        await trio.sleep(31)
+        await transport.send("waits and is dropped")
+        await trio.sleep(32)
         assert calls == [Ended(1008, "send timed out")]
-        before = bytes(wire.sent)
         wire.take()
-        await transport.aclose(linger=5)
-        assert (wire.sent, trio.current_time()) == (before, 31)
+        await wait_all_tasks_blocked()
+        assert (wire.messages, wire.close_code) == ([b"12345678"], 1008)
 
 
-async def test_a_peer_that_takes_little_but_steadily_is_no_timeout(autojump_clock):
-    wire = ScriptedWire(room=0)
+@both_wires
+async def test_a_peer_that_takes_little_but_steadily_gets_all_of_it(autojump_clock, make_wire):
+    wire = make_wire(room=0)
+    timeouts = Timeouts(ping_interval=math.inf, send=30)
+    message = bytes(10_000)
+    async with accepted(wire, timeouts=timeouts) as transport:
+        await transport.send(message)
+        while len(wire.body) < len(message):
+            await trio.sleep(20)
+            wire.take(5000)
+        await wait_all_tasks_blocked()
+        assert (transport.ended, wire.messages) == (None, [message])
+
+
+@both_wires
+async def test_a_peer_that_takes_less_than_240_bytes_a_second_is_1008(autojump_clock, make_wire):
+    wire = make_wire(room=0)
     timeouts = Timeouts(ping_interval=math.inf, send=30)
     async with accepted(wire, timeouts=timeouts) as transport:
-        await transport.send("12345678")
-        for _ in range(10):
-            await trio.sleep(20)
-            wire.take(1)
-        await wait_all_tasks_blocked()
-        assert (transport.ended, wire.messages) == (None, [b"12345678"])
+        calls = told(transport)
+        await transport.send(bytes(10_000))
+        while not calls:
+            await trio.sleep(0.5)
+            wire.take(100)
+        assert calls == [Ended(1008, "read too slowly")]
+        assert 5 <= trio.current_time() <= 7
 
 
 @both_wires
@@ -952,7 +968,7 @@ async def test_a_pong_behind_a_full_inbox_is_not_waited_for_if_our_ping_does_not
     async with accepted(wire, timeouts=KEEPALIVE, limits=Limits(inbox=2)) as transport:
         await stuck_pong(wire, transport)
         await trio.sleep(50)
-        wire.is_unacknowledged = True
+        wire.unread = 1
         await trio.sleep(11)
         assert transport.ended == Ended(1011, "ping timeout")
 
@@ -977,8 +993,9 @@ async def test_a_close_goes_behind_what_was_sent_before(autojump_clock):
         calls = told(transport)
         await transport.send("12345678")
         await transport.send("b")
+        await transport.close(4000, "done")  # it is handed over, which does not wait
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(transport.close, 4000, "done")
+            nursery.start_soon(transport.wait_delivered)
             await wait_all_tasks_blocked()
             assert len(nursery.child_tasks) == 1
             wire.take()
@@ -1004,12 +1021,13 @@ async def test_a_close_after_the_peers_changes_nothing():
         assert (wire.close_code, transport.ended) == (4001, Ended(4001))
 
 
-async def test_a_close_that_is_cancelled_is_sent_all_the_same(autojump_clock):
+async def test_a_close_whose_delivery_nobody_waits_for_is_sent_all_the_same(autojump_clock):
     wire = ScriptedWire(room=3)
     async with accepted(wire) as transport:
         await transport.send("12345678")
+        await transport.close(4000, "")
         with trio.move_on_after(1) as scope:
-            await transport.close(4000, "")
+            await transport.wait_delivered()
         assert scope.cancelled_caught
         wire.take()
         await wait_all_tasks_blocked()
@@ -1292,3 +1310,45 @@ async def test_what_came_before_a_slow_acceptance_is_delivered_though_its_sender
         await transport.accept(None, ())
         assert await transport.receive() == "early"
         assert await ended_by(transport.receive()) == (4001, "bye")
+
+
+# Whether the peer is there
+
+
+async def test_a_peer_is_over_when_it_has_answered_our_close():
+    wire = ScriptedWire()
+    async with accepted(wire) as transport:
+        await transport.close(1001, "")
+        assert (transport.over, transport.answered) == (False, False)
+        wire.says(close(1001))
+        await transport.wait_over()
+        assert (transport.over, transport.answered) == (True, True)
+
+
+@both_wires
+async def test_a_peer_that_leaves_without_an_answer_is_over_too(make_wire):
+    wire = make_wire()
+    async with accepted(wire) as transport:
+        await transport.close(1001, "")
+        wire.leaves()
+        await transport.wait_over()
+        assert (transport.over, transport.answered) == (True, False)
+
+
+async def test_who_waits_for_an_answer_is_told_of_the_end():
+    wire = ScriptedWire()
+    async with trio.open_nursery() as nursery, accepted(wire) as transport:
+        await transport.close(1001, "")
+        nursery.start_soon(transport.wait_over)
+        await wait_all_tasks_blocked()
+
+
+async def test_that_a_peer_has_left_is_noticed_though_it_sent_something_before_accept():
+    wire = ScriptedWire()
+    async with opened(wire, early=masked("early")) as transport:
+        calls = told(transport)
+        wire.leaves()
+        await wait_all_tasks_blocked()
+        assert calls == [None]
+        await transport.accept(None, [])
+        assert await transport.receive() == "early"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import select
 import socket
 import ssl
 import sys
@@ -14,7 +15,7 @@ from attrs import define
 from trio.testing import wait_all_tasks_blocked
 
 from triows._transports.reactor import new_reactor
-from triows._transports.wire import CHUNK, PlainWire, TLSWire
+from triows._transports.wire import CHUNK, CountedStream, PlainWire, TLSWire
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -150,7 +151,7 @@ async def tls(contexts: Any, make: Callable[[], Any] = socketpair) -> AsyncItera
     ours, theirs = sockets = make()
     async with running(sockets) as (reactor, nursery):
         stream = trio.SSLStream(
-            trio.SocketStream(trio_socket(ours)), server, server_side=True, https_compatible=True
+            CountedStream(trio_socket(ours)), server, server_side=True, https_compatible=True
         )
         peer = trio.SSLStream(
             trio.SocketStream(trio_socket(theirs)),
@@ -534,6 +535,103 @@ async def test_what_the_peers_system_has_taken_is_acknowledged_though_nobody_rea
                 await trio.lowlevel.checkpoint()
         fill(ends)
         assert ends.wire.unacknowledged()
+
+
+def narrow() -> tuple[socket.socket, socket.socket]:
+    """Make a TCP connection whose buffers are small, so that they can be seen to fill."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        theirs = socket.socket()
+        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**14)
+        theirs.settimeout(PATIENCE)
+        theirs.connect(listener.getsockname())
+        ours, _ = listener.accept()
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2**17)
+    return ours, theirs
+
+
+async def settled(count: Callable[[], int]) -> int:
+    """Wait until a number has stayed the same for a moment of the system's."""
+    last, same = count(), 0
+    with trio.fail_after(PATIENCE):
+        while same < 1000:
+            await trio.lowlevel.checkpoint()
+            same = same + 1 if count() == last else 0
+            last = count()
+    return last
+
+
+@linux_only
+@pytest.mark.real_socket
+async def test_a_peer_that_reads_is_seen_though_the_system_takes_nothing_more():
+    async with plain(narrow) as ends:
+        size = fill(ends)
+        before = await settled(ends.wire.unacknowledged)
+        assert (before > 0, ends.wire.taken) == (True, size)
+        assert len(await read(ends, 2**14)) >= 2**14
+        with trio.fail_after(PATIENCE):
+            while ends.wire.unacknowledged() >= before:
+                await trio.lowlevel.checkpoint()
+        assert select.select([], [ends.sock], [], 0)[1] == []  # it is not writable yet
+
+
+@linux_only
+@pytest.mark.real_socket
+async def test_under_tls_what_the_socket_has_taken_counts(contexts):
+    async with tls(contexts, narrow) as ends, trio.open_nursery() as nursery:
+        wire, before = ends.wire, ends.wire.taken
+        nursery.start_soon(wire.send_some, deque([bytes(CHUNK)]))
+        await wait_all_tasks_blocked()
+        assert before < wire.taken
+        assert len(await read(ends, CHUNK)) == CHUNK
+        with trio.fail_after(PATIENCE):
+            while wire.unacknowledged():
+                await trio.lowlevel.checkpoint()
+        assert wire.taken - before > CHUNK  # TLS adds some
+
+
+@pytest.mark.real_socket
+async def test_a_counted_stream_counts_what_it_was_given_and_can_be_cut():
+    ours, theirs = tcp()
+    with ours, theirs:
+        ours.setblocking(False)
+        stream = CountedStream(trio_socket(ours))
+        await stream.send_all(b"")
+        await stream.send_all(b"abc")
+        assert stream.taken == 3
+        assert theirs.recv(10) == b"abc"
+        theirs.sendall(b"d")
+        assert await stream.receive_some(10) == b"d"
+        with trio.fail_after(PATIENCE):
+            while stream.unacknowledged():
+                await trio.lowlevel.checkpoint()
+        stream.cut()
+        await stream.aclose()
+        with pytest.raises(ConnectionResetError):
+            theirs.recv(10)
+
+
+async def test_a_counted_stream_is_a_stream_as_trio_defines_one():
+    async def make() -> Any:
+        ours, theirs = socketpair()
+        for sock in (ours, theirs):
+            sock.setblocking(False)
+        return CountedStream(trio_socket(ours)), CountedStream(trio_socket(theirs))
+
+    left, right = await make()
+    async with left, right:
+        await left.send_eof()
+        await left.send_eof()
+        with pytest.raises(trio.ClosedResourceError):
+            await left.send_all(b"a")
+        assert await right.receive_some(1) == b""
+        await right.aclose()
+        with pytest.raises(trio.ClosedResourceError):
+            await right.send_all(b"a")
+    left, right = await make()
+    async with left, right:
+        await right.aclose()
+        with pytest.raises(trio.BrokenResourceError):
+            await left.send_all(b"a")
 
 
 # The end

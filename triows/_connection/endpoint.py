@@ -10,8 +10,11 @@ from attrs import field, frozen
 
 from triows._injection.params import RequestData, read_params
 from triows._injection.plan import Given
+from triows._printable import printable
 from triows._protocol.handshake import origin_allowed
+from triows._requires import note_checked
 from triows._transports.bridge import open_transport
+from triows._where import name_of, where
 from triows.exceptions import NotRunningError
 from triows.websocket import WebSocket
 
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 
     from triows._injection.plan import Plan
     from triows._protocol.handshake import Origins
+    from triows._requires import Requirement
     from triows._settings import Settings, Timeouts
     from triows._transports.interface import Refusal, Transport
     from triows.types import Receive, Scope, Send
@@ -75,6 +79,8 @@ class Endpoint:
     app: Any
     #: Values of factories with ``scope="app"``; empty until the application has started.
     shared: Mapping[Callable[..., Any], Any]
+    #: Scopes that the peer needs.
+    requirements: tuple[Requirement, ...]
     _wants_nursery: bool = field(init=False)
 
     @_wants_nursery.default
@@ -90,6 +96,8 @@ class Endpoint:
         """
         transport = open_transport(scope, receive, send, self.settings)
         refusal = self._refuse_unread(scope)
+        if refusal is None and self.requirements:
+            refusal = await self._refuse_peer(scope, transport)
         params: list[Any] = []
         if refusal is None:
             params, refusal = self._read_params(scope)
@@ -111,6 +119,23 @@ class Endpoint:
             return problem(403, "this origin may not connect")
         return None
 
+    async def _refuse_peer(self, scope: Scope, transport: Transport) -> Refusal | None:
+        """
+        Refuse a peer that lacks a scope.
+
+        Raises:
+            RouteSetupError: Nobody has authenticated it. It was refused with 500.
+        """
+        try:
+            missed = next((one for one in self.requirements if not one.is_met(scope)), None)
+        except Exception:
+            refusal = problem(500)
+            await refuse(transport, refusal, self.settings.timeouts)
+            log_refusal(scope, refusal.status, self.path)
+            raise
+        note_checked(self.requirements)
+        return None if missed is None else problem(missed.status)
+
     def _read_params(self, scope: Scope) -> tuple[list[Any], Refusal | None]:
         path_params = scope.get("path_params") or {}
         if isinstance(path_params, PathParams):
@@ -131,7 +156,6 @@ class Endpoint:
         ws = WebSocket(
             scope,
             transport,
-            close_timeout=self.settings.timeouts.close,
             on_answer=lifetime.note_answered,
             refusal=problem,
         )
@@ -141,9 +165,11 @@ class Endpoint:
             own = {WEBSOCKET: ws, NURSERY: nursery, APP: self.app}
             if missing := [factory for factory in self.plan.shared if factory not in self.shared]:
                 raise NotRunningError(
-                    f"{missing[0]!r} lives as long as the application, and the application has not "
-                    "been started: the server must run its lifespan, as must an application that "
-                    "this one is mounted in"
+                    f"{name_of(missing[0])} lives as long as the application, and the application "
+                    "has not been started: serve it by a server that runs its lifespan; in a test, "
+                    "use open_app() or `with TestClient(app)`; if it is mounted, put `async with "
+                    f"app.running()` into the outer application's lifespan\n  at "
+                    f"{where(missing[0])}"
                 )
             return [
                 *params,
@@ -160,13 +186,14 @@ class Endpoint:
 
 
 async def refuse(transport: Transport, refusal: Refusal, timeouts: Timeouts) -> None:
-    """Answer a handshake that leads nowhere; bounded by ``timeouts.close``."""
+    """Answer a handshake that leads nowhere; ``timeouts.close`` bounds all of it."""
     async with trio.open_nursery() as nursery:
         transport.start(nursery)
         until = trio.current_time() + timeouts.close
         try:
             with trio.move_on_at(until):
                 await transport.reject(refusal)
+                await transport.wait_delivered()
         finally:
             with trio.CancelScope(shield=True, deadline=until):
                 linger = max(0.0, until - trio.current_time())
@@ -184,7 +211,8 @@ def _header(headers: Sequence[tuple[bytes, bytes]], wanted: bytes) -> str | None
 def peer_of(scope: Scope) -> str:
     """The peer's address as the log has it; ``?`` if it is not known."""
     client = scope.get("client")
-    return f"{client[0]}:{client[1]}" if client else "?"
+    # Middleware may have taken it from a header.
+    return f"{printable(str(client[0]))}:{client[1]}" if client else "?"
 
 
 def log_refusal(scope: Scope, status: int, route: str | None) -> None:

@@ -7,9 +7,11 @@ grace, and says why. What follows is always the same, in this order, each step b
 shielded from cancellation:
 
 1. the connection's nursery is cancelled and waited for;
-2. the peer is told, by a close frame with a true code or by a refusal;
+2. the peer is told: a close frame with the correct code, or a refusal, is handed over. This does
+   not wait for the peer;
 3. the resources exit, the last entered first;
-4. the transport finishes the closing handshake and stops.
+4. what was handed over is delivered, as fast as the peer takes it; then the transport finishes the
+   closing handshake and stops. A shutdown or a cancellation cuts this short.
 
 Then the log line is written, and what went wrong is raised.
 """
@@ -92,6 +94,11 @@ class Lifetime:
         # Why the body is cancelled, and why it will be at its deadline.
         self._cancelled: str | None = None
         self._at_deadline = "timeout"
+        # When the peer was told. Once the server is shutting down: by when it has to have got
+        # everything. And the scope in which that is waited for.
+        self._told_at = self.started
+        self._deliver_by = math.inf
+        self._delivering: trio.CancelScope | None = None
         # When a grace is over, and whose; the deadline of the handshake may come before it.
         self._grace_over = (math.inf, "")
         # Whether the handshake is over, or will not be finished; and who waits for that.
@@ -113,7 +120,7 @@ class Lifetime:
     def note_gone(self) -> None:
         """The peer is gone: what works for it stops, and the handler may finish."""
         self._end_after(self._timeouts.disconnect_grace, "peer gone")
-        # There is no handshake any more that could take too long.
+        # The handshake can't take too long any more.
         self._expect_grace()
 
     def _expect_grace(self) -> None:
@@ -122,21 +129,32 @@ class Lifetime:
         if deadline != self._body.deadline:  # setting it takes time
             self._body.deadline = deadline
 
-    async def shut_down(self, code: int) -> None:
+    async def shut_down(self, code: int, grace: float = math.inf) -> None:
         """
         End it because the server is going: a close frame, then as if the peer were gone.
 
-        The handler has ``shutdown_grace`` to finish. A handshake that is not over yet may
-        be finished in that time, and gets its close frame then; otherwise it is refused.
+        The handler has ``shutdown_grace`` to finish, or *grace* if that is shorter. If the peer
+        leaves without an answer to the close frame, or does not answer within
+        ``Timeouts.close``, it has ``disconnect_grace`` from then on. A handshake that is not
+        over yet may be finished in that time, and gets its close frame then; otherwise it is
+        refused.
         """
-        self._end_after(self._timeouts.shutdown_grace, "shutdown")
+        self._end_after(min(grace, self._timeouts.shutdown_grace), "shutdown")
+        self._deliver_by = trio.current_time() + self._timeouts.close
+        if self._delivering is not None:
+            self._delivering.deadline = self._deliver_by
         if not self._answered:
             if self._wants_answered is None:
                 self._wants_answered = trio.Event()
             await self._wants_answered.wait()
-        if self.transport.accepted and self.transport.ended is None:
-            with trio.move_on_after(self._timeouts.close):
+        if not self.transport.accepted:
+            return
+        with trio.move_on_after(self._timeouts.close):
+            if self.transport.ended is None:
                 await self.transport.close(code, "")
+            await self.transport.wait_over()
+        if not self.transport.answered:
+            self._end_after(self._timeouts.disconnect_grace, "peer gone")
 
     def _end_after(self, grace: float, why: str) -> None:
         self._ending = True
@@ -209,10 +227,12 @@ class Lifetime:
                 self.task, self.tasks = trio.lowlevel.current_task(), tasks
                 self.transport.start(tasks)
                 self._stack = ResourceStack(tasks, self._note_expired)
-                outcome = await self._run_body(
-                    tasks, handler, plan, values, wants_nursery=wants_nursery
+                # No name for the outcome: the traceback of its error knows this frame, so
+                # that the two would stay until the next garbage collection.
+                errors += await self._finish(
+                    await self._run_body(tasks, handler, plan, values, wants_nursery=wants_nursery)
                 )
-                errors += await self._finish(outcome)
+                await self._let_go(errors)
                 # The transport's tasks are all that is left.
                 tasks.cancel_scope.cancel()
         except BaseException as exc:  # noqa: BLE001 - raised below
@@ -226,8 +246,8 @@ class Lifetime:
             self.task = self.tasks = None
         errors += self._take_nursery_error()
         self.error = combined("errors in one connection", errors)
-        # An error goes before a cancellation: that one is raised again by the next checkpoint
-        # of whoever was cancelled, and the error would be lost.
+        # An error takes precedence over a cancellation. The next checkpoint of whoever was
+        # cancelled raises that again; the error would be lost.
         if self.error is not None:
             raise self.error
         if cancelled is not None:
@@ -313,25 +333,51 @@ class Lifetime:
     # The end.
 
     async def _finish(self, outcome: _Outcome) -> list[BaseException]:
-        """Close everything, in order; return all that has to be reported."""
+        """Tell the peer and exit the resources; return all that has to be reported."""
         timeouts = self._timeouts
         # Each of the awaits below is bounded by a deadline of its own.
         with trio.CancelScope(shield=True):
             last = trio.current_time() + timeouts.teardown
             await self._leave_nursery()
-            closed_by = trio.current_time() + timeouts.close
-            errors = await self._conclude(outcome.error, closed_by)
+            errors = await self._conclude(outcome.error)
             seconds = max(last - trio.current_time(), timeouts.teardown / 2)
             errors += await self._exit_resources(outcome, seconds, errors)
-            # Cancelled from outside, so may be the server below, which then no longer reads:
-            # the peer's answer to our close frame would not come.
-            lingers = self._cancelled != "cancelled" or self.transport.outlives_cancellation
-            linger = max(0.0, closed_by - trio.current_time()) if lingers else 0.0
-            try:
-                await self.transport.aclose(linger=linger)
-            except Exception as exc:  # noqa: BLE001 - no reason to lose the others
-                errors.append(exc)
         return errors
+
+    async def _let_go(self, errors: list[BaseException]) -> None:
+        """
+        Let the peer take what was handed over, then finish the closing handshake and stop.
+
+        A slow peer may take minutes, so nothing shields that wait. When it is cancelled, or over
+        because the server shuts down, what is left has ``Timeouts.close``.
+
+        Args:
+            errors: What goes wrong is added.
+        """
+        cancelled, before = True, trio.current_time()
+        try:
+            with trio.CancelScope(deadline=self._deliver_by) as self._delivering:
+                await self.transport.wait_delivered()
+            cancelled = False
+        finally:
+            # Its time begins when all is out. Where that has not to be waited for, it was then.
+            from_outside, now = self._cancelled == "cancelled", trio.current_time()
+            began = self._told_at if from_outside or now == before else now
+            until = min(began + self._timeouts.close, self._deliver_by)
+            with trio.CancelScope(shield=True):  # bounded by that
+                try:
+                    await self._close_transport(until, cancelled=cancelled or from_outside)
+                except Exception as exc:  # noqa: BLE001 - no reason to lose the others
+                    errors.append(exc)
+
+    async def _close_transport(self, until: float, *, cancelled: bool) -> None:
+        if cancelled and not self.transport.outlives_cancellation:
+            # The server below may have been cancelled, too. Then it no longer reads, and the
+            # peer's answer to our close frame does not come.
+            with trio.move_on_at(until):
+                await self.transport.wait_delivered()
+            until = -math.inf
+        await self.transport.aclose(linger=max(0.0, until - trio.current_time()))
 
     async def _exit_resources(
         self, outcome: _Outcome, seconds: float, known: Iterable[BaseException]
@@ -374,12 +420,16 @@ class Lifetime:
             with trio.move_on_after(self._timeouts.teardown / 2):
                 await self._nursery_left.wait()
 
-    async def _conclude(self, error: BaseException | None, closed_by: float) -> list[BaseException]:
+    async def _conclude(self, error: BaseException | None) -> list[BaseException]:
         """Decide how the connection ends and tell the peer; return what has to be reported."""
+        self._told_at = trio.current_time()
         found = [*([] if error is None else [error]), *self._take_nursery_error()]
         if not found and self._cancelled == "timeout":
             found.append(
-                trio.TooSlowError(f"no accept() and no refusal within {self._timeouts.accept:g} s")
+                trio.TooSlowError(
+                    "the connection was neither accepted nor refused within "
+                    f"{self._timeouts.accept:g} s (Timeouts.accept)"
+                )
             )
         try:
             everything = combined("errors in one connection", found)
@@ -393,8 +443,7 @@ class Lifetime:
             quiet = verdict.error is None and self.transport.ended is None
             self._unexplained = quiet and self._cancelled == "resource failed"
             if self.transport.ended is None:
-                with trio.move_on_at(closed_by):
-                    await self._tell_peer(verdict)
+                await self._tell_peer(verdict)
         except Exception as exc:  # noqa: BLE001 - whatever it is, the resources have to exit
             return [*found, exc]
         return [] if verdict.error is None else [verdict.error]
@@ -405,6 +454,9 @@ class Lifetime:
         return [] if error is None else [error]
 
     async def _tell_peer(self, verdict: Verdict) -> None:
+        """Hand over the close frame, or the refusal; that does not wait for the peer."""
+        if self._deliver_by < math.inf:  # the server is shutting down
+            self._deliver_by = self._told_at + self._timeouts.close
         if self.transport.accepted:
             await self.transport.close(verdict.code, verdict.reason)
         else:

@@ -11,9 +11,10 @@ from triows._protocol.handshake import encode_headers
 from triows._transports.interface import Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from triows._injection.params import ParamError
+    from triows._protocol.handshake import HeadersLike
     from triows.exceptions import HTTPException
 
 __all__ = ["bad_parameters", "from_exception", "problem", "try_later", "upgrade_required"]
@@ -34,25 +35,34 @@ def _title(status: int) -> str:
 
 
 def problem(
-    status: int, detail: str = "", headers: Mapping[str, str] | None = None, **members: Any
+    status: int, detail: Any = "", headers: HeadersLike | None = None, **members: Any
 ) -> Refusal:
     """
     Make a refusal with a problem+json body (:rfc:`9457`).
 
     Args:
-        status: The HTTP status, 300 to 599.
-        detail: A sentence for the peer; nothing internal.
+        status: The HTTP status, 300 to 599 but not 304.
+        detail: A sentence for the peer, or anything that JSON can express; nothing internal.
+            ``None`` and ``""`` are left out.
         headers: Further headers.
-        members: Further members of the problem, but for those that are ``None``.
+        members: Further members of the problem. Those that are ``None`` are left out.
 
     Raises:
-        ValueError: a status that is no refusal, or a header that can't be sent.
+        ValueError: a status that can't refuse anything, or a header that can't be sent.
+        TypeError: a status that isn't an int, or a detail that JSON can't express.
     """
+    if not isinstance(status, int):
+        raise TypeError(f"an HTTP status is an int, not {type(status).__name__}")
     # 304 says that there is no body (RFC 9110 section 15.4.5).
     if not 300 <= status <= 599 or status == 304:
-        raise ValueError(f"a handshake is refused with a status from 300 to 599, not {status}")
-    body: dict[str, Any] = {"type": "about:blank", "title": _title(status), "status": status}
-    if detail:
+        raise ValueError(
+            f"a refusal has a status from 300 to 599, not {int(status)}"
+            + (": that one has no body" if status == 304 else "")
+        )
+    body: dict[str, Any] = {"type": "about:blank", "title": _title(status), "status": int(status)}
+    if isinstance(detail, str):
+        detail = str.__str__(detail) or None  # also of a subclass, or an enum
+    if detail is not None:
         body["detail"] = detail
     body |= {name: value for name, value in members.items() if value is not None}
     encoded = msgspec.json.encode(body)
@@ -60,7 +70,9 @@ def problem(
         (b"content-type", b"application/problem+json"),
         (b"content-length", str(len(encoded)).encode()),
     ]
-    return Refusal(status, [*own, *encode_headers(headers or {})], encoded)
+    return Refusal(
+        int(status), [*own, *encode_headers({} if headers is None else headers)], encoded
+    )
 
 
 def bad_parameters(errors: Sequence[ParamError]) -> Refusal:
@@ -94,6 +106,7 @@ def from_exception(exc: HTTPException) -> Refusal:
     What an :exc:`~triows.HTTPException` asks for.
 
     Raises:
-        ValueError: a status that is no refusal, or a header that can't be sent.
+        Exception: as :func:`problem`, or what a subclass raises when it is asked for its status,
+            its detail or its headers.
     """
-    return problem(exc.status_code, str(exc.detail), exc.headers)
+    return problem(exc.status_code, exc.detail, exc.headers)

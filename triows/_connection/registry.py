@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Protocol
 
 import trio
@@ -80,7 +81,7 @@ class Connections:
         while self._live:
             await self._empty.wait()
 
-    async def drain(self, *, code: int, seconds: float) -> bool:
+    async def drain(self, *, code: int, seconds: float, grace: float = math.inf) -> bool:
         """
         Close all connections and wait until they are over.
 
@@ -90,6 +91,7 @@ class Connections:
         Args:
             code: The close code, 1001 if nothing else is said.
             seconds: How long to wait at most.
+            grace: Seconds for handlers, where their ``shutdown_grace`` is longer.
 
         Returns:
             Whether all are over.
@@ -98,7 +100,7 @@ class Connections:
         with trio.move_on_after(seconds):
             async with trio.open_nursery() as nursery:
                 for lifetime in self:
-                    nursery.start_soon(lifetime.shut_down, code)
+                    nursery.start_soon(lifetime.shut_down, code, grace)
                     # Spread out: a burst of close frames would bring a burst of clients
                     # that connect again, and other tasks want to run in between.
                     await trio.lowlevel.checkpoint()

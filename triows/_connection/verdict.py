@@ -6,8 +6,15 @@ from typing import TYPE_CHECKING, TypeVar
 
 from attrs import frozen
 
-from triows._errors import leaves
-from triows.exceptions import HandlerCancelled, HTTPException, WebSocketClose, WebSocketDisconnect
+from triows._closing import check_close
+from triows._errors import add_note, leaves, text_of
+from triows.exceptions import (
+    HandlerCancelled,
+    HTTPException,
+    WebSocketClose,
+    WebSocketDisconnect,
+    WebSocketException,
+)
 
 from .refusal import from_exception, problem, try_later
 
@@ -15,6 +22,12 @@ if TYPE_CHECKING:
     from triows._transports.interface import Refusal
 
 E = TypeVar("E", bound=BaseException)
+
+#: Raised to close the connection: ours, and Starlette's.
+_CLOSES: tuple[type[WebSocketClose | WebSocketException], ...] = (
+    WebSocketClose,
+    WebSocketException,
+)
 
 __all__ = ["Verdict", "is_end", "judge"]
 
@@ -78,26 +91,48 @@ def judge(
     found = [] if error is None else [leaf for leaf in leaves(error) if not is_end(leaf, own)]
     if error is None or not found:
         return _judge_quiet(cancelled if error is None else None)
-    # A nursery wraps what passes through it; inside a group the same exceptions mean the
-    # same. Several tasks may want the same end, or one exception come from the handler and
-    # from its nursery; of different ends none is the true one.
-    closes = _if_all(found, WebSocketClose)
-    if len({(close.code, close.reason) for close in closes}) == 1:
-        code, reason = closes[0].code, closes[0].reason
-        # What was meant for the peer is told, though there is no close frame for it.
-        told = None if code == 1000 else code
-        refusal = _FORBIDDEN if accepted else problem(403, reason, close_code=told)
-        return Verdict(code, reason, refusal)
-    refusals = [] if accepted else _if_all(found, HTTPException)
-    if len({(refusal.status_code, refusal.detail) for refusal in refusals}) == 1:
-        return _judge_refusal(refusals[0], error)
-    return Verdict(1011, "", _FAILED, error)
+    # A nursery wraps what passes through it: inside a group the same exceptions mean the same.
+    # Several tasks may want the same end, or one exception may come from the handler and from
+    # its nursery. If they want different ends, none of them is the right one.
+    what = "close the connection"
+    try:
+        verdict = _judge_closes(found, accepted=accepted)
+        if verdict is None and not accepted:
+            what = "refuse a handshake"
+            verdict = _judge_refusals(found)
+    except Exception as unusable:  # noqa: BLE001 - it is reported with the other
+        # A code, status, header or detail that can't be sent is the application's mistake.
+        for exc in found:
+            add_note(exc, f"it can't {what}: {text_of(unusable)}")
+        verdict = None
+    return Verdict(1011, "", _FAILED, error) if verdict is None else verdict
 
 
-def _if_all(found: list[BaseException], kind: type[E]) -> list[E]:
-    """The exceptions, if they are all of one kind."""
-    matching = [exc for exc in found if isinstance(exc, kind)]
+def _if_all(found: list[BaseException], *kinds: type[E]) -> list[E]:
+    """The exceptions, if they are all of these kinds."""
+    matching = [exc for exc in found if isinstance(exc, kinds)]
     return matching if len(matching) == len(found) else []
+
+
+def _judge_closes(found: list[BaseException], *, accepted: bool) -> Verdict | None:
+    """What all of them ask for, if each wants a close and they agree."""
+    closes = [(exc.code, exc.reason) for exc in _if_all(found, *_CLOSES)]
+    for code, reason in closes:
+        check_close(code, reason)
+    if len(set(closes)) != 1:
+        return None
+    code, reason = closes[0]
+    # What was meant for the peer is told, though there is no close frame for it.
+    told = None if code == 1000 else code
+    return Verdict(code, reason, _FORBIDDEN if accepted else problem(403, reason, close_code=told))
+
+
+def _judge_refusals(found: list[BaseException]) -> Verdict | None:
+    """What all of them ask for, if each is an HTTPException and they agree."""
+    refusals = [from_exception(exc) for exc in _if_all(found, HTTPException)]
+    if len({(refusal.status, refusal.body) for refusal in refusals}) != 1:
+        return None
+    return Verdict(1011, "", refusals[0])
 
 
 def _judge_quiet(cancelled: str | None) -> Verdict:
@@ -106,12 +141,3 @@ def _judge_quiet(cancelled: str | None) -> Verdict:
         return Verdict(1000, "", _FORBIDDEN)
     code = _CANCELLED[cancelled]
     return Verdict(code, "", _FAILED if code == 1011 else _GOING)
-
-
-def _judge_refusal(exc: HTTPException, error: BaseException) -> Verdict:
-    try:
-        return Verdict(1011, "", from_exception(exc))
-    except Exception as unusable:  # noqa: BLE001 - it is reported with the other
-        # A status or header that can't be sent is the application's mistake, not an answer.
-        exc.add_note(f"it can't refuse a handshake: {unusable}")
-        return Verdict(1011, "", _FAILED, error)

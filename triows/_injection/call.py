@@ -42,6 +42,6 @@ async def make_value(
 ) -> Any:
     """Call one factory; arguments and errors as :func:`make_arguments`."""
     if factory.kind.hosted:
-        return await stack.enter(factory, arguments, patience)
+        return factory.checked(await stack.enter(factory, arguments, patience))
     value = factory.open(**arguments)
-    return await value if inspect.isawaitable(value) else value
+    return factory.checked(await value if inspect.isawaitable(value) else value)

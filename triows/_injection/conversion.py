@@ -3,13 +3,14 @@ Which types can be read from text, and the functions that do it.
 
 msgspec does the converting, in its lax mode (``strict=False``). This module asks it
 everything it can at registration, so that at run time a converter is one call into
-msgspec, and puts right where msgspec's rules for JSON do not suit text from a request:
+msgspec, and changes what doesn't suit text from a request, since msgspec's rules are for JSON:
 
 * ``None`` is never read. msgspec reads ``null`` as ``None`` for ``int | None``, but as
   text for ``str | None``. Here a parameter is ``None`` only by its default.
 * A :class:`float` or :class:`~decimal.Decimal` is finite. ``nan`` slips past comparisons
   that were written to keep bad values out.
 * ``bytes`` are not read. msgspec would take base64, which few expect in a URL.
+* Addresses and paths are read (:mod:`.texts`), and a time may be without its seconds.
 
 Otherwise as msgspec: ``true``, ``false``, ``1`` and ``0`` are booleans; ``1e3`` is an
 integer; dates and times are in RFC 3339 form, durations in ISO 8601 form, and for
@@ -21,18 +22,17 @@ from __future__ import annotations
 
 import collections.abc
 import enum
+import inspect
 import math
 import operator
-import typing
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from types import NoneType, UnionType
+from types import CoroutineType, NoneType, UnionType
 from typing import (
     TYPE_CHECKING,
     Annotated,
     Any,
     Literal,
-    NewType,
     TypeAlias,
     Union,
     get_args,
@@ -42,14 +42,28 @@ from uuid import UUID
 
 import msgspec
 
+from triows._annotations import constraints, type_name, unnamed
+from triows._where import name_of
 from triows.types import ParamMark
 
 from .query import BadValue, printable
+from .texts import TEXT_TYPES, read_text, text_union, with_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Shape", "converter", "decoded", "error_text", "shape", "type_name", "wire_type"]
+__all__ = [
+    "Shape",
+    "annotated",
+    "converter",
+    "decoded",
+    "error_text",
+    "is_collection",
+    "shape",
+    "type_name",
+    "unchanged",
+    "wire_type",
+]
 
 #: What a type is made from: one text, or a list of them.
 Shape: TypeAlias = Literal["text", "texts"]
@@ -61,8 +75,6 @@ _COLLECTIONS = (
     collections.abc.Collection, collections.abc.Sequence, collections.abc.MutableSequence,
     collections.abc.Set, collections.abc.MutableSet,
 )  # fmt: skip
-# What a `type` statement makes; it came with Python 3.12.
-_TYPE_ALIAS: Any = getattr(typing, "TypeAliasType", ())
 # What stands for "not given" in a union. No text means either of them.
 _ABSENT = (None, NoneType, msgspec.UnsetType)
 
@@ -77,39 +89,40 @@ def wire_type(annotation: Any) -> Any:
     ``int | None`` come to stand around ``int``, where msgspec takes them.
 
     Raises:
-        TypeError: There is a ``Param`` deeper in the annotation, where nobody looks.
+        TypeError: There is a ``Param`` deeper in the annotation, where it isn't looked for,
+            or the type contains itself.
     """
-    annotation = _unnamed(annotation)
+    try:
+        return _wire_type(annotation)
+    except RecursionError:
+        raise TypeError(
+            "its type contains itself, and a text doesn't nest: use another type, or decoder="
+        ) from None
+
+
+def _wire_type(annotation: Any) -> Any:
+    annotation = unnamed(annotation)
     origin, args = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         if any(isinstance(mark, ParamMark) for mark in args[1:]):
             raise TypeError(
-                "Param(...) has to stand around the whole type: Annotated[T | None, Param(...)]"
+                "its Param(...) is inside the type, where it isn't looked for: put it around the "
+                "whole type, as in Annotated[str | None, Param(...)]"
             )
-        return annotated(wire_type(args[0]), *args[1:])
+        return annotated(_wire_type(args[0]), *args[1:])
     if origin is Union or origin is UnionType:
-        return _subscript(Union, [wire_type(member) for member in args if member not in _ABSENT])
+        return _subscript(Union, [_wire_type(member) for member in args if member not in _ABSENT])
     if origin is Literal:
         return _subscript(Literal, [value for value in args if value is not None])
     if origin in _COLLECTIONS and args:
-        return origin[tuple(item if item is ... else wire_type(item) for item in args)]
+        return origin[tuple(item if item is ... else _wire_type(item) for item in args)]
     return annotation
 
 
 def annotated(annotation: Any, *marks: Any) -> Any:
-    """Give ``Annotated[annotation, *marks]`` with those of the marks that msgspec reads."""
-    constraints = tuple(mark for mark in marks if isinstance(mark, msgspec.Meta))
-    return _subscript(Annotated, [annotation, *constraints]) if constraints else annotation
-
-
-def _unnamed(annotation: Any) -> Any:
-    while True:
-        if isinstance(annotation, NewType):
-            annotation = annotation.__supertype__
-        elif isinstance(annotation, _TYPE_ALIAS):
-            annotation = annotation.__value__
-        else:
-            return annotation
+    """Give ``Annotated[annotation, *marks]`` with those of the marks that are constraints."""
+    metas = constraints(marks)
+    return _subscript(Annotated, [annotation, *metas]) if metas else annotation
 
 
 def _subscript(form: Any, args: list[Any]) -> Any:
@@ -136,6 +149,13 @@ def shape(annotation: Any) -> Shape | None:
     return "text" if _is_text(annotation, origin, args) else None
 
 
+def is_collection(annotation: Any) -> bool:
+    """Whether a :func:`wire_type` has several values, whatever each of them is made from."""
+    while get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    return (get_origin(annotation) or annotation) in _COLLECTIONS
+
+
 def _is_text(annotation: Any, origin: Any, args: tuple[Any, ...]) -> bool:
     if origin is Union or origin is UnionType:
         return all(shape(member) == "text" for member in args)
@@ -143,24 +163,7 @@ def _is_text(annotation: Any, origin: Any, args: tuple[Any, ...]) -> bool:
         return all(isinstance(value, (str, int)) and not isinstance(value, bool) for value in args)
     if isinstance(annotation, type) and issubclass(annotation, enum.Enum):
         return True
-    return annotation in _SCALARS
-
-
-def type_name(annotation: Any) -> str:
-    """Write a type as a person would in a signature, without modules and constraints."""
-    origin, args = get_origin(annotation), get_args(annotation)
-    if annotation is ...:
-        return "..."
-    if annotation is None or annotation is NoneType:
-        return "None"
-    if origin is Annotated:
-        return type_name(args[0])
-    if origin is Union or origin is UnionType:
-        return " | ".join(type_name(member) for member in args)
-    if origin is Literal:
-        return f"Literal[{', '.join(repr(value) for value in args)}]"
-    name = getattr(origin or annotation, "__name__", None) or str(annotation)
-    return f"{name}[{', '.join(type_name(arg) for arg in args)}]" if args else name
+    return annotation in _SCALARS or annotation in tuple(TEXT_TYPES)
 
 
 def converter(annotation: Any) -> Callable[[Any], Any]:
@@ -179,23 +182,29 @@ def converter(annotation: Any) -> Callable[[Any], Any]:
             has two members that are both written as text.
     """
     if annotation is str or annotation is Any:
-        return _unchanged
-    # msgspec compiles the plan for a Struct once and keeps it with the class; that for an
-    # Annotated or a list[int] it makes anew at each call, which takes twice as long.
-    box = msgspec.defstruct("Box", [("value", annotation)], array_like=True)
-    # The plan is made on first use. This is a use that needs no value.
-    msgspec.json.Decoder(box)
-    return _finite(_converter(box)) if _has_fractions(annotation) else _converter(box)
+        return unchanged
+    convert = _with_msgspec(annotation)
+    if _mentions(annotation, (float, Decimal)):
+        convert = _finite(convert)
+    return _completed(annotation, convert)
 
 
-def _unchanged(text: Any) -> Any:
+def unchanged(text: Any) -> Any:
+    """Give the text, or texts, as they are."""
     return text
 
 
-def _converter(box: Any) -> Callable[[Any], Any]:
+def _with_msgspec(annotation: Any) -> Callable[[Any], Any]:
+    # msgspec compiles the plan for a Struct once and keeps it with the class; that for an
+    # Annotated or a list[int] it makes anew at each call, which takes twice as long.
+    box: Any = msgspec.defstruct("Box", [("value", _one_custom(annotation))], array_like=True)
+    # The plan is made on first use. This is a use that needs no value.
+    msgspec.json.Decoder(box)
+    hook = read_text if _mentions(annotation, tuple(TEXT_TYPES)) else None
+
     def convert(raw: Any) -> Any:
         try:
-            return msgspec.convert((raw,), box, strict=False).value
+            return msgspec.convert((raw,), box, strict=False, dec_hook=hook).value
         except msgspec.ValidationError as exc:
             raise BadValue(_reason(str(exc))) from None
         except UnicodeError:
@@ -205,9 +214,29 @@ def _converter(box: Any) -> Callable[[Any], Any]:
     return convert
 
 
+def _one_custom(annotation: Any) -> Any:
+    """Replace unions of types that msgspec doesn't know, of which it takes one at most."""
+    origin, args = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return annotated(_one_custom(args[0]), *args[1:])
+    if origin is Union:
+        customs = [member for member in args if member in tuple(TEXT_TYPES)]
+        others = [member for member in args if member not in customs]
+        if customs and others:
+            raise TypeError(
+                f"it isn't clear when a text is a {type_name(customs[0])} and when it is a "
+                f"{type_name(others[0])}"
+            )
+        if customs:
+            return text_union(*customs)
+    if origin in _COLLECTIONS and args:
+        return origin[tuple(item if item is ... else _one_custom(item) for item in args)]
+    return annotation
+
+
 def _reason(message: str) -> str:
     """
-    Make msgspec's message one for a person who wrote a URL.
+    Turn msgspec's message into one for a person who wrote a URL.
 
     Everything on the wire is text, so ", got `str`" at the end only confuses. The path
     is from the box's own point of view: "$[0][2]" is the third item.
@@ -218,11 +247,28 @@ def _reason(message: str) -> str:
     return printable(f"Item {int(index) + 1}: {head}" if index.isdigit() else head)
 
 
-def _has_fractions(annotation: Any) -> bool:
-    if annotation is float or annotation is Decimal:
-        return True
-    return get_origin(annotation) is not Literal and any(
-        _has_fractions(arg) for arg in get_args(annotation)
+def _mentions(annotation: Any, types: tuple[Any, ...]) -> bool:
+    return annotation in types or (
+        get_origin(annotation) is not Literal
+        and any(_mentions(arg, types) for arg in get_args(annotation))
+    )
+
+
+def _completed(annotation: Any, convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Let a converter take times without seconds, where the type has times."""
+    origin, args = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _completed(args[0], convert)
+    if not _mentions(annotation, (datetime, time)):
+        return convert
+    if origin not in _COLLECTIONS:
+        return lambda raw: convert(with_seconds(raw))
+    if origin is not tuple or args[-1] is ...:
+        return lambda raw: convert([with_seconds(text) for text in raw])
+    # Other items of a tuple may be any text, also one that looks like a time.
+    timed = {index for index, item in enumerate(args) if _mentions(item, (datetime, time))}
+    return lambda raw: convert(
+        [with_seconds(text) if index in timed else text for index, text in enumerate(raw)]
     )
 
 
@@ -247,15 +293,71 @@ def _is_finite(value: Any) -> bool:
 
 
 def decoded(decoder: Callable[[str], Any]) -> Callable[[Any], Any]:
-    """Make a converter of the application's own function; see :func:`error_text`."""
+    """
+    Make a converter of the application's own function; see :func:`error_text`.
+
+    Raises:
+        TypeError: It can't be called as a decoder is. The text says what to do instead.
+    """
+    check_decoder(decoder)
 
     def convert(raw: Any) -> Any:
         try:
-            return decoder(raw)
+            value = decoder(raw)
         except (ValueError, TypeError) as exc:
             raise BadValue(error_text(exc)) from exc
+        if type(value) is CoroutineType:
+            # A plain function around an async one, which nothing tells before it is called.
+            value.close()
+            raise RuntimeError(
+                f"the decoder {name_of(decoder)} returned a coroutine, and a decoder can't await: "
+                "make what it calls a plain function"
+            )
+        return value
 
     return convert
+
+
+def check_decoder(decoder: Any) -> None:
+    """
+    Refuse a decoder that can't be called with one text, or that would not return a value.
+
+    Raises:
+        TypeError: The text says what to do instead.
+    """
+    if not callable(decoder):
+        raise TypeError(
+            f"decoder= takes a function that is called with the text, not {decoder!r}: give the "
+            "function itself, such as decoder=json.loads"
+        )
+    if isinstance(decoder, type) and any("__call__" in vars(cls) for cls in decoder.__mro__):
+        raise TypeError(
+            f"the decoder {name_of(decoder)} is a class whose objects are functions: give an "
+            f"object of it, as in decoder={decoder.__name__}()"
+        )
+    called = None if isinstance(decoder, type) else getattr(decoder, "__call__", None)  # noqa: B004
+    for function in (decoder, called):
+        if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+            raise TypeError(
+                f"the decoder {name_of(decoder)} is async, and nothing awaits while parameters "
+                "are read: write `def`, or await in a factory, with use(...)"
+            )
+        if inspect.isgeneratorfunction(function):
+            raise TypeError(
+                f"the decoder {name_of(decoder)} yields, so it would give a generator: let it "
+                "return the value"
+            )
+    try:
+        signature = inspect.signature(decoder)
+    except (TypeError, ValueError):  # of a function written in C that doesn't tell
+        return
+    try:
+        signature.bind("text")
+    except TypeError:
+        raise TypeError(
+            f"the decoder {name_of(decoder)} takes {signature}, and a decoder is called with the "
+            "text alone: write `def decoder(text)`, or bind the others with functools.partial"
+        ) from None
 
 
 def error_text(exc: ValueError | TypeError) -> str:

@@ -8,29 +8,73 @@ to be exited and live in a task of their own; the last two just return a value.
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import enum
 import functools
 import inspect
+import itertools
 from collections.abc import (
     AsyncGenerator,
+    AsyncIterable,
     AsyncIterator,
     Awaitable,
     Coroutine,
     Generator,
+    Iterable,
     Iterator,
 )
-from typing import TYPE_CHECKING, Any, get_args, get_origin
+from types import NoneType, UnionType
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Final,
+    Literal,
+    Never,
+    NewType,
+    NoReturn,
+    Self,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    is_typeddict,
+)
 
 from attrs import frozen
 
-from triows._where import name_of
+from triows._requires import refuse_as_factory
+from triows._where import name_of, where
+from triows.exceptions import DependencyError
+
+from .marks import without_metadata
+from .signatures import Unresolved, is_protocol, resolved, type_variables
+from .yields import BareYields, bare_yields, stands_at_bare
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Factory", "FactoryKind", "factory_kind", "is_guarded", "provided_type"]
+__all__ = [
+    "UNKNOWN",
+    "Factory",
+    "FactoryKind",
+    "agree",
+    "assumed_type",
+    "factory_kind",
+    "instance_types",
+    "is_nothing",
+    "made_type",
+    "unopened",
+]
+
+
+class Unknown(enum.Enum):
+    """The type of :data:`UNKNOWN`."""
+
+    UNKNOWN = "UNKNOWN"
+
+
+#: The type of what a factory makes, if it does not say.
+UNKNOWN: Final = Unknown.UNKNOWN
 
 
 class FactoryKind(enum.Enum):
@@ -54,26 +98,62 @@ class Factory:
 
     call: Callable[..., Any]
     kind: FactoryKind
-    #: Whether it wants to be told that its handler was cancelled: its ``yield`` stands
-    #: inside ``try`` or ``with``, or it is a context manager.
-    guarded: bool
     name: str
+    #: Of a generator function, where its bare yields are.
+    bare: BareYields
 
     #: Called with the arguments. A hosted kind returns a context manager to be entered.
     open: Callable[..., Any]
+    #: What its values are instances of, if that is known and can be checked.
+    makes: tuple[type, ...] | None = None
 
     @classmethod
     def of(cls, call: Callable[..., Any]) -> Factory:
         """Look at a user's factory."""
+        refuse_as_factory(call)
         kind = factory_kind(call)
         generator = kind in _FROM_GENERATOR
         return cls(
             call=call,
             kind=kind,
-            guarded=is_guarded(call) if generator else kind is FactoryKind.CONTEXT_MANAGER,
             name=name_of(call),
+            bare=bare_yields(_body(call)) if generator else {},
             open=_FROM_GENERATOR[kind](call) if generator else call,
         )
+
+    def checked(self, value: Any) -> Any:
+        """
+        Pass on what it has made.
+
+        Raises:
+            DependencyError: It isn't what the factory, or the parameter, is annotated to be.
+        """
+        if self.makes is None or isinstance(value, self.makes):
+            return value
+        if self.makes == (NoneType,):
+            raise DependencyError(
+                f"{self.name} is a guard, and returned {value!r}: what a guard returns is not "
+                "looked at. To refuse, let it raise HTTPException(403)",
+                where(self.call),
+            )
+        wanted = " or ".join(name_of(one) for one in self.makes)
+        raise DependencyError(
+            f"{self.name} made {_shown(value)}, where {wanted} is expected: let it make "
+            "that, or annotate what it makes",
+            where(self.call),
+        )
+
+    def is_guarded(self, manager: object) -> bool:
+        """
+        Whether a resource that stands at its ``yield`` wants to see how its handler ended.
+
+        A context manager always does; a generator if that ``yield`` is inside ``try`` or
+        ``with``.
+
+        Args:
+            manager: What :attr:`open` returned, entered.
+        """
+        return not stands_at_bare(getattr(manager, "gen", None), self.bare)
 
 
 _FROM_GENERATOR: dict[FactoryKind, Callable[..., Any]] = {
@@ -82,13 +162,24 @@ _FROM_GENERATOR: dict[FactoryKind, Callable[..., Any]] = {
 }
 
 
+def _shown(value: Any) -> str:
+    return "None" if value is None else f"an instance of {name_of(type(value))}"
+
+
 def _body(call: Any) -> Any:
     """The function whose code runs: behind ``functools.partial`` and ``__call__``."""
     while isinstance(call, functools.partial):
         call = call.func
+    call = _class_of(call) or call
     if not inspect.isroutine(call) and not isinstance(call, type):
         return type(call).__call__
     return call
+
+
+def _class_of(call: Any) -> type | None:
+    """The class that *call* is, perhaps with arguments: ``Repo[int]``."""
+    cls = get_origin(call) or call
+    return cls if isinstance(cls, type) else None
 
 
 def factory_kind(call: Callable[..., Any]) -> FactoryKind:
@@ -107,15 +198,17 @@ def factory_kind(call: Callable[..., Any]) -> FactoryKind:
     if inspect.iscoroutinefunction(body):
         return FactoryKind.COROUTINE
     if isinstance(body, type):
-        returned: Any = body
-    else:
-        if (kind := _wrapped_kind(body)) is not None:
-            return kind
-        returned = _return_annotation(body)
-        returned = get_origin(returned) or returned
-        if not _is_manager_type(returned, abstract_only=True):
-            return FactoryKind.FUNCTION
-    return FactoryKind.CONTEXT_MANAGER if _is_manager_type(returned) else FactoryKind.FUNCTION
+        entered = _is_manager_type(body) and not _is_lock(body)
+        return FactoryKind.CONTEXT_MANAGER if entered else FactoryKind.FUNCTION
+    if (kind := _wrapped_kind(body)) is not None:
+        return kind
+    returned = _return_annotation(body)
+    # A function that returns, say, a trio.Lock does not want it acquired. So the annotation
+    # of a function must name a context manager as such.
+    named = any(
+        base in _MANAGERS for base in getattr(get_origin(returned) or returned, "__mro__", ())
+    )
+    return FactoryKind.CONTEXT_MANAGER if named else FactoryKind.FUNCTION
 
 
 def _wrapped_kind(body: Any) -> FactoryKind | None:
@@ -130,7 +223,7 @@ def _wrapped_kind(body: Any) -> FactoryKind | None:
         return None
     decorators = body
     while decorators is not wrapped:
-        if getattr(decorators, "__globals__", {}).get("__name__") == contextlib.__name__:
+        if _is_contextlibs(decorators):
             return FactoryKind.CONTEXT_MANAGER
         decorators = decorators.__wrapped__
     if inspect.isasyncgenfunction(wrapped):
@@ -138,106 +231,216 @@ def _wrapped_kind(body: Any) -> FactoryKind | None:
     return FactoryKind.GENERATOR if inspect.isgeneratorfunction(wrapped) else None
 
 
-# A function that returns, say, a trio.Lock does not want it acquired. So the annotation of
-# a function must name a context manager as such.
+def _is_contextlibs(function: Any) -> bool:
+    """Whether it is what ``@contextmanager`` or ``@asynccontextmanager`` has made."""
+    return getattr(function, "__globals__", {}).get("__name__") == contextlib.__name__
+
+
 _MANAGERS = (contextlib.AbstractAsyncContextManager, contextlib.AbstractContextManager)
 
 
-def _is_manager_type(returned: Any, *, abstract_only: bool = False) -> bool:
-    if not isinstance(returned, type):
+def _is_manager_type(cls: Any) -> bool:
+    return isinstance(cls, type) and issubclass(cls, _MANAGERS)
+
+
+def _is_lock(cls: type) -> bool:
+    """
+    Whether to enter it means to acquire it, as with :class:`trio.Lock` and its like.
+
+    Whoever asks for a lock wants the lock. A pool of connections can be acquired from, too,
+    but entering it gives something.
+    """
+    if not (hasattr(cls, "acquire") and hasattr(cls, "release")):
         return False
-    if abstract_only:
-        return returned in _MANAGERS or any(base in _MANAGERS for base in returned.__mro__)
-    return issubclass(returned, _MANAGERS)
+    enter = _enter(cls)
+    acquire: Any = cls.acquire
+    return enter is acquire or _entered_type(cls) in (None, NoneType, bool)
 
 
-def _return_annotation(call: Callable[..., Any]) -> Any:
+def _enter(cls: Any) -> Any:
+    """The method that is called to enter an instance; the async one if it has both."""
+    return getattr(cls, "__aenter__", None) or cls.__enter__
+
+
+def _return_annotation(call: Any) -> Any:
+    """What a function is annotated to return; :data:`UNKNOWN` if it isn't, or can't be read."""
+    function = inspect.unwrap(call)
+    written = getattr(function, "__annotations__", {}).get("return", UNKNOWN)
+    if isinstance(written, str) and written.rpartition(".")[2] == "Self":
+        return Self  # libraries often import it for type checkers only
     try:
-        return inspect.get_annotations(call, eval_str=True).get("return")
-    except (NameError, TypeError, AttributeError, SyntaxError):
+        return without_metadata(resolved(written, getattr(function, "__globals__", {})))
+    except Exception:  # noqa: BLE001 - it is the user's
         # An annotation that can't be evaluated is reported where the factory is planned.
-        return None
+        return UNKNOWN
 
 
-_MAKERS = (
-    AsyncGenerator,
-    AsyncIterator,
-    Generator,
-    Iterator,
-    Awaitable,
-    contextlib.AbstractAsyncContextManager,
-    contextlib.AbstractContextManager,
-)
+# What a factory makes.
 
 
-def provided_type(returned: Any) -> Any:
-    """The type of the value behind a factory's return annotation."""
-    origin = get_origin(returned)
-    if isinstance(origin, type) and issubclass(origin, _MAKERS):
-        args = get_args(returned)
+def made_type(call: Any, returned: Any) -> Any:
+    """
+    The type of what a factory hands over, as far as it says so.
+
+    Args:
+        call: The factory.
+        returned: What it is annotated to return, resolved.
+
+    Returns:
+        The type, or :data:`UNKNOWN`. ``Annotated`` is left in it.
+    """
+    return UNKNOWN if _is_decorated(call) else _annotated_type(call, returned)
+
+
+def _is_decorated(call: Any) -> bool:
+    """Whether a decorator may return something else than the annotation that it shows."""
+    while isinstance(call, functools.partial):
+        call = call.func
+    call = getattr(call, "__func__", call)
+    if _is_contextlibs(call):
+        call = call.__wrapped__
+    return not isinstance(call, type) and hasattr(call, "__wrapped__")
+
+
+def _annotated_type(call: Any, returned: Any) -> Any:
+    while isinstance(call, functools.partial):
+        call = call.func
+    kind, cls = factory_kind(call), _class_of(call)
+    if cls is not None:
+        return _entered_type(call) if kind is FactoryKind.CONTEXT_MANAGER else call
+    returned = _of_owner(call, returned)
+    if returned is inspect.Signature.empty or isinstance(returned, Unresolved):
+        return UNKNOWN
+    layer = without_metadata(returned)
+    origin, args = get_origin(layer) or layer, get_args(layer)
+    if origin in _LAYERS[kind]:
         # What a generator yields stands first, what a coroutine returns last.
-        which = -1 if issubclass(origin, Coroutine) else 0
-        return provided_type(args[which]) if args else None
+        return args[-1 if origin is Coroutine else 0] if args else UNKNOWN
+    if kind is FactoryKind.CONTEXT_MANAGER and _is_manager_type(origin):
+        return _entered_type(layer)
     return returned
 
 
-def is_guarded(call: Callable[..., Any]) -> bool:
+def assumed_type(call: Any, returned: Any) -> Any:
     """
-    Whether a generator function's ``yield`` stands inside ``try`` or ``with``.
+    The type that a factory most likely makes; whether it does is checked when it has.
 
-    Read from the source. Where there is none (typed at a prompt, or compiled from a
-    string) the answer is yes: the ``finally`` that may be there matters more.
+    Decorators seldom change what is returned, and nearly all context managers whose class does
+    not say what entering them gives return themselves.
     """
-    try:
-        source = inspect.getsource(inspect.unwrap(_body(call)))
-        # An indented function can't be parsed alone. Nor be dedented: a text that it holds
-        # may have lines that are indented less.
-        indented = source[:1].isspace()
-        tree = ast.parse(f"if True:\n{source}" if indented else source)
-    except (OSError, TypeError, SyntaxError):
-        return True
-    visitor = _YieldFinder()
-    for statement in tree.body[0].body if isinstance(tree.body[0], ast.If) else tree.body:
-        if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
-            for child in statement.body:
-                visitor.visit(child)
-    return visitor.guarded or not visitor.found
+    made = _annotated_type(call, returned)
+    if made is UNKNOWN and factory_kind(call) is FactoryKind.CONTEXT_MANAGER:
+        layer = call if _class_of(call) else without_metadata(returned)
+        if (cls := _class_of(layer)) not in (*_MANAGERS, *_ITERATORS) and _is_manager_type(cls):
+            return layer
+    return made
 
 
-class _YieldFinder(ast.NodeVisitor):
-    """Looks for a ``yield`` under a ``try`` or ``with``, not into nested functions."""
+_ITERATORS = (AsyncGenerator, AsyncIterator, AsyncIterable, Generator, Iterator, Iterable)
+_AWAITABLES = (Awaitable, Coroutine)
 
-    def __init__(self) -> None:
-        self.found = False
-        self.guarded = False
-        self._depth = 0
+# What is taken off for each kind: once, as the value is taken out of it once.
+_LAYERS: dict[FactoryKind, tuple[Any, ...]] = {
+    FactoryKind.ASYNC_GENERATOR: _ITERATORS,
+    FactoryKind.GENERATOR: _ITERATORS,
+    FactoryKind.CONTEXT_MANAGER: (*_MANAGERS, *_ITERATORS),
+    FactoryKind.COROUTINE: (),
+    FactoryKind.FUNCTION: _AWAITABLES,
+}
 
-    def visit_Yield(self, node: ast.Yield) -> None:
-        self.found = True
-        self.guarded |= self._depth > 0
-        self.generic_visit(node)
 
-    def _visit_guard(self, node: ast.AST) -> None:
-        self._depth += 1
-        self.generic_visit(node)
-        self._depth -= 1
+def _of_owner(call: Any, returned: Any) -> Any:
+    """What ``Self`` stands for in a method: the class that it is bound to."""
+    owner = getattr(call, "__self__", None) if inspect.isroutine(call) else call
+    if owner is None or inspect.ismodule(owner):
+        return returned
+    cls = owner if isinstance(owner, type) else type(owner)
+    function = getattr(call, "__func__", call)
+    first = next(iter(getattr(function, "__annotations__", {}).values()), None)
+    same: dict[Any, Any] = {Self: cls}
+    # As it was written before there was Self: `def make(cls: type[T]) -> T`.
+    if isinstance(first, TypeVar) or isinstance(next(iter(get_args(first)), None), TypeVar):
+        same[first if isinstance(first, TypeVar) else get_args(first)[0]] = cls
+    return resolved(returned, types=same)
 
-    def visit_Try(self, node: ast.Try | ast.TryStar) -> None:
-        """Only what a handler or ``finally`` of this ``try`` would see is guarded by it."""
-        under: list[ast.AST] = [*node.body]
-        rest: list[ast.AST] = [*node.handlers, *node.orelse]
-        if node.finalbody:
-            under, rest = [*under, *rest], []
-        self._depth += 1
-        for child in under:
-            self.visit(child)
-        self._depth -= 1
-        for child in [*rest, *node.finalbody]:
-            self.visit(child)
 
-    def _skip(self, node: ast.AST) -> None:
-        """A nested function's yields are its own."""
+def _entered_type(annotation: Any) -> Any:
+    """What entering a class gives: its own type, or another that it is annotated with."""
+    cls = get_origin(annotation) or annotation
+    enter = _enter(cls)
+    if enter in (manager_type.__dict__[name] for manager_type, name in _RETURN_SELF):
+        return annotation
+    variables = type_variables(annotation)
+    returned = resolved(_return_annotation(enter), types=variables)
+    if isinstance(returned, TypeVar):
+        # One of the method alone says that it is `self` which is returned.
+        return UNKNOWN if returned in variables else annotation
+    own = get_origin(returned) or returned
+    is_self = returned is Self or (isinstance(own, type) and issubclass(cls, own))
+    return annotation if is_self else returned
 
-    visit_TryStar = visit_Try
-    visit_With = visit_AsyncWith = _visit_guard
-    visit_FunctionDef = visit_AsyncFunctionDef = visit_Lambda = visit_ClassDef = _skip
+
+_RETURN_SELF = (
+    (contextlib.AbstractAsyncContextManager, "__aenter__"),
+    (contextlib.AbstractContextManager, "__enter__"),
+)
+
+
+# What is made, and what is asked for.
+
+
+def is_nothing(made: Any) -> bool:
+    """Whether a factory makes no value, or never returns: it is a guard."""
+    made = without_metadata(made)
+    if get_origin(made) in (Union, UnionType, Literal):
+        return all(is_nothing(member) for member in get_args(made))
+    return made is None or made is NoneType or made is NoReturn or made is Never
+
+
+def unopened(call: Any, made: Any) -> str | None:
+    """Say what is wrong with a function that returns what would have to be entered or awaited."""
+    if factory_kind(call) not in (FactoryKind.COROUTINE, FactoryKind.FUNCTION):
+        return None
+    origin = get_origin(without_metadata(made)) or without_metadata(made)
+    name = name_of(call)
+    if origin in _MANAGERS:
+        return (
+            f"{name} is an `async def` that returns a context manager, which would be handed over "
+            "without being entered: write `def`, or yield the value and let it return an "
+            "AsyncIterator of it"
+        )
+    if origin in _ITERATORS:
+        return (
+            f"{name} returns an iterator, which would be handed over as it is: yield the value in "
+            f"{name} itself, or decorate it with @contextlib.asynccontextmanager; for the iterator "
+            f"itself, ask for it where it is meant, with use({name})"
+        )
+    if origin in _AWAITABLES:
+        return (
+            f"{name} returns an awaitable in an `async def`, which nobody awaits: await it there, "
+            "and annotate what comes of it"
+        )
+    return None
+
+
+def instance_types(annotation: Any) -> tuple[type, ...] | None:
+    """The classes whose instances the values of this type are, if :func:`isinstance` can tell."""
+    annotation = without_metadata(annotation)
+    if isinstance(annotation, NewType):
+        return instance_types(annotation.__supertype__)
+    if annotation is None:
+        return (NoneType,)
+    cls = get_origin(annotation) or annotation
+    if cls is Union or cls is UnionType:
+        members = [instance_types(member) for member in get_args(annotation)]
+        known = [one for one in members if one is not None]
+        return None if len(known) < len(members) else tuple(itertools.chain(*known))
+    if not isinstance(cls, type) or cls in (Any, object) or is_protocol(cls) or is_typeddict(cls):
+        return None
+    # An int will do where a float is asked for: PEP 484, "The numeric tower".
+    return {float: (float, int), complex: (complex, float, int)}.get(cls, (cls,))
+
+
+def agree(made: tuple[type, ...], wanted: tuple[type, ...]) -> bool:
+    """Whether a value of one of these types may be one of those."""
+    return any(issubclass(a, b) or issubclass(b, a) for a in made for b in wanted)

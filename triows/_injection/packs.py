@@ -1,8 +1,9 @@
 """
 Packs: classes whose fields are read as parameters of their own.
 
-Three kinds of class are asked the same questions here, and answer alike: msgspec's
-Structs, dataclasses and attrs classes. Classes come in, :class:`PackField` comes out.
+Four kinds of class are asked the same questions here, and answer alike: msgspec's
+Structs, dataclasses, attrs classes and pydantic's models. Classes come in, :class:`PackField`
+comes out.
 """
 
 from __future__ import annotations
@@ -11,18 +12,54 @@ import dataclasses
 import inspect
 import typing
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Final, get_args, get_origin
 
 import attrs
 import msgspec
 from attrs import frozen
 
-from .conversion import wire_type
+from triows._pydantic import adapter_of, fields_of, is_model, problems, validation_error
+
+from .conversion import error_text, wire_type
+from .query import BadValue, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
-__all__ = ["PackField", "has_fields", "is_made_from", "is_pack", "pack_fields", "unwrapped"]
+__all__ = [
+    "NO_DEFAULT",
+    "BadPack",
+    "PackField",
+    "UnreadableField",
+    "has_fields",
+    "is_closed",
+    "is_made_from",
+    "is_pack",
+    "model_converter",
+    "pack_builder",
+    "pack_fields",
+    "unwrapped",
+]
+
+#: The default of a field that has none, or one that is made anew for each object anyway.
+NO_DEFAULT: Final = object()
+
+
+class UnreadableField(Exception):
+    """A field of a pack's class can't be read. The text says what to do instead."""
+
+
+class BadPack(Exception):
+    """
+    A pack can't be made from its fields.
+
+    Args:
+        problems: The argument that is wrong, or ``None`` if it isn't one alone, and why.
+    """
+
+    def __init__(self, problems: Sequence[tuple[str | None, str]]) -> None:
+        self.problems = problems
+        super().__init__(problems)
 
 
 @frozen
@@ -36,6 +73,8 @@ class PackField:
         wire: What its class says it is called outside; the name if it says nothing.
         type: Its annotation, evaluated.
         required: Whether the class has no default for it.
+        default: The default that all objects of the class share, or :data:`NO_DEFAULT`.
+        is_text: Whether the class itself converts it from text, as pydantic's do.
     """
 
     name: str
@@ -43,6 +82,8 @@ class PackField:
     wire: str
     type: Any
     required: bool
+    default: Any = NO_DEFAULT
+    is_text: bool = False
 
 
 def unwrapped(annotation: Any) -> Any:
@@ -60,7 +101,10 @@ def is_pack(annotation: Any) -> bool:
     """Say whether an :func:`unwrapped` type can be read field by field."""
     cls = get_origin(annotation) or annotation
     return isinstance(cls, type) and (
-        issubclass(cls, msgspec.Struct) or dataclasses.is_dataclass(cls) or attrs.has(cls)
+        issubclass(cls, msgspec.Struct)
+        or dataclasses.is_dataclass(cls)
+        or attrs.has(cls)
+        or is_model(cls)
     )
 
 
@@ -68,7 +112,7 @@ def has_fields(annotation: Any) -> bool:
     """
     Say whether a type has parts by name, as the body of a request has.
 
-    That is a Struct, dataclass or attrs class, which ``Param("query")`` reads field by
+    That is a Struct, dataclass, attrs class or model, which ``Param("query")`` reads field by
     field, and a dict, TypedDict or NamedTuple, which can't be read so.
     """
     annotation = unwrapped(annotation)
@@ -91,10 +135,13 @@ def pack_fields(pack: Any) -> list[PackField]:
     Raises:
         NameError, TypeError, KeyError, AttributeError: An annotation is missing or can't
             be evaluated.
+        UnreadableField: A field is one that a request can't have.
     """
     cls = get_origin(pack) or pack
+    if is_model(cls):
+        return list(_model_fields(cls))
     if issubclass(cls, msgspec.Struct):
-        # Of the three only Structs resolve the parameters of a generic class.
+        # Of these only Structs resolve the parameters of a generic class.
         return list(_struct_fields(pack))
     if dataclasses.is_dataclass(cls):
         return list(_dataclass_fields(cls))
@@ -103,7 +150,8 @@ def pack_fields(pack: Any) -> list[PackField]:
 
 def _struct_fields(cls: Any) -> Iterator[PackField]:
     for info in msgspec.structs.fields(cls):
-        yield PackField(info.name, info.name, info.encode_name, info.type, info.required)
+        default = NO_DEFAULT if info.default is msgspec.NODEFAULT else info.default
+        yield PackField(info.name, info.name, info.encode_name, info.type, info.required, default)
 
 
 def _dataclass_fields(cls: Any) -> Iterator[PackField]:
@@ -112,7 +160,8 @@ def _dataclass_fields(cls: Any) -> Iterator[PackField]:
         missing = info.default is dataclasses.MISSING
         required = missing and info.default_factory is dataclasses.MISSING
         if info.init:
-            yield PackField(info.name, info.name, info.name, hints[info.name], required)
+            default = NO_DEFAULT if missing else info.default
+            yield PackField(info.name, info.name, info.name, hints[info.name], required, default)
 
 
 def _attrs_fields(cls: Any) -> Iterator[PackField]:
@@ -123,7 +172,95 @@ def _attrs_fields(cls: Any) -> Iterator[PackField]:
         name = info.name.lstrip("_")
         alias = info.alias or name
         if info.init:
-            yield PackField(name, alias, alias, hints[info.name], info.default is attrs.NOTHING)
+            required = info.default is attrs.NOTHING
+            shared = not required and not isinstance(info.default, attrs.Factory)  # type: ignore[arg-type]
+            default = info.default if shared else NO_DEFAULT
+            yield PackField(name, alias, alias, hints[info.name], required, default)
+
+
+def _model_fields(cls: Any) -> Iterator[PackField]:
+    config = _model_config(cls)
+    for name, info in fields_of(cls).items():
+        wire = info.validation_alias
+        if wire is not None and not isinstance(wire, str):
+            raise UnreadableField(
+                f"its field `{name}` has the alias {wire!r}: give it one name, as in "
+                'Field(alias="size")'
+            )
+        wire = wire or name
+        type_ = Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
+        argument = name if config.get("validate_by_alias") is False else wire
+        # Pydantic copies the defaults that can be changed.
+        yield PackField(name, argument, wire, type_, info.is_required(), is_text=True)
+
+
+def _model_config(cls: Any) -> Mapping[str, Any]:
+    config: Mapping[str, Any] = (
+        getattr(cls, "model_config", None) or getattr(cls, "__pydantic_config__", None) or {}
+    )
+    return config
+
+
+def is_closed(pack: Any) -> bool:
+    """Say whether a pack's class forbids names that it has no fields for."""
+    cls = get_origin(pack) or pack
+    if is_model(cls):
+        return _model_config(cls).get("extra") == "forbid"
+    return issubclass(cls, msgspec.Struct) and cls.__struct_config__.forbid_unknown_fields
+
+
+def pack_builder(pack: Any) -> Callable[[dict[str, Any]], Any]:
+    """
+    Give the function that makes a pack from its arguments.
+
+    It raises :exc:`BadPack` if the class's own checks refuse them.
+    """
+    if is_model(get_origin(pack) or pack):
+        return _model_builder(pack)
+
+    def build(arguments: dict[str, Any]) -> Any:
+        try:
+            return pack(**arguments)
+        except (ValueError, TypeError) as exc:
+            raise BadPack([(None, error_text(exc))]) from exc
+
+    return build
+
+
+def _model_builder(cls: Any) -> Callable[[dict[str, Any]], Any]:
+    validate, invalid = cls.__pydantic_validator__.validate_python, validation_error()
+
+    def build(arguments: dict[str, Any]) -> Any:
+        try:
+            # Everything is text here, which no strict model would take for a number.
+            return validate(arguments, strict=False)
+        except invalid as exc:
+            raise BadPack([_problem(*one) for one in problems(exc, error_text)]) from exc
+
+    return build
+
+
+def model_converter(annotation: Any) -> Callable[[Any], Any]:
+    """Compile the conversion to a type with metadata of pydantic's, as :func:`.converter`."""
+    validate, invalid = adapter_of(annotation).validate_python, validation_error()
+
+    def convert(raw: Any) -> Any:
+        try:
+            return validate(raw, strict=False)
+        except invalid as exc:
+            place, text = problems(exc, error_text)[0]
+            raise BadValue(_problem(("", *place), text)[1]) from None
+
+    return convert
+
+
+def _problem(place: tuple[Any, ...], text: str) -> tuple[str | None, str]:
+    """Name the field, and the item of a list, as our own errors do."""
+    item = next((one for one in place[1:] if isinstance(one, int)), None)
+    return (
+        str(place[0]) if place else None,
+        printable(text if item is None else f"Item {item + 1}: {text}"),
+    )
 
 
 def is_made_from(pack: Any, arguments: Collection[str]) -> bool:
@@ -132,6 +269,8 @@ def is_made_from(pack: Any, arguments: Collection[str]) -> bool:
 
     It is not so with dataclasses that have an ``InitVar``, or an ``__init__`` by hand.
     """
+    if is_model(get_origin(pack) or pack):
+        return True  # its validator calls __init__
     parameters = inspect.signature(get_origin(pack) or pack).parameters.values()
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         return True

@@ -1,151 +1,82 @@
 """
-Parameters: what a handler or factory wants from the request, and reading it.
+Parameters: what a handler or factory wants from the request, and whether it can be had.
 
-:func:`param_spec` is called at registration, once for each parameter, and refuses what
-can't work. :func:`read_params` is called for each handshake and inspects nothing: every
-:class:`ParamSpec` holds a function that was put together for it.
+:func:`param_spec` is called at registration, once for each parameter, and refuses what can't
+work. What it makes is read in :mod:`.readers`.
 """
 
 from __future__ import annotations
 
-import copy
-import enum
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Annotated, Any, Final, Literal, NoReturn, TypeAlias, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, get_args, get_origin
 
-from attrs import field, frozen
+from attrs import frozen
 
+from triows._annotations import unnamed
+from triows._pydantic import mentions_model
 from triows.exceptions import HandlerSignatureError
 from triows.types import ParamMark, ParamSource
 
 from .conversion import (
+    Shape,
     annotated,
     converter,
     decoded,
-    error_text,
+    is_collection,
     shape,
     type_name,
+    unchanged,
     wire_type,
 )
-from .packs import PackField, has_fields, is_made_from, is_pack, pack_fields, unwrapped
-from .query import BadValue, ParamError, RequestData
+from .defaults import UncopyableDefault, default_maker, is_immutable
+from .packs import (
+    NO_DEFAULT,
+    PackField,
+    UnreadableField,
+    has_fields,
+    is_closed,
+    is_made_from,
+    is_pack,
+    model_converter,
+    pack_fields,
+    unwrapped,
+)
+from .pathkeys import PathKey, can_fill, key_for, type_for
+from .query import ParamError, RequestData
+from .readers import (
+    MISSING,
+    OMITTED,
+    Missing,
+    ParamSpec,
+    Reader,
+    pack_reader,
+    read_params,
+    text_reader,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 __all__ = [
     "MISSING",
     "Missing",
     "ParamError",
     "ParamSpec",
+    "PathKey",
     "RequestData",
     "has_fields",
     "is_readable",
     "param_spec",
     "read_params",
+    "type_for",
     "type_name",
 ]
 
 
-class Missing(enum.Enum):
-    """The type of :data:`MISSING`."""
-
-    MISSING = "MISSING"
-
-
-class _Outcome(enum.Enum):
-    """What a reader gives in place of a value."""
-
-    #: There are errors. They have been reported.
-    FAILED = "FAILED"
-    #: Nothing was given, and the field's class has a default of its own.
-    OMITTED = "OMITTED"
-
-
-#: The default of a parameter that has none.
-MISSING: Final = Missing.MISSING
-_FAILED: Final = _Outcome.FAILED
-_OMITTED: Final = _Outcome.OMITTED
-
-_Reader: TypeAlias = Callable[[RequestData, list[ParamError]], Any]
 _NO_MARK = ParamMark(source=None, alias=None, decoder=None, constraint=None)
 
 # RFC 9110 section 5.1: a field name is a token.
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-
-
-def _by_value(default: Any) -> Any:
-    """Compare plain values by what they are. Others may answer ``==`` with anything."""
-    plain = isinstance(default, (str, int, float, enum.Enum))
-    return (type(default), default) if plain else id(default)
-
-
-@frozen
-class ParamSpec:
-    """
-    One parameter of a handler or factory, ready to be read.
-
-    Two that ask for the same thing are equal, so that it is read once for both.
-
-    Args:
-        name: The parameter's name in Python.
-        source: Where it is read from.
-        alias: Its name on the wire; of a header in lower case.
-        type: Its annotation with the constraints, those of ``Param`` among them.
-        default: What it is when the request does not have it, or :data:`MISSING`.
-        type_name: The type as a person writes it.
-        decoder: The application's function that replaces the conversion by type.
-        fields: The parameters that a pack is built from; of no other type.
-        read: The function that takes the value from a request and reports errors.
-    """
-
-    name: str
-    source: ParamSource
-    alias: str
-    type: Any = field(hash=False)
-    default: Any = field(hash=False, eq=_by_value)
-    type_name: str
-    decoder: Callable[[str], Any] | None = field(hash=False, repr=False)
-    fields: tuple[ParamSpec, ...] = field(repr=False)
-    read: _Reader = field(eq=False, repr=False)
-
-    @property
-    def required(self) -> bool:
-        """Whether a request without it is refused."""
-        return self.default is MISSING and (
-            not self.fields or any(part.required for part in self.fields)
-        )
-
-
-def read_params(
-    specs: Sequence[ParamSpec], data: RequestData
-) -> tuple[list[Any], list[ParamError]]:
-    """
-    Read parameters from a request.
-
-    If there are any parameters at all, a query that can't be decoded is an error even when
-    none of them is read from it: a request that two parties may read differently is not
-    one to act on.
-
-    Args:
-        specs: All the parameters of a handler and its factories.
-        data: The request.
-
-    Returns:
-        The values in the order of ``specs``, and everything that is wrong with them. If
-        there are errors the values are not to be used.
-
-    Raises:
-        Exception: Whatever a decoder, or a pack's own checks, raise that is neither a
-            :exc:`ValueError` nor a :exc:`TypeError`: a mistake in the application.
-    """
-    if not specs:
-        return [], []
-    errors = list(data.query.errors)
-    values = [spec.read(data, errors) for spec in specs]
-    # A handler and its factory may both want what is wrong; once is enough.
-    return values, list(dict.fromkeys(errors)) if errors else errors
-
-
-# At registration: what is asked for, and whether it can be had.
 
 
 def is_readable(annotation: Any) -> bool:
@@ -168,7 +99,7 @@ def param_spec(
     default: Any,
     *,
     mark: ParamMark | None,
-    path_keys: Collection[str],
+    path_keys: Mapping[str, PathKey],
     where: str,
 ) -> ParamSpec:
     """
@@ -180,10 +111,10 @@ def param_spec(
     Args:
         name: The parameter's name.
         annotation: Its type, evaluated, without our marks.
-        default: Its default, or :data:`MISSING`. It is not checked against the type. A
-            list, set or dict is copied for each connection.
+        default: Its default, or :data:`MISSING`. It is not checked against the type. If it
+            can be changed, each connection gets a copy of its own.
         mark: What ``Param`` says about it, if anything.
-        path_keys: The names in the route's path template.
+        path_keys: The keys in the route's path template, by name.
         where: ``file:line (name)`` of the function that wants it.
 
     Raises:
@@ -194,10 +125,11 @@ def param_spec(
     source, alias = _placed(name, mark, path_keys, site)
     if source == "path" and default is not MISSING:
         site.refuse(
-            "it is part of the path, which does not match without it, so its default would "
-            "never be used: take it out"
+            "it is part of the path, which doesn't match without it, so its default would never "
+            "be used: take it out"
         )
-    return _Draft(name, annotation, default, mark, source, alias, site).spec()
+    key = path_keys[alias] if source == "path" else None
+    return _Draft(name, annotation, default, mark, source, alias, site, path_key=key).spec()
 
 
 @frozen
@@ -215,16 +147,17 @@ class _Site:
 
 
 def _placed(
-    name: str, mark: ParamMark, path_keys: Collection[str], site: _Site
+    name: str, mark: ParamMark, path_keys: Mapping[str, PathKey], site: _Site
 ) -> tuple[ParamSource, str]:
     """Decide the source and the name on the wire."""
-    # The alias first: who gives one says what the template calls it.
+    # The alias first: it says what the template calls the parameter.
     in_path = next((key for key in (mark.alias, name) if key in path_keys), None)
     if mark.source == "path" and in_path is None:
         keys = ", ".join(f"{{{key}}}" for key in path_keys) or "none"
         site.refuse(
             f'Param("path") reads {{{mark.alias or name}}}, which the path does not have (it '
-            f"has: {keys}): put it there, or say alias= or another source"
+            f"has: {keys}): add it to the path, give the name that the path has with alias=, or "
+            'read it from elsewhere, as in Param("query")'
         )
     if in_path is not None and mark.source in (None, "path"):
         return "path", in_path
@@ -240,7 +173,10 @@ def _alias(name: str, alias: str | None, source: ParamSource, site: _Site) -> st
     # Hyphens are what headers are written with, and some proxies drop underscores.
     header = alias or name.replace("_", "-")
     if not _HEADER_NAME.fullmatch(header):
-        site.refuse(f"{header!r} is no header's name: say alias= with letters, digits and hyphens")
+        site.refuse(
+            f"{header!r} can't be the name of a header: give one of letters, digits and hyphens "
+            "with alias="
+        )
     return header.lower()
 
 
@@ -255,6 +191,9 @@ class _Draft:
     source: ParamSource
     alias: str
     site: _Site
+    #: It is given as text to a class that converts it itself.
+    is_text: bool = False
+    path_key: PathKey | None = None
 
     def spec(self) -> ParamSpec:
         if self.mark.decoder is not None:
@@ -267,46 +206,111 @@ class _Draft:
     def _decoded(self, decoder: Callable[[str], Any]) -> ParamSpec:
         if self.mark.constraint is not None:
             self.site.refuse("its decoder replaces the constraints too: check them in the decoder")
-        return self._spec(self.annotation, _text_reader(self, "text", decoded(decoder)))
+        try:
+            convert = decoded(decoder)
+        except TypeError as exc:
+            self.site.refuse(str(exc))
+        return self._spec(self.annotation, self._text_reader("text", convert))
 
     def _value(self) -> ParamSpec:
         # Param's constraint goes around the others; msgspec merges them.
         constrained = annotated(self.annotation, self.mark.constraint)
         try:
             wire = wire_type(constrained)
-            kind = shape(wire)
-            if kind is None:
-                self._refuse_type(wire)
-            convert = converter(wire)
+        except TypeError as exc:
+            self.site.refuse(str(exc))
+        kind, convert = self._converted(wire)
+        if kind == "texts" and self.source in ("path", "cookie"):
+            elsewhere = (
+                f"take {{{self.alias}}} out of the path, so that it is read from the query"
+                if self.source == "path"
+                else 'read it from the query with Param("query")'
+            )
+            self.site.refuse(
+                f"a {self.source} holds one value, not a {self._named}: split the text with "
+                f"Param(decoder=...), or {elsewhere}"
+            )
+        if self.path_key is not None and not can_fill(self.path_key, wire):
+            self._refuse_path_key(self.path_key, wire)
+        # Where pydantic reads it, its metadata tells it from others of the same name.
+        type_ = self.annotation if mentions_model(self.annotation) else constrained
+        return self._spec(type_, self._text_reader(kind, convert))
+
+    def _converted(self, wire: Any) -> tuple[Shape, Callable[[Any], Any]]:
+        if self.is_text:
+            return self._raw(wire), unchanged
+        if mentions_model(self.annotation):
+            return self._raw(wire), model_converter(self.annotation)
+        kind = shape(wire)
+        if kind is None:
+            self._refuse_type(wire)
+        try:
+            return kind, converter(wire)
         except (TypeError, ValueError, ArithmeticError) as exc:
             self._refuse_conversion(exc)
-        if kind == "texts" and self.source in ("path", "cookie"):
+
+    def _raw(self, wire: Any) -> Shape:
+        """What it is made from, if pydantic makes it."""
+        if self.mark.constraint is not None:
             self.site.refuse(
-                f"a {self.source} holds one value, not a {self._named}: read a str and split it "
-                'with decoder=, or take it from the query with Param("query")'
+                "pydantic converts it, and doesn't know the constraints of Param(): give them to "
+                "pydantic.Field()"
             )
-        return self._spec(constrained, _text_reader(self, kind, convert))
+        if any(map(has_fields, get_args(wire))):
+            self._refuse_type(wire)
+        return "texts" if is_collection(wire) else "text"
+
+    def _text_reader(self, kind: Shape, convert: Callable[[Any], Any]) -> Reader:
+        return text_reader(self.source, self.alias, kind, convert, self._default())
+
+    def _default(self) -> Callable[[], Any] | None:
+        if self.default is MISSING:
+            return None
+        try:
+            return default_maker(self.default)
+        except UncopyableDefault as exc:
+            self.site.refuse(
+                "its default can be changed, so each connection needs a copy of its own, and it "
+                f"can't be copied ({exc}): let a factory make it, with "
+                f"`{self.name}: Annotated[..., use(factory)]`, or make the default None"
+            )
 
     def _pack(self) -> ParamSpec:
-        # Without a source in so many words it is more likely meant as a body, or for a
+        # Without an explicit source it is more likely meant as a body, or for a
         # factory that was forgotten, than to take over the query.
         if self.mark.source is None or self.source == "path":
             self._refuse_structure()
         if self.mark.alias is not None or self.mark.constraint is not None:
             self.site.refuse(
-                f"each field of {self._named} is read under its own name, so alias= and "
-                "constraints belong to the fields"
+                f"each field of {self._named} is read under its own name: give alias= and "
+                "constraints to the fields instead, as in `size: Annotated[int, Param(le=100)]`"
             )
         build = unwrapped(self.annotation)
         parts = tuple(part.spec() for part in _parts(self, build))
         if not is_made_from(build, [part.name for part in parts]):
             self.site.refuse(
-                f"{self._named} is not made from its fields (its __init__ takes others): use a "
-                "class without InitVar and __init__, or a factory with use(...)"
+                f"{self._named} can't be made from its fields, because its __init__ takes other "
+                "arguments: use a class without InitVar and without an __init__ of its own, or a "
+                "factory with use(...)"
             )
-        return self._spec(self.annotation, _pack_reader(self, build, parts), parts)
+        closed = is_closed(build)
+        if closed and self.source != "query":
+            self.site.refuse(
+                f"{self._named} forbids unknown names, and every client sends {self.source}s that "
+                "no handler asks for: allow them in its class, or read it from the query"
+            )
+        readers = [(part.name, part.alias, part.read) for part in parts]
+        read = pack_reader(self.source, self.alias, build, readers, self._default())
+        return self._spec(self.annotation, read, parts, closed=closed)
 
-    def _spec(self, type_: Any, read: _Reader, fields: tuple[ParamSpec, ...] = ()) -> ParamSpec:
+    def _spec(
+        self,
+        type_: Any,
+        read: Reader,
+        fields: tuple[ParamSpec, ...] = (),
+        *,
+        closed: bool = False,
+    ) -> ParamSpec:
         return ParamSpec(
             name=self.name,
             source=self.source,
@@ -316,6 +320,7 @@ class _Draft:
             type_name=self._named,
             decoder=self.mark.decoder,
             fields=fields,
+            closed=closed,
             read=read,
         )
 
@@ -323,17 +328,24 @@ class _Draft:
     def _named(self) -> str:
         return type_name(self.annotation)
 
+    def _refuse_path_key(self, key: PathKey, wire: Any) -> NoReturn:
+        self.site.refuse(
+            f"{{{self.alias}:{key.converter}}} in the path matches nothing that can be made a "
+            f"{self._named}: write {key_for(self.alias, wire)} there, or annotate the parameter "
+            f"`{self.name}: {type_name(type_for(key))}`"
+        )
+
     def _refuse_type(self, wire: Any) -> NoReturn:
         if has_fields(wire):
             self._refuse_structure()
         if wire in (bytes, bytearray, memoryview):
             self.site.refuse(
-                f"text is no {self._named}, and there are several ways to make it so: take a str, "
-                "or say which with Param(decoder=...), for example base64.b64decode"
+                f"there are several ways to make {self._named} of a text: say which with "
+                "Param(decoder=...), for example decoder=str.encode or decoder=base64.b64decode"
             )
         self.site.refuse(
-            f"{self._named} can't be read from text: use another type, give a function that reads "
-            "it with Param(decoder=...), or a factory that makes it with use(...)"
+            f"{self._named} can't be read from text: use another type, say how to read it with "
+            "Param(decoder=...), or let a factory make it with use(...)"
         )
 
     def _refuse_structure(self) -> NoReturn:
@@ -341,13 +353,14 @@ class _Draft:
         if not is_pack(unwrapped(self.annotation)):
             self.site.refuse(
                 f"a WebSocket handshake has no body to make a {named} from: make it a "
-                "msgspec.Struct, a dataclass or an attrs class and mark it Param('query') to read "
-                "its fields from the query, or give a factory with use(...)"
+                "msgspec.Struct, a dataclass, an attrs class or a pydantic model and mark it "
+                "Param('query') to read its fields from the query, or let a factory make it with "
+                "use(...)"
             )
         self.site.refuse(
             f"a WebSocket handshake has no body to make a {named} from: mark it "
-            f"Annotated[{named}, Param('query')] to read its fields from the query, or give a "
-            "factory with use(...)"
+            f"Annotated[{named}, Param('query')] to read its fields from the query, or let a "
+            "factory make it with use(...)"
         )
 
     def _refuse_conversion(self, exc: Exception) -> NoReturn:
@@ -355,7 +368,7 @@ class _Draft:
         reason = str(exc).partition(" - type ")[0]
         self.site.refuse(
             f"{self._named} can't be read from text: {reason}. Change the type or its "
-            "constraints, or give a function that reads it with Param(decoder=...)"
+            "constraints, or say how to read it with Param(decoder=...)"
         )
 
 
@@ -363,10 +376,17 @@ def _parts(pack: _Draft, build: Any) -> list[_Draft]:
     """Turn the fields of a pack into parameters of their own."""
     try:
         fields = pack_fields(build)
+    except UnreadableField as exc:
+        pack.site.refuse(f"{type_name(build)} can't be read from a request: {exc}")
     except (NameError, TypeError, KeyError, AttributeError) as exc:
+        # Pydantic adds a line with a link.
+        reason = str(exc).partition("\n")[0]
+        if isinstance(exc, KeyError):
+            reason = f"{reason} has no annotation"
         pack.site.refuse(
-            f"the fields of {type_name(build)} can't be read ({exc}): annotate each with a type "
-            "that is defined or imported at module level"
+            f"the fields of {type_name(build)} can't be read ({reason}): annotate each, with types "
+            f"that are defined or imported at module level in {build.__module__} and not under "
+            "TYPE_CHECKING; if the class isn't yours, ask for its fields one by one"
         )
     return [_part(pack, part) for part in fields]
 
@@ -376,139 +396,32 @@ def _part(pack: _Draft, part: PackField) -> _Draft:
     annotation, mark = _split(part.type)
     if mark.source not in (None, pack.source):
         site.refuse(
-            f"its pack is read from the {pack.source}, so it can't come from the {mark.source}: "
-            "make it a parameter of its own"
+            f"the other fields are read from the {pack.source}, so it can't come from the "
+            f"{mark.source}: make it a parameter of its own"
         )
     # Notations for nesting (a.b, a[b]) exist, and no two frameworks agree on one.
     if has_fields(annotation) and mark.decoder is None:
         site.refuse(
-            f"a {pack.source} is flat, and {type_name(annotation)} would be a pack inside a pack: "
-            "bring its fields up, or give a decoder with Param(decoder=...)"
+            f"a {pack.source} has no nesting, so a field can't be a {type_name(annotation)}: move "
+            "its fields up, or say how to read it from one text with Param(decoder=...)"
         )
     # A name that was chosen for the wire is taken as it is, also for a header.
     chosen = mark.alias or (part.wire if part.wire != part.name else None)
     alias = _alias(part.wire, chosen, pack.source, site)
-    default = MISSING if part.required else _OMITTED
-    return _Draft(part.argument, annotation, default, mark, pack.source, alias, site)
+    # A default that can't be changed is left to the class, as is one that it makes anew.
+    default = MISSING if part.required else OMITTED
+    if part.default is not NO_DEFAULT and not is_immutable(part.default):
+        default = part.default
+    return _Draft(part.argument, annotation, default, mark, pack.source, alias, site, part.is_text)
 
 
 def _split(annotation: Any) -> tuple[Any, ParamMark]:
     """Take the ``Param`` out of a field's annotation."""
+    annotation = unnamed(annotation)
     if get_origin(annotation) is not Annotated:
         return annotation, _NO_MARK
     inner, *marks = get_args(annotation)
-    mark = next((mark for mark in marks if isinstance(mark, ParamMark)), _NO_MARK)
+    # What is inside may be a name for another Annotated. The outermost Param counts.
+    inner, mark = _split(inner)
+    mark = next((mark for mark in reversed(marks) if isinstance(mark, ParamMark)), mark)
     return annotated(inner, *marks), mark
-
-
-# At run time. What follows is put together once and called for each handshake.
-
-
-def _path(data: RequestData) -> Mapping[str, Any]:
-    return data.path_params
-
-
-def _query(data: RequestData) -> Mapping[str, Any]:
-    return data.query.values
-
-
-def _headers(data: RequestData) -> Mapping[str, Any]:
-    return data.headers
-
-
-def _cookies(data: RequestData) -> Mapping[str, Any]:
-    return data.cookies
-
-
-_TABLES: dict[ParamSource, Callable[[RequestData], Mapping[str, Any]]] = {
-    "path": _path,
-    "query": _query,
-    "header": _headers,
-    "cookie": _cookies,
-}
-
-
-def _one_value(values: list[str]) -> str:
-    # Which of them counts is a matter on which proxies and servers differ, and attacks
-    # are built on the difference (HTTP parameter pollution).
-    if len(values) != 1:
-        raise BadValue(f"Given {len(values)} times, expected once")
-    return values[0]
-
-
-def _text_reader(
-    param: _Draft, kind: Literal["text", "texts"], convert: Callable[[Any], Any]
-) -> _Reader:
-    """Make the reader of a parameter that is converted from one text, or a list of them."""
-    source, alias = param.source, param.alias
-    table = _TABLES[source]
-    join: Callable[[list[str]], str] | None = None
-    if kind == "text" and source == "query":
-        join = _one_value
-    elif kind == "text" and source == "header":
-        # RFC 9110 section 5.3: lines of one name are one value, in order, with commas.
-        join = ", ".join
-    absent = _absent(param)
-
-    def read(data: RequestData, errors: list[ParamError]) -> Any:
-        raw = table(data).get(alias)
-        if raw is None:
-            return absent(data, errors)
-        try:
-            return convert(raw if join is None else join(raw))
-        except BadValue as exc:
-            errors.append(ParamError(source, alias, str(exc)))
-            return _FAILED
-
-    return read
-
-
-def _absent(param: _Draft) -> _Reader:
-    """Make the reader for a request that does not have the parameter."""
-    source, alias = param.source, param.alias
-    default = _default(param.default)
-
-    def absent(data: RequestData, errors: list[ParamError]) -> Any:
-        # It was there, or may have been; the query's own error has been reported.
-        if source == "query" and data.query.hides(alias):
-            return _FAILED
-        if default is None:
-            errors.append(ParamError(source, alias, "Missing required parameter"))
-            return _FAILED
-        return default()
-
-    return absent
-
-
-def _default(default: Any) -> Callable[[], Any] | None:
-    if default is MISSING:
-        return None
-    # Else what one connection puts in, the next one finds there.
-    if isinstance(default, (list, set, dict)):
-        return lambda: copy.copy(default)
-    return lambda: default
-
-
-def _pack_reader(param: _Draft, build: Any, parts: Sequence[ParamSpec]) -> _Reader:
-    """Make the reader of a class whose fields are parameters."""
-    source, alias = param.source, param.alias
-    table = _TABLES[source]
-    default = _default(param.default)
-    wire_names = [part.alias for part in parts]
-    readers = [(part.name, part.read) for part in parts]
-
-    def read(data: RequestData, errors: list[ParamError]) -> Any:
-        if default is not None and table(data).keys().isdisjoint(wire_names):
-            return default()
-        # All of them, also after one failed: every error is reported.
-        values = {name: read_part(data, errors) for name, read_part in readers}
-        if any(value is _FAILED for value in values.values()):
-            return _FAILED
-        given = {name: value for name, value in values.items() if value is not _OMITTED}
-        try:
-            return build(**given)
-        except (ValueError, TypeError) as exc:
-            errors.append(ParamError(source, alias, error_text(exc)))
-            return _FAILED
-
-    return read

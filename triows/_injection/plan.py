@@ -9,34 +9,38 @@ connection inspects nothing.
 
 from __future__ import annotations
 
-import functools
-import inspect
-import typing
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args, get_origin
+from types import NoneType
+from typing import TYPE_CHECKING, Any, get_origin
 
 from attrs import define, evolve, field, frozen
 
 from triows._where import name_of, where
-from triows.exceptions import (
-    DependencyCycleError,
-    DependencyError,
-    HandlerSignatureError,
-    MissingProviderError,
-)
+from triows.exceptions import DependencyCycleError, HandlerSignatureError, MissingProviderError
 from triows.types import IgnoreMark, ParamMark, UseMark
 
-from .factories import Factory, provided_type
-from .params import MISSING, ParamSpec, has_fields, is_readable, param_spec, type_name
+from .advice import annotation_advice, given_advice, provider_advice
+from .asker import Asker
+from .choice import agreed, check_shared, chosen
+from .factories import Factory
+from .marks import Site, outermost, unmarked, without_metadata
+from .params import (
+    MISSING,
+    ParamSpec,
+    PathKey,
+    has_fields,
+    is_readable,
+    param_spec,
+    type_for,
+    type_name,
+)
+from .providers import Providers
+from .signatures import Types, signature_of, unresolved_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    import inspect
+    from collections.abc import Callable, Collection, Mapping
 
-__all__ = ["Given", "Plan", "Planner", "Step", "providers"]
-
-M = TypeVar("M")
-
-# What a `type` statement makes; it came with Python 3.12.
-_TYPE_ALIAS: Any = getattr(typing, "TypeAliasType", ())
+__all__ = ["Given", "Plan", "Planner", "Step"]
 
 
 @frozen
@@ -67,6 +71,8 @@ class Plan:
     givens: tuple[Given, ...]
     #: Factories whose value lives from start-up to shutdown, by the user's function.
     shared: tuple[Callable[..., Any], ...]
+    #: What their values have to be instances of, where that can be checked.
+    expected: Mapping[Callable[..., Any], tuple[type, ...] | None]
     steps: tuple[Step, ...]
     arguments: tuple[tuple[str, int], ...]
     signature: inspect.Signature
@@ -79,176 +85,12 @@ class Plan:
         return any(step.factory.kind.hosted for step in self.steps)
 
 
-def providers(
-    dependencies: Iterable[Callable[..., Any] | UseMark], at: str | None = None
-) -> dict[Any, UseMark]:
-    """
-    Index factories given as ``deps=`` by the type they make; later ones win.
-
-    Args:
-        dependencies: The factories.
-        at: ``file:line (name)`` of the handler that they are given for, if it is one.
-
-    Raises:
-        DependencyError: A factory without a return annotation, or no factory at all.
-    """
-    found: dict[Any, UseMark] = {}
-    for entry in dependencies:
-        mark = (
-            entry if isinstance(entry, UseMark) else UseMark(entry, reuse=False, scope="connection")
-        )
-        factory = mark.factory
-        if factory is None or not callable(factory):
-            raise DependencyError(f"deps= takes factories, or use(factory, ...), not {entry!r}", at)
-        returned = factory if isinstance(factory, type) else _signature(factory).return_annotation
-        if returned is inspect.Signature.empty:
-            raise DependencyError(
-                "a factory in deps= is found by the type it makes: annotate what it returns",
-                where(factory),
-            )
-        made, marks = _unmarked(returned)
-        if any(isinstance(mark_, IgnoreMark) for mark_ in marks):
-            continue
-        provided = provided_type(made)
-        if provided in _PRIMITIVES:
-            raise DependencyError(
-                f"a factory in deps= would fill every parameter that is a {type_name(provided)}: "
-                "ask for it where it is meant, with use(factory), or make a type of its own",
-                where(factory),
-            )
-        found[provided] = mark
-    return found
-
-
-# What parameters of the request are; a factory for one of them would shadow all of those.
-_PRIMITIVES = (str, int, float, bool, bytes)
-
-
-def _signature(call: Callable[..., Any]) -> inspect.Signature:
-    """The signature with its annotations evaluated, without what is bound already."""
-    try:
-        found = inspect.signature(call, eval_str=True)
-    except NameError as exc:
-        raise HandlerSignatureError(
-            f"the annotation {exc.name!r} can't be resolved: define or import it at module level, "
-            "not under TYPE_CHECKING or inside a function; names of a function are found if the "
-            "module does without `from __future__ import annotations`",
-            where(call),
-        ) from None
-    except (TypeError, ValueError, SyntaxError, AttributeError) as exc:
-        raise HandlerSignatureError(f"its signature can't be read: {exc}", where(call)) from None
-    bound = _bound(call)
-    # inspect lists what a partial has bound by name as a parameter with a default.
-    return found.replace(
-        parameters=[one for one in found.parameters.values() if one.name not in bound]
-    )
-
-
-def _bound(call: Any) -> set[str]:
-    """The names of the arguments that :func:`functools.partial` has bound."""
-    names: set[str] = set()
-    call = inspect.unwrap(call)
-    while isinstance(call, functools.partial):
-        names |= call.keywords.keys()
-        call = inspect.unwrap(call.func)
-    return names
-
-
-_MARKS = (UseMark, ParamMark, IgnoreMark)
-
-
-def _unmarked(annotation: Any) -> tuple[Any, tuple[Any, ...]]:
-    """An annotation without our marks (others, such as msgspec's, are kept), and the marks."""
-    if isinstance(annotation, _TYPE_ALIAS):
-        return _unmarked(annotation.__value__)
-    if get_origin(annotation) is not Annotated:
-        return annotation, ()
-    # What is inside Annotated is no Annotated itself, but may be a name for one.
-    inner, marks = _unmarked(get_args(annotation)[0])
-    extras = get_args(annotation)[1:]
-    rest = tuple(extra for extra in extras if not isinstance(extra, _MARKS))
-    marks += tuple(extra for extra in extras if isinstance(extra, _MARKS))
-    return (Annotated[(inner, *rest)] if rest else inner), marks
-
-
-def _outermost(kind: type[M], marks: Iterable[Any]) -> M | None:
-    """The last mark of a kind: an ``Annotated`` around a named one overrides it."""
-    return next((mark for mark in reversed(tuple(marks)) if isinstance(mark, kind)), None)
-
-
-def _check_parameter(asker: _Asker, parameter: inspect.Parameter) -> None:
-    """
-    Refuse what can't be written for any parameter.
-
-    Raises:
-        HandlerSignatureError: It is one that can't be given by name, or a mark stands where
-            nobody looks for it.
-    """
-    if parameter.kind not in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD):
-        raise HandlerSignatureError(
-            f"`{parameter}` can't be filled by name: triows calls with keywords, so name every "
-            "parameter, without *args, **kwargs and `/`; a decorator that takes them needs "
-            "functools.wraps",
-            asker.where,
-        )
-    for place, found in (("default", parameter.default), ("annotation", parameter.annotation)):
-        if isinstance(found, UseMark | ParamMark):
-            word = "use" if isinstance(found, UseMark) else "Param"
-            raise HandlerSignatureError(
-                f"`{parameter.name}` has {word}() as its {place}: write "
-                f"`{parameter.name}: Annotated[TYPE, {word}(...)]`",
-                asker.where,
-            )
-
-
-def _full_name(cls: Any) -> str:
-    return f"{cls.__module__}.{cls.__qualname__}"
-
-
-def _advice(name: str, wanted: str, *, in_app: bool) -> str:
-    """What to do about a type that nothing makes."""
-    place = (
-        'to the application with deps=[use(factory, scope="app")]'
-        if in_app
-        else "to the route or the application with deps=[factory]"
-    )
-    return (
-        f"nothing makes the {wanted} that `{name}` asks for: annotate it "
-        f"`{name}: Annotated[{wanted}, use(factory)]`, or give the factory {place}"
-    )
-
-
 @frozen
 class _Place:
     """A value of the plan: which of its lists it stands in, and where."""
 
     kind: str
     index: int
-
-
-@frozen
-class _Asker:
-    """A function whose parameters are being planned, at the end of those who asked for it."""
-
-    call: Callable[..., Any]
-    #: As the user wrote them, the handler first; ``call`` may override the last of them.
-    callers: tuple[Callable[..., Any], ...]
-    scope: str = "connection"
-
-    @property
-    def name(self) -> str:
-        return name_of(self.call)
-
-    @property
-    def where(self) -> str:
-        return where(self.call)
-
-    @property
-    def chain(self) -> tuple[str, ...]:
-        return tuple(map(name_of, self.callers))
-
-    def misuse(self, message: str) -> DependencyError:
-        return DependencyError(message, self.where, self.chain)
 
 
 @define
@@ -259,40 +101,66 @@ class Planner:
     Args:
         givens: Which types the connection itself gives.
         app_givens: Which of them also exist when the application starts.
-        providers: Factories by the type they make.
+        providers: The guards, and factories by the type they make.
         overrides: Factories to be used instead of others.
-        path_keys: The names in the route's path template.
+        path_keys: The keys in the route's path template, by name.
     """
 
     givens: Mapping[Any, Given]
     app_givens: Collection[Given] = ()
-    providers: Mapping[Any, UseMark] = field(factory=dict)
+    providers: Providers = field(factory=Providers)
     overrides: Mapping[Callable[..., Any], Callable[..., Any]] = field(factory=dict)
-    path_keys: Collection[str] = ()
+    path_keys: Mapping[str, PathKey] = field(factory=dict)
     _params: dict[ParamSpec, int] = field(factory=dict, init=False)
     _given: dict[Given, int] = field(factory=dict, init=False)
     _shared: dict[Callable[..., Any], int] = field(factory=dict, init=False)
+    _expected: dict[Callable[..., Any], tuple[type, ...] | None] = field(factory=dict, init=False)
     _steps: list[tuple[Factory, dict[str, _Place]]] = field(factory=list, init=False)
-    _reused: dict[Callable[..., Any], _Place] = field(factory=dict, init=False)
+    _reused: dict[tuple[Any, ...], _Place] = field(factory=dict, init=False)
     _used: set[Callable[..., Any]] = field(factory=set, init=False)
 
     def plan(self, handler: Callable[..., Any]) -> Plan:
         """
-        Plan the arguments of *handler*.
+        Plan the guards, and after them the arguments of *handler*.
 
         Raises:
-            RouteSetupError: or one of its kin, with the file and line of the function
+            RouteSetupError: or a subclass, with the file and line of the function
                 that is wrong and what to do instead.
         """
-        arguments = self._places(_Asker(handler, (handler,)))
+        asker = Asker(handler, (handler,))
+        for guard in self.providers.guards:
+            self._guarded_by(asker, guard)
+        arguments = self._places(asker)
         self._check_path_keys(handler)
         return self._numbered(arguments, handler)
 
-    def plan_shared(self, factory: Callable[..., Any]) -> tuple[Factory, Plan]:
-        """Plan a factory with ``scope="app"``: the factory to call, and its arguments."""
-        call = self.overrides.get(factory, factory)
-        places = self._places(_Asker(call, (factory,), "app"))
-        return Factory.of(call), self._numbered(places, call)
+    def plan_shared(
+        self, factory: Callable[..., Any], makes: tuple[type, ...] | None = None
+    ) -> tuple[Factory, Plan]:
+        """
+        Plan a factory with ``scope="app"``: the factory to call, and its arguments.
+
+        Args:
+            factory: As the user named it, whatever overrides it.
+            makes: What those who ask for it expect.
+        """
+        asker = Asker(self._called(factory), (factory,), "app")
+        places = self._places(asker)
+        return evolve(Factory.of(asker.call), makes=makes), self._numbered(places, asker.call)
+
+    def _guarded_by(self, asker: Asker, guard: UseMark) -> None:
+        """Plan a guard: what it makes is ``None``, which nobody takes."""
+        factory: Any = guard.factory
+        overridden = self._called(factory) is not factory
+        place = self._step(asker, factory, {}, None if overridden else (NoneType,))
+        if guard.reuse:
+            self._reused[factory, ()] = place
+
+    def _called(self, factory: Callable[..., Any]) -> Callable[..., Any]:
+        """What is called in place of a factory: what overrides it, or itself."""
+        # A generic class is overridden for all of its forms, or for one of them.
+        generic = get_origin(factory) or factory
+        return self.overrides.get(factory, self.overrides.get(generic, factory))
 
     def _check_path_keys(self, handler: Callable[..., Any]) -> None:
         # A fake need not want what the factory in its place wants.
@@ -301,45 +169,83 @@ class Planner:
         taken = {spec.alias for spec in self._params if spec.source == "path"}
         if untaken := [key for key in self.path_keys if key not in taken]:
             key = untaken[0]
+            wanted = type_name(type_for(self.path_keys[key]))
             raise HandlerSignatureError(
-                f"no one takes {{{key}}} of the path: add a parameter `{key}: str` to the handler "
-                "or one of its factories, or take it out of the path",
+                f"nothing takes {{{key}}} of the path: add a parameter `{key}: {wanted}` to the "
+                "handler or to one of its factories, or take it out of the path",
                 where(handler),
             )
 
-    def _places(self, asker: _Asker) -> dict[str, _Place]:
+    def _places(self, asker: Asker) -> dict[str, _Place]:
         """Where each argument of *asker* will stand, after planning what has to come before."""
+        signature = signature_of(asker.call, asker.types)
+        Site("the return annotation", asker.where).check_return(signature.return_annotation)
         return {
             parameter.name: self._place(asker, parameter)
-            for parameter in _signature(asker.call).parameters.values()
+            for parameter in signature.parameters.values()
         }
 
-    def _place(self, asker: _Asker, parameter: inspect.Parameter) -> _Place:
-        _check_parameter(asker, parameter)
-        annotation, marks = _unmarked(parameter.annotation)
-        use_mark, param_mark = _outermost(UseMark, marks), _outermost(ParamMark, marks)
+    def _place(self, asker: Asker, parameter: inspect.Parameter) -> _Place:
+        asker.check_by_name(parameter)
+        site = asker.site(parameter.name)
+        site.check_parameter(parameter.annotation)
+        annotation, marks = unmarked(parameter.annotation)
+        use_mark, param_mark = outermost(UseMark, marks), outermost(ParamMark, marks)
         if use_mark is not None and param_mark is not None:
-            raise HandlerSignatureError(
-                f"`{parameter.name}` has both use() and Param(): take out the one not meant",
-                asker.where,
-            )
+            site.refuse("has both use() and Param(): take out the one not meant")
+        if param_mark is None or param_mark.decoder is None:
+            site.check_default(parameter.default, parameter.annotation)
         if use_mark is not None:
-            return self._made(asker, parameter, annotation, use_mark)
-        ignored = _outermost(IgnoreMark, marks) is not None
-        if param_mark is None and not ignored and not self._is_path_key(parameter, annotation):
-            provider = self._lookup(self.providers, annotation)
-            if provider is not None:
-                return self._made(asker, parameter, annotation, provider)
-        given = self._lookup(self.givens, annotation)
-        if given is not None:
-            if param_mark is not None:
-                raise HandlerSignatureError(
-                    f"`{parameter.name}` is the connection's own {given.name}, which is not read "
-                    "from the request: take its Param() out",
-                    asker.where,
-                )
-            return self._given_to(asker, parameter, given)
-        return self._read(asker, parameter, annotation, param_mark)
+            mark, types = chosen(
+                asker, parameter.name, annotation, use_mark, self.providers, self.givens
+            )
+            return self._made(asker, parameter, annotation, mark, types)
+        if (missing := unresolved_in(annotation)) is not None:
+            site.refuse(
+                f"asks for {missing!r}, which can't be resolved: define or import it at module "
+                "level, not under TYPE_CHECKING or inside a function"
+            )
+        by_type = param_mark is None and outermost(IgnoreMark, marks) is None
+        if by_type and not self._is_path_key(parameter, annotation):
+            place = self._made_by_type(asker, parameter, annotation)
+        else:
+            place = self._given_by_type(asker, parameter, annotation, param_mark)
+        return place or self._read(asker, parameter, annotation, param_mark)
+
+    def _made_by_type(
+        self, asker: Asker, parameter: inspect.Parameter, annotation: Any
+    ) -> _Place | None:
+        """Plan a parameter whose type a factory makes, or the connection has; if one does."""
+        found = self.providers.find(annotation, asker.where)
+        if found is None:
+            given = self._given_by_type(asker, parameter, annotation, None)
+            # What can be read is read, whatever class is derived from it: of int there are many.
+            if given is not None or is_readable(annotation):
+                return given
+            found = self.providers.find_below(annotation, asker.where)
+        if found is None:
+            return None
+        provider, types = found
+        return self._made(asker, parameter, annotation, provider.mark, types)
+
+    def _given_by_type(
+        self, asker: Asker, parameter: inspect.Parameter, annotation: Any, mark: ParamMark | None
+    ) -> _Place | None:
+        """Plan a parameter that the connection has by its type; if it is one."""
+        given = self._lookup(self.givens, without_metadata(annotation))
+        if given is None:
+            return None
+        if mark is not None:
+            asker.site(parameter.name).refuse(
+                f"is the connection's own {given.name}, which is not read from the request: take "
+                "its Param() out"
+            )
+        if asker.scope == "app" and given not in self.app_givens:
+            raise asker.misuse(
+                f"`{parameter.name}` is the {given.name} of one connection, and {asker.name} lives "
+                'as long as the application: take the parameter out, or drop scope="app"'
+            )
+        return _Place("given", self._given.setdefault(given, len(self._given)))
 
     def _is_path_key(self, parameter: inspect.Parameter, annotation: Any) -> bool:
         """Whether it is the path that fills it: a name there goes before any type."""
@@ -352,24 +258,15 @@ class Planner:
         except TypeError:  # an annotation that can't be hashed
             return None
 
-    def _given_to(self, asker: _Asker, parameter: inspect.Parameter, given: Given) -> _Place:
-        if asker.scope == "app" and given not in self.app_givens:
-            raise asker.misuse(
-                f"`{parameter.name}` is the {given.name} of one connection, and {asker.name} lives "
-                'as long as the application: take the parameter out, or drop scope="app"'
-            )
-        return _Place("given", self._given.setdefault(given, len(self._given)))
-
     def _read(
-        self, asker: _Asker, parameter: inspect.Parameter, annotation: Any, mark: ParamMark | None
+        self, asker: Asker, parameter: inspect.Parameter, annotation: Any, mark: ParamMark | None
     ) -> _Place:
         """Plan a parameter that comes from the request."""
         name = parameter.name
         if annotation is parameter.empty:
             if name not in self.path_keys:
                 raise HandlerSignatureError(
-                    f"`{name}` has no annotation: write the type it shall have, as in "
-                    f"`{name}: int`",
+                    f"`{name}` has no annotation: {asker.remedy(annotation_advice(name))}",
                     asker.where,
                 )
             annotation = str
@@ -382,10 +279,12 @@ class Planner:
             path_keys=self.path_keys,
             where=asker.where,
         )
+        if spec.fields:
+            asker.site(name).check_fields(annotation)
         return _Place("param", self._params.setdefault(spec, len(self._params)))
 
     def _check_readable(
-        self, asker: _Asker, name: str, annotation: Any, mark: ParamMark | None
+        self, asker: Asker, name: str, annotation: Any, mark: ParamMark | None
     ) -> None:
         """
         Refuse what no request has; what it has in the wrong form is for param_spec to refuse.
@@ -395,99 +294,65 @@ class Planner:
         """
         in_app = asker.scope == "app"
         if mark is None and not is_readable(annotation):
-            namesake = self._namesake(annotation)
-            if namesake is not None:
+            problem = f"nothing makes the {type_name(annotation)} that `{name}` asks for"
+            meant = given_advice(name, annotation, self.givens)
+            if meant is not None or in_app or not has_fields(annotation):
+                advice = provider_advice(name, annotation, self.providers, in_app=in_app)
                 raise MissingProviderError(
-                    f"`{name}` is a {_full_name(annotation)}, which nothing makes: annotate it "
-                    f"`{name}: {_full_name(namesake)}`",
+                    meant or f"{problem}: {asker.remedy(advice)}",
                     asker.where,
                     asker.chain,
                 )
-            if in_app or not has_fields(annotation):
-                advice = _advice(name, type_name(annotation), in_app=in_app)
-                raise MissingProviderError(advice, asker.where, asker.chain)
         if in_app:
             raise asker.misuse(
                 f"`{name}` would come from a request, and {asker.name} lives as long as the "
-                'application: take the parameter out, or drop scope="app"'
+                "application: take the parameter out, give its value with functools.partial, or "
+                'drop scope="app"'
             )
 
-    def _namesake(self, annotation: Any) -> Any:
-        """What the connection gives under the same name: Starlette has a WebSocket, too."""
-        wanted = type_name(annotation)
-        return next((ours for ours in self.givens if type_name(ours) == wanted), None)
-
     def _made(
-        self, asker: _Asker, parameter: inspect.Parameter, annotation: Any, mark: UseMark
+        self,
+        asker: Asker,
+        parameter: inspect.Parameter,
+        annotation: Any,
+        mark: UseMark,
+        types: Types,
     ) -> _Place:
         """Plan a parameter that a factory makes."""
+        factory: Any = mark.factory
+        name = name_of(factory)
         if parameter.default is not parameter.empty:
             raise HandlerSignatureError(
                 f"`{parameter.name}` is made by a factory, so its default would never be used: "
                 "take it out",
                 asker.where,
             )
-        factory, mark = self._factory_of(asker, parameter, annotation, mark)
+        # A fake may hand over what it likes.
+        overridden = self._called(factory) is not factory
+        makes = None if overridden else agreed(asker, parameter.name, annotation, factory, types)
         if mark.scope == "app":
+            check_shared(asker, factory, types)
+            self._expected.setdefault(factory, makes)
             return _Place("shared", self._shared.setdefault(factory, len(self._shared)))
         if asker.scope == "app":
             raise asker.misuse(
-                f"{name_of(factory)} lives as long as a connection, and {asker.name} as long as "
-                f'the application: use({name_of(factory)}, scope="app"), or drop scope="app" there'
+                f"{name} lives as long as a connection, and {asker.name} as long as the "
+                f'application: use({name}, scope="app"), or drop scope="app" there'
             )
         if not mark.reuse:
-            return self._step(asker, factory)
-        if factory not in self._reused:
-            self._reused[factory] = self._step(asker, factory)
-        return self._reused[factory]
+            return self._step(asker, factory, types, makes)
+        key = (factory, tuple(types.items()))
+        if key not in self._reused:
+            self._reused[key] = self._step(asker, factory, types, makes)
+        return self._reused[key]
 
-    def _factory_of(
-        self, asker: _Asker, parameter: inspect.Parameter, annotation: Any, mark: UseMark
-    ) -> tuple[Callable[..., Any], UseMark]:
-        """The factory that *mark* names, or that the parameter's type leads to."""
-        if mark.factory is None:
-            mark = self._found_by_type(asker, parameter, annotation, mark)
-        factory = mark.factory
-        if factory is None or not callable(factory):
-            raise asker.misuse(
-                f"`{parameter.name}` has use({factory!r}): give a function or a class"
-            )
-        try:
-            hash(factory)
-        except TypeError:
-            raise asker.misuse(
-                f"{factory!r} can't be hashed, so it can't be told from other factories: define "
-                "its class frozen or with eq=False, or give a function"
-            ) from None
-        return factory, mark
-
-    def _found_by_type(
-        self, asker: _Asker, parameter: inspect.Parameter, annotation: Any, mark: UseMark
-    ) -> UseMark:
-        """What ``use()`` without a factory means: one from ``deps=``, or the class itself."""
-        provider = self._lookup(self.providers, annotation)
-        if provider is not None:
-            # Whoever asks may add to what the provider's own mark says.
-            scope = mark.scope if provider.scope == "connection" else provider.scope
-            return UseMark(provider.factory, mark.reuse or provider.reuse, scope)
-        if self._is_class_to_call(annotation):
-            return evolve(mark, factory=annotation)
-        raise MissingProviderError(
-            f"`{parameter.name}` has use() without a factory, none in deps= makes "
-            f"{type_name(annotation)}, and that can't be called itself: write use(factory)",
-            asker.where,
-            asker.chain,
-        )
-
-    def _is_class_to_call(self, annotation: Any) -> bool:
-        return (
-            isinstance(annotation, type)
-            and annotation not in self.givens
-            and not inspect.isabstract(annotation)
-            and not getattr(annotation, "_is_protocol", False)
-        )
-
-    def _step(self, asker: _Asker, factory: Callable[..., Any]) -> _Place:
+    def _step(
+        self,
+        asker: Asker,
+        factory: Callable[..., Any],
+        types: Types,
+        makes: tuple[type, ...] | None,
+    ) -> _Place:
         """Plan a call of a factory, after the calls it needs itself."""
         callers = (*asker.callers, factory)
         if factory in asker.callers:
@@ -497,10 +362,10 @@ class Planner:
                 where(factory),
                 tuple(map(name_of, callers)),
             )
-        self._used.add(factory)
-        call = self.overrides.get(factory, factory)
-        arguments = self._places(_Asker(call, callers))
-        self._steps.append((Factory.of(call), arguments))
+        self._used |= {factory, get_origin(factory) or factory}
+        call = self._called(factory)
+        arguments = self._places(Asker(call, callers, types=types))
+        self._steps.append((evolve(Factory.of(call), makes=makes), arguments))
         return _Place("step", len(self._steps) - 1)
 
     def _numbered(self, arguments: Mapping[str, _Place], call: Callable[..., Any]) -> Plan:
@@ -523,8 +388,9 @@ class Planner:
             params=tuple(self._params),
             givens=tuple(self._given),
             shared=tuple(self._shared),
+            expected=dict(self._expected),
             steps=tuple(Step(factory, numbers(places)) for factory, places in self._steps),
             arguments=numbers(arguments),
-            signature=_signature(call),
+            signature=signature_of(call),
             factories=frozenset(self._used),
         )

@@ -2,7 +2,7 @@
 What a handshake carries, decoded: its query, its headers and its cookies.
 
 Bytes and strings come in; text by name goes out, and a :class:`ParamError` for every piece
-that is no text. Nothing here knows which names anyone wants, or their types.
+that isn't text. Nothing here knows which names are asked for, or their types.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def parse_query(query_string: bytes, max_parameters: int) -> Query:
     Decode ``application/x-www-form-urlencoded``, strictly.
 
     Browsers and most frameworks turn what they can't decode into something else:
-    ``%zz`` stays as it is, a byte that is no UTF-8 becomes U+FFFD. Two parties who do so
+    ``%zz`` stays as it is, a byte that isn't UTF-8 becomes U+FFFD. Two parties that do so
     differently see two different requests, so here it is an error. Otherwise it is the
     algorithm of https://url.spec.whatwg.org/#urlencoded-parsing.
 

@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from triows._errors import consists_of, without
+from triows._managers import considerate
 from triows.exceptions import (
     HandlerCancelled,
     ResourceExpired,
@@ -53,9 +54,12 @@ class Host:
     Args:
         factory: What makes the resource.
         arguments: Its arguments, ready.
-        on_expired: Called once, from the host's task, when the resource gives way while
-            it is in use: a background task of its own died, or a cancel scope around its
-            ``yield`` was cancelled. It should cancel those who use the resource.
+        on_expired: Called once, from the host's task, when the resource fails while it is in
+            use: a background task of its own died, or a deadline around its ``yield`` passed.
+            It should cancel those who use the resource. It is not called if somebody cancels
+            a scope or nursery around the ``yield`` on purpose, by ``cancel()``: the resource
+            then stays until its turn to exit, and exits as otherwise. A resource that wants to
+            end its connection raises an error in a background task.
     """
 
     def __init__(
@@ -76,7 +80,9 @@ class Host:
         self._arguments = arguments
         self._on_expired = on_expired
         self._released = trio.Event()
+        # What is raised at its yield, and whether not at a bare one.
         self._thrown: BaseException | None = None
+        self._spares_bare = False
         self._left_by: BaseException | None = None
         # Shielded from the start, so that a cancellation from outside arrives by
         # cancel_entry() or not at all.
@@ -108,7 +114,7 @@ class Host:
 
     async def _live(self) -> None:
         try:
-            manager = self.manager = self.factory.open(**self._arguments)
+            manager = self.manager = considerate(self.factory.open(**self._arguments))
             if isinstance(manager, contextlib.AbstractAsyncContextManager):
                 async with manager as value:
                     await self._hold(value)
@@ -127,15 +133,21 @@ class Host:
         self.settled.set()
         try:
             await self._released.wait()
-        except trio.Cancelled:
-            # Only a scope of the resource's own can have been cancelled here. Its users
-            # have to go first; then Cancelled goes where it belongs, into the resource.
-            self._expire()
+        except trio.Cancelled as exc:
+            # Only a scope of the resource's own can have been cancelled here. If that happened by
+            # itself, its users have to go first; then Cancelled goes where it belongs, into the
+            # resource. If somebody called cancel(), they meant it, and nobody is surprised.
+            meant = exc.source == "explicit"
+            if not meant:
+                self._expire()
             # Not without end: whoever owns the stack releases every host on every path.
             with trio.CancelScope(shield=True):
                 await self._released.wait()
-            raise
-        if self._thrown is not None:
+            if not meant:
+                raise
+        # Only now is it known at which of its yields a generator stands.
+        spared = self._spares_bare and not self.factory.is_guarded(self.manager)
+        if self._thrown is not None and not spared:
             raise self._thrown
 
     def _expire(self) -> None:
@@ -148,13 +160,15 @@ class Host:
         if self.error is not None and self._thrown is not None:
             self.error = without(self.error, self._thrown)
         if self.error is None and self._life.cancelled_caught and self._released.is_set():
-            self.error = TeardownTimeout(f"{self.factory.name} did not exit in time")
+            self.error = TeardownTimeout(
+                f"{self.factory.name} did not exit in time, which is its share of Timeouts.teardown"
+            )
             # An error that was on its way when the exit hung went down with it.
             self.error.__context__ = self._left_by
         if self.error is None and self.expired:
             self.error = ResourceExpired(
                 f"{self.factory.name} ended while it was in use: a cancel scope around its "
-                "yield was cancelled"
+                "yield was cancelled, by its deadline or because a task failed"
             )
 
     @property
@@ -167,9 +181,19 @@ class Host:
         if not self.settled.is_set():
             self._entry.cancel()
 
-    def release(self, thrown: BaseException | None, seconds: float) -> None:
-        """Let the resource exit, with *thrown* raised at its ``yield``, within *seconds*."""
-        self._thrown = thrown
+    def release(self, error: BaseException | None, cancelled: str | None, seconds: float) -> None:
+        """
+        Let the resource exit within *seconds*.
+
+        At its ``yield`` is raised what the handler raised, or :exc:`~triows.HandlerCancelled`
+        with the reason why it was cancelled. That the peer has left or that the handler was
+        cancelled is an end like any other to a bare ``yield``, and the lines after it run.
+        """
+        # One each: a traceback grows on every exception that is raised in several places.
+        self._thrown = error if cancelled is None else HandlerCancelled(cancelled)
+        self._spares_bare = cancelled is not None or (
+            error is not None and consists_of(error, WebSocketDisconnect)
+        )
         # Also if it has not entered: it may do so yet, where it shields itself.
         self._life.deadline = trio.current_time() + seconds
         if not self.entered:
@@ -184,7 +208,7 @@ class ResourceStack:
     Args:
         nursery: Where the hosts run. The stack's owner opened it, and calls
             :meth:`aclose` before leaving it, whatever happens.
-        on_expired: Called when a resource gives way while in use.
+        on_expired: Called when a resource fails while it is in use.
     """
 
     def __init__(self, nursery: trio.Nursery, on_expired: Callable[[Host], None]) -> None:
@@ -243,25 +267,9 @@ class ResourceStack:
             share = (end - trio.current_time()) / len(self.hosts)
             # A resource that shielded itself and overran has spent its own time, not the
             # others': they get what they would have had.
-            thrown = _thrown_into(host, error, cancelled)
-            host.release(thrown, share if share > 0 else least)
+            host.release(error, cancelled, share if share > 0 else least)
             await host.done.wait()  # bounded by its deadline
             self.hosts.pop()
             if host.error is not None:
                 errors.append(host.error)
         return errors
-
-
-def _thrown_into(
-    host: Host, error: BaseException | None, cancelled: str | None
-) -> BaseException | None:
-    """What *host* sees at its ``yield``: nothing, the handler's error, or its cancellation."""
-    bare = not host.factory.guarded
-    if cancelled is not None:
-        # One each: a traceback grows on every exception that is raised in several places.
-        return None if bare else HandlerCancelled(cancelled)
-    if bare and error is not None and consists_of(error, WebSocketDisconnect):
-        # The peer left. For a factory without a try that is an end like any other, and
-        # the lines after its yield run.
-        return None
-    return error

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
+from triows._printable import printable
 from triows._where import where as place_of
-
-from .text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable

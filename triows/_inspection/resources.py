@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from attrs import frozen
 
+from triows._printable import printable
+
 from .places import where
 from .tasks import (
     Frame,
@@ -17,7 +19,7 @@ from .tasks import (
     look_at_nurseries,
     outline_of_nurseries,
 )
-from .text import Line, Outlined, Style, printable, relative
+from .text import Line, Outlined, Style, relative
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

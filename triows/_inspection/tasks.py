@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import trio
 from attrs import frozen
 
-from .text import Line, Outlined, Part, printable, relative
+from triows._printable import printable
+
+from .text import Line, Outlined, Part, relative
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.text import Text
     from rich.tree import Tree
 
-__all__ = ["Line", "Outlined", "Part", "Style", "plain", "printable", "relative", "rich_tree"]
+__all__ = ["Line", "Outlined", "Part", "Style", "plain", "relative", "rich_tree"]
 
 #: What a piece of a line is, from which each output takes its colours.
 Style: TypeAlias = Literal["", "title", "name", "place", "source", "aside", "good", "busy", "bad"]
@@ -110,13 +110,6 @@ def _rich_text(line: Line) -> Text:
         text.append("  " if number else "")
         text.append(part, _RICH[style])
     return text
-
-
-def printable(text: str) -> str:
-    """Escape what would not be seen, or could steer a terminal: peers choose paths and reasons."""
-    if text.isprintable():
-        return text
-    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
 
 
 def relative(place: str) -> str:

@@ -11,12 +11,13 @@ from attrs import frozen
 from triows._connection.endpoint import peer_of
 from triows._connection.lifetime import Lifetime
 from triows._injection.call import make_arguments
+from triows._printable import printable
 from triows._where import name_of
 
 from .places import where
 from .resources import ResourceNode, look_at_resources
 from .tasks import RawFrame, TaskNode, await_frames, look_at, look_at_nurseries
-from .text import Line, Outlined, Part, printable, relative
+from .text import Line, Outlined, Part, relative
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from triows._running import AppResources
     from triows.types import Scope
 
-__all__ = ["ConnectionNode", "Inside", "Inspected", "Tree", "tree"]
+__all__ = ["ConnectionNode", "Inside", "Inspected", "Tree", "tree", "with_mounted"]
 
 Stage: TypeAlias = Literal["arguments", "handler", "end"]
 State: TypeAlias = Literal["handshake", "open", "closing", "refused"]
@@ -151,7 +152,7 @@ def tree(app: Inspected) -> Tree:
     inside = app._inside()
     resources: list[ResourceNode] = []
     connections: list[ConnectionNode] = []
-    for prefix, one in _with_mounted("", inside):
+    for prefix, one in with_mounted("", inside):
         if one.resources.stack is not None:
             resources.extend(look_at_resources(tuple(one.resources.stack.hosts)))
         connections.extend(
@@ -167,7 +168,7 @@ def tree(app: Inspected) -> Tree:
     )
 
 
-def _with_mounted(prefix: str, inside: Inside) -> Iterator[tuple[str, Inside]]:
+def with_mounted(prefix: str, inside: Inside) -> Iterator[tuple[str, Inside]]:
     """An application and all that are mounted in it, each once, with their paths."""
     waiting, seen = [(prefix, inside)], {id(inside.connections)}
     while waiting:

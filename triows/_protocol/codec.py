@@ -19,7 +19,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
-from websockets.frames import Frame, Opcode
+from websockets.frames import Close, Frame, Opcode
 from websockets.protocol import SERVER, Protocol, State
 
 try:
@@ -332,6 +332,7 @@ class Codec:
                 self._take(frame, found)
         self._collect(protocol)
         if protocol.parser_exc is not None and self.end is None:
+            protocol.parser_exc = None  # its traceback knows the parser, which knows it
             sent = protocol.close_sent
             assert sent is not None
             self.end = End(sent.code, sent.reason, by_peer=False)
@@ -424,6 +425,12 @@ class Codec:
             return b""
         protocol.send_close(code, reason)
         return b"".join(protocol.data_to_send())
+
+    @staticmethod
+    def other_close_frame(code: int, reason: str) -> bytes:
+        """One to send in place of that of :meth:`close_frame`, as long as that has not begun."""
+        payload = Close(code, reason).serialize()
+        return Frame(Opcode.CLOSE, payload).serialize(mask=False)
 
     def close(self) -> None:
         """Let go of what it holds; it is not used any more."""

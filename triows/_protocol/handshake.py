@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import TypeAlias
-from urllib.parse import urlsplit
 
 __all__ = [
     "HeadersLike",
@@ -120,23 +120,74 @@ def check_subprotocol(subprotocol: str, offered: Sequence[str]) -> None:
 
 def check_origins(origins: Origins) -> None:
     """
-    Refuse a setting that could never match.
+    Refuse a setting that could never match, or would match more than was meant.
 
     Raises:
-        ValueError: an entry that is no origin (:rfc:`6454#section-6.2`).
-        TypeError: a str, which would be read as single letters.
+        ValueError: an entry that isn't an origin (:rfc:`6454#section-6.2`), nor one with ``*.``
+            before its host.
+        TypeError: a str, which would be read as single letters, or an entry that isn't a str.
     """
     if isinstance(origins, str):
         raise TypeError(f"origins takes several: write origins=[{origins!r}]")
     for origin in origins:
-        if origin == ANY_ORIGIN:
-            continue
-        parts = urlsplit(origin)
-        more = parts.path or parts.query or parts.fragment or set("*@") & set(parts.netloc)
-        if not parts.scheme or not parts.netloc or more:
-            raise ValueError(
-                f"{origin!r} is no origin: write scheme and host, as in 'https://example.org'"
-            )
+        if not isinstance(origin, str):
+            raise TypeError(f"an origin is a str such as 'https://example.org', not {origin!r}")
+        remedy = None if origin == ANY_ORIGIN else _remedy(origin)
+        if remedy is not None:
+            raise ValueError(f"{origin!r} is no origin: {remedy}")
+
+
+# Scheme, host, port, and what should not be there. The host is what a browser sends: ASCII,
+# whose other letters are in Punycode, or an address of IPv6 in brackets (WHATWG's URL standard).
+_ORIGIN = re.compile(
+    r"(?P<scheme>[a-z][a-z0-9+.-]*)://"
+    r"(?P<host>[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.?|\[[0-9a-f:.]+\])"
+    r"(?::(?P<port>[0-9]{1,5}))?",
+    re.ASCII,
+)
+
+# How browsers write it; some sockets of other programs send their own scheme.
+_PAGES = {"ws": "http", "wss": "https"}
+
+
+def _remedy(entry: str) -> str | None:
+    """What to write in place of an entry; ``None`` if it is right."""
+    scheme, separator, rest = entry.lower().partition("://")
+    if not separator:
+        return f"write scheme and host, as in 'https://{entry.strip('/') or 'example.org'}'"
+    if scheme in _PAGES:
+        return f"browsers send the page's own origin, so write '{_PAGES[scheme]}://{rest}'"
+    host, *more = re.split(r"[/?#]", rest, maxsplit=1)
+    if more:
+        return f"an origin has no path, so write '{scheme}://{host}'"
+    is_wildcard = host.startswith("*.")
+    match = _ORIGIN.fullmatch(f"{scheme}://{host.removeprefix('*.')}")
+    if match is None:
+        return _remedy_of_host(scheme, host)
+    if match["port"] is not None and not 0 < int(match["port"]) < 2**16:
+        return "a port is from 1 to 65535"
+    if is_wildcard:
+        name = match["host"].rstrip(".")
+        *above, last = name.split(".")
+        if name.startswith("[") or last.isdigit():
+            return "an address has no subdomains, so write it whole"
+        if not above and last != "localhost":
+            return f"that is every domain in '{last}', so write at least '*.example.{last}'"
+    return None
+
+
+def _remedy_of_host(scheme: str, host: str) -> str:
+    if "*" in host.removeprefix("*."):
+        return f"a '*' stands for subdomains, at the beginning: '{scheme}://*.example.org'"
+    if "@" in host:
+        return f"an origin has no user, so write '{scheme}://{host.rpartition('@')[2]}'"
+    if not host.isascii():
+        try:
+            encoded = host.encode("idna").decode()
+        except UnicodeError:
+            encoded = "xn--..."
+        return f"browsers send the host in ASCII, so write '{scheme}://{encoded}'"
+    return "write scheme and host, as in 'https://example.org' or 'https://example.org:8443'"
 
 
 def origin_allowed(origin: str | None, host: str | None, allowed: Origins | None) -> bool:
@@ -146,8 +197,9 @@ def origin_allowed(origin: str | None, host: str | None, allowed: Origins | None
     Args:
         origin: The request's ``Origin``. Only browsers send one, and they always do.
         host: The request's ``Host``.
-        allowed: Origins that may connect, ``"*"`` among them for any, or ``None`` for pages
-            of the same host only.
+        allowed: Origins that may connect, or ``None`` for pages of the same host only. ``"*"``
+            stands for any; ``https://*.example.org`` for all subdomains of example.org, of any
+            depth, and not for example.org itself.
     """
     if origin is None:
         return True
@@ -156,7 +208,7 @@ def origin_allowed(origin: str | None, host: str | None, allowed: Origins | None
     if ANY_ORIGIN in allowed:
         return True
     wanted = _normal(origin)
-    return wanted is not None and any(wanted == _normal(entry) for entry in allowed)
+    return wanted is not None and any(_fits(wanted, _entry(entry)) for entry in allowed)
 
 
 _DEFAULT_PORTS = {"http": ":80", "https": ":443", "ws": ":80", "wss": ":443"}
@@ -168,6 +220,25 @@ def _normal(origin: str) -> tuple[str, str] | None:
     if not separator or not host or "/" in host:
         return None
     return scheme, host.removesuffix(_DEFAULT_PORTS.get(scheme, "://"))
+
+
+# Settings, which are few and never change.
+_entry = lru_cache(maxsize=1024)(_normal)
+
+
+def _fits(wanted: tuple[str, str], entry: tuple[str, str] | None) -> bool:
+    if wanted == entry:
+        # A browser sends no "*", and a host of that name would be every subdomain.
+        return not wanted[1].startswith("*")
+    if entry is None or not entry[1].startswith("*."):
+        return False
+    scheme, host = wanted
+    # What stands before the dot has to be names; the rest is the setting's, with its port.
+    return (
+        scheme == entry[0]
+        and host.endswith(entry[1][1:])
+        and _ORIGIN.fullmatch(f"{scheme}://{host}") is not None
+    )
 
 
 def _same_host(origin: str, host: str) -> bool:

@@ -95,7 +95,9 @@ class Upgrade:
                     continue
                 try:
                     answer, extension = factory.process_request_params(params, accepted)
-                except NegotiationError:
+                except (NegotiationError, ValueError):
+                    # ValueError: zlib can't compress with server_max_window_bits=8, and the
+                    # oldest websockets that we allow leaves it to zlib to say so.
                     continue
                 headers.append((name, answer))
                 accepted.append(extension)

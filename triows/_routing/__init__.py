@@ -10,9 +10,11 @@ Pure and synchronous: nothing here awaits, sees a socket or knows what a handler
 with. May import the base modules of triows, and Starlette's converters.
 
     template   reads "/rooms/{room_id:int}"
+    notations  recognises what other frameworks would write for it
     path       reads the path of a request
     tree       finds the template that a path fits
     route      what the user writes
+    names      makes a path of a route's name
 """
 
 from __future__ import annotations

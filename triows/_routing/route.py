@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
 
 from attrs import evolve, frozen
 
+from .._requires import note_registered, refuse_as_handler, refuse_in_list
 from .._settings import Compression, Limits, Timeouts
-from .._where import where
+from .._where import name_of, where
 from ..exceptions import RouteSetupError
 from ..types import ASGIApp, UseMark
+from .names import check_name
 from .template import Template
 
 if TYPE_CHECKING:
@@ -58,8 +60,10 @@ class RouteDescription:
         template: The full path.
         handler: The user's function, unchanged.
         where: ``file:line (name)`` of it.
+        name: By which ``url_path_for`` finds it: that of the handler, if no other was given.
+        is_named: Whether another was given.
         plugins: As given to the endpoint.
-        deps: Of the outermost route first, of the endpoint last.
+        deps: One list for each level: of the outermost route first, of the endpoint last.
         middlewares: The outermost first.
         origins: The nearest that is set, or ``None``; so are the next two.
         timeouts: The nearest that is set, as a whole.
@@ -70,8 +74,10 @@ class RouteDescription:
     template: Template
     handler: Handler
     where: str
+    name: str
+    is_named: bool
     plugins: tuple[Plugin, ...]
-    deps: tuple[Dependency, ...]
+    deps: tuple[tuple[Dependency, ...], ...]
     middlewares: tuple[MiddlewareFactory, ...]
     origins: tuple[str, ...] | None
     timeouts: Timeouts | None
@@ -83,6 +89,7 @@ class RouteDescription:
 class _Endpoint:
     handler: Handler
     where: str
+    name: str | None
     plugins: tuple[Plugin, ...]
     deps: tuple[Dependency, ...]
 
@@ -91,7 +98,8 @@ class _Endpoint:
 class _Settings:
     """What a route says for itself and all below it."""
 
-    deps: tuple[Dependency, ...] = ()
+    #: One list for each level, the outermost first.
+    deps: tuple[tuple[Dependency, ...], ...] = ()
     middlewares: tuple[MiddlewareFactory, ...] = ()
     origins: tuple[str, ...] | None = None
     timeouts: Timeouts | None = None
@@ -155,7 +163,7 @@ class WebSocketRoute:
         # Its own piece of the path, and the whole.
         self._own = self._template = Template.parse(path)
         self._settings = _Settings(
-            listed("deps", deps),
+            (listed("deps", deps),),
             listed("middlewares", middlewares),
             None if origins is None else listed("origins", origins),
             setting("timeouts", timeouts, Timeouts),
@@ -189,18 +197,29 @@ class WebSocketRoute:
 
     @overload
     def endpoint(
-        self, func: H, *, plugins: Iterable[Plugin] = (), deps: Iterable[Dependency] = ()
+        self,
+        func: H,
+        *,
+        name: str | None = None,
+        plugins: Iterable[Plugin] = (),
+        deps: Iterable[Dependency] = (),
     ) -> H: ...
 
     @overload
     def endpoint(
-        self, func: None = None, *, plugins: Iterable[Plugin] = (), deps: Iterable[Dependency] = ()
+        self,
+        func: None = None,
+        *,
+        name: str | None = None,
+        plugins: Iterable[Plugin] = (),
+        deps: Iterable[Dependency] = (),
     ) -> Callable[[H], H]: ...
 
     def endpoint(
         self,
         func: H | None = None,
         *,
+        name: str | None = None,
         plugins: Iterable[Plugin] = (),
         deps: Iterable[Dependency] = (),
     ) -> H | Callable[[H], H]:
@@ -209,6 +228,8 @@ class WebSocketRoute:
 
         Args:
             func: The handler, an ``async def``.
+            name: By which ``app.url_path_for(name, ...)`` and ``ws.url_for(name, ...)`` find
+                the route, one in the application; by default the handler's own name.
             plugins: Each is called with the endpoint and returns what to call in its place,
                 the first plugin innermost.
             deps: Factories for this handler alone.
@@ -217,10 +238,11 @@ class WebSocketRoute:
             The function, unchanged.
 
         Raises:
-            RouteSetupError: It is no coroutine function, there is a handler already, or the
+            RouteSetupError: It isn't a coroutine function, there is a handler already, or the
                 route is part of an application already.
         """
-        given = listed("plugins", plugins), listed("deps", deps)
+        check_name(name, None if func is None else where(func))
+        given = name, listed("plugins", plugins), listed("deps", deps)
 
         def register(func: H) -> H:
             self._register(func, *given)
@@ -232,7 +254,11 @@ class WebSocketRoute:
     ws_handler = endpoint
 
     def _register(
-        self, func: Handler, plugins: tuple[Plugin, ...], deps: tuple[Dependency, ...]
+        self,
+        func: Handler,
+        name: str | None,
+        plugins: tuple[Plugin, ...],
+        deps: tuple[Dependency, ...],
     ) -> None:
         at = where(func)
         self._check_open("a handler", at)
@@ -243,7 +269,8 @@ class WebSocketRoute:
                 "the two, or give each a path of its own",
                 at,
             )
-        self._endpoint = _Endpoint(func, at, plugins, deps)
+        note_registered(func)
+        self._endpoint = _Endpoint(func, at, name, plugins, deps)
 
     def sub(self, path: str) -> WebSocketRoute:
         """
@@ -387,8 +414,10 @@ def _describe(template: Template, endpoint: _Endpoint, settings: _Settings) -> R
         template=template,
         handler=endpoint.handler,
         where=endpoint.where,
+        name=endpoint.name or name_of(endpoint.handler).rpartition(".")[2],
+        is_named=endpoint.name is not None,
         plugins=endpoint.plugins,
-        deps=settings.deps + endpoint.deps,
+        deps=(*filter(None, settings.deps), endpoint.deps),
         middlewares=settings.middlewares,
         origins=settings.origins,
         timeouts=settings.timeouts,
@@ -402,12 +431,17 @@ def listed(name: str, values: Iterable[T]) -> tuple[T, ...]:
     Copy what was given for an argument that takes several.
 
     Raises:
-        RouteSetupError: One thing was given.
+        RouteSetupError: One thing was given, or one that decorates handlers.
     """
+    if isinstance(values, Mapping):
+        raise RouteSetupError(f"{name} takes a list, not a dict: write {name}=[...]")
     # A string is a list of characters, which is never what was meant.
     if isinstance(values, str) or not isinstance(values, Iterable):
-        raise RouteSetupError(f"{name} takes several: write {name}=[{values!r}]")
-    return tuple(values)
+        given = name_of(values) if callable(values) else repr(values)
+        raise RouteSetupError(f"{name} takes several: write {name}=[{given}]")
+    found = tuple(values)
+    refuse_in_list(name, found)
+    return found
 
 
 def setting(name: str, value: T | None, kind: type[T]) -> T | None:
@@ -418,8 +452,14 @@ def setting(name: str, value: T | None, kind: type[T]) -> T | None:
         RouteSetupError: It is something else, such as a dict or one number.
     """
     if value is not None and not isinstance(value, kind):
-        raise RouteSetupError(f"{name} takes {kind.__name__}(...), not {value!r}")
+        raise RouteSetupError(f"{name} takes {kind.__name__}(...), not {_shown(value)}")
     return value
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, type):
+        return f"the class {value.__name__}: call it, as in {value.__name__}()"
+    return repr(value)
 
 
 def is_handler(func: Any) -> bool:
@@ -441,7 +481,8 @@ def _forms(func: Any) -> tuple[Any, Any]:
 
 
 def _check_handler(func: Any, at: str) -> None:
-    """Refuse what isn't a coroutine function."""
+    """Refuse what isn't a coroutine function, or insists on Starlette's WebSocket."""
+    refuse_as_handler(func, at)
     if is_handler(func):
         return
     called, _ = forms = _forms(func)
@@ -452,13 +493,25 @@ def _check_handler(func: Any, at: str) -> None:
             at,
         )
     if not callable(called):
-        raise RouteSetupError(f"{func!r} is no handler: give it an `async def`", at)
+        raise RouteSetupError(f"{func!r} isn't a handler: {_remedy_for_object(func)}", at)
     raise RouteSetupError(f"sync function is not supported for websocket: {_remedy(called)}", at)
+
+
+def _remedy_for_object(given: Any) -> str:
+    if isinstance(given, str):
+        return (
+            "a path goes to WebSocketRoute(path) or to route.sub(path), and endpoint is given the "
+            "`async def`"
+        )
+    if inspect.iscoroutine(given):
+        given.close()  # or Python warns that it was never awaited
+        return "give the `async def` itself, without calling it"
+    return "give an `async def`"
 
 
 def _remedy(func: Any) -> str:
     if inspect.isclass(func):
         return f"{func.__name__} is a class, so give an instance with an async __call__"
     if inspect.iscoroutinefunction(getattr(func, "__wrapped__", None)):
-        return "a decorator put one around the handler, so write `async def` in the decorator"
+        return "a decorator wrapped the handler in one, so write `async def` in the decorator"
     return "write `async def`, and call what blocks with `await trio.to_thread.run_sync(...)`"

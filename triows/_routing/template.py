@@ -16,6 +16,7 @@ from attrs import field, frozen
 from starlette.convertors import CONVERTOR_TYPES, Convertor
 
 from ..exceptions import TemplateError
+from .notations import advice_on_converter, check_notation, key_name, refused
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Iterator
@@ -35,7 +36,7 @@ REST = "path"
 MAX_AMBIGUOUS = 255
 
 # Two of Starlette's expressions speak of a whole path. Of one decoded segment they mean
-# "anything": a slash in it was %2F, and a newline is no worse than another character.
+# "anything": a slash in it was %2F, and a newline is a character like any other.
 _ANYTHING: dict[str, Pattern] = {
     "[^/]+": re.compile(r".+", re.DOTALL),
     ".*": re.compile(r".*", re.DOTALL),
@@ -46,6 +47,11 @@ _LITERAL, _REGISTERED, _COMPOSED = 0, 4, 5
 _PRECEDENCE = {"int": 1, "float": 2, "uuid": 3, "str": 6, REST: 7}
 
 _BRACED = re.compile(r"\{([^{}]*)\}")
+# What begins the parts of a URL that are never held against a template.
+_BEYOND_THE_PATH = (
+    ("?", "query parameters are parameters of the handler, so leave the query out"),
+    ("#", "clients don't send the fragment, so leave it out"),
+)
 _ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
 
 
@@ -68,6 +74,11 @@ class Key:
         # The expression too, since a converter's name can be registered again.
         return (self.converter, self.pattern)
 
+    @property
+    def builtin(self) -> bool:
+        """Whether the converter is one of Starlette's own."""
+        return type(self.convertor).__module__ == Convertor.__module__
+
     def accepts(self, text: str) -> bool:
         """Whether the text is one that the converter is for."""
         return self.pattern.fullmatch(text) is not None
@@ -78,7 +89,7 @@ Part: TypeAlias = str | Key
 
 @frozen
 class Segment:
-    """What stands between two slashes: literal text, a key, or several of both."""
+    """What is between two slashes: literal text, a key, or several of both."""
 
     text: str = field(eq=False)
     parts: tuple[Part, ...]
@@ -124,8 +135,8 @@ class Segment:
 
         Keys are greedy, the first first, as in Starlette. The time is linear in the length
         of the text if there is one key at most. With several it is quadratic, and a text
-        of more than :data:`MAX_AMBIGUOUS` characters is no match. (What a converter's own
-        regular expression takes is the business of who registered it.)
+        of more than :data:`MAX_AMBIGUOUS` characters doesn't match. (How long a
+        converter's own regular expression takes depends on the application that registered it.)
 
         Returns:
             The texts in the order of the keys, or ``None``.
@@ -251,25 +262,26 @@ class Template:
             raise TemplateError(
                 f"a path template is a str such as '/rooms/{{room_id}}', not {text!r}"
             )
+        check_notation(text)
         inner = text.removeprefix("/")
         if not inner:
             return cls(())
         if inner.endswith("/"):
-            raise _refused(text, "ends with a slash", "leave the last slash out")
+            raise refused(text, "ends with a slash", "leave the last slash out")
         return cls._checked(text, [_segment(text, part) for part in inner.split("/")])
 
     @classmethod
     def _checked(cls, text: str, segments: Iterable[Segment]) -> Template:
         template = cls(tuple(segments))
         if any(segment.is_rest for segment in template.segments[:-1]):
-            raise _refused(
+            raise refused(
                 text,
                 "has a {name:path} before its end",
                 "`path` takes the rest of the path, so let it be the last segment",
             )
         for index, name in enumerate(template.keys):
             if name in template.keys[:index]:
-                raise _refused(
+                raise refused(
                     text, f"has the key {name!r} twice", "give each key a name of its own"
                 )
         return template
@@ -283,6 +295,11 @@ class Template:
     def keys(self) -> tuple[str, ...]:
         """The names of the keys, in order."""
         return tuple(key.name for segment in self.segments for key in segment.keys)
+
+    @property
+    def by_name(self) -> dict[str, Key]:
+        """The keys by their names."""
+        return {key.name: key for segment in self.segments for key in segment.keys}
 
     @property
     def shape(self) -> Hashable:
@@ -310,22 +327,18 @@ class Template:
         return self.path
 
 
-def _refused(text: str, problem: str, remedy: str) -> TemplateError:
-    return TemplateError(f"the path template {text!r} {problem}: {remedy}")
-
-
 def _segment(template: str, text: str) -> Segment:
     if not text:
-        raise _refused(template, "has an empty segment", "write one slash, not two in a row")
+        raise refused(template, "has an empty segment", "write one slash, not two in a row")
     if text in (".", ".."):
-        raise _refused(
+        raise refused(
             template,
             f"has the segment {text!r}",
-            "clients resolve it before they ask, so write the path that is meant",
+            "clients resolve it before they send the request, so write the path that you mean",
         )
     parts = tuple(_parts(template, text))
     if len(parts) > 1 and any(isinstance(part, Key) and part.converter == REST for part in parts):
-        raise _refused(
+        raise refused(
             template,
             f"has {text!r}, a `path` key that shares its segment",
             "`path` takes the rest of the path, so let {name:path} be a segment alone",
@@ -345,43 +358,42 @@ def _parts(template: str, text: str) -> Iterator[Part]:
 
 def _check_literal(template: str, literal: str) -> None:
     if "{" in literal or "}" in literal:
-        raise _refused(
+        raise refused(
             template,
             f"has a brace without its pair in {literal!r}",
             "a key is written {name} or {name:converter}, within one segment",
         )
     if escape := _ESCAPE.search(literal):
-        raise _refused(
+        raise refused(
             template,
             f"has the escape {escape[0]!r}",
             "paths are decoded before they are matched, so write the decoded character",
         )
-    for mark, part in (("?", "query"), ("#", "fragment")):
+    for mark, reason in _BEYOND_THE_PATH:
         if mark in literal:
-            raise _refused(
+            raise refused(
                 template,
                 f"has a {mark!r} in {literal!r}",
-                f"the {part} is no part of the path, so leave it out (query parameters are "
-                "parameters of the handler); a decoded character can be taken by a key",
+                f"{reason}; to match the character itself, use a key such as {{name}}",
             )
 
 
 def _key(template: str, text: str) -> Key:
     name, colon, converter = text.partition(":")
-    if not name.isidentifier():
-        raise _refused(
-            template,
-            f"has the key {name!r}, which is no name in Python",
-            "use letters, digits and underscores, as in {room_id}",
-        )
     if not colon:
         converter = "str"
+    if not name.isidentifier():
+        suggestion = key_name(name)
+        raise refused(
+            template,
+            f"has the key {name!r}, which isn't a name in Python",
+            f"use letters, digits and underscores, as in {{{suggestion}}}",
+        )
     if converter not in CONVERTOR_TYPES:
-        known = ", ".join(sorted(CONVERTOR_TYPES))
-        raise _refused(
+        raise refused(
             template,
             f"has the unknown converter {converter!r}",
-            f"use one of {known}, or call starlette.convertors.register_url_convertor before",
+            advice_on_converter(name, converter, CONVERTOR_TYPES),
         )
     convertor = CONVERTOR_TYPES[converter]
     return Key(name, converter, _pattern(template, converter, convertor.regex), convertor)
@@ -393,7 +405,7 @@ def _pattern(template: str, converter: str, regex: str) -> Pattern:
     try:
         return re.compile(regex)
     except re.error as exc:
-        raise _refused(
+        raise refused(
             template,
             f"has the converter {converter!r}, whose regular expression {regex!r} is invalid",
             str(exc),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import signal
 from typing import TYPE_CHECKING, Self
 
 from attrs import frozen
@@ -14,10 +16,21 @@ from .server import LINGER
 if TYPE_CHECKING:
     from triows._app import Triows
 
-__all__ = ["Budget"]
+__all__ = ["AIR", "INTERRUPT_GRACE", "Budget", "at_most"]
 
-# For the scheduler and the event loop, on a machine that is loaded. Seconds.
+#: Seconds for the scheduler and the event loop, on a machine under load.
 AIR = 1.0
+
+#: Seconds that handlers have after SIGINT. Whoever presses Ctrl-C, or waits for a change to be
+#: served, notices more than a second; a program that stops a service sends SIGTERM.
+INTERRUPT_GRACE = 1.0
+
+
+def at_most(seconds: float) -> str:
+    """Say how long something may take."""
+    return (
+        "for as long as it takes" if seconds == math.inf else f"for {round(seconds, 1):g} s at most"
+    )
 
 
 @frozen
@@ -26,25 +39,35 @@ class Budget:
     Seconds until a process that serves has ended.
 
     Args:
-        graceful: After the first signal.
-        at_once: After the second one, or after one that came during the start-up.
+        graceful: After SIGTERM.
+        interrupted: After SIGINT: handlers have :data:`INTERRUPT_GRACE`.
+        idle: After either of them, if there is no connection.
+        at_once: After a second signal, or after one during the start-up.
     """
 
     graceful: float
+    interrupted: float
+    idle: float
     at_once: float
 
     @classmethod
     def of(cls, app: Triows) -> Self:
-        """As the settings of *app* have it; plain HTTP has its time while it is drained."""
-        drain = max(app.drain_budget, Config.graceful_timeout)
-        graceful = LINGER + drain + app.timeouts.teardown + AIR
-        return cls(graceful, cls._at_once(app.timeouts))
+        """Add up the settings of *app*. Plain HTTP requests end while the application drains."""
+        idle = LINGER + app.timeouts.teardown + AIR
+        http = Config.graceful_timeout
+        graceful = max(app.drain_budget, http)
+        interrupted = max(app.drain_seconds(INTERRUPT_GRACE), min(http, INTERRUPT_GRACE))
+        return cls(idle + graceful, idle + interrupted, idle, cls._at_once(app.timeouts))
 
     @classmethod
     def unknown(cls) -> Self:
-        """For an application that has not been seen: as the default settings have it."""
+        """For an application that has not been imported yet: what the default settings allow."""
         at_once = cls._at_once(Timeouts())
-        return cls(at_once, at_once)
+        return cls(at_once, at_once, at_once, at_once)
+
+    def after(self, number: int) -> float:
+        """Give the seconds after a first signal."""
+        return self.interrupted if number == signal.SIGINT else self.graceful
 
     @staticmethod
     def _at_once(timeouts: Timeouts) -> float:

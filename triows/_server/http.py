@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections import deque
 from contextlib import suppress
@@ -13,8 +14,11 @@ from attrs import frozen
 from hypercorn.events import Closed, RawData, Updated
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.typing import ConnectionState
+from hypercorn.utils import suppress_body
 
 from triows._transports.interface import nobody
+from triows._transports.progress import RATE, SLOW, STALLED, Monitor
+from triows._transports.wire import BROKEN, FIN
 from triows.http import ClientGone
 
 from .h11 import HTTP11, RefusedRequest, WebSocketRequest
@@ -30,14 +34,15 @@ if TYPE_CHECKING:
 
     from triows._settings import Timeouts
     from triows._transports.interface import Starter
+    from triows._transports.pinger import Pinger
+    from triows._transports.wire import CountedStream
 
 __all__ = ["HTTPConnection", "Peers"]
 
+logger = logging.getLogger("triows")
+
 #: Bytes to read at a time, as Hypercorn.
 _CHUNK = 2**16
-
-
-_BROKEN = (OSError, trio.BrokenResourceError, trio.ClosedResourceError)
 
 
 @frozen
@@ -63,6 +68,7 @@ class HTTPConnection(TCPServer):
         timeouts: The application's.
         tasks: For the requests. Not a nursery of the connection, which would have to wait for
             what an application still does when its response is out.
+        timer: Tells when to look whether the client takes a response.
     """
 
     def __init__(
@@ -74,9 +80,20 @@ class HTTPConnection(TCPServer):
         peers: Peers,
         timeouts: Timeouts,
         tasks: Starter,
+        timer: Pinger,
     ) -> None:
         super().__init__(app, config, context, {}, stream)  # type: ignore[arg-type]  # says TLS only
         self._bytes = stream
+        # The same below TLS.
+        below: Any = stream.transport_stream if isinstance(stream, trio.SSLStream) else stream
+        self._line: CountedStream = below
+        # Around what is sent, and the last wait for the client: as long as it makes progress. The
+        # monitor is made with the first response.
+        self._timer = timer
+        self._monitor: Monitor | None = None
+        self._waiting: trio.CancelScope
+        self._too_slow: str | None = None
+        self._path = ""
         self._peers = peers
         self._timeouts = timeouts
         self._tasks = tasks
@@ -115,18 +132,29 @@ class HTTPConnection(TCPServer):
             )
             self.protocol.patience = self._timeouts.close  # type: ignore[attr-defined]  # HTTP11
             try:
-                await self._read_data()
-                # A client may close its side when it has asked, and wait for the answer. An
-                # application that is told so may also return without one.
-                while not self._idle and not self._over and self._latest in self._requests:
-                    await self._progress.wait()
-            except WebSocketRequest as wanted:
-                return wanted
+                return await self._serve_requests()
             finally:
-                # They know each other, and would stay until the next search for such circles.
-                del self.protocol
-            if self._over:
-                await self._linger()
+                if self._monitor is not None:
+                    self._monitor.close()
+                    # They know each other, and would stay until the next garbage collection.
+                    self._monitor = None
+        return None
+
+    async def _serve_requests(self) -> WebSocketRequest | None:
+        try:
+            await self._read_data()
+            # A client may close its side when it has asked, and wait for the answer. An
+            # application that is told so may also return without one.
+            while not self._idle and not self._over and self._latest in self._requests:
+                await self._progress.wait()
+        except WebSocketRequest as wanted:
+            # Its traceback knows the frames that it is returned to, and they know it: such a
+            # circle would keep all of this until the next garbage collection.
+            return wanted.with_traceback(None)
+        finally:
+            del self.protocol  # the same of these two
+        if self._over and not self._broken:
+            await self._linger()
         return None
 
     def shut_down(self, deadline: float) -> None:
@@ -142,7 +170,7 @@ class HTTPConnection(TCPServer):
             self._reading.cancel()
 
     async def _read_data(self) -> None:
-        with self._reading, suppress(*_BROKEN):
+        with self._reading, suppress(*BROKEN):
             while not self._over:
                 data = await self._receive()
                 with suppress(RefusedRequest):
@@ -197,18 +225,58 @@ class HTTPConnection(TCPServer):
                 raise ClientGone("the client has gone")
             if self._over:
                 return  # what Hypercorn has to say behind the last response
-            whole = False
+            whole, monitor = False, None
             try:
-                with trio.move_on_after(self._timeouts.send):
+                with trio.CancelScope() as self._waiting:
+                    monitor = self._watch()
                     await self._bytes.send_all(data)
                     whole = True
-            except _BROKEN:
-                pass
+            except BROKEN:
+                self._give_up(None)
             finally:
-                if not whole:
-                    # Half a response can't be followed by anything.
-                    self._broken = True
-                    self._end()
+                if monitor is not None:
+                    monitor.stop()
+                if not whole and not self._broken:
+                    self._give_up(self._too_slow or "cancelled")
+
+    def _give_up(self, why: str | None) -> None:
+        """Half a response can't be followed by anything. Say *why*, unless the client has gone."""
+        self._broken = True
+        self._end()
+        if why is not None:
+            # The client has to see that this is not all, and the system keeps nothing for it.
+            self._line.cut()
+            self._log_cut(why)
+
+    def _log_cut(self, why: str) -> None:
+        client = self._peers.client
+        peer = f"{client[0]}:{client[1]}" if client else "?"
+        # The path is the client's: repr() keeps it on one line.
+        logger.info("%s %r response cut: %s", peer, self._path, why, extra={"peer": peer})
+
+    def _watch(self) -> Monitor:
+        """Look at the client's progress from now on."""
+        if self._monitor is None:
+            patience = self._timeouts.send
+            self._monitor = Monitor(self._acknowledged, self._timer, patience, self._note_look)
+        self._monitor.start()
+        return self._monitor
+
+    def _acknowledged(self) -> int:
+        return self._line.taken - self._line.unacknowledged()
+
+    def _note_look(self, why: str | None) -> None:
+        """Called by the monitor: the client is too slow, or it is not."""
+        if why is not None:
+            self._too_slow = {
+                STALLED: f"the client took nothing for {self._timeouts.send:g} s",
+                SLOW: f"the client took less than {RATE} bytes a second",
+            }[why]
+            self._waiting.cancel()
+        elif self._over and self._line.unacknowledged() <= FIN:
+            self._waiting.deadline = trio.current_time() + self._timeouts.close
+            if self._monitor is not None:
+                self._monitor.stop()
 
     async def spawn_app(
         self,
@@ -220,6 +288,7 @@ class HTTPConnection(TCPServer):
         """Called by Hypercorn's protocol, which takes this for its group of tasks."""
         events = _Events(config.max_app_queue_size)
         self._latest = cancel_scope = trio.CancelScope()
+        self._path = str(scope.get("path"))
         self._requests.add(cancel_scope)
         self._tasks.start_soon(self._serve_request, app, scope, events, send, cancel_scope)
         return events.put
@@ -234,11 +303,23 @@ class HTTPConnection(TCPServer):
     ) -> None:
         answered = False
 
+        method = cast("Any", scope)["method"]
+        has_body = method != "HEAD"
+
         async def checked(message: ASGISendEvent) -> None:
-            if message["type"] == "http.response.body" and not message.get("body"):
-                # There may be nothing to write, and who sends that in a loop lets others run.
-                await trio.lowlevel.checkpoint()
-            await send(message)
+            nonlocal has_body
+            try:
+                if message["type"] == "http.response.start":
+                    has_body = not suppress_body(method, int(message["status"]))
+                elif message["type"] == "http.response.body" and not (
+                    has_body and message.get("body")
+                ):
+                    # There is nothing to write. Whoever sends that in a loop lets others run.
+                    await trio.lowlevel.checkpoint()
+                await send(message)
+            except Exception:
+                await trio.lowlevel.cancel_shielded_checkpoint()
+                raise
 
         with cancel_scope:
             try:
@@ -256,19 +337,23 @@ class HTTPConnection(TCPServer):
 
     async def _linger(self) -> None:
         """
-        Let the peer read the last response before the connection is closed.
+        Let the client read the last response before the connection is closed.
 
-        Unread bytes would make the system send a reset, which could overtake it.
+        Unread bytes would make the system send a reset, which could overtake it. A client that
+        reads steadily gets everything; then it has ``Timeouts.close`` to close its side.
         """
-        with (
-            trio.move_on_after(self._timeouts.close),
-            suppress(*_BROKEN),
-        ):
-            if isinstance(self._bytes, trio.abc.HalfCloseableStream):
-                async with self.send_lock:  # a request may be in the middle of sending
-                    await self._bytes.send_eof()
-                while await self._bytes.receive_some(_CHUNK):
+        with suppress(*BROKEN):
+            async with self.send_lock:  # a request may be in the middle of sending
+                await self._line.send_eof()
+            with trio.CancelScope() as self._waiting:
+                if self._line.unacknowledged() <= FIN:
+                    self._waiting.deadline = trio.current_time() + self._timeouts.close
+                else:
+                    self._watch()
+                while await self._line.receive_some(_CHUNK):
                     pass
+        if self._too_slow is not None:
+            self._give_up(self._too_slow)
 
 
 def _no_thread(*_: object) -> None:
@@ -290,7 +375,7 @@ class _Events:
         self._size = size
         self._waiting: deque[ASGIReceiveEvent] = deque()
         self._end: ASGIReceiveEvent | None = None
-        self._is_closed = False
+        self._is_closed = self._is_end_told = False
         self._changed = trio.Event()
 
     async def put(self, event: ASGIReceiveEvent) -> None:
@@ -305,14 +390,24 @@ class _Events:
         self._change()
 
     async def receive(self) -> ASGIReceiveEvent:
-        """Wait for the next part; after the end, that is told as often as it is asked for."""
-        await trio.lowlevel.checkpoint()
+        """
+        Wait for the next part, or the end, which is told as often as it is asked for.
+
+        An event that waits already is handed over, once, also in a cancelled scope. That is how
+        ASGI applications find out whether the client has gone.
+        """
         while not self._waiting and self._end is None:
             await self._changed.wait()
-        if not self._waiting and self._end is not None:
-            return self._end
-        event = self._waiting.popleft()
-        self._change()
+        if self._waiting:
+            event = self._waiting.popleft()
+            self._change()
+        else:
+            assert self._end is not None
+            event = self._end
+            if self._is_end_told:
+                await trio.lowlevel.checkpoint()
+            self._is_end_told = True
+        await trio.lowlevel.cancel_shielded_checkpoint()
         return event
 
     def close(self) -> None:

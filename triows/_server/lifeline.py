@@ -8,8 +8,7 @@ import socket
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-import trio
-from attrs import frozen
+from attrs import astuple, frozen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +20,7 @@ __all__ = ["Inherited", "Lifeline", "inherited"]
 
 class Lifeline:
     """
-    One end of a pair of sockets: when the process at one is gone, the other reads an end.
+    One end of a pair of sockets. When the process at one end is gone, the other end reads EOF.
 
     Args:
         sock: The worker's end.
@@ -31,20 +30,18 @@ class Lifeline:
         self._socket = sock
 
     def ready(self, budget: Budget) -> None:
-        """Say that the start-up has run and connections are accepted, and how an end is timed."""
-        with suppress(OSError):  # the parent is gone, as wait_gone() says soon
-            self._socket.sendall(b"%r %r\n" % (budget.graceful, budget.at_once))
+        """Report that connections are accepted, and how long an end takes at most."""
+        with suppress(OSError):  # the parent is gone, which is noticed anyway
+            self._socket.sendall(b"%s\n" % " ".join(map(repr, astuple(budget))).encode())
 
-    async def wait_gone(self) -> None:
-        """Wait until the parent's process is gone, however it ended."""
-        self._socket.setblocking(False)
-        # It never says anything: what can be read is the end.
-        await trio.lowlevel.wait_readable(self._socket)
+    def fileno(self) -> int:
+        """Give the descriptor to wait at. The parent writes nothing, so readable means gone."""
+        return self._socket.fileno()
 
 
 @frozen
 class Inherited:
-    """What a worker is given. Its listening sockets are shared with the other workers."""
+    """What a worker gets from its parent. All workers share the listening sockets."""
 
     lifeline: Lifeline
     sockets: Sequence[socket.socket]
@@ -54,17 +51,17 @@ def inherited(numbers: str) -> Inherited:
     """
     Become a worker: take over the descriptors that this process was started with.
 
-    SIGHUP does nothing from here on. It is meant for the parent, but some send it to every
-    process of the name.
+    From here on SIGHUP does nothing. It is meant for the parent, but some tools send it to every
+    process with the same name.
 
     Args:
-        numbers: As the parent wrote them: the lifeline's, then those of the listening
-            sockets, with commas between.
+        numbers: The descriptors as the parent wrote them, with commas between: the lifeline's,
+            then those of the listening sockets.
     """
     line, *listening = (socket.socket(fileno=int(number)) for number in numbers.split(","))
     for sock in (line, *listening):
-        # They were inherited once; the application's own child processes would keep the
-        # address in use, and the lifeline open.
+        # The application's own child processes must not inherit them: they would keep the
+        # address in use and the lifeline open.
         os.set_inheritable(sock.fileno(), False)
     # Not SIG_IGN, which the application's child processes would inherit.
     signal.signal(signal.SIGHUP, lambda number, frame: None)

@@ -1,22 +1,32 @@
-"""Hypercorn's configuration as the command line has it, and the sockets that it asks for."""
+"""Hypercorn's configuration as the command line makes it, and the sockets it asks for."""
 
 from __future__ import annotations
 
+import errno
 import logging
-from contextlib import ExitStack, contextmanager
+import os
+import socket
+import stat
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from attrs import frozen
 from hypercorn.config import Config
 from hypercorn.utils import repr_socket_addr
 
+from triows._managers import contextmanager
+
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Iterator, Sequence
 
-    from hypercorn.config import Sockets
+__all__ = ["AddressError", "Listener", "check_address", "configuration", "listening"]
 
-__all__ = ["Listener", "check_address", "configuration", "listening"]
+
+class AddressError(OSError):
+    """The server can't listen at an address; the message says at which one, and why."""
+
+    def __str__(self) -> str:
+        return str(self.strerror)
 
 
 def configuration(bind: Sequence[str], certfile: str | None, keyfile: str | None) -> Config:
@@ -65,7 +75,7 @@ def check_address(address: str) -> None:
     named = host if host.startswith("[") == host.endswith("]") else ""
     if not named or not port.isdigit() or not int(port) <= 65535:
         raise ValueError(
-            f"{address!r} is no address: write 'host:port' with a port up to 65535, "
+            f"{address!r} isn't an address: write 'host:port' with a port up to 65535, "
             "'[::1]:8000' or 'unix:/run/app.sock'"
         )
 
@@ -77,30 +87,27 @@ def listening(
     """
     Listen where *config* says; at the end of the block the sockets are closed.
 
-    What arrives while nobody accepts waits in the kernel, so that nobody is refused.
+    Connections that arrive while nobody accepts wait in the kernel instead of being refused.
 
     Args:
         config: Hypercorn's.
-        sockets: Bound already, in place of ``config.bind``; closed as the others.
+        sockets: Bound sockets, in place of ``config.bind``; they are closed too.
 
     Raises:
-        OSError: an address can't be bound.
-        ValueError: an address is none, or is for QUIC; there is no socket, or one is not bound.
+        AddressError: an address can't be bound.
+        ValueError: an address can't be read, or is for QUIC; there is no socket, or one is not
+            bound.
     """
     if config.quic_bind:
         raise ValueError("triows serves HTTP/1.1 only: leave quic_bind out")
-    secure: Sequence[socket.socket] = ()
-    insecure: Sequence[socket.socket] = ()
-    if sockets is None:
-        made = _create(config)
-        secure, insecure = made.secure_sockets, made.insecure_sockets
-    elif config.ssl_enabled:
-        secure = sockets
-    else:
-        insecure = sockets
     with ExitStack() as stack:
-        for sock in (*secure, *insecure):
-            stack.callback(sock.close)
+        if sockets is None:
+            secure, insecure = _bound(config, stack)
+        else:
+            for sock in sockets:
+                stack.callback(sock.close)
+            given: list[socket.socket] = list(sockets)
+            secure, insecure = (given, []) if config.ssl_enabled else ([], given)
         _check_bound([*secure, *insecure])
         for sock in (*secure, *insecure):
             sock.setblocking(False)
@@ -111,15 +118,55 @@ def listening(
         ]
 
 
-def _create(config: Config) -> Sockets:
-    addresses = [*config.bind, *config.insecure_bind]
-    for address in addresses:
+def _bound(config: Config, stack: ExitStack) -> tuple[list[socket.socket], list[socket.socket]]:
+    """Bind the addresses of *config*, those for TLS and the others; *stack* closes the sockets."""
+    with_tls = config.bind if config.ssl_enabled else []
+    without = config.insecure_bind if config.ssl_enabled else config.bind
+    for address in (*with_tls, *without):
         check_address(address)
+    return (
+        [_bind(config, address, stack) for address in with_tls],
+        [_bind(config, address, stack) for address in without],
+    )
+
+
+def _bind(config: Config, address: str, stack: ExitStack) -> socket.socket:
+    """Bind one address as Hypercorn does, so that an error can name it."""
     try:
-        return config.create_sockets()
+        (sock,) = config._create_sockets([address])
     except OSError as exc:
-        exc.add_note(f"while binding {', '.join(addresses)}")
-        raise
+        raise AddressError(
+            exc.errno, f"can't listen at {address}: {_reason(address, exc)}"
+        ) from exc
+    stack.callback(sock.close)
+    return sock
+
+
+def _reason(address: str, exc: OSError) -> str:
+    """Say in plain words why an address can't be bound."""
+    path = address.removeprefix("unix:") if address.startswith("unix:") else None
+    if isinstance(exc, socket.gaierror):
+        return f"there is no host of that name ({exc.strerror})"
+    if path is not None and "too long" in str(exc):
+        return "the path is too long for a Unix socket, which may have about 100 characters"
+    if path is not None and exc.errno in {errno.EADDRINUSE, errno.EISDIR} and os.path.exists(path):
+        mode = os.stat(path).st_mode
+        return f"there is a {'folder' if stat.S_ISDIR(mode) else 'file'} of that name"
+    if path is not None and exc.errno in {errno.EACCES, errno.EPERM}:
+        return f"permission denied to create {path!r}"
+    if path is not None and exc.errno == errno.ENOENT:
+        return f"there is no folder {os.path.dirname(path)!r}"
+    return _REASONS.get(exc.errno or 0) or exc.strerror or str(exc)
+
+
+_REASONS = {
+    errno.EADDRINUSE: "the address is in use by another process (Address already in use)",
+    errno.EADDRNOTAVAIL: "this machine does not have that address",
+    errno.EACCES: "permission denied; ports below 1024 usually need a privileged user",
+    errno.EBADF: "there is no such descriptor",
+    errno.ENOTSOCK: "that descriptor isn't a socket",
+    errno.EAFNOSUPPORT: "this machine does not support that kind of address",
+}
 
 
 def _check_bound(sockets: Sequence[socket.socket]) -> None:
@@ -128,4 +175,4 @@ def _check_bound(sockets: Sequence[socket.socket]) -> None:
     for sock in sockets:
         name = sock.getsockname()
         if isinstance(name, tuple) and not name[1]:  # the system would choose
-            raise ValueError(f"{sock!r} is not bound: call its bind() before")
+            raise ValueError(f"{sock!r} is not bound: call its bind() first")

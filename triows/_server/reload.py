@@ -1,9 +1,9 @@
 """
-Serving while the application is being written: again, whenever a file of it changes.
+Serving an application during development: the process is replaced when a file changes.
 
-watchfiles tells what changes. Its ``run_process`` would do the rest, but it binds the address
-anew each time, tells the process a second time to end when Ctrl-C has told it once, and
-shows a traceback for a second Ctrl-C.
+watchfiles reports the changes. Its ``run_process`` could do the rest, but it binds the address
+again each time, tells the process twice to end after Ctrl-C, and shows a traceback for a
+second Ctrl-C.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING
 import trio
 import watchfiles
 
+from .budget import AIR, INTERRUPT_GRACE
 from .listening import configuration, listening
+from .signals import SIGNALLED
 from .worker import Worker, told
 
 if TYPE_CHECKING:
@@ -28,13 +30,6 @@ if TYPE_CHECKING:
 __all__ = ["run_again"]
 
 logger = logging.getLogger("triows")
-
-# As shells report a process that a signal ended.
-SIGNALLED = 128
-
-# Seconds that handlers have when a file has changed. Who waits for a page sees more than a
-# second; a handler that needs longer than this is the exception while one writes it.
-GRACE = 1.0
 
 
 class _ApplicationFilter(watchfiles.PythonFilter):
@@ -104,6 +99,7 @@ class Reloader:
         self._code = 0
         self._stop = trio.Event()
         self._hurry = trio.Event()
+        self._stopped_at = 0.0
 
     async def run(self) -> int:
         """Serve until a signal ends it, and return the exit code."""
@@ -115,6 +111,7 @@ class Reloader:
                 logger.info("serving %s on %s, again after each change", self._name, urls)
                 await self._serve()
                 nursery.cancel_scope.cancel()
+            logger.info("ended after %.1f s", trio.current_time() - self._stopped_at)
         return self._code
 
     async def _take(self, signals: AsyncIterable[int]) -> None:
@@ -126,6 +123,8 @@ class Reloader:
             if self._stop.is_set():
                 self._code = SIGNALLED + number
                 self._hurry.set()
+            else:
+                self._stopped_at = trio.current_time()
             self._stop.set()
 
     async def _serve(self) -> None:
@@ -155,17 +154,17 @@ class Reloader:
             logger.error("it ended: %s; waiting for a change", told(code))
 
     async def _end(self, worker: Worker) -> None:
-        """Let *worker* drain for a short time, then end it at once."""
+        """Let *worker* drain for a short time, then end it at once, even if it is blocked."""
         hurry = trio.Event()
         async with trio.open_nursery() as nursery:
 
             async def lose_patience() -> None:
-                with trio.move_on_after(GRACE):
+                with trio.move_on_after(INTERRUPT_GRACE + AIR):
                     await self._hurry.wait()
                 hurry.set()
 
             nursery.start_soon(lose_patience)
-            await worker.end(hurry)
+            await worker.end(hurry, signal.SIGINT)
             nursery.cancel_scope.cancel()
 
 

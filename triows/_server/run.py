@@ -1,38 +1,40 @@
-"""Serving an application as a process: until a signal comes."""
+"""Serving an application as a process, until a signal comes."""
 
 from __future__ import annotations
 
 import logging
-import os
+import math
 import signal
-import threading
+from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
 
-from triows._errors import leaves
+from triows._errors import leaves, only
 from triows._inspection.signals import print_on_signal
 
-from .budget import Budget
-from .listening import configuration
-from .serve import serve
+from .budget import INTERRUPT_GRACE, Budget, at_most
+from .listening import AddressError, configuration
+from .serve import serve_until
+from .signals import SIGNALLED, SignalWatch
+from .tls import CertificateError
 
 if TYPE_CHECKING:
-    import socket
-    from collections.abc import AsyncIterable, Sequence
+    from collections.abc import Sequence
 
     from hypercorn.config import Config
 
     from triows._app import Triows
 
     from .lifeline import Inherited
+    from .server import Server
 
-__all__ = ["run"]
+__all__ = ["ApplicationError", "run"]
 
 logger = logging.getLogger("triows")
 
-# As shells report a process that a signal ended.
-SIGNALLED = 128
+#: Seconds from one line about an end that takes its time to the next.
+PROGRESS = 5.0
 
 
 def run(
@@ -48,6 +50,9 @@ def run(
     """
     Serve until SIGINT or SIGTERM: drain on the first, stop at once on a second.
 
+    After SIGINT, which is Ctrl-C, handlers have one second. After SIGTERM they have all of
+    their ``shutdown_grace``.
+
     Args:
         app: The application.
         name: What the log calls it.
@@ -55,27 +60,28 @@ def run(
         certfile: A certificate chain, to serve TLS.
         keyfile: Its private key.
         inherited: For a worker: what it accepts from, instead of *bind*, and what ties it to
-            its parent. It drains when the parent is gone, too.
-        tree_signal: A signal that has what is alive printed, from the start-up to the end.
+            its parent. It also drains when the parent is gone.
+        tree_signal: A signal that prints what is alive, from the start-up to the end.
 
     Returns:
         The exit code: 0 after a graceful end, 128 + n if a second signal n was needed.
 
-    A process that is still there when the announced time is over is ended, with 128 + n for the
-    signal n that was the last.
+    :class:`.SignalWatch` ends a process that takes longer than announced.
 
     Raises:
-        BaseException: as :func:`serve`.
+        AddressError: an address can't be bound.
+        CertificateError: the certificate or its key can't be used.
+        ApplicationError: the application raised something.
     """
     config = configuration(bind, certfile, keyfile)
     try:
         return trio.run(_serve_observed, app, config, name, inherited, tree_signal)
     except BaseExceptionGroup as group:
         # The nurseries of this module wrap what passes through them.
-        (first, *more) = leaves(group)
-        if more:
+        error = only(group)
+        if error is None:
             raise
-        raise first from None
+    raise error
 
 
 async def _serve_observed(
@@ -86,32 +92,32 @@ async def _serve_observed(
     tree_signal: int | None,
 ) -> int:
     """Serve until signalled, and print the tree at another signal, if there is one for it."""
-    if tree_signal is None:
-        return await _serve_until_signalled(app, config, name, inherited)
-    async with trio.open_nursery() as nursery:
-        # Around all, so that a start-up or an end that hangs can be looked at.
-        await nursery.start(print_on_signal, app, tree_signal)
-        code = await _serve_until_signalled(app, config, name, inherited)
-        nursery.cancel_scope.cancel()
-    return code
-
-
-async def _serve_until_signalled(
-    app: Triows, config: Config, name: str, inherited: Inherited | None
-) -> int:
-    process = _Process(app)
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+    process = _Process(app, inherited)
+    with process.signals.watching():
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(process.watch, signals, nursery)
-            if inherited is None:
-                urls = await nursery.start(process.serve, config, None, nursery)
-                logger.info("serving %s on %s", name, ", ".join(urls))
-            else:
-                nursery.start_soon(process.watch_parent, inherited, nursery)
-                await nursery.start(process.serve, config, inherited.sockets, nursery)
-                inherited.lifeline.ready(Budget.of(app))
-            process.started = True
+            if tree_signal is not None:
+                # Around everything, so that a start-up or an end that hangs can be looked at.
+                await nursery.start(print_on_signal, app, tree_signal)
+            await process.serve(config, name)
+            nursery.cancel_scope.cancel()
+        if inherited is None:  # a worker's parent says it
+            process.say_goodbye()
     return process.code
+
+
+class ApplicationError(Exception):
+    """
+    The application raised something that ends the process.
+
+    Args:
+        stage: What it failed at, as the end of a sentence: ``failed to start``.
+        error: What it raised.
+    """
+
+    def __init__(self, stage: str, error: BaseException) -> None:
+        self.stage = stage
+        self.error = error
+        super().__init__(f"the application {stage}")
 
 
 class _Process:
@@ -120,71 +126,95 @@ class _Process:
 
     Args:
         app: The application.
+        inherited: For a worker.
     """
 
-    def __init__(self, app: Triows) -> None:
-        self.started = False
+    def __init__(self, app: Triows, inherited: Inherited | None) -> None:
         self.code = 0
+        lifeline = None if inherited is None else inherited.lifeline
+        self.signals = SignalWatch(Budget.of(app), self._end, lifeline)
         self._app = app
+        self._inherited = inherited
+        self._scope = trio.CancelScope()
         self._stop = trio.Event()
+        self._stopped_by = 0
+        self._stopped_at = math.inf
 
-    async def serve(
-        self,
-        config: Config,
-        sockets: Sequence[socket.socket] | None,
-        nursery: trio.Nursery,
-        task_status: trio.TaskStatus[list[str]],
-    ) -> None:
-        """Serve until the first signal's drain is over; then *nursery* ends."""
-        await serve(
-            self._app,
-            config,
-            sockets=sockets,
-            shutdown_trigger=self._stop.wait,
-            task_status=task_status,
-        )
-        nursery.cancel_scope.cancel()
+    async def serve(self, config: Config, name: str) -> None:
+        """Serve until the drain that the first signal began is over, or until a second signal."""
+        try:
+            with self._scope:
+                await self._serve(config, name)
+        except Exception as exc:
+            first: BaseException
+            (first, *more) = leaves(exc)
+            if isinstance(first, AddressError | CertificateError):
+                raise first from None
+            error = exc if more else first
+            while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+                (error,) = error.exceptions  # a nursery has wrapped what passed through it
+            raise ApplicationError(self._stage, error) from exc
 
-    async def watch(self, signals: AsyncIterable[int], nursery: trio.Nursery) -> None:
-        """Drain on the first signal, or give up a start-up; cancel everything on the second."""
-        async for number in signals:
-            self._end(number, nursery)
+    @property
+    def _stage(self) -> str:
+        if not self.signals.started:
+            return "failed to start"
+        return "failed at its shutdown" if self._stop.is_set() else "failed while it was served"
 
-    async def watch_parent(self, inherited: Inherited, nursery: trio.Nursery) -> None:
-        """Take the end of the parent for a signal."""
-        await inherited.lifeline.wait_gone()
-        logger.warning("the process that started this worker is gone")
-        self._end(signal.SIGTERM, nursery)
+    async def _serve(self, config: Config, name: str) -> None:
+        sockets = None if self._inherited is None else self._inherited.sockets
+        async with trio.open_nursery() as nursery:
+            serve = partial(serve_until, self._shut_down, sockets=sockets)
+            urls = await nursery.start(serve, self._app, config)
+            self.signals.note_started(Budget.of(self._app))
+            if self._inherited is None:
+                logger.info("serving %s on %s", name, ", ".join(urls))
+            else:
+                self._inherited.lifeline.ready(Budget.of(self._app))
 
-    def _end(self, number: int, nursery: trio.Nursery) -> None:
-        budget = Budget.of(self._app)
-        if self._stop.is_set() or not self.started:
-            if self._stop.is_set():
-                self.code = SIGNALLED + number
-            nursery.cancel_scope.cancel()
-            _exit_after(budget.at_once, SIGNALLED + number)
-        else:
-            logger.info("shutting down, for %g s at most", budget.graceful)
-            _exit_after(budget.graceful, SIGNALLED + number)
+    def _end(self, number: int, at_once: bool) -> None:
+        """Take a signal, in the event loop."""
+        if not self._stop.is_set():
+            self._stopped_by, self._stopped_at = number, trio.current_time()
+        elif at_once:
+            self.code = SIGNALLED + number
         self._stop.set()
+        if at_once:
+            what = "ending at once" if self.signals.started else "ending the start-up"
+            logger.info("%s, %s", what, at_most(Budget.of(self._app).at_once))
+            self._scope.cancel()
+
+    async def _shut_down(self, server: Server) -> None:
+        """Wait for the first signal, and drain the server."""
+        await self._stop.wait()
+        if not server.connections:
+            # There will be none, so that the end has less to wait for.
+            await server.stop_accepting()
+        budget = Budget.of(self._app)
+        if server.connections:
+            seconds = budget.after(self._stopped_by)
+            message = "shutting down, %s: closing %s"
+            logger.info(message, at_most(seconds), _counted(server.connections))
+        else:
+            self.signals.end_within(budget.idle)
+            logger.info("shutting down, %s: there is no connection", at_most(budget.idle))
+        grace = INTERRUPT_GRACE if self._stopped_by == signal.SIGINT else math.inf
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._report_progress, server)
+            await server.shut_down(refusing=self._inherited is None, grace=grace)
+
+    async def _report_progress(self, server: Server) -> None:
+        """Say from time to time what is left, until the server has ended."""
+        while True:
+            await trio.sleep(PROGRESS)
+            left = at_most(self.signals.seconds_left)
+            logger.info("still closing %s, %s", _counted(server.connections), left)
+
+    def say_goodbye(self) -> None:
+        """Say that the end is over, if a signal began it."""
+        if self._stop.is_set():
+            logger.info("ended after %.1f s", trio.current_time() - self._stopped_at)
 
 
-def _exit_after(seconds: float, code: int) -> None:
-    """
-    End the process, whatever it does then.
-
-    By then every handler was cancelled and every resource had its time. What can't be ended by
-    that is an application that blocks the event loop, or shields itself without a deadline.
-    """
-
-    def give_up() -> None:
-        logger.critical(
-            "ended after %g s: something of the application has not ended",
-            seconds,
-        )
-        logging.shutdown()
-        os._exit(code)
-
-    timer = threading.Timer(seconds, give_up)
-    timer.daemon = True  # an exit that is in time does not wait for it
-    timer.start()
+def _counted(connections: int) -> str:
+    return f"{connections} connection" + ("" if connections == 1 else "s")

@@ -1,73 +1,120 @@
-"""Serving an application as a task of somebody's nursery."""
+"""Serving an application as a task in somebody's nursery."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import trio
 
-from triows._errors import leaves
+from triows._errors import only
+from triows._loop import check_trio
 
+from .access import keep_lines_whole
 from .listening import listening
+from .mistakes import check_app, check_config, check_sockets, check_trigger, wait_triggered
 from .server import Server
 from .tls import tls_context
+from .watchdog import blocks_named
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Awaitable, Callable, Sequence
+    from typing import TypeAlias
 
     from hypercorn.config import Config
 
     from triows._app import Triows
 
-__all__ = ["run_server", "serve"]
+    #: Waits for the server's time to end, and shuts it down.
+    Ending: TypeAlias = Callable[[Server], Awaitable[None]]
+
+__all__ = ["run_server", "serve", "serve_until"]
+
+#: So that a call without a configuration gets a sentence about what to write.
+_MISSING: Any = None
 
 
 async def serve(
     app: Triows,
-    config: Config,
+    config: Config = _MISSING,
     *,
     shutdown_trigger: Callable[[], Awaitable[object]] | None = None,
     sockets: Sequence[socket.socket] | None = None,
     task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """
-    Serve *app* with Hypercorn, in the caller's Trio program.
+    Serve *app* with Hypercorn's configuration, in the caller's Trio program.
 
         urls = await nursery.start(triows.serve, app, config)
 
     Cancelling it cancels the handlers, tells their peers 1001, exits their resources and
-    then the application's; it takes ``timeouts.close`` and twice ``timeouts.teardown`` at
+    then the application's. That takes ``timeouts.close`` and twice ``timeouts.teardown`` at
     most. For a graceful end use *shutdown_trigger*.
 
     Args:
-        app: The application. Its start-up runs before, and its shutdown after, everything.
+        app: The application. Its start-up runs before everything, and its shutdown after it.
         config: Hypercorn's; ``bind``, ``certfile`` and so on. ``workers`` has no effect here.
         shutdown_trigger: When it returns, new connections are refused, the live ones are
             drained as :meth:`Triows.drain` says, and the server ends.
-        sockets: Bound already, to listen at in place of ``config.bind``, and perhaps shared
-            with other processes; closed at the end. A server that shuts down leaves new
+        sockets: Bound sockets to listen at, in place of ``config.bind``. Other processes may
+            share them. They are closed at the end. A server that shuts down leaves new
             connections to the others.
         task_status: Started with the URLs that the server listens on.
 
     Raises:
-        OSError: an address can't be bound.
+        TypeError: an argument is something else; the message says what to write.
+        RuntimeError: Trio does not run, or the application is served already.
+        OSError: an address can't be bound, or a certificate can't be used.
         BaseException: what the application's start-up or shutdown raised, or a resource of
-            the application that gave way meanwhile.
+            the application that failed meanwhile.
     """
+    check_trio("triows.serve")
+    await trio.lowlevel.checkpoint()
+    check_app(app, "triows.serve")
+    check_config(config)
+    check_sockets(sockets)
+    check_trigger(shutdown_trigger)
+
+    ending = partial(_shut_down_after, shutdown_trigger, refusing=sockets is None)
+    await serve_until(ending, app, config, sockets=sockets, task_status=task_status)
+
+
+async def serve_until(
+    ending: Ending,
+    app: Triows,
+    config: Config,
+    *,
+    sockets: Sequence[socket.socket] | None = None,
+    task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """
+    Serve until *ending* has shut the server down.
+
+    Args:
+        ending: Decides when the server ends, and how.
+        app: As for :func:`serve`.
+        config: The same.
+        sockets: The same.
+        task_status: The same.
+    """
+    keep_lines_whole(config)
     tls = tls_context(config)
+    error: BaseException | None = None
     try:
-        async with app.running():
-            with listening(config, sockets) as listeners:
-                server = Server(app, config, tls, listeners)
-                refusing = sockets is None
-                await run_server(server, shutdown_trigger, task_status, refusing=refusing)
+        # Around everything: a start-up or a shutdown may block, too.
+        with blocks_named(app):
+            async with app.running():
+                with listening(config, sockets) as listeners:
+                    server = Server(app, config, tls, listeners)
+                    await _run_until(ending, server, task_status, refusing=sockets is None)
     except BaseExceptionGroup as group:
         # The nurseries wrap what passes through them.
-        (only, *more) = leaves(group)
-        if more or isinstance(only, trio.Cancelled):
+        error = only(group)
+        if error is None:
             raise
-        raise only from None
+    if error is not None:
+        raise error
 
 
 async def run_server(
@@ -86,15 +133,30 @@ async def run_server(
         task_status: The same.
         refusing: As for :meth:`Server.shut_down`.
     """
+    ending = partial(_shut_down_after, shutdown_trigger, refusing=refusing)
+    await _run_until(ending, server, task_status, refusing=refusing)
+
+
+async def _shut_down_after(
+    trigger: Callable[[], Awaitable[object]] | None, server: Server, *, refusing: bool
+) -> None:
+    if trigger is not None:
+        await wait_triggered(trigger)
+        await server.shut_down(refusing=refusing)
+
+
+async def _run_until(
+    ending: Ending,
+    server: Server,
+    task_status: trio.TaskStatus[list[str]],
+    *,
+    refusing: bool,
+) -> None:
+    worn_out = partial(_shut_down_after, server.wait_worn_out, refusing=refusing)
+
     async with trio.open_nursery() as nursery:
-
-        async def shut_down_after(trigger: Callable[[], Awaitable[object]]) -> None:
-            await trigger()
-            await server.shut_down(refusing=refusing)
-
-        if shutdown_trigger is not None:
-            nursery.start_soon(shut_down_after, shutdown_trigger)
-        nursery.start_soon(shut_down_after, server.wait_worn_out)
+        nursery.start_soon(ending, server)
+        nursery.start_soon(worn_out, server)
         task_status.started(server.urls)
         await server.run()
         nursery.cancel_scope.cancel()

@@ -17,7 +17,8 @@ from hypercorn.utils import parse_socket_addr
 from triows._errors import without_cancelled
 from triows._transports.pinger import Pinger
 from triows._transports.reactor import new_reactor
-from triows._transports.wire import PlainWire, TLSWire
+from triows._transports.turn import Turn
+from triows._transports.wire import CountedStream, PlainWire, TLSWire
 
 from .accepting import accept_from
 from .http import HTTPConnection, Peers
@@ -101,6 +102,7 @@ class Server:
         self._accepted_all = trio.Event()
         self._reactor = new_reactor() if reactor is None else reactor
         self._pinger = Pinger()
+        self._turn = Turn()
         self._trimmer = Trimmer()
         self._over = trio.Event()
         self._tasks: GuardedTasks
@@ -156,34 +158,47 @@ class Server:
         """Wait until it has served as many requests as the configuration lets it."""
         await self._context.terminate.wait()
 
-    async def shut_down(self, *, refusing: bool) -> None:
+    @property
+    def connections(self) -> int:
+        """How many connections there are, whatever they are used for."""
+        return self._connections
+
+    async def stop_accepting(self) -> None:
+        """Close the listeners, and answer those whose connection was accepted a moment ago."""
+        self._accepting.cancel()
+        await self._accepted_all.wait()
+        await self._answer_accepted()
+
+    async def shut_down(self, *, refusing: bool, grace: float = math.inf) -> None:
         """
         End all connections in order and in time; then :meth:`run` returns.
 
         Plain HTTP requests have Hypercorn's ``graceful_timeout`` at the same time.
 
         Args:
-            refusing: Go on accepting connections meanwhile, so that they can be told to come
-                back (503). Otherwise whoever else listens at the same socket takes them.
+            refusing: Go on accepting connections meanwhile, to answer that they may come
+                back later (503). Otherwise whoever else listens at the same socket takes them.
+            grace: Seconds for handlers and requests, where the settings allow more.
         """
         if not refusing:
-            self._accepting.cancel()
-            await self._accepted_all.wait()  # one may be accepted just now
-            await self._answer_accepted()
+            await self.stop_accepting()
         await self._context.terminated.set()
         started = trio.current_time()
-        over = started + self._config.graceful_timeout
+        over = started + min(self._config.graceful_timeout, grace)
         self._end_idle(over)
         async with trio.open_nursery() as nursery:
+            # Behind middleware there are connections of ours, too, which drain() ends.
+            ours = {lifetime.tasks for lifetime in self._app._lifetimes()}
             for bridge in tuple(self._bridges):
-                nursery.start_soon(bridge.shut_down, self._app.shutdown_code)
-            await self._app.drain()
+                if bridge.opened_in not in ours:
+                    nursery.start_soon(bridge.shut_down, self._app.shutdown_code)
+            await self._app.drain(grace=grace)
         self._accepting.cancel()
         await self._accepted_all.wait()
         self._end_idle(over)  # who came meanwhile
         # What is left are plain requests, and WebSockets of applications that are mounted and
         # not ours, which were told.
-        self._tasks.end_at(max(over, started + self._app.timeouts.shutdown_grace))
+        self._tasks.end_at(max(over, started + min(self._app.timeouts.shutdown_grace, grace)))
 
     def _end_idle(self, over: float) -> None:
         for scope in tuple(self._handshakes):
@@ -202,7 +217,7 @@ class Server:
         self._asked.set()
         self._asked = trio.Event()
 
-    async def _shake_hands(self, stream: trio.SSLStream[trio.SocketStream]) -> bool:
+    async def _shake_hands(self, stream: trio.SSLStream[CountedStream]) -> bool:
         """Finish TLS's handshake; whether it is one, and in time."""
         seconds = min(self._config.ssl_handshake_timeout, self._app.timeouts.handshake)
         with trio.move_on_after(seconds) as scope:
@@ -243,7 +258,7 @@ class Server:
             parse_socket_addr(sock.family, sock.getsockname()),
             secure,
         )
-        stream = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
+        stream = CountedStream(trio.socket.from_stdlib_socket(sock))
         if not secure:
             return Accepted(stream, PlainWire(sock, self._reactor), peers)
         assert self._tls is not None
@@ -281,6 +296,7 @@ class Server:
             peers,
             self._app.timeouts,
             self._tasks,
+            self._pinger,
         )
         http.on_request = partial(self._note_asked, opening)
         self._http.add(http)
@@ -300,6 +316,7 @@ class Server:
             wire,
             peers,
             pinger=self._pinger,
+            turn=self._turn,
             tasks=self._tasks,
             bridges=self._bridges,
         )

@@ -2,28 +2,112 @@
 
 from __future__ import annotations
 
+import os
+import ssl
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import ssl
-
     from hypercorn.config import Config
 
-__all__ = ["tls_context"]
+__all__ = ["CertificateError", "tls_context"]
 
 
-def tls_context(config: Config) -> ssl.SSLContext | None:
+class CertificateError(OSError):
+    """
+    A certificate or its key can't be used.
+
+    Args:
+        setting: ``certfile``, ``keyfile`` or ``ca_certs``.
+        reason: What is wrong with it, which names the file.
+    """
+
+    def __init__(self, setting: str, reason: str) -> None:
+        super().__init__(reason)
+        self.setting = setting
+
+
+def tls_context(config: Config, *, asks: bool = True) -> ssl.SSLContext | None:
     """
     Read the certificate, if there is one, and offer HTTP/1.1 only, whatever else is configured.
 
+    Args:
+        config: Hypercorn's.
+        asks: Whether OpenSSL may ask for the password of an encrypted key at the terminal.
+
     Raises:
-        OSError: a file can't be read, or is no certificate or key.
+        CertificateError: a file can't be read, or isn't a certificate or key that fits.
     """
+    if config.ssl_enabled:
+        for setting in _SETTINGS:
+            if (file := getattr(config, setting)) is not None:
+                _check_readable(setting, file)
+        if not asks and config.keyfile_password is None:
+            _check_not_encrypted(config)
     try:
         context = config.create_ssl_context()
-    except OSError as exc:  # ssl's errors are some, and name no file
-        exc.add_note(f"while reading {config.certfile!r} and {config.keyfile!r}")
-        raise
+    except OSError as exc:  # ssl's errors are OSErrors
+        raise _explained(config, exc) from exc
     if context is not None:
         context.set_alpn_protocols(["http/1.1"])
     return context
+
+
+_SETTINGS = ("certfile", "keyfile", "ca_certs")
+
+
+def _check_readable(setting: str, file: str) -> None:
+    reason = None
+    if not os.path.exists(file):
+        reason = "there is no such file"
+    elif os.path.isdir(file):
+        reason = "it is a folder"
+    elif not os.access(file, os.R_OK):
+        reason = "permission denied"
+    if reason is not None:
+        raise CertificateError(setting, f"{file!r} can't be read: {reason}")
+
+
+class _EncryptedKeyError(Exception):
+    """Raised through OpenSSL when it asks for the key's password."""
+
+
+def _check_not_encrypted(config: Config) -> None:
+    def refuse() -> str:
+        raise _EncryptedKeyError
+
+    assert config.certfile is not None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        # What else may be wrong is found out later.
+        with suppress(OSError):
+            context.load_cert_chain(config.certfile, config.keyfile, password=refuse)
+    except _EncryptedKeyError:
+        raise CertificateError(
+            "keyfile",
+            f"the key in {config.keyfile!r} is encrypted: decrypt it (openssl pkey -in ... -out "
+            "...), or serve with triows.serve and config.keyfile_password",
+        ) from None
+
+
+def _explained(config: Config, exc: OSError) -> CertificateError:
+    """Say which file OpenSSL could not use, and why: its own errors name none."""
+    if getattr(exc, "reason", None) == "KEY_VALUES_MISMATCH":
+        reason = f"the key in {config.keyfile!r} doesn't fit the certificate in {config.certfile!r}"
+        return CertificateError("keyfile", reason)
+    for setting in ("certfile", "ca_certs"):
+        file = getattr(config, setting)
+        if file is not None and not _has_certificate(file):
+            return CertificateError(setting, f"{file!r} has no certificate in PEM format")
+    if "PEM" in str(exc):
+        password = "" if config.keyfile_password is None else ", or its password is another"
+        reason = f"{config.keyfile!r} has no private key in PEM format{password}"
+        return CertificateError("keyfile", reason)
+    return CertificateError("certfile", f"{config.certfile!r} can't be used: {exc}")
+
+
+def _has_certificate(file: str) -> bool:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    with suppress(OSError):
+        context.load_verify_locations(file)
+    return bool(context.get_ca_certs() or context.cert_store_stats()["x509"])

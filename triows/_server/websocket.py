@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from triows._settings import Settings
     from triows._transports.interface import Starter
     from triows._transports.pinger import Pinger
+    from triows._transports.turn import Turn
     from triows._transports.wire import Wire
     from triows.types import Scope
 
@@ -38,6 +39,7 @@ async def serve_websocket(
     wire: Wire,
     peers: Peers,
     pinger: Pinger,
+    turn: Turn,
     tasks: Starter,
     bridges: set[Bridge],
 ) -> None:
@@ -51,6 +53,7 @@ async def serve_websocket(
         wire: The connection; closed when this returns.
         peers: Its two ends.
         pinger: The server's.
+        turn: The server's.
         tasks: For what a connection needs that the application did not take back from its
             middleware.
         bridges: The server's, of such connections.
@@ -70,6 +73,7 @@ async def serve_websocket(
             settings=settings,
             own_headers=lambda: config.response_headers("h11"),
             pinger=pinger,
+            turn=turn,
         )
         return transport
 
@@ -104,12 +108,13 @@ async def serve_websocket(
         code = app.shutdown_code
         raise
     finally:
-        if bridge.is_open:
-            with trio.CancelScope(shield=True):  # bounded by aclose()
+        try:
+            if bridge.is_open:
                 await bridge.aclose(code)
-        if transport is None:  # somebody else's application, mounted in ours
-            await refuse(make(app.settings), problem(500), app.timeouts)
-        await log_access()
+            if transport is None:  # somebody else's application, mounted in ours
+                await refuse(make(app.settings), problem(500), app.timeouts)
+        finally:
+            await log_access()
 
 
 def _scope(config: Config, wanted: WebSocketRequest, peers: Peers) -> Scope:

@@ -1,4 +1,4 @@
-"""A process that serves, as seen by the one that started it."""
+"""A process that serves, as its parent sees it."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class Worker:
     """
     A process that serves.
 
-    It has a process group of its own: Ctrl-C in a terminal reaches the parent only, which
-    tells it to end. If the parent is gone, it ends by itself; see :class:`.Lifeline`.
+    It has a process group of its own, so Ctrl-C in a terminal reaches the parent only, which
+    then tells it to end. If the parent is gone, it ends by itself; see :class:`.Lifeline`.
 
     Args:
-        process: It.
+        process: The process.
         line: The parent's end of its lifeline.
     """
 
@@ -72,11 +72,11 @@ class Worker:
         return cls(process, trio.socket.from_stdlib_socket(ours))
 
     async def wait_ready(self) -> bool:
-        """Wait until it accepts connections, or has ended: then the answer is no."""
+        """Wait until it accepts connections, or has ended; return whether it accepts them."""
         async with trio.open_nursery() as nursery:
-            # A child process of its own may hold its end of the line open.
+            # A child process of the worker may hold its end of the line open.
             nursery.start_soon(self._cancel_at_exit, nursery.cancel_scope)
-            # So short a message, and the first one, comes in one piece.
+            # The first message, and such a short one, comes in one piece.
             if report := await self._line.recv(100):
                 self.budget = Budget(*map(float, report.split()))
                 self.ready_at = trio.current_time()
@@ -88,33 +88,37 @@ class Worker:
         scope.cancel()
 
     async def wait(self) -> int:
-        """Wait for its end. The answer is its exit code, or -n if signal n ended it."""
+        """Wait for its end. Return its exit code, or -n if signal n ended it."""
         return await self._process.wait()
 
     def pass_on(self, signum: int) -> None:
-        """Send it a signal that it listens to while it serves; no effect before and after."""
+        """Send it a signal that it only listens to while it serves."""
         if self.ready_at is not None:
             self._process.send_signal(signum)
 
-    async def end(self, hurry: trio.Event) -> int:
+    async def end(self, hurry: trio.Event, number: int = signal.SIGTERM) -> int:
         """
-        Tell it to end, wait until it has, and answer as :meth:`wait`.
+        Tell it to end, wait until it has, and return what :meth:`wait` returns.
 
-        It is killed if it has not ended within what it stated.
+        It is killed if it has not ended within the time that it stated.
 
         Args:
-            hurry: When set, it is told a second time, which ends it at once.
+            hurry: When this is set, the worker is told a second time, which ends it at once.
+            number: SIGINT for less grace than SIGTERM.
         """
         self.dismissed = True
-        self._process.send_signal(signal.SIGTERM)
-        seconds = self.budget.graceful
+        if self.ready_at is None:
+            number = signal.SIGTERM  # Python would show a traceback for SIGINT
+        self._process.send_signal(number)
+        seconds = self.budget.after(number)
         with trio.move_on_after(seconds + AIR):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._cancel_at_exit, nursery.cancel_scope)
                 await hurry.wait()
                 nursery.cancel_scope.cancel()
         if hurry.is_set() and self._process.returncode is None:
-            self._process.send_signal(signal.SIGTERM)
+            # The system may make one of two equal signals that follow one another.
+            self._process.send_signal(_other(number))
             seconds = self.budget.at_once
             with trio.move_on_after(seconds + AIR):
                 await self.wait()
@@ -127,8 +131,12 @@ class Worker:
         return code
 
     def close(self) -> None:
-        """Close the line. It is told to end by that, if it has not."""
+        """Close the line. A worker that still runs ends by that."""
         self._line.close()
+
+
+def _other(number: int) -> int:
+    return signal.SIGINT if number == signal.SIGTERM else signal.SIGTERM
 
 
 def told(code: int) -> str:

@@ -1,9 +1,9 @@
 """
 Several processes that serve the same addresses, and the one that keeps them.
 
-The parent listens and never accepts; each worker inherits the sockets, imports the
-application itself and serves it as a single process would. There is a *slot* for each
-worker that is wanted; who serves in it changes.
+The parent listens and never accepts. Each worker inherits the sockets, imports the
+application itself and serves it as a single process would. The parent has a *slot* for each
+worker; when a worker is replaced, another one takes its slot.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import trio
 from attrs import define, field
 
-from .budget import AIR
 from .listening import configuration, listening
+from .signals import SIGNALLED
 from .worker import Worker, told
 
 if TYPE_CHECKING:
@@ -29,14 +29,11 @@ __all__ = ["supervise"]
 
 logger = logging.getLogger("triows")
 
-# As shells report a process that a signal ended.
-SIGNALLED = 128
-
-# Seconds between a crash and its replacement: the first is too short to be felt and long
-# enough for a log to be read; the last is what a database that restarts is worth.
+# Seconds between a crash and the start of another worker. The first delay is too short for users
+# to notice. The last one is about the time that a database takes to restart.
 FIRST_DELAY, LAST_DELAY = 0.2, 30.0
 
-# A worker that has served for this long did not crash for the reason the one before it did.
+# A worker that has served for this long did not crash for the same reason as the one before it.
 RAN_WELL = 30.0
 
 
@@ -135,6 +132,7 @@ class Supervisor:
         # Those that _end() waits for.
         self._dismissed: set[Worker] = set()
         self._signal: int | None = None
+        self._stopped_at = 0.0
         self._hurry = trio.Event()
         self._serving = trio.CancelScope()
         self._replacing = trio.CancelScope()
@@ -156,12 +154,18 @@ class Supervisor:
                     for worker in list(self._live):
                         self._dismiss(worker)
                 nursery.cancel_scope.cancel()
+            if self._signal is not None:
+                logger.info("ended after %.1f s", trio.current_time() - self._stopped_at)
         return self._code
+
+    def _pids(self) -> str:
+        pids = sorted(worker.pid for worker in self._live | self._dismissed)
+        return ", ".join(map(str, pids)) or "none is left"
 
     async def _take(self, signals: AsyncIterable[int]) -> None:
         async for number in signals:
             if number == signal.SIGHUP:
-                # What is being started now may be older than what is wanted now.
+                # A worker that is being started now may run an older version.
                 self._wanted.set()
                 self._replacing.cancel()
                 continue
@@ -170,9 +174,11 @@ class Supervisor:
                     worker.pass_on(number)
                 continue
             if self._signal is None:
-                budget = max((worker.budget.graceful for worker in self._live), default=0) + AIR
-                logger.info("stopping the workers, for %g s at most", budget)
+                # How long it may take is what each of them says: it knows its connections.
+                logger.info("stopping the workers: %s", self._pids())
+                self._stopped_at = trio.current_time()
             else:
+                logger.info("stopping the workers at once: %s", self._pids())
                 self._hurry.set()
                 self._code = SIGNALLED + number
             self._signal = number
@@ -182,7 +188,7 @@ class Supervisor:
 
     async def _serve(self) -> None:
         first, *others = self._slots
-        # One before the others: what would stop them all is shown once, and ends it here.
+        # One before the others: an error that would stop them all is shown once, and ends it here.
         worker = await self._started()
         if isinstance(worker, int):
             self._code = exit_code(worker)
@@ -201,7 +207,7 @@ class Supervisor:
         try:
             worker = await Worker.start(self._command, [one.socket for one in self._addresses])
         except OSError as exc:
-            # The system has no room for it, or Python is being installed anew.
+            # The system has no memory or process left, or Python is being reinstalled.
             logger.error("a worker can't be started: %s", exc)  # noqa: TRY400 - it is nobody's bug
             return 1
         self._live.add(worker)
@@ -218,7 +224,7 @@ class Supervisor:
         return code
 
     def _fill(self, slot: Slot, worker: Worker) -> None:
-        """Let *worker* serve in *slot*, and whoever served in it end."""
+        """Let *worker* serve in *slot*, and end the worker that served there."""
         old, slot.worker = slot.worker, worker
         if old is not None:
             self._dismiss(old)
@@ -267,13 +273,13 @@ class Supervisor:
         """
         Replace each worker by one that serves already, one after the other.
 
-        The old one has its own time to drain and the next slot does not wait for it: the
-        peers of both versions would wait with it, and those that an old worker sent away
-        would come to the next old one, to be sent away again.
+        The next slot does not wait until the old worker has drained. Otherwise clients that
+        one old worker has sent away would often connect to the next old one, which sends them
+        away again.
         """
         logger.info("replacing the workers")
         for number, slot in enumerate(self._slots):
-            # What is being started there is older than what is wanted, and may never be ready.
+            # A worker that is being started there runs an older version, and may never be ready.
             slot.attempt.cancel()
             async with slot.starting:
                 worker = await self._started()
@@ -301,10 +307,14 @@ class Supervisor:
         self._endings.start_soon(self._end, worker)
 
     async def _end(self, worker: Worker) -> None:
-        code = await worker.end(self._hurry)
+        # A worker that is replaced has all of its grace, and so has one that SIGTERM ends.
+        number = signal.SIGINT if self._signal == signal.SIGINT else signal.SIGTERM
+        code = await worker.end(self._hurry, number)
         self._dismissed.discard(worker)
-        # The default action of the signal, before it was taken over: nothing had begun.
-        graceful = code == 0 or (code == -signal.SIGTERM and worker.ready_at is None)
+        # The signal's default action, before the worker handled it: nothing had begun.
+        graceful = code == 0 or (
+            -code in {signal.SIGINT, signal.SIGTERM} and worker.ready_at is None
+        )
         if graceful:
             logger.info("worker %d has ended", worker.pid)
             return

@@ -20,7 +20,8 @@ import trio
 from triows.exceptions import WebSocketDisconnect
 
 from .inbox import Inbox, payload_size
-from .interface import Ended, Refusal, Traffic, disconnect, nobody
+from .interface import Ended, Refusal, Traffic, disconnect, nobody, undelivered
+from .progress import STALLED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -54,7 +55,7 @@ class ASGITransport:
     def __init__(
         self, scope: Scope, receive: Receive, send: Send, *, limits: Limits, timeouts: Timeouts
     ) -> None:
-        self.accepted = False
+        self.accepted = self.answered = False
         self.ended: Ended | None = None
         self.on_gone: Callable[[], None] = nobody
         self.traffic = Traffic()
@@ -113,6 +114,9 @@ class ASGITransport:
         elif kind == "websocket.disconnect":
             code = event.get("code")
             self._disconnected.set()
+            # Our own bridge tells 1006 if the peer has left without an answer. Other servers
+            # may not know.
+            self.answered = code != 1006
             self._end(Ended(1005 if code is None else code, event.get("reason") or ""))
 
     def _deliver(self, message: str | bytes) -> None:
@@ -132,6 +136,9 @@ class ASGITransport:
     async def receive(self) -> str | bytes:
         return await self._inbox.receive()
 
+    def receive_nowait(self) -> str | bytes:
+        return self._inbox.receive_nowait()
+
     # Writing.
 
     async def _write(self) -> None:
@@ -146,15 +153,16 @@ class ASGITransport:
         """Give the server one event."""
         self._watching.deadline = trio.current_time() + self._timeouts.send
         try:
+            if not self._connected.is_set():
+                await self._connected.wait()
             await self._asgi_send(event)
         except Exception as exc:
             logger.debug("ASGI send failed", exc_info=exc)
-            self._drop_outbox()
             self._disconnected.set()  # nothing to linger for
             if isinstance(exc, WebSocketDisconnect):  # our own bridge tells why
-                self._end(Ended(exc.code, exc.reason))
+                self._lose(Ended(exc.code, exc.reason))
             else:
-                self._end(Ended(1006))
+                self._lose(Ended(1006))
             return
         finally:
             self._watching.deadline = math.inf
@@ -174,13 +182,21 @@ class ASGITransport:
         if not self._reading.cancel_called:  # as aclose() does
             # What was begun can't be followed by anything else.
             self._writing.cancel()
-            self._drop_outbox()
-            self._end(Ended(1008, "send timed out"))
+            self._lose(Ended(1008, STALLED))
 
-    def _drop_outbox(self) -> None:
+    def _lose(self, ended: Ended) -> None:
+        """End it, for the server takes nothing more."""
+        self._note_undelivered()
         self._outbox.clear()
         self._outbox_size = 0
         self._progressed()
+        self._end(ended)
+
+    def _note_undelivered(self) -> None:
+        """Tell the truth about a close that the server has not taken."""
+        closes = any(event["type"] == "websocket.close" for event, _ in self._outbox)
+        if closes and self.accepted and self.ended is not None:
+            self.ended = undelivered(self.ended)
 
     def _progressed(self) -> None:
         self._progress.set()
@@ -191,21 +207,23 @@ class ASGITransport:
         self._outbox_size += size
         self._work.set()
 
-    async def _flush(self) -> None:
+    async def wait_delivered(self) -> None:
+        # What a server does with an event, and when, is not known: taken is all it can be.
         while self._outbox:
             await self._progress.wait()
 
     async def send(self, message: str | bytes) -> None:
-        size = payload_size(message)
+        try:
+            size = payload_size(message)
+        except UnicodeEncodeError:
+            await trio.lowlevel.checkpoint()
+            raise
         if self.ended is not None:
             await trio.lowlevel.checkpoint()
             self._raise_ended()
         async with self._send_lock:
-            with trio.move_on_after(self._timeouts.send) as scope:
-                while self._must_wait(size):
-                    await self._progress.wait()
-            if scope.cancelled_caught:
-                self.fail(1008, "send timed out")
+            while self._must_wait(size):  # as long as the server takes events: see _watch()
+                await self._progress.wait()
             if self.ended is not None:
                 self._raise_ended()
             key = "text" if isinstance(message, str) else "bytes"
@@ -233,10 +251,9 @@ class ASGITransport:
         )
         # A peer that leaves meanwhile may have sent something: it is the next receive that
         # tells of it, after that.
-        await self._flush()
+        await self.wait_delivered()
 
     async def reject(self, refusal: Refusal) -> None:
-        await self._connected.wait()
         if self.ended is None:
             if "websocket.http.response" in self._extensions:
                 self._submit(
@@ -250,7 +267,6 @@ class ASGITransport:
             else:
                 self._submit({"type": "websocket.close", "code": 1000})
             self._end_here(Ended(1006, "refused", refusal.status))
-        await self._flush()
 
     def _last_words(self) -> list[tuple[bytes, bytes]]:
         """
@@ -265,7 +281,13 @@ class ASGITransport:
         if self.ended is None:
             self._submit({"type": "websocket.close", "code": code, "reason": reason})
             self._end_here(Ended(code, reason))
-        await self._flush()
+
+    @property
+    def over(self) -> bool:
+        return self._disconnected.is_set()
+
+    async def wait_over(self) -> None:
+        await self._disconnected.wait()
 
     def fail(self, code: int, reason: str) -> None:
         if self.ended is None:
@@ -291,9 +313,10 @@ class ASGITransport:
         # A server may wait until we have taken all its messages (Hypercorn does), so the
         # reader goes on, and drops them, until the disconnect comes.
         with trio.move_on_after(linger):
-            await self._flush()
+            await self.wait_delivered()
             if self.accepted:
                 await self._disconnected.wait()
+        self._note_undelivered()
         for scope in (self._reading, self._writing, self._watching):
             scope.cancel()
 

@@ -9,27 +9,31 @@ real ASGI events, and the endpoint an ASGI transport on top of those.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import trio
 from attrs import evolve
 
+from triows._checkpoints import checkpointed
 from triows._closing import check_close
+from triows._managers import contextmanager
 from triows._protocol.handshake import check_raw_headers, check_token
 from triows.exceptions import WebSocketDisconnect, WebSocketStateError
 
 from .asgi import ASGITransport
 from .interface import Refusal
+from .turn import STRETCH, Turn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from triows._settings import Settings
     from triows.types import Message, Receive, Scope, Send
 
     from .interface import Starter, Transport
 
-__all__ = ["Bridge", "open_transport"]
+__all__ = ["Bridge", "cancelled_by_shutdown", "open_transport"]
 
 
 class Bridge:
@@ -52,26 +56,60 @@ class Bridge:
         opened: set[Bridge] | None = None,
     ) -> None:
         self.make = make
+        #: Around an application that isn't ours, and is called with the bridge's own methods.
+        self.serving: trio.CancelScope | None = None
+        #: The nursery of the task that first asked for events.
+        self.opened_in: trio.Nursery | None = None
         self._nursery = nursery
         self._settings = settings
         self._opened = set() if opened is None else opened
         self._transport: Transport | None = None
         self._refusal: Refusal | None = None
+        self._turn: Turn
+        # What the application has been told.
         self._connected = False
-        self._accepted = False
+        self._disconnect: Message | None = None
+        # What it has asked for. The peer has until then to answer its close.
+        self._accepted = self._closed = False
+        self._answer_due = math.inf
+        # Around the wait for a peer that takes its time; it ends then, if the server shuts down.
+        self._delivering: trio.CancelScope | None = None
+        self._deliver_by = math.inf
 
     def _attached(self) -> Transport:
         if self._transport is None:
             self._transport = self.make(self._settings)
             self._transport.start(self._nursery)
+            self._turn = Turn()
+            self.opened_in = trio.lowlevel.current_task().parent_nursery
             self._opened.add(self)
         return self._transport
 
+    async def _close(self, transport: Transport, code: int, reason: str) -> None:
+        if transport.ended is None:
+            self._closed = True
+            self._answer_due = trio.current_time() + self._settings.timeouts.close
+        await transport.close(code, reason)
+
     async def shut_down(self, code: int) -> None:
-        """Tell the peer that the server is going, and the application that the peer is gone."""
-        if self._transport is not None and self._accepted:
-            with trio.move_on_after(self._settings.timeouts.close):
-                await self._transport.close(code, "")
+        """
+        Tell the peer that the server is going, and the application that the peer is gone.
+
+        A peer that has left, or does not answer, leaves the application ``disconnect_grace``.
+        """
+        transport, timeouts = self._transport, self._settings.timeouts
+        self._deliver_by = trio.current_time() + timeouts.close
+        if self._delivering is not None:
+            self._delivering.deadline = self._deliver_by
+        if transport is None or not self._accepted:
+            return
+        has_left = transport.ended is not None and not self._closed
+        if not has_left:
+            with trio.move_on_after(timeouts.close):
+                await self._close(transport, code, "")
+                await transport.wait_over()
+        if self.serving is not None and (has_left or not transport.answered):
+            self.serving.deadline = trio.current_time() + timeouts.disconnect_grace
 
     @property
     def is_open(self) -> bool:
@@ -79,30 +117,77 @@ class Bridge:
         return self._transport is not None
 
     async def aclose(self, code: int = 1011) -> None:
-        """End what middleware left open, with *code*; it takes ``timeouts.close`` at most."""
-        if self._transport is None:
+        """
+        End what middleware left open, with *code*.
+
+        A peer that reads slowly gets what was handed over, unless this is cancelled or the server
+        shuts down; from then on, as from when it has got all, it takes ``timeouts.close`` at most.
+        """
+        transport = self._transport
+        if transport is None:
             return
-        self._opened.discard(self)
-        until = trio.current_time() + self._settings.timeouts.close
-        with trio.move_on_at(until):
-            if self._transport.accepted:
-                await self._transport.close(code, "")
+        with trio.CancelScope(shield=True):  # handing over does not wait
+            if transport.accepted:
+                await transport.close(code, "")
             else:
-                await self._transport.reject(Refusal(500, (), b""))
-        await self._transport.aclose(linger=max(0.0, until - trio.current_time()))
+                await transport.reject(Refusal(500, (), b""))
+        try:
+            with trio.CancelScope(deadline=self._deliver_by) as self._delivering:
+                await transport.wait_delivered()
+        finally:
+            self._opened.discard(self)
+            now = trio.current_time()
+            until = min(now + self._settings.timeouts.close, self._deliver_by)
+            with trio.CancelScope(shield=True):
+                await transport.aclose(linger=max(0.0, until - now))
 
     async def receive(self) -> Message:
+        """
+        Wait for the next event.
+
+        An event that waits already is handed over, once, also in a cancelled scope. That is how
+        ASGI applications find out whether there is one.
+        """
         if not self._connected:
             self._connected = True
-            await trio.lowlevel.checkpoint()
+            await trio.lowlevel.cancel_shielded_checkpoint()
             return {"type": "websocket.connect"}
+        if self._disconnect is not None:
+            await trio.lowlevel.checkpoint()
+            return {**self._disconnect}
         try:
-            message = await self._attached().receive()
+            message = await self._receive_message()
         except WebSocketDisconnect as exc:
-            return {"type": "websocket.disconnect", "code": exc.code, "reason": exc.reason}
+            return await self._tell_disconnect(exc)
         key = "text" if isinstance(message, str) else "bytes"
         return {"type": "websocket.receive", key: message}
 
+    async def _receive_message(self) -> str | bytes:
+        transport = self._attached()
+        try:
+            message = transport.receive_nowait()
+        except (trio.WouldBlock, trio.BusyResourceError):
+            return await transport.receive()
+        self._turn.calls += 1
+        if self._turn.calls >= STRETCH:
+            await self._turn.end()
+        return message
+
+    async def _tell_disconnect(self, exc: WebSocketDisconnect) -> Message:
+        """Make the last event. After our own close, that is when the peer has answered, or left."""
+        transport = self._attached()
+        code, reason = exc.code, exc.reason
+        if self._closed:
+            if not transport.over:
+                with trio.move_on_at(self._answer_due):
+                    await transport.wait_over()
+            if not transport.answered:
+                code, reason = 1006, ""
+        self._disconnect = {"type": "websocket.disconnect", "code": code, "reason": reason}
+        await trio.lowlevel.cancel_shielded_checkpoint()
+        return {**self._disconnect}
+
+    @checkpointed
     async def send(self, event: Message) -> None:
         transport = self._attached()
         kind = event["type"]
@@ -115,7 +200,7 @@ class Bridge:
         elif self._accepted and kind == "websocket.close":
             code, reason = event.get("code", 1000), event.get("reason") or ""
             check_close(code, reason)
-            await transport.close(code, reason)
+            await self._close(transport, code, reason)
         elif self._accepted:
             raise WebSocketStateError(f"{kind} can't follow the acceptance")
         elif kind == "websocket.accept":
@@ -142,6 +227,22 @@ class Bridge:
 def _owner(method: object) -> Bridge | None:
     owner = getattr(method, "__self__", None)
     return owner if isinstance(owner, Bridge) else None
+
+
+@contextmanager
+def cancelled_by_shutdown(receive: Receive) -> Iterator[None]:
+    """
+    Let a shutdown cancel the block once the peer has left.
+
+    It is for an application that isn't ours, which would hold up the shutdown otherwise. Where
+    middleware has wrapped *receive*, nothing is done.
+    """
+    bridge = _owner(receive)
+    if bridge is None:
+        yield
+        return
+    with trio.CancelScope() as bridge.serving:
+        yield
 
 
 def open_transport(scope: Scope, receive: Receive, send: Send, settings: Settings) -> Transport:

@@ -10,6 +10,7 @@ import outcome
 import trio
 
 from .interface import disconnect
+from .turn import STRETCH, Turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -49,6 +50,7 @@ class Inbox:
         messages: How many messages may wait.
         size: How many bytes may wait.
         owner: Whose messages they are; the ``source`` of disconnects.
+        turn: Counts the messages that are taken without waiting.
     """
 
     __slots__ = (
@@ -58,18 +60,22 @@ class Inbox:
         "_queue",
         "_receiver",
         "_room",
+        "_turn",
         "ended",
         "on_room",
         "size",
     )
 
-    def __init__(self, messages: int, size: int, owner: object = None) -> None:
+    def __init__(
+        self, messages: int, size: int, owner: object = None, turn: Turn | None = None
+    ) -> None:
         # Weakly, for the owner holds the inbox.
         self._owner = (lambda: None) if owner is None else weakref.ref(owner)
         self.ended: Ended | None = None
         self.size = 0
         #: Called once when there is room again, for a reader that waits for other things, too.
         self.on_room: Callable[[], object] | None = None
+        self._turn = Turn() if turn is None else turn
         self._max_messages = messages
         self._max_size = size
         # Made when the first message has to wait.
@@ -157,22 +163,57 @@ class Inbox:
             trio.BusyResourceError: another task is receiving.
         """
         if self._receiver is not None:
-            raise trio.BusyResourceError("another task is receiving from this connection")
+            await trio.lowlevel.checkpoint()
+            raise self._busy()
         if self._queue:
-            # No schedule point when a message is there: a receiver that never waits empties
-            # the inbox, and then it does.
             await trio.lowlevel.checkpoint_if_cancelled()
+            # As _take(), in line: it is called for each message of a busy connection.
             message, size = self._queue.popleft()
             self.size -= size
             if self._room is not None and not self._is_full():
                 self._make_room()
+            turn = self._turn
+            turn.calls += 1
+            if turn.calls >= STRETCH:
+                await turn.end()
             return message
         if self.ended is not None:
-            await trio.lowlevel.checkpoint_if_cancelled()
+            await trio.lowlevel.checkpoint()
             raise self._disconnect(self.ended)
         self._receiver = trio.lowlevel.current_task()
         handed: str | bytes = await trio.lowlevel.wait_task_rescheduled(self._abort)
         return handed
+
+    def receive_nowait(self) -> str | bytes:
+        """
+        Take the oldest message without waiting.
+
+        Raises:
+            trio.WouldBlock: none is there yet.
+            WebSocketDisconnect: as :meth:`receive`.
+            trio.BusyResourceError: as :meth:`receive`.
+        """
+        if self._receiver is not None:
+            raise self._busy()
+        if self._queue:
+            return self._take()
+        if self.ended is not None:
+            raise self._disconnect(self.ended)
+        raise trio.WouldBlock
+
+    def _take(self) -> str | bytes:
+        message, size = self._queue.popleft()
+        self.size -= size
+        if self._room is not None and not self._is_full():
+            self._make_room()
+        return message
+
+    @staticmethod
+    def _busy() -> trio.BusyResourceError:
+        return trio.BusyResourceError(
+            "another task is receiving from this connection: let one task receive, and pass "
+            "messages on to others"
+        )
 
     def _abort(self, _raise_cancel: Any) -> trio.lowlevel.Abort:
         self._receiver = None

@@ -11,7 +11,16 @@ from triows.exceptions import WebSocketDisconnect
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-__all__ = ["Ended", "Refusal", "Starter", "Traffic", "Transport", "disconnect", "nobody"]
+__all__ = [
+    "Ended",
+    "Refusal",
+    "Starter",
+    "Traffic",
+    "Transport",
+    "disconnect",
+    "nobody",
+    "undelivered",
+]
 
 
 def nobody() -> None:
@@ -55,8 +64,13 @@ class Traffic:
         self.bytes_sent += size
 
 
+def undelivered(ended: Ended) -> Ended:
+    """How a connection ended whose peer never got the close frame that we meant to end it with."""
+    return Ended(1006, f"undelivered: {ended.code} {ended.reason}".rstrip())
+
+
 def disconnect(source: object, ended: Ended) -> WebSocketDisconnect:
-    """The exception for who uses a connection that has ended."""
+    """Make the exception for whoever uses a connection that has ended."""
     exc = WebSocketDisconnect(ended.code, ended.reason)
     exc.source = source
     return exc
@@ -93,6 +107,14 @@ class Transport(Protocol):
     #: Whether the peer is heard, and told, even while the task that serves it is cancelled.
     outlives_cancellation: bool
 
+    @property
+    def over(self) -> bool:
+        """Whether nothing more will come from the peer: it has sent its close frame, or left."""
+
+    @property
+    def answered(self) -> bool:
+        """Whether the peer has sent its close frame."""
+
     def start(self, nursery: Starter) -> None:
         """
         Start reading and writing, in tasks of *nursery*.
@@ -111,7 +133,7 @@ class Transport(Protocol):
         """
 
     async def reject(self, refusal: Refusal) -> None:
-        """Refuse the handshake; the transport is then ended with 1006."""
+        """Hand over a refusal of the handshake; the transport is then ended with 1006."""
 
     async def receive(self) -> str | bytes:
         """
@@ -120,6 +142,16 @@ class Transport(Protocol):
         Raises:
             WebSocketDisconnect: ended, and no message is left.
             trio.BusyResourceError: another task is receiving.
+        """
+
+    def receive_nowait(self) -> str | bytes:
+        """
+        Take a message that is there already.
+
+        Raises:
+            trio.WouldBlock: none is there yet.
+            WebSocketDisconnect: as :meth:`receive`.
+            trio.BusyResourceError: as :meth:`receive`.
         """
 
     async def send(self, message: str | bytes) -> None:
@@ -141,16 +173,32 @@ class Transport(Protocol):
         """
 
     async def close(self, code: int, reason: str) -> None:
-        """Hand over a close frame, behind what was sent before; no effect once ended."""
+        """
+        Hand over a close frame, behind what was sent before; no effect once ended.
+
+        It does not wait for the peer: :meth:`wait_delivered` does.
+        """
+
+    async def wait_over(self) -> None:
+        """Wait until the peer has sent its close frame, or has left, or :meth:`aclose`."""
 
     def fail(self, code: int, reason: str) -> None:
         """End the connection for the peer's fault: a close frame if it can be, no waiting."""
+
+    async def wait_delivered(self) -> None:
+        """
+        Wait until the peer has got all that was handed over, the last of it included.
+
+        That is bounded by ``Timeouts.send``, which measures the peer's progress; it also returns
+        when the peer is gone, or too slow. Cancelling it changes nothing.
+        """
 
     async def aclose(self, *, linger: float) -> None:
         """
         Finish the closing handshake, for at most *linger* seconds, and stop the tasks.
 
-        The caller shields it: after it nothing of the transport runs.
+        What has not gone out by then is cut, and :attr:`ended` says so. The caller shields it:
+        after it nothing of the transport runs.
         """
 
     def backlog(self) -> tuple[int, int, int]:

@@ -10,12 +10,13 @@ it serves: handshakes, frames, backpressure, pings, ends.
 from __future__ import annotations
 
 import logging
-from contextlib import contextmanager
 from itertools import count, islice
 from operator import index
 from typing import TYPE_CHECKING
 
 import trio
+
+from triows._managers import contextmanager
 
 from .reactor import Readable
 from .wire import CHUNK, READS
@@ -109,13 +110,29 @@ class _Pipe:
     """
     Bytes on their way in one direction.
 
+    The first half of them is with the reader's system, which has acknowledged them; the second
+    half is with the writer's. As on Linux, a writer that had to wait is told only when a good
+    part of that is free again (a third of it all), so a slow reader makes it wait for long.
+
     Args:
         size: How many there may be.
     """
 
-    __slots__ = ("_changed", "_data", "_size", "is_broken", "is_over", "on_change")
+    __slots__ = (
+        "_changed",
+        "_data",
+        "_lost",
+        "_size",
+        "_was_full",
+        "is_broken",
+        "is_over",
+        "on_change",
+        "taken",
+    )
 
     def __init__(self, size: int) -> None:
+        #: Bytes that were ever put.
+        self.taken = 0
         #: Nothing more will be written.
         self.is_over = False
         #: Nothing can be written any more, and who reads is told so behind what came before.
@@ -124,6 +141,9 @@ class _Pipe:
         self.on_change: Callable[[], None] | None = None
         self._size = size
         self._data = bytearray()
+        self._was_full = False
+        # Bytes that will never be acknowledged.
+        self._lost = 0
         # Made by who waits.
         self._changed: trio.Event | None = None
 
@@ -140,10 +160,23 @@ class _Pipe:
         if self.is_broken or self.is_over:
             raise ConnectionResetError
         taken = min(len(data), self._size - len(self._data))
+        self._was_full = taken < len(data)
         if taken:
+            self.taken += taken
             self._data += data if taken == len(data) else memoryview(data)[:taken]
             self._change()
         return taken
+
+    def unacknowledged(self) -> int:
+        """Bytes that were put and have not reached the reader's system."""
+        return self._lost + self._beyond()
+
+    def _beyond(self) -> int:
+        return max(0, len(self._data) - (self._size + 1) // 2)
+
+    def _is_writable(self) -> bool:
+        free = self._size - len(self._data)
+        return free >= (self._size + 2) // 3 if self._was_full else free > 0
 
     def take(self, size: int) -> bytes:
         """Take as many bytes as there are, at most *size*."""
@@ -170,8 +203,16 @@ class _Pipe:
         self.is_broken = True
         self._change()
 
+    def abort(self) -> None:
+        """Break it off, and forget what has not reached the reader's system."""
+        if beyond := self._beyond():
+            self._lost += beyond
+            del self._data[-beyond:]
+        self.cut()
+
     def drop(self) -> None:
         """Break it off from the reading side: nobody takes what is on its way."""
+        self._lost += self._beyond()
         self._data.clear()
         self.cut()
 
@@ -194,7 +235,7 @@ class _Pipe:
     async def wait_writable(self) -> None:
         """Wait for room, or the end."""
         await trio.lowlevel.checkpoint()
-        while len(self._data) >= self._size and not (self.is_over or self.is_broken):
+        while not (self._is_writable() or self.is_over or self.is_broken):
             await self._wait()
 
     async def _wait(self) -> None:
@@ -260,7 +301,12 @@ class _Stream:
 
 
 class MemoryStream(_Stream, trio.abc.HalfCloseableStream):
-    """The server's end as a stream of Trio's, with all that Trio promises of one."""
+    """
+    The server's end as a stream of Trio's, with all that Trio promises of one.
+
+    Like :class:`~triows._transports.wire.CountedStream` it knows how much of what it was given
+    has reached the peer's system.
+    """
 
     def __init__(self, incoming: _Pipe, outgoing: _Pipe) -> None:
         super().__init__(incoming, outgoing)
@@ -303,6 +349,17 @@ class MemoryStream(_Stream, trio.abc.HalfCloseableStream):
             except trio.BrokenResourceError:
                 self._check_open()
                 raise
+
+    @property
+    def taken(self) -> int:
+        return self._outgoing.taken
+
+    def unacknowledged(self) -> int:
+        return self._outgoing.unacknowledged()
+
+    def cut(self) -> None:
+        """Reset the connection; what has reached the peer's system can still be read."""
+        self._outgoing.abort()
 
     async def wait_send_all_might_not_block(self) -> None:
         """Wait until there is room; errors as :meth:`send_all`."""
@@ -476,9 +533,12 @@ class MemoryWire(Readable):
         if not self._is_closed:
             self._outgoing.end()
 
-    def unacknowledged(self) -> bool:
-        # A system acknowledges what it has room for, also where nobody reads it.
-        return False
+    @property
+    def taken(self) -> int:
+        return self._outgoing.taken
+
+    def unacknowledged(self) -> int:
+        return self._outgoing.unacknowledged()
 
     def close(self, *, abort: bool) -> None:
         if self._is_closed:
@@ -487,7 +547,7 @@ class MemoryWire(Readable):
         self._reactor.discard(self._number)
         self._incoming.on_change = self._sink = None
         if abort:
-            self._outgoing.cut()
+            self._outgoing.abort()
         else:
             self._outgoing.end()
         self._incoming.drop()

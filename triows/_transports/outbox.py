@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
@@ -25,8 +24,8 @@ _MOST = 4096
 class Owner(Protocol):
     """Whose frames they are. Nothing here waits."""
 
-    def write_stalled(self) -> None:
-        """The system has taken nothing for as long as it may."""
+    def writing(self) -> None:
+        """Something waits from now on."""
 
     def write_failed(self) -> None:
         """The connection broke."""
@@ -41,15 +40,15 @@ class Outbox:
 
     It is made when the system first takes less than it is given. What has begun is completed
     before anything else is written; control frames go before data frames that have not begun.
+    How long all that may take is the owner's concern.
 
     Args:
         wire: Where to.
         owner: Told what comes of it.
-        limit: Bytes that may wait; one frame may always.
-        seconds: How long the system may take nothing.
+        limit: Bytes that may wait; a single frame may be larger.
     """
 
-    def __init__(self, wire: Wire, owner: Owner, *, limit: int, seconds: float) -> None:
+    def __init__(self, wire: Wire, owner: Owner, *, limit: int) -> None:
         self.size = 0
         #: FIFO, so that messages go out whole and in the order in which send() was called.
         #: Held by the sender that waits for room.
@@ -57,7 +56,6 @@ class Outbox:
         self._wire = wire
         self._owner = owner
         self._limit = limit
-        self._seconds = seconds
         # The first may have been taken in part; it is a view then.
         self._frames: deque[bytes | memoryview] = deque()
         # Control frames. Pings are as many as wait for their pongs; of pongs only the last is
@@ -79,6 +77,7 @@ class Outbox:
         if self._scope is None:
             self._scope = trio.CancelScope(shield=True)
             nursery.start_soon(self._write, self._scope, name="<triows writer>")
+            self._owner.writing()
 
     def add_urgent(self, frame: bytes) -> None:
         """Let a control frame wait, before all that has not begun; something waits already."""
@@ -95,6 +94,7 @@ class Outbox:
 
     def drop(self, *, but: bytes | None) -> None:
         """Forget all that has not begun, *but* a frame that goes out whatever happens."""
+        # Under TLS the first may be encrypted already.
         first = self._frames[0] if self._frames and self._wire.breaks_when_cancelled else None
         kept = [
             one for one in self._frames if isinstance(one, memoryview) or one is first or one is but
@@ -104,6 +104,11 @@ class Outbox:
         self._urgent.clear()
         self._pong = None
         self.size = sum(map(len, self._frames))
+
+    def has_begun(self, frame: bytes) -> bool:
+        """Whether it is too late to drop a frame."""
+        first = self._frames[0] if self._frames and self._wire.breaks_when_cancelled else None
+        return frame is first or not any(one is frame for one in self._frames)
 
     def clear(self) -> None:
         """Forget everything: nothing can be written any more."""
@@ -138,25 +143,17 @@ class Outbox:
             await self._progress.wait()
 
     async def _write(self, scope: trio.CancelScope) -> None:
-        # Shielded, but bounded: see _write_some(), and cancel(), which ends it at the latest.
+        # Shielded, but bounded: the owner watches the peer's progress, and calls cancel().
         with scope:
             try:
                 while self:
-                    await self._write_some()
+                    self._put_urgent_first()
+                    # Meanwhile more may come behind the first, or be dropped.
+                    self._note_sent(await self._wire.send_some(self._frames))
             except BROKEN:
                 self._owner.write_failed()
         self._scope = None
         self._owner.written()
-
-    async def _write_some(self) -> None:
-        self._put_urgent_first()
-        with trio.move_on_after(self._seconds) as scope:
-            # Meanwhile more may come behind the first, or be dropped.
-            self._note_sent(await self._wire.send_some(self._frames))
-        if scope.cancelled_caught:
-            # From here on, it is the connection's end that sets the limit.
-            self._seconds = math.inf
-            self._owner.write_stalled()
 
     def _put_urgent_first(self) -> None:
         if self._frames and isinstance(self._frames[0], memoryview):

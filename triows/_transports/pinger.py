@@ -1,4 +1,4 @@
-"""One task that keeps many connections alive: it knows when each has to be looked at."""
+"""One task that keeps an eye on many connections: it knows when to look at each of them."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ _AT_ONCE = 128
 
 
 class Pinged(Protocol):
-    """Who is looked at."""
+    """What is looked at: a connection that is kept alive by pings, or a peer's progress."""
 
-    def on_ping_due(self) -> None:
-        """The time is over; whoever wants another adds itself again."""
+    def on_due(self) -> None:
+        """Its time is over. To be called again, it adds itself again."""
 
 
 class Pinger:
     """
-    Calls each connection when its time is over, in one task.
+    Calls everything that was added when its time is over, in one task.
 
-    Most connections wait for the same number of seconds, so those who do stand in a queue in
-    which the first is always the next; joining and leaving it takes the same time however
-    many there are. (A task for each connection takes some kilobytes, and time to start.)
+    Most connections wait for the same number of seconds. Those that do share a queue, whose first
+    is always the next, so joining and leaving take the same time however many there are. (A task
+    for each connection would take some kilobytes, and time to start.)
     """
 
     def __init__(self) -> None:
@@ -84,9 +84,9 @@ class Pinger:
 def _call(pinged: Pinged) -> None:
     """Keep a mistake of ours from what it does not concern."""
     try:
-        pinged.on_ping_due()
+        pinged.on_due()
     except Exception:
-        logger.exception("unhandled error in keeping a connection alive")
+        logger.exception("unhandled error in looking after a connection")
 
 
 def _first(queue: dict[Pinged, float]) -> float:

@@ -12,7 +12,7 @@ the system has begun to take is finished by the writing task, or the connection 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -20,41 +20,27 @@ from triows._protocol.codec import Codec
 from triows._protocol.upgrade import extension_factories, response_head
 
 from .inbox import Inbox
-from .interface import Ended, Refusal, Traffic, disconnect, nobody
+from .interface import Ended, Refusal, Traffic, disconnect, nobody, undelivered
 from .outbox import Outbox
-from .wire import CHUNK
+from .progress import Monitor, Progress
+from .turn import STRETCH
+from .wire import CHUNK, FIN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from triows._protocol.upgrade import Upgrade
     from triows._settings import Settings
+    from triows.exceptions import WebSocketDisconnect
 
     from .interface import Starter
     from .pinger import Pinger
+    from .turn import Turn
     from .wire import Wire
 
 __all__ = ["StreamTransport"]
 
 Headers = list[tuple[bytes, bytes]]
-
-#: Sends that may follow one another, on however many connections, before the other tasks get a
-#: turn. A full schedule point in each costs a third of the speed of a busy connection; this
-#: costs little and bounds the stretch to less than a millisecond.
-_STRETCH = 64
-
-
-class _Turn:
-    """What has been done since the other tasks had their last turn."""
-
-    __slots__ = ("sends",)
-
-    def __init__(self) -> None:
-        self.sends = 0
-
-
-# Of all connections of the process: a broadcast sends a little on each of many.
-_turn = _Turn()
 
 #: Bytes of a message that are worth not to be copied behind a head: above, copying takes
 #: longer than another system call's piece.
@@ -62,6 +48,25 @@ _LARGE = 2**14
 
 # More room than can be used: for a reader that only looks for the peer's close frame.
 _ANY = (2**31, 2**62)
+
+
+class _Probe:
+    """
+    A ping that keeps a connection alive.
+
+    Args:
+        number: Its own.
+        behind: Where it stands among all bytes that are sent.
+        progress: That of the peer, while it has not taken what stands before the ping.
+    """
+
+    __slots__ = ("behind", "number", "progress", "sent_at")
+
+    def __init__(self, number: int, behind: int, progress: Progress | None) -> None:
+        self.number = number
+        self.behind = behind
+        self.progress = progress
+        self.sent_at = trio.current_time()
 
 
 class StreamTransport:
@@ -75,6 +80,7 @@ class StreamTransport:
         settings: Of its route.
         own_headers: Makes the headers that the server adds to each response.
         pinger: Says when it is time for a ping.
+        turn: The server's; counts the messages of all its connections.
     """
 
     can_ping = True
@@ -86,23 +92,23 @@ class StreamTransport:
         "_close_frame",
         "_closed_by_peer",
         "_codec",
+        "_delivered",
         "_early",
         "_extensions",
         "_hung_up",
         "_inbox",
+        "_is_given_up",
         "_last_ping",
-        "_limits",
+        "_monitor",
         "_nursery",
         "_outbox",
         "_own_headers",
-        "_ping_interval",
-        "_ping_timeout",
         "_pinger",
         "_pings",
         "_probe",
-        "_probed_at",
         "_read_all",
-        "_send_timeout",
+        "_settings",
+        "_turn",
         "_wants_read_all",
         "_wire",
         "accepted",
@@ -122,6 +128,7 @@ class StreamTransport:
         settings: Settings,
         own_headers: Callable[[], Headers],
         pinger: Pinger,
+        turn: Turn,
     ) -> None:
         self.accepted = False
         self.ended: Ended | None = None
@@ -130,19 +137,18 @@ class StreamTransport:
         self.latency: float | None = None
         self._wire = wire
         self._accept_key = upgrade.accept
-        limits = self._limits = settings.limits
-        timeouts = settings.timeouts
-        self._send_timeout = timeouts.send
-        self._ping_interval, self._ping_timeout = timeouts.ping_interval, timeouts.ping_timeout
+        self._settings = settings
         self._own_headers = own_headers
         self._nursery: Starter | None = None
         # Reading.
+        limits = settings.limits
         factories = extension_factories(settings.compression)
         extensions, self._extensions = upgrade.negotiate(factories)
         self._codec = Codec(
             message_size=limits.message_size, fragments=limits.fragments, extensions=extensions
         )
-        self._inbox = Inbox(limits.inbox, limits.inbox_size, self)
+        self._turn = turn
+        self._inbox = Inbox(limits.inbox, limits.inbox_size, self, turn)
         self.receive = self._inbox.receive
         # Bytes that came before accept().
         self._early = early
@@ -153,17 +159,21 @@ class StreamTransport:
         # There is nothing more to read; and the event for who waits for that.
         self._read_all = False
         self._wants_read_all: trio.Event | None = None
-        # Writing: only while something waits.
+        # Writing: made when something first has to wait.
         self._outbox: Outbox | None = None
+        # Watches whether the peer takes what waits; and whether it was found too slow.
+        self._monitor: Monitor | None = None
+        self._is_given_up = False
+        # Set when there is nothing left to deliver; made by whoever waits for that.
+        self._delivered: trio.Event | None = None
         # Ours, which is sent whatever comes from the peer.
         self._close_frame: bytes | None = None
         # Who waits for a pong, by the number of the ping.
         self._pings: dict[int, trio.Event] | None = None
         self._last_ping = 0
-        # Keeping alive: the number of the ping that waits for its pong, and when it went out.
+        # Keeping alive: the ping that waits for its pong.
         self._pinger = pinger
-        self._probe: int | None = None
-        self._probed_at = 0.0
+        self._probe: _Probe | None = None
 
     def start(self, nursery: Starter) -> None:
         self._nursery = nursery
@@ -184,15 +194,33 @@ class StreamTransport:
     def eof_received(self) -> None:
         self._note_read_all()
         if self._early and not self.accepted:
-            return  # what it has sent can still be delivered, and may tell why it left
+            # What it has sent can still be delivered, and may tell why it left.
+            self.on_gone()
+            return
         if self._codec.noticed:
             self._heed(self._codec)
         self._end(Ended(1006))
+
+    @property
+    def over(self) -> bool:
+        return self._read_all
+
+    @property
+    def answered(self) -> bool:
+        return self._closed_by_peer
+
+    async def wait_over(self) -> None:
+        if self._wants_read_all is None:
+            self._wants_read_all = trio.Event()
+            if self._read_all:
+                self._wants_read_all.set()
+        await self._wants_read_all.wait()
 
     def _note_read_all(self) -> None:
         self._read_all = True
         if self._wants_read_all is not None:
             self._wants_read_all.set()
+        self._note_delivered()
 
     def hung_up(self) -> None:
         # What it has sent can still be taken, and may tell why.
@@ -202,7 +230,7 @@ class StreamTransport:
     def _take(self, data: bytes) -> None:
         """Read frames, hand over messages, and do what else they say."""
         codec, inbox = self._codec, self._inbox
-        _turn.sends = 0  # the others have just had theirs
+        self._turn.calls = 0  # the others have just had theirs
         # Data after the end is ignored (RFC 6455 section 5.5.1).
         messages, size = inbox.room if inbox.ended is None else _ANY
         found = codec.receive(data, messages, size)
@@ -285,31 +313,38 @@ class StreamTransport:
                 self._outbox.wake()
             self.on_gone()
 
+    def receive_nowait(self) -> str | bytes:
+        return self._inbox.receive_nowait()
+
     # Writing.
 
     async def send(self, message: str | bytes) -> None:
         text = isinstance(message, str)
-        payload = message.encode() if isinstance(message, str) else message
+        try:
+            payload = message.encode() if isinstance(message, str) else message
+        except UnicodeEncodeError:
+            await trio.lowlevel.checkpoint()
+            raise
         if self._is_busy():
             await self._send_later(payload, text=text)
             return
         await trio.lowlevel.checkpoint_if_cancelled()
         if self.ended is not None:
-            self._raise_ended()
+            raise await self._disconnected()
         if len(payload) < _LARGE or self._codec.compresses:
             self._hand_over(self._codec.data_frame(payload, text=text))
         else:
             self._hand_over_large(self._codec.plain_head(len(payload), text=text), payload)
         if self.ended is not None:  # the wire broke at it
-            self._raise_ended()
+            raise await self._disconnected()
         traffic = self.traffic
         traffic.messages_sent += 1
         traffic.bytes_sent += len(payload)
-        _turn.sends += 1
-        if _turn.sends >= _STRETCH:
-            # Not before, so that nobody overtakes; not cancelled, for the message is sent.
-            _turn.sends = 0
-            await trio.lowlevel.cancel_shielded_checkpoint()
+        turn = self._turn
+        turn.calls += 1
+        if turn.calls >= STRETCH:
+            # Only now, so that no other message goes out before this one.
+            await turn.end()
 
     def _is_busy(self) -> bool:
         """Whether a message has to stand in line."""
@@ -317,25 +352,28 @@ class StreamTransport:
         return outbox is not None and (bool(outbox) or outbox.lock.locked())
 
     async def _send_later(self, payload: bytes, *, text: bool) -> None:
-        """Wait for the messages before this one, and for room in the outbox."""
+        """
+        Wait for the messages before this one, and for room in the outbox.
+
+        That takes as long as the peer makes progress, see _note_look().
+        """
         outbox = self._outbox
         assert outbox is not None
         async with outbox.lock:
-            with trio.move_on_after(self._send_timeout) as scope:
-                while self.ended is None and not outbox.has_room(len(payload)):
-                    await outbox.wait_progress()
-            if scope.cancelled_caught:
-                self.fail(1008, "send timed out")
+            while self.ended is None and not outbox.has_room(len(payload)):
+                await outbox.wait_progress()
             if self.ended is not None:
-                self._raise_ended()
+                raise await self._disconnected()
             self._hand_over(self._codec.data_frame(payload, text=text))
             if self.ended is not None:
-                self._raise_ended()
+                raise await self._disconnected()
             self.traffic.count_sent(len(payload))
 
-    def _raise_ended(self) -> NoReturn:
+    async def _disconnected(self) -> WebSocketDisconnect:
+        """Make the error for whoever uses it after its end, behind a checkpoint."""
+        await trio.lowlevel.checkpoint()
         assert self.ended is not None
-        raise disconnect(self, self.ended)
+        return disconnect(self, self.ended)
 
     def _hand_over(self, frame: bytes) -> None:
         """Give a frame, or none, to the system; what the system does not take, to the outbox."""
@@ -353,8 +391,7 @@ class StreamTransport:
         if not rest:
             return
         if self._outbox is None:
-            limit, seconds = self._limits.outbox, self._send_timeout
-            self._outbox = Outbox(self._wire, self, limit=limit, seconds=seconds)
+            self._outbox = Outbox(self._wire, self, limit=self._settings.limits.outbox)
         assert self._nursery is not None
         self._outbox.add(rest, self._nursery)
 
@@ -372,27 +409,92 @@ class StreamTransport:
 
     # Called by the outbox.
 
-    def write_stalled(self) -> None:
-        if self.ended is not None:
-            return  # aclose() sets the limit
-        if self._wire.breaks_when_cancelled:
-            self._break(Ended(1008, "send timed out"))
-        else:
-            self.fail(1008, "send timed out")
+    def writing(self) -> None:
+        self._watch()
 
     def write_failed(self) -> None:
+        ended = self.ended
+        if ended is not None and self._is_told(ended):
+            self.ended = undelivered(ended)
         self._break(Ended(1006))
 
     def written(self) -> None:
         if self._codec.end is not None and not self._codec.noticed:
             self._wire.send_eof()  # the close frame was the last
+        if self._monitor is not None and self._delivered is None:
+            self._monitor.stop()
+        self._note_delivered()
 
     def _break(self, ended: Ended) -> None:
         """Nothing can be sent any more, and nobody waits for an answer."""
-        self._note_read_all()
+        self._is_given_up = True
         self._end(ended)
+        self._note_read_all()
         if self._outbox is not None:
             self._outbox.clear()
+
+    # Delivering: what was handed over reaches the peer, or the peer is too slow.
+
+    def _acknowledged(self) -> int:
+        return self._wire.taken - self._wire.unacknowledged()
+
+    def _watch(self) -> None:
+        """Look at the peer's progress from now on, unless it was found to make none."""
+        if self._is_given_up:
+            return
+        if self._monitor is None:
+            patience = self._settings.timeouts.send
+            self._monitor = Monitor(self._acknowledged, self._pinger, patience, self._note_look)
+        self._monitor.start()
+
+    def _note_look(self, why: str | None) -> None:
+        """Called by the monitor: the peer is too slow, or it is not."""
+        if why is not None:
+            self._give_up(why)
+        self._note_delivered()
+
+    def _give_up(self, why: str) -> None:
+        """
+        Close with 1008, for the peer is too slow.
+
+        From here on it is the connection's end that sets the limit, see aclose().
+        """
+        self._is_given_up = True
+        if self.ended is None:
+            self.fail(1008, why)
+            return
+        outbox, frame = self._outbox, self._close_frame
+        if outbox is None or frame is None or outbox.has_begun(frame):
+            return
+        # Our own close stands behind what the peer does not take.
+        outbox.drop(but=None)
+        self.ended = Ended(1008, why)
+        self._close_frame = self._codec.other_close_frame(1008, why)
+        self._hand_over(self._close_frame)
+
+    def _note_delivered(self) -> None:
+        if self._delivered is not None and self._is_delivered():
+            self._delivered.set()
+
+    def _is_delivered(self) -> bool:
+        """Whether nothing is left to deliver, or nobody to deliver it to."""
+        if self._is_given_up or (self._read_all and not self._closed_by_peer):
+            return True
+        if self._outbox:
+            return False
+        return self._closed_by_peer or self._wire.unacknowledged() <= FIN
+
+    async def wait_delivered(self) -> None:
+        if self._is_delivered():
+            return
+        self._delivered = trio.Event()
+        self._watch()
+        try:
+            await self._delivered.wait()
+        finally:
+            self._delivered = None
+            if self._monitor is not None and not self._outbox:
+                self._monitor.stop()
 
     async def _flushed(self) -> None:
         if self._outbox is not None:
@@ -403,11 +505,11 @@ class StreamTransport:
     async def ping(self) -> float:
         await trio.lowlevel.checkpoint_if_cancelled()
         if self.ended is not None:
-            self._raise_ended()
+            raise await self._disconnected()
         started = trio.current_time()
         number, frame = self._send_ping()
         if self.ended is not None:  # the wire broke at it
-            self._raise_ended()
+            raise await self._disconnected()
         if self._pings is None:
             self._pings = {}
         answered = self._pings[number] = trio.Event()
@@ -418,7 +520,7 @@ class StreamTransport:
             if self._outbox is not None:
                 self._outbox.discard_urgent(frame)
         if self.ended is not None:
-            self._raise_ended()
+            raise await self._disconnected()
         self.latency = trio.current_time() - started
         return self.latency
 
@@ -437,10 +539,10 @@ class StreamTransport:
         number = int.from_bytes(payload, "big")
         if len(payload) != 4 or not number <= self._last_ping:
             return  # nobody asked
-        if self._probe is not None and self._probe <= number:
+        if self._probe is not None and self._probe.number <= number:
+            self.latency = trio.current_time() - self._probe.sent_at
             self._probe = None
-            self.latency = trio.current_time() - self._probed_at
-            self._pinger.add(self, self._ping_interval)
+            self._pinger.add(self, self._settings.timeouts.ping_interval)
         for earlier in [one for one in self._pings or () if one <= number]:
             self._pings.pop(earlier).set()  # type: ignore[union-attr]  # it has entries
 
@@ -448,15 +550,43 @@ class StreamTransport:
         for event in (self._pings or {}).values():
             event.set()
 
-    def on_ping_due(self) -> None:
+    def on_due(self) -> None:
+        """Called by the pinger."""
         if self.ended is not None:
             return
-        if self._probe is not None and not self._may_be_alive():
-            self.fail(1011, "ping timeout")
-            return
-        self._probe, _ = self._send_ping()
-        self._probed_at = trio.current_time()
-        self._pinger.add(self, self._ping_timeout)
+        probe = self._probe
+        if probe is not None and probe.progress is not None:
+            self._wait_for_turn(probe, probe.progress)
+        elif probe is None or self._may_be_alive():
+            self._send_probe()
+        else:
+            self._give_up_unanswered()
+
+    def _send_probe(self) -> None:
+        """Send a ping, and wait for its pong from when the peer has taken what is before it."""
+        seconds = self._settings.timeouts.ping_timeout
+        behind = self._wire.taken + (0 if self._outbox is None else self._outbox.size)
+        progress: Progress | None = None
+        if (acknowledged := self._acknowledged()) < behind:
+            progress = Progress(seconds, trio.current_time(), acknowledged)
+        number, _ = self._send_ping()
+        self._probe = _Probe(number, behind, progress)
+        self._pinger.add(self, seconds if progress is None else progress.interval)
+
+    def _wait_for_turn(self, probe: _Probe, progress: Progress) -> None:
+        """Look whether the peer still takes what stands before a ping."""
+        acknowledged = self._acknowledged()
+        if acknowledged >= probe.behind:
+            probe.progress = None
+            self._pinger.add(self, self._settings.timeouts.ping_timeout)
+        elif progress.look(trio.current_time(), acknowledged) is None:
+            self._pinger.add(self, progress.interval)
+        else:
+            self._give_up_unanswered()
+
+    def _give_up_unanswered(self) -> None:
+        self._is_given_up = True
+        self.fail(1011, "ping timeout")
 
     def _may_be_alive(self) -> bool:
         """
@@ -472,7 +602,7 @@ class StreamTransport:
     async def accept(self, subprotocol: str | None, headers: Sequence[tuple[bytes, bytes]]) -> None:
         await trio.lowlevel.checkpoint_if_cancelled()
         if self.ended is not None:
-            self._raise_ended()
+            raise await self._disconnected()
         own: Headers = [
             (b"upgrade", b"websocket"),
             (b"connection", b"Upgrade"),
@@ -484,8 +614,9 @@ class StreamTransport:
             own.append((b"sec-websocket-extensions", self._extensions.encode()))
         self.accepted = True
         self._hand_over(response_head(101, [*own, *headers, *self._own_headers()]))
-        if self._ping_interval < math.inf:
-            self._pinger.add(self, self._ping_interval)
+        seconds = self._settings.timeouts.ping_interval
+        if seconds < math.inf:
+            self._pinger.add(self, seconds)
         if self._early:
             early, self._early = self._early, b""
             self._take(early)
@@ -501,7 +632,6 @@ class StreamTransport:
             head = response_head(refusal.status, [*headers, *last, *self._own_headers()])
             self._end_here(Ended(1006, "refused", refusal.status))
             self._hand_over(head + refusal.body)
-        await self._flushed()
 
     async def close(self, code: int, reason: str) -> None:
         if self._codec.noticed:
@@ -510,7 +640,6 @@ class StreamTransport:
             self._close_frame = self._codec.close_frame(code, reason)
             self._end_here(Ended(code, reason))
             self._hand_over(self._close_frame)
-        await self._flushed()
 
     def fail(self, code: int, reason: str) -> None:
         if self.ended is None and self.accepted:
@@ -541,13 +670,29 @@ class StreamTransport:
             with trio.move_on_after(linger):
                 await self._linger()
         self._pinger.discard(self)
+        if self._monitor is not None:
+            self._monitor.close()
+        ended = self.ended
+        if ended is not None and self._is_cut(ended):
+            self.ended = undelivered(ended)
         if self._outbox is not None:
             self._outbox.cancel()
         self._wire.close(abort=bool(self._outbox))
+        self._note_read_all()
         # Whoever knows it is let go, so that it does not stay until the next search for
         # circles of objects.
-        self.on_gone, self._outbox = nobody, None
+        self.on_gone, self._outbox, self._monitor = nobody, None, None
         self._codec.close()
+
+    def _is_told(self, ended: Ended) -> bool:
+        """Whether a connection ended by a close frame of ours, which the peer has not answered."""
+        return self.accepted and ended.code != 1006 and not self._closed_by_peer
+
+    def _is_cut(self, ended: Ended) -> bool:
+        """Whether such a close frame has not reached the peer's system."""
+        if not self._is_told(ended):
+            return False
+        return bool(self._outbox) or self._wire.unacknowledged() > FIN
 
     async def _linger(self) -> None:
         await self._flushed()
@@ -555,9 +700,7 @@ class StreamTransport:
             # Unread bytes would make the system send a reset, which could overtake what was
             # sent last. So the peer is told that this was all, and closes first.
             self._wire.send_eof()
-            self._wants_read_all = trio.Event()
-            if not self._read_all:
-                await self._wants_read_all.wait()
+            await self.wait_over()
 
     def backlog(self) -> tuple[int, int, int]:
         waiting = 0 if self._outbox is None else self._outbox.size

@@ -1,24 +1,29 @@
 """
-A TCP connection, plain or under TLS, by one small interface.
+A TCP connection, plain or under TLS, behind one small interface.
 
 Trio's own streams wait before they say that nothing can be done; a server that answers at
-once wants to try first. So a plain connection is read by the reactor, and written on its
+once wants to try first. So the reactor reads a plain connection, and writing uses its
 non-blocking socket directly. TLS goes through Trio's stream, which can only wait: it has a
 task that reads, and nothing is written at once.
 """
 
 from __future__ import annotations
 
+import errno
 import socket
 import struct
 import sys
 from contextlib import suppress
 from itertools import islice
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import trio
 
 from .reactor import Readable
+
+if sys.platform == "linux":
+    import fcntl
+    import termios
 
 if TYPE_CHECKING:
     from collections import deque
@@ -27,11 +32,27 @@ if TYPE_CHECKING:
     from .interface import Starter
     from .reactor import Reactor
 
-__all__ = ["BROKEN", "CHUNK", "READS", "PlainWire", "Sink", "TLSWire", "Wire"]
+__all__ = [
+    "BROKEN",
+    "CHUNK",
+    "FIN",
+    "READS",
+    "Counted",
+    "CountedStream",
+    "PlainWire",
+    "Sink",
+    "TLSWire",
+    "Wire",
+    "unacknowledged",
+]
 
 #: Bytes to read at a time. Hypercorn and asyncio take as many: enough for a busy stream, and
 #: not so many that the others wait.
 CHUNK = 2**16
+
+#: What the end of a connection adds to the bytes that are not acknowledged, once it is sent. A
+#: single byte more or less makes no difference to anybody else.
+FIN = 1
 
 #: How often to read at a time while there is more than that: a large message takes fewer
 #: turns, and the others wait for a tenth of a millisecond at most.
@@ -45,6 +66,35 @@ _HAS_SENDMSG = hasattr(socket.socket, "sendmsg")
 
 #: What tells that a connection is broken.
 BROKEN = (OSError, trio.BrokenResourceError, trio.ClosedResourceError)
+
+
+def unacknowledged(fd: int) -> int:
+    """
+    Bytes that a socket's system has taken and the peer's system has not acknowledged.
+
+    Elsewhere than on Linux this is not known, and taken for none. On a Unix socket it includes
+    what the system needs for itself.
+    """
+    if sys.platform != "linux" or fd < 0:
+        return 0
+    # SIOCOUTQ, which is TIOCOUTQ by another name: tcp(7), unix(7).
+    left = fcntl.ioctl(fd, termios.TIOCOUTQ, b"\0" * 4)
+    return int.from_bytes(left, sys.byteorder)
+
+
+class Counted(Protocol):
+    """A connection that knows how much of what it was given has reached the peer's system."""
+
+    @property
+    def taken(self) -> int:
+        """Bytes that our system has taken so far."""
+
+    def unacknowledged(self) -> int:
+        """
+        Bytes of those that the peer's system has not acknowledged yet.
+
+        Where this is not known (elsewhere than on Linux), it is none.
+        """
 
 
 class Sink(Protocol):
@@ -63,8 +113,8 @@ class Sink(Protocol):
         """The others have had their turn, see :meth:`Wire.yield_turn`."""
 
 
-class Wire(Protocol):
-    """The bytes of one connection, owned by who made it."""
+class Wire(Counted, Protocol):
+    """The bytes of one connection, owned by whoever made it."""
 
     #: Whether :meth:`send_some` leaves it unusable when it is cancelled.
     breaks_when_cancelled: bool
@@ -108,13 +158,6 @@ class Wire(Protocol):
     def send_eof(self) -> None:
         """Say that nothing more will be sent; reading goes on."""
 
-    def unacknowledged(self) -> bool:
-        """
-        Whether something that was sent has not reached the peer's system yet.
-
-        Elsewhere than on Linux it is not known, and taken for no.
-        """
-
     def close(self, *, abort: bool) -> None:
         """
         Close the connection; no effect once it is.
@@ -122,6 +165,66 @@ class Wire(Protocol):
         Args:
             abort: With a reset, so that the system keeps nothing for a peer that does not read.
         """
+
+
+def _reset_on_close(sock: Any) -> None:
+    """Let closing a socket send a reset, so that the system keeps nothing for its peer."""
+    with suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+class CountedStream(trio.abc.HalfCloseableStream):
+    """
+    A stream on a socket that is :class:`Counted`, and can be cut.
+
+    Trio's own does not tell how much of what it is sending the system has taken. One task may
+    send at a time, which is not checked.
+
+    Args:
+        sock: Connected.
+    """
+
+    def __init__(self, sock: trio.socket.SocketType) -> None:
+        self.taken = 0
+        self._socket = sock
+        self._stream = trio.SocketStream(sock)
+        self._has_sent_eof = False
+
+    def unacknowledged(self) -> int:
+        return unacknowledged(self._socket.fileno())
+
+    def cut(self) -> None:
+        """Let :meth:`aclose` reset the connection."""
+        _reset_on_close(self._socket)
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        return bytes(await self._stream.receive_some(max_bytes))
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        if self._has_sent_eof:
+            raise trio.ClosedResourceError("nothing can be sent behind the end")
+        left = memoryview(data)
+        if not left:
+            await self._stream.send_all(left)
+        while left:
+            try:
+                sent = await self._socket.send(left)
+            except OSError as exc:
+                if exc.errno in {errno.EBADF, errno.ENOTSOCK}:
+                    raise trio.ClosedResourceError("this socket was closed here") from None
+                raise trio.BrokenResourceError(f"the connection broke: {exc}") from exc
+            self.taken += sent
+            left = left[sent:]
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self._stream.wait_send_all_might_not_block()
+
+    async def send_eof(self) -> None:
+        self._has_sent_eof = True
+        await self._stream.send_eof()
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
 
 
 class _SocketWire(Readable):
@@ -154,15 +257,8 @@ class _SocketWire(Readable):
         self._reactor.discard(self._fd)
         self._sink.eof_received()
 
-    def unacknowledged(self) -> bool:
-        if sys.platform != "linux":  # pragma: no cover
-            return False
-        import fcntl  # noqa: PLC0415 - not on every platform
-        import termios  # noqa: PLC0415
-
-        # SIOCOUTQ, which is TIOCOUTQ by another name: tcp(7), unix(7).
-        left = fcntl.ioctl(self._fd, termios.TIOCOUTQ, b"\0" * 4)
-        return int.from_bytes(left, sys.byteorder) > 0
+    def unacknowledged(self) -> int:
+        return unacknowledged(self._fd)
 
     def close(self, *, abort: bool) -> None:
         if self._socket.fileno() < 0:
@@ -172,9 +268,7 @@ class _SocketWire(Readable):
         self._fd = -1  # soon another connection's
         del self._sink
         if abort:
-            with suppress(OSError):
-                linger = struct.pack("ii", 1, 0)
-                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            _reset_on_close(self._socket)
         self._socket.close()
 
 
@@ -187,12 +281,13 @@ class PlainWire(_SocketWire):
         reactor: Reads for it.
     """
 
-    __slots__ = ("_is_paused",)
+    __slots__ = ("_is_paused", "taken")
 
     breaks_when_cancelled = False
 
     def __init__(self, sock: socket.socket, reactor: Reactor) -> None:
         super().__init__(sock, reactor)
+        self.taken = 0
         self._is_paused = False
 
     def start(self, nursery: Starter, sink: Sink) -> None:
@@ -224,27 +319,32 @@ class PlainWire(_SocketWire):
             if len(data) < CHUNK or self._is_paused or self._fd < 0:
                 return
 
-    def send_nowait(self, data: bytes) -> int:
+    def send_nowait(self, data: bytes | memoryview) -> int:
         try:
-            return self._socket.send(data)
+            sent = self._socket.send(data)
         except BlockingIOError:
             return 0
+        self.taken += sent
+        return sent
 
-    def send_pieces_nowait(self, pieces: Sequence[bytes]) -> int:
+    def send_pieces_nowait(self, pieces: Sequence[bytes | memoryview]) -> int:
         if not _HAS_SENDMSG:  # pragma: no cover
             return self.send_nowait(b"".join(pieces))
         try:
-            return self._socket.sendmsg(pieces)
+            sent = self._socket.sendmsg(pieces)
         except BlockingIOError:
             return 0
+        self.taken += sent
+        return sent
 
     async def send_some(self, outbox: deque[bytes | memoryview]) -> int:
         while True:
             await trio.lowlevel.wait_writable(self._fd)
-            with suppress(BlockingIOError):
-                if _HAS_SENDMSG:
-                    return self._socket.sendmsg(list(islice(outbox, _PIECES)))
-                return self._socket.send(outbox[0]) if outbox else 0  # pragma: no cover
+            # Meanwhile all of it may have been dropped. Else the system takes some, or was
+            # woken for nothing.
+            sent = self.send_pieces_nowait(list(islice(outbox, _PIECES)))
+            if sent or not outbox:
+                return sent
 
 
 class TLSWire(_SocketWire):
@@ -257,17 +357,21 @@ class TLSWire(_SocketWire):
         reactor: Notices a peer that leaves while reading is paused.
     """
 
-    # Its send_all() has encrypted it, and can't tell how much of it went out.
+    # Its send_all() has encrypted it, and can't be told to go on where it was.
     breaks_when_cancelled = True
 
     def __init__(
-        self, stream: trio.SSLStream[trio.SocketStream], sock: socket.socket, reactor: Reactor
+        self, stream: trio.SSLStream[CountedStream], sock: socket.socket, reactor: Reactor
     ) -> None:
         super().__init__(sock, reactor)
         self._stream = stream
         self._reading = trio.CancelScope(shield=True)
         # While reading is paused: set when it goes on.
         self._paused: trio.Event | None = None
+
+    @property
+    def taken(self) -> int:
+        return self._stream.transport_stream.taken
 
     def start(self, nursery: Starter, sink: Sink) -> None:
         self._sink = sink
@@ -304,7 +408,7 @@ class TLSWire(_SocketWire):
         return 0
 
     async def send_some(self, outbox: deque[bytes | memoryview]) -> int:
-        # Not all of a large frame at once, so that it is seen how the peer takes it.
+        # Not all of a large frame at once: it would be encrypted, and held twice.
         piece = memoryview(outbox[0])[:CHUNK]
         await self._stream.send_all(piece)
         return len(piece)

@@ -8,6 +8,7 @@ sockets of your machine. :class:`TestClient` is for synchronous tests.
 
 from __future__ import annotations
 
+from ._blocked import LoopBlocked as LoopBlocked
 from ._client import AppClient as AppClient
 from ._client import open_app as open_app
 from ._client import open_server as open_server
@@ -45,6 +46,7 @@ __all__ = [
     "SendTimeout",
     "StartTimeout",
     "LeakError",
+    "LoopBlocked",
 ]
 
 # As in triows itself.

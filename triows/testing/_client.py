@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -10,11 +9,14 @@ import trio
 from trio.testing import MockClock
 
 from triows._app import Triows
+from triows._checkpoints import checkpointed
 from triows._errors import combined, leaves, without_cancelled
+from triows._managers import asynccontextmanager
 from triows._server.config import free_port
 from triows.exceptions import WebSocketDisconnect
 from triows.inspect import tree
 
+from ._blocked import BLOCKED, LoopBlocked, unblocked
 from ._http import http_client, memory_transport
 from ._leaks import LeakCheck
 from ._peer import Peer
@@ -122,6 +124,7 @@ class AppClient:
             BaseException: At the end of the block, the error that the handler or a resource
                 raised and nobody handled.
         """
+        await trio.lowlevel.checkpoint()
         if isinstance(subprotocols, str):
             raise TypeError(f"subprotocols is a list: write subprotocols=[{subprotocols!r}]")
         for name, size in (("buffer", buffer), ("inbox", inbox), ("inbox_size", inbox_size)):
@@ -160,6 +163,11 @@ class AppClient:
             if stage.is_ending and peer.is_unanswered and (body is None or _is_disconnect(body)):
                 # What was on its way when the server stopped accepting.
                 body = ConnectionRefusedError("the application has been shut down")
+            if stage.blocked is not None:
+                stage.blocked.add_note(
+                    f"the last events of the connection to {url}:\n{peer.events}"
+                )
+                stage.note_raised(body, call.error)
             _raise_first(peer, call, body, leak)
 
     def _cookies(
@@ -219,6 +227,7 @@ class AppClient:
             self._http = http_client(self._stage, self._base_url, self._timeout)
         return self._http
 
+    @checkpointed
     async def request(self, method: str, url: str, **options: Any) -> HTTPResponse:
         """
         Send a request, and wait for the complete response.
@@ -236,30 +245,37 @@ class AppClient:
         """
         return await self.http.request(method, url, **options)
 
+    @checkpointed
     async def get(self, url: str, **options: Any) -> HTTPResponse:
         """Send a GET request. See :meth:`request`."""
         return await self.request("GET", url, **options)
 
+    @checkpointed
     async def head(self, url: str, **options: Any) -> HTTPResponse:
         """Send a HEAD request. See :meth:`request`."""
         return await self.request("HEAD", url, **options)
 
+    @checkpointed
     async def options(self, url: str, **options: Any) -> HTTPResponse:
-        """Send a OPTIONS request. See :meth:`request`."""
+        """Send an OPTIONS request. See :meth:`request`."""
         return await self.request("OPTIONS", url, **options)
 
+    @checkpointed
     async def post(self, url: str, **options: Any) -> HTTPResponse:
         """Send a POST request. See :meth:`request`."""
         return await self.request("POST", url, **options)
 
+    @checkpointed
     async def put(self, url: str, **options: Any) -> HTTPResponse:
         """Send a PUT request. See :meth:`request`."""
         return await self.request("PUT", url, **options)
 
+    @checkpointed
     async def patch(self, url: str, **options: Any) -> HTTPResponse:
         """Send a PATCH request. See :meth:`request`."""
         return await self.request("PATCH", url, **options)
 
+    @checkpointed
     async def delete(self, url: str, **options: Any) -> HTTPResponse:
         """Send a DELETE request. See :meth:`request`."""
         return await self.request("DELETE", url, **options)
@@ -279,6 +295,7 @@ class AppClient:
         """What is alive in the application. See :func:`triows.inspect.tree`."""
         return tree(self.app)
 
+    @checkpointed
     async def shutdown(self) -> None:
         """
         Shut the application down as a server does, and wait until it is over.
@@ -311,6 +328,7 @@ async def open_app(
     patience: float | None = None,
     startup_timeout: float = STARTUP_TIMEOUT,
     raise_app_exceptions: bool = True,
+    blocked: float = BLOCKED,
 ) -> AsyncIterator[AppClient]:
     """
     Run *app* in the test's Trio loop, and give a client for it. No sockets are used.
@@ -338,8 +356,12 @@ async def open_app(
         startup_timeout: How many seconds the application's start-up may take.
         raise_app_exceptions: Whether errors that nobody handled are raised in the test. If not,
             they are logged, and the client sees only what a peer sees.
+        blocked: For how many seconds one task, of the application or of the test, may block the
+            loop. A virtual clock may stand still for as many seconds of processor time because
+            some task is always ready to run. ``math.inf`` sets no limit.
 
     Raises:
+        LoopBlocked: The loop was blocked, or the virtual clock stood still, for *blocked* seconds.
         RuntimeError: The application is running already.
         TypeError: *app* is an application of another framework.
         StartTimeout: The start-up does not end.
@@ -347,9 +369,10 @@ async def open_app(
         BaseException: What the application's start-up, its shutdown or one of its resources
             raised. If a resource fails meanwhile, the block is cancelled.
     """
+    await trio.lowlevel.checkpoint()
     check_app(app)
     stage = Stage(app, Memory(app, root_path), patience, raises=raise_app_exceptions)
-    async with _opened(stage, timeout, base_url, startup_timeout) as client:
+    async with _opened(stage, timeout, base_url, startup_timeout, blocked) as client:
         yield client
 
 
@@ -362,6 +385,7 @@ async def open_server(
     patience: float | None = None,
     startup_timeout: float = STARTUP_TIMEOUT,
     raise_app_exceptions: bool = True,
+    blocked: float = BLOCKED,
 ) -> AsyncIterator[AppClient]:
     """
     Serve *app* on a free port of your machine, and give a client for it.
@@ -377,12 +401,14 @@ async def open_server(
         patience: As in :func:`open_app`.
         startup_timeout: As in :func:`open_app`.
         raise_app_exceptions: As in :func:`open_app`.
+        blocked: As in :func:`open_app`.
 
     Raises:
         RuntimeError: The application is running already, or the clock is a virtual one.
         OSError: An address can't be bound.
         BaseException: As in :func:`open_app`.
     """
+    await trio.lowlevel.checkpoint()
     check_app(app)
     if isinstance(trio.lowlevel.current_clock(), MockClock):
         raise RuntimeError(  # noqa: TRY004 - no mistake in a type
@@ -390,13 +416,13 @@ async def open_server(
             "clock=MockClock(), to tests with open_app()"
         )
     stage = Stage(app, Loopback(app, config or free_port()), patience, raises=raise_app_exceptions)
-    async with _opened(stage, timeout, None, startup_timeout) as client:
+    async with _opened(stage, timeout, None, startup_timeout, blocked) as client:
         yield client
 
 
 @asynccontextmanager
 async def _opened(
-    stage: Stage, timeout: float, base_url: str | None, startup_timeout: float
+    stage: Stage, timeout: float, base_url: str | None, startup_timeout: float, blocked: float
 ) -> AsyncIterator[AppClient]:
     if stage.app.is_running:
         raise RuntimeError(
@@ -406,26 +432,33 @@ async def _opened(
     leaks = LeakCheck(stage)
     errors: list[BaseException | None] = []
     try:
-        async with trio.open_nursery() as nursery:
-            stage.nursery = nursery
-            nursery.start_soon(stage.run, name="<application>")
-            try:
-                with trio.move_on_after(startup_timeout):
-                    await stage.started.wait()
-                if not stage.started.is_set():
-                    raise leaks.of_start(startup_timeout)
-                if not stage.done.is_set():
-                    url = base_url or stage.backend.url
-                    async with _client(stage, nursery, timeout, url, leaks) as client:
-                        with stage.body:
-                            yield client
-            except BaseException as exc:  # noqa: BLE001 - raised below
-                errors.append(exc)
-            finally:
-                leak = await leaks.leave(nursery, failed=bool(errors))
+        with unblocked(stage, blocked):
+            async with trio.open_nursery() as nursery:
+                stage.nursery = nursery
+                nursery.start_soon(stage.run, name="<application>")
+                try:
+                    with trio.move_on_after(startup_timeout):
+                        await stage.started.wait()
+                    if not stage.started.is_set():
+                        raise leaks.of_start(startup_timeout)
+                    if not stage.done.is_set():
+                        url = base_url or stage.backend.url
+                        async with _client(stage, nursery, timeout, url, leaks) as client:
+                            with stage.body:
+                                yield client
+                except BaseException as exc:  # noqa: BLE001 - raised below
+                    errors.append(exc)
+                finally:
+                    leak = await leaks.leave(nursery, failed=bool(errors))
     except BaseException as exc:  # noqa: BLE001 - the same
         errors.append(exc)
-    raise_all("errors in the test and in the application", [*errors, stage.error, leak])
+    if stage.blocked_is_told:
+        # The test has seen it. What was cancelled because of it adds nothing.
+        errors = [without_cancelled(one) for one in errors if one is not None]
+    else:
+        errors.append(stage.blocked)
+    errors += [stage.error, leak]
+    raise_all("errors in the test and in the application", errors)
 
 
 def check_app(app: object) -> None:
@@ -524,7 +557,7 @@ def raise_all(message: str, errors: Iterable[BaseException | None]) -> None:
     """
     found = list({id(error): error for error in errors if error is not None}.values())
     for leaf in [leaf for error in found for leaf in leaves(error)]:
-        if isinstance(leaf, KeyboardInterrupt):
+        if isinstance(leaf, KeyboardInterrupt | LoopBlocked):
             raise leaf  # all else is its consequence
     if any(_is_cancelled(error) for error in found):
         parts = [leaf for error in found for leaf in leaves(error)]

@@ -122,11 +122,12 @@ class LeakCheck:
                 await wait_all_tasks_blocked()
             if not nursery.child_tasks:
                 return
-        # A thread, or a loop that catches every cancellation: whoever waits for it, waits. So
-        # what is known is told before.
+        # The watchdog interrupts a loop that catches every cancellation. A thread can't be
+        # interrupted and has to be waited for. So tell first what is known.
         text = leak or self._error("something of the application can't be ended")
         sys.stderr.write(f"\n{text}\n\nThis can't be ended, and now is waited for.\n")
         sys.stderr.flush()
+        self._stage.is_unending = True
 
     async def _leave_connections(self, *, failed: bool) -> LeakError | None:
         """Wait for connections that are ending, and end those that are not."""

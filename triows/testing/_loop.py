@@ -7,16 +7,20 @@ The clients of one application share one loop, for an application can run but on
 from __future__ import annotations
 
 import queue
-import sys
 import threading
-import traceback
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import outcome
 import trio
 
+from triows._errors import add_note
+from triows._inspection.blocked import LoopView, blocker_of
+from triows._managers import contextmanager
+from triows._server.watchdog import told
+
+from ._blocked import BLOCKED, LoopBlocked
 from ._client import open_app
 from ._leaks import LeakError
 
@@ -49,21 +53,41 @@ def interruptible(exc: BaseException | None) -> Iterator[None]:
     """
     try:
         yield
-    except Exception as later:
+    except (Exception, LoopBlocked) as later:
         if exc is None or isinstance(exc, Exception):
             raise
-        exc.add_note(f"leaving a block of TestClient failed, too: {later!r}")
+        if isinstance(later, LoopBlocked) and isinstance(exc, LoopBlocked):
+            return  # the same loop
+        add_note(exc, f"leaving a block of TestClient failed, too: {later!r}")
 
 
 #: Seconds that a loop is given at least to show that it turns, on a machine with much to do.
 _MOMENT = 1.0
 
+#: Seconds that this thread waits at most in one piece. A signal that comes just before a thread
+#: blocks does not wake it (it is seen after the wait), and then Ctrl-C would do nothing.
+_PIECE = 0.5
+
 #: Seconds in which what does not end by itself is ended by force, if that is possible.
 _FORCED = 3.0
 
-#: Seconds beside those of a start-up, for what it has entered to exit when it is given up. Who
-#: takes longer has blocked the loop.
+#: Seconds beside those of a start-up, for what it has entered to exit when it is given up. A
+#: start-up that takes longer has blocked the loop.
 _START_UP = 25.0
+
+
+def _take(items: queue.SimpleQueue[T], seconds: float) -> T:
+    """
+    Wait for an item, and see a Ctrl-C whenever it comes.
+
+    Raises:
+        queue.Empty: there was none for *seconds*.
+    """
+    while seconds > _PIECE:
+        with suppress(queue.Empty):
+            return items.get(timeout=_PIECE)
+        seconds -= _PIECE
+    return items.get(timeout=seconds)
 
 
 class LoopOver(RuntimeError):
@@ -93,7 +117,9 @@ class Loop:
         self._patience = max(timeout, _MOMENT)
         self._run_options = run_options
         self._given = {**options, "run_options": run_options}
-        self.options = {**options, "timeout": timeout}
+        # What this sees is raised in the test; what is left of it ends itself a little later.
+        blocked = max(BLOCKED, self._patience)
+        self.options = {**options, "timeout": timeout, "blocked": blocked}
         # A daemon, so that Ctrl-C in a test ends the process even if a handler hangs.
         self._thread = threading.Thread(target=self._run, name="triows TestClient", daemon=True)
         self._started: queue.SimpleQueue[outcome.Outcome[None]] = queue.SimpleQueue()
@@ -101,6 +127,7 @@ class Loop:
         self._scope = trio.CancelScope()
         self._token: trio.lowlevel.TrioToken | None = None
         self._stop: trio.Event
+        self._view: LoopView
         # Where it is when it does not turn any more: nothing is expected of it from then on.
         self._blocked: str | None = None
         self.client: AppClient
@@ -120,10 +147,9 @@ class Loop:
         try:
             self._thread.start()
             seconds = self.options["startup_timeout"] + _START_UP
-            started = self._started.get(timeout=seconds)
+            started = _take(self._started, seconds)
         except queue.Empty:
-            what = f"the application has blocked its Trio loop for {seconds:g} s in its start-up"
-            error = RuntimeError(f"{what}\n\n{self._stack()}")
+            error = LoopBlocked(self._blocked_text(seconds))
             self._give_up()
             raise error from None
         except BaseException:  # Ctrl-C
@@ -134,12 +160,21 @@ class Loop:
         started.unwrap()
 
     def _give_up(self) -> None:
-        """Cancel a start-up, which gets a moment for what it has entered."""
+        """
+        Cancel a start-up, and wait until what it has entered has exited.
+
+        The thread is a daemon: if this returned earlier, after Ctrl-C the process would end in
+        the middle of a cleanup.
+        """
         if self._token is not None:
             with suppress(trio.RunFinishedError):
                 self._token.run_sync_soon(self._scope.cancel)
-        if self._thread.is_alive():
+        seconds = _START_UP
+        while self._thread.is_alive() and seconds > 0:
             self._thread.join(_MOMENT)
+            seconds -= _MOMENT
+            if not self._turns(_FORCED):
+                return
 
     def stop(self) -> None:
         """
@@ -172,7 +207,7 @@ class Loop:
         seconds = stage.ending + 3 * _MOMENT
         while seconds > 0:
             with suppress(queue.Empty):
-                return self._ended.get(timeout=_MOMENT)
+                return _take(self._ended, _MOMENT)
             seconds -= _MOMENT
             if stage.done.is_set():
                 # The application is over: what is left is a request, in a thread, say.
@@ -185,7 +220,7 @@ class Loop:
 
         Raises:
             LoopOver: the application does not run any more.
-            RuntimeError: the loop is blocked.
+            LoopBlocked: the loop is blocked.
             BaseException: what *fn* raised.
         """
         answers: queue.SimpleQueue[outcome.Outcome[T]] = queue.SimpleQueue()
@@ -194,7 +229,7 @@ class Loop:
             result: outcome.Outcome[T] = outcome.Error(LoopOver())
             try:
                 result = outcome.Value(await fn(*args))
-            except Exception as exc:  # noqa: BLE001 - raised in the other thread
+            except (Exception, LoopBlocked) as exc:  # noqa: BLE001 - raised in the other thread
                 result = outcome.Error(exc)
             finally:
                 answers.put(result)
@@ -208,7 +243,7 @@ class Loop:
 
         Raises:
             LoopOver: the application does not run any more.
-            RuntimeError: the loop is blocked.
+            LoopBlocked: the loop is blocked.
         """
 
         def start() -> None:
@@ -233,11 +268,11 @@ class Loop:
 
         Raises:
             LoopOver: it has ended.
-            RuntimeError: it is blocked.
+            LoopBlocked: it is blocked.
         """
         while True:
             with suppress(queue.Empty):
-                return answers.get(timeout=self._patience)
+                return _take(answers, self._patience)
             self._check_turning()
             if not self._thread.is_alive() and answers.empty():
                 raise LoopOver
@@ -245,30 +280,38 @@ class Loop:
     def _soon(self, fn: Callable[[], object]) -> None:
         assert self._token is not None
         if self._blocked is not None:
-            raise RuntimeError(self._blocked)
+            raise LoopBlocked(self._blocked)
         try:
             self._token.run_sync_soon(fn)
         except trio.RunFinishedError:
             raise LoopOver from None
 
     def _check_turning(self) -> None:
-        assert self._token is not None
-        turned = threading.Event()
-        with suppress(trio.RunFinishedError):
-            self._token.run_sync_soon(turned.set)
-            if not turned.wait(self._patience):
-                self._blocked = (
-                    f"the application has blocked its Trio loop for {self._patience:g} s: "
-                    f"something in it waits, or computes, without `await`\n\n{self._stack()}"
-                )
-                raise RuntimeError(self._blocked)
+        if not self._turns(self._patience):
+            self._blocked = self._blocked_text(self._patience)
+            raise LoopBlocked(self._blocked)
 
-    def _stack(self) -> str:
-        """Where the loop's thread is, for people."""
-        frame = sys._current_frames().get(self._thread.ident or 0)
-        if frame is None:
-            return "it is over"
-        return "it is here:\n" + "".join(traceback.format_stack(frame))
+    def _turns(self, seconds: float) -> bool:
+        """Whether the loop runs what it is given within some seconds, or is over."""
+        if self._token is None:
+            return False
+        turns: queue.SimpleQueue[None] = queue.SimpleQueue()
+        try:
+            self._token.run_sync_soon(turns.put, None)
+            _take(turns, seconds)
+        except queue.Empty:
+            return False
+        except trio.RunFinishedError:
+            pass
+        return True
+
+    def _blocked_text(self, seconds: float) -> str:
+        """Describe where the loop's thread is."""
+        try:
+            blocker = str(blocker_of(self._view.sample(), [self._app]))
+        except (AttributeError, RuntimeError):  # not started yet, or it goes on
+            blocker = "something that can't be seen"
+        return told(seconds, blocker)
 
     def _run(self) -> None:
         ended = outcome.capture(lambda: trio.run(self._main, **self._run_options))
@@ -276,7 +319,7 @@ class Loop:
         self._ended.put(ended)
 
     async def _main(self) -> None:
-        self._token = trio.lowlevel.current_trio_token()
+        self._token, self._view = trio.lowlevel.current_trio_token(), LoopView()
         self._stop = trio.Event()
         with self._scope:
             async with (

@@ -8,6 +8,7 @@ import msgspec
 import trio
 from starlette.datastructures import Headers
 
+from triows._checkpoints import checkpointed
 from triows._closing import check_close
 from triows.exceptions import WebSocketDisconnect
 
@@ -160,6 +161,7 @@ class WebSocketSession:
 
     # Sending.
 
+    @checkpointed
     async def send(self, message: str | bytes) -> None:
         """
         Send a message. It waits while the connection's buffers have no room.
@@ -177,21 +179,25 @@ class WebSocketSession:
         what = f"the application did not read for {self._timeout:g} s"
         raise self._missed(SendTimeout, what)
 
+    @checkpointed
     async def send_text(self, data: str) -> None:
         """Send text. See :meth:`send`."""
         _check(data, str)
         await self.send(data)
 
+    @checkpointed
     async def send_bytes(self, data: bytes | bytearray | memoryview) -> None:
         """Send bytes. See :meth:`send`."""
         _check(data, bytes, bytearray, memoryview)
         await self.send(bytes(data))
 
+    @checkpointed
     async def send_json(self, data: Any, mode: Literal["text", "binary"] = "text") -> None:
         """Send JSON, as text or as bytes. See :meth:`send`."""
         encoded = msgspec.json.encode(data)
         await self.send(encoded.decode() if mode == "text" else encoded)
 
+    @checkpointed
     async def send_fragments(self, pieces: Iterable[str | bytes]) -> None:
         """
         Send one message, with a frame for each of *pieces*. All pieces are text, or all are bytes.
@@ -205,6 +211,7 @@ class WebSocketSession:
             fin = number == len(rest)
             await self.send_frame(_CONTINUATION if number else opcode, payload, fin=fin)
 
+    @checkpointed
     async def send_frame(self, opcode: int, payload: bytes = b"", *, fin: bool = True) -> None:
         """
         Send one frame.
@@ -218,10 +225,12 @@ class WebSocketSession:
         """
         await self.send_raw(frame(opcode, payload, fin=fin))
 
+    @checkpointed
     async def send_raw(self, data: bytes) -> None:
         """Send bytes as they are. See :meth:`send`."""
         await self._send(self._peer.write, data, f"sent raw {data[:60]!r}")
 
+    @checkpointed
     async def flood(self, message: str | bytes, count: int) -> int:
         """
         Send *message* that many times, as fast as the application takes it.
@@ -238,6 +247,7 @@ class WebSocketSession:
                 return number
         return count
 
+    @checkpointed
     async def ping(self, data: bytes = b"") -> float:
         """
         Send a ping, and wait for its pong.
@@ -258,6 +268,7 @@ class WebSocketSession:
 
     # Receiving.
 
+    @checkpointed
     async def receive(self, timeout: float | None = None) -> str | bytes:
         """
         Wait for a message. Cancelling this loses no message.
@@ -275,6 +286,7 @@ class WebSocketSession:
         what = f"the application sent nothing for {seconds:g} s"
         raise self._missed(ReceiveTimeout, what)
 
+    @checkpointed
     async def receive_text(self, timeout: float | None = None) -> str:
         """Wait for a text message. See :meth:`receive`."""
         message = await self.receive(timeout)
@@ -282,6 +294,7 @@ class WebSocketSession:
             raise self._missed(AssertionError, f"expected text, got {message!r}")
         return message
 
+    @checkpointed
     async def receive_bytes(self, timeout: float | None = None) -> bytes:
         """Wait for a binary message. See :meth:`receive`."""
         message = await self.receive(timeout)
@@ -296,6 +309,7 @@ class WebSocketSession:
     async def receive_json(self, type: type[T], timeout: float | None = None) -> T: ...
     @overload
     async def receive_json(self, type: Any, timeout: float | None = None) -> Any: ...
+    @checkpointed
     async def receive_json(self, type: Any = Any, timeout: float | None = None) -> Any:
         """Wait for a message, and convert it from JSON to *type*. See :meth:`receive`."""
         message = await self.receive(timeout)
@@ -323,6 +337,7 @@ class WebSocketSession:
 
     # Expecting.
 
+    @checkpointed
     async def expect_close(
         self, code: int | None = None, reason: str | None = None, timeout: float | None = None
     ) -> None:
@@ -353,6 +368,7 @@ class WebSocketSession:
             what = f"a close was expected, and {message!r} came"
             raise self._missed(AssertionError, what)
 
+    @checkpointed
     async def expect_nothing(self, seconds: float) -> None:
         """
         Wait that long on Trio's clock. Fail the test if a message comes, or the close.
@@ -370,6 +386,7 @@ class WebSocketSession:
             what = f"nothing was expected for {seconds:g} s, and {what} came"
             raise self._missed(AssertionError, what)
 
+    @checkpointed
     async def wait_over(self, timeout: float | None = None) -> None:
         """
         Wait until the application's side of the connection is over.
@@ -392,6 +409,7 @@ class WebSocketSession:
 
     # The end, and faults.
 
+    @checkpointed
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """
         Send a close frame. It has no effect once the connection is over.

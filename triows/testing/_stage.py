@@ -9,7 +9,6 @@ leaves behind is known.
 from __future__ import annotations
 
 import math
-from contextlib import contextmanager
 from contextvars import ContextVar
 from itertools import count
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -19,6 +18,7 @@ import trio
 from attrs import evolve
 
 from triows._errors import combined, leaves, without_cancelled
+from triows._managers import contextmanager
 from triows._server.config import Config
 from triows._server.http import Peers
 from triows._server.serve import run_server, serve
@@ -27,6 +27,7 @@ from triows._transports.memory import MemoryLink, MemoryReactor
 from triows._watch import Watch
 from triows.inspect import look_at_task, tree
 
+from ._blocked import LoopBlocked
 from ._ends import SocketEnd
 from ._tasks import all_tasks
 
@@ -285,6 +286,11 @@ class Stage(Watch):
         self.stuck: list[str] = []
         #: Whether its start-up was given up.
         self.never_started = False
+        #: Whether something goes on although it was cancelled and has no shield any more.
+        self.is_unending = False
+        #: Why the test was ended, if its loop was blocked; and whether it has been raised.
+        self.blocked: LoopBlocked | None = None
+        self.blocked_is_told = False
         self.errors: list[BaseException] = []
         self.calls: set[Call] = set()
         #: Plain requests over sockets, by the value of :data:`MARK`.
@@ -333,6 +339,12 @@ class Stage(Watch):
     def error(self) -> BaseException | None:
         """All that went wrong in the application, beside its connections."""
         return combined("errors in the application", self.errors)
+
+    def note_raised(self, *errors: BaseException | None) -> None:
+        """Don't raise :attr:`blocked` a second time if it is among what is raised now."""
+        found = [leaf for error in errors if error is not None for leaf in leaves(error)]
+        if any(isinstance(leaf, LoopBlocked) for leaf in found):
+            self.blocked_is_told = True
 
     def open(self) -> int:
         """How many connections have not been closed, by whichever side."""
@@ -413,8 +425,9 @@ class Stage(Watch):
             try:
                 with scope:
                     results.append(outcome.Value(await request()))
-            except Exception as exc:  # noqa: BLE001 - raised where the request was sent
+            except (Exception, LoopBlocked) as exc:  # noqa: BLE001 - raised where it was sent
                 results.append(outcome.Error(exc))
+                self.note_raised(exc)
             finally:
                 over.set()
 

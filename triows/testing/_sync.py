@@ -10,6 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 from urllib.parse import urljoin, urlsplit
 
+from triows._errors import add_note
+
 from ._client import STARTUP_TIMEOUT, TIMEOUT, check_app
 from ._http import http_library
 from ._leaks import LeakError
@@ -79,6 +81,8 @@ class TestClient:
         RuntimeError: At the beginning of a block, it is used inside a Trio loop, or another client
             runs the application with another *raise_server_exceptions*, *root_path* or
             *backend_options*.
+        LoopBlocked: The application blocked its loop for *timeout* seconds, or for one second if
+            that is longer.
         LeakError: At the end of a block, something of the application is still alive.
         BaseException: At the beginning of a block, what the application's start-up raised. At the
             end, what its shutdown, or one of its resources, raised.
@@ -254,7 +258,7 @@ class TestClient:
             try:
                 self._release(holds=True)
             except LeakError as leak:
-                exc.add_note(str(leak))  # a consequence: it has not answered, and does not end
+                add_note(exc, str(leak))  # a consequence: it has not answered, and does not end
             raise
         self._release(holds=True)
         return response

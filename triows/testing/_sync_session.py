@@ -12,6 +12,7 @@ import trio
 
 from triows.exceptions import WebSocketDisconnect
 
+from ._blocked import LoopBlocked
 from ._loop import LoopOver, interruptible
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class WebSocketTestSession:
         # What the block raised.
         self._failure: Exception | None = None
         # First that it is open, then how it ended; only how it ended if it was never open.
-        self._progress: queue.SimpleQueue[Exception | None] = queue.SimpleQueue()
+        self._progress: queue.SimpleQueue[Exception | LoopBlocked | None] = queue.SimpleQueue()
 
     def __enter__(self) -> Self:
         if self._loop is not None:
@@ -93,7 +94,7 @@ class WebSocketTestSession:
 
     async def _hold(self) -> None:
         """Be the task that the connection's ``async with`` block runs in."""
-        ended: Exception | None = None
+        ended: Exception | LoopBlocked | None = None
         try:
             assert self._loop is not None
             client = self._loop.client
@@ -104,7 +105,7 @@ class WebSocketTestSession:
                 # Raised there, so that both clients tell alike what went wrong.
                 if self._failure is not None:
                     raise self._failure
-        except Exception as exc:  # noqa: BLE001 - raised in the other thread
+        except (Exception, LoopBlocked) as exc:  # noqa: BLE001 - raised in the other thread
             ended = exc
         finally:
             self._progress.put(ended)

@@ -1,0 +1,359 @@
+"""What stands in ``Annotated``: our marks, other people's, and a factory without ``use``."""
+
+import functools
+import sys
+import threading
+import types
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Annotated, Any, NewType
+
+import attrs
+import msgspec
+import pytest
+import trio
+from typing_extensions import Doc, TypeAliasType, deprecated
+
+import triows
+from triows import Ignore, Param, Triows, WebSocket, WebSocketRoute, use
+from triows._where import where
+from triows.exceptions import HandlerSignatureError, RouteSetupError
+from triows.types import IgnoreMark, ParamMark, UseMark
+
+
+async def current_user(token: str) -> str:
+    return token
+
+
+def current_users() -> list[str]:
+    return []
+
+
+class Guard:
+    def __call__(self) -> str:
+        return ""
+
+    def method(self) -> str:
+        return ""
+
+    @classmethod
+    def of_class(cls) -> str:
+        return ""
+
+
+async def generator_of_users():
+    yield "ada"
+
+
+class Database:
+    pass
+
+
+FORGOTTEN = [
+    pytest.param(current_user, "use(current_user)", id="async function"),
+    pytest.param(current_users, "use(current_users)", id="function"),
+    pytest.param(lambda: "ada", "use(", id="lambda"),
+    pytest.param(Guard, "use(Guard)", id="class"),
+    pytest.param(Guard(), "use(Guard)", id="callable object"),
+    pytest.param(Guard().method, "use(Guard.method)", id="method"),
+    pytest.param(Guard.of_class, "use(Guard.of_class)", id="class method"),
+    pytest.param(functools.partial(current_user, token=""), "use(current_user)", id="partial"),
+    pytest.param(len, "use(len)", id="built-in"),
+    pytest.param(functools.lru_cache(current_users), "use(current_users)", id="cached function"),
+    pytest.param(use, "write `user: Annotated[str, use(factory)]`", id="use"),
+    pytest.param(UseMark, "write `user: Annotated[str, use(factory)]`", id="UseMark"),
+    pytest.param(Param, 'write `user: Annotated[str, Param("header")]`', id="Param"),
+    pytest.param(ParamMark, 'write `user: Annotated[str, Param("header")]`', id="ParamMark"),
+    pytest.param(Ignore, "write `user: Ignore[str]`", id="Ignore"),
+    pytest.param(IgnoreMark, "write `user: Ignore[str]`", id="IgnoreMark"),
+    pytest.param(generator_of_users(), "give the function itself", id="called async generator"),
+]
+
+
+def included(handler: Any, **options: Any) -> Triows:
+    route = WebSocketRoute("rooms")
+    route.endpoint(handler, **options)
+    return Triows(route)
+
+
+def refused(handler: Any, to_blame: Any = None, **options: Any) -> str:
+    """The message with which a handler is refused; it names the function that is wrong."""
+    with pytest.raises(RouteSetupError) as caught:
+        included(handler, **options)
+    assert caught.value.where == where(to_blame or handler)
+    return caught.value.message
+
+
+@pytest.mark.parametrize(("forgotten", "remedy"), FORGOTTEN)
+def test_what_can_be_called_is_refused_in_annotated(forgotten: Any, remedy: str):
+    async def handler(user: Annotated[str, forgotten]) -> None: ...
+
+    message = refused(handler)
+    assert message.startswith("`user` has ")
+    assert remedy in message
+
+
+@pytest.mark.parametrize(("forgotten", "remedy"), FORGOTTEN)
+def test_so_it_is_on_a_parameter_of_a_factory(forgotten: Any, remedy: str):
+    def factory(user: Annotated[str, forgotten]) -> Database: ...
+
+    async def handler(database: Annotated[Database, use(factory)]) -> None: ...
+    async def by_type(database: Database) -> None: ...
+
+    assert remedy in refused(handler, factory)
+    assert remedy in refused(by_type, factory, deps=[factory])
+
+
+def test_a_coroutine_that_nobody_awaits_is_refused_in_annotated():
+    coroutine = current_user("")
+
+    async def handler(user: Annotated[str, coroutine]) -> None: ...
+
+    message = refused(handler)
+    coroutine.close()
+    assert "give the function itself, `user: Annotated[str, use(current_user)]`" in message
+
+
+NESTED = [
+    lambda inner: inner | None,
+    lambda inner: list[inner],
+    lambda inner: set[inner] | None,
+    lambda inner: tuple[inner, ...],
+    lambda inner: Annotated[list[inner], Param("query")],
+    lambda inner: Annotated[inner | None, "a note"],
+    lambda inner: Ignore[list[inner]],
+    lambda inner: TypeAliasType("Alias", inner),
+    lambda inner: list[TypeAliasType("Alias", inner)],
+]
+
+
+@pytest.mark.parametrize("around", NESTED)
+@pytest.mark.parametrize("forgotten", [current_user, use, Param, Ignore, Guard()])
+def test_it_is_refused_however_deep_it_stands(around: Any, forgotten: Any):
+    async def handler(user: around(Annotated[str, forgotten])) -> None: ...
+
+    assert "write `user: " in refused(handler)
+
+
+@pytest.mark.parametrize("around", NESTED[:5])
+@pytest.mark.parametrize("mark", [use(current_user), Param("header"), *Ignore[str].__metadata__])
+def test_a_mark_inside_the_type_is_refused_for_it_would_do_nothing(around: Any, mark: Any):
+    async def handler(user: around(Annotated[str, mark])) -> None: ...
+
+    assert "inside its type, where it does nothing" in refused(handler)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="`type` came with Python 3.12")
+def test_it_is_refused_in_a_type_statement():
+    names: dict[str, Any] = {**globals()}
+    exec("type User = Annotated[str, current_user]\ntype Of[T] = Annotated[T, current_user]", names)
+    User, Of = names["User"], names["Of"]  # noqa: N806 - types
+
+    async def handler(user: User) -> None: ...
+    async def other(user: list[Of[str]]) -> None: ...
+
+    assert "use(current_user)" in refused(handler)
+    assert "use(current_user)" in refused(other)
+
+
+def test_it_is_refused_in_postponed_annotations():
+    async def handler(user: "Annotated[str, current_user]") -> None: ...
+    async def inside(user: list["Annotated[str, current_user]"]) -> None: ...
+
+    assert "use(current_user)" in refused(handler)
+    assert "use(current_user)" in refused(inside)
+
+
+def test_it_is_refused_beside_a_mark_that_is_right():
+    async def handler(user: Annotated[str, Param("header"), current_user]) -> None: ...
+    async def other(user: Annotated[str, use(current_user), current_users]) -> None: ...
+
+    assert "use(current_user)" in refused(handler)
+    assert "use(current_users)" in refused(other)
+
+
+# Fields of packs
+
+
+@dataclass
+class DataclassPage:
+    user: Annotated[str, current_user]
+
+
+@attrs.define
+class AttrsPage:
+    user: Annotated[str, current_user] | None = None
+
+
+class StructPage(msgspec.Struct):
+    user: list[Annotated[str, current_user]]
+
+
+class UsingPage(msgspec.Struct):
+    user: Annotated[str, use(current_user)]
+
+
+@pytest.mark.parametrize("page", [DataclassPage, AttrsPage, StructPage, UsingPage])
+def test_it_is_refused_in_the_fields_of_a_pack(page: Any):
+    async def handler(page: Annotated[page, Param("query")]) -> None: ...
+
+    message = refused(handler)
+    assert message.startswith("`page`, field `user`, has ")
+
+
+# Return annotations
+
+
+@pytest.mark.parametrize(
+    "returned",
+    [
+        Annotated[Database, current_user],
+        Annotated[Database, use(current_user)],
+        Annotated[Database, Param("header")],
+        Annotated[AsyncIterator[Database], use],
+        AsyncIterator[Annotated[Database, current_user]],
+        use(current_user),
+    ],
+)
+def test_it_is_refused_in_what_a_function_is_annotated_to_return(returned: Any):
+    async def factory() -> returned:
+        yield Database()
+
+    async def handler(database: Annotated[Database, use(factory)]) -> None: ...
+    async def by_type(database: Database) -> None: ...
+    async def returning() -> returned: ...
+
+    assert "the return annotation has " in refused(handler, factory)
+    assert "the return annotation has " in refused(by_type, factory, deps=[factory])
+    assert "the return annotation has " in refused(returning)
+
+
+# In place of the type, or as a default
+
+
+def test_a_function_in_place_of_the_type_is_refused():
+    async def handler(user: current_user) -> None: ...
+
+    message = refused(handler)
+    assert "the function current_user as its annotation" in message
+    assert "`user: Annotated[TYPE, use(current_user)]`" in message
+
+
+@pytest.mark.parametrize(
+    "default", [current_user, Guard().method, len, lambda: "ada", Database, functools.partial(len)]
+)
+def test_a_function_as_a_default_is_refused(default: Any):
+    async def handler(user: str = default) -> None: ...
+
+    message = refused(handler)
+    assert "as its default, which is not called" in message
+    assert "`user: Annotated[str, use(" in message
+
+
+def test_a_class_that_is_a_built_in_function_may_be_a_type():
+    def get_lock() -> threading.Lock:
+        return threading.Lock()
+
+    async def handler(a: Annotated[threading.Lock, use(get_lock)], b: threading.Lock) -> None: ...
+
+    included(handler, deps=[get_lock])
+
+
+def test_a_function_may_be_the_default_of_what_a_decoder_makes():
+    def by_name(text: str) -> Any:
+        return {"len": len, "max": max}[text]
+
+    async def handler(key: Annotated[Any, Param("query", decoder=by_name)] = len) -> None: ...
+
+    included(handler)
+
+
+# Other people's
+
+
+def foreign(package: str, name: str) -> Any:
+    """An object as another framework puts them into Annotated, or gives them as a default."""
+    return type(name, (), {"__module__": f"{package}.params"})()
+
+
+@pytest.mark.parametrize(
+    ("mark", "remedy"),
+    [
+        (foreign("fastapi", "Depends"), "use(factory)"),
+        (foreign("fastapi", "Security"), "use(factory)"),
+        (foreign("fastapi", "Header"), 'Param("header")'),
+        (foreign("fastapi", "Cookie"), 'Param("cookie")'),
+        (foreign("fastapi", "Query"), 'Param("query")'),
+        (foreign("lihil", "ParamMeta"), "Param(...)"),
+    ],
+)
+def test_a_mark_of_another_framework_is_refused_with_ours(mark: Any, remedy: str):
+    async def handler(token: Annotated[str, mark]) -> None: ...
+    async def inside(token: list[Annotated[str, mark]]) -> None: ...
+    async def default(token: str = mark) -> None: ...
+
+    for wrong in (handler, inside, default):
+        message = refused(wrong)
+        assert "which means nothing to triows" in message
+        assert remedy in message
+
+
+@dataclass
+class Predicate:
+    """As annotated_types has it: holds a function, and isn't one."""
+
+    func: Any
+
+
+class SchemaOf:
+    """As pydantic takes them: a class that says how to validate a type."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any: ...
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        "a note",
+        5,
+        None,
+        ...,
+        {"not": "hashable"},
+        ["a", "list"],
+        msgspec.Meta(min_length=1),
+        Doc("what it is"),
+        deprecated("use another"),
+        Predicate(len),
+        SchemaOf,
+        attrs.make_class("Len", ["minimum"])(1),
+        types.SimpleNamespace(title="Limit"),
+    ],
+)
+def test_what_others_put_into_annotated_is_let_alone(extra: Any):
+    UserId = NewType("UserId", str)
+
+    async def handler(
+        ws: Annotated[WebSocket, extra],
+        nursery: Annotated[trio.Nursery, extra],
+        room: Annotated[str, extra],
+        rooms: list[Annotated[str, extra]],
+        user: Annotated[UserId, extra],
+        made: Annotated[Annotated[Database, extra], use(Database)],
+        found: Annotated[Database, extra],
+    ) -> Annotated[None, extra]: ...
+
+    assert included(handler, deps=[Database]).routes[0].parameters == (
+        "query room: str",
+        "query rooms: list[str]",
+        "query user: UserId",
+    )
+
+
+def test_every_mark_of_ours_is_exported_where_the_messages_say():
+    assert {"use", "Param", "Ignore"} <= set(triows.__all__)
+    with pytest.raises(HandlerSignatureError):
+        included(handler_with_bare_use)
+
+
+async def handler_with_bare_use(user: Annotated[int, use]) -> None: ...

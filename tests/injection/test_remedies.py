@@ -1,0 +1,315 @@
+"""What a message tells people to do, done: it works then."""
+
+import functools
+import inspect
+import sys
+import textwrap
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
+from unittest.mock import AsyncMock, MagicMock, Mock, create_autospec
+
+import httpx2
+import pytest
+import starlette
+import starlette.applications
+import starlette.requests
+import starlette.websockets
+import trio
+
+import triows
+from triows import Triows, WebSocket, WebSocketRoute, use
+from triows._injection import signatures
+from triows._where import where
+from triows.exceptions import DependencyError, RouteSetupError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+
+class Database:
+    pass
+
+
+def get_database() -> Database:
+    return Database()
+
+
+def included(handler: Callable[..., Any], **options: Any) -> Triows:
+    route = WebSocketRoute("a")
+    route.endpoint(handler)
+    return Triows(route, **options)
+
+
+def refused(handler: Callable[..., Any], to_blame: Any = None, **options: Any) -> str:
+    with pytest.raises(RouteSetupError) as caught:
+        included(handler, **options)
+    assert caught.value.where == where(to_blame or handler)
+    return caught.value.message
+
+
+# What the connection gives
+
+
+# The names as users import them.
+NAMES = {
+    "Annotated": Annotated,
+    "Triows": Triows,
+    "WebSocket": WebSocket,
+    "starlette": starlette,
+    "trio": trio,
+    "triows": triows,
+}
+
+
+def parameter(name: str, annotation: str | None) -> Any:
+    """A handler with one parameter, written as a user writes it."""
+    names: dict[str, Any] = dict(NAMES)
+    colon = "" if annotation is None else f": {annotation}"
+    exec(f"async def handler({name}{colon}): ...", names)
+    return names["handler"]
+
+
+def advised(message: str) -> tuple[str, str]:
+    """The parameter that a message says to write."""
+    written = message.rpartition("`")[0].rpartition("`")[2]
+    name, _, annotation = written.partition(": ")
+    return name, annotation
+
+
+@pytest.mark.parametrize(
+    ("name", "ours"),
+    [
+        ("ws", "WebSocket"), ("websocket", "WebSocket"), ("socket", "WebSocket"),
+        ("request", "WebSocket"), ("nursery", "trio.Nursery"), ("app", "Triows"),
+    ],
+)  # fmt: skip
+def test_a_usual_name_without_a_type_is_told_its_type(name: str, ours: str):
+    message = refused(parameter(name, None))
+    assert message == f"`{name}` has no annotation: write `{name}: {ours}`"
+    included(parameter(*advised(message)))
+
+
+@pytest.mark.parametrize(
+    ("annotation", "ours"),
+    [
+        ("starlette.websockets.WebSocket", "triows.WebSocket"),
+        ("starlette.requests.Request", "WebSocket"),
+        ("starlette.requests.HTTPConnection", "WebSocket"),
+        ("starlette.applications.Starlette", "Triows"),
+        ("WebSocket | None", "triows.WebSocket"),
+        ("Annotated[trio.Nursery | None, 'a note']", "trio.Nursery"),
+        ("Triows | None", "triows.Triows"),
+    ],
+)
+def test_what_other_libraries_call_it_is_told_what_it_is_here(annotation: str, ours: str):
+    message = refused(parameter("it", annotation)).partition("\n")[0]
+    assert message.endswith(f"which nothing makes: annotate it `it: {ours}`")
+    included(parameter(*advised(message)))
+
+
+def test_any_other_name_without_a_type_is_told_of_both_ways():
+    message = refused(parameter("limit", None))
+    assert "`limit: int` for what the request has" in message
+    assert "`limit: Annotated[TYPE, use(factory)]` for what a factory makes" in message
+
+
+def test_a_method_without_its_object_is_told_of_it():
+    class Maker:
+        def make(self) -> Database:
+            return Database()
+
+    async def handler(database: Annotated[Database, use(Maker.make)]) -> None: ...
+    async def right(database: Annotated[Database, use(Maker().make)]) -> None: ...
+
+    assert "give that of an object, as in use(object.method)" in refused(handler, Maker.make)
+    included(right)
+
+
+# Other people's classes
+
+
+LIBRARY = """
+from __future__ import annotations
+from typing import TYPE_CHECKING
+if TYPE_CHECKING:
+    from library.types import Url
+
+class Client:
+    def __init__(self, url: Url) -> None:
+        self.url = url
+"""
+
+
+@pytest.fixture
+def library(tmp_path, monkeypatch):
+    """A module of somebody else's, whose annotations can't be evaluated."""
+    (tmp_path / "somebodys_library.py").write_text(textwrap.dedent(LIBRARY))
+    monkeypatch.syspath_prepend(tmp_path)
+    import somebodys_library
+
+    yield somebodys_library
+    del sys.modules["somebodys_library"]
+
+
+def using(client: Any) -> Any:
+    async def handler(client: Annotated[client, use(client)]) -> None: ...
+
+    return handler
+
+
+def test_a_class_whose_annotations_can_not_be_evaluated_may_be_somebody_elses(library):
+    message = refused(using(library.Client), library.Client)
+    assert "'Url' can't be resolved" in message
+    assert "If Client isn't yours, write a factory of your own" in message
+
+
+def test_a_class_of_an_installed_library_is_not_mended_but_called(library, tmp_path, monkeypatch):
+    monkeypatch.setattr(signatures, "_library_folders", lambda: (str(tmp_path),))
+    message = refused(using(library.Client), library.Client)
+    assert "module level" not in message
+    assert "`def make() -> Client: return Client(...)`" in message
+
+    def make() -> library.Client:
+        return library.Client("http://localhost")
+
+    async def handler(client: Annotated[library.Client, use(make)]) -> None: ...
+
+    included(handler)
+
+
+@pytest.mark.parametrize("cls", [httpx2.AsyncClient, trio.MemorySendChannel, trio.SocketStream])
+def test_a_class_of_a_library_that_takes_what_no_request_has_is_told_so(cls: Any):
+    message = refused(using(cls), cls)
+    assert f"such as `def make() -> {cls.__name__}: return {cls.__name__}(...)`" in message
+    assert "belongs to a library" in message
+
+
+# Annotations that are text
+
+
+def with_signature(function: Any) -> Any:
+    """A decorator as some libraries write them: the signature is set, and nothing else."""
+
+    def wrapper(**arguments: Any) -> Any:
+        return function(**arguments)
+
+    wrapper.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
+    return wrapper
+
+
+def test_a_signature_that_a_decorator_has_set_may_have_text_for_types():
+    def make(database: "Annotated[Database, use(get_database)]", limit: "int" = 5) -> "str":
+        return ""
+
+    async def handler(value: Annotated[str, use(with_signature(make))]) -> None: ...
+
+    app = included(handler)
+    assert app.routes[0].parameters == ("query limit: int = ...",)
+
+
+def test_a_signature_with_names_that_are_not_there_is_told_of_the_decorator():
+    def make(limit: "NotThere"): ...  # noqa: F821 - the mistake
+
+    wrapped = with_signature(make)
+
+    async def handler(value: Annotated[str, use(wrapped)]) -> None: ...
+
+    message = refused(handler, wrapped)
+    assert "comes from the __signature__ that a decorator has set" in message
+
+
+async def generator() -> "AsyncGenerator[Database, None]":
+    yield Database()
+
+
+def test_a_generator_that_is_named_may_have_its_return_type_for_type_checkers_only():
+    async def handler(database: Annotated[Database, use(generator)]) -> None: ...
+
+    included(handler)
+
+
+def test_one_that_is_found_by_its_type_may_not():
+    async def handler(database: Database) -> None: ...
+
+    message = refused(handler, generator, deps=[generator])
+    assert "'AsyncGenerator' in its return annotation can't be resolved" in message
+
+
+def test_text_inside_a_type_is_evaluated_where_it_is_needed():
+    async def handler(
+        a: Annotated["Database", use(get_database)],
+        b: Annotated["NotThere", use(get_database)],  # noqa: F821 - nobody needs it
+        c: list["int"],
+        d: "list[int] | None" = None,
+    ) -> None: ...
+
+    assert included(handler).routes[0].parameters == (
+        "query c: list[int]",
+        "query d: list[int] | None = ...",
+    )
+
+
+def test_text_inside_a_type_that_can_not_be_evaluated_is_refused():
+    async def handler(a: Annotated["NotThere", "a note"]) -> None: ...  # noqa: F821
+
+    async def inside(a: list["NotThere"]) -> None: ...  # noqa: F821
+
+    for wrong in (handler, inside):
+        message = refused(wrong)
+        assert "'NotThere'" in message
+        assert "can't be resolved: define or import it at module level" in message
+
+
+# Mocks
+
+
+async def with_database(database: Annotated[Database, use(get_database)]) -> None: ...
+
+
+@pytest.mark.parametrize("mock", [Mock(), MagicMock(), AsyncMock(), Mock(spec=Database)])
+def test_a_mock_is_no_fake_for_it_may_be_meant_as_the_value(mock: Any):
+    app = included(with_database)
+    with (
+        pytest.raises(DependencyError, match="nothing says whether it is the factory") as caught,
+        app.override(get_database, mock),
+    ):
+        pass
+    assert "write override(get_database, lambda: mock) to hand it over" in str(caught.value)
+    with app.override(get_database, lambda: mock):
+        pass
+
+
+def test_a_function_with_the_signature_of_another_may_be_a_fake():
+    app = included(with_database)
+    with app.override(get_database, create_autospec(get_database)):
+        pass
+
+
+def test_what_can_not_be_hashed_was_never_a_factory():
+    with (
+        pytest.raises(DependencyError, match="can't be hashed"),
+        included(with_database).override(Unhashable(), get_database),
+    ):
+        pass
+
+
+class Unhashable:
+    __hash__ = None  # type: ignore[assignment]
+
+    def __call__(self) -> None: ...
+
+
+# Application resources
+
+
+def test_a_default_of_an_application_resource_can_be_bound():
+    def pool(size: int = 5) -> Database: ...
+
+    async def handler(pool: Annotated[Database, use(pool, scope="app")]) -> None: ...
+
+    assert "give its value with functools.partial" in refused(handler, pool)
+    bound = functools.partial(pool, size=5)
+
+    async def right(pool: Annotated[Database, use(bound, scope="app")]) -> None: ...
+
+    included(right)

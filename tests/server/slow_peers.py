@@ -1,0 +1,164 @@
+"""Peers that read at their own pace, in memory and on the virtual clock."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from triows._server.config import Config
+from triows._server.http import Peers
+from triows._server.serve import run_server
+from triows._server.server import Accepted, Server
+from triows._transports.memory import MemoryEnd, MemoryLink, MemoryReactor
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from triows import Triows
+
+__all__ = ["HANDSHAKE", "Site", "SlowPeer", "serving"]
+
+HANDSHAKE = (
+    b"GET %s HTTP/1.1\r\nhost: testserver\r\nconnection: upgrade\r\nupgrade: websocket\r\n"
+    b"sec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n%s\r\n"
+)
+
+
+class SlowPeer:
+    """
+    A client that reads so many bytes a second, and answers pings and closes when it gets there.
+
+    Args:
+        end: Its connection.
+    """
+
+    def __init__(self, end: MemoryEnd) -> None:
+        self.end = end
+        self.answers_pings = self.answers_closes = True
+        #: All that it has read.
+        self.received = bytearray()
+        #: How that ended: ``"end"`` or ``"reset"``.
+        self.over: str | None = None
+        self.messages: list[int] = []
+        self.pings = 0
+        self.close_code: int | None = None
+        self._frames_from = 0
+
+    async def ask(self, path: str, headers: bytes = b"") -> None:
+        """Ask for a WebSocket, and read the answer's head at once."""
+        await self.end.send_all(HANDSHAKE % (path.encode(), headers))
+        await self._read_head()
+
+    async def get(self, path: str) -> None:
+        """Ask for a response, and read its head at once."""
+        request = b"GET %s HTTP/1.1\r\nhost: testserver\r\nconnection: close\r\n\r\n"
+        await self.end.send_all(request % path.encode())
+        await self._read_head()
+
+    async def _read_head(self) -> None:
+        head = bytearray()
+        while not head.endswith(b"\r\n\r\n"):
+            head += await self.end.receive_some(1)
+        self.head = bytes(head)
+
+    async def read(self, rate: float, *, seconds: float = float("inf"), step: float = 0.25) -> None:
+        """Read so many bytes a second, for so long or until the end."""
+        until = trio.current_time() + seconds
+        while self.over is None and trio.current_time() < until:
+            await trio.sleep(step)
+            with trio.move_on_at(until):
+                await self._take(max(1, int(rate * step)))
+
+    async def _take(self, size: int) -> None:
+        while size and self.over is None:
+            try:
+                data = await self.end.receive_some(size)
+            except trio.BrokenResourceError:
+                self.over = "reset"
+                return
+            if not data:
+                self.over = "end"
+                return
+            self.received += data
+            size -= len(data)
+            if b" 101 " in self.head:
+                await self._look_at_frames()
+
+    async def _look_at_frames(self) -> None:
+        while True:
+            data = memoryview(self.received)[self._frames_from :]
+            if len(data) < 2:
+                return
+            size, begin = data[1] & 127, 2
+            if size >= 126:
+                begin += 2 if size == 126 else 8
+                size = int.from_bytes(data[2:begin], "big")
+            if len(data) < begin + size:
+                return
+            first, payload = data[0], bytes(data[begin : begin + size])
+            data.release()
+            self._frames_from += begin + size
+            await self._answer(first & 15, payload)
+
+    async def _answer(self, opcode: int, payload: bytes) -> None:
+        if opcode in {1, 2}:
+            self.messages.append(len(payload))
+        elif opcode == 8:
+            self.close_code = int.from_bytes(payload[:2], "big")
+            if self.answers_closes:
+                await self._reply(0x88, payload)
+        elif opcode == 9:
+            self.pings += 1
+            if self.answers_pings:
+                await self._reply(0x8A, payload)
+
+    async def _reply(self, first: int, payload: bytes) -> None:
+        try:
+            await self.end.send_all(bytes([first, 0x80 | len(payload), 0, 0, 0, 0]) + payload)
+        except trio.BrokenResourceError:
+            self.over = "reset"
+
+
+class Site:
+    """A server, and how to reach it."""
+
+    def __init__(self, server: Server, reactor: MemoryReactor) -> None:
+        self.server = server
+        self._reactor = reactor
+        #: Set to end it in order.
+        self.stop = trio.Event()
+        #: Cancelled to end it at once.
+        self.scope = trio.CancelScope()
+        self.over = trio.Event()
+
+    def connect(self, buffer: int = 2**16) -> SlowPeer:
+        """Connect; each direction holds *buffer* bytes."""
+        link = MemoryLink(buffer, self._reactor)
+        peers = Peers(("peer", 50_000), ("testserver", 80), secure=False)
+        accepted = Accepted(link.stream, link.wire, peers)
+        self.server.start(lambda: accepted, lambda: link.wire.close(abort=False))
+        return SlowPeer(link.client)
+
+
+@asynccontextmanager
+async def serving(app: Triows, **settings: Any) -> AsyncIterator[Site]:
+    """Serve an application in memory until the end of the block."""
+    config = Config()
+    config.accesslog = None
+    for name, value in settings.items():
+        setattr(config, name, value)
+    reactor = MemoryReactor()
+    site = Site(Server(app, config, None, [], reactor), reactor)
+
+    async def run(task_status: trio.TaskStatus[Any]) -> None:
+        with site.scope:
+            async with app.running():
+                await run_server(site.server, site.stop.wait, task_status, refusing=True)
+        site.over.set()
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(run)
+        yield site
+        nursery.cancel_scope.cancel()

@@ -1,0 +1,143 @@
+"""What `serve` says about arguments that are something else."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from typing import Any
+
+import pytest
+import trio
+from hypercorn.config import Config
+from starlette.applications import Starlette
+from starlette.middleware.gzip import GZipMiddleware
+
+import triows
+from triows import Triows, WebSocketRoute
+
+
+def make() -> Triows:
+    return Triows()
+
+
+async def make_async() -> Triows:
+    return Triows()
+
+
+@pytest.mark.parametrize(
+    ("app", "told"),
+    [
+        (Starlette(), "is a Starlette, not a Triows application: to serve another ASGI"),
+        (GZipMiddleware(Triows()), r"to add middleware, write Triows\(middlewares="),
+        (Triows, "is the class Triows, not an application: make one with"),
+        (WebSocketRoute("ws"), r"make one with Triows\(route\)"),
+        (make, r"call it, as in `app = make\(\)`"),
+        ("chat:app", "import the application and give that"),
+        (None, "is None, not an application"),
+        (Config(), "is of type Config, not a Triows application"),
+    ],
+)
+async def test_what_is_not_an_application_is_refused_with_what_to_give(app, told):
+    with pytest.raises(TypeError, match=told):
+        await triows.serve(app, Config())
+
+
+async def test_a_coroutine_for_an_application_is_refused_and_closed():
+    with pytest.raises(TypeError, match="await it, and give what it returns"):
+        await triows.serve(make_async(), Config())
+
+
+@pytest.mark.parametrize("config", ["127.0.0.1:0", Config, {"bind": "127.0.0.1:0"}, 8000])
+async def test_what_is_not_a_configuration_is_refused_with_what_to_write(config):
+    with pytest.raises(TypeError, match=r"as its configuration: write `from hypercorn"):
+        await triows.serve(Triows(), config)
+
+
+async def test_a_call_without_a_configuration_says_what_to_write():
+    with pytest.raises(TypeError, match=r"got no configuration: write `from hypercorn"):
+        await triows.serve(Triows())
+
+
+@pytest.mark.parametrize(
+    ("trigger", "told"),
+    [
+        (trio.Event(), "write shutdown_trigger=event.wait"),
+        (threading.Event(), "give the `wait` of a trio.Event"),
+        (3.0, "takes an async function, not 3.0"),
+    ],
+)
+async def test_what_is_not_a_trigger_is_refused_with_what_to_write(trigger, told):
+    with pytest.raises(TypeError, match=told):
+        await triows.serve(Triows(), Config(), shutdown_trigger=trigger)
+
+
+async def test_a_trigger_that_was_called_is_refused_and_closed():
+    with pytest.raises(TypeError, match="leave the parentheses out"):
+        await triows.serve(Triows(), Config(), shutdown_trigger=trio.Event().wait())
+
+
+@pytest.mark.real_socket
+async def test_a_trigger_that_is_not_async_is_refused():
+    config = Config()
+    config.bind = ["127.0.0.1:0"]
+    with pytest.RaisesGroup(
+        pytest.RaisesExc(TypeError, match="returned None at once: give an async function"),
+        flatten_subgroups=True,
+        allow_unwrapped=True,
+    ):
+        await triows.serve(Triows(), config, shutdown_trigger=lambda: None)
+
+
+@pytest.mark.parametrize(
+    ("sockets", "told"),
+    [
+        ("127.0.0.1:0", "takes a list of sockets"),
+        (3, "takes a list of sockets"),
+        ([3], "takes sockets of the standard library, not 3"),
+        (["127.0.0.1:0"], "takes sockets of the standard library"),
+    ],
+)
+async def test_what_are_not_sockets_are_refused_with_what_to_give(sockets, told):
+    with pytest.raises(TypeError, match=told):
+        await triows.serve(Triows(), Config(), sockets=sockets)
+
+
+async def test_sockets_of_another_kind_are_refused():
+    with socket.socket() as one, socket.socket(type=socket.SOCK_DGRAM) as datagrams:
+        with pytest.raises(TypeError, match=r"write sockets=\[sock\]"):
+            await triows.serve(Triows(), Config(), sockets=one)
+        with pytest.raises(TypeError, match="takes stream sockets"):
+            await triows.serve(Triows(), Config(), sockets=[datagrams])
+
+
+# Without Trio
+
+
+def test_serving_on_asyncio_says_how_to_serve():
+    with pytest.raises(RuntimeError, match=r"write trio.run\(triows.serve, app, config\)"):
+        asyncio.run(triows.serve(Triows(), Config()))
+
+
+async def call(app: Triows, kind: str, sent: list[Any]) -> None:
+    async def receive() -> dict[str, str]:
+        return {"type": "lifespan.startup"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await app({"type": kind}, receive, send)
+
+
+def test_a_server_on_asyncio_is_told_at_its_start_how_to_serve():
+    sent: list[Any] = []
+    asyncio.run(call(Triows(), "lifespan", sent))
+    (message,) = sent
+    assert message["type"] == "lifespan.startup.failed"
+    assert "start the application by `triows run module:app`" in message["message"]
+
+
+@pytest.mark.parametrize("kind", ["http", "websocket"])
+def test_a_server_on_asyncio_without_a_start_is_told_at_the_first_connection(kind):
+    with pytest.raises(RuntimeError, match="by `hypercorn -k trio module:app`"):
+        asyncio.run(call(Triows(), kind, []))

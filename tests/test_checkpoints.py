@@ -1,0 +1,634 @@
+"""
+Every public awaitable, one by one: it can be cancelled, and it never raises without a checkpoint.
+
+What there is comes from the exports. A new one without a case fails the first test.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from functools import partial
+from typing import Any
+
+import pytest
+import trio
+from attrs import frozen
+from hypercorn.config import Config
+from trio.testing import assert_checkpoints
+
+import triows
+import triows.inspect
+import triows.testing
+from tests.connecting import connect
+from triows import (
+    InvalidMessage,
+    Limits,
+    Timeouts,
+    Triows,
+    WebSocket,
+    WebSocketDisconnect,
+    WebSocketRoute,
+    WebSocketState,
+    WebSocketStateError,
+    WrongDataType,
+)
+from triows.testing import AppClient, ReceiveTimeout, WebSocketSession, open_app, open_server
+
+MODULES = (triows, triows.testing, triows.inspect)
+
+#: Special methods that are awaited, or make something that is.
+SPECIAL = {"__aiter__", "__anext__", "__aenter__", "__aexit__", "__await__", "__call__"}
+
+#: What a return annotation says of what is awaited, iterated over or entered.
+AWAITED = re.compile("Awaitable|Coroutine|Async")
+
+
+def is_awaited(function: Any) -> bool:
+    function = inspect.unwrap(function)
+    returns = str(getattr(function, "__annotations__", {}).get("return", ""))
+    return (
+        inspect.iscoroutinefunction(function)
+        or inspect.isasyncgenfunction(function)
+        or AWAITED.search(returns) is not None
+    )
+
+
+def methods(cls: type) -> list[str]:
+    names = [name for name in dir(cls) if not name.startswith("_") or name in SPECIAL]
+    found = {name: inspect.getattr_static(cls, name) for name in names}
+    return [
+        name
+        for name, static in found.items()
+        if callable(method := getattr(static, "__func__", static)) and is_awaited(method)
+    ]
+
+
+def public_awaitables() -> set[str]:
+    found = set()
+    for module in MODULES:
+        for name in module.__all__:
+            value = getattr(module, name)
+            if inspect.isclass(value):
+                found |= {f"{name}.{method}" for method in methods(value)}
+            elif callable(value) and is_awaited(value):
+                found.add(name)
+    return found
+
+
+@frozen
+class Case:
+    """One path through one of them."""
+
+    #: As it is exported.
+    name: str
+    #: What to call it on.
+    state: str
+    call: Callable[[Any], Awaitable[object]]
+    #: What it raises; ``None`` if it works, or waits.
+    error: type[BaseException] | None = None
+
+    def __str__(self) -> str:
+        end = "works" if self.error is None else self.error.__name__
+        return f"{self.name}-{self.state}-{end}"
+
+
+async def probe(case: Case, thing: Any) -> None:
+    """Cancelled, it does nothing. Then, if it raises, others have their turn before."""
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await case.call(thing)
+    assert scope.cancelled_caught
+    if case.error is not None:
+        with assert_checkpoints(), pytest.raises(case.error):
+            await case.call(thing)
+
+
+class Boom(Exception):
+    pass
+
+
+async def entered(manager: AbstractAsyncContextManager[Any]) -> None:
+    async with manager:
+        pass
+
+
+# WebSocket
+
+
+async def nothing(_: Any) -> None:
+    pass
+
+
+def after(*steps: Callable[[WebSocket], Awaitable[object]]) -> Callable[[WebSocket], Any]:
+    async def prepare(ws: WebSocket) -> None:
+        for step in steps:
+            await step(ws)
+
+    return prepare
+
+
+def accept(ws: WebSocket) -> Awaitable[None]:
+    return ws.accept()
+
+
+async def settle(_: WebSocket) -> None:
+    await trio.sleep(1)  # on the virtual clock: until the peer has done what it does
+
+
+async def reset(client: WebSocketSession) -> None:
+    client.reset()
+
+
+#: What the handler does before, and its peer.
+STATES: dict[str, tuple[Callable[[WebSocket], Any], Callable[[WebSocketSession], Any]]] = {
+    "new": (nothing, nothing),
+    "refused": (lambda ws: ws.reject(), nothing),
+    "open": (accept, nothing),
+    "busy": (accept, nothing),
+    "closed": (after(accept, lambda ws: ws.close()), nothing),
+    "left": (after(accept, settle), lambda client: client.close()),
+    "cut": (after(accept, settle), reset),
+    "text": (after(accept, settle), lambda client: client.send("a text")),
+    "bytes": (after(accept, settle), lambda client: client.send(b"\xff")),
+}
+
+
+def receiving(name: str, call: Callable[[WebSocket], Awaitable[object]]) -> list[Case]:
+    """What all that receives has in common; iterating ends where the peer has closed with 1000."""
+    over = StopAsyncIteration if "iter" in name else WebSocketDisconnect
+    return [
+        Case(name, "open", call),
+        Case(name, "new", call, WebSocketStateError),
+        Case(name, "refused", call, WebSocketStateError),
+        Case(name, "closed", call, over),
+        Case(name, "left", call, over),
+        Case(name, "cut", call, WebSocketDisconnect),
+        Case(name, "busy", call, trio.BusyResourceError),
+    ]
+
+
+def sending(name: str, call: Callable[[WebSocket], Awaitable[object]]) -> list[Case]:
+    return [
+        Case(name, "open", call),
+        Case(name, "new", call, WebSocketStateError),
+        Case(name, "refused", call, WebSocketStateError),
+        Case(name, "closed", call, WebSocketDisconnect),
+        Case(name, "left", call, WebSocketDisconnect),
+        Case(name, "cut", call, WebSocketDisconnect),
+    ]
+
+
+wrong: Any = object()
+
+ON_WEBSOCKETS = [
+    Case("WebSocket.accept", "new", lambda ws: ws.accept()),
+    Case("WebSocket.accept", "open", lambda ws: ws.accept(), WebSocketStateError),
+    Case("WebSocket.accept", "refused", lambda ws: ws.accept(), WebSocketStateError),
+    Case("WebSocket.accept", "new", lambda ws: ws.accept("not offered"), ValueError),
+    Case("WebSocket.accept", "new", lambda ws: ws.accept(headers=wrong), TypeError),
+    Case("WebSocket.reject", "new", lambda ws: ws.reject()),
+    Case("WebSocket.reject", "open", lambda ws: ws.reject(), WebSocketStateError),
+    Case("WebSocket.reject", "new", lambda ws: ws.reject(200), ValueError),
+    Case("WebSocket.reject", "new", lambda ws: ws.reject(403, wrong), TypeError),
+    *receiving("WebSocket.receive", lambda ws: ws.receive()),
+    *receiving("WebSocket.receive_text", lambda ws: ws.receive_text()),
+    *receiving("WebSocket.receive_bytes", lambda ws: ws.receive_bytes()),
+    *receiving("WebSocket.receive_json", lambda ws: ws.receive_json()),
+    *receiving("WebSocket.__aiter__", lambda ws: anext(aiter(ws))),
+    *receiving("WebSocket.iter_text", lambda ws: anext(ws.iter_text())),
+    *receiving("WebSocket.iter_bytes", lambda ws: anext(ws.iter_bytes())),
+    *receiving("WebSocket.iter_json", lambda ws: anext(ws.iter_json())),
+    Case("WebSocket.receive", "text", lambda ws: ws.receive()),
+    Case("WebSocket.receive_text", "bytes", lambda ws: ws.receive_text(), WrongDataType),
+    Case("WebSocket.receive_bytes", "text", lambda ws: ws.receive_bytes(), WrongDataType),
+    Case("WebSocket.receive_json", "text", lambda ws: ws.receive_json(), InvalidMessage),
+    Case("WebSocket.receive_json", "text", lambda ws: ws.receive_json(wrong), Exception),
+    Case("WebSocket.iter_text", "bytes", lambda ws: anext(ws.iter_text()), WrongDataType),
+    Case("WebSocket.iter_bytes", "text", lambda ws: anext(ws.iter_bytes()), WrongDataType),
+    Case("WebSocket.iter_json", "text", lambda ws: anext(ws.iter_json()), InvalidMessage),
+    *sending("WebSocket.send", lambda ws: ws.send("a")),
+    *sending("WebSocket.send_text", lambda ws: ws.send_text("a")),
+    *sending("WebSocket.send_bytes", lambda ws: ws.send_bytes(b"a")),
+    *sending("WebSocket.send_json", lambda ws: ws.send_json({})),
+    Case("WebSocket.send", "open", lambda ws: ws.send(wrong), TypeError),
+    Case("WebSocket.send", "open", lambda ws: ws.send("\ud800"), UnicodeEncodeError),
+    Case("WebSocket.send", "open", lambda ws: ws.send(bytearray(9)[::2])),
+    Case("WebSocket.send_text", "open", lambda ws: ws.send_text(wrong), TypeError),
+    Case("WebSocket.send_text", "open", lambda ws: ws.send_text("\ud800"), UnicodeEncodeError),
+    Case("WebSocket.send_bytes", "open", lambda ws: ws.send_bytes(wrong), TypeError),
+    Case("WebSocket.send_json", "open", lambda ws: ws.send_json(wrong), TypeError),
+    Case("WebSocket.close", "new", lambda ws: ws.close()),
+    Case("WebSocket.close", "refused", lambda ws: ws.close()),
+    Case("WebSocket.close", "open", lambda ws: ws.close()),
+    Case("WebSocket.close", "closed", lambda ws: ws.close()),
+    Case("WebSocket.close", "left", lambda ws: ws.close()),
+    Case("WebSocket.close", "open", lambda ws: ws.close(1006), ValueError),
+    Case("WebSocket.close", "open", lambda ws: ws.close(wrong), TypeError),
+    Case("WebSocket.close", "open", lambda ws: ws.close(reason=wrong), TypeError),
+    Case("WebSocket.ping", "open", lambda ws: ws.ping()),
+    Case("WebSocket.ping", "new", lambda ws: ws.ping(), WebSocketStateError),
+    Case("WebSocket.ping", "refused", lambda ws: ws.ping(), WebSocketStateError),
+    Case("WebSocket.ping", "left", lambda ws: ws.ping(), WebSocketDisconnect),
+    Case("WebSocket.ping", "closed", lambda ws: ws.ping(), WebSocketDisconnect),
+]
+
+
+def wrapping(app: Any) -> Any:
+    """Middleware that makes the endpoint's transport one on ASGI."""
+
+    async def wrapped(scope: Any, receive: Any, send: Any) -> None:
+        async def wrapped_receive() -> Any:
+            return await receive()
+
+        await app(scope, wrapped_receive, send)
+
+    return wrapped
+
+
+LANES: dict[str, dict[str, Any]] = {"stream": {}, "ASGI": {"middlewares": [wrapping]}}
+
+
+@asynccontextmanager
+async def in_state(ws: WebSocket, state: str):
+    prepare, _ = STATES[state]
+    await prepare(ws)
+    async with trio.open_nursery() as nursery:
+        if state == "busy":
+            nursery.start_soon(ws.receive)
+            await trio.testing.wait_all_tasks_blocked()
+        yield
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("lane", LANES)
+@pytest.mark.parametrize("case", ON_WEBSOCKETS, ids=str)
+async def test_a_websocket_never_raises_without_a_checkpoint(autojump_clock, case, lane):
+    if lane == "ASGI" and case.name == "WebSocket.ping":
+        case = Case(case.name, case.state, case.call, WebSocketStateError)
+    probed = trio.Event()
+
+    async def handler(ws: WebSocket) -> None:
+        async with in_state(ws, case.state):
+            await probe(case, ws)
+        probed.set()
+        if ws.client_state is WebSocketState.CONNECTING:
+            await ws.accept()
+
+    route = WebSocketRoute("")
+    route.endpoint(handler)
+    app = Triows(route, timeouts=Timeouts(disconnect_grace=100), **LANES[lane])
+    with suppress(triows.testing.WebSocketDenialResponse):
+        async with connect(app, "/") as client:
+            await STATES[case.state][1](client)
+            await probed.wait()
+    assert probed.is_set()
+
+
+# The application, alone
+
+
+def http_scope(path: str) -> dict[str, Any]:
+    return {"type": "http", "path": path, "method": "GET", "headers": [], "query_string": b""}
+
+
+async def no_event() -> Any:
+    await trio.sleep_forever()
+
+
+async def send_nowhere(event: Any) -> None:
+    await trio.lowlevel.checkpoint()
+
+
+async def fails_at_once(scope: Any, receive: Any, send: Any) -> None:
+    raise Boom
+
+
+def alone() -> Triows:
+    app = Triows()
+    app.mount("/fails", fails_at_once)
+    return app
+
+
+def no_certificate() -> Config:
+    config = Config()
+    config.bind = ["127.0.0.1:0"]
+    config.certfile = config.keyfile = "/nowhere"
+    return config
+
+
+async def twice(app: Triows, call: Callable[[], Awaitable[object]]) -> None:
+    async with app.running():
+        await call()
+
+
+async def look(app: Triows) -> None:
+    await triows.inspect.print_on_signal(app)
+
+
+ALONE = [
+    Case("Triows.running", "alone", lambda app: entered(app.running())),
+    Case("Triows.running", "running", lambda app: entered(app.running()), RuntimeError),
+    Case("Triows.drain", "alone", lambda app: app.drain()),
+    Case("Triows.drain", "running", lambda app: app.drain()),
+    Case("Triows.handle", "alone", lambda app: app.handle(http_scope("/"), no_event, send_nowhere)),
+    Case("Triows.__call__", "alone", lambda app: app(http_scope("/"), no_event, send_nowhere)),
+    Case("serve", "alone", lambda app: triows.serve(app, Config())),
+    Case("serve", "alone", lambda app: triows.serve(app, no_certificate()), OSError),
+    Case("serve", "running", lambda app: triows.serve(app, Config()), RuntimeError),
+    Case("open_app", "alone", lambda app: entered(open_app(app))),
+    Case("open_app", "alone", lambda app: entered(open_app(wrong)), TypeError),
+    Case("open_app", "running", lambda app: entered(open_app(app)), RuntimeError),
+    Case("open_server", "alone", lambda app: entered(open_server(app))),
+    Case("open_server", "alone", lambda app: entered(open_server(wrong)), TypeError),
+    Case("open_server", "alone", lambda app: entered(open_server(app)), RuntimeError),
+    Case("print_on_signal", "alone", look),
+]
+
+
+@pytest.mark.parametrize("case", ALONE, ids=str)
+async def test_an_application_never_raises_without_a_checkpoint(autojump_clock, case):
+    app = alone()
+    if case.state == "running":
+        async with app.running():
+            await probe(case, app)
+    else:
+        await probe(case, app)
+
+
+async def test_what_a_mounted_application_raises_at_once_is_raised_behind_a_checkpoint():
+    with assert_checkpoints(), pytest.raises(Boom):
+        await alone().handle(http_scope("/fails"), no_event, send_nowhere)
+
+
+# Test clients
+
+
+def requesting(method: str, *args: Any) -> list[Case]:
+    def call(client: AppClient) -> Awaitable[object]:
+        send: Callable[..., Awaitable[object]] = getattr(client, method)
+        return send(*args, "/")
+
+    name = f"AppClient.{method}"
+    return [Case(name, "open", call), Case(name, "shut down", call, Exception)]
+
+
+CLIENTS = [
+    *(
+        case
+        for method in ("get", "head", "options", "post", "put", "patch", "delete")
+        for case in requesting(method)
+    ),
+    *requesting("request", "GET"),
+    Case("AppClient.shutdown", "open", lambda client: client.shutdown()),
+    Case("AppClient.shutdown", "shut down", lambda client: client.shutdown()),
+    Case(
+        "AppClient.websocket_connect",
+        "open",
+        lambda client: entered(client.websocket_connect("/", subprotocols="ab")),
+        TypeError,
+    ),
+    Case(
+        "AppClient.websocket_connect",
+        "open",
+        lambda client: entered(client.websocket_connect("/", buffer=0)),
+        ValueError,
+    ),
+    Case(
+        "AppClient.websocket_connect",
+        "shut down",
+        lambda client: entered(client.websocket_connect("/")),
+        ConnectionRefusedError,
+    ),
+]
+
+
+@pytest.mark.parametrize("case", CLIENTS, ids=str)
+async def test_a_test_client_never_raises_without_a_checkpoint(autojump_clock, case):
+    async with open_app(alone()) as client:
+        if case.state == "shut down":
+            await client.shutdown()
+        await probe(case, client)
+
+
+def over(name: str, call: Callable[[WebSocketSession], Awaitable[object]]) -> list[Case]:
+    return [
+        Case(f"WebSocketSession.{name}", "open", call),
+        Case(f"WebSocketSession.{name}", "closed", call, WebSocketDisconnect),
+    ]
+
+
+def late(name: str, call: Callable[[WebSocketSession], Awaitable[object]]) -> Case:
+    return Case(f"WebSocketSession.{name}", "open", call, ReceiveTimeout)
+
+
+SESSIONS = [
+    *over("receive", lambda session: session.receive()),
+    *over("receive_text", lambda session: session.receive_text()),
+    *over("receive_bytes", lambda session: session.receive_bytes()),
+    *over("receive_json", lambda session: session.receive_json()),
+    *over("send", lambda session: session.send("a")),
+    *over("send_text", lambda session: session.send_text("a")),
+    *over("send_bytes", lambda session: session.send_bytes(b"a")),
+    *over("send_json", lambda session: session.send_json({})),
+    *over("ping", lambda session: session.ping()),
+    late("receive", lambda session: session.receive(timeout=0)),
+    late("expect_close", lambda session: session.expect_close(timeout=0)),
+    late("wait_over", lambda session: session.wait_over(timeout=0)),
+    Case("WebSocketSession.__anext__", "open", anext),
+    Case("WebSocketSession.__anext__", "closed", anext, StopAsyncIteration),
+    Case("WebSocketSession.receive_text", "bytes", lambda s: s.receive_text(), AssertionError),
+    Case("WebSocketSession.receive_bytes", "text", lambda s: s.receive_bytes(), AssertionError),
+    Case("WebSocketSession.receive_json", "text", lambda s: s.receive_json(), AssertionError),
+    Case("WebSocketSession.expect_close", "text", lambda s: s.expect_close(), AssertionError),
+    Case("WebSocketSession.expect_close", "closed", lambda s: s.expect_close(4000), AssertionError),
+    Case("WebSocketSession.expect_nothing", "open", lambda s: s.expect_nothing(1)),
+    Case("WebSocketSession.expect_nothing", "text", lambda s: s.expect_nothing(1), AssertionError),
+    Case("WebSocketSession.send_text", "open", lambda s: s.send_text(wrong), TypeError),
+    Case("WebSocketSession.send_bytes", "open", lambda s: s.send_bytes(wrong), TypeError),
+    Case("WebSocketSession.send_json", "open", lambda s: s.send_json(wrong), TypeError),
+    Case("WebSocketSession.send", "open", lambda s: s.send("\ud800"), UnicodeEncodeError),
+    Case("WebSocketSession.send_fragments", "open", lambda s: s.send_fragments(["a", "b"])),
+    Case("WebSocketSession.send_fragments", "open", lambda s: s.send_fragments(wrong), TypeError),
+    Case("WebSocketSession.send_frame", "open", lambda s: s.send_frame(1, b"a")),
+    Case("WebSocketSession.send_frame", "open", lambda s: s.send_frame(wrong), TypeError),
+    Case("WebSocketSession.send_raw", "open", lambda s: s.send_raw(b"a")),
+    Case("WebSocketSession.flood", "open", lambda s: s.flood("a", 3)),
+    Case("WebSocketSession.flood", "closed", lambda s: s.flood("a", 0)),
+    Case("WebSocketSession.close", "open", lambda s: s.close()),
+    Case("WebSocketSession.close", "closed", lambda s: s.close()),
+    Case("WebSocketSession.close", "open", lambda s: s.close(1006), ValueError),
+    Case("WebSocketSession.wait_over", "closed", lambda s: s.wait_over()),
+]
+
+
+@pytest.mark.parametrize("case", SESSIONS, ids=str)
+async def test_a_test_session_never_raises_without_a_checkpoint(autojump_clock, case):
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+        if case.state == "text":
+            await ws.send("a text")
+        elif case.state == "bytes":
+            await ws.send(b"\xff")
+        elif case.state == "closed":
+            await ws.close()
+        with suppress(WebSocketDisconnect):
+            while True:
+                await ws.receive()
+
+    route = WebSocketRoute("")
+    route.endpoint(handler)
+    async with connect(Triows(route), "/") as session:
+        await trio.sleep(1)
+        await probe(case, session)
+
+
+# A loop that catches everything
+
+
+async def until_cancelled(call: Callable[[], Awaitable[object]]) -> None:
+    while True:
+        with suppress(Exception):
+            await call()
+
+
+ENDLESS: dict[str, Callable[[WebSocket], Awaitable[object]]] = {
+    "receive": lambda ws: ws.receive(),
+    "receive_text": lambda ws: ws.receive_text(),
+    "receive_bytes": lambda ws: ws.receive_bytes(),
+    "receive_json": lambda ws: ws.receive_json(int),
+    "async for": lambda ws: anext(aiter(ws)),
+    "iter_json": lambda ws: anext(ws.iter_json()),
+    "send": lambda ws: ws.send("a"),
+    "a wrong type": lambda ws: ws.send(wrong),
+    "a lone surrogate": lambda ws: ws.send("\ud800"),
+    "send_json": lambda ws: ws.send_json(wrong),
+    "ping": lambda ws: ws.ping(),
+    "accept": lambda ws: ws.accept(),
+    "reject": lambda ws: ws.reject(),
+    "close": lambda ws: ws.close(),
+    "a wrong code": lambda ws: ws.close(1006),
+}
+
+
+@pytest.mark.parametrize("lane", LANES)
+@pytest.mark.parametrize("how", ["accepted", "left", "unaccepted", "refused"])
+@pytest.mark.parametrize("what", ENDLESS)
+async def test_a_loop_that_catches_everything_freezes_nobody(autojump_clock, what, how, lane):
+    if what in {"accept", "reject", "close"} and how == "unaccepted":
+        how = "accepted"
+    ended = []
+
+    async def stubborn(ws: WebSocket) -> None:
+        if how in {"accepted", "left"}:
+            await ws.accept()
+        elif how == "refused":
+            await ws.reject()
+        try:
+            await until_cancelled(lambda: ENDLESS[what](ws))
+        finally:
+            ended.append(trio.current_time())
+
+    async def echo(ws: WebSocket) -> None:
+        await ws.accept()
+        await ws.send(await ws.receive())
+
+    routes = [WebSocketRoute("stubborn"), WebSocketRoute("echo")]
+    for route, handler in zip(routes, (stubborn, echo), strict=True):
+        route.endpoint(handler)
+    # The virtual clock does not move while a loop runs.
+    timeouts = Timeouts(disconnect_grace=1000)
+    app = Triows(*routes, timeouts=timeouts, **LANES[lane])
+    async with open_app(app) as client, trio.open_nursery() as nursery:
+        nursery.start_soon(partial(visit, client, leaves=how == "left"))
+        for _ in range(50):
+            await trio.lowlevel.checkpoint()
+        async with client.websocket_connect("/echo") as other:
+            await other.send("still here")
+            assert await other.receive() == "still here"
+        for lifetime in app._connections:
+            lifetime.cancel("cancelled")
+        nursery.cancel_scope.cancel()
+    assert ended == [0]
+
+
+async def visit(client: AppClient, *, leaves: bool) -> None:
+    """Connect, send something that nobody expects, and leave at once or when cancelled."""
+    with suppress(triows.testing.WebSocketDenialResponse):
+        async with client.websocket_connect("/stubborn") as session:
+            with suppress(WebSocketDisconnect):
+                await session.send("a")
+            if leaves:
+                session.reset()
+            await trio.sleep_forever()
+
+
+class Steps(trio.abc.Instrument):
+    """How many messages a task handles between two of its steps."""
+
+    def __init__(self, task: trio.lowlevel.Task) -> None:
+        self.messages = 0
+        self.most = 0
+        self._task = task
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        if task is self._task:
+            self.most = max(self.most, self.messages)
+            self.messages = 0
+
+
+@pytest.mark.parametrize("lane", LANES)
+@pytest.mark.parametrize("what", ["receive", "send", "both"])
+async def test_the_others_have_their_turn_at_least_every_64_messages(autojump_clock, what, lane):
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+        await trio.sleep(1)
+        steps = Steps(trio.lowlevel.current_task())
+        trio.lowlevel.add_instrument(steps)
+        for _ in range(1000):
+            if what != "send":
+                await ws.receive()
+                steps.messages += 1
+            if what != "receive":
+                await ws.send("a")
+                steps.messages += 1
+        trio.lowlevel.remove_instrument(steps)
+        assert 0 < steps.most <= 64
+
+    route = WebSocketRoute("", limits=Limits(inbox=10**6))
+    route.endpoint(handler)
+    async with connect(Triows(route, **LANES[lane]), "/") as client:
+        if what != "send":
+            await client.flood("a", 1000)
+        with suppress(WebSocketDisconnect):
+            while True:
+                await client.receive()
+
+
+# All of them
+
+
+def test_every_public_awaitable_has_a_case():
+    cases = {case.name for case in (*ON_WEBSOCKETS, *ALONE, *CLIENTS, *SESSIONS)}
+    assert public_awaitables() == cases
+
+
+async def unannotated():
+    """What a module may export."""
+
+
+class Exported:
+    def send(self) -> Awaitable[None]: ...
+    async def receive(self) -> None: ...
+    def __aiter__(self) -> Any: ...
+    def statistics(self) -> int: ...
+
+
+def test_a_new_awaitable_is_found(monkeypatch):
+    known = public_awaitables()
+    monkeypatch.setattr(triows, "__all__", [*triows.__all__, "unannotated", "Exported"])
+    monkeypatch.setattr(triows, "unannotated", unannotated, raising=False)
+    monkeypatch.setattr(triows, "Exported", Exported, raising=False)
+    assert public_awaitables() - known == {"unannotated", "Exported.send", "Exported.receive"}

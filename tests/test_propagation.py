@@ -1,0 +1,405 @@
+"""An error arrives as the object that was raised, whatever kind of object it is."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import attrs
+import pytest
+import trio
+from hypercorn.config import Config
+
+import triows
+from tests.transports.scripted import CONNECT, ScriptedServer
+from triows import HTTPException, Triows, WebSocket, WebSocketDisconnect, WebSocketRoute, use
+from triows._errors import leaves
+from triows._managers import AsyncGeneratorManager, GeneratorManager, considerate
+from triows.testing import WebSocketDenialResponse, open_app
+
+
+@dataclass(frozen=True)
+class Frozen(Exception):
+    """Refuses every attribute, also ``__traceback__``; equal to all that have the same fields."""
+
+    code: int = 1
+
+
+@attrs.frozen
+class FrozenByAttrs(Exception):
+    code: int = 1
+
+
+class Sealed(Exception):
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(name)
+
+    def add_note(self, note: str) -> None:
+        raise TypeError("no notes")
+
+
+class Falsy(Exception):
+    def __bool__(self) -> bool:
+        return False
+
+    def __len__(self) -> int:
+        return 0
+
+
+class Equal(Exception):
+    """Equal to everything, and can't be hashed."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+
+class Incomparable(Exception):
+    def __eq__(self, other: object) -> bool:
+        raise RuntimeError("don't compare me")
+
+    def __hash__(self) -> int:
+        raise RuntimeError("don't hash me")
+
+
+class Unreadable(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("don't read me")
+
+
+class Demanding(Exception):
+    def __init__(self, *, needed: int) -> None:
+        self.needed = needed
+
+
+class FrozenRefusal(HTTPException):
+    def __setattr__(self, name: str, value: object) -> None:
+        if hasattr(self, "headers"):
+            raise AttributeError(name)
+        super().__setattr__(name, value)
+
+
+STRANGE = [
+    Frozen,
+    FrozenByAttrs,
+    Sealed,
+    Falsy,
+    Equal,
+    Incomparable,
+    Unreadable,
+    lambda: Demanding(needed=1),
+    StopIteration,
+    StopAsyncIteration,
+]
+
+strange = pytest.mark.parametrize(
+    "make",
+    STRANGE,
+    ids=lambda make: getattr(make, "__name__", "?").replace("<lambda>", "Demanding"),
+)
+
+
+async def bare() -> AsyncIterator[int]:
+    yield 1
+
+
+def sync_bare() -> Iterator[int]:
+    yield 1
+
+
+async def guarded() -> AsyncIterator[int]:
+    try:
+        yield 1
+    finally:
+        await trio.lowlevel.checkpoint()
+
+
+def sync_guarded() -> Iterator[int]:
+    try:
+        yield 1
+    finally:
+        pass
+
+
+class Manager:
+    async def __aenter__(self) -> int:
+        return 1
+
+    async def __aexit__(self, *_: object) -> None:
+        await trio.lowlevel.checkpoint()
+
+
+FACTORIES = [
+    bare,
+    sync_bare,
+    guarded,
+    sync_guarded,
+    asynccontextmanager(guarded),
+    contextmanager(sync_guarded),
+    Manager,
+]
+
+
+def serving(handler: Any, **settings: Any) -> Triows:
+    route = WebSocketRoute("")
+    route.endpoint(handler)
+    return Triows(route, **settings)
+
+
+async def raised_in(app: Triows, code: int = 1011) -> BaseException | None:
+    """Connect; what comes out of it."""
+    try:
+        async with open_app(app) as client, client.websocket_connect("/") as session:
+            await session.expect_close(code)
+    except BaseException as exc:  # noqa: BLE001 - it is looked at
+        return exc
+    return None
+
+
+# Python itself puts a RuntimeError in the place of these two where they leave a coroutine.
+def is_same(raised: BaseException | None, error: BaseException) -> bool:
+    if isinstance(error, StopIteration | StopAsyncIteration) and type(raised) is RuntimeError:
+        return raised.__cause__ is error
+    return raised is error
+
+
+@strange
+@pytest.mark.parametrize("factory", [None, *FACTORIES])
+async def test_what_a_handler_raises_comes_out_as_itself(autojump_clock, factory, make):
+    error = make()
+
+    async def without(ws: WebSocket) -> None:
+        await ws.accept()
+        raise error
+
+    async def handler(ws: WebSocket, value: Annotated[int, use(factory)]) -> None:
+        await ws.accept()
+        raise error
+
+    assert is_same(await raised_in(serving(handler if factory else without)), error)
+
+
+@strange
+@pytest.mark.parametrize("when", ["entry", "exit"])
+async def test_what_a_factory_raises_comes_out_as_itself(autojump_clock, when, make):
+    error = make()
+
+    async def factory(ws: WebSocket) -> AsyncIterator[int]:
+        await ws.accept()
+        if when == "entry":
+            raise error
+        yield 1
+        raise error
+
+    async def handler(
+        outer: Annotated[int, use(guarded)], value: Annotated[int, use(factory)]
+    ) -> None:
+        if when == "exit":
+            pass
+
+    code = 1011 if when == "entry" else 1000
+    assert is_same(await raised_in(serving(handler), code), error)
+
+
+@strange
+async def test_what_a_task_of_a_connection_raises_is_all_there_is(autojump_clock, make):
+    error = make()
+
+    async def task() -> None:
+        raise error
+
+    async def handler(
+        ws: WebSocket, nursery: trio.Nursery, value: Annotated[int, use(guarded)]
+    ) -> None:
+        await ws.accept()
+        nursery.start_soon(task)
+        await trio.sleep_forever()
+
+    raised = await raised_in(serving(handler))
+    assert raised is not None
+    (leaf,) = leaves(raised)
+    assert is_same(leaf, error)
+
+
+@strange
+@pytest.mark.parametrize("where", ["app", "connection"])
+async def test_what_a_test_raises_in_a_block_comes_out_as_itself(autojump_clock, where, make):
+    error = make()
+
+    async def handler(ws: WebSocket, value: Annotated[int, use(guarded)]) -> None:
+        await ws.accept()
+        async for _ in ws:
+            pass
+
+    raised: BaseException | None = None
+    try:
+        async with open_app(serving(handler)) as client:
+            if where == "app":
+                raise error
+            async with client.websocket_connect("/"):
+                raise error
+    except BaseException as exc:  # noqa: BLE001 - it is looked at
+        raised = exc
+    assert is_same(raised, error)
+
+
+@strange
+async def test_what_happens_while_an_application_runs_comes_out_as_itself(make):
+    error = make()
+    if isinstance(error, StopIteration):
+        pytest.skip("a coroutine, such as a resource's, can't raise it")
+
+    @asynccontextmanager
+    async def lifespan(app: Triows) -> AsyncIterator[None]:
+        yield
+
+    raised: BaseException | None = None
+    try:
+        async with Triows(lifespan=lifespan).running():
+            raise error
+    except BaseException as exc:  # noqa: BLE001 - it is looked at
+        raised = exc
+    assert is_same(raised, error)
+
+
+@strange
+async def test_a_server_is_told_of_any_failed_start(caplog, make):
+    @asynccontextmanager
+    async def lifespan(app: Triows) -> AsyncIterator[None]:
+        raise make()
+        yield
+
+    events = [{"type": "lifespan.startup"}]
+    sent = []
+
+    async def receive() -> Any:
+        return events.pop()
+
+    async def send(event: Any) -> None:
+        sent.append(event)
+
+    await Triows(lifespan=lifespan)({"type": "lifespan"}, receive, send)
+    assert [event["type"] for event in sent] == ["lifespan.startup.failed"]
+
+
+async def test_serve_keeps_the_cause_and_the_context_of_what_it_raises():
+    @asynccontextmanager
+    async def lifespan(app: Triows) -> AsyncIterator[None]:
+        try:
+            raise LookupError("no such host")
+        except LookupError as exc:
+            raise RuntimeError("no database") from exc
+        yield
+
+    with pytest.raises(RuntimeError, match="no database") as caught:
+        await triows.serve(Triows(lifespan=lifespan), Config())
+    assert isinstance(caught.value.__cause__, LookupError)
+    assert isinstance(caught.value.__context__, LookupError)
+
+
+async def test_a_refusal_that_refuses_attributes_is_a_refusal(autojump_clock):
+    async def handler(ws: WebSocket, value: Annotated[int, use(guarded)]) -> None:
+        raise FrozenRefusal(401, {"code": 1})
+
+    async with open_app(serving(handler)) as client:
+        with pytest.raises(WebSocketDenialResponse) as caught:
+            async with client.websocket_connect("/"):
+                pass
+    assert (caught.value.status_code, caught.value.json()["detail"]) == (401, {"code": 1})
+
+
+async def test_a_refusal_that_can_not_be_sent_and_takes_no_note_is_reported_as_itself():
+    error = FrozenRefusal(200)
+
+    async def handler(ws: WebSocket) -> None:
+        raise error
+
+    server = ScriptedServer()
+    await server.put(CONNECT)
+    scope = {**server.scope, "path": "/", "headers": [], "query_string": b""}
+    with pytest.raises(FrozenRefusal) as caught:
+        await serving(handler).handle(scope, server.receive, server.send)
+    assert caught.value is error
+    assert server.sent[0]["status"] == 500
+
+
+class Leaving(WebSocketDisconnect):
+    def __init__(self) -> None:
+        """Without its base's."""
+
+
+async def test_a_disconnect_of_any_make_is_a_normal_end(autojump_clock):
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+        raise Leaving
+
+    async with (
+        open_app(serving(handler)) as client,
+        client.websocket_connect("/") as session,
+    ):
+        await session.expect_close(1000)
+
+
+# The managers
+
+
+def test_of_two_managers_only_those_of_contextlib_are_replaced():
+    assert isinstance(considerate(asynccontextmanager(bare)()), AsyncGeneratorManager)
+    assert isinstance(considerate(contextmanager(sync_bare)()), GeneratorManager)
+    manager = Manager()
+    assert considerate(manager) is manager
+
+
+async def test_a_manager_takes_its_own_frames_off_a_traceback():
+    error = LookupError()
+    with pytest.raises(LookupError):
+        async with considerate(asynccontextmanager(guarded)()):
+            raise error
+    depth, traceback = 0, error.__traceback__
+    while traceback is not None:
+        depth, traceback = depth + 1, traceback.tb_next
+    assert depth == 1
+
+
+async def yields_twice() -> AsyncIterator[int]:
+    with suppress(LookupError):
+        yield 1
+    yield 2
+
+
+def sync_yields_twice() -> Iterator[int]:
+    with suppress(LookupError):
+        yield 1
+    yield 2
+
+
+@pytest.mark.parametrize("error", [None, LookupError()])
+async def test_a_generator_that_does_not_stop_is_an_error(error):
+    stops = "generator didn't stop" + (" after it was thrown" if error else "")
+    manager = considerate(asynccontextmanager(yields_twice)())
+    await manager.__aenter__()
+    with pytest.raises(RuntimeError, match=stops):
+        await manager.__aexit__(type(error), error, None)
+    manager = considerate(contextmanager(sync_yields_twice)())
+    manager.__enter__()
+    with pytest.raises(RuntimeError, match=stops):
+        manager.__exit__(type(error), error, None)
+
+
+async def never_yields() -> AsyncIterator[int]:
+    return
+    yield
+
+
+def sync_never_yields() -> Iterator[int]:
+    return
+    yield
+
+
+async def test_a_generator_that_does_not_yield_is_an_error():
+    with pytest.raises(RuntimeError, match="generator didn't yield"):
+        async with considerate(asynccontextmanager(never_yields)()):
+            pass
+    with pytest.raises(RuntimeError, match="generator didn't yield"):
+        considerate(contextmanager(sync_never_yields)()).__enter__()

@@ -1,0 +1,125 @@
+"""What an annotation means: the type behind a name, its constraints, how a person writes it."""
+
+from __future__ import annotations
+
+from types import NoneType, UnionType
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Literal,
+    NewType,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+)
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["constrained", "constraints", "expanded", "type_name", "unnamed"]
+
+# The constraints that annotated_types and msgspec both have, under the same names.
+_CONSTRAINTS = ("gt", "ge", "lt", "le", "multiple_of", "min_length", "max_length")
+
+
+def unnamed(annotation: Any) -> Any:
+    """Give the type behind names for it: ``NewType`` and the aliases of :func:`expanded`."""
+    while True:
+        inner = expanded(annotation)
+        if isinstance(inner, NewType):
+            inner = inner.__supertype__
+        if inner is annotation:
+            return annotation
+        annotation = inner
+
+
+def expanded(annotation: Any) -> Any:
+    """
+    Give what a ``type`` statement (PEP 695) says an alias stands for.
+
+    ``Pair[int]``, after ``type Pair[T] = tuple[T, T]``, is ``tuple[int, int]``. Anything that
+    isn't such an alias is given back unchanged.
+    """
+    if _is_alias(annotation):
+        return annotation.__value__
+    alias = get_origin(annotation)
+    if not _is_alias(alias):
+        return annotation
+    given = dict(zip(alias.__type_params__, get_args(annotation), strict=False))
+    value = alias.__value__
+    if isinstance(value, TypeVar):
+        return given.get(value, value)
+    wanted = getattr(value, "__parameters__", ())
+    return value[tuple(given.get(one, one) for one in wanted)] if wanted else value
+
+
+def _is_alias(annotation: Any) -> bool:
+    # By name: Python 3.11 has no such class, and typing_extensions has one of its own.
+    return type(annotation).__name__ == "TypeAliasType"
+
+
+def constraints(marks: Iterable[Any]) -> list[msgspec.Meta]:
+    """
+    Give the constraints among the metadata of an ``Annotated`` as msgspec reads them.
+
+    Those of annotated_types (``Gt``, ``Len``) are said in msgspec's words. Other metadata is left
+    out.
+
+    Raises:
+        TypeError: A bound that msgspec doesn't take, such as a date.
+    """
+    return [meta for mark in marks if (meta := _meta(mark)) is not None]
+
+
+def _meta(mark: Any) -> msgspec.Meta | None:
+    if isinstance(mark, msgspec.Meta):
+        return mark
+    if type(mark).__module__ != "annotated_types":
+        return None
+    given = {name: getattr(mark, name, None) for name in _CONSTRAINTS}
+    given = {name: value for name, value in given.items() if value is not None}
+    try:
+        return msgspec.Meta(**given) if given else None
+    except (TypeError, ValueError) as exc:
+        raise TypeError(
+            f"the constraint {mark!r} can't be checked ({exc}): leave it out, and check the value "
+            "yourself"
+        ) from None
+
+
+def constrained(annotation: Any) -> Any:
+    """Say all :func:`constraints` in a type in msgspec's words, as far as it isn't a class."""
+    annotation = expanded(annotation)
+    origin, args = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _annotated(constrained(args[0]), constraints(args[1:]))
+    if origin is Union or origin is UnionType:
+        return Union[tuple(map(constrained, args))]  # noqa: UP007 - the members are not known here
+    if origin in (list, set, frozenset, tuple, dict):
+        return origin[tuple(map(constrained, args))]
+    return annotation
+
+
+def _annotated(annotation: Any, metas: list[msgspec.Meta]) -> Any:
+    return Annotated[(annotation, *metas)] if metas else annotation
+
+
+def type_name(annotation: Any) -> str:
+    """Write a type as a person would in a signature, without modules and constraints."""
+    origin, args = get_origin(annotation), get_args(annotation)
+    if annotation is ...:
+        return "..."
+    if annotation is None or annotation is NoneType:
+        return "None"
+    if origin is Annotated:
+        return type_name(args[0])
+    if origin is Union or origin is UnionType:
+        return " | ".join(type_name(member) for member in args)
+    if origin is Literal:
+        return f"Literal[{', '.join(repr(value) for value in args)}]"
+    name = getattr(origin or annotation, "__name__", None) or str(annotation)
+    return f"{name}[{', '.join(type_name(arg) for arg in args)}]" if args else name

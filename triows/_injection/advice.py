@@ -1,0 +1,109 @@
+"""What a message tells people to write for a parameter that nothing fills."""
+
+from __future__ import annotations
+
+import inspect
+from types import NoneType
+from typing import TYPE_CHECKING, Any, get_args, get_origin
+
+from triows._where import name_of
+
+from .marks import without_metadata
+from .params import type_name
+from .signatures import is_protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from .providers import Providers
+
+__all__ = ["annotation_advice", "disagreement", "given_advice", "provider_advice"]
+
+# What the connection gives, by the names that people give it, and by those that it has in
+# other libraries.
+_USUAL = {
+    "ws": "WebSocket",
+    "websocket": "WebSocket",
+    "socket": "WebSocket",
+    "request": "WebSocket",
+    "nursery": "trio.Nursery",
+    "app": "Triows",
+    "Request": "WebSocket",
+    "HTTPConnection": "WebSocket",
+    "TaskGroup": "trio.Nursery",
+    "Starlette": "Triows",
+    "FastAPI": "Triows",
+    "Lihil": "Triows",
+}
+
+
+def annotation_advice(name: str) -> str:
+    """What to write for a parameter without an annotation."""
+    if name in _USUAL:
+        return f"write `{name}: {_USUAL[name]}`"
+    if name == "self":
+        return "it belongs to a method: give that of an object, as in use(object.method)"
+    return (
+        f"write the type it shall have, as in `{name}: int` for what the request has, or "
+        f"`{name}: Annotated[TYPE, use(factory)]` for what a factory makes"
+    )
+
+
+def given_advice(name: str, annotation: Any, givens: Iterable[Any]) -> str | None:
+    """
+    What is wrong, and what to write, where something is meant that the connection gives.
+
+    Starlette has a WebSocket, too, and other libraries call other things what we call a
+    WebSocket, a nursery or an application.
+    """
+    annotation = without_metadata(annotation)
+    members = [one for one in get_args(annotation) or (annotation,) if one is not NoneType]
+    for wanted in members:
+        if not isinstance(wanted, type):
+            continue
+        ours = next((one for one in givens if one.__name__ == wanted.__name__), None)
+        meant = _USUAL.get(wanted.__name__) if ours is None else _full_name(ours)
+        if meant is not None:
+            shown = _full_name(wanted) if wanted is annotation else type_name(annotation)
+            return f"`{name}` is a {shown}, which nothing makes: annotate it `{name}: {meant}`"
+    return None
+
+
+def _full_name(cls: type) -> str:
+    package = cls.__module__.partition(".")[0]
+    # Ours are exported, whatever module they are in.
+    return f"{package if package == 'triows' else cls.__module__}.{cls.__qualname__}"
+
+
+def provider_advice(name: str, annotation: Any, providers: Providers, *, in_app: bool) -> str:
+    """What to write where a factory has to make the value."""
+    wanted = type_name(annotation)
+    near = providers.near(annotation)
+    if near is not None:
+        made = type_name(near.made)
+        return f"{name_of(near.factory)} in deps= makes {made}, so annotate it `{name}: {made}`"
+    place = (
+        'to the application with deps=[use(factory, scope="app")]'
+        if in_app
+        else "to the route or the application with deps=[factory]"
+    )
+    advice = f"annotate it `{name}: Annotated[{wanted}, use(factory)]`, or give the factory {place}"
+    cls = get_origin(annotation) or annotation
+    if is_protocol(cls) or inspect.isabstract(cls):
+        advice += f". A factory will do that is annotated to return a class derived from {wanted}"
+    return advice
+
+
+def disagreement(name: str, annotation: Any, factory: Any, made: Any) -> str:
+    """What to say of a factory that makes something else than is asked for."""
+    asked, makes, called = type_name(annotation), type_name(made), name_of(factory)
+    if isinstance(get_origin(factory) or factory, type):
+        return (
+            f"`{name}` asks for {asked}, and entering {called} gives {makes}: annotate it "
+            f"`{name}: Annotated[{makes}, use({called})]`, or, for the {called} itself, use a "
+            f"function that returns it, `def make() -> {called}: return {called}()`"
+        )
+    return (
+        f"`{name}` asks for {asked}, and {called} makes {makes}: annotate it "
+        f"`{name}: Annotated[{makes}, use({called})]`, or use a factory that makes {asked}"
+    )

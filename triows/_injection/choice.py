@@ -1,0 +1,169 @@
+"""
+Which factory makes a parameter, and whether what it makes is what the parameter asks for.
+
+A parameter and its mark go in; a factory comes out, and the classes that its values have to
+be instances of.
+"""
+
+from __future__ import annotations
+
+import inspect
+from types import UnionType
+from typing import TYPE_CHECKING, Any, get_origin
+
+from attrs import evolve
+
+from triows._where import name_of
+from triows.exceptions import DependencyError, MissingProviderError
+from triows.types import UseMark
+
+from .advice import disagreement
+from .factories import UNKNOWN, agree, instance_types, made_type, unopened
+from .marks import unmarked, without_metadata
+from .params import type_name
+from .providers import check_factory, providers, specialised
+from .signatures import Types, is_protocol, parameters_of, signature_of
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from .asker import Asker
+    from .providers import Dependency, Providers
+
+__all__ = ["agreed", "check_all_used", "check_shared", "chosen"]
+
+
+def chosen(
+    asker: Asker,
+    name: str,
+    annotation: Any,
+    mark: UseMark,
+    providers: Providers,
+    givens: Collection[Any],
+) -> tuple[UseMark, Types]:
+    """
+    Say which factory a mark means, and what the type variables of a generic one stand for.
+
+    Args:
+        asker: The function whose parameter it is.
+        name: The parameter's name.
+        annotation: Its type.
+        mark: What ``use`` has made.
+        providers: What ``deps=`` gives.
+        givens: The types that the connection itself gives.
+
+    Raises:
+        DependencyError: There is none, or it can't be one.
+    """
+    if mark.factory is None:
+        return _found_by_type(asker, name, annotation, mark, providers, givens)
+    check_factory(mark.factory, f"`{name}` has use({mark.factory!r})", asker.where, asker.chain)
+    made = made_type(mark.factory, signature_of(mark.factory).return_annotation)
+    return specialised(mark, made, annotation)
+
+
+def _found_by_type(
+    asker: Asker,
+    name: str,
+    annotation: Any,
+    mark: UseMark,
+    providers: Providers,
+    givens: Collection[Any],
+) -> tuple[UseMark, Types]:
+    """What ``use()`` without a factory means: one from ``deps=``, or the class itself."""
+    found = providers.find(annotation, asker.where)
+    found = found or providers.find_below(annotation, asker.where)
+    if found is not None:
+        provider, types = found[0].mark, found[1]
+        # Whoever asks may add to what the provider's own mark says.
+        scope = mark.scope if provider.scope == "connection" else provider.scope
+        return UseMark(provider.factory, mark.reuse or provider.reuse, scope), types
+    cls = without_metadata(annotation)
+    if _is_class_to_call(cls, givens):
+        return evolve(mark, factory=cls), {}
+    raise MissingProviderError(
+        f"`{name}` has use() without a factory, none in deps= makes {type_name(annotation)}, "
+        "and that can't be called itself: write use(factory)",
+        asker.where,
+        asker.chain,
+    )
+
+
+def _is_class_to_call(annotation: Any, givens: Collection[Any]) -> bool:
+    cls = _origin(annotation)
+    return (
+        isinstance(cls, type)
+        and cls is not UnionType
+        # Repo[int] can be called as Repo can; nobody wants an empty list[int].
+        and (cls is annotation or bool(parameters_of(cls)))
+        and cls not in givens
+        and not inspect.isabstract(cls)
+        and not is_protocol(cls)
+    )
+
+
+def check_shared(asker: Asker, factory: Any, types: Types) -> None:
+    """
+    Refuse a generic function that would make the application's one value for each type.
+
+    Raises:
+        DependencyError: It is one.
+    """
+    # A form of a generic class is a factory of its own; one of a function isn't.
+    if types and not isinstance(get_origin(factory) or factory, type):
+        raise asker.misuse(
+            f"{name_of(factory)} makes a type for each parameter that asks for it, and lives "
+            "as long as the application: write a function for each type"
+        )
+
+
+def agreed(
+    asker: Asker, name: str, annotation: Any, factory: Any, types: Types
+) -> tuple[type, ...] | None:
+    """
+    What the values of a factory have to be instances of.
+
+    Raises:
+        DependencyError: The factory does not make what the parameter is annotated to be.
+    """
+    made = unmarked(made_type(factory, signature_of(factory, types).return_annotation))[0]
+    wanted = instance_types(annotation)
+    problem = None if made is UNKNOWN else unopened(factory, made)
+    have = None if made is UNKNOWN or problem else instance_types(made)
+    if problem and wanted is not None and not issubclass(_origin(made), wanted):
+        raise asker.misuse(problem)
+    if have is None or wanted is None:
+        return wanted or have
+    if not agree(have, wanted):
+        raise asker.misuse(disagreement(name, annotation, factory, made))
+    return have if all(issubclass(one, wanted) for one in have) else wanted
+
+
+def _origin(annotation: Any) -> Any:
+    annotation = without_metadata(annotation)
+    return get_origin(annotation) or annotation
+
+
+def check_all_used(dependencies: Iterable[Dependency], used: Iterable[Any], at: str) -> None:
+    """
+    Refuse a factory that was given to one handler alone, which does not ask for it.
+
+    Args:
+        dependencies: What was given to the handler itself.
+        used: The factories that its plan calls, or takes from the application.
+        at: ``file:line (name)`` of the handler.
+
+    Raises:
+        DependencyError: One of them would never be called. It may have been meant as a guard.
+    """
+    known = {_origin(factory) for factory in used}
+    (level,) = providers(dependencies, at=at).levels
+    for provider in level:
+        if _origin(provider.factory) not in known:
+            name, made = name_of(provider.factory), type_name(provider.made)
+            raise DependencyError(
+                f"{name} in deps= makes {made}, and nothing here asks for it, so it would never be "
+                f"called: ask for it by a parameter of that type. If it is a guard, annotate it "
+                "`-> None`",
+                at,
+            )

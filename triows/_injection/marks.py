@@ -1,0 +1,250 @@
+"""
+What stands in ``Annotated``: our marks, other people's, and what was put there by mistake.
+
+A factory in ``Annotated`` without ``use`` around it would do nothing, and the parameter would
+be read from the request: anybody could say who they are. So whatever can be called is refused
+there, and so are the marks of frameworks that mean something by them which we would not do.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Awaitable, Iterable
+from typing import Annotated, Any, NoReturn, TypeVar, get_args, get_origin
+
+from attrs import frozen
+
+from triows._where import name_of
+from triows.exceptions import HandlerSignatureError
+from triows.types import Ignore, IgnoreMark, Param, ParamMark, UseMark, use
+
+from .conversion import type_name
+from .packs import is_pack, pack_fields, unwrapped
+from .signatures import resolved
+
+__all__ = ["Site", "outermost", "unmarked", "without_metadata"]
+
+M = TypeVar("M")
+
+_MARKS = (UseMark, ParamMark, IgnoreMark)
+
+
+def unmarked(annotation: Any) -> tuple[Any, tuple[Any, ...]]:
+    """An annotation without our marks (others, such as msgspec's, are kept), and the marks."""
+    if get_origin(annotation) is not Annotated:
+        return annotation, ()
+    inner, *extras = get_args(annotation)
+    rest = [extra for extra in extras if not isinstance(extra, _MARKS)]
+    marks = tuple(extra for extra in extras if isinstance(extra, _MARKS))
+    return (Annotated[(inner, *rest)] if rest else inner), marks
+
+
+def without_metadata(annotation: Any) -> Any:
+    """The type alone."""
+    return get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
+
+
+def outermost(kind: type[M], marks: Iterable[Any]) -> M | None:
+    """The last mark of a kind: an ``Annotated`` around a named one overrides it."""
+    return next((mark for mark in reversed(tuple(marks)) if isinstance(mark, kind)), None)
+
+
+@frozen
+class Site:
+    """
+    Where an annotation was written, for the messages about it.
+
+    Args:
+        label: What a message calls it.
+        where: ``file:line (name)`` of the function.
+        name: What a message shows in front of the remedy: ``"user: "`` of a parameter.
+    """
+
+    label: str
+    where: str
+    name: str = ""
+
+    def refuse(self, problem: str) -> NoReturn:
+        raise HandlerSignatureError(f"{self.label} {problem}", self.where)
+
+    def check_parameter(self, annotation: Any) -> None:
+        """
+        Refuse what was put into the annotation of a parameter by mistake.
+
+        Raises:
+            HandlerSignatureError: A mark means nothing there, or a factory stands there
+                without ``use``.
+        """
+        self._check_metadata(annotation)
+        self._check_inside(without_metadata(annotation), _MARKS)
+
+    def check_default(self, default: Any, annotation: Any) -> None:
+        """
+        Refuse a default that was meant to say what makes the value.
+
+        Raises:
+            HandlerSignatureError: It is a mark, ours or another framework's, or a function.
+        """
+        if isinstance(default, UseMark | ParamMark):
+            word = _word(default)
+            self.refuse(
+                f"has {word}() as its default: write `{self.name}Annotated[TYPE, {word}(...)]`"
+            )
+        type_ = type_name(unmarked(annotation)[0])
+        if (remedy := _foreign_remedy(default)) is not None:
+            self._refuse_foreign(type_, default, remedy)
+        made = isinstance(default, type | functools.partial) or inspect.isroutine(default)
+        if (made and default is not inspect.Parameter.empty) or _was_called(default):
+            self.refuse(
+                f"has {getattr(default, '__name__', default)!r} as its default, which is not "
+                f"called: write `{self.name}Annotated[{type_}, use(...)]` if that makes it"
+            )
+
+    def check_return(self, annotation: Any) -> None:
+        """Refuse the same in what a function is annotated to return; ``Ignore`` may stand there."""
+        self._check_inside(annotation, (UseMark, ParamMark))
+
+    def check_fields(self, annotation: Any, seen: tuple[Any, ...] = ()) -> None:
+        """Refuse the same in the fields of a pack, and in theirs."""
+        pack = unwrapped(annotation)
+        if not is_pack(pack) or pack in seen:
+            return
+        for field in pack_fields(pack):
+            site = Site(f"{self.label}, field `{field.name}`,", self.where, f"{field.name}: ")
+            type_ = resolved(field.type)
+            site.check_field(type_)
+            site.check_fields(type_, (*seen, pack))
+
+    def check_field(self, annotation: Any) -> None:
+        """Refuse the same in one field; only ``Param`` may stand there."""
+        _, marks = unmarked(annotation)
+        if outermost(UseMark, marks) is not None:
+            self.refuse(
+                "has use() in its Annotated, and fields are read from the request: ask for it in "
+                "a parameter of its own"
+            )
+        self.check_parameter(annotation)
+
+    def _check_inside(self, annotation: Any, marks: tuple[type, ...]) -> None:
+        """Look at everything that the annotation holds; none of *marks* may be there."""
+        self._check_type(annotation)
+        if get_origin(annotation) is Annotated:
+            self._check_metadata(annotation)
+            for extra in get_args(annotation)[1:]:
+                if isinstance(extra, marks):
+                    self._refuse_mark(extra)
+        for argument in get_args(annotation):
+            if get_origin(annotation) is not Annotated or argument is get_args(annotation)[0]:
+                self._check_inside(argument, marks)
+
+    def _check_type(self, annotation: Any) -> None:
+        if isinstance(annotation, UseMark | ParamMark):
+            word = _word(annotation)
+            self.refuse(
+                f"has {word}() as its annotation: write `{self.name}Annotated[TYPE, {word}(...)]`"
+            )
+        # Some classes of the standard library, such as threading.Lock, are built-in functions.
+        if inspect.isfunction(annotation) or inspect.ismethod(annotation):
+            self.refuse(
+                f"has the function {name_of(annotation)} as its annotation: write "
+                f"`{self.name}Annotated[TYPE, use({name_of(annotation)})]`"
+            )
+
+    def _refuse_mark(self, mark: Any) -> NoReturn:
+        word = _word(mark)
+        if self.label.startswith("the return"):
+            self.refuse(f"has {word}(), which is for parameters: take it out")
+        if word == "Ignore":
+            self.refuse("has Ignore inside its type, where it does nothing: write Ignore[TYPE]")
+        self.refuse(
+            f"has {word}(...) inside its type, where it does nothing. {word}(...) has to stand "
+            f"around the whole type: Annotated[T | None, {word}(...)]"
+        )
+
+    def _check_metadata(self, annotation: Any) -> None:
+        if get_origin(annotation) is Annotated:
+            type_, *extras = get_args(annotation)
+            for extra in extras:
+                if not isinstance(extra, _MARKS):
+                    self._check_extra(type_name(type_), extra)
+
+    def _check_extra(self, type_: str, extra: Any) -> None:
+        if extra is use or extra is UseMark:
+            self.refuse(
+                "has `use` in its Annotated without a call: write "
+                f"`{self.name}Annotated[{type_}, use(factory)]`"
+            )
+        if extra is Param or extra is ParamMark:
+            self.refuse(
+                "has `Param` in its Annotated without a call: write "
+                f'`{self.name}Annotated[{type_}, Param("header")]`'
+            )
+        if extra is Ignore or extra is IgnoreMark:
+            self.refuse(f"has `Ignore` in its Annotated: write `{self.name}Ignore[{type_}]`")
+        if (remedy := _foreign_remedy(extra)) is not None:
+            self._refuse_foreign(type_, extra, remedy)
+        if _was_called(extra):
+            name = getattr(extra, "__name__", None) or "factory"
+            self.refuse(
+                f"has what a call returned in its Annotated ({extra!r}): give the function "
+                f"itself, `{self.name}Annotated[{type_}, use({name})]`"
+            )
+        if callable(extra) and not _means_something(extra):
+            self.refuse(
+                f"has {_kind(extra)} {name_of(extra)} in its Annotated, which does nothing there: "
+                f"write `{self.name}Annotated[{type_}, use({name_of(extra)})]`"
+            )
+
+    def _refuse_foreign(self, type_: str, mark: Any, remedy: str) -> NoReturn:
+        self.refuse(
+            f"has {_package(mark)}'s {type(mark).__name__}(...), which means nothing to triows: "
+            f"write `{self.name}Annotated[{type_}, {remedy}]`"
+        )
+
+
+def _word(mark: Any) -> str:
+    if isinstance(mark, IgnoreMark):
+        return "Ignore"
+    return "use" if isinstance(mark, UseMark) else "Param"
+
+
+def _kind(extra: Any) -> str:
+    if isinstance(extra, type):
+        return "the class"
+    return "the function" if inspect.isroutine(extra) else "the callable"
+
+
+def _was_called(extra: Any) -> bool:
+    """Whether a factory was called where it should have been named."""
+    return (
+        isinstance(extra, Awaitable) or inspect.isgenerator(extra) or inspect.isasyncgen(extra)
+    ) and not isinstance(extra, type)
+
+
+def _means_something(extra: Any) -> bool:
+    """Whether it is one of the callables that other libraries know in ``Annotated``."""
+    # pydantic takes classes that say how to validate, and what marks a field as deprecated.
+    return hasattr(extra, "__get_pydantic_core_schema__") or type(extra).__name__ == "deprecated"
+
+
+def _package(thing: Any) -> str:
+    return type(thing).__module__.partition(".")[0]
+
+
+# Where people come from: what it is called there, and here.
+_FOREIGN = {
+    "Depends": "use(factory)",
+    "Security": "use(factory)",
+    "Header": 'Param("header")',
+    "Cookie": 'Param("cookie")',
+    "Query": 'Param("query")',
+    "Path": 'Param("path")',
+}
+
+
+def _foreign_remedy(extra: Any) -> str | None:
+    """What to write instead of another framework's mark."""
+    if _package(extra) not in ("fastapi", "ididi", "lihil", "litestar"):
+        return None
+    return _FOREIGN.get(type(extra).__name__, "use(factory) or Param(...)")

@@ -1,0 +1,450 @@
+"""
+What ``deps=`` gives: guards, and factories that are found by the type they make.
+
+The lists of the application, its routes and the endpoint go in, each a level of its own;
+what comes out says which factory makes a parameter of some type.
+
+A factory is looked for in this order: one that makes exactly the type, then one that makes a
+class below it. The nearest level goes first; two that will do in one level are an error.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Generic,
+    NoReturn,
+    Protocol,
+    TypeAlias,
+    TypeVar,
+    get_args,
+    get_origin,
+)
+
+from attrs import frozen
+from starlette.responses import Response
+
+from triows._where import name_of, where
+from triows.exceptions import DependencyError
+from triows.types import IgnoreMark, UseMark
+
+from .factories import UNKNOWN, assumed_type, is_nothing, unopened
+from .marks import Site, outermost, unmarked, without_metadata
+from .params import is_readable, type_name
+from .signatures import Types, parameters_of, resolved, signature_of, unresolved_in
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+__all__ = [
+    "Dependency",
+    "Provider",
+    "Providers",
+    "check_factory",
+    "is_mock",
+    "providers",
+    "specialised",
+]
+
+#: An entry of ``deps=``.
+Dependency: TypeAlias = "Callable[..., Any] | UseMark"
+
+
+@frozen
+class Provider:
+    """A factory of ``deps=``."""
+
+    #: What it makes, as it is annotated; with type variables if it makes many types.
+    made: Any
+    mark: UseMark
+
+    @property
+    def factory(self) -> Any:
+        return self.mark.factory
+
+    def for_types(self, types: Types) -> Provider:
+        """The same where its type variables stand for *types*."""
+        cls = get_origin(self.factory) or self.factory
+        if not types or not isinstance(cls, type):
+            return self
+        alias = resolved(_generic(cls), types=types)
+        return Provider(alias, UseMark(alias, self.mark.reuse, self.mark.scope))
+
+
+@frozen
+class Providers:
+    """
+    All that ``deps=`` gives to one handler.
+
+    Args:
+        levels: Factories by level, those of the application first.
+        guards: In the order in which they run.
+    """
+
+    levels: tuple[tuple[Provider, ...], ...] = ()
+    guards: tuple[UseMark, ...] = ()
+
+    def find(self, annotation: Any, at: str) -> tuple[Provider, Types] | None:
+        """
+        The factory that makes exactly this type, and what its type variables stand for.
+
+        Args:
+            annotation: The type, with other people's metadata.
+            at: ``file:line (name)`` of the function that asks.
+
+        Raises:
+            DependencyError: Several will do, and none is nearer.
+        """
+        return self._nearest(annotation, at, (_is_same, _is_form))
+
+    def find_below(self, annotation: Any, at: str) -> tuple[Provider, Types] | None:
+        """The factory that makes a class below this one; else as :meth:`find`."""
+        return self._nearest(annotation, at, (_is_below,))
+
+    def _nearest(
+        self,
+        annotation: Any,
+        at: str,
+        tests: tuple[Callable[[Any, Any], Types | None], ...],
+    ) -> tuple[Provider, Types] | None:
+        for test in tests:
+            for level in reversed(self.levels):
+                fits = [
+                    (provider, types)
+                    for provider in level
+                    if (types := test(provider.made, annotation)) is not None
+                ]
+                if len(fits) > 1:
+                    _refuse_several(annotation, [provider for provider, _ in fits], at)
+                if fits:
+                    provider, types = fits[0]
+                    return provider.for_types(types), types
+        return None
+
+    def near(self, annotation: Any) -> Provider | None:
+        """A factory that makes nearly this type: it, or ``None``."""
+        wanted = _members(annotation)
+        for level in reversed(self.levels):
+            for provider in level:
+                if wanted & _members(provider.made):
+                    return provider
+        return None
+
+
+def _members(annotation: Any) -> set[Any]:
+    try:
+        return {*get_args(annotation), annotation} - {type(None)}
+    except TypeError:  # one of them can't be hashed
+        return set()
+
+
+def _refuse_several(annotation: Any, found: list[Provider], at: str) -> NoReturn:
+    names = " and ".join(f"{name_of(one.factory)} ({where(one.factory)})" for one in found)
+    raise DependencyError(
+        f"several factories in one deps= make {type_name(annotation)}: {names}. Say which with "
+        f"Annotated[{type_name(annotation)}, use(factory)], or ask for the type that one of them "
+        "makes",
+        at,
+    )
+
+
+# Which factories will do. Each answers with what the factory's type variables stand for.
+
+
+def _is_same(made: Any, asked: Any) -> Types | None:
+    return {} if made == asked else None
+
+
+def _is_form(made: Any, asked: Any) -> Types | None:
+    """Whether *asked* is one of the forms that a generic type has, or differs in metadata."""
+    return _matched(without_metadata(made), without_metadata(asked))
+
+
+def _is_below(made: Any, asked: Any) -> Types | None:
+    """Whether the class is below the other by its definition, as ``isinstance`` would say."""
+    asked = without_metadata(asked)
+    cls = get_origin(asked) or asked
+    if not isinstance(cls, type) or cls in (object, Generic, Protocol):
+        return None
+    found = (_matched(base, asked) for base in _bases(without_metadata(made)))
+    return next((types for types in found if types is not None), None)
+
+
+def _bases(annotation: Any) -> Iterable[Any]:
+    """The classes above a class, as they were written: ``Repo[User]``."""
+    cls = get_origin(annotation) or annotation
+    if not isinstance(cls, type):
+        return
+    yield annotation
+    own = dict(zip(parameters_of(cls), get_args(annotation), strict=False))
+    for base in getattr(cls, "__orig_bases__", cls.__bases__):
+        yield from _bases(resolved(base, types=own))
+
+
+def _matched(made: Any, asked: Any) -> Types | None:
+    """What the variables of *made* stand for if it is *asked*; ``None`` if it isn't."""
+    if isinstance(made, TypeVar):
+        return {made: asked} if _is_allowed(made, asked) else None
+    if made == asked:
+        return {}
+    made, origin = _generic(made), get_origin(asked)
+    if origin is None:
+        # Without arguments, all of its forms will do.
+        return {} if get_origin(made) is asked else None
+    if get_origin(made) is not origin or len(get_args(made)) != len(get_args(asked)):
+        return None
+    types: Types = {}
+    for one, other in zip(get_args(made), get_args(asked), strict=True):
+        found = _matched(one, other)
+        if found is None or any(types.get(key, value) != value for key, value in found.items()):
+            return None
+        types.update(found)
+    return types
+
+
+def _is_allowed(variable: TypeVar, type_: Any) -> bool:
+    """Whether a type variable may stand for a type."""
+    cls = get_origin(type_) or type_
+    bound = resolved(variable.__bound__, vars(sys.modules.get(variable.__module__, sys)))
+    if isinstance(bound, type) and isinstance(cls, type) and not issubclass(cls, bound):
+        return False
+    return not variable.__constraints__ or type_ in variable.__constraints__
+
+
+def _generic(annotation: Any) -> Any:
+    """A generic class with its own type variables: ``Repo[T]`` of ``Repo``."""
+    if isinstance(annotation, type) and get_origin(annotation) is None:
+        parameters = parameters_of(annotation)
+        if parameters:
+            return annotation[parameters]  # type: ignore[index]
+    return annotation
+
+
+def specialised(mark: UseMark, made: Any, asked: Any) -> tuple[UseMark, Types]:
+    """A generic factory for the type that is asked for: ``use(Repo)`` for a ``Repo[int]``."""
+    made = _generic(made)
+    types = _is_form(made, asked)
+    if types is None:
+        types = _is_below(made, asked)
+    provider = Provider(made, mark).for_types(types or {})
+    return provider.mark, types or {}
+
+
+# At registration.
+
+
+def providers(*levels: Iterable[Dependency], at: str | None = None) -> Providers:
+    """
+    Look at the factories given as ``deps=``.
+
+    Args:
+        levels: The lists, the application's first.
+        at: ``file:line (name)`` of the handler that they are given for, if it is one.
+
+    Raises:
+        DependencyError: One of them can't be used, or could never be.
+    """
+    guards: dict[Any, UseMark] = {}
+    found: list[tuple[Provider, ...]] = []
+    for level in levels:
+        made: dict[Any, Provider] = {}
+        for entry in level:
+            provider = _Entry.of(entry, at).provider()
+            if provider is None:
+                continue
+            if is_nothing(provider.made):
+                # One that is given twice runs once.
+                guards.setdefault(provider.factory, provider.mark)
+            elif provider not in made.values():
+                _check_only(provider, made.values())
+                made[len(made)] = provider
+        found.append(tuple(made.values()))
+    return Providers(tuple(found), tuple(guards.values()))
+
+
+def _check_only(provider: Provider, others: Iterable[Provider]) -> None:
+    for other in others:
+        if other.made == provider.made:
+            raise DependencyError(
+                f"two factories in one deps= make {type_name(provider.made)}, and the other one "
+                f"is {name_of(other.factory)} ({where(other.factory)}): take one of them out, "
+                "or give it nearer to the handlers that it is for",
+                where(provider.factory),
+            )
+
+
+def check_factory(factory: Any, what: str, at: str | None, chain: tuple[str, ...] = ()) -> None:
+    """
+    Refuse what can't be a factory.
+
+    Args:
+        factory: What was given for one.
+        what: What a message calls it, such as ``deps=[None]``.
+        at: ``file:line (name)`` of the function that asks.
+        chain: Who asked for whom.
+
+    Raises:
+        DependencyError: It can't be called, or told from others, or answers to any call.
+    """
+    if factory is None or not callable(factory):
+        raise DependencyError(f"{what}: give a function or a class", at, chain)
+    if is_mock(factory):
+        raise DependencyError(
+            f"{what}: a mock takes any call, so nothing says whether it is the "
+            "factory or its value. Write `lambda: mock` to hand it over, or "
+            "`lambda: mock()` to call it",
+            at,
+            chain,
+        )
+    try:
+        hash(factory)
+    except TypeError:
+        raise DependencyError(
+            f"{factory!r} can't be hashed, so it can't be told from other factories: define "
+            "its class frozen or with eq=False, or give a function",
+            at,
+            chain,
+        ) from None
+
+
+def is_mock(thing: Any) -> bool:
+    """Whether it is one of :mod:`unittest.mock`'s, which only tests import."""
+    mocks = sys.modules.get("unittest.mock")
+    return mocks is not None and isinstance(thing, mocks.NonCallableMock)
+
+
+# What guards of other frameworks return to refuse.
+_ANSWERS = (BaseException, Response)
+
+# What parameters of the request are; a factory for one of them would shadow all of those.
+_PRIMITIVES = (str, int, float, bool, bytes)
+
+
+@frozen
+class _Entry:
+    """One entry of ``deps=``, looked at."""
+
+    mark: UseMark
+    #: What it is annotated to return, and what it makes by that.
+    returned: Any
+    made: Any
+    #: Whether it says by ``Ignore`` that it isn't to be found by type.
+    ignored: bool
+
+    @classmethod
+    def of(cls, entry: Any, at: str | None) -> _Entry:
+        mark = (
+            entry if isinstance(entry, UseMark) else UseMark(entry, reuse=False, scope="connection")
+        )
+        if mark.factory is None or not callable(mark.factory):
+            raise DependencyError(f"deps= takes factories, or use(factory, ...), not {entry!r}", at)
+        check_factory(mark.factory, f"deps=[{mark.factory!r}]", at)
+        annotation = signature_of(mark.factory).return_annotation
+        Site("the return annotation", where(mark.factory)).check_return(annotation)
+        returned, outer = unmarked(annotation)
+        made, inner = unmarked(assumed_type(mark.factory, returned))
+        ignored = outermost(IgnoreMark, (*outer, *inner)) is not None
+        return cls(mark, returned, made, ignored)
+
+    @property
+    def factory(self) -> Any:
+        return self.mark.factory
+
+    def refuse(self, problem: str) -> NoReturn:
+        raise DependencyError(problem, where(self.factory))
+
+    def provider(self) -> Provider | None:
+        """
+        What it provides; ``None`` if it says itself that it provides nothing.
+
+        Raises:
+            DependencyError: It could never be used, or would hand over something else.
+        """
+        if is_nothing(self.made):
+            self._check_guard()
+        elif self.ignored:
+            return None
+        else:
+            self._check_type()
+        return Provider(self.made, self.mark)
+
+    def _check_guard(self) -> None:
+        if self.ignored:
+            self.refuse(
+                f"{name_of(self.factory)} makes nothing, so it is a guard, and Ignore has nothing "
+                "to hide: annotate it `-> None`, or take it out of deps="
+            )
+        if self.mark.scope == "app":
+            self.refuse(
+                f"{name_of(self.factory)} makes nothing, so it is a guard, and guards run for each "
+                'connection: take scope="app" out, or give what has to run at start-up as lifespan='
+            )
+
+    def _check_type(self) -> None:
+        name, made = name_of(self.factory), without_metadata(self.made)
+        missing = unresolved_in(made) or unresolved_in(self.returned)
+        if missing is not None:
+            self.refuse(
+                f"{name} is found by the type it makes, and {missing!r} in its "
+                "return annotation can't be resolved: import it at module level, not under "
+                "TYPE_CHECKING"
+            )
+        if made is UNKNOWN:
+            self.refuse(
+                "a factory in deps= is found by the type it makes: annotate what it returns, such "
+                f"as `def {name.rpartition('.')[2]}(...) -> TYPE`, or `-> None` for a guard, which "
+                "runs before the handler and refuses by raising HTTPException"
+            )
+        if (problem := unopened(self.factory, made)) is not None:
+            self.refuse(problem)
+        if made is Any or made is object or isinstance(made, TypeVar):
+            self.refuse(
+                f"a factory in deps= is found by the type it makes, and {type_name(made)} says "
+                f"nothing of it: annotate the class that {name} makes"
+            )
+        members = get_args(made) or (made,)
+        if any(isinstance(one, type) and issubclass(one, _ANSWERS) for one in members):
+            self.refuse(
+                f"{name} makes {type_name(made)}, which no handler asks for: a guard is "
+                "annotated `-> None`, and refuses by raising HTTPException or WebSocketClose"
+            )
+        if _is_primitive(made):
+            self._refuse_primitive(made)
+        if isinstance(made, type) and made is self.factory:
+            self._check_class(made)
+
+    def _refuse_primitive(self, made: Any) -> NoReturn:
+        guard = (
+            ". A guard is annotated `-> None` and refuses by raising HTTPException"
+            if bool in (made, *get_args(made))
+            else ""
+        )
+        self.refuse(
+            f"a factory in deps= would fill every parameter that is a {type_name(made)}: "
+            "ask for it where it is meant, with use(factory), or make a type of its own"
+            f" with typing.NewType{guard}"
+        )
+
+    def _check_class(self, cls: type) -> None:
+        """Refuse the class of a guard, where an instance of it was meant."""
+        call = getattr(cls, "__call__", None)  # noqa: B004 - that of its instances
+        if inspect.isfunction(call):
+            returned, _ = unmarked(signature_of(call).return_annotation)
+            made = assumed_type(call, returned)
+            if made is UNKNOWN or is_nothing(made):
+                self.refuse(
+                    f"{cls.__name__} is a class whose instances are guards, and would only make "
+                    f"one: give an instance, deps=[{cls.__name__}(...)]; for the instance itself "
+                    f"give a function that is annotated to return {cls.__name__}"
+                )
+
+
+def _is_primitive(made: Any) -> bool:
+    """Whether it holds nothing but what parameters are: ``str``, ``str | None``, ``list[int]``."""
+    if made in _PRIMITIVES:
+        return True
+    args = [arg for arg in get_args(made) if arg is not type(None) and arg is not ...]
+    return bool(args) and is_readable(made) and all(_is_primitive(arg) for arg in args)

@@ -1,0 +1,204 @@
+"""
+Says who blocks a Trio loop: the task that runs at this moment, and the lines at which it stands.
+
+Another thread asks for this while the loop's own thread goes on. So what is seen here may change
+at any time, and nothing is called that Trio allows in the loop's thread only.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+import trio
+from attrs import frozen
+
+from triows._connection.endpoint import peer_of
+from triows._printable import printable
+
+from .tasks import Frame, describe, frame_at
+from .text import relative
+from .tree import with_mounted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from types import FrameType
+
+    from triows.types import Scope
+
+    from .tasks import RawFrame
+    from .tree import Inspected
+
+__all__ = ["Blocker", "LoopView", "Sample", "blocker_of", "waiting_at"]
+
+#: Frames of a blocker that are shown, at both ends: a function that calls itself has many.
+_OUTERMOST, _INNERMOST = 5, 15
+
+#: Debuggers and prompts that wait for a person: the first part of their modules' names.
+_DEBUGGERS = {
+    *("bdb", "pdb", "ipdb", "pudb"),
+    *("debugpy", "pydevd", "_pydevd_bundle"),
+    *("code", "IPython"),
+}
+
+
+@frozen(eq=False)
+class Sample:
+    """What a loop's thread was seen to do."""
+
+    #: The task that ran; ``None`` between two tasks, or in a callback of the loop's.
+    task: trio.lowlevel.Task | None
+    #: The task's frames, the outermost first; without a task, those of the loop.
+    frames: list[RawFrame]
+
+    @property
+    def is_debugged(self) -> bool:
+        """Whether a debugger, or a prompt, waits for a person."""
+        modules = (frame.f_globals.get("__name__") or "" for frame, _ in self.frames)
+        return any(str(name).partition(".")[0] in _DEBUGGERS for name in modules)
+
+    @property
+    def scopes(self) -> Iterator[Any]:
+        """The ASGI scopes that the frames of triows work on, the outermost first."""
+        for frame, _ in self.frames:
+            if "scope" in frame.f_code.co_varnames and frame_at(frame.f_code, 0).owner == "triows":
+                scope = frame.f_locals.get("scope")
+                if isinstance(scope, dict) and "type" in scope:
+                    yield scope
+
+
+class LoopView:
+    """
+    A Trio loop, as other threads see it.
+
+    Make it in the loop's own thread.
+    """
+
+    def __init__(self) -> None:
+        root = trio.lowlevel.current_root_task()
+        assert root is not None
+        self._root = root
+        #: The loop's thread.
+        self.ident = threading.get_ident()
+
+    def sample(self) -> Sample:
+        """
+        Look what the loop's thread does.
+
+        Raises:
+            RuntimeError: tasks came or went meanwhile: the loop turns.
+        """
+        frames: list[FrameType] = []
+        frame = sys._current_frames().get(self.ident)
+        while frame is not None:
+            frames.append(frame)
+            frame = frame.f_back
+        frames.reverse()
+        # The running task is the one whose outermost frame is on the stack. Trio would tell which
+        # one runs, but only in that thread.
+        places = {frame: number for number, frame in enumerate(frames)}
+        for task in _all_tasks(self._root):
+            number = places.get(getattr(task.coro, "cr_frame", None))  # type: ignore[arg-type]
+            if number is not None:
+                return Sample(task, _with_lines(frames[number:]))
+        inner = [n for n, one in enumerate(frames) if one.f_globals.get("__name__") == _RUN]
+        return Sample(None, _with_lines(frames[inner[-1] + 1 if inner else 0 :]))
+
+
+_RUN = "trio._core._run"
+_TRIO = os.path.dirname(trio.__file__) + os.sep
+
+
+def _with_lines(frames: Iterable[FrameType]) -> list[RawFrame]:
+    return [(frame, frame.f_lineno) for frame in frames]
+
+
+def _all_tasks(root: trio.lowlevel.Task) -> Iterator[trio.lowlevel.Task]:
+    waiting = [root]
+    while waiting:
+        task = waiting.pop()
+        yield task
+        for nursery in task.child_nurseries:
+            waiting.extend(nursery.child_tasks)
+
+
+@frozen
+class Blocker:
+    """Who holds a loop up, for people."""
+
+    #: A connection with its route and peer, a request, or a task.
+    who: str
+    #: Where it stands: from the first function of the application's to the innermost one.
+    frames: tuple[Frame, ...]
+
+    def __str__(self) -> str:
+        lines = [f"  {relative(one.where)}  {one.source}".rstrip() for one in self.frames]
+        if (more := len(lines) - _OUTERMOST - _INNERMOST) > 0:
+            lines[_OUTERMOST:-_INNERMOST] = [f"  ({more} more calls)"]
+        return "\n".join([f"{self.who}, at", *lines])
+
+
+def blocker_of(sample: Sample, apps: Iterable[Inspected]) -> Blocker:
+    """
+    Describe who runs in a loop.
+
+    Args:
+        sample: What was seen.
+        apps: Those that have connections in this loop.
+
+    Raises:
+        RuntimeError: connections came or went meanwhile: the loop turns.
+    """
+    return Blocker(_who(sample, apps), _shown(describe(sample.frames)))
+
+
+def waiting_at(task: trio.lowlevel.Task, apps: Iterable[Inspected]) -> Blocker:
+    """
+    Describe a task that waits, or will run next; call it in the loop's thread.
+
+    Args:
+        task: The task, not the one that calls this.
+        apps: As for :func:`blocker_of`.
+    """
+    return blocker_of(Sample(task, list(task.iter_await_frames())), apps)
+
+
+def _who(sample: Sample, apps: Iterable[Inspected]) -> str:
+    if sample.task is None:
+        return "a callback of the loop, or Trio itself"
+    ancestors = {*_ancestors(sample.task)}
+    for app in apps:
+        for prefix, inside in with_mounted("", app._inside()):
+            for lifetime, route, scope in inside.connections.described():
+                if lifetime.task in ancestors:
+                    return f"the connection to {prefix}{route.path} from {_peer(scope)}"
+    for scope in sample.scopes:
+        kind = "handshake" if scope["type"] == "websocket" else "request"
+        path = printable(str(scope.get("path", "")))
+        return f"the {kind} for {path} from {_peer(scope)}"
+    return f"the task {printable(str(sample.task.name))}"
+
+
+def _peer(scope: Scope) -> str:
+    return printable(peer_of(scope))
+
+
+def _ancestors(task: trio.lowlevel.Task) -> Iterator[trio.lowlevel.Task]:
+    one: trio.lowlevel.Task | None = task
+    while one is not None:
+        yield one
+        one = None if one.parent_nursery is None else one.parent_nursery.parent_task
+
+
+def _shown(frames: Sequence[Frame]) -> tuple[Frame, ...]:
+    """Those of the application, its libraries below it, and what the innermost of them calls."""
+    # What Trio does inside explains nothing.
+    frames = [one for one in frames if not one.file.startswith(_TRIO)] or frames
+    owners = [one.owner for one in frames]
+    theirs = [n for n, owner in enumerate(owners) if owner in ("application", "library")]
+    if "application" in owners:
+        theirs = [n for n in theirs if n >= owners.index("application")]
+    last = theirs[-1] if theirs else -1
+    return tuple(one for n, one in enumerate(frames) if n in theirs or n > last)

@@ -1,0 +1,28 @@
+"""The event loop that everything here needs: Trio's."""
+
+from __future__ import annotations
+
+import trio
+
+__all__ = ["NO_TRIO", "check_trio"]
+
+NO_TRIO = (
+    "triows runs on Trio, and this server does not: start the application by "
+    "`triows run module:app`, or by `hypercorn -k trio module:app`"
+)
+
+
+def check_trio(what: str) -> None:
+    """
+    Refuse to run where no Trio loop runs, for example under asyncio.
+
+    Args:
+        what: The function that was called.
+
+    Raises:
+        RuntimeError: with what to write instead.
+    """
+    if not trio.lowlevel.in_trio_run():
+        raise RuntimeError(
+            f"{what} needs Trio, and no Trio loop runs here: write trio.run({what}, app, config)"
+        )

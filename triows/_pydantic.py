@@ -1,0 +1,103 @@
+"""
+Pydantic's classes: models, and dataclasses made with pydantic's decorator.
+
+Nothing here imports pydantic. Its classes are known by the validator and the serializer that
+they carry, and an application that gives us one has imported pydantic itself.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
+
+from ._annotations import unnamed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+__all__ = ["adapter_of", "fields_of", "is_model", "mentions_model", "problems", "validation_error"]
+
+INVALID = "Invalid value"
+
+# Errors whose sentences name classes of the application.
+_ABOUT_CLASSES = ("instance", "subclass", "class", "model", "callable", "dataclass")
+
+
+def is_model(annotation: Any) -> bool:
+    """Whether it is a class that pydantic validates: a model or a pydantic dataclass."""
+    return isinstance(annotation, type) and hasattr(annotation, "__pydantic_validator__")
+
+
+def mentions_model(annotation: Any) -> bool:
+    """
+    Say whether pydantic has to read a type: a model is in it, or metadata of pydantic's.
+
+    What is inside the fields of other classes isn't looked at.
+    """
+    try:
+        return _mentions(annotation)
+    except RecursionError:  # an alias that contains itself
+        return False
+
+
+def _mentions(annotation: Any) -> bool:
+    annotation = unnamed(annotation)
+    origin, args = get_origin(annotation), get_args(annotation)
+    if origin is Literal:
+        return False
+    if origin is Annotated:
+        marks = (type(mark).__module__.partition(".")[0] for mark in args[1:])
+        return "pydantic" in marks or _mentions(args[0])
+    return is_model(annotation) or any(map(_mentions, args))
+
+
+def adapter_of(annotation: Any) -> Any:
+    """Make pydantic's ``TypeAdapter``, for a type that :func:`mentions_model`."""
+    return sys.modules["pydantic"].TypeAdapter(annotation)
+
+
+def fields_of(cls: Any) -> Mapping[str, Any]:
+    """
+    Give pydantic's description of each field, by name.
+
+    Raises:
+        NameError: An annotation can't be evaluated.
+    """
+    if not getattr(cls, "__pydantic_complete__", True):
+        rebuild = (
+            getattr(cls, "model_rebuild", None)
+            or sys.modules["pydantic.dataclasses"].rebuild_dataclass
+        )
+        rebuild(*([] if hasattr(cls, "model_rebuild") else [cls]))
+    fields: Mapping[str, Any] = cls.__pydantic_fields__
+    return fields
+
+
+def validation_error() -> type[ValueError]:
+    """Give the class of what is raised for a value that doesn't fit. Pydantic is imported."""
+    found: type[ValueError] = sys.modules["pydantic_core"].ValidationError
+    return found
+
+
+def problems(exc: Any, text_of: Callable[[Any], str]) -> list[tuple[tuple[Any, ...], str]]:
+    """
+    List the errors in a :func:`validation_error`: where each is, and what may be said of it.
+
+    Args:
+        exc: The error.
+        text_of: What may be said of an error that the model's own checks raised.
+    """
+    return [
+        (error["loc"], _sentence(error, text_of))
+        for error in exc.errors(include_url=False, include_input=False)
+    ]
+
+
+def _sentence(error: Mapping[str, Any], text_of: Callable[[Any], str]) -> str:
+    raised = error.get("ctx", {}).get("error")
+    if isinstance(raised, Exception):
+        return text_of(raised)
+    if any(word in error["type"].split("_") for word in _ABOUT_CLASSES):
+        return INVALID
+    message: str = error["msg"]
+    return message

@@ -1,0 +1,253 @@
+"""Scopes that a peer needs: :func:`requires`, in the manner of Starlette's."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from contextvars import ContextVar
+from typing import Any, TypeVar
+from weakref import WeakSet
+
+from attrs import frozen
+
+from ._where import name_of, where
+from .exceptions import RouteSetupError
+
+__all__ = [
+    "Requirement",
+    "note_checked",
+    "note_registered",
+    "refuse_as_factory",
+    "refuse_as_handler",
+    "refuse_in_list",
+    "requirements_of",
+    "requires",
+]
+
+H = TypeVar("H", bound=Callable[..., Awaitable[Any]])
+
+_MARK = "__triows_requires__"
+
+#: What has been checked for the connection that a task serves.
+_checked: ContextVar[tuple[Requirement, ...]] = ContextVar("triows requires", default=())
+
+#: Handlers that routes have taken: what is wrapped around one of them later is never called.
+_registered: WeakSet[Any] = WeakSet()
+
+
+@frozen(eq=False)
+class Requirement:
+    """
+    Decorates a handler that only some peers may reach; :func:`requires` makes it.
+
+    Attributes:
+        scopes: All of them are needed.
+        status: Of the refusal.
+    """
+
+    scopes: tuple[str, ...]
+    status: int
+
+    def __call__(self, func: H, /) -> H:
+        """
+        Mark a handler.
+
+        The routes read the mark and check before anything of the connection is made. What is
+        returned checks that they did: where a mark is lost on the way, nobody gets in.
+
+        Raises:
+            RouteSetupError: It isn't a coroutine function, or it is registered already.
+        """
+        _check(func)
+
+        @functools.wraps(func)
+        async def guarded(*args: Any, **kwargs: Any) -> Any:
+            if self not in _checked.get():
+                raise RouteSetupError(
+                    f"{name_of(func)} was called, and the scopes that it requires were not "
+                    "checked: register what @requires returns as the handler of a route, and let "
+                    "decorators around it use functools.wraps",
+                    where(func),
+                )
+            return await func(*args, **kwargs)
+
+        setattr(guarded, _MARK, self)
+        return guarded  # type: ignore[return-value]  # called as the handler is
+
+    def is_met(self, scope: Mapping[str, Any]) -> bool:
+        """
+        Whether the peer has all scopes.
+
+        Raises:
+            RouteSetupError: Nobody has authenticated it.
+        """
+        auth = scope.get("auth")
+        if auth is None:
+            raise RouteSetupError(
+                "@requires needs what Starlette's AuthenticationMiddleware finds out, and it has "
+                "not run: write Triows(middlewares=[Middleware(AuthenticationMiddleware, "
+                "backend=...)])"
+            )
+        return all(one in auth.scopes for one in self.scopes)
+
+
+def requires(
+    scopes: str | Sequence[str], status_code: int = 403, *, redirect: None = None
+) -> Requirement:
+    """
+    Let only peers with some scopes reach a handler; others are refused before accept.
+
+        @route.endpoint
+        @requires("admin")
+        async def console(ws: WebSocket) -> None: ...
+
+    It stands below ``@route.endpoint``. The scopes are those of ``scope["auth"]``, which
+    Starlette's ``AuthenticationMiddleware`` sets; without it every handshake is refused with 500
+    and the error is logged. Nothing of the connection has been made when it is checked: no
+    parameter was read, no factory called.
+
+    Args:
+        scopes: One scope, or several that are all needed.
+        status_code: Of the refusal, from 400 to 499.
+        redirect: Starlette's; browsers don't follow redirects of a handshake, so it can't be used.
+
+    Raises:
+        RouteSetupError: An argument that can't work, or, when it decorates, something that
+            isn't a handler or is registered already.
+    """
+    if callable(scopes):
+        raise RouteSetupError(
+            'requires() takes scopes: write @requires("...") with parentheses', where(scopes)
+        )
+    listed = _scopes(scopes)
+    if not listed:
+        raise RouteSetupError(f"requires() takes at least one scope, each a str, not {scopes!r}")
+    if redirect is not None:
+        raise RouteSetupError(
+            "browsers don't follow redirects of a WebSocket handshake: leave out redirect="
+        )
+    # Type checkers say so too, but not everybody runs one.
+    given: object = status_code
+    if isinstance(given, bool) or not isinstance(given, int) or given not in _REFUSED:
+        raise RouteSetupError(f"requires() refuses with a status from 400 to 499, not {given!r}")
+    return Requirement(listed, status_code)
+
+
+_REFUSED = range(400, 500)
+
+
+def _scopes(given: Any) -> tuple[str, ...]:
+    """The scopes as a tuple, which is empty if one of them can't be a scope."""
+    if isinstance(given, str):
+        given = [given]
+    found = tuple(given) if isinstance(given, Iterable) else ()
+    return found if all(isinstance(one, str) and one for one in found) else ()
+
+
+def _check(func: Any) -> None:
+    at = where(func)
+    if _is_starlettes(func):
+        raise RouteSetupError(_NOT_STARLETTES, at)
+    call = None if inspect.isclass(func) else getattr(func, "__call__", None)  # noqa: B004
+    if not (inspect.iscoroutinefunction(func) or inspect.iscoroutinefunction(call)):
+        raise RouteSetupError(
+            f"@requires decorates a handler, an `async def`, not {func!r}: put it below "
+            "@route.endpoint",
+            at,
+        )
+    with suppress(TypeError):  # it can't be hashed, or not weakly referred to
+        if func in _registered:
+            raise RouteSetupError(
+                f"a route has taken {name_of(func)} already, without @requires: put @requires "
+                "below @route.endpoint, so that the route gets what it returns",
+                at,
+            )
+
+
+_NOT_STARLETTES = (
+    "Starlette's @requires insists on Starlette's own WebSocket: write triows.requires, which "
+    "takes the same scopes"
+)
+
+
+def _chain(func: Any) -> Iterator[Any]:
+    """A function and what it is wrapped around, from the outside in."""
+    seen: set[int] = set()
+    while func is not None and id(func) not in seen:
+        seen.add(id(func))
+        yield func
+        if isinstance(func, functools.partial):
+            func = func.func
+        elif inspect.ismethod(func):
+            func = func.__func__
+        elif inspect.isfunction(func):
+            func = getattr(func, "__wrapped__", None)
+        elif inspect.isclass(func):
+            func = None
+        else:
+            func = getattr(func, "__wrapped__", None) or getattr(type(func), "__call__", None)  # noqa: B004
+
+
+def _is_starlettes(func: Any) -> bool:
+    return any(
+        inspect.isfunction(one) and one.__globals__.get("__name__") == "starlette.authentication"
+        for one in _chain(func)
+    )
+
+
+def requirements_of(handler: Any) -> tuple[Requirement, ...]:
+    """What :func:`requires` says of a handler, the outermost first."""
+    found = [getattr(one, "__dict__", {}).get(_MARK) for one in _chain(handler)]
+    return tuple(dict.fromkeys(one for one in found if isinstance(one, Requirement)))
+
+
+def note_registered(handler: Any) -> None:
+    """Know that a route has taken a handler."""
+    with suppress(TypeError):
+        _registered.add(handler)
+
+
+def note_checked(requirements: tuple[Requirement, ...]) -> None:
+    """Let the handlers of this task's connection be called."""
+    _checked.set(requirements)
+
+
+def refuse_as_handler(func: Any, at: str) -> None:
+    """
+    Refuse a handler that Starlette's decorator guards.
+
+    Raises:
+        RouteSetupError: It does.
+    """
+    if _is_starlettes(func):
+        raise RouteSetupError(_NOT_STARLETTES, at)
+
+
+def refuse_as_factory(call: Any) -> None:
+    """
+    Refuse a factory that is guarded as handlers are, or that is such a guard.
+
+    Raises:
+        RouteSetupError: It is.
+    """
+    if isinstance(call, Requirement) or requirements_of(call) or _is_starlettes(call):
+        raise RouteSetupError(
+            "@requires guards handlers, not factories: decorate the handler, below "
+            "@route.endpoint, or let the factory raise HTTPException(403)",
+            where(call),
+        )
+
+
+def refuse_in_list(name: str, values: Sequence[Any]) -> None:
+    """
+    Refuse a guard among plugins, dependencies or middlewares.
+
+    Raises:
+        RouteSetupError: There is one.
+    """
+    if any(isinstance(value, Requirement) for value in values):
+        raise RouteSetupError(
+            f"requires(...) can't be used in {name}=: it decorates a handler, below @route.endpoint"
+        )

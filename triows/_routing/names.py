@@ -1,0 +1,333 @@
+"""From the name of a route to its path: what ``url_path_for`` looks up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeAlias
+from urllib.parse import quote
+
+from attrs import define, field, frozen
+from starlette.convertors import CONVERTOR_TYPES
+from starlette.datastructures import URLPath
+from starlette.routing import NoMatchFound
+
+from ..exceptions import RouteConflictError, RouteSetupError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from .template import Key, Template
+    from .tree import RouteTree
+
+__all__ = ["NamedRoute", "RouteNames", "UnknownRoute", "check_name", "quoted"]
+
+#: How many names an error lists.
+_LISTED = 20
+
+#: Another application's: takes a name and the parameters of a path.
+Lookup: TypeAlias = Callable[..., URLPath]
+
+
+class UnknownRoute(NoMatchFound):
+    """No path can be made of a name and parameters; the text says what is needed."""
+
+    def __init__(self, message: str) -> None:
+        Exception.__init__(self, message)
+
+
+def quoted(text: str) -> str:
+    """Encode one segment of a path, also a slash in it (:rfc:`3986#section-3.3`, pchar)."""
+    return quote(text, safe="!$&'()*+,;=:@")
+
+
+def check_name(name: Any, where: str | None = None) -> None:
+    """
+    Refuse what can't be looked up.
+
+    Raises:
+        RouteSetupError: It isn't a name, and isn't ``None``.
+    """
+    if name is not None and (not isinstance(name, str) or not name or ":" in name):
+        raise RouteSetupError(
+            f"name= takes a str without a colon, not {name!r}: a colon stands between the name "
+            "of a mount and that of a route in it",
+            where,
+        )
+
+
+@frozen
+class NamedRoute:
+    """
+    A route as it is looked up.
+
+    Attributes:
+        name: Its name.
+        is_given: Whether the user gave it, or it is the handler's.
+        template: The full path.
+        value: What stands for it in the tree.
+        where: ``file:line (name)`` of the handler.
+    """
+
+    name: str
+    is_given: bool
+    template: Template
+    value: Any
+    where: str
+
+
+@frozen
+class _NamedMount:
+    name: str | None
+    template: Template
+    value: Any
+    lookup: Lookup | None
+
+
+@define
+class RouteNames:
+    """
+    The routes and mounts of an application by name.
+
+    Args:
+        tree: In which each path is looked for before it is handed out, so that none leads
+            elsewhere.
+    """
+
+    _tree: RouteTree[Any]
+    _routes: dict[str, list[NamedRoute]] = field(factory=dict, init=False)
+    _mounts: list[_NamedMount] = field(factory=list, init=False)
+
+    def check(self, routes: Iterable[NamedRoute]) -> None:
+        """
+        Refuse names that were given twice.
+
+        Raises:
+            RouteConflictError: with both places.
+        """
+        taken = {one.name: one for named in self._routes.values() for one in named if one.is_given}
+        for route in routes:
+            if not route.is_given:
+                continue
+            if (other := taken.setdefault(route.name, route)) is not route:
+                raise RouteConflictError(
+                    f"'{route.template}' is called {route.name!r}, and so is '{other.template}' "
+                    f"at {other.where}: give each a name of its own",
+                    route.where,
+                )
+
+    def add(self, routes: Iterable[NamedRoute]) -> None:
+        """Add routes that were checked."""
+        for route in routes:
+            self._routes.setdefault(route.name, []).append(route)
+
+    def check_mount(self, template: Template, name: str | None) -> None:
+        """
+        Refuse a name that is another mount's.
+
+        Raises:
+            RouteSetupError: It is, or it can't be a name.
+        """
+        check_name(name)
+        for other in self._mounts:
+            if name is not None and other.name == name:
+                raise RouteConflictError(
+                    f"what is mounted at '{template}' is called {name!r}, and so is what is at "
+                    f"'{other.template}': give each a name of its own"
+                )
+
+    def mount(
+        self, template: Template, value: Any, name: str | None, lookup: Lookup | None
+    ) -> None:
+        """
+        Add another application, whose name was checked.
+
+        Args:
+            template: Where it is mounted.
+            value: What stands for it in the tree.
+            name: Stands before its routes' names, with a colon; ``None`` for nothing.
+            lookup: Its own ``url_path_for``; ``None`` if it has none.
+        """
+        self._mounts.append(_NamedMount(name, template, value, lookup))
+
+    def path_for(self, name: str, params: Mapping[str, Any]) -> URLPath:
+        """
+        Make the path of a route.
+
+        Raises:
+            NoMatchFound: No route has that name, or the parameters are not those of its path;
+                the text says what is needed.
+        """
+        routes = self._routes.get(name, [])
+        # A name that somebody gave goes before those that handlers happen to have.
+        routes = [one for one in routes if one.is_given] or routes
+        fitting = [one for one in routes if set(one.template.keys) == set(params)]
+        if len(fitting) == 1:
+            (route,) = fitting
+            path = _Path.of(route.template, params)
+            self._check_leads(path, route.value)
+            return URLPath(path.text, protocol="websocket")
+        if not fitting:
+            found = self._path_in_mount(name, params)
+            if found is not None:
+                return found
+        raise self._refusal(name, params, fitting or routes, is_ambiguous=bool(fitting))
+
+    def _path_in_mount(self, name: str, params: Mapping[str, Any]) -> URLPath | None:
+        for mount in self._mounts:
+            if not set(mount.template.keys) <= set(params):
+                continue
+            rest = {key: one for key, one in params.items() if key not in mount.template.keys}
+            prefix = _Path.of(mount.template, params)
+            if mount.name is not None and name == mount.name and set(rest) == {"path"}:
+                path = prefix.below(str(rest["path"]).removeprefix("/"))
+                self._check_leads(path, mount.value)
+                return URLPath(path.text)
+            inner = name if mount.name is None else _below(name, mount.name)
+            if mount.lookup is None or inner is None:
+                continue
+            try:
+                found = mount.lookup(inner, **rest)
+            except NoMatchFound:
+                if mount.name is not None:
+                    raise
+                continue
+            text = prefix.text + found if prefix.segments else found
+            return URLPath(text, protocol=found.protocol, host=found.host)
+        return None
+
+    def _check_leads(self, path: _Path, value: Any) -> None:
+        """Refuse a path that another route would serve, or this one with other parameters."""
+        match = self._tree.match(path.segments)
+        if match is None:
+            raise UnknownRoute(f"the parameters make the path '{path.text}', which leads nowhere")
+        if match.value is not value:
+            raise UnknownRoute(
+                f"the parameters make the path '{path.text}', which leads to '{match.template}': "
+                "use other values, or change one of the two templates"
+            )
+        if match.raw_params != path.texts:
+            raise UnknownRoute(
+                f"the parameters make the path '{path.text}', which is read as "
+                f"{match.raw_params} and not as {path.texts}: use other values, or give each key "
+                "a segment of its own"
+            )
+
+    def _refusal(
+        self,
+        name: str,
+        params: Mapping[str, Any],
+        routes: list[NamedRoute],
+        *,
+        is_ambiguous: bool,
+    ) -> UnknownRoute:
+        if is_ambiguous:
+            places = ", ".join(f"'{one.template}' at {one.where}" for one in routes)
+            return UnknownRoute(
+                f"several routes are called {name!r} ({places}): give the one that you mean a "
+                "name of its own, @route.endpoint(name=...)"
+            )
+        if not routes:
+            return UnknownRoute(f"no route is called {name!r}: {self._known()}")
+        needs = " or ".join(
+            f"'{one.template}' needs {', '.join(one.template.keys) or 'no parameters'}"
+            for one in routes
+        )
+        given = ", ".join(params) or "none"
+        return UnknownRoute(
+            f"{needs}, and given were: {given}. (Query parameters can be added to the URL: "
+            "`.include_query_params(...)`.)"
+        )
+
+    def _known(self) -> str:
+        names = sorted(
+            {*self._routes, *(f"{mount.name}:..." for mount in self._mounts if mount.name)}
+        )
+        if not names:
+            return "this application has no routes"
+        more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+        return (
+            f"there are {', '.join(map(repr, names[:_LISTED]))}{more} (a route has its handler's "
+            "name, or that of @route.endpoint(name=...))"
+        )
+
+
+def _below(name: str, mount: str) -> str | None:
+    return name[len(mount) + 1 :] if name.startswith(f"{mount}:") else None
+
+
+@frozen
+class _Path:
+    """A path with values for the keys of its template."""
+
+    #: Decoded.
+    segments: tuple[str, ...]
+    #: The texts that the keys should be read as.
+    texts: dict[str, str]
+
+    @classmethod
+    def of(cls, template: Template, params: Mapping[str, Any]) -> _Path:
+        texts = {
+            key.name: _text(key, params[key.name])
+            for segment in template.segments
+            for key in segment.keys
+        }
+        segments: list[str] = []
+        for segment in template.segments:
+            text = "".join(
+                part if isinstance(part, str) else texts[part.name] for part in segment.parts
+            )
+            segments += text.split("/") if segment.is_rest else [text]
+        return cls(tuple(segments), texts)._checked()
+
+    def below(self, rest: str) -> _Path:
+        return _Path((*self.segments, *rest.split("/")), self.texts)._checked()
+
+    def _checked(self) -> _Path:
+        for text in self.segments:
+            if text in (".", ".."):
+                raise UnknownRoute(
+                    f"{text!r} can't be a segment of a path: clients resolve it before they ask"
+                )
+            try:
+                text.encode()
+            except UnicodeEncodeError:
+                raise UnknownRoute(f"{text!r} can't be in a URL: it isn't valid text") from None
+        return self
+
+    @property
+    def text(self) -> str:
+        """Encoded."""
+        path = "/" + "/".join(map(quoted, self.segments))
+        # Two slashes at the beginning would be a host (RFC 3986 section 4.2).
+        return "/%2F" + path[2:] if path.startswith("//") else path
+
+
+def _text(key: Key, value: Any) -> str:
+    """The text of a value, as the converter would read it."""
+    converter = key.converter
+    try:
+        # Starlette's refuses a slash, which is %2F here.
+        text = str(value) if converter == "str" else key.convertor.to_string(value)
+        is_same = (
+            value is not None
+            and key.accepts(text)
+            and (key.convertor is not _BUILT_IN.get(converter) or _is_same(key, text, value))
+        )
+    except (AssertionError, ArithmeticError, NotImplementedError, TypeError, ValueError) as exc:
+        reason = str(exc) or type(exc).__name__
+        raise UnknownRoute(f"{key.name}={value!r} does not fit {_braced(key)}: {reason}") from None
+    if not is_same:
+        raise UnknownRoute(f"{key.name}={value!r} does not fit {_braced(key)}")
+    return text
+
+
+_BUILT_IN = dict(CONVERTOR_TYPES)
+
+
+def _is_same(key: Key, text: str, value: Any) -> bool:
+    """Whether nothing of the value is lost, as a fraction is in an ``int``."""
+    return text == str(value) or key.convertor.convert(text) == value
+
+
+def _braced(key: Key) -> str:
+    return f"{{{key.name}:{key.converter}}}"

@@ -1,0 +1,75 @@
+"""
+Hypercorn's access log, in which nothing that a peer sends can begin a new line.
+
+Hypercorn decodes the path of a request and writes it as it is, and so do loggers that an
+application configures in its place. Each of them is given the request with everything escaped that
+can't be printed: line breaks, control characters, and what steers a terminal.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from triows._printable import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from hypercorn.config import Config
+    from hypercorn.logging import Logger
+    from hypercorn.typing import ResponseSummary, WWWScope
+
+__all__ = ["keep_lines_whole"]
+
+
+def keep_lines_whole(config: Config) -> None:
+    """Let nothing of a peer's begin a line in the access log of *config*."""
+    if not isinstance(config.log, _AccessLog):
+        config._log = cast("Logger", _AccessLog(config.log))
+
+
+class _AccessLog:
+    """
+    A logger of Hypercorn's kind.
+
+    Args:
+        log: Hypercorn's, or that of the configuration's ``logger_class``.
+    """
+
+    def __init__(self, log: Logger) -> None:
+        self._log = log
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._log, name)
+
+    async def access(
+        self, request: WWWScope, response: ResponseSummary | None, request_time: float
+    ) -> None:
+        """Write the line of one request."""
+        # Hypercorn's own class has no logger if nothing is to be written.
+        if getattr(self._log, "access_logger", self) is not None:
+            request = cast("WWWScope", _escaped(cast("dict[str, Any]", request)))
+            if response is not None:
+                response = {**response, "headers": _escaped_headers(response.get("headers", ()))}
+            await self._log.access(request, cast("ResponseSummary", response), request_time)
+
+
+def _escaped(request: dict[str, Any]) -> dict[str, Any]:
+    """Copy a scope with its strings escaped, and so its headers and the peer's address."""
+    escaped = {
+        key: printable(value) if isinstance(value, str) else value for key, value in request.items()
+    }
+    escaped["query_string"] = _escaped_bytes(request["query_string"], "ascii")  # read as UTF-8
+    escaped["headers"] = _escaped_headers(request["headers"])
+    # Middleware may have taken it from a header.
+    if client := request.get("client"):
+        escaped["client"] = (printable(str(client[0])), *client[1:])
+    return escaped
+
+
+def _escaped_headers(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    return [(_escaped_bytes(name), _escaped_bytes(value)) for name, value in headers]
+
+
+def _escaped_bytes(value: bytes, encoding: str = "latin1") -> bytes:
+    return printable(value.decode("latin1")).encode(encoding, "backslashreplace")

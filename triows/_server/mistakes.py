@@ -1,0 +1,146 @@
+"""What can be wrong with the arguments of a server, and what to write instead."""
+
+from __future__ import annotations
+
+import inspect
+import socket
+from typing import TYPE_CHECKING, Any
+
+from hypercorn.config import Config
+
+from triows._app import Triows
+from triows._routing.route import WebSocketRoute
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+__all__ = [
+    "app_mistake",
+    "check_app",
+    "check_config",
+    "check_sockets",
+    "check_trigger",
+    "wait_triggered",
+]
+
+
+def app_mistake(app: object) -> str | None:
+    """Say what *app* is if it isn't a :class:`Triows` application, and what to do about it."""
+    if isinstance(app, Triows):
+        return None
+    if isinstance(app, type) and issubclass(app, Triows):
+        return f"the class {app.__name__}, not an application: make one with {app.__name__}(route)"
+    if isinstance(app, WebSocketRoute):
+        return "a WebSocketRoute, not an application: make one with Triows(route)"
+    if isinstance(app, str):
+        return "a string, not an application: import the application and give that"
+    if app is None:
+        return "None, not an application"
+    kind = type(app).__name__
+    if inspect.isfunction(app) and not _takes_asgi(app):
+        return (
+            f"a function, not an application: call it, as in `app = {app.__name__}()`, and give "
+            "what it returns"
+        )
+    if inspect.iscoroutine(app):
+        app.close()  # or Python warns that it was never awaited
+        return "a coroutine, not an application: await it, and give what it returns"
+    if callable(app) and not isinstance(app, type):
+        return (
+            f"a {kind}, not a Triows application: to serve another ASGI application, mount it "
+            "with Triows().mount('/', app); to add middleware, write Triows(middlewares=[...])"
+        )
+    return f"of type {kind}, not a Triows application"
+
+
+def _takes_asgi(function: Callable[..., object]) -> bool:
+    return list(inspect.signature(function).parameters) == ["scope", "receive", "send"]
+
+
+def check_app(app: object, what: str) -> None:
+    """
+    Refuse what isn't an application of ours.
+
+    Args:
+        app: What was given.
+        what: The function it was given to.
+
+    Raises:
+        TypeError: with what to give instead.
+    """
+    if (mistake := app_mistake(app)) is not None:
+        raise TypeError(f"{what} takes an application, and what it got is {mistake}")
+
+
+def check_config(config: object) -> None:
+    """
+    Refuse what isn't Hypercorn's configuration.
+
+    Raises:
+        TypeError: with what to write instead.
+    """
+    if not isinstance(config, Config):
+        given = "no configuration" if config is None else f"{config!r} as its configuration"
+        raise TypeError(
+            f"triows.serve got {given}: write `from hypercorn.config import Config`, "
+            "`config = Config()`, `config.bind = ['127.0.0.1:8000']`, and give it that config"
+        )
+
+
+def check_trigger(trigger: object) -> None:
+    """
+    Refuse what can't be called to wait for the end.
+
+    Raises:
+        TypeError: with what to write instead.
+    """
+    if trigger is None or callable(trigger):
+        return
+    if inspect.iscoroutine(trigger):
+        trigger.close()  # or Python warns that it was never awaited
+        raise TypeError(
+            f"shutdown_trigger got {trigger!r}, which is called already: "
+            "leave the parentheses out, as in shutdown_trigger=event.wait"
+        )
+    waits = inspect.iscoroutinefunction(getattr(trigger, "wait", None))
+    hint = "write shutdown_trigger=event.wait" if waits else "give the `wait` of a trio.Event"
+    raise TypeError(f"shutdown_trigger takes an async function, not {trigger!r}: {hint}")
+
+
+async def wait_triggered(trigger: Callable[[], Awaitable[object]]) -> None:
+    """
+    Wait for the end that *trigger* decides on.
+
+    Raises:
+        TypeError: it isn't async.
+    """
+    waiting: Any = trigger()
+    if not inspect.isawaitable(waiting):
+        raise TypeError(
+            f"shutdown_trigger={trigger!r} returned {waiting!r} at once: give an async function, "
+            "for example the `wait` of a trio.Event"
+        )
+    await waiting
+
+
+def check_sockets(sockets: Sequence[object] | None) -> None:
+    """
+    Refuse what isn't a list of stream sockets of the standard library.
+
+    Raises:
+        TypeError: with what to give instead.
+    """
+    if sockets is None:
+        return
+    if not isinstance(sockets, list | tuple):
+        raise TypeError(f"sockets takes a list of sockets, not {sockets!r}: write sockets=[sock]")
+    for sock in sockets:
+        if not isinstance(sock, socket.socket):
+            raise TypeError(
+                f"sockets takes sockets of the standard library, not {sock!r}: "
+                "make one with socket.create_server(('127.0.0.1', 8000))"
+            )
+        if sock.type != socket.SOCK_STREAM:
+            raise TypeError(
+                f"sockets takes stream sockets, not {sock!r}: make one with type=socket.SOCK_STREAM"
+            )

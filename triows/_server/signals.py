@@ -1,0 +1,313 @@
+"""
+The signals that end a process that serves, and the thread that takes them.
+
+Python runs a signal handler in the main thread, between two bytecodes, so a handler never runs
+while a call into C does not return there. But the interpreter writes the signal's number to a
+socket at once (:func:`signal.set_wakeup_fd`), whatever the main thread is doing. A thread reads
+that socket. It tells the event loop, and it ends the process if the loop does not react or takes
+too long. C code that never releases the GIL stops this thread too. If it takes signals all the
+same, as regular expressions do, faulthandler's thread ends it, which needs no GIL. What is left
+is C code that does neither: it takes SIGKILL.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import logging
+import math
+import os
+import selectors
+import signal
+import socket
+import sys
+import threading
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+import trio
+
+from .budget import at_most
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import FrameType
+
+    from .budget import Budget
+    from .lifeline import Lifeline
+
+__all__ = ["SIGNALLED", "SignalWatch"]
+
+logger = logging.getLogger("triows")
+
+#: A shell reports a process that signal n ended as 128 + n.
+SIGNALLED = 128
+
+#: Seconds that the event loop may take to notice a signal. A loop that is only busy takes
+#: milliseconds. One that takes longer is blocked: nothing in it can be cleaned up.
+PATIENCE = 1.0
+
+#: Seconds that a log message may take. The blocked thread may hold a lock of the logging.
+LOGGING = 0.5
+
+#: Seconds after which the process ends with all stacks, if even the thread here can't end it. The
+#: thread may need twice the time for a log message.
+BACKSTOP = 2.0
+
+#: Seconds in which a thread that waits for the GIL gets it, if it can.
+_TURN = 0.01
+
+#: Systems limit how long one can wait in one call.
+HOUR = 3600.0
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class SignalWatch:
+    """
+    Takes SIGINT and SIGTERM, and keeps the process to the time that it has from then on.
+
+    The first signal gives the process the time of a graceful end. A signal during the start-up,
+    and each signal after the first, gives it the time to end at once; if the event loop does not
+    notice such a signal within a second, the process ends right then. In all these cases
+    the process exits with 128 + n for the last signal n, without any cleanup.
+
+    Args:
+        budget: How long the process may take.
+        on_signal: Called in the event loop with the signal's number, and whether to end at once.
+        lifeline: For a worker: the end of its parent counts as a SIGTERM.
+    """
+
+    def __init__(
+        self,
+        budget: Budget,
+        on_signal: Callable[[int, bool], None],
+        lifeline: Lifeline | None = None,
+    ) -> None:
+        self._started = False
+        self._budget = budget
+        self._on_signal = on_signal
+        self._lifeline = lifeline
+        self._token = trio.lowlevel.current_trio_token()
+        self._clock = trio.lowlevel.current_clock()
+        self._signalled = False
+        self._code = 0
+        # When the process is ended, and how many seconds that is after the signal.
+        self._deadline, self._seconds = math.inf, math.inf
+        # When the loop has to have noticed the last signal, and whether it ends all if it has not.
+        self._notice_by, self._last_chance = math.inf, False
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """
+        Watch for signals in a block, inside :func:`trio.run` in the main thread.
+
+        A time limit that began inside the block holds behind it too: a thread of the application
+        may keep the process alive.
+        """
+        self._reader, self._writer = socket.socketpair()
+        self._writer.setblocking(False)
+        before = {number: signal.getsignal(number) for number in SIGNALS}
+        # Trio has one for its own wake-ups. The thread wakes it up in its place.
+        trios = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
+
+        def restore(fd: int) -> None:
+            for number, handler in before.items():
+                signal.signal(number, signal.SIG_DFL if handler is None else handler)
+            signal.set_wakeup_fd(fd)
+
+        for number in SIGNALS:
+            signal.signal(number, self._note)
+        threading.Thread(target=self._watch, name="triows signals", daemon=True).start()
+        _restore_in_forks.append(restore)
+        try:
+            yield
+        finally:
+            _restore_in_forks.remove(restore)
+            restore(trios)
+            self._writer.close()
+
+    @property
+    def started(self) -> bool:
+        """Whether the start-up is over."""
+        return self._started
+
+    def note_started(self, budget: Budget) -> None:
+        """From now on the first signal drains the application, in the time of this *budget*."""
+        self._budget, self._started = budget, True
+
+    @property
+    def seconds_left(self) -> float:
+        """How long the process may still take."""
+        return self._deadline - self._clock.current_time()
+
+    def end_within(self, seconds: float) -> None:
+        """Shorten the time that the process has from now on."""
+        self._limit(seconds)
+        self._tell_thread(0)
+
+    def _note(self, number: int, _frame: FrameType | None) -> None:
+        """
+        Be the signal's handler in Python, which is only needed so that there is one.
+
+        Other code may have replaced the socket, as asyncio does in a synchronous call.
+        """
+        fd = self._writer.fileno()
+        if signal.set_wakeup_fd(fd, warn_on_full_buffer=False) != fd:
+            self._tell_thread(number)
+        # Some C code, such as a regular expression's search, runs this handler but never lets
+        # another thread run. So let the thread run now: it arranges what ends such code.
+        threading.Event().wait(_TURN)
+
+    def _tell_thread(self, number: int) -> None:
+        with suppress(BlockingIOError):  # so much waits there that it wakes up anyway
+            self._writer.send(bytes([number]))
+
+    # In the thread.
+
+    def _watch(self) -> None:
+        with self._reader, selectors.DefaultSelector() as selector:
+            selector.register(self._reader, selectors.EVENT_READ)
+            if self._lifeline is not None:
+                selector.register(self._lifeline, selectors.EVENT_READ)
+            while True:
+                for key, _ in selector.select(self._timeout()):
+                    if key.fileobj is self._lifeline:
+                        selector.unregister(self._lifeline)
+                        _log(logging.WARNING, "the process that started this worker is gone")
+                        self._take(signal.SIGTERM)
+                    elif numbers := self._reader.recv(1000):
+                        self._take_all(numbers)
+                    else:
+                        self._outlast()
+                        return
+                self._check_time()
+
+    def _timeout(self) -> float | None:
+        due = min(self._deadline, self._notice_by)
+        if due == math.inf:
+            return None
+        return min(max(due - self._clock.current_time(), 0), HOUR)
+
+    def _outlast(self) -> None:
+        """Keep to the deadline when the loop is over: something may keep the process alive."""
+        self._notice_by = math.inf
+        while self._deadline < math.inf:
+            self._check_time()
+            threading.Event().wait(self._timeout())
+
+    def _take_all(self, numbers: bytes) -> None:
+        for number in numbers:
+            if number in SIGNALS:
+                self._take(number)
+        # Other signals have handlers too. They run when the main thread wakes up.
+        self._call_soon(lambda: None)
+
+    def _take(self, number: int) -> None:
+        at_once = self._signalled or not self._started
+        self._signalled = True
+        self._code = SIGNALLED + number
+        self._limit(self._budget.at_once if at_once else self._budget.after(number))
+        if not self._last_chance:  # more signals do not make it later
+            self._notice_by, self._last_chance = self._clock.current_time() + PATIENCE, at_once
+        self._set_backstop()
+        self._call_soon(lambda: self._noticed(number, at_once))
+
+    def _limit(self, seconds: float) -> None:
+        deadline = self._clock.current_time() + seconds
+        if deadline < self._deadline:
+            self._deadline, self._seconds = deadline, seconds
+
+    def _set_backstop(self) -> None:
+        """Let a thread that needs no GIL end the process if this one can't: with code 1."""
+        due = min(self._deadline, self._notice_by if self._last_chance else math.inf)
+        if due < math.inf:
+            seconds = due - self._clock.current_time() + BACKSTOP
+            faulthandler.dump_traceback_later(max(seconds, BACKSTOP), file=2, exit=True)
+
+    def _call_soon(self, function: Callable[[], None]) -> None:
+        with suppress(trio.RunFinishedError):
+            self._token.run_sync_soon(function)
+
+    def _check_time(self) -> None:
+        now = self._clock.current_time()
+        if now >= self._deadline:
+            message = "ended after %g s: something in the application has not ended"
+            self._exit(message, self._seconds)
+        elif now >= self._notice_by:
+            self._notice_by = math.inf
+            blocked = "the event loop is blocked"
+            if self._last_chance:
+                self._exit("ended at once: %s, so nothing can be cleaned up", blocked)
+            message = "shutting down, %s: %s, so nothing can be closed yet"
+            _log(logging.WARNING, message, at_most(self._seconds), blocked)
+
+    def _exit(self, message: str, *args: object) -> None:
+        try:
+            if not _log(logging.CRITICAL, message, *args, last=True):
+                _bounded(lambda: os.write(2, f"triows: {message % args}\n".encode()))
+        finally:
+            os._exit(self._code)
+
+    # In the event loop.
+
+    def _noticed(self, number: int, at_once: bool) -> None:
+        self._notice_by, self._last_chance = math.inf, False
+        self._set_backstop()
+        self._on_signal(number, at_once)
+
+
+def _log(level: int, message: str, *args: object, last: bool = False) -> bool:
+    """Log within a time limit; whether that was possible. The *last* message flushes the rest."""
+
+    def log() -> None:
+        logger.log(level, message, *args)
+        if last:
+            logging.shutdown()
+
+    return _bounded(log)
+
+
+def _bounded(function: Callable[[], object]) -> bool:
+    """Run something that may block in a thread, and wait for it for a limited time."""
+
+    def run() -> None:
+        with suppress(Exception):
+            function()
+        done.set()
+
+    done = threading.Event()
+    try:
+        threading.Thread(target=run, daemon=True).start()
+    except RuntimeError:  # the system has no room for a thread
+        return False
+    return done.wait(LOGGING)
+
+
+# A process that the application forks, by multiprocessing for example, has the socket too, but not
+# the thread: a signal to the child would end its parent. So the child forgets all of this, and no
+# signal reaches it before it has. Python can't take back what was registered for forks, so
+# these functions are registered once.
+_restore_in_forks: list[Callable[[int], None]] = []
+_forking = threading.local()
+
+
+def _before_fork() -> None:
+    _forking.mask = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+
+
+def _after_fork() -> None:
+    signal.pthread_sigmask(signal.SIG_SETMASK, _forking.mask)
+
+
+def _after_fork_in_child() -> None:
+    for restore in _restore_in_forks:
+        restore(-1)
+    _after_fork()
+
+
+if sys.platform != "win32":
+    os.register_at_fork(
+        before=_before_fork,
+        after_in_parent=_after_fork,
+        after_in_child=_after_fork_in_child,
+    )

@@ -1,0 +1,344 @@
+"""
+Ends a test that blocks its loop, or whose virtual clock can't move on.
+
+A task blocks the loop when it runs and never awaits. A virtual clock moves when all tasks wait. As
+long as some task is always ready to run, the clock stands still, and no timeout ends the test. In
+both cases the thread of a :class:`.Watchdog` notices, and fails the test with :exc:`LoopBlocked`,
+which names the place.
+
+A test that merely has a lot to do must not fail. All of its tasks wait now and then, if only
+between two rounds of a thousand connections. And no single task runs for long, even where all of
+them together do. For the virtual clock only processor time counts, so that a test does not fail
+because the machine is busy.
+"""
+
+from __future__ import annotations
+
+import math
+import signal
+import sys
+import threading
+from collections import Counter
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from triows._inspection.blocked import blocker_of, waiting_at
+from triows._inspection.tasks import frame_at
+from triows._server.watchdog import RESOLUTION, Watchdog
+
+from ._tasks import tasks_in
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from types import FrameType
+
+    from triows._inspection.blocked import Sample
+    from triows._inspection.tasks import RawFrame
+    from triows._server.watchdog import Block
+
+    from ._stage import Stage
+
+__all__ = ["BLOCKED", "LoopBlocked", "unblocked"]
+
+#: Seconds that a loop may be blocked in a test: twice as long as a receive waits, and well below
+#: the limits that people give a whole test.
+BLOCKED = 10.0
+
+#: Seconds of processor time that tasks get to end after they were cancelled.
+_AGAIN = 0.5
+
+#: Seconds between two attempts to interrupt code that goes on.
+_SOON = 0.1
+
+#: How many steps of tasks are counted to find those that keep the loop busy.
+_STEPS = 200
+
+#: How many times code is interrupted by a single exception before it is also traced.
+_PLAIN = 2
+
+
+class LoopBlocked(BaseException):
+    """
+    The test's loop is blocked, or its virtual clock can't move on. The text names the place.
+
+    It is raised in the code that blocks, and then in the test. Like pytest's own failures it is
+    not an :exc:`Exception`, so that a loop which catches every ``Exception`` ends all the same.
+    """
+
+
+class _Steps(trio.abc.Instrument):
+    """Counts the steps that tasks make, for a moment."""
+
+    def __init__(self, breaker: _Breaker) -> None:
+        self._breaker = breaker
+        self._steps: Counter[trio.lowlevel.Task] = Counter()
+
+    def after_task_step(self, task: trio.lowlevel.Task) -> None:
+        self._steps[task] += 1
+        if self._steps.total() == _STEPS:
+            trio.lowlevel.remove_instrument(self)
+            # Those who have ended have no frame.
+            steps = [one for one in self._steps.most_common() if one[0].coro.cr_frame is not None]
+            if steps:
+                self._breaker.stop_spinning([task for task, n in steps if n > steps[0][1] / 4])
+
+
+class _Breaker(Watchdog["Stage"]):
+    """Fails the tests of one loop."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._clock = trio.lowlevel.current_clock()
+        # Of a clock that stands still: when, for how much of the processor's time, whether all
+        # tasks were waiting meanwhile, and how often something was done about it.
+        self._now = -math.inf
+        self._still = 0.0
+        self._waited = False
+        self._attempts = 0
+        self._is_looking = False
+        self._error: LoopBlocked
+        self._interrupter = Interrupter(self.view.ident)
+
+    def start(self) -> None:
+        self._interrupter.install()
+        super().start()
+
+    def stop(self) -> None:
+        super().stop()
+        self._interrupter.remove()
+
+    # A loop that does not turn.
+
+    def blocked(self, block: Block, sample: Sample) -> None:
+        if block.held < self.seconds - RESOLUTION or sample.task is None:
+            return  # many tasks have much to do
+        if not block.told:
+            text = block.text(blocker_of(sample, [stage.app for stage in self.watched]))
+            self._fail(LoopBlocked(f"{text}\n  ({_LONGER})"))
+            block.told = True
+        self._interrupter.interrupt(sample.task, self._error)
+
+    def _fail(self, error: LoopBlocked) -> None:
+        self._error = error
+        self.rest = _SOON
+        for stage in self.watched:
+            stage.blocked = stage.blocked or error
+
+    # A loop that turns, and a clock that does not.
+
+    def turning(self, used: float) -> None:
+        if any(stage.is_unending for stage in self.watched):
+            self.rest = _SOON
+            self.token.run_sync_soon(self._end_unending)
+            return
+        if not isinstance(self._clock, MockClock):
+            return
+        now = self._clock.current_time()
+        if now != self._now or self._waited:
+            self._now, self._waited, self._still, self._attempts = now, False, 0.0, 0
+            return
+        self._still += used
+        if self._still >= (min(_AGAIN, self.seconds) if self._attempts else self.seconds):
+            self._still = 0.0
+            self.token.run_sync_soon(self._find_spinning)
+        else:
+            self.token.run_sync_soon(self._look_for_rest)
+
+    def _end_unending(self) -> None:
+        """Interrupt what has been cancelled, and goes on as if it had not."""
+        for stage in self.watched:
+            tasks = list(tasks_in(stage.nursery)) if stage.is_unending else []
+            for task in tasks:
+                where = waiting_at(task, [stage.app])
+                error = LoopBlocked(f"a task goes on when it is cancelled: {where}")
+                self._interrupter.trace(task.iter_await_frames(), error, self._attempts)
+        self._attempts += 1
+
+    def _look_for_rest(self) -> None:
+        """Find out whether all tasks wait at some time."""
+        if not self._is_looking:
+            with suppress(RuntimeError, IndexError):  # the application is ending
+                self.watched[0].nursery.start_soon(self._rest, name="<watchdog>")
+                self._is_looking = True
+
+    async def _rest(self) -> None:
+        try:
+            await wait_all_tasks_blocked()
+            self._waited = True
+        finally:
+            self._is_looking = False
+
+    def _find_spinning(self) -> None:
+        if not self._waited:
+            trio.lowlevel.add_instrument(_Steps(self))
+
+    def stop_spinning(self, tasks: list[trio.lowlevel.Task]) -> None:
+        """Fail the test for tasks that never wait; called in the loop, between two tasks."""
+        apps = [stage.app for stage in self.watched]
+        if not self._attempts:
+            blockers = "\nand ".join(str(waiting_at(task, apps)) for task in tasks[:_SHOWN])
+            self._fail(
+                LoopBlocked(
+                    "the virtual clock can't move on, and so no timeout ends: for "
+                    f"{self.seconds:g} s of processor time some task was always ready to run. The "
+                    f"loop was kept busy by {blockers}\n"
+                    f"  (await what you wait for, instead of asking for it in a loop; {_LONGER})"
+                )
+            )
+            for stage in self.watched:
+                stage.body.cancel()
+                stage.nursery.cancel_scope.cancel()
+        else:
+            # It goes on when it is cancelled.
+            for task in tasks:
+                self._interrupter.trace(task.iter_await_frames(), self._error, self._attempts - 1)
+        self._attempts += 1
+
+
+#: How many of the tasks that keep one another busy are shown.
+_SHOWN = 3
+
+_LONGER = "if this may take longer: open_app(app, blocked=60), or TestClient(app, timeout=60)"
+
+
+class Interrupter:
+    """
+    Raises an exception in a thread, in the code of a task there.
+
+    Args:
+        ident: The thread.
+    """
+
+    def __init__(self, ident: int) -> None:
+        self._ident = ident
+        self._error: LoopBlocked | None = None
+        self._task: trio.lowlevel.Task | None = None
+        self._attempts = 0
+        # What was set before: a handler of the signal, and whoever traces.
+        self._before: Any = None
+        self._tracer: Any = None
+        self._traces = False
+
+    def install(self) -> None:
+        """Take a signal for it, if this is the main thread and nobody else does."""
+        # As Go's runtime does: by default it is ignored, debuggers let it pass, and who has a use
+        # for it expects it at any time.
+        if self._before is None and threading.current_thread() is threading.main_thread():
+            before = signal.getsignal(_SIGNAL)
+            if before in (signal.SIG_DFL, signal.SIG_IGN):
+                signal.signal(_SIGNAL, self._on_signal)
+                self._before = before
+
+    def remove(self) -> None:
+        """Leave the signal, and the tracing for whoever measures coverage, as they were."""
+        if self._before is not None:
+            signal.signal(_SIGNAL, self._before)
+            self._before = None
+        if self._traces:
+            sys.settrace(self._tracer)
+            self._traces = False
+
+    def interrupt(self, task: trio.lowlevel.Task, error: LoopBlocked) -> None:
+        """
+        Raise an error where a task stands; called from another thread, and again if it goes on.
+
+        In the main thread that also ends what waits in the system (``time.sleep``, a lock); in
+        another, only what runs Python code. C code that never returns goes on.
+        """
+        if task is not self._task:
+            self._task, self._attempts = task, 0
+        self._error = error
+        self._attempts += 1
+        if self._before is not None:
+            signal.pthread_kill(self._ident, _SIGNAL)
+        else:
+            _raise_in(self._ident, error)
+
+    def _on_signal(self, _number: int, frame: FrameType | None) -> None:
+        __tracebackhide__ = True  # pytest
+        frames: list[RawFrame] = []
+        outermost = getattr(self._task and self._task.coro, "cr_frame", None)
+        while frame is not None and frame is not outermost:
+            frames.append((frame, frame.f_lineno))
+            frame = frame.f_back
+        if frame is None or self._error is None:
+            return  # it has gone on
+        frames.append((frame, frame.f_lineno))
+        # As Trio does with Ctrl-C, not in code of its own; unless that is what blocks the loop.
+        if trio.lowlevel.currently_ki_protected() and self._attempts <= _PLAIN:
+            return
+        if self._attempts > _PLAIN:
+            # For when this has been handled. Not with it, for what raises in tracing is not
+            # traced any more.
+            self.trace(frames, self._error, self._attempts - _PLAIN - 1)
+        raise self._error
+
+    def trace(self, frames: Iterable[RawFrame], error: LoopBlocked, line: int) -> None:
+        """
+        Raise an error in frames of the application, at one of the next lines that they come to.
+
+        Code that handles every exception, and goes on, does so inside of ``try``. Somewhere it has
+        a line that is not.
+
+        Args:
+            frames: Those that run, or wait.
+            error: The error.
+            line: How many lines to let pass.
+        """
+        own = [frame for frame, line_ in frames if _is_theirs(frame, line_)]
+        left = line
+
+        def local(_frame: FrameType, event: str, _arg: Any) -> Any:
+            nonlocal left
+            if event == "line":
+                if not left:
+                    raise error  # Python ends the tracing then
+                left -= 1
+            return local
+
+        for frame in own:
+            frame.f_trace = local
+        if own:
+            if not self._traces:
+                self._tracer, self._traces = sys.gettrace(), True
+            sys.settrace(lambda frame, *_: local if frame in own else None)
+
+
+_SIGNAL = signal.SIGURG
+
+
+def _is_theirs(frame: FrameType, line: int) -> bool:
+    return frame_at(frame.f_code, line).owner in ("application", "library")
+
+
+def _raise_in(ident: int, error: LoopBlocked) -> None:
+    import ctypes  # noqa: PLC0415 - for tests that fail
+
+    class Raised(LoopBlocked):
+        """Python makes it itself, without arguments."""
+
+        def __init__(self) -> None:
+            super().__init__(*error.args)
+
+    Raised.__name__, Raised.__qualname__, Raised.__module__ = (
+        LoopBlocked.__name__,
+        LoopBlocked.__qualname__,
+        LoopBlocked.__module__,
+    )
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), ctypes.py_object(Raised))
+
+
+@contextmanager
+def unblocked(stage: Stage, seconds: float) -> Iterator[None]:
+    """
+    See to it that an application's test ends, for the length of a block in its loop.
+
+    Args:
+        stage: The application's; :attr:`Stage.blocked` is set to what is to be raised.
+        seconds: That the loop may be blocked.
+    """
+    with _Breaker.watching(stage, seconds):
+        yield
