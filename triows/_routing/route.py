@@ -120,7 +120,7 @@ class _Settings:
 
 class WebSocketRoute:
     """
-    A path, the handler for it, and the routes below it.
+    A path, its handler, and the routes below it.
 
         rooms = WebSocketRoute("rooms/{room_id}", deps=[get_room])
 
@@ -130,22 +130,23 @@ class WebSocketRoute:
         @rooms.sub("log").endpoint(plugins=[audited])
         async def log(ws: WebSocket, room_id: str) -> None: ...
 
-    What is given here holds for the routes below it, too. Register everything before the
-    route is included in an application: from then on it can't be changed.
+    The arguments also apply to the routes below. Register everything before you include the route
+    in an application: from then on it can't be changed.
 
     Args:
-        path: A path template, see :meth:`.template.Template.parse`.
-        deps: Factories that make the values of their return types.
-        middlewares: Factories of ASGI middleware, the outermost first.
-        origins: The origins that browsers may connect from, ``None`` for the nearest
-            setting further up.
-        timeouts: In place of all timeouts of the application.
-        limits: In place of all limits of the application.
-        compression: In place of the application's; ``False`` for none.
+        path: A path template, such as ``"rooms/{room_id}"``.
+        deps: Factories. triows finds them by the type that they return.
+        middlewares: Functions that make ASGI middleware, or Starlette's ``Middleware``, the
+            outermost first.
+        origins: The origins from which browsers may connect. ``None`` for the nearest setting
+            further up.
+        timeouts: Replaces all timeouts of the application.
+        limits: Replaces all limits of the application.
+        compression: Replaces the application's. ``False`` for none.
 
     Raises:
         TemplateError: The path can't be read.
-        RouteSetupError: An argument that takes several things was given one.
+        RouteSetupError: An argument that takes several things got one.
     """
 
     def __init__(
@@ -178,17 +179,17 @@ class WebSocketRoute:
 
     @property
     def path(self) -> str:
-        """The full path template, with those of the routes above."""
+        """The full path template, including the routes above."""
         return self._template.path
 
     @property
     def template(self) -> Template:
-        """The full path template, read."""
+        """The full path template, parsed."""
         return self._template
 
     @property
     def subroutes(self) -> Sequence[WebSocketRoute]:
-        """The routes directly below, in the order of their making."""
+        """The routes directly below this one, in the order in which they were made."""
         return tuple(self._children)
 
     def __repr__(self) -> str:
@@ -228,18 +229,18 @@ class WebSocketRoute:
 
         Args:
             func: The handler, an ``async def``.
-            name: By which ``app.url_path_for(name, ...)`` and ``ws.url_for(name, ...)`` find
-                the route, one in the application; by default the handler's own name.
-            plugins: Each is called with the endpoint and returns what to call in its place,
-                the first plugin innermost.
-            deps: Factories for this handler alone.
+            name: The name by which ``app.url_path_for(name, ...)`` and ``ws.url_for(name, ...)``
+                find the route, unique in the application. By default the handler's own name.
+            plugins: Each is called with the endpoint, and returns a function to call in its place.
+                The first plugin is the innermost.
+            deps: Factories and guards for this handler only.
 
         Returns:
             The function, unchanged.
 
         Raises:
-            RouteSetupError: It isn't a coroutine function, there is a handler already, or the
-                route is part of an application already.
+            RouteSetupError: The function isn't a coroutine function, the route already has a
+                handler, or it is already part of an application.
         """
         check_name(name, None if func is None else where(func))
         given = name, listed("plugins", plugins), listed("deps", deps)
@@ -274,14 +275,15 @@ class WebSocketRoute:
 
     def sub(self, path: str) -> WebSocketRoute:
         """
-        Return the route below this one at the path, a new one if there is none.
+        Return the route below this one with that path. Make it if it doesn't exist.
 
         Args:
             path: What comes after this route's path.
 
         Raises:
-            TemplateError: The path can't be read, or not below this one.
-            RouteSetupError: There is none, and this route is part of an application already.
+            TemplateError: The path can't be read, or can't come after this one.
+            RouteSetupError: The route doesn't exist, and this route is already part of an
+                application.
         """
         own = Template.parse(path)
         for child in self._children:
@@ -297,21 +299,21 @@ class WebSocketRoute:
 
     def merge(self, *routes: WebSocketRoute, parent_prefix: str | None = None) -> None:
         """
-        Put copies of other routes, with all that is below them, below this one.
+        Put copies of other routes, with everything below them, below this one.
 
-        What is registered on the other routes afterwards does not show here, and they stay
-        as they are: they may be merged elsewhere, or included. What the routes above them
-        say comes along.
+        The other routes stay as they are, so you can merge them elsewhere or include them. What
+        you register on them afterwards doesn't appear here. The settings of the routes above them
+        apply to the copies, too.
 
         Args:
-            routes: The other routes. Their own settings stay theirs, below this route's.
-            parent_prefix: The beginning of their paths that this route stands for and that
-                is left out.
+            routes: The other routes. They keep their own settings, below this route's.
+            parent_prefix: The beginning of their paths, to leave out because this route stands for
+                it.
 
         Raises:
-            TemplateError: A path can't stand below this one.
-            RouteSetupError: A path does not begin with the prefix, or this route is part of
-                an application already. Nothing is merged then.
+            TemplateError: A path can't come after this one.
+            RouteSetupError: A path does not begin with the prefix, or this route is already part
+                of an application. Nothing is merged then.
         """
         self._check_open("merged routes")
         prefix = Template.parse(parent_prefix or "")
@@ -322,10 +324,10 @@ class WebSocketRoute:
 
     def add_middleware(self, factory: MiddlewareFactory) -> None:
         """
-        Add a middleware inside those that this route has.
+        Add a middleware inside the middlewares that this route has.
 
         Raises:
-            RouteSetupError: This route, or one below it, is part of an application already.
+            RouteSetupError: This route, or one below it, is already part of an application.
         """
         # One below may have been included alone, and has then been told what is above it.
         for node in self._nodes():
@@ -334,14 +336,14 @@ class WebSocketRoute:
         self._settings = evolve(self._settings, middlewares=middlewares)
 
     def walk(self) -> Iterator[RouteDescription]:
-        """Describe each handler here and below, with all that holds for it."""
+        """Describe each handler here and below, with everything that applies to it."""
         for node in self._nodes():
             if node._endpoint is not None:
                 yield _describe(node._template, node._endpoint, node._resolved())
 
     def describe(self) -> list[RouteDescription]:
         """
-        All that :meth:`walk` gives.
+        Return everything that :meth:`walk` gives.
 
         Raises:
             RouteSetupError: There is no handler.
@@ -356,7 +358,7 @@ class WebSocketRoute:
 
     def freeze(self) -> None:
         """
-        Take no more changes, here and below; the application calls this. Once is enough.
+        Accept no more changes, here and below. The application calls this, maybe twice.
 
         Raises:
             RouteSetupError: There is no handler.
