@@ -98,6 +98,9 @@ class DependencyError(RouteSetupError):
     """
     A factory can't be used where something asks for it.
 
+    It is also raised while the application runs, if a factory makes something else than the
+    type that it, or the parameter, is annotated with.
+
     Args:
         message: What is wrong and what to do instead.
         where: ``file:line (name)`` of the function that asks for it.

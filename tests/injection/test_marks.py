@@ -312,9 +312,19 @@ class SchemaOf:
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any: ...
 
 
+class Not:
+    """As annotated_types has it: a constraint that can be called."""
+
+    __module__ = "annotated_types"
+
+    def __call__(self, value: Any) -> bool:
+        return not value
+
+
 @pytest.mark.parametrize(
     "extra",
     [
+        Not(),
         "a note",
         5,
         None,

@@ -121,7 +121,7 @@ def test_a_method_without_its_object_is_told_of_it():
     async def handler(database: Annotated[Database, use(Maker.make)]) -> None: ...
     async def right(database: Annotated[Database, use(Maker().make)]) -> None: ...
 
-    assert "give that of an object, as in use(object.method)" in refused(handler, Maker.make)
+    assert "give the method of an object, and not that of the class" in refused(handler, Maker.make)
     included(right)
 
 

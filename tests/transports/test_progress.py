@@ -32,7 +32,7 @@ def in_bursts(size: int, every: float):
 
 @pytest.mark.parametrize("patience", [1, 7, 30, 100])
 def test_a_peer_that_takes_nothing_is_given_up_after_the_patience(patience):
-    assert given_up(steadily(0), patience=patience, step=0.25) == (patience, STALLED)
+    assert given_up(steadily(0), patience=patience, step=0.0625) == (patience, STALLED)
 
 
 def test_a_peer_that_stops_is_given_up_so_long_after_its_last_byte():
@@ -83,7 +83,7 @@ def test_without_a_limit_nobody_is_given_up(rate):
 @pytest.mark.parametrize("patience", [1e-9, 0.01, 0.3])
 def test_a_short_patience_is_looked_after_in_time(patience):
     progress = Progress(patience, 0, 0)
-    assert patience / 4 <= progress.interval <= max(patience / 4, 0.05)
+    assert progress.interval == 0.05
     now, why = given_up(steadily(0), patience=patience, step=progress.interval) or (0, "")
     assert (patience <= now <= patience + 0.05, why) == (True, STALLED)
     assert given_up(steadily(10_000), patience=patience, step=progress.interval) is None
@@ -136,7 +136,7 @@ async def test_a_monitor_says_why_and_looks_no_more(autojump_clock, timer):
     monitor.start()
     await trio.sleep(100)
     assert looks[-1] == STALLED
-    assert len(looks) == 4
+    assert len(looks) == 16
     assert len(timer) == 0
 
 

@@ -42,7 +42,7 @@ def annotation_advice(name: str) -> str:
     if name in _USUAL:
         return f"write `{name}: {_USUAL[name]}`"
     if name == "self":
-        return "it belongs to a method: give that of an object, as in use(object.method)"
+        return "it belongs to a method: give the method of an object, and not that of the class"
     return (
         f"write the type it shall have, as in `{name}: int` for what the request has, or "
         f"`{name}: Annotated[TYPE, use(factory)]` for what a factory makes"

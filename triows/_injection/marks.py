@@ -224,8 +224,13 @@ def _was_called(extra: Any) -> bool:
 
 def _means_something(extra: Any) -> bool:
     """Whether it is one of the callables that other libraries know in ``Annotated``."""
-    # pydantic takes classes that say how to validate, and what marks a field as deprecated.
-    return hasattr(extra, "__get_pydantic_core_schema__") or type(extra).__name__ == "deprecated"
+    # pydantic takes classes that say how to validate, and what marks a field as deprecated;
+    # annotated_types has constraints that can be called.
+    return (
+        hasattr(extra, "__get_pydantic_core_schema__")
+        or type(extra).__name__ == "deprecated"
+        or _package(extra) == "annotated_types"
+    )
 
 
 def _package(thing: Any) -> str:

@@ -76,7 +76,7 @@ class Progress:
 
     def __init__(self, patience: float, now: float, acknowledged: int) -> None:
         #: Seconds after which to look again.
-        self.interval = min(max(patience / 4, _SHORTEST), _LONGEST)
+        self.interval = min(max(patience / 16, _SHORTEST), _LONGEST)
         self._patience = patience
         self._looked = now
         self._acknowledged = acknowledged
