@@ -238,8 +238,8 @@ class Triows:
         Pass everything below *path* to another ASGI application, HTTP as well as WebSockets.
 
         Routes come before mounts, and longer mounts before shorter ones. The other application
-        finds the path in ``root_path``. Its own lifespan is not run. Guards of this application
-        don't apply to it.
+        finds the path in ``root_path``. Its own lifespan is not run. Guards and *origins* of this
+        application don't apply to it.
 
         Args:
             path: A path template.
