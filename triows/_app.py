@@ -214,7 +214,7 @@ class Triows:
         for route in routes:
             if not isinstance(route, WebSocketRoute):
                 raise RouteSetupError(
-                    f"{route!r} is no WebSocketRoute: write include_routes(route, ...), and "
+                    f"{route!r} isn't a WebSocketRoute: write include_routes(route, ...), and "
                     "mount() for other applications"
                 )
         entries = [self._entry(description) for route in routes for description in route.describe()]
@@ -330,7 +330,7 @@ class Triows:
         if factory not in used | self._shared_plans.keys():
             raise DependencyError(
                 f"no route uses {name_of(factory)}, so there is nothing to override: give the "
-                "factory as it stands in use(...) or deps=",
+                "factory as it is in use(...) or deps=",
                 where(factory),
             )
         if self._started is not None and factory in self._shared_plans:
@@ -733,7 +733,7 @@ def _plugged(plugin: Any, info: EndpointInfo, at: str) -> Handler:
     """
     if not callable(plugin) or inspect.iscoroutinefunction(plugin):
         raise RouteSetupError(
-            f"{plugin!r} is no plugin: give a function (`def`) that takes an EndpointInfo and "
+            f"{plugin!r} isn't a plugin: give a function (`def`) that takes an EndpointInfo and "
             "returns an async function",
             where(plugin) if callable(plugin) else at,
         )

@@ -90,7 +90,7 @@ def provider_advice(name: str, annotation: Any, providers: Providers, *, in_app:
     advice = f"annotate it `{name}: Annotated[{wanted}, use(factory)]`, or give the factory {place}"
     cls = get_origin(annotation) or annotation
     if is_protocol(cls) or inspect.isabstract(cls):
-        advice += f". A factory will do that is annotated to return a class derived from {wanted}"
+        advice += f". The factory may return a class derived from {wanted}"
     return advice
 
 

@@ -158,7 +158,7 @@ class Site:
         if word == "Ignore":
             self.refuse("has Ignore inside its type, where it does nothing: write Ignore[TYPE]")
         self.refuse(
-            f"has {word}(...) inside its type, where it does nothing. {word}(...) has to stand "
+            f"has {word}(...) inside its type, where it does nothing. Write {word}(...) "
             f"around the whole type: Annotated[T | None, {word}(...)]"
         )
 

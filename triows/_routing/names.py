@@ -49,8 +49,8 @@ def check_name(name: Any, where: str | None = None) -> None:
     """
     if name is not None and (not isinstance(name, str) or not name or ":" in name):
         raise RouteSetupError(
-            f"name= takes a str without a colon, not {name!r}: a colon stands between the name "
-            "of a mount and that of a route in it",
+            f"name= takes a str without a colon, not {name!r}: a colon separates the name "
+            "of a mount from that of a route in it",
             where,
         )
 

@@ -14,7 +14,7 @@ __all__ = ["BadPath", "join_segments", "request_segments"]
 _MALFORMED = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
-_NO_UTF_8 = "The path is no percent-encoded UTF-8."
+_NO_UTF_8 = "The path isn't percent-encoded UTF-8."
 
 
 class BadPath(ValueError):

@@ -234,7 +234,7 @@ class TestClient:
     params = _of_http("params", "Query parameters that go with each request and connection.")
     auth = _of_http("auth", "Authentication that goes with each request and connection.")
     follow_redirects = _of_http("follow_redirects", "Whether requests follow redirects.")
-    base_url = _of_http("base_url", "What stands before the path of a request.")
+    base_url = _of_http("base_url", "The URL before the path of a request.")
 
     def request(self, method: str, url: str, **options: Any) -> HTTPResponse:
         """
