@@ -1,8 +1,8 @@
 """
-What the user writes: a tree of routes with a handler here and there.
+What the user writes: a tree of routes, some of which have handlers.
 
-A :class:`WebSocketRoute` only describes. The application freezes it and walks over it, and
-makes what runs from the :class:`RouteDescription` of each handler.
+A :class:`WebSocketRoute` only describes. The application freezes it, walks over it, and makes what
+runs from the :class:`RouteDescription` of each handler.
 """
 
 from __future__ import annotations
@@ -40,30 +40,30 @@ Handler: TypeAlias = Callable[..., Awaitable[None]]
 H = TypeVar("H", bound=Handler)
 T = TypeVar("T")
 
-#: Called once, at start-up, with what is known of the endpoint; returns what is called in
-#: the handler's place.
+#: Called once, when the route is included, with what is known about the endpoint. It returns what
+#: is called in the handler's place.
 Plugin: TypeAlias = Callable[[Any], Handler]
 
-#: What makes a middleware of an ASGI application, or Starlette's description of one.
+#: Makes a middleware around an ASGI application; or Starlette's description of one.
 MiddlewareFactory: TypeAlias = "Callable[..., ASGIApp] | Middleware"
 
-#: What makes the values of a type: a factory, alone or with the options of ``use``.
+#: Makes the values of a type: a factory, alone or with the options of ``use``.
 Dependency: TypeAlias = Callable[..., Any] | UseMark
 
 
 @frozen
 class RouteDescription:
     """
-    A handler and all that holds for it, its own and what the routes above it say.
+    A handler with all its settings: its own, and those of the routes above it.
 
     Attributes:
         template: The full path.
         handler: The user's function, unchanged.
-        where: ``file:line (name)`` of it.
-        name: By which ``url_path_for`` finds it: that of the handler, if no other was given.
-        is_named: Whether another was given.
+        where: ``file:line (name)`` of the handler.
+        name: The name by which ``url_path_for`` finds it: the handler's, if no other was given.
+        is_named: Whether another name was given.
         plugins: As given to the endpoint.
-        deps: One list for each level: of the outermost route first, of the endpoint last.
+        deps: One list for each level: the outermost route's first, the endpoint's last.
         middlewares: The outermost first.
         origins: The nearest that is set, or ``None``; so are the next two.
         timeouts: The nearest that is set, as a whole.
@@ -96,7 +96,7 @@ class _Endpoint:
 
 @frozen
 class _Settings:
-    """What a route says for itself and all below it."""
+    """The settings of a route, which apply to everything below it."""
 
     #: One list for each level, the outermost first.
     deps: tuple[tuple[Dependency, ...], ...] = ()
@@ -107,7 +107,7 @@ class _Settings:
     compression: Compression | Literal[False] | None = None
 
     def below(self, above: _Settings) -> _Settings:
-        """Resolve them against what is said further up."""
+        """Resolve them against the settings further up."""
         return _Settings(
             above.deps + self.deps,
             above.middlewares + self.middlewares,
@@ -251,7 +251,7 @@ class WebSocketRoute:
 
         return register if func is None else register(func)
 
-    #: The name that some know it by.
+    #: The name that lihil has for it.
     ws_handler = endpoint
 
     def _register(
@@ -329,7 +329,7 @@ class WebSocketRoute:
         Raises:
             RouteSetupError: This route, or one below it, is already part of an application.
         """
-        # One below may have been included alone, and has then been told what is above it.
+        # A route below may have been included alone, and then it already knows what is above it.
         for node in self._nodes():
             node._check_open("a middleware")
         middlewares = (*self._settings.middlewares, factory)
@@ -376,7 +376,7 @@ class WebSocketRoute:
             )
 
     def _nodes(self) -> Iterator[WebSocketRoute]:
-        """Yield this route and all below it, each before those below."""
+        """Yield this route and all routes below it, each before those below it."""
         yield self
         for child in self._children:
             yield from child._nodes()
@@ -400,7 +400,7 @@ class WebSocketRoute:
                 "argument out, or merge this route in a call of its own"
             )
         copy = self._copy_below(parent, own)
-        # A merged route leaves its parents behind, but not what they protect it with.
+        # A merged route leaves its parents, but keeps what protects it there.
         copy._settings = self._resolved()
         return copy
 
@@ -430,10 +430,10 @@ def _describe(template: Template, endpoint: _Endpoint, settings: _Settings) -> R
 
 def listed(name: str, values: Iterable[T]) -> tuple[T, ...]:
     """
-    Copy what was given for an argument that takes several.
+    Copy the value of an argument that takes several things.
 
     Raises:
-        RouteSetupError: One thing was given, or one that decorates handlers.
+        RouteSetupError: It is only one thing, or one that decorates handlers.
     """
     if isinstance(values, Mapping):
         raise RouteSetupError(f"{name} takes a list, not a dict: write {name}=[...]")
@@ -451,7 +451,7 @@ def setting(name: str, value: T | None, kind: type[T]) -> T | None:
     Pass on an object of settings.
 
     Raises:
-        RouteSetupError: It is something else, such as a dict or one number.
+        RouteSetupError: It is something else, such as a dict or a number.
     """
     if value is not None and not isinstance(value, kind):
         raise RouteSetupError(f"{name} takes {kind.__name__}(...), not {_shown(value)}")
@@ -466,16 +466,16 @@ def _shown(value: object) -> str:
 
 def is_handler(func: Any) -> bool:
     """
-    Whether *func* is a coroutine function.
+    Say whether *func* is a coroutine function.
 
-    What counts is what a call gives: partials and objects with an async ``__call__`` will
-    do, a sync function around a coroutine function won't.
+    What matters is what a call returns. Partials and objects with an async ``__call__`` are
+    accepted. A sync function around a coroutine function isn't.
     """
     return any(inspect.iscoroutinefunction(form) for form in _forms(func))
 
 
 def _forms(func: Any) -> tuple[Any, Any]:
-    """What a call of *func* may run: the function itself, or its ``__call__``."""
+    """Return what a call of *func* may run: the function itself, or its ``__call__``."""
     while isinstance(func, functools.partial):
         func = func.func
     # A class's own `__call__` is for its instances; calling the class makes one.
@@ -483,7 +483,7 @@ def _forms(func: Any) -> tuple[Any, Any]:
 
 
 def _check_handler(func: Any, at: str) -> None:
-    """Refuse what isn't a coroutine function, or insists on Starlette's WebSocket."""
+    """Refuse what isn't a coroutine function, or requires Starlette's WebSocket."""
     refuse_as_handler(func, at)
     if is_handler(func):
         return
