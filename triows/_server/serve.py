@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
     from triows._app import Triows
 
-    #: Waits for the server's time to end, and shuts it down.
+    #: Waits until the server has to end, and shuts it down.
     Ending: TypeAlias = Callable[[Server], Awaitable[None]]
 
 __all__ = ["run_server", "serve", "serve_until"]
 
-#: So that a call without a configuration gets a sentence about what to write.
+#: The default, so that a call without a configuration can be told what to write.
 _MISSING: Any = None
 
 
@@ -95,16 +95,16 @@ async def serve_until(
 
     Args:
         ending: Decides when the server ends, and how.
-        app: As for :func:`serve`.
-        config: The same.
-        sockets: The same.
-        task_status: The same.
+        app: As in :func:`serve`.
+        config: As in :func:`serve`.
+        sockets: As in :func:`serve`.
+        task_status: As in :func:`serve`.
     """
     keep_lines_whole(config)
     tls = tls_context(config)
     error: BaseException | None = None
     try:
-        # Around everything: a start-up or a shutdown may block, too.
+        # This is around everything, because a start-up or a shutdown may block, too.
         with blocks_named(app):
             async with app.running():
                 with listening(config, sockets) as listeners:
@@ -127,13 +127,13 @@ async def run_server(
     refusing: bool,
 ) -> None:
     """
-    Run a server until it is cancelled, or until a trigger, and then to its end.
+    Run a server until it is cancelled, or until a trigger, and then until it has ended.
 
     Args:
-        server: Of an application that is running.
-        shutdown_trigger: As for :func:`serve`.
-        task_status: The same.
-        refusing: As for :meth:`Server.shut_down`.
+        server: The server of an application that is running.
+        shutdown_trigger: As in :func:`serve`.
+        task_status: As in :func:`serve`.
+        refusing: As in :meth:`Server.shut_down`.
     """
     ending = partial(_shut_down_after, shutdown_trigger, refusing=refusing)
     await _run_until(ending, server, task_status, refusing=refusing)
