@@ -31,7 +31,7 @@ FOR_LOWEST := $(LOWEST)/.installed-with-$(subst /,-,$(PYTHON))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-lowest lint types imports pytest node format bench compliance fuzz soak clean
+.PHONY: help demo test test-lowest lint types imports pytest node format docs bench compliance fuzz soak clean
 
 help:  ## Show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 19
@@ -75,6 +75,9 @@ node: $(FOR_NODE)  ## Install Node's WebSocket client for the tests
 format: $(FOR_WORK)  ## Sort imports, fix what can be fixed, format
 	$(VENV)/bin/ruff check --fix
 	$(VENV)/bin/ruff format
+
+docs: $(FOR_WORK)  ## Renew what the docs take from the code: the reference, printed messages
+	@$(VENV)/bin/python docs/build.py
 
 bench: $(FOR_BENCH)  ## Measure speed beside peers (ARGS="echo --servers triows,lihil": some)
 	@$(VENV)/bin/python -m benchmarks $(or $(strip $(ARGS)),all)

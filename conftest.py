@@ -1,13 +1,13 @@
 """
-Runs the Python examples of the README and the docs, as part of the suite.
+Runs the Python programs in the README and the docs, as part of the suite.
 
-A document is one program: its ``python`` blocks run in order and share their names, as
-the lines of a module do. A function ``test_...`` that a block defines is called, by
-Trio if it is async, on a virtual clock; so an example can end in what it promises.
-``<!--- skip: next -->`` before a block leaves it out.
+A document is one program: its ``python`` blocks run in order and share their names, like the
+lines of a module. A function ``test_...`` that a block defines is called. If it is async, Trio
+runs it, on a virtual clock. So a page can test what it says. ``<!--- skip: next -->`` before a
+block leaves the block out.
 
-``docs/testing.md`` is about tests, so there it is otherwise: each block is a test module of
-its own, with its fixtures, and pytest runs it as any other.
+``docs/how-to/test.md`` is about tests, so it is different: each block there is a test module of
+its own, with its fixtures, and pytest runs it like any other.
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ __all__ = [
     "pytest_runtest_teardown",
 ]
 
-# Where tests have their assertions beside the test modules.
+# Tests have assertions in these modules, too.
 pytest.register_assert_rewrite("tests.server.peer", "tests.server.siege")
 
-# How long an example takes depends on the machine, and says nothing about the code.
+# How long an example of Hypothesis takes depends on the machine. It says nothing about the code.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 
@@ -60,7 +60,7 @@ def module_of(example: Example) -> ModuleType:
     """
     The module that a document's blocks run in, made for the first of them.
 
-    It is in :data:`sys.modules`, where the annotations of its classes are looked up.
+    It is in :data:`sys.modules`, because the annotations of its classes are looked up there.
     """
     module = example.namespace.get("module")
     if not isinstance(module, ModuleType):
@@ -86,7 +86,7 @@ def run_block(example: Example) -> None:
 
 def run_test(test: FunctionType) -> None:
     if inspect.iscoroutinefunction(test):
-        # Where an example waits for seconds, nobody does.
+        # If an example waits for seconds, nobody has to wait for it.
         trio.run(test, clock=MockClock(autojump_threshold=0))
     else:
         test()
@@ -98,9 +98,9 @@ def forget(namespace: dict[str, Any]) -> None:
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Say of an example that it uses sockets; that none is missed is seen when it runs."""
+    """Mark examples that use sockets. A guard fails those that are missed."""
     if isinstance(item, SybilItem):
-        # One without a test is only defined.
+        # A block without a test only defines something.
         text = str(item.example.parsed)
         uses = "def test_" in text and re.search(r"triows\.serve\b|\b(open_server|serve)\(", text)
     elif isinstance(item, pytest.Function) and item.getparent(BlockOfTests):
@@ -120,13 +120,13 @@ collect_examples = Sybil(
 
 
 class BlockOfTests(pytest.Module):
-    """A block of a document as a test module: what is shown is what pytest runs."""
+    """A block of a document as a test module: pytest runs exactly what the page shows."""
 
     example: Example
 
     def _getobj(self) -> ModuleType:
         module = ModuleType(f"_tests_of_{self.path.stem}_{self.example.line}")
-        # Where the annotations of its classes are looked up, as for a module on disk.
+        # The annotations of its classes are looked up there, as for a module on disk.
         sys.modules[module.__name__] = module
         exec(code_of(self.example), vars(module))
         return module
@@ -150,6 +150,6 @@ class PageOfTests(pytest.File):
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-    if file_path == Path(__file__).parent / "docs" / "testing.md":
+    if file_path == Path(__file__).parent / "docs" / "how-to" / "test.md":
         return PageOfTests.from_parent(parent, path=file_path)
     return collect_examples(file_path, parent)

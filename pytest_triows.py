@@ -1,13 +1,13 @@
 """
-The pytest plugin of triows: fixtures for tests of an application.
+The pytest plugin of triows: fixtures for testing an application.
 
-They are async, and work with pytest-trio (``trio_mode = true``, or the marker) and with
-anyio's plugin on its Trio backend.
+The fixtures are async. They work with pytest-trio (``trio_mode = true``, or the marker), and
+with anyio's plugin on its Trio backend.
 """
 
-# A module beside the package, for pytest loads it in every suite of an environment that has
-# triows, whether it is used there or not: what is inside the package would bring all of it.
-# So nothing but pytest is imported before a fixture is used.
+# pytest loads this module in every suite of an environment that has triows, whether the suite uses
+# it or not. So it is not inside the package, which would be imported as a whole, and it imports
+# only pytest until a fixture is used.
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
@@ -33,9 +33,10 @@ T = TypeVar("T")
 @pytest.fixture
 async def app_client(request: pytest.FixtureRequest, app: Triows) -> AsyncIterator[AppClient]:
     """
-    Open the application that the fixture ``app`` gives, in the test's own loop.
+    Open the application that your fixture ``app`` returns, in the test's own loop.
 
-    As ``async with open_app(app) as client``; see :func:`triows.testing.open_app`.
+    It does what ``async with open_app(app) as client`` does. See
+    :func:`triows.testing.open_app`.
     """
     _check_loop()
     from triows.testing import open_app  # noqa: PLC0415 - see above
@@ -49,13 +50,14 @@ async def serve(
     request: pytest.FixtureRequest,
 ) -> AsyncIterator[Callable[..., Awaitable[AppClient]]]:
     """
-    Serve applications on free ports of this machine, until the test is over.
+    Serve applications on free ports of your machine, until the test is over.
 
         client = await serve(app)
         async with client.websocket_connect("/echo") as ws: ...
 
-    As ``async with open_server(app) as client``; see :func:`triows.testing.open_server`. A
-    second argument is Hypercorn's ``Config``; further ones go by their names in ``open_server``.
+    It does what ``async with open_server(app) as client`` does. See
+    :func:`triows.testing.open_server`. The second argument is Hypercorn's ``Config``. Give
+    further arguments by their names in ``open_server``.
     """
     _check_loop()
     async with _entered(request, _serving()) as start:
@@ -64,7 +66,7 @@ async def serve(
 
 @asynccontextmanager
 async def _serving() -> AsyncIterator[Callable[..., Awaitable[AppClient]]]:
-    """Give what starts servers, and end all of them together."""
+    """Give a function that starts servers, and end all of them together."""
     import trio  # noqa: PLC0415 - see above
 
     from triows.testing import open_server  # noqa: PLC0415
@@ -84,7 +86,7 @@ async def _serving() -> AsyncIterator[Callable[..., Awaitable[AppClient]]]:
     async with trio.open_nursery() as nursery:
 
         async def start(app: Triows, config: Config | None = None, **options: Any) -> AppClient:
-            # In a task of the fixture's: the test may have another.
+            # The server runs in a task of the fixture, because the test may run in another task.
             client: AppClient = await nursery.start(run, app, config, options)
             return client
 
@@ -106,10 +108,10 @@ def _check_loop() -> None:
 async def _entered(
     request: pytest.FixtureRequest, manager: AbstractAsyncContextManager[T]
 ) -> AsyncIterator[T]:
-    """Enter a context manager, in the way that the plugin which runs the test can bear."""
-    # pytest-trio runs a fixture in a task of its own, and cancels the test if that fails.
-    # anyio runs the test in the same task: a cancel scope that is open there, and cancelled,
-    # would end not the test but the loop below it.
+    """Enter a context manager in a way that works with the plugin that runs the test."""
+    # pytest-trio runs a fixture in a task of its own, and cancels the test if the fixture fails.
+    # anyio runs the test in the same task as the fixture. If a cancel scope were open there, and
+    # were cancelled, that would not end the test, but the loop below it.
     enter = _in_own_task if "anyio_backend" in request.fixturenames else _plainly
     async with enter(manager) as value:
         yield value
@@ -143,7 +145,7 @@ async def _in_own_task(manager: AbstractAsyncContextManager[T]) -> AsyncIterator
             entered.set()
             over.set()
 
-    # Outlives the call of the fixture, as no nursery here could.
+    # The task outlives this call of the fixture. A task in a nursery could not.
     trio.lowlevel.spawn_system_task(hold, name="<triows fixture>", context=copy_context())
     await entered.wait()
     try:
@@ -151,7 +153,7 @@ async def _in_own_task(manager: AbstractAsyncContextManager[T]) -> AsyncIterator
             yield values[0]
     finally:
         leave.set()
-        # What it does is bounded, and it has to be over before the loop is.
+        # The task ends in a bounded time, and it has to end before the loop does.
         with trio.CancelScope(shield=True):
             await over.wait()
         if errors:

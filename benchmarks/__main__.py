@@ -3,7 +3,7 @@ The command line of the benchmarks.
 
     make bench                                                  everything, for the docs
     make bench ARGS="echo --servers triows,lihil --size 32"     one question, in seconds
-    make bench ARGS="report"                                    the docs anew, from what is kept
+    make bench ARGS="report"                                    the docs, from the stored run
 """
 
 from __future__ import annotations
@@ -52,28 +52,34 @@ def parser() -> argparse.ArgumentParser:
             name, help=text, formatter_class=argparse.ArgumentDefaultsHelpFormatter
         )
         command.add_argument("--servers", type=names, help=f"of {','.join(PEERS)}")
-        command.add_argument("--before", type=Path, help="a checkout whose triows takes part too")
-        command.add_argument("--rounds", type=int, default=rounds, help="per server and case")
-        command.add_argument("--seconds", type=float, default=seconds, help="per round")
+        command.add_argument("--before", type=Path, help="a checkout of triows to compare with")
+        command.add_argument(
+            "--rounds", type=int, default=rounds, help="how many rounds for each server and case"
+        )
+        command.add_argument("--seconds", type=float, default=seconds, help="how long a round is")
         return command
 
-    measure("all", "everything; renews the docs", seconds=0.4)
-    echo = measure("echo", "messages that come back, per second")
-    echo.add_argument("--size", type=numbers, default=[32], help="bytes; several: 32,1000")
-    echo.add_argument("--flight", type=numbers, default=[1, 8], help="per connection")
+    measure("all", "measure everything, and renew the docs", seconds=0.4)
+    echo = measure("echo", "measure messages that come back, per second")
+    echo.add_argument(
+        "--size", type=numbers, default=[32], help="bytes of a message; for several, 32,1000"
+    )
+    echo.add_argument(
+        "--flight", type=numbers, default=[1, 8], help="messages on their way on each connection"
+    )
     echo.add_argument("--connections", type=numbers, default=[32], help="how many")
-    fan_out = measure("fanout", "deliveries per second, of messages to everyone")
-    fan_out.add_argument("--size", type=numbers, default=[32], help="bytes")
+    fan_out = measure("fanout", "measure deliveries per second, of messages to everyone")
+    fan_out.add_argument("--size", type=numbers, default=[32], help="bytes of a message")
     fan_out.add_argument("--connections", type=numbers, default=[500], help="how many")
-    handshakes = measure("handshakes", "connections opened and closed per second")
-    handshakes.add_argument("--at-once", type=int, default=16, help="at the same time")
-    memory = measure("memory", "resident memory per idle connection", rounds=1)
+    handshakes = measure("handshakes", "measure connections that are opened and closed, per second")
+    handshakes.add_argument("--at-once", type=int, default=16, help="how many at the same time")
+    memory = measure("memory", "measure resident memory per idle connection", rounds=1)
     memory.add_argument("--connections", type=int, default=5000, help="how many")
-    latency = measure("latency", "p50 and p99 at half load")
+    latency = measure("latency", "measure p50 and p99 at half load")
     latency.add_argument("--connections", type=int, default=32, help="how many")
-    measure("cost", "of our layers, per message and per handshake", rounds=5)
-    commands.add_parser("routing", help="matches with 10 routes and with 10 000")
-    report = commands.add_parser("report", help="renew the docs from a run that was kept")
+    measure("cost", "measure what our layers cost, per message and per handshake", rounds=5)
+    commands.add_parser("routing", help="compare 10 routes with 10 000")
+    report = commands.add_parser("report", help="renew the docs from a stored run")
     report.add_argument("file", nargs="?", type=Path, default=document.RESULTS)
     return whole
 

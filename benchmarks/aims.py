@@ -1,4 +1,4 @@
-"""What triows aims at, and whether a run holds it."""
+"""What triows aims at, and whether a run reaches it."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def verdicts(run: Run) -> Iterator[Verdict]:
         mine, other = case.value(OURS, "echoed"), case.value("hypercorn", "echoed")
         if mine and other:
             ratio = mine / other
-            aim = "memory per idle connection, to hypercorn's"
+            aim = "memory per idle connection, compared with hypercorn"
             held = "yes" if ratio <= 1.2 else "no"
             yield Verdict(aim, "<= 1.2", ratio, None, held, "")
     for cases, wanted in (
@@ -88,11 +88,14 @@ def verdicts(run: Run) -> Iterator[Verdict]:
 def _worst(cases: list[Case], peer: str, wanted: float) -> Iterator[Verdict]:
     """The worst of those that the servers limit, and the worst of the others."""
     known = [case for case in cases if speed(case, OURS, peer) is not None]
-    for name, limited in (("any echo that the servers limit", True), ("any other echo", False)):
+    for name, limited in (
+        ("of the echoes that the servers limit", True),
+        ("of the other echoes", False),
+    ):
         chosen = [case for case in known if (limit(case, OURS, peer) == "server") is limited]
         if chosen:
             worst = min(chosen, key=lambda case: speed(case, OURS, peer) or 0)
-            yield from _faster([worst], peer, wanted, prefix=f"{name}, the worst: ")
+            yield from _faster([worst], peer, wanted, prefix=f"the worst {name}: ")
 
 
 def _faster(cases: list[Case], peer: str, wanted: float, prefix: str = "") -> Iterator[Verdict]:
@@ -104,22 +107,22 @@ def _faster(cases: list[Case], peer: str, wanted: float, prefix: str = "") -> It
         held = "yes" if ratio >= wanted else "no"
         if held == "no" and limited_by != "server" and (cost or 0) >= wanted:
             held = "by core time"
-        aim = f"{prefix}{title(case)}, to {peer}"
+        aim = f"{prefix}{title(case)}, compared with {peer}"
         yield Verdict(aim, f">= {wanted:g}", ratio, cost, held, limited_by)
 
 
 def _framework(case: Case, wanted: float) -> Iterator[Verdict]:
     """
-    The cost of typed parameters and a resource, to the engine without a framework.
+    What typed parameters and a resource cost, compared with the engine without a framework.
 
-    It is held by the time on the core: the two do nearly the same, and that time differs less
+    The time on the core decides. The two servers do nearly the same, and that time differs less
     from round to round than rates do.
     """
     lowest = "engine" if "engine" in case.samples else OURS
     slower, cost = speed(case, lowest, "triows-typed"), thrift(case, lowest, "triows-typed")
     if slower and cost:
         yield Verdict(
-            f"{title(case)}: the cost of typed parameters and a resource, to {lowest}",
+            f"{title(case)}: cost of typed parameters and a resource, compared with {lowest}",
             f"<= {wanted:g}",
             slower,
             cost,

@@ -1,4 +1,4 @@
-"""A run on a page: ratios first, then what they are made of."""
+"""A run as a page: first the ratios, then the numbers that they are made of."""
 
 from __future__ import annotations
 
@@ -48,8 +48,9 @@ def _ratios(run: Run) -> str:
     if not rows:
         return ""
     return (
-        "**How many times as fast triows is** as each peer; in brackets, the ratio of the "
-        "servers' time on their core for the same work\n\n" + grid(["", *peers], rows)
+        "**The speed of triows, compared with each peer.** 2.00 means twice as fast. The number in "
+        "brackets compares the servers' time on their core for the same work.\n\n"
+        + grid(["", *peers], rows)
     )
 
 
@@ -58,9 +59,10 @@ def _echoes(run: Run) -> str:
     if not rows:
         return ""
     return (
-        "**Per second**: messages, deliveries, handshakes. Marked is what the server's core did "
-        "not limit: `k` the kernel's hand-over between two idle sides, `l` the load, `o` other "
-        "processes of the machine\n\n" + grid(["", *run.servers], rows)
+        "**Messages, deliveries and handshakes per second.** A letter marks a rate that the "
+        "server's core did not limit: `k` if the kernel's hand-over between two idle sides took "
+        "the time, `l` if the load did, and `o` if other processes of the machine did.\n\n"
+        + grid(["", *run.servers], rows)
     )
 
 
@@ -89,8 +91,9 @@ def _others(run: Run) -> str:
     head = ["", *(name for name, _ in columns)]
     rows = [[server, *(cells[i] for _, cells in columns)] for i, server in enumerate(run.servers)]
     return (
-        "**Memory**, and **latency** of an echo of 32 B on 32 connections: at half of what each "
-        "server can do, and at half of what the slowest can\n\n" + grid(head, rows)
+        "**Memory, and latency.** The latency is that of an echo of 32 B on 32 connections, at "
+        "half of the rate that each server can reach, and at half of what the slowest can reach."
+        "\n\n" + grid(head, rows)
     )
 
 
@@ -100,7 +103,7 @@ def _values(run: Run, case: Case, name: str, scale: float, form: str) -> list[st
 
 
 def aims(run: Run) -> str:
-    """What was aimed at and how it went; empty if *run* says nothing about it."""
+    """The aims, and whether *run* reached them. Empty if it says nothing about them."""
     rows = [
         [
             verdict.aim,
@@ -114,8 +117,8 @@ def aims(run: Run) -> str:
     ]
     if not rows:
         return ""
-    head = ["", "wanted", "measured", "by core time", "held", "limit"]
-    return f"**Aims**\n\n{grid(head, rows)}"
+    head = ["", "wanted", "measured", "by core time", "reached", "limited by"]
+    return f"**What we aimed at, and what we reached.**\n\n{grid(head, rows)}"
 
 
 def _rated(run: Run) -> list[Case]:

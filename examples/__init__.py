@@ -1,5 +1,5 @@
 """
-Programs to read and to run, each with a docstring that says what it shows.
+Programs to read and to run. Each has a docstring that says what it shows.
 
-The suite runs them all, from ``tests/examples``.
+The tests in ``tests/examples`` run them all.
 """

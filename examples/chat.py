@@ -1,15 +1,15 @@
 """
-A chat: rooms in the path, names in the query, and a list of who is here.
+A chat. The room is in the path, the name in the query, and everybody sees who is here.
 
     triows run examples.chat:app
 
-Then open http://127.0.0.1:8000 in two windows. Two things to look for:
+Then open http://127.0.0.1:8000 in two windows. Two things are worth a look:
 
 * Being in a room is a resource. However a connection ends, its member leaves the room, and
   the others see it.
-* Nobody waits for anybody. What a member has to be told goes into a queue of their own,
-  which a task of their connection empties. A member whose queue is full does not read any
-  more; that one is disconnected with 1008, and the others notice nothing.
+* Nobody waits for anybody. Each member has a queue for events, and a task of their connection
+  empties it. If the queue is full, the member has stopped reading. Then the connection closes
+  with 1008, and the others notice nothing.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from starlette.staticfiles import StaticFiles
 
 from triows import AsyncResource, Limits, Triows, WebSocket, WebSocketClose, WebSocketRoute, use
 
-#: Events that may wait for one member, beyond what the system and the outbox hold.
+#: How many events may wait for one member, in addition to what the system and the outbox hold.
 BACKLOG = 64
 
 
@@ -73,7 +73,7 @@ class Rooms:
         self.tell(room, Here(sorted(member.name for member in self._members[room])))
 
 
-# One instance for the application; each connection is handed the same.
+# There is one instance for the application, and every connection gets it.
 SharedRooms = Annotated[Rooms, use(Rooms, scope="app")]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=40)]
 RoomName = Annotated[str, msgspec.Meta(pattern=r"^[\w-]{1,40}$")]
@@ -91,7 +91,7 @@ async def deliver(
 async def membership(
     ws: WebSocket, nursery: trio.Nursery, rooms: SharedRooms, room: RoomName, name: Name
 ) -> AsyncResource[Member]:
-    """Be in the room, from the handshake to the end of the connection."""
+    """Keep the member in the room, from the handshake to the end of the connection."""
     await ws.accept()
     send, receive = trio.open_memory_channel[Said | Here](BACKLOG)
     member = Member(room, name, send)

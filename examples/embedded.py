@@ -3,10 +3,10 @@ A server as one task of a larger Trio program.
 
     python -m examples.embedded
 
-Somebody has to watch at the address that it prints, with any WebSocket client; then the
-program counts down and tells all who watch. It decides itself when the server ends: at
-zero it sets an event, every watcher gets a close frame with 1001, and ``triows.serve``
-returns.
+The program prints an address. Connect to it with any WebSocket client, for example with
+``python -m websockets ws://127.0.0.1:8000/countdown``. Then it counts down, and tells everyone
+who watches. The program decides when the server ends: at zero it sets an event, every watcher
+gets a close frame with 1001, and ``triows.serve`` returns.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from triows import Triows, WebSocket, WebSocketDisconnect, WebSocketRoute
 
 
 class Audience:
-    """All who watch."""
+    """Everyone who watches."""
 
     def __init__(self) -> None:
         self.watchers: set[WebSocket] = set()
         self.gathered = trio.Event()
 
     async def tell(self, text: str) -> None:
-        """Tell everyone at the same time; who has not taken it in a second misses it."""
+        """Tell everyone at the same time. Whoever does not read it within a second misses it."""
         with trio.move_on_after(1):
             async with trio.open_nursery() as nursery:
                 for ws in self.watchers:
@@ -41,7 +41,7 @@ class Audience:
 
 
 def audience_of(app: Triows) -> Audience:
-    """Hand over what the program gave the application, to all who ask for the type."""
+    """Give the program's audience to every handler that asks for the type."""
     audience: Audience = app.state.audience
     return audience
 
@@ -56,7 +56,7 @@ async def watch(ws: WebSocket, audience: Audience) -> None:
     audience.gathered.set()
     try:
         async for _ in ws:
-            pass  # a watcher has nothing to say
+            pass  # watchers don't say anything
     finally:
         audience.watchers.remove(ws)
 

@@ -1,9 +1,9 @@
 """
-A route, a resource that accepts and closes, and a handler.
+A route, a resource that accepts and closes the connection, and a handler.
 
     triows run examples.quickstart:app
 
-It answers ``ws://127.0.0.1:8000/web_socket/session123?max_users=5`` with one message.
+Connect to ``ws://127.0.0.1:8000/web_socket/session123?max_users=5`` to get one message.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 """
-Readings go out while commands come in, in two tasks of one connection.
+Sensors: readings go out while commands come in, in two tasks of one connection.
 
     triows run examples.sensors:app
 
 Then connect to ``ws://127.0.0.1:8000/sensors/boiler`` and send ``{"type": "every",
-"seconds": 0.2}`` or ``{"type": "pause"}``. The handler receives; what pushes runs in the
-connection's nursery, so it ends with the connection and its crash would end the
-connection. A command that fits neither type closes it with 1007.
+"seconds": 0.2}`` or ``{"type": "pause"}``. The handler receives commands. A task in the
+connection's nursery sends the readings, so it ends with the connection, and if it crashed, the
+connection would end. A command that is neither type closes the connection with 1007.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from triows import Triows, WebSocket, WebSocketRoute
 
 
 class Every(msgspec.Struct, tag="every"):
-    """Push a reading now, and then at this interval."""
+    """Send a reading now, and then at this interval."""
 
     seconds: Annotated[float, msgspec.Meta(ge=0.01, le=3600)]
 
 
 class Pause(msgspec.Struct, tag="pause"):
-    """Push nothing until the next ``every``."""
+    """Send nothing until the next ``every``."""
 
 
 class Reading(msgspec.Struct, tag="reading"):
@@ -57,7 +57,7 @@ async def control(ws: WebSocket, nursery: trio.Nursery, sensor: str) -> None:
     pushing = await nursery.start(push, ws, sensor, 1.0)
     command: Every | Pause
     async for command in ws.iter_json(Every | Pause):
-        # Safe at any point: a message is sent whole or not at all.
+        # This is safe at any point, because a message is sent as a whole or not at all.
         pushing.cancel()
         match command:
             case Every(seconds):

@@ -1,12 +1,12 @@
 """
-Prices pushed to every client, each at the speed that the client can take.
+A ticker: every client gets prices as fast as it can read them.
 
     triows run examples.ticker:app
 
 Then connect to ``ws://127.0.0.1:8000/prices/ACME``. The market moves ten times a second,
-whoever listens. ``ws.send_json`` waits for a client that is slow to read, and meanwhile
-nothing piles up: the handler asks for the newest price only when it can send one. A client
-that reads nothing at all for ``Timeouts.send`` is disconnected with 1008.
+whether anybody listens or not. ``ws.send_json`` waits for a client that reads slowly, and
+nothing piles up meanwhile, because the handler fetches the newest price only when it can send
+one. A client that reads nothing at all for ``Timeouts.send`` is disconnected with 1008.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Market:
             self._moved = trio.Event()
 
     async def newer(self, symbol: Symbol, number: int) -> Quote:
-        """Wait for a quote after the one of that number, and skip all but the newest."""
+        """Wait until there is a quote after that number, and return the newest one."""
         while self._quotes[symbol].number <= number:
             await self._moved.wait()
         return self._quotes[symbol]
@@ -62,8 +62,8 @@ async def open_market() -> AsyncResource[Market]:
         nursery.cancel_scope.cancel()
 
 
-# What has been handed to the outbox can't be skipped any more. In one of a single byte,
-# only one message waits; behind it is what the system buffers.
+# The handler can't skip a price that is already in the outbox. With a limit of one byte, only one
+# message waits there. The system's own buffers come after it.
 prices = WebSocketRoute("prices/{symbol}", limits=Limits(outbox=1))
 
 

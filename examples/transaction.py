@@ -6,11 +6,12 @@ All or nothing: a transaction that commits only if the handler returned.
 A client announces how many orders it has (``ws://127.0.0.1:8000/orders?number=2``), then
 sends them (``{"item": "tea", "quantity": 3}``). If the last one arrives, all are stored. If
 anything happens before that (an order that makes no sense, a client that leaves or
-vanishes, an error, a shutdown), none is: at the factory's ``yield`` stands what happened as
-an exception, ``HandlerCancelled`` if the handler was cancelled, and the ``await`` that rolls
-back works in any case.
+vanishes, an error, a shutdown), none is stored. In each case the factory's ``yield`` raises an
+exception. If the handler was cancelled, that is ``HandlerCancelled``. The ``await`` that rolls
+back always works.
 
-The close frame goes out before the resources exit, so it is no receipt of the commit.
+The close frame goes out before the resources exit, so it does not prove that the transaction was
+committed.
 """
 
 from __future__ import annotations
@@ -25,10 +26,10 @@ from triows import AsyncResource, Triows, WebSocket, WebSocketRoute, use
 
 
 class Database:
-    """SQLite, whose calls block, in threads. One transaction at a time is SQLite's own rule."""
+    """SQLite in threads, because its calls block. It allows one transaction at a time."""
 
     def __init__(self) -> None:
-        # No isolation level: transactions begin where the code says so.
+        # Without an isolation level, transactions begin where the code says so.
         self._connection = sqlite3.connect(
             ":memory:", check_same_thread=False, isolation_level=None
         )
@@ -36,7 +37,7 @@ class Database:
         self.lock = trio.Lock()
 
     async def execute(self, sql: str, *values: Any) -> list[Any]:
-        """Execute a statement. Cancelling waits for it to end."""
+        """Execute a statement. A cancellation waits until it has ended."""
 
         def run() -> list[Any]:
             return self._connection.execute(sql, values).fetchall()
@@ -57,7 +58,7 @@ SharedDatabase = Annotated[Database, use(open_database, scope="app")]
 
 
 async def begin(database: SharedDatabase) -> AsyncResource[Database]:
-    """A transaction: entered before the handler, committed or rolled back after it."""
+    """Begin a transaction before the handler, and commit it or roll it back afterwards."""
     async with database.lock:
         await database.execute("BEGIN")
         try:

@@ -17,7 +17,7 @@ def test_codes_for_close_frames_may_be_sent(code):
     "code", [-1, 0, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65536]
 )
 def test_codes_that_are_reserved_or_out_of_range_may_not(code):
-    with pytest.raises(ValueError, match=f"close code {code} may not be sent: use 1000-1003"):
+    with pytest.raises(ValueError, match=f"close code {code} can't be sent: use 1000-1003"):
         check_close(code, "")
 
 

@@ -1,4 +1,4 @@
-"""What the documents show beside their programs: what those print, links, other plugins."""
+"""What the documents show besides their programs: printed text, links, other plugins, names."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")]
-DOCUMENTS += sorted((ROOT / "docs").glob("*.md"))
+DOCUMENTS += sorted((ROOT / "docs").rglob("*.md"))
 
 
 def blocks(document: Path, language: str) -> list[str]:
@@ -21,7 +21,7 @@ def blocks(document: Path, language: str) -> list[str]:
 
 
 def words(text: str) -> str:
-    """A text without its line breaks, and without what is another number tomorrow."""
+    """A text without its line breaks, and without numbers that change with each run."""
     text = re.sub(r"process \d+|\b\d+\.\d s\b|\.(md|py):\d+", "...", text)
     return " ".join(text.split())
 
@@ -41,9 +41,9 @@ def run_pytest(*args: str | Path) -> str:
 
 
 @pytest.mark.real_socket  # what they show does, in another process
-@pytest.mark.parametrize("name", ["serving", "testing"])
+@pytest.mark.parametrize("name", ["inspect", "test"])
 def test_a_text_that_is_shown_is_what_is_printed(name: str) -> None:
-    document = ROOT / "docs" / f"{name}.md"
+    document = ROOT / "docs" / "how-to" / f"{name}.md"
     shown = blocks(document, "text")
     assert shown
     printed = words(run_pytest(document))
@@ -52,7 +52,7 @@ def test_a_text_that_is_shown_is_what_is_printed(name: str) -> None:
 
 def test_the_fixtures_work_with_the_plugin_of_anyio(tmp_path: Path) -> None:
     (block,) = [
-        one for one in blocks(ROOT / "docs" / "testing.md", "python") if "mark.anyio" in one
+        one for one in blocks(ROOT / "docs" / "how-to" / "test.md", "python") if "mark.anyio" in one
     ]
     (tmp_path / "test_tea.py").write_text(block, "utf-8")
     (tmp_path / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")
@@ -66,12 +66,23 @@ def anchors(document: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", one.lower()).replace(" ", "-") for one in headings}
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+@pytest.mark.parametrize(
+    "document", DOCUMENTS, ids=lambda document: document.relative_to(ROOT).as_posix()
+)
 def test_a_link_leads_somewhere(document: Path) -> None:
     broken = []
-    for link in re.findall(r"\]\(([^):]+)\)", document.read_text("utf-8")):
+    prose = re.sub(r"^```.*?^```", "", document.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
+    for link in re.findall(r"\]\(([^):]+)\)", prose):
         name, _, anchor = "".join(link.split()).partition("#")
         target = document.parent / name if name else document
         if not target.exists() or (anchor and anchor not in anchors(target)):
             broken.append(link)
     assert broken == []
+
+
+def test_the_index_lists_every_page() -> None:
+    docs = ROOT / "docs"
+    index = docs / "index.md"
+    listed = set(re.findall(r"\]\(([\w./-]+\.md)\)", index.read_text("utf-8")))
+    pages = {path.relative_to(docs).as_posix() for path in docs.rglob("*.md") if path != index}
+    assert pages - listed == set()

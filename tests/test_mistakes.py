@@ -763,12 +763,12 @@ def a_structure_in_an_application_resource(desk):
 # The application
 
 
-@mistake(RouteSetupError, "is no WebSocketRoute", "write include_routes(route, ...)")
+@mistake(RouteSetupError, "isn't a WebSocketRoute", "write include_routes(route, ...)")
 def a_list_of_routes(desk):
     desk.app.include([desk.route])
 
 
-@mistake(RouteSetupError, "is no WebSocketRoute", "mount() for other applications")
+@mistake(RouteSetupError, "isn't a WebSocketRoute", "mount() for other applications")
 def a_route_of_another_framework(desk):
     Triows(Route("/", print))
 
@@ -783,14 +783,14 @@ def one_origin_for_a_route(desk):
     WebSocketRoute("a", origins="*")
 
 
-@mistake(RouteSetupError, "'example.org' is no origin", "write scheme and host")
+@mistake(RouteSetupError, "'example.org' isn't an origin", "write scheme and host")
 def an_origin_without_a_scheme(desk):
     Triows(origins=["example.org"])
 
 
 @mistake(
     RouteSetupError,
-    "'https://example.org/' is no origin",
+    "'https://example.org/' isn't an origin",
     "an origin has no path, so write 'https://example.org'",
 )
 def an_origin_with_a_path(desk):
@@ -853,7 +853,7 @@ def a_lifespan_that_takes_nothing(desk):
     Triows(lifespan=lifespan)
 
 
-@mistake(ValueError, "close code 1006 may not be sent", "4000-4999")
+@mistake(ValueError, "close code 1006 can't be sent", "4000-4999")
 def a_shutdown_code_that_can_not_be_sent(desk):
     Triows(shutdown_code=1006)
 

@@ -1,42 +1,134 @@
 """What the README tells a new user to do, done."""
 
+from __future__ import annotations
+
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import sync_playwright
+
+from tests.server.clients.chromium import CHROMIUM, FLAGS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 
 
 def block(language: str, containing: str) -> str:
-    """The fenced block of the README in which a text stands."""
+    """The fenced block of the README that contains a text."""
     found = re.findall(rf"^```{language}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
     (text,) = [text for text in found if containing in text]
     return text
 
 
-@pytest.fixture
-def hello(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def hello(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the README's first program, as the README says to save it."""
-    (tmp_path / "hello.py").write_text(block("python", "async def talk"))
-    return tmp_path
+    folder = tmp_path_factory.mktemp("hello")
+    (folder / "hello.py").write_text(block("python", "async def talk"))
+    return folder
+
+
+def run(*command: str, folder: Path, given: str | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", *command],
+        cwd=folder,
+        input=given,
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[str]:
+    """Run the server as the README says, but on any free port; gives host and port."""
+    command = [sys.executable, "-m", "triows", "run", "hello:app", "--bind", "127.0.0.1:0"]
+    with subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stderr is not None
+            log = []
+            for line in process.stderr:
+                log.append(line)
+                if found := re.search(r"serving hello:app on http://(\S+)", line):
+                    yield found[1]
+                    return
+            pytest.fail("the server did not start:\n" + "".join(log))
+        finally:
+            process.kill()
+
+
+def test_the_first_program_passes_a_strict_type_check(hello: Path) -> None:
+    cache = ROOT / ".mypy_cache" / "readme"
+    checked = run("mypy", "--strict", "--cache-dir", str(cache), "hello.py", folder=hello)
+    assert checked.stdout == "Success: no issues found in 1 source file\n", checked.stderr
 
 
 def test_the_first_program_has_the_routes_that_are_shown(hello: Path) -> None:
     shown = block("console", "triows routes hello:app").partition("triows routes hello:app\n")[2]
-    printed = subprocess.run(
-        [sys.executable, "-m", "triows", "routes", "hello:app"],
-        cwd=hello,
-        check=True,
-        capture_output=True,
-        text=True,
-        timeout=30,
-    )
+    printed = run("triows", "routes", "hello:app", folder=hello)
     assert printed.stdout.split() == shown.split()
     assert printed.stderr == ""
+
+
+def console(url: str) -> list[str]:
+    """The arguments of the README's command that connects to an URL."""
+    (line,) = [
+        line
+        for line in re.findall(r"^\$ python -m (.*)$", README, re.MULTILINE)
+        if line.endswith(f'{url}"')
+    ]
+    return line.replace('"', "").split()
+
+
+@pytest.mark.real_socket
+def test_the_client_for_a_terminal_gets_an_answer(hello: Path) -> None:
+    with serving(hello) as address:
+        arguments = [one.replace("127.0.0.1:8000", address) for one in console("times=2")]
+        with subprocess.Popen(
+            [sys.executable, "-m", *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            bufsize=1,
+        ) as client:
+            assert client.stdin is not None
+            assert client.stdout is not None
+            client.stdin.write("hi\n")
+            answers = 0
+            while answers < 2:
+                answers += client.stdout.readline().count("kitchen: hi")
+            client.stdin.close()
+
+
+@pytest.mark.real_socket
+def test_the_client_for_a_terminal_says_that_a_mistake_is_refused(hello: Path) -> None:
+    with serving(hello) as address:
+        arguments = [one.replace("127.0.0.1:8000", address) for one in console("times=many")]
+        assert "422" in run(*arguments, folder=hello, given="").stdout
+
+
+@pytest.mark.browser
+@pytest.mark.real_socket
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium")
+def test_the_program_can_be_tried_in_a_browser(hello: Path) -> None:
+    # Playwright calls what a snippet ends with if it is a function; a console does not.
+    snippet = block("js", "new WebSocket") + "0"
+    with serving(hello) as address, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        page = browser.new_page()
+        page.goto(f"http://{address}/")
+        with page.expect_console_message(lambda message: message.text == "kitchen: hi"):
+            page.evaluate(snippet.replace("127.0.0.1:8000", address))
+        blank = browser.new_page()
+        with blank.expect_console_message(lambda message: "403" in message.text):
+            blank.evaluate(snippet.replace("127.0.0.1:8000", address))
+        browser.close()
 
 
 def test_every_file_that_is_linked_exists() -> None:

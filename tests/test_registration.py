@@ -463,8 +463,8 @@ async def _renaming(socket) -> None: ...
 @pytest.mark.parametrize(
     ("plugin", "message"),
     [
-        (5, "5 is no plugin"),
-        (_async_plugin(), r"is no plugin: give a function \(`def`\)"),
+        (5, "5 isn't a plugin"),
+        (_async_plugin(), r"isn't a plugin: give a function \(`def`\)"),
         (_returning(None), "returned None: let it return an `async def`"),
         (_returning(print), "let it return an `async def`"),
         (_returning(_renaming), r"can't be called with the handler's arguments \(missing"),

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-# General layout, in the direction the data flows:
+# The layout, in the direction in which the data flows:
 #
-# triows/_protocol/    bytes <-> messages: handshakes and frames; no I/O
-# triows/_transports/  messages <-> a peer: a stream of our own, on sockets or memory; ASGI
+# triows/_protocol/    bytes <-> messages: handshakes and frames, without I/O
+# triows/_transports/  messages <-> a peer: our own stream, on sockets or in memory, and ASGI
 # triows/_routing/     a path -> a route: templates, the tree, WebSocketRoute
 # triows/_injection/   a route and a connection -> the handler's arguments: plans, parameters,
 #                      resources
 # triows/_connection/  one connection, from the matched route to its log line
-# triows/_inspection/  a live application -> a tree, for people: what waits, and at which line
-# triows/_server/      the server, on Hypercorn: the only room that knows it
-# triows/inspect.py    what of _inspection is public
-# triows/testing/      test clients, on the server itself
+# triows/_inspection/  a live application -> a tree for people: what waits, and at which line
+# triows/_server/      the server, on Hypercorn; nothing else imports Hypercorn
+# triows/inspect.py    the public part of _inspection
+# triows/testing/      test clients, which connect to the server itself
 #
-# triows/websocket.py is what a handler holds, triows/_app.py the application around it all,
-# triows/_running.py its start-up and shutdown, triows/http.py what plain HTTP is answered,
-# triows/_watch.py who is told of errors, triows/_cli.py the command line. The base that
-# everything stands on: exceptions, types, and the modules whose names begin with an underscore.
+# triows/websocket.py has what a handler holds, triows/_app.py the application around everything,
+# triows/_running.py its start-up and shutdown, triows/http.py the answers to plain HTTP,
+# triows/_watch.py the place where errors are reported, and triows/_cli.py the command line.
+# Everything else stands on exceptions, types, and the other modules whose names begin with an
+# underscore.
 #
-# Uses `from x import y as y`, which type checkers take for an export.
+# `from x import y as y` tells type checkers that a name is exported.
 from ._app import EndpointInfo as EndpointInfo
 from ._app import RouteInfo as RouteInfo
 from ._app import Triows as Triows
@@ -148,8 +149,8 @@ __all__ = [
     "NotRunningError",
 ]
 
-# So that tracebacks and repr() say triows.WebSocket, which can be looked up, and not where
-# it happens to live.
+# Tracebacks and repr() say triows.WebSocket, which you can look up, and not the module in which a
+# class happens to be.
 for _name in __all__:
     _value = globals()[_name]
     if getattr(_value, "__module__", "").startswith("triows."):

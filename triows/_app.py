@@ -80,7 +80,7 @@ logger = logging.getLogger("triows")
 
 @frozen
 class EndpointInfo:
-    """What a plugin is told of the endpoint it wraps."""
+    """What a plugin gets to know about the endpoint that it wraps."""
 
     #: What the plugin has to call: the handler, or what the plugin before it returned.
     func: Handler
@@ -131,30 +131,32 @@ class _Mounted:
 
 class Triows:
     """
-    A WebSocket application; an ASGI 3 application for the server.
+    An application: WebSocket routes, mounts, start-up and shutdown. Servers call it as ASGI 3.
 
     Args:
-        routes: Included as by :meth:`include_routes`.
-        deps: Factories, or ``use(factory, ...)``, found by the type they make. A route's own
-            go before them.
-        middlewares: ASGI middleware around everything, the first one outermost: callables
-            that take an ASGI application, or Starlette's ``Middleware``.
-        lifespan: Called with the application; a context manager around its running: a function
-            with ``@asynccontextmanager``, an async generator function, or a class. If it yields
-            a dict, that is copied into each connection's ``state``.
-        timeouts: For routes that have none of their own.
-        limits: For routes that have none of their own; ``connections`` counts for all.
-        compression: For routes that say nothing else; by default messages are not compressed.
-        origins: Origins that browsers may connect from, ``["*"]`` for any; by default those
-            of the same host. ``https://*.example.org`` is all subdomains, of any depth.
+        routes: Routes to include, as :meth:`include_routes` does.
+        deps: Factories, or ``use(factory, ...)``. triows finds them by the type that they make. A
+            route's own factories come before them. A factory that makes nothing (``-> None``) is a
+            guard: it runs before every handler, and may refuse.
+        middlewares: ASGI middleware around everything, the first one outermost: callables that
+            take an ASGI application, or Starlette's ``Middleware``.
+        lifespan: What runs around the application, called with it: a function with
+            ``@asynccontextmanager``, an async generator function, or a class that makes an async
+            context manager. If it yields a dict, that is copied into each connection's ``state``.
+        timeouts: For routes that have no timeouts of their own.
+        limits: For routes that have no limits of their own. ``connections`` counts for all.
+        compression: For routes that don't say otherwise. By default, messages are not compressed.
+        origins: The origins from which browsers may connect, ``["*"]`` for any. By default, only
+            pages of the same host may connect. ``https://*.example.org`` means all subdomains, at
+            any depth.
         shutdown_code: The close code that peers get at shutdown.
-        debug: Whether ``/_triows/tree`` shows, to browsers on this machine, what is alive in the
-            application; see :mod:`triows.inspect`. Not for production.
+        debug: Whether ``/_triows/tree`` shows what is alive in the application, to browsers on
+            this machine. See :mod:`triows.inspect`. Not for production.
 
     Raises:
-        RouteSetupError: or a subclass, for a mistake in a route or in *lifespan*, with the file
-            and line of your function.
-        ValueError: a *shutdown_code* that can't be sent.
+        RouteSetupError: Or a subclass: there is a mistake in a route or in *lifespan*. It has the
+            file and line of your function.
+        ValueError: The *shutdown_code* can't be sent.
     """
 
     def __init__(
@@ -203,16 +205,16 @@ class Triows:
 
     def include_routes(self, *routes: WebSocketRoute) -> None:
         """
-        Add routes, with all below them. From then on they can't be changed.
+        Add routes, and all routes below them. From then on they can't be changed.
 
         Raises:
-            RouteSetupError: or one of its kin; the application and the routes are then as
-                they were.
+            RouteSetupError: Or a subclass: there is a mistake. The application and the routes are
+                then as they were before.
         """
         for route in routes:
             if not isinstance(route, WebSocketRoute):
                 raise RouteSetupError(
-                    f"{route!r} is no WebSocketRoute: write include_routes(route, ...), and "
+                    f"{route!r} isn't a WebSocketRoute: write include_routes(route, ...), and "
                     "mount() for other applications"
                 )
         entries = [self._entry(description) for route in routes for description in route.describe()]
@@ -233,21 +235,22 @@ class Triows:
 
     def mount(self, path: str, app: ASGIApp, *, name: str | None = None) -> None:
         """
-        Hand everything below *path* to another ASGI application, HTTP and WebSocket alike.
+        Pass everything below *path* to another ASGI application, HTTP as well as WebSockets.
 
-        Routes go before mounts, longer mounts before shorter ones. The other application
-        finds the path in ``root_path``; its own lifespan is not run.
+        Routes come before mounts, and longer mounts before shorter ones. The other application
+        finds the path in ``root_path``. Its own lifespan is not run. Guards and *origins* of this
+        application don't apply to it.
 
         Args:
             path: A path template.
             app: The other application.
             name: For :meth:`url_path_for`: ``name:inner`` is the route *inner* of the other
-                application, and *name* with ``path=...`` is any path in it. Without a name, its
-                routes are found by their own.
+                application, and *name* with ``path=...`` is any path in it. Without a name, you
+                find its routes by their own names.
 
         Raises:
-            TemplateError: a path that can't be read.
-            RouteConflictError: something is mounted there already, or has that name.
+            TemplateError: The path can't be read.
+            RouteConflictError: Something is mounted there already, or has that name.
         """
         template = Template.parse(path)
         # An error in an application of ours is then raised to us, and logged once.
@@ -263,38 +266,38 @@ class Triows:
         """
         Make the path of a route from its name, percent-encoded.
 
-        A route has the name of its handler, or that of ``@route.endpoint(name=...)``. What is
-        mounted is looked up as :meth:`mount` says. The path is one that leads to that route,
-        with just these parameters; :meth:`.WebSocket.url_for` makes a whole URL of it.
+        A route has the name of its handler, or that of ``@route.endpoint(name=...)``.
+        :meth:`mount` says which names mounted applications have. :meth:`.WebSocket.url_for` makes
+        a whole URL.
 
         Args:
-            name: The route's.
+            name: The route's name.
             path_params: Values for all keys of its template, and no others.
 
         Raises:
-            starlette.routing.NoMatchFound: no route has that name, several have, or the
-                parameters are not those of its path; the text says what is needed.
+            starlette.routing.NoMatchFound: No route has that name, several have, or the parameters
+                don't fit its path. The message says what is needed.
         """
         return self._names.path_for(name, path_params)
 
     @property
     def routes(self) -> Sequence[RouteInfo]:
-        """All routes with a handler, in the order of their registration."""
+        """All routes that have a handler, in the order of their registration."""
         return [_route_info(entry, self.url_path_for) for entry in self._entries]
 
     @contextmanager
     def override(self, factory: Callable[..., Any], fake: Callable[..., Any]) -> Iterator[None]:
         """
-        Use another factory in place of one, for connections that begin inside the block.
+        Use another factory instead of one, for connections that begin inside the block.
 
         Args:
-            factory: As it stands in ``use(...)`` or ``deps=``.
-            fake: Any kind of factory, with parameters of its own if it likes.
+            factory: The factory in ``use(...)`` or ``deps=``.
+            fake: A factory of any kind. It may have other parameters.
 
         Raises:
-            DependencyError: no route uses *factory*, or it makes a value that the running
-                application has already.
-            RouteSetupError: or one of its kin: *fake* can't be used there.
+            DependencyError: No route uses *factory*, or it makes a value that the running
+                application already has.
+            RouteSetupError: Or a subclass: *fake* can't be used there.
         """
         self._check_override(factory, fake)
         replaced = self._overrides.get(factory)
@@ -327,7 +330,7 @@ class Triows:
         if factory not in used | self._shared_plans.keys():
             raise DependencyError(
                 f"no route uses {name_of(factory)}, so there is nothing to override: give the "
-                "factory as it stands in use(...) or deps=",
+                "factory as it is in use(...) or deps=",
                 where(factory),
             )
         if self._started is not None and factory in self._shared_plans:
@@ -445,17 +448,17 @@ class Triows:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """
-        Run the application's start-up; at the end of the block, its shutdown.
+        Run the application's start-up, and at the end of the block its shutdown.
 
-        A server does this by itself. Inside, connections may be served. At the end, those
-        that are left are closed, and the application's resources exit, also when the
-        block was cancelled.
+        A server does this itself. Inside the block, the application accepts connections. At the
+        end, live connections are closed and the application's resources exit, even if the block
+        was cancelled.
 
         Raises:
-            RuntimeError: it is running already.
-            BaseException: what a factory, the lifespan or the block raised; if a resource
-                gives way while the application runs, the block is cancelled and its error
-                is raised.
+            RuntimeError: The application is running already.
+            BaseException: What a factory, the lifespan or the block raised. If a resource fails
+                while the application runs, the block is cancelled, and the resource's error is
+                raised.
         """
         await trio.lowlevel.checkpoint()
         if self._started is not None:
@@ -474,9 +477,9 @@ class Triows:
     @contextmanager
     def watched(self, watch: Watch) -> Iterator[None]:
         """
-        Let *watch* be told what becomes of each scope, for the length of a block.
+        Report what becomes of each scope to *watch*, for the length of a block.
 
-        For test clients: errors that nobody handled are then not logged.
+        This is for test clients: errors that nobody handled are then not logged.
         """
         before, self._watch = self._watch, watch
         try:
@@ -486,13 +489,13 @@ class Triows:
 
     @property
     def is_running(self) -> bool:
-        """Whether the start-up has run, and the shutdown has not."""
+        """Whether the start-up has run and the shutdown has not."""
         return self._started is not None
 
     @property
     def drain_budget(self) -> float:
         """
-        Seconds that :meth:`drain` takes at most: close, grace, teardown, of the slowest route.
+        The most seconds that :meth:`drain` takes: close, grace, teardown of the slowest route.
 
         A shutdown takes ``timeouts.teardown`` more, for the application's resources.
         """
@@ -518,12 +521,12 @@ class Triows:
         """
         Refuse new connections, close the live ones, and wait until they are over.
 
-        Peers get a close frame with ``shutdown_code``; handlers get ``shutdown_grace``, then
-        they are cancelled and their resources exit. It takes :attr:`drain_budget` at most.
-        Applications of triows that are mounted here are drained at the same time.
+        Peers get a close frame with ``shutdown_code``. Handlers get ``shutdown_grace``. Then they
+        are cancelled, and their resources exit. It takes :attr:`drain_budget` at most. triows
+        applications that are mounted in this one are drained at the same time.
 
         Args:
-            grace: Seconds for handlers, where ``shutdown_grace`` is longer.
+            grace: How many seconds handlers get, if ``shutdown_grace`` is longer.
 
         Returns:
             Whether all connections are over.
@@ -600,10 +603,10 @@ class Triows:
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """
-        Serve one HTTP or WebSocket scope and raise what nobody handled, for tests and embedding.
+        Serve one HTTP or WebSocket scope, and raise what nobody handled. For tests and embedding.
 
         Raises:
-            BaseException: what went wrong, when everything of the connection is closed.
+            BaseException: What went wrong, after everything of the connection is closed.
         """
         scope["app"] = self
         if self._resources.state:
@@ -730,7 +733,7 @@ def _plugged(plugin: Any, info: EndpointInfo, at: str) -> Handler:
     """
     if not callable(plugin) or inspect.iscoroutinefunction(plugin):
         raise RouteSetupError(
-            f"{plugin!r} is no plugin: give a function (`def`) that takes an EndpointInfo and "
+            f"{plugin!r} isn't a plugin: give a function (`def`) that takes an EndpointInfo and "
             "returns an async function",
             where(plugin) if callable(plugin) else at,
         )

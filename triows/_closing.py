@@ -23,7 +23,7 @@ def check_close(code: int, reason: str) -> None:
         raise TypeError(f"a close code is an int, not {type(code).__name__}")
     if code not in EXTERNAL_CLOSE_CODES and not 3000 <= code < 5000:
         raise ValueError(
-            f"close code {code} may not be sent: use 1000-1003, 1007-1014, or 3000-4999 "
+            f"close code {code} can't be sent: use 1000-1003, 1007-1014, or 3000-4999 "
             "(4000-4999 are for applications)"
         )
     if not isinstance(reason, str):

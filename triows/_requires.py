@@ -40,11 +40,11 @@ _registered: WeakSet[Any] = WeakSet()
 @frozen(eq=False)
 class Requirement:
     """
-    Decorates a handler that only some peers may reach; :func:`requires` makes it.
+    Decorates a handler that only some peers may reach. :func:`requires` makes it.
 
     Attributes:
-        scopes: All of them are needed.
-        status: Of the refusal.
+        scopes: The scopes that the peer needs, all of them.
+        status: The status of the refusal.
     """
 
     scopes: tuple[str, ...]
@@ -97,25 +97,26 @@ def requires(
     scopes: str | Sequence[str], status_code: int = 403, *, redirect: None = None
 ) -> Requirement:
     """
-    Let only peers with some scopes reach a handler; others are refused before accept.
+    Let only peers with some scopes reach a handler. Others are refused before accept.
 
         @route.endpoint
         @requires("admin")
         async def console(ws: WebSocket) -> None: ...
 
-    It stands below ``@route.endpoint``. The scopes are those of ``scope["auth"]``, which
-    Starlette's ``AuthenticationMiddleware`` sets; without it every handshake is refused with 500
-    and the error is logged. Nothing of the connection has been made when it is checked: no
-    parameter was read, no factory called.
+    Write it below ``@route.endpoint``. The scopes are those in ``scope["auth"]``, which
+    Starlette's ``AuthenticationMiddleware`` sets. Without it, every handshake is refused with 500,
+    and the error is logged. The check comes first: no parameter has been read and no factory
+    called.
 
     Args:
-        scopes: One scope, or several that are all needed.
-        status_code: Of the refusal, from 400 to 499.
-        redirect: Starlette's; browsers don't follow redirects of a handshake, so it can't be used.
+        scopes: One scope, or several. The peer needs all of them.
+        status_code: The status of the refusal, from 400 to 499.
+        redirect: Starlette's decorator has this. You can't use it here, because browsers don't
+            follow redirects of a handshake.
 
     Raises:
-        RouteSetupError: An argument that can't work, or, when it decorates, something that
-            isn't a handler or is registered already.
+        RouteSetupError: An argument can't work, or the decorated function isn't a handler, or is
+            registered already.
     """
     if callable(scopes):
         raise RouteSetupError(

@@ -1,9 +1,9 @@
 """
-The numbers a connection lives by.
+The timeouts and limits of a connection.
 
-Frozen classes, given to :class:`triows.Triows` and, where a route differs, to its
-:class:`triows.WebSocketRoute`. A route's object replaces the application's as a
-whole; use :func:`attrs.evolve` to change one number of it.
+Give these frozen classes to :class:`triows.Triows`, and to a :class:`triows.WebSocketRoute`
+that needs other numbers. A route's object replaces the application's as a whole. To change one
+number, use :func:`attrs.evolve`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def _seconds(default: float, *, zero: bool = False) -> float:
     """A field for a number of seconds, above 0 or, with *zero*, from 0 on."""
 
     def check(_: Any, attribute: Attribute[float], value: Any) -> None:
-        # No bool is meant as a number, and nan is neither above 0 nor 0.
+        # A bool is not meant as a number, and nan is neither above 0 nor 0.
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if not number or not (value > 0 or (zero and value == 0)):
             least = "0 or more" if zero else "more than 0"
@@ -69,61 +69,63 @@ def _between(default: int, least: int, most: int) -> Any:
 @frozen(kw_only=True)
 class Timeouts:
     """
-    How long things may take, in seconds. ``math.inf`` switches one off.
+    How long things may take, in seconds. ``math.inf`` switches a timeout off.
 
-    Every number can be changed; each states what it bounds and why it is what it is.
+    You can change every number. Each says what it limits, and why it has this default.
 
     Raises:
-        ValueError: one that is no number, or too small.
+        ValueError: A timeout is not a number, or too small.
     """
 
-    #: For the head of a connection's first request, and as long for TLS before it. (Between
-    #: requests Hypercorn's ``keep_alive_timeout`` counts.) A healthy client takes
-    #: milliseconds; nginx gives 60, Apache 20.
+    #: Limits the head of a connection's first request, and TLS's handshake before it. (Between
+    #: requests, Hypercorn's ``keep_alive_timeout`` applies.) A healthy client takes
+    #: milliseconds. nginx gives 60 s, Apache 20 s.
     handshake: float = _seconds(10)
 
-    #: From the request to ``accept()`` or a refusal, factories included. Peers give up
-    #: after about 10 s themselves (websockets' ``open_timeout``, aiohttp's, browsers').
+    #: Limits the time from the request to ``accept()`` or a refusal, including the factories.
+    #: Clients give up after about 10 s themselves (websockets' ``open_timeout``, aiohttp,
+    #: browsers).
     accept: float = _seconds(10)
 
-    #: Between keepalive pings. 20 s is below the 60 s after which common proxies drop
-    #: an idle connection; websockets and uvicorn use 20 too.
+    #: The time between keepalive pings. Common proxies drop an idle connection after 60 s, so
+    #: the interval has to be shorter. websockets and uvicorn use 20 s, too.
     ping_interval: float = _seconds(20)
 
-    #: How long a pong may take, from when the peer has taken what was sent before the ping, or
-    #: stopped taking it. As websockets and uvicorn: a healthy peer answers in
-    #: milliseconds, a phone that changes networks in a few seconds.
+    #: How long a pong may take. The time begins when the peer has taken everything that was sent
+    #: before the ping, or has stopped taking it. A healthy peer answers in milliseconds, and a
+    #: phone that changes networks in a few seconds. websockets and uvicorn use 20 s, too.
     ping_timeout: float = _seconds(20)
 
-    #: How long a peer may take nothing of what waits for it; then 1008. It measures progress, not
-    #: the total: a slow peer that reads steadily gets everything, however long that takes. Progress
-    #: is what the peer's system has acknowledged. A peer that takes something, but less than
-    #: 240 bytes a second, is closed after 5 seconds of that, as in Kestrel. Responses to plain HTTP
-    #: requests are bounded in the same way. Half a minute is longer than a mobile network's usual
-    #: hole.
+    #: How long a peer may take nothing of what waits for it. Then the connection closes with 1008.
+    #: This measures progress and not the total: a slow peer that reads steadily gets everything,
+    #: however long that takes. What the peer's system has acknowledged counts as progress. A peer
+    #: that takes less than 240 bytes a second for 5 seconds is closed, too. Kestrel has the same
+    #: rule. Responses to plain HTTP requests are limited in the same way. Mobile networks usually
+    #: recover in less than half a minute.
     send: float = _seconds(30)
 
-    #: For the closing handshake (RFC 6455 section 7.1.1 asks a server to close first, and
-    #: not to wait for ever). It begins when the peer has got everything, the close frame included;
-    #: at a shutdown or a cancellation, when the close frame is handed over: what has not gone out
-    #: by then is cut. websockets takes 10; 5 keeps shutdown short.
+    #: Limits the closing handshake. RFC 6455, section 7.1.1, asks a server to close first, and
+    #: not to wait forever. The time begins when the peer has got everything, including the close
+    #: frame. At a shutdown or a cancellation it begins when the close frame is handed over; what
+    #: has not gone out by then is dropped. websockets takes 10 s. With 5 s, a shutdown stays
+    #: short.
     close: float = _seconds(5)
 
-    #: What a handler's body gets to finish what it is doing once the peer is gone.
+    #: How long a handler may go on with what it is doing when the peer is gone.
     disconnect_grace: float = _seconds(1, zero=True)
 
-    #: For the exits of all resources of a connection together, or of the application.
+    #: Limits the exits of all resources of a connection together, and those of the application.
     teardown: float = _seconds(5)
 
-    #: What handlers get after the close frame when the server shuts down. Kubernetes
-    #: kills after 30 s, Docker after 10; the whole shutdown has to fit.
+    #: How long handlers may go on after the close frame when the server shuts down. Kubernetes
+    #: kills a process after 30 s, Docker after 10 s. The whole shutdown has to fit.
     shutdown_grace: float = _seconds(10, zero=True)
 
     #: How long code may block the server's Trio loop before a warning names it, with its route,
     #: its peer and its stack. While the loop is blocked, nobody is served and no timeout ends.
     #: asyncio warns after 0.1 s (``slow_callback_duration``), but only in its debug mode. A
     #: healthy server does not block for a second, even while it collects garbage. There is one
-    #: loop, so the application's value counts, and a route's has no effect.
+    #: loop, so only the application's value counts. A route's has no effect.
     blocked: float = _seconds(1)
 
 
@@ -133,33 +135,34 @@ class Limits:
     How much a peer may make the server hold.
 
     Raises:
-        ValueError: one that is no whole number, or too small.
+        ValueError: A limit is not a whole number, or too small.
     """
 
-    #: Bytes in one received message, UTF-8 for text; more is closed with 1009.
-    #: 1 MiB as in websockets and aiohttp's default order (4 MiB).
+    #: How many bytes a received message may have (for text, as UTF-8). A longer one closes the
+    #: connection with 1009. websockets has 1 MiB as well, and aiohttp 4 MiB.
     message_size: int = _count(MiB)
 
-    #: Frames in one received message; more is closed with 1009. Browsers and libraries send
-    #: one, or a few of some kilobytes; an empty one costs as much as a full one. As websockets.
+    #: How many frames a received message may have. One with more closes the connection with 1009.
+    #: Browsers and libraries send one frame, or a few of some kilobytes. An empty frame costs as
+    #: much as a full one. websockets has the same limit.
     fragments: int = _count(4096)
 
-    #: Received messages that wait for the handler. websockets holds 16. A full inbox
-    #: stops the reading, so that TCP pushes back.
+    #: How many received messages may wait for the handler. When the inbox is full, the server
+    #: stops reading, so TCP holds the peer back. websockets holds 16.
     inbox: int = _count(32)
 
-    #: Bytes that wait for the handler. One message is always taken, so this is not below
-    #: ``message_size`` in effect.
+    #: How many bytes may wait for the handler. One message is always taken, so the effective
+    #: limit is never below ``message_size``.
     inbox_size: int = _count(4 * MiB)
 
-    #: Bytes handed over by ``send`` that the peer has not taken yet.
-    #: However small, 4096 frames are the most.
+    #: How many bytes that were given to ``send`` may wait for the peer, in at most 4096 frames.
     outbox: int = _count(MiB)
 
-    #: Connections at a time; further ones get 503. ``None``: as many as the system gives.
+    #: How many connections there may be at a time. Further ones get 503. With ``None``, as many
+    #: as the system allows.
     connections: int | None = _count(None, none=True)
 
-    #: Query parameters in one request; Django allows 1000, few handlers take ten.
+    #: How many query parameters a request may have. Django allows 1000, but few handlers take ten.
     query_parameters: int = _count(100)
 
 
@@ -168,34 +171,35 @@ class Compression:
     """
     Compression of messages, permessage-deflate (:rfc:`7692`), where the client offers it.
 
-    It is off unless an application or a route is given this. It saves a slow link where
-    messages are long and alike, and costs time, about 100 us for each kilobyte of JSON, and
-    memory for each connection. What a message inflates to is bounded by
-    ``Limits.message_size``.
+    Messages are not compressed unless you give this to an application or a route. It helps if
+    the network is slow, and messages are long and similar to each other. It costs time, about
+    100 us for each kilobyte of JSON, and memory for each connection. ``Limits.message_size``
+    limits what a message may inflate to.
 
     Raises:
-        ValueError: a number out of its range.
+        ValueError: A number is out of its range.
     """
 
-    #: The window is 2 to this power bytes, from 9 to 15, for each direction and connection.
-    #: 12 as in websockets: 4 KiB, 16 to send with the level of memory below.
+    #: How far back a message may refer: 2 to the power of this many bytes, from 9 to 15, for each
+    #: direction of a connection. 12 means 4 KiB, and 16 KiB for sending with the memory level
+    #: below. websockets uses 12, too.
     window_bits: int = _between(12, 9, 15)
 
-    #: How much memory compressing takes beside the window, from 1 to 9: 512 bytes times 2 to
-    #: this power.
+    #: How much memory compressing takes in addition to the window, from 1 to 9: 512 bytes times
+    #: 2 to this power.
     memory_level: int = _between(5, 1, 9)
 
-    #: How hard to try, from 1 (fast) to 9 (small). Above 6, zlib's default, little is won.
+    #: How hard to try, from 1 (fast) to 9 (small). Above 6, zlib's default, little is gained.
     level: int = _between(6, 1, 9)
 
-    #: Whether a message may refer to those before it. Without, the memory is only held while
-    #: a message is compressed, and messages that are alike compress less.
+    #: Whether a message may refer to earlier ones. If not, memory is held only while a message
+    #: is compressed, and messages that are similar to each other compress less.
     context_takeover: bool = True
 
 
 @frozen
 class Settings:
-    """The numbers that one connection lives by: of its route, or of the application."""
+    """The settings of one connection: its route's, or else the application's."""
 
     timeouts: Timeouts
     limits: Limits

@@ -1,20 +1,20 @@
 """
-Every exception that triows raises on purpose.
+The exceptions of triows.
 
 * :exc:`TriowsError`
     * :exc:`RouteSetupError`: a mistake in a route, found at registration
         * :exc:`TemplateError`: the path template can't be read
-        * :exc:`RouteConflictError`: two routes for the same paths
-        * :exc:`HandlerSignatureError`: a parameter that nothing can fill
-        * :exc:`DependencyError`: a factory that can't be used
-            * :exc:`DependencyCycleError`: factories that need each other
-            * :exc:`MissingProviderError`: a type that no factory makes
+        * :exc:`RouteConflictError`: two routes match the same paths
+        * :exc:`HandlerSignatureError`: nothing can fill a parameter
+        * :exc:`DependencyError`: a factory can't be used
+            * :exc:`DependencyCycleError`: factories need each other
+            * :exc:`MissingProviderError`: no factory makes a type
     * :exc:`WebSocketDisconnect`: the connection is over (a normal end)
     * :exc:`WebSocketClose`: raise it to end the connection with a code
-        * :exc:`WrongDataType`: text where bytes were asked for, or the reverse (1003)
-        * :exc:`InvalidMessage`: a message that fails its schema (1007)
-    * :exc:`WebSocketStateError`: a method called at the wrong time
-    * :exc:`HandlerCancelled`: thrown into resources whose handler was cancelled
+        * :exc:`WrongDataType`: text instead of bytes, or the reverse (1003)
+        * :exc:`InvalidMessage`: a message is not of the wanted type (1007)
+    * :exc:`WebSocketStateError`: a method was called at the wrong time
+    * :exc:`HandlerCancelled`: raised in resources whose handler was cancelled
     * :exc:`ResourceError`: a resource ended its connection, or would not end
         * :exc:`ResourceExpired`: a deadline around its ``yield`` passed
         * :exc:`TeardownTimeout`: its exit took longer than its share of the time
@@ -61,7 +61,7 @@ __all__ = [
 
 
 class TriowsError(Exception):
-    """Base of all exceptions that triows defines."""
+    """The base class of all exceptions that triows defines."""
 
 
 # What the user of the framework got wrong, found before anything is served.
@@ -91,20 +91,20 @@ class RouteConflictError(RouteSetupError):
 
 
 class HandlerSignatureError(RouteSetupError):
-    """A parameter of a handler or factory is one that nothing can fill."""
+    """Nothing can fill a parameter of a handler or a factory."""
 
 
 class DependencyError(RouteSetupError):
     """
-    A factory can't be used where it is asked for.
+    A factory can't be used where something asks for it.
 
     It is also raised while the application runs, if a factory makes something else than the
     type that it, or the parameter, is annotated with.
 
     Args:
         message: What is wrong and what to do instead.
-        where: ``file:line (name)`` of the function that asks.
-        chain: Who asked for whom, the handler first.
+        where: ``file:line (name)`` of the function that asks for it.
+        chain: The names of the functions that ask for each other, the handler first.
     """
 
     def __init__(self, message: str, where: str | None = None, chain: Sequence[str] = ()) -> None:
@@ -129,17 +129,16 @@ class WebSocketDisconnect(TriowsError):
     """
     The connection is over: you can't receive or send anything more.
 
-    It may escape from a handler; that is a normal end and is not reported as an
-    error.
+    It may leave a handler: that is a normal end, and is not reported as an error.
 
     Args:
-        code: The close code (:rfc:`6455#section-7.4`); 1006 if there was no
-            close frame, 1005 if there was one without a code.
-        reason: The text that came with it.
+        code: The close code (:rfc:`6455#section-7.4`). It is 1006 if there was no close frame, and
+            1005 if there was one without a code.
+        reason: The text that came with the code.
     """
 
-    #: The connection that is over. Where another connection's handler does not catch it, it is
-    #: an error there, and not a normal end.
+    #: The connection that is over. If the exception leaves the handler of another connection, it
+    #: is an error there, and not a normal end.
     source: object = None
 
     def __init__(self, code: int = 1000, reason: str = "") -> None:
@@ -150,14 +149,14 @@ class WebSocketDisconnect(TriowsError):
 
 class WebSocketClose(TriowsError):
     """
-    Raise this in a handler, or anything it calls, to close the connection.
+    Raise this in a handler, or in anything that it calls, to close the connection.
 
     Args:
         code: A close code that may be sent: 1000-1003, 1007-1014, 3000-4999.
         reason: At most 123 bytes of UTF-8. The peer sees it.
 
     Raises:
-        ValueError: the code or the reason can't be sent.
+        ValueError: The code or the reason can't be sent.
     """
 
     def __init__(self, code: int = 1000, reason: str = "") -> None:
@@ -168,7 +167,7 @@ class WebSocketClose(TriowsError):
 
 
 class WrongDataType(WebSocketClose):
-    """The peer sent text where bytes were asked for, or the reverse."""
+    """The peer sent text where you asked for bytes, or the reverse."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(1003, reason)
@@ -176,10 +175,10 @@ class WrongDataType(WebSocketClose):
 
 class InvalidMessage(WebSocketClose):
     """
-    The peer sent a message that isn't JSON, or does not fit the type asked for.
+    The peer sent a message that isn't JSON, or isn't of the type that you asked for.
 
-    The peer is told only "invalid message". What was wrong, which may quote the
-    application's types, stays in :attr:`detail`.
+    The peer sees only "invalid message". :attr:`detail` says what was wrong. It may quote the
+    application's types.
 
     Args:
         detail: What was wrong, for the log.
@@ -201,12 +200,12 @@ class HandlerCancelled(TriowsError):
     """
     Raised at the ``yield`` of a guarded resource whose handler was cancelled.
 
-    It is an :exc:`Exception`, unlike :exc:`trio.Cancelled`. So a transaction's
-    ``except Exception`` rolls back, and the cleanup can ``await`` as usual.
+    Unlike :exc:`trio.Cancelled`, it is an :exc:`Exception`. So a transaction's ``except
+    Exception`` rolls back, and the cleanup can ``await`` as usual.
 
     Args:
-        reason: Why: ``"peer gone"``, ``"shutdown"``, ``"timeout"``, ``"cancelled"``,
-            ``"task failed"`` or ``"resource failed"``.
+        reason: Why the handler was cancelled: ``"peer gone"``, ``"shutdown"``, ``"timeout"``,
+            ``"cancelled"``, ``"task failed"`` or ``"resource failed"``.
     """
 
     def __init__(self, reason: str) -> None:
@@ -215,7 +214,7 @@ class HandlerCancelled(TriowsError):
 
 
 class ResourceError(TriowsError):
-    """Base of the errors that a resource causes without raising one itself."""
+    """The base class of errors that a resource causes without raising one itself."""
 
 
 class ResourceExpired(ResourceError):
@@ -228,8 +227,8 @@ class ResourceExpired(ResourceError):
 
 
 class TeardownTimeout(ResourceError):
-    """A resource's exit was cancelled because it took longer than its share of the time."""
+    """A resource's exit took longer than its share of the time, and was cancelled."""
 
 
 class NotRunningError(TriowsError, RuntimeError):
-    """A resource lives as long as the application, whose start-up has not run."""
+    """A resource that lives as long as the application is needed, before the start-up has run."""

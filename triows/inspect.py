@@ -1,14 +1,14 @@
 """
-Looking into a running application.
+Look into a running application.
 
-:func:`tree` says what every connection does: its route and peer, its age and state, what waits
-in its queues, the resources that it holds, and its tasks, each with the line at which it
-waits. :func:`look_at_task` does so for any task of Trio. :func:`print_on_signal` prints the
-tree when a signal comes; ``Triows(debug=True)`` shows it on a page.
+:func:`tree` shows what every connection does: its route and peer, its age and state, what waits
+in its queues, the resources that it holds, and its tasks, each with the line at which it waits.
+:func:`look_at_task` does the same for any task of Trio. :func:`print_on_signal` prints the tree
+when a signal comes. ``Triows(debug=True)`` shows it on a page.
 
-Everything is frozen data of builtins that prints itself: ``str(tree)`` is plain text,
-``rich.print(tree)`` has colours, ``attrs.asdict(tree)`` and ``msgspec.json.encode(tree)`` are
-for programs.
+The result is frozen data, which prints itself: ``str(tree)`` is plain text, and
+``rich.print(tree)`` adds colours. ``attrs.asdict(tree)`` and ``msgspec.json.encode(tree)`` are for
+programs.
 """
 
 from __future__ import annotations
@@ -41,8 +41,9 @@ __all__ = [
     "Frame",
 ]
 
-# As in triows itself. msgspec, which can read the data as well, looks the names of types up in
-# the module that a class claims to be from, so they are looked up where they are known.
+# As in triows itself, the classes say that they are from here. msgspec, which can read the data as
+# well, looks up the names of types in the module that a class says it is from. So the names are
+# resolved first, where they are known.
 for _name in __all__:
     _value = globals()[_name]
     if isinstance(_value, type):

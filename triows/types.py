@@ -1,5 +1,5 @@
 """
-The words a signature is written in: where a value comes from, what makes it.
+The words for a signature: they say where a value comes from, or what makes it.
 
     async def handler(
         ws: Annotated[WebSocket, use(accepted)],
@@ -45,7 +45,7 @@ ASGIApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 ParamSource: TypeAlias = Literal["path", "query", "header", "cookie"]
 UseScope: TypeAlias = Literal["connection", "app"]
 
-#: What an async generator factory returns: it yields one value and closes it after.
+#: What an async generator factory returns. It yields one value, and closes it afterwards.
 AsyncResource: TypeAlias = AsyncGenerator[T, None]
 
 
@@ -58,8 +58,8 @@ class IgnoreMark:
 
 IGNORE = IgnoreMark()
 
-#: On a parameter: filled from the connection, not by a factory. On a factory's return
-#: annotation: the factory is not the provider of that type.
+#: On a parameter, it says that the connection fills it, and not a factory. On a factory's return
+#: annotation, it says that the factory does not provide that type.
 Ignore: TypeAlias = Annotated[T, IGNORE]
 
 
@@ -98,29 +98,29 @@ def Param(  # noqa: N802 - it reads as a type does, and is lihil's name for it
     tz: bool | None = None,
 ) -> ParamMark:
     """
-    Say where a parameter comes from and what it must satisfy, inside ``Annotated``.
+    Say, inside ``Annotated``, where a parameter comes from and which values it may have.
 
     Args:
-        source: ``"path"``, ``"query"``, ``"header"`` or ``"cookie"``; left out, the
-            parameter's name and type decide.
-        alias: The name on the wire, if it is not the parameter's. A header's default
-            name has hyphens for the underscores.
-        decoder: Called with the string from the wire; replaces the conversion by
-            type. A :exc:`ValueError` it raises is the peer's error, and its text is
-            shown to the peer.
-        gt: The value is greater than this.
-        ge: The value is at least this.
-        lt: The value is less than this.
-        le: The value is at most this.
-        multiple_of: The value is a multiple of this.
-        pattern: A regular expression that the text contains a match of.
-        min_length: Least length of a text or list.
-        max_length: Greatest length of a text or list.
-        tz: Whether a datetime or time must (true) or must not (false) have a zone.
+        source: ``"path"``, ``"query"``, ``"header"`` or ``"cookie"``. Without it, the parameter's
+            name and type decide.
+        alias: The name in the request, if it isn't the parameter's own. By default, a header's
+            name is the parameter's with hyphens for underscores.
+        decoder: A function that converts the string of the request, instead of the conversion by
+            type. If it raises :exc:`ValueError`, the peer made a mistake, and sees the error's
+            text.
+        gt: The value has to be greater than this.
+        ge: The value has to be at least this.
+        lt: The value has to be less than this.
+        le: The value has to be at most this.
+        multiple_of: The value has to be a multiple of this.
+        pattern: A regular expression that has to match somewhere in the text.
+        min_length: The smallest length of a text or list.
+        max_length: The greatest length of a text or list.
+        tz: Whether a datetime or time must (true) or must not (false) have a time zone.
 
     Raises:
-        ValueError: a source that is none of those.
-        TypeError: a constraint that makes no sense.
+        ValueError: There is no such source.
+        TypeError: A constraint makes no sense.
     """
     if source is not None:
         _check_word("Param() reads from", source, get_args(ParamSource))
@@ -141,20 +141,20 @@ def use(
     scope: UseScope = "connection",
 ) -> UseMark:
     """
-    Say which factory makes a parameter's value, inside ``Annotated``.
+    Say, inside ``Annotated``, which factory makes a parameter's value.
 
     Args:
-        factory: An async generator function, a generator function, a context manager
-            factory (async or not), or a plain function (async or not). A generic class may
-            have its arguments, ``use(Repo[User])``. Left out, the parameter's type decides: a
-            factory registered for it with ``deps=``, or the class itself.
-        reuse: Share one instance within the connection, among all that ask for this
-            factory with ``reuse=True``. Otherwise each place gets its own.
-        scope: ``"app"`` makes one instance that lives from start-up to shutdown.
+        factory: An async generator function, a generator function, a context manager factory
+            (async or not), or a plain function (async or not). A generic class may have its
+            arguments: ``use(Repo[User])``. Without it, the parameter's type decides: a factory
+            that is registered for the type with ``deps=``, or the class itself.
+        reuse: Share one value within the connection, among all parameters that ask for this
+            factory with ``reuse=True``. Otherwise each of them gets its own.
+        scope: With ``"app"``, there is one value, which lives from start-up to shutdown.
 
     Raises:
-        ValueError: a scope that is none of those.
-        RouteSetupError: a factory that ``@requires`` guards.
+        ValueError: There is no such scope.
+        RouteSetupError: ``@requires`` guards the factory.
     """
     if factory is not None:
         refuse_as_factory(factory)

@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 @frozen
 class WebSocketStatistics:
-    """A snapshot: what has passed through a connection, and what waits."""
+    """A snapshot of the messages of a connection: how many have passed, and how many wait."""
 
     messages_received: int
     bytes_received: int
@@ -85,10 +85,10 @@ class WebSocket(HTTPConnection):
     """
     A WebSocket connection.
 
-    triows makes it; a handler or factory asks for it with an annotation. It is closed
-    when the handler has ended, whatever it did.
+    triows makes it. A handler or factory gets it if a parameter has this type. triows closes it
+    when the handler has ended, in whatever way.
 
-    One task at a time may receive. Any number may send: messages go out whole, in the
+    Only one task at a time may receive. Several tasks may send: messages go out whole, in the
     order in which ``send`` was called.
     """
 
@@ -119,18 +119,18 @@ class WebSocket(HTTPConnection):
 
     @property
     def cookies(self) -> dict[str, str]:
-        """The request's cookies by name. If two have the same name, the last one counts."""
+        """The request's cookies, by name. If two have the same name, the last one counts."""
         return parse_cookies("; ".join(self.headers.getlist("cookie")))
 
     def url_for(self, name: str, /, **path_params: Any) -> URL:
         """
-        Make the URL of a route from its name; as :meth:`.Triows.url_path_for`.
+        Make the URL of a route from its name. See :meth:`.Triows.url_path_for`.
 
-        Scheme and host are those that this connection was asked for (the ``Host`` header, which
-        the peer chooses), ``ws`` or ``wss``; the path begins with ``root_path``.
+        The URL has the host of this connection's request (the ``Host`` header, which the peer
+        chooses), and the scheme ``ws`` or ``wss``. Its path begins with ``root_path``.
 
         Raises:
-            starlette.routing.NoMatchFound: as there.
+            starlette.routing.NoMatchFound: As in :meth:`.Triows.url_path_for`.
         """
         path: URLPath = self.scope["app"].url_path_for(name, **path_params)
         root = quote(self.scope.get("root_path", "").rstrip("/"), safe="/!$&'()*+,;=:@")
@@ -141,17 +141,17 @@ class WebSocket(HTTPConnection):
     @checkpointed
     async def accept(self, subprotocol: str | None = None, headers: HeadersLike = ()) -> None:
         """
-        Accept the connection. You can't send or receive before.
+        Accept the connection. Before that, you can't send or receive anything.
 
         Args:
             subprotocol: One that the client offered (``scope["subprotocols"]``).
-            headers: Further response headers, str or bytes.
+            headers: Further response headers, as str or bytes.
 
         Raises:
-            ValueError: a subprotocol that was not offered, or a header that can't be part of
-                a response. Nothing has been sent then.
-            WebSocketStateError: accepted or refused already.
-            WebSocketDisconnect: the peer has left already.
+            ValueError: The client did not offer the subprotocol, or a header is not allowed in a
+                response. Nothing has been sent then.
+            WebSocketStateError: The connection was accepted or refused before.
+            WebSocketDisconnect: The peer has left.
         """
         if self._accepting or self._refused:
             raise WebSocketStateError(
@@ -180,18 +180,18 @@ class WebSocket(HTTPConnection):
         """
         Refuse the connection with an HTTP response.
 
-        Raising :exc:`~triows.HTTPException` does the same from anywhere.
+        Raising :exc:`~triows.HTTPException` does the same, from anywhere.
 
         Args:
             status: An HTTP status from 300 to 599, but not 304.
-            detail: A sentence for the peer, or anything that JSON can express: the body's
-                ``detail`` (:rfc:`9457`).
+            detail: A sentence for the peer, or anything that JSON can express. It is ``detail`` in
+                the body (:rfc:`9457`).
             headers: Further response headers.
 
         Raises:
-            WebSocketStateError: accepted or refused already.
-            ValueError: a status or header that can't be sent.
-            TypeError: a detail that JSON can't express.
+            WebSocketStateError: The connection was accepted or refused before.
+            ValueError: The status or a header can't be sent.
+            TypeError: JSON can't express the detail.
         """
         if self._accepting or self._refused:
             raise WebSocketStateError(
@@ -215,12 +215,12 @@ class WebSocket(HTTPConnection):
         """
         Wait for the next message: str for text, bytes for binary.
 
-        Cancelling it loses no message.
+        Cancelling this loses no message.
 
         Raises:
-            WebSocketDisconnect: the connection is over and every message was delivered.
-            trio.BusyResourceError: another task is receiving.
-            WebSocketStateError: not accepted yet.
+            WebSocketDisconnect: The connection is over, and every message was delivered.
+            trio.BusyResourceError: Another task is receiving.
+            WebSocketStateError: The connection is not accepted yet.
         """
         return self._receive()
 
@@ -229,10 +229,11 @@ class WebSocket(HTTPConnection):
 
     async def receive_text(self) -> str:
         """
-        Wait for the next message, which has to be text. Otherwise as :meth:`receive`.
+        Wait for the next message, which has to be text. See :meth:`receive`.
 
         Raises:
-            WrongDataType: it is binary. Unless caught, the connection closes with 1003.
+            WrongDataType: The message is binary. If you don't catch this, the connection closes
+                with 1003.
         """
         message = await self.receive()
         if not isinstance(message, str):
@@ -242,10 +243,11 @@ class WebSocket(HTTPConnection):
 
     async def receive_bytes(self) -> bytes:
         """
-        Wait for the next message, which has to be binary. Otherwise as :meth:`receive`.
+        Wait for the next message, which has to be binary. See :meth:`receive`.
 
         Raises:
-            WrongDataType: it is text. Unless caught, the connection closes with 1003.
+            WrongDataType: The message is text. If you don't catch this, the connection closes with
+                1003.
         """
         message = await self.receive()
         if isinstance(message, str):
@@ -261,18 +263,18 @@ class WebSocket(HTTPConnection):
     async def receive_json(self, type: Any) -> Any: ...
     async def receive_json(self, type: Any = Any) -> Any:
         """
-        Wait for the next message and read it as JSON, from text or binary alike.
+        Wait for the next message, text or binary, and convert it from JSON.
 
         Args:
-            type: What to convert to: anything msgspec knows, such as a Struct, a dataclass or
-                ``list[int]``, and pydantic's models. Metadata in ``Annotated`` that
-                belongs to neither of them is ignored.
+            type: The type to convert to: anything that msgspec knows, such as a Struct, a dataclass
+                or ``list[int]``, and pydantic's models. Metadata in ``Annotated`` that belongs to
+                neither of them is ignored.
 
         Raises:
-            InvalidMessage: the message is not JSON, or not of that type. Unless caught, the
-                connection closes with 1007.
-            TypeError: no message could be of that type, such as a class that neither
-                msgspec nor pydantic knows. No message is taken then.
+            InvalidMessage: The message isn't JSON, or isn't of that type. If you don't catch this,
+                the connection closes with 1007.
+            TypeError: No message can have that type, for example a class that neither msgspec nor
+                pydantic knows. No message is taken then.
         """
         try:
             decode = decoder_of(type)
@@ -287,15 +289,15 @@ class WebSocket(HTTPConnection):
             raise
 
     def __aiter__(self) -> AsyncIterator[str | bytes]:
-        """Messages until the peer closes with 1000 or 1001; otherwise as :meth:`receive`."""
+        """Receive messages until the peer closes with 1000 or 1001. See :meth:`receive`."""
         return _Messages(self.receive)
 
     def iter_text(self) -> AsyncIterator[str]:
-        """Text messages; ends and raises as ``async for``, and as :meth:`receive_text`."""
+        """Receive text messages in an ``async for``. See :meth:`receive_text`."""
         return _Messages(self.receive_text)
 
     def iter_bytes(self) -> AsyncIterator[bytes]:
-        """Binary messages; ends and raises as ``async for``, and as :meth:`receive_bytes`."""
+        """Receive binary messages in an ``async for``. See :meth:`receive_bytes`."""
         return _Messages(self.receive_bytes)
 
     @overload
@@ -305,7 +307,7 @@ class WebSocket(HTTPConnection):
     @overload
     def iter_json(self, type: Any) -> AsyncIterator[Any]: ...
     def iter_json(self, type: Any = Any) -> AsyncIterator[Any]:
-        """Messages read as JSON; ends and raises as ``async for``, and as :meth:`receive_json`."""
+        """Receive JSON messages in an ``async for``. See :meth:`receive_json`."""
         return _Messages(partial(self.receive_json, type))
 
     # Sending.
@@ -314,16 +316,16 @@ class WebSocket(HTTPConnection):
         """
         Send a message: str as text, bytes as binary.
 
-        It returns when the message is with the system or in the bounded outbox. A peer that
-        does not read makes it wait, for ``Timeouts.send`` at most. If it is cancelled while
-        it waits, nothing is sent; a message that was begun is completed.
+        It returns when the system or the bounded outbox has the message. If the peer doesn't read,
+        it waits, until the peer has taken nothing for ``Timeouts.send``. If you cancel it while it
+        waits, nothing is sent. A message that has begun is completed.
 
         Raises:
-            WebSocketDisconnect: the connection is over, perhaps because the peer took too
-                long to read (1008).
-            TypeError: it isn't str or bytes.
-            ValueError: a text that UTF-8 can't express (a lone surrogate).
-            WebSocketStateError: not accepted yet.
+            WebSocketDisconnect: The connection is over, maybe because the peer took too long to
+                read (1008).
+            TypeError: The message isn't str or bytes.
+            ValueError: UTF-8 can't express the text (it has a lone surrogate).
+            WebSocketStateError: The connection is not accepted yet.
         """
         if type(message) is not str and type(message) is not bytes:
             return self._send_other(message)
@@ -342,28 +344,28 @@ class WebSocket(HTTPConnection):
         raise await self._unaccepted("send")
 
     async def send_text(self, data: str) -> None:
-        """Send a text message. As :meth:`send`."""
+        """Send a text message. See :meth:`send`."""
         if not isinstance(data, str):
             raise await _wrong_type(data, "send_text", "str")
         await self._send(data)
 
     async def send_bytes(self, data: bytes | bytearray | memoryview) -> None:
-        """Send a binary message. As :meth:`send`."""
+        """Send a binary message. See :meth:`send`."""
         if not isinstance(data, bytes | bytearray | memoryview):
             raise await _wrong_type(data, "send_bytes", "bytes")
         await self.send(data)
 
     async def send_json(self, data: Any, mode: Literal["text", "binary"] = "text") -> None:
         """
-        Send *data* as JSON, compact. As :meth:`send`.
+        Send *data* as compact JSON. See :meth:`send`.
 
         Args:
             data: Anything that msgspec can encode, and pydantic's models.
             mode: The kind of message.
 
         Raises:
-            TypeError: there is something in it that JSON can't express.
-            ValueError: a mode that is neither of the two.
+            TypeError: JSON can't express something in it.
+            ValueError: There is no such mode.
         """
         try:
             if mode not in ("text", "binary"):
@@ -381,20 +383,20 @@ class WebSocket(HTTPConnection):
         """
         Close the connection.
 
-        It has no effect once the connection is over, so it can't hide the code that the
-        connection ended with.
+        It has no effect once the connection is over, so it can't hide the real code.
 
-        Before :meth:`accept` it refuses the handshake with 403, with the code and the reason in
-        the body if you give them. It does not wait for the peer: the close frame goes out
-        behind what you sent before, as fast as the peer reads, and the closing handshake is
-        finished after the handler.
+        Before :meth:`accept`, it refuses the handshake with 403. The body then has the code and
+        the reason, if you gave them.
+
+        It does not wait for the peer. The close frame goes out after what you sent before, as fast
+        as the peer reads. The closing handshake is finished after the handler.
 
         Args:
             code: 1000-1003, 1007-1014 or 3000-4999.
             reason: At most 123 bytes of UTF-8.
 
         Raises:
-            ValueError: a code or reason that can't be sent.
+            ValueError: The code or the reason can't be sent.
         """
         check_close(code, reason)
         if self._refused or self._transport.ended is not None:
@@ -410,16 +412,16 @@ class WebSocket(HTTPConnection):
     @checkpointed
     async def ping(self) -> float:
         """
-        Send a ping and wait for the pong (:rfc:`6455#section-5.5.2`).
+        Send a ping, and wait for the pong (:rfc:`6455#section-5.5.2`).
 
         Returns:
-            The round trip in seconds, also kept as :attr:`latency`.
+            The round trip in seconds. :attr:`latency` keeps it, too.
 
         Raises:
-            WebSocketDisconnect: the connection is over.
-            WebSocketStateError: not accepted yet; or the server does not let applications
-                ping. ASGI has no pings, so they don't work on other servers, and not behind
-                middleware that wraps ``receive`` or ``send``.
+            WebSocketDisconnect: The connection is over.
+            WebSocketStateError: The connection is not accepted yet, or the server doesn't let
+                applications send pings. ASGI has no pings, so this doesn't work on other servers,
+                or behind a middleware that wraps ``receive`` or ``send``.
         """
         if not self._transport.accepted:
             raise await self._unaccepted("ping")
@@ -451,12 +453,12 @@ class WebSocket(HTTPConnection):
 
     @property
     def application_state(self) -> WebSocketState:
-        """The same as :attr:`client_state`: there is one connection, and it is in one state."""
+        """The same as :attr:`client_state`, because a connection has only one state here."""
         return self.client_state
 
     @property
     def close_code(self) -> int | None:
-        """The code that the connection ended with; ``None`` while it is open."""
+        """The code with which the connection ended. ``None`` while it is open."""
         ended = self._transport.ended
         return None if ended is None else ended.code
 
@@ -468,16 +470,16 @@ class WebSocket(HTTPConnection):
 
     @property
     def subprotocol(self) -> str | None:
-        """What was given to :meth:`accept`."""
+        """The subprotocol that you gave to :meth:`accept`."""
         return self._subprotocol
 
     @property
     def latency(self) -> float | None:
-        """Seconds that the last ping took, keepalive included; ``None`` before the first."""
+        """Seconds that the last ping or keepalive ping took. ``None`` before the first."""
         return self._transport.latency
 
     def statistics(self) -> WebSocketStatistics:
-        """Count what has passed, and what waits."""
+        """Count the messages and bytes that have passed, and those that wait."""
         traffic = self._transport.traffic
         messages, size, outbox = self._transport.backlog()
         return WebSocketStatistics(

@@ -527,7 +527,7 @@ async def test_a_code_of_starlettes_that_can_not_be_sent_is_1011_and_raised():
     with pytest.raises(WebSocketException) as caught:
         async with connect(serving(handler), "/") as client:
             assert await end_of(client) == (1011, "")
-    assert "close code 1006 may not be sent" in caught.value.__notes__[0]
+    assert "close code 1006 can't be sent" in caught.value.__notes__[0]
 
 
 async def test_an_http_exception_before_accept_is_the_refusal(caplog):

@@ -157,7 +157,7 @@ def test_a_str_is_no_list_of_origins(origins):
     ],
 )
 def test_an_origin_that_could_never_match_is_refused(origin):
-    with pytest.raises(ValueError, match="is no origin"):
+    with pytest.raises(ValueError, match="isn't an origin"):
         check_origins(["https://fine.example", origin])
 
 
@@ -201,7 +201,7 @@ def test_an_origin_that_could_never_match_is_refused(origin):
     ],
 )
 def test_an_entry_that_is_no_origin_is_told_what_to_write(origin, remedy):
-    with pytest.raises(ValueError, match="is no origin") as caught:
+    with pytest.raises(ValueError, match="isn't an origin") as caught:
         check_origins([origin])
     assert remedy in str(caught.value)
 

@@ -1,7 +1,7 @@
 """
 ONE CONNECTION, from the matched route to its log line.
 
-Enters: a compiled route and a transport. Leaves: nothing; what went wrong is raised once
-everything is closed. May import base, ``_protocol``, ``_transports``, ``_injection`` and
+In: a compiled route and a transport. Out: nothing; what went wrong is raised when everything is
+closed. It may import the base modules, ``_protocol``, ``_transports``, ``_injection`` and
 ``websocket``.
 """

@@ -75,11 +75,11 @@ class Endpoint:
     settings: Settings
     origins: Origins | None
     connections: Connections
-    #: The application, for who asks for it.
+    #: The application, for whoever asks for it.
     app: Any
     #: Values of factories with ``scope="app"``; empty until the application has started.
     shared: Mapping[Callable[..., Any], Any]
-    #: Scopes that the peer needs.
+    #: The scopes that the peer needs.
     requirements: tuple[Requirement, ...]
     _wants_nursery: bool = field(init=False)
 
@@ -140,7 +140,7 @@ class Endpoint:
         path_params = scope.get("path_params") or {}
         if isinstance(path_params, PathParams):
             raw = path_params.raw
-        else:  # middleware put its own in place
+        else:  # middleware has replaced it
             raw = {name: str(value) for name, value in path_params.items()}
         data = RequestData(
             scope.get("query_string") or b"",
@@ -186,7 +186,7 @@ class Endpoint:
 
 
 async def refuse(transport: Transport, refusal: Refusal, timeouts: Timeouts) -> None:
-    """Answer a handshake that leads nowhere; ``timeouts.close`` bounds all of it."""
+    """Answer a handshake that leads nowhere. ``timeouts.close`` limits all of it."""
     async with trio.open_nursery() as nursery:
         transport.start(nursery)
         until = trio.current_time() + timeouts.close
@@ -209,7 +209,7 @@ def _header(headers: Sequence[tuple[bytes, bytes]], wanted: bytes) -> str | None
 
 
 def peer_of(scope: Scope) -> str:
-    """The peer's address as the log has it; ``?`` if it is not known."""
+    """Return the peer's address for the log; ``?`` if it is not known."""
     client = scope.get("client")
     # Middleware may have taken it from a header.
     return f"{printable(str(client[0]))}:{client[1]}" if client else "?"

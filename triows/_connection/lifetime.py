@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Lifetime"]
 
-# What a resource may see at its yield, or be left by, without anything having gone wrong.
+# What a resource may see at its yield, or raise, without anything having gone wrong.
 _NORMAL = (WebSocketDisconnect, HandlerCancelled, trio.Cancelled)
 
 
@@ -55,10 +55,10 @@ class _Outcome:
 
 def _is_cancelled_within(nursery: trio.Nursery) -> bool:
     """
-    Whether a task of a nursery has failed, or somebody has cancelled it.
+    Say whether a task of a nursery has failed, or somebody has cancelled the nursery.
 
-    A nursery also cancels itself when a cancellation from outside has ended one of its tasks, who
-    may be faster than others. Trio tells the two apart by what it will raise only.
+    A nursery also cancels itself when a cancellation from outside has ended one of its tasks
+    before the others. Trio shows the difference only in what it will raise.
     """
     pending = getattr(nursery, "_pending_excs", ())
     by_outside = bool(pending) and all(without_cancelled(exc) is None for exc in pending)
@@ -78,8 +78,8 @@ class Lifetime:
         self.transport = transport
         self.started = trio.current_time()
         self.error: BaseException | None = None
-        #: The task that runs it, and the nursery there in which everything of it is. ``None``
-        #: before and after: both would hold on to what the handler held.
+        #: The task that runs it, and the nursery there with everything that belongs to it. ``None``
+        #: before and after, because both would keep alive what the handler held.
         self.task: trio.lowlevel.Task | None = None
         self.tasks: trio.Nursery | None = None
         self._timeouts = timeouts
@@ -87,15 +87,15 @@ class Lifetime:
         self._stack: ResourceStack | None = None
         self._nursery: trio.Nursery | None = None
         self._nursery_error: BaseException | None = None
-        # Whether the peer is told of an error that is not known yet.
+        # Whether the peer was told of an error that is not known yet.
         self._unexplained = False
-        # Whether the peer is gone, or the server going; the handler may go on for its grace.
+        # Whether the peer is gone, or the server shuts down. The handler may go on for its grace.
         self._ending = False
         # Why the body is cancelled, and why it will be at its deadline.
         self._cancelled: str | None = None
         self._at_deadline = "timeout"
-        # When the peer was told. Once the server is shutting down: by when it has to have got
-        # everything. And the scope in which that is waited for.
+        # When the peer was told; once the server is shutting down, by when it has to have got
+        # everything; and the scope in which something waits for that.
         self._told_at = self.started
         self._deliver_by = math.inf
         self._delivering: trio.CancelScope | None = None
@@ -108,7 +108,7 @@ class Lifetime:
     # What may end a connection. All of these are synchronous and may come at any time.
 
     def note_answered(self) -> None:
-        """The handshake is over, well or not: only the deadline of a grace still holds."""
+        """Note that the handshake is over, well or not. Only a grace's deadline still applies."""
         self._expect_grace()
         self._note_answered()
 
@@ -118,26 +118,25 @@ class Lifetime:
             self._wants_answered.set()
 
     def note_gone(self) -> None:
-        """The peer is gone: what works for it stops, and the handler may finish."""
+        """Note that the peer is gone. What works for it stops, and the handler may finish."""
         self._end_after(self._timeouts.disconnect_grace, "peer gone")
         # The handshake can't take too long any more.
         self._expect_grace()
 
     def _expect_grace(self) -> None:
-        """Let the body end when a grace is over, and for nothing else."""
+        """Let the body end when a grace is over, and for no other reason."""
         deadline, self._at_deadline = self._grace_over
         if deadline != self._body.deadline:  # setting it takes time
             self._body.deadline = deadline
 
     async def shut_down(self, code: int, grace: float = math.inf) -> None:
         """
-        End it because the server is going: a close frame, then as if the peer were gone.
+        End it because the server shuts down, with a close frame, as if the peer were gone.
 
         The handler has ``shutdown_grace`` to finish, or *grace* if that is shorter. If the peer
-        leaves without an answer to the close frame, or does not answer within
-        ``Timeouts.close``, it has ``disconnect_grace`` from then on. A handshake that is not
-        over yet may be finished in that time, and gets its close frame then; otherwise it is
-        refused.
+        leaves without an answer to the close frame, or does not answer within ``Timeouts.close``,
+        it has ``disconnect_grace`` from then on. A handshake that is not over yet may be finished
+        in that time, and gets its close frame then. Otherwise it is refused.
         """
         self._end_after(min(grace, self._timeouts.shutdown_grace), "shutdown")
         self._deliver_by = trio.current_time() + self._timeouts.close
@@ -176,7 +175,7 @@ class Lifetime:
     def _note_expired(self, host: Host) -> None:
         self.cancel("resource failed")
 
-    # What can be seen of it. Nothing here is asked for by those who run it.
+    # What inspection can see of it. The code that runs it doesn't use this.
 
     @property
     def hosts(self) -> Sequence[Host]:
@@ -192,7 +191,7 @@ class Lifetime:
 
     @property
     def grace(self) -> tuple[float, str] | None:
-        """When the handler's grace is over, on Trio's clock, and why it ends; if it does."""
+        """When the handler's grace is over, on Trio's clock, and why it ends, if there is one."""
         return self._grace_over if self._ending else None
 
     # The life.
@@ -206,17 +205,17 @@ class Lifetime:
         wants_nursery: bool,
     ) -> None:
         """
-        Make the arguments, call the handler, and end the connection whatever happens.
+        Make the arguments, call the handler, and end the connection, whatever happens.
 
         Args:
             handler: The user's, with its plugins around it.
             plan: What it needs.
             values: Makes the plan's first values, given the connection's nursery.
-            wants_nursery: Whether anything of the plan asks for that nursery.
+            wants_nursery: Whether anything in the plan asks for that nursery.
 
         Raises:
-            BaseException: all that went wrong, as one; it is :attr:`error` too.
-            trio.Cancelled: cancelled from outside, and nothing went wrong.
+            BaseException: All that went wrong, as one exception. It is :attr:`error`, too.
+            trio.Cancelled: It was cancelled from outside, and nothing went wrong.
 
         In either case everything is closed by then.
         """
@@ -237,7 +236,7 @@ class Lifetime:
                 tasks.cancel_scope.cancel()
         except BaseException as exc:  # noqa: BLE001 - raised below
             cancelled = exc
-            # Our own tasks raise nothing; should one, it is not lost.
+            # Our own tasks raise nothing. If one does, its error is not lost.
             if (rest := without_cancelled(exc)) is not None:
                 errors.append(rest)
         finally:
@@ -293,7 +292,7 @@ class Lifetime:
     async def _start_nursery(self, tasks: trio.Nursery) -> None:
         self._handler_left, self._nursery_left = trio.Event(), trio.Event()
         self._nursery = await tasks.start(self._hold_nursery, name="<connection nursery>")
-        # A start() that was cancelled may return all the same, with a nursery that has been
+        # A start() that was cancelled may still return, with a nursery that has been
         # closed. The handler must not get to see it.
         await trio.lowlevel.checkpoint_if_cancelled()
         if self._ending:  # while it was starting
@@ -301,10 +300,10 @@ class Lifetime:
 
     async def _hold_nursery(self, task_status: trio.TaskStatus[trio.Nursery]) -> None:
         """
-        Keep the nursery that the handler may ask for.
+        Keep the nursery for which the handler may ask.
 
-        It is not around the handler, so that it can be cancelled at once when the peer
-        leaves, while the handler gets its grace.
+        It is not around the handler, so it can be cancelled at once when the peer leaves, while
+        the handler gets its grace.
         """
         try:
             async with trio.open_nursery() as nursery:
@@ -323,7 +322,7 @@ class Lifetime:
                     raise
         except BaseException as exc:  # noqa: BLE001 - it is the connection's error
             error = without_cancelled(exc)
-            # That the peer has left is no error here either.
+            # Here, too, it isn't an error that the peer has left.
             if error is not None and not self._is_end(error):
                 self._nursery_error = error
                 self.cancel("task failed")
@@ -333,7 +332,7 @@ class Lifetime:
     # The end.
 
     async def _finish(self, outcome: _Outcome) -> list[BaseException]:
-        """Tell the peer and exit the resources; return all that has to be reported."""
+        """Tell the peer, exit the resources, and return all that has to be reported."""
         timeouts = self._timeouts
         # Each of the awaits below is bounded by a deadline of its own.
         with trio.CancelScope(shield=True):
@@ -360,7 +359,7 @@ class Lifetime:
                 await self.transport.wait_delivered()
             cancelled = False
         finally:
-            # Its time begins when all is out. Where that has not to be waited for, it was then.
+            # Its time begins when everything is out. If nothing waits for that, it began then.
             from_outside, now = self._cancelled == "cancelled", trio.current_time()
             began = self._told_at if from_outside or now == before else now
             until = min(began + self._timeouts.close, self._deliver_by)
@@ -382,7 +381,7 @@ class Lifetime:
     async def _exit_resources(
         self, outcome: _Outcome, seconds: float, known: Iterable[BaseException]
     ) -> list[BaseException]:
-        """Exit all resources; return what went wrong, beside what is *known*."""
+        """Exit all resources, and return what went wrong in addition to what is *known*."""
         if self._stack is None or not self._stack.hosts:
             return []
         failed = await self._stack.aclose(
@@ -397,10 +396,10 @@ class Lifetime:
 
     def _came_too_late(self, exc: BaseException, known: Iterable[BaseException]) -> bool:
         """
-        Whether an exit only had something to say to a peer that was gone.
+        Say whether an exit only had something to say to a peer that was gone.
 
-        As in a handler, that is a normal end; but not if the peer was told of an error that
-        nobody would hear of then.
+        As in a handler, that is a normal end. It isn't one if the peer was told of an error,
+        because nobody else would learn of that error.
         """
         if self._unexplained:
             return False
@@ -421,7 +420,7 @@ class Lifetime:
                 await self._nursery_left.wait()
 
     async def _conclude(self, error: BaseException | None) -> list[BaseException]:
-        """Decide how the connection ends and tell the peer; return what has to be reported."""
+        """Decide how the connection ends, tell the peer, and return what has to be reported."""
         self._told_at = trio.current_time()
         found = [*([] if error is None else [error]), *self._take_nursery_error()]
         if not found and self._cancelled == "timeout":
@@ -454,7 +453,7 @@ class Lifetime:
         return [] if error is None else [error]
 
     async def _tell_peer(self, verdict: Verdict) -> None:
-        """Hand over the close frame, or the refusal; that does not wait for the peer."""
+        """Hand over the close frame, or the refusal. This does not wait for the peer."""
         if self._deliver_by < math.inf:  # the server is shutting down
             self._deliver_by = self._told_at + self._timeouts.close
         if self.transport.accepted:

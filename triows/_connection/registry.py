@@ -59,7 +59,7 @@ class Connections:
 
     @property
     def full(self) -> bool:
-        """Whether a further connection would be one too many."""
+        """Whether there is no room for another connection."""
         return self.limit is not None and len(self._live) >= self.limit
 
     def described(self) -> list[tuple[Lifetime, Served, Scope]]:

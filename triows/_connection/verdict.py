@@ -1,4 +1,4 @@
-"""How a connection ends, seen from what its handler raised."""
+"""How a connection ends, decided from what its handler raised."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Verdict:
     error: BaseException | None = None
 
 
-# Why a handler was cancelled, and the code that is true then (RFC 6455 section 7.4.1:
+# Why a handler was cancelled, and the correct code for that (RFC 6455 section 7.4.1:
 # 1001 going away, 1011 unexpected condition).
 _CANCELLED = {
     "cancelled": 1001,
@@ -65,11 +65,11 @@ _GOING = try_later("the server is shutting down")
 
 def is_end(error: BaseException, own: object) -> bool:
     """
-    Whether *error* only says that a connection ends: several tasks may notice.
+    Say whether *error* only means that a connection ends. Several tasks may notice that.
 
     Args:
-        error: No group.
-        own: The connection's transport. That another connection is over is news.
+        error: The error, which isn't a group.
+        own: The connection's transport. If another connection has ended, that is news.
     """
     if isinstance(error, WebSocketDisconnect):
         return error.source is None or error.source is own
@@ -92,7 +92,7 @@ def judge(
     if error is None or not found:
         return _judge_quiet(cancelled if error is None else None)
     # A nursery wraps what passes through it: inside a group the same exceptions mean the same.
-    # Several tasks may want the same end, or one exception may come from the handler and from
+    # Several tasks may ask for the same end, or one exception may come from the handler and from
     # its nursery. If they want different ends, none of them is the right one.
     what = "close the connection"
     try:
@@ -109,13 +109,13 @@ def judge(
 
 
 def _if_all(found: list[BaseException], *kinds: type[E]) -> list[E]:
-    """The exceptions, if they are all of these kinds."""
+    """Return the exceptions, if all of them are of these kinds."""
     matching = [exc for exc in found if isinstance(exc, kinds)]
     return matching if len(matching) == len(found) else []
 
 
 def _judge_closes(found: list[BaseException], *, accepted: bool) -> Verdict | None:
-    """What all of them ask for, if each wants a close and they agree."""
+    """Do what all of them ask for, if each wants a close and they agree."""
     closes = [(exc.code, exc.reason) for exc in _if_all(found, *_CLOSES)]
     for code, reason in closes:
         check_close(code, reason)
@@ -128,7 +128,7 @@ def _judge_closes(found: list[BaseException], *, accepted: bool) -> Verdict | No
 
 
 def _judge_refusals(found: list[BaseException]) -> Verdict | None:
-    """What all of them ask for, if each is an HTTPException and they agree."""
+    """Do what all of them ask for, if each is an HTTPException and they agree."""
     refusals = [from_exception(exc) for exc in _if_all(found, HTTPException)]
     if len({(refusal.status, refusal.body) for refusal in refusals}) != 1:
         return None
@@ -136,7 +136,7 @@ def _judge_refusals(found: list[BaseException]) -> Verdict | None:
 
 
 def _judge_quiet(cancelled: str | None) -> Verdict:
-    """Nothing was raised: the handler returned, or was cancelled."""
+    """Decide for a handler that raised nothing: it returned, or was cancelled."""
     if cancelled is None:
         return Verdict(1000, "", _FORBIDDEN)
     code = _CANCELLED[cancelled]

@@ -1,7 +1,7 @@
 """
 ROUTE + CONNECTION -> ARGUMENTS.
 
-Enters: at registration, a handler's signature and the factories it asks for; at run time, what
-a handshake carries. Leaves: a :class:`.plan.Plan`; the arguments that it makes, and resources
-that exit. May import base; it sees no transport and no route.
+In: at registration, a handler's signature and the factories that it asks for; at run time, what
+a handshake carries. Out: a :class:`.plan.Plan`, the arguments that it makes, and resources that
+exit. It may import the base modules. It sees no transport and no route.
 """

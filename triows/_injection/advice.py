@@ -1,4 +1,4 @@
-"""What a message tells people to write for a parameter that nothing fills."""
+"""Advice for error messages: what to write for a parameter that nothing fills."""
 
 from __future__ import annotations
 
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["annotation_advice", "disagreement", "given_advice", "provider_advice"]
 
-# What the connection gives, by the names that people give it, and by those that it has in
-# other libraries.
+# What the connection gives, by the names that people use for it, and that other libraries use.
 _USUAL = {
     "ws": "WebSocket",
     "websocket": "WebSocket",
@@ -38,7 +37,7 @@ _USUAL = {
 
 
 def annotation_advice(name: str) -> str:
-    """What to write for a parameter without an annotation."""
+    """Say what to write for a parameter without an annotation."""
     if name in _USUAL:
         return f"write `{name}: {_USUAL[name]}`"
     if name == "self":
@@ -51,10 +50,10 @@ def annotation_advice(name: str) -> str:
 
 def given_advice(name: str, annotation: Any, givens: Iterable[Any]) -> str | None:
     """
-    What is wrong, and what to write, where something is meant that the connection gives.
+    Say what to write for a parameter that is meant for something of the connection.
 
-    Starlette has a WebSocket, too, and other libraries call other things what we call a
-    WebSocket, a nursery or an application.
+    Starlette has a WebSocket, too, and other libraries have other names for a WebSocket, a nursery
+    or an application.
     """
     annotation = without_metadata(annotation)
     members = [one for one in get_args(annotation) or (annotation,) if one is not NoneType]
@@ -71,12 +70,12 @@ def given_advice(name: str, annotation: Any, givens: Iterable[Any]) -> str | Non
 
 def _full_name(cls: type) -> str:
     package = cls.__module__.partition(".")[0]
-    # Ours are exported, whatever module they are in.
+    # Our own classes are exported from triows, whichever module defines them.
     return f"{package if package == 'triows' else cls.__module__}.{cls.__qualname__}"
 
 
 def provider_advice(name: str, annotation: Any, providers: Providers, *, in_app: bool) -> str:
-    """What to write where a factory has to make the value."""
+    """Say what to write for a value that a factory has to make."""
     wanted = type_name(annotation)
     near = providers.near(annotation)
     if near is not None:
@@ -90,12 +89,12 @@ def provider_advice(name: str, annotation: Any, providers: Providers, *, in_app:
     advice = f"annotate it `{name}: Annotated[{wanted}, use(factory)]`, or give the factory {place}"
     cls = get_origin(annotation) or annotation
     if is_protocol(cls) or inspect.isabstract(cls):
-        advice += f". A factory will do that is annotated to return a class derived from {wanted}"
+        advice += f". The factory may return a class derived from {wanted}"
     return advice
 
 
 def disagreement(name: str, annotation: Any, factory: Any, made: Any) -> str:
-    """What to say of a factory that makes something else than is asked for."""
+    """Say that a factory makes something other than what the parameter asks for."""
     asked, makes, called = type_name(annotation), type_name(made), name_of(factory)
     if isinstance(get_origin(factory) or factory, type):
         return (

@@ -1,4 +1,4 @@
-"""Who asks for a value: what the messages about it name."""
+"""The functions that ask for a value. Messages about the value name them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["Asker"]
 
 @frozen
 class Asker:
-    """A function whose parameters are being planned, at the end of those who asked for it."""
+    """A function whose parameters are being planned, and the functions that asked for it."""
 
     call: Callable[..., Any]
     #: As the user wrote them, the handler first; ``call`` may override the last of them.
@@ -46,19 +46,19 @@ class Asker:
         return DependencyError(message, self.where, self.chain)
 
     def remedy(self, own: str) -> str:
-        """What to do about it: *own* if the function is the user's."""
+        """Say what to do about it. *own* is the advice if the function is the user's."""
         return library_remedy(self.call) or own
 
     def site(self, name: str) -> Site:
-        """The annotation of its parameter of that name."""
+        """Return the place of the annotation of the parameter with that name."""
         return Site(f"`{name}`", self.where, f"{name}: ")
 
     def check_by_name(self, parameter: inspect.Parameter) -> None:
         """
-        Refuse a parameter that can't be given by name.
+        Refuse a parameter that can't be passed by name.
 
         Raises:
-            HandlerSignatureError: It is one of those.
+            HandlerSignatureError: The parameter is positional-only or variadic.
         """
         if parameter.kind not in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD):
             raise HandlerSignatureError(

@@ -1,4 +1,4 @@
-"""Carrying out a plan: from a connection to the arguments of its handler."""
+"""Carry out a plan: make the arguments of a handler for one connection."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ async def make_arguments(
     plan: Plan, values: list[Any], stack: ResourceStack, *, patience: float
 ) -> dict[str, Any]:
     """
-    Call a plan's factories in order and return the arguments.
+    Call a plan's factories in order, and return the arguments.
 
-    Cancelling it leaves the resources entered so far in *stack*, to be exited there.
+    If it is cancelled, the resources entered so far are in *stack*, whose owner exits them.
 
     Args:
         plan: What to make.
-        values: The plan's first values: parameters, givens and shared ones. The factories'
-            results are added to it.
-        stack: Where resources are entered that have to be exited.
-        patience: Seconds that a factory's own cleanup may take if it is cancelled.
+        values: The plan's first values: parameters, givens and shared ones. The results of the
+            factories are added to it.
+        stack: The stack on which resources are entered that have to be exited.
+        patience: How many seconds the cleanup of a factory may take if it is cancelled.
 
     Raises:
-        BaseException: what a factory raised.
+        BaseException: What a factory raised.
     """
     for step in plan.steps:
         arguments = {name: values[place] for name, place in step.arguments}
@@ -40,7 +40,7 @@ async def make_arguments(
 async def make_value(
     factory: Factory, arguments: dict[str, Any], stack: ResourceStack, *, patience: float
 ) -> Any:
-    """Call one factory; arguments and errors as :func:`make_arguments`."""
+    """Call one factory. Its arguments and errors are those of :func:`make_arguments`."""
     if factory.kind.hosted:
         return factory.checked(await stack.enter(factory, arguments, patience))
     value = factory.open(**arguments)

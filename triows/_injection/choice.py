@@ -42,7 +42,7 @@ def chosen(
     givens: Collection[Any],
 ) -> tuple[UseMark, Types]:
     """
-    Say which factory a mark means, and what the type variables of a generic one stand for.
+    Choose the factory that a mark means, and say what its type variables stand for.
 
     Args:
         asker: The function whose parameter it is.
@@ -53,7 +53,7 @@ def chosen(
         givens: The types that the connection itself gives.
 
     Raises:
-        DependencyError: There is none, or it can't be one.
+        DependencyError: There is no such factory, or it can't be used.
     """
     if mark.factory is None:
         return _found_by_type(asker, name, annotation, mark, providers, givens)
@@ -70,12 +70,12 @@ def _found_by_type(
     providers: Providers,
     givens: Collection[Any],
 ) -> tuple[UseMark, Types]:
-    """What ``use()`` without a factory means: one from ``deps=``, or the class itself."""
+    """Find what ``use()`` alone means: a factory from ``deps=``, or the class itself."""
     found = providers.find(annotation, asker.where)
     found = found or providers.find_below(annotation, asker.where)
     if found is not None:
         provider, types = found[0].mark, found[1]
-        # Whoever asks may add to what the provider's own mark says.
+        # The parameter's mark may add to what the provider's own mark says.
         scope = mark.scope if provider.scope == "connection" else provider.scope
         return UseMark(provider.factory, mark.reuse or provider.reuse, scope), types
     cls = without_metadata(annotation)
@@ -104,12 +104,12 @@ def _is_class_to_call(annotation: Any, givens: Collection[Any]) -> bool:
 
 def check_shared(asker: Asker, factory: Any, types: Types) -> None:
     """
-    Refuse a generic function that would make the application's one value for each type.
+    Refuse a generic function with ``scope="app"``: it would make one value for all types.
 
     Raises:
-        DependencyError: It is one.
+        DependencyError: The factory is a generic function.
     """
-    # A form of a generic class is a factory of its own; one of a function isn't.
+    # Repo[int] and Repo[str] are different factories. A generic function is only one.
     if types and not isinstance(get_origin(factory) or factory, type):
         raise asker.misuse(
             f"{name_of(factory)} makes a type for each parameter that asks for it, and lives "
@@ -121,10 +121,10 @@ def agreed(
     asker: Asker, name: str, annotation: Any, factory: Any, types: Types
 ) -> tuple[type, ...] | None:
     """
-    What the values of a factory have to be instances of.
+    Return the classes of which the factory's values have to be instances.
 
     Raises:
-        DependencyError: The factory does not make what the parameter is annotated to be.
+        DependencyError: The factory does not make the annotated type.
     """
     made = unmarked(made_type(factory, signature_of(factory, types).return_annotation))[0]
     wanted = instance_types(annotation)
@@ -146,7 +146,7 @@ def _origin(annotation: Any) -> Any:
 
 def check_all_used(dependencies: Iterable[Dependency], used: Iterable[Any], at: str) -> None:
     """
-    Refuse a factory that was given to one handler alone, which does not ask for it.
+    Refuse a factory that was given to one handler only, if that handler does not ask for it.
 
     Args:
         dependencies: What was given to the handler itself.
@@ -154,7 +154,7 @@ def check_all_used(dependencies: Iterable[Dependency], used: Iterable[Any], at: 
         at: ``file:line (name)`` of the handler.
 
     Raises:
-        DependencyError: One of them would never be called. It may have been meant as a guard.
+        DependencyError: A factory would never be called. Maybe it was meant as a guard.
     """
     known = {_origin(factory) for factory in used}
     (level,) = providers(dependencies, at=at).levels

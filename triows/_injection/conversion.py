@@ -1,18 +1,18 @@
 """
 Which types can be read from text, and the functions that do it.
 
-msgspec does the converting, in its lax mode (``strict=False``). This module asks it
-everything it can at registration, so that at run time a converter is one call into
-msgspec, and changes what doesn't suit text from a request, since msgspec's rules are for JSON:
+msgspec does the converting, in its lax mode (``strict=False``). This module asks
+msgspec everything it can at registration, so that at run time a converter is one call. msgspec's
+rules are for JSON, so some of them are different here:
 
 * ``None`` is never read. msgspec reads ``null`` as ``None`` for ``int | None``, but as
   text for ``str | None``. Here a parameter is ``None`` only by its default.
 * A :class:`float` or :class:`~decimal.Decimal` is finite. ``nan`` slips past comparisons
   that were written to keep bad values out.
 * ``bytes`` are not read. msgspec would take base64, which few expect in a URL.
-* Addresses and paths are read (:mod:`.texts`), and a time may be without its seconds.
+* Addresses and paths can be read (:mod:`.texts`), and a time may leave out its seconds.
 
-Otherwise as msgspec: ``true``, ``false``, ``1`` and ``0`` are booleans; ``1e3`` is an
+Everything else is as in msgspec: ``true``, ``false``, ``1`` and ``0`` are booleans; ``1e3`` is an
 integer; dates and times are in RFC 3339 form, durations in ISO 8601 form, and for
 datetimes and durations a number is taken as seconds. Where a union has ``str`` among its
 members every text is a ``str``.
@@ -75,7 +75,7 @@ _COLLECTIONS = (
     collections.abc.Collection, collections.abc.Sequence, collections.abc.MutableSequence,
     collections.abc.Set, collections.abc.MutableSet,
 )  # fmt: skip
-# What stands for "not given" in a union. No text means either of them.
+# These mean "not given" in a union. No text can mean either of them.
 _ABSENT = (None, NoneType, msgspec.UnsetType)
 
 INVALID = "Invalid value"
@@ -83,13 +83,13 @@ INVALID = "Invalid value"
 
 def wire_type(annotation: Any) -> Any:
     """
-    Give the type that text is converted to: no ``None`` in it, and no names for types.
+    Return the type that text is converted to: without ``None``, and without names for types.
 
-    The constraints (:class:`msgspec.Meta`) stay where they are, so those around
-    ``int | None`` come to stand around ``int``, where msgspec takes them.
+    The constraints (:class:`msgspec.Meta`) stay. So the constraints around ``int | None`` are then
+    around ``int``, where msgspec accepts them.
 
     Raises:
-        TypeError: There is a ``Param`` deeper in the annotation, where it isn't looked for,
+        TypeError: There is a ``Param`` deeper inside the annotation, where nothing looks for it,
             or the type contains itself.
     """
     try:
@@ -120,7 +120,7 @@ def _wire_type(annotation: Any) -> Any:
 
 
 def annotated(annotation: Any, *marks: Any) -> Any:
-    """Give ``Annotated[annotation, *marks]`` with those of the marks that are constraints."""
+    """Return ``Annotated[annotation, *marks]`` with those marks that are constraints."""
     metas = constraints(marks)
     return _subscript(Annotated, [annotation, *metas]) if metas else annotation
 
@@ -132,13 +132,13 @@ def _subscript(form: Any, args: list[Any]) -> Any:
 
 def shape(annotation: Any) -> Shape | None:
     """
-    Say what a type is made from.
+    Say whether a type is made from one text or from several.
 
-    Constraints are not looked at, nor whether the members of a union can be told apart:
-    both are :func:`converter`'s to refuse, with a better reason than "can't be read".
+    This doesn't look at constraints, or at whether the members of a union can be told apart.
+    :func:`converter` refuses those, with a better reason than "can't be read".
 
     Args:
-        annotation: As :func:`wire_type` gives it.
+        annotation: As :func:`wire_type` returns it.
     """
     origin, args = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
@@ -150,7 +150,7 @@ def shape(annotation: Any) -> Shape | None:
 
 
 def is_collection(annotation: Any) -> bool:
-    """Whether a :func:`wire_type` has several values, whatever each of them is made from."""
+    """Say whether a :func:`wire_type` has several values, however each of them is made."""
     while get_origin(annotation) is Annotated:
         annotation = get_args(annotation)[0]
     return (get_origin(annotation) or annotation) in _COLLECTIONS
@@ -171,15 +171,15 @@ def converter(annotation: Any) -> Callable[[Any], Any]:
     Compile the conversion to a type.
 
     Args:
-        annotation: As :func:`wire_type` gives it, of a known :func:`shape`.
+        annotation: As :func:`wire_type` returns it, with a known :func:`shape`.
 
     Returns:
-        A function from text, or a list of texts, to the value. It raises
-        :exc:`BadValue` if there is none.
+        A function from a text, or a list of texts, to the value. It raises :exc:`BadValue` if
+        there is no such value.
 
     Raises:
-        TypeError: msgspec can't do it: a constraint does not fit the type, or a union
-            has two members that are both written as text.
+        TypeError: msgspec can't do it: a constraint does not fit the type, or a union has two
+            members that are both written as text.
     """
     if annotation is str or annotation is Any:
         return unchanged
@@ -190,7 +190,7 @@ def converter(annotation: Any) -> Callable[[Any], Any]:
 
 
 def unchanged(text: Any) -> Any:
-    """Give the text, or texts, as they are."""
+    """Return the text, or texts, as they are."""
     return text
 
 
@@ -208,14 +208,14 @@ def _with_msgspec(annotation: Any) -> Callable[[Any], Any]:
         except msgspec.ValidationError as exc:
             raise BadValue(_reason(str(exc))) from None
         except UnicodeError:
-            # Lone surrogates. None of our sources makes them, a foreign router may.
+            # Lone surrogates. Our own sources don't make them, but another router may.
             raise BadValue("Not valid text") from None
 
     return convert
 
 
 def _one_custom(annotation: Any) -> Any:
-    """Replace unions of types that msgspec doesn't know, of which it takes one at most."""
+    """Replace unions of types that msgspec doesn't know, because it accepts at most one of them."""
     origin, args = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return annotated(_one_custom(args[0]), *args[1:])
@@ -236,10 +236,10 @@ def _one_custom(annotation: Any) -> Any:
 
 def _reason(message: str) -> str:
     """
-    Turn msgspec's message into one for a person who wrote a URL.
+    Turn msgspec's message into a message for a person who wrote a URL.
 
-    Everything on the wire is text, so ", got `str`" at the end only confuses. The path
-    is from the box's own point of view: "$[0][2]" is the third item.
+    Everything on the wire is text, so ", got `str`" at the end would only confuse. The path in the
+    message starts at our own wrapper: "$[0][2]" is the third item.
     """
     head, _, path = message.rpartition(" - at `$[0]")
     head = head.removesuffix(", got `str`").replace("`array` of length", "a list of length")
@@ -255,7 +255,7 @@ def _mentions(annotation: Any, types: tuple[Any, ...]) -> bool:
 
 
 def _completed(annotation: Any, convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Let a converter take times without seconds, where the type has times."""
+    """Let a converter accept times without seconds, if the type has times."""
     origin, args = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return _completed(args[0], convert)
@@ -294,10 +294,10 @@ def _is_finite(value: Any) -> bool:
 
 def decoded(decoder: Callable[[str], Any]) -> Callable[[Any], Any]:
     """
-    Make a converter of the application's own function; see :func:`error_text`.
+    Make a converter of the application's own function. See :func:`error_text`.
 
     Raises:
-        TypeError: It can't be called as a decoder is. The text says what to do instead.
+        TypeError: It can't be called with one text. The message says what to do instead.
     """
     check_decoder(decoder)
 
@@ -307,7 +307,7 @@ def decoded(decoder: Callable[[str], Any]) -> Callable[[Any], Any]:
         except (ValueError, TypeError) as exc:
             raise BadValue(error_text(exc)) from exc
         if type(value) is CoroutineType:
-            # A plain function around an async one, which nothing tells before it is called.
+            # A plain function around an async one can't be recognised before it is called.
             value.close()
             raise RuntimeError(
                 f"the decoder {name_of(decoder)} returned a coroutine, and a decoder can't await: "
@@ -323,7 +323,7 @@ def check_decoder(decoder: Any) -> None:
     Refuse a decoder that can't be called with one text, or that would not return a value.
 
     Raises:
-        TypeError: The text says what to do instead.
+        TypeError: The message says what to do instead.
     """
     if not callable(decoder):
         raise TypeError(
@@ -349,7 +349,7 @@ def check_decoder(decoder: Any) -> None:
             )
     try:
         signature = inspect.signature(decoder)
-    except (TypeError, ValueError):  # of a function written in C that doesn't tell
+    except (TypeError, ValueError):  # a function written in C without a signature
         return
     try:
         signature.bind("text")
@@ -362,11 +362,11 @@ def check_decoder(decoder: Any) -> None:
 
 def error_text(exc: ValueError | TypeError) -> str:
     """
-    Say what the peer is told about an error in the application's own checks.
+    Say what the peer may see of an error in the application's own checks.
 
-    A :exc:`ValueError`'s text is meant for whoever gave the value, and shown. A
-    :exc:`TypeError`'s is Python's own most of the time and speaks of classes, and that of
-    a :exc:`UnicodeError` of codecs; for those the peer learns only that it won't do.
+    The text of a :exc:`ValueError` is meant for whoever sent the value, so the peer sees it. The
+    text of a :exc:`TypeError` usually comes from Python and names classes, and that of a
+    :exc:`UnicodeError` names codecs. For those, the peer only learns that the value can't be used.
     """
     # attrs' validators put the attribute and its class after the sentence.
     text = exc.args[0] if exc.args else ""

@@ -1,8 +1,8 @@
 """
-The default of a parameter, made anew for each connection.
+Defaults of parameters, made anew for each connection.
 
-Python makes a default once, with the function. If connections shared it, what one handler
-puts into it would be there for the next peer.
+Python makes a default once, together with the function. If connections shared it, the next peer
+would see what one handler puts into it.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ __all__ = ["UncopyableDefault", "default_maker", "is_immutable"]
 
 
 class UncopyableDefault(Exception):
-    """A default can be changed, and can't be copied. The text says why it can't."""
+    """A default can be changed, but can't be copied. The message says why."""
 
 
 # Values that can't be changed, and the only ones for which that is certain: a subclass may
@@ -50,7 +50,7 @@ _IMMUTABLE = (
     ipaddress.IPv4Address, ipaddress.IPv6Address, ipaddress.IPv4Network,
     ipaddress.IPv6Network, ipaddress.IPv4Interface, ipaddress.IPv6Interface,
 )  # fmt: skip
-# Of these, their subclasses too. Functions and classes are the application's code, not its data.
+# Here, subclasses count too. Functions and classes are the application's code, not its data.
 _IMMUTABLE_KINDS = (
     enum.Enum, type, tzinfo, PurePath, ModuleType, FunctionType, BuiltinFunctionType,
 )  # fmt: skip
@@ -58,7 +58,7 @@ _IMMUTABLE_KINDS = (
 
 @attrs.frozen
 class _Frozen:
-    """Any class that attrs made frozen: they all refuse with the same function."""
+    """Recognises any class that attrs made frozen: all of them refuse with the same function."""
 
 
 _FROZEN_SETATTR = _Frozen.__setattr__
@@ -66,12 +66,12 @@ _FROZEN_SETATTR = _Frozen.__setattr__
 
 def default_maker(default: Any) -> Callable[[], Any]:
     """
-    Compile a function that gives a default to one connection.
+    Compile a function that returns a default for one connection.
 
-    What can't be changed is given as it is. Anything else is a deep copy each time.
+    What can't be changed is returned as it is. Anything else is deep-copied each time.
 
     Raises:
-        UncopyableDefault: It can be changed, and a deep copy of it can't be made.
+        UncopyableDefault: The default can be changed, and can't be deep-copied.
     """
     if is_immutable(default):
         return lambda: default

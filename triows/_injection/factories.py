@@ -94,17 +94,17 @@ class FactoryKind(enum.Enum):
 
 @frozen(eq=False)
 class Factory:
-    """A factory with all that has to be known of it while connections are served."""
+    """A factory, with everything that has to be known about it while connections are served."""
 
     call: Callable[..., Any]
     kind: FactoryKind
     name: str
-    #: Of a generator function, where its bare yields are.
+    #: Where the bare yields are, if it is a generator function.
     bare: BareYields
 
     #: Called with the arguments. A hosted kind returns a context manager to be entered.
     open: Callable[..., Any]
-    #: What its values are instances of, if that is known and can be checked.
+    #: The classes of its values, if they are known and can be checked.
     makes: tuple[type, ...] | None = None
 
     @classmethod
@@ -123,10 +123,11 @@ class Factory:
 
     def checked(self, value: Any) -> Any:
         """
-        Pass on what it has made.
+        Pass on the value that the factory has made.
 
         Raises:
-            DependencyError: It isn't what the factory, or the parameter, is annotated to be.
+            DependencyError: It isn't of the class that the factory, or the parameter, is annotated
+                with.
         """
         if self.makes is None or isinstance(value, self.makes):
             return value
@@ -145,9 +146,9 @@ class Factory:
 
     def is_guarded(self, manager: object) -> bool:
         """
-        Whether a resource that stands at its ``yield`` wants to see how its handler ended.
+        Say whether a resource at its ``yield`` has to see how its handler ended.
 
-        A context manager always does; a generator if that ``yield`` is inside ``try`` or
+        A context manager always has to. A generator has to if that ``yield`` is inside ``try`` or
         ``with``.
 
         Args:
@@ -167,7 +168,7 @@ def _shown(value: Any) -> str:
 
 
 def _body(call: Any) -> Any:
-    """The function whose code runs: behind ``functools.partial`` and ``__call__``."""
+    """Find the function whose code runs, behind ``functools.partial`` and ``__call__``."""
     while isinstance(call, functools.partial):
         call = call.func
     call = _class_of(call) or call
@@ -177,7 +178,7 @@ def _body(call: Any) -> Any:
 
 
 def _class_of(call: Any) -> type | None:
-    """The class that *call* is, perhaps with arguments: ``Repo[int]``."""
+    """Return the class if *call* is one, maybe with arguments: ``Repo[int]``."""
     cls = get_origin(call) or call
     return cls if isinstance(cls, type) else None
 
@@ -203,8 +204,8 @@ def factory_kind(call: Callable[..., Any]) -> FactoryKind:
     if (kind := _wrapped_kind(body)) is not None:
         return kind
     returned = _return_annotation(body)
-    # A function that returns, say, a trio.Lock does not want it acquired. So the annotation
-    # of a function must name a context manager as such.
+    # A function that returns a trio.Lock, for example, does not want triows to acquire it. So a
+    # function's annotation has to say that it returns a context manager.
     named = any(
         base in _MANAGERS for base in getattr(get_origin(returned) or returned, "__mro__", ())
     )
@@ -213,10 +214,10 @@ def factory_kind(call: Callable[..., Any]) -> FactoryKind:
 
 def _wrapped_kind(body: Any) -> FactoryKind | None:
     """
-    The kind of a function under decorators that use :func:`functools.wraps`.
+    Find the kind of a function under decorators that use :func:`functools.wraps`.
 
-    One of :mod:`contextlib`'s among them makes a context manager of a generator; others
-    pass on what the generator function returns.
+    If one of them is from :mod:`contextlib`, it makes a context manager of a generator. Other
+    decorators pass on what the generator function returns.
     """
     wrapped = inspect.unwrap(body)
     if wrapped is body:
@@ -245,10 +246,10 @@ def _is_manager_type(cls: Any) -> bool:
 
 def _is_lock(cls: type) -> bool:
     """
-    Whether to enter it means to acquire it, as with :class:`trio.Lock` and its like.
+    Say whether entering it means acquiring it, as with :class:`trio.Lock` and similar classes.
 
-    Whoever asks for a lock wants the lock. A pool of connections can be acquired from, too,
-    but entering it gives something.
+    A parameter that asks for a lock wants the lock itself. You can acquire from a connection pool,
+    too, but entering a pool gives you something else.
     """
     if not (hasattr(cls, "acquire") and hasattr(cls, "release")):
         return False
@@ -258,12 +259,12 @@ def _is_lock(cls: type) -> bool:
 
 
 def _enter(cls: Any) -> Any:
-    """The method that is called to enter an instance; the async one if it has both."""
+    """Return the method that enters an instance; the async one if there are both."""
     return getattr(cls, "__aenter__", None) or cls.__enter__
 
 
 def _return_annotation(call: Any) -> Any:
-    """What a function is annotated to return; :data:`UNKNOWN` if it isn't, or can't be read."""
+    """Return the annotation of what a function returns, or :data:`UNKNOWN`."""
     function = inspect.unwrap(call)
     written = getattr(function, "__annotations__", {}).get("return", UNKNOWN)
     if isinstance(written, str) and written.rpartition(".")[2] == "Self":
@@ -280,20 +281,20 @@ def _return_annotation(call: Any) -> Any:
 
 def made_type(call: Any, returned: Any) -> Any:
     """
-    The type of what a factory hands over, as far as it says so.
+    Return the type of what a factory hands over, as far as it is annotated.
 
     Args:
         call: The factory.
-        returned: What it is annotated to return, resolved.
+        returned: The annotation of what it returns, resolved.
 
     Returns:
-        The type, or :data:`UNKNOWN`. ``Annotated`` is left in it.
+        The type, or :data:`UNKNOWN`. ``Annotated`` is kept.
     """
     return UNKNOWN if _is_decorated(call) else _annotated_type(call, returned)
 
 
 def _is_decorated(call: Any) -> bool:
-    """Whether a decorator may return something else than the annotation that it shows."""
+    """Say whether a decorator may return something other than the annotation shows."""
     while isinstance(call, functools.partial):
         call = call.func
     call = getattr(call, "__func__", call)
@@ -314,7 +315,7 @@ def _annotated_type(call: Any, returned: Any) -> Any:
     layer = without_metadata(returned)
     origin, args = get_origin(layer) or layer, get_args(layer)
     if origin in _LAYERS[kind]:
-        # What a generator yields stands first, what a coroutine returns last.
+        # The first argument is what a generator yields, the last one what a coroutine returns.
         return args[-1 if origin is Coroutine else 0] if args else UNKNOWN
     if kind is FactoryKind.CONTEXT_MANAGER and _is_manager_type(origin):
         return _entered_type(layer)
@@ -323,10 +324,10 @@ def _annotated_type(call: Any, returned: Any) -> Any:
 
 def assumed_type(call: Any, returned: Any) -> Any:
     """
-    The type that a factory most likely makes; whether it does is checked when it has.
+    Return the type that a factory most likely makes. Its values are checked when they are made.
 
-    Decorators seldom change what is returned, and nearly all context managers whose class does
-    not say what entering them gives return themselves.
+    Decorators seldom change what is returned. If the class of a context manager doesn't say what
+    entering it returns, it nearly always returns itself.
     """
     made = _annotated_type(call, returned)
     if made is UNKNOWN and factory_kind(call) is FactoryKind.CONTEXT_MANAGER:
@@ -350,7 +351,7 @@ _LAYERS: dict[FactoryKind, tuple[Any, ...]] = {
 
 
 def _of_owner(call: Any, returned: Any) -> Any:
-    """What ``Self`` stands for in a method: the class that it is bound to."""
+    """Say what ``Self`` means in a method: the class that it is bound to."""
     owner = getattr(call, "__self__", None) if inspect.isroutine(call) else call
     if owner is None or inspect.ismodule(owner):
         return returned
@@ -365,7 +366,7 @@ def _of_owner(call: Any, returned: Any) -> Any:
 
 
 def _entered_type(annotation: Any) -> Any:
-    """What entering a class gives: its own type, or another that it is annotated with."""
+    """Return the type that you get by entering a class: the class itself, or the annotated type."""
     cls = get_origin(annotation) or annotation
     enter = _enter(cls)
     if enter in (manager_type.__dict__[name] for manager_type, name in _RETURN_SELF):
@@ -373,7 +374,7 @@ def _entered_type(annotation: Any) -> Any:
     variables = type_variables(annotation)
     returned = resolved(_return_annotation(enter), types=variables)
     if isinstance(returned, TypeVar):
-        # One of the method alone says that it is `self` which is returned.
+        # A type variable of the method itself says that it returns `self`.
         return UNKNOWN if returned in variables else annotation
     own = get_origin(returned) or returned
     is_self = returned is Self or (isinstance(own, type) and issubclass(cls, own))
@@ -390,7 +391,7 @@ _RETURN_SELF = (
 
 
 def is_nothing(made: Any) -> bool:
-    """Whether a factory makes no value, or never returns: it is a guard."""
+    """Say whether a factory makes no value, or never returns. Then it is a guard."""
     made = without_metadata(made)
     if get_origin(made) in (Union, UnionType, Literal):
         return all(is_nothing(member) for member in get_args(made))
@@ -398,7 +399,7 @@ def is_nothing(made: Any) -> bool:
 
 
 def unopened(call: Any, made: Any) -> str | None:
-    """Say what is wrong with a function that returns what would have to be entered or awaited."""
+    """Say what is wrong with a function whose value has to be entered or awaited."""
     if factory_kind(call) not in (FactoryKind.COROUTINE, FactoryKind.FUNCTION):
         return None
     origin = get_origin(without_metadata(made)) or without_metadata(made)
@@ -424,7 +425,7 @@ def unopened(call: Any, made: Any) -> str | None:
 
 
 def instance_types(annotation: Any) -> tuple[type, ...] | None:
-    """The classes whose instances the values of this type are, if :func:`isinstance` can tell."""
+    """Return the classes of this type's values, if :func:`isinstance` can tell."""
     annotation = without_metadata(annotation)
     if isinstance(annotation, NewType):
         return instance_types(annotation.__supertype__)
@@ -437,10 +438,10 @@ def instance_types(annotation: Any) -> tuple[type, ...] | None:
         return None if len(known) < len(members) else tuple(itertools.chain(*known))
     if not isinstance(cls, type) or cls in (Any, object) or is_protocol(cls) or is_typeddict(cls):
         return None
-    # An int will do where a float is asked for: PEP 484, "The numeric tower".
+    # An int is accepted for a float: PEP 484, "The numeric tower".
     return {float: (float, int), complex: (complex, float, int)}.get(cls, (cls,))
 
 
 def agree(made: tuple[type, ...], wanted: tuple[type, ...]) -> bool:
-    """Whether a value of one of these types may be one of those."""
+    """Say whether a value of one of the first types may be of one of the second types."""
     return any(issubclass(a, b) or issubclass(b, a) for a in made for b in wanted)

@@ -1,9 +1,9 @@
 """
-What stands in ``Annotated``: our marks, other people's, and what was put there by mistake.
+What is inside ``Annotated``: our marks, those of other libraries, and what is there by mistake.
 
-A factory in ``Annotated`` without ``use`` around it would do nothing, and the parameter would
-be read from the request: anybody could say who they are. So whatever can be called is refused
-there, and so are the marks of frameworks that mean something by them which we would not do.
+A factory in ``Annotated`` without ``use`` around it would do nothing, and the parameter would be
+read from the request: any client could say who it is. So triows refuses everything there that can
+be called. It also refuses the marks of frameworks that mean something that triows would not do.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _MARKS = (UseMark, ParamMark, IgnoreMark)
 
 
 def unmarked(annotation: Any) -> tuple[Any, tuple[Any, ...]]:
-    """An annotation without our marks (others, such as msgspec's, are kept), and the marks."""
+    """Separate an annotation from our marks. Other marks, such as msgspec's, are kept."""
     if get_origin(annotation) is not Annotated:
         return annotation, ()
     inner, *extras = get_args(annotation)
@@ -41,12 +41,12 @@ def unmarked(annotation: Any) -> tuple[Any, tuple[Any, ...]]:
 
 
 def without_metadata(annotation: Any) -> Any:
-    """The type alone."""
+    """Return only the type."""
     return get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
 
 
 def outermost(kind: type[M], marks: Iterable[Any]) -> M | None:
-    """The last mark of a kind: an ``Annotated`` around a named one overrides it."""
+    """Return the last mark of a kind: the ``Annotated`` outside overrides a named one inside."""
     return next((mark for mark in reversed(tuple(marks)) if isinstance(mark, kind)), None)
 
 
@@ -158,7 +158,7 @@ class Site:
         if word == "Ignore":
             self.refuse("has Ignore inside its type, where it does nothing: write Ignore[TYPE]")
         self.refuse(
-            f"has {word}(...) inside its type, where it does nothing. {word}(...) has to stand "
+            f"has {word}(...) inside its type, where it does nothing. Write {word}(...) "
             f"around the whole type: Annotated[T | None, {word}(...)]"
         )
 
@@ -216,14 +216,14 @@ def _kind(extra: Any) -> str:
 
 
 def _was_called(extra: Any) -> bool:
-    """Whether a factory was called where it should have been named."""
+    """Say whether a factory was called by mistake, instead of named."""
     return (
         isinstance(extra, Awaitable) or inspect.isgenerator(extra) or inspect.isasyncgen(extra)
     ) and not isinstance(extra, type)
 
 
 def _means_something(extra: Any) -> bool:
-    """Whether it is one of the callables that other libraries know in ``Annotated``."""
+    """Say whether it is a callable that other libraries use in ``Annotated``."""
     # pydantic takes classes that say how to validate, and what marks a field as deprecated;
     # annotated_types has constraints that can be called.
     return (
@@ -237,7 +237,7 @@ def _package(thing: Any) -> str:
     return type(thing).__module__.partition(".")[0]
 
 
-# Where people come from: what it is called there, and here.
+# The marks of other frameworks, and what to write here instead.
 _FOREIGN = {
     "Depends": "use(factory)",
     "Security": "use(factory)",
@@ -249,7 +249,7 @@ _FOREIGN = {
 
 
 def _foreign_remedy(extra: Any) -> str | None:
-    """What to write instead of another framework's mark."""
+    """Say what to write instead of another framework's mark."""
     if _package(extra) not in ("fastapi", "ididi", "lihil", "litestar"):
         return None
     return _FOREIGN.get(type(extra).__name__, "use(factory) or Param(...)")

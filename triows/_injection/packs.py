@@ -1,9 +1,9 @@
 """
-Packs: classes whose fields are read as parameters of their own.
+Packs: classes whose fields are read as parameters.
 
-Four kinds of class are asked the same questions here, and answer alike: msgspec's
-Structs, dataclasses, attrs classes and pydantic's models. Classes come in, :class:`PackField`
-comes out.
+There are four kinds of class: msgspec's Structs, dataclasses, attrs classes and pydantic's models.
+This module hides the differences between them. Classes come in, and :class:`PackField` objects
+come out.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ NO_DEFAULT: Final = object()
 
 
 class UnreadableField(Exception):
-    """A field of a pack's class can't be read. The text says what to do instead."""
+    """A field of a pack's class can't be read. The message says what to do instead."""
 
 
 class BadPack(Exception):
@@ -87,7 +87,7 @@ class PackField:
 
 
 def unwrapped(annotation: Any) -> Any:
-    """Give the type without constraints, and without the ``None`` of an optional."""
+    """Return the type without constraints, and without the ``None`` of an optional type."""
     try:
         annotation = wire_type(annotation)
     except TypeError:
@@ -110,10 +110,10 @@ def is_pack(annotation: Any) -> bool:
 
 def has_fields(annotation: Any) -> bool:
     """
-    Say whether a type has parts by name, as the body of a request has.
+    Say whether a type has named parts, as the body of a request has.
 
-    That is a Struct, dataclass, attrs class or model, which ``Param("query")`` reads field by
-    field, and a dict, TypedDict or NamedTuple, which can't be read so.
+    Structs, dataclasses, attrs classes and models have; ``Param("query")`` reads them field by
+    field. So have dicts, TypedDicts and NamedTuples, which can't be read like that.
     """
     annotation = unwrapped(annotation)
     return is_pack(annotation) or _is_record(annotation)
@@ -130,12 +130,12 @@ def _is_record(annotation: Any) -> bool:
 
 def pack_fields(pack: Any) -> list[PackField]:
     """
-    List the fields that a pack is made from; those that ``__init__`` does not take are left out.
+    List the fields that a pack is made from, without those that ``__init__`` does not take.
 
     Raises:
-        NameError, TypeError, KeyError, AttributeError: An annotation is missing or can't
-            be evaluated.
-        UnreadableField: A field is one that a request can't have.
+        NameError, TypeError, KeyError, AttributeError: An annotation is missing or can't be
+        evaluated.
+        UnreadableField: A request can't have one of the fields.
     """
     cls = get_origin(pack) or pack
     if is_model(cls):
@@ -167,7 +167,7 @@ def _dataclass_fields(cls: Any) -> Iterator[PackField]:
 def _attrs_fields(cls: Any) -> Iterator[PackField]:
     hints = typing.get_type_hints(cls, include_extras=True)
     for info in attrs.fields(cls):
-        # An alias is attrs' own word for how a field is called by those who give it. The
+        # attrs calls the name of the argument an alias. The
         # one it makes itself is the name without underscores in front.
         name = info.name.lstrip("_")
         alias = info.alias or name
@@ -211,7 +211,7 @@ def is_closed(pack: Any) -> bool:
 
 def pack_builder(pack: Any) -> Callable[[dict[str, Any]], Any]:
     """
-    Give the function that makes a pack from its arguments.
+    Return the function that makes a pack from its arguments.
 
     It raises :exc:`BadPack` if the class's own checks refuse them.
     """
@@ -232,7 +232,7 @@ def _model_builder(cls: Any) -> Callable[[dict[str, Any]], Any]:
 
     def build(arguments: dict[str, Any]) -> Any:
         try:
-            # Everything is text here, which no strict model would take for a number.
+            # Everything is text here, and a strict model would not accept a text for a number.
             return validate(arguments, strict=False)
         except invalid as exc:
             raise BadPack([_problem(*one) for one in problems(exc, error_text)]) from exc
@@ -241,7 +241,7 @@ def _model_builder(cls: Any) -> Callable[[dict[str, Any]], Any]:
 
 
 def model_converter(annotation: Any) -> Callable[[Any], Any]:
-    """Compile the conversion to a type with metadata of pydantic's, as :func:`.converter`."""
+    """Compile the conversion to a type with metadata of pydantic. See :func:`.converter`."""
     validate, invalid = adapter_of(annotation).validate_python, validation_error()
 
     def convert(raw: Any) -> Any:
@@ -267,7 +267,7 @@ def is_made_from(pack: Any, arguments: Collection[str]) -> bool:
     """
     Say whether a pack's ``__init__`` takes these arguments and needs no others.
 
-    It is not so with dataclasses that have an ``InitVar``, or an ``__init__`` by hand.
+    That isn't true for dataclasses with an ``InitVar``, or with an ``__init__`` of their own.
     """
     if is_model(get_origin(pack) or pack):
         return True  # its validator calls __init__

@@ -83,13 +83,13 @@ def is_readable(annotation: Any) -> bool:
     """
     Say whether a parameter of this type can be read from a request without a mark.
 
-    It can if its value is made from one text, or is a list, set or tuple of such. What
-    can't needs a factory, or a ``Param`` that says how to read it.
+    It can if its value is made from one text, or is a list, set or tuple of such values. Any other
+    parameter needs a factory, or a ``Param`` that says how to read it.
     """
     try:
         return shape(wire_type(annotation)) is not None
     except TypeError:
-        # A Param inside the type. It was meant to be read; param_spec says what is wrong.
+        # A Param inside the type: it was meant to be read. param_spec says what is wrong.
         return True
 
 
@@ -134,7 +134,7 @@ def param_spec(
 
 @frozen
 class _Site:
-    """What an error at registration is about."""
+    """The parameter that an error at registration is about."""
 
     label: str
     where: str
@@ -182,7 +182,7 @@ def _alias(name: str, alias: str | None, source: ParamSource, site: _Site) -> st
 
 @frozen
 class _Draft:
-    """A parameter or a field of a pack, its place decided and its type not yet looked at."""
+    """A parameter, or a field of a pack, whose place is known and whose type isn't checked."""
 
     name: str
     annotation: Any
@@ -191,7 +191,7 @@ class _Draft:
     source: ParamSource
     alias: str
     site: _Site
-    #: It is given as text to a class that converts it itself.
+    #: Whether it is passed as text to a class that converts it itself.
     is_text: bool = False
     path_key: PathKey | None = None
 
@@ -202,7 +202,7 @@ class _Draft:
             return self._pack()
         return self._value()
 
-    # A decoder comes before the type: it may make what no conversion knows.
+    # A decoder takes precedence over the type: it may make values that no conversion can make.
     def _decoded(self, decoder: Callable[[str], Any]) -> ParamSpec:
         if self.mark.constraint is not None:
             self.site.refuse("its decoder replaces the constraints too: check them in the decoder")
@@ -373,7 +373,7 @@ class _Draft:
 
 
 def _parts(pack: _Draft, build: Any) -> list[_Draft]:
-    """Turn the fields of a pack into parameters of their own."""
+    """Turn the fields of a pack into parameters."""
     try:
         fields = pack_fields(build)
     except UnreadableField as exc:
@@ -405,7 +405,7 @@ def _part(pack: _Draft, part: PackField) -> _Draft:
             f"a {pack.source} has no nesting, so a field can't be a {type_name(annotation)}: move "
             "its fields up, or say how to read it from one text with Param(decoder=...)"
         )
-    # A name that was chosen for the wire is taken as it is, also for a header.
+    # A name that was chosen for the wire is used as it is, even for a header.
     chosen = mark.alias or (part.wire if part.wire != part.name else None)
     alias = _alias(part.wire, chosen, pack.source, site)
     # A default that can't be changed is left to the class, as is one that it makes anew.

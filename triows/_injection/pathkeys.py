@@ -1,7 +1,7 @@
 """
-What the keys of a path match, held against the types of the parameters that they fill.
+Whether the keys of a path can fill the parameters that take them.
 
-``{id:int}`` lets only digits through, so a parameter ``id: UUID`` would refuse all of them.
+``{id:int}`` only matches digits, so a parameter ``id: UUID`` would refuse every value.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class PathKey(Protocol):
 
     @property
     def builtin(self) -> bool:
-        """Whether the converter is one that everybody has."""
+        """Whether the converter is one of Starlette's."""
 
     def accepts(self, text: str) -> bool:
         """Whether it matches a text."""
@@ -71,18 +71,18 @@ _TYPES: dict[str, Any] = {"int": int, "float": float, "uuid": UUID}
 
 def can_fill(key: PathKey, annotation: Any) -> bool:
     """
-    Say whether any text that a key matches can be made the type.
+    Say whether any text that a key matches can be converted to the type.
 
     Args:
-        key: One with a converter of the application's own may match anything.
-        annotation: As :func:`.conversion.wire_type` gives it.
+        key: The key. If its converter is the application's own, it may match anything.
+        annotation: The type, as :func:`.conversion.wire_type` returns it.
     """
     forms = _forms(annotation)
     return not key.builtin or forms is None or any(map(key.accepts, forms))
 
 
 def _forms(annotation: Any) -> Sequence[str] | None:
-    """How values of a type are written; ``None`` if that may be any text."""
+    """Say how values of a type are written. ``None`` means that any text may be one."""
     origin, args = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return _forms(args[0])
@@ -98,12 +98,12 @@ def _forms(annotation: Any) -> Sequence[str] | None:
 
 
 def type_for(key: PathKey) -> type:
-    """Give the type that a parameter for a key usually has."""
+    """Return the type that a parameter for a key usually has."""
     found: type = _TYPES.get(key.converter, str) if key.builtin else str
     return found
 
 
 def key_for(name: str, annotation: Any) -> str:
-    """Write the key that a parameter of a type can be read from."""
+    """Write the key from which a parameter of a type can be read."""
     converter = next((word for word, type_ in _TYPES.items() if type_ is annotation), None)
     return f"{{{name}:{converter}}}" if converter else f"{{{name}}}"

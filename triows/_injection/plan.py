@@ -1,10 +1,10 @@
 """
 What a handler needs, worked out once, when its route is registered.
 
-A :class:`Plan` is a list of values to be made in order: parameters read from the request,
-what the connection itself gives, the application's resources, then one step per factory.
-Everything refers to everything else by its place in that list, so that serving a
-connection inspects nothing.
+A :class:`Plan` is a list of values to make in order: parameters from the request, what the
+connection itself has, the application's resources, and then one step for each factory. Values
+refer to one another by their position in that list, so nothing has to be inspected while a
+connection is served.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Given:
 
 @frozen
 class Step:
-    """One call of a factory; its arguments are places in the plan's list of values."""
+    """One call of a factory. Its arguments are positions in the plan's list of values."""
 
     factory: Factory
     arguments: tuple[tuple[str, int], ...]
@@ -71,7 +71,7 @@ class Plan:
     givens: tuple[Given, ...]
     #: Factories whose value lives from start-up to shutdown, by the user's function.
     shared: tuple[Callable[..., Any], ...]
-    #: What their values have to be instances of, where that can be checked.
+    #: The classes of their values, if that can be checked.
     expected: Mapping[Callable[..., Any], tuple[type, ...] | None]
     steps: tuple[Step, ...]
     arguments: tuple[tuple[str, int], ...]
@@ -87,7 +87,7 @@ class Plan:
 
 @frozen
 class _Place:
-    """A value of the plan: which of its lists it stands in, and where."""
+    """A value of the plan: in which of its lists it is, and where."""
 
     kind: str
     index: int
@@ -149,7 +149,7 @@ class Planner:
         return evolve(Factory.of(asker.call), makes=makes), self._numbered(places, asker.call)
 
     def _guarded_by(self, asker: Asker, guard: UseMark) -> None:
-        """Plan a guard: what it makes is ``None``, which nobody takes."""
+        """Plan a guard. It makes ``None``, which no parameter takes."""
         factory: Any = guard.factory
         overridden = self._called(factory) is not factory
         place = self._step(asker, factory, {}, None if overridden else (NoneType,))
@@ -157,13 +157,13 @@ class Planner:
             self._reused[factory, ()] = place
 
     def _called(self, factory: Callable[..., Any]) -> Callable[..., Any]:
-        """What is called in place of a factory: what overrides it, or itself."""
-        # A generic class is overridden for all of its forms, or for one of them.
+        """Return what is called in place of a factory: what overrides it, or the factory itself."""
+        # You can override Repo, for all types, or only Repo[int].
         generic = get_origin(factory) or factory
         return self.overrides.get(factory, self.overrides.get(generic, factory))
 
     def _check_path_keys(self, handler: Callable[..., Any]) -> None:
-        # A fake need not want what the factory in its place wants.
+        # A fake may have other parameters than the factory that it replaces.
         if self.overrides:
             return
         taken = {spec.alias for spec in self._params if spec.source == "path"}
@@ -177,7 +177,7 @@ class Planner:
             )
 
     def _places(self, asker: Asker) -> dict[str, _Place]:
-        """Where each argument of *asker* will stand, after planning what has to come before."""
+        """Say where each argument of *asker* will be, after planning what has to come before."""
         signature = signature_of(asker.call, asker.types)
         Site("the return annotation", asker.where).check_return(signature.return_annotation)
         return {
@@ -215,11 +215,11 @@ class Planner:
     def _made_by_type(
         self, asker: Asker, parameter: inspect.Parameter, annotation: Any
     ) -> _Place | None:
-        """Plan a parameter whose type a factory makes, or the connection has; if one does."""
+        """Plan a parameter by its type, if a factory makes that type or the connection has it."""
         found = self.providers.find(annotation, asker.where)
         if found is None:
             given = self._given_by_type(asker, parameter, annotation, None)
-            # What can be read is read, whatever class is derived from it: of int there are many.
+            # What can be read from the request is read, even if a factory makes a subclass of it.
             if given is not None or is_readable(annotation):
                 return given
             found = self.providers.find_below(annotation, asker.where)
@@ -231,7 +231,7 @@ class Planner:
     def _given_by_type(
         self, asker: Asker, parameter: inspect.Parameter, annotation: Any, mark: ParamMark | None
     ) -> _Place | None:
-        """Plan a parameter that the connection has by its type; if it is one."""
+        """Plan a parameter that the connection fills because of its type, if it is one."""
         given = self._lookup(self.givens, without_metadata(annotation))
         if given is None:
             return None
@@ -248,7 +248,7 @@ class Planner:
         return _Place("given", self._given.setdefault(given, len(self._given)))
 
     def _is_path_key(self, parameter: inspect.Parameter, annotation: Any) -> bool:
-        """Whether it is the path that fills it: a name there goes before any type."""
+        """Say whether the path fills it: a key's name takes precedence over any type."""
         return parameter.name in self.path_keys and is_readable(annotation)
 
     @staticmethod
@@ -287,10 +287,13 @@ class Planner:
         self, asker: Asker, name: str, annotation: Any, mark: ParamMark | None
     ) -> None:
         """
-        Refuse what no request has; what it has in the wrong form is for param_spec to refuse.
+        Refuse a type that no request can have.
+
+        :func:`.param_spec` refuses types that a request can have, and that can't be read.
 
         Raises:
-            DependencyError: It takes a factory that is not there, or a request that is not.
+            DependencyError: The parameter needs a factory that doesn't exist, or a request where
+                there is none.
         """
         in_app = asker.scope == "app"
         if mark is None and not is_readable(annotation):
@@ -327,7 +330,7 @@ class Planner:
                 "take it out",
                 asker.where,
             )
-        # A fake may hand over what it likes.
+        # The value of a fake is not checked.
         overridden = self._called(factory) is not factory
         makes = None if overridden else agreed(asker, parameter.name, annotation, factory, types)
         if mark.scope == "app":
@@ -353,7 +356,7 @@ class Planner:
         types: Types,
         makes: tuple[type, ...] | None,
     ) -> _Place:
-        """Plan a call of a factory, after the calls it needs itself."""
+        """Plan a call of a factory, after the calls that it needs itself."""
         callers = (*asker.callers, factory)
         if factory in asker.callers:
             raise DependencyCycleError(
@@ -369,7 +372,7 @@ class Planner:
         return _Place("step", len(self._steps) - 1)
 
     def _numbered(self, arguments: Mapping[str, _Place], call: Callable[..., Any]) -> Plan:
-        """Turn places into numbers, now that it is known how many there are of each kind."""
+        """Turn places into numbers, now that the length of each list is known."""
         starts: dict[str, int] = {}
         total = 0
         for kind, table in (

@@ -1,11 +1,11 @@
 """
-What ``deps=`` gives: guards, and factories that are found by the type they make.
+What ``deps=`` gives: guards, and factories that are found by the type that they make.
 
-The lists of the application, its routes and the endpoint go in, each a level of its own;
-what comes out says which factory makes a parameter of some type.
+The lists of the application, its routes and the endpoint come in; each is a level. What comes out
+says which factory makes a parameter of some type.
 
-A factory is looked for in this order: one that makes exactly the type, then one that makes a
-class below it. The nearest level goes first; two that will do in one level are an error.
+triows looks for a factory that makes exactly the type first, then for one that makes a subclass.
+The nearest level comes first. If two factories in one level match, that is an error.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ Dependency: TypeAlias = "Callable[..., Any] | UseMark"
 class Provider:
     """A factory of ``deps=``."""
 
-    #: What it makes, as it is annotated; with type variables if it makes many types.
+    #: The annotated type of what it makes, with type variables if it makes many types.
     made: Any
     mark: UseMark
 
@@ -81,7 +81,7 @@ class Providers:
 
     Args:
         levels: Factories by level, those of the application first.
-        guards: In the order in which they run.
+        guards: The guards, in the order in which they run.
     """
 
     levels: tuple[tuple[Provider, ...], ...] = ()
@@ -89,19 +89,19 @@ class Providers:
 
     def find(self, annotation: Any, at: str) -> tuple[Provider, Types] | None:
         """
-        The factory that makes exactly this type, and what its type variables stand for.
+        Find the factory that makes exactly this type, and what its type variables stand for.
 
         Args:
-            annotation: The type, with other people's metadata.
+            annotation: The type, with the metadata of other libraries.
             at: ``file:line (name)`` of the function that asks.
 
         Raises:
-            DependencyError: Several will do, and none is nearer.
+            DependencyError: Several factories match, and none is nearer.
         """
         return self._nearest(annotation, at, (_is_same, _is_form))
 
     def find_below(self, annotation: Any, at: str) -> tuple[Provider, Types] | None:
-        """The factory that makes a class below this one; else as :meth:`find`."""
+        """Find the factory that makes a subclass of this class. See :meth:`find`."""
         return self._nearest(annotation, at, (_is_below,))
 
     def _nearest(
@@ -125,7 +125,7 @@ class Providers:
         return None
 
     def near(self, annotation: Any) -> Provider | None:
-        """A factory that makes nearly this type: it, or ``None``."""
+        """Find a factory that makes nearly this type, if there is one."""
         wanted = _members(annotation)
         for level in reversed(self.levels):
             for provider in level:
@@ -151,7 +151,7 @@ def _refuse_several(annotation: Any, found: list[Provider], at: str) -> NoReturn
     )
 
 
-# Which factories will do. Each answers with what the factory's type variables stand for.
+# Which factories match. Each function returns what the factory's type variables stand for.
 
 
 def _is_same(made: Any, asked: Any) -> Types | None:
@@ -159,12 +159,12 @@ def _is_same(made: Any, asked: Any) -> Types | None:
 
 
 def _is_form(made: Any, asked: Any) -> Types | None:
-    """Whether *asked* is one of the forms that a generic type has, or differs in metadata."""
+    """Say whether *asked* is a form of the generic type, or only has other metadata."""
     return _matched(without_metadata(made), without_metadata(asked))
 
 
 def _is_below(made: Any, asked: Any) -> Types | None:
-    """Whether the class is below the other by its definition, as ``isinstance`` would say."""
+    """Say whether the class is a subclass of the other by its definition, as for ``isinstance``."""
     asked = without_metadata(asked)
     cls = get_origin(asked) or asked
     if not isinstance(cls, type) or cls in (object, Generic, Protocol):
@@ -174,7 +174,7 @@ def _is_below(made: Any, asked: Any) -> Types | None:
 
 
 def _bases(annotation: Any) -> Iterable[Any]:
-    """The classes above a class, as they were written: ``Repo[User]``."""
+    """List the base classes of a class as they were written: ``Repo[User]``."""
     cls = get_origin(annotation) or annotation
     if not isinstance(cls, type):
         return
@@ -185,14 +185,14 @@ def _bases(annotation: Any) -> Iterable[Any]:
 
 
 def _matched(made: Any, asked: Any) -> Types | None:
-    """What the variables of *made* stand for if it is *asked*; ``None`` if it isn't."""
+    """Say what the variables of *made* stand for if it is *asked*. ``None`` if it isn't."""
     if isinstance(made, TypeVar):
         return {made: asked} if _is_allowed(made, asked) else None
     if made == asked:
         return {}
     made, origin = _generic(made), get_origin(asked)
     if origin is None:
-        # Without arguments, all of its forms will do.
+        # Without arguments, all of its forms match.
         return {} if get_origin(made) is asked else None
     if get_origin(made) is not origin or len(get_args(made)) != len(get_args(asked)):
         return None
@@ -215,7 +215,7 @@ def _is_allowed(variable: TypeVar, type_: Any) -> bool:
 
 
 def _generic(annotation: Any) -> Any:
-    """A generic class with its own type variables: ``Repo[T]`` of ``Repo``."""
+    """Return a generic class with its own type variables: ``Repo[T]`` for ``Repo``."""
     if isinstance(annotation, type) and get_origin(annotation) is None:
         parameters = parameters_of(annotation)
         if parameters:
@@ -224,7 +224,7 @@ def _generic(annotation: Any) -> Any:
 
 
 def specialised(mark: UseMark, made: Any, asked: Any) -> tuple[UseMark, Types]:
-    """A generic factory for the type that is asked for: ``use(Repo)`` for a ``Repo[int]``."""
+    """Apply a generic factory to the type that is asked for: ``use(Repo)`` for a ``Repo[int]``."""
     made = _generic(made)
     types = _is_form(made, asked)
     if types is None:
@@ -238,14 +238,14 @@ def specialised(mark: UseMark, made: Any, asked: Any) -> tuple[UseMark, Types]:
 
 def providers(*levels: Iterable[Dependency], at: str | None = None) -> Providers:
     """
-    Look at the factories given as ``deps=``.
+    Check the factories given as ``deps=``, and sort them.
 
     Args:
         levels: The lists, the application's first.
         at: ``file:line (name)`` of the handler that they are given for, if it is one.
 
     Raises:
-        DependencyError: One of them can't be used, or could never be.
+        DependencyError: One of them can't be used, or would never be used.
     """
     guards: dict[Any, UseMark] = {}
     found: list[tuple[Provider, ...]] = []
@@ -281,13 +281,13 @@ def check_factory(factory: Any, what: str, at: str | None, chain: tuple[str, ...
     Refuse what can't be a factory.
 
     Args:
-        factory: What was given for one.
+        factory: What was given as one.
         what: What a message calls it, such as ``deps=[None]``.
         at: ``file:line (name)`` of the function that asks.
-        chain: Who asked for whom.
+        chain: The functions that asked for one another.
 
     Raises:
-        DependencyError: It can't be called, or told from others, or answers to any call.
+        DependencyError: It can't be called, can't be compared with others, or is a mock.
     """
     if factory is None or not callable(factory):
         raise DependencyError(f"{what}: give a function or a class", at, chain)
@@ -311,7 +311,7 @@ def check_factory(factory: Any, what: str, at: str | None, chain: tuple[str, ...
 
 
 def is_mock(thing: Any) -> bool:
-    """Whether it is one of :mod:`unittest.mock`'s, which only tests import."""
+    """Say whether it is one of :mod:`unittest.mock`'s mocks, which only tests import."""
     mocks = sys.modules.get("unittest.mock")
     return mocks is not None and isinstance(thing, mocks.NonCallableMock)
 
@@ -319,7 +319,7 @@ def is_mock(thing: Any) -> bool:
 # What guards of other frameworks return to refuse.
 _ANSWERS = (BaseException, Response)
 
-# What parameters of the request are; a factory for one of them would shadow all of those.
+# The types of request parameters. A factory for one of them would fill all of those parameters.
 _PRIMITIVES = (str, int, float, bool, bytes)
 
 
@@ -331,7 +331,7 @@ class _Entry:
     #: What it is annotated to return, and what it makes by that.
     returned: Any
     made: Any
-    #: Whether it says by ``Ignore`` that it isn't to be found by type.
+    #: Whether ``Ignore`` says that it must not be found by type.
     ignored: bool
 
     @classmethod
@@ -443,7 +443,7 @@ class _Entry:
 
 
 def _is_primitive(made: Any) -> bool:
-    """Whether it holds nothing but what parameters are: ``str``, ``str | None``, ``list[int]``."""
+    """Say whether only parameters have such a type: ``str``, ``str | None``, ``list[int]``."""
     if made in _PRIMITIVES:
         return True
     args = [arg for arg in get_args(made) if arg is not type(None) and arg is not ...]

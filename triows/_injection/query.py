@@ -1,8 +1,8 @@
 """
 What a handshake carries, decoded: its query, its headers and its cookies.
 
-Bytes and strings come in; text by name goes out, and a :class:`ParamError` for every piece
-that isn't text. Nothing here knows which names are asked for, or their types.
+Bytes and strings come in. Text by name comes out, and a :class:`ParamError` for everything that
+isn't text. This module doesn't know which names are asked for, or their types.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _STRAY_PERCENT = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 
 def printable(text: str) -> str:
-    """Make text that a peer may have written fit to be shown: short, no control characters."""
+    """Make text from a peer fit to be shown: short, and without control characters."""
     if len(text) > MAX_SHOWN:
         text = text[:MAX_SHOWN] + "..."
     if text.isprintable():

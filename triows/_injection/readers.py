@@ -1,9 +1,9 @@
 """
-Taking values from a request: one function for each parameter, put together at registration.
+Taking values from a request, with one function for each parameter, compiled at registration.
 
-:func:`read_params` is called for each handshake and inspects nothing: every :class:`ParamSpec`
-holds its reader. A reader reports what is wrong, and the others go on, so that the peer learns of
-every error at once.
+:func:`read_params` is called for each handshake and inspects nothing, because every
+:class:`ParamSpec` has its reader. If one reader reports an error, the others go on, so the peer
+sees every error at once.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ MISSING: Final = Missing.MISSING
 
 
 class _Outcome(enum.Enum):
-    """What a reader gives in place of a value."""
+    """What a reader returns instead of a value."""
 
     #: There are errors. They have been reported.
     FAILED = "FAILED"
@@ -61,7 +61,7 @@ OMITTED: Final = _Outcome.OMITTED
 
 
 def _by_value(default: Any) -> Any:
-    """Compare plain values by what they are. Others may answer ``==`` with anything."""
+    """Compare plain values by value. Other objects may answer ``==`` with anything."""
     plain = isinstance(default, (str, int, float, enum.Enum))
     return (type(default), default) if plain else id(default)
 
@@ -140,7 +140,7 @@ def read_params(
         if spec.closed:
             errors += _unknown(specs, data)
             break
-    # A handler and its factory may both want what is wrong; once is enough.
+    # A handler and its factory may ask for the same parameter. Its error is reported once.
     return values, list(dict.fromkeys(errors)) if errors else errors
 
 
@@ -229,7 +229,7 @@ def _absent(source: ParamSource, alias: str, default: Callable[[], Any] | None) 
     """Make the reader for a request that does not have the parameter."""
 
     def absent(data: RequestData, errors: list[ParamError]) -> Any:
-        # It was there, or may have been; the query's own error has been reported.
+        # It was there, or may have been. The error of the query itself has been reported.
         if source == "query" and data.query.hides(alias):
             return _FAILED
         if default is None:
@@ -265,7 +265,7 @@ def pack_reader(
     def read(data: RequestData, errors: list[ParamError]) -> Any:
         if default is not None and table(data).keys().isdisjoint(wire_names.values()):
             return default()
-        # All of them, also after one failed: every error is reported.
+        # Read all of them, even after one has failed, so that every error is reported.
         values = {argument: read_part(data, errors) for argument, read_part in readers}
         if any(value is _FAILED for value in values.values()):
             return _FAILED

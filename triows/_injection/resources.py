@@ -70,8 +70,8 @@ class Host:
         self.error: BaseException | None = None
         self.entered = False
         self.expired = False
-        #: The task it lives in, and the context manager there; for who wants to see where it
-        #: stands. ``None`` before and after: both would hold on to what the resource held.
+        #: The task that it lives in, and the context manager there, for whoever wants to see where
+        #: it is. ``None`` before and after, because both would keep alive what the resource held.
         self.task: trio.lowlevel.Task | None = None
         self.manager: object = None
         #: Set when the resource is entered, or failed to be.
@@ -80,7 +80,7 @@ class Host:
         self._arguments = arguments
         self._on_expired = on_expired
         self._released = trio.Event()
-        # What is raised at its yield, and whether not at a bare one.
+        # What is raised at its yield, and whether a bare yield is left out.
         self._thrown: BaseException | None = None
         self._spares_bare = False
         self._left_by: BaseException | None = None
@@ -93,7 +93,7 @@ class Host:
         self._life = trio.CancelScope()
 
     async def run(self, context: contextvars.Context) -> None:
-        """Enter the resource, hold it until it is released, exit it. Never raises."""
+        """Enter the resource, hold it until it is released, and exit it. This never raises."""
         # A factory and its handler see one another's context variables, as if they had
         # been one task. Trio has no public argument for this; pytest-trio does the same.
         self.task = trio.lowlevel.current_task()
@@ -126,7 +126,7 @@ class Host:
             raise
 
     async def _hold(self, value: Any) -> None:
-        """Stand at the resource's ``yield`` and raise there what the release says."""
+        """Wait at the resource's ``yield``, and raise there what the release says."""
         self._life.shield = True
         self.value = value
         self.entered = True
@@ -145,7 +145,7 @@ class Host:
                 await self._released.wait()
             if not meant:
                 raise
-        # Only now is it known at which of its yields a generator stands.
+        # Only now is it known at which of its yields a generator is.
         spared = self._spares_bare and not self.factory.is_guarded(self.manager)
         if self._thrown is not None and not spared:
             raise self._thrown
@@ -156,7 +156,7 @@ class Host:
             self._on_expired(self)
 
     def _judge(self) -> None:
-        """Decide what is left to report, once the resource is exited."""
+        """Decide what is left to report after the resource has exited."""
         if self.error is not None and self._thrown is not None:
             self.error = without(self.error, self._thrown)
         if self.error is None and self._life.cancelled_caught and self._released.is_set():

@@ -1,8 +1,8 @@
 """
-Reading a signature: annotations evaluated, names for types resolved, type variables replaced.
+Reading a signature: evaluate annotations, resolve names for types, replace type variables.
 
-Functions come in, in whatever wrapping; :class:`inspect.Signature` comes out, in which no
-annotation is a string or a name for another one.
+Functions come in, however they are wrapped. An :class:`inspect.Signature` comes out, in which no
+annotation is a string or an alias.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ Types = dict[Any, Any]
 
 @frozen
 class Unresolved:
-    """Stands for a return annotation that can't be evaluated, which not everybody needs."""
+    """A return annotation that can't be evaluated. Not every caller needs it."""
 
     name: str
 
@@ -65,12 +65,13 @@ def signature_of(call: Any, types: Mapping[Any, Any] | None = None) -> inspect.S
     Read a signature, without the arguments that :func:`functools.partial` has bound.
 
     Args:
-        call: The function, class or other callable; a generic class may have its arguments.
+        call: The function, class or other callable. A generic class may have its arguments.
         types: What the type variables of a generic function stand for.
 
     Raises:
-        HandlerSignatureError: It can't be read, or the annotation of a parameter can't be
-            evaluated. A return annotation that can't is an :class:`Unresolved`.
+        HandlerSignatureError: The signature can't be read, or the annotation of a parameter can't
+            be evaluated. A return annotation that can't be evaluated becomes an
+            :class:`Unresolved`.
     """
     cls = get_origin(call) or call
     try:
@@ -94,7 +95,7 @@ def signature_of(call: Any, types: Mapping[Any, Any] | None = None) -> inspect.S
 
 
 def _initializer(call: Any) -> Any:
-    """What has the signature: of a class derived from a protocol, the method of another base."""
+    """Find the function with the signature. A protocol's subclass has it in another base class."""
     if not isinstance(call, type) or getattr(call.__init__, "__module__", "") != "typing":  # type: ignore[misc]
         return call
     # Until its first call, such a class has an __init__ of typing's that takes anything.
@@ -107,7 +108,7 @@ def _takes_nothing() -> None: ...
 
 
 def _bound(call: Any) -> set[str]:
-    """The names of the arguments that :func:`functools.partial` has bound."""
+    """Return the names of the arguments that :func:`functools.partial` has bound."""
     names: set[str] = set()
     call = inspect.unwrap(call)
     while isinstance(call, functools.partial):
@@ -117,7 +118,7 @@ def _bound(call: Any) -> set[str]:
 
 
 def _namespace(call: Any) -> Mapping[str, Any]:
-    """Where the names in the annotations of *call* are looked up."""
+    """Return the names with which the annotations of *call* are evaluated."""
     if isinstance(call, type):
         sources = [call.__init__, call.__new__]  # type: ignore[misc]
     elif inspect.isroutine(call) or isinstance(call, functools.partial):
@@ -129,7 +130,7 @@ def _namespace(call: Any) -> Mapping[str, Any]:
 
 
 def _spaces(function: Any) -> list[dict[str, Any]]:
-    """The names that a function sees, and those it wraps; then those of its module."""
+    """Yield the names of a function and those that it wraps, then those of its module."""
     spaces = []
     while function is not None:
         spaces.append({one.__name__: one for one in getattr(function, "__type_params__", ())})
@@ -160,7 +161,7 @@ class _Reader:
                 f"the annotation {exc.name!r} can't be resolved: {_remedy(self.call)}",
                 where(self.call),
             ) from None
-        except Exception as exc:  # noqa: BLE001 - whatever an expression raises
+        except Exception as exc:  # noqa: BLE001 - an expression may raise anything
             raise HandlerSignatureError(
                 f"its signature can't be read: the annotation {annotation!r} is no type "
                 f"({type(exc).__name__}: {exc})",
@@ -177,7 +178,7 @@ class _Reader:
 
 
 def _remedy(call: Any) -> str:
-    """What to do about a name that isn't there when annotations are evaluated."""
+    """Say what to do about a name that doesn't exist when annotations are evaluated."""
     if (of_library := library_remedy(call)) is not None:
         return of_library
     if "__signature__" in getattr(call, "__dict__", {}) and not isinstance(call, type):
@@ -194,7 +195,7 @@ def _remedy(call: Any) -> str:
 
 
 def library_remedy(call: Any) -> str | None:
-    """What to do about a function that can't be used as it is, and that others have written."""
+    """Say what to do about a function that can't be used as it is, and that is from a library."""
     if not _is_installed(call):
         return None
     return f"{name_of(call)} belongs to a library, so {_factory_for(call)}"
@@ -217,7 +218,7 @@ def _library_folders() -> tuple[str, ...]:
 
 
 def _is_installed(call: Any) -> bool:
-    """Whether its source is no file of the user's: of the standard library, or installed."""
+    """Say whether its source is in the standard library or installed, and not the user's own."""
     module = sys.modules.get(getattr(call, "__module__", None) or "")
     file = getattr(module, "__file__", None)
     return file is not None and file.startswith(_library_folders())
@@ -227,7 +228,7 @@ def _is_installed(call: Any) -> bool:
 
 
 def is_alias(annotation: Any) -> bool:
-    """Whether it is what a ``type`` statement makes, or what stands for it before Python 3.12."""
+    """Say whether it is an alias made by a ``type`` statement, or by its backport."""
     return type(annotation).__name__ == "TypeAliasType"
 
 
@@ -278,7 +279,7 @@ def resolved(
 
 
 def _rebuilt(annotation: Any, change: Callable[[Any], Any]) -> Any:
-    """Give a type with its arguments changed; the same object if none of them is."""
+    """Return a type with other arguments, or the same object if none has changed."""
     origin, args = get_origin(annotation), get_args(annotation)
     if not args or origin is Literal or any(isinstance(arg, list) for arg in args):
         return annotation
@@ -295,7 +296,7 @@ def _rebuilt(annotation: Any, change: Callable[[Any], Any]) -> Any:
 
 
 def unresolved_in(annotation: Any) -> str | None:
-    """The name in a type that could not be evaluated, if there is one."""
+    """Return the name in a type that could not be evaluated, if there is one."""
     if isinstance(annotation, ForwardRef):
         return annotation.__forward_arg__
     if isinstance(annotation, Unresolved):
@@ -307,7 +308,7 @@ def unresolved_in(annotation: Any) -> str | None:
 
 def type_variables(annotation: Any) -> Types:
     """
-    What the type variables of a generic class and of its bases stand for.
+    Say what the type variables of a generic class and of its bases stand for.
 
     ``class Users(Repo[User])`` says what ``Repo``'s variable is, and so does ``Repo[User]``.
     """
@@ -322,11 +323,11 @@ def type_variables(annotation: Any) -> Types:
 
 
 def parameters_of(cls: Any) -> tuple[Any, ...]:
-    """The type variables that a generic class has."""
+    """Return the type variables of a generic class."""
     found = getattr(cls, "__parameters__", ())
     return found if isinstance(found, tuple) else ()
 
 
 def is_protocol(cls: Any) -> bool:
-    """Whether a class is a protocol itself, and not one that follows it."""
+    """Say whether a class is itself a protocol, and not only a class that implements one."""
     return bool(cls.__dict__.get("_is_protocol", False)) if isinstance(cls, type) else False

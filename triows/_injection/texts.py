@@ -1,4 +1,4 @@
-"""What a text can be that msgspec doesn't know: addresses, paths, times without seconds."""
+"""Conversions from text that msgspec doesn't have: addresses, paths, times without seconds."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _WITHOUT_SECONDS = re.compile(r"(?:\d{4}-\d\d-\d\d[Tt ])?\d\d:\d\d(?=[Zz+-]|\Z)"
 
 
 def text_union(*members: Any) -> Any:
-    """Make one class that stands for several of :data:`TEXT_TYPES`; msgspec takes only one."""
+    """Make one class for several of :data:`TEXT_TYPES`, because msgspec takes only one."""
     union = _TextUnion("TextUnion", (), {})
     union.members = members
     for member in members:
@@ -52,10 +52,10 @@ class _TextUnion(abc.ABCMeta):
 
 def read_text(type_: Any, text: Any) -> Any:
     """
-    Make one of :data:`TEXT_TYPES`, or of a :func:`text_union`, from a text.
+    Convert a text to one of :data:`TEXT_TYPES`, or of a :func:`text_union`.
 
     Raises:
-        ValueError: The text doesn't stand for one. The peer may see what the error says.
+        ValueError: The text can't be converted. The peer may see the message.
     """
     members = type_.members if isinstance(type_, _TextUnion) else (type_,)
     for member in members:
@@ -71,10 +71,10 @@ def read_text(type_: Any, text: Any) -> Any:
 
 def with_seconds(text: str) -> str:
     """
-    Add the seconds to a time that is written without, as in ``10:30``.
+    Add the seconds to a time that is written without them, as in ``10:30``.
 
-    :rfc:`3339`, and so msgspec, requires them. An HTML form with an input of type ``time`` or
-    ``datetime-local`` leaves them out.
+    :rfc:`3339`, and so msgspec, requires them. The inputs ``time`` and ``datetime-local`` of an
+    HTML form leave them out.
     """
     found = _WITHOUT_SECONDS.match(text)
     return f"{found[0]}:00{text[found.end() :]}" if found else text

@@ -1,10 +1,10 @@
 """
-Which ``yield`` of a factory is guarded: read from its source once, asked for at run time.
+Which ``yield`` of a factory is guarded. This is read from its source once, and used at run time.
 
-A ``yield`` is *guarded* if a ``try`` or ``with`` around it would see an exception that is
-raised there, and *bare* otherwise. One function may have both. The source says where the
-bare ones are; the frame of the generator says at which of them it stands. Whatever can't be
-told counts as guarded: a ``finally`` that may be there matters more than a bare ``yield``.
+A ``yield`` is *guarded* if a ``try`` or ``with`` around it would see an exception that is raised
+there, and *bare* otherwise. One function may have both. The source says where the bare ones are.
+The frame of the generator says at which ``yield`` it is. If that can't be found out, the ``yield``
+counts as guarded, because a ``finally`` that may be there matters more than a bare ``yield``.
 """
 
 from __future__ import annotations
@@ -57,10 +57,10 @@ def _whole(lines: list[str], _first: int) -> str:
 
 
 def _alone(lines: list[str], first: int) -> str:
-    """A function without what is around it, with its lines numbered as they are."""
+    """Return a function without the code around it, with the same line numbers."""
     block = inspect.getblock(lines[first - 1 :])
     above = ["\n"] * (first - 1)
-    # An indented function can't be parsed alone. Nor be dedented: a text that it holds may
+    # An indented function can't be parsed alone. It can't be dedented either: a string in it may
     # have lines that are indented less.
     if above and block[0][:1].isspace():
         above[-1] = "if True:\n"
@@ -77,9 +77,9 @@ def _codes(function: Any) -> Iterator[CodeType]:
 
 def stands_at_bare(generator: Any, bare: BareYields) -> bool:
     """
-    Whether a suspended generator, async or not, stands at one of the *bare* yields.
+    Say whether a suspended generator, async or not, is at one of the *bare* yields.
 
-    The columns tell two yields of one line apart. Python leaves them out if it was started
+    The columns distinguish two yields in one line. Python leaves the columns out if it was started
     with ``-X no_debug_ranges``; then no ``yield`` is found.
     """
     frame = getattr(generator, "ag_frame", None) or getattr(generator, "gi_frame", None)
@@ -103,7 +103,7 @@ class _BareYieldFinder(ast.NodeVisitor):
     """
     Looks for each ``yield`` that no ``try`` or ``with`` of its own function guards.
 
-    A ``yield from`` isn't among them: the generator that it delegates to may be guarded.
+    A ``yield from`` isn't among them, because the generator that it delegates to may be guarded.
     """
 
     def __init__(self) -> None:
@@ -117,7 +117,7 @@ class _BareYieldFinder(ast.NodeVisitor):
         self.generic_visit(node)
 
     def visit_Try(self, node: ast.Try | ast.TryStar) -> None:
-        """Only what an ``except`` or ``finally`` of this ``try`` would see is guarded by it."""
+        """Only an ``except`` or ``finally`` of this ``try`` guards what is in it."""
         self._visit_all(node.body, guards=1)
         self._visit_all([*node.handlers, *node.orelse], guards=1 if node.finalbody else 0)
         self._visit_all(node.finalbody)
@@ -135,7 +135,7 @@ class _BareYieldFinder(ast.NodeVisitor):
         self._depth -= guards
 
     def _visit_function(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> None:
-        """What guards the definition of a function doesn't guard the yields inside."""
+        """What guards the definition of a function doesn't guard the yields in it."""
         decorators = [] if isinstance(node, ast.Lambda) else node.decorator_list
         self._visit_all([*decorators, node.args])
         outside, self._depth = self._depth, 0

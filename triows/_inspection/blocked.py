@@ -1,8 +1,8 @@
 """
-Says who blocks a Trio loop: the task that runs at this moment, and the lines at which it stands.
+Says what blocks a Trio loop: the task that runs at this moment, and the lines at which it is.
 
-Another thread asks for this while the loop's own thread goes on. So what is seen here may change
-at any time, and nothing is called that Trio allows in the loop's thread only.
+Another thread asks for this while the loop's own thread goes on. So what it sees may change at any
+time, and it must not call anything that Trio only allows in the loop's thread.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Blocker", "LoopView", "Sample", "blocker_of", "waiting_at"]
 
-#: Frames of a blocker that are shown, at both ends: a function that calls itself has many.
+#: How many frames are shown, at both ends, because a function that calls itself has many.
 _OUTERMOST, _INNERMOST = 5, 15
 
 #: Debuggers and prompts that wait for a person: the first part of their modules' names.
@@ -46,7 +46,7 @@ _DEBUGGERS = {
 
 @frozen(eq=False)
 class Sample:
-    """What a loop's thread was seen to do."""
+    """What a loop's thread was doing."""
 
     #: The task that ran; ``None`` between two tasks, or in a callback of the loop's.
     task: trio.lowlevel.Task | None
@@ -61,7 +61,7 @@ class Sample:
 
     @property
     def scopes(self) -> Iterator[Any]:
-        """The ASGI scopes that the frames of triows work on, the outermost first."""
+        """The ASGI scopes that triows' frames work on, the outermost first."""
         for frame, _ in self.frames:
             if "scope" in frame.f_code.co_varnames and frame_at(frame.f_code, 0).owner == "triows":
                 scope = frame.f_locals.get("scope")
@@ -85,10 +85,10 @@ class LoopView:
 
     def sample(self) -> Sample:
         """
-        Look what the loop's thread does.
+        Look at what the loop's thread is doing.
 
         Raises:
-            RuntimeError: tasks came or went meanwhile: the loop turns.
+            RuntimeError: Tasks came or went meanwhile, so the loop isn't blocked.
         """
         frames: list[FrameType] = []
         frame = sys._current_frames().get(self.ident)
@@ -96,8 +96,8 @@ class LoopView:
             frames.append(frame)
             frame = frame.f_back
         frames.reverse()
-        # The running task is the one whose outermost frame is on the stack. Trio would tell which
-        # one runs, but only in that thread.
+        # The running task is the one whose outermost frame is on the stack. Trio says which one
+        # runs, but only in that thread.
         places = {frame: number for number, frame in enumerate(frames)}
         for task in _all_tasks(self._root):
             number = places.get(getattr(task.coro, "cr_frame", None))  # type: ignore[arg-type]
@@ -126,11 +126,11 @@ def _all_tasks(root: trio.lowlevel.Task) -> Iterator[trio.lowlevel.Task]:
 
 @frozen
 class Blocker:
-    """Who holds a loop up, for people."""
+    """A description, for people, of what blocks a loop."""
 
     #: A connection with its route and peer, a request, or a task.
     who: str
-    #: Where it stands: from the first function of the application's to the innermost one.
+    #: Where it is: from the application's first function to the innermost one.
     frames: tuple[Frame, ...]
 
     def __str__(self) -> str:
@@ -142,25 +142,25 @@ class Blocker:
 
 def blocker_of(sample: Sample, apps: Iterable[Inspected]) -> Blocker:
     """
-    Describe who runs in a loop.
+    Describe what runs in a loop.
 
     Args:
         sample: What was seen.
-        apps: Those that have connections in this loop.
+        apps: The applications that have connections in this loop.
 
     Raises:
-        RuntimeError: connections came or went meanwhile: the loop turns.
+        RuntimeError: Connections came or went meanwhile, so the loop isn't blocked.
     """
     return Blocker(_who(sample, apps), _shown(describe(sample.frames)))
 
 
 def waiting_at(task: trio.lowlevel.Task, apps: Iterable[Inspected]) -> Blocker:
     """
-    Describe a task that waits, or will run next; call it in the loop's thread.
+    Describe a task that waits, or will run next. Call this in the loop's thread.
 
     Args:
-        task: The task, not the one that calls this.
-        apps: As for :func:`blocker_of`.
+        task: The task, but not the one that calls this.
+        apps: As in :func:`blocker_of`.
     """
     return blocker_of(Sample(task, list(task.iter_await_frames())), apps)
 
@@ -193,7 +193,7 @@ def _ancestors(task: trio.lowlevel.Task) -> Iterator[trio.lowlevel.Task]:
 
 
 def _shown(frames: Sequence[Frame]) -> tuple[Frame, ...]:
-    """Those of the application, its libraries below it, and what the innermost of them calls."""
+    """Return the application's frames, its libraries' below, and what the innermost calls."""
     # What Trio does inside explains nothing.
     frames = [one for one in frames if not one.file.startswith(_TRIO)] or frames
     owners = [one.owner for one in frames]

@@ -35,19 +35,19 @@ _STYLES: dict[State, Style] = {"entering": "busy", "held": "good", "exiting": "b
 
 @frozen
 class ResourceNode(Outlined):
-    """A resource that is entered, or about to be, and has to be exited."""
+    """A resource that was entered, or is about to be, and has to be exited."""
 
     name: str
     #: ``file:line (name)`` of its factory.
     where: str
     #: ``"entering"``, ``"held"`` or ``"exiting"``.
     state: State
-    #: ``file:line in function``: where it stands. A generator that is held stands at its ``yield``;
-    #: of a context manager that is held, this is ``""``.
+    #: ``file:line in function`` of the line that it has reached. For a generator that is held, this
+    #: is its ``yield``. For a context manager that is held, it is ``""``.
     at: str
     #: The text of that line, or ``""``.
     source: str
-    #: The nurseries that it has open, such as one around its ``yield``.
+    #: The nurseries that it holds open, such as one around its ``yield``.
     nurseries: tuple[NurseryNode, ...]
 
     def outline(self) -> Line:

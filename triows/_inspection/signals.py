@@ -26,19 +26,19 @@ async def print_on_signal(
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> NoReturn:
     """
-    Print the :func:`~triows.inspect.tree` to the standard error each time a signal comes.
+    Print the :func:`~triows.inspect.tree` to standard error each time a signal comes.
 
-    It goes on until it is cancelled; start it in a nursery, by ``start`` to be sure that it
-    listens. Text and output are a thread's work: the loop does not wait for them.
+    It runs until it is cancelled. Start it with ``await nursery.start(...)``: then you know that
+    it listens. A thread makes and prints the text, so the loop doesn't wait for it.
 
     Args:
         app: The application.
-        signum: The signal, ``SIGUSR1`` by default.
-        task_status: Told when it listens.
+        signum: The signal. By default, ``SIGUSR1``.
+        task_status: Started when it listens.
 
     Raises:
-        ValueError: no *signum*, and the system has no ``SIGUSR1``: Windows.
-        RuntimeError: not in the main thread, where Python takes signals.
+        ValueError: You gave no *signum*, and the system has no ``SIGUSR1``, as on Windows.
+        RuntimeError: It doesn't run in the main thread, where Python receives signals.
     """
     if signum is None:
         signum = getattr(signal, "SIGUSR1", None)

@@ -48,12 +48,12 @@ _DEEPEST = 50
 
 @frozen
 class Frame:
-    """A function that is being run, and the line in it."""
+    """A function that is running, and the line that it has reached."""
 
-    #: Absolute, where there is a file.
+    #: The path of the file. It is absolute if there is a file.
     file: str
     line: int
-    #: With the classes or functions that it is defined in.
+    #: The function's name, with the classes or functions that it is defined in.
     function: str
     #: Whose code it is: ``"application"``, ``"library"`` (an installed package), ``"triows"`` or
     #: ``"system"`` (Trio, the standard library).
@@ -61,7 +61,7 @@ class Frame:
 
     @property
     def where(self) -> str:
-        """The place as ``file:line in function``."""
+        """The place, as ``file:line in function``."""
         return f"{self.file}:{self.line} in {self.function}"
 
     @property
@@ -72,27 +72,27 @@ class Frame:
 
 @frozen
 class NurseryNode:
-    """A nursery that is open, and its tasks."""
+    """An open nursery, and its tasks."""
 
-    #: Whether it has been cancelled: its tasks are on their way to their end.
+    #: Whether it has been cancelled, so that its tasks are about to end.
     cancelled: bool
-    #: In the order of their names and places; Trio keeps no other.
+    #: The tasks, sorted by name and place, because Trio has no other order.
     tasks: tuple[TaskNode, ...]
 
 
 @frozen
 class TaskNode(Outlined):
-    """A task of Trio, and those in its nurseries."""
+    """A task of Trio, and the tasks in its nurseries."""
 
     name: str
-    #: ``file:line in function``: the innermost frame of the application's own code. If there is
-    #: none, that of an installed package, or of triows; otherwise the outermost.
+    #: ``file:line in function`` of the innermost frame in the application's own code. If there is
+    #: none, the innermost frame in an installed package or in triows, or else the outermost frame.
     where: str
     #: The text of that line, or ``""`` if the file can't be read.
     source: str
-    #: From the function that the task runs to what it waits in.
+    #: The frames, from the function that the task runs to the one in which it waits.
     frames: tuple[Frame, ...]
-    #: The nurseries that it has open, the outermost first.
+    #: The nurseries that it holds open, the outermost first.
     nurseries: tuple[NurseryNode, ...]
 
     def outline(self) -> Line:
@@ -107,12 +107,12 @@ class TaskNode(Outlined):
 
 def look_at_task(task: trio.lowlevel.Task) -> TaskNode:
     """
-    Describe a task, with all tasks in its nurseries, as they are at this moment.
+    Describe a task, and all tasks in its nurseries, as they are at this moment.
 
-    Call it in Trio's thread. It does not wait, and keeps nothing of what it has seen.
+    Call it in Trio's thread. It doesn't wait, and it keeps no reference to what it has seen.
 
     Args:
-        task: Of the running loop; one that has ended has no frames.
+        task: A task of the running loop. One that has ended has no frames.
     """
     return look_at(task, await_frames(task), task.child_nurseries)
 

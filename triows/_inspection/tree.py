@@ -44,7 +44,7 @@ class Inside:
 
 
 class Inspected(Protocol):
-    """An application that can be looked at: :class:`~triows.Triows`."""
+    """An application that :func:`tree` can look at: :class:`~triows.Triows`."""
 
     def _inside(self) -> Inside:
         """Show what it has."""
@@ -52,55 +52,56 @@ class Inspected(Protocol):
 
 @frozen
 class ConnectionNode(Outlined):
-    """A live connection, from the request whose parameters were good to the end of its exits."""
+    """A live connection. It begins when its parameters are valid, and ends with its exits."""
 
-    #: The route's template, behind the path of the application that is mounted.
+    #: The route's template. For a mounted application, its path comes first.
     route: str
-    #: The request's path. What can't be printed is escaped.
+    #: The request's path. Characters that can't be printed are escaped.
     path: str
-    #: ``host:port``, or ``?`` if the server does not tell.
+    #: ``host:port`` of the peer, or ``?`` if the server doesn't know it.
     peer: str
     #: ``file:line (name)`` of the handler.
     handler: str
-    #: Seconds since the request.
+    #: How many seconds ago the request came.
     age: float
-    #: How far it is: its ``"arguments"`` are made, its ``"handler"`` runs, or that is over and
-    #: the connection's ``"end"`` is under way: close frame, exits, closing handshake.
+    #: What is happening: ``"arguments"`` while they are made, ``"handler"`` while it runs, and
+    #: ``"end"`` during the close frame, the exits and the closing handshake.
     stage: Stage
-    #: ``"handshake"`` before accept; ``"open"``; ``"closing"`` when a close frame has been sent or
-    #: the peer is gone; ``"refused"``.
+    #: ``"handshake"`` before accept, then ``"open"``, and ``"closing"`` when a close frame has been
+    #: sent or the peer is gone; or ``"refused"``.
     state: State
-    #: The close code of a connection that is closing, the HTTP status of one that was refused.
+    #: The close code if the connection is closing, or the HTTP status if it was refused.
     code: int | None
-    #: The reason that belongs to the code. What can't be printed is escaped.
+    #: The reason that came with the code. Characters that can't be printed are escaped.
     reason: str
-    #: Why it ends while its handler may still finish what it does: ``"peer gone"`` or
+    #: Why the connection ends, while its handler may still finish: ``"peer gone"`` or
     #: ``"shutdown"``.
     ending: str | None
-    #: Seconds that the handler has left for that.
+    #: How many seconds the handler has left to finish.
     grace: float | None
-    #: Why the handler was cancelled, if it was: ``"peer gone"``, ``"shutdown"``, ``"timeout"`` of
-    #: the handshake, ``"task failed"`` in its nursery, ``"resource failed"``, ``"cancelled"`` from
-    #: outside.
+    #: Why the handler was cancelled, if it was: ``"peer gone"``, ``"shutdown"``, ``"timeout"`` (of
+    #: the handshake), ``"task failed"`` (in its nursery), ``"resource failed"``, or ``"cancelled"``
+    #: (from outside).
     cancelled: str | None
-    #: Seconds that the last ping took, or ``None``.
+    #: How many seconds the last ping took, or ``None``.
     latency: float | None
-    #: Messages, and bytes of them, that were received and that the handler has not taken.
+    #: How many received messages wait for the handler.
     inbox_messages: int
+    #: How many bytes of them wait.
     inbox_bytes: int
-    #: Whether the peer is not read from any more until the handler takes some.
+    #: Whether the server has stopped reading until the handler takes some messages.
     inbox_full: bool
-    #: Bytes that were sent and that the peer has not taken.
+    #: How many bytes that were sent wait for the peer.
     outbox_bytes: int
     messages_received: int
     bytes_received: int
     messages_sent: int
     bytes_sent: int
-    #: What has to be exited, in the order of entry.
+    #: The resources that have to be exited, in the order in which they were entered.
     resources: tuple[ResourceNode, ...]
-    #: First the task that runs the handler, under its name; then the others of the connection:
-    #: those of its nursery are below ``<connection nursery>``, and the transport's have such
-    #: names, too. The tasks that hold resources are shown with those.
+    #: First comes the task that runs the handler, under its name. Then come the others: the tasks
+    #: in the connection's nursery are below ``<connection nursery>``, and the transport's tasks
+    #: have names of that kind, too. Tasks that hold resources are part of the resources.
     tasks: tuple[TaskNode, ...]
 
     def outline(self) -> Line:
@@ -110,16 +111,17 @@ class ConnectionNode(Outlined):
 
 @frozen
 class Tree(Outlined):
-    """All that is alive in an application, and in those of ours that are mounted in it."""
+    """Everything that is alive in an application, and in triows applications mounted in it."""
 
+    #: The id of the process.
     pid: int
-    #: Whether the start-up has begun, and the shutdown is not over.
+    #: Whether the start-up has begun and the shutdown is not over.
     running: bool
-    #: Whether new connections are refused, because it shuts down.
+    #: Whether the application shuts down, and so refuses new connections.
     draining: bool
-    #: The lifespan and those with ``scope="app"``, in the order of entry.
+    #: The lifespan, and the resources with ``scope="app"``, in the order of their entry.
     resources: tuple[ResourceNode, ...]
-    #: The oldest first.
+    #: The connections, the oldest first.
     connections: tuple[ConnectionNode, ...]
 
     def outline(self) -> Line:
@@ -134,17 +136,17 @@ def tree(app: Inspected) -> Tree:
     """
     Look at a running application: every connection, resource and task, at this moment.
 
-    Call it in the application's Trio loop, or from a callback in that thread. It does not wait
-    and changes nothing, also while things start or end; it takes some 0.1 ms per connection.
-    What it returns are builtins in frozen classes: ``attrs.asdict`` and msgspec take it as it
-    is, ``str()`` makes plain text of it, ``rich.print`` one with colours.
+    Call it in the application's Trio loop, or from a callback in that thread. It doesn't wait and
+    changes nothing, even while things start or end. It takes about 0.1 ms per connection. The
+    result is frozen classes with builtins: ``attrs.asdict`` and msgspec take it as it is,
+    ``str()`` makes plain text of it, and ``rich.print`` adds colours.
 
     Args:
-        app: The application, a :class:`~triows.Triows`. Those that are mounted in it are looked
-            at, too.
+        app: The application, a :class:`~triows.Triows`. The result includes triows applications
+            that are mounted in it.
 
     Raises:
-        RuntimeError: outside of Trio.
+        RuntimeError: It was called outside of Trio.
     """
     now = trio.current_time()
     inside = app._inside()

@@ -73,7 +73,7 @@ def check_token(text: str) -> str:
         ValueError: it is none.
     """
     if not _TOKEN.fullmatch(_latin1(text)):
-        raise ValueError(f"{text!r} is no token (RFC 9110 section 5.6.2)")
+        raise ValueError(f"{text!r} isn't a token (RFC 9110 section 5.6.2)")
     return text
 
 
@@ -134,7 +134,7 @@ def check_origins(origins: Origins) -> None:
             raise TypeError(f"an origin is a str such as 'https://example.org', not {origin!r}")
         remedy = None if origin == ANY_ORIGIN else _remedy(origin)
         if remedy is not None:
-            raise ValueError(f"{origin!r} is no origin: {remedy}")
+            raise ValueError(f"{origin!r} isn't an origin: {remedy}")
 
 
 # Scheme, host, port, and what should not be there. The host is what a browser sends: ASCII,
@@ -178,7 +178,7 @@ def _remedy(entry: str) -> str | None:
 
 def _remedy_of_host(scheme: str, host: str) -> str:
     if "*" in host.removeprefix("*."):
-        return f"a '*' stands for subdomains, at the beginning: '{scheme}://*.example.org'"
+        return f"'*' means all subdomains, and may only be at the beginning: '{scheme}://*.example.org'"
     if "@" in host:
         return f"an origin has no user, so write '{scheme}://{host.rpartition('@')[2]}'"
     if not host.isascii():

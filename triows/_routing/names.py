@@ -1,4 +1,4 @@
-"""From the name of a route to its path: what ``url_path_for`` looks up."""
+"""From the name of a route to its path: ``url_path_for``."""
 
 from __future__ import annotations
 
@@ -24,33 +24,33 @@ __all__ = ["NamedRoute", "RouteNames", "UnknownRoute", "check_name", "quoted"]
 #: How many names an error lists.
 _LISTED = 20
 
-#: Another application's: takes a name and the parameters of a path.
+#: Another application's ``url_path_for``: takes a name and the parameters of a path.
 Lookup: TypeAlias = Callable[..., URLPath]
 
 
 class UnknownRoute(NoMatchFound):
-    """No path can be made of a name and parameters; the text says what is needed."""
+    """No path can be made from a name and parameters. The message says what is needed."""
 
     def __init__(self, message: str) -> None:
         Exception.__init__(self, message)
 
 
 def quoted(text: str) -> str:
-    """Encode one segment of a path, also a slash in it (:rfc:`3986#section-3.3`, pchar)."""
+    """Encode one segment of a path, including a slash in it (:rfc:`3986#section-3.3`, pchar)."""
     return quote(text, safe="!$&'()*+,;=:@")
 
 
 def check_name(name: Any, where: str | None = None) -> None:
     """
-    Refuse what can't be looked up.
+    Refuse what can't be a name.
 
     Raises:
         RouteSetupError: It isn't a name, and isn't ``None``.
     """
     if name is not None and (not isinstance(name, str) or not name or ":" in name):
         raise RouteSetupError(
-            f"name= takes a str without a colon, not {name!r}: a colon stands between the name "
-            "of a mount and that of a route in it",
+            f"name= takes a str without a colon, not {name!r}: a colon separates the name "
+            "of a mount from that of a route in it",
             where,
         )
 
@@ -58,13 +58,13 @@ def check_name(name: Any, where: str | None = None) -> None:
 @frozen
 class NamedRoute:
     """
-    A route as it is looked up.
+    A route that can be found by its name.
 
     Attributes:
         name: Its name.
-        is_given: Whether the user gave it, or it is the handler's.
+        is_given: Whether the user gave the name. Otherwise it is the handler's.
         template: The full path.
-        value: What stands for it in the tree.
+        value: What the tree has for it.
         where: ``file:line (name)`` of the handler.
     """
 
@@ -89,8 +89,8 @@ class RouteNames:
     The routes and mounts of an application by name.
 
     Args:
-        tree: In which each path is looked for before it is handed out, so that none leads
-            elsewhere.
+        tree: The tree in which each path is looked up before it is returned, so that no path leads
+            to another route.
     """
 
     _tree: RouteTree[Any]
@@ -102,7 +102,7 @@ class RouteNames:
         Refuse names that were given twice.
 
         Raises:
-            RouteConflictError: with both places.
+            RouteConflictError: A name was given twice. The message names both places.
         """
         taken = {one.name: one for named in self._routes.values() for one in named if one.is_given}
         for route in routes:
@@ -116,16 +116,16 @@ class RouteNames:
                 )
 
     def add(self, routes: Iterable[NamedRoute]) -> None:
-        """Add routes that were checked."""
+        """Add routes that have been checked."""
         for route in routes:
             self._routes.setdefault(route.name, []).append(route)
 
     def check_mount(self, template: Template, name: str | None) -> None:
         """
-        Refuse a name that is another mount's.
+        Refuse a name that another mount has.
 
         Raises:
-            RouteSetupError: It is, or it can't be a name.
+            RouteSetupError: Another mount has the name, or it can't be a name.
         """
         check_name(name)
         for other in self._mounts:
@@ -139,12 +139,12 @@ class RouteNames:
         self, template: Template, value: Any, name: str | None, lookup: Lookup | None
     ) -> None:
         """
-        Add another application, whose name was checked.
+        Add another application, whose name has been checked.
 
         Args:
             template: Where it is mounted.
-            value: What stands for it in the tree.
-            name: Stands before its routes' names, with a colon; ``None`` for nothing.
+            value: What the tree has for it.
+            name: Comes before the names of its routes, with a colon. ``None`` for nothing.
             lookup: Its own ``url_path_for``; ``None`` if it has none.
         """
         self._mounts.append(_NamedMount(name, template, value, lookup))
@@ -154,11 +154,11 @@ class RouteNames:
         Make the path of a route.
 
         Raises:
-            NoMatchFound: No route has that name, or the parameters are not those of its path;
-                the text says what is needed.
+            NoMatchFound: No route has that name, or the parameters don't fit its path. The message
+                says what is needed.
         """
         routes = self._routes.get(name, [])
-        # A name that somebody gave goes before those that handlers happen to have.
+        # A name that somebody gave takes precedence over the names of handlers.
         routes = [one for one in routes if one.is_given] or routes
         fitting = [one for one in routes if set(one.template.keys) == set(params)]
         if len(fitting) == 1:
@@ -196,7 +196,7 @@ class RouteNames:
         return None
 
     def _check_leads(self, path: _Path, value: Any) -> None:
-        """Refuse a path that another route would serve, or this one with other parameters."""
+        """Refuse a path that leads to another route, or to this one with other parameters."""
         match = self._tree.match(path.segments)
         if match is None:
             raise UnknownRoute(f"the parameters make the path '{path.text}', which leads nowhere")
@@ -259,9 +259,9 @@ def _below(name: str, mount: str) -> str | None:
 class _Path:
     """A path with values for the keys of its template."""
 
-    #: Decoded.
+    #: The path, decoded.
     segments: tuple[str, ...]
-    #: The texts that the keys should be read as.
+    #: The texts that the keys should match.
     texts: dict[str, str]
 
     @classmethod

@@ -1,8 +1,8 @@
 """
 The notations of other frameworks in path templates.
 
-Most of them would be literal text here, so a route would be served that nobody's URL matches.
-They are recognised, and the message says how the same is written in triows.
+Most of them would be literal text here, so no URL would match the route. This module recognises
+them, and the message says how to write the same in triows.
 """
 
 from __future__ import annotations
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["advice_on_converter", "check_notation", "key_name", "refused"]
 
-# What other frameworks call the converters. The value is Starlette's name, or nothing where
-# text that is just any text will do.
+# How other frameworks call the converters. The value is Starlette's name, or empty for any text.
 _SYNONYMS = {
     "integer": "int", "number": "int", "num": "int", "long": "int", "digits": "int",
     "double": "float", "decimal": "float", "real": "float",
@@ -30,7 +29,7 @@ _NAME = r"[^\W\d]\w*"
 _FOREIGN = "has {found}, which is another framework's notation"
 _REST = "for the rest of the path write {here}"
 
-# Each is searched for in the whole template, and the first that is found decides.
+# Each is searched for in the whole template. The first one that is found decides.
 _NOTATIONS: list[tuple[re.Pattern[str], str, str]] = [
     (
         re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*://"),
@@ -97,10 +96,10 @@ _NOTATIONS: list[tuple[re.Pattern[str], str, str]] = [
 
 def check_notation(text: str) -> None:
     """
-    Refuse what another framework would read as a key, and what would match no request.
+    Refuse what another framework would read as a key, and what no request would match.
 
     Raises:
-        TemplateError: The message says how it is written here.
+        TemplateError: The message says how to write it here.
     """
     for pattern, problem, remedy in _NOTATIONS:
         if found := pattern.search(text):
@@ -132,14 +131,14 @@ def _key(found: re.Match[str]) -> str:
 
 
 def _starlettes(word: str) -> str | None:
-    """Starlette's name for a converter, empty for its default, ``None`` for no converter."""
+    """Return Starlette's name for a converter: empty for its default, ``None`` for no converter."""
     if word in ("", "str"):
         return ""
     return word if word in ("int", "float", "uuid", "path") else _SYNONYMS.get(word.lower())
 
 
 def advice_on_converter(name: str, converter: str, known: Collection[str]) -> str:
-    """Say what to write in place of ``{name:converter}``, whose converter isn't known."""
+    """Say what to write instead of ``{name:converter}`` if the converter isn't known."""
     meant = _starlettes(converter)
     if meant is None and converter.lower() in known:
         meant = converter.lower()
@@ -158,7 +157,7 @@ def _written(name: str, word: str) -> str:
 
 
 def key_name(text: str) -> str:
-    """Make a name in Python of what was written as the name of a key."""
+    """Make a Python name out of the name of a key."""
     name = re.sub(r"\W+", "_", text.strip()).strip("_")
     return name if name.isidentifier() else "room_id"
 

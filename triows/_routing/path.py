@@ -14,16 +14,16 @@ __all__ = ["BadPath", "join_segments", "request_segments"]
 _MALFORMED = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
-_NO_UTF_8 = "The path is no percent-encoded UTF-8."
+_NO_UTF_8 = "The path isn't percent-encoded UTF-8."
 
 
 class BadPath(ValueError):
     """
-    The path of a request is none: it has to be answered with 400.
+    The path of a request isn't valid. The request has to be answered with 400.
 
     Args:
-        detail: What is wrong, in a sentence that quotes nothing of the request and is
-            safe to show to the peer.
+        detail: What is wrong, in a sentence that quotes nothing of the request and is safe to show
+            to the peer.
     """
 
     def __init__(self, detail: str) -> None:
@@ -35,25 +35,24 @@ def request_segments(scope: Scope) -> tuple[str, ...]:
     """
     Split the path of a request into its decoded segments.
 
-    ``/`` has no segments, ``/a/`` has two, the second one empty. A segment may hold any
-    character, also a slash (``%2F``) and control characters: it is data. Nothing is
-    resolved: ``..`` is a segment like others.
+    ``/`` has no segments. ``/a/`` has two, and the second one is empty. A segment is data: it may
+    have any character, including a slash (``%2F``) and control characters. Nothing is resolved,
+    so ``..`` is a segment like others.
 
-    The segments are read from ``raw_path``, in which an encoded slash is still
-    distinct. A server may leave it out, and a middleware that rewrites ``path`` leaves the
-    old one in the scope; ``path`` is then what counts, and what the server decoded with
-    replacement stays U+FFFD.
+    The segments are read from ``raw_path``, in which an encoded slash can still be recognised. A
+    server may leave it out, and a middleware that rewrites ``path`` keeps the old one in the scope.
+    Then ``path`` counts, and bytes that the server could not decode stay U+FFFD.
 
-    ``root_path``, where the application is mounted, is taken off the beginning if it is
-    there (some servers leave it out of ``path``). Of the mount point itself, with or without
-    its last slash, nothing is left but ``/``.
+    ``root_path``, where the application is mounted, is removed from the beginning if it is there
+    (some servers leave it out of ``path``). The mount point itself, with or without its last slash,
+    becomes ``/``.
 
     Args:
         scope: An ASGI scope of type ``http`` or ``websocket``.
 
     Raises:
         BadPath: The percent-encoding is malformed (:rfc:`3986#section-2.1`), it encodes
-            something else than UTF-8, or it is no path that begins with a slash (the
+            something other than UTF-8, or the path does not begin with a slash (the
             asterisk-form and absolute-form of :rfc:`9112#section-3.2`).
     """
     path: str = scope["path"]
@@ -67,15 +66,15 @@ def request_segments(scope: Scope) -> tuple[str, ...]:
 
 
 def join_segments(segments: tuple[str, ...]) -> str:
-    """Put segments together to a decoded path; an encoded slash becomes a plain one."""
+    """Join segments to a decoded path. An encoded slash becomes a plain one."""
     return "/" + "/".join(segments)
 
 
 def _raw_segments(raw: Any, path: str) -> tuple[str, ...] | None:
-    """Read the path as it was sent; ``None`` if it tells no more than ``path`` does."""
+    """Read the path as it was sent. ``None`` if it says no more than ``path`` does."""
     if not isinstance(raw, bytes) or (b"%" not in raw and raw.isascii()):
         return None
-    # As servers decode it, with replacement. The strict look comes after: what a middleware
+    # Servers decode it like this, with replacement. The strict check comes later: what a middleware
     # has replaced doesn't matter any more, however malformed it was.
     if unquote_to_bytes(raw).decode("utf-8", "replace") != path:
         return None
@@ -95,7 +94,7 @@ def _split_raw(raw: bytes) -> list[bytes]:
 def _split(path: str) -> tuple[str, ...]:
     _check_form(path[:1])
     if _SURROGATE.search(path):
-        # How a server that decodes with "surrogateescape" passes on what is no UTF-8.
+        # How a server that decodes with "surrogateescape" passes on bytes that aren't valid UTF-8.
         raise BadPath(_NO_UTF_8)
     return tuple(path[1:].split("/")) if len(path) > 1 else ()
 
@@ -113,11 +112,11 @@ def _strip_root(path: str, root: str) -> str:
 
 def _below_root(segments: tuple[str, ...], root: str, path: str) -> tuple[str, ...] | None:
     """
-    Take off the segments that make up the root.
+    Remove the segments that make up the root.
 
     Returns:
-        ``None`` if the root ends inside a segment: who mounted the application saw a
-        slash where the raw path has ``%2F``.
+        ``None`` if the root ends inside a segment: whoever mounted the application saw a slash
+        where the raw path has ``%2F``.
     """
     if not root or _strip_root(path, root) == path:
         return segments

@@ -1,8 +1,8 @@
 """
-What the user writes: a tree of routes with a handler here and there.
+What the user writes: a tree of routes, some of which have handlers.
 
-A :class:`WebSocketRoute` only describes. The application freezes it and walks over it, and
-makes what runs from the :class:`RouteDescription` of each handler.
+A :class:`WebSocketRoute` only describes. The application freezes it, walks over it, and makes what
+runs from the :class:`RouteDescription` of each handler.
 """
 
 from __future__ import annotations
@@ -40,30 +40,30 @@ Handler: TypeAlias = Callable[..., Awaitable[None]]
 H = TypeVar("H", bound=Handler)
 T = TypeVar("T")
 
-#: Called once, at start-up, with what is known of the endpoint; returns what is called in
-#: the handler's place.
+#: Called once, when the route is included, with what is known about the endpoint. It returns what
+#: is called in the handler's place.
 Plugin: TypeAlias = Callable[[Any], Handler]
 
-#: What makes a middleware of an ASGI application, or Starlette's description of one.
+#: Makes a middleware around an ASGI application; or Starlette's description of one.
 MiddlewareFactory: TypeAlias = "Callable[..., ASGIApp] | Middleware"
 
-#: What makes the values of a type: a factory, alone or with the options of ``use``.
+#: Makes the values of a type: a factory, alone or with the options of ``use``.
 Dependency: TypeAlias = Callable[..., Any] | UseMark
 
 
 @frozen
 class RouteDescription:
     """
-    A handler and all that holds for it, its own and what the routes above it say.
+    A handler with all its settings: its own, and those of the routes above it.
 
     Attributes:
         template: The full path.
         handler: The user's function, unchanged.
-        where: ``file:line (name)`` of it.
-        name: By which ``url_path_for`` finds it: that of the handler, if no other was given.
-        is_named: Whether another was given.
+        where: ``file:line (name)`` of the handler.
+        name: The name by which ``url_path_for`` finds it: the handler's, if no other was given.
+        is_named: Whether another name was given.
         plugins: As given to the endpoint.
-        deps: One list for each level: of the outermost route first, of the endpoint last.
+        deps: One list for each level: the outermost route's first, the endpoint's last.
         middlewares: The outermost first.
         origins: The nearest that is set, or ``None``; so are the next two.
         timeouts: The nearest that is set, as a whole.
@@ -96,7 +96,7 @@ class _Endpoint:
 
 @frozen
 class _Settings:
-    """What a route says for itself and all below it."""
+    """The settings of a route, which apply to everything below it."""
 
     #: One list for each level, the outermost first.
     deps: tuple[tuple[Dependency, ...], ...] = ()
@@ -107,7 +107,7 @@ class _Settings:
     compression: Compression | Literal[False] | None = None
 
     def below(self, above: _Settings) -> _Settings:
-        """Resolve them against what is said further up."""
+        """Resolve them against the settings further up."""
         return _Settings(
             above.deps + self.deps,
             above.middlewares + self.middlewares,
@@ -120,7 +120,7 @@ class _Settings:
 
 class WebSocketRoute:
     """
-    A path, the handler for it, and the routes below it.
+    A path, its handler, and the routes below it.
 
         rooms = WebSocketRoute("rooms/{room_id}", deps=[get_room])
 
@@ -130,22 +130,23 @@ class WebSocketRoute:
         @rooms.sub("log").endpoint(plugins=[audited])
         async def log(ws: WebSocket, room_id: str) -> None: ...
 
-    What is given here holds for the routes below it, too. Register everything before the
-    route is included in an application: from then on it can't be changed.
+    The arguments also apply to the routes below. Register everything before you include the route
+    in an application: from then on it can't be changed.
 
     Args:
-        path: A path template, see :meth:`.template.Template.parse`.
-        deps: Factories that make the values of their return types.
-        middlewares: Factories of ASGI middleware, the outermost first.
-        origins: The origins that browsers may connect from, ``None`` for the nearest
-            setting further up.
-        timeouts: In place of all timeouts of the application.
-        limits: In place of all limits of the application.
-        compression: In place of the application's; ``False`` for none.
+        path: A path template, such as ``"rooms/{room_id}"``.
+        deps: Factories. triows finds them by the type that they return.
+        middlewares: Functions that make ASGI middleware, or Starlette's ``Middleware``, the
+            outermost first.
+        origins: The origins from which browsers may connect. ``None`` for the nearest setting
+            further up.
+        timeouts: Replaces all timeouts of the application.
+        limits: Replaces all limits of the application.
+        compression: Replaces the application's. ``False`` for none.
 
     Raises:
         TemplateError: The path can't be read.
-        RouteSetupError: An argument that takes several things was given one.
+        RouteSetupError: An argument that takes several things got one.
     """
 
     def __init__(
@@ -178,17 +179,17 @@ class WebSocketRoute:
 
     @property
     def path(self) -> str:
-        """The full path template, with those of the routes above."""
+        """The full path template, including the routes above."""
         return self._template.path
 
     @property
     def template(self) -> Template:
-        """The full path template, read."""
+        """The full path template, parsed."""
         return self._template
 
     @property
     def subroutes(self) -> Sequence[WebSocketRoute]:
-        """The routes directly below, in the order of their making."""
+        """The routes directly below this one, in the order in which they were made."""
         return tuple(self._children)
 
     def __repr__(self) -> str:
@@ -228,18 +229,18 @@ class WebSocketRoute:
 
         Args:
             func: The handler, an ``async def``.
-            name: By which ``app.url_path_for(name, ...)`` and ``ws.url_for(name, ...)`` find
-                the route, one in the application; by default the handler's own name.
-            plugins: Each is called with the endpoint and returns what to call in its place,
-                the first plugin innermost.
-            deps: Factories for this handler alone.
+            name: The name by which ``app.url_path_for(name, ...)`` and ``ws.url_for(name, ...)``
+                find the route, unique in the application. By default the handler's own name.
+            plugins: Each is called with the endpoint, and returns a function to call in its place.
+                The first plugin is the innermost.
+            deps: Factories and guards for this handler only.
 
         Returns:
             The function, unchanged.
 
         Raises:
-            RouteSetupError: It isn't a coroutine function, there is a handler already, or the
-                route is part of an application already.
+            RouteSetupError: The function isn't a coroutine function, the route already has a
+                handler, or it is already part of an application.
         """
         check_name(name, None if func is None else where(func))
         given = name, listed("plugins", plugins), listed("deps", deps)
@@ -250,7 +251,7 @@ class WebSocketRoute:
 
         return register if func is None else register(func)
 
-    #: The name that some know it by.
+    #: The name that lihil has for it.
     ws_handler = endpoint
 
     def _register(
@@ -274,14 +275,15 @@ class WebSocketRoute:
 
     def sub(self, path: str) -> WebSocketRoute:
         """
-        Return the route below this one at the path, a new one if there is none.
+        Return the route below this one with that path. Make it if it doesn't exist.
 
         Args:
             path: What comes after this route's path.
 
         Raises:
-            TemplateError: The path can't be read, or not below this one.
-            RouteSetupError: There is none, and this route is part of an application already.
+            TemplateError: The path can't be read, or can't come after this one.
+            RouteSetupError: The route doesn't exist, and this route is already part of an
+                application.
         """
         own = Template.parse(path)
         for child in self._children:
@@ -297,21 +299,21 @@ class WebSocketRoute:
 
     def merge(self, *routes: WebSocketRoute, parent_prefix: str | None = None) -> None:
         """
-        Put copies of other routes, with all that is below them, below this one.
+        Put copies of other routes, with everything below them, below this one.
 
-        What is registered on the other routes afterwards does not show here, and they stay
-        as they are: they may be merged elsewhere, or included. What the routes above them
-        say comes along.
+        The other routes stay as they are, so you can merge them elsewhere or include them. What
+        you register on them afterwards doesn't appear here. The settings of the routes above them
+        apply to the copies, too.
 
         Args:
-            routes: The other routes. Their own settings stay theirs, below this route's.
-            parent_prefix: The beginning of their paths that this route stands for and that
-                is left out.
+            routes: The other routes. They keep their own settings, below this route's.
+            parent_prefix: The beginning of their paths, to leave out because this route stands for
+                it.
 
         Raises:
-            TemplateError: A path can't stand below this one.
-            RouteSetupError: A path does not begin with the prefix, or this route is part of
-                an application already. Nothing is merged then.
+            TemplateError: A path can't come after this one.
+            RouteSetupError: A path does not begin with the prefix, or this route is already part
+                of an application. Nothing is merged then.
         """
         self._check_open("merged routes")
         prefix = Template.parse(parent_prefix or "")
@@ -322,26 +324,26 @@ class WebSocketRoute:
 
     def add_middleware(self, factory: MiddlewareFactory) -> None:
         """
-        Add a middleware inside those that this route has.
+        Add a middleware inside the middlewares that this route has.
 
         Raises:
-            RouteSetupError: This route, or one below it, is part of an application already.
+            RouteSetupError: This route, or one below it, is already part of an application.
         """
-        # One below may have been included alone, and has then been told what is above it.
+        # A route below may have been included alone, and then it already knows what is above it.
         for node in self._nodes():
             node._check_open("a middleware")
         middlewares = (*self._settings.middlewares, factory)
         self._settings = evolve(self._settings, middlewares=middlewares)
 
     def walk(self) -> Iterator[RouteDescription]:
-        """Describe each handler here and below, with all that holds for it."""
+        """Describe each handler here and below, with everything that applies to it."""
         for node in self._nodes():
             if node._endpoint is not None:
                 yield _describe(node._template, node._endpoint, node._resolved())
 
     def describe(self) -> list[RouteDescription]:
         """
-        All that :meth:`walk` gives.
+        Return everything that :meth:`walk` gives.
 
         Raises:
             RouteSetupError: There is no handler.
@@ -356,7 +358,7 @@ class WebSocketRoute:
 
     def freeze(self) -> None:
         """
-        Take no more changes, here and below; the application calls this. Once is enough.
+        Accept no more changes, here and below. The application calls this, maybe twice.
 
         Raises:
             RouteSetupError: There is no handler.
@@ -374,7 +376,7 @@ class WebSocketRoute:
             )
 
     def _nodes(self) -> Iterator[WebSocketRoute]:
-        """Yield this route and all below it, each before those below."""
+        """Yield this route and all routes below it, each before those below it."""
         yield self
         for child in self._children:
             yield from child._nodes()
@@ -398,7 +400,7 @@ class WebSocketRoute:
                 "argument out, or merge this route in a call of its own"
             )
         copy = self._copy_below(parent, own)
-        # A merged route leaves its parents behind, but not what they protect it with.
+        # A merged route leaves its parents, but keeps what protects it there.
         copy._settings = self._resolved()
         return copy
 
@@ -428,10 +430,10 @@ def _describe(template: Template, endpoint: _Endpoint, settings: _Settings) -> R
 
 def listed(name: str, values: Iterable[T]) -> tuple[T, ...]:
     """
-    Copy what was given for an argument that takes several.
+    Copy the value of an argument that takes several things.
 
     Raises:
-        RouteSetupError: One thing was given, or one that decorates handlers.
+        RouteSetupError: It is only one thing, or one that decorates handlers.
     """
     if isinstance(values, Mapping):
         raise RouteSetupError(f"{name} takes a list, not a dict: write {name}=[...]")
@@ -449,7 +451,7 @@ def setting(name: str, value: T | None, kind: type[T]) -> T | None:
     Pass on an object of settings.
 
     Raises:
-        RouteSetupError: It is something else, such as a dict or one number.
+        RouteSetupError: It is something else, such as a dict or a number.
     """
     if value is not None and not isinstance(value, kind):
         raise RouteSetupError(f"{name} takes {kind.__name__}(...), not {_shown(value)}")
@@ -464,16 +466,16 @@ def _shown(value: object) -> str:
 
 def is_handler(func: Any) -> bool:
     """
-    Whether *func* is a coroutine function.
+    Say whether *func* is a coroutine function.
 
-    What counts is what a call gives: partials and objects with an async ``__call__`` will
-    do, a sync function around a coroutine function won't.
+    What matters is what a call returns. Partials and objects with an async ``__call__`` are
+    accepted. A sync function around a coroutine function isn't.
     """
     return any(inspect.iscoroutinefunction(form) for form in _forms(func))
 
 
 def _forms(func: Any) -> tuple[Any, Any]:
-    """What a call of *func* may run: the function itself, or its ``__call__``."""
+    """Return what a call of *func* may run: the function itself, or its ``__call__``."""
     while isinstance(func, functools.partial):
         func = func.func
     # A class's own `__call__` is for its instances; calling the class makes one.
@@ -481,7 +483,7 @@ def _forms(func: Any) -> tuple[Any, Any]:
 
 
 def _check_handler(func: Any, at: str) -> None:
-    """Refuse what isn't a coroutine function, or insists on Starlette's WebSocket."""
+    """Refuse what isn't a coroutine function, or requires Starlette's WebSocket."""
     refuse_as_handler(func, at)
     if is_handler(func):
         return

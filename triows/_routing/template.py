@@ -35,7 +35,7 @@ REST = "path"
 # 255 is also the longest file name of the usual file systems.
 MAX_AMBIGUOUS = 255
 
-# Two of Starlette's expressions speak of a whole path. Of one decoded segment they mean
+# Two of Starlette's expressions are for a whole path. For one decoded segment they mean
 # "anything": a slash in it was %2F, and a newline is a character like any other.
 _ANYTHING: dict[str, Pattern] = {
     "[^/]+": re.compile(r".+", re.DOTALL),
@@ -47,7 +47,7 @@ _LITERAL, _REGISTERED, _COMPOSED = 0, 4, 5
 _PRECEDENCE = {"int": 1, "float": 2, "uuid": 3, "str": 6, REST: 7}
 
 _BRACED = re.compile(r"\{([^{}]*)\}")
-# What begins the parts of a URL that are never held against a template.
+# These begin the parts of a URL that are never compared with a template.
 _BEYOND_THE_PATH = (
     ("?", "query parameters are parameters of the handler, so leave the query out"),
     ("#", "clients don't send the fragment, so leave it out"),
@@ -70,7 +70,7 @@ class Key:
 
     @property
     def shape(self) -> Hashable:
-        """What it matches, whatever its name."""
+        """What it matches, whatever its name is."""
         # The expression too, since a converter's name can be registered again.
         return (self.converter, self.pattern)
 
@@ -80,7 +80,7 @@ class Key:
         return type(self.convertor).__module__ == Convertor.__module__
 
     def accepts(self, text: str) -> bool:
-        """Whether the text is one that the converter is for."""
+        """Say whether the converter accepts a text."""
         return self.pattern.fullmatch(text) is not None
 
 
@@ -89,7 +89,7 @@ Part: TypeAlias = str | Key
 
 @frozen
 class Segment:
-    """What is between two slashes: literal text, a key, or several of both."""
+    """The part between two slashes: literal text, a key, or several of both."""
 
     text: str = field(eq=False)
     parts: tuple[Part, ...]
@@ -111,16 +111,16 @@ class Segment:
 
     @property
     def shape(self) -> Hashable:
-        """What it matches: equal shapes match the same texts, whatever the keys' names."""
+        """What it matches: equal shapes match the same texts, whatever the keys' names are."""
         return tuple(part.shape if isinstance(part, Key) else part for part in self.parts)
 
     @property
     def precedence(self) -> tuple[int, int, tuple[int, ...]]:
         """
-        Sorts the segments that may stand at one place, the most specific first.
+        The sort key of the segments at one place, the most specific first.
 
-        Of several with literal text and keys, the one with more literal text comes first,
-        then the one with the more specific keys.
+        If several have literal text and keys, the one with more literal text comes first, then the
+        one with the more specific keys.
         """
         ranks = tuple(_PRECEDENCE.get(key.converter, _REGISTERED) for key in self.keys)
         if not ranks:
@@ -170,11 +170,11 @@ class Segment:
 
 class _Split:
     """
-    The search for the places where the keys of a segment begin and end.
+    The search for the places at which the keys of a segment begin and end.
 
-    A regular expression of the whole segment would do the same, but in time that grows with
-    the length to the power of the number of keys. Here each (part, position) that led
-    nowhere is remembered and not tried twice.
+    A regular expression of the whole segment would do the same, but in time that grows with the
+    length to the power of the number of keys. This search remembers each (part, position) that led
+    nowhere, and doesn't try it twice.
     """
 
     def __init__(self, parts: tuple[Part, ...], text: str) -> None:
@@ -205,13 +205,13 @@ class _Split:
     def _after_key(self, key: Key, index: int, start: int) -> list[str] | None:
         for end in self._ends(index, start):
             rest = self.find(index + 1, end)
-            # The key's expression last, as it costs more than the look at what is known.
+            # The key's expression comes last, because it costs more than looking up what is known.
             if rest is not None and key.accepts(value := self._text[start:end]):
                 return [value, *rest]
         return None
 
     def _ends(self, index: int, start: int) -> Iterator[int]:
-        """Where the key could end, the greediest first: only where what follows begins."""
+        """Yield where the key could end, the greediest first: only where the next part begins."""
         if index + 1 == len(self._parts):
             yield len(self._text)
             return
@@ -298,7 +298,7 @@ class Template:
 
     @property
     def by_name(self) -> dict[str, Key]:
-        """The keys by their names."""
+        """The keys, by name."""
         return {key.name: key for segment in self.segments for key in segment.keys}
 
     @property
@@ -317,7 +317,7 @@ class Template:
         return self._checked(text, (*self.segments, *child.segments))
 
     def relative_to(self, prefix: Template) -> Template | None:
-        """What is left below the prefix, or ``None`` if this one isn't below it."""
+        """Return what is left below the prefix, or ``None`` if this isn't below it."""
         count = len(prefix.segments)
         if self.segments[:count] != prefix.segments:
             return None
@@ -347,7 +347,7 @@ def _segment(template: str, text: str) -> Segment:
 
 
 def _parts(template: str, text: str) -> Iterator[Part]:
-    # Split at a group, the odd ones are what stood in the braces.
+    # re.split() with a group: the odd ones are what was in the braces.
     for index, piece in enumerate(_BRACED.split(text)):
         if index % 2:
             yield _key(template, piece)

@@ -1,17 +1,17 @@
 """
 Finding the route of a path.
 
-The templates form a tree of segments. A match goes down it, one segment of the path after
-the other, so its cost depends on the length of the path and on how many templates are alike
-up to there, not on how many there are. At each place the most specific template comes
+The templates form a tree of segments. A match goes down the tree, one segment of the path after
+the other. So its cost depends on the length of the path, and on how many templates have the same
+beginning, but not on how many templates there are. At each place the most specific template comes
 first, whatever the order of registration:
 
     literal > int > float > uuid > registered by the user > composed > str > path > mount
 
-("composed" is a segment of literal text and keys, or of several keys.) One thing is looked
-at one by one: the composed segments and the users' converters at one place in the tree.
+("composed" is a segment of literal text and keys, or of several keys.) Only the composed segments
+and the users' converters at one place in the tree are tried one by one.
 
-If the rest of the path does not fit below it, the next one is tried.
+If the rest of the path does not match below one template, the next one is tried.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class _Node(Generic[T]):
     leaf: _Leaf[T] | None = None
 
     def child(self, segment: Segment) -> _Node[T]:
-        """Make the node below, or return the one that segments of the same shape share."""
+        """Return the node below for a segment. Segments of the same shape share one."""
         if segment.literal is not None:
             return self.literals.setdefault(segment.literal, _Node())
         branches = self.rests if segment.is_rest else self.branches
@@ -87,7 +87,7 @@ class _Node(Generic[T]):
             if branch.segment.shape == segment.shape:
                 return branch.node
         branch = _Branch[T](segment, _Node())
-        # To the right of its equals: among them, the order of registration decides.
+        # To the right of equal ones, so that the order of registration decides among them.
         bisect.insort_right(branches, branch, key=lambda other: other.segment.precedence)
         return branch.node
 
@@ -98,9 +98,9 @@ _Step: TypeAlias = tuple[_Node[T], int, tuple[str, ...]]
 
 class RouteTree(Generic[T]):
     """
-    The routes of an application, and what each is for.
+    The routes of an application, with a value for each.
 
-    Adding is for start-up. :meth:`match` changes nothing and may be called from any thread.
+    Add routes at start-up. :meth:`match` changes nothing, and any thread may call it.
     """
 
     def __init__(self) -> None:
@@ -141,18 +141,18 @@ class RouteTree(Generic[T]):
 
     def mount(self, prefix: Template, value: T, where: str | None = None) -> None:
         """
-        Add what all paths that begin with the prefix lead to, if they match no route.
+        Add a value for all paths that begin with the prefix and match no route.
 
-        The longest prefix wins; of several of one length, the most specific.
+        The longest prefix wins. Among prefixes of the same length, the most specific wins.
 
         Args:
-            prefix: What the paths begin with; ``/`` is all paths.
+            prefix: How the paths begin. ``/`` means all paths.
             value: What they lead to.
             where: ``file:line (name)`` of the user's function, for the error.
 
         Raises:
-            RouteConflictError: Something is mounted at a prefix of the same shape, or the
-                prefix has a ``{name:path}``, which leaves nothing below.
+            RouteConflictError: Something is mounted at a prefix of the same shape, or the prefix
+                has a ``{name:path}``, which leaves nothing below.
         """
         if any(segment.is_rest for segment in prefix.segments):
             raise RouteConflictError(
@@ -166,7 +166,7 @@ class RouteTree(Generic[T]):
         """
         Find what a path leads to.
 
-        A value that its converter refuses with :exc:`ValueError` is no match, and the search
+        A value that its converter refuses with :exc:`ValueError` doesn't match, and the search
         goes on.
 
         Args:
@@ -209,16 +209,16 @@ def _insert(root: _Node[T], template: Template, value: T, where: str | None) -> 
 
 def _steps(root: _Node[T], segments: tuple[str, ...]) -> Iterator[_Step[T]]:
     """
-    Go through all nodes that a beginning of the path leads to, the most specific first.
+    Go through all nodes to which a beginning of the path leads, the most specific first.
 
-    The stack is a list, not calls: a template with a thousand segments is no reason to fail.
+    The stack is a list and not a recursion, so a template with a thousand segments doesn't fail.
     No node is visited twice, so hostile paths can't make it slower than the tree is large.
     """
     stack: list[_Step[T]] = [(root, 0, ())]
     while stack:
         node, index, values = stack.pop()
         yield node, index, values
-        # Last in, first out: the least specific goes first.
+        # Last in, first out, so the least specific is pushed first.
         if node.rests and (index < len(segments) or not segments):
             stack.extend(_rest_steps(node, segments, index, values))
         if index == len(segments):

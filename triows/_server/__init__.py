@@ -1,7 +1,7 @@
 """
-HYPERCORN, and the server on it. The only room that knows it.
+HYPERCORN, and the server on it. Only this folder imports Hypercorn.
 
-Enters: an application and Hypercorn's configuration. Leaves: plain requests, as ASGI; requests
-for a WebSocket, as a scope with a connection of our own behind it (``websocket.py``); an exit
-code. May import ``_app`` and all below it.
+In: an application and Hypercorn's configuration. Out: plain requests, as ASGI; requests for a
+WebSocket, as a scope with a connection of our own behind it (``websocket.py``); an exit code. It
+may import ``_app`` and everything below that.
 """

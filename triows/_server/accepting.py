@@ -24,8 +24,9 @@ _PAUSE = 0.1
 
 _NO_CAPACITY = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
 
-#: What accept(2) tells of one connection, which is over by now, and not of the listener: Linux
-#: passes on errors of the network, and those of a firewall; as Trio. Not all are everywhere.
+#: Errors of accept(2) that concern one connection, which is over by now, and not the listener.
+#: Linux passes on errors of the network, and those of a firewall. Trio has the same list. Not
+#: every system has all of them.
 _GONE = {
     getattr(errno, name)
     for name in (
@@ -46,10 +47,11 @@ async def accept_from(
     Accept connections until cancelled.
 
     Args:
-        listener: Where; it is not closed.
-        start: Given each connection, non-blocking; it owns it then.
-        room: ``None`` if there is room for a further connection; else an event that is set
-            when there may be.
+        listener: The listening socket. It is not closed.
+        start: Called with each connection, which is non-blocking. From then on it owns the
+            connection.
+        room: Returns ``None`` if there is room for another connection, and otherwise an event that
+            is set when there may be.
     """
     complained = False
     while True:
@@ -67,8 +69,8 @@ async def accept_from(
                     continue
                 if exc.errno not in _NO_CAPACITY:
                     raise
-                if not complained:  # once, not ten times a second
-                    logger.error("no connection can be accepted for now: %s", exc)  # noqa: TRY400 - nor a place in our code
+                if not complained:  # log it once, and not ten times a second
+                    logger.error("no connection can be accepted for now: %s", exc)  # noqa: TRY400 - no place in our code is to blame
                     complained = True
                 await trio.sleep(_PAUSE)
                 break

@@ -1,9 +1,9 @@
 """
-Hypercorn's access log, in which nothing that a peer sends can begin a new line.
+Hypercorn's access log, made safe: nothing that a peer sends can begin a new line.
 
-Hypercorn decodes the path of a request and writes it as it is, and so do loggers that an
-application configures in its place. Each of them is given the request with everything escaped that
-can't be printed: line breaks, control characters, and what steers a terminal.
+Hypercorn decodes the path of a request and writes it as it is. So do loggers that an application
+configures in its place. Here they get the request with everything escaped that can't be printed:
+line breaks, control characters, and characters that control a terminal.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ __all__ = ["keep_lines_whole"]
 
 
 def keep_lines_whole(config: Config) -> None:
-    """Let nothing of a peer's begin a line in the access log of *config*."""
+    """Let nothing that a peer sends begin a line in the access log of *config*."""
     if not isinstance(config.log, _AccessLog):
         config._log = cast("Logger", _AccessLog(config.log))
 
 
 class _AccessLog:
     """
-    A logger of Hypercorn's kind.
+    A logger with Hypercorn's interface.
 
     Args:
-        log: Hypercorn's, or that of the configuration's ``logger_class``.
+        log: Hypercorn's logger, or that of the configuration's ``logger_class``.
     """
 
     def __init__(self, log: Logger) -> None:
@@ -55,7 +55,7 @@ class _AccessLog:
 
 
 def _escaped(request: dict[str, Any]) -> dict[str, Any]:
-    """Copy a scope with its strings escaped, and so its headers and the peer's address."""
+    """Copy a scope with its strings, headers and peer's address escaped."""
     escaped = {
         key: printable(value) if isinstance(value, str) else value for key, value in request.items()
     }

@@ -1,4 +1,4 @@
-"""How long the end of a served application takes at most."""
+"""How long the end of a served application may take."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ __all__ = ["AIR", "INTERRUPT_GRACE", "Budget", "at_most"]
 #: Seconds for the scheduler and the event loop, on a machine under load.
 AIR = 1.0
 
-#: Seconds that handlers have after SIGINT. Whoever presses Ctrl-C, or waits for a change to be
-#: served, notices more than a second; a program that stops a service sends SIGTERM.
+#: Seconds that handlers have after SIGINT. Somebody who presses Ctrl-C, or waits for a reload,
+#: would notice more than a second. A program that stops a service sends SIGTERM.
 INTERRUPT_GRACE = 1.0
 
 
@@ -36,11 +36,11 @@ def at_most(seconds: float) -> str:
 @frozen
 class Budget:
     """
-    Seconds until a process that serves has ended.
+    How many seconds a process that serves may take to end.
 
     Args:
         graceful: After SIGTERM.
-        interrupted: After SIGINT: handlers have :data:`INTERRUPT_GRACE`.
+        interrupted: After SIGINT, when handlers have :data:`INTERRUPT_GRACE`.
         idle: After either of them, if there is no connection.
         at_once: After a second signal, or after one during the start-up.
     """
@@ -61,12 +61,12 @@ class Budget:
 
     @classmethod
     def unknown(cls) -> Self:
-        """For an application that has not been imported yet: what the default settings allow."""
+        """Return a budget for an application that isn't imported yet, from the default settings."""
         at_once = cls._at_once(Timeouts())
         return cls(at_once, at_once, at_once, at_once)
 
     def after(self, number: int) -> float:
-        """Give the seconds after a first signal."""
+        """Return the seconds after a first signal."""
         return self.interrupted if number == signal.SIGINT else self.graceful
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""Hypercorn's configuration, where nobody has given one."""
+"""Hypercorn's configuration, if nobody has given one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["Config", "free_port"]
 
 
 def free_port() -> Config:
-    """Listen on a port of 127.0.0.1 that is free; all else is Hypercorn's default."""
+    """Listen on a free port of 127.0.0.1. Everything else is Hypercorn's default."""
     config = Config()
     config.bind = ["127.0.0.1:0"]
     return config

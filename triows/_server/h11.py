@@ -18,11 +18,11 @@ __all__ = ["HTTP11", "RefusedRequest", "WebSocketRequest"]
 
 class WebSocketRequest(Exception):
     """
-    Raised through the HTTP code when a request asks for a WebSocket: the connection is ours.
+    Raised through the HTTP code when a request asks for a WebSocket: the connection is then ours.
 
     Args:
         request: The request.
-        early: What came behind it.
+        early: The bytes that came after it.
     """
 
     def __init__(self, request: h11.Request, early: bytes) -> None:
@@ -33,11 +33,10 @@ class WebSocketRequest(Exception):
 
 class HTTP11(H11Protocol):
     """
-    Hypercorn's HTTP/1.1, with its two doors to other protocols changed.
+    Hypercorn's HTTP/1.1, except for the two ways to other protocols.
 
-    WebSockets are ours: :exc:`WebSocketRequest` is raised. HTTP/2 is not served: where a
-    client asks to switch to it, it is answered in HTTP/1.1; where it takes it for granted,
-    it is refused.
+    For a WebSocket, :exc:`WebSocketRequest` is raised. HTTP/2 is not served: a client that asks to
+    switch to it is answered in HTTP/1.1, and a client that assumes it is refused.
     """
 
     async def _check_protocol(self, event: h11.Request) -> None:
@@ -45,17 +44,17 @@ class HTTP11(H11Protocol):
         if event.http_version not in {b"1.0", b"1.1"}:
             await self._refuse(505)
         elif {b"content-length", b"transfer-encoding"} <= names:
-            # They would say different things about where the request ends, which is how
-            # requests are smuggled (RFC 9112 section 6.1).
+            # The two would disagree about where the request ends. Requests are smuggled like that
+            # (RFC 9112 section 6.1).
             await self._refuse(400)
         elif not all(value.isascii() for name, value in event.headers if name == b"host"):
             await self._refuse(400)
         elif event.method != event.method.upper():
-            # Methods are case-sensitive, and unknown ones not implemented (RFC 9110 section
-            # 9.1). Hypercorn would answer "head" as HEAD: without the body it announces.
+            # Methods are case-sensitive, and unknown ones aren't implemented (RFC 9110 section
+            # 9.1). Hypercorn would answer "head" like HEAD: without the body that it announces.
             await self._refuse(501)
 
-    #: Whether an error response is under way.
+    #: Whether an error response is being sent.
     refusing = False
     #: Seconds that it may take.
     patience = 0.0
@@ -77,11 +76,11 @@ class HTTP11(H11Protocol):
             raise WebSocketRequest(request, self.connection.trailing_data[0])
         await super()._create_stream(request)
         if self.stream is not None and getattr(self.stream, "app_put", None) is None:
-            # Answered by Hypercorn, without an application: not one of its server_names.
+            # Hypercorn answers it itself, because it isn't for one of its server_names.
             self.stream = None
             await self.send(Closed())
             raise RefusedRequest
 
 
 class RefusedRequest(Exception):
-    """Raised through the HTTP code when a request has been refused: nothing more is read."""
+    """Raised through the HTTP code when a request was refused. Nothing more is read."""

@@ -47,7 +47,7 @@ _CHUNK = 2**16
 
 @frozen
 class Peers:
-    """The two ends of a connection, as ASGI scopes name them."""
+    """The two ends of a connection, as in ASGI scopes."""
 
     #: ``None`` on a Unix socket.
     client: tuple[str, int] | None
@@ -57,18 +57,18 @@ class Peers:
 
 class HTTPConnection(TCPServer):
     """
-    Hypercorn's connection, with its reading, writing and waiting bounded.
+    Hypercorn's connection, with limits on its reading, writing and waiting.
 
     Args:
-        app: As Hypercorn wraps it.
+        app: The application, as Hypercorn wraps it.
         config: Hypercorn's.
         context: Counts requests, and knows whether the server is ending.
-        stream: The connection; under TLS, after its handshake. Closing it is the caller's.
+        stream: The connection; under TLS, after its handshake. The caller closes it.
         peers: Its two ends.
         timeouts: The application's.
-        tasks: For the requests. Not a nursery of the connection, which would have to wait for
-            what an application still does when its response is out.
-        timer: Tells when to look whether the client takes a response.
+        tasks: Where requests run. It isn't a nursery of the connection, because that would have to
+            wait for what an application still does after its response.
+        timer: Says when to check whether the client takes a response.
     """
 
     def __init__(
@@ -104,9 +104,9 @@ class HTTPConnection(TCPServer):
         self._requests: set[trio.CancelScope] = set()
         self._latest: trio.CancelScope | None = None
         self._idle = True
-        #: Called when it has asked for something, though not if that is a WebSocket.
+        #: Called when the client has made a request, but not one for a WebSocket.
         self.on_request: Callable[[], None] = nobody
-        # Nothing is sent any more: a response was the last, or the stream is broken.
+        # Whether nothing is sent any more: the last response is out, or the stream is broken.
         self._over = self._broken = False
         # Replaced when a response is out, a request served, or the connection over.
         self._progress = trio.Event()
@@ -136,14 +136,14 @@ class HTTPConnection(TCPServer):
             finally:
                 if self._monitor is not None:
                     self._monitor.close()
-                    # They know each other, and would stay until the next garbage collection.
+                    # They refer to each other, and would stay until the next garbage collection.
                     self._monitor = None
         return None
 
     async def _serve_requests(self) -> WebSocketRequest | None:
         try:
             await self._read_data()
-            # A client may close its side when it has asked, and wait for the answer. An
+            # A client may close its side after its request, and wait for the answer. An
             # application that is told so may also return without one.
             while not self._idle and not self._over and self._latest in self._requests:
                 await self._progress.wait()
@@ -152,14 +152,14 @@ class HTTPConnection(TCPServer):
             # circle would keep all of this until the next garbage collection.
             return wanted.with_traceback(None)
         finally:
-            del self.protocol  # the same of these two
+            del self.protocol  # the same for these two
         if self._over and not self._broken:
             await self._linger()
         return None
 
     def shut_down(self, deadline: float) -> None:
         """
-        End soon: at once between requests, else when the response is out.
+        End soon: at once if there is no request, and otherwise after the response.
 
         Args:
             deadline: When a request that is being served is cancelled.
@@ -197,10 +197,10 @@ class HTTPConnection(TCPServer):
         elif isinstance(event, Closed):
             protocol: Any = getattr(self, "protocol", None)
             if protocol is not None and protocol.refusing:
-                pass  # it says so itself, when the error response is out
+                pass  # it ends by itself, when the error response is out
             elif protocol is not None and protocol.connection.our_state is h11.SEND_BODY:
-                # The request broke a rule behind its head. What is being answered is answered
-                # to its end, and that is then the last.
+                # The request broke a rule after its head. The response that has begun is
+                # completed, and is the last one.
                 self._reading.cancel()
             else:
                 self._end()
@@ -224,7 +224,7 @@ class HTTPConnection(TCPServer):
             if self._broken:
                 raise ClientGone("the client has gone")
             if self._over:
-                return  # what Hypercorn has to say behind the last response
+                return  # Hypercorn still sends something after the last response
             whole, monitor = False, None
             try:
                 with trio.CancelScope() as self._waiting:
@@ -240,11 +240,11 @@ class HTTPConnection(TCPServer):
                     self._give_up(self._too_slow or "cancelled")
 
     def _give_up(self, why: str | None) -> None:
-        """Half a response can't be followed by anything. Say *why*, unless the client has gone."""
+        """End a response that can't be completed. Log *why*, unless the client has gone."""
         self._broken = True
         self._end()
         if why is not None:
-            # The client has to see that this is not all, and the system keeps nothing for it.
+            # The client has to see that the rest is missing, and the system must keep nothing.
             self._line.cut()
             self._log_cut(why)
 
@@ -255,7 +255,7 @@ class HTTPConnection(TCPServer):
         logger.info("%s %r response cut: %s", peer, self._path, why, extra={"peer": peer})
 
     def _watch(self) -> Monitor:
-        """Look at the client's progress from now on."""
+        """Watch the client's progress from now on."""
         if self._monitor is None:
             patience = self._timeouts.send
             self._monitor = Monitor(self._acknowledged, self._timer, patience, self._note_look)
@@ -266,7 +266,7 @@ class HTTPConnection(TCPServer):
         return self._line.taken - self._line.unacknowledged()
 
     def _note_look(self, why: str | None) -> None:
-        """Called by the monitor: the client is too slow, or it is not."""
+        """Called by the monitor, with the reason if the client is too slow."""
         if why is not None:
             self._too_slow = {
                 STALLED: f"the client took nothing for {self._timeouts.send:g} s",
@@ -285,7 +285,7 @@ class HTTPConnection(TCPServer):
         scope: HypercornScope,
         send: Callable[[ASGISendEvent | None], Awaitable[None]],
     ) -> Callable[[ASGIReceiveEvent], Awaitable[None]]:
-        """Called by Hypercorn's protocol, which takes this for its group of tasks."""
+        """Called by Hypercorn's protocol, which uses this object as its group of tasks."""
         events = _Events(config.max_app_queue_size)
         self._latest = cancel_scope = trio.CancelScope()
         self._path = str(scope.get("path"))
@@ -314,7 +314,7 @@ class HTTPConnection(TCPServer):
                 elif message["type"] == "http.response.body" and not (
                     has_body and message.get("body")
                 ):
-                    # There is nothing to write. Whoever sends that in a loop lets others run.
+                    # There is nothing to write. If it is sent in a loop, other tasks have to run.
                     await trio.lowlevel.checkpoint()
                 await send(message)
             except Exception:
@@ -326,7 +326,7 @@ class HTTPConnection(TCPServer):
                 await app(scope, events.receive, checked, _no_thread, _no_thread)
                 events.close()
                 if not self._broken:
-                    await send(None)  # that is all; without a response, Hypercorn answers 500
+                    await send(None)  # this is the end; without a response, Hypercorn answers 500
                 answered = True
             finally:
                 events.close()
@@ -339,8 +339,9 @@ class HTTPConnection(TCPServer):
         """
         Let the client read the last response before the connection is closed.
 
-        Unread bytes would make the system send a reset, which could overtake it. A client that
-        reads steadily gets everything; then it has ``Timeouts.close`` to close its side.
+        Unread bytes would make the system send a reset, which could arrive before the response. A
+        client that reads steadily gets everything. Then it has ``Timeouts.close`` to close its
+        side.
         """
         with suppress(*BROKEN):
             async with self.send_lock:  # a request may be in the middle of sending
@@ -362,10 +363,10 @@ def _no_thread(*_: object) -> None:
 
 class _Events:
     """
-    What comes of one request: parts of its body, of which only a few wait, and its end.
+    The events of one request: parts of its body, of which only a few wait, and its end.
 
-    Hypercorn tells of the end in the task that sends the response's last part, so that must
-    not wait for who ought to read what came before: it may be the same task.
+    Hypercorn reports the end in the task that sends the last part of the response. So reporting it
+    must not wait for the reader of earlier events, which may be the same task.
 
     Args:
         size: How many parts may wait.
@@ -379,7 +380,7 @@ class _Events:
         self._changed = trio.Event()
 
     async def put(self, event: ASGIReceiveEvent) -> None:
-        """Add a part, when there is room for it, or the end; dropped if it is over."""
+        """Add a part when there is room, or the end. It is dropped if the request is over."""
         if event["type"] == "http.disconnect":
             self._end = event
         else:
@@ -391,10 +392,10 @@ class _Events:
 
     async def receive(self) -> ASGIReceiveEvent:
         """
-        Wait for the next part, or the end, which is told as often as it is asked for.
+        Wait for the next part or the end. The end is returned as often as it is asked for.
 
-        An event that waits already is handed over, once, also in a cancelled scope. That is how
-        ASGI applications find out whether the client has gone.
+        An event that waits already is handed over, once, even in a cancelled scope. ASGI
+        applications find out in this way whether the client has gone.
         """
         while not self._waiting and self._end is None:
             await self._changed.wait()
@@ -411,7 +412,7 @@ class _Events:
         return event
 
     def close(self) -> None:
-        """Nobody receives any more."""
+        """Note that nobody receives any more."""
         self._is_closed = True
         self._waiting.clear()
         self._change()

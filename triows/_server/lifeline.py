@@ -1,4 +1,4 @@
-"""A worker's side of what ties it to the process that started it."""
+"""What ties a worker to the process that started it, on the worker's side."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class Lifeline:
         self._socket = sock
 
     def ready(self, budget: Budget) -> None:
-        """Report that connections are accepted, and how long an end takes at most."""
-        with suppress(OSError):  # the parent is gone, which is noticed anyway
+        """Report that connections are accepted, and how long an end may take."""
+        with suppress(OSError):  # the parent is gone, and something else notices that
             self._socket.sendall(b"%s\n" % " ".join(map(repr, astuple(budget))).encode())
 
     def fileno(self) -> int:
-        """Give the descriptor to wait at. The parent writes nothing, so readable means gone."""
+        """Return the descriptor to wait for. The parent writes nothing, so readable means gone."""
         return self._socket.fileno()
 
 
@@ -49,13 +49,13 @@ class Inherited:
 
 def inherited(numbers: str) -> Inherited:
     """
-    Become a worker: take over the descriptors that this process was started with.
+    Become a worker: take over the descriptors with which this process was started.
 
-    From here on SIGHUP does nothing. It is meant for the parent, but some tools send it to every
+    From now on SIGHUP has no effect. It is meant for the parent, but some tools send it to every
     process with the same name.
 
     Args:
-        numbers: The descriptors as the parent wrote them, with commas between: the lifeline's,
+        numbers: The descriptors as the parent wrote them, separated by commas: the lifeline's,
             then those of the listening sockets.
     """
     line, *listening = (socket.socket(fileno=int(number)) for number in numbers.split(","))

@@ -1,4 +1,4 @@
-"""Hypercorn's configuration as the command line makes it, and the sockets it asks for."""
+"""Hypercorn's configuration for the command line, and the sockets that it describes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def configuration(bind: Sequence[str], certfile: str | None, keyfile: str | None
     config = Config()
     config.bind = list(bind)
     config.certfile, config.keyfile = certfile, keyfile
-    # What Hypercorn logs goes where everything goes, but its own greeting, which ours repeats.
+    # Hypercorn's messages go to the same log as ours, except its greeting, which would repeat ours.
     config.errorlog = logging.getLogger("hypercorn")
     config.errorlog.setLevel(logging.WARNING)
     return config
@@ -50,21 +50,21 @@ class Listener:
 
     @property
     def url(self) -> str:
-        """How it is reached, as Hypercorn writes it."""
+        """The URL at which it can be reached, as Hypercorn writes it."""
         name = repr_socket_addr(self.socket.family, self.socket.getsockname())
         return f"{'https' if self.secure else 'http'}://{name}"
 
 
 def check_address(address: str) -> None:
     """
-    Refuse an address that would be read as another, or as all of them.
+    Refuse an address that would be read as another one, or as all addresses.
 
     Args:
-        address: As ``config.bind`` has them: ``host:port``, ``[host]:port``, a host alone (port
-            8000, Hypercorn's), ``unix:path`` or ``fd://number``.
+        address: As in ``config.bind``: ``host:port``, ``[host]:port``, a host alone (port 8000, as
+            in Hypercorn), ``unix:path`` or ``fd://number``.
 
     Raises:
-        ValueError: with what to write instead.
+        ValueError: The address can't be read. The message says what to write instead.
     """
     kind, _, rest = address.partition(":")
     if kind == "unix" and not rest:
@@ -85,18 +85,18 @@ def listening(
     config: Config, sockets: Sequence[socket.socket] | None = None
 ) -> Iterator[list[Listener]]:
     """
-    Listen where *config* says; at the end of the block the sockets are closed.
+    Listen where *config* says. The sockets are closed at the end of the block.
 
-    Connections that arrive while nobody accepts wait in the kernel instead of being refused.
+    Connections that arrive while nobody accepts wait in the kernel, and are not refused.
 
     Args:
         config: Hypercorn's.
-        sockets: Bound sockets, in place of ``config.bind``; they are closed too.
+        sockets: Bound sockets, instead of ``config.bind``. They are closed, too.
 
     Raises:
-        AddressError: an address can't be bound.
-        ValueError: an address can't be read, or is for QUIC; there is no socket, or one is not
-            bound.
+        AddressError: An address can't be bound.
+        ValueError: An address can't be read, or is for QUIC; or there is no socket, or one that
+            isn't bound.
     """
     if config.quic_bind:
         raise ValueError("triows serves HTTP/1.1 only: leave quic_bind out")
@@ -119,7 +119,7 @@ def listening(
 
 
 def _bound(config: Config, stack: ExitStack) -> tuple[list[socket.socket], list[socket.socket]]:
-    """Bind the addresses of *config*, those for TLS and the others; *stack* closes the sockets."""
+    """Bind the addresses of *config*, with and without TLS. *stack* closes the sockets."""
     with_tls = config.bind if config.ssl_enabled else []
     without = config.insecure_bind if config.ssl_enabled else config.bind
     for address in (*with_tls, *without):
@@ -174,5 +174,5 @@ def _check_bound(sockets: Sequence[socket.socket]) -> None:
         raise ValueError("there is no socket to listen at: give one, or leave sockets out")
     for sock in sockets:
         name = sock.getsockname()
-        if isinstance(name, tuple) and not name[1]:  # the system would choose
+        if isinstance(name, tuple) and not name[1]:  # the system would choose one
             raise ValueError(f"{sock!r} is not bound: call its bind() first")

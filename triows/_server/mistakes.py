@@ -1,4 +1,4 @@
-"""What can be wrong with the arguments of a server, and what to write instead."""
+"""Mistakes in the arguments of a server, and what to write instead."""
 
 from __future__ import annotations
 
@@ -59,14 +59,14 @@ def _takes_asgi(function: Callable[..., object]) -> bool:
 
 def check_app(app: object, what: str) -> None:
     """
-    Refuse what isn't an application of ours.
+    Refuse what isn't a triows application.
 
     Args:
-        app: What was given.
-        what: The function it was given to.
+        app: The argument.
+        what: The function that got it.
 
     Raises:
-        TypeError: with what to give instead.
+        TypeError: It isn't an application. The message says what to pass instead.
     """
     if (mistake := app_mistake(app)) is not None:
         raise TypeError(f"{what} takes an application, and what it got is {mistake}")
@@ -77,7 +77,7 @@ def check_config(config: object) -> None:
     Refuse what isn't Hypercorn's configuration.
 
     Raises:
-        TypeError: with what to write instead.
+        TypeError: It isn't a configuration. The message says what to write instead.
     """
     if not isinstance(config, Config):
         given = "no configuration" if config is None else f"{config!r} as its configuration"
@@ -92,7 +92,7 @@ def check_trigger(trigger: object) -> None:
     Refuse what can't be called to wait for the end.
 
     Raises:
-        TypeError: with what to write instead.
+        TypeError: It can't be called. The message says what to write instead.
     """
     if trigger is None or callable(trigger):
         return
@@ -109,10 +109,10 @@ def check_trigger(trigger: object) -> None:
 
 async def wait_triggered(trigger: Callable[[], Awaitable[object]]) -> None:
     """
-    Wait for the end that *trigger* decides on.
+    Wait for the end, as *trigger* decides.
 
     Raises:
-        TypeError: it isn't async.
+        TypeError: The trigger isn't async.
     """
     waiting: Any = trigger()
     if not inspect.isawaitable(waiting):
@@ -128,7 +128,7 @@ def check_sockets(sockets: Sequence[object] | None) -> None:
     Refuse what isn't a list of stream sockets of the standard library.
 
     Raises:
-        TypeError: with what to give instead.
+        TypeError: It isn't such a list. The message says what to pass instead.
     """
     if sockets is None:
         return

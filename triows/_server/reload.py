@@ -1,9 +1,9 @@
 """
-Serving an application during development: the process is replaced when a file changes.
+Serving an application during development: a new process starts when a file changes.
 
 watchfiles reports the changes. Its ``run_process`` could do the rest, but it binds the address
-again each time, tells the process twice to end after Ctrl-C, and shows a traceback for a
-second Ctrl-C.
+again each time, tells the process twice to end after Ctrl-C, and shows a traceback after a second
+Ctrl-C.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ logger = logging.getLogger("triows")
 
 
 class _ApplicationFilter(watchfiles.PythonFilter):
-    """Python files, but not those of libraries, whatever the environment's folder is called."""
+    """Accepts Python files that aren't part of a library, whatever the environment is called."""
 
     ignore_dirs = (*watchfiles.PythonFilter.ignore_dirs, "site-packages")
 
@@ -48,13 +48,13 @@ def run_again(
     tree_signal: int | None = None,
 ) -> int:
     """
-    Serve by a process that is replaced when a Python file in this folder changes.
+    Serve with a process that is replaced when a Python file in this folder changes.
 
-    The addresses stay bound meanwhile, so clients wait instead of being refused. A process
-    that fails to start, or crashes, is not replaced before the next change.
+    The addresses stay bound meanwhile, so clients wait instead of being refused. If a process
+    fails to start, or crashes, the next change replaces it.
 
     Args:
-        command: What runs the process, given the descriptors that it inherits.
+        command: The command that runs the process, given the descriptors that it inherits.
         name: What the log calls the application.
         bind: Addresses: ``host:port``, or ``unix:path``.
         certfile: A certificate chain, to serve TLS.
@@ -65,9 +65,9 @@ def run_again(
         The exit code: 0 after SIGINT or SIGTERM, 128 + n if a second signal n was needed.
 
     Raises:
-        OSError: an address can't be bound.
+        OSError: An address can't be bound.
     """
-    # Its own line for each change would stand beside ours.
+    # Otherwise it would log its own line for each change, next to ours.
     logging.getLogger("watchfiles").setLevel(logging.WARNING)
     with listening(configuration(bind, certfile, keyfile)) as addresses:
         return trio.run(Reloader(command, name, addresses, tree_signal).run)
@@ -145,7 +145,7 @@ class Reloader:
             await self._end(worker)
 
     async def _report(self, worker: Worker) -> None:
-        """Say how the start-up went; later, that the process has ended by itself."""
+        """Say how the start-up went, and later that the process has ended by itself."""
         self._worker = worker
         if await worker.wait_ready():
             logger.info("serving by process %d", worker.pid)
@@ -169,5 +169,5 @@ class Reloader:
 
 
 def names_of(changes: Iterable[tuple[watchfiles.Change, str]]) -> str:
-    """Name the files that have changed, as seen from this folder."""
+    """Name the files that have changed, relative to this folder."""
     return ", ".join(sorted({os.path.relpath(path) for _, path in changes}))

@@ -33,7 +33,7 @@ __all__ = ["ApplicationError", "run"]
 
 logger = logging.getLogger("triows")
 
-#: Seconds from one line about an end that takes its time to the next.
+#: Seconds between two lines about an end that takes long.
 PROGRESS = 5.0
 
 
@@ -48,10 +48,10 @@ def run(
     tree_signal: int | None = None,
 ) -> int:
     """
-    Serve until SIGINT or SIGTERM: drain on the first, stop at once on a second.
+    Serve until SIGINT or SIGTERM. Drain on the first signal, and stop at once on a second.
 
-    After SIGINT, which is Ctrl-C, handlers have one second. After SIGTERM they have all of
-    their ``shutdown_grace``.
+    After SIGINT, which is Ctrl-C, handlers have one second. After SIGTERM they have all of their
+    ``shutdown_grace``. :class:`.SignalWatch` ends a process that takes longer than announced.
 
     Args:
         app: The application.
@@ -59,19 +59,17 @@ def run(
         bind: Addresses: ``host:port``, or ``unix:path``.
         certfile: A certificate chain, to serve TLS.
         keyfile: Its private key.
-        inherited: For a worker: what it accepts from, instead of *bind*, and what ties it to
-            its parent. It also drains when the parent is gone.
+        inherited: For a worker: the sockets from which it accepts, instead of *bind*, and what
+            ties it to its parent. It also drains when the parent is gone.
         tree_signal: A signal that prints what is alive, from the start-up to the end.
 
     Returns:
         The exit code: 0 after a graceful end, 128 + n if a second signal n was needed.
 
-    :class:`.SignalWatch` ends a process that takes longer than announced.
-
     Raises:
-        AddressError: an address can't be bound.
-        CertificateError: the certificate or its key can't be used.
-        ApplicationError: the application raised something.
+        AddressError: An address can't be bound.
+        CertificateError: The certificate or its key can't be used.
+        ApplicationError: The application raised something.
     """
     config = configuration(bind, certfile, keyfile)
     try:
@@ -91,16 +89,16 @@ async def _serve_observed(
     inherited: Inherited | None,
     tree_signal: int | None,
 ) -> int:
-    """Serve until signalled, and print the tree at another signal, if there is one for it."""
+    """Serve until signalled. If *tree_signal* is given, print the tree when it comes."""
     process = _Process(app, inherited)
     with process.signals.watching():
         async with trio.open_nursery() as nursery:
             if tree_signal is not None:
-                # Around everything, so that a start-up or an end that hangs can be looked at.
+                # Around everything, so that you can look at a start-up or an end that hangs.
                 await nursery.start(print_on_signal, app, tree_signal)
             await process.serve(config, name)
             nursery.cancel_scope.cancel()
-        if inherited is None:  # a worker's parent says it
+        if inherited is None:  # for a worker, the parent says it
             process.say_goodbye()
     return process.code
 
@@ -110,7 +108,7 @@ class ApplicationError(Exception):
     The application raised something that ends the process.
 
     Args:
-        stage: What it failed at, as the end of a sentence: ``failed to start``.
+        stage: When it failed, as the end of a sentence: ``failed to start``.
         error: What it raised.
     """
 
@@ -122,7 +120,7 @@ class ApplicationError(Exception):
 
 class _Process:
     """
-    The server as a process: what signals do to it, and its exit code.
+    The server as a process: how it reacts to signals, and its exit code.
 
     Args:
         app: The application.
@@ -141,7 +139,7 @@ class _Process:
         self._stopped_at = math.inf
 
     async def serve(self, config: Config, name: str) -> None:
-        """Serve until the drain that the first signal began is over, or until a second signal."""
+        """Serve until the first signal's drain is over, or until a second signal."""
         try:
             with self._scope:
                 await self._serve(config, name)
@@ -173,7 +171,7 @@ class _Process:
                 self._inherited.lifeline.ready(Budget.of(self._app))
 
     def _end(self, number: int, at_once: bool) -> None:
-        """Take a signal, in the event loop."""
+        """React to a signal, in the event loop."""
         if not self._stop.is_set():
             self._stopped_by, self._stopped_at = number, trio.current_time()
         elif at_once:
@@ -188,7 +186,7 @@ class _Process:
         """Wait for the first signal, and drain the server."""
         await self._stop.wait()
         if not server.connections:
-            # There will be none, so that the end has less to wait for.
+            # Accept none, so that the end has less to wait for.
             await server.stop_accepting()
         budget = Budget.of(self._app)
         if server.connections:
@@ -204,14 +202,14 @@ class _Process:
             await server.shut_down(refusing=self._inherited is None, grace=grace)
 
     async def _report_progress(self, server: Server) -> None:
-        """Say from time to time what is left, until the server has ended."""
+        """Log what is left from time to time, until the server has ended."""
         while True:
             await trio.sleep(PROGRESS)
             left = at_most(self.signals.seconds_left)
             logger.info("still closing %s, %s", _counted(server.connections), left)
 
     def say_goodbye(self) -> None:
-        """Say that the end is over, if a signal began it."""
+        """Log that the end is over, if a signal began it."""
         if self._stop.is_set():
             logger.info("ended after %.1f s", trio.current_time() - self._stopped_at)
 

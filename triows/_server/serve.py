@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
     from triows._app import Triows
 
-    #: Waits for the server's time to end, and shuts it down.
+    #: Waits until the server has to end, and shuts it down.
     Ending: TypeAlias = Callable[[Server], Awaitable[None]]
 
 __all__ = ["run_server", "serve", "serve_until"]
 
-#: So that a call without a configuration gets a sentence about what to write.
+#: The default, so that a call without a configuration can be told what to write.
 _MISSING: Any = None
 
 
@@ -44,30 +44,32 @@ async def serve(
     task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """
-    Serve *app* with Hypercorn's configuration, in the caller's Trio program.
+    Serve *app* as a task of your Trio program.
 
         urls = await nursery.start(triows.serve, app, config)
 
-    Cancelling it cancels the handlers, tells their peers 1001, exits their resources and
-    then the application's. That takes ``timeouts.close`` and twice ``timeouts.teardown`` at
-    most. For a graceful end use *shutdown_trigger*.
+    If you cancel it, the handlers are cancelled, their peers get 1001, their resources exit, and
+    then the application's resources exit. That takes ``timeouts.close`` and twice
+    ``timeouts.teardown`` at most. For a graceful end, use *shutdown_trigger*.
 
     Args:
-        app: The application. Its start-up runs before everything, and its shutdown after it.
-        config: Hypercorn's; ``bind``, ``certfile`` and so on. ``workers`` has no effect here.
-        shutdown_trigger: When it returns, new connections are refused, the live ones are
-            drained as :meth:`Triows.drain` says, and the server ends.
-        sockets: Bound sockets to listen at, in place of ``config.bind``. Other processes may
-            share them. They are closed at the end. A server that shuts down leaves new
-            connections to the others.
-        task_status: Started with the URLs that the server listens on.
+        app: The application. Its start-up runs first, and its shutdown last.
+        config: Hypercorn's configuration: ``bind``, ``certfile`` and so on. ``workers`` has no
+            effect here.
+        shutdown_trigger: An async function. When it returns, the server refuses new connections,
+            drains the live ones as :meth:`Triows.drain` says, and ends.
+        sockets: Bound sockets, to listen on instead of ``config.bind``. Other processes may share
+            them. They are closed at the end. A server that shuts down leaves new connections to
+            the other processes.
+        task_status: Started with the URLs on which the server listens.
 
     Raises:
-        TypeError: an argument is something else; the message says what to write.
+        TypeError: An argument is something other than what it takes. The message says what to
+            write.
         RuntimeError: Trio does not run, or the application is served already.
-        OSError: an address can't be bound, or a certificate can't be used.
-        BaseException: what the application's start-up or shutdown raised, or a resource of
-            the application that failed meanwhile.
+        OSError: An address can't be bound, or a certificate can't be used.
+        BaseException: What the application's start-up or shutdown raised, or a resource of the
+            application that failed meanwhile.
     """
     check_trio("triows.serve")
     await trio.lowlevel.checkpoint()
@@ -93,16 +95,16 @@ async def serve_until(
 
     Args:
         ending: Decides when the server ends, and how.
-        app: As for :func:`serve`.
-        config: The same.
-        sockets: The same.
-        task_status: The same.
+        app: As in :func:`serve`.
+        config: As in :func:`serve`.
+        sockets: As in :func:`serve`.
+        task_status: As in :func:`serve`.
     """
     keep_lines_whole(config)
     tls = tls_context(config)
     error: BaseException | None = None
     try:
-        # Around everything: a start-up or a shutdown may block, too.
+        # This is around everything, because a start-up or a shutdown may block, too.
         with blocks_named(app):
             async with app.running():
                 with listening(config, sockets) as listeners:
@@ -125,13 +127,13 @@ async def run_server(
     refusing: bool,
 ) -> None:
     """
-    Run a server until it is cancelled, or until a trigger, and then to its end.
+    Run a server until it is cancelled, or until a trigger, and then until it has ended.
 
     Args:
-        server: Of an application that is running.
-        shutdown_trigger: As for :func:`serve`.
-        task_status: The same.
-        refusing: As for :meth:`Server.shut_down`.
+        server: The server of an application that is running.
+        shutdown_trigger: As in :func:`serve`.
+        task_status: As in :func:`serve`.
+        refusing: As in :meth:`Server.shut_down`.
     """
     ending = partial(_shut_down_after, shutdown_trigger, refusing=refusing)
     await _run_until(ending, server, task_status, refusing=refusing)

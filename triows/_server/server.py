@@ -1,4 +1,4 @@
-"""A server between its start and its end: the connections it has, and how they are ended."""
+"""A server between its start and its end: its connections, and how they end."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ __all__ = ["LINGER", "Accepted", "Server"]
 
 logger = logging.getLogger("triows")
 
-#: Seconds that a connection may take to ask for something after the accepting has ended. Who
-#: came by chance does in milliseconds; who is silent must not hold the shutdown up.
+#: Seconds that a connection may take to make a request after the accepting has ended. A client that
+#: has just connected takes milliseconds. A silent one must not hold up the shutdown.
 LINGER = 0.5
 
 
@@ -53,9 +53,9 @@ LINGER = 0.5
 class Accepted:
     """A connection that was accepted."""
 
-    #: What it speaks HTTP on.
+    #: The stream for HTTP.
     stream: trio.abc.Stream
-    #: The same, for a WebSocket.
+    #: The same connection, for a WebSocket.
     wire: Wire
     peers: Peers
 
@@ -67,9 +67,9 @@ class Server:
     Args:
         app: The application.
         config: Hypercorn's.
-        tls: For listeners that are secure.
-        listeners: Where to accept connections; closed when that is over.
-        reactor: Reads for connections that are not the system's, given to :meth:`start`.
+        tls: For listeners with TLS.
+        listeners: Where to accept connections. They are closed when that is over.
+        reactor: Reads for connections that don't come from the system, which :meth:`start` gets.
     """
 
     def __init__(
@@ -88,13 +88,13 @@ class Server:
         self._tls = tls
         self._handshakes: set[trio.CancelScope] = set()
         self._http: set[HTTPConnection] = set()
-        # Those who have asked for nothing yet.
+        # Connections that have not made a request yet.
         self._silent: set[Callable[[], Accepted]] = set()
         self._asked = trio.Event()
-        # Those whose WebSocket is not served by us.
+        # Connections whose WebSocket another application serves.
         self._bridges: set[Bridge] = set()
         self._connections = 0
-        # As many as there may be, with some more so that they can be told so (503).
+        # As many as are allowed, and some more that can be told so (503).
         limit = app.limits.connections
         self._limit = math.inf if limit is None else limit + config.backlog
         self._room = trio.Event()
@@ -109,14 +109,14 @@ class Server:
 
     @property
     def urls(self) -> list[str]:
-        """Where it listens."""
+        """The URLs on which it listens."""
         return [one.url for one in self._listeners]
 
     async def run(self) -> None:
         """
-        Accept and serve connections until :meth:`shut_down`, and then to their ends.
+        Accept and serve connections until :meth:`shut_down`, and then until they have ended.
 
-        Cancelling it cancels the handlers, which end as they do whenever they are cancelled.
+        If it is cancelled, the handlers are cancelled, and end as always after a cancellation.
         """
         async with trio.open_nursery() as nursery:
             for service in (self._reactor.run, self._pinger.run, self._trimmer.run):
@@ -130,10 +130,10 @@ class Server:
 
     async def _outlive(self, service: Callable[[], Awaitable[None]]) -> None:
         """
-        Run what connections stand on, until the last of them is over.
+        Run what connections need, until the last of them is over.
 
-        Those that are cancelled still listen to their peers' last words. Each of them bounds
-        its end, and so this is bounded.
+        Connections that are cancelled still listen to their peers' last words. Each of them limits
+        how long its end takes, so this is limited, too.
         """
         async with trio.open_nursery() as nursery:
             nursery.cancel_scope.shield = True
@@ -155,12 +155,12 @@ class Server:
             self._accepted_all.set()
 
     async def wait_worn_out(self) -> None:
-        """Wait until it has served as many requests as the configuration lets it."""
+        """Wait until it has served as many requests as the configuration allows."""
         await self._context.terminate.wait()
 
     @property
     def connections(self) -> int:
-        """How many connections there are, whatever they are used for."""
+        """How many connections there are, of any kind."""
         return self._connections
 
     async def stop_accepting(self) -> None:
@@ -171,14 +171,14 @@ class Server:
 
     async def shut_down(self, *, refusing: bool, grace: float = math.inf) -> None:
         """
-        End all connections in order and in time; then :meth:`run` returns.
+        End all connections in order and in time. Then :meth:`run` returns.
 
         Plain HTTP requests have Hypercorn's ``graceful_timeout`` at the same time.
 
         Args:
-            refusing: Go on accepting connections meanwhile, to answer that they may come
-                back later (503). Otherwise whoever else listens at the same socket takes them.
-            grace: Seconds for handlers and requests, where the settings allow more.
+            refusing: Go on accepting connections meanwhile, to tell WebSocket clients to come back
+                later (503). Otherwise other processes that listen on the same sockets get them.
+            grace: How many seconds handlers and requests get, if the settings allow more.
         """
         if not refusing:
             await self.stop_accepting()
@@ -187,7 +187,7 @@ class Server:
         over = started + min(self._config.graceful_timeout, grace)
         self._end_idle(over)
         async with trio.open_nursery() as nursery:
-            # Behind middleware there are connections of ours, too, which drain() ends.
+            # There are our own connections behind middleware, too. drain() ends those.
             ours = {lifetime.tasks for lifetime in self._app._lifetimes()}
             for bridge in tuple(self._bridges):
                 if bridge.opened_in not in ours:
@@ -195,9 +195,9 @@ class Server:
             await self._app.drain(grace=grace)
         self._accepting.cancel()
         await self._accepted_all.wait()
-        self._end_idle(over)  # who came meanwhile
-        # What is left are plain requests, and WebSockets of applications that are mounted and
-        # not ours, which were told.
+        self._end_idle(over)  # connections that came meanwhile
+        # What is left are plain requests, and WebSockets of other applications that are mounted,
+        # which know that they have to end.
         self._tasks.end_at(max(over, started + min(self._app.timeouts.shutdown_grace, grace)))
 
     def _end_idle(self, over: float) -> None:
@@ -207,7 +207,7 @@ class Server:
             connection.shut_down(over)
 
     async def _answer_accepted(self) -> None:
-        """Serve those who were accepted a moment ago: nobody else will."""
+        """Serve connections that were accepted a moment ago, because nobody else will."""
         with trio.move_on_after(LINGER):
             while self._silent:
                 await self._asked.wait()
@@ -218,7 +218,7 @@ class Server:
         self._asked = trio.Event()
 
     async def _shake_hands(self, stream: trio.SSLStream[CountedStream]) -> bool:
-        """Finish TLS's handshake; whether it is one, and in time."""
+        """Finish TLS's handshake. Return whether it succeeded in time."""
         seconds = min(self._config.ssl_handshake_timeout, self._app.timeouts.handshake)
         with trio.move_on_after(seconds) as scope:
             self._handshakes.add(scope)
@@ -239,14 +239,15 @@ class Server:
 
     def start(self, opening: Callable[[], Accepted], close: Callable[[], object]) -> None:
         """
-        Serve a connection, in a task of the server's.
+        Serve a connection, in a task of the server.
 
         Args:
-            opening: Gives the connection; it may raise OSError if that is broken by now.
-            close: Called in the end, whatever has become of it.
+            opening: Returns the connection. It may raise OSError if the connection is broken by
+                now.
+            close: Called at the end, however the connection went.
 
         Raises:
-            RuntimeError: it serves nobody any more; the connection is left as it is.
+            RuntimeError: The server has ended. The connection is left as it is.
         """
         self._tasks.start_soon(self._serve, opening, close, name="<triows connection>")
         self._connections += 1
@@ -267,7 +268,7 @@ class Server:
 
     async def _serve(self, opening: Callable[[], Accepted], close: Callable[[], object]) -> None:
         try:
-            with suppress(OSError):  # it broke: there is nobody to tell
+            with suppress(OSError):  # it broke, so nobody can be told
                 upgraded = await self._serve_http(opening)
                 if upgraded is not None:
                     await upgraded()
@@ -283,7 +284,7 @@ class Server:
     async def _serve_http(
         self, opening: Callable[[], Accepted]
     ) -> Callable[[], Awaitable[None]] | None:
-        """Serve plain requests; what is to follow is returned, so that nothing of this stays."""
+        """Serve plain requests. Return what follows, so that nothing of this stays in memory."""
         accepted = opening()
         stream, wire, peers = accepted.stream, accepted.wire, accepted.peers
         if isinstance(stream, trio.SSLStream) and not await self._shake_hands(stream):
@@ -307,7 +308,7 @@ class Server:
         if wanted is None:
             return None
         await self._context.mark_request()
-        self._note_asked(opening)  # in the same step, the application decides whether it drains
+        self._note_asked(opening)  # in the same step as the application decides whether it drains
         return partial(
             serve_websocket,
             self._app,
@@ -324,7 +325,7 @@ class Server:
 
 class GuardedTasks:
     """
-    Starts tasks, and lets no error out of one: it concerns no other.
+    Starts tasks, and lets no error out of one, because it doesn't concern the others.
 
     Args:
         nursery: Where they run.
@@ -336,11 +337,11 @@ class GuardedTasks:
     def start_soon(
         self, function: Callable[..., Awaitable[object]], /, *args: object, name: object = None
     ) -> None:
-        """As that of the nursery."""
+        """Start a task, like the nursery's method."""
         self._nursery.start_soon(self._run, function, args, name=name)
 
     def end_at(self, deadline: float) -> None:
-        """Cancel what is left then."""
+        """Cancel at this time what is left then."""
         self._nursery.cancel_scope.deadline = deadline
 
     @staticmethod
@@ -358,7 +359,7 @@ class GuardedTasks:
 
 
 def _interrupts(exc: BaseException) -> bool:
-    """Whether somebody wants the process to end."""
+    """Say whether somebody wants the process to end."""
     if isinstance(exc, BaseExceptionGroup):
         return exc.subgroup(KeyboardInterrupt) is not None
     return isinstance(exc, KeyboardInterrupt)

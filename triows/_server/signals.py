@@ -5,9 +5,9 @@ Python runs a signal handler in the main thread, between two bytecodes, so a han
 while a call into C does not return there. But the interpreter writes the signal's number to a
 socket at once (:func:`signal.set_wakeup_fd`), whatever the main thread is doing. A thread reads
 that socket. It tells the event loop, and it ends the process if the loop does not react or takes
-too long. C code that never releases the GIL stops this thread too. If it takes signals all the
-same, as regular expressions do, faulthandler's thread ends it, which needs no GIL. What is left
-is C code that does neither: it takes SIGKILL.
+too long. C code that never releases the GIL stops this thread, too. If such code takes signals, as
+regular expressions do, faulthandler's thread ends the process, because that thread doesn't need
+the GIL. C code that does neither can only be ended by SIGKILL.
 """
 
 from __future__ import annotations
@@ -64,12 +64,12 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 class SignalWatch:
     """
-    Takes SIGINT and SIGTERM, and keeps the process to the time that it has from then on.
+    Takes SIGINT and SIGTERM, and makes sure that the process then ends in time.
 
     The first signal gives the process the time of a graceful end. A signal during the start-up,
-    and each signal after the first, gives it the time to end at once; if the event loop does not
-    notice such a signal within a second, the process ends right then. In all these cases
-    the process exits with 128 + n for the last signal n, without any cleanup.
+    and each signal after the first, gives it the time to end at once. If the event loop does not
+    notice such a signal within a second, the process ends right then. In all these cases the
+    process exits with 128 + n for the last signal n, without any cleanup.
 
     Args:
         budget: How long the process may take.
@@ -93,7 +93,7 @@ class SignalWatch:
         self._code = 0
         # When the process is ended, and how many seconds that is after the signal.
         self._deadline, self._seconds = math.inf, math.inf
-        # When the loop has to have noticed the last signal, and whether it ends all if it has not.
+        # When the loop has to have noticed the last signal; and whether the process ends if not.
         self._notice_by, self._last_chance = math.inf, False
 
     @contextmanager
@@ -101,13 +101,13 @@ class SignalWatch:
         """
         Watch for signals in a block, inside :func:`trio.run` in the main thread.
 
-        A time limit that began inside the block holds behind it too: a thread of the application
-        may keep the process alive.
+        A time limit that began inside the block still applies after it, because a thread of the
+        application may keep the process alive.
         """
         self._reader, self._writer = socket.socketpair()
         self._writer.setblocking(False)
         before = {number: signal.getsignal(number) for number in SIGNALS}
-        # Trio has one for its own wake-ups. The thread wakes it up in its place.
+        # Trio has a socket for its own wake-ups. Instead of that, the thread wakes Trio up.
         trios = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
 
         def restore(fd: int) -> None:
@@ -132,7 +132,7 @@ class SignalWatch:
         return self._started
 
     def note_started(self, budget: Budget) -> None:
-        """From now on the first signal drains the application, in the time of this *budget*."""
+        """Note that from now on the first signal drains the application, within this *budget*."""
         self._budget, self._started = budget, True
 
     @property
@@ -147,7 +147,7 @@ class SignalWatch:
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
         """
-        Be the signal's handler in Python, which is only needed so that there is one.
+        Be the signal's handler in Python. It is only needed because there has to be one.
 
         Other code may have replaced the socket, as asyncio does in a synchronous call.
         """
@@ -159,7 +159,7 @@ class SignalWatch:
         threading.Event().wait(_TURN)
 
     def _tell_thread(self, number: int) -> None:
-        with suppress(BlockingIOError):  # so much waits there that it wakes up anyway
+        with suppress(BlockingIOError):  # so much is in it that the thread wakes up anyway
             self._writer.send(bytes([number]))
 
     # In the thread.
@@ -189,7 +189,7 @@ class SignalWatch:
         return min(max(due - self._clock.current_time(), 0), HOUR)
 
     def _outlast(self) -> None:
-        """Keep to the deadline when the loop is over: something may keep the process alive."""
+        """Keep to the deadline after the loop has ended: something may keep the process alive."""
         self._notice_by = math.inf
         while self._deadline < math.inf:
             self._check_time()
@@ -207,7 +207,7 @@ class SignalWatch:
         self._signalled = True
         self._code = SIGNALLED + number
         self._limit(self._budget.at_once if at_once else self._budget.after(number))
-        if not self._last_chance:  # more signals do not make it later
+        if not self._last_chance:  # more signals don't postpone it
             self._notice_by, self._last_chance = self._clock.current_time() + PATIENCE, at_once
         self._set_backstop()
         self._call_soon(lambda: self._noticed(number, at_once))
@@ -218,7 +218,7 @@ class SignalWatch:
             self._deadline, self._seconds = deadline, seconds
 
     def _set_backstop(self) -> None:
-        """Let a thread that needs no GIL end the process if this one can't: with code 1."""
+        """Let a thread without the GIL end the process, with code 1, if this thread can't."""
         due = min(self._deadline, self._notice_by if self._last_chance else math.inf)
         if due < math.inf:
             seconds = due - self._clock.current_time() + BACKSTOP
@@ -257,7 +257,7 @@ class SignalWatch:
 
 
 def _log(level: int, message: str, *args: object, last: bool = False) -> bool:
-    """Log within a time limit; whether that was possible. The *last* message flushes the rest."""
+    """Log within a time limit, and say whether that worked. The *last* message flushes the rest."""
 
     def log() -> None:
         logger.log(level, message, *args)
@@ -268,7 +268,7 @@ def _log(level: int, message: str, *args: object, last: bool = False) -> bool:
 
 
 def _bounded(function: Callable[[], object]) -> bool:
-    """Run something that may block in a thread, and wait for it for a limited time."""
+    """Run something that may block, in a thread, and wait for it for a limited time."""
 
     def run() -> None:
         with suppress(Exception):

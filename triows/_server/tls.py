@@ -19,7 +19,7 @@ class CertificateError(OSError):
 
     Args:
         setting: ``certfile``, ``keyfile`` or ``ca_certs``.
-        reason: What is wrong with it, which names the file.
+        reason: What is wrong with it. It names the file.
     """
 
     def __init__(self, setting: str, reason: str) -> None:
@@ -29,14 +29,14 @@ class CertificateError(OSError):
 
 def tls_context(config: Config, *, asks: bool = True) -> ssl.SSLContext | None:
     """
-    Read the certificate, if there is one, and offer HTTP/1.1 only, whatever else is configured.
+    Read the certificate, if there is one. Offer only HTTP/1.1, whatever else is configured.
 
     Args:
         config: Hypercorn's.
         asks: Whether OpenSSL may ask for the password of an encrypted key at the terminal.
 
     Raises:
-        CertificateError: a file can't be read, or isn't a certificate or key that fits.
+        CertificateError: A file can't be read, or isn't a certificate or key that fits.
     """
     if config.ssl_enabled:
         for setting in _SETTINGS:
@@ -79,7 +79,7 @@ def _check_not_encrypted(config: Config) -> None:
     assert config.certfile is not None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
-        # What else may be wrong is found out later.
+        # Anything else that is wrong is found out later.
         with suppress(OSError):
             context.load_cert_chain(config.certfile, config.keyfile, password=refuse)
     except _EncryptedKeyError:
@@ -91,7 +91,7 @@ def _check_not_encrypted(config: Config) -> None:
 
 
 def _explained(config: Config, exc: OSError) -> CertificateError:
-    """Say which file OpenSSL could not use, and why: its own errors name none."""
+    """Say which file OpenSSL could not use, and why. Its own errors name no file."""
     if getattr(exc, "reason", None) == "KEY_VALUES_MISMATCH":
         reason = f"the key in {config.keyfile!r} doesn't fit the certificate in {config.certfile!r}"
         return CertificateError("keyfile", reason)

@@ -1,4 +1,4 @@
-"""Giving back to the system what connections took."""
+"""Giving memory back to the system after connections have ended."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Trimmer"]
 
-#: Seconds between the end of a connection and the trimming, for others to end, too.
+#: Seconds between the end of a connection and the trimming, so that others can end, too.
 _PAUSE = 1.0
 
 
@@ -20,11 +20,11 @@ class Trimmer:
     """
     Gives memory back when connections have ended.
 
-    The C library keeps what was freed, in pieces between what is still used, so that after
-    a thousand slow readers the process would hold a hundred megabytes for nothing.
-    ``malloc_trim`` (malloc_trim(3)) finds whole pages in it: 5 ms for that much, 0.1 ms where
-    there is little to find, and at most once a second. Where there is no such function (it
-    is the GNU library's), nothing is done.
+    The C library keeps freed memory, in pieces between what is still used. After a thousand slow
+    readers, the process would hold a hundred megabytes for nothing. ``malloc_trim``
+    (malloc_trim(3)) finds whole pages in it. That takes 5 ms for so much, and 0.1 ms if there is
+    little to find, and it runs at most once a second. It is a function of the GNU library. Without
+    it, nothing is done.
     """
 
     def __init__(self, trim: Callable[[int], object] | None = None) -> None:
@@ -32,7 +32,7 @@ class Trimmer:
         self._ended = trio.Event()
 
     def note_ended(self) -> None:
-        """A connection has ended."""
+        """Note that a connection has ended."""
         self._ended.set()
 
     async def run(self) -> None:

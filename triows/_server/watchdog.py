@@ -1,15 +1,15 @@
 """
-A thread that notices when a Trio loop does not turn.
+A thread that notices when a Trio loop is blocked.
 
 A task can't notice that, because it would have to wait for its turn. The thread asks the loop to
 call a function, four times within the seconds that a block may take. If the loop has not called it
 by the next look, the thread looks at what the loop's thread is doing. This costs an idle loop four
 wake-ups a second by default, and adds nothing to the work of a busy one.
 
-The thread counts only time in which the loop could have turned:
+The thread counts only time in which the loop could have run:
 
-- If the process is stopped (SIGSTOP, a suspended machine), or gets no processor, the thread does
-  not run either. When it wakes up late, it counts the processor time that the process has used
+- If the process is stopped (SIGSTOP, a suspended machine), or gets no processor time, the thread
+  does not run either. When it wakes up late, it counts the processor time that the process has used
   since the last look, and not the time that has passed.
 - C code that holds the interpreter's lock (a regular expression, a large ``json.loads``) stops the
   thread as well. It uses the processor, and when it returns, the thread gets the lock. The loop's
@@ -47,20 +47,20 @@ W = TypeVar("W")
 #: late by at most one such part.
 _LOOKS = 4
 
-#: Seconds that the thread gets to end. It needs no time, unless the log is not being read.
+#: Seconds that the thread gets to end. It needs no time, unless nobody reads the log.
 _MOMENT = 1.0
 
 
 class Block:
-    """A time in which the loop does not turn."""
+    """A time in which the loop does not run."""
 
     def __init__(self) -> None:
         #: How long it has lasted so far. The true time is at most a quarter of the limit longer.
         self.seconds = 0.0
-        #: Who was seen to run, and for how long already.
+        #: The task that was seen to run, and for how long already.
         self.task: trio.lowlevel.Task | None = None
         self.held = 0.0
-        #: Whether somebody was told of it.
+        #: Whether it was reported.
         self.told = False
         self._collections = _collections()
 
@@ -72,7 +72,7 @@ class Block:
         self.held += seconds
 
     def text(self, blocker: Blocker) -> str:
-        """Describe the block and who is to blame for it."""
+        """Describe the block, and what causes it."""
         if self.held >= self.seconds / 2:
             return told(self.seconds, blocker, self._collected())
         return (
@@ -87,7 +87,7 @@ class Block:
 
 
 def told(seconds: float, blocker: Blocker | str, more: str = "") -> str:
-    """Describe a block of *seconds*, with *more* lines behind the stack."""
+    """Describe a block of *seconds*. *more* lines come after the stack."""
     text = f"the Trio loop has been blocked for {seconds:.1f} s by {blocker}{more}"
     return f"{text}\n  ({_REMEDY})"
 
@@ -99,7 +99,7 @@ _REMEDY = (
 
 
 def _collections() -> int:
-    """How many full collections there have been."""
+    """Return how many full garbage collections there have been."""
     return int(gc.get_stats()[-1]["collections"])
 
 
@@ -113,7 +113,7 @@ class Watchdog(Generic[W]):
     def __init__(self) -> None:
         self.view = LoopView()
         self.token = trio.lowlevel.current_trio_token()
-        # On whose behalf it watches, and the seconds that a block may take for each.
+        # The objects for which it watches, and the seconds that a block may take for each.
         self._entries: list[tuple[W, float]] = []
         #: Seconds between two looks, at most.
         self.rest = _DAY
@@ -125,11 +125,11 @@ class Watchdog(Generic[W]):
     @contextmanager
     def watching(cls, one: W, seconds: float) -> Iterator[None]:
         """
-        Watch the loop for the length of a block. In one loop there is one thread.
+        Watch the loop for the length of a block. Each loop has one thread.
 
         Args:
-            one: On whose behalf.
-            seconds: That a block may take, or ``math.inf`` to watch nothing.
+            one: The object for which it watches.
+            seconds: How long a block may take, or ``math.inf`` to watch nothing.
         """
         if seconds == math.inf:
             yield
@@ -149,41 +149,41 @@ class Watchdog(Generic[W]):
 
     @property
     def seconds(self) -> float:
-        """How long a block may take: the least that anybody said."""
+        """How long a block may take: the least of all numbers given."""
         return min((seconds for _, seconds in tuple(self._entries)), default=math.inf)
 
     @property
     def watched(self) -> tuple[W, ...]:
-        """On whose behalf it watches."""
+        """The objects for which it watches."""
         return tuple(one for one, _ in tuple(self._entries))
 
     # What subclasses do.
 
     def blocked(self, block: Block, sample: Sample) -> None:
-        """The loop has been blocked for too long; called at each look until it is over."""
+        """Called when the loop has been blocked for too long, at each look until it is over."""
 
     def unblocked(self, block: Block) -> None:
-        """A block is over that somebody was told of."""
+        """Called when a block is over that was reported."""
 
     def turning(self, used: float) -> None:
         """
-        The loop turns.
+        Called when the loop runs.
 
         Args:
-            used: Seconds of the processor that the process has used since the last look.
+            used: Seconds of processor time that the process has used since the last look.
         """
 
     # The thread. It is started, and stopped, in the loop's own.
 
     def start(self) -> None:
-        """Watch from now on; no effect if it does already."""
+        """Watch from now on. It has no effect if it watches already."""
         if self._thread is None:
-            # A daemon: a process that ends does not wait for it.
+            # It is a daemon, so a process that ends does not wait for it.
             self._thread = threading.Thread(target=self._run, name="triows watchdog", daemon=True)
             self._thread.start()
 
     def stop(self) -> None:
-        """Watch no longer."""
+        """Stop watching."""
         self._over.set()
         if self._thread is not None:
             self._thread.join(_MOMENT)
@@ -201,7 +201,7 @@ class Watchdog(Generic[W]):
         before = os.times()
         self._ask()
         while not self._over.wait(tick := min(self.seconds / _LOOKS, self.rest)):
-            # One call tells the time and what was used of the processor, to 10 ms.
+            # One call tells the time and the processor time, to 10 ms.
             times = os.times()
             passed = times.elapsed - before.elapsed
             used = times.user + times.system - before.user - before.system
@@ -218,7 +218,7 @@ class Watchdog(Generic[W]):
             if answered and not (late and counted >= self.seconds):
                 self.turning(used)
                 continue
-            with suppress(RuntimeError):  # it turns at this very moment
+            with suppress(RuntimeError):  # it runs again at this very moment
                 block = self._note(block or Block(), counted)
 
     def _note(self, block: Block, seconds: float) -> Block | None:
@@ -238,7 +238,7 @@ class Watchdog(Generic[W]):
         self._answered = True
 
 
-#: Seconds that :func:`os.times` may be wrong.
+#: How many seconds :func:`os.times` may be wrong.
 RESOLUTION = 0.02
 
 #: Seconds that a thread can wait for; more is an error.
@@ -263,10 +263,10 @@ class _Warner(Watchdog["Triows"]):
 @contextmanager
 def blocks_named(app: Triows) -> Iterator[None]:
     """
-    Warn of whatever blocks this loop for ``timeouts.blocked`` seconds, for the length of a block.
+    Warn of what blocks this loop for ``timeouts.blocked`` seconds, for the length of a block.
 
     Args:
-        app: Whose connections are known by name.
+        app: The application whose connections the warning can name.
     """
     with _Warner.watching(app, app.timeouts.blocked):
         yield

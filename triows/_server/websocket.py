@@ -1,4 +1,4 @@
-"""One connection from the request that asks for a WebSocket: ours."""
+"""One connection from the moment at which its request asks for a WebSocket."""
 
 from __future__ import annotations
 
@@ -44,19 +44,19 @@ async def serve_websocket(
     bridges: set[Bridge],
 ) -> None:
     """
-    Answer a handshake and serve the connection to its end.
+    Answer a handshake, and serve the connection until it ends.
 
     Args:
-        app: The application; it logs its errors itself.
+        app: The application. It logs its errors itself.
         config: Hypercorn's.
         wanted: The handshake.
-        wire: The connection; closed when this returns.
+        wire: The connection. It is closed when this returns.
         peers: Its two ends.
         pinger: The server's.
         turn: The server's.
         tasks: For what a connection needs that the application did not take back from its
             middleware.
-        bridges: The server's, of such connections.
+        bridges: The server's bridges of such connections.
     """
     request = wanted.request
     scope = _scope(config, wanted, peers)
@@ -83,7 +83,7 @@ async def serve_websocket(
             ended = transport.ended
             status = 101 if ended is None or ended.status is None else ended.status
             response: Any = {"status": status, "headers": []}
-            # No more than a line of a log, but by a logger that the configuration names.
+            # This is only a line in a log, but it comes from a logger that the configuration names.
             with trio.move_on_after(app.timeouts.close, shield=True):
                 await config.log.access(cast("Any", scope), response, trio.current_time() - started)
 
@@ -111,7 +111,7 @@ async def serve_websocket(
         try:
             if bridge.is_open:
                 await bridge.aclose(code)
-            if transport is None:  # somebody else's application, mounted in ours
+            if transport is None:  # another framework's application, mounted in ours
                 await refuse(make(app.settings), problem(500), app.timeouts)
         finally:
             await log_access()

@@ -28,8 +28,8 @@ class Worker:
     """
     A process that serves.
 
-    It has a process group of its own, so Ctrl-C in a terminal reaches the parent only, which
-    then tells it to end. If the parent is gone, it ends by itself; see :class:`.Lifeline`.
+    It has its own process group, so Ctrl-C in a terminal reaches only the parent, which then tells
+    the worker to end. If the parent is gone, the worker ends by itself. See :class:`.Lifeline`.
 
     Args:
         process: The process.
@@ -48,13 +48,13 @@ class Worker:
     @classmethod
     async def start(cls, command: Command, sockets: Sequence[socket.socket]) -> Self:
         """
-        Start one.
+        Start a worker.
 
-        Cancelling this leaves no process behind: it is not started, or it is returned.
+        If this is cancelled, no process is left behind: either none is started, or it is returned.
 
         Args:
-            command: What runs it.
-            sockets: The listening sockets that it accepts from.
+            command: The command that runs it.
+            sockets: The listening sockets from which it accepts.
         """
         ours, theirs = socket.socketpair()
         with theirs:
@@ -72,11 +72,11 @@ class Worker:
         return cls(process, trio.socket.from_stdlib_socket(ours))
 
     async def wait_ready(self) -> bool:
-        """Wait until it accepts connections, or has ended; return whether it accepts them."""
+        """Wait until it accepts connections or has ended. Return whether it accepts them."""
         async with trio.open_nursery() as nursery:
             # A child process of the worker may hold its end of the line open.
             nursery.start_soon(self._cancel_at_exit, nursery.cancel_scope)
-            # The first message, and such a short one, comes in one piece.
+            # The first message is so short that it comes in one piece.
             if report := await self._line.recv(100):
                 self.budget = Budget(*map(float, report.split()))
                 self.ready_at = trio.current_time()
@@ -88,11 +88,11 @@ class Worker:
         scope.cancel()
 
     async def wait(self) -> int:
-        """Wait for its end. Return its exit code, or -n if signal n ended it."""
+        """Wait until it ends. Return its exit code, or -n if signal n ended it."""
         return await self._process.wait()
 
     def pass_on(self, signum: int) -> None:
-        """Send it a signal that it only listens to while it serves."""
+        """Send it a signal to which it only listens while it serves."""
         if self.ready_at is not None:
             self._process.send_signal(signum)
 
@@ -103,7 +103,7 @@ class Worker:
         It is killed if it has not ended within the time that it stated.
 
         Args:
-            hurry: When this is set, the worker is told a second time, which ends it at once.
+            hurry: When this is set, the worker is told a second time, so it ends at once.
             number: SIGINT for less grace than SIGTERM.
         """
         self.dismissed = True
@@ -117,7 +117,7 @@ class Worker:
                 await hurry.wait()
                 nursery.cancel_scope.cancel()
         if hurry.is_set() and self._process.returncode is None:
-            # The system may make one of two equal signals that follow one another.
+            # The system may merge two equal signals that follow one another.
             self._process.send_signal(_other(number))
             seconds = self.budget.at_once
             with trio.move_on_after(seconds + AIR):
@@ -131,7 +131,7 @@ class Worker:
         return code
 
     def close(self) -> None:
-        """Close the line. A worker that still runs ends by that."""
+        """Close the line. A worker that still runs then ends."""
         self._line.close()
 
 

@@ -1,9 +1,9 @@
 """
-Several processes that serve the same addresses, and the one that keeps them.
+Several processes that serve the same addresses, and the parent that looks after them.
 
-The parent listens and never accepts. Each worker inherits the sockets, imports the
-application itself and serves it as a single process would. The parent has a *slot* for each
-worker; when a worker is replaced, another one takes its slot.
+The parent listens and never accepts. Each worker inherits the sockets, imports the application
+itself, and serves it as a single process would. The parent has a *slot* for each worker. When a
+worker is replaced, another one takes its slot.
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ def supervise(
     tree_signal: int | None = None,
 ) -> int:
     """
-    Serve by *workers* processes until SIGINT or SIGTERM; replace them, one by one, on SIGHUP.
+    Serve with *workers* processes until SIGINT or SIGTERM. On SIGHUP, replace them one by one.
 
     Args:
-        command: What runs a worker, given the descriptors that it inherits.
+        command: The command that runs a worker, given the descriptors that it inherits.
         name: What the log calls the application.
         workers: How many, at least one.
         bind: Addresses: ``host:port``, or ``unix:path``.
@@ -60,12 +60,11 @@ def supervise(
         tree_signal: A signal that is passed on to all workers.
 
     Returns:
-        The exit code: 0 if all ended gracefully, 128 + n if one had to be forced after
-        signal n, 1 if one failed at its end; or that of the first worker, if it failed to
-        start.
+        The exit code: 0 if all ended gracefully, 128 + n if one had to be forced after signal n, 1
+        if one failed at its end; or that of the first worker, if it failed to start.
 
     Raises:
-        OSError: an address can't be bound.
+        OSError: An address can't be bound.
     """
     with listening(configuration(bind, certfile, keyfile)) as addresses:
         return trio.run(Supervisor(command, name, addresses, workers, tree_signal).run)
@@ -73,16 +72,16 @@ def supervise(
 
 @define
 class Backoff:
-    """The seconds from one failure to the next attempt."""
+    """The seconds between a failure and the next attempt."""
 
     _next: float = FIRST_DELAY
 
     def after(self, ran: float) -> float:
         """
-        Give the delay after a failure.
+        Return the delay after a failure.
 
         Args:
-            ran: Seconds for which the one that failed had served.
+            ran: For how many seconds the failed worker had served.
         """
         delay = FIRST_DELAY if ran >= RAN_WELL else self._next
         self._next = min(2 * delay, LAST_DELAY)
@@ -96,7 +95,7 @@ class Slot:
     worker: Worker | None = None
     #: Held while a worker is started for it.
     starting: trio.Lock = field(factory=trio.Lock)
-    #: What fills the slot when it is empty.
+    #: The task that fills the slot when it is empty.
     attempt: trio.CancelScope = field(factory=trio.CancelScope)
     backoff: Backoff = field(factory=Backoff)
 
@@ -127,9 +126,9 @@ class Supervisor:
         self._slots = [Slot() for _ in range(workers)]
         self._tree_signal = tree_signal
         self._code = 0
-        # Workers whose end has not been seen, and is not waited for by _end().
+        # Workers whose end has not been seen, and for which _end() does not wait.
         self._live: set[Worker] = set()
-        # Those that _end() waits for.
+        # Those for which _end() waits.
         self._dismissed: set[Worker] = set()
         self._signal: int | None = None
         self._stopped_at = 0.0
@@ -174,7 +173,7 @@ class Supervisor:
                     worker.pass_on(number)
                 continue
             if self._signal is None:
-                # How long it may take is what each of them says: it knows its connections.
+                # Each of them says how long it may take, because it knows its connections.
                 logger.info("stopping the workers: %s", self._pids())
                 self._stopped_at = trio.current_time()
             else:
@@ -188,7 +187,8 @@ class Supervisor:
 
     async def _serve(self) -> None:
         first, *others = self._slots
-        # One before the others: an error that would stop them all is shown once, and ends it here.
+        # One starts before the others, so an error that would stop them all is shown once, and ends
+        # everything here.
         worker = await self._started()
         if isinstance(worker, int):
             self._code = exit_code(worker)
@@ -203,12 +203,12 @@ class Supervisor:
             logger.info("serving %s on %s by %d workers", self._name, urls, len(self._slots))
 
     async def _started(self) -> Worker | int:
-        """Start a worker, and wait until it serves; if it fails to, the answer is its code."""
+        """Start a worker and wait until it serves. If it fails to start, return its code."""
         try:
             worker = await Worker.start(self._command, [one.socket for one in self._addresses])
         except OSError as exc:
             # The system has no memory or process left, or Python is being reinstalled.
-            logger.error("a worker can't be started: %s", exc)  # noqa: TRY400 - it is nobody's bug
+            logger.error("a worker can't be started: %s", exc)  # noqa: TRY400 - it isn't a bug
             return 1
         self._live.add(worker)
         try:
@@ -296,7 +296,7 @@ class Supervisor:
     # Their ends.
 
     async def _gone(self, worker: Worker) -> int:
-        """Forget a worker that has ended by itself, and give its exit code."""
+        """Forget a worker that has ended by itself, and return its exit code."""
         self._live.discard(worker)
         worker.close()
         return await worker.wait()
@@ -325,5 +325,5 @@ class Supervisor:
 
 
 def exit_code(code: int) -> int:
-    """Give a shell's number for the exit code of a child process, which is -n for signal n."""
+    """Return the shell's number for a child's exit code, which is -n for signal n."""
     return code if code >= 0 else SIGNALLED - code

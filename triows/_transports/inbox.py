@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 __all__ = ["Inbox", "payload_size"]
 
 
-# Shared by all that have never held a message: an empty deque takes 700 bytes.
+# All inboxes that have never held a message share this, because an empty deque takes 700 bytes.
 _NOTHING: deque[tuple[str | bytes, int]] = deque(maxlen=0)
 
 
 def payload_size(message: str | bytes) -> int:
     """
-    Bytes of a message on the wire, without its frame.
+    Return the bytes of a message on the wire, without its frame.
 
     Raises:
-        UnicodeEncodeError: a text with a lone surrogate, which UTF-8 can't express.
+        UnicodeEncodeError: The text has a lone surrogate, which UTF-8 can't express.
     """
     if isinstance(message, str) and not message.isascii():
         return len(message.encode())
@@ -42,14 +42,14 @@ class Inbox:
     """
     Messages on their way to one receiver, bounded in number and bytes.
 
-    The reader puts without waiting, then waits for room before it reads on; so the inbox
-    holds at most one message more than its bounds, and the peer is pushed back by not
-    being read. A waiting receiver is handed its message directly.
+    The reader puts messages in without waiting, and then waits for room before it reads on. So the
+    inbox holds at most one message more than its limits, and the peer is held back because nobody
+    reads from it. A waiting receiver gets its message directly.
 
     Args:
         messages: How many messages may wait.
         size: How many bytes may wait.
-        owner: Whose messages they are; the ``source`` of disconnects.
+        owner: The owner of the messages: the ``source`` of disconnects.
         turn: Counts the messages that are taken without waiting.
     """
 
@@ -69,7 +69,7 @@ class Inbox:
     def __init__(
         self, messages: int, size: int, owner: object = None, turn: Turn | None = None
     ) -> None:
-        # Weakly, for the owner holds the inbox.
+        # A weak reference, because the owner holds the inbox.
         self._owner = (lambda: None) if owner is None else weakref.ref(owner)
         self.ended: Ended | None = None
         self.size = 0
@@ -100,11 +100,11 @@ class Inbox:
         return self._max_messages - len(self._queue), self._max_size - self.size
 
     def put_nowait(self, message: str | bytes, size: int) -> None:
-        """Add a message of *size* bytes; dropped if the inbox is closed."""
+        """Add a message of *size* bytes. It is dropped if the inbox is closed."""
         self.put_all_nowait(((message, size),))
 
     def put_all_nowait(self, items: Sequence[tuple[str | bytes, int]]) -> None:
-        """Add several, at least one; as :meth:`put_nowait`."""
+        """Add several messages, at least one. See :meth:`put_nowait`."""
         if self.ended is not None:
             return
         if self._receiver is not None:
@@ -140,7 +140,7 @@ class Inbox:
             call()
 
     def close(self, ended: Ended) -> None:
-        """No more messages: those that wait can be received, then :exc:`WebSocketDisconnect`."""
+        """Accept no more messages. After those that wait comes :exc:`WebSocketDisconnect`."""
         if self.ended is not None:
             return
         self.ended = ended
@@ -154,13 +154,13 @@ class Inbox:
 
     async def receive(self) -> str | bytes:
         """
-        Take the oldest message, waiting for one if need be.
+        Take the oldest message. Wait for one if necessary.
 
-        Cancelling it loses no message: one that has been handed over is returned.
+        Cancelling this loses no message: one that has been handed over is returned.
 
         Raises:
-            WebSocketDisconnect: closed, and no message is left.
-            trio.BusyResourceError: another task is receiving.
+            WebSocketDisconnect: It is closed, and no message is left.
+            trio.BusyResourceError: Another task is receiving.
         """
         if self._receiver is not None:
             await trio.lowlevel.checkpoint()
@@ -189,9 +189,9 @@ class Inbox:
         Take the oldest message without waiting.
 
         Raises:
-            trio.WouldBlock: none is there yet.
-            WebSocketDisconnect: as :meth:`receive`.
-            trio.BusyResourceError: as :meth:`receive`.
+            trio.WouldBlock: There is no message yet.
+            WebSocketDisconnect: As in :meth:`receive`.
+            trio.BusyResourceError: As in :meth:`receive`.
         """
         if self._receiver is not None:
             raise self._busy()

@@ -24,7 +24,7 @@ __all__ = [
 
 
 def nobody() -> None:
-    """What a transport's ``on_gone`` is until its owner wants to know."""
+    """The ``on_gone`` of a transport until its owner sets one."""
 
 
 @frozen
@@ -65,7 +65,7 @@ class Traffic:
 
 
 def undelivered(ended: Ended) -> Ended:
-    """How a connection ended whose peer never got the close frame that we meant to end it with."""
+    """Say how a connection ended whose peer never got our close frame."""
     return Ended(1006, f"undelivered: {ended.code} {ended.reason}".rstrip())
 
 
@@ -77,7 +77,7 @@ def disconnect(source: object, ended: Ended) -> WebSocketDisconnect:
 
 
 class Starter(Protocol):
-    """What a transport needs of a nursery."""
+    """The part of a nursery that a transport needs."""
 
     def start_soon(
         self, function: Callable[..., Awaitable[object]], /, *args: Any, name: object = None
@@ -90,7 +90,7 @@ class Transport(Protocol):
     One connection to one peer, above the frames and below the application.
 
     A transport ends once: by :meth:`close`, or because the peer is gone or broke a rule.
-    In the second case it calls :attr:`on_gone`, synchronously and once.
+    In the latter case it calls :attr:`on_gone`, synchronously and once.
     """
 
     #: Set by the owner before :meth:`start`.
@@ -174,7 +174,7 @@ class Transport(Protocol):
 
     async def close(self, code: int, reason: str) -> None:
         """
-        Hand over a close frame, behind what was sent before; no effect once ended.
+        Hand over a close frame, after what was sent before. It has no effect once ended.
 
         It does not wait for the peer: :meth:`wait_delivered` does.
         """
@@ -183,7 +183,7 @@ class Transport(Protocol):
         """Wait until the peer has sent its close frame, or has left, or :meth:`aclose`."""
 
     def fail(self, code: int, reason: str) -> None:
-        """End the connection for the peer's fault: a close frame if it can be, no waiting."""
+        """End the connection because of the peer, with a close frame if possible. Don't wait."""
 
     async def wait_delivered(self) -> None:
         """
@@ -197,9 +197,9 @@ class Transport(Protocol):
         """
         Finish the closing handshake, for at most *linger* seconds, and stop the tasks.
 
-        What has not gone out by then is cut, and :attr:`ended` says so. The caller shields it:
-        after it nothing of the transport runs.
+        What has not gone out by then is dropped, and :attr:`ended` says so. The caller shields
+        this. Afterwards nothing of the transport runs.
         """
 
     def backlog(self) -> tuple[int, int, int]:
-        """Messages and bytes that wait for the handler, and bytes that wait for the peer."""
+        """Count messages and bytes that wait for the handler, and bytes that wait for the peer."""

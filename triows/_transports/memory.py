@@ -376,7 +376,7 @@ class MemoryStream(_Stream, trio.abc.HalfCloseableStream):
         self._is_sending = True
         try:
             if self._has_sent_eof:
-                raise trio.ClosedResourceError("nothing can be sent behind the end")
+                raise trio.ClosedResourceError("nothing can be sent after the end")
             self._check_open()
             yield
         finally:

@@ -1,4 +1,4 @@
-"""What waits to be written while the system takes nothing more, and the task that writes it."""
+"""Data that waits because the system takes no more, and the task that writes it."""
 
 from __future__ import annotations
 
@@ -16,36 +16,36 @@ if TYPE_CHECKING:
 __all__ = ["Outbox"]
 
 
-#: Frames that may wait, however small. Each takes some 60 bytes beside its own, so that a
-#: mebibyte of the smallest would take twenty.
+#: How many frames may wait, however small they are. Each takes about 60 bytes in addition to its
+#: own, so a mebibyte of the smallest frames would take twenty.
 _MOST = 4096
 
 
 class Owner(Protocol):
-    """Whose frames they are. Nothing here waits."""
+    """The owner of the frames. Nothing here waits."""
 
     def writing(self) -> None:
-        """Something waits from now on."""
+        """Called when something begins to wait."""
 
     def write_failed(self) -> None:
-        """The connection broke."""
+        """Called when the connection broke."""
 
     def written(self) -> None:
-        """Nothing waits any more."""
+        """Called when nothing waits any more."""
 
 
 class Outbox:
     """
     Frames that wait for the system, in order.
 
-    It is made when the system first takes less than it is given. What has begun is completed
-    before anything else is written; control frames go before data frames that have not begun.
-    How long all that may take is the owner's concern.
+    It is made when the system first takes less than it gets. A frame that has begun is completed
+    before anything else is written. Control frames go ahead of data frames that have not begun.
+    The owner decides how long all that may take.
 
     Args:
-        wire: Where to.
-        owner: Told what comes of it.
-        limit: Bytes that may wait; a single frame may be larger.
+        wire: Where to write.
+        owner: Told what happens.
+        limit: How many bytes may wait. A single frame may be larger.
     """
 
     def __init__(self, wire: Wire, owner: Owner, *, limit: int) -> None:
@@ -56,9 +56,9 @@ class Outbox:
         self._wire = wire
         self._owner = owner
         self._limit = limit
-        # The first may have been taken in part; it is a view then.
+        # The system may have taken a part of the first. Then it is a view.
         self._frames: deque[bytes | memoryview] = deque()
-        # Control frames. Pings are as many as wait for their pongs; of pongs only the last is
+        # Control frames. There are as many pings as wait for their pongs. Only the last pong is
         # kept (RFC 6455 section 5.5.3).
         self._urgent: list[bytes] = []
         self._pong: bytes | None = None
@@ -71,7 +71,7 @@ class Outbox:
         return bool(self._frames or self._urgent or self._pong)
 
     def add(self, frame: bytes | memoryview, nursery: Starter) -> None:
-        """Let a frame wait, behind the others; a task of *nursery* writes them if none does."""
+        """Let a frame wait after the others. A task of *nursery* writes them, if none does yet."""
         self._frames.append(frame)
         self.size += len(frame)
         if self._scope is None:
@@ -80,20 +80,20 @@ class Outbox:
             self._owner.writing()
 
     def add_urgent(self, frame: bytes) -> None:
-        """Let a control frame wait, before all that has not begun; something waits already."""
+        """Let a control frame wait, ahead of all frames that have not begun."""
         self._urgent.append(frame)
 
     def discard_urgent(self, frame: bytes) -> None:
-        """Forget one of them."""
+        """Forget one of the control frames."""
         if frame in self._urgent:
             self._urgent.remove(frame)
 
     def add_pong(self, frame: bytes) -> None:
-        """The same for a pong, in place of one that waits."""
+        """Let a pong wait in the same way. It replaces one that waits."""
         self._pong = frame
 
     def drop(self, *, but: bytes | None) -> None:
-        """Forget all that has not begun, *but* a frame that goes out whatever happens."""
+        """Forget all frames that have not begun, *but* one that goes out in any case."""
         # Under TLS the first may be encrypted already.
         first = self._frames[0] if self._frames and self._wire.breaks_when_cancelled else None
         kept = [
@@ -119,17 +119,17 @@ class Outbox:
         self.wake()
 
     def cancel(self) -> None:
-        """Write nothing more; what has begun is lost."""
+        """Write nothing more. A frame that has begun is lost."""
         if self._scope is not None:
             self._scope.cancel()
 
     def has_room(self, size: int) -> bool:
-        """Whether *size* bytes may wait, too. What is larger than the limit goes alone."""
+        """Say whether *size* bytes may wait, too. A frame above the limit goes alone."""
         waiting = len(self._frames)
         return not waiting or (waiting < _MOST and self.size + size <= self._limit)
 
     def wake(self) -> None:
-        """Let those who wait look again."""
+        """Let waiting tasks look again."""
         self._progress.set()
         self._progress = trio.Event()
 
@@ -148,7 +148,7 @@ class Outbox:
             try:
                 while self:
                     self._put_urgent_first()
-                    # Meanwhile more may come behind the first, or be dropped.
+                    # Meanwhile more frames may be added after the first, or be dropped.
                     self._note_sent(await self._wire.send_some(self._frames))
             except BROKEN:
                 self._owner.write_failed()

@@ -1,4 +1,4 @@
-"""One task that keeps an eye on many connections: it knows when to look at each of them."""
+"""One task that watches many connections, and knows when to look at each of them."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ _AT_ONCE = 128
 
 
 class Pinged(Protocol):
-    """What is looked at: a connection that is kept alive by pings, or a peer's progress."""
+    """Something to look at: a connection that pings keep alive, or a peer's progress."""
 
     def on_due(self) -> None:
-        """Its time is over. To be called again, it adds itself again."""
+        """Called when its time is over. To be called again, it has to add itself again."""
 
 
 class Pinger:
     """
     Calls everything that was added when its time is over, in one task.
 
-    Most connections wait for the same number of seconds. Those that do share a queue, whose first
-    is always the next, so joining and leaving take the same time however many there are. (A task
-    for each connection would take some kilobytes, and time to start.)
+    Most connections wait for the same number of seconds. Those share a queue, whose first entry is
+    always the next, so joining and leaving take the same time however many there are. (A task for
+    each connection would take some kilobytes, and time to start.)
     """
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ class Pinger:
         return len(self._waiting)
 
     def add(self, pinged: Pinged, seconds: float) -> None:
-        """Call it after so many seconds, and not when it was to be called before."""
+        """Call it after so many seconds. This replaces an earlier time."""
         self.discard(pinged)
         due = trio.current_time() + seconds
         self._queues.setdefault(seconds, {})[pinged] = due

@@ -1,8 +1,8 @@
 """
 Whether a peer takes what it is sent, and fast enough.
 
-What counts is how much the peer's *system* has acknowledged. How much our own system has taken
-says little: a socket whose buffer is full may stay unwritable for minutes while a slow peer reads
+This counts what the peer's *system* has acknowledged. How much our own system has taken says
+little: a socket whose buffer is full may stay unwritable for minutes while a slow peer reads
 steadily, and a buffer of some megabytes takes a lot for a peer that reads nothing.
 """
 
@@ -28,15 +28,15 @@ __all__ = ["GRACE", "RATE", "SLOW", "STALLED", "Monitor", "Progress"]
 RATE = 240
 GRACE = 5.0
 
-#: Why a peer is given up. It is told so in the close frame, and the log says so.
+#: Why a peer is given up. The close frame and the log have this as the reason.
 STALLED = "send timed out"
 SLOW = "read too slowly"
 
-#: Seconds between two looks, at most; as Kestrel's heartbeat. And at least: more looks would cost
-#: more than they tell.
+#: The longest time between two looks, in seconds, like Kestrel's heartbeat; and the shortest,
+#: because looking more often costs more than it tells.
 _LONGEST, _SHORTEST = 1.0, 0.05
 
-#: Seconds that clocks may be apart without anybody noticing.
+#: Seconds by which two clocks may differ without an effect.
 _TOLERANCE = 1e-6
 
 
@@ -51,9 +51,9 @@ class Progress:
       less than that on average, too, or
     - its average has left it more than *patience* seconds behind :data:`RATE`.
 
-    So a peer that reads in bursts, or behind a hole in a mobile network, is judged by its average,
-    and one that trickles is noticed soon. Being ahead counts for *patience* seconds at most: a
-    peer that has read a lot at once can't trickle for hours.
+    So a peer that reads in bursts, or after a gap in a mobile network, is judged by its average,
+    and a peer that trickles is noticed soon. Being ahead counts for *patience* seconds at most, so
+    a peer that has read a lot at once can't trickle for hours.
 
     Args:
         patience: ``Timeouts.send``, or whatever else bounds the waiting; ``math.inf`` bounds
@@ -84,13 +84,13 @@ class Progress:
         self._quiet = 0.0
         # Bytes more than it had to take so far. Less than none while it is behind.
         self._ahead = 0.0
-        # Seconds that it has been behind and moving; and how far behind it was before them.
+        # For how many seconds it has been behind, but moving; and how far behind it was before.
         self._slow: float | None = None
         self._mark = 0.0
 
     def look(self, now: float, acknowledged: int) -> str | None:
-        """Take note of what was acknowledged by now; why the peer is too slow, if it is."""
-        # A long gap means that this process was late, and the peer does not pay for that.
+        """Note what was acknowledged by now. Return why the peer is too slow, if it is."""
+        # A long gap means that this process was late. That must not count against the peer.
         seconds = min(now - self._looked, 2 * self.interval)
         taken = max(acknowledged - self._acknowledged, 0)
         self._looked = now
@@ -105,7 +105,7 @@ class Progress:
         return SLOW if self._trickles(seconds) or self._ahead < -most else None
 
     def _trickles(self, seconds: float) -> bool:
-        """Whether it moves, is behind, and has not caught up in the last seconds."""
+        """Say whether it moves, is behind, and has not caught up in the last seconds."""
         if self._ahead >= 0 or self._quiet > GRACE - _TOLERANCE:
             self._slow = None
         elif self._slow is not None:
@@ -121,16 +121,16 @@ class Progress:
 
 class Monitor:
     """
-    Looks at a peer's progress once in a while, as long as something waits for it.
+    Looks at a peer's progress from time to time, as long as something waits for the peer.
 
     It is not a task: the server's :class:`~triows._transports.pinger.Pinger` calls it.
 
     Args:
-        acknowledged: Says how many bytes the peer's system has acknowledged so far.
-        timer: Calls it.
-        patience: As for :class:`Progress`.
-        looked: Called after each look with why the peer is too slow, or ``None``. After a
-            reason it looks no more.
+        acknowledged: Returns how many bytes the peer's system has acknowledged so far.
+        timer: Calls the monitor.
+        patience: As in :class:`Progress`.
+        looked: Called after each look with the reason if the peer is too slow, or with ``None``.
+            After a reason, it looks no more.
     """
 
     __slots__ = ("_acknowledged", "_is_due", "_looked", "_patience", "_progress", "_timer")
@@ -147,12 +147,12 @@ class Monitor:
         self._patience = patience
         self._looked = looked
         self._progress: Progress | None = None
-        # Whether the timer will call. It is left so by stop(): most waits are short, and there
+        # Whether the timer will call. stop() doesn't change that: most waits are short, and there
         # may be thousands in a second.
         self._is_due = False
 
     def start(self) -> None:
-        """Look from now on; no effect if it does."""
+        """Look from now on. It has no effect if it looks already."""
         if self._progress is None:
             now = trio.current_time()
             self._progress = Progress(self._patience, now, self._acknowledged())
@@ -164,16 +164,16 @@ class Monitor:
             self._timer.add(self, progress.interval)
 
     def stop(self) -> None:
-        """Look no more; no effect if it does not."""
+        """Stop looking. It has no effect if it doesn't look."""
         self._progress = None
 
     def close(self) -> None:
-        """The same for good, and let the timer forget it."""
+        """Stop looking for good, and let the timer forget it."""
         self._progress = None
         self._timer.discard(self)
 
     def on_due(self) -> None:
-        """Look; called by the timer."""
+        """Look. The timer calls this."""
         self._is_due = False
         if self._progress is None:
             return

@@ -1,4 +1,4 @@
-"""Giving the other tasks their turn, now and then."""
+"""Giving other tasks their turn from time to time."""
 
 from __future__ import annotations
 
@@ -26,6 +26,6 @@ class Turn:
         self.calls = 0
 
     async def end(self) -> None:
-        """Let the other tasks run. It can't be cancelled, since the message is handled by then."""
+        """Let other tasks run. This can't be cancelled, because the message is handled already."""
         self.calls = 0
         await trio.lowlevel.cancel_shielded_checkpoint()

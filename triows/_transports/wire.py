@@ -202,7 +202,7 @@ class CountedStream(trio.abc.HalfCloseableStream):
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         if self._has_sent_eof:
-            raise trio.ClosedResourceError("nothing can be sent behind the end")
+            raise trio.ClosedResourceError("nothing can be sent after the end")
         left = memoryview(data)
         if not left:
             await self._stream.send_all(left)

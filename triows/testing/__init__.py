@@ -1,9 +1,9 @@
 """
-Test clients, on the server itself and connections in memory.
+Test clients that connect to the server itself, over connections in memory.
 
-:func:`open_app` is the native way: same Trio loop, no threads, no sockets; it works with
-pytest-trio's ``autojump_clock``. :func:`open_server` is the same on real sockets of this
-machine. :class:`TestClient` is for synchronous tests.
+Use :func:`open_app` if you can: it runs in the test's own Trio loop, without threads and without
+sockets, and works with pytest-trio's ``autojump_clock``. :func:`open_server` is the same on real
+sockets of your machine. :class:`TestClient` is for synchronous tests.
 """
 
 from __future__ import annotations

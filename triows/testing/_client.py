@@ -50,9 +50,9 @@ INBOX = 16
 
 class AppClient:
     """
-    A client of one application; :func:`open_app` and :func:`open_server` make it.
+    A client of one application. :func:`open_app` and :func:`open_server` make it.
 
-    ``get``, ``post`` and so on are those of :attr:`http`.
+    ``get``, ``post`` and so on are methods of :attr:`http`.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class AppClient:
 
     @property
     def base_url(self) -> str:
-        """Where the application is, as the client sees it; with a server, its real address."""
+        """The URL of the application, as the client sees it. With a server, its real address."""
         return self._base_url
 
     # WebSockets.
@@ -92,36 +92,37 @@ class AppClient:
         compression: bool = False,
     ) -> AsyncIterator[WebSocketSession]:
         """
-        Connect.
+        Connect to a WebSocket route.
 
-        Cookies that responses to :attr:`http` have set are sent, unless *headers* has others.
+        The client sends the cookies that responses to :attr:`http` have set, unless *headers* has
+        others.
 
-        At the end of the block the client closes with 1000, and the block is left when the
-        connection is over on the application's side, too: its handler ended, its resources
-        exited. A block that is cancelled cuts the connection.
+        At the end of the block the client closes with 1000. Then it waits until the application's
+        side of the connection is over: the handler has ended, and the resources have exited. If
+        the block is cancelled, the connection is cut.
 
         Args:
-            url: Path and query, such as ``"/rooms/1?name=ada"``; a host may stand before it.
-            subprotocols: To offer.
+            url: Path and query, such as ``"/rooms/1?name=ada"``. A host may come before them.
+            subprotocols: The subprotocols to offer.
             headers: Further request headers.
-            timeout: Seconds that each receive and send waits, if not those of the client.
-            buffer: Bytes that each direction of the connection holds, as the buffers of two
-                systems do. What is behind them waits in the application's ``Limits.outbox``,
-                and then its sends wait.
-            inbox: Messages that may wait unread on the client's side before it reads nothing
-                more.
+            timeout: How many seconds each receive and send waits, if not as many as the client
+                says.
+            buffer: How many bytes each direction of the connection holds, like the buffers of two
+                systems. What doesn't fit waits in the application's ``Limits.outbox``, and then
+                its sends wait.
+            inbox: How many unread messages the client holds before it stops reading.
             inbox_size: The same in bytes.
-            client: What the application sees as the peer's address; in memory only.
+            client: The peer's address that the application sees. In memory only.
             compression: Whether to offer permessage-deflate.
 
         Raises:
-            WebSocketDenialResponse: the application refused.
-            ReceiveTimeout: the application neither accepted nor refused.
-            ConnectionRefusedError: the application has been shut down.
-            LeakError: at the end of the block, the handler or a resource did not end in the
-                time that the settings give it.
-            BaseException: at the end of the block, the error that the handler or a resource
-                raised and nobody handled, as itself.
+            WebSocketDenialResponse: The application refused the connection.
+            ReceiveTimeout: The application neither accepted nor refused.
+            ConnectionRefusedError: The application has been shut down.
+            LeakError: At the end of the block, the handler or a resource did not end in the time
+                that the settings give it.
+            BaseException: At the end of the block, the error that the handler or a resource
+                raised and nobody handled.
         """
         await trio.lowlevel.checkpoint()
         if isinstance(subprotocols, str):
@@ -211,15 +212,16 @@ class AppClient:
     @property
     def http(self) -> AsyncHTTPClient:
         """
-        An ``httpx2.AsyncClient`` (or ``httpx``'s) for plain HTTP requests.
+        An ``httpx2.AsyncClient`` (or ``httpx.AsyncClient``) for plain HTTP requests.
 
-        An error that nobody handled is raised by the request, as itself. *timeout* is for all of
-        it: until the response is read, and the application has done what it does behind it. Of a
-        response's body 64 MiB are taken. In memory it is there when it is whole; over sockets
-        ``http.stream()`` gives it as it comes, and raises at its end what there is to raise.
+        If the application raises an error that nobody handles, the request raises it. *timeout*
+        limits the whole request: until the response is read, and the application has finished what
+        it does after the response. The client takes at most 64 MiB of a response's body. In
+        memory, you get a response when it is complete. Over sockets, ``http.stream()`` gives you
+        the response as it comes, and raises the application's error at its end.
 
         Raises:
-            RuntimeError: none of the two is installed.
+            RuntimeError: Neither httpx2 nor httpx is installed.
         """
         if self._http is None:
             self._http = http_client(self._stage, self._base_url, self._timeout)
@@ -228,54 +230,54 @@ class AppClient:
     @checkpointed
     async def request(self, method: str, url: str, **options: Any) -> HTTPResponse:
         """
-        Send a request and wait for the response, whole.
+        Send a request, and wait for the complete response.
 
         Args:
-            method: Such as ``"GET"``.
+            method: The method, such as ``"GET"``.
             url: Path and query.
-            options: As for :attr:`http`'s ``request``.
+            options: What the ``request`` method of :attr:`http` takes.
 
         Raises:
-            httpx2.ReadTimeout: the application did not answer in time; a note shows what of
-                it is alive.
-            httpx2.ReadError: the response's body does not end, or the application has.
-            BaseException: what the application raised and nobody handled, as itself.
+            httpx2.ReadTimeout: The application did not answer in time. A note shows what is alive
+                in it.
+            httpx2.ReadError: The response's body is too long, or the application has ended.
+            BaseException: What the application raised and nobody handled.
         """
         return await self.http.request(method, url, **options)
 
     @checkpointed
     async def get(self, url: str, **options: Any) -> HTTPResponse:
-        """GET; as :meth:`request`."""
+        """Send a GET request. See :meth:`request`."""
         return await self.request("GET", url, **options)
 
     @checkpointed
     async def head(self, url: str, **options: Any) -> HTTPResponse:
-        """HEAD; as :meth:`request`."""
+        """Send a HEAD request. See :meth:`request`."""
         return await self.request("HEAD", url, **options)
 
     @checkpointed
     async def options(self, url: str, **options: Any) -> HTTPResponse:
-        """OPTIONS; as :meth:`request`."""
+        """Send an OPTIONS request. See :meth:`request`."""
         return await self.request("OPTIONS", url, **options)
 
     @checkpointed
     async def post(self, url: str, **options: Any) -> HTTPResponse:
-        """POST; as :meth:`request`."""
+        """Send a POST request. See :meth:`request`."""
         return await self.request("POST", url, **options)
 
     @checkpointed
     async def put(self, url: str, **options: Any) -> HTTPResponse:
-        """PUT; as :meth:`request`."""
+        """Send a PUT request. See :meth:`request`."""
         return await self.request("PUT", url, **options)
 
     @checkpointed
     async def patch(self, url: str, **options: Any) -> HTTPResponse:
-        """PATCH; as :meth:`request`."""
+        """Send a PATCH request. See :meth:`request`."""
         return await self.request("PATCH", url, **options)
 
     @checkpointed
     async def delete(self, url: str, **options: Any) -> HTTPResponse:
-        """DELETE; as :meth:`request`."""
+        """Send a DELETE request. See :meth:`request`."""
         return await self.request("DELETE", url, **options)
 
     async def _exchange(
@@ -290,7 +292,7 @@ class AppClient:
     # The application.
 
     def tree(self) -> Tree:
-        """What of the application is alive; see :func:`triows.inspect.tree`."""
+        """What is alive in the application. See :func:`triows.inspect.tree`."""
         return tree(self.app)
 
     @checkpointed
@@ -298,12 +300,11 @@ class AppClient:
         """
         Shut the application down as a server does, and wait until it is over.
 
-        New handshakes are refused with 503, live connections are drained as
-        :meth:`Triows.drain` says, and the application's resources exit. Cancelling this only
-        ends the waiting.
+        New connections are refused, live connections are drained as :meth:`Triows.drain` says, and
+        the application's resources exit. If you cancel this, only the waiting ends.
 
         Raises:
-            LeakError: it takes longer than the settings allow.
+            LeakError: The shutdown takes longer than the settings allow.
         """
         self._stage.end()
         with trio.move_on_after(self._stage.shutdown):
@@ -330,43 +331,43 @@ async def open_app(
     blocked: float = BLOCKED,
 ) -> AsyncIterator[AppClient]:
     """
-    Run *app* in the test's Trio loop, and give a client for it; there are no sockets.
+    Run *app* in the test's Trio loop, and give a client for it. No sockets are used.
 
         async with open_app(app) as client:
             async with client.websocket_connect("/echo") as ws:
                 await ws.send("hello")
                 assert await ws.receive() == "hello"
 
-    It runs the application's start-up, and its shutdown at the end of the block. What serves
-    is the server itself, on connections in memory: bytes, frames, bounded buffers. All of
-    its timeouts are on Trio's clock, so under pytest-trio's ``autojump_clock`` an hour of a
-    connection's life takes milliseconds.
+    The block begins with the application's start-up and ends with its shutdown. The real server
+    answers, over connections in memory: bytes, frames and bounded buffers are real. All of its
+    timeouts use Trio's clock, so under pytest-trio's ``autojump_clock`` an hour of a connection's
+    life takes milliseconds.
 
-    Leaving the block with a connection, a resource or a task of the application still alive
-    fails the test, with a picture of what is left.
+    If a connection, a resource or a task of the application is still alive at the end of the
+    block, the test fails and shows what is left.
 
     Args:
-        app: The application; it must not be running.
-        timeout: Seconds that each receive and send waits.
-        base_url: What stands before a path: the ``Host`` that the application sees.
-        root_path: Where the application is mounted, as a server would tell it.
-        patience: Seconds that a connection, or the application, may take to end before that
-            counts as a leak; by default what the settings add up to.
-        startup_timeout: Seconds that the application's start-up may take.
-        raise_app_exceptions: Whether errors that nobody handled are raised in the test; else
+        app: The application. It must not be running.
+        timeout: How many seconds each receive and send waits.
+        base_url: The URL before each path. The application sees its host as ``Host``.
+        root_path: The path at which the application is mounted, as a server would tell it.
+        patience: How many seconds a connection, or the application, may take to end before it
+            counts as a leak. By default, what the settings add up to.
+        startup_timeout: How many seconds the application's start-up may take.
+        raise_app_exceptions: Whether errors that nobody handled are raised in the test. If not,
             they are logged, and the client sees only what a peer sees.
-        blocked: Seconds for which one task may block the loop, whether it is the application's or
-            the test's. Also the seconds of processor time for which a virtual clock may stand
-            still because some task is always ready to run. ``math.inf`` sets no limit.
+        blocked: For how many seconds one task, of the application or of the test, may block the
+            loop. A virtual clock may stand still for as many seconds of processor time because
+            some task is always ready to run. ``math.inf`` sets no limit.
 
     Raises:
-        LoopBlocked: the loop was blocked, or the virtual clock stood still, for that long.
-        RuntimeError: the application is running already.
+        LoopBlocked: The loop was blocked, or the virtual clock stood still, for *blocked* seconds.
+        RuntimeError: The application is running already.
         TypeError: *app* is an application of another framework.
-        StartTimeout: its start-up does not end.
-        LeakError: at the end of the block, something is left.
-        BaseException: what the application's start-up, its shutdown or one of its resources
-            raised, as itself. One that gives way meanwhile cancels the block.
+        StartTimeout: The start-up does not end.
+        LeakError: Something is left at the end of the block.
+        BaseException: What the application's start-up, its shutdown or one of its resources
+            raised. If a resource fails meanwhile, the block is cancelled.
     """
     await trio.lowlevel.checkpoint()
     check_app(app)
@@ -387,24 +388,25 @@ async def open_server(
     blocked: float = BLOCKED,
 ) -> AsyncIterator[AppClient]:
     """
-    Serve *app* on a free port of this machine, and give the same client for it.
+    Serve *app* on a free port of your machine, and give a client for it.
 
-    As :func:`open_app`, but for the sockets: what a test says of one holds for the other.
-    The clock has to be the real one.
+    It works like :func:`open_app`, but over sockets: a test that passes with one should pass with
+    the other. It needs the real clock.
 
     Args:
-        app: The application; it must not be running.
-        config: Hypercorn's; by default it binds a free port of 127.0.0.1. Without TLS.
-        timeout: As there.
-        patience: As there.
-        startup_timeout: As there.
-        raise_app_exceptions: As there.
-        blocked: As there.
+        app: The application. It must not be running.
+        config: Hypercorn's configuration, without TLS. By default it binds a free port of
+            127.0.0.1.
+        timeout: As in :func:`open_app`.
+        patience: As in :func:`open_app`.
+        startup_timeout: As in :func:`open_app`.
+        raise_app_exceptions: As in :func:`open_app`.
+        blocked: As in :func:`open_app`.
 
     Raises:
-        RuntimeError: the application is running already, or the clock is a virtual one.
-        OSError: an address can't be bound.
-        BaseException: as there.
+        RuntimeError: The application is running already, or the clock is a virtual one.
+        OSError: An address can't be bound.
+        BaseException: As in :func:`open_app`.
     """
     await trio.lowlevel.checkpoint()
     check_app(app)

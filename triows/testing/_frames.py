@@ -22,14 +22,14 @@ def frame(
     Make a client's frame, legal or not, for :meth:`WebSocketSession.send_raw`.
 
     Args:
-        opcode: 0 continuation, 1 text, 2 binary, 8 close, 9 ping, 10 pong; others up to 15 are
-            reserved.
-        payload: Before masking.
-        fin: Whether it is the last of its message.
+        opcode: 0 for a continuation, 1 text, 2 binary, 8 close, 9 ping, 10 pong. The others, up to
+            15, are reserved.
+        payload: The payload before masking.
+        fin: Whether it is the last frame of its message.
         reserved: The three reserved bits, as a number from 0 to 7.
-        mask: Four bytes, or ``None`` for a frame without, which no client may send.
-        width: Bytes that the length takes: 1, 2 or 8; as few as can be by default.
-        length: What the header claims, if not the payload's length.
+        mask: Four bytes, or ``None`` for a frame without a mask, which no client may send.
+        width: How many bytes the length takes: 1, 2 or 8. By default, as few as possible.
+        length: The length that the header claims, if it isn't the payload's length.
     """
     claimed = len(payload) if length is None else length
     if width is None:

@@ -32,11 +32,11 @@ _MOMENT = 0.5
 
 
 class LeakError(AssertionError):
-    """Something of the application is alive that ought to be over; the text shows it."""
+    """Something of the application is alive that should be over. The text shows it."""
 
 
 class StartTimeout(trio.TooSlowError, AssertionError):
-    """The application has not started in time; the text shows where it is."""
+    """The application has not started in time. The text shows where its start-up is."""
 
 
 class LeakCheck:

@@ -284,7 +284,9 @@ class Peer:
                     message = whole.decode()
                 except UnicodeDecodeError as exc:
                     self.mistake = exc
-                    self.events.add(f"the server sent a text that is no UTF-8: {shown(whole)}")
+                    self.events.add(
+                        f"the server sent a text that isn't valid UTF-8: {shown(whole)}"
+                    )
                     return
             self.events.add(f"received {shown(message)}")
             self.inbox.put_nowait(message, len(whole))

@@ -37,25 +37,26 @@ _CONTINUATION, _TEXT, _BINARY = 0, 1, 2
 
 
 class ReceiveTimeout(trio.TooSlowError, AssertionError):
-    """The application sent nothing in time; the text has the connection's last events."""
+    """The application sent nothing in time. The text has the connection's last events."""
 
 
 class SendTimeout(trio.TooSlowError, AssertionError):
-    """The application did not read in time; the text has the connection's last events."""
+    """The application did not read in time. The text has the connection's last events."""
 
 
 class WebSocketDenialResponse(WebSocketDisconnect):
     """
     The application refused the connection.
 
-    A :exc:`~triows.WebSocketDisconnect`, as in Starlette. Its code is the one that the
-    application gave to ``close()``, or :exc:`~triows.WebSocketClose`, before it accepted, which
-    stands in the response; otherwise 1006, which is what a browser tells of any refusal.
+    As in Starlette, it is a :exc:`~triows.WebSocketDisconnect`. If the application called
+    ``close()`` or raised :exc:`~triows.WebSocketClose` before it accepted, the code is the one
+    that it gave, which is in the response's body. Otherwise the code is 1006, which is what a
+    browser sees of any refusal.
 
     Attributes:
         status_code: The HTTP status.
         headers: The response's headers.
-        content: Its body.
+        content: The response's body.
     """
 
     def __init__(self, response: Response) -> None:
@@ -83,7 +84,7 @@ class WebSocketDenialResponse(WebSocketDisconnect):
         return self.content.decode(errors="replace")
 
     def json(self) -> Any:
-        """The body read as JSON."""
+        """Read the body as JSON."""
         return msgspec.json.decode(self.content)
 
 
@@ -107,11 +108,11 @@ class WebSocketSession:
     """
     The client's side of a connection that was accepted.
 
-    As a browser does, it answers pings and closes by itself. It reads ahead of the test, up to
-    the bounds given to :meth:`AppClient.websocket_connect`, and then not at all.
+    Like a browser, it answers pings and closes by itself. It reads ahead of the test, up to the
+    limits given to :meth:`AppClient.websocket_connect`. Then it stops reading.
 
-    Every receive and send fails when nothing moves for *timeout* seconds on Trio's clock, so at
-    once in virtual time.
+    Every receive and send fails if nothing moves for *timeout* seconds on Trio's clock. In virtual
+    time that takes no time at all.
     """
 
     def __init__(self, peer: Peer, call: Call, stage: Stage, timeout: float) -> None:
@@ -138,7 +139,7 @@ class WebSocketSession:
 
     @property
     def extra_headers(self) -> Sequence[tuple[bytes, bytes]]:
-        """What the application, or the server, added to those that make a handshake."""
+        """The headers that the application, or the server, added to a plain handshake response."""
         return [pair for pair in self.headers.raw if pair[0] not in _HANDSHAKE]
 
     @property
@@ -155,7 +156,7 @@ class WebSocketSession:
 
     @property
     def events(self) -> str:
-        """The connection's last ten events, with seconds, for people."""
+        """The connection's last ten events, with seconds, as text."""
         return str(self._peer.events)
 
     # Sending.
@@ -163,11 +164,11 @@ class WebSocketSession:
     @checkpointed
     async def send(self, message: str | bytes) -> None:
         """
-        Send a message. It waits while nothing more fits into the connection's buffers.
+        Send a message. It waits while the connection's buffers have no room.
 
         Raises:
-            SendTimeout: the application did not read in time; the connection is then cut.
-            WebSocketDisconnect: the connection is over.
+            SendTimeout: The application did not read in time. The connection is then cut.
+            WebSocketDisconnect: The connection is over.
         """
         await self._send(self._peer.send, message)
 
@@ -180,28 +181,28 @@ class WebSocketSession:
 
     @checkpointed
     async def send_text(self, data: str) -> None:
-        """Send text. As :meth:`send`."""
+        """Send text. See :meth:`send`."""
         _check(data, str)
         await self.send(data)
 
     @checkpointed
     async def send_bytes(self, data: bytes | bytearray | memoryview) -> None:
-        """Send bytes. As :meth:`send`."""
+        """Send bytes. See :meth:`send`."""
         _check(data, bytes, bytearray, memoryview)
         await self.send(bytes(data))
 
     @checkpointed
     async def send_json(self, data: Any, mode: Literal["text", "binary"] = "text") -> None:
-        """Send JSON as text, or as bytes. As :meth:`send`."""
+        """Send JSON, as text or as bytes. See :meth:`send`."""
         encoded = msgspec.json.encode(data)
         await self.send(encoded.decode() if mode == "text" else encoded)
 
     @checkpointed
     async def send_fragments(self, pieces: Iterable[str | bytes]) -> None:
         """
-        Send one message, a frame for each of *pieces*; they are all text or all bytes.
+        Send one message, with a frame for each of *pieces*. All pieces are text, or all are bytes.
 
-        As :meth:`send`.
+        See :meth:`send`.
         """
         first, *rest = [*pieces] or [""]
         opcode = _TEXT if isinstance(first, str) else _BINARY
@@ -213,28 +214,31 @@ class WebSocketSession:
     @checkpointed
     async def send_frame(self, opcode: int, payload: bytes = b"", *, fin: bool = True) -> None:
         """
-        Send one frame. As :meth:`send`; for what is illegal there is :func:`frame`.
+        Send one frame.
+
+        See :meth:`send`. For illegal frames, use :func:`frame` and :meth:`send_raw`.
 
         Args:
-            opcode: 0 continuation, 1 text, 2 binary, 8 close, 9 ping, 10 pong.
-            payload: Before masking.
-            fin: Whether it is the last of its message.
+            opcode: 0 for a continuation, 1 text, 2 binary, 8 close, 9 ping, 10 pong.
+            payload: The payload before masking.
+            fin: Whether it is the last frame of its message.
         """
         await self.send_raw(frame(opcode, payload, fin=fin))
 
     @checkpointed
     async def send_raw(self, data: bytes) -> None:
-        """Send bytes as they are. As :meth:`send`."""
+        """Send bytes as they are. See :meth:`send`."""
         await self._send(self._peer.write, data, f"sent raw {data[:60]!r}")
 
     @checkpointed
     async def flood(self, message: str | bytes, count: int) -> int:
         """
-        Send *message* so many times, as fast as the application takes it.
+        Send *message* that many times, as fast as the application takes it.
 
         Returns:
-            How many were handed over before the connection was over, or nothing more was taken
-            for the session's timeout; what does not fit is not an error here.
+            How many messages were handed over before the connection ended, or before the
+            application took nothing for the session's timeout. Messages that don't fit are not an
+            error here.
         """
         for number in range(count):
             try:
@@ -246,14 +250,14 @@ class WebSocketSession:
     @checkpointed
     async def ping(self, data: bytes = b"") -> float:
         """
-        Send a ping and wait for its pong.
+        Send a ping, and wait for its pong.
 
         Returns:
             The round trip in seconds.
 
         Raises:
-            ReceiveTimeout: it did not come in time.
-            WebSocketDisconnect: the connection is over.
+            ReceiveTimeout: The pong did not come in time.
+            WebSocketDisconnect: The connection is over.
         """
         started = trio.current_time()
         with trio.move_on_after(self._timeout):
@@ -267,14 +271,14 @@ class WebSocketSession:
     @checkpointed
     async def receive(self, timeout: float | None = None) -> str | bytes:
         """
-        Wait for a message. Cancelling it loses none.
+        Wait for a message. Cancelling this loses no message.
 
         Args:
-            timeout: Seconds, if not those of the session.
+            timeout: How many seconds to wait, if not as many as the session says.
 
         Raises:
-            WebSocketDisconnect: the application closed, with its code and reason.
-            ReceiveTimeout: nothing came in time.
+            WebSocketDisconnect: The application closed the connection, with this code and reason.
+            ReceiveTimeout: Nothing came in time.
         """
         seconds = self._timeout if timeout is None else timeout
         with trio.move_on_after(seconds):
@@ -284,7 +288,7 @@ class WebSocketSession:
 
     @checkpointed
     async def receive_text(self, timeout: float | None = None) -> str:
-        """Wait for a text message. As :meth:`receive`."""
+        """Wait for a text message. See :meth:`receive`."""
         message = await self.receive(timeout)
         if not isinstance(message, str):
             raise self._missed(AssertionError, f"expected text, got {message!r}")
@@ -292,7 +296,7 @@ class WebSocketSession:
 
     @checkpointed
     async def receive_bytes(self, timeout: float | None = None) -> bytes:
-        """Wait for a binary message. As :meth:`receive`."""
+        """Wait for a binary message. See :meth:`receive`."""
         message = await self.receive(timeout)
         if not isinstance(message, bytes):
             what = f"expected bytes, got {message!r}"
@@ -307,7 +311,7 @@ class WebSocketSession:
     async def receive_json(self, type: Any, timeout: float | None = None) -> Any: ...
     @checkpointed
     async def receive_json(self, type: Any = Any, timeout: float | None = None) -> Any:
-        """Wait for a message and read it as JSON of *type*. As :meth:`receive`."""
+        """Wait for a message, and convert it from JSON to *type*. See :meth:`receive`."""
         message = await self.receive(timeout)
         try:
             return msgspec.json.decode(message, type=type)
@@ -338,16 +342,16 @@ class WebSocketSession:
         self, code: int | None = None, reason: str | None = None, timeout: float | None = None
     ) -> None:
         """
-        Wait for the application's close, and fail the test if something else comes.
+        Wait until the application closes the connection. Fail the test if something else comes.
 
         Args:
-            code: That it has to have; any by default.
-            reason: The same.
-            timeout: Seconds, if not those of the session.
+            code: The code that it must have. By default, any.
+            reason: The reason that it must have. By default, any.
+            timeout: How many seconds to wait, if not as many as the session says.
 
         Raises:
-            AssertionError: a message came instead, or another code or reason.
-            ReceiveTimeout: nothing came in time.
+            AssertionError: A message came instead, or the code or the reason is another one.
+            ReceiveTimeout: Nothing came in time.
         """
         try:
             message = await self.receive(timeout)
@@ -367,10 +371,10 @@ class WebSocketSession:
     @checkpointed
     async def expect_nothing(self, seconds: float) -> None:
         """
-        Wait so long on Trio's clock, and fail the test if a message comes, or the close.
+        Wait that long on Trio's clock. Fail the test if a message comes, or the close.
 
         Raises:
-            AssertionError: something came.
+            AssertionError: Something came.
         """
         what = None
         with trio.move_on_after(seconds):
@@ -385,14 +389,14 @@ class WebSocketSession:
     @checkpointed
     async def wait_over(self, timeout: float | None = None) -> None:
         """
-        Wait until everything of the connection is over on the application's side.
+        Wait until the application's side of the connection is over.
 
         Args:
-            timeout: Seconds; by default those that the settings give it to end, and, for a
-                peer that has vanished or does not read, to notice.
+            timeout: How many seconds to wait. By default, as many as the settings give the
+                connection to end, and to notice that a peer has vanished or does not read.
 
         Raises:
-            ReceiveTimeout: it is not.
+            ReceiveTimeout: It is not over in time.
         """
         seconds = self._stage.patience if timeout is None else timeout
         if timeout is None and self._peer.is_silent:
@@ -408,34 +412,34 @@ class WebSocketSession:
     @checkpointed
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """
-        Send a close frame; no effect once the connection is over.
+        Send a close frame. It has no effect once the connection is over.
 
         Raises:
-            ValueError: a code or reason that can't be sent.
-            SendTimeout: the application did not read in time.
+            ValueError: The code or the reason can't be sent.
+            SendTimeout: The application did not read in time.
         """
         check_close(code, reason)
         await self._send(self._peer.close, code, reason)
 
     def reset(self) -> None:
-        """Cut the connection, as a TCP reset does: both sides see 1006 at once."""
+        """Cut the connection, as a TCP reset does. Both sides see 1006 at once."""
         self._peer.reset()
 
     def vanish(self) -> None:
         """
-        Be gone without a word, as when a cable is pulled: no close frame, no end of the stream.
+        Disappear, as when a cable is pulled: no close frame comes, and no end of the stream.
 
-        Nothing that is sent arrives any more, on either side; pings are not answered. The
-        application goes on until a ping, or a send, has waited long enough.
+        From then on, nothing arrives on either side, and pings are not answered. The application
+        goes on until a ping or a send has waited long enough.
         """
         self._peer.vanish()
 
     def stop_reading(self) -> None:
         """
-        Read nothing more, until :meth:`resume_reading`: what the application sends piles up.
+        Stop reading until :meth:`resume_reading`. What the application sends piles up.
 
-        Pings are not read either, and so not answered; nor is the application's close, so
-        :attr:`close_code` stays ``None``. What was read ahead can be received.
+        Pings are not read either, so they are not answered. Nor is the application's close frame,
+        so :attr:`close_code` stays ``None``. You can still receive what was read before.
         """
         self._peer.stop_reading()
 
@@ -445,10 +449,10 @@ class WebSocketSession:
 
     def delay(self, seconds: float) -> None:
         """
-        Let everything take *seconds* more on its way, in each direction, from now on.
+        From now on, let everything take *seconds* longer, in each direction.
 
-        Nothing overtakes; zero for no delay any more. Receives and sends wait so much longer
-        for what they would have waited for.
+        The order stays the same. Zero switches the delay off. Receives and sends wait that much
+        longer before they time out.
         """
         if seconds < 0:
             raise ValueError(f"nothing arrives before it is sent: {seconds} s")
@@ -460,11 +464,11 @@ class WebSocketSession:
         """
         Cancel the connection's handler on the application's side, as a cancel scope would.
 
-        The peer is told 1001, resources see :exc:`~triows.HandlerCancelled`. No effect once it
-        has ended.
+        The peer sees 1001, and resources see :exc:`~triows.HandlerCancelled`. It has no effect
+        once the handler has ended.
 
         Raises:
-            RuntimeError: it is the handler of another framework, which is mounted.
+            RuntimeError: The handler belongs to a mounted application of another framework.
         """
         self._stage.cancel(self._call)
 

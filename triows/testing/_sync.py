@@ -48,43 +48,44 @@ def _of_http(name: str, doc: str) -> Any:
 
 class TestClient:
     """
-    A synchronous client for *app*, as that of Starlette.
+    A synchronous client for *app*, with the interface of Starlette's.
 
-    Inside ``with client:`` the application runs; outside it runs while there is a connection
-    or a request. It may be used any number of times, also in one test, and so may several
-    clients of one application: they share its running.
+    The application runs inside ``with client:``. Outside, it runs while there is a connection or a
+    request. You may use a client any number of times, and several clients of one application in
+    one test: they share the running application.
 
-    ``get``, ``post`` and so on are those of an ``httpx2.Client`` (or ``httpx``'s), :attr:`http`;
-    cookies that a response sets go with later requests and connections.
+    ``get``, ``post`` and so on are methods of :attr:`http`, an ``httpx2.Client`` (or
+    ``httpx.Client``). Cookies that a response sets are sent with later requests and connections.
 
     Args:
         app: The application.
-        base_url: Scheme and host that the application sees; a path in it stands before those
-            of requests, as in Starlette, and not before those of connections.
-        raise_server_exceptions: Whether errors that nobody handled are raised in the test; else
+        base_url: Scheme and host that the application sees. A path in it comes before the paths of
+            requests, as in Starlette, but not before those of connections.
+        raise_server_exceptions: Whether errors that nobody handled are raised in the test. If not,
             they are logged, and the client sees only what a peer sees.
-        root_path: Where the application is mounted, as a server would tell it.
-        backend: Where Starlette's has a choice; here it is Trio.
-        backend_options: For :func:`trio.run`. With a ``MockClock`` that jumps, the thread is busy
-            as long as the application runs: the clock jumps whenever the loop waits for the test.
-        cookies: For every request and connection.
-        headers: The same.
+        root_path: The path at which the application is mounted, as a server would tell it.
+        backend: ``"trio"``. Starlette's client has a choice here.
+        backend_options: Options of :func:`trio.run`. With a ``MockClock`` that jumps, the thread
+            is busy as long as the application runs, because the clock jumps whenever the loop
+            waits for the test.
+        cookies: Cookies for every request and connection.
+        headers: Headers for every request and connection.
         follow_redirects: Whether requests follow redirects.
-        client: What the application sees as the peer's address.
-        timeout: Seconds that each receive, send and request waits.
-        startup_timeout: Seconds that the application's start-up may take.
+        client: The peer's address that the application sees.
+        timeout: How many seconds each receive, send and request waits.
+        startup_timeout: How many seconds the application's start-up may take.
 
     Raises:
-        TypeError: *app* is another application.
-        ValueError: another *backend*.
-        RuntimeError: on entering a block, it is used inside a Trio loop, or another client runs
-            the application with another *raise_server_exceptions*, *root_path* or
+        TypeError: *app* is an application of another framework.
+        ValueError: *backend* is another one.
+        RuntimeError: At the beginning of a block, it is used inside a Trio loop, or another client
+            runs the application with another *raise_server_exceptions*, *root_path* or
             *backend_options*.
-        LoopBlocked: the application blocked its loop for *timeout* seconds, or for one second if
+        LoopBlocked: The application blocked its loop for *timeout* seconds, or for one second if
             that is longer.
-        LeakError: on leaving one, something of the application is still alive.
-        BaseException: on entering a block, what the application's start-up raised; on
-            leaving it, what its shutdown, or one of its resources, raised.
+        LeakError: At the end of a block, something of the application is still alive.
+        BaseException: At the beginning of a block, what the application's start-up raised. At the
+            end, what its shutdown, or one of its resources, raised.
     """
 
     __test__ = False  # pytest: this is no test class
@@ -160,18 +161,19 @@ class TestClient:
         **options: Any,
     ) -> WebSocketTestSession:
         """
-        Connect; use the result in a ``with`` block.
+        Connect to a WebSocket route. Use the result in a ``with`` block.
 
         Args:
-            url: Path and query; a scheme and a host may stand before them.
-            subprotocols: To offer.
-            headers: Further request headers, in place of the client's of the same name.
-            timeout: Seconds that each receive and send waits, if not those of the client.
+            url: Path and query. A scheme and a host may come before them.
+            subprotocols: The subprotocols to offer.
+            headers: Further request headers. They replace the client's headers of the same name.
+            timeout: How many seconds each receive and send waits, if not as many as the client
+                says.
             options: ``params``, ``cookies`` and ``auth``, as a request takes them.
 
         Raises:
-            WebSocketDenialResponse: on entering the block, if the application refused.
-            BaseException: on leaving it, what the handler raised and nobody handled.
+            WebSocketDenialResponse: At the beginning of the block, the application refused.
+            BaseException: At the end of the block, what the handler raised and nobody handled.
         """
         base = urlsplit(self._base_url)
         scheme = _SCHEMES.get(base.scheme, base.scheme)
@@ -209,10 +211,10 @@ class TestClient:
     @property
     def http(self) -> Any:
         """
-        The ``httpx2.Client``, or ``httpx``'s, that makes the requests.
+        The ``httpx2.Client`` (or ``httpx.Client``) that makes the requests.
 
         Raises:
-            RuntimeError: none of the two is installed.
+            RuntimeError: Neither httpx2 nor httpx is installed.
         """
         if self._http is None:
             httpx = http_library()
@@ -232,21 +234,21 @@ class TestClient:
     params = _of_http("params", "Query parameters that go with each request and connection.")
     auth = _of_http("auth", "Authentication that goes with each request and connection.")
     follow_redirects = _of_http("follow_redirects", "Whether requests follow redirects.")
-    base_url = _of_http("base_url", "What stands before the path of a request.")
+    base_url = _of_http("base_url", "The URL before the path of a request.")
 
     def request(self, method: str, url: str, **options: Any) -> HTTPResponse:
         """
-        Send a request and wait for the response, whole.
+        Send a request, and wait for the complete response.
 
         Args:
-            method: Such as ``"GET"``.
+            method: The method, such as ``"GET"``.
             url: Path and query.
-            options: As for ``httpx2.Client.request``.
+            options: What ``httpx2.Client.request`` takes.
 
         Raises:
-            httpx2.ReadTimeout: the application did not answer in time; a note shows what of
-                it is alive.
-            BaseException: what the application raised and nobody handled, as itself.
+            httpx2.ReadTimeout: The application did not answer in time. A note shows what is alive
+                in it.
+            BaseException: What the application raised and nobody handled.
         """
         # Held until the last redirect.
         self._acquire(holds=True)
@@ -262,7 +264,7 @@ class TestClient:
         return response
 
     def stream(self, method: str, url: str, **options: Any) -> AbstractContextManager[HTTPResponse]:
-        """Send a request; in the block is the response, which is whole here, too."""
+        """Send a request. The block gets the response, which is complete here, too."""
         response: AbstractContextManager[HTTPResponse] = self.http.stream(method, url, **options)
         return response
 
@@ -272,40 +274,40 @@ class TestClient:
         return request
 
     def send(self, request: HTTPRequest, **options: Any) -> HTTPResponse:
-        """Send what :meth:`build_request` made; as :meth:`request`."""
+        """Send what :meth:`build_request` made. See :meth:`request`."""
         response: HTTPResponse = self.http.send(request, **options)
         return response
 
     def close(self) -> None:
-        """Close :attr:`http`, which has nothing open; no request can be sent any more."""
+        """Close :attr:`http`. After that, no request can be sent."""
         self.http.close()
 
     def get(self, url: str, **options: Any) -> HTTPResponse:
-        """GET; as :meth:`request`."""
+        """Send a GET request. See :meth:`request`."""
         return self.request("GET", url, **options)
 
     def head(self, url: str, **options: Any) -> HTTPResponse:
-        """HEAD; as :meth:`request`."""
+        """Send a HEAD request. See :meth:`request`."""
         return self.request("HEAD", url, **options)
 
     def options(self, url: str, **options: Any) -> HTTPResponse:
-        """OPTIONS; as :meth:`request`."""
+        """Send a OPTIONS request. See :meth:`request`."""
         return self.request("OPTIONS", url, **options)
 
     def post(self, url: str, **options: Any) -> HTTPResponse:
-        """POST; as :meth:`request`."""
+        """Send a POST request. See :meth:`request`."""
         return self.request("POST", url, **options)
 
     def put(self, url: str, **options: Any) -> HTTPResponse:
-        """PUT; as :meth:`request`."""
+        """Send a PUT request. See :meth:`request`."""
         return self.request("PUT", url, **options)
 
     def patch(self, url: str, **options: Any) -> HTTPResponse:
-        """PATCH; as :meth:`request`."""
+        """Send a PATCH request. See :meth:`request`."""
         return self.request("PATCH", url, **options)
 
     def delete(self, url: str, **options: Any) -> HTTPResponse:
-        """DELETE; as :meth:`request`."""
+        """Send a DELETE request. See :meth:`request`."""
         return self.request("DELETE", url, **options)
 
     def _exchange(self, request: Any) -> tuple[int, list[tuple[bytes, bytes]], bytes]:

@@ -39,7 +39,7 @@ class Holder(Protocol):
 
 class WebSocketTestSession:
     """
-    One connection, used as ``with client.websocket_connect(...) as ws``.
+    One connection of a :class:`TestClient`: ``with client.websocket_connect(...) as ws``.
 
     Every receive fails with :exc:`~triows.testing.ReceiveTimeout` after *timeout* seconds.
     """
@@ -124,12 +124,12 @@ class WebSocketTestSession:
 
     @property
     def accepted_subprotocol(self) -> str | None:
-        """What the application chose."""
+        """The subprotocol that the application chose."""
         return self._session.accepted_subprotocol
 
     @property
     def extra_headers(self) -> Sequence[tuple[bytes, bytes]]:
-        """What the application added to the handshake's response."""
+        """The headers that the application added to the handshake's response."""
         return self._session.extra_headers
 
     # Sending.
@@ -139,9 +139,9 @@ class WebSocketTestSession:
         Send an ASGI event: ``websocket.receive`` with text or bytes, or ``websocket.disconnect``.
 
         Raises:
-            ValueError: another event.
-            SendTimeout: the application did not read in time.
-            WebSocketDisconnect: the connection is over.
+            ValueError: It is another event.
+            SendTimeout: The application did not read in time.
+            WebSocketDisconnect: The connection is over.
         """
         kind = message.get("type")
         if kind == "websocket.disconnect":
@@ -156,15 +156,15 @@ class WebSocketTestSession:
             )
 
     def send_text(self, data: str) -> None:
-        """Send text. As :meth:`send`."""
+        """Send text. See :meth:`send`."""
         self._call(self._session.send_text, data)
 
     def send_bytes(self, data: bytes) -> None:
-        """Send bytes. As :meth:`send`."""
+        """Send bytes. See :meth:`send`."""
         self._call(self._session.send_bytes, data)
 
     def send_json(self, data: Any, mode: Literal["text", "binary"] = "text") -> None:
-        """Send JSON, as text or as bytes. As :meth:`send`."""
+        """Send JSON, as text or as bytes. See :meth:`send`."""
         encoded = msgspec.json.encode(data)
         self._call(self._session.send, encoded.decode() if mode == "text" else encoded)
 
@@ -172,10 +172,10 @@ class WebSocketTestSession:
 
     def receive(self) -> dict[str, Any]:
         """
-        Wait for a message, or the close, and give it as an ASGI event.
+        Wait for a message or the close, and return it as an ASGI event.
 
         Raises:
-            ReceiveTimeout: nothing came in time.
+            ReceiveTimeout: Nothing came in time.
         """
         try:
             message = self._call(self._session.receive)
@@ -186,25 +186,25 @@ class WebSocketTestSession:
 
     def receive_text(self) -> str:
         """
-        Wait for text.
+        Wait for a text message.
 
         Raises:
-            WebSocketDisconnect: the application closed.
-            ReceiveTimeout: nothing came in time.
-            AssertionError: bytes came.
+            WebSocketDisconnect: The application closed the connection.
+            ReceiveTimeout: Nothing came in time.
+            AssertionError: A binary message came.
         """
         return self._call(self._session.receive_text)
 
     def receive_bytes(self) -> bytes:
-        """Wait for bytes. As :meth:`receive_text`."""
+        """Wait for a binary message. See :meth:`receive_text`."""
         return self._call(self._session.receive_bytes)
 
     def receive_json(self, mode: Literal["text", "binary"] = "text") -> Any:
         """
-        Wait for JSON, in text or in bytes. As :meth:`receive_text`.
+        Wait for JSON, in a text or a binary message. See :meth:`receive_text`.
 
         Raises:
-            json.JSONDecodeError: it is none.
+            json.JSONDecodeError: The message is not JSON.
         """
         # The standard library's, for the sake of its error.
         return json.loads(self.receive_text() if mode == "text" else self.receive_bytes())
@@ -213,14 +213,14 @@ class WebSocketTestSession:
 
     def close(self, code: int = 1000, reason: str | None = None) -> None:
         """
-        Close the connection; no effect once it is over.
+        Close the connection. It has no effect once the connection is over.
 
         Args:
-            code: With 1006, which no close frame can say, the connection is cut.
+            code: The close code. With 1006, which a close frame can't have, the connection is cut.
             reason: At most 123 bytes of UTF-8.
 
         Raises:
-            ValueError: a code or reason that can't be sent.
+            ValueError: The code or the reason can't be sent.
         """
         session = self._session
         assert self._loop is not None

@@ -1,0 +1,397 @@
+"""
+Writes the parts of the documentation that are made from the code: ``make docs``.
+
+* the reference, ``docs/reference/triows*.md``, from signatures and docstrings;
+* what the programs of ``docs/how-to/errors.md`` print.
+
+A test compares the pages in the repository with what this module makes.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import functools
+import importlib
+import inspect
+import io
+import os
+import re
+import sys
+import textwrap
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import griffe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+ROOT = Path(__file__).parents[1]
+REFERENCE = ROOT / "docs/reference"
+MODULES = ("triows", "triows.testing", "triows.inspect")
+
+#: Pages whose ``text`` blocks are what the ``python`` blocks before them print.
+PRINTED = (ROOT / "docs/how-to/errors.md",)
+
+NOTE = "<!-- Made by `make docs` from the docstrings. Change those, not this page. -->"
+
+
+def pages() -> dict[Path, str]:
+    """Make every page: its path, and its text."""
+    made = {REFERENCE / f"{name}.md": reference(name) for name in MODULES}
+    return made | {path: with_outputs(path) for path in PRINTED}
+
+
+# The reference.
+
+
+@functools.cache
+def load() -> dict[str, griffe.Module]:
+    """Read the code, without running it."""
+    loader = griffe.GriffeLoader(search_paths=[str(ROOT)])
+    loader.load("triows")
+    loader.resolve_aliases(external=False)
+    return {name: loader.modules_collection[name] for name in MODULES}
+
+
+def reference(name: str) -> str:
+    module = load()[name]
+    names = Names()
+    lines = [f"# `{name}`", NOTE]
+    if module.docstring and name != "triows":
+        lines.append(names.markdown(module.docstring.value))
+    for title, exported in sections(module):
+        lines.append(f"## {title}")
+        for one in exported:
+            lines.extend(entry(module, one, names))
+    return "\n\n".join(line for line in lines if line) + "\n"
+
+
+def sections(module: griffe.Module) -> Iterator[tuple[str, list[str]]]:
+    """Read ``__all__`` with its comments, which are the titles."""
+    assert isinstance(module.filepath, Path)
+    source = module.filepath.read_text("utf-8")
+    body = re.search(r"^__all__ = \[\n(.*?)^\]", source, re.MULTILINE | re.DOTALL)
+    assert body is not None
+    title, names = "Contents", []
+    for line in map(str.strip, body[1].splitlines()):
+        if line.startswith("#"):
+            if names:
+                yield title, names
+            title, names = line.removeprefix("# "), []
+        else:
+            names.append(ast.literal_eval(line.rstrip(",")))
+    yield title, names
+
+
+def entry(module: griffe.Module, name: str, names: Names) -> Iterator[str]:
+    yield f"### `{name}`"
+    names.scope = name
+    value = getattr(importlib.import_module(module.path), name)
+    home = str(getattr(value, "__module__", ""))
+    found = resolved(module.members.get(name))
+    if found is None or home.partition(".")[0] not in {"triows", "collections", "typing"}:
+        yield f"`{home}.{getattr(value, '__qualname__', name)}`, which triows exports as well."
+    elif isinstance(found, griffe.Class):
+        yield from class_entry(found, value, names)
+    elif isinstance(found, griffe.Function):
+        yield from function_entry(found, name, names)
+    else:
+        yield code(f"{name} = {found.value}")
+        yield names.markdown(comment(found))
+
+
+def resolved(found: Any) -> Any:
+    """Follow exports to where something is defined; ``None`` if that is in another package."""
+    try:
+        return found.final_target if isinstance(found, griffe.Alias) else found
+    except griffe.AliasResolutionError:
+        return None
+
+
+def class_entry(found: griffe.Class, value: type, names: Names) -> Iterator[str]:
+    yield code(class_signature(found))
+    yield from sections_as_markdown(parse(found), names)
+    yield from inherited_from_starlette(value)
+    fields = {one.name: one for one in attrs.fields(value)} if attrs.has(value) else {}
+    plain = []
+    for member in members(found):
+        body = list(member_entry(member, found, fields.get(member.name), names))
+        if body:
+            yield f"#### `{found.name}.{member.name}`"
+            yield from body
+        else:
+            plain.append(f"`{member.name}`")
+    if plain:
+        yield f"**Attributes:** {', '.join(plain)}"
+
+
+def class_signature(found: griffe.Class) -> str:
+    """Write what a user calls, or only the base classes if triows makes the objects itself."""
+    head = f"class {found.name}"
+    init = found.members.get("__init__")
+    kinds = {section.kind for section in parse(found)}
+    if isinstance(init, griffe.Function) and griffe.DocstringSectionKind.parameters in kinds:
+        return signature(init, head, skip=1)
+    bases = [str(base).rsplit(".", 1)[-1] for base in found.bases]
+    return f"{head}({', '.join(bases)})" if bases else head
+
+
+def member_entry(
+    member: Any, owner: griffe.Class, field: attrs.Attribute[Any] | None, names: Names
+) -> Iterator[str]:
+    """Describe a method or attribute; nothing if there is no more to say than its name."""
+    if isinstance(member, griffe.Function):
+        yield from function_entry(member, member.name, names)
+    elif field is not None:
+        given = "" if field.default is attrs.NOTHING else f" = {field.default!r}"
+        yield code(quoted(f"{member.name}: {member.annotation}{given}"))
+        yield names.markdown(member.docstring.value if member.docstring else comment(member))
+    elif "property" in member.labels:
+        yield code(quoted(f"{member.name}: {member.annotation}"))
+        yield from sections_as_markdown(parse(member), names)
+    elif str(member.value) in owner.functions:
+        yield f"The same as [`{member.value}`]({names.links[f'{owner.name}.{member.value}']})."
+    elif text := member.docstring.value if member.docstring else comment(member):
+        yield names.markdown(text)
+
+
+def members(found: griffe.Class) -> Iterator[Any]:
+    """The public members, those of private base classes included, in the order of the source."""
+    public = {name for module in load().values() for name in module.members}
+    inherited = [
+        one
+        for name, one in found.inherited_members.items()
+        if name not in found.members
+        and one.target_path.startswith("triows.")
+        and one.final_target.parent.name not in public
+    ]
+    for member in (*found.members.values(), *inherited):
+        if not member.name.startswith("_") and not member.is_class:
+            yield member.final_target if isinstance(member, griffe.Alias) else member
+
+
+def function_entry(found: griffe.Function, name: str, names: Names) -> Iterator[str]:
+    overloads = [function_signature(one, name) for one in found.overloads or ()]
+    yield code("\n".join(overloads or [function_signature(found, name)]))
+    yield from sections_as_markdown(parse(found), names)
+
+
+def function_signature(found: griffe.Function, name: str) -> str:
+    own = list(found.parameters)[:1]
+    skip = 1 if own and own[0].name in {"self", "cls"} else 0
+    decorators = [
+        f"@{one.value}\n"
+        for one in found.decorators
+        if str(one.value).endswith(("contextmanager", "staticmethod", "classmethod"))
+    ]
+    word = "async def" if "async" in found.labels else "def"
+    return "".join(decorators) + signature(found, f"{word} {name}", skip=skip)
+
+
+def signature(found: griffe.Function, head: str, *, skip: int = 0) -> str:
+    """Write a signature out, on several lines if it is long."""
+    parameters: list[str] = []
+    kinds = griffe.ParameterKind
+    given = list(found.parameters)[skip:]
+    starred = False
+    for index, one in enumerate(given):
+        if one.kind is kinds.keyword_only and not starred:
+            parameters.append("*")
+        starred |= one.kind in {kinds.keyword_only, kinds.var_positional}
+        prefix = {kinds.var_positional: "*", kinds.var_keyword: "**"}.get(one.kind, "")
+        text = f"{prefix}{one.name}"
+        if one.annotation is not None:
+            text += f": {quoted(str(one.annotation))}"
+        if one.default is not None and not prefix:
+            equals = "=" if one.annotation is None else " = "
+            text += equals + quoted(str(one.default))
+        parameters.append(text)
+        is_last = index + 1 == len(given) or given[index + 1].kind is not kinds.positional_only
+        if one.kind is kinds.positional_only and is_last:
+            parameters.append("/")
+    returns = f" -> {quoted(str(found.returns))}" if found.returns is not None else ""
+    if head.startswith("class"):
+        returns = ""
+    line = f"{head}({', '.join(parameters)}){returns}"
+    if len(line) <= 88:
+        return line
+    body = "".join(f"    {one},\n" for one in parameters)
+    return f"{head}(\n{body}){returns}"
+
+
+def inherited_from_starlette(value: type) -> Iterator[str]:
+    for base in value.__mro__[1:]:
+        if base.__module__.startswith("starlette."):
+            own = {
+                name for one in value.__mro__ if one.__module__ == "triows" for name in vars(one)
+            }
+            names = [
+                f"`{name}`" for name in vars(base) if not name.startswith("_") and name not in own
+            ]
+            yield f"From Starlette's `{base.__name__}`: {', '.join(sorted(names))}."
+
+
+# Docstrings.
+
+
+def parse(found: griffe.Object) -> list[griffe.DocstringSection]:
+    return found.docstring.parse("google", warnings=False) if found.docstring else []
+
+
+def comment(found: Any) -> str:
+    """The comment ``#:`` above an attribute, or behind it."""
+    if found.lineno is None or not isinstance(found.filepath, Path):
+        return ""
+    lines = found.filepath.read_text("utf-8").splitlines()
+    above: list[str] = []
+    for line in reversed(lines[: found.lineno - 1]):
+        if not line.strip().startswith("#:"):
+            break
+        above.insert(0, line.strip().removeprefix("#:").strip())
+    return " ".join(above)
+
+
+def sections_as_markdown(parsed: Iterable[griffe.DocstringSection], names: Names) -> Iterator[str]:
+    kinds = griffe.DocstringSectionKind
+    titles = {kinds.parameters: "Arguments", kinds.attributes: "Attributes", kinds.raises: "Raises"}
+    for section in parsed:
+        if section.kind is kinds.text:
+            yield names.markdown(section.value)
+        elif section.kind is kinds.returns:
+            text = "\n".join(one.description for one in section.value)
+            yield f"**Returns:** {names.inline(text)}"
+        elif section.kind in titles:
+            items = [
+                f"- {names.linked(str(getattr(one, 'name', None) or one.annotation))}: "
+                f"{names.inline(one.description)}"
+                for one in section.value
+            ]
+            yield f"**{titles[section.kind]}:**\n\n" + "\n".join(items)
+        else:
+            raise ValueError(f"nothing here writes a section {section.kind.value!r}")
+
+
+def code(text: str) -> str:
+    # Not `python`: the suite runs the blocks with that name.
+    return f"```py\n{text}\n```"
+
+
+def quoted(text: str) -> str:
+    """Write strings with the quotes that the project has."""
+    return re.sub(r"'([^'\"]*)'", r'"\1"', text)
+
+
+def has_heading(member: Any, owner: griffe.Class) -> bool:
+    """Whether a member has a heading of its own, and not only its name in a list."""
+    return bool(
+        member.is_function
+        or member.docstring
+        or "class-attribute" in member.labels
+        or comment(member)
+        or str(member.value) in owner.functions
+    )
+
+
+class Names:
+    """Where each public name is described; and reStructuredText as Markdown, with these links."""
+
+    def __init__(self) -> None:
+        self.links: dict[str, str] = {}
+        #: The class whose docstrings are being written: its members go by their bare names.
+        self.scope = ""
+        for path, module in load().items():
+            for name in module.exports or ():
+                self._add(path, str(name), str(name))
+                target = resolved(module.members.get(str(name)))
+                if isinstance(target, griffe.Class):
+                    for member in target.members.values():
+                        if has_heading(member, target):
+                            self._add(path, f"{name}.{member.name}", f"{name}{member.name}")
+
+    def _add(self, page: str, name: str, heading: str) -> None:
+        link = f"{page}.md#{heading.lower()}"
+        self.links[name] = self.links[f"{page}.{name}"] = link
+
+    def markdown(self, text: str) -> str:
+        """Paragraphs, lists and indented programs."""
+        paragraphs = re.split(r"\n{2,}", inspect.cleandoc(text))
+        written = "\n\n".join(self._paragraph(one) for one in paragraphs)
+        return written.replace("\n```\n\n```py\n", "\n\n")  # a program with empty lines
+
+    def _paragraph(self, text: str) -> str:
+        if text.startswith("    "):
+            return code(textwrap.dedent(text))
+        if re.match(r"[*-] ", text):
+            return self._roles(text)
+        return self.inline(text)
+
+    def inline(self, text: str) -> str:
+        return self._roles(" ".join(text.split()))
+
+    def linked(self, name: str) -> str:
+        return f"[`{name}`]({self.links[name]})" if name in self.links else f"`{name}`"
+
+    def _roles(self, text: str) -> str:
+        text = re.sub(r":rfc:`(\d+)(?:#section-([\d.]+))?`", _rfc, text)
+        text = re.sub(r":[a-z]+:`([^`]+)`", lambda match: self._role(match[1]), text)
+        return text.replace("``", "`")
+
+    def _role(self, target: str) -> str:
+        full = target.removeprefix("~").removeprefix("!")
+        known = full.removeprefix(".")
+        shown = full.rsplit(".", 1)[-1] if target.startswith(("~", ".")) else full
+        for name in (f"{self.scope}.{known}", known, known.removeprefix("triows.")):
+            if name in self.links:
+                return f"[`{shown}`]({self.links[name]})"
+        return f"`{shown}`"
+
+
+def _rfc(match: re.Match[str]) -> str:
+    number, section = match[1], match[2]
+    title = f"RFC {number}" + (f", section {section}" if section else "")
+    return f"[{title}](https://www.rfc-editor.org/rfc/rfc{number}" + (
+        f"#section-{section})" if section else ")"
+    )
+
+
+# What programs print.
+
+
+def with_outputs(path: Path) -> str:
+    """Run a page's programs, and put what each prints into the block behind it."""
+    module = ModuleType(f"_page_{path.stem}")
+    sys.modules[module.__name__] = module
+    printed = ""
+    pieces = re.split(r"(^```\w+\n.*?^```$)", path.read_text("utf-8"), flags=re.M | re.S)
+    line = 1
+    for index, piece in enumerate(pieces):
+        if piece.startswith("```python\n"):
+            source = "\n" * line + piece.removeprefix("```python\n").removesuffix("```")
+            output = io.StringIO()
+            # The file's name as the messages have it when the page is run from the root.
+            program = compile(source, os.fspath(path), "exec", dont_inherit=True)
+            with contextlib.redirect_stdout(output):
+                exec(program, vars(module))
+            printed = output.getvalue().replace(f"{ROOT}{os.sep}", "")
+        elif piece.startswith("```text\n"):
+            pieces[index] = f"```text\n{printed}```"
+        line += piece.count("\n")
+    del sys.modules[module.__name__]
+    return "".join(pieces)
+
+
+def main() -> None:
+    sys.path.insert(0, str(ROOT))  # this checkout, and no other triows that is installed
+    for path, text in pages().items():
+        if not path.exists() or path.read_text("utf-8") != text:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, "utf-8")
+            print(f"renewed {path.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""Public names in the documentation: the reference is up to date, and examples use all of them."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import inspect
+import re
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import triows
+import triows.inspect
+import triows.testing
+
+ROOT = Path(__file__).parent.parent
+PUBLIC = ("triows", "triows.testing", "triows.inspect")
+
+# A program that shows one of these takes ten seconds of the processor.
+DESCRIBED = {"LoopBlocked"}
+
+# Methods that a handler, a test or a program calls. The others of a public class are for servers
+# and plugins, and the reference is enough for them.
+MEMBERS = {
+    "Triows": {
+        *("include_routes", "mount", "override", "routes", "state", "running", "is_running"),
+        *("drain_budget", "include"),
+    },
+    "WebSocketRoute": {"endpoint", "ws_handler", "sub", "merge", "add_middleware"},
+    "WebSocket": {
+        name
+        for name, value in vars(triows.WebSocket).items()
+        if not name.startswith("_") and (inspect.isfunction(value) or isinstance(value, property))
+    }
+    - {"application_state"},
+    "Triows(...)": set(inspect.signature(triows.Triows).parameters) - {"routes"},
+}
+
+
+def exports(module: str) -> set[str]:
+    return set(importlib.import_module(module).__all__)
+
+
+@pytest.fixture(scope="module")
+def build() -> ModuleType:
+    """The module that writes the reference."""
+    spec = importlib.util.spec_from_file_location("_docs_build", ROOT / "docs" / "build.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_what_is_made_from_the_code_is_up_to_date(build: ModuleType) -> None:
+    stale = [path for path, text in build.pages().items() if path.read_text("utf-8") != text]
+    assert stale == [], "run `make docs`"
+
+
+@pytest.mark.parametrize("module", PUBLIC)
+def test_the_reference_has_every_public_name(module: str) -> None:
+    page = (ROOT / "docs" / "reference" / f"{module}.md").read_text("utf-8")
+    described = set(re.findall(r"^### `(\w+)`$", page, re.MULTILINE))
+    assert described == exports(module)
+
+
+def test_no_role_of_sphinx_is_left_in_the_reference() -> None:
+    for module in PUBLIC:
+        page = (ROOT / "docs" / "reference" / f"{module}.md").read_text("utf-8")
+        assert re.findall(r":\w+:`|(?<!`)``\w", page) == []
+
+
+def programs() -> list[str]:
+    """The programs that the suite runs: of the README, the docs and the examples."""
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    found = [path.read_text("utf-8") for path in (ROOT / "examples").glob("*.py")]
+    for page in pages:
+        text = re.sub(
+            r"^<!--- skip: next -->\n```python\n.*?^```",
+            "",
+            page.read_text("utf-8"),
+            flags=re.DOTALL | re.MULTILINE,
+        )
+        found += re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    return found
+
+
+def used_names() -> set[str]:
+    """The names, attributes and keyword arguments in all programs."""
+    used: set[str] = set()
+    for program in programs():
+        for node in ast.walk(ast.parse(program)):
+            match node:
+                case ast.Name(id=name) | ast.Attribute(attr=name) | ast.keyword(arg=str(name)):
+                    used.add(name)
+    return used
+
+
+@pytest.mark.parametrize("module", PUBLIC)
+def test_an_example_uses_every_public_name(module: str) -> None:
+    assert exports(module) - used_names() - DESCRIBED == set()
+
+
+@pytest.mark.parametrize("name", DESCRIBED)
+def test_a_name_without_an_example_is_described(name: str) -> None:
+    guides = [path.read_text("utf-8") for path in (ROOT / "docs" / "how-to").glob("*.md")]
+    assert any(f"`{name}`" in text for text in guides)
+
+
+@pytest.mark.parametrize("of", MEMBERS)
+def test_an_example_uses_what_is_called_most(of: str) -> None:
+    assert MEMBERS[of] - used_names() == set()
+
+
+def test_the_page_of_settings_has_every_number() -> None:
+    page = (ROOT / "docs" / "reference" / "settings.md").read_text("utf-8")
+    for settings in (triows.Timeouts, triows.Limits, triows.Compression):
+        for name in inspect.signature(settings).parameters:
+            assert f"| `{name}` |" in page
