@@ -300,7 +300,7 @@ async def test_a_block_has_one_warning_and_is_told_when_it_is_over(log, looks):
             looks.wait(looks.blocked, 12)
             assert len(log.warnings) == number
             await trio.to_thread.run_sync(log.wait_end)
-    assert re.fullmatch(r"the Trio loop runs again, after \d+\.\d s", log.ends[0])
+    assert re.fullmatch(r"the Trio loop runs again, after at least \d+\.\d s", log.ends[0])
 
 
 async def test_a_loop_that_is_busy_and_turns_is_not_blocked(log, looks):
@@ -308,11 +308,12 @@ async def test_a_loop_that_is_busy_and_turns_is_not_blocked(log, looks):
         while True:
             await trio.lowlevel.checkpoint()
 
-    with watchdog.blocks_named(serving(idle)):
+    # Longer than a busy machine keeps a thread from running.
+    with watchdog.blocks_named(serving(idle, timeouts=Timeouts(blocked=2))):
         async with trio.open_nursery() as nursery:
             for _ in range(20):
                 nursery.start_soon(work)
-            for _ in range(12):
+            for _ in range(5):
                 await trio.to_thread.run_sync(looks.wait, looks.turning, 1)
             nursery.cancel_scope.cancel()
     assert log.warnings == []

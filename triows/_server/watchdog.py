@@ -257,7 +257,7 @@ class _Warner(Watchdog["Triows"]):
             block.told = True
 
     def unblocked(self, block: Block) -> None:
-        logger.info("the Trio loop runs again, after %.1f s", block.seconds)
+        logger.info("the Trio loop runs again, after at least %.1f s", block.seconds)
 
 
 @contextmanager
