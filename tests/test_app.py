@@ -1,5 +1,6 @@
 import json
 import logging
+import re
 from http import HTTPStatus
 from typing import Annotated, Any
 from urllib.parse import unquote
@@ -23,6 +24,7 @@ from triows import (
     AsyncResource,
     EndpointInfo,
     HTTPException,
+    RouteSetupError,
     Timeouts,
     Triows,
     WebSocket,
@@ -290,12 +292,17 @@ class Undecided(HTTPException):
     def status_code(self, value: int) -> None: ...
 
 
+def with_status(error: HTTPException, status: Any) -> HTTPException:
+    error.status_code = status
+    return error
+
+
 @pytest.mark.parametrize(
     "error",
     [
         HTTPException(401, object()),
         HTTPException(200, "fine"),
-        HTTPException("401"),
+        with_status(HTTPException(401), "401"),
         HTTPException(401, "who?", {"x": 1}),
         HTTPException(401, "who?", {"x": "a\nb"}),
         Undecided(401),
@@ -781,3 +788,19 @@ async def test_a_mounted_triows_is_drained_with_the_one_it_is_mounted_in(autojum
         with pytest.raises(WebSocketDenialResponse, match="503"):
             async with connect(app, "/in/ws"):
                 pass
+
+
+def _not_asgi(scope): ...
+
+
+@pytest.mark.parametrize(
+    ("other", "remedy"),
+    [
+        ("static", "StaticFiles"),
+        (Starlette, "write Starlette()"),
+        (_not_asgi, "called with scope, receive and send"),
+    ],
+)
+def test_what_is_no_asgi_application_can_not_be_mounted(other, remedy):
+    with pytest.raises(RouteSetupError, match=re.escape(remedy)):
+        Triows().mount("/x", other)

@@ -113,7 +113,9 @@ async def test_a_refusal_is_one_line_in_the_log(caplog):
     caplog.set_level(logging.INFO, logger="triows")
     await reached(serving(console), "reader")
     (record,) = [one for one in caplog.records if one.name == "triows"]
-    assert record.getMessage().endswith("/{room} refused 403")
+    assert record.getMessage().endswith(
+        "/{room} refused 403 (it lacks a scope that @requires asks for)"
+    )
 
 
 @pytest.mark.parametrize("middlewares", [[], [lambda app: app]])

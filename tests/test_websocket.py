@@ -1,5 +1,6 @@
 import dataclasses
 import gc
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -532,7 +533,7 @@ async def test_what_is_sent_does_not_change_with_its_buffer(autojump_clock):
 )
 async def test_what_is_no_message_is_refused_and_the_connection_goes_on(method, message):
     async def handler(ws: WebSocket) -> None:
-        with pytest.raises(TypeError, match=r"send_json\(\) takes anything"):
+        with pytest.raises(TypeError, match=r"send_\w+\(\) takes (anything|str|bytes)"):
             await getattr(ws, method)(message)
         await ws.send("ok")
 
@@ -888,3 +889,44 @@ async def test_a_loop_over_messages_can_be_left_without_a_trace(how: str) -> Non
     async with connect(Triows(route), "/leave") as client:
         await client.send("1")
         assert await client.receive() == "left"
+
+
+async def test_a_loop_without_async_is_told_to_be_async(autojump_clock):
+    async def handler(ws: WebSocket):
+        await ws.accept()
+        for _ in ws:
+            pass
+
+    with pytest.raises(TypeError, match="write `async for message in ws`"):
+        async with connect(serving(handler), "/"):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("method", "message", "remedy"),
+    [
+        ("send_bytes", "x", "send_text() takes str"),
+        ("send_text", b"x", "send_bytes() takes bytes"),
+        ("send_text", 1, "send_json() takes anything that JSON can express"),
+    ],
+)
+async def test_a_message_of_a_wrong_type_is_told_the_method_for_it(
+    method, message, remedy, autojump_clock
+):
+    async def handler(ws: WebSocket):
+        await ws.accept()
+        await getattr(ws, method)(message)
+
+    with pytest.raises(TypeError, match=re.escape(remedy)):
+        async with connect(serving(handler), "/"):
+            pass
+
+
+async def test_a_forgotten_await_before_a_message_is_told(autojump_clock):
+    async def handler(ws: WebSocket):
+        await ws.accept()
+        await ws.send_text(ws.receive_text())
+
+    with pytest.raises(TypeError, match="not a coroutine: `await` that first"):
+        async with connect(serving(handler), "/"):
+            pass

@@ -253,6 +253,7 @@ class Triows:
             RouteConflictError: Something is mounted there already, or has that name.
         """
         template = Template.parse(path)
+        _check_mountable(app)
         # An error in an application of ours is then raised to us, and logged once.
         ours = isinstance(app, Triows)
         mounted = _Mounted(app.handle if isinstance(app, Triows) else app, is_ours=ours)
@@ -663,7 +664,7 @@ class Triows:
             return
         transport = open_transport(scope, receive, send, self.settings)
         await refuse(transport, refusal, self.timeouts)
-        log_refusal(scope, refusal.status, None)
+        log_refusal(scope, refusal.status, None, refusal.why)
 
     @staticmethod
     async def _call_mounted(
@@ -722,6 +723,34 @@ def _refusal_of(exc: Exception) -> Refusal | None:
 
 # What ends more than one connection: Ctrl-C, and a cancellation by whoever called us.
 _NOT_OURS = (KeyboardInterrupt, trio.Cancelled, GeneratorExit)
+
+
+def _check_mountable(app: object) -> None:
+    """
+    Refuse what isn't an ASGI application.
+
+    Raises:
+        RouteSetupError: with what to give instead.
+    """
+    if isinstance(app, type):
+        raise RouteSetupError(
+            f"mount() takes an application, not its class: write {app.__name__}()", where(app)
+        )
+    if not callable(app):
+        raise RouteSetupError(
+            f"mount() takes an ASGI application, not {app!r}: for a folder of files, give "
+            "starlette.staticfiles.StaticFiles(directory=...)"
+        )
+    try:
+        inspect.signature(app).bind({}, None, None)
+    except TypeError:
+        raise RouteSetupError(
+            f"{name_of(app)} isn't an ASGI application: mount() takes what is called with scope, "
+            "receive and send",
+            where(app),
+        ) from None
+    except ValueError:
+        pass  # a built-in may have no signature
 
 
 def _plugged(plugin: Any, info: EndpointInfo, at: str) -> Handler:

@@ -157,7 +157,7 @@ class AppResources:
             self.state = _checked_state(state, self.lifespan)
         for original, (factory, plan) in plans.items():
             values = [*(self.app for _ in plan.givens), *(self.shared[one] for one in plan.shared)]
-            arguments = await make_arguments(plan, values, stack, patience=self.teardown)
+            arguments = await make_arguments(plan, values, stack, patience=self.teardown) or {}
             self.shared[original] = await make_value(
                 factory, arguments, stack, patience=self.teardown
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, overload
 from urllib.parse import quote
@@ -20,7 +21,7 @@ from ._transports.interface import disconnect
 from .exceptions import WebSocketDisconnect, WebSocketStateError, WrongDataType
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
 
     from starlette.datastructures import URL, URLPath
 
@@ -50,10 +51,14 @@ class WebSocketStatistics:
 async def _wrong_type(message: object, method: str, expected: str) -> TypeError:
     """Make the error for a wrong type. Type checkers find it too, but not everybody runs one."""
     await trio.lowlevel.checkpoint()
-    return TypeError(
-        f"{method}() takes {expected}, not {type(message).__name__}: "
-        "send_json() takes anything that JSON can express"
-    )
+    if inspect.iscoroutine(message):
+        message.close()  # Python would warn of it, too
+        return TypeError(f"{method}() takes {expected}, not a coroutine: `await` that first")
+    if isinstance(message, str | bytes | bytearray | memoryview):
+        other = "send_text() takes str" if isinstance(message, str) else "send_bytes() takes bytes"
+    else:
+        other = "send_json() takes anything that JSON can express"
+    return TypeError(f"{method}() takes {expected}, not {type(message).__name__}: {other}")
 
 
 @frozen
@@ -287,6 +292,10 @@ class WebSocket(HTTPConnection):
         except Exception:
             await trio.lowlevel.cancel_shielded_checkpoint()
             raise
+
+    def __iter__(self) -> Iterator[str]:
+        # Starlette's class is a Mapping of the scope, which nobody means by a loop over it.
+        raise TypeError("to receive messages, write `async for message in ws`")
 
     def __aiter__(self) -> AsyncIterator[str | bytes]:
         """Receive messages until the peer closes with 1000 or 1001. See :meth:`receive`."""

@@ -1,13 +1,12 @@
-from __future__ import annotations
-
 import enum
 import json
 from http import HTTPStatus
+from typing import Annotated
 
 import pytest
 from starlette.datastructures import Headers
 
-from triows import HTTPException
+from triows import HTTPException, Triows, WebSocket, WebSocketRoute, use
 from triows._connection.refusal import (
     bad_parameters,
     from_exception,
@@ -16,6 +15,7 @@ from triows._connection.refusal import (
     upgrade_required,
 )
 from triows._injection.params import ParamError
+from triows.testing import WebSocketDenialResponse, open_app
 
 
 def test_a_problem_is_what_rfc_9457_says():
@@ -140,3 +140,78 @@ def test_a_status_may_be_an_enum_and_is_never_a_text():
 def test_headers_may_be_any_mapping(headers):
     got = from_exception(HTTPException(400, headers=headers)).headers
     assert ((b"x-a", b"1") in got) == bool(headers)
+
+
+async def _reject(ws: WebSocket) -> None:
+    await ws.reject(401, "members only")
+
+
+async def _reject_for_a_value(ws: WebSocket) -> int:
+    await ws.close(4401, "members only")
+    return 1
+
+
+def _late() -> str:
+    raise AssertionError("called after the refusal")
+
+
+@pytest.mark.parametrize("refusing", [_reject, _reject_for_a_value])
+async def test_nothing_runs_after_a_factory_that_has_refused(refusing, caplog, autojump_clock):
+    caplog.set_level("INFO", "triows")
+    ran: list[object] = []
+    route = WebSocketRoute("club", deps=[] if refusing is _reject_for_a_value else [refusing])
+    first = use(refusing) if refusing is _reject_for_a_value else use(lambda: 1)
+
+    @route.endpoint
+    async def handler(ws: WebSocket, a: Annotated[int, first], b: Annotated[str, use(_late)]):
+        ran.append(ws)
+
+    async with open_app(Triows(route)) as client:
+        with pytest.raises(WebSocketDenialResponse) as refused:
+            async with client.websocket_connect("/club"):
+                pass
+    assert refused.value.status_code in (401, 403)
+    assert ran == []
+    assert caplog.messages[-1].endswith(f"refused {refused.value.status_code} (members only)")
+
+
+@pytest.mark.parametrize(
+    ("url", "headers", "ending"),
+    [
+        ("/never", {}, "refused 403 (the handler ended without accept())"),
+        ("/never", {"origin": "http://elsewhere"}, "refused 403 (this origin may not connect)"),
+        ("/json?n=x", {}, "refused 422 (1 parameter of the request can't be used)"),
+    ],
+)
+async def test_the_log_says_why_a_handshake_was_refused(
+    url, headers, ending, caplog, autojump_clock
+):
+    caplog.set_level("INFO", "triows")
+    never, json = WebSocketRoute("never"), WebSocketRoute("json")
+
+    @never.endpoint
+    @json.endpoint
+    async def handler(ws: WebSocket, n: int = 1): ...
+
+    async with open_app(Triows(never, json)) as client:
+        with pytest.raises(WebSocketDenialResponse):
+            async with client.websocket_connect(url, headers=headers):
+                pass
+    assert caplog.messages[-1].endswith(ending)
+
+
+async def test_the_log_says_what_was_wrong_with_a_message(caplog, autojump_clock):
+    caplog.set_level("INFO", "triows")
+    route = WebSocketRoute("json")
+
+    @route.endpoint
+    async def handler(ws: WebSocket):
+        await ws.accept()
+        await ws.receive_json(int)
+
+    async with open_app(Triows(route)) as client, client.websocket_connect("/json") as ws:
+        await ws.send_text('"x"')
+        await ws.expect_close(1007, "invalid message")
+    assert (
+        " closed 1007 'invalid message' (Expected `int`, got `str`) after " in caplog.messages[-1]
+    )

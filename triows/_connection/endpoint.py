@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 import trio
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from triows._injection.params import RequestData, read_params
 from triows._injection.plan import Given
@@ -45,6 +45,9 @@ __all__ = [
 ]
 
 logger = logging.getLogger("triows")
+
+#: Characters of a reason that the log shows: a few lines of a terminal.
+_MOST_SHOWN = 300
 
 WEBSOCKET = Given("WebSocket")
 NURSERY = Given("nursery")
@@ -103,7 +106,7 @@ class Endpoint:
             params, refusal = self._read_params(scope)
         if refusal is not None:
             await refuse(transport, refusal, self.settings.timeouts)
-            log_refusal(scope, refusal.status, self.path)
+            log_refusal(scope, refusal.status, self.path, refusal.why)
             return
         await self._live(scope, transport, params)
 
@@ -134,7 +137,9 @@ class Endpoint:
             log_refusal(scope, refusal.status, self.path)
             raise
         note_checked(self.requirements)
-        return None if missed is None else problem(missed.status)
+        if missed is None:
+            return None
+        return evolve(problem(missed.status), why="it lacks a scope that @requires asks for")
 
     def _read_params(self, scope: Scope) -> tuple[list[Any], Refusal | None]:
         path_params = scope.get("path_params") or {}
@@ -215,16 +220,30 @@ def peer_of(scope: Scope) -> str:
     return f"{printable(str(client[0]))}:{client[1]}" if client else "?"
 
 
-def log_refusal(scope: Scope, status: int, route: str | None) -> None:
-    """Write the one line that every refusal ends with; *route* is ``None`` if there is none."""
+def log_refusal(scope: Scope, status: int, route: str | None, why: str = "") -> None:
+    """
+    Write the one line that every refusal ends with.
+
+    Args:
+        scope: The request.
+        status: The HTTP status.
+        route: The template, or ``None`` if there is no route.
+        why: The reason, for whoever reads the log. Browsers show nothing of a refusal.
+    """
     # The path is the peer's: repr() keeps it on one line.
     logger.info(
-        "%s %s refused %d",
+        "%s %s refused %d%s",
         peer_of(scope),
         repr(scope["path"]) if route is None else route,
         status,
+        _in_brackets(why),
         extra={"route": route, "peer": peer_of(scope), "status": status},
     )
+
+
+def _in_brackets(why: str) -> str:
+    # Some of it may be the peer's.
+    return f" ({printable(why[:_MOST_SHOWN])})" if why else ""
 
 
 def _log_end(path: str, scope: Scope, transport: Transport, lifetime: Lifetime) -> None:
@@ -235,16 +254,17 @@ def _log_end(path: str, scope: Scope, transport: Transport, lifetime: Lifetime) 
     ended = transport.ended
     code, reason = (ended.code, ended.reason) if ended else (1006, "")
     if ended is not None and ended.status is not None:
-        log_refusal(scope, ended.status, path)
+        log_refusal(scope, ended.status, path, ended.why)
         return
     duration = trio.current_time() - lifetime.started
     # The reason may be the peer's: %r keeps it on one line.
     logger.info(
-        "%s %s closed %d %r after %.3f s, received %d messages (%d bytes), sent %d (%d bytes)",
+        "%s %s closed %d %r%s after %.3f s, received %d messages (%d bytes), sent %d (%d bytes)",
         peer_of(scope),
         path,
         code,
         reason,
+        _in_brackets(lifetime.why),
         duration,
         traffic.messages_received,
         traffic.bytes_received,

@@ -78,6 +78,8 @@ class Lifetime:
         self.transport = transport
         self.started = trio.current_time()
         self.error: BaseException | None = None
+        #: What the log line of its end says beside code and reason.
+        self.why = ""
         #: The task that runs it, and the nursery there with everything that belongs to it. ``None``
         #: before and after, because both would keep alive what the handler held.
         self.task: trio.lowlevel.Task | None = None
@@ -273,9 +275,14 @@ class Lifetime:
                 if wants_nursery:
                     await self._start_nursery(tasks)
                 arguments = await make_arguments(
-                    plan, values(self._nursery), self._stack, patience=self._timeouts.teardown
+                    plan,
+                    values(self._nursery),
+                    self._stack,
+                    patience=self._timeouts.teardown,
+                    is_over=self._is_refused,
                 )
-                await handler(**arguments)
+                if arguments is not None:
+                    await handler(**arguments)
         except BaseException as exc:  # noqa: BLE001 - raised when all is closed
             error = without_cancelled(exc)
             outside = error is not exc
@@ -288,6 +295,11 @@ class Lifetime:
             return _Outcome(error, self._cancelled if error is None else None)
         finally:
             del error  # its traceback knows this frame
+
+    def _is_refused(self) -> bool:
+        """Say whether a guard or another factory has refused the handshake by itself."""
+        ended = self.transport.ended
+        return ended is not None and ended.status is not None
 
     async def _start_nursery(self, tasks: trio.Nursery) -> None:
         self._handler_left, self._nursery_left = trio.Event(), trio.Event()
@@ -445,6 +457,7 @@ class Lifetime:
                 await self._tell_peer(verdict)
         except Exception as exc:  # noqa: BLE001 - whatever it is, the resources have to exit
             return [*found, exc]
+        self.why = verdict.why
         return [] if verdict.error is None else [verdict.error]
 
     def _take_nursery_error(self) -> list[BaseException]:

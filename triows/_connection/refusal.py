@@ -71,7 +71,10 @@ def problem(
         (b"content-length", str(len(encoded)).encode()),
     ]
     return Refusal(
-        int(status), [*own, *encode_headers({} if headers is None else headers)], encoded
+        int(status),
+        [*own, *encode_headers({} if headers is None else headers)],
+        encoded,
+        why=detail if isinstance(detail, str) else "",
     )
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from triows._closing import check_close
 from triows._errors import add_note, leaves, text_of
 from triows.exceptions import (
     HandlerCancelled,
     HTTPException,
+    InvalidMessage,
     WebSocketClose,
     WebSocketDisconnect,
     WebSocketException,
@@ -43,6 +44,8 @@ class Verdict:
     refusal: Refusal
     #: The error that somebody has to see; ``None`` for a normal end.
     error: BaseException | None = None
+    #: What the log says beside the reason, which the peer is not told.
+    why: str = ""
 
 
 # Why a handler was cancelled, and the correct code for that (RFC 6455 section 7.4.1:
@@ -58,7 +61,7 @@ _CANCELLED = {
 
 
 # Made once: nearly all connections end without one.
-_FORBIDDEN = problem(403)
+_FORBIDDEN = evolve(problem(403), why="the handler ended without accept()")
 _FAILED = problem(500)
 _GOING = try_later("the server is shutting down")
 
@@ -124,7 +127,9 @@ def _judge_closes(found: list[BaseException], *, accepted: bool) -> Verdict | No
     code, reason = closes[0]
     # What was meant for the peer is told, though there is no close frame for it.
     told = None if code == 1000 else code
-    return Verdict(code, reason, _FORBIDDEN if accepted else problem(403, reason, close_code=told))
+    refusal = _FORBIDDEN if accepted else problem(403, reason, close_code=told)
+    details = {exc.detail for exc in found if isinstance(exc, InvalidMessage)}
+    return Verdict(code, reason, refusal, why="; ".join(sorted(details)))
 
 
 def _judge_refusals(found: list[BaseException]) -> Verdict | None:

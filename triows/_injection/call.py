@@ -6,6 +6,8 @@ import inspect
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .factories import Factory
     from .plan import Plan
     from .resources import ResourceStack
@@ -14,10 +16,15 @@ __all__ = ["make_arguments", "make_value"]
 
 
 async def make_arguments(
-    plan: Plan, values: list[Any], stack: ResourceStack, *, patience: float
-) -> dict[str, Any]:
+    plan: Plan,
+    values: list[Any],
+    stack: ResourceStack,
+    *,
+    patience: float,
+    is_over: Callable[[], bool] | None = None,
+) -> dict[str, Any] | None:
     """
-    Call a plan's factories in order, and return the arguments.
+    Call a plan's factories in order, and return the arguments; ``None`` if it was over before.
 
     If it is cancelled, the resources entered so far are in *stack*, whose owner exits them.
 
@@ -27,6 +34,8 @@ async def make_arguments(
             factories are added to it.
         stack: The stack on which resources are entered that have to be exited.
         patience: How many seconds the cleanup of a factory may take if it is cancelled.
+        is_over: Asked after each factory whether it has refused the connection. If so, no other
+            factory is called.
 
     Raises:
         BaseException: What a factory raised.
@@ -34,6 +43,8 @@ async def make_arguments(
     for step in plan.steps:
         arguments = {name: values[place] for name, place in step.arguments}
         values.append(await make_value(step.factory, arguments, stack, patience=patience))
+        if is_over is not None and is_over():
+            return None
     return {name: values[place] for name, place in plan.arguments}
 
 

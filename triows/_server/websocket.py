@@ -96,7 +96,7 @@ async def serve_websocket(
         refusal = problem(exc.status, exc.detail)
         refusal = Refusal(exc.status, [*refusal.headers, *exc.headers], refusal.body)
         await refuse(make(app.settings), refusal, app.timeouts)
-        log_refusal(scope, exc.status, None)
+        log_refusal(scope, exc.status, None, exc.detail)
         await log_access()
         return
     scope["subprotocols"] = upgrade.subprotocols

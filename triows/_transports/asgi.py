@@ -266,7 +266,7 @@ class ASGITransport:
                 self._submit({"type": "websocket.http.response.body", "body": refusal.body})
             else:
                 self._submit({"type": "websocket.close", "code": 1000})
-            self._end_here(Ended(1006, "refused", refusal.status))
+            self._end_here(Ended(1006, "refused", refusal.status, refusal.why))
 
     def _last_words(self) -> list[tuple[bytes, bytes]]:
         """

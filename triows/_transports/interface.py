@@ -35,6 +35,8 @@ class Ended:
     reason: str = ""
     #: The HTTP status, if it was refused.
     status: int | None = None
+    #: Why it was refused, for the log.
+    why: str = ""
 
 
 @frozen
@@ -44,6 +46,8 @@ class Refusal:
     status: int
     headers: Sequence[tuple[bytes, bytes]]
     body: bytes
+    #: The reason that the log gives. The peer is told only what is in the body.
+    why: str = ""
 
 
 @define

@@ -630,7 +630,7 @@ class StreamTransport:
             last = [(b"connection", b"close")]  # no other request is read here
             headers = [one for one in refusal.headers if one[0] != b"connection"]
             head = response_head(refusal.status, [*headers, *last, *self._own_headers()])
-            self._end_here(Ended(1006, "refused", refusal.status))
+            self._end_here(Ended(1006, "refused", refusal.status, refusal.why))
             self._hand_over(head + refusal.body)
 
     async def close(self, code: int, reason: str) -> None:
