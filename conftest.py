@@ -3,8 +3,8 @@ Runs the Python programs in the README and the docs, as part of the suite.
 
 A document is one program: its ``python`` blocks run in order and share their names, like the
 lines of a module. A function ``test_...`` that a block defines is called. If it is async, Trio
-runs it, on a virtual clock. So a page can test what it says. ``<!--- skip: next -->`` before a
-block leaves the block out.
+runs it, on a virtual clock. It gets the clock if it asks for pytest-trio's ``autojump_clock``. So a
+page can test what it says. ``<!--- skip: next -->`` before a block leaves the block out.
 
 ``docs/how-to/test.md`` is about tests, so it is different: each block there is a test module of
 its own, with its fixtures, and pytest runs it like any other.
@@ -87,7 +87,9 @@ def run_block(example: Example) -> None:
 def run_test(test: FunctionType) -> None:
     if inspect.iscoroutinefunction(test):
         # If an example waits for seconds, nobody has to wait for it.
-        trio.run(test, clock=MockClock(autojump_threshold=0))
+        clock = MockClock(autojump_threshold=0)
+        arguments = [clock] if "autojump_clock" in inspect.signature(test).parameters else []
+        trio.run(test, *arguments, clock=clock)
     else:
         test()
 

@@ -33,7 +33,7 @@ ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "docs/reference"
 MODULES = ("triows", "triows.testing", "triows.inspect")
 
-#: Pages whose ``text`` blocks are what the ``python`` blocks before them print.
+#: Pages with ``text`` blocks that show what the ``python`` blocks before them print.
 PRINTED = (ROOT / "docs/how-to/errors.md",)
 
 NOTE = "<!-- Made by `make docs` from the docstrings. Change those, not this page. -->"
@@ -362,10 +362,14 @@ def _rfc(match: re.Match[str]) -> str:
 
 
 def with_outputs(path: Path) -> str:
-    """Run a page's programs, and put what each prints into the block behind it."""
+    """
+    Run a page's programs, and put what each prints into the next ``text`` block.
+
+    A ``text`` block without a program of its own stays as it is.
+    """
     module = ModuleType(f"_page_{path.stem}")
     sys.modules[module.__name__] = module
-    printed = ""
+    printed: str | None = None
     pieces = re.split(r"(^```\w+\n.*?^```$)", path.read_text("utf-8"), flags=re.M | re.S)
     line = 1
     for index, piece in enumerate(pieces):
@@ -377,8 +381,9 @@ def with_outputs(path: Path) -> str:
             with contextlib.redirect_stdout(output):
                 exec(program, vars(module))
             printed = output.getvalue().replace(f"{ROOT}{os.sep}", "")
-        elif piece.startswith("```text\n"):
+        elif piece.startswith("```text\n") and printed is not None:
             pieces[index] = f"```text\n{printed}```"
+            printed = None
         line += piece.count("\n")
     del sys.modules[module.__name__]
     return "".join(pieces)

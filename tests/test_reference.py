@@ -56,6 +56,15 @@ def build() -> ModuleType:
     return module
 
 
+def test_a_text_without_a_program_of_its_own_stays_as_it_is(
+    build: ModuleType, tmp_path: Path
+) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("```python\nprint(1)\n```\n\n```text\n?\n```\n\n```text\nby hand\n```\n")
+    made = build.with_outputs(page)
+    assert made == "```python\nprint(1)\n```\n\n```text\n1\n```\n\n```text\nby hand\n```\n"
+
+
 def test_what_is_made_from_the_code_is_up_to_date(build: ModuleType) -> None:
     stale = [path for path, text in build.pages().items() if path.read_text("utf-8") != text]
     assert stale == [], "run `make docs`"
