@@ -344,6 +344,7 @@ async def test_a_merged_route_keeps_the_factories_of_its_old_parents():
     old = WebSocketRoute("old", deps=[naming("old")])
     (old / "room").endpoint(tell_room)
     new = WebSocketRoute("new", deps=[naming("new")])
+    new.endpoint(tell_room)
     new.merge(old / "room", parent_prefix="old")
     assert await said(Triows(new), "/new/room") == "old"
 
@@ -361,7 +362,10 @@ async def test_an_applications_factory_may_need_what_a_route_makes():
 
     route = WebSocketRoute("a", deps=[naming("route")])
     route.endpoint(handler)
-    assert await said(Triows(route, deps=[get_session, naming("application")]), "/a") == "route"
+    other = WebSocketRoute("other")
+    other.endpoint(tell_room)
+    app = Triows(route, other, deps=[get_session, naming("application")])
+    assert await said(app, "/a") == "route"
 
 
 async def test_a_factory_of_the_websocket_accepts_for_every_handler():

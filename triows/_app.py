@@ -26,9 +26,9 @@ from ._connection.endpoint import (
 from ._connection.refusal import from_exception, problem, upgrade_required
 from ._connection.registry import Connections
 from ._errors import add_note, consists_of, leaves, text_of
-from ._injection.choice import check_all_used
 from ._injection.plan import Plan, Planner
 from ._injection.providers import check_factory, is_mock, providers
+from ._injection.unused import check_all_used
 from ._inspection.page import PATH, asks_for_page, serve_page
 from ._inspection.tree import Inside
 from ._loop import NO_TRIO
@@ -37,7 +37,7 @@ from ._protocol.handshake import check_origins
 from ._requires import requirements_of
 from ._routing.names import NamedRoute, RouteNames, UnknownRoute
 from ._routing.path import BadPath, request_segments
-from ._routing.route import WebSocketRoute, is_handler, listed, setting
+from ._routing.route import DepsList, WebSocketRoute, is_handler, listed, setting
 from ._routing.template import Template
 from ._routing.tree import Match, RouteTree
 from ._running import AppResources, check_lifespan
@@ -137,7 +137,8 @@ class Triows:
         routes: Routes to include, as :meth:`include_routes` does.
         deps: Factories, or ``use(factory, ...)``. triows finds them by the type that they make. A
             route's own factories come before them. A factory that makes nothing (``-> None``) is a
-            guard: it runs before every handler, and may refuse.
+            guard: it runs before every handler, and may refuse. Any other must be used by a
+            handler, or the application refuses to start.
         middlewares: ASGI middleware around everything, the first one outermost: callables that
             take an ASGI application, or Starlette's ``Middleware``.
         lifespan: What runs around the application, called with it: a function with
@@ -182,7 +183,9 @@ class Triows:
         self.shutdown_code = shutdown_code
         self.debug = debug
         self._origins = _checked_origins(origins)
-        self._deps = listed("deps", deps)
+        self._deps = DepsList.given(
+            listed("deps", deps), of=" of the application", users="no handler"
+        )
         if lifespan is not None:
             check_lifespan(lifespan)
         self._connections = Connections(self.limits.connections)
@@ -218,6 +221,7 @@ class Triows:
                     "mount() for other applications"
                 )
         entries = [self._entry(description) for route in routes for description in route.describe()]
+        self._check_used(entries, [one for route in routes for one in route.own_deps()])
         shared = self._plan_shared([*self._entries, *entries])
         named = [_named(entry) for entry in entries]
         self._names.check(named)
@@ -362,12 +366,39 @@ class Triows:
 
     def _plan(self, description: RouteDescription) -> Plan:
         planner = self._planner(description.deps, description.template.by_name, description.where)
-        plan = planner.plan(description.handler)
+        return planner.plan(description.handler)
+
+    def _check_used(self, entries: Iterable[_Entry], deps: Iterable[DepsList]) -> None:
+        """
+        Refuse a factory of *deps* that none of *entries* uses, among those that it was given for.
+
+        Raises:
+            DependencyError: A factory would never be called.
+        """
         # A fake need not want what the factory in its place wants.
-        if not self._overrides:
-            used = (*plan.factories, *plan.shared)
-            check_all_used(description.deps[-1], used, description.where)
-        return plan
+        if self._overrides:
+            return
+        # The application's own are used by its resources, too.
+        used: dict[int, set[Any]] = {id(self._deps): set(self._shared_plans)}
+        for entry in entries:
+            plan = entry.endpoint.plan
+            for given in (self._deps, *entry.description.deps):
+                used.setdefault(id(given), set()).update(plan.factories, plan.shared)
+        for given in deps:
+            check_all_used(
+                given, used.get(id(given), ()), of=given.of, users=given.users, at=given.at
+            )
+
+    def _check_all_used(self) -> None:
+        """
+        Refuse what no handler uses, now that all handlers are known. See :meth:`_check_used`.
+
+        The lists of routes are among them: their routes may have been included one by one.
+        """
+        given = (one for entry in self._entries for one in (self._deps, *entry.description.deps))
+        self._check_used(self._entries, {id(one): one for one in given}.values())
+        for app in self._mounted.values():
+            app._check_all_used()
 
     def _entry(self, description: RouteDescription) -> _Entry:
         entry = _Entry(description, self._compile(description))
@@ -457,6 +488,7 @@ class Triows:
 
         Raises:
             RuntimeError: The application is running already.
+            DependencyError: No handler uses a factory of ``deps=``.
             BaseException: What a factory, the lifespan or the block raised. If a resource fails
                 while the application runs, the block is cancelled, and the resource's error is
                 raised.
@@ -464,6 +496,7 @@ class Triows:
         await trio.lowlevel.checkpoint()
         if self._started is not None:
             raise RuntimeError("this application is running already: serve it once")
+        self._check_all_used()
         self._started = self._shared_plans.keys()
         self._end_drain()
         self._warn_of_debug()

@@ -19,6 +19,7 @@ from ._errors import combined, without_cancelled
 from ._injection.call import make_arguments, make_value
 from ._injection.factories import Factory, factory_kind
 from ._injection.resources import Host, ResourceStack
+from ._injection.yields import unmanageable
 from ._managers import asynccontextmanager
 from ._where import name_of, where
 from .exceptions import RouteSetupError
@@ -43,6 +44,8 @@ def check_lifespan(lifespan: Any) -> None:
         raise RouteSetupError(
             f"lifespan= takes a function of the application, not {lifespan!r}: write {_EXAMPLE}"
         )
+    if (problem := unmanageable(lifespan)) is not None:
+        raise RouteSetupError(f"the lifespan {name_of(lifespan)} {problem}", at)
     if not factory_kind(lifespan).hosted:
         raise RouteSetupError(
             f"lifespan= takes a function that yields once, and {name_of(lifespan)} is a plain "

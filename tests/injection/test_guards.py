@@ -411,8 +411,11 @@ def test_a_factory_that_the_only_handler_does_not_ask_for_is_not_taken_for_a_gua
 async def test_a_factory_for_many_handlers_need_not_be_asked_for_by_each():
     def current_user() -> User: ...
 
+    async def other(user: User, database: Database) -> None: ...
+
     route = WebSocketRoute("a", deps=[current_user])
     route.endpoint(handler)
+    route.sub("other").endpoint(other)
     assert await status(Triows(route, deps=[get_database])) == 101
     assert log == ["handler"]
 

@@ -1,5 +1,6 @@
 """What stands in ``Annotated``: our marks, other people's, and a factory without ``use``."""
 
+import enum
 import functools
 import sys
 import threading
@@ -124,6 +125,8 @@ NESTED = [
     lambda inner: Ignore[list[inner]],
     lambda inner: TypeAliasType("Alias", inner),
     lambda inner: list[TypeAliasType("Alias", inner)],
+    lambda inner: NewType("User", inner),
+    lambda inner: list[NewType("User", NewType("Name", inner)) | None],
 ]
 
 
@@ -135,7 +138,7 @@ def test_it_is_refused_however_deep_it_stands(around: Any, forgotten: Any):
     assert "write `user: " in refused(handler)
 
 
-@pytest.mark.parametrize("around", NESTED[:5])
+@pytest.mark.parametrize("around", [*NESTED[:5], *NESTED[-2:]])
 @pytest.mark.parametrize("mark", [use(current_user), Param("header"), *Ignore[str].__metadata__])
 def test_a_mark_inside_the_type_is_refused_for_it_would_do_nothing(around: Any, mark: Any):
     async def handler(user: around(Annotated[str, mark])) -> None: ...
@@ -240,7 +243,18 @@ def test_a_function_in_place_of_the_type_is_refused():
 
 
 @pytest.mark.parametrize(
-    "default", [current_user, Guard().method, len, lambda: "ada", Database, functools.partial(len)]
+    "default",
+    [
+        current_user,
+        Guard().method,
+        len,
+        lambda: "ada",
+        Database,
+        functools.partial(len),
+        Guard(),
+        NewType("User", str),
+        functools.lru_cache(current_users),
+    ],
 )
 def test_a_function_as_a_default_is_refused(default: Any):
     async def handler(user: str = default) -> None: ...
@@ -248,6 +262,72 @@ def test_a_function_as_a_default_is_refused(default: Any):
     message = refused(handler)
     assert "as its default, which is not called" in message
     assert "`user: Annotated[str, use(" in message
+
+
+class Level(enum.Enum):
+    LOW = 1
+
+    def __call__(self) -> int:
+        return self.value
+
+
+@dataclass(frozen=True)
+class CallablePage:
+    number: int = 1
+
+    def __call__(self) -> int:
+        return self.number
+
+
+def test_a_value_that_can_be_called_may_be_the_default_of_its_own_type():
+    async def handler(
+        level: Level = Level.LOW,
+        perhaps: Level | None = Level.LOW,
+        named: NewType("Named", Level) = Level.LOW,
+        limited: Annotated[Level, "a note"] = Level.LOW,
+        page: Annotated[CallablePage, Param("query")] = CallablePage(2),
+    ) -> None: ...
+
+    included(handler)
+
+
+@pytest.mark.parametrize("type_", [str, int | None, list[str], Annotated[str, Param("header")]])
+def test_an_ellipsis_as_a_default_is_refused_because_it_would_be_the_value(type_: Any):
+    async def handler(user: type_ = ...) -> None: ...
+
+    def factory(user: type_ = ...) -> Database: ...
+
+    async def asking(database: Annotated[Database, use(factory)]) -> None: ...
+
+    remedy = "`user` has `...` as its default: leave the default out, and it is required"
+    assert refused(handler) == remedy
+    assert refused(asking, factory) == remedy
+
+
+def test_an_ellipsis_is_refused_beside_a_decoder():
+    async def handler(user: Annotated[str, Param("query", decoder=str.upper)] = ...) -> None: ...
+
+    assert "leave the default out" in refused(handler)
+
+
+@pytest.mark.parametrize(
+    ("default", "remedy"),
+    [
+        (..., "leave the default out, and it is required"),
+        (current_user, "ask for what it makes in a parameter of its own"),
+        (Guard(), "ask for what it makes in a parameter of its own"),
+    ],
+)
+def test_the_same_defaults_are_refused_in_the_fields_of_a_pack(default: Any, remedy: str):
+    @dataclass
+    class Page:
+        user: str = default
+
+    async def handler(page: Annotated[Page, Param("query")]) -> None: ...
+
+    message = refused(handler)
+    assert message.startswith("`page`, field `user`, has ")
+    assert remedy in message
 
 
 def test_a_class_that_is_a_built_in_function_may_be_a_type():

@@ -320,6 +320,10 @@ def wrapping(func):
     return wrapper
 
 
+def yielding(limit: int) -> Any:
+    yield limit
+
+
 @pytest.mark.parametrize(
     "factory",
     [
@@ -336,7 +340,7 @@ def wrapping(func):
         functools.partial(wrapping(functools.partial(two, page=1))),
         functools.partial(Factories().method),
         wrapping(Factories.static),
-        contextlib.contextmanager(Factories.static),
+        contextlib.contextmanager(yielding),
     ],
 )
 def test_whatever_can_be_called_has_its_own_parameters_only(factory):

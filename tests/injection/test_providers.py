@@ -3,6 +3,7 @@
 import abc
 import contextlib
 import functools
+import inspect
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterator, Sequence
 from typing import Annotated, Any, Generic, NewType, Protocol, Self, TypeVar
@@ -54,11 +55,12 @@ def get_database() -> Database:
     return Database()
 
 
-async def said(handler: Any, *levels: list[Any]) -> Any:
+async def said(handler: Any, *levels: list[Any], others: tuple[Any, ...] = ()) -> Any:
     """
     What a handler returns, called through an application.
 
-    The levels of ``deps=`` are the application's, the route's, and the endpoint's.
+    The levels of ``deps=`` are the application's, the route's, and the endpoint's. Another handler
+    uses the factories that this one has no use for.
     """
     returned: list[Any] = []
 
@@ -68,6 +70,8 @@ async def said(handler: Any, *levels: list[Any]) -> Any:
 
     route = WebSocketRoute("a", deps=levels[1] if len(levels) > 1 else ())
     route.endpoint(wrapper, deps=levels[2] if len(levels) > 2 else ())
+    if others:
+        route.sub("other").endpoint(using(*others))
     app = Triows(route, deps=levels[0] if levels else ())
     # Handlers here return without accepting, which is a refusal.
     with contextlib.suppress(WebSocketDenialResponse):
@@ -76,12 +80,37 @@ async def said(handler: Any, *levels: list[Any]) -> Any:
     return returned[0]
 
 
+def using(*factories: Any) -> Any:
+    """A handler that asks for what the factories make."""
+
+    async def handler(**made: Any) -> None: ...
+
+    handler.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        inspect.Parameter(
+            f"made_{number}",
+            inspect.Parameter.KEYWORD_ONLY,
+            annotation=Annotated[Any, use(factory)],
+        )
+        for number, factory in enumerate(factories)
+    )
+    return handler
+
+
 def refused(entry: Any, *others: Any) -> str:
     """The message with which an entry of ``deps=`` is refused; it names the factory."""
     with pytest.raises(RouteSetupError) as caught:
         Triows(deps=[*others, entry])
     assert caught.value.where == where(getattr(entry, "factory", entry))
     return caught.value.message
+
+
+@pytest.mark.parametrize(
+    "entry", [Annotated[None, use(get_database)], use(Annotated[None, use(get_database)])]
+)
+def test_the_annotation_of_a_parameter_is_not_a_factory(entry: Any):
+    with pytest.raises(DependencyError) as caught:
+        Triows(deps=[entry])
+    assert "write deps=[use(get_database)] or deps=[get_database]" in caught.value.message
 
 
 # Every kind of entry: it works, or is refused with the remedy.
@@ -323,7 +352,7 @@ async def test_metadata_tells_two_factories_of_a_type_apart():
 
     async def other(ws: WebSocket, database: Annotated[Database, "another note"]) -> Any: ...
 
-    assert type(await said(handler, [primary, replica])) is Replica
+    assert type(await said(handler, [primary, replica], others=(primary,))) is Replica
     with pytest.raises(DependencyError, match="several factories in one deps="):
         await said(other, [primary, replica])
     assert await said(other, [primary]) is None
@@ -414,13 +443,16 @@ async def test_the_exact_type_goes_before_what_is_below_it():
     async def handler(ws: WebSocket, storage: Disk) -> Any:
         return storage
 
-    assert type(await said(handler, [get_fast_disk, get_disk_exactly])) is Disk
-    assert type(await said(storing, [get_storage], [get_disk])) is Memory
+    both = [get_fast_disk, get_disk_exactly]
+    assert type(await said(handler, both, others=(get_fast_disk,))) is Disk
+    assert type(await said(storing, [get_storage], [get_disk], others=(get_disk,))) is Memory
 
 
 async def test_the_nearest_of_those_below_is_taken():
-    assert type(await said(storing, [get_memory], [get_disk])) is Disk
-    assert type(await said(storing, [get_memory], [get_disk], [get_fast_disk])) is FastDisk
+    others = get_memory, get_disk
+    assert type(await said(storing, [get_memory], [get_disk], others=others)) is Disk
+    levels = [get_memory], [get_disk], [get_fast_disk]
+    assert type(await said(storing, *levels, others=others)) is FastDisk
 
 
 @pytest.mark.parametrize("levels", [[[get_memory, get_disk]], [[], [Disk, FastDisk]]])
@@ -438,7 +470,7 @@ async def test_of_two_that_will_do_one_that_is_named_is_taken():
     async def handler(ws: WebSocket, storage: Annotated[Storage, use(get_disk)]) -> Any:
         return storage
 
-    assert type(await said(handler, [get_memory, get_disk])) is Disk
+    assert type(await said(handler, [get_memory, get_disk], others=(get_memory,))) is Disk
 
 
 async def test_the_connections_own_goes_before_a_class_below_it():
@@ -451,7 +483,7 @@ async def test_the_connections_own_goes_before_a_class_below_it():
     async def handler(ws: WebSocket) -> Any:
         return ws
 
-    assert type(await said(handler, [wrap])) is WebSocket
+    assert type(await said(handler, [wrap], others=(wrap,))) is WebSocket
 
 
 async def test_what_is_read_from_the_request_is_not_made_by_a_class_below_it():
@@ -518,8 +550,9 @@ async def test_two_forms_of_a_generic_type_are_two_types():
     async def models(ws: WebSocket, models: Repo[Model]) -> Any:
         return models
 
-    assert type(await said(with_users, [get_users, get_models])) is Users
-    assert type(await said(models, [get_users, get_models])) is Repo
+    both = [get_users, get_models]
+    assert type(await said(with_users, both, others=(get_models,))) is Users
+    assert type(await said(models, both, others=(get_users,))) is Repo
 
 
 @pytest.mark.parametrize(
@@ -577,7 +610,7 @@ async def test_what_a_generic_class_takes_is_of_the_form_that_is_asked_for(servi
     async def handler(ws: WebSocket, service: Annotated[Service[User], use(service)]) -> Any:
         return service
 
-    made = await said(handler, [get_users, get_models])
+    made = await said(handler, [get_users, get_models], others=(get_models,))
     assert type(made.repo) is Users
 
 
@@ -588,7 +621,7 @@ async def test_what_a_generic_function_takes_is_of_the_form_that_is_asked_for():
     async def handler(ws: WebSocket, service: Service[User]) -> Any:
         return service
 
-    made = await said(handler, [get_service, get_users, get_models])
+    made = await said(handler, [get_service, get_users, get_models], others=(get_models,))
     assert type(made.repo) is Users
 
 

@@ -7,11 +7,15 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 
+from triows import Triows, WebSocket, WebSocketRoute, use
 from triows._injection.factories import Factory
+from triows._injection.yields import unmanageable
+from triows._where import where
+from triows.exceptions import RouteSetupError
 
 
 class Connection:
@@ -501,3 +505,113 @@ def test_a_function_in_a_file_that_is_not_python_is_read_alone(tmp_path):
     names: dict[str, Any] = {"suppress": contextlib.suppress}
     exec(compile(code, str(file), "exec"), names)
     assert guarded(names["mixed"]) == [False, True]
+
+
+# Functions under a decorator of contextlib, which have to yield
+
+
+def _passing_on(function: Any) -> Any:
+    @functools.wraps(function)
+    def wrapper(*args: Any) -> Any:
+        return function(*args)
+
+    return wrapper
+
+
+async def returns() -> Any:
+    return Connection()
+
+
+def returns_constant() -> Any:
+    return 1
+
+
+def returns_nothing() -> Any:
+    pass
+
+
+async def yields_async() -> Any:
+    yield 1
+
+
+def yields_sync() -> Any:
+    yield 1
+
+
+def returns_generator() -> Any:
+    return yields_sync()
+
+
+class Endless:
+    """An object that is wrapped around itself."""
+
+    def __init__(self) -> None:
+        self.__wrapped__ = self
+
+    def __call__(self) -> int:
+        return 1
+
+
+class Methods:
+    async def returns(self) -> Any: ...
+
+
+FORGOTTEN = [
+    (contextlib.asynccontextmanager(returns), "asynccontextmanager and has no `yield`"),
+    (contextlib.asynccontextmanager(_passing_on(returns)), "has no `yield`"),
+    (_passing_on(contextlib.asynccontextmanager(returns)), "has no `yield`"),
+    (functools.partial(contextlib.asynccontextmanager(returns)), "has no `yield`"),
+    (contextlib.asynccontextmanager(functools.partial(returns)), "has no `yield`"),
+    (contextlib.asynccontextmanager(Methods().returns), "has no `yield`"),
+    (contextlib.asynccontextmanager(returns_nothing), "has no `yield`"),
+    (contextlib.contextmanager(returns), "@contextmanager and has no `yield`"),
+    (contextlib.contextmanager(returns_constant), "@contextmanager and has no `yield`"),
+    (contextlib.contextmanager(returns_nothing), "has no `yield`"),
+    (contextlib.contextmanager(yields_async), "of the other kind: write `def`"),
+    (contextlib.asynccontextmanager(yields_sync), "of the other kind: write `async def`"),
+]
+
+
+@pytest.mark.parametrize(("factory", "problem"), FORGOTTEN)
+def test_a_context_manager_whose_yield_was_forgotten_is_refused(factory: Any, problem: str):
+    route = WebSocketRoute("a")
+
+    @route.endpoint
+    async def handler(ws: WebSocket, made: Annotated[Any, use(factory)]) -> None: ...
+
+    for make in (
+        lambda: Triows(route),
+        lambda: Triows(deps=[factory]),
+        lambda: Triows(lifespan=factory),
+    ):
+        with pytest.raises(RouteSetupError) as caught:
+            make()
+        assert problem in caught.value.message
+        assert caught.value.where == where(factory)
+
+
+@pytest.mark.parametrize(
+    "factory",
+    [
+        contextlib.asynccontextmanager(yields_async),
+        contextlib.asynccontextmanager(_passing_on(yields_async)),
+        contextlib.asynccontextmanager(functools.partial(yields_async)),
+        _passing_on(contextlib.contextmanager(yields_sync)),
+        contextlib.contextmanager(returns_generator),
+        contextlib.contextmanager(functools.lru_cache(yields_sync)),
+        contextlib.ExitStack,
+        contextlib.AsyncExitStack().pop_all,
+    ],
+)
+def test_a_context_manager_of_what_may_be_a_generator_is_a_factory(factory: Any):
+    route = WebSocketRoute("a")
+
+    @route.endpoint
+    async def handler(ws: WebSocket, made: Annotated[Any, use(factory)]) -> None: ...
+
+    assert Triows(route).routes
+
+
+@pytest.mark.parametrize("call", [Endless(), contextlib.ExitStack().close, contextlib.suppress])
+def test_what_contextlib_has_not_made_is_none_of_its_context_managers(call: Any):
+    assert unmanageable(call) is None

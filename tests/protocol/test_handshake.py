@@ -298,6 +298,14 @@ def test_a_page_of_the_same_host_may_connect(origin, host):
 
 
 @pytest.mark.parametrize(
+    "scheme", ["ftp", "file", "ws", "wss", "chrome-extension", "moz-extension", "null", "httpx", ""]
+)
+def test_an_origin_of_another_scheme_is_not_a_page_of_the_host(scheme):
+    assert not origin_allowed(f"{scheme}://example.org", "example.org", None)
+    assert origin_allowed(f"{scheme}://example.org", "example.org", ["*"])
+
+
+@pytest.mark.parametrize(
     ("origin", "host"),
     [
         ("https://evil.example", "example.org"),

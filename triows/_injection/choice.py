@@ -14,23 +14,23 @@ from typing import TYPE_CHECKING, Any, get_origin
 from attrs import evolve
 
 from triows._where import name_of
-from triows.exceptions import DependencyError, MissingProviderError
+from triows.exceptions import MissingProviderError
 from triows.types import UseMark
 
 from .advice import disagreement
 from .factories import UNKNOWN, agree, instance_types, made_type, unopened
 from .marks import unmarked, without_metadata
 from .params import type_name
-from .providers import check_factory, providers, specialised
+from .providers import check_factory, specialised
 from .signatures import Types, is_protocol, parameters_of, signature_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection
 
     from .asker import Asker
-    from .providers import Dependency, Providers
+    from .providers import Providers
 
-__all__ = ["agreed", "check_all_used", "check_shared", "chosen"]
+__all__ = ["agreed", "check_shared", "chosen"]
 
 
 def chosen(
@@ -142,28 +142,3 @@ def agreed(
 def _origin(annotation: Any) -> Any:
     annotation = without_metadata(annotation)
     return get_origin(annotation) or annotation
-
-
-def check_all_used(dependencies: Iterable[Dependency], used: Iterable[Any], at: str) -> None:
-    """
-    Refuse a factory that was given to one handler only, if that handler does not ask for it.
-
-    Args:
-        dependencies: What was given to the handler itself.
-        used: The factories that its plan calls, or takes from the application.
-        at: ``file:line (name)`` of the handler.
-
-    Raises:
-        DependencyError: A factory would never be called. Maybe it was meant as a guard.
-    """
-    known = {_origin(factory) for factory in used}
-    (level,) = providers(dependencies, at=at).levels
-    for provider in level:
-        if _origin(provider.factory) not in known:
-            name, made = name_of(provider.factory), type_name(provider.made)
-            raise DependencyError(
-                f"{name} in deps= makes {made}, and nothing here asks for it, so it would never be "
-                f"called: ask for it by a parameter of that type. If it is a guard, annotate it "
-                "`-> None`",
-                at,
-            )

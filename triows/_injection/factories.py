@@ -48,7 +48,7 @@ from triows.exceptions import DependencyError
 
 from .marks import without_metadata
 from .signatures import Unresolved, is_protocol, resolved, type_variables
-from .yields import BareYields, bare_yields, stands_at_bare
+from .yields import BareYields, bare_yields, is_contextlibs, stands_at_bare
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -224,17 +224,12 @@ def _wrapped_kind(body: Any) -> FactoryKind | None:
         return None
     decorators = body
     while decorators is not wrapped:
-        if _is_contextlibs(decorators):
+        if is_contextlibs(decorators):
             return FactoryKind.CONTEXT_MANAGER
         decorators = decorators.__wrapped__
     if inspect.isasyncgenfunction(wrapped):
         return FactoryKind.ASYNC_GENERATOR
     return FactoryKind.GENERATOR if inspect.isgeneratorfunction(wrapped) else None
-
-
-def _is_contextlibs(function: Any) -> bool:
-    """Whether it is what ``@contextmanager`` or ``@asynccontextmanager`` has made."""
-    return getattr(function, "__globals__", {}).get("__name__") == contextlib.__name__
 
 
 _MANAGERS = (contextlib.AbstractAsyncContextManager, contextlib.AbstractContextManager)
@@ -298,7 +293,7 @@ def _is_decorated(call: Any) -> bool:
     while isinstance(call, functools.partial):
         call = call.func
     call = getattr(call, "__func__", call)
-    if _is_contextlibs(call):
+    if is_contextlibs(call):
         call = call.__wrapped__
     return not isinstance(call, type) and hasattr(call, "__wrapped__")
 

@@ -11,17 +11,19 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Awaitable, Iterable
-from typing import Annotated, Any, NoReturn, TypeVar, get_args, get_origin
+from types import EllipsisType, UnionType
+from typing import Annotated, Any, NewType, NoReturn, TypeVar, Union, get_args, get_origin
 
 from attrs import frozen
 
+from triows._annotations import unnamed
 from triows._where import name_of
 from triows.exceptions import HandlerSignatureError
 from triows.types import Ignore, IgnoreMark, Param, ParamMark, UseMark, use
 
 from .conversion import type_name
 from .packs import is_pack, pack_fields, unwrapped
-from .signatures import resolved
+from .signatures import is_protocol, resolved
 
 __all__ = ["Site", "outermost", "unmarked", "without_metadata"]
 
@@ -84,8 +86,9 @@ class Site:
         Refuse a default that was meant to say what makes the value.
 
         Raises:
-            HandlerSignatureError: It is a mark, ours or another framework's, or a function.
+            HandlerSignatureError: It is a mark, ours or another framework's, or something to call.
         """
+        self._check_required(default)
         if isinstance(default, UseMark | ParamMark):
             word = _word(default)
             self.refuse(
@@ -94,12 +97,15 @@ class Site:
         type_ = type_name(unmarked(annotation)[0])
         if (remedy := _foreign_remedy(default)) is not None:
             self._refuse_foreign(type_, default, remedy)
-        made = isinstance(default, type | functools.partial) or inspect.isroutine(default)
-        if (made and default is not inspect.Parameter.empty) or _was_called(default):
+        if _is_called_to_make(default, annotation):
             self.refuse(
-                f"has {getattr(default, '__name__', default)!r} as its default, which is not "
+                f"has {_shown(default)} as its default, which is not "
                 f"called: write `{self.name}Annotated[{type_}, use(...)]` if that makes it"
             )
+
+    def _check_required(self, default: Any) -> None:
+        if isinstance(default, EllipsisType):
+            self.refuse("has `...` as its default: leave the default out, and it is required")
 
     def check_return(self, annotation: Any) -> None:
         """Refuse the same in what a function is annotated to return; ``Ignore`` may stand there."""
@@ -113,11 +119,17 @@ class Site:
         for field in pack_fields(pack):
             site = Site(f"{self.label}, field `{field.name}`,", self.where, f"{field.name}: ")
             type_ = resolved(field.type)
-            site.check_field(type_)
+            site.check_field(type_, field.default)
             site.check_fields(type_, (*seen, pack))
 
-    def check_field(self, annotation: Any) -> None:
+    def check_field(self, annotation: Any, default: Any) -> None:
         """Refuse the same in one field; only ``Param`` may stand there."""
+        self._check_required(default)
+        if _is_called_to_make(default, annotation):
+            self.refuse(
+                f"has {_shown(default)} as its default, which is not called, and fields are read "
+                "from the request: ask for what it makes in a parameter of its own"
+            )
         _, marks = unmarked(annotation)
         if outermost(UseMark, marks) is not None:
             self.refuse(
@@ -129,6 +141,8 @@ class Site:
     def _check_inside(self, annotation: Any, marks: tuple[type, ...]) -> None:
         """Look at everything that the annotation holds; none of *marks* may be there."""
         self._check_type(annotation)
+        if isinstance(annotation, NewType):
+            self._check_named(annotation, marks)
         if get_origin(annotation) is Annotated:
             self._check_metadata(annotation)
             for extra in get_args(annotation)[1:]:
@@ -137,6 +151,14 @@ class Site:
         for argument in get_args(annotation):
             if get_origin(annotation) is not Annotated or argument is get_args(annotation)[0]:
                 self._check_inside(argument, marks)
+
+    def _check_named(self, named: NewType, marks: tuple[type, ...]) -> None:
+        """Look at what a ``NewType`` stands for. A mark in it would do nothing."""
+        inner, found = unmarked(resolved(named.__supertype__))
+        for mark in found:
+            if isinstance(mark, marks):
+                self._refuse_mark(mark, type_name(named))
+        self._check_inside(inner, marks)
 
     def _check_type(self, annotation: Any) -> None:
         if isinstance(annotation, UseMark | ParamMark):
@@ -151,10 +173,17 @@ class Site:
                 f"`{self.name}Annotated[TYPE, use({name_of(annotation)})]`"
             )
 
-    def _refuse_mark(self, mark: Any) -> NoReturn:
+    def _refuse_mark(self, mark: Any, named: str | None = None) -> NoReturn:
+        """Refuse a mark inside a type, or inside what the ``NewType`` *named* stands for."""
         word = _word(mark)
         if self.label.startswith("the return"):
             self.refuse(f"has {word}(), which is for parameters: take it out")
+        if named is not None:
+            around = f"Ignore[{named}]" if word == "Ignore" else f"Annotated[{named}, {word}(...)]"
+            self.refuse(
+                f"has {word}(...) inside its type, where it does nothing. Take it out of the "
+                f"NewType, and write `{self.name}{around}`"
+            )
         if word == "Ignore":
             self.refuse("has Ignore inside its type, where it does nothing: write Ignore[TYPE]")
         self.refuse(
@@ -231,6 +260,28 @@ def _means_something(extra: Any) -> bool:
         or type(extra).__name__ == "deprecated"
         or _package(extra) == "annotated_types"
     )
+
+
+def _shown(default: Any) -> str:
+    return repr(getattr(default, "__name__", None) or type(default).__name__)
+
+
+def _is_called_to_make(default: Any, annotation: Any) -> bool:
+    """Say whether a default was meant to be called, or was called by mistake."""
+    if default is inspect.Parameter.empty:
+        return False
+    return _was_called(default) or (callable(default) and not _is_value_of(annotation, default))
+
+
+def _is_value_of(annotation: Any, value: Any) -> bool:
+    """Say whether a value that can be called is of the annotated class, so that it is a value."""
+    if isinstance(value, type | functools.partial) or inspect.isroutine(value):
+        return False
+    annotation = unnamed(without_metadata(unnamed(annotation)))
+    if get_origin(annotation) in (Union, UnionType):
+        return any(_is_value_of(member, value) for member in get_args(annotation))
+    cls = get_origin(annotation) or annotation
+    return isinstance(cls, type) and not is_protocol(cls) and isinstance(value, cls)
 
 
 def _package(thing: Any) -> str:

@@ -193,7 +193,7 @@ class Planner:
         use_mark, param_mark = outermost(UseMark, marks), outermost(ParamMark, marks)
         if use_mark is not None and param_mark is not None:
             site.refuse("has both use() and Param(): take out the one not meant")
-        if param_mark is None or param_mark.decoder is None:
+        if param_mark is None or param_mark.decoder is None or parameter.default is ...:
             site.check_default(parameter.default, parameter.annotation)
         if use_mark is not None:
             mark, types = chosen(

@@ -14,6 +14,7 @@ import inspect
 import sys
 from typing import (
     TYPE_CHECKING,
+    Annotated,
     Any,
     Generic,
     NoReturn,
@@ -35,12 +36,14 @@ from .factories import UNKNOWN, assumed_type, is_nothing, unopened
 from .marks import Site, outermost, unmarked, without_metadata
 from .params import is_readable, type_name
 from .signatures import Types, parameters_of, resolved, signature_of, unresolved_in
+from .yields import unmanageable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 __all__ = [
     "Dependency",
+    "Entry",
     "Provider",
     "Providers",
     "check_factory",
@@ -252,7 +255,7 @@ def providers(*levels: Iterable[Dependency], at: str | None = None) -> Providers
     for level in levels:
         made: dict[Any, Provider] = {}
         for entry in level:
-            provider = _Entry.of(entry, at).provider()
+            provider = Entry.of(entry, at).provider()
             if provider is None:
                 continue
             if is_nothing(provider.made):
@@ -287,8 +290,11 @@ def check_factory(factory: Any, what: str, at: str | None, chain: tuple[str, ...
         chain: The functions that asked for one another.
 
     Raises:
-        DependencyError: It can't be called, can't be compared with others, or is a mock.
+        DependencyError: It can't be called, can't be compared with others, is a mock, or lacks its
+            ``yield``.
     """
+    if get_origin(factory) is Annotated:
+        raise DependencyError(f"{what}: {_remedy_for_annotated(factory)}", at, chain)
     if factory is None or not callable(factory):
         raise DependencyError(f"{what}: give a function or a class", at, chain)
     if is_mock(factory):
@@ -308,6 +314,17 @@ def check_factory(factory: Any, what: str, at: str | None, chain: tuple[str, ...
             at,
             chain,
         ) from None
+    if (problem := unmanageable(factory)) is not None:
+        raise DependencyError(f"{name_of(factory)} {problem}", where(factory), chain)
+
+
+def _remedy_for_annotated(annotation: Any) -> str:
+    """Say what to write in place of the annotation of a parameter."""
+    inner, marks = unmarked(annotation)
+    mark = outermost(UseMark, marks)
+    factory = without_metadata(inner) if mark is None or mark.factory is None else mark.factory
+    name = name_of(factory)
+    return f"Annotated[...] is for parameters, so write deps=[use({name})] or deps=[{name}]"
 
 
 def is_mock(thing: Any) -> bool:
@@ -324,7 +341,7 @@ _PRIMITIVES = (str, int, float, bool, bytes)
 
 
 @frozen
-class _Entry:
+class Entry:
     """One entry of ``deps=``, looked at."""
 
     mark: UseMark
@@ -335,7 +352,7 @@ class _Entry:
     ignored: bool
 
     @classmethod
-    def of(cls, entry: Any, at: str | None) -> _Entry:
+    def of(cls, entry: Any, at: str | None) -> Entry:
         mark = (
             entry if isinstance(entry, UseMark) else UseMark(entry, reuse=False, scope="connection")
         )

@@ -1,5 +1,7 @@
 """
-Which ``yield`` of a factory is guarded. This is read from its source once, and used at run time.
+Which ``yield`` of a factory is guarded, and whether it has one where it needs one.
+
+This is read from its source once, and used at run time.
 
 A ``yield`` is *guarded* if a ``try`` or ``with`` around it would see an exception that is raised
 there, and *bare* otherwise. One function may have both. The source says where the bare ones are.
@@ -10,17 +12,19 @@ counts as guarded, because a ``finally`` that may be there matters more than a b
 from __future__ import annotations
 
 import ast
+import contextlib
+import dis
 import functools
 import inspect
 import tokenize
-from itertools import islice
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from types import CodeType
 
-__all__ = ["BareYields", "bare_yields", "stands_at_bare"]
+__all__ = ["BareYields", "bare_yields", "is_contextlibs", "stands_at_bare", "unmanageable"]
 
 #: First line, last line, first column, last column, as :meth:`code.co_positions` has them.
 _Position: TypeAlias = "tuple[int | None, int | None, int | None, int | None]"
@@ -145,3 +149,69 @@ class _BareYieldFinder(ast.NodeVisitor):
     visit_TryStar = visit_Try
     visit_AsyncWith = visit_With
     visit_FunctionDef = visit_AsyncFunctionDef = visit_Lambda = _visit_function
+
+
+# What contextlib makes context managers of.
+
+
+def is_contextlibs(function: Any) -> bool:
+    """Whether it is what ``@contextmanager`` or ``@asynccontextmanager`` has made."""
+    # contextlib's own functions and methods wrap nothing.
+    module = getattr(function, "__globals__", {}).get("__name__")
+    return module == contextlib.__name__ and hasattr(function, "__wrapped__")
+
+
+def unmanageable(call: Any) -> str | None:
+    """
+    Say what to do about a function that :mod:`contextlib` can't make a context manager of.
+
+    It decorates any function, and finds out when the context manager is entered. A function that
+    returns another generator is all right, and so is one whose decorator hides what it returns.
+    """
+    decorator = _by_contextlib(call)
+    if decorator is None:
+        return None
+    name = "asynccontextmanager" if _is_async(decorator) else "contextmanager"
+    function = _plain(decorator.__wrapped__)
+    body = inspect.unwrap(function)
+    kinds: tuple[Any, Any] = inspect.isgeneratorfunction, inspect.isasyncgenfunction
+    wanted, other = reversed(kinds) if _is_async(decorator) else kinds
+    if wanted(function) or wanted(body):
+        return None
+    if other(function):
+        instead = "async def" if _is_async(decorator) else "def"
+        return f"is under @{name}, which needs a generator of the other kind: write `{instead}`"
+    if inspect.iscoroutinefunction(body) or _returns_constants(body):
+        return f"is under @{name} and has no `yield`: yield the value once, where it now returns"
+    return None
+
+
+def _by_contextlib(call: Any) -> Any:
+    """Find contextlib's decorator among those of a function."""
+    try:
+        found = inspect.unwrap(_plain(call), stop=is_contextlibs)
+    except ValueError:  # an endless chain of `__wrapped__`
+        return None
+    return found if is_contextlibs(found) else None
+
+
+def _plain(call: Any) -> Any:
+    while isinstance(call, functools.partial):
+        call = call.func
+    return getattr(call, "__func__", call)
+
+
+def _is_async(decorator: Any) -> bool:
+    return bool(decorator.__code__.co_qualname.startswith("async"))
+
+
+def _returns_constants(function: Any) -> bool:
+    """Say whether a function surely returns no generator: all that it returns is written there."""
+    code = getattr(function, "__code__", None)
+    steps = [] if code is None else list(dis.get_instructions(code))
+    returned = [
+        before.opname if step.opname == "RETURN_VALUE" else "LOAD_CONST"
+        for before, step in pairwise(steps)
+        if step.opname in ("RETURN_VALUE", "RETURN_CONST")
+    ]
+    return bool(returned) and all(one.startswith(("LOAD_CONST", "LOAD_SMALL")) for one in returned)

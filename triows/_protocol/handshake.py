@@ -197,9 +197,9 @@ def origin_allowed(origin: str | None, host: str | None, allowed: Origins | None
     Args:
         origin: The request's ``Origin``. Only browsers send one, and they always do.
         host: The request's ``Host``.
-        allowed: Origins that may connect, or ``None`` for pages of the same host only. ``"*"``
-            stands for any; ``https://*.example.org`` for all subdomains of example.org, of any
-            depth, and not for example.org itself.
+        allowed: Origins that may connect, or ``None`` for pages of the same host only, by http or
+            https. ``"*"`` stands for any; ``https://*.example.org`` for all subdomains of
+            example.org, of any depth, and not for example.org itself.
     """
     if origin is None:
         return True
@@ -242,10 +242,11 @@ def _fits(wanted: tuple[str, str], entry: tuple[str, str] | None) -> bool:
 
 
 def _same_host(origin: str, host: str) -> bool:
-    # A proxy that ends TLS hides the scheme from us, so that only the port that is the
-    # origin's own default may be left out on either side.
     normal = _normal(origin)
-    if normal is None:
+    # Extensions of a browser, for example, have origins of their own schemes, and choose the host.
+    if normal is None or normal[0] not in ("http", "https"):
         return False
+    # A proxy that ends TLS hides the scheme from us. So only the default port of the origin's own
+    # scheme may be left out on either side.
     scheme, origin_host = normal
     return origin_host == host.lower().removesuffix(_DEFAULT_PORTS.get(scheme, "://"))

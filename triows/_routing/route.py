@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from starlette.middleware import Middleware
 
 __all__ = [
+    "DepsList",
     "Handler",
     "MiddlewareFactory",
     "Plugin",
@@ -49,6 +50,33 @@ MiddlewareFactory: TypeAlias = "Callable[..., ASGIApp] | Middleware"
 
 #: Makes the values of a type: a factory, alone or with the options of ``use``.
 Dependency: TypeAlias = Callable[..., Any] | UseMark
+
+
+class DepsList(tuple[Dependency, ...]):
+    """
+    What was given as one ``deps=``.
+
+    Copies of a route, and the routes below it, share the list. So two lists are the same one only
+    if they are the same object.
+
+    Attributes:
+        of: What messages say after "in deps=": whose it is.
+        users: What messages call the functions that may use its factories.
+        at: ``file:line (name)`` of the handler, if it was given to one.
+    """
+
+    of: str
+    users: str
+    at: str | None
+
+    @classmethod
+    def given(
+        cls, entries: Iterable[Dependency], *, of: str, users: str, at: str | None = None
+    ) -> DepsList:
+        """Make one."""
+        made = cls(entries)
+        made.of, made.users, made.at = of, users, at
+        return made
 
 
 @frozen
@@ -77,7 +105,7 @@ class RouteDescription:
     name: str
     is_named: bool
     plugins: tuple[Plugin, ...]
-    deps: tuple[tuple[Dependency, ...], ...]
+    deps: tuple[DepsList, ...]
     middlewares: tuple[MiddlewareFactory, ...]
     origins: tuple[str, ...] | None
     timeouts: Timeouts | None
@@ -91,7 +119,7 @@ class _Endpoint:
     where: str
     name: str | None
     plugins: tuple[Plugin, ...]
-    deps: tuple[Dependency, ...]
+    deps: DepsList
 
 
 @frozen
@@ -99,7 +127,7 @@ class _Settings:
     """The settings of a route, which apply to everything below it."""
 
     #: One list for each level, the outermost first.
-    deps: tuple[tuple[Dependency, ...], ...] = ()
+    deps: tuple[DepsList, ...] = ()
     middlewares: tuple[MiddlewareFactory, ...] = ()
     origins: tuple[str, ...] | None = None
     timeouts: Timeouts | None = None
@@ -135,7 +163,8 @@ class WebSocketRoute:
 
     Args:
         path: A path template, such as ``"rooms/{room_id}"``.
-        deps: Factories. triows finds them by the type that they return.
+        deps: Factories. triows finds them by the type that they return. Each of them must be used
+            by a handler of this route, or of one below it. Guards (``-> None``) always run.
         middlewares: Functions that make ASGI middleware, or Starlette's ``Middleware``, the
             outermost first.
         origins: The origins from which browsers may connect. ``None`` for the nearest setting
@@ -163,8 +192,13 @@ class WebSocketRoute:
         self._parent: WebSocketRoute | None = None
         # Its own piece of the path, and the whole.
         self._own = self._template = Template.parse(path)
+        own_deps = DepsList.given(
+            listed("deps", deps),
+            of=f" of the route '{self._own}'",
+            users="no handler of that route or below it",
+        )
         self._settings = _Settings(
-            (listed("deps", deps),),
+            (own_deps,),
             listed("middlewares", middlewares),
             None if origins is None else listed("origins", origins),
             setting("timeouts", timeouts, Timeouts),
@@ -271,7 +305,8 @@ class WebSocketRoute:
                 at,
             )
         note_registered(func)
-        self._endpoint = _Endpoint(func, at, name, plugins, deps)
+        own = DepsList.given(deps, of="", users="nothing here", at=at)
+        self._endpoint = _Endpoint(func, at, name, plugins, own)
 
     def sub(self, path: str) -> WebSocketRoute:
         """
@@ -355,6 +390,14 @@ class WebSocketRoute:
                 "`async def` with @route.endpoint before the route is included"
             )
         return descriptions
+
+    def own_deps(self) -> Iterator[DepsList]:
+        """Yield each ``deps=`` that was given here or below, and not to a route above."""
+        for node in self._nodes():
+            # A merged route has the lists of its former parents, too. They come before its own.
+            yield node._settings.deps[-1]
+            if node._endpoint is not None:
+                yield node._endpoint.deps
 
     def freeze(self) -> None:
         """
