@@ -6,6 +6,7 @@ function to be changed.
 """
 
 import abc
+import contextlib
 import functools
 import linecache
 import math
@@ -819,7 +820,7 @@ def a_lifespan_that_can_not_be_called(desk):
     Triows(lifespan="on")
 
 
-@mistake(RouteSetupError, "connect is a plain function", "@asynccontextmanager", "yield")
+@mistake(RouteSetupError, "connect is an async function without a yield", "@asynccontextmanager")
 def a_lifespan_that_is_a_coroutine_function(desk):
     @desk.blame
     async def connect(app): ...
@@ -827,12 +828,54 @@ def a_lifespan_that_is_a_coroutine_function(desk):
     Triows(lifespan=connect)
 
 
-@mistake(RouteSetupError, "connect is a plain function", "@asynccontextmanager", "yield")
+@mistake(RouteSetupError, "connect is a function without a yield", "@asynccontextmanager")
 def a_lifespan_that_is_a_plain_function(desk):
     @desk.blame
     def connect(app): ...
 
     Triows(lifespan=functools.partial(connect))
+
+
+@mistake(RouteSetupError, "connect is an async function without a yield under @asynccontextmanager")
+def a_lifespan_whose_yield_was_forgotten(desk):
+    @contextlib.asynccontextmanager
+    @desk.blame
+    async def connect(app): ...
+
+    Triows(lifespan=connect)
+
+
+@mistake(RouteSetupError, "a generator function under @asynccontextmanager", "def lifespan(app)")
+def a_lifespan_under_the_async_decorator_that_is_not_async(desk):
+    @contextlib.asynccontextmanager
+    @desk.blame
+    def connect(app):
+        yield
+
+    Triows(lifespan=functools.partial(connect))
+
+
+@mistake(DependencyError, "session is an async function without a yield under @contextmanager")
+def a_factory_whose_yield_was_forgotten(desk):
+    @contextlib.contextmanager
+    @desk.blame
+    async def session(): ...
+
+    async def handler(ws: WebSocket): ...
+
+    desk.include(handler, deps=[session])
+
+
+@mistake(DependencyError, "an async generator function under @contextmanager, not @async")
+def a_factory_under_the_wrong_decorator(desk):
+    @contextlib.contextmanager
+    @desk.blame
+    async def session():
+        yield
+
+    async def handler(ws: WebSocket, session: Annotated[object, use(session)]): ...
+
+    desk.include(handler)
 
 
 @mistake(RouteSetupError, "called with the application and nothing else", "missing a required")

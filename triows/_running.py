@@ -17,8 +17,9 @@ from attrs import define, field
 
 from ._errors import combined, without_cancelled
 from ._injection.call import make_arguments, make_value
-from ._injection.factories import Factory, factory_kind
+from ._injection.factories import Factory, FactoryKind, body_of, factory_kind
 from ._injection.resources import Host, ResourceStack
+from ._injection.yields import wrong_generator
 from ._managers import asynccontextmanager
 from ._where import name_of, where
 from .exceptions import RouteSetupError
@@ -43,10 +44,10 @@ def check_lifespan(lifespan: Any) -> None:
         raise RouteSetupError(
             f"lifespan= takes a function of the application, not {lifespan!r}: write {_EXAMPLE}"
         )
-    if not factory_kind(lifespan).hosted:
+    if (wrong := _without_yield(lifespan)) is not None:
         raise RouteSetupError(
-            f"lifespan= takes a function that yields once, and {name_of(lifespan)} is a plain "
-            f"function: write {_EXAMPLE}",
+            f"lifespan= takes a function that yields once, and {name_of(lifespan)} is {wrong}: "
+            f"write {_EXAMPLE}",
             at,
         )
     try:
@@ -61,6 +62,14 @@ def check_lifespan(lifespan: Any) -> None:
             f"can't be called so ({exc}): write {_EXAMPLE}",
             at,
         ) from None
+
+
+def _without_yield(lifespan: Any) -> str | None:
+    """Say what it is in place of something that yields, if it is."""
+    kind = factory_kind(lifespan)
+    if kind is FactoryKind.COROUTINE:
+        return "an async function without a yield"
+    return wrong_generator(body_of(lifespan)) if kind.hosted else "a function without a yield"
 
 
 _EXAMPLE = "`@asynccontextmanager` over `async def lifespan(app): ...; yield; ...`"

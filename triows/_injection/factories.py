@@ -48,7 +48,7 @@ from triows.exceptions import DependencyError
 
 from .marks import without_metadata
 from .signatures import Unresolved, is_protocol, resolved, type_variables
-from .yields import BareYields, bare_yields, stands_at_bare
+from .yields import BareYields, bare_yields, is_contextlibs, stands_at_bare
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,6 +59,7 @@ __all__ = [
     "FactoryKind",
     "agree",
     "assumed_type",
+    "body_of",
     "factory_kind",
     "instance_types",
     "is_nothing",
@@ -117,7 +118,7 @@ class Factory:
             call=call,
             kind=kind,
             name=name_of(call),
-            bare=bare_yields(_body(call)) if generator else {},
+            bare=bare_yields(body_of(call)) if generator else {},
             open=_FROM_GENERATOR[kind](call) if generator else call,
         )
 
@@ -167,7 +168,7 @@ def _shown(value: Any) -> str:
     return "None" if value is None else f"an instance of {name_of(type(value))}"
 
 
-def _body(call: Any) -> Any:
+def body_of(call: Any) -> Any:
     """Find the function whose code runs, behind ``functools.partial`` and ``__call__``."""
     while isinstance(call, functools.partial):
         call = call.func
@@ -191,7 +192,7 @@ def factory_kind(call: Callable[..., Any]) -> FactoryKind:
     is one if it is decorated with :func:`contextlib.contextmanager` or
     :func:`~contextlib.asynccontextmanager`, or is annotated to return a context manager.
     """
-    body = _body(call)
+    body = body_of(call)
     if inspect.isasyncgenfunction(body):
         return FactoryKind.ASYNC_GENERATOR
     if inspect.isgeneratorfunction(body):
@@ -224,17 +225,12 @@ def _wrapped_kind(body: Any) -> FactoryKind | None:
         return None
     decorators = body
     while decorators is not wrapped:
-        if _is_contextlibs(decorators):
+        if is_contextlibs(decorators):
             return FactoryKind.CONTEXT_MANAGER
         decorators = decorators.__wrapped__
     if inspect.isasyncgenfunction(wrapped):
         return FactoryKind.ASYNC_GENERATOR
     return FactoryKind.GENERATOR if inspect.isgeneratorfunction(wrapped) else None
-
-
-def _is_contextlibs(function: Any) -> bool:
-    """Whether it is what ``@contextmanager`` or ``@asynccontextmanager`` has made."""
-    return getattr(function, "__globals__", {}).get("__name__") == contextlib.__name__
 
 
 _MANAGERS = (contextlib.AbstractAsyncContextManager, contextlib.AbstractContextManager)
@@ -298,7 +294,7 @@ def _is_decorated(call: Any) -> bool:
     while isinstance(call, functools.partial):
         call = call.func
     call = getattr(call, "__func__", call)
-    if _is_contextlibs(call):
+    if is_contextlibs(call):
         call = call.__wrapped__
     return not isinstance(call, type) and hasattr(call, "__wrapped__")
 

@@ -31,10 +31,11 @@ from triows._where import name_of, where
 from triows.exceptions import DependencyError
 from triows.types import IgnoreMark, UseMark
 
-from .factories import UNKNOWN, assumed_type, is_nothing, unopened
+from .factories import UNKNOWN, assumed_type, body_of, is_nothing, unopened
 from .marks import Site, outermost, unmarked, without_metadata
 from .params import is_readable, type_name
 from .signatures import Types, parameters_of, resolved, signature_of, unresolved_in
+from .yields import wrong_generator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -308,6 +309,9 @@ def check_factory(factory: Any, what: str, at: str | None, chain: tuple[str, ...
             at,
             chain,
         ) from None
+    if (wrong := wrong_generator(body_of(factory))) is not None:
+        message = f"{what}: {name_of(factory)} is {wrong}: let it yield the value, once"
+        raise DependencyError(message, where(factory), chain)
 
 
 def is_mock(thing: Any) -> bool:

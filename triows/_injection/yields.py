@@ -10,6 +10,7 @@ counts as guarded, because a ``finally`` that may be there matters more than a b
 from __future__ import annotations
 
 import ast
+import contextlib
 import functools
 import inspect
 import tokenize
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from types import CodeType
 
-__all__ = ["BareYields", "bare_yields", "stands_at_bare"]
+__all__ = ["BareYields", "bare_yields", "is_contextlibs", "stands_at_bare", "wrong_generator"]
 
 #: First line, last line, first column, last column, as :meth:`code.co_positions` has them.
 _Position: TypeAlias = "tuple[int | None, int | None, int | None, int | None]"
@@ -73,6 +74,33 @@ def _codes(function: Any) -> Iterator[CodeType]:
         if inspect.iscode(code):
             yield code
         function = getattr(function, "__wrapped__", None)
+
+
+def is_contextlibs(function: Any) -> bool:
+    """Whether it is what ``@contextmanager`` or ``@asynccontextmanager`` has made."""
+    return getattr(function, "__globals__", {}).get("__name__") == contextlib.__name__
+
+
+def wrong_generator(function: Any) -> str | None:
+    """
+    Say what a decorator of :mod:`contextlib` has got in place of a generator function.
+
+    Returns:
+        What follows "is" in a sentence, or ``None`` if nothing is known to be wrong. A plain
+        function may return a generator.
+    """
+    layer = function
+    while (inner := getattr(layer, "__wrapped__", None)) is not None:
+        if is_contextlibs(layer):
+            decorator = layer.__code__.co_qualname.partition(".")[0]
+            if inspect.iscoroutinefunction(inner):
+                return f"an async function without a yield under @{decorator}"
+            if decorator == "contextmanager" and inspect.isasyncgenfunction(inner):
+                return "an async generator function under @contextmanager, not @asynccontextmanager"
+            if decorator == "asynccontextmanager" and inspect.isgeneratorfunction(inner):
+                return "a generator function under @asynccontextmanager, not @contextmanager"
+        layer = inner
+    return None
 
 
 def stands_at_bare(generator: Any, bare: BareYields) -> bool:
