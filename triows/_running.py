@@ -87,6 +87,15 @@ def _checked_state(state: object, lifespan: Any) -> dict[str, Any]:
     return dict(state)
 
 
+async def _raised_by(leave: Callable[[], Awaitable[object]]) -> list[BaseException]:
+    """Call it, and return what went wrong: the resources have to exit all the same."""
+    try:
+        await leave()
+    except Exception as exc:  # noqa: BLE001 - returned
+        return [exc]
+    return []
+
+
 @define
 class AppResources:
     """
@@ -147,8 +156,8 @@ class AppResources:
                 cancelled = "resource failed"
             # Bounded: leave() bounds itself, and the exits have their deadline.
             with trio.CancelScope(shield=True):
-                await leave()
-                errors = await stack.aclose(seconds=self.teardown, error=real, cancelled=cancelled)
+                errors = await _raised_by(leave)
+                errors += await stack.aclose(seconds=self.teardown, error=real, cancelled=cancelled)
             self.shared.clear()
             self.state = {}
             self.stack = None
