@@ -554,6 +554,84 @@ async def test_a_loop_that_catches_everything_freezes_nobody(autojump_clock, wha
     assert ended == [0]
 
 
+ACCEPT = {"type": "websocket.accept"}
+CLOSE = {"type": "websocket.close"}
+DENY = {"type": "websocket.http.response.start", "status": 400}
+
+#: What a mounted application sends first, and what it sends without end.
+EVENTS: dict[str, tuple[list[Any], Any]] = {
+    "close after accept": ([ACCEPT], CLOSE),
+    "close": ([], CLOSE),
+    "the start of a response": ([], DENY),
+    "an empty body": ([DENY], {"type": "websocket.http.response.body", "more_body": True}),
+    "a body": ([DENY], {"type": "websocket.http.response.body"}),
+    "message": ([ACCEPT], {"type": "websocket.send", "text": "a"}),
+    "message before accept": ([], {"type": "websocket.send", "text": "a"}),
+    "nothing": ([ACCEPT], None),
+    "nothing before accept": ([], None),
+}
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+@pytest.mark.parametrize("what", EVENTS)
+async def test_a_mounted_application_that_catches_everything_freezes_nobody(
+    autojump_clock, what, leaves
+):
+    ended = []
+    before, endless = EVENTS[what]
+
+    async def mounted(scope: Any, receive: Any, send: Any) -> None:
+        for event in before:
+            await send(event)
+        try:
+            await until_cancelled(lambda: send(endless))
+        finally:
+            ended.append(True)
+
+    app = Triows(echo_route(), timeouts=Timeouts(disconnect_grace=1000))
+    app.mount("/stubborn", mounted)
+    with trio.CancelScope() as scope:
+        async with open_app(app) as client, trio.open_nursery() as nursery:
+            nursery.start_soon(partial(visit, client, leaves=leaves))
+            for _ in range(50):
+                await trio.lowlevel.checkpoint()
+            async with client.websocket_connect("/echo") as other:
+                await other.send("still here")
+                assert await other.receive() == "still here"
+            scope.cancel()
+    assert ended
+
+
+def echo_route() -> WebSocketRoute:
+    route = WebSocketRoute("echo")
+
+    @route.endpoint
+    async def echo(ws: WebSocket) -> None:
+        await ws.accept()
+        await ws.send(await ws.receive())
+
+    return route
+
+
+@pytest.mark.parametrize("message", [None, {}, {"type": 1}, {"type": "unknown"}])
+async def test_no_message_of_a_mounted_http_application_raises_without_a_checkpoint(message):
+    probed = []
+
+    async def mounted(scope: Any, receive: Any, send: Any) -> None:
+        with assert_checkpoints(), suppress(Exception):
+            await send(message)
+        probed.append(True)
+
+    async def refuse(event: Any) -> None:
+        raise TypeError("not this")
+
+    app = Triows()
+    app.mount("/mounted", mounted)
+    scope = {"type": "http", "path": "/mounted", "headers": [], "method": "GET"}
+    await app.handle(scope, partial(trio.sleep_forever), refuse)
+    assert probed
+
+
 async def visit(client: AppClient, *, leaves: bool) -> None:
     """Connect, send something that nobody expects, and leave at once or when cancelled."""
     with suppress(triows.testing.WebSocketDenialResponse):

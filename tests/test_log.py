@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import logging
+import types
+from typing import Any
 
 import pytest
 
@@ -11,6 +13,7 @@ from triows import Triows, WebSocket, WebSocketRoute
 from triows._connection.endpoint import peer_of
 from triows._log import logger
 from triows._printable import printable
+from triows._traceback import summary, users_traceback
 from triows.testing import open_app
 
 FORGED = "2026-01-01 00:00:00,000 INFO triows: all is well"
@@ -52,6 +55,110 @@ def test_a_message_with_the_end_of_a_line_stays_on_its_line(ending):
         assert forged
         assert all("bad room" in line for line in forged)
         assert all(line.isprintable() for line in text.split("\n"))
+
+
+def evaluated(source: str, name: str = "<peer>") -> BaseException:
+    """Give what comes of running code that somebody sent."""
+    try:
+        exec(compile(source, name, "exec"))
+    except BaseException as caught:  # noqa: BLE001 - whatever it is
+        return caught
+    raise AssertionError("it works")
+
+
+# Python neither compiles a source with a null nor one that can't be encoded.
+PARSED = [ending for ending in ENDINGS if ending not in "\0\ud800"]
+
+
+@pytest.mark.parametrize("ending", PARSED)
+def test_a_source_that_can_not_be_parsed_stays_on_its_line(ending):
+    text = logged(evaluated(f'[1, "bad {ending}{FORGED}'))
+    assert all(line.isprintable() for line in text.split("\n"))
+    assert FORGED not in text.splitlines()
+
+
+@pytest.mark.parametrize("ending", PARSED)
+def test_a_made_up_syntax_error_stays_on_its_lines(ending):
+    quoted = f"bad {ending}{FORGED}"
+    text = logged(raised(SyntaxError(quoted, (quoted, 1, 1, quoted))))
+    assert all(line.isprintable() for line in text.split("\n"))
+    assert FORGED not in text.splitlines()
+    assert text.count("bad ") == text.count("all is well") >= 3
+
+
+@pytest.mark.parametrize("ending", PARSED)
+@pytest.mark.parametrize("base", [Exception, SyntaxError])
+def test_the_name_of_a_class_stays_on_its_line(ending, base):
+    quoted = f"bad {ending}{FORGED}"
+    text = logged(raised(type(quoted, (base,), {"__module__": quoted})("text")))
+    assert all(line.isprintable() for line in text.split("\n"))
+    assert text.splitlines()[-1].startswith("bad ")
+    assert text.splitlines()[-1].endswith("all is well: text")
+
+
+@pytest.mark.parametrize("ending", PARSED)
+def test_the_name_of_a_file_or_of_a_function_stays_on_its_line(ending):
+    quoted = f"bad {ending}{FORGED}"
+    exc = evaluated("def f():\n    raise ValueError(1)\nf()", quoted)
+    frame = exc.__traceback__.tb_next.tb_next.tb_frame
+    function = types.FunctionType(frame.f_code.replace(co_name=quoted), {})
+    for error in (exc, calling(function)):
+        text = logged(error)
+        assert all(line.isprintable() for line in text.split("\n"))
+        assert FORGED not in text.splitlines()
+        assert "all is well" in text
+
+
+def calling(function: Any) -> BaseException:
+    try:
+        function()
+    except ValueError as caught:
+        return caught
+    raise AssertionError("it works")
+
+
+class Closed(Exception):
+    """Raises whatever it is asked for."""
+
+    def __getattribute__(self, name: str) -> Any:
+        raise RuntimeError(name)
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_an_error_that_says_nothing_of_itself_is_logged_with_its_place_and_text(ending):
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    logger.addHandler(handler)
+    try:
+        raise Closed(f"bad {ending}{FORGED}")
+    except Closed:
+        logger.exception("it failed")
+    finally:
+        logger.removeHandler(handler)
+    text = stream.getvalue()
+    assert all(line.isprintable() for line in text.split("\n"))
+    assert text.startswith("it failed\nTraceback (most recent call last):\n")
+    assert "test_an_error_that_says_nothing" in text
+    assert text.splitlines()[-1].startswith("Closed: bad ")
+
+
+def test_a_line_of_source_with_an_escape_is_printable(tmp_path):
+    path = tmp_path / "steering.py"
+    path.write_bytes(b"raise ValueError  # \x1b[31m \x0c \xc2\x85 \xe2\x80\xa8 red\n")
+    text = logged(evaluated(path.read_text("utf-8"), str(path)))
+    assert r"# \x1b[31m \x0c \x85 \u2028 red" in text
+    assert all(line.isprintable() for line in text.split("\n"))
+
+
+def test_a_users_traceback_is_printable_too():
+    exc = evaluated("raise ValueError('\\x1b[31m')", f"bad \n{FORGED}")
+    text = users_traceback(exc)
+    assert all(line.isprintable() for line in text.split("\n"))
+    assert FORGED not in text.splitlines()
+    assert summary(exc) == r"ValueError: \x1b[31m"
+    closed = raised(Closed("closed"))
+    assert users_traceback(closed).endswith("\nClosed: closed\n")
+    assert summary(closed) == "Closed: closed"
 
 
 def test_the_rest_of_a_traceback_is_as_python_writes_it(caplog):

@@ -6,6 +6,7 @@ function to be changed.
 """
 
 import abc
+import contextlib
 import functools
 import linecache
 import math
@@ -819,7 +820,7 @@ def a_lifespan_that_can_not_be_called(desk):
     Triows(lifespan="on")
 
 
-@mistake(RouteSetupError, "connect is a plain function", "@asynccontextmanager", "yield")
+@mistake(RouteSetupError, "connect is an async function without a yield", "@asynccontextmanager")
 def a_lifespan_that_is_a_coroutine_function(desk):
     @desk.blame
     async def connect(app): ...
@@ -827,12 +828,56 @@ def a_lifespan_that_is_a_coroutine_function(desk):
     Triows(lifespan=connect)
 
 
-@mistake(RouteSetupError, "connect is a plain function", "@asynccontextmanager", "yield")
+@mistake(RouteSetupError, "connect is a function without a yield", "@asynccontextmanager")
 def a_lifespan_that_is_a_plain_function(desk):
     @desk.blame
     def connect(app): ...
 
     Triows(lifespan=functools.partial(connect))
+
+
+@mistake(
+    RouteSetupError, "is under @asynccontextmanager and has no `yield`", "yield the value once"
+)
+def a_lifespan_whose_yield_was_forgotten(desk):
+    @contextlib.asynccontextmanager
+    @desk.blame
+    async def connect(app): ...
+
+    Triows(lifespan=connect)
+
+
+@mistake(RouteSetupError, "needs a generator of the other kind", "write `async def`")
+def a_lifespan_under_the_async_decorator_that_is_not_async(desk):
+    @contextlib.asynccontextmanager
+    @desk.blame
+    def connect(app):
+        yield
+
+    Triows(lifespan=functools.partial(connect))
+
+
+@mistake(DependencyError, "session is under @contextmanager and has no `yield`")
+def a_factory_whose_yield_was_forgotten(desk):
+    @contextlib.contextmanager
+    @desk.blame
+    async def session(): ...
+
+    async def handler(ws: WebSocket): ...
+
+    desk.include(handler, deps=[session])
+
+
+@mistake(DependencyError, "needs a generator of the other kind", "write `def`")
+def a_factory_under_the_wrong_decorator(desk):
+    @contextlib.contextmanager
+    @desk.blame
+    async def session():
+        yield
+
+    async def handler(ws: WebSocket, session: Annotated[object, use(session)]): ...
+
+    desk.include(handler)
 
 
 @mistake(RouteSetupError, "called with the application and nothing else", "missing a required")

@@ -1,5 +1,6 @@
 """An error arrives as the object that was raised, whatever kind of object it is."""
 
+import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
@@ -12,7 +13,15 @@ from hypercorn.config import Config
 
 import triows
 from tests.transports.scripted import CONNECT, ScriptedServer
-from triows import HTTPException, Triows, WebSocket, WebSocketDisconnect, WebSocketRoute, use
+from triows import (
+    HTTPException,
+    Triows,
+    WebSocket,
+    WebSocketClose,
+    WebSocketDisconnect,
+    WebSocketRoute,
+    use,
+)
 from triows._errors import leaves
 from triows._managers import AsyncGeneratorManager, GeneratorManager, considerate
 from triows.testing import WebSocketDenialResponse, open_app
@@ -68,6 +77,39 @@ class Unreadable(Exception):
         raise RuntimeError("don't read me")
 
 
+class Closed(Exception):
+    """Raises whatever it is asked for, its class included."""
+
+    def __getattribute__(self, name: str) -> Any:
+        raise RuntimeError(name)
+
+
+class Indecisive(ExceptionGroup[Exception]):
+    """Is made without a message, and can't be made smaller."""
+
+    def __new__(cls, errors: Any) -> Any:
+        return super().__new__(cls, "several", errors)
+
+    def derive(self, errors: Any) -> Any:
+        return Indecisive("several", errors)  # type: ignore[call-arg]
+
+
+class Silent(Exception):
+    def __repr__(self) -> str:
+        raise RuntimeError("don't show me")
+
+
+class NamelessMeta(type):
+    def __getattribute__(cls, name: str) -> Any:
+        if name in {"__name__", "__qualname__", "__module__"}:
+            raise RuntimeError(name)
+        return super().__getattribute__(name)
+
+
+class Nameless(Exception, metaclass=NamelessMeta):
+    pass
+
+
 class Demanding(Exception):
     def __init__(self, *, needed: int) -> None:
         self.needed = needed
@@ -93,11 +135,22 @@ STRANGE = [
     StopAsyncIteration,
 ]
 
-strange = pytest.mark.parametrize(
-    "make",
-    STRANGE,
-    ids=lambda make: getattr(make, "__name__", "?").replace("<lambda>", "Demanding"),
-)
+
+#: A test can't ask these for much, and Trio can't take one of them apart.
+HOSTILE = [
+    *STRANGE,
+    Closed,
+    Nameless,
+    Silent,
+    lambda: Indecisive([ValueError(1), KeyError(2)]),
+]
+
+
+def name_of(make: Any) -> str:
+    return repr(make) if isinstance(make, type) else make.__code__.co_names[0]
+
+
+strange = pytest.mark.parametrize("make", STRANGE, ids=name_of)
 
 
 async def bare() -> AsyncIterator[int]:
@@ -147,6 +200,17 @@ def serving(handler: Any, **settings: Any) -> Triows:
     return Triows(route, **settings)
 
 
+async def closed_with(app: Triows) -> int:
+    """Connect, and return the code that the connection is closed with."""
+    async with (
+        open_app(app, raise_app_exceptions=False) as client,
+        client.websocket_connect("/") as session,
+    ):
+        with pytest.raises(WebSocketDisconnect) as caught:
+            await session.receive()
+        return caught.value.code
+
+
 async def raised_in(app: Triows, code: int = 1011) -> BaseException | None:
     """Connect; what comes out of it."""
     try:
@@ -155,6 +219,11 @@ async def raised_in(app: Triows, code: int = 1011) -> BaseException | None:
     except BaseException as exc:  # noqa: BLE001 - it is looked at
         return exc
     return None
+
+
+def errors_in(caplog: pytest.LogCaptureFixture) -> list[str]:
+    errors = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    return [logging.Formatter("%(message)s").format(record) for record in errors]
 
 
 # Python itself puts a RuntimeError in the place of these two where they leave a coroutine.
@@ -296,6 +365,179 @@ async def test_serve_keeps_the_cause_and_the_context_of_what_it_raises():
         await triows.serve(Triows(lifespan=lifespan), Config())
     assert isinstance(caught.value.__cause__, LookupError)
     assert isinstance(caught.value.__context__, LookupError)
+
+
+#: Trio itself fails at the end of a task or a nursery that raises these.
+TRIO_FAILS = {("in a nursery", Silent), ("in a task", Silent), ("in a task", Closed)}
+
+
+@pytest.mark.parametrize(
+    ("how", "make"),
+    [
+        pytest.param(how, make, id=f"{how}-{name_of(make)}")
+        for how in ("raised", "in a nursery", "in a task", "after a cancellation")
+        for make in HOSTILE
+        if (how, make) not in TRIO_FAILS
+    ],
+)
+async def test_whatever_is_raised_the_peer_is_told_and_it_is_logged_once(
+    autojump_clock, caplog, how, make
+):
+    exited = []
+
+    async def held() -> AsyncIterator[int]:
+        try:
+            yield 1
+        finally:
+            exited.append(trio.current_time())
+
+    async def failing() -> None:
+        raise make()
+
+    async def handler(
+        ws: WebSocket, nursery: trio.Nursery, held: Annotated[int, use(held)]
+    ) -> None:
+        await ws.accept()
+        if how == "in a task":
+            nursery.start_soon(failing)
+            await trio.sleep_forever()
+        if how == "in a nursery":
+            async with trio.open_nursery() as own:
+                own.start_soon(trio.sleep_forever)
+                raise make()
+        if how == "after a cancellation":
+            (lifetime,) = app._connections
+            lifetime.cancel("task failed")
+        raise make()
+
+    app = serving(handler)
+    assert await closed_with(app) == 1011
+    assert exited == [0]
+    assert len(errors_in(caplog)) == 1
+
+
+class Tricky(WebSocketDisconnect):
+    @property
+    def code(self) -> int:  # type: ignore[override]
+        raise RuntimeError("which code?")
+
+    @code.setter
+    def code(self, code: int) -> None:
+        pass
+
+    @property
+    def source(self) -> object:  # type: ignore[override]
+        raise RuntimeError("whose?")
+
+
+class TrickyRefusal(HTTPException):
+    def __getattribute__(self, name: str) -> Any:
+        raise RuntimeError(name)
+
+
+class TrickyClose(WebSocketClose):
+    def __getattribute__(self, name: str) -> Any:
+        if name == "code":
+            raise RuntimeError(name)
+        return super().__getattribute__(name)
+
+
+@pytest.mark.parametrize(
+    ("make", "code"),
+    [(Tricky, 1000), (TrickyClose, 1011), (lambda: TrickyRefusal(403), 1011)],
+)
+async def test_an_end_that_can_not_be_asked_what_it_wants_is_an_end(
+    autojump_clock, caplog, make, code
+):
+    async def handler(ws: WebSocket, value: Annotated[int, use(guarded)]) -> None:
+        await ws.accept()
+        raise make()
+
+    assert await closed_with(serving(handler)) == code
+    assert len(errors_in(caplog)) == (code == 1011)
+
+
+async def test_before_the_acceptance_it_is_a_500(autojump_clock, caplog):
+    async def handler(ws: WebSocket, value: Annotated[int, use(guarded)]) -> None:
+        raise Indecisive([TrickyRefusal(403)])
+
+    async with open_app(serving(handler), raise_app_exceptions=False) as client:
+        with pytest.raises(WebSocketDenialResponse) as caught:
+            async with client.websocket_connect("/"):
+                pass
+    assert caught.value.status_code == 500
+    assert len(errors_in(caplog)) == 1
+
+
+async def test_an_error_in_deciding_how_it_ends_is_one_more_error(
+    autojump_clock, caplog, monkeypatch
+):
+    exited = []
+
+    async def held() -> AsyncIterator[int]:
+        try:
+            yield 1
+        finally:
+            exited.append(True)
+
+    async def handler(ws: WebSocket, held: Annotated[int, use(held)]) -> None:
+        await ws.accept()
+        raise ValueError("the handler's")
+
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("the decision's")
+
+    monkeypatch.setattr("triows._connection.lifetime.judge", broken)
+    monkeypatch.setattr("triows._injection.resources.without", broken)
+    assert await closed_with(serving(handler)) == 1011
+    (text,) = errors_in(caplog)
+    assert "the handler's" in text
+    assert "the decision's" in text
+    assert exited
+
+
+@pytest.mark.parametrize("make", HOSTILE, ids=name_of)
+async def test_whatever_ends_an_application_its_resources_exit(autojump_clock, make):
+    exited = []
+
+    async def lifespan(app: Triows) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            exited.append("lifespan")
+
+    async def shared() -> AsyncIterator[int]:
+        try:
+            yield 1
+        finally:
+            exited.append("shared")
+
+    async def handler(ws: WebSocket, value: Annotated[int, use(shared, scope="app")]) -> None: ...
+
+    with pytest.raises(BaseException):  # noqa: B017, PT011 - the other tests say which
+        async with serving(handler, lifespan=lifespan).running():
+            raise make()
+    assert exited == ["shared", "lifespan"]
+
+
+async def test_an_error_in_closing_the_connections_keeps_no_resource(monkeypatch):
+    exited = []
+
+    async def lifespan(app: Triows) -> AsyncIterator[None]:
+        yield
+        exited.append("lifespan")
+
+    app = Triows(lifespan=lifespan)
+
+    async def broken() -> None:
+        await trio.lowlevel.checkpoint()
+        raise RuntimeError("not left")
+
+    monkeypatch.setattr(Triows, "drain", lambda self: broken())
+    with pytest.raises(RuntimeError, match="not left"):
+        async with app.running():
+            pass
+    assert exited == ["lifespan"]
 
 
 async def test_a_refusal_that_refuses_attributes_is_a_refusal(autojump_clock):

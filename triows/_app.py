@@ -25,7 +25,7 @@ from ._connection.endpoint import (
 )
 from ._connection.refusal import from_exception, problem, upgrade_required
 from ._connection.registry import Connections
-from ._errors import add_note, consists_of, leaves, text_of
+from ._errors import add_note, consists_of, exc_info, is_a, leaves, text_of
 from ._injection.plan import Plan, Planner
 from ._injection.providers import check_factory, is_mock, providers
 from ._injection.unused import check_all_used
@@ -628,7 +628,7 @@ class Triows:
         try:
             await self.handle(scope, receive, send)
         except BaseException as exc:
-            if any(isinstance(leaf, _NOT_OURS) for leaf in leaves(exc)):
+            if any(is_a(leaf, *_NOT_OURS) for leaf in leaves(exc)):
                 raise
             if not consists_of(exc, ClientGone):
                 watch.failed(scope, exc)
@@ -667,7 +667,7 @@ class Triows:
         except Exception as exc:
             stage = "shutdown" if started else "startup"
             # The server shows the message at best; the traceback is in our log.
-            logger.critical("the application failed at %s", stage, exc_info=exc)
+            logger.critical("the application failed at %s", stage, exc_info=exc_info(exc))
             await send({"type": f"lifespan.{stage}.failed", "message": text_of(exc)})
         else:
             await send({"type": "lifespan.shutdown.complete"})
@@ -745,7 +745,7 @@ async def _refuse_loop(scope: Scope, receive: Receive, send: Send) -> None:
 
 def _refusal_of(exc: Exception) -> Refusal | None:
     """What a plain request is answered for an error; ``None`` for one that has to be reported."""
-    if not isinstance(exc, HTTPException):
+    if not is_a(exc, HTTPException):
         return None
     try:
         return from_exception(exc)

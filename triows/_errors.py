@@ -1,32 +1,74 @@
-"""Taking exception groups apart."""
+"""
+Taking exceptions and groups of them apart.
+
+The exceptions are an application's, so their classes may do anything: a ``derive()`` may fail, and
+so may each attribute, ``__class__`` included. Nothing here calls what such a class defines, apart
+from the text, which has a substitute. What decides how a connection ends can rely on that.
+"""
 
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 
 import trio
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
+    from types import TracebackType
 
 __all__ = [
     "add_note",
     "behind",
     "combined",
     "consists_of",
+    "exc_info",
+    "is_a",
     "leaves",
     "only",
     "text_of",
+    "unwrapped",
     "without",
     "without_cancelled",
 ]
 
 
+E = TypeVar("E", bound=BaseException)
+
+
+def is_a(error: BaseException, *types: type[E]) -> TypeGuard[E]:
+    """
+    Say whether it is of one of these types.
+
+    ``isinstance()`` would ask the exception for its ``__class__``, too.
+    """
+    return issubclass(type(error), types)
+
+
+def _read(error: BaseException, name: str) -> Any:
+    """Read what every exception, or every group, has, past what its class defines."""
+    owner = BaseException if hasattr(BaseException, name) else BaseExceptionGroup
+    return getattr(owner, name).__get__(error)
+
+
+def _children(error: BaseException) -> tuple[BaseException, ...]:
+    children: tuple[BaseException, ...] = ()
+    if is_a(error, BaseExceptionGroup):
+        children = _read(error, "exceptions")
+    return children
+
+
+def exc_info(
+    error: BaseException,
+) -> tuple[type[BaseException], BaseException, TracebackType | None]:
+    """Return what a logger takes, which would ask the exception itself for its traceback."""
+    return type(error), error, _read(error, "__traceback__")
+
+
 def leaves(error: BaseException) -> Iterator[BaseException]:
     """The exceptions in a group, however deep. An exception that isn't a group is its own leaf."""
-    if isinstance(error, BaseExceptionGroup):
-        for child in error.exceptions:
+    if is_a(error, BaseExceptionGroup):
+        for child in _children(error):
             yield from leaves(child)
     else:
         yield error
@@ -34,7 +76,7 @@ def leaves(error: BaseException) -> Iterator[BaseException]:
 
 def consists_of(error: BaseException, *types: type[BaseException]) -> bool:
     """Whether there is nothing but exceptions of *types* in it."""
-    return all(isinstance(leaf, types) for leaf in leaves(error))
+    return all(is_a(leaf, *types) for leaf in leaves(error))
 
 
 def behind(error: BaseException) -> Iterator[BaseException]:
@@ -47,13 +89,41 @@ def behind(error: BaseException) -> Iterator[BaseException]:
     waiting, seen = [error], {id(error)}
     while waiting:
         exc = waiting.pop()
-        children = exc.exceptions if isinstance(exc, BaseExceptionGroup) else ()
-        for one in (exc.__context__, *children):
+        context = _read(exc, "__context__")
+        for one in (context, *_children(exc)):
             if one is not None and id(one) not in seen:
                 seen.add(id(one))
                 waiting.append(one)
-        if exc.__context__ is not None:
-            yield from leaves(exc.__context__)
+        if context is not None:
+            yield from leaves(context)
+
+
+def _kept(error: BaseException, keep: Callable[[BaseException], bool]) -> BaseException | None:
+    """Return *error* with those leaves only, and *error* itself if these are all."""
+    if not is_a(error, BaseExceptionGroup):
+        return error if keep(error) else None
+    children = _children(error)
+    rest = [part for child in children if (part := _kept(child, keep)) is not None]
+    if len(rest) == len(children) and all(map(_is, rest, children)):
+        return error
+    return _part_of(error, rest) if rest else None
+
+
+def _is(one: object, other: object) -> bool:
+    return one is other
+
+
+def _part_of(group: BaseException, rest: list[BaseException]) -> BaseException:
+    """Make a group of less than there was. It is a plain one, because ``derive()`` may fail."""
+    part = BaseExceptionGroup(_read(group, "message"), rest)
+    part.__traceback__ = _read(group, "__traceback__")
+    part.__context__ = _read(group, "__context__")
+    part.__cause__ = _read(group, "__cause__")
+    part.__suppress_context__ = _read(group, "__suppress_context__")
+    with suppress(Exception):
+        for note in getattr(group, "__notes__", ()):
+            part.add_note(note)
+    return part
 
 
 def without(error: BaseException, known: BaseException) -> BaseException | None:
@@ -64,40 +134,47 @@ def without(error: BaseException, known: BaseException) -> BaseException | None:
     one. Returns ``None`` if there is nothing new.
     """
     seen = {id(leaf) for leaf in leaves(known)}
-    if not isinstance(error, BaseExceptionGroup):
-        return None if id(error) in seen else error
-    return error.subgroup(
-        lambda exc: not isinstance(exc, BaseExceptionGroup) and id(exc) not in seen
-    )
+    return _kept(error, lambda leaf: id(leaf) not in seen)
 
 
 def without_cancelled(error: BaseException) -> BaseException | None:
     """Keep what isn't a cancellation: the same object if nothing of it is one."""
-    if isinstance(error, trio.Cancelled):
-        return None
-    if isinstance(error, BaseExceptionGroup):
-        cancelled, rest = error.split(trio.Cancelled)
-        return error if cancelled is None else rest
-    return error
+    return _kept(error, lambda leaf: not is_a(leaf, trio.Cancelled))
 
 
-def only(group: BaseExceptionGroup[BaseException]) -> BaseException | None:
+def only(group: BaseException) -> BaseException | None:
     """
     The only exception in a group, unless it is a cancellation.
 
     Raise it outside the ``except`` block: inside, Python would replace its ``__context__``.
     """
     first, *more = leaves(group)
-    return None if more or isinstance(first, trio.Cancelled) else first
+    return None if more or is_a(first, trio.Cancelled) else first
+
+
+def unwrapped(error: BaseException) -> BaseException:
+    """Take off the groups of one that nurseries have put around what passed through them."""
+    while len(children := _children(error)) == 1:
+        (error,) = children
+    return error
 
 
 def text_of(error: BaseException) -> str:
-    """The type and text of somebody's exception, which may fail to say it."""
+    """The type and text of somebody's exception, which may fail to say either."""
+    return f"{_name_of(type(error))}: {_text_of(error)}"
+
+
+def _name_of(cls: type[BaseException]) -> str:
+    """Return the name of a class, past what its metaclass defines."""
+    name: str = type.__dict__["__name__"].__get__(cls)
+    return name
+
+
+def _text_of(error: BaseException) -> str:
     try:
-        text = str(error)
+        return str.__str__(str(error))
     except Exception:  # noqa: BLE001 - there is nothing better to say
-        text = "<its text can't be read>"
-    return f"{type(error).__name__}: {text}"
+        return "<its text can't be read>"
 
 
 def add_note(error: BaseException, note: str) -> None:

@@ -109,8 +109,9 @@ def _is_same(raised: BaseException, exc: BaseException) -> bool:
     if raised is exc:
         return True
     # A generator can't raise these two: Python raises a RuntimeError in their place (PEP 479).
-    is_stop = isinstance(exc, StopIteration | StopAsyncIteration)
-    return is_stop and isinstance(raised, RuntimeError) and raised.__cause__ is exc
+    # Not isinstance(), which may ask the exception for its class.
+    is_stop = issubclass(type(exc), StopIteration | StopAsyncIteration)
+    return is_stop and type(raised) is RuntimeError and raised.__cause__ is exc
 
 
 def _restore(exc: BaseException, traceback: TracebackType | None) -> None:

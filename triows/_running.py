@@ -17,7 +17,7 @@ from attrs import define, field
 
 from ._errors import combined, without_cancelled
 from ._injection.call import make_arguments, make_value
-from ._injection.factories import Factory, factory_kind
+from ._injection.factories import Factory, FactoryKind, factory_kind
 from ._injection.resources import Host, ResourceStack
 from ._injection.yields import unmanageable
 from ._managers import asynccontextmanager
@@ -46,10 +46,12 @@ def check_lifespan(lifespan: Any) -> None:
         )
     if (problem := unmanageable(lifespan)) is not None:
         raise RouteSetupError(f"the lifespan {name_of(lifespan)} {problem}", at)
-    if not factory_kind(lifespan).hosted:
+    kind = factory_kind(lifespan)
+    if not kind.hosted:
+        what = "an async function" if kind is FactoryKind.COROUTINE else "a function"
         raise RouteSetupError(
-            f"lifespan= takes a function that yields once, and {name_of(lifespan)} is a plain "
-            f"function: write {_EXAMPLE}",
+            f"lifespan= takes a function that yields once, and {name_of(lifespan)} is {what} "
+            f"without a yield: write {_EXAMPLE}",
             at,
         )
     try:
@@ -79,6 +81,15 @@ def _checked_state(state: object, lifespan: Any) -> dict[str, Any]:
             f"which each connection finds in its state, or nothing\n  at {where(lifespan)}"
         )
     return dict(state)
+
+
+async def _raised_by(leave: Callable[[], Awaitable[object]]) -> list[BaseException]:
+    """Call it, and return what went wrong: the resources have to exit all the same."""
+    try:
+        await leave()
+    except Exception as exc:  # noqa: BLE001 - returned
+        return [exc]
+    return []
 
 
 @define
@@ -141,8 +152,8 @@ class AppResources:
                 cancelled = "resource failed"
             # Bounded: leave() bounds itself, and the exits have their deadline.
             with trio.CancelScope(shield=True):
-                await leave()
-                errors = await stack.aclose(seconds=self.teardown, error=real, cancelled=cancelled)
+                errors = await _raised_by(leave)
+                errors += await stack.aclose(seconds=self.teardown, error=real, cancelled=cancelled)
             self.shared.clear()
             self.state = {}
             self.stack = None

@@ -1,4 +1,9 @@
-"""Tracebacks cut to the user's own code."""
+"""
+Tracebacks as text: of any error, and cut to the user's own code.
+
+What a peer has sent may stand anywhere in a traceback: in a message, in a note, in the source that
+a parser quotes, in the name of a class or of a file. None of it begins a line or steers a terminal.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +11,16 @@ import importlib
 import os
 import sysconfig
 import traceback
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from ._errors import exc_info, text_of
+from ._printable import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterator
+    from types import TracebackType
 
-__all__ = ["summary", "users_traceback"]
+__all__ = ["summary", "users_traceback", "whole_traceback"]
 
 _OURS = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
@@ -27,8 +36,26 @@ _INSTALLED = tuple(
 
 def summary(exc: BaseException) -> str:
     """Give an error in one line."""
-    text = " ".join(str(exc).split())
-    return f"{type(exc).__name__}: {text}" if text else type(exc).__name__
+    kind, _, text = text_of(exc).partition(": ")
+    text = printable(" ".join(text.split()))
+    return f"{printable(kind)}: {text}" if text else printable(kind)
+
+
+def whole_traceback(exc: BaseException, start: TracebackType | None) -> str:
+    """
+    Format an error with its causes.
+
+    Args:
+        exc: The error.
+        start: Its traceback.
+    """
+    try:
+        written = traceback.TracebackException(type(exc), exc, start, compact=True)
+        for one in _all_in(written):
+            _keep_lines_whole(one)
+        return _escaped("".join(written.format()))
+    except Exception:  # noqa: BLE001 - its class may do anything, where it is asked for its cause
+        return _plain(exc, traceback.extract_tb(start))
 
 
 def users_traceback(exc: BaseException) -> str:
@@ -38,17 +65,72 @@ def users_traceback(exc: BaseException) -> str:
     If nothing is left of a traceback, because the application itself is installed like a library,
     only those of triows and of the import system are left out.
     """
-    written = traceback.TracebackException.from_exception(exc)
-    waiting = [written]
-    while waiting:
-        one = waiting.pop()
-        one.stack = _cut(one.stack)
-        below = (one.__cause__, one.__context__, *(one.exceptions or ()))
-        waiting.extend(error for error in below if error is not None)
-    return "".join(written.format())
+    kind, _, start = exc_info(exc)
+    try:
+        written = traceback.TracebackException(kind, exc, start)
+        for one in _all_in(written):
+            one.stack = _cut(one.stack)
+            _keep_lines_whole(one)
+        return _escaped("".join(written.format()))
+    except Exception:  # noqa: BLE001 - as above
+        return _plain(exc, _cut(traceback.extract_tb(start)))
 
 
-def _cut(stack: Iterable[traceback.FrameSummary]) -> traceback.StackSummary:
+def _cut(stack: traceback.StackSummary) -> traceback.StackSummary:
     kept = [one for one in stack if not one.filename.startswith((_OURS, *_IMPORTING))]
     users = [one for one in kept if not os.path.abspath(one.filename).startswith(_INSTALLED)]
     return traceback.StackSummary.from_list(users or kept)
+
+
+def _all_in(written: traceback.TracebackException) -> Iterator[traceback.TracebackException]:
+    """Give an error, its causes, and those it is a group of."""
+    waiting = [written]
+    while waiting:
+        one = waiting.pop()
+        yield one
+        below = (one.__cause__, one.__context__, *(one.exceptions or ()))
+        waiting.extend(error for error in below if error is not None)
+
+
+def _plain(exc: BaseException, stack: traceback.StackSummary) -> str:
+    """Format an error that can't even be asked for its cause."""
+    _escape_places(stack)
+    lines = ["Traceback (most recent call last):\n", *stack.format()]
+    return _escaped("".join([*lines, printable(text_of(exc)), "\n"]))
+
+
+def _keep_lines_whole(written: Any) -> None:
+    """Escape each part that may have a line break in it."""
+    _escape_places(written.stack)
+    written._str = printable(written._str)
+    if notes := written.__notes__:
+        written.__notes__ = [printable(str(note)) for note in notes]
+    for name in ("filename", "msg"):  # of a SyntaxError
+        if isinstance(text := getattr(written, name, None), str):
+            setattr(written, name, printable(text))
+    if isinstance(text := getattr(written, "text", None), str):
+        written.text = printable(text.rstrip("\n")) + "\n"
+    _escape_class(written)
+
+
+def _escape_places(stack: traceback.StackSummary) -> None:
+    for frame in stack:
+        frame.filename, frame.name = printable(frame.filename), printable(frame.name)
+
+
+def _escape_class(written: Any) -> None:
+    """Escape the name of the error's class, which Python 3.13 keeps and others read from it."""
+    if hasattr(written, "exc_type_qualname"):
+        written.exc_type_qualname = printable(str(written.exc_type_qualname))
+        written.exc_type_module = printable(str(written.exc_type_module))
+        return
+    cls = written.exc_type
+    name, module = str(cls.__qualname__), str(cls.__module__)
+    if not (name + module).isprintable():
+        base = SyntaxError if issubclass(cls, SyntaxError) else Exception
+        written.exc_type = type(printable(name), (base,), {"__module__": printable(module)})
+
+
+def _escaped(text: str) -> str:
+    """Escape what is left, such as lines of source: all but the ends of the lines."""
+    return "\n".join(map(printable, text.split("\n")))

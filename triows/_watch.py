@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ._errors import exc_info
 from ._log import logger
 
 if TYPE_CHECKING:
@@ -20,7 +21,9 @@ class Watch:
 
     def failed(self, scope: Scope, exc: BaseException) -> None:
         """Nobody handled this error. Called from the `except` block that caught it."""
-        logger.error("unhandled error in %s %r", scope["type"], scope.get("path"), exc_info=exc)
+        logger.error(
+            "unhandled error in %s %r", scope["type"], scope.get("path"), exc_info=exc_info(exc)
+        )
 
     def over(self, scope: Scope) -> None:
         """A scope has been served, and everything that belongs to it is closed."""

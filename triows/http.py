@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ._checkpoints import checkpointed
+
 if TYPE_CHECKING:
     from ._transports.interface import Refusal
     from .types import Message, Send
@@ -32,6 +34,7 @@ class ResponseWatch:
         self.started = False
         self._send = send
 
+    @checkpointed
     async def send(self, message: Message) -> None:
         """Pass a message on."""
         self.started |= message["type"] == "http.response.start"

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import math
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -197,6 +197,50 @@ async def test_another_task_that_receives_is_busy_behind_a_checkpoint():
         with assert_checkpoints(), pytest.raises(trio.BusyResourceError):
             await bridge.receive()
         nursery.cancel_scope.cancel()
+
+
+CLOSE = {"type": "websocket.close"}
+START = {"type": "websocket.http.response.start", "status": 400}
+BODY = {"type": "websocket.http.response.body", "more_body": True}
+
+
+@pytest.mark.parametrize(
+    ("accepted", "event"),
+    [
+        (True, CLOSE),
+        (False, CLOSE),
+        (False, START),
+        (False, BODY),
+        (False, {"type": "websocket.http.response.body"}),
+    ],
+)
+@pytest.mark.parametrize("left", [False, True])
+async def test_each_control_event_that_is_sent_gives_the_others_their_turn(accepted, event, left):
+    async with bridged() as (bridge, peer):
+        if accepted:
+            await connected(bridge)
+        else:
+            await bridge.receive()
+            await bridge.send(START)
+        if left:
+            peer.reset()
+        for _ in range(3):
+            with assert_checkpoints():
+                await bridge.send(event)
+
+
+@pytest.mark.parametrize("accepted", [True, False])
+@pytest.mark.parametrize("event", [None, {}, {"type": "websocket.accept"}, {"type": "unknown"}])
+async def test_each_event_that_can_not_be_sent_gives_the_others_their_turn(accepted, event):
+    async with bridged() as (bridge, _):
+        if accepted:
+            await connected(bridge)
+        else:
+            await bridge.receive()
+            await bridge.send(CLOSE)
+        for _ in range(3):
+            with assert_checkpoints(), suppress(Exception):
+                await bridge.send(event)
 
 
 async def test_a_receiver_that_is_never_out_of_messages_gives_the_others_their_turn():

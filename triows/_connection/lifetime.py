@@ -24,12 +24,12 @@ from typing import TYPE_CHECKING, Any
 import trio
 from attrs import frozen
 
-from triows._errors import behind, combined, leaves, without_cancelled
+from triows._errors import behind, combined, is_a, leaves, without_cancelled
 from triows._injection.call import make_arguments
 from triows._injection.resources import Host, ResourceStack
 from triows.exceptions import HandlerCancelled, WebSocketDisconnect
 
-from .verdict import Verdict, is_end, judge
+from .verdict import Verdict, failed, is_end, judge
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -417,7 +417,7 @@ class Lifetime:
             return False
         reported = {id(leaf) for error in known for leaf in leaves(error)}
         return self._is_end(exc) and all(
-            isinstance(one, _NORMAL) or id(one) in reported for one in behind(exc)
+            is_a(one, *_NORMAL) or id(one) in reported for one in behind(exc)
         )
 
     def _is_end(self, error: BaseException) -> bool:
@@ -443,13 +443,7 @@ class Lifetime:
                 )
             )
         try:
-            everything = combined("errors in one connection", found)
-            verdict = judge(
-                everything,
-                self._cancelled,
-                accepted=self.transport.accepted,
-                own=self.transport,
-            )
+            verdict = self._decide(found)
             # A resource failed, and will say how when it exits.
             quiet = verdict.error is None and self.transport.ended is None
             self._unexplained = quiet and self._cancelled == "resource failed"
@@ -458,7 +452,20 @@ class Lifetime:
         except Exception as exc:  # noqa: BLE001 - whatever it is, the resources have to exit
             return [*found, exc]
         self.why = verdict.why
-        return [] if verdict.error is None else [verdict.error]
+        return [] if verdict.error is None else found
+
+    def _decide(self, found: list[BaseException]) -> Verdict:
+        """Judge what was raised. If that fails, it is one more thing that was raised."""
+        try:
+            return judge(
+                combined("errors in one connection", found),
+                self._cancelled,
+                accepted=self.transport.accepted,
+                own=self.transport,
+            )
+        except Exception as exc:  # noqa: BLE001 - the peer has to be told, and somebody else, too
+            found.append(exc)
+            return failed(exc)
 
     def _take_nursery_error(self) -> list[BaseException]:
         """The error of the connection's nursery, the first time it is asked for after it came."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 from attrs import evolve, frozen
 
 from triows._closing import check_close
-from triows._errors import add_note, leaves, text_of
+from triows._errors import add_note, is_a, leaves, text_of
 from triows.exceptions import (
     HandlerCancelled,
     HTTPException,
@@ -30,7 +30,7 @@ _CLOSES: tuple[type[WebSocketClose | WebSocketException], ...] = (
     WebSocketException,
 )
 
-__all__ = ["Verdict", "is_end", "judge"]
+__all__ = ["Verdict", "failed", "is_end", "judge"]
 
 
 @frozen
@@ -74,9 +74,16 @@ def is_end(error: BaseException, own: object) -> bool:
         error: The error, which isn't a group.
         own: The connection's transport. If another connection has ended, that is news.
     """
-    if isinstance(error, WebSocketDisconnect):
-        return error.source is None or error.source is own
-    return isinstance(error, HandlerCancelled)
+    if is_a(error, WebSocketDisconnect):
+        # Not asked by the attribute: the class of an application's may do anything there.
+        source = object.__getattribute__(error, "__dict__").get("source")
+        return source is None or source is own
+    return is_a(error, HandlerCancelled)
+
+
+def failed(error: BaseException) -> Verdict:
+    """End a connection for an error that asks for nothing, and that somebody has to see."""
+    return Verdict(1011, "", _FAILED, error)
 
 
 def judge(
@@ -108,12 +115,12 @@ def judge(
         for exc in found:
             add_note(exc, f"it can't {what}: {text_of(unusable)}")
         verdict = None
-    return Verdict(1011, "", _FAILED, error) if verdict is None else verdict
+    return failed(error) if verdict is None else verdict
 
 
 def _if_all(found: list[BaseException], *kinds: type[E]) -> list[E]:
     """Return the exceptions, if all of them are of these kinds."""
-    matching = [exc for exc in found if isinstance(exc, kinds)]
+    matching = [exc for exc in found if is_a(exc, *kinds)]
     return matching if len(matching) == len(found) else []
 
 

@@ -59,6 +59,7 @@ __all__ = [
     "FactoryKind",
     "agree",
     "assumed_type",
+    "body_of",
     "factory_kind",
     "instance_types",
     "is_nothing",
@@ -117,7 +118,7 @@ class Factory:
             call=call,
             kind=kind,
             name=name_of(call),
-            bare=bare_yields(_body(call)) if generator else {},
+            bare=bare_yields(body_of(call)) if generator else {},
             open=_FROM_GENERATOR[kind](call) if generator else call,
         )
 
@@ -167,7 +168,7 @@ def _shown(value: Any) -> str:
     return "None" if value is None else f"an instance of {name_of(type(value))}"
 
 
-def _body(call: Any) -> Any:
+def body_of(call: Any) -> Any:
     """Find the function whose code runs, behind ``functools.partial`` and ``__call__``."""
     while isinstance(call, functools.partial):
         call = call.func
@@ -191,7 +192,7 @@ def factory_kind(call: Callable[..., Any]) -> FactoryKind:
     is one if it is decorated with :func:`contextlib.contextmanager` or
     :func:`~contextlib.asynccontextmanager`, or is annotated to return a context manager.
     """
-    body = _body(call)
+    body = body_of(call)
     if inspect.isasyncgenfunction(body):
         return FactoryKind.ASYNC_GENERATOR
     if inspect.isgeneratorfunction(body):

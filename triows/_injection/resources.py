@@ -104,9 +104,12 @@ class Host:
                 await self._live()
         except BaseException as exc:  # noqa: BLE001 - the stack reports it
             self.error = exc
-        finally:
-            self.task = self.manager = None
+        self.task = self.manager = None
+        try:
             self._judge()
+        except Exception as exc:  # noqa: BLE001 - whoever waits for the end has to learn of it
+            self.error = exc
+        finally:
             # Their tracebacks know this host.
             self._thrown = self._left_by = None
             self.settled.set()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from triows._errors import leaves, only
+from triows._errors import is_a, leaves, only, unwrapped
 from triows._inspection.signals import print_on_signal
 
 from .budget import INTERRUPT_GRACE, Budget, at_most
@@ -146,11 +146,9 @@ class _Process:
         except Exception as exc:
             first: BaseException
             (first, *more) = leaves(exc)
-            if isinstance(first, AddressError | CertificateError):
+            if is_a(first, AddressError, CertificateError):
                 raise first from None
-            error = exc if more else first
-            while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-                (error,) = error.exceptions  # a nursery has wrapped what passed through it
+            error = unwrapped(exc) if more else first
             raise ApplicationError(self._stage, error) from exc
 
     @property

@@ -14,7 +14,7 @@ from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.utils import parse_socket_addr
 
-from triows._errors import without_cancelled
+from triows._errors import exc_info, is_a, leaves, without_cancelled
 from triows._transports.pinger import Pinger
 from triows._transports.reactor import new_reactor
 from triows._transports.turn import Turn
@@ -353,13 +353,11 @@ class GuardedTasks:
                 raise
             error = without_cancelled(exc)
             if error is not None:
-                logger.exception("unhandled error in a connection", exc_info=error)
+                logger.exception("unhandled error in a connection", exc_info=exc_info(error))
             if error is not exc:
                 raise
 
 
 def _interrupts(exc: BaseException) -> bool:
     """Say whether somebody wants the process to end."""
-    if isinstance(exc, BaseExceptionGroup):
-        return exc.subgroup(KeyboardInterrupt) is not None
-    return isinstance(exc, KeyboardInterrupt)
+    return any(is_a(leaf, KeyboardInterrupt) for leaf in leaves(exc))

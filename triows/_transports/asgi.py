@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import trio
 
+from triows._errors import exc_info, is_a
 from triows.exceptions import WebSocketDisconnect
 
 from .inbox import Inbox, payload_size
@@ -98,7 +99,7 @@ class ASGITransport:
             except Exception as exc:
                 # Not ours to report: the server's own channel broke. For the application
                 # it is a peer that is gone.
-                logger.debug("ASGI receive failed", exc_info=exc)
+                logger.debug("ASGI receive failed", exc_info=exc_info(exc))
                 self._end(Ended(1006))
             finally:
                 self._disconnected.set()
@@ -157,9 +158,9 @@ class ASGITransport:
                 await self._connected.wait()
             await self._asgi_send(event)
         except Exception as exc:
-            logger.debug("ASGI send failed", exc_info=exc)
+            logger.debug("ASGI send failed", exc_info=exc_info(exc))
             self._disconnected.set()  # nothing to linger for
-            if isinstance(exc, WebSocketDisconnect):  # our own bridge tells why
+            if is_a(exc, WebSocketDisconnect):  # our own bridge tells why
                 self._lose(Ended(exc.code, exc.reason))
             else:
                 self._lose(Ended(1006))

@@ -159,6 +159,9 @@ class Bridge:
             message = await self._receive_message()
         except WebSocketDisconnect as exc:
             return await self._tell_disconnect(exc)
+        except Exception:
+            await trio.lowlevel.cancel_shielded_checkpoint()
+            raise
         key = "text" if isinstance(message, str) else "bytes"
         return {"type": "websocket.receive", key: message}
 
@@ -190,20 +193,25 @@ class Bridge:
     @checkpointed
     async def send(self, event: Message) -> None:
         transport = self._attached()
+        if self._accepted and event["type"] == "websocket.send":
+            await transport.send(_message_in(event))
+            return
+        handle = self._send_accepted if self._accepted else self._send_unaccepted
+        await handle(transport, event)
+        # Often there was nothing to wait for, and the application may do it again and again.
+        await trio.lowlevel.cancel_shielded_checkpoint()
+
+    async def _send_accepted(self, transport: Transport, event: Message) -> None:
         kind = event["type"]
-        if self._accepted and kind == "websocket.send":
-            text = event.get("text")
-            message = event.get("bytes") if text is None else text
-            if message is None:
-                raise ValueError("websocket.send has neither text nor bytes")
-            await transport.send(message)
-        elif self._accepted and kind == "websocket.close":
-            code, reason = event.get("code", 1000), event.get("reason") or ""
-            check_close(code, reason)
-            await self._close(transport, code, reason)
-        elif self._accepted:
+        if kind != "websocket.close":
             raise WebSocketStateError(f"{kind} can't follow the acceptance")
-        elif kind == "websocket.accept":
+        code, reason = event.get("code", 1000), event.get("reason") or ""
+        check_close(code, reason)
+        await self._close(transport, code, reason)
+
+    async def _send_unaccepted(self, transport: Transport, event: Message) -> None:
+        kind = event["type"]
+        if kind == "websocket.accept":
             subprotocol = event.get("subprotocol")
             headers = check_raw_headers(event.get("headers") or ())
             if subprotocol is not None:
@@ -222,6 +230,14 @@ class Bridge:
                 await transport.reject(self._refusal)
         else:
             raise WebSocketStateError(f"{kind} can't come before the acceptance")
+
+
+def _message_in(event: Message) -> str | bytes:
+    text = event.get("text")
+    message: str | bytes | None = event.get("bytes") if text is None else text
+    if message is None:
+        raise ValueError("websocket.send has neither text nor bytes")
+    return message
 
 
 def _owner(method: object) -> Bridge | None:

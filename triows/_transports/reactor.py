@@ -22,6 +22,8 @@ from typing import Protocol
 
 import trio
 
+from triows._errors import exc_info
+
 __all__ = ["EpollReactor", "Reactor", "Readable", "TaskReactor", "new_reactor"]
 
 logger = logging.getLogger("triows")
@@ -220,7 +222,7 @@ def _take_turn(reader: Readable) -> None:
 
 def _give_up(reader: Readable, exc: Exception) -> None:
     """Keep a mistake of ours from what it does not concern."""
-    logger.error("unhandled error in reading from a connection", exc_info=exc)
+    logger.error("unhandled error in reading from a connection", exc_info=exc_info(exc))
     reader.on_error()
 
 

@@ -10,7 +10,7 @@ from trio.testing import MockClock
 
 from triows._app import Triows
 from triows._checkpoints import checkpointed
-from triows._errors import combined, leaves, without_cancelled
+from triows._errors import combined, is_a, leaves, without_cancelled
 from triows._managers import asynccontextmanager
 from triows._server.config import free_port
 from triows.exceptions import WebSocketDisconnect
@@ -543,7 +543,7 @@ def _unaccepted(peer: Peer) -> BaseException:
 def _is_disconnect(error: BaseException) -> bool:
     """Whether the test only noticed that the connection is over."""
     return all(
-        isinstance(leaf, WebSocketDisconnect) and not isinstance(leaf, WebSocketDenialResponse)
+        is_a(leaf, WebSocketDisconnect) and not is_a(leaf, WebSocketDenialResponse)
         for leaf in leaves(error)
     )
 
@@ -557,14 +557,14 @@ def raise_all(message: str, errors: Iterable[BaseException | None]) -> None:
     """
     found = list({id(error): error for error in errors if error is not None}.values())
     for leaf in [leaf for error in found for leaf in leaves(error)]:
-        if isinstance(leaf, KeyboardInterrupt | LoopBlocked):
+        if is_a(leaf, KeyboardInterrupt, LoopBlocked):
             raise leaf  # all else is its consequence
     if any(_is_cancelled(error) for error in found):
         parts = [leaf for error in found for leaf in leaves(error)]
-        cancelled = [leaf for leaf in parts if isinstance(leaf, trio.Cancelled)]
+        cancelled = [leaf for leaf in parts if is_a(leaf, trio.Cancelled)]
         # The application is cancelled, too; that it has closed says nothing more.
         ends = (trio.Cancelled, WebSocketDisconnect)
-        found = [leaf for leaf in parts if not isinstance(leaf, ends)] + [*cancelled[:1]]
+        found = [leaf for leaf in parts if not is_a(leaf, *ends)] + [*cancelled[:1]]
     error = combined(message, found)
     if error is not None:
         raise error

@@ -17,7 +17,7 @@ import outcome
 import trio
 from attrs import evolve
 
-from triows._errors import combined, leaves, without_cancelled
+from triows._errors import combined, is_a, leaves, without_cancelled
 from triows._managers import contextmanager
 from triows._server.config import Config
 from triows._server.http import Peers
@@ -315,7 +315,7 @@ class Stage(Watch):
                     self.started.set()
         except BaseException as exc:
             error = without_cancelled(exc)
-            if error is not None and any(isinstance(one, KeyboardInterrupt) for one in leaves(exc)):
+            if error is not None and any(is_a(one, KeyboardInterrupt) for one in leaves(exc)):
                 raise
             if error is not None:
                 found = list(leaves(error))
@@ -343,7 +343,7 @@ class Stage(Watch):
     def note_raised(self, *errors: BaseException | None) -> None:
         """Don't raise :attr:`blocked` a second time if it is among what is raised now."""
         found = [leaf for error in errors if error is not None for leaf in leaves(error)]
-        if any(isinstance(leaf, LoopBlocked) for leaf in found):
+        if any(is_a(leaf, LoopBlocked) for leaf in found):
             self.blocked_is_told = True
 
     def open(self) -> int:
