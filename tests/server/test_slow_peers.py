@@ -289,9 +289,7 @@ DEFLATE = b"sec-websocket-extensions: permessage-deflate\r\n"
 
 @pytest.mark.parametrize(("rate", "buffer"), [(300_000, 2**14), (300_000, 2**20), (500_000, 2**18)])
 @several_kinds
-async def test_a_steady_reader_that_answers_pings_is_kept(
-    autojump_clock, ends, send, rate, buffer
-):
+async def test_a_steady_reader_that_answers_pings_is_kept(autojump_clock, ends, send, rate, buffer):
     async with serving(serve_and_wait(send, [])) as site:
         peer = site.connect(buffer)
         await peer.ask("/ws", DEFLATE if send is send_what_does_not_compress else b"")

@@ -1124,9 +1124,23 @@ async def test_a_pong_behind_a_full_inbox_is_not_waited_for_if_our_ping_does_not
     async with accepted(wire, timeouts=KEEPALIVE, limits=Limits(inbox=2)) as transport:
         await stuck_pong(wire, transport)
         await trio.sleep(50)
-        wire.unread = 1
-        await trio.sleep(11)
+        assert transport.ended is None
+        wire.unread = 6
+        await trio.sleep(21)
         assert transport.ended == Ended(1011, "ping timeout")
+
+
+async def test_a_pong_behind_a_full_inbox_is_waited_for_though_data_is_always_on_its_way(
+    autojump_clock,
+):
+    wire = ScriptedWire()
+    async with accepted(wire, timeouts=KEEPALIVE, limits=Limits(inbox=2)) as transport:
+        await stuck_pong(wire, transport)
+        wire.unread = 200
+        for _ in range(200):
+            await transport.send(bytes(100))
+            await trio.sleep(1)
+        assert transport.ended is None
 
 
 async def test_a_peer_whose_pong_waited_is_given_up_if_it_does_not_answer_the_next(autojump_clock):

@@ -563,7 +563,9 @@ class StreamTransport:
         probe = self._probe
         if probe is not None and probe.progress is not None:
             self._wait_for_arrival(probe, probe.progress)
-        elif probe is None or self._may_be_alive():
+        elif probe is None or self._codec.pending:
+            # While the inbox is full, the pong may wait behind messages. The peer's system has
+            # taken the ping, and has to take the next one.
             self._send_probe()
         else:
             self._give_up_unanswered()
@@ -600,15 +602,6 @@ class StreamTransport:
     def _give_up_unanswered(self) -> None:
         self._is_given_up = True
         self.fail(1011, "ping timeout")
-
-    def _may_be_alive(self) -> bool:
-        """
-        Whether a pong is missing only because we do not read.
-
-        While the inbox is full, it waits behind messages; but the peer's system has taken our
-        ping.
-        """
-        return self._codec.pending and not self._wire.unacknowledged()
 
     # The handshake and the end.
 
