@@ -2,6 +2,7 @@
 
 import logging
 import math
+import random
 from contextlib import suppress
 from typing import Annotated, Any
 
@@ -222,6 +223,105 @@ async def test_pongs_that_wait_behind_data_are_waited_for(autojump_clock, ends):
         await peer.read(1_000_000, seconds=20)
         assert (peer.messages, peer.close_code) == ([12 * MiB], None)
         assert peer.pings >= 3
+
+
+async def send_from_many_tasks(ws: WebSocket) -> None:
+    async def send() -> None:
+        for _ in range(16):
+            await ws.send_bytes(bytes(2**16))
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(4):
+            nursery.start_soon(send)
+
+
+async def send_one_large(ws: WebSocket) -> None:
+    await ws.send_bytes(bytes(4 * MiB))
+
+
+async def send_what_does_not_compress(ws: WebSocket) -> None:
+    noise = random.Random(0)
+    for _ in range(16):
+        await ws.send_bytes(noise.randbytes(2**18))
+
+
+async def send_many_small(ws: WebSocket) -> None:
+    for _ in range(4000):
+        await ws.send_bytes(bytes(1000))
+
+
+async def send_in_bursts(ws: WebSocket) -> None:
+    for _ in range(4):
+        for _ in range(16):
+            await ws.send_bytes(bytes(2**16))
+        await trio.sleep(2.5)
+
+
+several_kinds = pytest.mark.parametrize(
+    "send",
+    [
+        send_from_many_tasks,
+        send_one_large,
+        send_what_does_not_compress,
+        send_many_small,
+        send_in_bursts,
+    ],
+)
+
+
+def serve_and_wait(send: Any, told: list[float]) -> Triows:
+    """Serve a handler that sends, and stays until it is told of the end. Note when that is."""
+
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+        try:
+            await send(ws)
+            await ws.receive()
+        finally:
+            told.append(trio.current_time())
+
+    timeouts = Timeouts(ping_interval=2, ping_timeout=2, send=math.inf)
+    return serve(handler, timeouts=timeouts, compression=Compression())
+
+
+DEFLATE = b"sec-websocket-extensions: permessage-deflate\r\n"
+
+
+@pytest.mark.parametrize(("rate", "buffer"), [(300_000, 2**14), (300_000, 2**20), (500_000, 2**18)])
+@several_kinds
+async def test_a_steady_reader_that_answers_pings_is_kept(autojump_clock, ends, send, rate, buffer):
+    async with serving(serve_and_wait(send, [])) as site:
+        peer = site.connect(buffer)
+        await peer.ask("/ws", DEFLATE if send is send_what_does_not_compress else b"")
+        await peer.read(rate, seconds=25)
+        assert (peer.close_code, peer.over) == (None, None)
+        assert len(peer.received) > 3.8 * MiB
+        assert peer.pings >= 3
+
+
+@several_kinds
+async def test_a_steady_reader_that_does_not_answer_pings_is_1011(autojump_clock, ends, send):
+    async with serving(serve_and_wait(send, [])) as site:
+        peer = site.connect()
+        peer.answers_pings = False
+        await peer.ask("/ws", DEFLATE if send is send_what_does_not_compress else b"")
+        await peer.read(300_000, seconds=25)
+        assert peer.close_code == 1011
+    assert ends() == [(1011, "ping timeout")]
+
+
+@several_kinds
+async def test_a_reader_that_stops_is_found_after_interval_and_timeout(autojump_clock, ends, send):
+    told: list[float] = []
+    async with serving(serve_and_wait(send, told)) as site:
+        peer = site.connect()
+        await peer.ask("/ws", DEFLATE if send is send_what_does_not_compress else b"")
+        await peer.read(300_000, seconds=5)
+        assert (peer.over, told) == (None, [])
+        stopped = trio.current_time()
+        await trio.sleep(30)
+        assert told[0] - stopped < 2 + 2 + 0.2
+    assert ends() == [(1006, "undelivered: 1011 ping timeout")]
 
 
 async def test_a_peer_that_reads_and_does_not_answer_pings_is_1011(autojump_clock, ends):

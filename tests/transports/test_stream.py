@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import math
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING
 
 import pytest
 import trio
@@ -22,6 +23,11 @@ from tests.transports.scripted_wire import (
 )
 from triows import Compression, Limits, Timeouts, WebSocketDisconnect
 from triows._transports.interface import Ended, Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from triows._transports.stream import StreamTransport
 
 KiB = 2**10
 
@@ -820,6 +826,49 @@ async def test_a_ping_goes_before_the_messages_that_have_not_begun(autojump_cloc
         wire.says(raw_frame(PONG, wire.pings[0]))
 
 
+@both_wires
+async def test_a_ping_waits_for_one_frame_only_wherever_the_system_cuts_the_stream(
+    autojump_clock, make_wire
+):
+    wire = make_wire(room=3)
+    async with accepted(wire) as transport, trio.open_nursery() as nursery:
+        for _ in range(8):
+            await transport.send("12345678")
+        await wait_all_tasks_blocked()
+        for _ in range(2):
+            nursery.start_soon(transport.ping)
+            await wait_all_tasks_blocked()
+        for _ in range(9):
+            wire.take(10)  # each time it ends within a message
+            await wait_all_tasks_blocked()
+        wire.take()
+        await wait_all_tasks_blocked()
+        assert [opcode for opcode, _ in wire.frames] == [TEXT, PING, PING, *[TEXT] * 7]
+        wire.says(raw_frame(PONG, wire.pings[1]))
+
+
+@both_wires
+async def test_a_pong_and_a_ping_wait_for_the_same_frame_only(autojump_clock, make_wire):
+    wire = make_wire(room=3)
+    async with accepted(wire) as transport, trio.open_nursery() as nursery:
+        for _ in range(3):
+            await transport.send("12345678")
+        await wait_all_tasks_blocked()
+        wire.says(raw_frame(PING, b"1"), raw_frame(PING, b"2"))
+        await wait_all_tasks_blocked()
+        nursery.start_soon(transport.ping)
+        await wait_all_tasks_blocked()
+        wire.says(raw_frame(PING, b"3"))
+        await wait_all_tasks_blocked()
+        wire.take(10)
+        await wait_all_tasks_blocked()
+        wire.take()
+        await wait_all_tasks_blocked()
+        assert [opcode for opcode, _ in wire.frames] == [TEXT, PING, PONG, TEXT, TEXT]
+        assert wire.pongs == [b"3"]
+        wire.says(raw_frame(PONG, wire.pings[0]))
+
+
 async def test_a_ping_that_is_cancelled_before_it_goes_out_is_not_sent(autojump_clock):
     wire = ScriptedWire(room=3)
     async with accepted(wire) as transport:
@@ -901,6 +950,113 @@ async def test_a_peer_that_does_not_answer_is_1011_after_interval_and_timeout(au
         assert await ended_by(transport.receive()) == (1011, "ping timeout")
 
 
+def pings_so_far(wire) -> list[Frame]:
+    frames = read_frames(wire.body, cut_short=True)
+    return [frame for frame in frames if frame.opcode is Opcode.PING]
+
+
+@asynccontextmanager
+async def steadily_taken(wire) -> AsyncIterator[tuple[StreamTransport, trio.CancelScope]]:
+    """
+    Let many messages wait, of which the peer takes 300 bytes a second.
+
+    The system holds 5000 bytes of them all the time. So a ping arrives 17 seconds after it is
+    sent, and data stands behind it all the while. Cancel the scope to let the peer stop.
+    """
+    taking = trio.CancelScope()
+    async with accepted(wire, timeouts=KEEPALIVE) as transport, trio.open_nursery() as nursery:
+        wire.unread = 5000
+        for _ in range(300):
+            await transport.send(bytes(98))
+        await wait_all_tasks_blocked()
+
+        async def take() -> None:
+            with taking:
+                while True:
+                    await trio.sleep(1)
+                    wire.take(300)
+
+        nursery.start_soon(take)
+        yield transport, taking
+        nursery.cancel_scope.cancel()
+
+
+@both_wires
+async def test_the_time_for_a_pong_begins_when_the_ping_has_arrived(autojump_clock, make_wire):
+    wire = make_wire(room=50)
+    async with steadily_taken(wire) as (transport, _):
+        await trio.sleep(46)
+        assert (transport.ended, len(pings_so_far(wire))) == (None, 1)
+        await trio.sleep(4)
+        assert transport.ended == Ended(1011, "ping timeout")
+
+
+@both_wires
+async def test_a_pong_in_time_after_its_ping_has_arrived_keeps_the_peer(autojump_clock, make_wire):
+    wire = make_wire(room=50)
+    async with steadily_taken(wire) as (transport, _):
+        await trio.sleep(46)
+        wire.says(raw_frame(PONG, b"\0\0\0\1"))
+        await trio.sleep(20)
+        assert transport.ended is None
+
+
+@both_wires
+async def test_a_peer_that_stops_before_a_ping_has_arrived_is_1011_after_the_timeout(
+    autojump_clock, make_wire
+):
+    wire = make_wire(room=50)
+    async with steadily_taken(wire) as (transport, taking):
+        await trio.sleep(25)
+        taking.cancel()
+        await trio.sleep(9)
+        assert transport.ended is None
+        await trio.sleep(2.5)
+        assert transport.ended == Ended(1011, "ping timeout")
+
+
+async def test_a_peer_whose_system_does_not_answer_is_1011_after_interval_and_timeout(
+    autojump_clock,
+):
+    wire = ScriptedWire()
+    async with accepted(wire, timeouts=KEEPALIVE) as transport:
+        wire.unread = 6
+        await trio.sleep(29)
+        assert transport.ended is None
+        await trio.sleep(2)
+        assert transport.ended == Ended(1011, "ping timeout")
+
+
+async def test_a_ping_that_arrives_late_may_be_answered_for_as_long_as_any(autojump_clock):
+    wire = ScriptedWire()
+    async with accepted(wire, timeouts=KEEPALIVE) as transport:
+        wire.unread = 6
+        await trio.sleep(28)
+        wire.unread = 0
+        await trio.sleep(9)
+        wire.says(raw_frame(PONG, wire.pings[0]))
+        await trio.sleep(1)
+        assert transport.ended is None
+        await trio.sleep(31)
+        assert transport.ended == Ended(1011, "ping timeout")
+
+
+@both_wires
+async def test_a_ping_of_the_handler_waits_as_long_as_data_before_it(autojump_clock, make_wire):
+    wire = make_wire(room=50)
+    async with accepted(wire) as transport, trio.open_nursery() as nursery:
+        await transport.send(bytes(100_000))
+        await wait_all_tasks_blocked()
+        nursery.start_soon(transport.ping)
+        for _ in range(300):
+            await trio.sleep(1)
+            wire.take(400)
+        assert transport.ended is None
+        wire.says(raw_frame(PONG, wire.pings[0]))
+        await wait_all_tasks_blocked()
+        assert transport.latency == 300
+
+
 async def test_other_things_than_the_pong_do_not_keep_a_peer_alive(autojump_clock):
     wire = ScriptedWire()
     async with accepted(wire, timeouts=KEEPALIVE) as transport:
@@ -968,9 +1124,23 @@ async def test_a_pong_behind_a_full_inbox_is_not_waited_for_if_our_ping_does_not
     async with accepted(wire, timeouts=KEEPALIVE, limits=Limits(inbox=2)) as transport:
         await stuck_pong(wire, transport)
         await trio.sleep(50)
-        wire.unread = 1
-        await trio.sleep(11)
+        assert transport.ended is None
+        wire.unread = 6
+        await trio.sleep(21)
         assert transport.ended == Ended(1011, "ping timeout")
+
+
+async def test_a_pong_behind_a_full_inbox_is_waited_for_though_data_is_always_on_its_way(
+    autojump_clock,
+):
+    wire = ScriptedWire()
+    async with accepted(wire, timeouts=KEEPALIVE, limits=Limits(inbox=2)) as transport:
+        await stuck_pong(wire, transport)
+        wire.unread = 200
+        for _ in range(200):
+            await transport.send(bytes(100))
+            await trio.sleep(1)
+        assert transport.ended is None
 
 
 async def test_a_peer_whose_pong_waited_is_given_up_if_it_does_not_answer_the_next(autojump_clock):

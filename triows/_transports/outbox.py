@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
 import trio
@@ -30,6 +31,15 @@ class Owner(Protocol):
     def write_failed(self) -> None:
         """Called when the connection broke."""
 
+    def frame_taken(self, frame: object, end: int) -> None:
+        """
+        Called when the system has taken all of a frame that waited.
+
+        Args:
+            frame: The same object that was added, or the one that the added view shows.
+            end: How many bytes the wire had taken with the last one of the frame.
+        """
+
     def written(self) -> None:
         """Called when nothing waits any more."""
 
@@ -39,8 +49,8 @@ class Outbox:
     Frames that wait for the system, in order.
 
     It is made when the system first takes less than it gets. A frame that has begun is completed
-    before anything else is written. Control frames go ahead of data frames that have not begun.
-    The owner decides how long all that may take.
+    before anything else is written. Control frames go right behind it, ahead of all data frames
+    that have not begun. The owner decides how long all that may take.
 
     Args:
         wire: Where to write.
@@ -49,6 +59,7 @@ class Outbox:
     """
 
     def __init__(self, wire: Wire, owner: Owner, *, limit: int) -> None:
+        #: Bytes that wait, without those of control frames that have not begun.
         self.size = 0
         #: FIFO, so that messages go out whole and in the order in which send() was called.
         #: Held by the sender that waits for room.
@@ -56,11 +67,15 @@ class Outbox:
         self._wire = wire
         self._owner = owner
         self._limit = limit
-        # The system may have taken a part of the first. Then it is a view.
+        # In the order in which they are written. The system may have taken a part of the first,
+        # which is a view then.
         self._frames: deque[bytes | memoryview] = deque()
-        # Control frames. There are as many pings as wait for their pongs. Only the last pong is
-        # kept (RFC 6455 section 5.5.3).
-        self._urgent: list[bytes] = []
+        # Whether the first can't be dropped any more, nor can anything go before it.
+        self._has_begun = False
+        # How many control frames wait: behind a first that has begun, and before all others.
+        # There are as many pings as wait for their pongs. Only the last pong is kept (RFC 6455
+        # section 5.5.3).
+        self._urgent = 0
         self._pong: bytes | None = None
         self._scope: trio.CancelScope | None = None
         # Replaced each time the system has taken something.
@@ -68,10 +83,16 @@ class Outbox:
 
     def __bool__(self) -> bool:
         """Whether something waits."""
-        return bool(self._frames or self._urgent or self._pong)
+        return bool(self._frames)
 
     def add(self, frame: bytes | memoryview, nursery: Starter) -> None:
-        """Let a frame wait after the others. A task of *nursery* writes them, if none does yet."""
+        """
+        Let a frame wait after the others.
+
+        A view has begun: the system has taken what came before it, and nothing else waits.
+        A task of *nursery* writes the frames, if none does yet.
+        """
+        self._has_begun |= isinstance(frame, memoryview)
         self._frames.append(frame)
         self.size += len(frame)
         if self._scope is None:
@@ -80,41 +101,48 @@ class Outbox:
             self._owner.writing()
 
     def add_urgent(self, frame: bytes) -> None:
-        """Let a control frame wait, ahead of all frames that have not begun."""
-        self._urgent.append(frame)
+        """Let a control frame wait, ahead of all data frames that have not begun."""
+        self._frames.insert(self._has_begun + self._urgent, frame)
+        self._urgent += 1
 
     def discard_urgent(self, frame: bytes) -> None:
-        """Forget one of the control frames."""
-        if frame in self._urgent:
-            self._urgent.remove(frame)
+        """Forget one of the control frames that have not begun."""
+        index = self._find_urgent(frame)
+        if index is not None:
+            del self._frames[index]
+            self._urgent -= 1
 
     def add_pong(self, frame: bytes) -> None:
         """Let a pong wait in the same way. It replaces one that waits."""
+        if self._pong is not None:
+            self.discard_urgent(self._pong)
+        self.add_urgent(frame)
         self._pong = frame
+
+    def _find_urgent(self, frame: bytes) -> int | None:
+        first = int(self._has_begun)
+        waiting = islice(self._frames, first, first + self._urgent)
+        return next((at for at, one in enumerate(waiting, first) if one is frame), None)
 
     def drop(self, *, but: bytes | None) -> None:
         """Forget all frames that have not begun, *but* one that goes out in any case."""
-        # Under TLS the first may be encrypted already.
-        first = self._frames[0] if self._frames and self._wire.breaks_when_cancelled else None
-        kept = [
-            one for one in self._frames if isinstance(one, memoryview) or one is first or one is but
-        ]
+        begun = [self._frames.popleft()] if self._has_begun else []
+        kept = [*begun, *(one for one in self._frames if one is but)]
         self._frames.clear()
         self._frames.extend(kept)
-        self._urgent.clear()
-        self._pong = None
+        self._urgent, self._pong = 0, None
         self.size = sum(map(len, self._frames))
 
     def has_begun(self, frame: bytes) -> bool:
         """Whether it is too late to drop a frame."""
-        first = self._frames[0] if self._frames and self._wire.breaks_when_cancelled else None
-        return frame is first or not any(one is frame for one in self._frames)
+        waiting = islice(self._frames, int(self._has_begun), None)
+        return not any(one is frame for one in waiting)
 
     def clear(self) -> None:
         """Forget everything: nothing can be written any more."""
         self._frames.clear()
-        self._urgent.clear()
-        self._pong = None
+        self._has_begun = False
+        self._urgent, self._pong = 0, None
         self.size = 0
         self.wake()
 
@@ -125,8 +153,8 @@ class Outbox:
 
     def has_room(self, size: int) -> bool:
         """Say whether *size* bytes may wait, too. A frame above the limit goes alone."""
-        waiting = len(self._frames)
-        return not waiting or (waiting < _MOST and self.size + size <= self._limit)
+        fits = len(self._frames) < _MOST and self.size + size <= self._limit
+        return fits or not self.size
 
     def wake(self) -> None:
         """Let waiting tasks look again."""
@@ -147,7 +175,8 @@ class Outbox:
         with scope:
             try:
                 while self:
-                    self._put_urgent_first()
+                    if self._wire.breaks_when_cancelled:
+                        self._begin()  # it is encrypted at once
                     # Meanwhile more frames may be added after the first, or be dropped.
                     self._note_sent(await self._wire.send_some(self._frames))
             except BROKEN:
@@ -155,23 +184,28 @@ class Outbox:
         self._scope = None
         self._owner.written()
 
-    def _put_urgent_first(self) -> None:
-        if self._frames and isinstance(self._frames[0], memoryview):
-            return  # what has begun comes first, and until then only the last pong is kept
-        if self._pong is not None:
-            self._urgent.append(self._pong)
-            self._pong = None
+    def _begin(self) -> None:
+        """Note that the first frame can't be dropped any more, unless that is known."""
+        if self._has_begun:
+            return
+        self._has_begun = True
         if self._urgent:
-            self._frames.extendleft(reversed(self._urgent))
-            self.size += sum(map(len, self._urgent))
-            self._urgent.clear()
+            self._urgent -= 1
+            self.size += len(self._frames[0])
+            if self._frames[0] is self._pong:
+                self._pong = None
 
     def _note_sent(self, sent: int) -> None:
-        self.size -= min(sent, self.size)
         while sent and self._frames:
+            self._begin()
             first = self._frames.popleft()
-            if sent < len(first):
-                self._frames.appendleft(memoryview(first)[sent:])
+            taken = min(sent, len(first))
+            self.size -= taken
+            sent -= taken
+            if taken < len(first):
+                self._frames.appendleft(memoryview(first)[taken:])
                 break
-            sent -= len(first)
+            self._has_begun = False
+            frame = first.obj if isinstance(first, memoryview) else first
+            self._owner.frame_taken(frame, self._wire.taken - sent)
         self.wake()

@@ -56,17 +56,19 @@ class _Probe:
 
     Args:
         number: Its own.
-        behind: Where it stands among all bytes that are sent.
-        progress: That of the peer, while it has not taken what stands before the ping.
+        frame: What is sent.
     """
 
-    __slots__ = ("behind", "number", "progress", "sent_at")
+    __slots__ = ("end", "frame", "number", "progress", "sent_at")
 
-    def __init__(self, number: int, behind: int, progress: Progress | None) -> None:
+    def __init__(self, number: int, frame: bytes) -> None:
         self.number = number
-        self.behind = behind
-        self.progress = progress
+        self.frame = frame
         self.sent_at = trio.current_time()
+        #: Its end among all bytes that are sent, once the system has taken it.
+        self.end: int | None = None
+        #: That of the peer, until its system has acknowledged the ping.
+        self.progress: Progress | None = None
 
 
 class StreamTransport:
@@ -418,6 +420,10 @@ class StreamTransport:
             self.ended = undelivered(ended)
         self._break(Ended(1006))
 
+    def frame_taken(self, frame: object, end: int) -> None:
+        if self._probe is not None and self._probe.frame is frame:
+            self._probe.end = end
+
     def written(self) -> None:
         if self._codec.end is not None and not self._codec.noticed:
             self._wire.send_eof()  # the close frame was the last
@@ -525,7 +531,7 @@ class StreamTransport:
         return self.latency
 
     def _send_ping(self) -> tuple[int, bytes]:
-        """Send a ping before all that has not begun; its number and frame."""
+        """Send a ping before all data that has not begun. Return its number and its frame."""
         self._last_ping += 1
         frame = self._codec.ping_frame(self._last_ping.to_bytes(4, "big"))
         if self._outbox:
@@ -556,27 +562,36 @@ class StreamTransport:
             return
         probe = self._probe
         if probe is not None and probe.progress is not None:
-            self._wait_for_turn(probe, probe.progress)
-        elif probe is None or self._may_be_alive():
+            self._wait_for_arrival(probe, probe.progress)
+        elif probe is None or self._codec.pending:
+            # While the inbox is full, the pong may wait behind messages. The peer's system has
+            # taken the ping, and has to take the next one.
             self._send_probe()
         else:
             self._give_up_unanswered()
 
     def _send_probe(self) -> None:
-        """Send a ping, and wait for its pong from when the peer has taken what is before it."""
-        seconds = self._settings.timeouts.ping_timeout
-        behind = self._wire.taken + (0 if self._outbox is None else self._outbox.size)
-        progress: Progress | None = None
-        if (acknowledged := self._acknowledged()) < behind:
-            progress = Progress(seconds, trio.current_time(), acknowledged)
-        number, _ = self._send_ping()
-        self._probe = _Probe(number, behind, progress)
-        self._pinger.add(self, seconds if progress is None else progress.interval)
+        """
+        Send a ping, and wait for its pong.
 
-    def _wait_for_turn(self, probe: _Probe, progress: Progress) -> None:
-        """Look whether the peer still takes what stands before a ping."""
+        Until the ping has arrived, the peer can't answer. That may take a while: other frames
+        stand before it, here and in our system. So the time for the pong begins when the peer's
+        system has acknowledged the ping. Until then the peer only has to make progress.
+        """
+        probe = self._probe = _Probe(*self._send_ping())
+        if not self._outbox:
+            probe.end = self._wire.taken
+        seconds = self._settings.timeouts.ping_timeout
         acknowledged = self._acknowledged()
-        if acknowledged >= probe.behind:
+        if probe.end is None or acknowledged < probe.end:
+            probe.progress = Progress(seconds, probe.sent_at, acknowledged)
+            seconds = probe.progress.interval
+        self._pinger.add(self, seconds)
+
+    def _wait_for_arrival(self, probe: _Probe, progress: Progress) -> None:
+        """Look whether a ping has arrived, or the peer still takes what stands before it."""
+        acknowledged = self._acknowledged()
+        if probe.end is not None and acknowledged >= probe.end:
             probe.progress = None
             self._pinger.add(self, self._settings.timeouts.ping_timeout)
         elif progress.look(trio.current_time(), acknowledged) is None:
@@ -587,15 +602,6 @@ class StreamTransport:
     def _give_up_unanswered(self) -> None:
         self._is_given_up = True
         self.fail(1011, "ping timeout")
-
-    def _may_be_alive(self) -> bool:
-        """
-        Whether a pong is missing only because we do not read.
-
-        While the inbox is full, it waits behind messages; but the peer's system has taken our
-        ping.
-        """
-        return self._codec.pending and not self._wire.unacknowledged()
 
     # The handshake and the end.
 
