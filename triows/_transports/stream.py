@@ -228,6 +228,7 @@ class StreamTransport:
         # What it has sent can still be taken, and may tell why.
         self._hung_up = True
         self._tell(Ended(1006))
+        self._note_delivered()
 
     def _take(self, data: bytes) -> None:
         """Read frames, hand over messages, and do what else they say."""
@@ -484,7 +485,10 @@ class StreamTransport:
 
     def _is_delivered(self) -> bool:
         """Whether nothing is left to deliver, or nobody to deliver it to."""
-        if self._is_given_up or (self._read_all and not self._closed_by_peer):
+        if self._is_given_up:
+            return True
+        # What a reset connection has not acknowledged it never will.
+        if (self._read_all or self._hung_up) and not self._closed_by_peer:
             return True
         if self._outbox:
             return False
