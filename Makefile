@@ -24,7 +24,7 @@ FOR_NODE := $(NODE)/node_modules/.package-lock.json
 FOR_TESTS := $(if $(shell command -v npm 2>/dev/null),$(FOR_NODE))
 
 # These count the processor time of their process, or take its signals, so they have one of their
-# own: servers of other tests go on in threads.
+# own, and no tracing: servers of other tests go on in threads.
 ALONE := tests/testing/test_blocked.py tests/test_cli.py
 
 FOR_COMPLIANCE := $(VENV)/.installed-compliance
@@ -65,7 +65,7 @@ pytest: $(FOR_WORK) $(FOR_TESTS)  ## Run the tests with coverage (ARGS="-k routi
 ifeq ($(strip $(ARGS)),)
 	$(VENV)/bin/coverage erase
 	$(VENV)/bin/coverage run -m pytest $(if $(CI),--verbose) $(ALONE:%=--ignore=%)
-	$(VENV)/bin/coverage run -m pytest $(if $(CI),--verbose) $(ALONE)
+	$(VENV)/bin/python -m pytest $(if $(CI),--verbose) $(ALONE)
 	$(VENV)/bin/coverage combine --quiet
 	$(VENV)/bin/coverage report
 else
