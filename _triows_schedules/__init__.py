@@ -1,0 +1,22 @@
+"""
+Schedules: the order of Trio's tasks in a test, decided by a seed.
+
+What enters is a seed, a whole number. What leaves is a :class:`~.schedule.Schedule`, which stands
+in for Trio's source of randomness while a test runs. Trio hands it each batch of tasks that are
+ready, and runs them in the order that it makes. The same seed makes the same order again, in any
+process and with any Python.
+
+pytest loads the plugin, and so this package, in every suite of an environment with triows. It is
+not inside the package triows, because importing that takes half a second, and not every suite uses
+it. Here, only ``plugin`` imports pytest, and nothing imports triows. From the bottom up:
+
+- ``seeds``: reads, makes and derives seeds.
+- ``orders``: the strategies. Each sorts batches in a way of its own.
+- ``internals``: all private names of Trio that are used, and a check that they are there.
+- ``schedule``: a seed's strategy and choices, for each loop of a test.
+- ``trace``: records the task switches, where somebody asks for them.
+- ``hypotheses``: gives each example of Hypothesis a schedule of its own.
+- ``plugin``: runs each test of pytest under a schedule, or under many.
+"""
+
+from __future__ import annotations

@@ -1,0 +1,173 @@
+"""
+A schedule: what a seed decides in a test.
+
+A test may run several loops, one after another or in several threads. Each has an order and a
+source of chance of its own, by its number in the test, so what one does changes nothing for the
+next.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from random import Random
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from . import hypotheses, internals
+from .orders import Alternating, Fixed, Ranked, Shuffled
+from .seeds import derived
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from .orders import Order, Task
+
+__all__ = ["MIX", "Kind", "Loop", "Schedule", "current_loop", "kind_of"]
+
+
+class Kind(NamedTuple):
+    """A strategy, with its parameters."""
+
+    name: str
+    make: Callable[[Random], Order]
+    #: How many batches with a choice a test should have for it to make sense.
+    length: int = 0
+
+
+#: The strategies. A seed's remainder picks one. What each of them finds, and how soon, is shown by
+#: ``tests/schedules/races.py``: the mix is what finds all planted races in the fewest runs.
+MIX: tuple[Kind, ...] = (
+    Kind("forwards", lambda random: Fixed(backwards=False)),
+    Kind("shuffled", Shuffled),
+    Kind("ranked", lambda random: Ranked(random, 0)),
+    Kind("ranked, changes every 8 batches", lambda random: Ranked(random, 8), 8),
+    Kind("shuffled", Shuffled),
+    Kind("ranked, changes every 32 batches", lambda random: Ranked(random, 32), 32),
+    Kind("redrawn every 4 batches", lambda random: Ranked(random, 4, redraws=True), 4),
+    Kind("ranked, changes every 128 batches", lambda random: Ranked(random, 128), 128),
+    Kind("alternating", Alternating),
+    Kind("backwards", lambda random: Fixed(backwards=True)),
+    Kind("shuffled", Shuffled),
+    Kind("ranked, changes every 512 batches", lambda random: Ranked(random, 512), 512),
+)
+
+#: How often a call gives others a turn that need not do so. Each loop has one of these.
+_YIELDS = (0.0, 1.0, 0.5, 0.5, 0.1, 0.9)
+
+#: With ``--triows-unfair``: how often a task is held back, and for how many batches at most.
+_HELD_BACK = 0.1
+_HELD_FOR = 8
+
+
+def kind_of(seed: int) -> Kind:
+    """Tell which strategy a seed picks."""
+    return MIX[seed % len(MIX)]
+
+
+class Loop:
+    """The part of a schedule that is one loop's."""
+
+    def __init__(self, schedule: Schedule, kind: Kind, *names: object) -> None:
+        self.schedule = schedule
+        self.order = kind.make(Random(derived("order", *names)))
+        self._random = Random(derived("chance", *names)).random
+        self._yields = _YIELDS[int(self._random() * len(_YIELDS))]
+        # Tasks that are held back, by their number, and for how many more batches.
+        self._held: dict[int, int] = {}
+
+    def yields(self) -> bool:
+        """Whether a call gives others a turn that need not do so."""
+        self.schedule.choices += 1
+        return self._random() < self._yields
+
+    def hold_back(self, batch: list[Task]) -> None:
+        """Move some tasks to the next batch, but never all of them."""
+        held = self._held
+        for task in batch[:]:
+            left = held.pop(task._counter, None)
+            if left is None and self._random() < _HELD_BACK:
+                left = 1 + int(self._random() * _HELD_FOR)
+            if left and len(batch) > 1:
+                held[task._counter] = left - 1
+                batch.remove(task)
+                internals.run_queue().append(task)
+                self.schedule.held += 1
+
+
+class Schedule(Random):
+    """
+    Decides the order of tasks, in the place of Trio's own source of randomness.
+
+    Args:
+        seed: What decides.
+        kind: The strategy, if not the one that the seed picks.
+        examples: Whether each example of Hypothesis has a schedule of its own.
+        unfair: Whether it holds ready tasks back over several batches, which Trio never does.
+        on_loop: Called in each loop, before its first batch.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        *,
+        kind: Kind | None = None,
+        examples: bool = True,
+        unfair: bool = False,
+        on_loop: Callable[[], None] | None = None,
+    ) -> None:
+        super().__init__(derived("trio", seed))
+        self.number = seed
+        #: How often there was something to choose.
+        self.choices = 0
+        #: How many loops there were.
+        self.loops = 0
+        #: How often a task was held back.
+        self.held = 0
+        self._kind = kind
+        self._examples = examples
+        self._unfair = unfair
+        self._on_loop = on_loop
+
+    def shuffle(self, x: Any) -> None:
+        """Put a batch in order. Trio calls it for each, in the loop's thread, with no task."""
+        loop: Loop | None = getattr(internals.LOOP, "triows_schedule", None)
+        if loop is None or loop.schedule is not self:
+            loop = self._enter()
+        if len(x) < 2:
+            return
+        bystanders = [task for task in x if task.name in internals.BYSTANDERS]
+        for task in bystanders:
+            x.remove(task)
+        if len(x) > 1:
+            self.choices += 1
+            loop.order(x)
+            if self._unfair:
+                loop.hold_back(x)
+        x += bystanders
+
+    def _enter(self) -> Loop:
+        """Begin in a loop that is new, or that began under another schedule."""
+        # Nothing about a loop of an example may depend on the examples before.
+        example = hypotheses.current() if self._examples else None
+        if example is None:
+            seed, number = self.number, self.loops
+        else:
+            seed, number = example.seed, example.loops
+            example.loops += 1
+        self.loops += 1
+        loop = Loop(self, self._kind or kind_of(seed), seed, number)
+        internals.LOOP.triows_schedule = loop
+        if self._on_loop is not None:
+            self._on_loop()
+        return loop
+
+    @contextmanager
+    def installed(self) -> Iterator[Schedule]:
+        """Let it decide, in all loops of the process."""
+        with internals.installed(self):
+            yield self
+
+
+def current_loop() -> Loop | None:
+    """Give the schedule of the loop that runs in this thread, if it has one."""
+    loop: Loop | None = getattr(internals.LOOP, "triows_schedule", None)
+    return loop
