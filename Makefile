@@ -56,7 +56,7 @@ lint: $(FOR_WORK)  ## Check style and format
 	$(VENV)/bin/ruff format --check
 
 types: $(FOR_WORK)  ## Check types
-	$(VENV)/bin/mypy triows pytest_triows.py $(wildcard tests/typing)
+	$(VENV)/bin/mypy triows pytest_triows.py _triows_schedules $(wildcard tests/typing)
 
 imports: $(FOR_WORK)  ## Check that imports point one way
 	$(VENV)/bin/lint-imports --no-logo

@@ -3,6 +3,9 @@ The pytest plugin of triows: fixtures for testing an application.
 
 The fixtures are async. They work with pytest-trio (``trio_mode = true``, or the marker), and
 with anyio's plugin on its Trio backend.
+
+The plugin also runs each test that uses Trio under a schedule: a seed decides the order of the
+tasks. It does so in suites that don't use triows, too, if they use Trio.
 """
 
 # pytest loads this module in every suite of an environment that has triows, whether the suite uses
@@ -10,6 +13,7 @@ with anyio's plugin on its Trio backend.
 # only pytest until a fixture is used.
 from __future__ import annotations
 
+import sys
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -28,6 +32,69 @@ if TYPE_CHECKING:
 __all__ = ["app_client", "serve"]
 
 T = TypeVar("T")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add what is to be said of schedules."""
+    group = parser.getgroup("triows", "the order of Trio's tasks")
+    group.addoption(
+        "--triows-schedule",
+        metavar="SEED",
+        help="run each test under this schedule: a failing test prints the SEED of its own",
+    )
+    group.addoption(
+        "--triows-schedules",
+        metavar="N",
+        help="run each test that uses Trio under N schedules, until one fails",
+    )
+    group.addoption(
+        "--triows-unfair",
+        action="store_true",
+        help="also hold ready tasks back over several rounds, which Trio never does",
+    )
+    parser.addini(
+        "triows_seed",
+        "what the schedules of tests are derived from; if it is not set, each run has others",
+        default="",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Check what was said of schedules."""
+    config.addinivalue_line(
+        "markers", "schedules(n): run the test under n schedules, until one fails"
+    )
+    config.pluginmanager.register(_Starter(config), "triows-schedules-starter")
+
+
+class _Starter:
+    """
+    Loads what runs tests under schedules, if this suite uses Trio.
+
+    Args:
+        config: pytest's configuration.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._is_loaded = False
+        option = config.option
+        asked = option.triows_schedule, option.triows_schedules, option.triows_unfair or None
+        if config.getini("triows_seed") or any(one is not None for one in asked):
+            self._load()
+
+    def _load(self) -> None:
+        from _triows_schedules.starting import load  # noqa: PLC0415 - see above
+
+        self._is_loaded = True
+        load(self._config)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Load it when the modules of the tests have been imported."""
+        marked = any(item.get_closest_marker("schedules") for item in session.items)
+        if not self._is_loaded and (marked or "trio" in sys.modules):
+            self._load()
 
 
 @pytest.fixture

@@ -8,15 +8,18 @@ process and with any Python.
 
 pytest loads the plugin, and so this package, in every suite of an environment with triows. It is
 not inside the package triows, because importing that takes half a second, and not every suite uses
-it. Here, only ``plugin`` imports pytest, and nothing imports triows. From the bottom up:
+it. Here, only ``plugin`` and ``starting`` import pytest, and nothing imports triows. From the
+bottom up:
 
 - ``seeds``: reads, makes and derives seeds.
 - ``orders``: the strategies. Each sorts batches in a way of its own.
 - ``internals``: all private names of Trio that are used, and a check that they are there.
-- ``schedule``: a seed's strategy and choices, for each loop of a test.
-- ``trace``: records the task switches, where somebody asks for them.
 - ``hypotheses``: gives each example of Hypothesis a schedule of its own.
+- ``schedule``: what a seed decides, in each loop of a test.
+- ``exploring``: which seeds to try, if a test runs under many schedules.
+- ``trace``: records the task switches, where somebody asks for them.
 - ``plugin``: runs each test of pytest under a schedule, or under many.
+- ``starting``: reads pytest's options, and starts ``plugin`` if Trio is as expected.
 """
 
 from __future__ import annotations

@@ -23,7 +23,10 @@ from heapq import heappush
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from trio._core import _run
+try:
+    from trio._core import _run
+except ImportError:  # then all names are missing
+    _run = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -20,11 +20,11 @@ Each of them takes the batch as Trio does: what is last in the list runs first.
 
 from __future__ import annotations
 
-from random import Random
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from random import Random
 
 __all__ = ["Alternating", "Fixed", "Order", "Ranked", "Shuffled", "Task"]
 

@@ -76,7 +76,7 @@ class Loop:
 
     def yields(self) -> bool:
         """Whether a call gives others a turn that need not do so."""
-        self.schedule.choices += 1
+        self.schedule.decisions += 1
         return self._random() < self._yields
 
     def hold_back(self, batch: list[Task]) -> None:
@@ -117,7 +117,7 @@ class Schedule(Random):
         super().__init__(derived("trio", seed))
         self.number = seed
         #: How often there was something to choose.
-        self.choices = 0
+        self.decisions = 0
         #: How many loops there were.
         self.loops = 0
         #: How often a task was held back.
@@ -138,7 +138,7 @@ class Schedule(Random):
         for task in bystanders:
             x.remove(task)
         if len(x) > 1:
-            self.choices += 1
+            self.decisions += 1
             loop.order(x)
             if self._unfair:
                 loop.hold_back(x)

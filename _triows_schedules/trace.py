@@ -103,5 +103,3 @@ class Trace(trio.abc.Instrument):
 
 def _name(task: trio.lowlevel.Task) -> str:
     return _ADDRESS.sub("", task.name)
-
-

@@ -56,7 +56,8 @@ def test_the_wheel_holds_every_module_and_the_marker_of_types(files):
 
 def test_the_wheel_holds_nothing_but_the_package_and_the_pytest_plugin(files):
     folders = {name.split("/")[0] for name in files}
-    assert folders == {"triows", "pytest_triows.py", f"triows-{PROJECT['version']}.dist-info"}
+    info = f"triows-{PROJECT['version']}.dist-info"
+    assert folders == {"triows", "pytest_triows.py", "_triows_schedules", info}
 
 
 def test_the_wheel_is_imported_with_nothing_around_it(wheel):

@@ -23,7 +23,7 @@ from triows.exceptions import WebSocketDisconnect, WebSocketStateError
 
 from .asgi import ASGITransport
 from .interface import Refusal
-from .turn import STRETCH, Turn
+from .turn import STRETCH, new_turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from triows.types import Message, Receive, Scope, Send
 
     from .interface import Starter, Transport
+    from .turn import Turn
 
 __all__ = ["Bridge", "cancelled_by_shutdown", "open_transport"]
 
@@ -80,7 +81,7 @@ class Bridge:
         if self._transport is None:
             self._transport = self.make(self._settings)
             self._transport.start(self._nursery)
-            self._turn = Turn()
+            self._turn = new_turn()
             self.opened_in = trio.lowlevel.current_task().parent_nursery
             self._opened.add(self)
         return self._transport

@@ -10,7 +10,7 @@ import outcome
 import trio
 
 from .interface import disconnect
-from .turn import STRETCH, Turn
+from .turn import STRETCH, new_turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from triows.exceptions import WebSocketDisconnect
 
     from .interface import Ended
+    from .turn import Turn
 
 __all__ = ["Inbox", "payload_size"]
 
@@ -75,7 +76,7 @@ class Inbox:
         self.size = 0
         #: Called once when there is room again, for a reader that waits for other things, too.
         self.on_room: Callable[[], object] | None = None
-        self._turn = Turn() if turn is None else turn
+        self._turn = new_turn() if turn is None else turn
         self._max_messages = messages
         self._max_size = size
         # Made when the first message has to wait.

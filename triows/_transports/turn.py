@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import trio
 
-__all__ = ["STRETCH", "Turn"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["STRETCH", "Turn", "new_turn", "replace_turns"]
 
 #: Messages that may be sent or received in a row, on however many connections, before the other
 #: tasks get a turn. A full schedule point for each would cost a third of the speed of a busy
@@ -29,3 +34,22 @@ class Turn:
         """Let other tasks run. This can't be cancelled, because the message is handled already."""
         self.calls = 0
         await trio.lowlevel.cancel_shielded_checkpoint()
+
+
+_make: Callable[[], Turn] = Turn
+
+
+def new_turn() -> Turn:
+    """Make the turn of a server, or of somebody who stands alone."""
+    return _make()
+
+
+def replace_turns(make: Callable[[], Turn]) -> None:
+    """
+    Have others made from now on.
+
+    :mod:`triows.testing` does this, so that a test's schedule decides which calls give others a
+    turn. Here, nothing is asked for each message.
+    """
+    global _make  # noqa: PLW0603 - there is one way for all servers
+    _make = make

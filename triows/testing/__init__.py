@@ -8,6 +8,7 @@ sockets of your machine. :class:`TestClient` is for synchronous tests.
 
 from __future__ import annotations
 
+from . import _turns as _turns
 from ._blocked import LoopBlocked as LoopBlocked
 from ._client import AppClient as AppClient
 from ._client import open_app as open_app

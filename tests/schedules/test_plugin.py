@@ -1,0 +1,234 @@
+"""
+Schedules in suites of other people.
+
+Each test here runs pytest in a process of its own, so it holds several of theirs.
+"""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import pytest_triows
+
+pytest_plugins = ["pytester"]
+
+ROOT = Path(pytest_triows.__file__).parent
+
+#: Fails if the second task is first, and tells the order.
+RACE = """
+import trio
+
+async def test_race():
+    order = []
+
+    async def first():
+        order.append(1)
+
+    async def second():
+        order.append(2)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(first)
+        nursery.start_soon(second)
+    print("the order was", order)
+    assert order == [1, 2]
+"""
+
+
+@pytest.fixture
+def suite(pytester, monkeypatch):
+    """Run a suite that doesn't use triows, in an environment with triows."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+
+    def run(*args, ini="trio_mode = true", **files):
+        pytester.makeini(f"[pytest]\nfilterwarnings = error\n{ini}")
+        if files:
+            pytester.makepyfile(**files)
+        always = ("-p", "no:cacheprovider", "-p", "no:randomly")
+        return pytester.runpytest_subprocess(*always, *args, timeout=60)
+
+    return run
+
+
+def seed_in(result):
+    """The seed that a failing test has printed."""
+    return re.search(r"--triows-schedule (\d+)", result.stdout.str())[1]
+
+
+def test_a_failing_test_prints_a_seed_that_repeats_the_failure(suite):
+    result = suite("--triows-schedules=50", test_race=RACE)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*triows schedule*", "*failed under the schedule *"])
+    seed = seed_in(result)
+    for _ in range(2):
+        again = suite("--triows-schedule", seed)
+        again.assert_outcomes(failed=1)
+        assert seed_in(again) == seed
+        again.stdout.fnmatch_lines("the order was [[]2, 1]")
+
+
+def test_the_run_stops_at_the_first_failure_with_one_report(suite):
+    result = suite("--triows-schedules=500", "-rA", test_race=RACE)
+    result.assert_outcomes(failed=1)
+    assert result.stdout.str().count("the order was") == 1
+    runs = int(re.search(r"1 test ran under (\d+) schedule", result.stdout.str())[1])
+    assert runs < 50
+
+
+def test_the_marker_sets_the_number_and_the_option_wins(suite):
+    counting = """
+    import pytest
+    import trio
+
+    runs = []
+
+    @pytest.fixture
+    def fresh():
+        runs.append("set up")
+        yield []
+        runs.append("torn down")
+
+    @pytest.mark.schedules(7)
+    async def test_a(fresh, nursery):
+        assert not fresh
+        fresh.append(1)
+        nursery.start_soon(trio.lowlevel.checkpoint)
+        await trio.lowlevel.checkpoint()
+
+    def test_b(request):
+        runs_of_a = request.config.getoption("triows_schedules")
+        assert runs == ["set up", "torn down"] * int(runs_of_a or 7)
+
+    def test_c():
+        pass
+    """
+    suite(test_counting=counting).assert_outcomes(passed=3)
+    result = suite("--triows-schedules=3")
+    result.assert_outcomes(passed=3)
+    result.stdout.fnmatch_lines("triows: 1 test ran under 3 schedules")
+
+
+def test_fixtures_of_a_module_stay_and_those_of_a_test_are_made_anew(suite):
+    scopes = """
+    import pytest
+    import trio
+
+    made = []
+
+    @pytest.fixture(scope="module")
+    def of_module():
+        made.append("module")
+        yield
+        made.append("end of module")
+
+    @pytest.fixture
+    async def of_test(of_module):
+        made.append("test")
+        yield
+        await trio.lowlevel.checkpoint()
+        made.append("end of test")
+
+    class TestClass:
+        def setup_method(self):
+            assert not vars(self)
+            self.value = made.append("instance")
+
+        @pytest.mark.schedules(2)
+        async def test_a(self, of_test, nursery):
+            nursery.start_soon(trio.lowlevel.checkpoint)
+
+    def test_b():
+        assert made == ["module", *["instance", "test", "end of test"] * 2]
+    """
+    other = """
+    import sys
+
+    def test_c():
+        made = sys.modules["test_1_scopes"].made
+        assert made[-1] == "end of module" and made.count("module") == 1
+    """
+    suite(test_1_scopes=scopes, test_2_other=other).assert_outcomes(passed=3)
+
+
+def test_without_options_each_run_has_other_seeds_and_says_which(suite):
+    noting = """
+    import trio
+
+    async def test_a(request):
+        order = []
+        async def note(n):
+            order.append(n)
+        async with trio.open_nursery() as nursery:
+            for n in range(30):
+                nursery.start_soon(note, n)
+        with open("noted.txt", "a") as file:
+            file.write(f"{order}\\n")
+    """
+    result = suite(test_noting=noting)
+    base = re.search(r"triows_seed=(\d+)", result.stdout.str())[1]
+    suite("-o", f"triows_seed={base}")
+    for _ in range(5):
+        suite()
+    noted = Path("noted.txt").read_text().splitlines()
+    assert noted[0] == noted[1]
+    assert len(set(noted)) > 2
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        ("--triows-schedule=banana", "*--triows-schedule: a seed is a whole number*'banana'*"),
+        ("--triows-schedule=-1", "*--triows-schedule: a seed is a whole number*'-1'*"),
+        ("--triows-schedules=0", "*--triows-schedules: *from 1 on, not '0'*"),
+        ("-otriows_seed=1.5", "*triows_seed: a seed is a whole number*'1.5'*"),
+    ],
+)
+def test_a_seed_or_number_that_is_none_is_a_usage_error(suite, option, told):
+    result = suite(option, test_race=RACE)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(told)
+
+
+def test_hypothesis_draws_a_schedule_for_each_example_and_shrinks_it(suite):
+    text = """
+    import trio
+    from hypothesis import given, settings, strategies as st
+
+    seen = set()
+
+    async def run():
+        order = []
+        async def note(n):
+            order.append(n)
+        async with trio.open_nursery() as nursery:
+            for n in range(4):
+                nursery.start_soon(note, n)
+        return tuple(order)
+
+    @settings(max_examples=100, database=None)
+    @given(st.just(None))
+    async def test_orders(value):
+        seen.add(await run())
+
+    def test_many_were_seen():
+        assert len(seen) > 10
+
+    @settings(database=None)
+    @given(st.integers(0, 100))
+    async def test_fails(n):
+        assert n < 10 or await run() != (3, 2, 1, 0)
+    """
+    result = suite("-rA", test_hypothesis=text)
+    result.assert_outcomes(passed=2, failed=1)
+    result.stdout.fnmatch_lines(["*n=10*", "*triows: this example has the schedule *"])
+    result.stdout.no_fnmatch_line("*Flaky*")
+
+
+def test_without_a_name_of_trios_tests_run_without_schedules_and_it_is_told(suite, pytester):
+    pytester.makeconftest("import trio._core._run as run\nrun.Task.__attrs_attrs__ = ()")
+    result = suite("-W", "ignore", test_a="async def test_a(): ...")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(
+        "triows: the tests ran without schedules*It does not find: trio._core._run.Task._counter*"
+    )
