@@ -87,12 +87,14 @@ class Server:
         self._context = WorkerContext(config.max_requests)
         self._tls = tls
         self._handshakes: set[trio.CancelScope] = set()
-        self._http: set[HTTPConnection] = set()
+        # Dicts, not sets: what is done to all of them is done in the order in which they came. The
+        # order of a set changes with each run.
+        self._http: dict[HTTPConnection, None] = {}
         # Connections that have not made a request yet.
         self._silent: set[Callable[[], Accepted]] = set()
         self._asked = trio.Event()
         # Connections whose WebSocket another application serves.
-        self._bridges: set[Bridge] = set()
+        self._bridges: dict[Bridge, None] = {}
         self._connections = 0
         # As many as are allowed, and some more that can be told so (503).
         limit = app.limits.connections
@@ -300,11 +302,11 @@ class Server:
             self._pinger,
         )
         http.on_request = partial(self._note_asked, opening)
-        self._http.add(http)
+        self._http[http] = None
         try:
             wanted = await http.serve()
         finally:
-            self._http.discard(http)
+            del self._http[http]
         if wanted is None:
             return None
         await self._context.mark_request()

@@ -41,7 +41,7 @@ async def serve_websocket(
     pinger: Pinger,
     turn: Turn,
     tasks: Starter,
-    bridges: set[Bridge],
+    bridges: dict[Bridge, None],
 ) -> None:
     """
     Answer a handshake, and serve the connection until it ends.

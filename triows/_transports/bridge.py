@@ -54,7 +54,7 @@ class Bridge:
         make: Callable[[Settings], Transport],
         nursery: Starter,
         settings: Settings,
-        opened: set[Bridge] | None = None,
+        opened: dict[Bridge, None] | None = None,
     ) -> None:
         self.make = make
         #: Around an application that isn't ours, and is called with the bridge's own methods.
@@ -63,7 +63,7 @@ class Bridge:
         self.opened_in: trio.Nursery | None = None
         self._nursery = nursery
         self._settings = settings
-        self._opened = set() if opened is None else opened
+        self._opened = {} if opened is None else opened
         self._transport: Transport | None = None
         self._refusal: Refusal | None = None
         self._turn: Turn
@@ -83,7 +83,7 @@ class Bridge:
             self._transport.start(self._nursery)
             self._turn = new_turn()
             self.opened_in = trio.lowlevel.current_task().parent_nursery
-            self._opened.add(self)
+            self._opened[self] = None
         return self._transport
 
     async def _close(self, transport: Transport, code: int, reason: str) -> None:
@@ -136,7 +136,7 @@ class Bridge:
             with trio.CancelScope(deadline=self._deliver_by) as self._delivering:
                 await transport.wait_delivered()
         finally:
-            self._opened.discard(self)
+            self._opened.pop(self, None)
             now = trio.current_time()
             until = min(now + self._settings.timeouts.close, self._deliver_by)
             with trio.CancelScope(shield=True):
