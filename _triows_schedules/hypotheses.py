@@ -24,7 +24,7 @@ from .seeds import derived
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Example", "current", "drawing"]
+__all__ = ["Example", "current", "drawing", "last_seed"]
 
 #: The seeds that are drawn.
 _HIGHEST = 2**32 - 1
@@ -78,6 +78,15 @@ def current() -> Example | None:
         seed = derived("example", *map(repr, getattr(data, "choices", ())))
         last = _examples.last = Example(data, seed)
     return last
+
+
+def last_seed(item: Any) -> int | None:
+    """Give the seed of a test's last example, if it is a test of Hypothesis that has failed."""
+    # Hypothesis runs the smallest example that fails last.
+    last = _examples.last
+    if last is None or not hasattr(getattr(item, "obj", None), "hypothesis"):
+        return None
+    return last.seed
 
 
 def drawing(test: Callable[..., Any]) -> Callable[..., Any]:

@@ -12,16 +12,21 @@ for each batch, so another object in its place gets the batch itself. What is us
 - The name of the task that calls what other threads hand over.
 - ``Deadlines.add``: of two deadlines at the same time, Trio lets that pass first whose scope has
   the lower address. Here it is that which was set first.
+- ``EntryQueue.run_sync_soon``, and ``TheIOManager`` with ``wait_readable`` and ``wait_writable``:
+  what comes from threads and sockets goes through them. They are watched, to tell that a schedule
+  does not decide everything. If these are missing, that is not told.
 
 :func:`missing` tells what of it is not there. Then tests run without schedules.
 """
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from heapq import heappush
 from itertools import count
 from typing import TYPE_CHECKING, Any
+
+from trio.testing import MockClock
 
 try:
     from trio._core import _run
@@ -29,7 +34,7 @@ except ImportError:  # then all names are missing
     _run = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from random import Random
 
     from trio import CancelScope
@@ -46,6 +51,9 @@ LOOP: Any = getattr(_run, "GLOBAL_RUN_CONTEXT", None)
 #: depend on whether they are in a batch. The first is Trio's: it calls what threads hand over. The
 #: second belongs to the watchdog of triows.testing, which waits until all tasks wait.
 BYSTANDERS = frozenset({"<TrioToken.run_sync_soon task>", "<watchdog>"})
+
+#: Modules with what the watchdog has called in the loop, which is for tests that hang.
+_WATCHDOGS = ("triows._server.watchdog", "triows.testing._blocked")
 
 _numbers = count()
 
@@ -87,18 +95,69 @@ def run_queue() -> Any:
     return LOOP.runner.runq
 
 
-def _add(self: Any, deadline: float, cancel_scope: CancelScope) -> None:
-    heappush(self._heap, (deadline, next(_numbers), cancel_scope))
-    self._active += 1
+@contextmanager
+def installed(random: Random, note_outside: Callable[[str], None]) -> Iterator[None]:
+    """
+    Let the loops of this process have another source of randomness meanwhile.
+
+    Args:
+        random: The source.
+        note_outside: Called with what comes from outside the loop: the real clock, threads, or
+            sockets.
+    """
+
+    def add(self: Any, deadline: float, cancel_scope: CancelScope) -> None:
+        heappush(self._heap, (deadline, next(_numbers), cancel_scope))
+        self._active += 1
+        if not isinstance(LOOP.runner.clock, MockClock):
+            note_outside("the real clock")
+
+    run: Any = _run
+    before = run._r, run._ALLOW_DETERMINISTIC_SCHEDULING, run.Deadlines.add
+    run._r, run._ALLOW_DETERMINISTIC_SCHEDULING, run.Deadlines.add = random, True, add
+    try:
+        with ExitStack() as stack:
+            for cls, name, what in _watched():
+                stack.enter_context(_told(cls, name, what, note_outside))
+            yield
+    finally:
+        run._r, run._ALLOW_DETERMINISTIC_SCHEDULING, run.Deadlines.add = before
+
+
+def _watched() -> Iterator[tuple[type, str, str]]:
+    """What is watched, with the word for what comes from there."""
+    io = getattr(_run, "TheIOManager", None)
+    for cls, name, what in (
+        (getattr(_run, "EntryQueue", None), "run_sync_soon", "threads"),
+        (io, "wait_readable", "sockets"),
+        (io, "wait_writable", "sockets"),
+    ):
+        if hasattr(cls, name):
+            yield cls, name, what  # type: ignore[misc]  # hasattr() says that it is there
 
 
 @contextmanager
-def installed(random: Random) -> Iterator[None]:
-    """Let the loops of this process have another source of randomness meanwhile."""
-    run: Any = _run
-    before = run._r, run._ALLOW_DETERMINISTIC_SCHEDULING, run.Deadlines.add
-    run._r, run._ALLOW_DETERMINISTIC_SCHEDULING, run.Deadlines.add = random, True, _add
+def _told(cls: Any, name: str, what: str, note: Callable[[str], None]) -> Iterator[None]:
+    """Have calls of a method noted meanwhile, if they come from outside or wait for it."""
+    method = getattr(cls, name)
+
+    def noted(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if not _is_ours(self, args):
+            note(what)
+        return method(self, *args, **kwargs)
+
+    setattr(cls, name, noted)
     try:
         yield
     finally:
-        run._r, run._ALLOW_DETERMINISTIC_SCHEDULING, run.Deadlines.add = before
+        setattr(cls, name, method)
+
+
+def _is_ours(owner: Any, args: tuple[Any, ...]) -> bool:
+    """Whether a call is one that changes nothing: of the loop itself, or of our watchdog."""
+    runner = getattr(LOOP, "runner", None)
+    if owner is getattr(runner, "io_manager", None):
+        # Trio itself waits for a socket by which threads wake it.
+        return getattr(LOOP, "task", None) is None or LOOP.task.name in BYSTANDERS
+    module = getattr(args[0], "__module__", None) or ""
+    return owner is getattr(runner, "entry_queue", None) or module in _WATCHDOGS

@@ -10,19 +10,27 @@ from those of a class, a module or the session. The test has one report all the 
 from __future__ import annotations
 
 import inspect
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import trio
 from _pytest.runner import call_and_report
 
 from . import hypotheses, internals, seeds
 from .exploring import Exploration
 from .schedule import Schedule
+from .trace import Trace, before_failure
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterator, Sequence
+
+    from .trace import Switch
 
 __all__ = ["Schedules"]
+
+#: How many task switches the report of a failure shows.
+_SHOWN = 30
 
 
 class _Run:
@@ -33,15 +41,22 @@ class _Run:
         schedule: What decides in it.
         number: Which run it is.
         of: How many there may be.
+        traces: Whether its task switches are recorded.
     """
 
-    def __init__(self, schedule: Schedule, number: int = 1, of: int = 1) -> None:
-        self.schedule = schedule
+    def __init__(
+        self, seed: int, number: int = 1, of: int = 1, *, traces: bool = False, **options: Any
+    ) -> None:
+        self.schedule = Schedule(seed, on_loop=self._trace if traces else None, **options)
         self.number = number
         self.of = of
         self.reports: list[pytest.TestReport] = []
-        #: Whether no other follows.
-        self.is_last = of == number
+        self.traces: list[Trace] = []
+        self._is_traced = traces
+
+    def _trace(self) -> None:
+        self.traces.append(Trace())
+        trio.lowlevel.add_instrument(self.traces[-1])
 
     @property
     def has_failed(self) -> bool:
@@ -50,6 +65,28 @@ class _Run:
     @property
     def has_passed(self) -> bool:
         return all(report.passed for report in self.reports)
+
+    @property
+    def is_last(self) -> bool:
+        """Whether no other run follows; asked when its teardown begins."""
+        if self.has_failed:
+            return self._is_traced  # or it is run again, with a trace
+        return (
+            self._is_traced
+            or not self.has_passed  # skipped
+            or self.number == self.of
+            or not self.schedule.decisions
+        )
+
+    @contextmanager
+    def installed(self) -> Iterator[None]:
+        """Let its schedule decide meanwhile."""
+        try:
+            with self.schedule.installed():
+                yield
+        finally:
+            for trace in self.traces:
+                trace.is_over = True
 
 
 class Schedules:
@@ -87,8 +124,9 @@ class Schedules:
 
     # One run.
 
-    def _schedule(self, seed: int) -> Schedule:
-        return Schedule(seed, examples=self._seed is None, unfair=self._unfair)
+    def _new_run(self, seed: int, number: int = 1, of: int = 1, *, traces: bool = False) -> _Run:
+        examples = self._seed is None
+        return _Run(seed, number, of, traces=traces, examples=examples, unfair=self._unfair)
 
     def _seed_of(self, item: pytest.Item) -> int:
         return seeds.derived(self._base, item.nodeid) if self._seed is None else self._seed
@@ -99,13 +137,14 @@ class Schedules:
     ) -> Generator[None, object, object]:
         """Run a test, or one of its runs, under a schedule."""
         if self._run is not None:  # one of many
-            with self._run.schedule.installed():
+            with self._run.installed():
                 return (yield)
         if self._count_of(item) > 1:
             return (yield)
-        self._run = _Run(self._schedule(self._seed_of(item)))
+        # Who asks for a schedule wants to know what happens in it.
+        self._run = self._new_run(self._seed_of(item), traces=self._seed is not None)
         try:
-            with self._run.schedule.installed():
+            with self._run.installed():
                 return (yield)
         finally:
             self._run = None
@@ -137,29 +176,39 @@ class Schedules:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
-        self, item: pytest.Item
+        self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Tell in the report of a failure which schedule it was."""
+        """Tell in the report of a failure which schedule it was, and what happened in it."""
         report = yield
         run = self._run
         if run is not None and report.failed and run.schedule.loops:
             report.sections.append(("triows schedule", self._told(item, run)))
+            if call.excinfo is not None and run.traces:
+                switches = before_failure(run.traces, call.excinfo.value)
+                report.sections.append(_shown(switches))
         return report
 
     def _told(self, item: pytest.Item, run: _Run) -> str:
-        seed = run.schedule.number
+        seed, options = run.schedule.number, ""
+        if run.schedule.loops and (example := hypotheses.last_seed(item)) is not None:
+            seed = example
         lines = [f"This test failed under the schedule {seed}"]
         if run.of > 1:
-            lines[0] += f", the {_ordinal(run.number)} that it ran under"
-        options = f"--triows-schedule {seed}"
+            lines[0] += f", in its {_ordinal(run.number)} run"
         if self._unfair:
-            options += " --triows-unfair"
-            if run.schedule.held:
-                lines.append(
-                    "It relies on Trio's fairness, or may do so: ready tasks were held back over "
-                    "several rounds, which Trio never does."
-                )
-        lines.append(f"Run it again: pytest '{item.nodeid}' {options}")
+            options = " --triows-unfair"
+        if run.schedule.held:
+            lines.append(
+                "It relies on Trio's fairness: ready tasks were held back over several rounds, "
+                "which Trio never does."
+            )
+        if run.schedule.outside:
+            what = " and ".join(sorted(run.schedule.outside))
+            lines.append(
+                f"Not everything was decided by the schedule: the test used {what}. It may come "
+                "out differently when you run it again."
+            )
+        lines.append(f"Run it again: pytest '{item.nodeid}' --triows-schedule {seed}{options}")
         return "\n".join(lines)
 
     # Many runs.
@@ -196,22 +245,23 @@ class Schedules:
             # A limit is that of one run, and each run sets its own.
             item.ihook.pytest_timeout_cancel_timer(item=item)
         exploration = Exploration(self._seed_of(item))
-        duration = 0.0
-        number = 0
+        duration, number = 0.0, 0
         try:
             while True:
                 number += 1
-                self._run = run = _Run(self._schedule(exploration.next_seed()), number, count)
-                item.ihook.pytest_runtest_protocol(item=item, nextitem=nextitem)
-                duration += sum(report.duration for report in run.reports)
+                run = self._new_run(exploration.next_seed(), number, count)
+                duration += self._run_through(item, nextitem, run)
+                if run.has_failed:
+                    again = self._new_run(run.schedule.number, number, count, traces=True)
+                    duration += self._run_through(item, nextitem, again)
+                    run = _that_tells_more(run, again)
+                    break
                 if run.is_last:
                     break
                 exploration.note(run.schedule.decisions)
         except KeyboardInterrupt:
-            self._interrupted = f"{item.nodeid} was interrupted in its {_ordinal(number)} schedule"
+            self._interrupted = f"{item.nodeid} was interrupted in its {_ordinal(number)} run"
             raise
-        finally:
-            self._run = None
         if run.schedule.loops:
             self._explored[item.nodeid] = number
         for report in run.reports:
@@ -219,28 +269,30 @@ class Schedules:
                 report.duration = duration
         return run.reports
 
+    def _run_through(self, item: pytest.Item, nextitem: pytest.Item | None, run: _Run) -> float:
+        """Run a test once, with all hooks; return how long it took."""
+        if item.session.shouldfail or item.session.shouldstop:
+            return 0.0
+        self._run = run
+        try:
+            item.ihook.pytest_runtest_protocol(item=item, nextitem=nextitem)
+        finally:
+            self._run = None
+        return sum(report.duration for report in run.reports)
+
     def _run_once(self, item: Any, nextitem: pytest.Item | None, run: _Run) -> None:
         """Run a test once, as pytest does."""
         _renew(item)
         run.reports.append(call_and_report(item, "setup", log=False))
-        options = item.config.option
-        if run.has_passed and not getattr(options, "setuponly", False):
+        if run.has_passed and not item.config.getoption("setuponly", False):
             run.reports.append(call_and_report(item, "call", log=False))
-        if not run.has_passed or not run.schedule.decisions:
-            run.is_last = True
         if item.session.shouldfail or item.session.shouldstop:
-            run.is_last, nextitem = True, None
-        # What others of its module use is left for the next run.
-        following = nextitem if run.is_last else item.parent
+            following = None
+        elif run.is_last:
+            following = nextitem
+        else:
+            following = item.parent  # what others of its module use is left for the next run
         run.reports.append(call_and_report(item, "teardown", log=False, nextitem=following))
-        if not (run.is_last or run.has_passed):
-            # The teardown failed: what was left is ended now.
-            run.is_last = True
-            call = pytest.CallInfo.from_call(
-                lambda: item.session._setupstate.teardown_exact(nextitem), "teardown"
-            )
-            if call.excinfo is not None:
-                run.reports.append(item.ihook.pytest_runtest_makereport(item=item, call=call))
         if hasattr(item, "_request"):
             item._request = False
             item.funcargs = None
@@ -256,6 +308,29 @@ class Schedules:
             )
         if self._interrupted:
             terminalreporter.write_line(f"triows: {self._interrupted}")
+
+
+def _that_tells_more(run: _Run, again: _Run) -> _Run:
+    """Choose between a run that has failed and another under the same schedule."""
+    if again.has_failed or not run.schedule.loops:
+        return again
+    told = "It did not fail when it was run again under the same schedule."
+    if not run.schedule.outside:
+        told += " Something besides the schedule decides, which triows has not noticed."
+    for report in run.reports:
+        if report.failed:
+            report.sections.append(("triows: not deterministic", told))
+    return run
+
+
+def _shown(switches: Sequence[Switch]) -> tuple[str, str]:
+    """Make the section of a report with the last switches."""
+    shown = switches[-_SHOWN:]
+    return (
+        f"the last {len(shown)} of {_plural(len(switches), 'task switch', 'task switches')} "
+        "before the failure",
+        "\n".join(map(str, shown)),
+    )
 
 
 def _renew(item: Any) -> None:
@@ -293,8 +368,8 @@ def _count_in(marker: pytest.Mark) -> int:
     return count
 
 
-def _plural(n: int, what: str) -> str:
-    return f"{n} {what}" if n == 1 else f"{n} {what}s"
+def _plural(n: int, one: str, more: str = "") -> str:
+    return f"{n} {one}" if n == 1 else f"{n} {more or one + 's'}"
 
 
 def _ordinal(n: int) -> str:

@@ -122,6 +122,8 @@ class Schedule(Random):
         self.loops = 0
         #: How often a task was held back.
         self.held = 0
+        #: What else decided: the real clock, threads, sockets.
+        self.outside: set[str] = set()
         self._kind = kind
         self._examples = examples
         self._unfair = unfair
@@ -163,7 +165,7 @@ class Schedule(Random):
     @contextmanager
     def installed(self) -> Iterator[Schedule]:
         """Let it decide, in all loops of the process."""
-        with internals.installed(self):
+        with internals.installed(self, self.outside.add):
             yield self
 
 

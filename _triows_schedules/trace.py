@@ -7,8 +7,12 @@ schedule of the same test has the same record in any process.
 
 from __future__ import annotations
 
+import ast
+import inspect
 import re
 import sysconfig
+import textwrap
+from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -18,9 +22,10 @@ from trio.testing import MockClock
 from .internals import BYSTANDERS
 
 if TYPE_CHECKING:
-    from types import CodeType, FrameType
+    from collections.abc import Iterator, Sequence
+    from types import CodeType, FrameType, TracebackType
 
-__all__ = ["Switch", "Trace"]
+__all__ = ["Switch", "Trace", "before_failure"]
 
 #: Code below these folders waits on behalf of the code that calls it.
 _CARRIERS = (
@@ -31,6 +36,9 @@ _CARRIERS = (
 
 #: What of a program's own stands below one of them.
 _PACKAGES = "site-packages"
+
+#: How many switches are kept, the last ones.
+_KEPT = 20_000
 
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
@@ -45,17 +53,21 @@ class Switch(NamedTuple):
     place: str
     #: What made it ready.
     woken_by: str
+    #: The frames that it stood in, the outermost first: where they are in memory, and their lines.
+    frames: tuple[tuple[int, int], ...]
 
     def __str__(self) -> str:
         time = "" if self.time is None else f"{self.time:9.3f}  "
-        return f"{time}{self.task}  at {self.place}, woken by {self.woken_by}"
+        return f"{time}{self.place:25}  {self.task}, woken by {self.woken_by}"
 
 
 class Trace(trio.abc.Instrument):
     """Records the switches of one loop."""
 
     def __init__(self) -> None:
-        self.switches: list[Switch] = []
+        self.switches: deque[Switch] = deque(maxlen=_KEPT)
+        #: Set when nothing more is to be recorded, in a loop that goes on.
+        self.is_over = False
         clock = trio.lowlevel.current_clock()
         self._clock = clock if isinstance(clock, MockClock) else None
         self._start = clock.current_time()
@@ -67,28 +79,28 @@ class Trace(trio.abc.Instrument):
         try:
             waker = trio.lowlevel.current_task()
         except RuntimeError:
-            self._wakers[task] = "the clock, or from outside"
+            self._wakers[task] = "a deadline, or I/O"
         else:
             self._wakers[task] = "itself" if waker is task else _name(waker)
 
     def before_task_step(self, task: trio.lowlevel.Task) -> None:
         """Note a switch."""
-        if task.name in BYSTANDERS:
-            return
-        time = None if self._clock is None else self._clock.current_time() - self._start
-        woken_by = self._wakers.pop(task, "Trio")
-        self.switches.append(Switch(time, _name(task), self._place(task), woken_by))
+        if self.is_over:
+            trio.lowlevel.remove_instrument(self)
+        elif task.name not in BYSTANDERS:
+            time = None if self._clock is None else self._clock.current_time() - self._start
+            woken_by = self._wakers.pop(task, "Trio")
+            place = "its start"
+            frames = []
+            for frame, line in task.iter_await_frames():
+                frames.append((id(frame), line))
+                if (name := self._file(frame)) is not None:
+                    place = f"{name}:{line}"
+            self.switches.append(Switch(time, _name(task), place, woken_by, tuple(frames)))
 
     def task_exited(self, task: trio.lowlevel.Task) -> None:
         """Forget a task."""
         self._wakers.pop(task, None)
-
-    def _place(self, task: trio.lowlevel.Task) -> str:
-        place = "its start"
-        for frame, line in task.iter_await_frames():
-            if (name := self._file(frame)) is not None:
-                place = f"{name}:{line}"
-        return place
 
     def _file(self, frame: FrameType) -> str | None:
         """Name the file of a frame, if it isn't one that waits on behalf of others."""
@@ -97,9 +109,73 @@ class Trace(trio.abc.Instrument):
             path = Path(code.co_filename)
             carries = _PACKAGES not in path.parts and code.co_filename.startswith(_CARRIERS)
             carries |= code.co_filename.startswith((_CARRIERS[0], "<"))
-            self._names[code] = None if carries else f"{path.parent.name}/{path.name}"
+            folder = f"{path.parent.name}/" if (path.parent / "__init__.py").exists() else ""
+            self._names[code] = None if carries else f"{folder}{path.name}"
         return self._names[code]
 
 
 def _name(task: trio.lowlevel.Task) -> str:
-    return _ADDRESS.sub("", task.name)
+    return _ADDRESS.sub("", task.name).rpartition("<locals>.")[2]
+
+
+def before_failure(traces: Sequence[Trace], error: BaseException) -> list[Switch]:
+    """
+    Give the switches until an error was raised.
+
+    What comes after it is only how the test ends: others are cancelled, and the application shuts
+    down. If it isn't found, all switches are given.
+    """
+    for leaf in _leaves(error):
+        frames = [(tb.tb_frame, tb.tb_lineno) for tb in _tracebacks(leaf)]
+        for frame, line in reversed(frames):
+            leaving = _lines_of_leaving(frame.f_code, line)
+            for trace in traces:
+                switches = list(trace.switches)
+                for i in range(len(switches) - 1, -1, -1):
+                    lines = [at for one, at in switches[i].frames if one == id(frame)]
+                    if lines and lines[-1] not in leaving:
+                        return switches[: i + 1]
+    return list(traces[-1].switches)
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for one in error.exceptions:
+            yield from _leaves(one)
+    elif not isinstance(error, trio.Cancelled):
+        yield error
+
+
+def _tracebacks(error: BaseException) -> Iterator[TracebackType]:
+    traceback = error.__traceback__
+    while traceback is not None:
+        yield traceback
+        traceback = traceback.tb_next
+
+
+def _lines_of_leaving(code: CodeType, line: int) -> set[int]:
+    """
+    Find the lines at which a function may wait after an error at a line of it.
+
+    These are the heads of the ``with`` blocks around that line, and what a ``try`` around it does
+    about errors.
+    """
+    try:
+        lines, start = inspect.getsourcelines(code)
+        tree = ast.parse(textwrap.dedent("".join(lines)))
+    except (OSError, SyntaxError):
+        return set()
+    found: set[int] = set()
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.With | ast.AsyncWith | ast.Try | ast.TryStar):
+            continue
+        first, last = node.body[0].lineno, node.body[-1].end_lineno or 0
+        if not first <= line - start + 1 <= last:
+            continue
+        if isinstance(node, ast.With | ast.AsyncWith):
+            found.update(range(node.lineno, first))
+        else:
+            parts: list[ast.ExceptHandler | ast.stmt] = [*node.handlers, *node.finalbody]
+            for part in parts:
+                found.update(range(part.lineno, (part.end_lineno or part.lineno) + 1))
+    return {at + start - 1 for at in found}

@@ -6,6 +6,7 @@ Each test here runs pytest in a process of its own, so it holds several of their
 
 import re
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
@@ -232,3 +233,181 @@ def test_without_a_name_of_trios_tests_run_without_schedules_and_it_is_told(suit
     result.stdout.fnmatch_lines(
         "triows: the tests ran without schedules*It does not find: trio._core._run.Task._counter*"
     )
+
+
+def test_a_failure_among_many_shows_the_switches_before_it_and_none_after_it(suite):
+    chat = """
+    import trio
+
+    async def test_chat(autojump_clock):
+        members = {"ada": []}
+
+        async def say():
+            await trio.sleep(3)
+            for member in members.values():
+                member.append("hello")
+                await trio.lowlevel.checkpoint()
+
+        async def join():
+            await trio.sleep(3)
+            members["ben"] = []
+
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(say)
+                nursery.start_soon(join)
+        finally:
+            for _ in range(100):
+                await trio.sleep(1)
+    """
+    result = suite("--triows-schedules=300", test_chat=chat)
+    result.assert_outcomes(failed=1)
+    told = [
+        "*the last * task switches before the failure*",
+        "    3.000  test_chat.py:7 *  say, woken by a deadline, or I/O",
+        "    3.000  test_chat.py:13 *  join, woken by a deadline, or I/O",
+        "    3.000  test_chat.py:10 *  say, woken by itself",
+    ]
+    result.stdout.fnmatch_lines(told)
+    result.stdout.no_fnmatch_line("    4.000*")
+    again = suite("--triows-schedule", seed_in(result))
+    again.stdout.fnmatch_lines(told)
+
+
+def test_what_else_decided_is_told(suite):
+    outside = """
+    import pytest
+    import trio
+
+    async def test_thread(autojump_clock):
+        await trio.to_thread.run_sync(int)
+        raise ArithmeticError
+
+    async def test_sockets(autojump_clock):
+        listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        async with listeners[0]:
+            with trio.move_on_after(1):
+                await listeners[0].accept()
+        raise ArithmeticError
+
+    async def test_clock():
+        await trio.sleep(0.001)
+        raise ArithmeticError
+
+    async def test_nothing(autojump_clock):
+        raise ArithmeticError
+    """
+    result = suite(test_outside=outside)
+    result.assert_outcomes(failed=4)
+    text = result.stdout.str()
+    told = re.findall(r"the test used (.*)\. It may", text)
+    assert told == ["threads", "sockets", "the real clock"]
+    assert text.count("Run it again") == 4
+
+
+def test_a_failure_that_does_not_come_again_is_told(suite):
+    chance = """
+    import trio
+
+    runs = []
+
+    async def test_chance(autojump_clock, nursery):
+        nursery.start_soon(trio.lowlevel.checkpoint)
+        runs.append(1)
+        assert len(runs) != 3
+    """
+    result = suite("--triows-schedules=10", test_chance=chance)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*not deterministic*", "It did not fail when it was run again*"])
+
+
+def test_with_unfair_a_failure_is_said_to_rely_on_trios_fairness(suite):
+    fair = """
+    import trio
+
+    async def test_fair(autojump_clock):
+        turns = []
+
+        async def take(n):
+            for _ in range(10):
+                turns.append(n)
+                await trio.lowlevel.checkpoint()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(take, 1)
+            nursery.start_soon(take, 2)
+        assert abs(turns[:10].count(1) - 5) <= 1
+    """
+    suite("--triows-schedules=300", test_fair=fair).assert_outcomes(passed=1)
+    result = suite("--triows-schedules=300", "--triows-unfair")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["It relies on Trio's fairness:*", "*--triows-unfair"])
+
+
+def test_ctrl_c_in_the_middle_tells_which_run_it_was(suite):
+    interrupted = """
+    import trio
+
+    runs = []
+
+    async def main():
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.lowlevel.checkpoint)
+            await trio.lowlevel.checkpoint()
+
+    def test_a():
+        trio.run(main)
+        runs.append(1)
+        if len(runs) == 7:
+            raise KeyboardInterrupt
+    """
+    result = suite("--triows-schedules=10", test_interrupted=interrupted)
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines("triows: *test_a was interrupted in its 7th run")
+
+
+def test_a_time_limit_is_that_of_one_run(suite):
+    slow = """
+    import time
+    import trio
+
+    async def test_a(nursery):
+        nursery.start_soon(trio.lowlevel.checkpoint)
+        time.sleep(0.1)
+    """
+    result = suite("--triows-schedules=30", "--timeout=2", test_slow=slow)
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines("triows: 1 test ran under 30 schedules")
+
+
+def test_anyios_plugin_on_trio_runs_under_schedules(suite):
+    anyio = """
+    import pytest
+    import trio
+
+    pytestmark = pytest.mark.anyio
+
+    @pytest.fixture
+    def anyio_backend():
+        return "trio"
+
+    @pytest.fixture
+    async def started():
+        await trio.lowlevel.checkpoint()
+        yield
+        await trio.lowlevel.checkpoint()
+    """
+    race = RACE.replace("async def test_race()", "async def test_race(started)")
+    result = suite(
+        "--triows-schedules=50", "-p", "no:trio", ini="", test_anyio=f"{dedent(anyio)}\n{race}"
+    )
+    result.assert_outcomes(failed=1)
+    again = suite("--triows-schedule", seed_in(result), "-p", "no:trio", ini="")
+    again.assert_outcomes(failed=1)
+
+
+def test_a_plain_test_that_runs_trio_is_under_a_schedule(suite):
+    plain = RACE.replace("test_race", "race") + "\ndef test_plain():\n    trio.run(race)\n"
+    result = suite("--triows-schedules=50", ini="", test_plain=plain)
+    result.assert_outcomes(failed=1)
+    suite("--triows-schedule", seed_in(result), ini="").assert_outcomes(failed=1)
