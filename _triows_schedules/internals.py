@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from trio import CancelScope
 
-__all__ = ["BYSTANDERS", "LOOP", "installed", "missing", "run_queue"]
+__all__ = ["BYSTANDERS", "LOOP", "installed", "missing", "run_queue", "source"]
 
 #: What the loop looks up for each batch.
 _LOOKED_UP = ("_r", "_ALLOW_DETERMINISTIC_SCHEDULING", "shuffle", "_counter")
@@ -88,6 +88,11 @@ def _has(owner: Any, path: str) -> bool:
             return False
         owner = getattr(owner, name)
     return True
+
+
+def source() -> Any:
+    """Give the source of randomness that loops have now."""
+    return getattr(_run, "_r", None)
 
 
 def run_queue() -> Any:

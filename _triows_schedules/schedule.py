@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from .orders import Order, Task
 
-__all__ = ["MIX", "Kind", "Loop", "Schedule", "current_loop", "kind_of"]
+__all__ = ["MIX", "Kind", "Loop", "Schedule", "current_loop", "installed_seed", "kind_of"]
 
 
 class Kind(NamedTuple):
@@ -167,6 +167,12 @@ class Schedule(Random):
         """Let it decide, in all loops of the process."""
         with internals.installed(self, self.outside.add):
             yield self
+
+
+def installed_seed() -> int:
+    """Give the seed of the schedule that decides in this process now; 0 if there is none."""
+    random = internals.source()
+    return random.number if isinstance(random, Schedule) else 0
 
 
 def current_loop() -> Loop | None:

@@ -13,6 +13,7 @@ import re
 import sysconfig
 import textwrap
 from collections import deque
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -23,9 +24,9 @@ from .internals import BYSTANDERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from types import CodeType, FrameType, TracebackType
+    from types import CodeType, TracebackType
 
-__all__ = ["Switch", "Trace", "before_failure"]
+__all__ = ["Switch", "Trace", "before_failure", "place_of"]
 
 #: Code below these folders waits on behalf of the code that calls it.
 _CARRIERS = (
@@ -72,7 +73,6 @@ class Trace(trio.abc.Instrument):
         self._clock = clock if isinstance(clock, MockClock) else None
         self._start = clock.current_time()
         self._wakers: dict[trio.lowlevel.Task, str] = {}
-        self._names: dict[CodeType, str | None] = {}
 
     def task_scheduled(self, task: trio.lowlevel.Task) -> None:
         """Note who woke a task."""
@@ -90,28 +90,32 @@ class Trace(trio.abc.Instrument):
         elif task.name not in BYSTANDERS:
             time = None if self._clock is None else self._clock.current_time() - self._start
             woken_by = self._wakers.pop(task, "Trio")
-            place = "its start"
-            frames = []
-            for frame, line in task.iter_await_frames():
-                frames.append((id(frame), line))
-                if (name := self._file(frame)) is not None:
-                    place = f"{name}:{line}"
-            self.switches.append(Switch(time, _name(task), place, woken_by, tuple(frames)))
+            frames = tuple((id(frame), line) for frame, line in task.iter_await_frames())
+            self.switches.append(Switch(time, _name(task), place_of(task), woken_by, frames))
 
     def task_exited(self, task: trio.lowlevel.Task) -> None:
         """Forget a task."""
         self._wakers.pop(task, None)
 
-    def _file(self, frame: FrameType) -> str | None:
-        """Name the file of a frame, if it isn't one that waits on behalf of others."""
-        code = frame.f_code
-        if code not in self._names:
-            path = Path(code.co_filename)
-            carries = _PACKAGES not in path.parts and code.co_filename.startswith(_CARRIERS)
-            carries |= code.co_filename.startswith((_CARRIERS[0], "<"))
-            folder = f"{path.parent.name}/" if (path.parent / "__init__.py").exists() else ""
-            self._names[code] = None if carries else f"{folder}{path.name}"
-        return self._names[code]
+
+def place_of(task: trio.lowlevel.Task) -> str:
+    """Tell where a task waits: in the innermost function that isn't Trio's or the library's."""
+    place = "its start"
+    for frame, line in task.iter_await_frames():
+        if (name := _file(frame.f_code)) is not None:
+            place = f"{name}:{line}"
+    return place
+
+
+@lru_cache(maxsize=1000)
+def _file(code: CodeType) -> str | None:
+    """Name the file of a function, if it isn't one that waits on behalf of others."""
+    path = Path(code.co_filename)
+    carries = _PACKAGES not in path.parts and code.co_filename.startswith(_CARRIERS)
+    if carries or code.co_filename.startswith((_CARRIERS[0], "<")):
+        return None
+    folder = f"{path.parent.name}/" if (path.parent / "__init__.py").exists() else ""
+    return f"{folder}{path.name}"
 
 
 def _name(task: trio.lowlevel.Task) -> str:

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from . import _turns as _turns
 from ._blocked import LoopBlocked as LoopBlocked
+from ._cancelling import Interruption as Interruption
+from ._cancelling import explore_cancellation as explore_cancellation
 from ._client import AppClient as AppClient
 from ._client import open_app as open_app
 from ._client import open_server as open_server
@@ -41,6 +43,9 @@ __all__ = [
     # From a thread of its own
     "TestClient",
     "WebSocketTestSession",
+    # At each step
+    "explore_cancellation",
+    "Interruption",
     # What tests see
     "WebSocketDenialResponse",
     "ReceiveTimeout",
