@@ -411,3 +411,18 @@ def test_a_plain_test_that_runs_trio_is_under_a_schedule(suite):
     result = suite("--triows-schedules=50", ini="", test_plain=plain)
     result.assert_outcomes(failed=1)
     suite("--triows-schedule", seed_in(result), ini="").assert_outcomes(failed=1)
+
+
+def test_a_suite_without_trio_loads_nothing_and_one_with_trio_does_not_load_triows(suite):
+    unused = """
+    import sys
+
+    def test_nothing_is_loaded():
+        loaded = {"trio", "triows", "_triows_schedules"} & set(sys.modules)
+        assert loaded == LOADED
+    """
+    options = ("-p", "no:trio", "-p", "no:anyio")
+    test = dedent(unused).replace("LOADED", "set()")
+    suite(*options, ini="", test_unused=test).assert_outcomes(passed=1)
+    test = dedent(unused).replace("LOADED", "{'trio', '_triows_schedules'}")
+    suite(*options, ini="", test_unused=f"import trio\n{test}").assert_outcomes(passed=1)
