@@ -132,8 +132,10 @@ def test_a_detail_that_json_can_not_express_does_not_refuse(detail):
 
 def test_a_status_may_be_an_enum_and_is_never_a_text():
     assert from_exception(HTTPException(HTTPStatus.UNAUTHORIZED)).status == 401
+    error = HTTPException(401)
+    error.status_code = "401"  # some versions of Starlette refuse it as an argument
     with pytest.raises(TypeError, match="an HTTP status is an int, not str"):
-        from_exception(HTTPException("401"))
+        from_exception(error)
 
 
 @pytest.mark.parametrize("headers", [None, {}, {"x-a": "1"}, Headers({"x-a": "1"})])
