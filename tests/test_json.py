@@ -274,7 +274,7 @@ def test_a_model_is_written_as_pydantic_writes_it(value: Any, text: bytes):
         (Unknown(), "can't express an instance of Unknown: send it as a str"),
         ([1, {"a": pathlib.Path("x")}], "can't express an instance of "),
         (Model, "can't express the class Model: give an instance"),
-        ({(1, 2): 3}, "the keys of a JSON object are texts and numbers, not a tuple"),
+        ({(1, 2): 3}, "the keys of a JSON object must be str or numbers, not a tuple"),
         ((x for x in []), "can't express an instance of generator"),
     ],
 )

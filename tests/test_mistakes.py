@@ -774,12 +774,12 @@ def a_route_of_another_framework(desk):
     Triows(Route("/", print))
 
 
-@mistake(RouteSetupError, "origins takes several: write origins=['https://example.org']")
+@mistake(RouteSetupError, "origins takes a list: write origins=['https://example.org']")
 def one_origin(desk):
     Triows(origins="https://example.org")
 
 
-@mistake(RouteSetupError, "origins takes several: write origins=['*']")
+@mistake(RouteSetupError, "origins takes a list: write origins=['*']")
 def one_origin_for_a_route(desk):
     WebSocketRoute("a", origins="*")
 
