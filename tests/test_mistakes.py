@@ -685,7 +685,7 @@ def a_factory_of_another_type(desk):
     desk.include(handler)
 
 
-@mistake(RouteSetupError, "deps takes several: write deps=[Database]")
+@mistake(RouteSetupError, "deps takes a list: write deps=[Database]")
 def one_factory_for_deps(desk):
     Triows(deps=Database)
 
@@ -803,12 +803,12 @@ def an_origin_with_a_path(desk):
     desk.include(handler)
 
 
-@mistake(RouteSetupError, "middlewares takes several")
+@mistake(RouteSetupError, "middlewares takes a list")
 def one_middleware(desk):
     Triows(middlewares=print)
 
 
-@mistake(RouteSetupError, "plugins takes several")
+@mistake(RouteSetupError, "plugins takes a list")
 def one_plugin(desk):
     async def handler(room_id: str): ...
 

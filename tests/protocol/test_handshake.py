@@ -136,7 +136,7 @@ def test_origins_are_scheme_and_host_or_any(origins):
 
 @pytest.mark.parametrize("origins", ["*", "https://example.org", ""])
 def test_a_str_is_no_list_of_origins(origins):
-    with pytest.raises(TypeError, match="takes several"):
+    with pytest.raises(TypeError, match="takes a list"):
         check_origins(origins)
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["annotation_advice", "disagreement", "given_advice", "provider_advice"]
 
-# What the connection gives, by the names that people use for it, and that other libraries use.
+# What the connection provides, by the names that people and other libraries use for it.
 _USUAL = {
     "ws": "WebSocket",
     "websocket": "WebSocket",
@@ -50,7 +50,7 @@ def annotation_advice(name: str) -> str:
 
 def given_advice(name: str, annotation: Any, givens: Iterable[Any]) -> str | None:
     """
-    Say what to write for a parameter that is meant for something of the connection.
+    Say what to write for a parameter that probably means something of the connection.
 
     Starlette has a WebSocket, too, and other libraries have other names for a WebSocket, a nursery
     or an application.
