@@ -109,7 +109,7 @@ def test_what_other_libraries_call_it_is_told_what_it_is_here(annotation: str, o
 
 def test_any_other_name_without_a_type_is_told_of_both_ways():
     message = refused(parameter("limit", None))
-    assert "`limit: int` for what the request has" in message
+    assert "`limit: int` for a value from the request" in message
     assert "`limit: Annotated[TYPE, use(factory)]` for what a factory makes" in message
 
 

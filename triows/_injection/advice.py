@@ -43,8 +43,8 @@ def annotation_advice(name: str) -> str:
     if name == "self":
         return "it belongs to a method: give the method of an object, and not that of the class"
     return (
-        f"write the type it shall have, as in `{name}: int` for what the request has, or "
-        f"`{name}: Annotated[TYPE, use(factory)]` for what a factory makes"
+        f"write its type, as in `{name}: int` for a value from the request, or "
+        f"`{name}: Annotated[TYPE, use(factory)]` for a value that a factory makes"
     )
 
 
