@@ -97,9 +97,7 @@ def try_later(detail: str) -> Refusal:
 
 
 def upgrade_required() -> Refusal:
-    """
-    Make a 426, the answer to plain HTTP on a WebSocket route (:rfc:`9110#section-15.5.22`).
-    """
+    """Make a 426, the answer to plain HTTP on a WebSocket route (:rfc:`9110#section-15.5.22`)."""
     refusal = problem(426, "this address speaks WebSocket only")
     # Added without encode_headers(), which refuses these two because applications must not set
     # them.

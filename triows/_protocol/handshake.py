@@ -105,9 +105,7 @@ def _latin1(text: str | bytes) -> bytes:
     try:
         return text.encode("latin-1")
     except UnicodeEncodeError:
-        raise ValueError(
-            f"{text!r} has characters that are not allowed in a header"
-        ) from None
+        raise ValueError(f"{text!r} has characters that are not allowed in a header") from None
 
 
 def check_subprotocol(subprotocol: str, offered: Sequence[str]) -> None:

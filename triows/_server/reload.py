@@ -56,9 +56,9 @@ def run_again(
     Args:
         command: The command that runs the process, given the descriptors that it inherits.
         name: What the log calls the application.
-        bind: Addresses: ``host:port``, or ``unix:path``.
+        bind: The addresses, each ``host:port`` or ``unix:path``.
         certfile: A certificate chain, to serve TLS.
-        keyfile: Its private key.
+        keyfile: The private key for the certificate.
         tree_signal: A signal that is passed on to the process.
 
     Returns:
@@ -75,13 +75,13 @@ def run_again(
 
 class Reloader:
     """
-    The parent.
+    The parent process.
 
     Args:
-        command: As :func:`run_again`.
-        name: As :func:`run_again`.
-        addresses: What the process accepts from.
-        tree_signal: As :func:`run_again`.
+        command: As in :func:`run_again`.
+        name: As in :func:`run_again`.
+        addresses: The listeners from which the process accepts.
+        tree_signal: As in :func:`run_again`.
     """
 
     def __init__(
