@@ -229,7 +229,7 @@ async def test_a_request_can_be_cancelled_and_another_be_made(client, path):
 async def test_a_response_that_does_not_end_fails_in_time_and_shows_where_it_is(client, path):
     with pytest.raises(httpx2.ReadTimeout, match=r"has not finished .* for 0.05 s") as caught:
         await client.get(path, timeout=0.05)
-    assert "what is alive of the application" in caught.value.__notes__[0]
+    assert "what is alive in the application" in caught.value.__notes__[0]
     assert "  await " in caught.value.__notes__[0].splitlines()[-1]
 
 

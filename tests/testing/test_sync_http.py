@@ -466,7 +466,7 @@ def test_a_request_that_is_not_answered_fails_in_time_and_shows_what_is_alive(li
         library.ReadTimeout, match=r"GET http://testserver/http/hang for 0.05 s"
     ) as c:
         client.get("/http/hang")
-    assert "what is alive of the application" in c.value.__notes__[0]
+    assert "what is alive in the application" in c.value.__notes__[0]
     assert client.get("/http/describe").status_code == 200
 
 

@@ -261,7 +261,7 @@ def test_a_missed_message_fails_in_time_and_tells_the_last_events():
     assert [line.partition("  ")[2][-17:] for line in lines[2:12]] == [
         f"sent text 'message {number}'"[-17:] for number in range(2, 12)
     ]
-    assert "what is alive of the application" in caught.value.__notes__[0]
+    assert "what is alive in the application" in caught.value.__notes__[0]
 
 
 def test_a_connection_may_have_a_timeout_of_its_own():
@@ -321,7 +321,7 @@ def test_a_thread_that_the_application_waits_for_fails_the_test_as_a_leak(monkey
     loop = client._acquire(holds=False)
     with pytest.raises(LeakError, match="has not ended"), client.websocket_connect("/"):
         pass
-    with pytest.raises(LeakError, match="can't be cancelled, a thread that it waits for, say"):
+    with pytest.raises(LeakError, match="can't be cancelled, for example a thread that it waits"):
         client.__exit__(None, None, None)
     go_on.set()
     loop._thread.join()
@@ -347,7 +347,7 @@ def test_a_request_that_waits_for_a_thread_fails_in_time_and_is_shown(monkeypatc
     late, leak = caught.value.__notes__
     assert "run_sync_in_worker_thread" in late
     assert leak.startswith("the application has not ended: something in it can't be cancelled")
-    assert "This can't be ended, and now is waited for." in capfd.readouterr().err
+    assert "This can't be ended. Waiting for it now." in capfd.readouterr().err
 
 
 def test_ctrl_c_is_seen_in_a_second_though_the_client_waits_for_a_thousand(monkeypatch):
@@ -413,7 +413,7 @@ def test_what_is_used_after_its_application_says_so():
     with client, client.websocket_connect("/") as ws:
         pass
     for use_it in (ws.receive_text, partial(ws.send_text, "late"), ws.close):
-        with pytest.raises(RuntimeError, match="does not run any more"):
+        with pytest.raises(RuntimeError, match="isn't running any more"):
             use_it()
 
 

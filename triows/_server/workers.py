@@ -285,7 +285,7 @@ class Supervisor:
                 worker = await self._started()
                 if isinstance(worker, int):
                     logger.error(
-                        "the replacing ends here: %d of %d workers are new, the others go on",
+                        "replacing stops here: %d of %d workers are new, the others go on",
                         number,
                         len(self._slots),
                     )

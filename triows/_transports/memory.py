@@ -328,7 +328,7 @@ class MemoryStream(_Stream, trio.abc.HalfCloseableStream):
             trio.BusyResourceError: another task is receiving.
         """
         if max_bytes is not None and index(max_bytes) < 1:
-            raise ValueError("max_bytes is from 1 on")
+            raise ValueError("max_bytes must be 1 or more")
         if self._is_receiving:
             raise trio.BusyResourceError("another task is receiving from this connection")
         self._is_receiving = True

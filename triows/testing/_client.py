@@ -129,7 +129,7 @@ class AppClient:
             raise TypeError(f"subprotocols is a list: write subprotocols=[{subprotocols!r}]")
         for name, size in (("buffer", buffer), ("inbox", inbox), ("inbox_size", inbox_size)):
             if size < 1:
-                raise ValueError(f"{name} is from 1 on, not {size}")
+                raise ValueError(f"{name} must be 1 or more, not {size}")
         scheme = urlsplit(url).scheme or urlsplit(self._base_url).scheme
         call = Call(url, secure=scheme in {"wss", "https"})
         call.address = client

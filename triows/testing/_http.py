@@ -160,7 +160,7 @@ def memory_transport(
         elif not response.is_whole:
             # There was no error, or the client was told not to raise it.
             raise httpx.RemoteProtocolError(
-                "the application broke off before its response was whole"
+                "the application stopped before its response was complete"
             )
 
     class Transport(httpx.ASGITransport):  # type: ignore[misc]  # either library's
@@ -204,7 +204,7 @@ class _Exchange:
         self._deadline = trio.current_time() + seconds
         self._call = Call(str(request.url), secure=False)
         self._size = 0
-        #: What the application's side knows it by.
+        #: The value of a header by which the application's side recognises this request.
         self.mark = str(id(self)).encode()
         stage.requests[self.mark] = self._call
 
@@ -213,8 +213,8 @@ class _Exchange:
         Wait for a part of the response.
 
         Raises:
-            httpx2.ReadTimeout: it does not come in time.
-            BaseException: what the application raised, in place of what that did to the response.
+            httpx2.ReadTimeout: It didn't come in time.
+            BaseException: The application raised this. It replaces the error that the client saw.
         """
         try:
             return await self._in_time(fn)
@@ -233,14 +233,14 @@ class _Exchange:
 
     async def end(self, broken: Exception | None = None) -> None:
         """
-        Wait until the application has done with it, also behind its response.
+        Wait until the application has finished with it, even after its response.
 
         Args:
-            broken: What became of the response, if it is not whole.
+            broken: The error that the client saw, if the response isn't complete.
 
         Raises:
-            httpx2.ReadTimeout: it has not in time.
-            BaseException: what it raised.
+            httpx2.ReadTimeout: The application didn't finish in time.
+            BaseException: The application raised this.
         """
         is_late = isinstance(broken, http_library().TimeoutException)
         try:
@@ -257,14 +257,14 @@ class _Exchange:
         Take a piece of the body.
 
         Raises:
-            httpx2.ReadError: it is too long.
+            httpx2.ReadError: The body is too long.
         """
         self._size += len(piece) + _PIECE
         if self._size > BODY:
             raise _too_long()
 
     def leave(self) -> None:
-        """Have no more to do with it; from now on its errors are those of the application."""
+        """Stop following it. From now on, its errors count as errors of the application."""
         self._stage.requests.pop(self.mark, None)
         self._call.is_left = True
         if self._call.error is not None:
@@ -277,13 +277,13 @@ def _socket_transport(stage: Stage, timeout: float) -> AsyncHTTPTransport:
     Make a transport to an application that is served.
 
     Args:
-        stage: Where it runs.
-        timeout: Seconds that a response may take.
+        stage: The stage on which it runs.
+        timeout: How many seconds a response may take.
     """
     httpx: Any = http_library()
 
     class Body(httpx.AsyncByteStream):  # type: ignore[misc]  # either library's
-        """A response's body as it comes; at its end the application has done with it."""
+        """A response's body as it comes. At its end, the application has finished."""
 
         def __init__(self, stream: Any, exchange: _Exchange) -> None:
             self._stream = stream
@@ -302,8 +302,9 @@ def _socket_transport(stage: Stage, timeout: float) -> AsyncHTTPTransport:
 
         async def aclose(self) -> None:
             self._exchange.leave()
-            # The library's generators, one in another, end together only where they wait: to close
-            # the outermost would leave the others to the garbage collector, of which Trio warns.
+            # The library has generators inside generators. Closing the outermost one would leave
+            # the others to the garbage collector, and Trio warns about that. If they are cancelled
+            # while they wait, all of them end.
             try:
                 with trio.CancelScope() as scope, suppress(httpx.TransportError):
                     scope.cancel()
@@ -313,11 +314,11 @@ def _socket_transport(stage: Stage, timeout: float) -> AsyncHTTPTransport:
                 await self._stream.aclose()
 
     class Transport(httpx.AsyncHTTPTransport):  # type: ignore[misc]  # either library's
-        """As it is, but that a response ends as in memory."""
+        """The library's transport, but a response ends as it does in memory."""
 
         async def handle_async_request(self, request: Any) -> Any:
             exchange = _Exchange(stage, request, _seconds_of(request, timeout))
-            # Another one, so that the test does not see the mark either.
+            # Make another request, so that the test doesn't see the mark either.
             marked = httpx.Request(
                 request.method,
                 request.url,
