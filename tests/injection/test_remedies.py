@@ -110,7 +110,7 @@ def test_what_other_libraries_call_it_is_told_what_it_is_here(annotation: str, o
 def test_any_other_name_without_a_type_is_told_of_both_ways():
     message = refused(parameter("limit", None))
     assert "`limit: int` for a value from the request" in message
-    assert "`limit: Annotated[TYPE, use(factory)]` for what a factory makes" in message
+    assert "`limit: Annotated[TYPE, use(factory)]` for a value that a factory makes" in message
 
 
 def test_a_method_without_its_object_is_told_of_it():
