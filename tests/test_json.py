@@ -1,4 +1,4 @@
-"""JSON messages: whose mistake it is when a message and a type don't go together."""
+"""JSON messages: whose mistake it is if a message doesn't fit a type."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ class Other(msgspec.Struct):
     b: int
 
 
-# What no message can be read as, and what the error says.
+# Types that no message can be read as, and what the error says.
 REFUSED: list[Any] = [
     (Unknown, ["Unknown is a class that neither msgspec nor pydantic knows", "msgspec.Struct"]),
     (list[Unknown], ["list[Unknown]", "Unknown is a class"]),
