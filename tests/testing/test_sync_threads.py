@@ -1,4 +1,4 @@
-"""The synchronous client among threads and loops: who shares what, and that nothing hangs."""
+"""The synchronous client with threads and loops: what clients share, and that nothing hangs."""
 
 import asyncio
 import json
@@ -71,7 +71,7 @@ async def silent(ws: Accepted) -> None:
 
 
 def echoes(client, message="hello"):
-    """Whether it has a connection that works."""
+    """Say whether a connection of this client works."""
     with client.websocket_connect("/") as ws:
         ws.send_text(message)
         return ws.receive_text() == message
@@ -293,7 +293,7 @@ def test_a_handler_that_blocks_the_loop_fails_the_test_and_is_shown(monkeypatch)
         await ws.receive()
         go_on.wait()
 
-    with pytest.raises(LoopBlocked) as caught:  # noqa: PT012 - it is raised by the blocks, too
+    with pytest.raises(LoopBlocked) as caught:  # noqa: PT012 - the blocks raise it, too
         client = TestClient(serving(handler), timeout=0.01)
         with client, client.websocket_connect("/") as ws:
             loop = ws._loop
@@ -361,7 +361,7 @@ def test_ctrl_c_is_seen_in_a_second_though_the_client_waits_for_a_thousand(monke
     monkeypatch.setattr(queue, "SimpleQueue", Recorded)
     with TestClient(serving(echo), timeout=1000, startup_timeout=1000) as client:
         assert echoes(client)
-    # Each wait is one of Python's locks, and a signal that comes just before it is seen after.
+    # Each wait uses one of Python's locks. A signal that comes just before it is handled after it.
     assert pieces
     assert all(piece is not None and piece <= 1 for piece in pieces)
 
@@ -395,7 +395,7 @@ def test_a_start_up_that_hangs_fails_the_test_and_is_shown():
     @asynccontextmanager
     async def lifespan(app):
         try:
-            await trio.sleep_forever()  # hangs
+            await trio.sleep_forever()  # this hangs
             yield
         finally:
             log.append("exited")
