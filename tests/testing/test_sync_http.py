@@ -456,7 +456,7 @@ def test_an_error_can_be_left_to_the_response(library, caplog):
     client = TestClient(mixed_app(), "http://testserver", False)
     with caplog.at_level(logging.CRITICAL, "triows"):
         assert client.get("/http/fail").status_code == 500
-        with pytest.raises(library.RemoteProtocolError, match="broke off"):
+        with pytest.raises(library.RemoteProtocolError, match="stopped before"):
             client.get("/http/broken")
 
 

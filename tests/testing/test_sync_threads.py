@@ -120,7 +120,7 @@ def test_the_application_runs_until_the_last_of_its_clients_has_left():
 
 def test_clients_that_share_an_application_agree_on_who_sees_its_errors():
     app = serving(echo)
-    with TestClient(app), pytest.raises(RuntimeError, match="another raise_server_exceptions"):
+    with TestClient(app), pytest.raises(RuntimeError, match="other raise_server_exceptions"):
         TestClient(app, raise_server_exceptions=False).__enter__()
     assert echoes(TestClient(app, raise_server_exceptions=False))
 
@@ -138,7 +138,7 @@ def test_clients_that_share_an_application_agree_on_who_sees_its_errors():
 )
 def test_clients_that_share_an_application_agree_on_how_it_runs(options, named):
     app = serving(echo)
-    with TestClient(app), pytest.raises(RuntimeError, match=f"another {named}: leave it first"):
+    with TestClient(app), pytest.raises(RuntimeError, match=f"other {named}: leave it first"):
         echoes(TestClient(app, **options))
     assert echoes(TestClient(app, **options))
 
