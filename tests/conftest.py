@@ -1,4 +1,4 @@
-"""What holds for all tests below this folder."""
+"""Fixtures and limits for all tests in this folder."""
 
 import sys
 from collections.abc import Iterator
@@ -8,28 +8,28 @@ import pytest
 
 HERE = Path(__file__).parent
 
-#: Seconds for a test of the test clients. They promise that nothing hangs, each wait within a
-#: limit of its own; one that is not kept ends the run here, with all stacks. What takes longer
-#: because it does much says so by a marker of its own.
+#: How many seconds a test of the test clients may take. The clients promise that nothing hangs,
+#: because each wait has a limit. If one doesn't, the run ends here and prints all stacks. A test
+#: that takes longer for a good reason has a marker of its own.
 HANG = 60
 
 
 @pytest.fixture(scope="module")
 def untraced() -> Iterator[None]:
-    """Measure no coverage meanwhile: it takes longer than what is to be seen."""
+    """Switch coverage off, because measuring it takes longer than what the test looks for."""
     tracer = sys.gettrace()
     sys.settrace(None)
     yield
     sys.settrace(tracer)
 
 
-#: Whose processes are measured elsewhere: what they run of triows, others run, too.
+#: Tests whose processes measure no coverage. Other tests run the same code of triows.
 _UNMEASURED = ("benchmarks", "fuzz", "hostile", "soak", "testing", "test_documents.py")
 
 
 @pytest.fixture(autouse=True)
 def unmeasured_processes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let processes of some tests measure no coverage: starting it takes longer than they do."""
+    """Switch coverage off in the processes of some tests. Starting it takes longer than they do."""
     if any(request.path.is_relative_to(HERE / name) for name in _UNMEASURED):
         monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
 

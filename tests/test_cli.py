@@ -62,7 +62,7 @@ other = Starlette()
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
-    """An empty folder to be in; modules imported from it are forgotten."""
+    """An empty current folder. Modules imported from it are forgotten after the test."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
     before = set(sys.modules)
@@ -242,7 +242,7 @@ def test_a_command_that_can_not_be_read_ends_with_2_and_one_line(capsys, argumen
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with files for TLS, good and bad."""
+    """A folder with files for TLS, valid or not."""
     folder = tmp_path_factory.mktemp("certificates")
     authority = trustme.CA()
     good, other = authority.issue_cert("127.0.0.1"), authority.issue_cert("127.0.0.1")

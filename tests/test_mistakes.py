@@ -1,8 +1,8 @@
 """
-Every mistake that is found at registration: what is told, and that nothing is left behind.
+Every mistake that is found at registration: its message, and that it leaves nothing behind.
 
-Each message says what is wrong, what to do instead, and names the file and line of the
-function to be changed.
+Each message says what is wrong and what to do instead. It has the file and line of the function
+that the user has to change.
 """
 
 import abc
@@ -48,14 +48,14 @@ from triows.testing import WebSocketDenialResponse
 
 @attrs.define
 class Desk:
-    """What a user has before them when they make a mistake."""
+    """The objects that a user has when they make a mistake."""
 
     app: Triows = attrs.field(factory=Triows)
     route: WebSocketRoute = attrs.field(factory=lambda: WebSocketRoute("rooms/{room_id}"))
     to_blame: Any = None
 
     def blame(self, func):
-        """Note the function that the message has to name; a decorator."""
+        """Note the function that the message has to name. This is a decorator."""
         self.to_blame = func
         return func
 
@@ -68,7 +68,7 @@ CASES = []
 
 
 def mistake(error, *says):
-    """Add a case: making it raises *error*, and the message has all of *says*."""
+    """Add a case. It has to raise *error*, with all of *says* in its message."""
 
     def add(make):
         CASES.append(pytest.param(make, error, says, id=make.__name__))
@@ -685,7 +685,7 @@ def a_factory_of_another_type(desk):
     desk.include(handler)
 
 
-@mistake(RouteSetupError, "deps takes several: write deps=[Database]")
+@mistake(RouteSetupError, "deps takes a list: write deps=[Database]")
 def one_factory_for_deps(desk):
     Triows(deps=Database)
 
@@ -774,12 +774,12 @@ def a_route_of_another_framework(desk):
     Triows(Route("/", print))
 
 
-@mistake(RouteSetupError, "origins takes several: write origins=['https://example.org']")
+@mistake(RouteSetupError, "origins takes a list: write origins=['https://example.org']")
 def one_origin(desk):
     Triows(origins="https://example.org")
 
 
-@mistake(RouteSetupError, "origins takes several: write origins=['*']")
+@mistake(RouteSetupError, "origins takes a list: write origins=['*']")
 def one_origin_for_a_route(desk):
     WebSocketRoute("a", origins="*")
 
@@ -803,12 +803,12 @@ def an_origin_with_a_path(desk):
     desk.include(handler)
 
 
-@mistake(RouteSetupError, "middlewares takes several")
+@mistake(RouteSetupError, "middlewares takes a list")
 def one_middleware(desk):
     Triows(middlewares=print)
 
 
-@mistake(RouteSetupError, "plugins takes several")
+@mistake(RouteSetupError, "plugins takes a list")
 def one_plugin(desk):
     async def handler(room_id: str): ...
 
@@ -917,11 +917,11 @@ def a_scope_that_there_is_not(desk):
 
 
 def line_of(func):
-    """Where *func* stands, looked up in the source."""
+    """Find the line of *func* in the source."""
     code = func.__code__
     lines = linecache.getlines(code.co_filename)
     begin = code.co_firstlineno
-    # From the first decorator on.
+    # The search begins at the first decorator.
     definition = next(line for line in lines[begin - 1 :] if "def " in line)
     assert f"def {func.__name__}(" in definition
     return f"{code.co_filename}:{begin} ({func.__qualname__})"
@@ -954,7 +954,7 @@ async def test_after_a_mistake_everything_is_as_it_was(make, error, says):
         make(desk)
     assert desk.app.routes == []
     assert await status(desk.app, "/rooms/7") == 404
-    # The route is not part of an application, so it takes more.
+    # The route isn't part of an application, so it can still be changed.
     desk.route.sub("below")
     desk.route.add_middleware(lambda app: app)
 
@@ -1046,7 +1046,7 @@ async def test_of_several_routes_all_are_included_or_none(bad):
         app.include(*good, late)
     assert app.routes == before
     assert [await status(app, url) for url in ("/taken/1", "/new", "/new/1")] == [101, 404, 404]
-    # They can be changed, and included without the one that was wrong.
+    # They can be changed, and included without the wrong one.
     good[0].sub("below").endpoint(second)
     app.include(*good)
     assert [await status(app, url) for url in ("/new", "/new/1", "/new/below")] == [101] * 3

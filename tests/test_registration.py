@@ -1,4 +1,4 @@
-"""What is registered, and what is found: routes, settings, deps, plugins, overrides."""
+"""What users register, and what applies to a connection: routes, settings, deps, plugins."""
 
 import contextlib
 import functools
@@ -53,7 +53,7 @@ def speaking(path, word, **options):
 
 
 async def said(app, url):
-    """What the handler at *url* says first; the status if it refuses."""
+    """Return the handler's first message at *url*, or the status if it refuses."""
     try:
         async with connect(app, url) as ws:
             return await ws.receive()
@@ -224,7 +224,7 @@ async def test_a_routes_settings_replace_the_applications():
 
 
 async def extensions_of(url):
-    """What a server answers to a client that offers compression."""
+    """Return the server's answer to a client that offers compression."""
     host, port = url.removeprefix("http://").partition("/")[0].split(":")
     request = (
         f"GET /{url.rpartition('/')[2]} HTTP/1.1\r\nHost: {host}\r\n"
@@ -737,5 +737,5 @@ async def test_connections_at_the_same_time_have_each_their_own(autojump_clock):
             nursery.start_soon(ask, number)
     assert answers == {number: f"{number} {number * number}" for number in range(50)}
     assert sorted(made) == list(range(50))
-    # All of them at once, and not one after the other.
+    # They all ran at the same time, and not one after the other.
     assert trio.current_time() < 10

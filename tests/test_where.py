@@ -50,7 +50,7 @@ class Silent:
 
 
 class Yes:
-    """Answers to every name."""
+    """Has every attribute."""
 
     def __getattr__(self, name: str) -> Any:
         return Yes()

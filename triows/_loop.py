@@ -20,7 +20,7 @@ def check_trio(what: str) -> None:
         what: The function that was called.
 
     Raises:
-        RuntimeError: with what to write instead.
+        RuntimeError: No Trio loop runs. The message says what to write instead.
     """
     if not trio.lowlevel.in_trio_run():
         raise RuntimeError(

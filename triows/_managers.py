@@ -1,8 +1,8 @@
 """
-Context managers of generators that leave the exceptions alone that pass through them.
+Context managers made from generators, which don't change the exceptions that pass through them.
 
-Those of :mod:`contextlib` set ``__traceback__`` on the exception. One that refuses that, a
-frozen dataclass for example, is then replaced by the error about the refusal.
+The ones in :mod:`contextlib` set ``__traceback__`` on the exception. If its class doesn't allow
+that, as a frozen dataclass doesn't, another error takes its place.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ T = TypeVar("T")
 
 class AsyncGeneratorManager(contextlib.AbstractAsyncContextManager[T], Generic[T]):
     """
-    As what :func:`contextlib.asynccontextmanager` makes.
+    Works like what :func:`contextlib.asynccontextmanager` makes.
 
     Args:
-        gen: Not started yet.
+        gen: The generator, which hasn't started yet.
     """
 
     def __init__(self, gen: AsyncGenerator[T, None]) -> None:
@@ -69,7 +69,7 @@ class AsyncGeneratorManager(contextlib.AbstractAsyncContextManager[T], Generic[T
 
 
 class GeneratorManager(contextlib.AbstractContextManager[T], Generic[T]):
-    """As what :func:`contextlib.contextmanager` makes."""
+    """Works like what :func:`contextlib.contextmanager` makes."""
 
     def __init__(self, gen: Generator[T, None, None]) -> None:
         self.gen = gen
@@ -105,17 +105,17 @@ class GeneratorManager(contextlib.AbstractContextManager[T], Generic[T]):
 
 
 def _is_same(raised: BaseException, exc: BaseException) -> bool:
-    """Whether a generator only passed on what was thrown into it."""
+    """Say whether a generator only passed on the exception that was thrown into it."""
     if raised is exc:
         return True
-    # A generator can't raise these two: Python raises a RuntimeError in their place (PEP 479).
-    # Not isinstance(), which may ask the exception for its class.
+    # A generator can't raise these two. Python raises a RuntimeError in their place (PEP 479).
+    # Don't use isinstance(): it may ask the exception for its class, and that may fail.
     is_stop = issubclass(type(exc), StopIteration | StopAsyncIteration)
     return is_stop and type(raised) is RuntimeError and raised.__cause__ is exc
 
 
 def _restore(exc: BaseException, traceback: TracebackType | None) -> None:
-    """Take the generator's frames off again; no exception can refuse that."""
+    """Take the generator's frames off the traceback again. No exception can refuse this."""
     BaseException.with_traceback(exc, traceback)
 
 
@@ -126,7 +126,7 @@ def _didnt_stop(exc: BaseException | None) -> str:
 def asynccontextmanager(
     function: Callable[P, AsyncIterator[T]],
 ) -> Callable[P, AsyncGeneratorManager[T]]:
-    """Use it as :func:`contextlib.asynccontextmanager`."""
+    """Do the same as :func:`contextlib.asynccontextmanager`."""
 
     @wraps(function)
     def make(*args: P.args, **kwargs: P.kwargs) -> AsyncGeneratorManager[T]:
@@ -163,7 +163,7 @@ _OF_GENERATORS: Any = type(_of_generator())
 
 
 def considerate(manager: Any) -> Any:
-    """Put one of the classes here in the place of contextlib's; others stay what they are."""
+    """Replace a manager of contextlib's by one of the classes here. Return others unchanged."""
     if type(manager) is _OF_ASYNC_GENERATORS:
         return AsyncGeneratorManager(manager.gen)
     if type(manager) is _OF_GENERATORS:

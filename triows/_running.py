@@ -1,8 +1,8 @@
 """
 An application between start-up and shutdown: its resources, entered and exited in order.
 
-The lifespan is entered first, then each factory with ``scope="app"``, each in a task of
-its own like a connection's resources, for the same reasons.
+The lifespan is entered first, and then each factory with ``scope="app"``. Each runs in a task of
+its own, for the same reasons as a connection's resources.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ __all__ = ["AppResources", "check_lifespan"]
 
 def check_lifespan(lifespan: Any) -> None:
     """
-    Refuse what can't be run around an application.
+    Refuse a lifespan that can't work.
 
     Raises:
-        RouteSetupError: with the file and line of the user's function.
+        RouteSetupError: It can't work. The error has the file and line of the user's function.
     """
     at = where(lifespan) if callable(lifespan) else None
     if not callable(lifespan):
@@ -57,13 +57,13 @@ def check_lifespan(lifespan: Any) -> None:
     try:
         signature = inspect.signature(lifespan)
     except (TypeError, ValueError):
-        return  # of a built-in, it may not be known
+        return  # some built-ins don't tell their signature
     try:
         signature.bind(None)
     except TypeError as exc:
         raise RouteSetupError(
             f"lifespan= is called with the application and nothing else, and {name_of(lifespan)} "
-            f"can't be called so ({exc}): write {_EXAMPLE}",
+            f"can't be called that way ({exc}): write {_EXAMPLE}",
             at,
         ) from None
 
@@ -72,7 +72,7 @@ _EXAMPLE = "`@asynccontextmanager` over `async def lifespan(app): ...; yield; ..
 
 
 def _checked_state(state: object, lifespan: Any) -> dict[str, Any]:
-    """Refuse what a lifespan yields in place of a state."""
+    """Return the state that a lifespan yielded. Refuse it if it isn't a mapping."""
     if state is None:
         return {}
     if not isinstance(state, Mapping):
@@ -84,7 +84,7 @@ def _checked_state(state: object, lifespan: Any) -> dict[str, Any]:
 
 
 async def _raised_by(leave: Callable[[], Awaitable[object]]) -> list[BaseException]:
-    """Call it, and return what went wrong: the resources have to exit all the same."""
+    """Call it, and return its error: the resources have to exit in any case."""
     try:
         await leave()
     except Exception as exc:  # noqa: BLE001 - returned
@@ -95,22 +95,22 @@ async def _raised_by(leave: Callable[[], Awaitable[object]]) -> list[BaseExcepti
 @define
 class AppResources:
     """
-    What lives from start-up to shutdown.
+    The resources that live from start-up to shutdown.
 
     Args:
-        app: Given to the lifespan, and to factories that ask for it.
-        lifespan: The user's, or ``None``.
-        teardown: Seconds for all exits together.
+        app: The application. The lifespan gets it, and each factory that asks for it.
+        lifespan: The user's lifespan, or ``None``.
+        teardown: How many seconds all exits together may take.
     """
 
     app: Any
     lifespan: Callable[..., Any] | None
     teardown: float
-    #: What the lifespan yielded: copied into each connection's ``state``.
+    #: What the lifespan yielded. It is copied into each connection's ``state``.
     state: Mapping[str, Any] = field(factory=dict, init=False)
-    #: Values of the factories with ``scope="app"``, by the user's function.
+    #: The values of the factories with ``scope="app"``, by the user's function.
     shared: dict[Callable[..., Any], Any] = field(factory=dict, init=False)
-    #: What has to be exited, while there is something.
+    #: The entered resources, while the application runs.
     stack: ResourceStack | None = field(default=None, init=False)
 
     @asynccontextmanager
@@ -120,17 +120,17 @@ class AppResources:
         leave: Callable[[], Awaitable[object]],
     ) -> AsyncIterator[None]:
         """
-        Enter everything; exit it at the end of the block, also of one that was cancelled.
+        Enter all resources, and exit them at the end of the block, even if it was cancelled.
 
-        If one of them gives way while in use, the block is cancelled and the error raised.
+        If a resource fails while it is in use, the block is cancelled and the error is raised.
 
         Args:
             plans: What to enter, in order.
-            leave: Awaited before the exits, shielded: it sees to it that nobody uses the
-                resources any more, and bounds itself.
+            leave: Awaited before the exits, in a shield. It makes sure that nobody uses the
+                resources any more, and has a deadline of its own.
 
         Raises:
-            BaseException: what a factory, the block, or an exit raised, as one.
+            BaseException: What a factory, the block or an exit raised, as one exception.
         """
         error: BaseException | None = None
         body = trio.CancelScope()
@@ -150,7 +150,7 @@ class AppResources:
             cancelled = None if error is None or real is not None else "cancelled"
             if body.cancelled_caught:
                 cancelled = "resource failed"
-            # Bounded: leave() bounds itself, and the exits have their deadline.
+            # The shield can't last forever: leave() and the exits have their own deadlines.
             with trio.CancelScope(shield=True):
                 errors = await _raised_by(leave)
                 errors += await stack.aclose(seconds=self.teardown, error=real, cancelled=cancelled)

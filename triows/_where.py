@@ -1,4 +1,4 @@
-"""Where in the user's source a function stands, for the messages that name it."""
+"""Finds the place of a function in the user's source, for messages that name it."""
 
 from __future__ import annotations
 
@@ -13,17 +13,16 @@ __all__ = ["name_of", "where"]
 
 def where(func: Any) -> str:
     """
-    Say where a function stands, as ``file:line (qualname)``.
+    Say where a function is defined, as ``file:line (qualname)``.
 
-    Looks through what people wrap around functions: :func:`functools.partial`, decorators
-    that set ``__wrapped__``, methods. Of a callable object it names ``__call__``, of a class
-    the class. The file is absolute, as in tracebacks; the line is the one of the first
-    decorator, if there are any.
+    It finds the function inside :func:`functools.partial`, methods, and decorators that set
+    ``__wrapped__``. For a callable object, it finds ``__call__``. For a class, it finds the class.
+    The file is absolute, as in tracebacks. If there are decorators, the line is that of the first.
 
-    Never raises: what has no source (built-ins, say) gives ``<module> (qualname)``.
+    This never raises. If there is no source, as for built-ins, it returns ``<module> (qualname)``.
 
     Args:
-        func: Anything callable, or anything at all that was given for a callable.
+        func: A callable, or any other object that was given in its place.
     """
     inner = _innermost(func)
     code = getattr(inner, "__code__", None)
@@ -31,14 +30,14 @@ def where(func: Any) -> str:
         return f"{_absolute(code.co_filename)}:{code.co_firstlineno} ({_qualname(inner)})"
     if inspect.isclass(inner):
         return _where_class(inner)
-    call = getattr(type(inner), "__call__", None)  # noqa: B004 - its code is asked for
+    call = getattr(type(inner), "__call__", None)  # noqa: B004 - we need its code
     if isinstance(getattr(_innermost(call), "__code__", None), CodeType):
         return where(call)
     return f"<{_module(inner)}> ({_qualname(inner)})"
 
 
 def name_of(func: Any) -> str:
-    """The name by which messages call *func*: that of the function behind all wrappers."""
+    """Return what messages call *func*: the name of the function inside all wrappers."""
     return _qualname(_innermost(func))
 
 
@@ -58,8 +57,8 @@ def _innermost(func: Any) -> Any:
 
 
 def _unwrapped(func: Any) -> Any:
-    # A chain of `__wrapped__` that doesn't end: a circle, or an object that answers to every
-    # name. The object itself is then the best there is to point at.
+    # unwrap() raises if the chain of `__wrapped__` never ends, because it is a circle or because
+    # the object has every attribute. Then the object itself is the best that we can name.
     try:
         return inspect.unwrap(func)
     except ValueError:
@@ -67,7 +66,7 @@ def _unwrapped(func: Any) -> Any:
 
 
 def _where_class(cls: type) -> str:
-    # Classes know no line of their own; this reads the source file to find it.
+    # A class doesn't know its line, so this reads the source file to find it.
     try:
         file = inspect.getsourcefile(cls)
         _, line = inspect.findsource(cls)
@@ -79,7 +78,7 @@ def _where_class(cls: type) -> str:
 
 
 def _absolute(file: str) -> str:
-    # "<stdin>" and "<string>" are no files.
+    # "<stdin>" and "<string>" aren't files.
     return file if file.startswith("<") else os.path.abspath(file)
 
 

@@ -163,6 +163,6 @@ def use(
 
 
 def _check_word(what: str, word: object, known: tuple[str, ...]) -> None:
-    # A type checker says so too. Unchecked, a slip of the pen would mean something else.
+    # A type checker finds this, too. Without the check, a typo would silently mean something else.
     if word not in known:
         raise ValueError(f"{what} {' or '.join(map(repr, known))}, not {word!r}")

@@ -24,7 +24,7 @@ from triows.testing import WebSocketDenialResponse, WebSocketSession
 
 
 class Boom(Exception):
-    """What goes wrong in a handler; its text is nobody else's business."""
+    """An error in a handler. Its text must not reach the peer."""
 
 
 SECRET = "the password is 1234"
@@ -37,7 +37,7 @@ def serving(handler: Any, **settings: Any) -> Triows:
 
 
 async def end_of(client: WebSocketSession) -> tuple[int, str]:
-    """Wait until the server has closed; the code and the reason."""
+    """Wait until the server has closed. Return the code and the reason."""
     try:
         while True:
             await client.receive(timeout=1000)
@@ -137,7 +137,7 @@ async def test_a_peer_that_leaves_before_accept_is_not_waited_for(autojump_clock
         await server.put(CONNECT)
         await trio.sleep(5)
         await server.leaves()
-    assert seen == [13]  # not 10, and nobody was too slow
+    assert seen == [13]  # it isn't 10, and there is no timeout
     assert caplog.records == []
 
 
@@ -158,7 +158,7 @@ async def test_a_grace_goes_on_when_the_handshake_is_finished_in_it(autojump_clo
         nursery.start_soon(app, websocket_scope(), server.receive, server.send)
         await server.put(CONNECT)
         await trio.sleep(5)
-        await server.leaves()  # the grace would be over after the time for accept()
+        await server.leaves()  # the grace would end later than the time for accept()
         await trio.sleep(1)
         server.gate.set()
     assert seen == [13]
@@ -729,7 +729,7 @@ async def test_a_handler_cancelled_from_outside_may_start_a_task_until_it_has_en
         finally:
             with trio.CancelScope(shield=True):
                 await trio.sleep(1)
-            nursery.start_soon(trio.sleep_forever)  # in vain, but no mistake
+            nursery.start_soon(trio.sleep_forever)  # it ends at once, and that isn't an error
             started.append(True)
 
     with trio.move_on_after(5):
@@ -739,7 +739,7 @@ async def test_a_handler_cancelled_from_outside_may_start_a_task_until_it_has_en
 
 
 async def handled(app: Triows, server: ScriptedServer) -> None:
-    """Serve one connection of *server*; raises what nobody handled."""
+    """Serve one connection of *server*. Raise the error that nobody handled."""
     await server.put(CONNECT)
     await app.handle(websocket_scope(), server.receive, server.send)
 
@@ -753,7 +753,7 @@ async def test_when_the_server_is_cancelled_the_peer_is_told_1001(autojump_clock
     with trio.move_on_after(5):
         await handled(serving(handler), server)
     assert server.sent[-1] == {"type": "websocket.close", "code": 1001, "reason": ""}
-    assert trio.current_time() == 5  # and it is not waited for an answer
+    assert trio.current_time() == 5  # it didn't wait for an answer
 
 
 async def test_when_the_server_is_cancelled_a_handshake_is_refused_with_503(autojump_clock):

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.real_socket
 
 
 def weak(rng, name):
-    """In one case of thirty, find the weakness of the application."""
+    """In one case out of thirty, find the weakness of the application."""
     path = "/weak" if rng.random() < 1 / 30 else "/echo"
     return Attempt(name, [handshake(path), HEAD], "half")
 
@@ -37,7 +37,7 @@ def test_what_ended_the_server_is_found_kept_and_found_again(tmp_path, monkeypat
 
 
 def leaky(rng, name):
-    """In one case of four, leave a task behind."""
+    """In one case out of four, leave a task behind."""
     path = "/leaky" if rng.random() < 1 / 4 else "/echo"
     return Attempt(name, [handshake(path), HEAD], "half")
 
@@ -60,7 +60,7 @@ def test_what_leaves_a_task_behind_is_found_kept_and_found_again(tmp_path, monke
 
 @pytest.mark.parametrize("category", ["random", "tls"])
 def test_a_short_run_attacks_and_a_bystander_echoes(tmp_path, monkeypatch, category):
-    # What is left after so short a time says nothing.
+    # After such a short time, what is left says nothing.
     monkeypatch.setattr(campaign, "SETTLING", 1)
     monkeypatch.setattr(campaign, "LEAK_SEARCH", 0)
     attack = Campaign(category, 1, certify(tmp_path), seeds=tmp_path)

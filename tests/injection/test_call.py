@@ -1,4 +1,4 @@
-"""Carrying out a plan: factories are called in order, and their values handed on."""
+"""Carrying out a plan: factories are called in order, and their values are passed on."""
 
 import contextlib
 import functools
@@ -19,13 +19,13 @@ WS = Given("WebSocket")
 
 @attrs.define
 class Ground:
-    """Where a test calls plans: what a connection is, without a connection."""
+    """Calls plans for a test, as a connection does."""
 
     stack: ResourceStack
     log: list[str]
 
     async def make(self, handler, *values, deps=()):
-        """The arguments of *handler*; *values* are the plan's parameters and givens."""
+        """Make the arguments of *handler*. *values* are the plan's parameters and givens."""
         planner = Planner(givens={WebSocket: WS}, providers=providers(deps))
         return await make_arguments(planner.plan(handler), [*values], self.stack, patience=1)
 

@@ -1,4 +1,4 @@
-"""What stands in ``Annotated``: our marks, other people's, and a factory without ``use``."""
+"""What is in ``Annotated``: our marks, those of others, and a factory without ``use``."""
 
 import enum
 import functools
@@ -78,7 +78,7 @@ def included(handler: Any, **options: Any) -> Triows:
 
 
 def refused(handler: Any, to_blame: Any = None, **options: Any) -> str:
-    """The message with which a handler is refused; it names the function that is wrong."""
+    """Return the message that refuses a handler. It has to name the wrong function."""
     with pytest.raises(RouteSetupError) as caught:
         included(handler, **options)
     assert caught.value.where == where(to_blame or handler)
@@ -348,11 +348,11 @@ def test_a_function_may_be_the_default_of_what_a_decoder_makes():
     included(handler)
 
 
-# Other people's
+# Marks of other libraries
 
 
 def foreign(package: str, name: str) -> Any:
-    """An object as another framework puts them into Annotated, or gives them as a default."""
+    """Make an object that another framework uses in Annotated, or as a default."""
     return type(name, (), {"__module__": f"{package}.params"})()
 
 
@@ -380,20 +380,20 @@ def test_a_mark_of_another_framework_is_refused_with_ours(mark: Any, remedy: str
 
 @dataclass
 class Predicate:
-    """As annotated_types has it: holds a function, and isn't one."""
+    """As in annotated_types: it holds a function, and isn't one."""
 
     func: Any
 
 
 class SchemaOf:
-    """As pydantic takes them: a class that says how to validate a type."""
+    """As in pydantic: a class that says how to validate a type."""
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any: ...
 
 
 class Not:
-    """As annotated_types has it: a constraint that can be called."""
+    """As in annotated_types: a constraint that can be called."""
 
     __module__ = "annotated_types"
 

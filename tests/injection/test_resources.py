@@ -1,4 +1,4 @@
-"""Resources: entered, held, told how the handler ended, exited; each in a task of its own."""
+"""Resources are entered, held and exited, each in a task, and learn how the handler ended."""
 
 import contextvars
 import inspect
@@ -27,7 +27,7 @@ from triows.testing import open_app
 
 
 class Stack:
-    """A stack whose factories take no arguments, and who it was told had given way."""
+    """A stack for factories without arguments. It notes which resources have failed."""
 
     def __init__(self, nursery: trio.Nursery) -> None:
         self.expired: list[Host] = []
@@ -42,7 +42,7 @@ class Stack:
 
 @asynccontextmanager
 async def opened(*factories: Callable[[], Any]) -> AsyncIterator[Stack]:
-    """Enter these; the block closes the stack."""
+    """Enter resources. The end of the block closes the stack."""
     async with trio.open_nursery() as nursery:
         stack = Stack(nursery)
         for factory in factories:
@@ -50,18 +50,18 @@ async def opened(*factories: Callable[[], Any]) -> AsyncIterator[Stack]:
         try:
             yield stack
         finally:
-            # Where the test has failed; the nursery would wait for ever.
+            # If the test has failed, the nursery would wait forever without this.
             await stack.aclose()
 
 
 async def exits(*factories: Callable[[], Any], **how: Any) -> list[BaseException]:
-    """Enter these and exit them; return what went wrong."""
+    """Enter resources and exit them. Return what went wrong."""
     async with opened(*factories) as stack:
         return await stack.aclose(**how)
 
 
 class Watcher:
-    """Writes factories of every kind, and down what they see at their yield."""
+    """Makes factories of every kind, and notes what they see at their yield."""
 
     def __init__(self) -> None:
         self.saw: Any = "nothing yet"
@@ -517,7 +517,7 @@ async def test_an_error_of_a_factory_whose_entry_was_cancelled_is_not_lost(autoj
 
 async def test_an_entry_that_is_cancelled_in_the_tick_in_which_it_completes_exits_well():
     entered = 0
-    # Trio runs the tasks of a tick in random order; both orders come in these many turns.
+    # Trio runs the tasks of a tick in random order. In 20 turns, both orders come up.
     for _ in range(20):
         watcher, ready = Watcher(), trio.Event()
 
@@ -539,7 +539,7 @@ async def test_an_entry_that_is_cancelled_in_the_tick_in_which_it_completes_exit
     assert entered == 20
 
 
-# Giving way while in use.
+# Failing while in use.
 
 
 async def test_a_resource_whose_task_dies_tells_once_and_waits_for_its_release(autojump_clock):
@@ -849,7 +849,7 @@ async def test_closing_can_not_be_cancelled(autojump_clock):
 
 
 def application(**resources: Any) -> Triows:
-    """One route, whose handler accepts and then sleeps."""
+    """An application with one route, whose handler accepts and then sleeps."""
     route = WebSocketRoute("/")
 
     async def handler(ws: WebSocket, **_: object):
@@ -862,7 +862,7 @@ def application(**resources: Any) -> Triows:
 
 
 def annotate(handler: Any, **annotations: Any) -> None:
-    """Give it these parameters instead of its own."""
+    """Give a handler these parameters instead of its own."""
     handler.__signature__ = inspect.Signature(
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation)
         for name, annotation in annotations.items()
@@ -870,7 +870,7 @@ def annotate(handler: Any, **annotations: Any) -> None:
 
 
 async def connect_for(seconds: float, app: Triows, *, code: int) -> None:
-    """Be connected for a while; it has to end with this code."""
+    """Connect for a while. The connection has to end with this code."""
     async with connect(app, "/") as client:
         await trio.sleep(seconds)
         assert client.close_code == code

@@ -161,7 +161,7 @@ async def test_a_handler_that_was_cancelled_is_shown_with_the_reason_and_where_i
             await trio.sleep_forever()
         finally:
             with trio.CancelScope(shield=True):
-                await trio.sleep(100)  # cleaning up
+                await trio.sleep(100)  # this is the cleanup
 
     app = serving(handler, timeouts=Timeouts(disconnect_grace=1))
     async with opened(app, patience=200), connected(app) as client:
@@ -225,7 +225,7 @@ async def test_a_full_outbox_is_shown_with_the_send_that_waits_for_it(autojump_c
     async def handler(ws: WebSocket) -> None:
         await ws.accept()
         while True:
-            await ws.send("x" * 1000)  # waits
+            await ws.send("x" * 1000)  # this waits
 
     app = serving(handler)
     async with connected(app, buffer=1000) as client:
@@ -285,7 +285,7 @@ async def test_a_handler_deep_in_functions_of_its_own_is_shown_at_the_innermost(
     test = test_a_handler_deep_in_functions_of_its_own_is_shown_at_the_innermost
     assert first.where.startswith(f"{place_of(test, 'here')} in ")
     functions = [frame.function.rpartition(".")[2] for frame in first.frames]
-    assert functions[0] == "run"  # of the connection; what is around it belongs to the server
+    assert functions[0] == "run"  # the connection's; the frames around it are the server's
     assert functions.index("handler") < functions.index("ask")
 
 
@@ -348,7 +348,7 @@ async def test_tasks_in_the_connections_nursery_are_below_that(autojump_clock):
 
 
 async def test_tasks_around_the_connection_are_not_the_connections(autojump_clock):
-    """A test's client runs the application in a nursery, and so does a server."""
+    """A test client, like a server, runs the application inside nurseries."""
     app = serving(idle)
     async with connected(app):
         seen = only(tree(app))

@@ -1,4 +1,4 @@
-"""What `serve` says about arguments that are something else."""
+"""What `serve` says about wrong arguments."""
 
 from __future__ import annotations
 

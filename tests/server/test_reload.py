@@ -42,7 +42,7 @@ async def test_a_change_is_served_and_the_peers_of_the_old_version_are_told(vers
             versions.write("two")
             with pytest.raises(Closed) as caught:
                 await client.receive()
-            # Nobody serves right now; it waits instead of being refused.
+            # Nobody serves right now. The client waits, and isn't refused.
             assert await version_at(process) == "two"
     assert caught.value.args == (1001, "")
     assert "changed: versions.py" in process.output
@@ -57,7 +57,7 @@ async def test_a_handler_that_does_not_end_holds_no_change_up(versions):
             with pytest.raises(Closed):
                 await client.receive()
             assert await version_at(process) == "two"
-            assert trio.current_time() - start < 9  # its grace would be ten seconds
+            assert trio.current_time() - start < 9  # its own grace would be ten seconds
 
 
 async def test_a_version_that_fails_waits_for_the_next_one(versions):
@@ -107,7 +107,7 @@ def test_ctrl_c_ends_it_without_a_traceback(versions, version):
 async def test_a_killed_watcher_leaves_no_process(versions):
     with reloading(versions) as process:
         process.send_signal(signal.SIGKILL)
-        # It waits until nobody has its output open any more.
+        # This waits until no process has the output open any more.
         assert await ended(process) == -signal.SIGKILL
     assert "the process that started this worker is gone" in process.output
 

@@ -14,19 +14,19 @@ from tests.server.process import FOLDER, PATIENCE, TRIOWS, ServerProcess
 
 pytestmark = pytest.mark.real_socket
 
-# No test waits for as long as the graceful end of `blocking:app` may take: 36.5 s.
+# The graceful end of `blocking:app` may take 36.5 s. No test waits that long.
 
 
 async def ended(process: ServerProcess) -> int:
     return await trio.to_thread.run_sync(process.wait)
 
 
-#: The exit codes after two signals; either may come first.
+#: The exit codes after two signals. Either of them may come first.
 FORCED = {128 + signal.SIGINT, 128 + signal.SIGTERM}
 
 
 def signal_twice(process: ServerProcess | subprocess.Popen[str]) -> None:
-    """Send it two different signals: the system may make one of two equal ones."""
+    """Send it two different signals, because the system may merge two equal ones."""
     process.send_signal(signal.SIGINT)
     process.send_signal(signal.SIGTERM)
 
@@ -91,7 +91,7 @@ def test_a_signal_ends_a_start_up_that_blocks():
 
 async def test_a_log_that_nobody_reads_does_not_keep_a_process_alive():
     command = [*TRIOWS, "blocking:app", "--bind", "127.0.0.1:0"]
-    with subprocess.Popen(  # noqa: ASYNC220 - it returns at once
+    with subprocess.Popen(  # noqa: ASYNC220 - this returns at once
         command, cwd=FOLDER, stderr=subprocess.PIPE, text=True
     ) as process:
         try:
@@ -122,7 +122,7 @@ async def test_signals_work_when_other_code_has_taken_what_wakes_the_loop_up():
         async with open_trio_websocket(f"{process.ws_url}/deaf") as client:
             await client.receive()
             process.send_signal(signal.SIGTERM)
-            # It answers, which wakes the loop up, and Python runs its handler.
+            # The answer wakes the loop up. Then Python runs its signal handler.
             await client.send("wake up")
             assert await ended(process) == 0
     assert "shutting down" in process.output
@@ -172,7 +172,7 @@ async def test_a_blocked_worker_ends_when_its_parent_is_gone():
         async with open_trio_websocket(f"{process.ws_url}/block/wait_in_c") as client:
             await client.receive()
             process.send_signal(signal.SIGKILL)
-            # This waits until nobody has the output open any more.
+            # This waits until no process has the output open any more.
             assert await ended(process) == -signal.SIGKILL
     assert "something in the application has not ended" in process.output
 

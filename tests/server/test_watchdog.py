@@ -1,4 +1,4 @@
-"""What blocks the loop of a server is named in the log."""
+"""If something blocks the loop of a server, the log names it."""
 
 import logging
 import math
@@ -8,7 +8,7 @@ import threading
 from contextlib import asynccontextmanager, contextmanager
 from typing import Annotated
 
-import httpx2  # noqa: F401 - what a first request imports would block the loop
+import httpx2  # noqa: F401 - importing it in the first request would block the loop
 import pytest
 import trio
 
@@ -18,15 +18,15 @@ from triows._server import watchdog
 from triows._server.config import free_port
 from triows.testing import open_app, open_server
 
-#: Seconds after which a test gives up. None of them waits for that.
+#: How many seconds a test waits for something. None of them really waits that long.
 PATIENCE = 15
 
-#: Seconds that a block may take here.
+#: How many seconds the loop may be blocked here.
 BLOCKED = 0.2
 
 
 class Log(logging.Handler):
-    """What was said of blocks, and a way to block until it was."""
+    """Keeps what the log says about blocked loops, and can block a loop until it says so."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -47,11 +47,11 @@ class Log(logging.Handler):
             self.ended.release()
 
     def wait_end(self) -> None:
-        """Wait until the next block is said to be over."""
+        """Wait until the log says that the loop runs again."""
         assert self.ended.acquire(timeout=PATIENCE)
 
     def block(self) -> None:
-        """Block the loop until somebody says so."""
+        """Block the loop until the log says that it is blocked."""
         assert self.changed.wait(PATIENCE)
 
 
@@ -68,7 +68,7 @@ def log():
 
 
 class Looks:
-    """The looks of the thread: how often it found the loop turning, and how often not."""
+    """Counts how often the watchdog's thread found the loop running, and how often not."""
 
     def __init__(self, monkeypatch) -> None:
         self.turning, self.blocked = threading.Semaphore(0), threading.Semaphore(0)
@@ -109,13 +109,13 @@ async def idle(ws: WebSocket, room: str) -> None:
 
 @contextmanager
 def threads_end():
-    """No thread is left that was not there before."""
+    """Check that the test leaves no thread behind."""
     before = set(threading.enumerate())
     yield
     assert {one.name for one in set(threading.enumerate()) - before} <= {"Trio thread"}
 
 
-# Where it may be blocked, and what it is called.
+# Where the loop may be blocked, and what the log calls it.
 
 
 def in_handler(log):
@@ -244,7 +244,7 @@ async def test_an_application_that_is_mounted_is_named_by_its_path(log):
         async with open_app(app) as client:
             await client.get("/other/slow%0Apage")
     (warning,) = log.warnings
-    # Nothing that a peer chooses can make a line.
+    # Nothing that a peer chooses can begin a line.
     assert "by the request for /other/slow\\npage from testclient:50000, at\n" in warning
 
 
@@ -321,7 +321,7 @@ async def test_a_loop_that_is_busy_and_turns_is_not_blocked(log, looks):
             for _ in range(5):
                 await trio.to_thread.run_sync(looks.wait, looks.turning, 1)
             nursery.cancel_scope.cancel()
-    # Servers of other tests, in other threads, may have been kept from running by this one.
+    # This test may have kept servers of other tests, in other threads, from running.
     assert thread not in log.threads
 
 
@@ -333,7 +333,7 @@ async def test_many_tasks_that_share_in_a_block_are_not_each_blamed_for_it(log, 
         async with trio.open_nursery() as nursery:
             for _ in range(12):
                 nursery.start_soon(part)
-    # The loop may have turned once between them.
+    # The loop may have run once between them.
     assert all("with one round of many tasks." in warning for warning in log.warnings)
     assert "with one round of many tasks. At the moment it runs the task " in log.warnings[0]
 
@@ -348,16 +348,16 @@ async def test_the_setting_switches_it_off(seconds):
 
 class Times:
     """
-    Times as a process sees them that did not run for a while before some looks.
+    The times that a process sees if it didn't run for a while before some looks.
 
     Args:
-        used: Of the processor, for each second.
+        used: How many seconds of processor time it uses in each second.
     """
 
     def __init__(self, used: float) -> None:
         self._used = used
         self._elapsed = 0.0
-        #: Seconds before the next look, and before those after it.
+        #: How many seconds pass before the next look, and before each one after it.
         self.next, self.then = 100.0, 100.0
 
     def __call__(self) -> os.times_result:

@@ -34,12 +34,12 @@ def workers(versions: Versions, number: int = 2, *options: str) -> Iterator[Serv
 
 
 def workers_of(process: ServerProcess) -> list[int]:
-    """Give the process ids of those that have been ready so far."""
+    """Return the process ids of the workers that have been ready so far."""
     return [int(number) for number in re.findall(r"worker (\d+) is ready", process.output)]
 
 
 def wait_replaced(process: ServerProcess, old: list[int]) -> None:
-    """Wait until new workers serve, and the *old* ones accept no more: they have ended."""
+    """Wait until new workers serve and the *old* ones have ended."""
     process.wait_for("all workers are new")
     for number in old:
         line = f"worker {number} has ended"
@@ -53,7 +53,7 @@ async def version_at(process: ServerProcess) -> str | bytes:
 
 
 async def in_thread(function: Any, *args: Any) -> Any:
-    """Wait for the log or the end while clients go on."""
+    """Wait for the log or the end in a thread, while clients go on."""
     return await trio.to_thread.run_sync(function, *args)
 
 
@@ -129,7 +129,7 @@ def test_workers_run_with_the_interpreters_options_of_the_parent(versions):
 # The end
 
 
-# Passes only if all workers are at their end at the same time.
+# This passes only if all workers end at the same time.
 MEET = """
     folder = Path("ends")
     (folder / str(os.getpid())).touch()
@@ -177,7 +177,7 @@ async def test_a_second_signal_ends_all_workers_at_once(versions):
             process.send_signal(signal.SIGTERM)
             process.wait_for("shutting down")
             process.send_signal(signal.SIGTERM)
-            # The handler would have ten seconds; its peer is told all the same.
+            # The handler would have ten seconds, but its peer is told at once.
             with pytest.raises(Closed) as caught:
                 await client.receive()
         assert await in_thread(process.wait) == 128 + signal.SIGTERM
@@ -191,7 +191,7 @@ def test_a_worker_that_is_stuck_is_killed_and_the_exit_code_says_so(versions):
         os.kill(stuck, signal.SIGSTOP)
         process.send_signal(signal.SIGTERM)
         process.wait_for("stopping the workers")
-        process.send_signal(signal.SIGTERM)  # or it would take the whole budget
+        process.send_signal(signal.SIGTERM)  # otherwise it would take the whole budget
         process.wait_for(f"worker {stuck} is killed")
         assert process.wait() == 128 + signal.SIGTERM
 
@@ -212,7 +212,7 @@ async def test_workers_whose_parent_was_killed_drain_and_end(versions):
             process.send_signal(signal.SIGKILL)
             with pytest.raises(Closed) as caught:
                 await client.receive()
-        # It waits until nobody has its output open any more.
+        # This waits until no process has the output open any more.
         assert await in_thread(process.wait) == -signal.SIGKILL
     assert caught.value.args == (1001, "")
     assert process.output.count("the process that started this worker is gone") == 2
@@ -239,9 +239,9 @@ async def test_sighup_replaces_the_workers_and_refuses_nobody(versions):
     async def go_on_connecting(process: ServerProcess, over: trio.Event) -> None:
         while not over.is_set():
             try:
-                seen.append(await version_at(process))  # anything else is a refusal
+                seen.append(await version_at(process))  # this raises if the client is refused
             except Closed as exc:
-                # It was served by an old worker, which had no time to say more.
+                # An old worker served it, and had no time to send anything else.
                 assert exc.args == (1001, "")  # noqa: PT017
 
     with workers(versions) as process:
@@ -328,7 +328,7 @@ def test_a_signal_while_workers_are_replaced_ends_all(versions):
 
 
 def answer_at(family: socket.AddressFamily, address: Any) -> bytes:
-    """Ask for nothing in particular, and give the first line of the answer."""
+    """Send any request, and return the first line of the answer."""
     with socket.socket(family) as sock:
         sock.settimeout(PATIENCE)
         sock.connect(address)

@@ -1,4 +1,4 @@
-"""An application in a folder of its own, whose text a test changes while it is served."""
+"""An application in a folder of its own. A test changes its file while it is served."""
 
 from __future__ import annotations
 
@@ -57,18 +57,18 @@ class Versions:
     The application ``versions:app``.
 
     Args:
-        folder: Where it is.
+        folder: The folder in which it is.
     """
 
     folder: Path
 
     def write(self, version: str, *, starting: str = "pass", ending: str = "pass") -> None:
-        """Write a version that tells its name, with statements for its start-up and shutdown."""
+        """Write a version that says its name, with statements for its start-up and shutdown."""
         text = VERSION.format(version=version, starting=starting, ending=ending)
         self.write_text(text)
 
     def write_text(self, text: str) -> None:
-        """Write any text, at once as far as readers and watchers can see."""
+        """Write any text. Readers and watchers see the whole change at once."""
         new = self.folder / "versions.new"
         new.write_text(text)
         new.rename(self.folder / "versions.py")

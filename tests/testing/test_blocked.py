@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Annotated, Any
 
-import httpx2  # noqa: F401 - what is imported at the first use would block the loop
+import httpx2  # noqa: F401 - importing it at the first use would block the loop
 import pytest
 import rich.console
 import rich.tree  # noqa: F401 - the same
@@ -21,10 +21,10 @@ from triows import Timeouts, Triows, WebSocket, WebSocketRoute, use
 from triows._inspection.blocked import LoopView
 from triows.testing import LeakError, LoopBlocked, TestClient, _blocked, _leaks, _loop, open_app
 
-# Of a block it is the real clock that counts.
+# How long a loop is blocked is measured on the real clock.
 pytestmark = [pytest.mark.real_socket, pytest.mark.timeout(60)]
 
-#: Seconds that a loop may be blocked here.
+#: How many seconds a test may block its loop here.
 BLOCKED = 0.3
 
 #: Waits in the system, as ``time.sleep`` does.
@@ -54,7 +54,7 @@ async def visit(app: Triows, path: str = "/rooms/lobby") -> str | bytes:
 
 
 async def run_here(function: Callable[[], Any]) -> None:
-    """Call a function in a test, and await it if that is to be done."""
+    """Call a function in a test, and await the result if it is awaitable."""
     async with open_app(serving(idle), blocked=BLOCKED):
         if (awaitable := function()) is not None:
             await awaitable
@@ -134,7 +134,7 @@ def test_a_handler_that_blocks_the_loop_fails_the_test(blocks, clock):
         str(caught.value),
     )
     assert re.search(rf"test_blocked\.py:\d+ in {blocks.__name__}  \w", str(caught.value))
-    # It was raised there as well.
+    # It was raised in that function.
     assert blocks.__name__ in {one.name for one in caught.traceback}
     (events,) = caught.value.__notes__
     assert "the server accepted" in events
@@ -394,14 +394,14 @@ def test_a_handler_that_goes_on_when_it_is_cancelled_is_ended_on_the_real_clock(
 
     with pytest.raises(LeakError, match=r"has not ended 0\.1 s after its client left"):
         trio.run(leave)
-    assert "This can't be ended, and now is waited for." in capfd.readouterr().err
+    assert "This can't be ended. Waiting for it now." in capfd.readouterr().err
 
 
 # In another thread.
 
 
 def receive_in_thread(client: TestClient, threads: list[threading.Thread]) -> None:
-    """Wait for a message; append the loop's thread."""
+    """Wait for a message. Append the loop's thread to *threads*."""
     with client, client.websocket_connect("/rooms/lobby") as ws:
         threads.append(ws._loop._thread)
         ws.send_text("hello")

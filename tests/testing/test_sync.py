@@ -1,4 +1,4 @@
-"""The synchronous client, in the way that Starlette's users write tests."""
+"""The synchronous client, used as Starlette's users write tests."""
 
 import signal
 import subprocess
@@ -68,7 +68,7 @@ def no_thread_is_left():
     assert set(threading.enumerate()) <= before
 
 
-# As the manual has it
+# As in the manual
 
 
 def test_the_program_that_everything_began_with():
@@ -652,7 +652,7 @@ def test_ctrl_c_ends_a_test_that_waits_and_its_resources_exit(where, seen):
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
-        # Of a child that hangs: ends it, and with it all that is read here.
+        # If the child hangs, this ends it, and so the reading here.
         limit = threading.Timer(15, process.kill)
         limit.start()
         try:

@@ -1,9 +1,9 @@
 """
-The life of one connection: factories, handler, and the end of all of it.
+The life of one connection: its factories, its handler, and its end.
 
-One task runs the factories that need no exit, and the handler, inside a cancel scope,
-*the body*. Everything that may end a connection cancels the body, at once or after a
-grace, and says why. What follows is always the same, in this order, each step bounded and
+One task runs the handler, and the factories that need no exit. It runs them inside a cancel scope,
+*the body*. Everything that may end a connection cancels the body, at once or after a grace, and
+says why. After that, the steps are always these, in this order. Each has a deadline and is
 shielded from cancellation:
 
 1. the connection's nursery is cancelled and waited for;
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Lifetime"]
 
-# What a resource may see at its yield, or raise, without anything having gone wrong.
+# Exceptions that a resource may see at its yield, or raise, although nothing has gone wrong.
 _NORMAL = (WebSocketDisconnect, HandlerCancelled, trio.Cancelled)
 
 
@@ -67,18 +67,18 @@ def _is_cancelled_within(nursery: trio.Nursery) -> bool:
 
 class Lifetime:
     """
-    Runs one connection's handler, once its parameters are known to be good.
+    Runs one connection's handler, after its parameters were found valid.
 
     Args:
-        transport: Not started yet.
-        timeouts: All of them.
+        transport: The transport, which isn't started yet.
+        timeouts: The timeouts of the route.
     """
 
     def __init__(self, transport: Transport, timeouts: Timeouts) -> None:
         self.transport = transport
         self.started = trio.current_time()
         self.error: BaseException | None = None
-        #: What the log line of its end says beside code and reason.
+        #: What the log says about the end in addition to the code and the reason.
         self.why = ""
         #: The task that runs it, and the nursery there with everything that belongs to it. ``None``
         #: before and after, because both would keep alive what the handler held.
@@ -89,28 +89,29 @@ class Lifetime:
         self._stack: ResourceStack | None = None
         self._nursery: trio.Nursery | None = None
         self._nursery_error: BaseException | None = None
-        # Whether the peer was told of an error that is not known yet.
+        # Whether the peer was told that something failed, although the error isn't known yet.
         self._unexplained = False
         # Whether the peer is gone, or the server shuts down. The handler may go on for its grace.
         self._ending = False
         # Why the body is cancelled, and why it will be at its deadline.
         self._cancelled: str | None = None
         self._at_deadline = "timeout"
-        # When the peer was told; once the server is shutting down, by when it has to have got
-        # everything; and the scope in which something waits for that.
+        # When the peer was told how the connection ends.
         self._told_at = self.started
+        # Once the server is shutting down: when the peer must have got everything.
         self._deliver_by = math.inf
+        # The scope around the wait until the peer has got everything.
         self._delivering: trio.CancelScope | None = None
-        # When a grace is over, and whose; the deadline of the handshake may come before it.
+        # When a grace is over, and why there is one. The deadline of the handshake may be earlier.
         self._grace_over = (math.inf, "")
-        # Whether the handshake is over, or will not be finished; and who waits for that.
+        # Whether the handshake is over, or will not be finished. Whoever waits makes the event.
         self._answered = False
         self._wants_answered: trio.Event | None = None
 
     # What may end a connection. All of these are synchronous and may come at any time.
 
     def note_answered(self) -> None:
-        """Note that the handshake is over, well or not. Only a grace's deadline still applies."""
+        """Note that the connection was accepted or refused. From now on, only a grace ends it."""
         self._expect_grace()
         self._note_answered()
 
@@ -120,25 +121,25 @@ class Lifetime:
             self._wants_answered.set()
 
     def note_gone(self) -> None:
-        """Note that the peer is gone. What works for it stops, and the handler may finish."""
+        """Note that the peer is gone. Stop the connection's nursery, and let the handler finish."""
         self._end_after(self._timeouts.disconnect_grace, "peer gone")
-        # The handshake can't take too long any more.
+        # Timeouts.accept doesn't matter any more.
         self._expect_grace()
 
     def _expect_grace(self) -> None:
-        """Let the body end when a grace is over, and for no other reason."""
+        """Let the body's deadline be the end of a grace, and nothing else."""
         deadline, self._at_deadline = self._grace_over
         if deadline != self._body.deadline:  # setting it takes time
             self._body.deadline = deadline
 
     async def shut_down(self, code: int, grace: float = math.inf) -> None:
         """
-        End it because the server shuts down, with a close frame, as if the peer were gone.
+        End the connection with a close frame, because the server shuts down.
 
         The handler has ``shutdown_grace`` to finish, or *grace* if that is shorter. If the peer
-        leaves without an answer to the close frame, or does not answer within ``Timeouts.close``,
-        it has ``disconnect_grace`` from then on. A handshake that is not over yet may be finished
-        in that time, and gets its close frame then. Otherwise it is refused.
+        leaves without an answer to the close frame, or doesn't answer within ``Timeouts.close``,
+        the handler has ``disconnect_grace`` from then on. A handshake that isn't over yet may be
+        finished in that time, and the close frame follows. Otherwise it is refused.
         """
         self._end_after(min(grace, self._timeouts.shutdown_grace), "shutdown")
         self._deliver_by = trio.current_time() + self._timeouts.close
@@ -170,7 +171,7 @@ class Lifetime:
     def cancel(self, why: str) -> None:
         """Cancel the handler at once."""
         if self._cancelled is None:
-            # If its deadline has passed, that came first, and it is only slow to end.
+            # If the body's deadline has passed, that came first. The body is only slow to end.
             self._cancelled = self._at_deadline if self._body.cancel_called else why
         self._body.cancel()
 
@@ -228,8 +229,8 @@ class Lifetime:
                 self.task, self.tasks = trio.lowlevel.current_task(), tasks
                 self.transport.start(tasks)
                 self._stack = ResourceStack(tasks, self._note_expired)
-                # No name for the outcome: the traceback of its error knows this frame, so
-                # that the two would stay until the next garbage collection.
+                # Don't give the outcome a name. The traceback of its error refers to this frame,
+                # so both would stay until the next garbage collection.
                 errors += await self._finish(
                     await self._run_body(tasks, handler, plan, values, wants_nursery=wants_nursery)
                 )
@@ -243,7 +244,7 @@ class Lifetime:
                 errors.append(rest)
         finally:
             self._note_answered()
-            self._stack = None  # it knows this
+            self._stack = None  # it refers to this object
             self.task = self.tasks = None
         errors += self._take_nursery_error()
         self.error = combined("errors in one connection", errors)
@@ -294,7 +295,7 @@ class Lifetime:
                 self._cancelled = self._at_deadline if passed else "cancelled"
             return _Outcome(error, self._cancelled if error is None else None)
         finally:
-            del error  # its traceback knows this frame
+            del error  # its traceback refers to this frame
 
     def _is_refused(self) -> bool:
         """Say whether a guard or another factory has refused the handshake by itself."""
@@ -328,7 +329,7 @@ class Lifetime:
                     # them did; a nursery that is closed would raise instead.
                     crashed = _is_cancelled_within(nursery) and not self._ending
                     if self._nursery is nursery and not crashed:
-                        # Not without end: _leave_nursery() is called on every path.
+                        # This always ends, because _leave_nursery() is called on every path.
                         with trio.CancelScope(shield=True):
                             await self._handler_left.wait()
                     raise
@@ -371,14 +372,15 @@ class Lifetime:
                 await self.transport.wait_delivered()
             cancelled = False
         finally:
-            # Its time begins when everything is out. If nothing waits for that, it began then.
+            # ``Timeouts.close`` begins when the peer has got everything. If the connection was
+            # cancelled, or there was nothing to wait for, it began when the peer was told.
             from_outside, now = self._cancelled == "cancelled", trio.current_time()
             began = self._told_at if from_outside or now == before else now
             until = min(began + self._timeouts.close, self._deliver_by)
-            with trio.CancelScope(shield=True):  # bounded by that
+            with trio.CancelScope(shield=True):  # *until* is the deadline
                 try:
                     await self._close_transport(until, cancelled=cancelled or from_outside)
-                except Exception as exc:  # noqa: BLE001 - no reason to lose the others
+                except Exception as exc:  # noqa: BLE001 - the other errors must not be lost
                     errors.append(exc)
 
     async def _close_transport(self, until: float, *, cancelled: bool) -> None:
@@ -444,7 +446,7 @@ class Lifetime:
             )
         try:
             verdict = self._decide(found)
-            # A resource failed, and will say how when it exits.
+            # A resource failed. Its error comes when it exits.
             quiet = verdict.error is None and self.transport.ended is None
             self._unexplained = quiet and self._cancelled == "resource failed"
             if self.transport.ended is None:
@@ -455,7 +457,7 @@ class Lifetime:
         return [] if verdict.error is None else found
 
     def _decide(self, found: list[BaseException]) -> Verdict:
-        """Judge what was raised. If that fails, it is one more thing that was raised."""
+        """Judge what was raised. If that raises as well, its error is added to *found*."""
         try:
             return judge(
                 combined("errors in one connection", found),
@@ -463,12 +465,12 @@ class Lifetime:
                 accepted=self.transport.accepted,
                 own=self.transport,
             )
-        except Exception as exc:  # noqa: BLE001 - the peer has to be told, and somebody else, too
+        except Exception as exc:  # noqa: BLE001 - the peer has to be told, and the error reported
             found.append(exc)
             return failed(exc)
 
     def _take_nursery_error(self) -> list[BaseException]:
-        """The error of the connection's nursery, the first time it is asked for after it came."""
+        """Return the error of the connection's nursery, but only once."""
         error, self._nursery_error = self._nursery_error, None
         return [] if error is None else [error]
 

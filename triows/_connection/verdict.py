@@ -75,14 +75,14 @@ def is_end(error: BaseException, own: object) -> bool:
         own: The connection's transport. If another connection has ended, that is news.
     """
     if is_a(error, WebSocketDisconnect):
-        # Not asked by the attribute: the class of an application's may do anything there.
+        # Read the instance's dict directly. An application's subclass may define the attribute.
         source = object.__getattribute__(error, "__dict__").get("source")
         return source is None or source is own
     return is_a(error, HandlerCancelled)
 
 
 def failed(error: BaseException) -> Verdict:
-    """End a connection for an error that asks for nothing, and that somebody has to see."""
+    """End a connection because of an error that somebody has to see."""
     return Verdict(1011, "", _FAILED, error)
 
 
@@ -132,7 +132,7 @@ def _judge_closes(found: list[BaseException], *, accepted: bool) -> Verdict | No
     if len(set(closes)) != 1:
         return None
     code, reason = closes[0]
-    # What was meant for the peer is told, though there is no close frame for it.
+    # Before accept there is no close frame, so the refusal has the code and the reason.
     told = None if code == 1000 else code
     refusal = _FORBIDDEN if accepted else problem(403, reason, close_code=told)
     details = {exc.detail for exc in found if isinstance(exc, InvalidMessage)}

@@ -24,14 +24,15 @@ async def make_arguments(
     is_over: Callable[[], bool] | None = None,
 ) -> dict[str, Any] | None:
     """
-    Call a plan's factories in order, and return the arguments; ``None`` if it was over before.
+    Call a plan's factories in order, and return the handler's arguments.
 
-    If it is cancelled, the resources entered so far are in *stack*, whose owner exits them.
+    Return ``None`` if a factory has refused the connection. If this is cancelled, the resources
+    entered so far are in *stack*, whose owner exits them.
 
     Args:
         plan: What to make.
-        values: The plan's first values: parameters, givens and shared ones. The results of the
-            factories are added to it.
+        values: The plan's first values: parameters, givens and shared values. The results of the
+            factories are added to this list.
         stack: The stack on which resources are entered that have to be exited.
         patience: How many seconds the cleanup of a factory may take if it is cancelled.
         is_over: Asked after each factory whether it has refused the connection. If so, no other

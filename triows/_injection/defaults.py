@@ -41,8 +41,8 @@ class UncopyableDefault(Exception):
     """A default can be changed, but can't be copied. The message says why."""
 
 
-# Values that can't be changed, and the only ones for which that is certain: a subclass may
-# have attributes. `object()` is what sentinels are made of, and a copy of it would be another.
+# Classes whose values can't be changed. Subclasses don't count, because they may have attributes.
+# A sentinel is often an `object()`, and a copy of it would be a different object.
 _IMMUTABLE = (
     NoneType, EllipsisType, NotImplementedType, object, msgspec.UnsetType,
     bool, int, float, complex, str, bytes, range, Decimal, Fraction, UUID,
@@ -58,7 +58,7 @@ _IMMUTABLE_KINDS = (
 
 @attrs.frozen
 class _Frozen:
-    """Recognises any class that attrs made frozen: all of them refuse with the same function."""
+    """Helps to recognise classes that attrs made frozen. They share the same ``__setattr__``."""
 
 
 _FROZEN_SETATTR = _Frozen.__setattr__
@@ -103,7 +103,7 @@ def is_immutable(value: Any) -> bool:
 
 
 def _is_frozen(value: Any) -> bool:
-    """Whether it is of a class that refuses to have its fields set."""
+    """Say whether its class doesn't allow its fields to be set."""
     cls = type(value)
     if isinstance(value, msgspec.Struct):
         return value.__struct_config__.frozen

@@ -1,9 +1,10 @@
 """
-What is inside ``Annotated``: our marks, those of other libraries, and what is there by mistake.
+What is inside ``Annotated``: our marks, those of other libraries, and mistakes.
 
-A factory in ``Annotated`` without ``use`` around it would do nothing, and the parameter would be
-read from the request: any client could say who it is. So triows refuses everything there that can
-be called. It also refuses the marks of frameworks that mean something that triows would not do.
+A factory in ``Annotated`` without ``use`` around it would do nothing. The parameter would be read
+from the request instead, so any client could choose it, for example the name of its user. So
+triows refuses everything there that can be called. It also refuses the marks of other frameworks,
+because triows wouldn't do what they say.
 """
 
 from __future__ import annotations
@@ -58,9 +59,9 @@ class Site:
     Where an annotation was written, for the messages about it.
 
     Args:
-        label: What a message calls it.
+        label: What messages call the annotation.
         where: ``file:line (name)`` of the function.
-        name: What a message shows in front of the remedy: ``"user: "`` of a parameter.
+        name: What messages write before the remedy. For a parameter, it is like ``"user: "``.
     """
 
     label: str
@@ -72,11 +73,11 @@ class Site:
 
     def check_parameter(self, annotation: Any) -> None:
         """
-        Refuse what was put into the annotation of a parameter by mistake.
+        Refuse mistakes in the annotation of a parameter.
 
         Raises:
-            HandlerSignatureError: A mark means nothing there, or a factory stands there
-                without ``use``.
+            HandlerSignatureError: A mark means nothing there, or a factory is there without
+                ``use``.
         """
         self._check_metadata(annotation)
         self._check_inside(without_metadata(annotation), _MARKS)
@@ -86,7 +87,7 @@ class Site:
         Refuse a default that was meant to say what makes the value.
 
         Raises:
-            HandlerSignatureError: It is a mark, ours or another framework's, or something to call.
+            HandlerSignatureError: It is a mark, ours or another framework's, or a callable.
         """
         self._check_required(default)
         if isinstance(default, UseMark | ParamMark):
@@ -108,11 +109,11 @@ class Site:
             self.refuse("has `...` as its default: leave the default out, and it is required")
 
     def check_return(self, annotation: Any) -> None:
-        """Refuse the same in what a function is annotated to return; ``Ignore`` may stand there."""
+        """Refuse such mistakes in a return annotation. Only ``Ignore`` is allowed there."""
         self._check_inside(annotation, (UseMark, ParamMark))
 
     def check_fields(self, annotation: Any, seen: tuple[Any, ...] = ()) -> None:
-        """Refuse the same in the fields of a pack, and in theirs."""
+        """Refuse such mistakes in the fields of a pack, and in packs inside them."""
         pack = unwrapped(annotation)
         if not is_pack(pack) or pack in seen:
             return
@@ -123,7 +124,7 @@ class Site:
             site.check_fields(type_, (*seen, pack))
 
     def check_field(self, annotation: Any, default: Any) -> None:
-        """Refuse the same in one field; only ``Param`` may stand there."""
+        """Refuse such mistakes in one field. Only ``Param`` is allowed there."""
         self._check_required(default)
         if _is_called_to_make(default, annotation):
             self.refuse(
@@ -139,7 +140,7 @@ class Site:
         self.check_parameter(annotation)
 
     def _check_inside(self, annotation: Any, marks: tuple[type, ...]) -> None:
-        """Look at everything that the annotation holds; none of *marks* may be there."""
+        """Look at everything inside the annotation. None of *marks* is allowed there."""
         self._check_type(annotation)
         if isinstance(annotation, NewType):
             self._check_named(annotation, marks)
@@ -153,7 +154,7 @@ class Site:
                 self._check_inside(argument, marks)
 
     def _check_named(self, named: NewType, marks: tuple[type, ...]) -> None:
-        """Look at what a ``NewType`` stands for. A mark in it would do nothing."""
+        """Look at the type behind a ``NewType``. A mark in it would do nothing."""
         inner, found = unmarked(resolved(named.__supertype__))
         for mark in found:
             if isinstance(mark, marks):
@@ -174,7 +175,7 @@ class Site:
             )
 
     def _refuse_mark(self, mark: Any, named: str | None = None) -> NoReturn:
-        """Refuse a mark inside a type, or inside what the ``NewType`` *named* stands for."""
+        """Refuse a mark inside a type, or inside the type behind the ``NewType`` *named*."""
         word = _word(mark)
         if self.label.startswith("the return"):
             self.refuse(f"has {word}(), which is for parameters: take it out")
@@ -253,7 +254,7 @@ def _was_called(extra: Any) -> bool:
 
 def _means_something(extra: Any) -> bool:
     """Say whether it is a callable that other libraries use in ``Annotated``."""
-    # pydantic takes classes that say how to validate, and what marks a field as deprecated;
+    # Pydantic takes classes that say how to validate, and a mark for deprecated fields.
     # annotated_types has constraints that can be called.
     return (
         hasattr(extra, "__get_pydantic_core_schema__")
@@ -267,14 +268,14 @@ def _shown(default: Any) -> str:
 
 
 def _is_called_to_make(default: Any, annotation: Any) -> bool:
-    """Say whether a default was meant to be called, or was called by mistake."""
+    """Say whether somebody meant the default to be called, or called it by mistake."""
     if default is inspect.Parameter.empty:
         return False
     return _was_called(default) or (callable(default) and not _is_value_of(annotation, default))
 
 
 def _is_value_of(annotation: Any, value: Any) -> bool:
-    """Say whether a value that can be called is of the annotated class, so that it is a value."""
+    """Say whether a callable is an instance of the annotated class, and so a proper value."""
     if isinstance(value, type | functools.partial) or inspect.isroutine(value):
         return False
     annotation = unnamed(without_metadata(unnamed(annotation)))

@@ -48,20 +48,20 @@ _DEBUGGERS = {
 class Sample:
     """What a loop's thread was doing."""
 
-    #: The task that ran; ``None`` between two tasks, or in a callback of the loop's.
+    #: The task that ran. ``None`` between two tasks, or in a callback of the loop.
     task: trio.lowlevel.Task | None
-    #: The task's frames, the outermost first; without a task, those of the loop.
+    #: The frames of the task, or of the loop if there is no task. The outermost comes first.
     frames: list[RawFrame]
 
     @property
     def is_debugged(self) -> bool:
-        """Whether a debugger, or a prompt, waits for a person."""
+        """Whether a debugger or a prompt waits for a person."""
         modules = (frame.f_globals.get("__name__") or "" for frame, _ in self.frames)
         return any(str(name).partition(".")[0] in _DEBUGGERS for name in modules)
 
     @property
     def scopes(self) -> Iterator[Any]:
-        """The ASGI scopes that triows' frames work on, the outermost first."""
+        """The ASGI scopes in the frames of triows, the outermost first."""
         for frame, _ in self.frames:
             if "scope" in frame.f_code.co_varnames and frame_at(frame.f_code, 0).owner == "triows":
                 scope = frame.f_locals.get("scope")
@@ -193,8 +193,8 @@ def _ancestors(task: trio.lowlevel.Task) -> Iterator[trio.lowlevel.Task]:
 
 
 def _shown(frames: Sequence[Frame]) -> tuple[Frame, ...]:
-    """Return the application's frames, its libraries' below, and what the innermost calls."""
-    # What Trio does inside explains nothing.
+    """Return the frames of the application and its libraries, and what the innermost calls."""
+    # Frames inside Trio explain nothing.
     frames = [one for one in frames if not one.file.startswith(_TRIO)] or frames
     owners = [one.owner for one in frames]
     theirs = [n for n, owner in enumerate(owners) if owner in ("application", "library")]

@@ -1,4 +1,4 @@
-"""Resources between their entry and their exit, and the lines at which they stand."""
+"""Describes resources between their entry and their exit, and the lines that they have reached."""
 
 from __future__ import annotations
 
@@ -86,13 +86,13 @@ def _state_of(host: Host) -> State:
 
 
 def _frame_of(host: Host) -> Frame | None:
-    """Where the resource itself stands, if that can be seen."""
+    """Return the frame of the resource itself, if it can be found."""
     if host.task is not None:
         frame = innermost(describe(await_frames(host.task)))
         if frame is not None and frame.owner in ("application", "library"):
             return frame
-    # It waits for nothing: a generator between two steps, which the context manager around it
-    # holds under the name that contextlib gives it.
+    # It isn't waiting for anything, so it is a generator at its yield. The context manager around
+    # it has the generator as "gen", as contextlib's managers do.
     generator = getattr(host.manager, "gen", None)
     raw = getattr(generator, "ag_frame", None) or getattr(generator, "gi_frame", None)
     return None if raw is None else frame_at(raw.f_code, raw.f_lineno)

@@ -1,4 +1,4 @@
-"""Trio's tasks, and the lines at which they wait."""
+"""Describes Trio's tasks, and the lines at which they wait."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ __all__ = [
     "outline_of_nurseries",
 ]
 
-#: Whose code a frame runs; in the last, that of Trio and the standard library, everything waits.
+#: Whose code a frame runs. ``"system"`` is Trio and the standard library.
 Owner: TypeAlias = Literal["application", "library", "triows", "system"]
 
-#: A frame and the line at which it stands.
+#: A frame, and the line that it has reached.
 RawFrame: TypeAlias = "tuple[FrameType, int]"
 
-# Nurseries below nurseries that are followed. Nobody writes a tree that deep, but a program that
-# recurses may make one, and to look at it must not fail.
+# How deep to look into nurseries inside nurseries. Nobody writes a deeper tree on purpose, but a
+# program that recurses may make one, and looking at it must not fail.
 _DEEPEST = 50
 
 
@@ -126,14 +126,14 @@ def look_at(
     depth: int = _DEEPEST,
 ) -> TaskNode:
     """
-    Describe a task, of which only some is of interest.
+    Describe a task, or a part of it.
 
     Args:
         task: The task.
-        frames: Those of its frames to show.
-        nurseries: Those of its nurseries to show.
-        name: What to call it, if not by its own name.
-        depth: Nurseries below one another to follow.
+        frames: The frames to show.
+        nurseries: The nurseries to show.
+        name: What to call it, instead of its own name.
+        depth: How deep to look into nurseries inside nurseries.
     """
     described = describe(frames)
     frame = innermost(described)
@@ -153,12 +153,12 @@ def look_at_nurseries(
     depth: int = _DEEPEST,
 ) -> tuple[NurseryNode, ...]:
     """
-    Describe nurseries and all below them.
+    Describe nurseries and everything inside them.
 
     Args:
-        nurseries: The outermost first.
-        but: Tasks that are left out.
-        depth: Nurseries below one another to follow.
+        nurseries: The nurseries, the outermost first.
+        but: Tasks to leave out.
+        depth: How deep to look into nurseries inside nurseries.
     """
     if not depth:
         return ()
@@ -181,11 +181,11 @@ def look_at_nurseries(
 
 
 def await_frames(task: trio.lowlevel.Task) -> list[RawFrame]:
-    """The frames of a task, the outermost first, also of the one that runs and asks."""
+    """Return a task's frames, the outermost first. It may be the task that calls this."""
     if task is _current_task():
         return _running_frames(task)
     if getattr(task.coro, "cr_frame", task) is None:
-        return []  # it has ended, which the oldest Trio that we allow doesn't expect
+        return []  # it has ended; the oldest Trio that we allow would raise an error
     return list(task.iter_await_frames())
 
 
@@ -198,9 +198,9 @@ def _current_task() -> trio.lowlevel.Task | None:
 
 def _running_frames(task: trio.lowlevel.Task) -> list[RawFrame]:
     """
-    The frames of the task that is running now.
+    Return the frames of the task that is running now.
 
-    It waits for nothing, so Trio sees no more of it than its outermost frame.
+    The task isn't waiting for anything, so Trio knows only its outermost frame.
     """
     first = getattr(task.coro, "cr_frame", None)
     frames: list[RawFrame] = []
@@ -223,13 +223,13 @@ def describe(frames: Iterable[RawFrame]) -> tuple[Frame, ...]:
 
 
 def frame_at(code: CodeType, line: int) -> Frame:
-    """Describe a frame by its *code* and the *line* at which it stands."""
+    """Describe a frame by its *code* and the *line* that it has reached."""
     file, owner = _file(code.co_filename)
     return Frame(file, line, printable(code.co_qualname), owner)
 
 
 def innermost(frames: Sequence[Frame]) -> Frame | None:
-    """The frame that says most: the innermost of the application, if there is one."""
+    """Return the frame that says most: the innermost of the application, if there is one."""
     for owner in ("application", "library", "triows"):
         for frame in reversed(frames):
             if frame.owner == owner:
@@ -252,10 +252,10 @@ _INSTALLED = tuple(os.sep + name + os.sep for name in ("site-packages", "dist-pa
 
 @functools.lru_cache(maxsize=4096)
 def _file(name: str) -> tuple[str, Owner]:
-    """Give the absolute name of a source file, and whose it is."""
+    """Return the absolute name of a source file, and whose it is."""
     if name.startswith("<"):
-        # A prompt's input or a text that was compiled is somebody's, unlike what Python and
-        # attrs make themselves.
+        # The input of a prompt, or a text that was compiled, is the application's. Other names
+        # like this come from Python and attrs.
         own = not name.startswith(("<frozen", "<attrs"))
         return printable(name), "application" if own else "system"
     file = os.path.abspath(name)
@@ -277,7 +277,7 @@ def _owner(file: str) -> Owner:
 
 
 def outline_of_nurseries(nurseries: Sequence[NurseryNode]) -> list[Line]:
-    """Describe nurseries in lines; one that says nothing but its tasks has no line itself."""
+    """Describe nurseries in lines. A nursery has a line of its own only if there is need for it."""
     full = [nursery for nursery in nurseries if nursery.tasks]
     lines: list[Line] = []
     for number, nursery in enumerate(full, 1):
@@ -292,7 +292,7 @@ def outline_of_nurseries(nurseries: Sequence[NurseryNode]) -> list[Line]:
 
 
 def _place(task: TaskNode) -> Iterator[Part]:
-    """Say where a task waits; in the background, if no line of the application is involved."""
+    """Say where a task waits. If it isn't in the application's code, it is shown less clearly."""
     ours = all(frame.owner in ("triows", "system") for frame in task.frames)
     yield relative(task.where), "aside" if ours else "place"
     if not ours:

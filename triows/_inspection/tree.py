@@ -1,4 +1,4 @@
-"""An application, as it is at this moment."""
+"""Describes an application as it is at this moment."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ State: TypeAlias = Literal["handshake", "open", "closing", "refused"]
 
 @frozen(eq=False)
 class Inside:
-    """What an application shows of itself."""
+    """What an application shows to inspection."""
 
     running: bool
     connections: Connections
@@ -47,7 +47,7 @@ class Inspected(Protocol):
     """An application that :func:`tree` can look at: :class:`~triows.Triows`."""
 
     def _inside(self) -> Inside:
-        """Show what it has."""
+        """Return its connections, its resources, and the applications mounted in it."""
 
 
 @frozen
@@ -169,7 +169,7 @@ def tree(app: Inspected) -> Tree:
 
 
 def with_mounted(prefix: str, inside: Inside) -> Iterator[tuple[str, Inside]]:
-    """An application and all that are mounted in it, each once, with their paths."""
+    """Yield an application and all that are mounted in it, each once, with their paths."""
     waiting, seen = [(prefix, inside)], {id(inside.connections)}
     while waiting:
         path, one = waiting.pop()
@@ -223,8 +223,8 @@ def _state_of(lifetime: Lifetime) -> State:
     return "open" if transport.accepted else "handshake"
 
 
-# The task that runs a connection may be anybody's: that of a server, or of a test. Of it and its
-# nurseries, only what is inside of Lifetime.run() belongs to the connection.
+# A server's task or a test's task may run a connection. Only the frames and nurseries inside of
+# Lifetime.run() belong to the connection.
 
 
 def _own_frames(lifetime: Lifetime) -> list[RawFrame]:

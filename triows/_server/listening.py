@@ -23,7 +23,7 @@ __all__ = ["AddressError", "Listener", "check_address", "configuration", "listen
 
 
 class AddressError(OSError):
-    """The server can't listen at an address; the message says at which one, and why."""
+    """The server can't listen at an address. The message says which one, and why."""
 
     def __str__(self) -> str:
         return str(self.strerror)
@@ -42,10 +42,10 @@ def configuration(bind: Sequence[str], certfile: str | None, keyfile: str | None
 
 @frozen
 class Listener:
-    """A socket that listens, without blocking."""
+    """A listening socket, which is non-blocking."""
 
     socket: socket.socket
-    #: Whether TLS is spoken there.
+    #: Whether its connections use TLS.
     secure: bool
 
     @property
@@ -90,7 +90,7 @@ def listening(
     Connections that arrive while nobody accepts wait in the kernel, and are not refused.
 
     Args:
-        config: Hypercorn's.
+        config: Hypercorn's configuration.
         sockets: Bound sockets, instead of ``config.bind``. They are closed, too.
 
     Raises:

@@ -66,10 +66,10 @@ class Server:
 
     Args:
         app: The application.
-        config: Hypercorn's.
-        tls: For listeners with TLS.
-        listeners: Where to accept connections. They are closed when that is over.
-        reactor: Reads for connections that don't come from the system, which :meth:`start` gets.
+        config: Hypercorn's configuration.
+        tls: The TLS context for listeners with TLS.
+        listeners: Where to accept connections. They are closed when the accepting is over.
+        reactor: Reads for connections that aren't sockets and are given to :meth:`start`.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class Server:
         # Connections whose WebSocket another application serves.
         self._bridges: set[Bridge] = set()
         self._connections = 0
-        # As many as are allowed, and some more that can be told so (503).
+        # Accept some more connections than are allowed, so that these can be answered with 503.
         limit = app.limits.connections
         self._limit = math.inf if limit is None else limit + config.backlog
         self._room = trio.Event()
@@ -132,8 +132,8 @@ class Server:
         """
         Run what connections need, until the last of them is over.
 
-        Connections that are cancelled still listen to their peers' last words. Each of them limits
-        how long its end takes, so this is limited, too.
+        Connections that are cancelled still wait for their peers' close frames. Each of them has a
+        limit for that, so this has one, too.
         """
         async with trio.open_nursery() as nursery:
             nursery.cancel_scope.shield = True
@@ -164,7 +164,7 @@ class Server:
         return self._connections
 
     async def stop_accepting(self) -> None:
-        """Close the listeners, and answer those whose connection was accepted a moment ago."""
+        """Close the listeners, and answer clients that were accepted a moment ago."""
         self._accepting.cancel()
         await self._accepted_all.wait()
         await self._answer_accepted()
@@ -176,8 +176,9 @@ class Server:
         Plain HTTP requests have Hypercorn's ``graceful_timeout`` at the same time.
 
         Args:
-            refusing: Go on accepting connections meanwhile, to tell WebSocket clients to come back
-                later (503). Otherwise other processes that listen on the same sockets get them.
+            refusing: Whether to go on accepting connections meanwhile, to tell WebSocket clients
+                to come back later (503). If not, other processes that listen on the same sockets
+                get these connections.
             grace: How many seconds handlers and requests get, if the settings allow more.
         """
         if not refusing:
@@ -196,8 +197,8 @@ class Server:
         self._accepting.cancel()
         await self._accepted_all.wait()
         self._end_idle(over)  # connections that came meanwhile
-        # What is left are plain requests, and WebSockets of other applications that are mounted,
-        # which know that they have to end.
+        # What is left are plain requests, and WebSockets of mounted applications that aren't ours.
+        # Both were told to end.
         self._tasks.end_at(max(over, started + min(self._app.timeouts.shutdown_grace, grace)))
 
     def _end_idle(self, over: float) -> None:
@@ -268,7 +269,7 @@ class Server:
 
     async def _serve(self, opening: Callable[[], Accepted], close: Callable[[], object]) -> None:
         try:
-            with suppress(OSError):  # it broke, so nobody can be told
+            with suppress(OSError):  # the connection broke, so there is nobody to tell
                 upgraded = await self._serve_http(opening)
                 if upgraded is not None:
                     await upgraded()
@@ -284,7 +285,7 @@ class Server:
     async def _serve_http(
         self, opening: Callable[[], Accepted]
     ) -> Callable[[], Awaitable[None]] | None:
-        """Serve plain requests. Return what follows, so that nothing of this stays in memory."""
+        """Serve plain requests. Return what to do next, so that nothing of this stays in memory."""
         accepted = opening()
         stream, wire, peers = accepted.stream, accepted.wire, accepted.peers
         if isinstance(stream, trio.SSLStream) and not await self._shake_hands(stream):
@@ -308,7 +309,8 @@ class Server:
         if wanted is None:
             return None
         await self._context.mark_request()
-        self._note_asked(opening)  # in the same step as the application decides whether it drains
+        # In the same step, the application decides whether it is draining.
+        self._note_asked(opening)
         return partial(
             serve_websocket,
             self._app,
@@ -325,10 +327,10 @@ class Server:
 
 class GuardedTasks:
     """
-    Starts tasks, and lets no error out of one, because it doesn't concern the others.
+    Starts tasks and logs their errors, so that an error in one doesn't end the others.
 
     Args:
-        nursery: Where they run.
+        nursery: The nursery in which the tasks run.
     """
 
     def __init__(self, nursery: trio.Nursery) -> None:
@@ -341,7 +343,7 @@ class GuardedTasks:
         self._nursery.start_soon(self._run, function, args, name=name)
 
     def end_at(self, deadline: float) -> None:
-        """Cancel at this time what is left then."""
+        """Cancel all tasks that are left at this time."""
         self._nursery.cancel_scope.deadline = deadline
 
     @staticmethod

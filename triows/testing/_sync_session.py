@@ -1,4 +1,4 @@
-"""A connection of the synchronous client: a :class:`WebSocketSession`, from another thread."""
+"""A connection of the synchronous client: a :class:`WebSocketSession` in another thread."""
 
 from __future__ import annotations
 
@@ -54,13 +54,14 @@ class WebSocketTestSession:
         self._leave = trio.Event()
         # What the block raised.
         self._failure: Exception | None = None
-        # First that it is open, then how it ended; only how it ended if it was never open.
+        # First comes None when it is open, and then how it ended. If it was never open, only how
+        # it ended comes.
         self._progress: queue.SimpleQueue[Exception | LoopBlocked | None] = queue.SimpleQueue()
 
     def __enter__(self) -> Self:
         if self._loop is not None:
             raise RuntimeError("a session is for one block: call websocket_connect() again")
-        # Inside the client's block it is that which holds the loop.
+        # Inside the client's block, the block holds the loop.
         self._holds_loop = not self._client._blocks
         self._loop = loop = self._client._acquire(holds=self._holds_loop)
         try:
@@ -83,7 +84,7 @@ class WebSocketTestSession:
         with interruptible(exc):
             try:
                 self._failure = exc if isinstance(exc, Exception) else None
-                # If the loop has broken down, leaving the client tells why.
+                # If the loop has failed, leaving the client's block raises the reason.
                 with suppress(LoopOver):
                     self._loop.call_sync(self._leave.set)
                 ended = self._loop.wait(self._progress)
@@ -93,7 +94,7 @@ class WebSocketTestSession:
                 self._client._release(holds=self._holds_loop)
 
     async def _hold(self) -> None:
-        """Be the task that the connection's ``async with`` block runs in."""
+        """Run the connection's ``async with`` block, in a task of the loop."""
         ended: Exception | LoopBlocked | None = None
         try:
             assert self._loop is not None
@@ -102,7 +103,7 @@ class WebSocketTestSession:
                 self._opened = session
                 self._progress.put(None)
                 await self._leave.wait()
-                # Raised there, so that both clients tell alike what went wrong.
+                # Raise it inside the block, so that both clients report errors in the same way.
                 if self._failure is not None:
                     raise self._failure
         except (Exception, LoopBlocked) as exc:  # noqa: BLE001 - raised in the other thread
@@ -206,7 +207,7 @@ class WebSocketTestSession:
         Raises:
             json.JSONDecodeError: The message is not JSON.
         """
-        # The standard library's, for the sake of its error.
+        # Use the standard library, because its error is the one that Starlette's client raises.
         return json.loads(self.receive_text() if mode == "text" else self.receive_bytes())
 
     # The end.
