@@ -7,19 +7,11 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from attrs import frozen
 
 from triows._printable import printable
+from triows._stacks import Frame, describe, frame_at, innermost, relative
 
 from .places import where
-from .tasks import (
-    Frame,
-    NurseryNode,
-    await_frames,
-    describe,
-    frame_at,
-    innermost,
-    look_at_nurseries,
-    outline_of_nurseries,
-)
-from .text import Line, Outlined, Style, relative
+from .tasks import NurseryNode, await_frames, look_at_nurseries, outline_of_nurseries
+from .text import Line, Outlined, Style
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

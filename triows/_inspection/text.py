@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
     from rich.text import Text
     from rich.tree import Tree
 
-__all__ = ["Line", "Outlined", "Part", "Style", "plain", "relative", "rich_tree"]
+__all__ = ["Line", "Outlined", "Part", "Style", "plain", "rich_tree"]
 
 #: What a piece of a line is, from which each output takes its colours.
 Style: TypeAlias = Literal["", "title", "name", "place", "source", "aside", "good", "busy", "bad"]
@@ -110,11 +109,3 @@ def _rich_text(line: Line) -> Text:
         text.append("  " if number else "")
         text.append(part, _RICH[style])
     return text
-
-
-def relative(place: str) -> str:
-    """Shorten a place in a file, as seen from the current folder."""
-    try:
-        return place.removeprefix(os.getcwd() + os.sep)
-    except OSError:  # the folder was removed
-        return place

@@ -12,12 +12,13 @@ from triows._connection.endpoint import peer_of
 from triows._connection.lifetime import Lifetime
 from triows._injection.call import make_arguments
 from triows._printable import printable
+from triows._stacks import RawFrame, relative
 from triows._where import name_of
 
 from .places import where
 from .resources import ResourceNode, look_at_resources
-from .tasks import RawFrame, TaskNode, await_frames, look_at, look_at_nurseries
-from .text import Line, Outlined, Part, relative
+from .tasks import TaskNode, await_frames, look_at, look_at_nurseries
+from .text import Line, Outlined, Part
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
