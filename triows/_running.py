@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,12 @@ if TYPE_CHECKING:
 
     from ._injection.plan import Plan
 
-__all__ = ["AppResources", "check_lifespan"]
+__all__ = ["STARTING", "AppResources", "check_lifespan"]
+
+#: Seconds that the lifespan, or a resource of the application, may take to start before a warning
+#: names it. It has no limit: a migration may take minutes. A connection to a database takes less
+#: than a second, and clients give up on one after 10 s.
+STARTING = 10.0
 
 
 def check_lifespan(lifespan: Any) -> None:
@@ -112,12 +118,18 @@ class AppResources:
     shared: dict[Callable[..., Any], Any] = field(factory=dict, init=False)
     #: What has to be exited, while there is something.
     stack: ResourceStack | None = field(default=None, init=False)
+    #: The task of the start-up, while it lasts.
+    task: trio.lowlevel.Task | None = field(default=None, init=False)
+    #: By when what happens now has to be over, on Trio's clock: the making of one resource, or
+    #: all exits.
+    ends_by: float = field(default=math.inf, init=False)
 
     @asynccontextmanager
     async def entered(
         self,
         plans: Mapping[Callable[..., Any], tuple[Factory, Plan]],
         leave: Callable[[], Awaitable[object]],
+        beside: Callable[[], Awaitable[None]],
     ) -> AsyncIterator[None]:
         """
         Enter everything; exit it at the end of the block, also of one that was cancelled.
@@ -128,17 +140,24 @@ class AppResources:
             plans: What to enter, in order.
             leave: Awaited before the exits, shielded: it sees to it that nobody uses the
                 resources any more, and bounds itself.
+            beside: Runs all the time, shielded, and never raises. It is cancelled when all is
+                closed.
 
         Raises:
             BaseException: what a factory, the block, or an exit raised, as one.
         """
         error: BaseException | None = None
-        body = trio.CancelScope()
+        body, beside_scope = trio.CancelScope(), trio.CancelScope(shield=True)
+
+        async def run_beside() -> None:
+            with beside_scope:
+                await beside()
 
         def expired(_host: Host) -> None:
             body.cancel()
 
         async with trio.open_nursery() as nursery:
+            nursery.start_soon(run_beside)
             stack = self.stack = ResourceStack(nursery, expired)
             try:
                 with body:
@@ -153,25 +172,39 @@ class AppResources:
             # Bounded: leave() bounds itself, and the exits have their deadline.
             with trio.CancelScope(shield=True):
                 errors = await _raised_by(leave)
+                # An exit that takes longer than it may is cancelled in between.
+                self.ends_by = trio.current_time() + 2 * self.teardown
                 errors += await stack.aclose(seconds=self.teardown, error=real, cancelled=cancelled)
             self.shared.clear()
             self.state = {}
-            self.stack = None
+            self.stack, self.ends_by = None, math.inf
+            beside_scope.cancel()
         found = [exc for exc in (real, *errors) if exc is not None]
         failure = combined("errors in the application's resources", found) if found else error
         if failure is not None:
             raise failure
 
+    def due(self, _now: float) -> float:
+        """Return by when what happens now has to be over; ``inf`` if nothing has to."""
+        return self.ends_by
+
     async def _enter(
         self, plans: Mapping[Callable[..., Any], tuple[Factory, Plan]], stack: ResourceStack
     ) -> None:
-        if self.lifespan is not None:
-            factory = Factory.of(functools.partial(self.lifespan, self.app))
-            state = await make_value(factory, {}, stack, patience=self.teardown)
-            self.state = _checked_state(state, self.lifespan)
-        for original, (factory, plan) in plans.items():
-            values = [*(self.app for _ in plan.givens), *(self.shared[one] for one in plan.shared)]
-            arguments = await make_arguments(plan, values, stack, patience=self.teardown) or {}
-            self.shared[original] = await make_value(
-                factory, arguments, stack, patience=self.teardown
-            )
+        self.task = trio.lowlevel.current_task()
+        try:
+            if self.lifespan is not None:
+                factory = Factory.of(functools.partial(self.lifespan, self.app))
+                self.ends_by = trio.current_time() + STARTING
+                state = await make_value(factory, {}, stack, patience=self.teardown)
+                self.state = _checked_state(state, self.lifespan)
+            for original, (factory, plan) in plans.items():
+                self.ends_by = trio.current_time() + STARTING
+                givens = [self.app for _ in plan.givens]
+                values = [*givens, *(self.shared[one] for one in plan.shared)]
+                arguments = await make_arguments(plan, values, stack, patience=self.teardown) or {}
+                self.shared[original] = await make_value(
+                    factory, arguments, stack, patience=self.teardown
+                )
+        finally:
+            self.task, self.ends_by = None, math.inf

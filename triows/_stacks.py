@@ -8,10 +8,11 @@ import os
 import sysconfig
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+import outcome
 import trio
 from attrs import frozen
 
-from ._errors import children_of, exc_info
+from ._errors import add_note, children_of, exc_info
 from ._printable import printable
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Frame",
     "RawFrame",
+    "add_stack",
     "describe",
     "frame_at",
     "frames_of",
@@ -82,6 +84,8 @@ def innermost(frames: Sequence[Frame]) -> Frame | None:
 
 
 _TRIO = os.path.dirname(trio.__file__) + os.sep
+# What a task does when it waits or is cancelled, which explains nothing.
+_INSIDE_TRIO = (_TRIO, os.path.dirname(outcome.__file__) + os.sep)
 _TRIOWS = os.path.dirname(__file__) + os.sep
 _SYSTEM = (
     _TRIO,
@@ -140,8 +144,7 @@ _OUTERMOST, _INNERMOST = 5, 15
 
 def shown(frames: Sequence[Frame]) -> tuple[Frame, ...]:
     """Return the application's frames, its libraries' below, and what the innermost calls."""
-    # What Trio does inside explains nothing.
-    frames = [one for one in frames if not one.file.startswith(_TRIO)] or frames
+    frames = [one for one in frames if not one.file.startswith(_INSIDE_TRIO)] or frames
     owners = [one.owner for one in frames]
     theirs = [n for n, owner in enumerate(owners) if owner in ("application", "library")]
     if "application" in owners:
@@ -156,6 +159,14 @@ def lines(frames: Sequence[Frame]) -> list[str]:
     if (more := len(written) - _OUTERMOST - _INNERMOST) > 0:
         written[_OUTERMOST:-_INNERMOST] = [f"  ({more} more calls)"]
     return written
+
+
+def add_stack(error: BaseException, frames: Sequence[Frame]) -> None:
+    """Let an error say where something waited."""
+    if frames:
+        # A note for each line, because a log escapes the line breaks in a note.
+        for line in ("It waited at", *lines(shown(frames))):
+            add_note(error, line)
 
 
 def relative(place: str) -> str:

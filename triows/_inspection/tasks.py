@@ -15,13 +15,14 @@ from triows._stacks import Frame, RawFrame, describe, innermost, relative
 from .text import Line, Outlined, Part
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
     from types import FrameType
 
 __all__ = [
     "NurseryNode",
     "TaskNode",
     "await_frames",
+    "frames_in",
     "look_at",
     "look_at_nurseries",
     "look_at_task",
@@ -150,6 +151,18 @@ def await_frames(task: trio.lowlevel.Task) -> list[RawFrame]:
     if getattr(task.coro, "cr_frame", task) is None:
         return []  # it has ended, which the oldest Trio that we allow doesn't expect
     return list(task.iter_await_frames())
+
+
+def frames_in(task: trio.lowlevel.Task, function: Callable[..., object]) -> list[RawFrame]:
+    """
+    The frames of a task from one of our functions on; all of them if it is in none such.
+
+    The task may be anybody's. Only what is inside of that function is of interest.
+    """
+    frames = await_frames(task)
+    codes = [frame.f_code for frame, _ in frames]
+    code = getattr(function, "__code__", None)
+    return frames[codes.index(code) :] if code in codes else frames
 
 
 def _current_task() -> trio.lowlevel.Task | None:

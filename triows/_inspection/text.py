@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from attrs import frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Sequence
 
     from rich.text import Text
     from rich.tree import Tree
 
-__all__ = ["Line", "Outlined", "Part", "Style", "plain", "rich_tree"]
+__all__ = ["Line", "Outlined", "Part", "Style", "bounded", "indented", "plain", "rich_tree"]
 
 #: What a piece of a line is, from which each output takes its colours.
 Style: TypeAlias = Literal["", "title", "name", "place", "source", "aside", "good", "busy", "bad"]
@@ -87,6 +87,20 @@ def plain(line: Line) -> str:
     )
     console.print(rich_tree(line))
     return "\n".join(one.rstrip() for one in file.getvalue().splitlines())
+
+
+def indented(line: Line, depth: int = 0) -> Iterator[str]:
+    """Give a line and all below it as plain lines. This is quick, also the first time."""
+    yield "  " * depth + "  ".join(part for part, _ in line.parts)
+    for child in line.children:
+        yield from indented(child, depth + 1)
+
+
+def bounded(lines: Sequence[str], most: int) -> list[str]:
+    """Cut a text to so many lines, and say so."""
+    if len(lines) <= most:
+        return list(lines)
+    return [*lines[: most - 1], f"  (and {len(lines) - most + 1} more lines)"]
 
 
 def rich_tree(line: Line) -> Tree:
