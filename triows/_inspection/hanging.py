@@ -178,7 +178,8 @@ def _hanging(lifetime: Lifetime, route: Served) -> Hanging:
             "and wait at",
             _stack((), [] if lifetime.tasks is None else [lifetime.tasks], but=hosts),
         )
-    goes_on = f"goes on {patience:g} s after it was cancelled ({lifetime.cancelled}), and waits at"
+    why = "" if lifetime.cancelled == "cancelled" else f" ({lifetime.cancelled})"
+    goes_on = f"goes on {patience:g} s after it was cancelled{why}, and waits at"
     making = lifetime.making
     who = f"the handler {handler}" if making is None else f"the factory {_place(making.call)}"
     return Hanging(f"{who} {goes_on}", _stack(own_frames(lifetime), inner_nurseries(lifetime)))
