@@ -124,6 +124,9 @@ class AppResources:
     #: all exits.
     ends_by: float = field(default=math.inf, init=False)
 
+    #: The value of :attr:`ends_by` of which a warning was written.
+    told: float = field(default=math.inf, init=False)
+
     @asynccontextmanager
     async def entered(
         self,

@@ -173,6 +173,23 @@ async def test_a_connection_of_a_mounted_application_is_named_with_its_path(auto
     assert text.startswith("the connection to /api/room from ")
 
 
+async def test_a_mounted_application_that_is_started_with_the_outer_one_is_named_once(
+    autojump_clock, warned
+):
+    inner = serving(shielded, "room")
+
+    @asynccontextmanager
+    async def lifespan(app: Triows) -> AsyncIterator[None]:
+        async with inner.running():
+            yield
+
+    app = Triows(lifespan=lifespan)
+    app.mount("/api", inner)
+    async with opened(app, patience=1000), connected(app, "/api/room"):
+        pass
+    assert len(warned()) == 1
+
+
 # Factories and resources
 
 
@@ -264,6 +281,23 @@ async def test_a_long_start_up_names_what_it_waits_for_once(autojump_clock, warn
     assert text.startswith("the start-up takes more than 10 s: ")
     assert f"({name}) has not started, and waits at\n" in text
     assert f"in {name}  await trio.sleep(60)" in text
+
+
+async def test_the_start_up_of_a_mounted_application_is_named(autojump_clock, warned):
+    inner = Triows(lifespan=slow_lifespan)
+
+    @asynccontextmanager
+    async def outer(app: Triows) -> AsyncIterator[None]:
+        async with inner.running():
+            yield
+
+    app = Triows(lifespan=outer)
+    app.mount("/api", inner)
+    async with open_app(app, startup_timeout=100):
+        pass
+    first, second = warned()
+    assert "(slow_lifespan) has not started" in first + second
+    assert "in slow_lifespan  await trio.sleep(60)" in first + second
 
 
 async def test_each_part_of_a_start_up_has_its_own_time(autojump_clock, warned):

@@ -115,6 +115,8 @@ class Lifetime:
         # When the body was cancelled; and by when the end has to be over, once it has begun.
         self._cancelled_at = math.inf
         self._ends_by: float | None = None
+        #: The value of :meth:`due` of which a warning was written.
+        self.told = math.inf
         # What to report if the handshake takes too long.
         self._too_slow: trio.TooSlowError | None = None
         # Whether the handshake is over, or will not be finished; and who waits for that.

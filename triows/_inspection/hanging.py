@@ -89,8 +89,6 @@ class Overseer:
     def __init__(self, app: Inspected, teardown: float) -> None:
         self._app = app
         self._pause = min(max(teardown, _LEAST), STARTING)
-        # What a warning has named, by its id, and by when it had to be over.
-        self._told: dict[int, float] = {}
 
     async def run(self) -> None:
         """Look until cancelled. This raises nothing else."""
@@ -103,25 +101,21 @@ class Overseer:
 
     async def _look(self, now: float) -> float:
         """Warn of what is late by now. Return when the next will be late."""
-        following, told = math.inf, {}
+        following = math.inf
         late: list[Lifetime] = []
         for number, one in enumerate(self._all(), 1):
             due = one.due(now)
             if due > now:
                 following = min(following, due)
-            else:
-                told[id(one)] = due
-                if self._told.get(id(one)) == due:
-                    pass
-                elif isinstance(one, Lifetime):
+            elif one.told != due:
+                # It is noted there, because a mounted application may have an overseer, too.
+                one.told = due
+                if isinstance(one, Lifetime):
                     late.append(one)
-                elif (start := starting(self._app)) is not None:
-                    logger.warning("the start-up takes more than %g s: %s", STARTING, start)
-                elif (found := _exiting(one)) is not None:
-                    logger.warning("the application does not end: %s", found)
+                else:
+                    _warn_of_application(one)
             if number % _AT_ONCE == 0:
                 await trio.lowlevel.checkpoint()
-        self._told = told
         await self._warn_of(late)
         return following
 
@@ -151,7 +145,21 @@ class Overseer:
 
 def starting(app: Inspected) -> Hanging | None:
     """Say what the start-up of an application waits for, if it has begun and is not over."""
-    resources = app._inside().resources
+    found = None
+    for _, inside in with_mounted("", app._inside()):
+        # The start-up of one in which another is mounted may run that of the other.
+        found = _starting(inside.resources) or found
+    return found
+
+
+def _warn_of_application(resources: AppResources) -> None:
+    if (start := _starting(resources)) is not None:
+        logger.warning("the start-up takes more than %g s: %s", STARTING, start)
+    elif (exit_ := _exiting(resources)) is not None:
+        logger.warning("the application does not end: %s", exit_)
+
+
+def _starting(resources: AppResources) -> Hanging | None:
     if resources.task is None or resources.stack is None or resources.stack.making is None:
         return None
     factory, host = resources.stack.making, _entering(resources.stack.hosts)
