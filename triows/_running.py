@@ -21,12 +21,12 @@ from ._injection.call import make_arguments, make_value
 from ._injection.factories import Factory, FactoryKind, factory_kind
 from ._injection.resources import Host, ResourceStack
 from ._injection.yields import unmanageable
-from ._managers import asynccontextmanager
+from ._managers import asynccontextmanager, contextmanager
 from ._where import name_of, where
 from .exceptions import RouteSetupError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
     from ._injection.plan import Plan
 
@@ -98,6 +98,22 @@ async def _raised_by(leave: Callable[[], Awaitable[object]]) -> list[BaseExcepti
     return []
 
 
+@contextmanager
+def _beside(nursery: trio.Nursery, function: Callable[[], Awaitable[None]]) -> Iterator[None]:
+    """Run a function in a task until the end of the block, whatever is cancelled."""
+    scope = trio.CancelScope(shield=True)
+
+    async def run() -> None:
+        with scope:
+            await function()
+
+    nursery.start_soon(run, name="<overseer>")
+    try:
+        yield
+    finally:
+        scope.cancel()
+
+
 @define
 class AppResources:
     """
@@ -123,7 +139,6 @@ class AppResources:
     #: By when what happens now has to be over, on Trio's clock: the making of one resource, or
     #: all exits.
     ends_by: float = field(default=math.inf, init=False)
-
     #: The value of :attr:`ends_by` of which a warning was written.
     told: float = field(default=math.inf, init=False)
 
@@ -150,38 +165,35 @@ class AppResources:
             BaseException: what a factory, the block, or an exit raised, as one.
         """
         error: BaseException | None = None
-        body, beside_scope = trio.CancelScope(), trio.CancelScope(shield=True)
-
-        async def run_beside() -> None:
-            with beside_scope:
-                await beside()
+        body = trio.CancelScope()
 
         def expired(_host: Host) -> None:
             body.cancel()
 
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(run_beside)
-            stack = self.stack = ResourceStack(nursery, expired)
-            try:
-                with body:
-                    await self._enter(plans, stack)
-                    yield
-            except BaseException as exc:  # noqa: BLE001 - raised when all is closed
-                error = exc
-            real = None if error is None else without_cancelled(error)
-            cancelled = None if error is None or real is not None else "cancelled"
-            if body.cancelled_caught:
-                cancelled = "resource failed"
-            # Bounded: leave() bounds itself, and the exits have their deadline.
-            with trio.CancelScope(shield=True):
-                errors = await _raised_by(leave)
-                # An exit that takes longer than it may is cancelled in between.
-                self.ends_by = trio.current_time() + 2 * self.teardown
-                errors += await stack.aclose(seconds=self.teardown, error=real, cancelled=cancelled)
-            self.shared.clear()
-            self.state = {}
-            self.stack, self.ends_by = None, math.inf
-            beside_scope.cancel()
+            with _beside(nursery, beside):
+                stack = self.stack = ResourceStack(nursery, expired)
+                try:
+                    with body:
+                        await self._enter(plans, stack)
+                        yield
+                except BaseException as exc:  # noqa: BLE001 - raised when all is closed
+                    error = exc
+                real = None if error is None else without_cancelled(error)
+                cancelled = None if error is None or real is not None else "cancelled"
+                if body.cancelled_caught:
+                    cancelled = "resource failed"
+                # Bounded: leave() bounds itself, and the exits have their deadline.
+                with trio.CancelScope(shield=True):
+                    errors = await _raised_by(leave)
+                    # An exit that takes longer than it may is cancelled in between.
+                    self.ends_by = trio.current_time() + 2 * self.teardown
+                    errors += await stack.aclose(
+                        seconds=self.teardown, error=real, cancelled=cancelled
+                    )
+                self.shared.clear()
+                self.state = {}
+                self.stack, self.ends_by = None, math.inf
         found = [exc for exc in (real, *errors) if exc is not None]
         failure = combined("errors in the application's resources", found) if found else error
         if failure is not None:
