@@ -549,3 +549,14 @@ async def test_the_drain_of_a_server_that_just_stops_is_bounded(autojump_clock):
         server.stop.set()
         await trio.sleep(app.drain_budget)
         assert server.sent[-1] == {"type": "lifespan.shutdown.complete"}
+
+
+async def test_an_interrupt_in_the_shutdown_goes_on_at_once(autojump_clock, monkeypatch):
+    async def interrupted(self, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Triows, "drain", interrupted)
+    with pytest.RaisesGroup(KeyboardInterrupt):
+        async with Triows().running():
+            pass
+    assert trio.current_time() == 0

@@ -29,7 +29,9 @@ from ._errors import add_note, consists_of, exc_info, is_a, leaves, text_of
 from ._injection.plan import Plan, Planner
 from ._injection.providers import check_factory, is_mock, providers
 from ._injection.unused import check_all_used
+from ._inspection.hanging import Overseer
 from ._inspection.page import PATH, asks_for_page, serve_page
+from ._inspection.remains import alive
 from ._inspection.tree import Inside
 from ._loop import NO_TRIO
 from ._managers import asynccontextmanager, contextmanager
@@ -501,7 +503,8 @@ class Triows:
         self._end_drain()
         self._warn_of_debug()
         try:
-            async with self._resources.entered(self._shared_plans, self.drain):
+            overseer = Overseer(self, min(one.teardown for one in self._all_timeouts()))
+            async with self._resources.entered(self._shared_plans, self._leave, overseer.run):
                 yield
         finally:
             self._started = None
@@ -579,6 +582,15 @@ class Triows:
                 )
             )
         return all(over)
+
+    async def _leave(self) -> None:
+        """Drain, and log what goes on all the same, before the resources exit."""
+        if not await self.drain():
+            logger.error(
+                "the application's resources exit, although after %g s connections go on:\n%s",
+                self.drain_budget,
+                alive(self, ()),
+            )
 
     def _lifetimes(self) -> Iterator[Lifetime]:
         """The live connections, with those of the applications of triows that are mounted here."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "add_note",
     "behind",
+    "children_of",
     "combined",
     "consists_of",
     "exc_info",
@@ -52,7 +53,8 @@ def _read(error: BaseException, name: str) -> Any:
     return getattr(owner, name).__get__(error)
 
 
-def _children(error: BaseException) -> tuple[BaseException, ...]:
+def children_of(error: BaseException) -> tuple[BaseException, ...]:
+    """Return the exceptions right below a group, and nothing for any other."""
     children: tuple[BaseException, ...] = ()
     if is_a(error, BaseExceptionGroup):
         children = _read(error, "exceptions")
@@ -69,7 +71,7 @@ def exc_info(
 def leaves(error: BaseException) -> Iterator[BaseException]:
     """Yield the exceptions in a group, however deep, or the exception itself if it isn't one."""
     if is_a(error, BaseExceptionGroup):
-        for child in _children(error):
+        for child in children_of(error):
             yield from leaves(child)
     else:
         yield error
@@ -91,7 +93,7 @@ def behind(error: BaseException) -> Iterator[BaseException]:
     while waiting:
         exc = waiting.pop()
         context = _read(exc, "__context__")
-        for one in (context, *_children(exc)):
+        for one in (context, *children_of(exc)):
             if one is not None and id(one) not in seen:
                 seen.add(id(one))
                 waiting.append(one)
@@ -103,7 +105,7 @@ def _kept(error: BaseException, keep: Callable[[BaseException], bool]) -> BaseEx
     """Return *error* with only the leaves to keep. If these are all, return *error* itself."""
     if not is_a(error, BaseExceptionGroup):
         return error if keep(error) else None
-    children = _children(error)
+    children = children_of(error)
     rest = [part for child in children if (part := _kept(child, keep)) is not None]
     if len(rest) == len(children) and all(map(_is, rest, children)):
         return error
@@ -154,7 +156,7 @@ def only(group: BaseException) -> BaseException | None:
 
 def unwrapped(error: BaseException) -> BaseException:
     """Take off the groups with one exception that nurseries have put around it."""
-    while len(children := _children(error)) == 1:
+    while len(children := children_of(error)) == 1:
         (error,) = children
     return error
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -20,16 +21,21 @@ from ._injection.call import make_arguments, make_value
 from ._injection.factories import Factory, FactoryKind, factory_kind
 from ._injection.resources import Host, ResourceStack
 from ._injection.yields import unmanageable
-from ._managers import asynccontextmanager
+from ._managers import asynccontextmanager, contextmanager
 from ._where import name_of, where
 from .exceptions import RouteSetupError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
     from ._injection.plan import Plan
 
-__all__ = ["AppResources", "check_lifespan"]
+__all__ = ["STARTING", "AppResources", "check_lifespan"]
+
+#: Seconds that the lifespan, or a resource of the application, may take to start before a warning
+#: names it. It has no limit: a migration may take minutes. A connection to a database takes less
+#: than a second, and clients give up on one after 10 s.
+STARTING = 10.0
 
 
 def check_lifespan(lifespan: Any) -> None:
@@ -92,6 +98,22 @@ async def _raised_by(leave: Callable[[], Awaitable[object]]) -> list[BaseExcepti
     return []
 
 
+@contextmanager
+def _beside(nursery: trio.Nursery, function: Callable[[], Awaitable[None]]) -> Iterator[None]:
+    """Run a function in a task until the end of the block, whatever is cancelled."""
+    scope = trio.CancelScope(shield=True)
+
+    async def run() -> None:
+        with scope:
+            await function()
+
+    nursery.start_soon(run, name="<overseer>")
+    try:
+        yield
+    finally:
+        scope.cancel()
+
+
 @define
 class AppResources:
     """
@@ -112,12 +134,20 @@ class AppResources:
     shared: dict[Callable[..., Any], Any] = field(factory=dict, init=False)
     #: The entered resources, while the application runs.
     stack: ResourceStack | None = field(default=None, init=False)
+    #: The task of the start-up, while it lasts.
+    task: trio.lowlevel.Task | None = field(default=None, init=False)
+    #: By when what happens now has to be over, on Trio's clock: the making of one resource, or
+    #: all exits.
+    ends_by: float = field(default=math.inf, init=False)
+    #: The value of :attr:`ends_by` of which a warning was written.
+    told: float = field(default=math.inf, init=False)
 
     @asynccontextmanager
     async def entered(
         self,
         plans: Mapping[Callable[..., Any], tuple[Factory, Plan]],
         leave: Callable[[], Awaitable[object]],
+        beside: Callable[[], Awaitable[None]],
     ) -> AsyncIterator[None]:
         """
         Enter all resources, and exit them at the end of the block, even if it was cancelled.
@@ -128,6 +158,8 @@ class AppResources:
             plans: What to enter, in order.
             leave: Awaited before the exits, in a shield. It makes sure that nobody uses the
                 resources any more, and has a deadline of its own.
+            beside: Runs all the time, in a shield, and never raises. It is cancelled when all is
+                closed.
 
         Raises:
             BaseException: What a factory, the block or an exit raised, as one exception.
@@ -139,39 +171,55 @@ class AppResources:
             body.cancel()
 
         async with trio.open_nursery() as nursery:
-            stack = self.stack = ResourceStack(nursery, expired)
-            try:
-                with body:
-                    await self._enter(plans, stack)
-                    yield
-            except BaseException as exc:  # noqa: BLE001 - raised when all is closed
-                error = exc
-            real = None if error is None else without_cancelled(error)
-            cancelled = None if error is None or real is not None else "cancelled"
-            if body.cancelled_caught:
-                cancelled = "resource failed"
-            # The shield can't last forever: leave() and the exits have their own deadlines.
-            with trio.CancelScope(shield=True):
-                errors = await _raised_by(leave)
-                errors += await stack.aclose(seconds=self.teardown, error=real, cancelled=cancelled)
-            self.shared.clear()
-            self.state = {}
-            self.stack = None
+            with _beside(nursery, beside):
+                stack = self.stack = ResourceStack(nursery, expired)
+                try:
+                    with body:
+                        await self._enter(plans, stack)
+                        yield
+                except BaseException as exc:  # noqa: BLE001 - raised when all is closed
+                    error = exc
+                real = None if error is None else without_cancelled(error)
+                cancelled = None if error is None or real is not None else "cancelled"
+                if body.cancelled_caught:
+                    cancelled = "resource failed"
+                # The shield can't last forever: leave() and the exits have their own deadlines.
+                with trio.CancelScope(shield=True):
+                    errors = await _raised_by(leave)
+                    # An exit that takes longer than it may is cancelled in between.
+                    self.ends_by = trio.current_time() + 2 * self.teardown
+                    errors += await stack.aclose(
+                        seconds=self.teardown, error=real, cancelled=cancelled
+                    )
+                self.shared.clear()
+                self.state = {}
+                self.stack, self.ends_by = None, math.inf
         found = [exc for exc in (real, *errors) if exc is not None]
         failure = combined("errors in the application's resources", found) if found else error
         if failure is not None:
             raise failure
 
+    def due(self, _now: float) -> float:
+        """Return by when what happens now has to be over; ``inf`` if nothing has to."""
+        return self.ends_by
+
     async def _enter(
         self, plans: Mapping[Callable[..., Any], tuple[Factory, Plan]], stack: ResourceStack
     ) -> None:
-        if self.lifespan is not None:
-            factory = Factory.of(functools.partial(self.lifespan, self.app))
-            state = await make_value(factory, {}, stack, patience=self.teardown)
-            self.state = _checked_state(state, self.lifespan)
-        for original, (factory, plan) in plans.items():
-            values = [*(self.app for _ in plan.givens), *(self.shared[one] for one in plan.shared)]
-            arguments = await make_arguments(plan, values, stack, patience=self.teardown) or {}
-            self.shared[original] = await make_value(
-                factory, arguments, stack, patience=self.teardown
-            )
+        self.task = trio.lowlevel.current_task()
+        try:
+            if self.lifespan is not None:
+                factory = Factory.of(functools.partial(self.lifespan, self.app))
+                self.ends_by = trio.current_time() + STARTING
+                state = await make_value(factory, {}, stack, patience=self.teardown)
+                self.state = _checked_state(state, self.lifespan)
+            for original, (factory, plan) in plans.items():
+                self.ends_by = trio.current_time() + STARTING
+                givens = [self.app for _ in plan.givens]
+                values = [*givens, *(self.shared[one] for one in plan.shared)]
+                arguments = await make_arguments(plan, values, stack, patience=self.teardown) or {}
+                self.shared[original] = await make_value(
+                    factory, arguments, stack, patience=self.teardown
+                )
+        finally:
+            self.task, self.ends_by = None, math.inf

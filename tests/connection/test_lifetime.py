@@ -1,3 +1,4 @@
+import logging
 import math
 from typing import Annotated, Any
 
@@ -20,7 +21,7 @@ from triows import (
     WebSocketRoute,
     use,
 )
-from triows.testing import WebSocketDenialResponse, WebSocketSession
+from triows.testing import WebSocketDenialResponse, WebSocketSession, open_app
 
 
 class Boom(Exception):
@@ -322,6 +323,70 @@ async def test_the_time_for_accept_covers_the_factories(autojump_clock):
         async with connect(serving(handler, timeouts=Timeouts(accept=7)), "/"):
             pass
     assert trio.current_time() == 7
+
+
+async def wait_long() -> None:
+    await trio.sleep_forever()
+
+
+async def hangs_itself(ws: WebSocket) -> None:
+    await wait_long()
+
+
+async def hangs_in_a_task(ws: WebSocket) -> None:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wait_long)
+
+
+async def hanging_function() -> int:
+    await wait_long()
+    return 1
+
+
+async def hanging_generator():
+    async with trio.open_nursery():
+        await wait_long()
+        yield 1
+
+
+async def hanging_guard() -> None:
+    await wait_long()
+
+
+async def needs_function(ws: WebSocket, value: Annotated[int, use(hanging_function)]) -> None: ...
+
+
+async def needs_generator(ws: WebSocket, value: Annotated[int, use(hanging_generator)]) -> None: ...
+
+
+async def guarded(ws: WebSocket) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("handler", "deps", "culprit", "what"),
+    [
+        (hangs_itself, [], hangs_itself, "its handler, {}, had not called accept() or reject()"),
+        (hangs_in_a_task, [], hangs_in_a_task, "its handler, {}, had not called"),
+        (needs_function, [], hanging_function, "it waited for the factory {}"),
+        (needs_generator, [], hanging_generator, "it waited for the factory {}"),
+        (guarded, [hanging_guard], hanging_guard, "it waited for the factory {}"),
+    ],
+)
+async def test_a_handshake_that_takes_too_long_names_the_code_that_it_waited_for(
+    autojump_clock, caplog, handler, deps, culprit, what
+):
+    app = serving(handler, timeouts=Timeouts(accept=7), deps=deps)
+    async with open_app(app, raise_app_exceptions=False) as client:
+        with pytest.raises(WebSocketDenialResponse):
+            async with client.websocket_connect("/"):
+                pass
+    (record,) = [one for one in caplog.records if one.exc_info]
+    text = logging.Formatter().format(record)
+    place = f"{__file__}:{culprit.__code__.co_firstlineno} ({culprit.__name__})"
+    assert f"within 7 s (Timeouts.accept): {what.format(place)}" in text
+    assert "\nIt waited at\n" in text
+    assert f" in {culprit.__name__}  " in text
+    assert " in wait_long  await trio.sleep_forever()" in text
 
 
 async def test_what_is_accepted_in_time_may_take_its_time(autojump_clock):

@@ -318,9 +318,10 @@ async def test_cancelled_in_a_coroutine_factory_nothing_more_is_called(ground, l
     assert log == []
 
 
-async def test_a_plan_without_resources_needs_no_stack():
+async def test_a_plan_without_resources_enters_nothing(ground):
     async def handler(a: Annotated[int, use(lambda: 5)], b: int): ...
 
     plan = Planner(givens={}).plan(handler)
     assert not plan.hosted
-    assert await make_arguments(plan, [7], None, patience=1) == {"a": 5, "b": 7}
+    assert await make_arguments(plan, [7], ground.stack, patience=1) == {"a": 5, "b": 7}
+    assert ground.stack.hosts == []

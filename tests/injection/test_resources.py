@@ -793,13 +793,22 @@ async def test_one_that_hangs_leaves_the_others_their_turn(autojump_clock):
     assert isinstance(error, TeardownTimeout)
 
 
-async def test_a_timeout_names_the_factory():
-    async def flush():
-        yield
+async def test_a_timeout_names_the_factory_and_where_it_waited(autojump_clock):
+    async def send():
         await trio.sleep_forever()
 
-    (error,) = await exits(flush, seconds=0.001)
-    assert "flush" in str(error)
+    async def flush():
+        async with trio.open_nursery() as nursery:
+            yield
+            nursery.start_soon(send)
+            await trio.sleep_forever()
+
+    (error,) = await exits(flush)
+    line = flush.__code__.co_firstlineno
+    assert str(error).endswith(f": {__file__}:{line} ({flush.__qualname__})")
+    notes = "\n".join(error.__notes__)
+    assert notes.startswith("It waited at\n")
+    assert f"{flush.__qualname__}  async with trio.open_nursery() as nursery:" in notes
 
 
 async def test_a_timeout_shows_the_error_that_was_on_its_way(autojump_clock):

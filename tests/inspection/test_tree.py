@@ -91,7 +91,37 @@ async def test_an_application_that_is_mounted_twice_is_looked_at_once(autojump_c
         assert len(tree(app).connections) == 1
 
 
+async def test_a_function_that_starts_with_the_application_is_shown_while_it_runs(autojump_clock):
+    async def load() -> int:
+        seen.append(tree(app))
+        return 1
+
+    async def handler(ws: WebSocket, value: Annotated[int, use(load, scope="app")]) -> None: ...
+
+    seen, app = [], serving(handler)
+    async with opened(app):
+        assert tree(app).resources == ()
+    (resource,) = seen[0].resources
+    assert (resource.name, resource.state) == (load.__qualname__, "entering")
+    assert resource.source == "seen.append(tree(app))"
+
+
 # Its state
+
+
+async def test_a_connection_whose_handler_is_over_is_ending_until_its_peer_has_answered(
+    autojump_clock,
+):
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+        await trio.sleep(1)
+
+    app = serving(handler)
+    async with connected(app) as client:
+        client.stop_reading()
+        await trio.sleep(2)
+        seen = only(tree(app))
+    assert (seen.state, seen.stage) == ("closing", "end")
 
 
 async def test_a_connection_is_in_its_handshake_until_it_is_accepted(autojump_clock):
@@ -161,7 +191,7 @@ async def test_a_handler_that_was_cancelled_is_shown_with_the_reason_and_where_i
             await trio.sleep_forever()
         finally:
             with trio.CancelScope(shield=True):
-                await trio.sleep(100)  # this is the cleanup
+                await trio.sleep(100)  # cleaning up
 
     app = serving(handler, timeouts=Timeouts(disconnect_grace=1))
     async with opened(app, patience=200), connected(app) as client:

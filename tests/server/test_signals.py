@@ -38,7 +38,9 @@ async def test_a_second_signal_ends_a_blocked_process(way):
             await client.receive()
             signal_twice(process)
             assert await ended(process) in FORCED
-    assert "ended at once: the event loop is blocked" in process.output
+    ended_at = process.output.index("ended at once: the event loop is blocked")
+    assert "the connection to /block/{way} from 127.0.0.1:" in process.output[ended_at:]
+    assert f"in {way}  " in process.output[ended_at:]
     assert "Traceback" not in process.output
 
 
@@ -50,8 +52,56 @@ async def test_a_blocked_process_ends_when_the_announced_time_is_over(number):
             process.send_signal(number)
             assert await ended(process) == 128 + number
     assert "s at most: the event loop is blocked" in process.output
-    assert "something in the application has not ended" in process.output
+    assert "something in the application has not ended:\n" in process.output
+    assert "the connection to /block/{way} from 127.0.0.1:" in process.output
+    assert "in wait_in_c  threading.Event().wait()" in process.output
     assert "Traceback" not in process.output
+
+
+async def test_a_process_that_ends_by_force_says_what_was_still_running():
+    with ServerProcess(TRIOWS, "hanging:app") as process:
+        async with open_trio_websocket(f"{process.ws_url}/rooms/secret") as client:
+            await client.receive()
+            process.send_signal(signal.SIGTERM)
+            assert await ended(process) == 128 + signal.SIGTERM
+    _, _, text = process.output.partition("something in the application has not ended:\n")
+    assert re.match(r"process \d+:  1 connection  \(shutting down\)\n  /rooms/{room}  ", text)
+    assert "cancelled: shutdown" in text
+    assert "in shielded  await trio.sleep_forever()" in text
+    assert "secret" not in process.output
+
+
+async def test_a_thread_that_keeps_the_process_alive_is_named():
+    with ServerProcess(TRIOWS, "hanging:threaded") as process:
+        process.send_signal(signal.SIGTERM)
+        assert await ended(process) == 128 + signal.SIGTERM
+    _, _, text = process.output.partition("something in the application has not ended:\n")
+    assert text.startswith("the thread writes reports, at\n")
+    assert "in work  threading.Event().wait()" in text
+
+
+async def test_an_exit_of_the_application_that_takes_too_long_is_named():
+    with ServerProcess(TRIOWS, "hanging:ending") as process:
+        process.send_signal(signal.SIGTERM)
+        assert await ended(process) == 1
+    assert "the application failed at its shutdown: TeardownTimeout: ends_never " in process.output
+    assert re.search(r"hanging.py:\d+ in ends_never  await trio.sleep_forever\(\)", process.output)
+
+
+def test_a_signal_ends_a_start_up_in_order_and_says_what_it_was_waiting_for():
+    process = ServerProcess(TRIOWS, "hanging:starting")
+    try:
+        process.wait_for("INFO triows: starting")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait() == 0
+    finally:
+        process.__exit__()
+    start = (
+        r"ending the start-up, for 16 s at most: hanging.py:\d+ \(starts_never\) has not started, "
+    )
+    assert re.search(start + "and waits at\n", process.output)
+    assert re.search(r"hanging.py:\d+ in starts_never  await trio.sleep_for", process.output)
+    assert re.search(r"ended after \d+\.\d s\n$", process.output)
 
 
 @pytest.mark.parametrize("app", ["app", "brief"])

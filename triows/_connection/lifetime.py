@@ -27,6 +27,8 @@ from attrs import frozen
 from triows._errors import behind, combined, is_a, leaves, without_cancelled
 from triows._injection.call import make_arguments
 from triows._injection.resources import Host, ResourceStack
+from triows._stacks import add_stack, frames_of
+from triows._where import where
 from triows.exceptions import HandlerCancelled, WebSocketDisconnect
 
 from .verdict import Verdict, failed, is_end, judge
@@ -34,6 +36,7 @@ from .verdict import Verdict, failed, is_end, judge
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
 
+    from triows._injection.factories import Factory
     from triows._injection.plan import Plan
     from triows._settings import Timeouts
     from triows._transports.interface import Transport
@@ -63,6 +66,12 @@ def _is_cancelled_within(nursery: trio.Nursery) -> bool:
     pending = getattr(nursery, "_pending_excs", ())
     by_outside = bool(pending) and all(without_cancelled(exc) is None for exc in pending)
     return nursery.cancel_scope.cancel_called and not by_outside
+
+
+def _is_cancelled(scope: trio.CancelScope) -> bool:
+    """Say whether a scope is cancelled, also from outside, which Trio tells only tasks in it."""
+    status = getattr(scope, "_cancel_status", None)
+    return scope.cancel_called or bool(getattr(status, "effectively_cancelled", False))
 
 
 class Lifetime:
@@ -104,6 +113,13 @@ class Lifetime:
         self._delivering: trio.CancelScope | None = None
         # When a grace is over, and why there is one. The deadline of the handshake may be earlier.
         self._grace_over = (math.inf, "")
+        # When the body was cancelled, and when the end has to be over once it has begun.
+        self._cancelled_at = math.inf
+        self._ends_by: float | None = None
+        #: The value of :meth:`due` of which a warning was written.
+        self.told = math.inf
+        # What to report if the handshake takes too long.
+        self._too_slow: trio.TooSlowError | None = None
         # Whether the handshake is over, or will not be finished. Whoever waits makes the event.
         self._answered = False
         self._wants_answered: trio.Event | None = None
@@ -173,6 +189,7 @@ class Lifetime:
         if self._cancelled is None:
             # If the body's deadline has passed, that came first. The body is only slow to end.
             self._cancelled = self._at_deadline if self._body.cancel_called else why
+            self._cancelled_at = min(trio.current_time(), self._body.deadline)
         self._body.cancel()
 
     def _note_expired(self, host: Host) -> None:
@@ -188,9 +205,37 @@ class Lifetime:
     @property
     def cancelled(self) -> str | None:
         """Why the handler was cancelled, if it was."""
-        if self._cancelled is None and self.task is not None and self._body.cancel_called:
-            return self._at_deadline
+        if self._cancelled is None and self.task is not None and _is_cancelled(self._body):
+            return self._at_deadline if self._body.cancel_called else "cancelled"
         return self._cancelled
+
+    @property
+    def making(self) -> Factory | None:
+        """The factory that makes an argument at the moment."""
+        return None if self._stack is None else self._stack.making
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether its handler, or the factories before it, are over."""
+        return self._ends_by is not None
+
+    def due(self, now: float) -> float:
+        """
+        Return by when what it does now has to be over, on Trio's clock; ``inf`` if it may go on.
+
+        A handler that was cancelled has ``Timeouts.teardown`` for its own cleanup. The end has the
+        same time twice, because a resource that takes longer than it may is cancelled in between.
+
+        Args:
+            now: The time. A cancellation from outside is known only from the first call after it.
+        """
+        if self._ends_by is not None:
+            return self._ends_by
+        if self._cancelled_at == math.inf and _is_cancelled(self._body):
+            self._cancelled_at = min(now, self._body.deadline)
+        if self.making is not None and self.making.kind.hosted:
+            return math.inf  # the end waits for it, and comes in time
+        return self._cancelled_at + self._timeouts.teardown
 
     @property
     def grace(self) -> tuple[float, str] | None:
@@ -273,17 +318,22 @@ class Lifetime:
         outside = False
         try:
             with self._body:
-                if wants_nursery:
-                    await self._start_nursery(tasks)
-                arguments = await make_arguments(
-                    plan,
-                    values(self._nursery),
-                    self._stack,
-                    patience=self._timeouts.teardown,
-                    is_over=self._is_refused,
-                )
-                if arguments is not None:
-                    await handler(**arguments)
+                try:
+                    if wants_nursery:
+                        await self._start_nursery(tasks)
+                    arguments = await make_arguments(
+                        plan,
+                        values(self._nursery),
+                        self._stack,
+                        patience=self._timeouts.teardown,
+                        is_over=self._is_refused,
+                    )
+                    if arguments is not None:
+                        await handler(**arguments)
+                except BaseException as exc:
+                    if self._cancelled is None and self._at_deadline == "timeout":
+                        self._note_too_slow(handler, exc)
+                    raise
         except BaseException as exc:  # noqa: BLE001 - raised when all is closed
             error = without_cancelled(exc)
             outside = error is not exc
@@ -296,6 +346,23 @@ class Lifetime:
             return _Outcome(error, self._cancelled if error is None else None)
         finally:
             del error  # its traceback refers to this frame
+
+    def _note_too_slow(self, handler: object, error: BaseException) -> None:
+        """Find out what the handshake has waited for, while that can be seen."""
+        if not self._body.cancel_called:
+            return
+        assert self._stack is not None
+        making = self._stack.making
+        waited = (
+            f"its handler, {where(handler)}, had not called accept() or reject()"
+            if making is None
+            else f"it waited for the factory {where(making.call)}"
+        )
+        self._too_slow = trio.TooSlowError(
+            "the connection was neither accepted nor refused within "
+            f"{self._timeouts.accept:g} s (Timeouts.accept): {waited}"
+        )
+        add_stack(self._too_slow, self._stack.interrupted or frames_of(error))
 
     def _is_refused(self) -> bool:
         """Say whether a guard or another factory has refused the handshake by itself."""
@@ -350,6 +417,7 @@ class Lifetime:
         # Each of the awaits below is bounded by a deadline of its own.
         with trio.CancelScope(shield=True):
             last = trio.current_time() + timeouts.teardown
+            self._ends_by = last + timeouts.teardown
             await self._leave_nursery()
             errors = await self._conclude(outcome.error)
             seconds = max(last - trio.current_time(), timeouts.teardown / 2)
@@ -367,6 +435,7 @@ class Lifetime:
             errors: What goes wrong is added.
         """
         cancelled, before = True, trio.current_time()
+        self._ends_by = math.inf  # each step has its own limit
         try:
             with trio.CancelScope(deadline=self._deliver_by) as self._delivering:
                 await self.transport.wait_delivered()
@@ -382,6 +451,8 @@ class Lifetime:
                     await self._close_transport(until, cancelled=cancelled or from_outside)
                 except Exception as exc:  # noqa: BLE001 - the other errors must not be lost
                     errors.append(exc)
+            # Tasks of the connection's nursery are left, if they take longer than they may.
+            self._ends_by = trio.current_time() + self._timeouts.teardown
 
     async def _close_transport(self, until: float, *, cancelled: bool) -> None:
         if cancelled and not self.transport.outlives_cancellation:
@@ -437,13 +508,8 @@ class Lifetime:
         """Decide how the connection ends, tell the peer, and return what has to be reported."""
         self._told_at = trio.current_time()
         found = [*([] if error is None else [error]), *self._take_nursery_error()]
-        if not found and self._cancelled == "timeout":
-            found.append(
-                trio.TooSlowError(
-                    "the connection was neither accepted nor refused within "
-                    f"{self._timeouts.accept:g} s (Timeouts.accept)"
-                )
-            )
+        if not found and self._cancelled == "timeout" and self._too_slow is not None:
+            found.append(self._too_slow)
         try:
             verdict = self._decide(found)
             # A resource failed. Its error comes when it exits.

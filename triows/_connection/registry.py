@@ -66,6 +66,10 @@ class Connections:
         """List all connections, the oldest first, with their routes and requests."""
         return [(lifetime, route, scope) for lifetime, (route, scope) in self._live.items()]
 
+    def find(self, lifetime: Lifetime) -> tuple[Served, Scope] | None:
+        """Return the route and the request of a connection, if it is here."""
+        return self._live.get(lifetime)
+
     def add(self, lifetime: Lifetime, route: Served, scope: Scope) -> None:
         if not self._live:
             self._empty = trio.Event()

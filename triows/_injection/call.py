@@ -53,7 +53,13 @@ async def make_value(
     factory: Factory, arguments: dict[str, Any], stack: ResourceStack, *, patience: float
 ) -> Any:
     """Call one factory. Its arguments and errors are those of :func:`make_arguments`."""
+    stack.making = factory  # and if it fails or is cancelled, it stays there
     if factory.kind.hosted:
-        return factory.checked(await stack.enter(factory, arguments, patience))
-    value = factory.open(**arguments)
-    return factory.checked(await value if inspect.isawaitable(value) else value)
+        value = await stack.enter(factory, arguments, patience)
+    else:
+        value = factory.open(**arguments)
+        if inspect.isawaitable(value):
+            value = await value
+    checked = factory.checked(value)
+    stack.making = None
+    return checked

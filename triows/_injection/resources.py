@@ -29,6 +29,8 @@ import trio
 
 from triows._errors import consists_of, without
 from triows._managers import considerate
+from triows._stacks import add_stack, describe, frames_of
+from triows._where import where
 from triows.exceptions import (
     HandlerCancelled,
     ResourceExpired,
@@ -39,6 +41,8 @@ from triows.exceptions import (
 if TYPE_CHECKING:
     import contextvars
     from collections.abc import Callable, Mapping
+
+    from triows._stacks import Frame
 
     from .factories import Factory
 
@@ -164,8 +168,11 @@ class Host:
             self.error = without(self.error, self._thrown)
         if self.error is None and self._life.cancelled_caught and self._released.is_set():
             self.error = TeardownTimeout(
-                f"{self.factory.name} did not exit in time, which is its share of Timeouts.teardown"
+                f"{self.factory.name} did not exit in time, which is its share of "
+                f"Timeouts.teardown: {where(self.factory.call)}"
             )
+            if self._left_by is not None:
+                add_stack(self.error, frames_of(self._left_by))
             # Keep the error that was being raised when the exit took too long.
             self.error.__context__ = self._left_by
         if self.error is None and self.expired:
@@ -178,6 +185,10 @@ class Host:
     def released(self) -> bool:
         """Whether it has been told to exit."""
         return self._released.is_set()
+
+    def frames(self) -> tuple[Frame, ...]:
+        """Describe where it waits. Don't call this in its own task."""
+        return () if self.task is None else describe(self.task.iter_await_frames())
 
     def cancel_entry(self) -> None:
         """Cancel the factory if the resource isn't entered yet. Otherwise this has no effect."""
@@ -217,6 +228,11 @@ class ResourceStack:
 
     def __init__(self, nursery: trio.Nursery, on_expired: Callable[[Host], None]) -> None:
         self.hosts: list[Host] = []
+        #: The factory that is being called at the moment, of whatever kind. If it fails or is
+        #: cancelled, it is the last one.
+        self.making: Factory | None = None
+        #: Where a resource was when its entry was cancelled.
+        self.interrupted: tuple[Frame, ...] = ()
         self._nursery = nursery
         self._on_expired = on_expired
 
@@ -238,6 +254,7 @@ class ResourceStack:
         try:
             await host.settled.wait()
         except trio.Cancelled:
+            self.interrupted = host.frames()
             host.cancel_entry()
             with trio.move_on_after(patience, shield=True):
                 await host.settled.wait()

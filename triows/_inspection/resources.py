@@ -6,27 +6,21 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from attrs import frozen
 
+from triows._injection.call import make_value
 from triows._printable import printable
+from triows._stacks import Frame, describe, frame_at, innermost, relative
 
 from .places import where
-from .tasks import (
-    Frame,
-    NurseryNode,
-    await_frames,
-    describe,
-    frame_at,
-    innermost,
-    look_at_nurseries,
-    outline_of_nurseries,
-)
-from .text import Line, Outlined, Style, relative
+from .tasks import NurseryNode, await_frames, frames_in, look_at_nurseries, outline_of_nurseries
+from .text import Line, Outlined, Style
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from triows._injection.resources import Host
+    from triows._running import AppResources
 
-__all__ = ["ResourceNode", "State", "look_at_resources"]
+__all__ = ["ResourceNode", "State", "look_at_resources", "look_at_shared"]
 
 State: TypeAlias = Literal["entering", "held", "exiting"]
 
@@ -59,6 +53,25 @@ class ResourceNode(Outlined):
             (relative(place), "place"),
             (self.source, "source"),
             below=outline_of_nurseries(self.nurseries),
+        )
+
+
+def look_at_shared(resources: AppResources) -> Iterator[ResourceNode]:
+    """Describe the resources of an application, with the one that is being made."""
+    if resources.stack is None:
+        return
+    yield from look_at_resources(tuple(resources.stack.hosts))
+    factory = resources.stack.making
+    if factory is not None and not factory.kind.hosted and resources.task is not None:
+        # A function that only returns something runs in the task of the start-up.
+        frame = innermost(describe(frames_in(resources.task, make_value)))
+        yield ResourceNode(
+            name=printable(factory.name),
+            where=where(factory.call),
+            state="entering",
+            at=frame.where if frame else "",
+            source=frame.source if frame else "",
+            nurseries=(),
         )
 
 

@@ -2,72 +2,36 @@
 
 from __future__ import annotations
 
-import functools
-import linecache
 import os
 import sys
-import sysconfig
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING
 
 import trio
 from attrs import frozen
 
 from triows._printable import printable
+from triows._stacks import Frame, RawFrame, describe, innermost, relative
 
-from .text import Line, Outlined, Part, relative
+from .text import Line, Outlined, Part
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
-    from types import CodeType, FrameType
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from types import FrameType
 
 __all__ = [
-    "Frame",
     "NurseryNode",
-    "RawFrame",
     "TaskNode",
     "await_frames",
-    "describe",
-    "frame_at",
-    "innermost",
+    "frames_in",
     "look_at",
     "look_at_nurseries",
     "look_at_task",
     "outline_of_nurseries",
 ]
 
-#: Whose code a frame runs. ``"system"`` is Trio and the standard library.
-Owner: TypeAlias = Literal["application", "library", "triows", "system"]
-
-#: A frame, and the line that it has reached.
-RawFrame: TypeAlias = "tuple[FrameType, int]"
-
 # How deep to look into nurseries inside nurseries. Nobody writes a deeper tree on purpose, but a
 # program that recurses may make one, and looking at it must not fail.
 _DEEPEST = 50
-
-
-@frozen
-class Frame:
-    """A function that is running, and the line that it has reached."""
-
-    #: The path of the file. It is absolute if there is a file.
-    file: str
-    line: int
-    #: The function's name, with the classes or functions that it is defined in.
-    function: str
-    #: Whose code it is: ``"application"``, ``"library"`` (an installed package), ``"triows"`` or
-    #: ``"system"`` (Trio, the standard library).
-    owner: Owner
-
-    @property
-    def where(self) -> str:
-        """The place, as ``file:line in function``."""
-        return f"{self.file}:{self.line} in {self.function}"
-
-    @property
-    def source(self) -> str:
-        """The line's text, or ``""`` if the file can't be read."""
-        return printable(linecache.getline(self.file, self.line).strip())
 
 
 @frozen
@@ -189,6 +153,18 @@ def await_frames(task: trio.lowlevel.Task) -> list[RawFrame]:
     return list(task.iter_await_frames())
 
 
+def frames_in(task: trio.lowlevel.Task, function: Callable[..., object]) -> list[RawFrame]:
+    """
+    The frames of a task from one of our functions on; all of them if it is in none such.
+
+    The task may be anybody's. Only what is inside of that function is of interest.
+    """
+    frames = await_frames(task)
+    codes = [frame.f_code for frame, _ in frames]
+    code = getattr(function, "__code__", None)
+    return frames[codes.index(code) :] if code in codes else frames
+
+
 def _current_task() -> trio.lowlevel.Task | None:
     try:
         return trio.lowlevel.current_task()
@@ -212,65 +188,6 @@ def _running_frames(task: trio.lowlevel.Task) -> list[RawFrame]:
         frame = frame.f_back
     own = os.path.dirname(__file__) + os.sep
     return [one for one in reversed(frames) if not one[0].f_code.co_filename.startswith(own)]
-
-
-# Looking at frames.
-
-
-def describe(frames: Iterable[RawFrame]) -> tuple[Frame, ...]:
-    """Describe frames, in their order."""
-    return tuple(frame_at(frame.f_code, line) for frame, line in frames)
-
-
-def frame_at(code: CodeType, line: int) -> Frame:
-    """Describe a frame by its *code* and the *line* that it has reached."""
-    file, owner = _file(code.co_filename)
-    return Frame(file, line, printable(code.co_qualname), owner)
-
-
-def innermost(frames: Sequence[Frame]) -> Frame | None:
-    """Return the frame that says most: the innermost of the application, if there is one."""
-    for owner in ("application", "library", "triows"):
-        for frame in reversed(frames):
-            if frame.owner == owner:
-                return frame
-    return frames[0] if frames else None
-
-
-_TRIOWS = os.path.dirname(os.path.dirname(__file__)) + os.sep
-_SYSTEM = tuple(
-    path + os.sep
-    for path in (
-        os.path.dirname(trio.__file__),
-        sysconfig.get_path("stdlib"),
-        sysconfig.get_path("platstdlib"),
-    )
-)
-# Where packages are installed, which is inside the standard library's folder.
-_INSTALLED = tuple(os.sep + name + os.sep for name in ("site-packages", "dist-packages"))
-
-
-@functools.lru_cache(maxsize=4096)
-def _file(name: str) -> tuple[str, Owner]:
-    """Return the absolute name of a source file, and whose it is."""
-    if name.startswith("<"):
-        # The input of a prompt, or a text that was compiled, is the application's. Other names
-        # like this come from Python and attrs.
-        own = not name.startswith(("<frozen", "<attrs"))
-        return printable(name), "application" if own else "system"
-    file = os.path.abspath(name)
-    return printable(file), _owner(file)
-
-
-def _owner(file: str) -> Owner:
-    # From the inner folders to the outer ones.
-    if file.startswith(_TRIOWS):
-        return "triows"
-    if file.startswith(_SYSTEM[0]):
-        return "system"
-    if any(part in file for part in _INSTALLED):
-        return "library"
-    return "system" if file.startswith(_SYSTEM) else "application"
 
 
 # As text.

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import io
-import os
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from attrs import frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Sequence
 
     from rich.text import Text
     from rich.tree import Tree
 
-__all__ = ["Line", "Outlined", "Part", "Style", "plain", "relative", "rich_tree"]
+__all__ = ["Line", "Outlined", "Part", "Style", "bounded", "indented", "plain", "rich_tree"]
 
 #: What a piece of a line is. Each output chooses the colours for it.
 Style: TypeAlias = Literal["", "title", "name", "place", "source", "aside", "good", "busy", "bad"]
@@ -90,6 +89,20 @@ def plain(line: Line) -> str:
     return "\n".join(one.rstrip() for one in file.getvalue().splitlines())
 
 
+def indented(line: Line, depth: int = 0) -> Iterator[str]:
+    """Give a line and all below it as plain lines. This is quick, also the first time."""
+    yield "  " * depth + "  ".join(part for part, _ in line.parts)
+    for child in line.children:
+        yield from indented(child, depth + 1)
+
+
+def bounded(lines: Sequence[str], most: int) -> list[str]:
+    """Cut a text to so many lines, and say so."""
+    if len(lines) <= most:
+        return list(lines)
+    return [*lines[: most - 1], f"  (and {len(lines) - most + 1} more lines)"]
+
+
 def rich_tree(line: Line) -> Tree:
     """Return a line and all lines below it as a tree of rich."""
     from rich.tree import Tree  # noqa: PLC0415
@@ -110,11 +123,3 @@ def _rich_text(line: Line) -> Text:
         text.append("  " if number else "")
         text.append(part, _RICH[style])
     return text
-
-
-def relative(place: str) -> str:
-    """Shorten a place in a file, as seen from the current folder."""
-    try:
-        return place.removeprefix(os.getcwd() + os.sep)
-    except OSError:  # the folder was removed
-        return place

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import trio
 
 from triows._errors import is_a, leaves, only, unwrapped
+from triows._inspection.hanging import starting
+from triows._inspection.remains import Remains
 from triows._inspection.signals import print_on_signal
 
 from .budget import INTERRUPT_GRACE, Budget, at_most
@@ -131,7 +133,7 @@ class _Process:
     def __init__(self, app: Triows, inherited: Inherited | None) -> None:
         self.code = 0
         lifeline = None if inherited is None else inherited.lifeline
-        self.signals = SignalWatch(Budget.of(app), self._end, lifeline)
+        self.signals = SignalWatch(Budget.of(app), Remains(app), self._end, lifeline)
         self._app = app
         self._inherited = inherited
         self._scope = trio.CancelScope()
@@ -178,7 +180,9 @@ class _Process:
         self._stop.set()
         if at_once:
             what = "ending at once" if self.signals.started else "ending the start-up"
-            logger.info("%s, %s", what, at_most(Budget.of(self._app).at_once))
+            start = starting(self._app)
+            waits = "" if start is None else f": {start}"
+            logger.info("%s, %s%s", what, at_most(Budget.of(self._app).at_once), waits)
             self._scope.cancel()
 
     async def _shut_down(self, server: Server) -> None:

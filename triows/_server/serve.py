@@ -145,6 +145,7 @@ async def _shut_down_after(
     if trigger is not None:
         await wait_triggered(trigger)
         await server.shut_down(refusing=refusing)
+        await server.warn_of_rest()
 
 
 async def _run_until(

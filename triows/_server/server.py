@@ -15,6 +15,7 @@ from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.utils import parse_socket_addr
 
 from triows._errors import exc_info, is_a, leaves, without_cancelled
+from triows._inspection.remains import alive
 from triows._transports.pinger import Pinger
 from triows._transports.reactor import new_reactor
 from triows._transports.turn import Turn
@@ -28,7 +29,7 @@ from .websocket import serve_websocket
 if TYPE_CHECKING:
     import socket
     import ssl
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Sequence
 
     from hypercorn.config import Config
     from hypercorn.typing import ASGIFramework
@@ -47,6 +48,9 @@ logger = logging.getLogger("triows")
 #: Seconds that a connection may take to make a request after the accepting has ended. A client that
 #: has just connected takes milliseconds. A silent one must not hold up the shutdown.
 LINGER = 0.5
+
+#: Seconds for the last steps of a shutdown, on a machine under load.
+_MOMENT = 1.0
 
 
 @frozen(eq=False)
@@ -106,6 +110,7 @@ class Server:
         self._trimmer = Trimmer()
         self._over = trio.Event()
         self._tasks: GuardedTasks
+        self._told_by = math.inf
 
     @property
     def urls(self) -> list[str]:
@@ -199,7 +204,17 @@ class Server:
         self._end_idle(over)  # connections that came meanwhile
         # What is left are plain requests, and WebSockets of mounted applications that aren't ours.
         # Both were told to end.
-        self._tasks.end_at(max(over, started + min(self._app.timeouts.shutdown_grace, grace)))
+        ends_at = max(over, started + min(self._app.timeouts.shutdown_grace, grace))
+        self._tasks.end_at(ends_at)
+        self._told_by = max(ends_at + self._app.timeouts.teardown, trio.current_time() + _MOMENT)
+
+    async def warn_of_rest(self) -> None:
+        """Log what is left after :meth:`shut_down` when :meth:`run` should have returned."""
+        await trio.sleep_until(self._told_by)
+        logger.error(
+            "the server can't end, because something in the application has not ended:\n%s",
+            alive(self._app, self._tasks.live),
+        )
 
     def _end_idle(self, over: float) -> None:
         for scope in tuple(self._handshakes):
@@ -341,6 +356,11 @@ class GuardedTasks:
     ) -> None:
         """Start a task, like the nursery's method."""
         self._nursery.start_soon(self._run, function, args, name=name)
+
+    @property
+    def live(self) -> Collection[trio.lowlevel.Task]:
+        """The tasks that have not ended."""
+        return self._nursery.child_tasks
 
     def end_at(self, deadline: float) -> None:
         """Cancel all tasks that are left at this time."""

@@ -26,8 +26,8 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from triows._inspection.blocked import blocker_of, waiting_at
-from triows._inspection.tasks import frame_at
 from triows._server.watchdog import RESOLUTION, Watchdog
+from triows._stacks import frame_at
 
 from ._tasks import tasks_in
 
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from triows._inspection.blocked import Sample
-    from triows._inspection.tasks import RawFrame
     from triows._server.watchdog import Block
+    from triows._stacks import RawFrame
 
     from ._stage import Stage
 
