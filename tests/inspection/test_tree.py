@@ -255,7 +255,7 @@ async def test_a_full_outbox_is_shown_with_the_send_that_waits_for_it(autojump_c
     async def handler(ws: WebSocket) -> None:
         await ws.accept()
         while True:
-            await ws.send("x" * 1000)  # this waits
+            await ws.send("x" * 1000)  # waits
 
     app = serving(handler)
     async with connected(app, buffer=1000) as client:
