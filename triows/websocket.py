@@ -18,6 +18,7 @@ from ._cookies import parse_cookies
 from ._json import decoder_of, encoded
 from ._protocol.handshake import HeadersLike, check_subprotocol, encode_headers
 from ._transports.interface import disconnect
+from ._where import known_as
 from .exceptions import WebSocketDisconnect, WebSocketStateError, WrongDataType
 
 if TYPE_CHECKING:
@@ -229,6 +230,7 @@ class WebSocket(HTTPConnection):
         """
         return self._receive()
 
+    @known_as("WebSocket.receive")
     async def _receive_unaccepted(self) -> str | bytes:
         raise await self._unaccepted("receive")
 
@@ -340,6 +342,7 @@ class WebSocket(HTTPConnection):
             return self._send_other(message)
         return self._send(message)
 
+    @known_as("WebSocket.send")
     async def _send_other(self, message: str | bytes | bytearray | memoryview) -> None:
         """Send what is not exactly str or bytes."""
         if isinstance(message, bytearray | memoryview):
@@ -349,6 +352,7 @@ class WebSocket(HTTPConnection):
             raise await _wrong_type(message, "send", "str or bytes")
         await self._send(message)
 
+    @known_as("WebSocket.send")
     async def _send_unaccepted(self, _message: str | bytes) -> None:
         raise await self._unaccepted("send")
 
