@@ -29,7 +29,7 @@ from triows._injection.call import make_arguments
 from triows._injection.resources import Host, ResourceStack
 from triows.exceptions import HandlerCancelled, WebSocketDisconnect
 
-from .verdict import Verdict, failed, is_end, judge
+from .verdict import Verdict, explain_strangers, failed, is_end, judge
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -250,6 +250,7 @@ class Lifetime:
         # An error takes precedence over a cancellation. The next checkpoint of whoever was
         # cancelled raises that again; the error would be lost.
         if self.error is not None:
+            explain_strangers(self.error, self.transport)
             raise self.error
         if cancelled is not None:
             raise cancelled

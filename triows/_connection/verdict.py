@@ -30,7 +30,7 @@ _CLOSES: tuple[type[WebSocketClose | WebSocketException], ...] = (
     WebSocketException,
 )
 
-__all__ = ["Verdict", "failed", "is_end", "judge"]
+__all__ = ["Verdict", "explain_strangers", "failed", "is_end", "judge"]
 
 
 @frozen
@@ -75,10 +75,31 @@ def is_end(error: BaseException, own: object) -> bool:
         own: The connection's transport. If another connection has ended, that is news.
     """
     if is_a(error, WebSocketDisconnect):
-        # Not asked by the attribute: the class of an application's may do anything there.
-        source = object.__getattribute__(error, "__dict__").get("source")
-        return source is None or source is own
+        return _source_of(error) in (None, own)
     return is_a(error, HandlerCancelled)
+
+
+def _source_of(error: BaseException) -> object:
+    """Return the transport that a disconnect is about. Its class may do anything if it is asked."""
+    return object.__getattribute__(error, "__dict__").get("source")
+
+
+def explain_strangers(error: BaseException, own: object) -> None:
+    """
+    Add a note to each disconnect in *error* that is about another connection than its own.
+
+    Args:
+        error: What is reported, maybe a group.
+        own: The connection's transport.
+    """
+    for leaf in leaves(error):
+        if is_a(leaf, WebSocketDisconnect) and _source_of(leaf) not in (None, own):
+            add_note(
+                leaf,
+                "this is about another connection, which had ended, and not about the connection "
+                "whose handler failed: where you use the WebSockets of others, catch "
+                "WebSocketDisconnect",
+            )
 
 
 def failed(error: BaseException) -> Verdict:
