@@ -11,6 +11,8 @@ import contextlib
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
+from ._where import where_code
+
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
     from types import TracebackType
@@ -42,7 +44,7 @@ class AsyncGeneratorManager(contextlib.AbstractAsyncContextManager[T], Generic[T
         try:
             return await anext(self.gen)
         except StopAsyncIteration:
-            raise RuntimeError("generator didn't yield") from None
+            raise RuntimeError(_no_yield(self.gen)) from None
 
     async def __aexit__(
         self,
@@ -63,7 +65,7 @@ class AsyncGeneratorManager(contextlib.AbstractAsyncContextManager[T], Generic[T
                 return False
             raise
         try:
-            raise RuntimeError(_didnt_stop(exc))
+            raise RuntimeError(_one_too_many(self.gen, exc))
         finally:
             await self.gen.aclose()
 
@@ -78,7 +80,7 @@ class GeneratorManager(contextlib.AbstractContextManager[T], Generic[T]):
         try:
             return next(self.gen)
         except StopIteration:
-            raise RuntimeError("generator didn't yield") from None
+            raise RuntimeError(_no_yield(self.gen)) from None
 
     def __exit__(
         self,
@@ -99,7 +101,7 @@ class GeneratorManager(contextlib.AbstractContextManager[T], Generic[T]):
                 return False
             raise
         try:
-            raise RuntimeError(_didnt_stop(exc))
+            raise RuntimeError(_one_too_many(self.gen, exc))
         finally:
             self.gen.close()
 
@@ -119,8 +121,28 @@ def _restore(exc: BaseException, traceback: TracebackType | None) -> None:
     BaseException.with_traceback(exc, traceback)
 
 
-def _didnt_stop(exc: BaseException | None) -> str:
-    return "generator didn't stop" if exc is None else "generator didn't stop after it was thrown"
+def _no_yield(gen: Any) -> str:
+    return (
+        f"{gen.__qualname__} ended without a yield: let it yield once on every path, or raise an "
+        f"error{_place(gen)}"
+    )
+
+
+def _one_too_many(gen: Any, exc: BaseException | None) -> str:
+    if exc is None:
+        problem = "yielded a second time: let it yield once, and end after that"
+    else:
+        problem = (
+            "yielded again after an error was raised at its yield: let it end, or raise the error "
+            "again"
+        )
+    return f"{gen.__qualname__} {problem}{_place(gen)}"
+
+
+def _place(gen: Any) -> str:
+    """Say where a generator's function is, if it is written in Python."""
+    code = getattr(gen, "ag_code", None) or getattr(gen, "gi_code", None)
+    return "" if code is None else f"\n  at {where_code(code, gen.__qualname__)}"
 
 
 def asynccontextmanager(
