@@ -25,6 +25,7 @@ from ._connection.endpoint import (
 )
 from ._connection.refusal import from_exception, problem, upgrade_required
 from ._connection.registry import Connections
+from ._elsewhere import APPLICATION, pointing
 from ._errors import add_note, consists_of, exc_info, is_a, leaves, text_of
 from ._injection.plan import Plan, Planner
 from ._injection.providers import check_factory, is_mock, providers
@@ -129,6 +130,7 @@ class _Mounted:
     is_ours: bool = False
 
 
+@pointing(APPLICATION)
 class Triows:
     """
     An application: WebSocket routes, mounts, start-up and shutdown. Servers call it as ASGI 3.

@@ -15,6 +15,7 @@ from starlette.websockets import WebSocketState
 from ._checkpoints import checkpointed
 from ._closing import check_close
 from ._cookies import parse_cookies
+from ._elsewhere import WEBSOCKET, pointing
 from ._json import decoder_of, encoded
 from ._protocol.handshake import HeadersLike, check_subprotocol, encode_headers
 from ._transports.interface import disconnect
@@ -87,6 +88,7 @@ class _Messages(Generic[T]):
 
 # Starlette's class gives url, headers, cookies, query_params, path_params, client, app and
 # state, under the names that ASGI middleware and its users know.
+@pointing(WEBSOCKET)
 class WebSocket(HTTPConnection):
     """
     A WebSocket connection.

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
 
 from attrs import evolve, frozen
 
+from .._elsewhere import ROUTE, pointing
 from .._requires import note_registered, refuse_as_handler, refuse_in_list
 from .._settings import Compression, Limits, Timeouts
 from .._where import name_of, where
@@ -146,6 +147,7 @@ class _Settings:
         )
 
 
+@pointing(ROUTE)
 class WebSocketRoute:
     """
     A path, its handler, and the routes below it.
