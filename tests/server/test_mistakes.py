@@ -33,6 +33,7 @@ async def make_async() -> Triows:
         (Triows, "is the class Triows, not an application: make one with"),
         (WebSocketRoute("ws"), r"make one with Triows\(route\)"),
         (make, r"call it, as in `app = make\(\)`"),
+        (make_async, "if it is a handler, put `@route.endpoint` above make_async"),
         ("chat:app", "import the application and give that"),
         (None, "is None, not an application"),
         (Config(), "is of type Config, not a Triows application"),
