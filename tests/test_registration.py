@@ -505,7 +505,7 @@ class NeedsMore:
 
 def test_a_middleware_that_can_not_be_made_leaves_the_application_as_it_was():
     app = Triows()
-    with pytest.raises(TypeError):
+    with pytest.raises(RouteSetupError):
         app.include(speaking("a", "A"), speaking("b", "B", middlewares=[Middleware(NeedsMore)]))
     assert app.routes == []
 

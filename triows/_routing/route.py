@@ -20,6 +20,7 @@ from .._settings import Compression, Limits, Timeouts
 from .._where import name_of, where
 from ..exceptions import RouteSetupError
 from ..types import ASGIApp, UseMark
+from .mistakes import check_routes
 from .names import check_name
 from .template import Template
 
@@ -353,6 +354,7 @@ class WebSocketRoute:
                 of an application. Nothing is merged then.
         """
         self._check_open("merged routes")
+        check_routes(routes, WebSocketRoute, "merge")
         prefix = Template.parse(parent_prefix or "")
         # All copies before the first is put in its place: so an error leaves nothing behind,
         # and a route can be merged below itself.
