@@ -1071,6 +1071,11 @@ def a_source_that_there_is_not(desk):
     Param("headers")
 
 
+@mistake(ValueError, "not 'x-token'. If that is a name in the request, write alias='x-token'")
+def a_name_for_a_source(desk):
+    Param("x-token")
+
+
 @mistake(ValueError, "use() takes scope= 'connection' or 'app', not 'application'")
 def a_scope_that_there_is_not(desk):
     use(Database, scope="application")
