@@ -3,11 +3,15 @@ Context managers of generators that leave the exceptions alone that pass through
 
 Those of :mod:`contextlib` set ``__traceback__`` on the exception. One that refuses that, a
 frozen dataclass for example, is then replaced by the error about the refusal.
+
+Those that our own functions return also warn if nobody enters them. Without ``with``, a call such
+as ``app.override(...)`` does nothing.
 """
 
 from __future__ import annotations
 
 import contextlib
+import warnings
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
@@ -23,6 +27,7 @@ __all__ = [
     "asynccontextmanager",
     "considerate",
     "contextmanager",
+    "warn_unentered",
 ]
 
 P = ParamSpec("P")
@@ -145,26 +150,79 @@ def _place(gen: Any) -> str:
     return "" if code is None else f"\n  at {where_code(code, gen.__qualname__)}"
 
 
+class _Watched:
+    """What the context managers that our own functions return have in common."""
+
+    #: How a person writes the call, and the keyword in front of it.
+    call: str
+    keyword: str
+    entered = False
+
+    def __del__(self) -> None:
+        if not self.entered:
+            warn_unentered(self.call, self.keyword)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> object:
+            raise AttributeError(
+                f"{self.call} returns a context manager, which has no {name!r}: write "
+                f"`{self.keyword} {self.call} as value:`, and use the value"
+            )
+
+
+def warn_unentered(call: str, keyword: str) -> None:
+    """Warn about a context manager that is collected, and that nobody has entered."""
+    # As for a coroutine that was never awaited. The line is the one that let it go.
+    warnings.warn(
+        f"{call} was never entered, so it did nothing: write `{keyword} {call}:`",
+        RuntimeWarning,
+        stacklevel=3,
+    )
+
+
+class _AsyncContextManager(_Watched, AsyncGeneratorManager[T]):
+    keyword = "async with"
+
+    async def __aenter__(self) -> T:
+        self.entered = True
+        return await super().__aenter__()
+
+
+class _ContextManager(_Watched, GeneratorManager[T]):
+    keyword = "with"
+
+    def __enter__(self) -> T:
+        self.entered = True
+        return super().__enter__()
+
+
 def asynccontextmanager(
     function: Callable[P, AsyncIterator[T]],
 ) -> Callable[P, AsyncGeneratorManager[T]]:
     """Use it as :func:`contextlib.asynccontextmanager`."""
+    call = f"{function.__qualname__}(...)"
 
     @wraps(function)
     def make(*args: P.args, **kwargs: P.kwargs) -> AsyncGeneratorManager[T]:
         generator: Any = function(*args, **kwargs)
-        return AsyncGeneratorManager(generator)
+        manager: _AsyncContextManager[T] = _AsyncContextManager(generator)
+        manager.call = call
+        return manager
 
     return make
 
 
 def contextmanager(function: Callable[P, Iterator[T]]) -> Callable[P, GeneratorManager[T]]:
     """Use it as :func:`contextlib.contextmanager`."""
+    call = f"{function.__qualname__}(...)"
 
     @wraps(function)
     def make(*args: P.args, **kwargs: P.kwargs) -> GeneratorManager[T]:
         generator: Any = function(*args, **kwargs)
-        return GeneratorManager(generator)
+        manager: _ContextManager[T] = _ContextManager(generator)
+        manager.call = call
+        return manager
 
     return make
 

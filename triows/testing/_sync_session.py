@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar
 import msgspec
 import trio
 
+from triows._managers import warn_unentered
 from triows.exceptions import WebSocketDisconnect
 
 from ._blocked import LoopBlocked
@@ -49,6 +50,8 @@ class WebSocketTestSession:
         self._url = url
         self._options = options
         self._loop: Loop | None = None
+        # Whether it was entered, or whoever did not enter it knows of that.
+        self._entered = False
         self._holds_loop = False
         self._opened: WebSocketSession | None = None
         self._leave = trio.Event()
@@ -57,7 +60,12 @@ class WebSocketTestSession:
         # First that it is open, then how it ended; only how it ended if it was never open.
         self._progress: queue.SimpleQueue[Exception | LoopBlocked | None] = queue.SimpleQueue()
 
+    def __del__(self) -> None:
+        if not self._entered:
+            warn_unentered("TestClient.websocket_connect(...)", "with")
+
     def __enter__(self) -> Self:
+        self._entered = True
         if self._loop is not None:
             raise RuntimeError("a session is for one block: call websocket_connect() again")
         # Inside the client's block it is that which holds the loop.
@@ -113,6 +121,7 @@ class WebSocketTestSession:
     @property
     def _session(self) -> WebSocketSession:
         if self._opened is None:
+            self._entered = True
             raise RuntimeError(
                 "not connected yet: write `with client.websocket_connect(...) as ws:`"
             )
