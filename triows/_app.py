@@ -728,9 +728,12 @@ async def _refuse_loop(scope: Scope, receive: Receive, send: Send) -> None:
     Tell a server of another event loop, as soon as it says anything, that it can't serve this.
 
     Raises:
-        RuntimeError: it has not asked for the start-up, which it would print the failure of.
+        RuntimeError: it has not asked for the start-up, which it would print the failure of, or it
+            is Starlette's TestClient.
     """
-    if scope["type"] != "lifespan":
+    # That client goes on after a start-up that has failed, unless something was raised, and waits
+    # without end for the shutdown. Every server says which version of ASGI it speaks.
+    if scope["type"] != "lifespan" or "asgi" not in scope:
         raise RuntimeError(NO_TRIO)
     await receive()  # lifespan.startup
     await send({"type": "lifespan.startup.failed", "message": NO_TRIO})
