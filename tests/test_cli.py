@@ -84,7 +84,7 @@ def test_routes_are_listed_with_handlers_parameters_and_resources(folder, capsys
     assert [line.split() for line in lines] == [
         ["PATH", "HANDLER", "PARAMETERS", "RESOURCES"],
         ["/rooms/{room}", "chat_for_routes.py:20", "(talk)", "path", "room:", "str", "session"],
-        ["query", "times:", "int", "=", "...", "pool", "(application)"],
+        ["query", "times:", "int", "=", "1", "pool", "(application)"],
         ["/rooms/{room}/log", "chat_for_routes.py:26", "(log)", "path", "room:", "str"],
     ]
     assert len({line.find("path room") for line in lines if "path room" in line}) == 1

@@ -27,6 +27,7 @@ from ._connection.refusal import from_exception, problem, upgrade_required
 from ._connection.registry import Connections
 from ._elsewhere import APPLICATION, pointing
 from ._errors import add_note, consists_of, exc_info, is_a, leaves, text_of
+from ._injection.listing import written
 from ._injection.plan import Plan, Planner
 from ._injection.providers import check_factory, is_mock, providers
 from ._injection.unused import check_all_used
@@ -803,10 +804,7 @@ def _route_info(entry: _Entry, url_path_for: Callable[..., URLPath]) -> RouteInf
     return RouteInfo(
         path=entry.description.template.path,
         handler=entry.description.where,
-        parameters=tuple(
-            f"{spec.source} {spec.alias}: {spec.type_name}" + ("" if spec.required else " = ...")
-            for spec in plan.params
-        ),
+        parameters=tuple(line for spec in plan.params for line in written(spec)),
         resources=tuple(
             [step.factory.name for step in plan.steps]
             + [f"{name_of(factory)} (application)" for factory in plan.shared]
