@@ -72,9 +72,12 @@ class Lifetime:
     Args:
         transport: Not started yet.
         timeouts: All of them.
+        could_accept: Whether the handler, or a factory, takes the WebSocket.
     """
 
-    def __init__(self, transport: Transport, timeouts: Timeouts) -> None:
+    def __init__(
+        self, transport: Transport, timeouts: Timeouts, *, could_accept: bool = True
+    ) -> None:
         self.transport = transport
         self.started = trio.current_time()
         self.error: BaseException | None = None
@@ -85,6 +88,7 @@ class Lifetime:
         self.task: trio.lowlevel.Task | None = None
         self.tasks: trio.Nursery | None = None
         self._timeouts = timeouts
+        self._could_accept = could_accept
         self._body = trio.CancelScope(deadline=self.started + timeouts.accept)
         self._stack: ResourceStack | None = None
         self._nursery: trio.Nursery | None = None
@@ -463,6 +467,7 @@ class Lifetime:
                 self._cancelled,
                 accepted=self.transport.accepted,
                 own=self.transport,
+                could_accept=self._could_accept,
             )
         except Exception as exc:  # noqa: BLE001 - the peer has to be told, and somebody else, too
             found.append(exc)

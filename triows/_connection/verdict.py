@@ -62,6 +62,12 @@ _CANCELLED = {
 
 # Made once: nearly all connections end without one.
 _FORBIDDEN = evolve(problem(403), why="the handler ended without accept()")
+# The same for a handler that nobody gives the WebSocket to.
+_UNACCEPTABLE = evolve(
+    problem(403),
+    why="the handler ended without accept(), and neither it nor its factories take the WebSocket: "
+    "add a parameter `ws: WebSocket`, and call `await ws.accept()`",
+)
 _FAILED = problem(500)
 _GOING = try_later("the server is shutting down")
 
@@ -108,7 +114,12 @@ def failed(error: BaseException) -> Verdict:
 
 
 def judge(
-    error: BaseException | None, cancelled: str | None, *, accepted: bool, own: object = None
+    error: BaseException | None,
+    cancelled: str | None,
+    *,
+    accepted: bool,
+    own: object = None,
+    could_accept: bool = True,
 ) -> Verdict:
     """
     Decide how to end a connection.
@@ -118,10 +129,11 @@ def judge(
         cancelled: Why the handler was cancelled, if it was.
         accepted: Whether the handshake is over, so that it can't be refused any more.
         own: The connection's transport.
+        could_accept: Whether the handler, or a factory, has the WebSocket.
     """
     found = [] if error is None else [leaf for leaf in leaves(error) if not is_end(leaf, own)]
     if error is None or not found:
-        return _judge_quiet(cancelled if error is None else None)
+        return _judge_quiet(cancelled if error is None else None, could_accept=could_accept)
     # A nursery wraps what passes through it: inside a group the same exceptions mean the same.
     # Several tasks may ask for the same end, or one exception may come from the handler and from
     # its nursery. If they want different ends, none of them is the right one.
@@ -168,9 +180,9 @@ def _judge_refusals(found: list[BaseException]) -> Verdict | None:
     return Verdict(1011, "", refusals[0])
 
 
-def _judge_quiet(cancelled: str | None) -> Verdict:
+def _judge_quiet(cancelled: str | None, *, could_accept: bool) -> Verdict:
     """Decide for a handler that raised nothing: it returned, or was cancelled."""
     if cancelled is None:
-        return Verdict(1000, "", _FORBIDDEN)
+        return Verdict(1000, "", _FORBIDDEN if could_accept else _UNACCEPTABLE)
     code = _CANCELLED[cancelled]
     return Verdict(code, "", _FAILED if code == 1011 else _GOING)
