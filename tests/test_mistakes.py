@@ -21,6 +21,8 @@ import msgspec
 import pytest
 import starlette.websockets
 import trio
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import Route
 
 from tests.connecting import connect
@@ -769,9 +771,58 @@ def a_list_of_routes(desk):
     desk.app.include([desk.route])
 
 
-@mistake(RouteSetupError, "isn't a WebSocketRoute", "mount() for other applications")
+@mistake(RouteSetupError, "isn't a WebSocketRoute", "give other applications to app.mount()")
 def a_route_of_another_framework(desk):
     Triows(Route("/", print))
+
+
+@mistake(RouteSetupError, "isn't a WebSocketRoute: it is a handler", "`@route.endpoint` above")
+def a_handler_for_a_route(desk):
+    @desk.route.endpoint
+    @desk.blame
+    async def talk(ws: WebSocket, room_id: str): ...
+
+    Triows(talk)
+
+
+@mistake(RouteSetupError, "isn't a WebSocketRoute: it is a handler", "put `@route.endpoint` above")
+def a_handler_to_merge(desk):
+    @desk.blame
+    async def talk(ws: WebSocket, room_id: str): ...
+
+    desk.route.merge(talk)
+
+
+@mistake(RouteSetupError, "write merge(route, ...), or merge(*routes) for a list")
+def a_list_of_routes_to_merge(desk):
+    desk.route.merge([WebSocketRoute("log")])
+
+
+@mistake(RouteSetupError, "the class WebSocketRoute isn't", "`route = WebSocketRoute(path)`")
+def the_class_of_routes(desk):
+    Triows(WebSocketRoute)
+
+
+@mistake(RouteSetupError, "'rooms' isn't a WebSocketRoute", "`route = WebSocketRoute('rooms')`")
+def a_path_for_a_route(desk):
+    Triows("rooms")
+
+
+@mistake(RouteSetupError, "isn't a WebSocketRoute", "without calling the handler")
+def a_handler_that_was_called_for_a_route(desk):
+    async def talk(): ...
+
+    desk.app.include(talk())
+
+
+@mistake(RouteSetupError, "isn't a WebSocketRoute", "give other applications to app.mount()")
+def an_application_for_a_route(desk):
+    Triows(Triows())
+
+
+@mistake(RouteSetupError, "not <WebSocketRoute '/rooms/{room_id}'>", "call include_routes()")
+def a_route_to_mount(desk):
+    desk.app.mount("/", desk.route)
 
 
 @mistake(RouteSetupError, "origins takes a list: write origins=['https://example.org']")
@@ -808,6 +859,94 @@ def one_middleware(desk):
     Triows(middlewares=print)
 
 
+@mistake(
+    RouteSetupError, "GZipMiddleware object", "give the class, `Middleware(GZipMiddleware, ...)`"
+)
+def an_instance_of_a_middleware(desk):
+    Triows(middlewares=[GZipMiddleware(Triows())])
+
+
+@mistake(
+    RouteSetupError, "GZipMiddleware object", "give the class, `Middleware(GZipMiddleware, ...)`"
+)
+def an_instance_of_a_middleware_in_starlettes_description(desk):
+    Triows(middlewares=[Middleware(GZipMiddleware(Triows()))])
+
+
+@mistake(
+    RouteSetupError, "GZipMiddleware object", "give the class, `Middleware(GZipMiddleware, ...)`"
+)
+def an_instance_of_a_middleware_around_a_route(desk):
+    desk.route.add_middleware(GZipMiddleware(Triows()))
+
+    async def handler(ws: WebSocket, room_id: str): ...
+
+    desk.include(handler)
+
+
+@mistake(RouteSetupError, "is an ASGI application, and", "write `def middleware(app): ...`")
+def an_application_for_a_middleware(desk):
+    @desk.blame
+    async def asgi(scope, receive, send): ...
+
+    Triows(middlewares=[asgi])
+
+
+@mistake(RouteSetupError, "made a coroutine, which isn't an ASGI application", "write `def` there")
+def a_middleware_that_is_made_by_an_async_function(desk):
+    @desk.blame
+    async def middleware(app): ...
+
+    Triows(middlewares=[middleware])
+
+
+@mistake(RouteSetupError, "made None, which isn't", "return an `async def` that takes scope")
+def a_middleware_that_makes_nothing(desk):
+    @desk.blame
+    def middleware(app): ...
+
+    Triows(middlewares=[middleware])
+
+
+@mistake(RouteSetupError, "made a Middle", "`async def __call__(self, scope, receive, send)`")
+def a_middleware_that_can_not_be_called(desk):
+    class Middle:
+        def __init__(self, app): ...
+
+    Triows(middlewares=[Middle])
+
+
+@mistake(RouteSetupError, "missing a required argument: 'key'", "Middleware(")
+def a_middleware_that_needs_more(desk):
+    class Middle:
+        def __init__(self, app, key): ...
+
+    Triows(middlewares=[Middle])
+
+
+@mistake(RouteSetupError, "unexpected keyword argument 'size'", "Middleware(GZipMiddleware, ...)")
+def a_middleware_with_an_argument_that_it_does_not_take(desk):
+    Triows(middlewares=[Middleware(GZipMiddleware, size=1)])
+
+
+@mistake(RouteSetupError, "dispatch=", "for WebSockets write a factory, and give it as deps=")
+def a_middleware_of_requests(desk):
+    @desk.blame
+    async def log(request, call_next): ...
+
+    Triows(middlewares=[log])
+
+
+@mistake(RouteSetupError, "middlewares= takes classes, functions and Middleware(...), not 'gzip'")
+def a_name_for_a_middleware(desk):
+    Triows(middlewares=["gzip"])
+
+
+@mistake(RouteSetupError, "middlewares= takes classes, functions and Middleware(...), not <class")
+def starlettes_description_itself_for_a_middleware(desk):
+    Triows(middlewares=[Middleware])
+
+
 @mistake(RouteSetupError, "plugins takes a list")
 def one_plugin(desk):
     async def handler(room_id: str): ...
@@ -818,6 +957,30 @@ def one_plugin(desk):
 @mistake(RouteSetupError, "lifespan= takes a function of the application, not 'on'")
 def a_lifespan_that_can_not_be_called(desk):
     Triows(lifespan="on")
+
+
+@mistake(RouteSetupError, "leave the parentheses out, and write lifespan=", "connect")
+def a_lifespan_that_was_called(desk):
+    @contextlib.asynccontextmanager
+    async def connect(app):
+        yield
+
+    Triows(lifespan=connect(desk.app))
+
+
+@mistake(RouteSetupError, "leave the parentheses out, and write lifespan=", "connect")
+def a_lifespan_that_was_called_without_a_decorator(desk):
+    async def connect(app):
+        yield
+
+    Triows(lifespan=connect(desk.app))
+
+
+@mistake(RouteSetupError, "leave the parentheses out, and write lifespan=", "connect")
+def a_lifespan_that_was_called_and_does_not_yield(desk):
+    async def connect(app): ...
+
+    Triows(lifespan=connect(desk.app))
 
 
 @mistake(RouteSetupError, "connect is an async function without a yield", "@asynccontextmanager")
@@ -906,6 +1069,11 @@ def a_shutdown_code_that_can_not_be_sent(desk):
 @mistake(ValueError, "Param() reads from 'path' or 'query' or 'header' or 'cookie', not 'headers'")
 def a_source_that_there_is_not(desk):
     Param("headers")
+
+
+@mistake(ValueError, "not 'x-token'. If that is a name in the request, write alias='x-token'")
+def a_name_for_a_source(desk):
+    Param("x-token")
 
 
 @mistake(ValueError, "use() takes scope= 'connection' or 'app', not 'application'")

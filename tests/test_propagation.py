@@ -24,6 +24,7 @@ from triows import (
 )
 from triows._errors import leaves
 from triows._managers import AsyncGeneratorManager, GeneratorManager, considerate
+from triows._where import where
 from triows.testing import WebSocketDenialResponse, open_app
 
 
@@ -618,15 +619,17 @@ def sync_yields_twice() -> Iterator[int]:
 
 @pytest.mark.parametrize("error", [None, LookupError()])
 async def test_a_generator_that_does_not_stop_is_an_error(error):
-    stops = "generator didn't stop" + (" after it was thrown" if error else "")
+    stops = "yields_twice yielded " + ("again after an error" if error else "a second time")
     manager = considerate(asynccontextmanager(yields_twice)())
     await manager.__aenter__()
-    with pytest.raises(RuntimeError, match=stops):
+    with pytest.raises(RuntimeError, match=stops) as caught:
         await manager.__aexit__(type(error), error, None)
+    assert str(caught.value).endswith(f"\n  at {where(yields_twice)}")
     manager = considerate(contextmanager(sync_yields_twice)())
     manager.__enter__()
-    with pytest.raises(RuntimeError, match=stops):
+    with pytest.raises(RuntimeError, match=f"sync_{stops}") as caught:
         manager.__exit__(type(error), error, None)
+    assert str(caught.value).endswith(f"\n  at {where(sync_yields_twice)}")
 
 
 async def never_yields() -> AsyncIterator[int]:
@@ -640,8 +643,10 @@ def sync_never_yields() -> Iterator[int]:
 
 
 async def test_a_generator_that_does_not_yield_is_an_error():
-    with pytest.raises(RuntimeError, match="generator didn't yield"):
+    with pytest.raises(RuntimeError, match="never_yields ended without a yield") as caught:
         async with considerate(asynccontextmanager(never_yields)()):
             pass
-    with pytest.raises(RuntimeError, match="generator didn't yield"):
+    assert str(caught.value).endswith(f"\n  at {where(never_yields)}")
+    with pytest.raises(RuntimeError, match="sync_never_yields ended without a yield") as caught:
         considerate(contextmanager(sync_never_yields)()).__enter__()
+    assert str(caught.value).endswith(f"\n  at {where(sync_never_yields)}")

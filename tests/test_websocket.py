@@ -59,6 +59,61 @@ async def end_of_one(app: Triows, url: str = "/", **options: Any) -> tuple[int, 
         return await end_of(client)
 
 
+# Called without await
+
+
+def wrapping(app: Any) -> Any:
+    """Middleware that makes the endpoint's transport one on ASGI."""
+
+    async def wrapped(scope: Any, receive: Any, send: Any) -> None:
+        async def wrapped_send(event: Any) -> None:
+            await send(event)
+
+        await app(scope, receive, wrapped_send)
+
+    return wrapped
+
+
+AWAITED = {
+    "accept": (),
+    "reject": (),
+    "receive": (),
+    "receive_text": (),
+    "receive_bytes": (),
+    "receive_json": (),
+    "send": ("a",),
+    "send_text": ("a",),
+    "send_bytes": (b"a",),
+    "send_json": ({},),
+    "close": (),
+    "ping": (),
+}
+
+
+@pytest.mark.parametrize("middlewares", [[], [wrapping]], ids=["stream", "ASGI"])
+async def test_an_await_that_is_missing_is_told_by_the_name_that_was_called(middlewares):
+    """Python warns that "coroutine 'WebSocket.send' was never awaited": that is its qualname."""
+
+    def names(ws: WebSocket) -> list[str]:
+        made = [getattr(ws, name)(*args) for name, args in AWAITED.items()]
+        made.append(ws.send(bytearray(b"a")))
+        for coroutine in made:
+            coroutine.close()
+        return [coroutine.__qualname__ for coroutine in made]
+
+    seen = []
+
+    async def handler(ws: WebSocket) -> None:
+        seen.append(names(ws))
+        await ws.accept()
+        seen.append(names(ws))
+        await ws.close()
+        seen.append(names(ws))
+
+    await end_of_one(serving(handler, middlewares=middlewares))
+    assert seen == [[*(f"WebSocket.{name}" for name in AWAITED), "WebSocket.send"]] * 3
+
+
 # Called at the wrong time
 
 TALK = {

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import trio
 from attrs import define, evolve, field, frozen
 from starlette.datastructures import State, URLPath
-from starlette.middleware import Middleware
 
+from ._asgi import check_mountable, wrapped
 from ._checkpoints import checkpointed
 from ._closing import check_close
 from ._connection.endpoint import (
@@ -25,7 +25,9 @@ from ._connection.endpoint import (
 )
 from ._connection.refusal import from_exception, problem, upgrade_required
 from ._connection.registry import Connections
+from ._elsewhere import APPLICATION, pointing
 from ._errors import add_note, consists_of, exc_info, is_a, leaves, text_of
+from ._injection.listing import written
 from ._injection.plan import Plan, Planner
 from ._injection.providers import check_factory, is_mock, providers
 from ._injection.unused import check_all_used
@@ -37,6 +39,7 @@ from ._loop import NO_TRIO
 from ._managers import asynccontextmanager, contextmanager
 from ._protocol.handshake import check_origins
 from ._requires import requirements_of
+from ._routing.mistakes import check_routes
 from ._routing.names import NamedRoute, RouteNames, UnknownRoute
 from ._routing.path import BadPath, request_segments
 from ._routing.route import DepsList, WebSocketRoute, is_handler, listed, setting
@@ -65,12 +68,7 @@ if TYPE_CHECKING:
     from ._connection.lifetime import Lifetime
     from ._injection.factories import Factory
     from ._protocol.handshake import Origins
-    from ._routing.route import (
-        Dependency,
-        Handler,
-        MiddlewareFactory,
-        RouteDescription,
-    )
+    from ._routing.route import Dependency, Handler, MiddlewareFactory, RouteDescription
     from ._routing.template import Key
     from ._transports.interface import Refusal
     from .types import ASGIApp, Receive, Scope, Send
@@ -131,6 +129,7 @@ class _Mounted:
     is_ours: bool = False
 
 
+@pointing(APPLICATION)
 class Triows:
     """
     An application: WebSocket routes, mounts, start-up and shutdown. Servers call it as ASGI 3.
@@ -201,7 +200,7 @@ class Triows:
         self._shared_plans: dict[Callable[..., Any], tuple[Factory, Plan]] = {}
         # The resources that the start-up has entered, or is about to; None if it has not run.
         self._started: Collection[Callable[..., Any]] | None = None
-        self._stack = _wrapped(self._dispatch, listed("middlewares", middlewares))
+        self._stack = wrapped(self._dispatch, listed("middlewares", middlewares))
         self._watch = Watch()
         providers(self._deps)  # a mistake in them is reported here, not at the first route
         self.include_routes(*routes)
@@ -216,12 +215,7 @@ class Triows:
             RouteSetupError: Or a subclass: there is a mistake. The application and the routes are
                 then as they were before.
         """
-        for route in routes:
-            if not isinstance(route, WebSocketRoute):
-                raise RouteSetupError(
-                    f"{route!r} isn't a WebSocketRoute: write include_routes(route, ...), and "
-                    "mount() for other applications"
-                )
+        check_routes(routes, WebSocketRoute, "include_routes")
         entries = [self._entry(description) for route in routes for description in route.describe()]
         self._check_used(entries, [one for route in routes for one in route.own_deps()])
         shared = self._plan_shared([*self._entries, *entries])
@@ -259,7 +253,7 @@ class Triows:
             RouteConflictError: Something is mounted there already, or has that name.
         """
         template = Template.parse(path)
-        _check_mountable(app)
+        check_mountable(app)
         # An error in an application of ours is then raised to us, and logged once.
         ours = isinstance(app, Triows)
         mounted = _Mounted(app.handle if isinstance(app, Triows) else app, is_ours=ours)
@@ -404,7 +398,7 @@ class Triows:
 
     def _entry(self, description: RouteDescription) -> _Entry:
         entry = _Entry(description, self._compile(description))
-        entry.app = _wrapped(entry.serve, description.middlewares)
+        entry.app = wrapped(entry.serve, description.middlewares)
         return entry
 
     def _compile(self, description: RouteDescription) -> Endpoint:
@@ -747,9 +741,12 @@ async def _refuse_loop(scope: Scope, receive: Receive, send: Send) -> None:
     Tell a server of another event loop, as soon as it says anything, that it can't serve this.
 
     Raises:
-        RuntimeError: it has not asked for the start-up, which it would print the failure of.
+        RuntimeError: it has not asked for the start-up, which it would print the failure of, or it
+            is Starlette's TestClient.
     """
-    if scope["type"] != "lifespan":
+    # That client goes on after a start-up that has failed, unless something was raised, and waits
+    # without end for the shutdown. Every server says which version of ASGI it speaks.
+    if scope["type"] != "lifespan" or "asgi" not in scope:
         raise RuntimeError(NO_TRIO)
     await receive()  # lifespan.startup
     await send({"type": "lifespan.startup.failed", "message": NO_TRIO})
@@ -768,34 +765,6 @@ def _refusal_of(exc: Exception) -> Refusal | None:
 
 # What ends more than one connection: Ctrl-C, and a cancellation by whoever called us.
 _NOT_OURS = (KeyboardInterrupt, trio.Cancelled, GeneratorExit)
-
-
-def _check_mountable(app: object) -> None:
-    """
-    Refuse what isn't an ASGI application.
-
-    Raises:
-        RouteSetupError: with what to give instead.
-    """
-    if isinstance(app, type):
-        raise RouteSetupError(
-            f"mount() takes an application, not its class: write {app.__name__}()", where(app)
-        )
-    if not callable(app):
-        raise RouteSetupError(
-            f"mount() takes an ASGI application, not {app!r}: for a folder of files, give "
-            "starlette.staticfiles.StaticFiles(directory=...)"
-        )
-    try:
-        inspect.signature(app).bind({}, None, None)
-    except TypeError:
-        raise RouteSetupError(
-            f"{name_of(app)} isn't an ASGI application: mount() takes what is called with scope, "
-            "receive and send",
-            where(app),
-        ) from None
-    except ValueError:
-        pass  # a built-in may have no signature
 
 
 def _plugged(plugin: Any, info: EndpointInfo, at: str) -> Handler:
@@ -842,25 +811,12 @@ def _checked_origins(origins: Origins | None, at: str | None = None) -> Origins 
     return origins
 
 
-def _wrapped(app: ASGIApp, middlewares: Sequence[MiddlewareFactory]) -> ASGIApp:
-    """Put middlewares around an application, the first one outermost."""
-    for middleware in reversed(middlewares):
-        if isinstance(middleware, Middleware):
-            app = middleware.cls(app, *middleware.args, **middleware.kwargs)
-        else:
-            app = middleware(app)
-    return app
-
-
 def _route_info(entry: _Entry, url_path_for: Callable[..., URLPath]) -> RouteInfo:
     plan = entry.endpoint.plan
     return RouteInfo(
         path=entry.description.template.path,
         handler=entry.description.where,
-        parameters=tuple(
-            f"{spec.source} {spec.alias}: {spec.type_name}" + ("" if spec.required else " = ...")
-            for spec in plan.params
-        ),
+        parameters=tuple(line for spec in plan.params for line in written(spec)),
         resources=tuple(
             [step.factory.name for step in plan.steps]
             + [f"{name_of(factory)} (application)" for factory in plan.shared]

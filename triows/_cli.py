@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import logging
 import os
 import signal
@@ -15,10 +14,10 @@ from importlib.metadata import version
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
-from ._app import RouteInfo, Triows
 from ._server.lifeline import inherited
 from ._server.listening import AddressError, check_address, configuration
-from ._server.mistakes import app_mistake
+from ._server.loading import ImportFailed, UnusableTarget, load
+from ._server.options import command_meant, option_meant
 from ._server.run import ApplicationError, run
 from ._server.tls import CertificateError, tls_context
 from ._traceback import summary, users_traceback
@@ -27,6 +26,8 @@ from .exceptions import RouteSetupError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from typing import NoReturn
+
+    from ._app import RouteInfo
 
 __all__ = ["main"]
 
@@ -37,20 +38,6 @@ FAILED, UNUSABLE = 1, 2
 
 class UnusableCommand(Exception):
     """The command can't be carried out; its message is the one line that says why."""
-
-
-class ImportFailed(Exception):
-    """
-    Importing the application raised something.
-
-    Args:
-        target: What was to be imported.
-        error: What was raised.
-    """
-
-    def __init__(self, target: str, error: Exception) -> None:
-        self.error = error
-        super().__init__(f"{target!r} can't be imported")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -64,12 +51,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code.
     """
     arguments = sys.argv[1:] if argv is None else argv
-    options = _parser().parse_args(arguments)
+    options = _parsed(arguments)
     options.arguments = arguments
     try:
         with _ending_by_ctrl_c():
             return _COMMANDS[options.command](options)
-    except UnusableCommand as exc:
+    except (UnusableCommand, UnusableTarget) as exc:
         _say(exc)
     except AddressError as exc:
         _say(f"--bind: {exc}")
@@ -81,6 +68,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         _show(exc, exc.error)
         return FAILED
     return UNUSABLE
+
+
+def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
+    """Read the arguments. What other servers would understand is told what to write here."""
+    parser = _parser()
+    if arguments and (meant := command_meant(arguments)) is not None:
+        parser.error(f"{arguments[0]!r} isn't a command: write {meant}")
+    options, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        if (meant := option_meant(unknown, arguments)) is not None:
+            kind = "an option" if unknown[0].startswith("-") else "an argument"
+            parser.error(f"{unknown[0]!r} isn't {kind}: {meant}")
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    return options
 
 
 def _say(message: object) -> None:
@@ -166,58 +167,6 @@ def _parser() -> argparse.ArgumentParser:
             "app", metavar="MODULE:APP", help="the application, for example chat:app"
         )
     return parser
-
-
-def load(target: str) -> Triows:
-    """
-    Import the application that ``module:app`` names; ``app`` may have dots.
-
-    Raises:
-        UnusableCommand: there is no such module or name, or it isn't an application.
-        ImportFailed: importing the module raised something.
-    """
-    module_name, _, path = target.partition(":")
-    if not module_name or not path or module_name.startswith("."):
-        raise UnusableCommand(
-            f"{target!r}: write module:app, as in 'chat:app' or 'examples.chat:app'"
-        )
-    try:
-        here = os.getcwd()
-    except OSError as exc:
-        raise UnusableCommand(f"the current folder can't be found: {exc.strerror}") from None
-    # A console script does not have the current folder on its path, unlike python -m.
-    if here not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        found: object = importlib.import_module(module_name)
-    except ModuleNotFoundError as exc:
-        if exc.name is None or not f"{module_name}.".startswith(f"{exc.name}."):
-            raise ImportFailed(target, exc) from exc  # a module that the application imports
-        is_file = module_name.endswith(".py") or "/" in module_name
-        hint = " (a module is written with dots and without .py)" if is_file else ""
-        raise UnusableCommand(
-            f"{target!r}: there is no module {exc.name!r} here or installed{hint}"
-        ) from None
-    except Exception as exc:
-        raise ImportFailed(target, exc) from exc
-    module = found
-    for name in path.split("."):
-        try:
-            found = getattr(found, name)
-        except AttributeError:
-            raise UnusableCommand(
-                f"{target!r}: {module_name!r} has no {path!r}{_applications_in(module)}"
-            ) from None
-        except Exception as exc:  # of a module's __getattr__
-            raise ImportFailed(target, exc) from exc
-    if not isinstance(found, Triows):
-        raise UnusableCommand(f"{target!r} is {app_mistake(found)}")
-    return found
-
-
-def _applications_in(module: object) -> str:
-    names = [name for name, value in vars(module).items() if isinstance(value, Triows)]
-    return f", but {', '.join(map(repr, names))}" if names else ""
 
 
 def _check_certificate(certfile: str | None, keyfile: str | None) -> None:

@@ -8,7 +8,8 @@ __all__ = ["NO_TRIO", "check_trio"]
 
 NO_TRIO = (
     "triows runs on Trio, and this server does not: start the application by "
-    "`triows run module:app`, or by `hypercorn -k trio module:app`"
+    "`triows run module:app`, or by `hypercorn -k trio module:app`. In a test, use "
+    "triows.testing.TestClient, which has the interface of Starlette's, or triows.testing.open_app"
 )
 
 

@@ -46,6 +46,11 @@ def check_lifespan(lifespan: Any) -> None:
         RouteSetupError: It can't work. The error has the file and line of the user's function.
     """
     at = where(lifespan) if callable(lifespan) else None
+    if (called := _called(lifespan)) is not None:
+        raise RouteSetupError(
+            f"lifespan= got what a call of {called} returned, and triows calls it with the "
+            f"application: leave the parentheses out, and write lifespan={called}"
+        )
     if not callable(lifespan):
         raise RouteSetupError(
             f"lifespan= takes a function of the application, not {lifespan!r}: write {_EXAMPLE}"
@@ -72,6 +77,17 @@ def check_lifespan(lifespan: Any) -> None:
             f"can't be called that way ({exc}): write {_EXAMPLE}",
             at,
         ) from None
+
+
+def _called(lifespan: Any) -> str | None:
+    """Return the name of a lifespan that was called by mistake."""
+    # Those of contextlib have the generator, and can be called, as decorators.
+    made = getattr(lifespan, "gen", lifespan)
+    if inspect.iscoroutine(made):
+        made.close()  # or Python warns that it was never awaited
+    elif not (inspect.isgenerator(made) or inspect.isasyncgen(made)):
+        return None
+    return str(made.__qualname__)
 
 
 _EXAMPLE = "`@asynccontextmanager` over `async def lifespan(app): ...; yield; ...`"

@@ -1,14 +1,32 @@
-"""Finds the place of a function in the user's source, for messages that name it."""
+"""Finds the place and the name of a function in the user's source, for messages."""
 
 from __future__ import annotations
 
 import functools
 import inspect
 import os
+from collections.abc import Callable
 from types import CodeType
-from typing import Any, get_origin
+from typing import Any, TypeVar, get_origin
 
-__all__ = ["name_of", "where"]
+__all__ = ["known_as", "name_of", "where", "where_code"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def known_as(qualname: str) -> Callable[[F], F]:
+    """
+    Give a function the name by which its users call it.
+
+    Users get to see the name: if they forget an ``await``, Python warns that "coroutine
+    'WebSocket.send' was never awaited".
+    """
+
+    def name(function: F) -> F:
+        function.__qualname__ = qualname
+        return function
+
+    return name
 
 
 def where(func: Any) -> str:
@@ -27,13 +45,18 @@ def where(func: Any) -> str:
     inner = _innermost(func)
     code = getattr(inner, "__code__", None)
     if isinstance(code, CodeType):
-        return f"{_absolute(code.co_filename)}:{code.co_firstlineno} ({_qualname(inner)})"
+        return where_code(code, _qualname(inner))
     if inspect.isclass(inner):
         return _where_class(inner)
     call = getattr(type(inner), "__call__", None)  # noqa: B004 - we need its code
     if isinstance(getattr(_innermost(call), "__code__", None), CodeType):
         return where(call)
     return f"<{_module(inner)}> ({_qualname(inner)})"
+
+
+def where_code(code: CodeType, name: str) -> str:
+    """Say where a function of that name stands, if its code is all that is known."""
+    return f"{_absolute(code.co_filename)}:{code.co_firstlineno} ({name})"
 
 
 def name_of(func: Any) -> str:

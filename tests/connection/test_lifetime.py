@@ -21,6 +21,7 @@ from triows import (
     WebSocketRoute,
     use,
 )
+from triows._errors import leaves
 from triows.testing import WebSocketDenialResponse, WebSocketSession, open_app
 
 
@@ -265,6 +266,40 @@ async def test_a_disconnect_in_a_task_of_the_connection_is_a_normal_end():
         await client.send("a")
         assert await client.receive() == "a"
         await client.close()
+
+
+@pytest.mark.parametrize("place", ["handler", "nursery", "resource"])
+async def test_that_another_connection_had_ended_is_told_in_a_note(autojump_clock, place):
+    everybody: list[WebSocket] = []
+
+    async def announcing(ws: WebSocket):
+        yield
+        if place == "resource" and ws is not everybody[0]:
+            await everybody[0].send("somebody left")
+
+    async def handler(
+        ws: WebSocket, nursery: trio.Nursery, _: Annotated[None, use(announcing)]
+    ) -> None:
+        await ws.accept()
+        everybody.append(ws)
+        if len(everybody) == 1:
+            return
+        if place == "handler":
+            await everybody[0].send("somebody came")
+        if place == "nursery":
+            nursery.start_soon(everybody[0].send, "somebody came")
+            await trio.sleep_forever()
+
+    app = serving(handler)
+    async with opened(app):
+        async with connect(app, "/") as client:
+            await end_of(client)
+        with pytest.RaisesGroup(WebSocketDisconnect, allow_unwrapped=True) as caught:
+            async with connect(app, "/") as client:
+                await end_of(client)
+    (error,) = leaves(caught.value)
+    (note,) = [one for one in error.__notes__ if "another connection" in one]
+    assert "catch WebSocketDisconnect" in note
 
 
 async def test_an_exit_that_finds_the_connection_over_is_a_normal_end(caplog):

@@ -7,12 +7,14 @@ import threading
 import types
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, NewType
 
 import attrs
 import msgspec
 import pytest
 import trio
+from starlette.datastructures import Headers
 from typing_extensions import Doc, TypeAliasType, deprecated
 
 import triows
@@ -378,6 +380,53 @@ def test_a_mark_of_another_framework_is_refused_with_ours(mark: Any, remedy: str
         assert remedy in message
 
 
+@pytest.mark.parametrize(
+    ("mark", "remedy"),
+    [
+        (type(foreign("fastapi", "Depends")), "use(factory)"),
+        (type(foreign("fastapi", "Header")), 'Param("header")'),
+        (type(foreign("litestar", "Cookie")), 'Param("cookie")'),
+    ],
+)
+def test_so_it_is_if_it_was_not_called(mark: Any, remedy: str):
+    async def handler(token: Annotated[str, mark]) -> None: ...
+    async def default(token: str = mark) -> None: ...
+
+    for wrong in (handler, default):
+        message = refused(wrong)
+        assert f"{mark.__name__}, which means nothing to triows" in message
+        assert remedy in message
+
+
+@pytest.mark.parametrize(
+    ("word", "source"),
+    [
+        ("cookie", "cookie"),
+        ("header", "header"),
+        ("query", "query"),
+        ("path", "path"),
+        ("Cookie", "cookie"),
+        ("headers", "header"),
+        (" header ", "header"),
+        (Headers, "header"),
+        (type("Cookie", (), {}), "cookie"),
+    ],
+)
+@pytest.mark.parametrize("around", [lambda inner: inner, lambda inner: list[inner]])
+def test_a_bare_word_for_where_a_parameter_comes_from_is_refused(word: Any, source: str, around):
+    async def handler(token: around(Annotated[str, word])) -> None: ...
+
+    message = refused(handler)
+    assert "in its Annotated, which does nothing there" in message
+    assert f'write `token: Annotated[str, Param("{source}")]`' in message
+
+
+def test_pythons_path_is_a_factory_that_was_forgotten():
+    async def handler(token: Annotated[str, Path]) -> None: ...
+
+    assert "use(Path)" in refused(handler)
+
+
 @dataclass
 class Predicate:
     """As in annotated_types: it holds a function, and isn't one."""
@@ -406,6 +455,9 @@ class Not:
     [
         Not(),
         "a note",
+        "the cookie of the session",
+        "",
+        type("Header", (SchemaOf,), {}),
         5,
         None,
         ...,

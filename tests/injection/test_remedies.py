@@ -204,7 +204,7 @@ def test_a_signature_that_a_decorator_has_set_may_have_text_for_types():
     async def handler(value: Annotated[str, use(with_signature(make))]) -> None: ...
 
     app = included(handler)
-    assert app.routes[0].parameters == ("query limit: int = ...",)
+    assert app.routes[0].parameters == ("query limit: int = 5",)
 
 
 def test_a_signature_with_names_that_are_not_there_is_told_of_the_decorator():
@@ -245,7 +245,7 @@ def test_text_inside_a_type_is_evaluated_where_it_is_needed():
 
     assert included(handler).routes[0].parameters == (
         "query c: list[int]",
-        "query d: list[int] | None = ...",
+        "query d: list[int] | None = None",
     )
 
 

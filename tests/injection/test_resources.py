@@ -1,9 +1,10 @@
 """Resources are entered, held and exited, each in a task, and learn how the handler ended."""
 
 import contextvars
+import functools
 import inspect
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import Annotated, Any
 
 import pytest
@@ -12,6 +13,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from tests.connecting import connect
 from triows import (
+    DependencyError,
     HandlerCancelled,
     ResourceExpired,
     TeardownTimeout,
@@ -23,6 +25,7 @@ from triows import (
 )
 from triows._injection.factories import Factory
 from triows._injection.resources import Host, ResourceStack
+from triows._where import where
 from triows.testing import open_app
 
 
@@ -356,7 +359,11 @@ async def test_a_factory_that_yields_twice_is_reported():
         yield
 
     errors = await exits(first, twice, twice_sync)
-    assert [str(error) for error in errors] == ["generator didn't stop"] * 2
+    assert [str(error) for error in errors] == [
+        f"{factory.__qualname__} yielded a second time: let it yield once, and end after that\n"
+        f"  at {where(factory)}"
+        for factory in (twice_sync, twice)
+    ]
     assert log == ["exited"]
 
 
@@ -408,9 +415,69 @@ async def test_a_factory_that_never_yields_raises_where_it_is_entered():
         yield
 
     async with opened() as stack:
-        with pytest.raises(RuntimeError, match="didn't yield"):
+        with pytest.raises(RuntimeError, match="empty ended without a yield: let it yield"):
             await stack.enter(empty)
         assert await stack.aclose() == []
+
+
+def returns_no_manager() -> AbstractAsyncContextManager[int]:
+    return 7
+
+
+async def async_returns_no_manager():
+    yield 7
+
+
+def through_a_list(function):
+    @functools.wraps(function)
+    def decorated():
+        return [function]
+
+    return decorated
+
+
+@pytest.mark.parametrize(
+    ("factory", "told"),
+    [
+        (returns_no_manager, "an instance of int, where a context manager is expected: return one"),
+        (
+            through_a_list(async_returns_no_manager),
+            "an instance of list, where a generator is expected: let its decorators return what",
+        ),
+    ],
+)
+async def test_a_factory_that_returns_nothing_to_enter_is_named(factory, told):
+    async with opened() as stack:
+        with pytest.raises(DependencyError, match=f"{factory.__name__} returned {told}") as caught:
+            await stack.enter(factory)
+        assert str(caught.value).endswith(f"\n  at {where(factory)}")
+
+
+class NotAsync:
+    def __aenter__(self):
+        return 7
+
+    async def __aexit__(self, *_):
+        pass
+
+
+async def test_a_resource_that_python_refuses_is_named_in_a_note():
+    async with opened() as stack:
+        with pytest.raises(TypeError) as caught:
+            await stack.enter(NotAsync)
+        (note,) = caught.value.__notes__
+        assert note == f"this is about the resource NotAsync\n  at {where(NotAsync)}"
+
+
+async def test_an_error_of_the_factorys_own_has_no_note():
+    async def broken():
+        raise TypeError
+        yield
+
+    async with opened() as stack:
+        with pytest.raises(TypeError) as caught:
+            await stack.enter(broken)
+        assert not hasattr(caught.value, "__notes__")
 
 
 async def test_cancelling_an_entry_cancels_the_factory(autojump_clock):
@@ -497,6 +564,7 @@ async def test_a_factory_that_enters_after_its_release_still_has_a_deadline(auto
             await stack.enter(stubborn, patience=1)
         (error,) = await stack.aclose(seconds=5)
         assert isinstance(error, TeardownTimeout)
+        assert str(error).endswith(f"\n  at {where(stubborn)}")
     assert trio.current_time() == 7
 
 

@@ -101,6 +101,37 @@ async def test_the_framework_refuses_too(url, status):
     assert (await refusal_of(serving(handler), url)).status_code == status
 
 
+@pytest.mark.parametrize(
+    "url", ["/rooms/1?n=2", "rooms/1?n=2", "ws://testserver/rooms/1?n=2", "http:rooms/1?n=2"]
+)
+async def test_a_path_may_begin_without_its_slash(url):
+    route = WebSocketRoute("rooms/{room}")
+
+    @route.endpoint
+    async def handler(ws: WebSocket, room: str, n: int) -> None:
+        await ws.accept()
+        await ws.send(f"{room} {n}")
+
+    async with connect(Triows(route), url) as ws:
+        assert await ws.receive_text() == "1 2"
+
+
+@pytest.mark.parametrize("url", [b"/", None, WebSocketRoute("rooms")])
+async def test_what_is_no_url_is_refused(url):
+    with pytest.raises(TypeError, match="url is a path such as '/rooms/1', not "):
+        await refused(Triows(), url)
+
+
+@pytest.mark.parametrize("message", [{}, 5, None, ["a"]])
+async def test_what_is_no_message_is_refused(message):
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+
+    async with connect(serving(handler), "/") as ws:
+        with pytest.raises(TypeError, match=r"send_json\(\) sends other things"):
+            await ws.send(message)
+
+
 async def test_an_application_that_neither_accepts_nor_refuses_in_time_fails_the_test(
     autojump_clock,
 ):

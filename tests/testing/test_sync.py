@@ -530,6 +530,29 @@ def test_a_session_has_to_be_entered():
         assert ws.accepted_subprotocol
 
 
+@pytest.mark.parametrize(
+    ("event", "told"),
+    [
+        ({}, r"not {}: write send_json\(\.\.\.\)"),
+        ({"number": 1}, r"not {'number': 1}: write send_json\(\.\.\.\)"),
+        (None, "not None"),
+        ([1], r"not \[1\]"),
+        ("hello", r"write send_text\(\.\.\.\) for a text"),
+        (b"hello", r"write send_bytes\(\.\.\.\) for bytes"),
+        ({"type": "websocket.send", "text": "hello"}, "a client sends websocket.receive"),
+        ({"type": "websocket.receive"}, "has a message in text= or bytes="),
+        ({"type": "websocket.receive", "text": 5}, "a message of str is expected, not 5"),
+        ({"type": "websocket.receive", "bytes": "a"}, "a message of bytes or bytearray"),
+    ],
+)
+def test_what_is_no_event_is_told_what_to_send(event, told):
+    with client_of(echo).websocket_connect("/") as ws:
+        with pytest.raises((TypeError, ValueError), match=told):
+            ws.send(event)
+        ws.send({"type": "websocket.receive", "text": "hello"})
+        assert ws.receive_text() == "hello"
+
+
 def test_a_session_is_for_one_block():
     ws = client_of(echo).websocket_connect("/")
     with ws:
@@ -547,7 +570,7 @@ async def test_in_an_async_test_it_points_to_the_native_client():
 
 
 def test_another_application_is_refused_with_what_to_do():
-    with pytest.raises(TypeError, match=r"give middleware to Triows\(middlewares=\.\.\.\)"):
+    with pytest.raises(TypeError, match=r"write Triows\(middlewares=\[\.\.\.\]\)"):
         TestClient(serving(echo).handle)
 
 

@@ -157,7 +157,9 @@ class Endpoint:
         return params, bad_parameters(errors) if errors else None
 
     async def _live(self, scope: Scope, transport: Transport, params: list[Any]) -> None:
-        lifetime = Lifetime(transport, self.settings.timeouts)
+        lifetime = Lifetime(
+            transport, self.settings.timeouts, could_accept=WEBSOCKET in self.plan.givens
+        )
         ws = WebSocket(
             scope,
             transport,

@@ -31,7 +31,7 @@ from triows._stacks import add_stack, frames_of
 from triows._where import where
 from triows.exceptions import HandlerCancelled, WebSocketDisconnect
 
-from .verdict import Verdict, failed, is_end, judge
+from .verdict import Verdict, explain_strangers, failed, is_end, judge
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -81,9 +81,12 @@ class Lifetime:
     Args:
         transport: The transport, which isn't started yet.
         timeouts: The timeouts of the route.
+        could_accept: Whether the handler or a factory takes the WebSocket.
     """
 
-    def __init__(self, transport: Transport, timeouts: Timeouts) -> None:
+    def __init__(
+        self, transport: Transport, timeouts: Timeouts, *, could_accept: bool = True
+    ) -> None:
         self.transport = transport
         self.started = trio.current_time()
         self.error: BaseException | None = None
@@ -94,6 +97,7 @@ class Lifetime:
         self.task: trio.lowlevel.Task | None = None
         self.tasks: trio.Nursery | None = None
         self._timeouts = timeouts
+        self._could_accept = could_accept
         self._body = trio.CancelScope(deadline=self.started + timeouts.accept)
         self._stack: ResourceStack | None = None
         self._nursery: trio.Nursery | None = None
@@ -296,6 +300,7 @@ class Lifetime:
         # An error takes precedence over a cancellation. The next checkpoint of whoever was
         # cancelled raises that again; the error would be lost.
         if self.error is not None:
+            explain_strangers(self.error, self.transport)
             raise self.error
         if cancelled is not None:
             raise cancelled
@@ -530,6 +535,7 @@ class Lifetime:
                 self._cancelled,
                 accepted=self.transport.accepted,
                 own=self.transport,
+                could_accept=self._could_accept,
             )
         except Exception as exc:  # noqa: BLE001 - the peer has to be told, and the error reported
             found.append(exc)

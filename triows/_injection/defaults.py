@@ -68,7 +68,9 @@ def default_maker(default: Any) -> Callable[[], Any]:
     """
     Compile a function that returns a default for one connection.
 
-    What can't be changed is returned as it is. Anything else is deep-copied each time.
+    What can't be changed is returned as it is. Anything else is deep-copied each time. A class
+    whose ``__deepcopy__`` returns the same object has decided that all copies are that object, as
+    for a sentinel or a registry. So connections share it, even if it can be changed.
 
     Raises:
         UncopyableDefault: The default can be changed, and can't be deep-copied.
@@ -80,7 +82,7 @@ def default_maker(default: Any) -> Callable[[], Any]:
         return copier
     try:
         if copy.deepcopy(default) is default:
-            return lambda: default  # its class says so
+            return lambda: default
     except Exception as exc:
         raise UncopyableDefault(f"{type(exc).__name__}: {exc}") from exc
     return lambda: copy.deepcopy(default)

@@ -64,6 +64,7 @@ __all__ = [
     "instance_types",
     "is_nothing",
     "made_type",
+    "shown",
     "unopened",
 ]
 
@@ -140,7 +141,7 @@ class Factory:
             )
         wanted = " or ".join(name_of(one) for one in self.makes)
         raise DependencyError(
-            f"{self.name} made {_shown(value)}, where {wanted} is expected: let it make "
+            f"{self.name} made {shown(value)}, where {wanted} is expected: let it make "
             "that, or annotate what it makes",
             where(self.call),
         )
@@ -164,7 +165,8 @@ _FROM_GENERATOR: dict[FactoryKind, Callable[..., Any]] = {
 }
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """Name the value of a factory, for a message."""
     return "None" if value is None else f"an instance of {name_of(type(value))}"
 
 

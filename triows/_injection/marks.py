@@ -12,6 +12,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Awaitable, Iterable
+from pathlib import PurePath
 from types import EllipsisType, UnionType
 from typing import Annotated, Any, NewType, NoReturn, TypeVar, Union, get_args, get_origin
 
@@ -20,7 +21,7 @@ from attrs import frozen
 from triows._annotations import unnamed
 from triows._where import name_of
 from triows.exceptions import HandlerSignatureError
-from triows.types import Ignore, IgnoreMark, Param, ParamMark, UseMark, use
+from triows.types import Ignore, IgnoreMark, Param, ParamMark, ParamSource, UseMark, use
 
 from .conversion import type_name
 from .packs import is_pack, pack_fields, unwrapped
@@ -214,6 +215,12 @@ class Site:
             self.refuse(f"has `Ignore` in its Annotated: write `{self.name}Ignore[{type_}]`")
         if (remedy := _foreign_remedy(extra)) is not None:
             self._refuse_foreign(type_, extra, remedy)
+        if (source := _source_named_by(extra)) is not None:
+            shown = repr(extra) if isinstance(extra, str) else f"{_kind(extra)} {name_of(extra)}"
+            self.refuse(
+                f"has {shown} in its Annotated, which does nothing there: write "
+                f'`{self.name}Annotated[{type_}, Param("{source}")]`'
+            )
         if _was_called(extra):
             name = getattr(extra, "__name__", None) or "factory"
             self.refuse(
@@ -227,8 +234,13 @@ class Site:
             )
 
     def _refuse_foreign(self, type_: str, mark: Any, remedy: str) -> NoReturn:
+        whose, what = (
+            (_home(mark), mark.__name__)
+            if _is_uncalled(mark)
+            else (_package(mark), f"{type(mark).__name__}(...)")
+        )
         self.refuse(
-            f"has {_package(mark)}'s {type(mark).__name__}(...), which means nothing to triows: "
+            f"has {whose}'s {what}, which means nothing to triows: "
             f"write `{self.name}Annotated[{type_}, {remedy}]`"
         )
 
@@ -237,6 +249,22 @@ def _word(mark: Any) -> str:
     if isinstance(mark, IgnoreMark):
         return "Ignore"
     return "use" if isinstance(mark, UseMark) else "Param"
+
+
+def _source_named_by(extra: Any) -> str | None:
+    """Say which place of a request a bare word means, or a class or function of that name."""
+    # Of other strings nothing is known: other libraries have them there, for example as titles.
+    word = extra if isinstance(extra, str) else getattr(extra, "__name__", None)
+    if not isinstance(word, str) or (word is not extra and not _may_mean_a_source(extra)):
+        return None
+    singular = word.strip().lower().removesuffix("s")
+    return singular if singular in get_args(ParamSource) else None
+
+
+def _may_mean_a_source(extra: Any) -> bool:
+    if isinstance(extra, type) and issubclass(extra, PurePath):
+        return False
+    return callable(extra) and not _means_something(extra)
 
 
 def _kind(extra: Any) -> str:
@@ -289,6 +317,16 @@ def _package(thing: Any) -> str:
     return type(thing).__module__.partition(".")[0]
 
 
+def _is_uncalled(extra: Any) -> bool:
+    return isinstance(extra, type) or inspect.isfunction(extra)
+
+
+def _home(thing: Any) -> str:
+    return str(getattr(thing, "__module__", "")).partition(".")[0]
+
+
+_FRAMEWORKS = ("fastapi", "ididi", "lihil", "litestar")
+
 # The marks of other frameworks, and what to write here instead.
 _FOREIGN = {
     "Depends": "use(factory)",
@@ -301,7 +339,10 @@ _FOREIGN = {
 
 
 def _foreign_remedy(extra: Any) -> str | None:
-    """Say what to write instead of another framework's mark."""
-    if _package(extra) not in ("fastapi", "ididi", "lihil", "litestar"):
+    """Say what to write instead of another framework's mark, or of what makes it."""
+    if _is_uncalled(extra):
+        # What else they have may be meant as a factory.
+        return _FOREIGN.get(extra.__name__) if _home(extra) in _FRAMEWORKS else None
+    if _package(extra) not in _FRAMEWORKS:
         return None
     return _FOREIGN.get(type(extra).__name__, "use(factory) or Param(...)")

@@ -23,20 +23,24 @@ in order.
 from __future__ import annotations
 
 import contextlib
+import inspect
 from typing import TYPE_CHECKING, Any
 
 import trio
 
-from triows._errors import consists_of, without
-from triows._managers import considerate
+from triows._errors import add_note, consists_of, without
+from triows._managers import AsyncGeneratorManager, GeneratorManager, considerate
 from triows._stacks import add_stack, describe, frames_of
 from triows._where import where
 from triows.exceptions import (
+    DependencyError,
     HandlerCancelled,
     ResourceExpired,
     TeardownTimeout,
     WebSocketDisconnect,
 )
+
+from .factories import shown
 
 if TYPE_CHECKING:
     import contextvars
@@ -120,7 +124,7 @@ class Host:
 
     async def _live(self) -> None:
         try:
-            manager = self.manager = considerate(self.factory.open(**self._arguments))
+            manager = self.manager = _manager_of(self.factory, self._arguments)
             if isinstance(manager, contextlib.AbstractAsyncContextManager):
                 async with manager as value:
                     await self._hold(value)
@@ -129,7 +133,14 @@ class Host:
                     await self._hold(value)
         except BaseException as exc:
             self._left_by = exc
+            if exc.__traceback__ is not None and exc.__traceback__.tb_next is None:
+                # Python itself refused something, and nothing else would say whose it was.
+                add_note(exc, f"this is about the resource {self.factory.name}{self._at}")
             raise
+
+    @property
+    def _at(self) -> str:
+        return f"\n  at {where(self.factory.call)}"
 
     async def _hold(self, value: Any) -> None:
         """Wait at the resource's ``yield``, and raise there what :meth:`release` was given."""
@@ -168,8 +179,8 @@ class Host:
             self.error = without(self.error, self._thrown)
         if self.error is None and self._life.cancelled_caught and self._released.is_set():
             self.error = TeardownTimeout(
-                f"{self.factory.name} did not exit in time, which is its share of "
-                f"Timeouts.teardown: {where(self.factory.call)}"
+                f"{self.factory.name} did not exit in time, which is its share of Timeouts.teardown"
+                f"{self._at}"
             )
             if self._left_by is not None:
                 add_stack(self.error, frames_of(self._left_by))
@@ -179,6 +190,7 @@ class Host:
             self.error = ResourceExpired(
                 f"{self.factory.name} ended while it was in use: a cancel scope around its "
                 "yield was cancelled, by its deadline or because a task failed"
+                f"{self._at}"
             )
 
     @property
@@ -214,6 +226,35 @@ class Host:
         if not self.entered:
             self._entry.cancel()
         self._released.set()
+
+
+def _manager_of(factory: Factory, arguments: Mapping[str, Any]) -> Any:
+    """
+    Call a factory, and return its context manager.
+
+    Raises:
+        DependencyError: It didn't return what can be entered.
+    """
+    manager = considerate(factory.open(**arguments))
+    if isinstance(manager, AsyncGeneratorManager | GeneratorManager):
+        expected = "a generator"
+        made: Any = manager.gen
+        fits = hasattr(made, "athrow" if isinstance(manager, AsyncGeneratorManager) else "throw")
+        remedy = "let its decorators return what the function that they decorate returns"
+    else:
+        expected, made = "a context manager", manager
+        fits = isinstance(
+            made, contextlib.AbstractAsyncContextManager | contextlib.AbstractContextManager
+        )
+        remedy = "return one, or change the annotation of what it returns"
+    if fits:
+        return manager
+    if inspect.iscoroutine(made):
+        made.close()  # or Python warns that it was never awaited
+    raise DependencyError(
+        f"{factory.name} returned {shown(made)}, where {expected} is expected: {remedy}",
+        where(factory.call),
+    )
 
 
 class ResourceStack:

@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
 
 from attrs import evolve, frozen
 
+from .._elsewhere import ROUTE, pointing
 from .._requires import note_registered, refuse_as_handler, refuse_in_list
 from .._settings import Compression, Limits, Timeouts
 from .._where import name_of, where
 from ..exceptions import RouteSetupError
 from ..types import ASGIApp, UseMark
+from .mistakes import check_routes
 from .names import check_name
 from .template import Template
 
@@ -147,6 +149,7 @@ class _Settings:
         )
 
 
+@pointing(ROUTE)
 class WebSocketRoute:
     """
     A path, its handler, and the routes below it.
@@ -352,6 +355,7 @@ class WebSocketRoute:
                 of an application. Nothing is merged then.
         """
         self._check_open("merged routes")
+        check_routes(routes, WebSocketRoute, "merge")
         prefix = Template.parse(parent_prefix or "")
         # Make all copies before any of them is added. So an error leaves nothing behind, and a
         # route can be merged below itself.

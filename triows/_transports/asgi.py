@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NoReturn
 import trio
 
 from triows._errors import exc_info, is_a
+from triows._where import known_as
 from triows.exceptions import WebSocketDisconnect
 
 from .inbox import Inbox, payload_size
@@ -135,6 +136,7 @@ class ASGITransport:
         self.traffic.count_received(size)
         self._inbox.put_nowait(message, size)
 
+    @known_as("WebSocket.receive")
     async def receive(self) -> str | bytes:
         return await self._inbox.receive()
 
@@ -215,6 +217,7 @@ class ASGITransport:
         while self._outbox:
             await self._progress.wait()
 
+    @known_as("WebSocket.send")
     async def send(self, message: str | bytes) -> None:
         try:
             size = payload_size(message)

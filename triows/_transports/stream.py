@@ -18,6 +18,7 @@ import trio
 
 from triows._protocol.codec import Codec
 from triows._protocol.upgrade import extension_factories, response_head
+from triows._where import known_as
 
 from .inbox import Inbox
 from .interface import Ended, Refusal, Traffic, disconnect, nobody, undelivered
@@ -325,6 +326,7 @@ class StreamTransport:
 
     # Writing.
 
+    @known_as("WebSocket.send")
     async def send(self, message: str | bytes) -> None:
         text = isinstance(message, str)
         try:

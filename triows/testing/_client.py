@@ -8,11 +8,11 @@ from urllib.parse import quote, urlsplit, urlunsplit
 import trio
 from trio.testing import MockClock
 
-from triows._app import Triows
 from triows._checkpoints import checkpointed
 from triows._errors import combined, is_a, leaves, without_cancelled
 from triows._managers import asynccontextmanager
 from triows._server.config import free_port
+from triows._server.mistakes import app_mistake
 from triows.exceptions import WebSocketDisconnect
 from triows.inspect import tree
 
@@ -26,6 +26,7 @@ from ._stage import Call, Loopback, Memory, Stage
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 
+    from triows._app import Triows
     from triows._server.config import Config
     from triows.inspect import Tree
 
@@ -102,7 +103,8 @@ class AppClient:
         the block is cancelled, the connection is cut.
 
         Args:
-            url: Path and query, such as ``"/rooms/1?name=ada"``. A host may come before them.
+            url: Path and query, such as ``"/rooms/1?name=ada"``. A host may come before them. You
+                may leave out the first slash.
             subprotocols: The subprotocols to offer.
             headers: Further request headers.
             timeout: How many seconds each receive and send waits, if not as many as the client
@@ -125,6 +127,8 @@ class AppClient:
                 raised and nobody handled.
         """
         await trio.lowlevel.checkpoint()
+        if not isinstance(url, str):
+            raise TypeError(f"url is a path such as '/rooms/1', not {url!r}")
         if isinstance(subprotocols, str):
             raise TypeError(f"subprotocols is a list: write subprotocols=[{subprotocols!r}]")
         for name, size in (("buffer", buffer), ("inbox", inbox), ("inbox_size", inbox_size)):
@@ -469,11 +473,8 @@ def check_app(app: object) -> None:
     Raises:
         TypeError: It isn't one. The message says what to do instead.
     """
-    if not isinstance(app, Triows):
-        raise TypeError(
-            f"this client is for an application of triows, not {app!r}: give middleware to "
-            "Triows(middlewares=...), and mount() other applications in it"
-        )
+    if (mistake := app_mistake(app)) is not None:
+        raise TypeError(f"this client takes an application, and what it got is {mistake}")
 
 
 @asynccontextmanager
@@ -496,7 +497,8 @@ def _request(
     """Write the head of a handshake's request (:rfc:`6455#section-4.1`)."""
     parts = urlsplit(url)
     # Escape characters that aren't allowed in a path, and keep what is already escaped.
-    target = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~")
+    path = parts.path if parts.path.startswith("/") else f"/{parts.path}"
+    target = quote(path, safe="/%:@!$&'()*+,;=~")
     if parts.query:
         target += "?" + quote(parts.query, safe="/%:@!$&'()*+,;=~?")
     own = [

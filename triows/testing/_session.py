@@ -169,7 +169,9 @@ class WebSocketSession:
         Raises:
             SendTimeout: The application did not read in time. The connection is then cut.
             WebSocketDisconnect: The connection is over.
+            TypeError: The message isn't str or bytes.
         """
+        _check(message, str, bytes, bytearray, memoryview)
         await self._send(self._peer.send, message)
 
     async def _send(self, send: Callable[..., Awaitable[None]], *args: Any) -> None:
@@ -477,7 +479,9 @@ def _check(message: object, *types: type) -> None:
     """Refuse a message of another type. Type checkers find it too, but not everybody runs one."""
     if not isinstance(message, types):
         expected = " or ".join(one.__name__ for one in types)
-        raise TypeError(f"a message of {expected} is expected, not {message!r}")
+        raise TypeError(
+            f"a message of {expected} is expected, not {message!r}: send_json() sends other things"
+        )
 
 
 def _of(type_: Any) -> str:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 import queue
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar
 
 import msgspec
 import trio
 
+from triows._managers import warn_unentered
 from triows.exceptions import WebSocketDisconnect
 
 from ._blocked import LoopBlocked
 from ._loop import LoopOver, interruptible
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
     from types import TracebackType
 
     from ._loop import Loop
@@ -49,6 +51,8 @@ class WebSocketTestSession:
         self._url = url
         self._options = options
         self._loop: Loop | None = None
+        # Whether it was entered, or whoever did not enter it knows of that.
+        self._entered = False
         self._holds_loop = False
         self._opened: WebSocketSession | None = None
         self._leave = trio.Event()
@@ -58,7 +62,12 @@ class WebSocketTestSession:
         # it ended comes.
         self._progress: queue.SimpleQueue[Exception | LoopBlocked | None] = queue.SimpleQueue()
 
+    def __del__(self) -> None:
+        if not self._entered:
+            warn_unentered("TestClient.websocket_connect(...)", "with")
+
     def __enter__(self) -> Self:
+        self._entered = True
         if self._loop is not None:
             raise RuntimeError("a session is for one block: call websocket_connect() again")
         # Inside the client's block, the block holds the loop.
@@ -114,6 +123,7 @@ class WebSocketTestSession:
     @property
     def _session(self) -> WebSocketSession:
         if self._opened is None:
+            self._entered = True
             raise RuntimeError(
                 "not connected yet: write `with client.websocket_connect(...) as ws:`"
             )
@@ -140,21 +150,25 @@ class WebSocketTestSession:
         Send an ASGI event: ``websocket.receive`` with text or bytes, or ``websocket.disconnect``.
 
         Raises:
-            ValueError: It is another event.
+            ValueError: It is another event, or none.
+            TypeError: The text isn't a str, or the bytes aren't bytes.
             SendTimeout: The application did not read in time.
             WebSocketDisconnect: The connection is over.
         """
-        kind = message.get("type")
+        given: object = message  # type checkers see a mistake, but not everybody runs one
+        kind = given.get("type") if isinstance(given, Mapping) else None
         if kind == "websocket.disconnect":
             self.close(message.get("code") or 1000, message.get("reason"))
-        elif kind == "websocket.receive":
-            text = message.get("text")
-            self._call(self._session.send, message["bytes"] if text is None else text)
+            return
+        if kind != "websocket.receive":
+            raise ValueError(_not_an_event(message))
+        text, data = message.get("text"), message.get("bytes")
+        if text is not None:
+            self.send_text(text)
+        elif data is not None:
+            self.send_bytes(data)
         else:
-            raise ValueError(
-                "a client sends websocket.receive, with text or bytes, and websocket.disconnect, "
-                f"not {kind!r}"
-            )
+            raise ValueError(f"websocket.receive has a message in text= or bytes=: {message!r}")
 
     def send_text(self, data: str) -> None:
         """Send text. See :meth:`send`."""
@@ -229,3 +243,14 @@ class WebSocketTestSession:
             self._loop.call_sync(session.reset)
         else:
             self._call(session.close, code, reason or "")
+
+
+def _not_an_event(message: object) -> str:
+    if isinstance(message, str):
+        return "send() takes an event, as Starlette's does: write send_text(...) for a text"
+    if isinstance(message, bytes | bytearray | memoryview):
+        return "send() takes an event, as Starlette's does: write send_bytes(...) for bytes"
+    return (
+        "a client sends websocket.receive, with text or bytes, and websocket.disconnect, not "
+        f"{message!r}: write send_json(...) to send that as JSON"
+    )
