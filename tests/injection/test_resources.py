@@ -873,7 +873,7 @@ async def test_a_timeout_names_the_factory_and_where_it_waited(autojump_clock):
 
     (error,) = await exits(flush)
     line = flush.__code__.co_firstlineno
-    assert str(error).endswith(f": {__file__}:{line} ({flush.__qualname__})")
+    assert str(error).endswith(f"\n  at {__file__}:{line} ({flush.__qualname__})")
     notes = "\n".join(error.__notes__)
     assert notes.startswith("It waited at\n")
     assert f"{flush.__qualname__}  async with trio.open_nursery() as nursery:" in notes
