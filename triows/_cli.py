@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-# Exit codes: 1 for an application that failed while it was started, served or shut down; 2, as
-# argparse has it, for a command that can't be carried out. The server has its own.
+# Exit codes. 1: the application failed while it was started, served or shut down. 2, as in
+# argparse: the command can't be carried out. The server has exit codes of its own.
 FAILED, UNUSABLE = 1, 2
 
 
 class UnusableCommand(Exception):
-    """The command can't be carried out; its message is the one line that says why."""
+    """The command can't be carried out. The message is the one line that says why."""
 
 
 class ImportFailed(Exception):
@@ -44,8 +44,8 @@ class ImportFailed(Exception):
     Importing the application raised something.
 
     Args:
-        target: What was to be imported.
-        error: What was raised.
+        target: The application that should be imported.
+        error: The exception that was raised.
     """
 
     def __init__(self, target: str, error: Exception) -> None:
@@ -99,7 +99,7 @@ def _show(what: Exception, error: BaseException) -> None:
 
 @contextmanager
 def _ending_by_ctrl_c() -> Iterator[None]:
-    """Let Ctrl-C end the process by the signal, without a traceback, where no server takes it."""
+    """Let Ctrl-C end the process by the signal, without a traceback, while no server runs."""
     if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         yield
         return
@@ -170,11 +170,11 @@ def _parser() -> argparse.ArgumentParser:
 
 def load(target: str) -> Triows:
     """
-    Import the application that ``module:app`` names; ``app`` may have dots.
+    Import the application that ``module:app`` names. ``app`` may have dots.
 
     Raises:
-        UnusableCommand: there is no such module or name, or it isn't an application.
-        ImportFailed: importing the module raised something.
+        UnusableCommand: There is no such module or name, or it isn't an application.
+        ImportFailed: Importing the module raised something.
     """
     module_name, _, path = target.partition(":")
     if not module_name or not path or module_name.startswith("."):
@@ -185,7 +185,7 @@ def load(target: str) -> Triows:
         here = os.getcwd()
     except OSError as exc:
         raise UnusableCommand(f"the current folder can't be found: {exc.strerror}") from None
-    # A console script does not have the current folder on its path, unlike python -m.
+    # Unlike python -m, a console script doesn't have the current folder on its path.
     if here not in sys.path:
         sys.path.insert(0, here)
     try:
@@ -208,7 +208,7 @@ def load(target: str) -> Triows:
             raise UnusableCommand(
                 f"{target!r}: {module_name!r} has no {path!r}{_applications_in(module)}"
             ) from None
-        except Exception as exc:  # of a module's __getattr__
+        except Exception as exc:  # a module's __getattr__ has raised
             raise ImportFailed(target, exc) from exc
     if not isinstance(found, Triows):
         raise UnusableCommand(f"{target!r} is {app_mistake(found)}")
@@ -222,11 +222,11 @@ def _applications_in(module: object) -> str:
 
 def _check_certificate(certfile: str | None, keyfile: str | None) -> None:
     """
-    Refuse what TLS can't be served with, before the application is imported.
+    Refuse a certificate or a key that can't be used, before the application is imported.
 
     Raises:
-        UnusableCommand: one of the two is missing.
-        CertificateError: one can't be used.
+        UnusableCommand: One of the two is missing.
+        CertificateError: One of them can't be used.
     """
     if (certfile is None) != (keyfile is None):
         raise UnusableCommand("--certfile and --keyfile go together; one file may be both")
@@ -235,10 +235,10 @@ def _check_certificate(certfile: str | None, keyfile: str | None) -> None:
 
 def _check_processes(options: argparse.Namespace) -> None:
     """
-    Refuse what can't be done about processes and their signals.
+    Refuse options about processes and signals that can't work.
 
     Raises:
-        UnusableCommand: with the reason.
+        UnusableCommand: An option can't work. The message says why.
     """
     if options.workers > 1 and options.reload:
         raise UnusableCommand("--reload serves by one process: leave --workers out")
@@ -249,8 +249,8 @@ def _check_processes(options: argparse.Namespace) -> None:
 
 
 def _worker_command(arguments: Sequence[str], descriptors: str) -> list[str]:
-    """Give the same command once more, by the same interpreter, for a worker."""
-    # The interpreter's options by the function that multiprocessing takes them from.
+    """Return the command of a worker: the same one, with the same interpreter."""
+    # multiprocessing uses this function, too, to get the interpreter's options.
     options: list[str] = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
     command, *rest = arguments
     return [sys.executable, *options, "-m", "triows", command, "--inherit", descriptors, *rest]
@@ -261,7 +261,7 @@ def _check_addresses(addresses: Iterable[str]) -> None:
     Refuse what isn't an address.
 
     Raises:
-        UnusableCommand: with what to write instead.
+        UnusableCommand: It isn't one. The message says what to write instead.
     """
     for address in addresses:
         try:
@@ -287,14 +287,14 @@ def _run(options: argparse.Namespace) -> int:
     }
     tree_signal = signal.SIGUSR1 if options.tree_on_signal else None
     if tree_signal is not None:
-        # The signal must not end the process before and after somebody waits for it.
+        # The signal must not end the process while nobody listens for it.
         signal.signal(tree_signal, signal.SIG_IGN)
     settings = {**addresses, "tree_signal": tree_signal}
     if options.inherit is not None:
         given = inherited(options.inherit)
         return run(load(options.app), options.app, inherited=given, **settings)
     command = partial(_worker_command, options.arguments)
-    # Imported when they are used: they cost others nothing.
+    # Import these two only when they are used, so that others don't pay for them.
     if options.reload:
         from ._server.reload import run_again  # noqa: PLC0415
 
