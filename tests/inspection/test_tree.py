@@ -161,7 +161,7 @@ async def test_a_handler_that_was_cancelled_is_shown_with_the_reason_and_where_i
             await trio.sleep_forever()
         finally:
             with trio.CancelScope(shield=True):
-                await trio.sleep(100)  # this is the cleanup
+                await trio.sleep(100)  # cleaning up
 
     app = serving(handler, timeouts=Timeouts(disconnect_grace=1))
     async with opened(app, patience=200), connected(app) as client:
@@ -225,7 +225,7 @@ async def test_a_full_outbox_is_shown_with_the_send_that_waits_for_it(autojump_c
     async def handler(ws: WebSocket) -> None:
         await ws.accept()
         while True:
-            await ws.send("x" * 1000)  # this waits
+            await ws.send("x" * 1000)  # waits
 
     app = serving(handler)
     async with connected(app, buffer=1000) as client:
