@@ -31,13 +31,13 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-# Exit codes: 1 for an application that failed while it was started, served or shut down; 2, as
-# argparse has it, for a command that can't be carried out. The server has its own.
+# Exit codes. 1: the application failed while it was started, served or shut down. 2, as in
+# argparse: the command can't be carried out. The server has exit codes of its own.
 FAILED, UNUSABLE = 1, 2
 
 
 class UnusableCommand(Exception):
-    """The command can't be carried out; its message is the one line that says why."""
+    """The command can't be carried out. The message is the one line that says why."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -100,7 +100,7 @@ def _show(what: Exception, error: BaseException) -> None:
 
 @contextmanager
 def _ending_by_ctrl_c() -> Iterator[None]:
-    """Let Ctrl-C end the process by the signal, without a traceback, where no server takes it."""
+    """Let Ctrl-C end the process by the signal, without a traceback, while no server runs."""
     if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         yield
         return
@@ -171,11 +171,11 @@ def _parser() -> argparse.ArgumentParser:
 
 def _check_certificate(certfile: str | None, keyfile: str | None) -> None:
     """
-    Refuse what TLS can't be served with, before the application is imported.
+    Refuse a certificate or a key that can't be used, before the application is imported.
 
     Raises:
-        UnusableCommand: one of the two is missing.
-        CertificateError: one can't be used.
+        UnusableCommand: One of the two is missing.
+        CertificateError: One of them can't be used.
     """
     if (certfile is None) != (keyfile is None):
         raise UnusableCommand("--certfile and --keyfile go together; one file may be both")
@@ -184,10 +184,10 @@ def _check_certificate(certfile: str | None, keyfile: str | None) -> None:
 
 def _check_processes(options: argparse.Namespace) -> None:
     """
-    Refuse what can't be done about processes and their signals.
+    Refuse options about processes and signals that can't work.
 
     Raises:
-        UnusableCommand: with the reason.
+        UnusableCommand: An option can't work. The message says why.
     """
     if options.workers > 1 and options.reload:
         raise UnusableCommand("--reload serves by one process: leave --workers out")
@@ -198,8 +198,8 @@ def _check_processes(options: argparse.Namespace) -> None:
 
 
 def _worker_command(arguments: Sequence[str], descriptors: str) -> list[str]:
-    """Give the same command once more, by the same interpreter, for a worker."""
-    # The interpreter's options by the function that multiprocessing takes them from.
+    """Return the command of a worker: the same one, with the same interpreter."""
+    # multiprocessing uses this function, too, to get the interpreter's options.
     options: list[str] = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
     command, *rest = arguments
     return [sys.executable, *options, "-m", "triows", command, "--inherit", descriptors, *rest]
@@ -210,7 +210,7 @@ def _check_addresses(addresses: Iterable[str]) -> None:
     Refuse what isn't an address.
 
     Raises:
-        UnusableCommand: with what to write instead.
+        UnusableCommand: It isn't one. The message says what to write instead.
     """
     for address in addresses:
         try:
@@ -236,14 +236,14 @@ def _run(options: argparse.Namespace) -> int:
     }
     tree_signal = signal.SIGUSR1 if options.tree_on_signal else None
     if tree_signal is not None:
-        # The signal must not end the process before and after somebody waits for it.
+        # The signal must not end the process while nobody listens for it.
         signal.signal(tree_signal, signal.SIG_IGN)
     settings = {**addresses, "tree_signal": tree_signal}
     if options.inherit is not None:
         given = inherited(options.inherit)
         return run(load(options.app), options.app, inherited=given, **settings)
     command = partial(_worker_command, options.arguments)
-    # Imported when they are used: they cost others nothing.
+    # Import these two only when they are used, so that others don't pay for them.
     if options.reload:
         from ._server.reload import run_again  # noqa: PLC0415
 

@@ -99,7 +99,7 @@ class SignalWatch:
         self._code = 0
         # When the process is ended, and how many seconds that is after the signal.
         self._deadline, self._seconds = math.inf, math.inf
-        # When the loop has to have noticed the last signal; and whether the process ends if not.
+        # By when the loop must have noticed the last signal, and whether the process ends if not.
         self._notice_by, self._last_chance = math.inf, False
 
     @contextmanager
@@ -153,9 +153,10 @@ class SignalWatch:
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
         """
-        Be the signal's handler in Python. It is only needed because there has to be one.
+        Handle a signal in Python. This is needed only because Python requires a handler.
 
-        Other code may have replaced the socket, as asyncio does in a synchronous call.
+        Other code may have replaced the socket, as asyncio does in a synchronous call. If so, this
+        puts ours back.
         """
         fd = self._writer.fileno()
         if signal.set_wakeup_fd(fd, warn_on_full_buffer=False) != fd:
@@ -165,7 +166,7 @@ class SignalWatch:
         threading.Event().wait(_TURN)
 
     def _tell_thread(self, number: int) -> None:
-        with suppress(BlockingIOError):  # so much is in it that the thread wakes up anyway
+        with suppress(BlockingIOError):  # it is full, so the thread wakes up anyway
             self._writer.send(bytes([number]))
 
     # In the thread.
@@ -317,10 +318,10 @@ def _bounded(function: Callable[[], object]) -> bool:
     return done.wait(LOGGING)
 
 
-# A process that the application forks, by multiprocessing for example, has the socket too, but not
-# the thread: a signal to the child would end its parent. So the child forgets all of this, and no
-# signal reaches it before it has. Python can't take back what was registered for forks, so
-# these functions are registered once.
+# If the application forks a process, for example with multiprocessing, the child has the socket,
+# too, but not the thread. A signal to the child would then end its parent. So the child restores
+# the old handlers, and signals are blocked until it has done so. Python can't unregister functions
+# for forks, so these are registered only once.
 _restore_in_forks: list[Callable[[int], None]] = []
 _forking = threading.local()
 

@@ -163,7 +163,7 @@ class Watchdog(Generic[W]):
         """Called when the loop has been blocked for too long, at each look until it is over."""
 
     def unblocked(self, block: Block) -> None:
-        """Called when a block is over that was reported."""
+        """Called when a block that was reported is over."""
 
     def turning(self, used: float) -> None:
         """
@@ -173,7 +173,7 @@ class Watchdog(Generic[W]):
             used: Seconds of processor time that the process has used since the last look.
         """
 
-    # The thread. It is started, and stopped, in the loop's own.
+    # The thread. The loop's thread starts and stops it.
 
     def start(self) -> None:
         """Watch from now on. It has no effect if it watches already."""
@@ -214,7 +214,7 @@ class Watchdog(Generic[W]):
                     self.unblocked(block)
                 block = None
                 self._ask()
-            # If the thread itself was held up for so long, the answer may be from before that.
+            # If the thread itself was held up, the loop may have answered before that.
             if answered and not (late and counted >= self.seconds):
                 self.turning(used)
                 continue
@@ -241,7 +241,7 @@ class Watchdog(Generic[W]):
 #: How many seconds :func:`os.times` may be wrong.
 RESOLUTION = 0.02
 
-#: Seconds that a thread can wait for; more is an error.
+#: How many seconds a thread waits at most. Python doesn't allow much more.
 _DAY = 86400.0
 
 #: The watchdogs of a loop, one of each class.
@@ -263,7 +263,7 @@ class _Warner(Watchdog["Triows"]):
 @contextmanager
 def blocks_named(app: Triows) -> Iterator[None]:
     """
-    Warn of what blocks this loop for ``timeouts.blocked`` seconds, for the length of a block.
+    During a block, warn about code that blocks this loop for ``timeouts.blocked`` seconds.
 
     Args:
         app: The application whose connections the warning can name.

@@ -6,10 +6,10 @@ long as some task is always ready to run, the clock stands still, and no timeout
 both cases the thread of a :class:`.Watchdog` notices, and fails the test with :exc:`LoopBlocked`,
 which names the place.
 
-A test that merely has a lot to do must not fail. All of its tasks wait now and then, if only
-between two rounds of a thousand connections. And no single task runs for long, even where all of
-them together do. For the virtual clock only processor time counts, so that a test does not fail
-because the machine is busy.
+A test that only has a lot to do must not fail. All of its tasks wait now and then, for example
+between two rounds of a thousand connections. And no single task runs for long, even if all of them
+together do. For the virtual clock, only processor time counts, so that a test doesn't fail because
+the machine is busy.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ if TYPE_CHECKING:
 
 __all__ = ["BLOCKED", "LoopBlocked", "unblocked"]
 
-#: Seconds that a loop may be blocked in a test: twice as long as a receive waits, and well below
-#: the limits that people give a whole test.
+#: How many seconds a loop may be blocked in a test. It is twice as long as a receive waits, and far
+#: below the usual limits for a whole test.
 BLOCKED = 10.0
 
 #: Seconds of processor time that tasks get to end after they were cancelled.
@@ -80,7 +80,7 @@ class _Steps(trio.abc.Instrument):
         self._steps[task] += 1
         if self._steps.total() == _STEPS:
             trio.lowlevel.remove_instrument(self)
-            # Those who have ended have no frame.
+            # Tasks that have ended have no frame.
             steps = [one for one in self._steps.most_common() if one[0].coro.cr_frame is not None]
             if steps:
                 self._breaker.stop_spinning([task for task, n in steps if n > steps[0][1] / 4])
@@ -92,8 +92,8 @@ class _Breaker(Watchdog["Stage"]):
     def __init__(self) -> None:
         super().__init__()
         self._clock = trio.lowlevel.current_clock()
-        # Of a clock that stands still: when, for how much of the processor's time, whether all
-        # tasks were waiting meanwhile, and how often something was done about it.
+        # For a clock that stands still: its time, for how much processor time it has stood still,
+        # whether all tasks were waiting meanwhile, and how often we have tried to end that.
         self._now = -math.inf
         self._still = 0.0
         self._waited = False
@@ -110,11 +110,11 @@ class _Breaker(Watchdog["Stage"]):
         super().stop()
         self._interrupter.remove()
 
-    # A loop that does not turn.
+    # A blocked loop.
 
     def blocked(self, block: Block, sample: Sample) -> None:
         if block.held < self.seconds - RESOLUTION or sample.task is None:
-            return  # many tasks have much to do
+            return  # many tasks have a lot to do, and none of them blocks alone
         if not block.told:
             text = block.text(blocker_of(sample, [stage.app for stage in self.watched]))
             self._fail(LoopBlocked(f"{text}\n  ({_LONGER})"))
@@ -127,7 +127,7 @@ class _Breaker(Watchdog["Stage"]):
         for stage in self.watched:
             stage.blocked = stage.blocked or error
 
-    # A loop that turns, and a clock that does not.
+    # A loop that runs, and a clock that stands still.
 
     def turning(self, used: float) -> None:
         if any(stage.is_unending for stage in self.watched):
@@ -148,7 +148,7 @@ class _Breaker(Watchdog["Stage"]):
             self.token.run_sync_soon(self._look_for_rest)
 
     def _end_unending(self) -> None:
-        """Interrupt what has been cancelled, and goes on as if it had not."""
+        """Interrupt tasks that were cancelled and go on."""
         for stage in self.watched:
             tasks = list(tasks_in(stage.nursery)) if stage.is_unending else []
             for task in tasks:
@@ -176,7 +176,7 @@ class _Breaker(Watchdog["Stage"]):
             trio.lowlevel.add_instrument(_Steps(self))
 
     def stop_spinning(self, tasks: list[trio.lowlevel.Task]) -> None:
-        """Fail the test for tasks that never wait; called in the loop, between two tasks."""
+        """Fail the test because of tasks that never wait. The loop calls this between two tasks."""
         apps = [stage.app for stage in self.watched]
         if not self._attempts:
             blockers = "\nand ".join(str(waiting_at(task, apps)) for task in tasks[:_SHOWN])
@@ -192,13 +192,13 @@ class _Breaker(Watchdog["Stage"]):
                 stage.body.cancel()
                 stage.nursery.cancel_scope.cancel()
         else:
-            # It goes on when it is cancelled.
+            # The tasks were cancelled, and went on.
             for task in tasks:
                 self._interrupter.trace(task.iter_await_frames(), self._error, self._attempts - 1)
         self._attempts += 1
 
 
-#: How many of the tasks that keep one another busy are shown.
+#: How many of the tasks that keep the loop busy are shown.
 _SHOWN = 3
 
 _LONGER = "if this may take longer: open_app(app, blocked=60), or TestClient(app, timeout=60)"
@@ -209,7 +209,7 @@ class Interrupter:
     Raises an exception in a thread, in the code of a task there.
 
     Args:
-        ident: The thread.
+        ident: The thread's identifier.
     """
 
     def __init__(self, ident: int) -> None:
@@ -217,15 +217,15 @@ class Interrupter:
         self._error: LoopBlocked | None = None
         self._task: trio.lowlevel.Task | None = None
         self._attempts = 0
-        # What was set before: a handler of the signal, and whoever traces.
+        # What was set before: the handler of the signal, and the trace function.
         self._before: Any = None
         self._tracer: Any = None
         self._traces = False
 
     def install(self) -> None:
-        """Take a signal for it, if this is the main thread and nobody else does."""
-        # As Go's runtime does: by default it is ignored, debuggers let it pass, and who has a use
-        # for it expects it at any time.
+        """Take over a signal, if this is the main thread and nobody else uses the signal."""
+        # Go's runtime uses the same signal: by default it is ignored, debuggers let it pass, and
+        # programs that use it expect it at any time.
         if self._before is None and threading.current_thread() is threading.main_thread():
             before = signal.getsignal(_SIGNAL)
             if before in (signal.SIG_DFL, signal.SIG_IGN):
@@ -233,7 +233,7 @@ class Interrupter:
                 self._before = before
 
     def remove(self) -> None:
-        """Leave the signal, and the tracing for whoever measures coverage, as they were."""
+        """Restore the signal's handler, and the trace function, which may measure coverage."""
         if self._before is not None:
             signal.signal(_SIGNAL, self._before)
             self._before = None
@@ -243,10 +243,11 @@ class Interrupter:
 
     def interrupt(self, task: trio.lowlevel.Task, error: LoopBlocked) -> None:
         """
-        Raise an error where a task stands; called from another thread, and again if it goes on.
+        Raise an error at the line that a task has reached.
 
-        In the main thread that also ends what waits in the system (``time.sleep``, a lock); in
-        another, only what runs Python code. C code that never returns goes on.
+        Another thread calls this, and calls it again if the task goes on. In the main thread, it
+        also ends code that waits in the system (``time.sleep``, a lock). In another thread, it ends
+        only Python code. C code that never returns goes on.
         """
         if task is not self._task:
             self._task, self._attempts = task, 0
@@ -265,28 +266,28 @@ class Interrupter:
             frames.append((frame, frame.f_lineno))
             frame = frame.f_back
         if frame is None or self._error is None:
-            return  # it has gone on
+            return  # the task isn't blocked any more
         frames.append((frame, frame.f_lineno))
-        # As Trio does with Ctrl-C, not in code of its own; unless that is what blocks the loop.
+        # Don't raise in Trio's own code, as Trio does with Ctrl-C, unless that blocks the loop.
         if trio.lowlevel.currently_ki_protected() and self._attempts <= _PLAIN:
             return
         if self._attempts > _PLAIN:
-            # For when this has been handled. Not with it, for what raises in tracing is not
-            # traced any more.
+            # If the code handles this exception, too, the trace function raises the next one. It
+            # can't raise this one, because Python stops tracing when a trace function raises.
             self.trace(frames, self._error, self._attempts - _PLAIN - 1)
         raise self._error
 
     def trace(self, frames: Iterable[RawFrame], error: LoopBlocked, line: int) -> None:
         """
-        Raise an error in frames of the application, at one of the next lines that they come to.
+        Raise an error in frames of the application, at one of the next lines that they reach.
 
-        Code that handles every exception, and goes on, does so inside of ``try``. Somewhere it has
-        a line that is not.
+        Code that handles every exception and goes on does so inside a ``try``. Somewhere it has a
+        line that is outside.
 
         Args:
-            frames: Those that run, or wait.
+            frames: The frames that run or wait.
             error: The error.
-            line: How many lines to let pass.
+            line: How many lines to let pass first.
         """
         own = [frame for frame, line_ in frames if _is_theirs(frame, line_)]
         left = line
@@ -295,7 +296,7 @@ class Interrupter:
             nonlocal left
             if event == "line":
                 if not left:
-                    raise error  # Python ends the tracing then
+                    raise error  # Python stops tracing when this raises
                 left -= 1
             return local
 
@@ -315,10 +316,10 @@ def _is_theirs(frame: FrameType, line: int) -> bool:
 
 
 def _raise_in(ident: int, error: LoopBlocked) -> None:
-    import ctypes  # noqa: PLC0415 - for tests that fail
+    import ctypes  # noqa: PLC0415 - only failing tests need it
 
     class Raised(LoopBlocked):
-        """Python makes it itself, without arguments."""
+        """Python makes an instance itself, without arguments."""
 
         def __init__(self) -> None:
             super().__init__(*error.args)
@@ -334,11 +335,11 @@ def _raise_in(ident: int, error: LoopBlocked) -> None:
 @contextmanager
 def unblocked(stage: Stage, seconds: float) -> Iterator[None]:
     """
-    See to it that an application's test ends, for the length of a block in its loop.
+    Make sure that an application's test ends, during a block in its loop.
 
     Args:
-        stage: The application's; :attr:`Stage.blocked` is set to what is to be raised.
-        seconds: That the loop may be blocked.
+        stage: The application's stage. :attr:`Stage.blocked` is set to the error to raise.
+        seconds: How many seconds the loop may be blocked.
     """
     with _Breaker.watching(stage, seconds):
         yield
