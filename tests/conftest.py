@@ -1,5 +1,6 @@
 """What holds for all tests below this folder."""
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,15 +24,16 @@ def untraced() -> Iterator[None]:
     sys.settrace(tracer)
 
 
-#: Whose processes are measured elsewhere: what they run of triows, others run, too.
-_UNMEASURED = ("benchmarks", "fuzz", "hostile", "soak", "testing", "test_documents.py")
+#: What coverage tells processes that are started, so that they are measured, too. They are not,
+#: unless a test asks for it: starting to measure takes half as long as they take to start.
+_MEASURING = os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
 
 
-@pytest.fixture(autouse=True)
-def unmeasured_processes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let processes of some tests measure no coverage: starting it takes longer than they do."""
-    if any(request.path.is_relative_to(HERE / name) for name in _UNMEASURED):
-        monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
+@pytest.fixture
+def measured_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measure coverage in processes that the test starts: they run code that no other test runs."""
+    if _MEASURING is not None:
+        monkeypatch.setenv("COVERAGE_PROCESS_CONFIG", _MEASURING)
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

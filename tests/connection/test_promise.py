@@ -1,13 +1,13 @@
 """
 The promise: however a connection ends, its resources exit, and everyone is told the truth.
 
-One property, tried on thousands of generated connections. ``promise_cases`` says what may
-happen, ``promise_stage`` lets it happen, with what ``promise_factories`` writes; of that,
-``promise_story`` is what users and peers see, and ``promise_oracle`` says what has to be true.
+One property, tried on hundreds of generated connections, and on thousands by ``make thorough``.
+``promise_cases`` says what may happen, ``promise_stage`` lets it happen, with what
+``promise_factories`` writes; of that, ``promise_story`` is what users and peers see, and
+``promise_oracle`` says what has to be true.
 """
 
 import math
-import os
 from typing import Annotated
 
 import pytest
@@ -31,11 +31,9 @@ from tests.connection.promise_cases import (
 )
 from tests.connection.promise_oracle import check
 from tests.connection.promise_stage import play
+from tests.scale import SCALE
 from triows import HTTPException, Triows, WebSocket, WebSocketRoute, use
 from triows._transports.stream import StreamTransport
-
-#: Half a minute. Ten times as many are worth their time after a change of this machinery.
-EXAMPLES = int(os.environ.get("TRIOWS_PROMISE_EXAMPLES", "2000"))
 
 HANGS = math.inf
 
@@ -43,7 +41,7 @@ HANGS = math.inf
 @pytest.mark.usefixtures("untraced")
 @pytest.mark.timeout(600)  # there may be many cases
 @settings(
-    max_examples=EXAMPLES,
+    max_examples=500 * SCALE,  # `make thorough` is worth its time after a change of this machinery
     deadline=None,
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],

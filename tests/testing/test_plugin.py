@@ -311,7 +311,7 @@ def test_the_fixtures_are_listed_with_what_they_do(suite, pytester):
     result.stdout.fnmatch_lines_random(
         [
             "app_client -- *pytest_triows.py:*",
-            "*Open the application that the fixture ``app`` gives*",
+            "*Open the application that your fixture ``app`` returns*",
             "serve -- *pytest_triows.py:*",
             "*Serve applications on free ports of this machine*",
         ]

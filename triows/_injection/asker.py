@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
@@ -34,7 +35,7 @@ class Asker:
     def name(self) -> str:
         return name_of(self.call)
 
-    @property
+    @functools.cached_property  # to find a class, Python 3.11 and 3.12 read its whole file
     def where(self) -> str:
         return where(self.call)
 
