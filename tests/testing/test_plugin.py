@@ -206,7 +206,7 @@ def suite(pytester, monkeypatch, installed):
     def run(*args, ini="", **files):
         pytester.makeini(f"[pytest]\nfilterwarnings = error\n{ini}")
         pytester.makepyfile(**files)
-        return pytester.runpytest_subprocess("-p", "no:cacheprovider", *args, timeout=15)
+        return pytester.runpytest_subprocess("-p", "no:cacheprovider", *args, timeout=50)
 
     return run
 
@@ -313,7 +313,7 @@ def test_the_fixtures_are_listed_with_what_they_do(suite, pytester):
             "app_client -- *pytest_triows.py:*",
             "*Open the application that your fixture ``app`` returns*",
             "serve -- *pytest_triows.py:*",
-            "*Serve applications on free ports of this machine*",
+            "*Serve applications on free ports of your machine*",
         ]
     )
 
