@@ -22,6 +22,7 @@ def weak(rng, name):
 def test_what_ended_the_server_is_found_kept_and_found_again(tmp_path, monkeypatch):
     monkeypatch.setitem(campaign.CATEGORIES, "weak", weak)
     monkeypatch.setattr(campaign, "ENOUGH", 2)
+    monkeypatch.setattr(campaign, "SETTLING", 0.3)  # what is left does not matter
     options = {"seeds": tmp_path, "app": "tests.fuzz.fragile:app"}
     attack = Campaign("weak", 1, certify(tmp_path), **options)
     attack.run(20)
@@ -61,7 +62,7 @@ def test_what_leaves_a_task_behind_is_found_kept_and_found_again(tmp_path, monke
 @pytest.mark.parametrize("category", ["random", "tls"])
 def test_a_short_run_attacks_and_a_bystander_echoes(tmp_path, monkeypatch, category):
     # What is left after so short a time says nothing.
-    monkeypatch.setattr(campaign, "SETTLING", 1)
+    monkeypatch.setattr(campaign, "SETTLING", 0.3)
     monkeypatch.setattr(campaign, "LEAK_SEARCH", 0)
     attack = Campaign(category, 1, certify(tmp_path), seeds=tmp_path)
     attack.run(0.5)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
@@ -35,7 +34,7 @@ class Asker:
     def name(self) -> str:
         return name_of(self.call)
 
-    @functools.cached_property  # to find a class, Python 3.11 and 3.12 read its whole file
+    @property
     def where(self) -> str:
         return where(self.call)
 
