@@ -45,7 +45,7 @@ def leaky(rng, name):
 
 def test_what_leaves_a_task_behind_is_found_kept_and_found_again(tmp_path, monkeypatch):
     monkeypatch.setitem(campaign.CATEGORIES, "leaky", leaky)
-    for name, value in {"SETTLING": 0.3, "LEAK_SEARCH": 4, "LEAKING": 0.5}.items():
+    for name, value in {"SETTLING": 0.3, "LEAK_SEARCH": 4, "LEAKING": 2}.items():
         monkeypatch.setattr(campaign, name, value)
     options = {"seeds": tmp_path, "app": "tests.fuzz.fragile:app"}
     attack = Campaign("leaky", 1, certify(tmp_path), **options)
