@@ -91,7 +91,7 @@ class ServerProcess:
         self._process.stdout.close()
 
     def stop(self, seconds: float = 5) -> None:
-        """End it gently if it lets itself, so that it can write down what coverage it had."""
+        """End it gently if it lets itself."""
         self._process.terminate()
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(seconds)
