@@ -352,6 +352,7 @@ def test_several_addresses_are_served_by_all_workers(versions):
     assert answers == {b"HTTP/1.1 404 "}
 
 
+@pytest.mark.usefixtures("measured_processes")
 async def test_workers_serve_tls(versions, authority):
     certificate = authority.issue_cert("127.0.0.1")
     file = versions.folder / "both.pem"
