@@ -28,6 +28,10 @@ FOR_TESTS := $(if $(shell command -v npm 2>/dev/null),$(FOR_NODE))
 # tracing.
 ALONE := tests/testing/test_blocked.py tests/test_cli.py
 
+# What Hypothesis makes, and many connections.
+MANY := tests/connection/test_promise.py tests/testing/test_crowd.py tests/protocol tests/routing \
+	tests/transports/test_stream_whole_frames.py tests/injection/test_params_hostile.py
+
 FOR_COMPLIANCE := $(VENV)/.installed-compliance
 
 # The environment with the oldest dependencies that pyproject.toml allows.
@@ -36,7 +40,7 @@ FOR_LOWEST := $(LOWEST)/.installed-with-$(subst /,-,$(PYTHON))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-lowest lint types imports pytest node format docs bench compliance fuzz soak clean
+.PHONY: help demo test test-lowest lint types imports pytest thorough node format docs bench compliance fuzz soak clean
 
 help:  ## Show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 19
@@ -75,6 +79,9 @@ endif
 
 test-lowest: $(FOR_LOWEST) $(FOR_TESTS)  ## Run the tests with the oldest dependencies allowed
 	$(LOWEST)/bin/python -m pytest $(ARGS)
+
+thorough: $(FOR_WORK)  ## Try ten times as much in the tests that make up what they try
+	TRIOWS_TEST_SCALE=10 $(VENV)/bin/python -m pytest $(or $(ARGS),$(MANY))
 
 node: $(FOR_NODE)  ## Install Node's WebSocket client for the tests
 

@@ -1,5 +1,6 @@
 """Fixtures and limits for all tests in this folder."""
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,15 +24,16 @@ def untraced() -> Iterator[None]:
     sys.settrace(tracer)
 
 
-#: Tests whose processes measure no coverage. Other tests run the same code of triows.
-_UNMEASURED = ("benchmarks", "fuzz", "hostile", "soak", "testing", "test_documents.py")
+#: What coverage gives to the processes that a test starts, so that they are measured, too. Only
+#: tests that ask for it pass it on: a process takes half as long again to start with it.
+_MEASURING = os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
 
 
-@pytest.fixture(autouse=True)
-def unmeasured_processes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Switch coverage off in the processes of some tests. Starting it takes longer than they do."""
-    if any(request.path.is_relative_to(HERE / name) for name in _UNMEASURED):
-        monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
+@pytest.fixture
+def measured_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measure coverage in the processes of a test that run code which no other test runs."""
+    if _MEASURING is not None:
+        monkeypatch.setenv("COVERAGE_PROCESS_CONFIG", _MEASURING)
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

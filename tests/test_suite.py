@@ -39,7 +39,9 @@ def test_no_module_of_the_tests_sleeps_in_a_thread():
     found = {
         path.relative_to(ROOT).as_posix(): lines
         for path in MODULES
-        if (lines := sleeps_by_name(ast.parse(path.read_text("utf-8"))))
+        # Parsing all the others would take seconds.
+        if "sleep" in (text := path.read_text("utf-8"))
+        if (lines := sleeps_by_name(ast.parse(text)))
     }
     # One watches the others. The functions of the other one block processes on purpose.
     assert sorted(found) == ["tests/real_clock.py", "tests/server/blocking.py"]

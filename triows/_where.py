@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import functools
 import inspect
+import linecache
 import os
 from collections.abc import Callable
 from types import CodeType
@@ -89,15 +92,49 @@ def _unwrapped(func: Any) -> Any:
 
 
 def _where_class(cls: type) -> str:
-    # A class doesn't know its line, so this reads the source file to find it.
     try:
         file = inspect.getsourcefile(cls)
-        _, line = inspect.findsource(cls)
     except (OSError, TypeError):
         file = None
-    if file is None:
+    line = None if file is None else _line_of_class(cls, file)
+    if file is None or line is None:
         return f"<{_module(cls)}> ({_qualname(cls)})"
-    return f"{_absolute(file)}:{line + 1} ({_qualname(cls)})"
+    return f"{_absolute(file)}:{line} ({_qualname(cls)})"
+
+
+def _line_of_class(cls: type, file: str) -> int | None:
+    # Since Python 3.13, a class knows it.
+    line: int | None = vars(cls).get("__firstlineno__")
+    if line is not None:
+        return line
+    linecache.checkcache(file)
+    return _lines_of_classes("".join(linecache.getlines(file))).get(_qualname(cls))
+
+
+@functools.lru_cache(maxsize=16)  # an application has many classes in few files
+def _lines_of_classes(source: str) -> dict[str, int]:
+    """
+    Find the line of each class in a file, by its qualified name.
+
+    :func:`inspect.findsource` does the same, but reads the whole file for each class.
+    """
+    lines: dict[str, int] = {}
+
+    def look(node: ast.AST, prefix: str) -> None:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.ClassDef):
+                name = f"{prefix}{child.name}"
+                first = child.decorator_list[0] if child.decorator_list else child
+                lines.setdefault(name, first.lineno)
+                look(child, f"{name}.")
+            elif isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+                look(child, f"{prefix}{child.name}.<locals>.")
+            elif not isinstance(child, ast.expr):
+                look(child, prefix)
+
+    with contextlib.suppress(SyntaxError, ValueError):  # the file has been changed since
+        look(ast.parse(source), "")
+    return lines
 
 
 def _absolute(file: str) -> str:

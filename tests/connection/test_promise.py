@@ -1,13 +1,13 @@
 """
 The promise: however a connection ends, its resources exit, and everyone learns how it ended.
 
-This is one property, tested with thousands of generated connections. ``promise_cases`` describes
-what may happen. ``promise_stage`` runs it, with the factories of ``promise_factories``.
-``promise_story`` is the record of what users and peers see. ``promise_oracle`` checks it.
+This is one property, tested with hundreds of generated connections, and by ``make thorough`` with
+thousands. ``promise_cases`` describes what may happen. ``promise_stage`` runs it, with the
+factories of ``promise_factories``. ``promise_story`` is the record of what users and peers see.
+``promise_oracle`` checks it.
 """
 
 import math
-import os
 from typing import Annotated
 
 import pytest
@@ -31,11 +31,9 @@ from tests.connection.promise_cases import (
 )
 from tests.connection.promise_oracle import check
 from tests.connection.promise_stage import play
+from tests.scale import SCALE
 from triows import HTTPException, Triows, WebSocket, WebSocketRoute, use
 from triows._transports.stream import StreamTransport
-
-#: These take half a minute. After a change of the code that runs connections, try ten times more.
-EXAMPLES = int(os.environ.get("TRIOWS_PROMISE_EXAMPLES", "2000"))
 
 HANGS = math.inf
 
@@ -43,7 +41,7 @@ HANGS = math.inf
 @pytest.mark.usefixtures("untraced")
 @pytest.mark.timeout(600)  # there may be many cases
 @settings(
-    max_examples=EXAMPLES,
+    max_examples=1000 * SCALE,  # `make thorough` is worth its time after a change of this machinery
     deadline=None,
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],

@@ -22,6 +22,7 @@ def weak(rng, name):
 def test_what_ended_the_server_is_found_kept_and_found_again(tmp_path, monkeypatch):
     monkeypatch.setitem(campaign.CATEGORIES, "weak", weak)
     monkeypatch.setattr(campaign, "ENOUGH", 2)
+    monkeypatch.setattr(campaign, "SETTLING", 0.3)  # what is left does not matter
     options = {"seeds": tmp_path, "app": "tests.fuzz.fragile:app"}
     attack = Campaign("weak", 1, certify(tmp_path), **options)
     attack.run(20)
@@ -44,7 +45,7 @@ def leaky(rng, name):
 
 def test_what_leaves_a_task_behind_is_found_kept_and_found_again(tmp_path, monkeypatch):
     monkeypatch.setitem(campaign.CATEGORIES, "leaky", leaky)
-    for name, value in {"SETTLING": 0.3, "LEAK_SEARCH": 4, "LEAKING": 0.5}.items():
+    for name, value in {"SETTLING": 0.3, "LEAK_SEARCH": 4, "LEAKING": 2}.items():
         monkeypatch.setattr(campaign, name, value)
     options = {"seeds": tmp_path, "app": "tests.fuzz.fragile:app"}
     attack = Campaign("leaky", 1, certify(tmp_path), **options)
@@ -61,7 +62,7 @@ def test_what_leaves_a_task_behind_is_found_kept_and_found_again(tmp_path, monke
 @pytest.mark.parametrize("category", ["random", "tls"])
 def test_a_short_run_attacks_and_a_bystander_echoes(tmp_path, monkeypatch, category):
     # After such a short time, what is left says nothing.
-    monkeypatch.setattr(campaign, "SETTLING", 1)
+    monkeypatch.setattr(campaign, "SETTLING", 0.3)
     monkeypatch.setattr(campaign, "LEAK_SEARCH", 0)
     attack = Campaign(category, 1, certify(tmp_path), seeds=tmp_path)
     attack.run(0.5)

@@ -113,6 +113,7 @@ async def test_an_output_that_is_closed_does_not_end_the_program(
 
 
 @pytest.mark.real_socket
+@pytest.mark.usefixtures("measured_processes")
 async def test_a_served_process_prints_its_tree_on_the_signal():
     with ServerProcess(TRIOWS, "served:app", "--tree-on-signal") as process:
         async with open_websockets(f"{process.ws_url}/echo") as client:
@@ -130,6 +131,7 @@ async def test_a_served_process_prints_its_tree_on_the_signal():
 
 
 @pytest.mark.real_socket
+@pytest.mark.usefixtures("measured_processes")
 async def test_every_worker_prints_its_tree_on_the_signal_to_the_parent():
     options = ["--workers", "2", "--tree-on-signal"]
     with ServerProcess(TRIOWS, "served:app", *options) as process:

@@ -133,6 +133,5 @@ routes = (block_route, echo_route, fork_route, deaf_route, stubborn_route)
 
 #: Its end may take longer than any test waits.
 app = Triows(*routes)
-brief = Triows(*routes, timeouts=Timeouts(close=0.1, teardown=0.1, shutdown_grace=0.1))
 patient = Triows(*routes, timeouts=Timeouts(shutdown_grace=math.inf))
 starting = Triows(lifespan=blocked_lifespan)

@@ -91,7 +91,7 @@ class ServerProcess:
         self._process.stdout.close()
 
     def stop(self, seconds: float = 5) -> None:
-        """End it by a signal if possible, so that it can save its coverage data."""
+        """End it by a signal if possible."""
         self._process.terminate()
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(seconds)

@@ -70,6 +70,7 @@ async def test_a_version_that_fails_waits_for_the_next_one(versions):
         assert await version_at(process) == "three"
 
 
+@pytest.mark.usefixtures("measured_processes")
 async def test_a_first_version_that_fails_waits_for_the_next_one(versions):
     versions.write_text("import nothing_of_the_kind")
     with ServerProcess(TRIOWS, "versions:app", "--reload", folder=versions.folder) as process:
@@ -94,6 +95,7 @@ def test_only_python_files_of_the_application_count(versions):
 
 
 @pytest.mark.parametrize("version", ["one", "broken"])
+@pytest.mark.usefixtures("measured_processes")
 def test_ctrl_c_ends_it_without_a_traceback(versions, version):
     with reloading(versions) as process:
         if version == "broken":
@@ -112,6 +114,7 @@ async def test_a_killed_watcher_leaves_no_process(versions):
     assert "the process that started this worker is gone" in process.output
 
 
+@pytest.mark.usefixtures("measured_processes")
 async def test_a_second_signal_ends_it_at_once(versions):
     with reloading(versions) as process:
         async with open_trio_websocket(f"{process.ws_url}/stubborn") as client:

@@ -60,6 +60,7 @@ def test_without_a_connection_little_time_is_announced():
     assert "shutting down, for 6.5 s at most: there is no connection\n" in process.output
 
 
+@pytest.mark.usefixtures("measured_processes")
 async def test_an_end_that_takes_its_time_says_what_is_left():
     with ServerProcess(TRIOWS) as process:
         async with open_websockets(f"{process.ws_url}/stubborn") as client:

@@ -46,7 +46,7 @@ async def test_a_second_signal_ends_a_blocked_process(way):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_blocked_process_ends_when_the_announced_time_is_over(number):
-    with ServerProcess(TRIOWS, "blocking:brief") as process:
+    with ServerProcess(TRIOWS, "brief:app") as process:
         async with open_trio_websocket(f"{process.ws_url}/block/wait_in_c") as client:
             await client.receive()
             process.send_signal(number)
@@ -104,13 +104,13 @@ def test_a_signal_ends_a_start_up_in_order_and_says_what_it_was_waiting_for():
     assert re.search(r"ended after \d+\.\d s\n$", process.output)
 
 
-@pytest.mark.parametrize("app", ["app", "brief"])
-async def test_code_that_never_releases_the_gil_but_takes_signals_ends_with_its_stack(app):
-    with ServerProcess(TRIOWS, f"blocking:{app}") as process:
+@pytest.mark.parametrize("module", ["blocking", "brief"])
+async def test_code_that_never_releases_the_gil_but_takes_signals_ends_with_its_stack(module):
+    with ServerProcess(TRIOWS, f"{module}:app") as process:
         async with open_trio_websocket(f"{process.ws_url}/block/search") as client:
             await client.receive()
             process.send_signal(signal.SIGTERM)
-            if app == "app":
+            if module == "blocking":
                 process.send_signal(signal.SIGINT)
             assert await ended(process) == 1
     assert re.search(r'blocking.py", line \d+ in search', process.output)
@@ -203,7 +203,7 @@ async def test_a_second_signal_ends_blocked_workers():
 
 
 async def test_a_blocked_worker_that_is_replaced_ends_and_the_server_goes_on():
-    with ServerProcess(TRIOWS, "blocking:brief", "--workers", "2") as process:
+    with ServerProcess(TRIOWS, "brief:app", "--workers", "2") as process:
         async with open_trio_websocket(f"{process.ws_url}/block/sleep") as client:
             await client.receive()
             process.send_signal(signal.SIGHUP)
@@ -218,7 +218,7 @@ async def test_a_blocked_worker_that_is_replaced_ends_and_the_server_goes_on():
 
 
 async def test_a_blocked_worker_ends_when_its_parent_is_gone():
-    with ServerProcess(TRIOWS, "blocking:brief", "--workers", "2") as process:
+    with ServerProcess(TRIOWS, "brief:app", "--workers", "2") as process:
         async with open_trio_websocket(f"{process.ws_url}/block/wait_in_c") as client:
             await client.receive()
             process.send_signal(signal.SIGKILL)

@@ -105,6 +105,7 @@ def test_a_first_start_that_fails_ends_with_1_and_one_traceback():
     assert "failing.py" in done.stderr
 
 
+@pytest.mark.usefixtures("measured_processes")
 def test_an_application_that_is_not_there_ends_several_workers_with_2():
     done = run_failing("nowhere:app", "--workers", "3", "--bind", "127.0.0.1:0")
     assert done.returncode == 2
@@ -185,6 +186,7 @@ async def test_a_second_signal_ends_all_workers_at_once(versions):
     assert "Traceback" not in process.output
 
 
+@pytest.mark.usefixtures("measured_processes")
 def test_a_worker_that_is_stuck_is_killed_and_the_exit_code_says_so(versions):
     with workers(versions) as process:
         stuck = workers_of(process)[0]
@@ -196,6 +198,7 @@ def test_a_worker_that_is_stuck_is_killed_and_the_exit_code_says_so(versions):
         assert process.wait() == 128 + signal.SIGTERM
 
 
+@pytest.mark.usefixtures("measured_processes")
 def test_an_application_that_fails_at_its_shutdown_gives_1(versions):
     versions.write("one", ending="raise RuntimeError('it was not saved')")
     with workers(versions) as process:
@@ -272,6 +275,7 @@ async def test_a_replaced_worker_tells_its_peers_when_the_new_one_serves(version
     assert caught.value.args == (1001, "")
 
 
+@pytest.mark.usefixtures("measured_processes")
 async def test_a_new_version_that_fails_to_start_replaces_nobody(versions):
     with workers(versions) as process:
         async with open_trio_websocket(f"{process.ws_url}/echo") as client:
@@ -300,6 +304,7 @@ async def test_sighup_during_a_start_that_hangs_starts_the_version_of_now(versio
         assert await in_thread(process.wait) == 0
 
 
+@pytest.mark.usefixtures("measured_processes")
 async def test_sighup_ends_a_start_after_a_crash_that_hangs(versions):
     with workers(versions) as process:
         crashing, *old = workers_of(process)
@@ -347,6 +352,7 @@ def test_several_addresses_are_served_by_all_workers(versions):
     assert answers == {b"HTTP/1.1 404 "}
 
 
+@pytest.mark.usefixtures("measured_processes")
 async def test_workers_serve_tls(versions, authority):
     certificate = authority.issue_cert("127.0.0.1")
     file = versions.folder / "both.pem"

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import time
+from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
-from attrs import frozen
+from attrs import field, frozen
 
 __all__ = ["Versions"]
 
@@ -61,6 +65,7 @@ class Versions:
     """
 
     folder: Path
+    _seconds: Iterator[int] = field(init=False, factory=lambda: count(int(time.time())))
 
     def write(self, version: str, *, starting: str = "pass", ending: str = "pass") -> None:
         """Write a version that says its name, with statements for its start-up and shutdown."""
@@ -68,7 +73,14 @@ class Versions:
         self.write_text(text)
 
     def write_text(self, text: str) -> None:
-        """Write any text. Readers and watchers see the whole change at once."""
+        """
+        Write any text. Readers and watchers see the whole change at once.
+
+        Each version is a second newer than the one before. If two had the same length and were
+        written in the same second, Python would run what it has compiled of the old one.
+        """
         new = self.folder / "versions.new"
         new.write_text(text)
+        second = next(self._seconds)
+        os.utime(new, (second, second))
         new.rename(self.folder / "versions.py")

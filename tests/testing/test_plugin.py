@@ -206,7 +206,7 @@ def suite(pytester, monkeypatch, installed):
     def run(*args, ini="", **files):
         pytester.makeini(f"[pytest]\nfilterwarnings = error\n{ini}")
         pytester.makepyfile(**files)
-        return pytester.runpytest_subprocess("-p", "no:cacheprovider", *args, timeout=15)
+        return pytester.runpytest_subprocess("-p", "no:cacheprovider", *args, timeout=50)
 
     return run
 

@@ -16,7 +16,7 @@ import pytest
 import trio
 import trio.testing
 from attrs import define, field
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import wait_all_tasks_blocked
 
@@ -162,7 +162,6 @@ async def tell(make_wire: type[ScriptedWire], story: list[tuple[Any, ...]]) -> N
 
 
 @pytest.mark.parametrize("make_wire", [ScriptedWire, ScriptedTLSWire])
-@settings(max_examples=250)
 @given(story=stories(), large=st.sampled_from([stream._LARGE, 60]))
 def test_the_stream_carries_whole_frames_in_the_order_of_the_sends(make_wire, story, large):
     clock = trio.testing.MockClock(autojump_threshold=0)

@@ -59,7 +59,7 @@ def test_they_pass_on_starlettes_client(starlettes):
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=15,
+        timeout=50,
         check=False,
     )
     assert done.returncode == 0, done.stdout
@@ -69,7 +69,7 @@ def test_they_pass_on_starlettes_client(starlettes):
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=15,
+        timeout=50,
         check=False,
     )
     (passed,) = re.findall(r"^(\d+) passed", done.stdout, re.MULTILINE)
