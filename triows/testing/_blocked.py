@@ -14,12 +14,14 @@ because the machine is busy.
 
 from __future__ import annotations
 
+import dis
 import math
 import signal
 import sys
 import threading
 from collections import Counter
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -56,7 +58,7 @@ _SOON = 0.1
 #: How many steps of tasks are counted to find those that keep the loop busy.
 _STEPS = 200
 
-#: How many times code is interrupted by a single exception before it is also traced.
+#: How many times code is interrupted by a single exception, before it gets several in a row.
 _PLAIN = 2
 
 
@@ -154,7 +156,7 @@ class _Breaker(Watchdog["Stage"]):
             for task in tasks:
                 where = waiting_at(task, [stage.app])
                 error = LoopBlocked(f"a task goes on when it is cancelled: {where}")
-                self._interrupter.trace(task.iter_await_frames(), error, self._attempts)
+                self._interrupter.follow(task.iter_await_frames(), error, self._attempts + 1)
         self._attempts += 1
 
     def _look_for_rest(self) -> None:
@@ -194,7 +196,7 @@ class _Breaker(Watchdog["Stage"]):
         else:
             # It goes on when it is cancelled.
             for task in tasks:
-                self._interrupter.trace(task.iter_await_frames(), self._error, self._attempts - 1)
+                self._interrupter.follow(task.iter_await_frames(), self._error, self._attempts)
         self._attempts += 1
 
 
@@ -217,10 +219,9 @@ class Interrupter:
         self._error: LoopBlocked | None = None
         self._task: trio.lowlevel.Task | None = None
         self._attempts = 0
-        # What was set before: a handler of the signal, and whoever traces.
+        # The handler that the signal had before.
         self._before: Any = None
-        self._tracer: Any = None
-        self._traces = False
+        self._profiler: Any = None
 
     def install(self) -> None:
         """Take a signal for it, if this is the main thread and nobody else does."""
@@ -233,13 +234,12 @@ class Interrupter:
                 self._before = before
 
     def remove(self) -> None:
-        """Leave the signal, and the tracing for whoever measures coverage, as they were."""
+        """Interrupt nothing any more, and leave the signal as it was."""
         if self._before is not None:
             signal.signal(_SIGNAL, self._before)
             self._before = None
-        if self._traces:
-            sys.settrace(self._tracer)
-            self._traces = False
+        if self._profiler is not None and sys.getprofile() is self._profiler:
+            sys.setprofile(None)
 
     def interrupt(self, task: trio.lowlevel.Task, error: LoopBlocked) -> None:
         """
@@ -255,7 +255,7 @@ class Interrupter:
         if self._before is not None:
             signal.pthread_kill(self._ident, _SIGNAL)
         else:
-            _raise_in(self._ident, error)
+            _soon(self._ident)[_class_of(error)]
 
     def _on_signal(self, _number: int, frame: FrameType | None) -> None:
         __tracebackhide__ = True  # pytest
@@ -271,64 +271,85 @@ class Interrupter:
         if trio.lowlevel.currently_ki_protected() and self._attempts <= _PLAIN:
             return
         if self._attempts > _PLAIN:
-            # For when this has been handled. Not with it, for what raises in tracing is not
-            # traced any more.
-            self.trace(frames, self._error, self._attempts - _PLAIN - 1)
+            # For when this has been handled.
+            self.follow(frames, self._error, self._attempts - _PLAIN)
         raise self._error
 
-    def trace(self, frames: Iterable[RawFrame], error: LoopBlocked, line: int) -> None:
+    def follow(self, frames: Iterable[RawFrame], error: LoopBlocked, times: int) -> None:
         """
-        Raise an error in frames of the application, at one of the next lines that they come to.
+        Raise an error in frames of the application, after the next calls that they make.
 
-        Code that handles every exception, and goes on, does so inside of ``try``. Somewhere it has
-        a line that is not.
+        Code that handles every exception, and goes on, does so inside of ``try``. So the error is
+        raised where Python looks for what other threads want: at a call, and at the end of each
+        round of a loop. If that is inside of ``try`` again, it takes several errors in a row.
+
+        This is a profiler, not a tracer, because those who measure coverage, or debug, trace. It
+        does nothing while somebody else profiles.
 
         Args:
             frames: Those that run, or wait.
             error: The error.
-            line: How many lines to let pass.
+            times: How many errors to raise.
         """
-        own = [frame for frame, line_ in frames if _is_theirs(frame, line_)]
-        left = line
+        if sys.getprofile() not in (None, self._profiler):
+            return
+        own = {frame for frame, line in frames if _is_theirs(frame, line)}
+        raised, soon = _class_of(error), _soon(self._ident)
+        left = times
 
-        def local(_frame: FrameType, event: str, _arg: Any) -> Any:
+        def profile(frame: FrameType, event: str, _arg: Any) -> None:
             nonlocal left
-            if event == "line":
-                if not left:
-                    raise error  # Python ends the tracing then
+            if event == "return" and frame.f_back in own and not _is_suspended(frame):
                 left -= 1
-            return local
+                if not left:
+                    sys.setprofile(None)
+                soon[raised]  # the last thing here: what is called would get the error
 
-        for frame in own:
-            frame.f_trace = local
-        if own:
-            if not self._traces:
-                self._tracer, self._traces = sys.gettrace(), True
-            sys.settrace(lambda frame, *_: local if frame in own else None)
+        self._profiler = profile
+        sys.setprofile(profile)
 
 
 _SIGNAL = signal.SIGURG
+
+_YIELD = dis.opmap["YIELD_VALUE"]
 
 
 def _is_theirs(frame: FrameType, line: int) -> bool:
     return frame_at(frame.f_code, line).owner in ("application", "library")
 
 
-def _raise_in(ident: int, error: LoopBlocked) -> None:
-    import ctypes  # noqa: PLC0415 - for tests that fail
+def _is_suspended(frame: FrameType) -> bool:
+    """Whether a frame of which Python says that it returns does so to go on later."""
+    return frame.f_code.co_code[frame.f_lasti] == _YIELD
+
+
+def _class_of(error: LoopBlocked) -> type[LoopBlocked]:
+    """
+    Return a class from which Python gets this error.
+
+    For a thread, Python takes no error but only a class, and makes the error itself, without
+    arguments. If somebody traces, Python 3.11 makes it again from the first one.
+    """
 
     class Raised(LoopBlocked):
-        """Python makes it itself, without arguments."""
+        def __new__(cls, *_: object) -> LoopBlocked:  # type: ignore[misc]
+            return error
 
-        def __init__(self) -> None:
-            super().__init__(*error.args)
+    return Raised
 
-    Raised.__name__, Raised.__qualname__, Raised.__module__ = (
-        LoopBlocked.__name__,
-        LoopBlocked.__qualname__,
-        LoopBlocked.__module__,
-    )
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), ctypes.py_object(Raised))
+
+def _soon(ident: int) -> Any:
+    """
+    Return an object whose ``[error]`` makes Python raise an error in a thread, soon.
+
+    In the thread itself, a function could not do that for its caller: Python would raise the error
+    when the call returns to the function.
+    """
+    import ctypes  # noqa: PLC0415 - for tests that fail
+
+    raise_in = ctypes.pythonapi.PyThreadState_SetAsyncExc
+    raise_in.argtypes = ctypes.c_ulong, ctypes.py_object
+    return type("Soon", (), {"__getitem__": staticmethod(partial(raise_in, ident))})()
 
 
 @contextmanager
