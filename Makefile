@@ -23,10 +23,6 @@ NODE := tests/server/clients/node
 FOR_NODE := $(NODE)/node_modules/.package-lock.json
 FOR_TESTS := $(if $(shell command -v npm 2>/dev/null),$(FOR_NODE))
 
-# These count the processor time of their process, or take its signals, so they have one of their
-# own, and no tracing: servers of other tests go on in threads.
-ALONE := tests/testing/test_blocked.py tests/test_cli.py
-
 FOR_COMPLIANCE := $(VENV)/.installed-compliance
 
 # The environment with the oldest dependencies that pyproject.toml allows.
@@ -64,8 +60,7 @@ imports: $(FOR_WORK)  ## Check that imports point one way
 pytest: $(FOR_WORK) $(FOR_TESTS)  ## Run the tests with coverage (ARGS="-k routing": some, without)
 ifeq ($(strip $(ARGS)),)
 	$(VENV)/bin/coverage erase
-	$(VENV)/bin/coverage run -m pytest $(if $(CI),--verbose) $(ALONE:%=--ignore=%)
-	$(VENV)/bin/python -m pytest $(if $(CI),--verbose) $(ALONE)
+	$(VENV)/bin/coverage run -m pytest $(if $(CI),--verbose)
 	$(VENV)/bin/coverage combine --quiet
 	$(VENV)/bin/coverage report
 else

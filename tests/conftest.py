@@ -11,7 +11,7 @@ HERE = Path(__file__).parent
 #: Seconds for a test of the test clients. They promise that nothing hangs, each wait within a
 #: limit of its own; one that is not kept ends the run here, with all stacks. What takes longer
 #: because it does much says so by a marker of its own.
-HANG = 60
+HANG = 20
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 import math
 import re
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Annotated, Any
 
+import coverage
 import httpx2  # noqa: F401 - what is imported at the first use would block the loop
 import pytest
 import rich.console
@@ -363,6 +365,27 @@ async def test_tasks_that_wait_now_and_then_fail_no_test(autojump_clock):
             await trio.testing.wait_all_tasks_blocked()
 
 
+@pytest.mark.skipif(not hasattr(time, "pthread_getcpuclockid"), reason="the system can't tell")
+async def test_what_another_thread_computes_fails_no_test(autojump_clock):
+    def compute() -> None:
+        while not over.is_set():
+            pass
+
+    over = threading.Event()
+    thread = threading.Thread(target=compute)
+    thread.start()
+    try:
+        async with open_app(serving(idle), blocked=BLOCKED):
+            began = time.process_time()
+            while time.process_time() - began < 3 * BLOCKED:
+                # Some task is always ready, and takes hardly any time.
+                never.acquire(timeout=0.01)
+                await trio.lowlevel.checkpoint()
+    finally:
+        over.set()
+        thread.join()
+
+
 async def test_a_thread_that_a_test_waits_for_does_not_fail_it(autojump_clock, monkeypatch):
     looks = threading.Semaphore(0)
     turning = _blocked._Breaker.turning
@@ -438,3 +461,95 @@ def test_a_virtual_clock_in_another_thread_is_watched_there(spins, monkeypatch):
     client = TestClient(serving(handler), timeout=0.1, backend_options=options)
     with pytest.raises(LoopBlocked, match=re.escape(f"{STANDS}the connection to /rooms/")):
         receive_in_thread(client, [])
+
+
+# Beside those who trace.
+
+SUITE = """
+import threading
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from triows import Triows, WebSocket, WebSocketRoute
+from triows.testing import LoopBlocked, open_app
+
+route = WebSocketRoute("{how}")
+
+
+def block():
+    again = False
+    while True:
+        try:
+            threading.Event().wait(0.01)
+        except BaseException:
+            again = True  # seen
+        assert again in (True, False)  # seen
+
+
+async def spin():
+    again = False
+    while True:
+        try:
+            await trio.lowlevel.checkpoint()
+        except BaseException:
+            again = True  # seen
+        assert again in (True, False)  # seen
+
+
+@route.endpoint
+async def handler(ws: WebSocket, how: str):
+    await ws.accept()
+    block() if how == "block" else await spin()
+    print("not reached")  # not seen
+
+
+async def visit(how):
+    async with open_app(Triows(route), blocked=0.3) as client:
+        async with client.websocket_connect(how) as ws:
+            await ws.receive()
+            print("not reached")  # not seen
+
+
+@pytest.mark.parametrize("how", ["/block", "/spin"])
+def test_a_loop_is_blocked(how):
+    with pytest.raises(LoopBlocked):
+        trio.run(visit, how, clock=MockClock(autojump_threshold=0))
+    later = how  # seen
+    if later == "neither":  # seen
+        print("not reached")  # not seen
+
+
+def helper():
+    number = 1  # seen
+    return number  # seen
+
+
+def test_later():
+    assert helper()  # seen
+"""
+
+
+def test_coverage_is_measured_on(tmp_path):
+    path = tmp_path / "test_suite.py"
+    path.write_text(SUITE)
+    data = tmp_path / "data"
+    command = ["-m", "coverage", "run", f"--source={tmp_path}", f"--data-file={data}"]
+    pytest_command = ["-m", "pytest", "-q", "-p", "no:cacheprovider", str(path)]
+    done = subprocess.run(
+        [sys.executable, *command, *pytest_command],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=50,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    measured = coverage.CoverageData(data)
+    measured.read()
+    lines = set(measured.lines(str(path)) or ())
+    marks = {n: text.partition("  # ")[2] for n, text in enumerate(SUITE.splitlines(), 1) if text}
+    assert {n for n, mark in marks.items() if mark == "seen"} <= lines
+    assert not {n for n, mark in marks.items() if mark == "not seen"} & lines
+    assert lines <= set(marks)

@@ -330,12 +330,11 @@ def _class_of(error: LoopBlocked) -> type[LoopBlocked]:
     For a thread, Python takes no error but only a class, and makes the error itself, without
     arguments. If somebody traces, Python 3.11 makes it again from the first one.
     """
-
-    class Raised(LoopBlocked):
-        def __new__(cls, *_: object) -> LoopBlocked:  # type: ignore[misc]
-            return error
-
-    return Raised
+    raised: Any = type(LoopBlocked.__name__, (LoopBlocked,), {})
+    # A function of C, for in one of Python the next error could be raised.
+    raised.__new__ = staticmethod({raised: error}.get)
+    found: type[LoopBlocked] = raised
+    return found
 
 
 def _soon(ident: int) -> Any:
