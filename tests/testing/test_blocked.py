@@ -531,6 +531,7 @@ def test_later():
 """
 
 
+@pytest.mark.timeout(60)  # to start Python with pytest takes seconds on a busy machine
 def test_coverage_is_measured_on(tmp_path):
     path = tmp_path / "test_suite.py"
     path.write_text(SUITE)

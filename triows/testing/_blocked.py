@@ -34,8 +34,8 @@ from triows._server.watchdog import RESOLUTION, Watchdog
 from ._tasks import tasks_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from types import FrameType
+    from collections.abc import Callable, Iterable, Iterator
+    from types import CodeType, FrameType
 
     from triows._inspection.blocked import Sample
     from triows._inspection.tasks import RawFrame
@@ -221,7 +221,8 @@ class Interrupter:
         self._attempts = 0
         # The handler that the signal had before.
         self._before: Any = None
-        self._profiler: Any = None
+        # Ends what :meth:`follow` began.
+        self._unfollow: Callable[[], object] = _nothing
 
     def install(self) -> None:
         """Take a signal for it, if this is the main thread and nobody else does."""
@@ -238,8 +239,8 @@ class Interrupter:
         if self._before is not None:
             signal.signal(_SIGNAL, self._before)
             self._before = None
-        if self._profiler is not None and sys.getprofile() is self._profiler:
-            sys.setprofile(None)
+        self._unfollow()
+        self._unfollow = _nothing
 
     def interrupt(self, task: trio.lowlevel.Task, error: LoopBlocked) -> None:
         """
@@ -277,36 +278,22 @@ class Interrupter:
 
     def follow(self, frames: Iterable[RawFrame], error: LoopBlocked, times: int) -> None:
         """
-        Raise an error in frames of the application, after the next calls that they make.
+        Raise an error in frames of the application, at one of the next places that they come to.
 
-        Code that handles every exception, and goes on, does so inside of ``try``. So the error is
-        raised where Python looks for what other threads want: at a call, and at the end of each
-        round of a loop. If that is inside of ``try`` again, it takes several errors in a row.
-
-        This is a profiler, not a tracer, because those who measure coverage, or debug, trace. It
-        does nothing while somebody else profiles.
+        Code that handles every exception, and goes on, does so inside of ``try``. Somewhere it has
+        a line that isn't. This doesn't trace it, because those who measure coverage, or debug, do.
 
         Args:
             frames: Those that run, or wait.
             error: The error.
-            times: How many errors to raise.
+            times: How many times this was called for the error, with this one.
         """
-        if sys.getprofile() not in (None, self._profiler):
-            return
         own = {frame for frame, line in frames if _is_theirs(frame, line)}
-        raised, soon = _class_of(error), _soon(self._ident)
-        left = times
-
-        def profile(frame: FrameType, event: str, _arg: Any) -> None:
-            nonlocal left
-            if event == "return" and frame.f_back in own and not _is_suspended(frame):
-                left -= 1
-                if not left:
-                    sys.setprofile(None)
-                soon[raised]  # the last thing here: what is called would get the error
-
-        self._profiler = profile
-        sys.setprofile(profile)
+        self._unfollow()
+        if sys.version_info >= (3, 12):
+            self._unfollow = _raise_at_line(own, error, times)
+        else:
+            self._unfollow = _raise_after_call(own, error, times)
 
 
 _SIGNAL = signal.SIGURG
@@ -316,6 +303,72 @@ _YIELD = dis.opmap["YIELD_VALUE"]
 
 def _is_theirs(frame: FrameType, line: int) -> bool:
     return frame_at(frame.f_code, line).owner in ("application", "library")
+
+
+def _nothing() -> None:
+    """Nothing is followed."""
+
+
+def _raise_at_line(own: set[FrameType], error: LoopBlocked, times: int) -> Callable[[], object]:
+    """Raise an error at one of the next lines of frames, and return what ends that."""
+    monitoring: Any = sys.monitoring  # type: ignore[attr-defined]
+    tool = next((one for one in _TOOLS if monitoring.get_tool(one) is None), None)
+    if tool is None:
+        return _nothing
+    codes = {frame.f_code for frame in own}
+    left = times
+
+    def reached(_code: CodeType, _line: int) -> None:
+        nonlocal left
+        if sys._getframe(1) in own:
+            left -= 1
+            if not left:
+                raise error
+
+    def end() -> None:
+        for code in codes:
+            monitoring.set_local_events(tool, code, 0)
+        monitoring.register_callback(tool, monitoring.events.LINE, None)
+        monitoring.free_tool_id(tool)
+
+    monitoring.use_tool_id(tool, "triows")
+    monitoring.register_callback(tool, monitoring.events.LINE, reached)
+    for code in codes:
+        monitoring.set_local_events(tool, code, monitoring.events.LINE)
+    return end
+
+
+#: The numbers for tools that Python gives to nobody.
+_TOOLS = (4, 3)
+
+
+def _raise_after_call(own: set[FrameType], error: LoopBlocked, times: int) -> Callable[[], object]:
+    """
+    Do the same with Python 3.11, where only those who trace know the lines.
+
+    This is a profiler. When a call of the frames returns, it lets Python raise the error where it
+    looks for what other threads want: at the next call, or the end of a round of a loop. It does
+    nothing while somebody else profiles.
+    """
+    if sys.getprofile() is not None:
+        return _nothing
+    raised, soon = _class_of(error), _soon(threading.get_ident())
+    left = times
+
+    def profile(frame: FrameType, event: str, _arg: Any) -> None:
+        nonlocal left
+        if event == "return" and frame.f_back in own and not _is_suspended(frame):
+            left -= 1
+            if not left:
+                sys.setprofile(None)
+            soon[raised]  # the last thing here: what is called would get the error
+
+    def end() -> None:
+        if sys.getprofile() is profile:
+            sys.setprofile(None)
+
+    sys.setprofile(profile)
+    return end
 
 
 def _is_suspended(frame: FrameType) -> bool:
