@@ -553,4 +553,7 @@ def test_coverage_is_measured_on(tmp_path):
     marks = {n: text.partition("  # ")[2] for n, text in enumerate(SUITE.splitlines(), 1) if text}
     assert {n for n, mark in marks.items() if mark == "seen"} <= lines
     assert not {n for n, mark in marks.items() if mark == "not seen"} & lines
-    assert lines <= set(marks)
+    # If an error is raised at the first step of a function, Python 3.11 tells those who trace of
+    # its end, and not of its beginning. They may then take lines of one file for another's.
+    if sys.version_info >= (3, 12):
+        assert lines <= set(marks)
