@@ -23,11 +23,6 @@ NODE := tests/server/clients/node
 FOR_NODE := $(NODE)/node_modules/.package-lock.json
 FOR_TESTS := $(if $(shell command -v npm 2>/dev/null),$(FOR_NODE))
 
-# These tests measure the processor time of their process, or take its signals. In a process with
-# other tests, servers may still run in threads. So these run in a process of their own, without
-# tracing.
-ALONE := tests/testing/test_blocked.py tests/test_cli.py
-
 # What Hypothesis makes, and many connections.
 MANY := tests/connection/test_promise.py tests/testing/test_crowd.py tests/protocol tests/routing \
 	tests/transports/test_stream_whole_frames.py tests/injection/test_params_hostile.py
@@ -69,8 +64,7 @@ imports: $(FOR_WORK)  ## Check that imports point one way
 pytest: $(FOR_WORK) $(FOR_TESTS)  ## Run the tests with coverage (ARGS="-k routing": some, without)
 ifeq ($(strip $(ARGS)),)
 	$(VENV)/bin/coverage erase
-	$(VENV)/bin/coverage run -m pytest $(if $(CI),--verbose) $(ALONE:%=--ignore=%)
-	$(VENV)/bin/python -m pytest $(if $(CI),--verbose) $(ALONE)
+	$(VENV)/bin/coverage run -m pytest $(if $(CI),--verbose)
 	$(VENV)/bin/coverage combine --quiet
 	$(VENV)/bin/coverage report
 else

@@ -12,7 +12,7 @@ HERE = Path(__file__).parent
 #: How many seconds a test of the test clients may take. The clients promise that nothing hangs,
 #: because each wait has a limit. If one doesn't, the run ends here and prints all stacks. A test
 #: that takes longer for a good reason has a marker of its own.
-HANG = 60
+HANG = 20
 
 
 @pytest.fixture(scope="module")

@@ -33,7 +33,7 @@ def open_client(request: pytest.FixtureRequest) -> Callable[..., object]:
     return CLIENTS[request.param]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser_in_thread() -> Iterator[chromium.BrowserInThread]:
     with chromium.browser_in_thread() as browser:
         yield browser
@@ -65,14 +65,14 @@ def open_pinging_client(open_real_client: RealClient) -> RealClient:
     return open_real_client
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def triows_run() -> Iterator[ServerProcess]:
     """Our command, for tests that don't change or end it."""
     with ServerProcess(TRIOWS) as process:
         yield process
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def plain_hypercorn() -> Iterator[ServerProcess]:
     """The same applications with a server that isn't ours."""
     with ServerProcess(HYPERCORN) as process:
@@ -85,13 +85,13 @@ def authority() -> trustme.CA:
     return trustme.CA()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def processes() -> Iterator[Standing]:
     with Standing(lambda name: start_named(name) if name == "named" else start(name)) as standing:
         yield standing
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def servers_in_memory() -> Iterator[Standing]:
     with Standing(start_in_memory) as standing:
         yield standing
@@ -178,7 +178,7 @@ def certificate(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory)
     return ["--certfile", str(folder / "cert.pem"), "--keyfile", str(folder / "key.pem")]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def standing_tls(certificate: list[str]) -> Iterator[Standing]:
     with Standing(lambda name: start(name, *certificate)) as standing:
         yield standing

@@ -9,11 +9,12 @@ wake-ups a second by default, and adds nothing to the work of a busy one.
 The thread counts only time in which the loop could have run:
 
 - If the process is stopped (SIGSTOP, a suspended machine), or gets no processor time, the thread
-  does not run either. When it wakes up late, it counts the processor time that the process has used
-  since the last look, and not the time that has passed.
+  does not run either. When it wakes up late, it counts the processor time that the loop's thread
+  has used since the last look, and not the time that has passed.
 - C code that holds the interpreter's lock (a regular expression, a large ``json.loads``) stops the
   thread as well. It uses the processor, and when it returns, the thread gets the lock. The loop's
-  thread is then still at the line that called it, so the thread can name that line afterwards.
+  thread is then still at the line that called it, so the thread can name that line afterwards. If
+  such code runs in another thread, the loop's thread uses no processor time, and isn't blamed.
 - While a debugger waits for a person, the thread counts nothing.
 """
 
@@ -22,8 +23,8 @@ from __future__ import annotations
 import gc
 import logging
 import math
-import os
 import threading
+import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -49,6 +50,36 @@ _LOOKS = 4
 
 #: Seconds that the thread gets to end. It needs no time, unless nobody reads the log.
 _MOMENT = 1.0
+
+
+class Times:
+    """
+    The time, and the processor time that the loop's thread has used.
+
+    Make it in the loop's own thread.
+    """
+
+    def __init__(self) -> None:
+        self._thread: int | None = None
+        if hasattr(time, "pthread_getcpuclockid"):
+            self._thread = time.pthread_getcpuclockid(threading.get_ident())
+
+    def __call__(self) -> tuple[float, float]:
+        """
+        Read both.
+
+        Raises:
+            trio.RunFinishedError: The loop's thread has ended.
+        """
+        return time.monotonic(), self._used()
+
+    def _used(self) -> float:
+        if self._thread is None:  # macOS and Windows count the whole process only
+            return time.process_time()
+        try:
+            return time.clock_gettime(self._thread)
+        except OSError:
+            raise trio.RunFinishedError from None
 
 
 class Block:
@@ -113,6 +144,7 @@ class Watchdog(Generic[W]):
     def __init__(self) -> None:
         self.view = LoopView()
         self.token = trio.lowlevel.current_trio_token()
+        self._times = Times()
         # The objects for which it watches, and the seconds that a block may take for each.
         self._entries: list[tuple[W, float]] = []
         #: Seconds between two looks, at most.
@@ -170,7 +202,7 @@ class Watchdog(Generic[W]):
         Called when the loop runs.
 
         Args:
-            used: Seconds of processor time that the process has used since the last look.
+            used: Seconds of processor time that the loop's thread has used since the last look.
         """
 
     # The thread. The loop's thread starts and stops it.
@@ -198,14 +230,12 @@ class Watchdog(Generic[W]):
 
     def _look_on(self) -> None:
         block: Block | None = None
-        before = os.times()
+        before, used_before = self._times()
         self._ask()
         while not self._over.wait(tick := min(self.seconds / _LOOKS, self.rest)):
-            # One call tells the time and the processor time, to 10 ms.
-            times = os.times()
-            passed = times.elapsed - before.elapsed
-            used = times.user + times.system - before.user - before.system
-            before = times
+            now, used_now = self._times()
+            passed, used = now - before, used_now - used_before
+            before, used_before = now, used_now
             late = passed > 2 * tick
             counted = min(passed, used) if late else passed
             answered = self._answered
@@ -238,8 +268,8 @@ class Watchdog(Generic[W]):
         self._answered = True
 
 
-#: How many seconds :func:`os.times` may be wrong.
-RESOLUTION = 0.02
+#: The parts of a limit, as they are measured, may add up to so many seconds less.
+RESOLUTION = 0.001
 
 #: How many seconds a thread waits at most. Python doesn't allow much more.
 _DAY = 86400.0

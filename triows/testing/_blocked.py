@@ -14,13 +14,15 @@ the machine is busy.
 
 from __future__ import annotations
 
+import dis
 import math
 import signal
 import sys
 import threading
 from collections import Counter
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
 
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
@@ -32,14 +34,14 @@ from triows._stacks import frame_at
 from ._tasks import tasks_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from types import FrameType
+    from collections.abc import Callable, Iterable, Iterator
+    from types import CodeType, FrameType
 
+    from triows._app import Triows
     from triows._inspection.blocked import Sample
     from triows._server.watchdog import Block
     from triows._stacks import RawFrame
 
-    from ._stage import Stage
 
 __all__ = ["BLOCKED", "LoopBlocked", "unblocked"]
 
@@ -56,8 +58,24 @@ _SOON = 0.1
 #: How many steps of tasks are counted to find those that keep the loop busy.
 _STEPS = 200
 
-#: How many times code is interrupted by a single exception before it is also traced.
+#: How many times code is interrupted by a single exception, before it gets several in a row.
 _PLAIN = 2
+
+
+class Stage(Protocol):
+    """Where an application runs in a test."""
+
+    app: Triows
+    #: The scope around the test's own code.
+    body: trio.CancelScope
+    #: The nursery of the server.
+    nursery: trio.Nursery
+    #: The error to raise in the test.
+    blocked: LoopBlocked | None
+
+    @property
+    def is_unending(self) -> bool:
+        """Say whether tasks go on although they were cancelled."""
 
 
 class LoopBlocked(BaseException):
@@ -154,7 +172,7 @@ class _Breaker(Watchdog["Stage"]):
             for task in tasks:
                 where = waiting_at(task, [stage.app])
                 error = LoopBlocked(f"a task goes on when it is cancelled: {where}")
-                self._interrupter.trace(task.iter_await_frames(), error, self._attempts)
+                self._interrupter.follow(task.iter_await_frames(), error, self._attempts + 1)
         self._attempts += 1
 
     def _look_for_rest(self) -> None:
@@ -194,7 +212,7 @@ class _Breaker(Watchdog["Stage"]):
         else:
             # The tasks were cancelled, and went on.
             for task in tasks:
-                self._interrupter.trace(task.iter_await_frames(), self._error, self._attempts - 1)
+                self._interrupter.follow(task.iter_await_frames(), self._error, self._attempts)
         self._attempts += 1
 
 
@@ -217,10 +235,10 @@ class Interrupter:
         self._error: LoopBlocked | None = None
         self._task: trio.lowlevel.Task | None = None
         self._attempts = 0
-        # What was set before: the handler of the signal, and the trace function.
+        # The handler that the signal had before.
         self._before: Any = None
-        self._tracer: Any = None
-        self._traces = False
+        # Ends what :meth:`follow` began.
+        self._unfollow: Callable[[], object] = _nothing
 
     def install(self) -> None:
         """Take over a signal, if this is the main thread and nobody else uses the signal."""
@@ -233,13 +251,12 @@ class Interrupter:
                 self._before = before
 
     def remove(self) -> None:
-        """Restore the signal's handler, and the trace function, which may measure coverage."""
+        """Interrupt nothing any more, and restore the signal's handler."""
         if self._before is not None:
             signal.signal(_SIGNAL, self._before)
             self._before = None
-        if self._traces:
-            sys.settrace(self._tracer)
-            self._traces = False
+        self._unfollow()
+        self._unfollow = _nothing
 
     def interrupt(self, task: trio.lowlevel.Task, error: LoopBlocked) -> None:
         """
@@ -256,7 +273,7 @@ class Interrupter:
         if self._before is not None:
             signal.pthread_kill(self._ident, _SIGNAL)
         else:
-            _raise_in(self._ident, error)
+            _soon(self._ident)[_class_of(error)]
 
     def _on_signal(self, _number: int, frame: FrameType | None) -> None:
         __tracebackhide__ = True  # pytest
@@ -272,64 +289,136 @@ class Interrupter:
         if trio.lowlevel.currently_ki_protected() and self._attempts <= _PLAIN:
             return
         if self._attempts > _PLAIN:
-            # If the code handles this exception, too, the trace function raises the next one. It
-            # can't raise this one, because Python stops tracing when a trace function raises.
-            self.trace(frames, self._error, self._attempts - _PLAIN - 1)
+            # If the code handles this exception, too, another one follows.
+            self.follow(frames, self._error, self._attempts - _PLAIN)
         raise self._error
 
-    def trace(self, frames: Iterable[RawFrame], error: LoopBlocked, line: int) -> None:
+    def follow(self, frames: Iterable[RawFrame], error: LoopBlocked, times: int) -> None:
         """
-        Raise an error in frames of the application, at one of the next lines that they reach.
+        Raise an error in frames of the application, at one of the next places that they reach.
 
         Code that handles every exception and goes on does so inside a ``try``. Somewhere it has a
-        line that is outside.
+        line that is outside. Tracing would find that line, but coverage and debuggers trace.
 
         Args:
             frames: The frames that run or wait.
             error: The error.
-            line: How many lines to let pass first.
+            times: How many times this has been called for the error, this call included.
         """
-        own = [frame for frame, line_ in frames if _is_theirs(frame, line_)]
-        left = line
-
-        def local(_frame: FrameType, event: str, _arg: Any) -> Any:
-            nonlocal left
-            if event == "line":
-                if not left:
-                    raise error  # Python stops tracing when this raises
-                left -= 1
-            return local
-
-        for frame in own:
-            frame.f_trace = local
-        if own:
-            if not self._traces:
-                self._tracer, self._traces = sys.gettrace(), True
-            sys.settrace(lambda frame, *_: local if frame in own else None)
+        own = {frame for frame, line in frames if _is_theirs(frame, line)}
+        self._unfollow()
+        if sys.version_info >= (3, 12):
+            self._unfollow = _raise_at_line(own, error, times)
+        else:
+            self._unfollow = _raise_after_call(own, error, times)
 
 
 _SIGNAL = signal.SIGURG
+
+_YIELD = dis.opmap["YIELD_VALUE"]
 
 
 def _is_theirs(frame: FrameType, line: int) -> bool:
     return frame_at(frame.f_code, line).owner in ("application", "library")
 
 
-def _raise_in(ident: int, error: LoopBlocked) -> None:
-    import ctypes  # noqa: PLC0415 - only failing tests need it
+def _nothing() -> None:
+    """Stop nothing, because nothing is followed."""
 
-    class Raised(LoopBlocked):
-        """Python makes an instance itself, without arguments."""
 
-        def __init__(self) -> None:
-            super().__init__(*error.args)
+def _raise_at_line(own: set[FrameType], error: LoopBlocked, times: int) -> Callable[[], object]:
+    """Raise an error at one of the next lines of frames, and return what ends that."""
+    monitoring: Any = sys.monitoring  # type: ignore[attr-defined]
+    tool = next((one for one in _TOOLS if monitoring.get_tool(one) is None), None)
+    if tool is None:
+        return _nothing
+    codes = {frame.f_code for frame in own}
+    left = times
 
-    Raised.__name__, Raised.__qualname__, Raised.__module__ = (
-        LoopBlocked.__name__,
-        LoopBlocked.__qualname__,
-        LoopBlocked.__module__,
-    )
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), ctypes.py_object(Raised))
+    def reached(_code: CodeType, _line: int) -> None:
+        nonlocal left
+        if sys._getframe(1) in own:
+            left -= 1
+            if not left:
+                raise error
+
+    def end() -> None:
+        for code in codes:
+            monitoring.set_local_events(tool, code, 0)
+        monitoring.register_callback(tool, monitoring.events.LINE, None)
+        monitoring.free_tool_id(tool)
+
+    monitoring.use_tool_id(tool, "triows")
+    monitoring.register_callback(tool, monitoring.events.LINE, reached)
+    for code in codes:
+        monitoring.set_local_events(tool, code, monitoring.events.LINE)
+    return end
+
+
+#: The numbers for tools that Python gives to nobody.
+_TOOLS = (4, 3)
+
+
+def _raise_after_call(own: set[FrameType], error: LoopBlocked, times: int) -> Callable[[], object]:
+    """
+    Do the same with Python 3.11, where only those who trace know the lines.
+
+    This is a profiler. When a call of the frames returns, it lets Python raise the error where it
+    looks for what other threads want: at the next call, or the end of a round of a loop. It does
+    nothing while somebody else profiles.
+    """
+    if sys.getprofile() is not None:
+        return _nothing
+    raised, soon = _class_of(error), _soon(threading.get_ident())
+    left = times
+
+    def profile(frame: FrameType, event: str, _arg: Any) -> None:
+        nonlocal left
+        if event == "return" and frame.f_back in own and not _is_suspended(frame):
+            left -= 1
+            if not left:
+                sys.setprofile(None)
+            soon[raised]  # the last thing here: what is called would get the error
+
+    def end() -> None:
+        if sys.getprofile() is profile:
+            sys.setprofile(None)
+
+    sys.setprofile(profile)
+    return end
+
+
+def _is_suspended(frame: FrameType) -> bool:
+    """Whether a frame of which Python says that it returns does so to go on later."""
+    return frame.f_code.co_code[frame.f_lasti] == _YIELD
+
+
+def _class_of(error: LoopBlocked) -> type[LoopBlocked]:
+    """
+    Return a class from which Python gets this error.
+
+    For a thread, Python takes no error but only a class, and makes the error itself, without
+    arguments. If somebody traces, Python 3.11 makes it again from the first one.
+    """
+    raised: Any = type(LoopBlocked.__name__, (LoopBlocked,), {})
+    # A function of C, for in one of Python the next error could be raised.
+    raised.__new__ = staticmethod({raised: error}.get)
+    found: type[LoopBlocked] = raised
+    return found
+
+
+def _soon(ident: int) -> Any:
+    """
+    Return an object whose ``[error]`` makes Python raise an error in a thread, soon.
+
+    In the thread itself, a function could not do that for its caller: Python would raise the error
+    when the call returns to the function.
+    """
+    import ctypes  # noqa: PLC0415 - for tests that fail
+
+    raise_in = ctypes.pythonapi.PyThreadState_SetAsyncExc
+    raise_in.argtypes = ctypes.c_ulong, ctypes.py_object
+    return type("Soon", (), {"__getitem__": staticmethod(partial(raise_in, ident))})()
 
 
 @contextmanager
