@@ -4,7 +4,7 @@ A thread that notices when a Trio loop is blocked.
 A task can't notice that, because it would have to wait for its turn. The thread asks the loop to
 call a function, four times within the seconds that a block may take. If the loop has not called it
 by the next look, the thread looks at what the loop's thread is doing. This costs an idle loop four
-wake-ups a second by default, and adds nothing to the work of a busy one.
+wake-ups a second by default, and a busy one a short call in each round.
 
 The thread counts only time in which the loop could have run:
 
@@ -15,6 +15,9 @@ The thread counts only time in which the loop could have run:
   thread as well. It uses the processor, and when it returns, the thread gets the lock. The loop's
   thread is then still at the line that called it, so the thread can name that line afterwards. If
   such code runs in another thread, the loop's thread uses no processor time, and isn't blamed.
+- A busy loop may keep the lock from the thread as well, although it turns. Each time that the loop
+  gives the lock up, for a short call of the system, it may have it back before the thread wakes
+  up. So the thread counts no more than the loop's longest round.
 - While a debugger waits for a person, the thread counts nothing.
 """
 
@@ -64,22 +67,49 @@ class Times:
         if hasattr(time, "pthread_getcpuclockid"):
             self._thread = time.pthread_getcpuclockid(threading.get_ident())
 
-    def __call__(self) -> tuple[float, float]:
+    def now(self) -> float:
+        """Return the time, in seconds."""
+        return time.monotonic()
+
+    def used(self) -> float:
         """
-        Read both.
+        Return the processor time, in seconds.
 
         Raises:
             trio.RunFinishedError: The loop's thread has ended.
         """
-        return time.monotonic(), self._used()
-
-    def _used(self) -> float:
         if self._thread is None:  # macOS and Windows count the whole process only
             return time.process_time()
         try:
             return time.clock_gettime(self._thread)
         except OSError:
             raise trio.RunFinishedError from None
+
+
+class Rounds(trio.abc.Instrument):
+    """
+    Measures how long the rounds of the loop take, from one wait for I/O to the next.
+
+    Args:
+        times: The times of the loop.
+    """
+
+    def __init__(self, times: Times) -> None:
+        self._now = times.now
+        self._began = self._now()
+        self._longest = 0.0
+
+    def before_io_wait(self, timeout: float) -> None:
+        """Called by Trio in each round."""
+        now = self._now()
+        self._longest = max(self._longest, now - self._began)
+        self._began = now
+
+    def longest(self, now: float) -> float:
+        """Return the length of the longest round since the last call, in seconds."""
+        found = max(self._longest, now - self._began)
+        self._longest = 0.0
+        return found
 
 
 class Block:
@@ -145,6 +175,7 @@ class Watchdog(Generic[W]):
         self.view = LoopView()
         self.token = trio.lowlevel.current_trio_token()
         self._times = Times()
+        self._rounds = Rounds(self._times)
         # The objects for which it watches, and the seconds that a block may take for each.
         self._entries: list[tuple[W, float]] = []
         #: Seconds between two looks, at most.
@@ -210,6 +241,7 @@ class Watchdog(Generic[W]):
     def start(self) -> None:
         """Watch from now on. It has no effect if it watches already."""
         if self._thread is None:
+            trio.lowlevel.add_instrument(self._rounds)
             # It is a daemon, so a process that ends does not wait for it.
             self._thread = threading.Thread(target=self._run, name="triows watchdog", daemon=True)
             self._thread.start()
@@ -218,6 +250,7 @@ class Watchdog(Generic[W]):
         """Stop watching."""
         self._over.set()
         if self._thread is not None:
+            trio.lowlevel.remove_instrument(self._rounds)
             self._thread.join(_MOMENT)
 
     def _run(self) -> None:
@@ -230,14 +263,15 @@ class Watchdog(Generic[W]):
 
     def _look_on(self) -> None:
         block: Block | None = None
-        before, used_before = self._times()
+        before, used_before = self._times.now(), self._times.used()
         self._ask()
         while not self._over.wait(tick := min(self.seconds / _LOOKS, self.rest)):
-            now, used_now = self._times()
+            now, used_now = self._times.now(), self._times.used()
             passed, used = now - before, used_now - used_before
             before, used_before = now, used_now
+            longest = self._rounds.longest(now)
             late = passed > 2 * tick
-            counted = min(passed, used) if late else passed
+            counted = min(passed, used, longest) if late else passed
             answered = self._answered
             if answered:
                 if block is not None and block.told:
