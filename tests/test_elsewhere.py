@@ -127,3 +127,19 @@ def test_a_subclass_may_have_the_name():
     app = App()
     app.router = "mine"
     assert (app.get(), app.router) == ("mine", "mine")
+
+
+def test_another_base_of_a_subclass_may_have_the_name():
+    class Running:
+        config = ("debug",)
+
+        def run(self) -> str:
+            return "running"
+
+    class App(Triows, Running):
+        pass
+
+    assert App().run() == "running"
+    assert App().config == ("debug",)
+    assert {"run", "config"} <= set(dir(App()))
+    assert "run" not in dir(Triows())

@@ -1,12 +1,13 @@
 """What is only of use in a `with` block says so if it is used without one."""
 
+import copy
 import warnings
 from collections.abc import Callable
 from typing import Annotated, Any
 
 import pytest
 
-from triows import Triows, WebSocket, WebSocketRoute, use
+from triows import Triows, WebSocket, WebSocketRoute, _managers, use
 from triows.testing import TestClient, open_app, open_server
 
 pytest_plugins = ["pytester"]
@@ -88,3 +89,12 @@ def test_what_is_taken_for_the_value_says_that_it_has_to_be_entered():
         manager.http  # noqa: B018 - it raises
     with pytest.warns(RuntimeWarning):
         del manager
+
+
+def test_it_can_be_copied():
+    with (manager := _managers.contextmanager(counting)()):
+        assert copy.copy(manager).gen is manager.gen
+
+
+def counting():
+    yield 1

@@ -7,12 +7,12 @@ People who come from there write them from habit. The bare AttributeError would 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 __all__ = ["APPLICATION", "ROUTE", "WEBSOCKET", "pointing"]
 
@@ -31,8 +31,19 @@ class _Pointer:
     name: str
     remedy: str
 
-    def __get__(self, instance: object, owner: type) -> NoReturn:
+    def __get__(self, instance: object, owner: type) -> Any:
+        # Another base of a subclass may have the name.
+        for found in _found(owner, self.name):
+            get = getattr(type(found), "__get__", None)
+            return found if get is None else get(found, instance, owner)
         raise AttributeError(f"{owner.__name__} has no {self.name!r}: {self.remedy}")
+
+
+def _found(cls: type, name: str) -> Iterator[Any]:
+    """Find what a class and its bases have under a name, besides pointers."""
+    for base in cls.__mro__:
+        if name in vars(base) and not isinstance(vars(base)[name], _Pointer):
+            yield vars(base)[name]
 
 
 def pointing(names: Mapping[str, str]) -> Callable[[type[T]], type[T]]:
@@ -52,7 +63,8 @@ def pointing(names: Mapping[str, str]) -> Callable[[type[T]], type[T]]:
 
     def visible(self: object) -> list[str]:
         # Otherwise, prompts would complete the names, and Python would suggest them for a typo.
-        return [name for name in object.__dir__(self) if name not in pointers]
+        names, cls = object.__dir__(self), type(self)
+        return [name for name in names if name not in pointers or list(_found(cls, name))]
 
     def add(cls: type[T]) -> type[T]:
         for name, pointer in pointers.items():

@@ -154,7 +154,7 @@ class _Watched:
     """What the context managers that our own functions return have in common."""
 
     #: How a person writes the call, and the keyword in front of it.
-    call: str
+    call = ""
     keyword: str
     entered = False
 
@@ -165,6 +165,8 @@ class _Watched:
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> object:
+            if name.startswith("__"):
+                raise AttributeError(name)  # copy() and others look for such methods
             raise AttributeError(
                 f"{self.call} returns a context manager, which has no {name!r}: write "
                 f"`{self.keyword} {self.call} as value:`, and use the value"

@@ -421,6 +421,12 @@ def test_a_bare_word_for_where_a_parameter_comes_from_is_refused(word: Any, sour
     assert f'write `token: Annotated[str, Param("{source}")]`' in message
 
 
+def test_a_word_beside_a_mark_is_somebody_elses():
+    async def handler(token: Annotated[str, Param("header"), "Query"]) -> None: ...
+
+    included(handler)
+
+
 def test_pythons_path_is_a_factory_that_was_forgotten():
     async def handler(token: Annotated[str, Path]) -> None: ...
 

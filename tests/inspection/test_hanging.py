@@ -55,7 +55,7 @@ async def shielded(ws: WebSocket) -> None:
 async def test_a_handler_that_goes_on_after_its_cancellation_is_named_once(autojump_clock, warned):
     await left(shielded)
     (text,) = warned()
-    start = "the connection to / from testclient:50000 does not end: the handler "
+    start = "the connection to / from testclient:50000 has not ended: the handler "
     assert text.startswith(start)
     assert " goes on 5 s after it was cancelled (peer gone), and waits at\n" in text
     assert f"{place(shielded)} (shielded)" in text
@@ -324,6 +324,6 @@ async def test_an_exit_of_the_application_that_goes_on_is_named(autojump_clock, 
     async with open_app(Triows(lifespan=lifespan), patience=1000):
         pass
     (text,) = warned()
-    assert text.startswith("the application does not end: the resource ")
+    assert text.startswith("the application has not ended: the resource ")
     assert "lifespan) has not exited 10 s after it had to end, and waits at\n" in text
     assert "await hold(60)" in text

@@ -435,7 +435,7 @@ def test_events_can_be_sent_and_received_as_they_are():
         assert ws.receive() == {"type": "websocket.send", "text": "a"}
         ws.send({"type": "websocket.receive", "bytes": b""})
         assert ws.receive() == {"type": "websocket.send", "bytes": b""}
-        with pytest.raises(ValueError, match=r"not 'websocket\.connect'"):
+        with pytest.raises(ValueError, match=r"not {'type': 'websocket\.connect'}"):
             ws.send({"type": "websocket.connect"})
         ws.send({"type": "websocket.disconnect", "code": 1001, "reason": "bye"})
     assert seen == [(1001, "bye")]

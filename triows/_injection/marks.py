@@ -196,9 +196,11 @@ class Site:
     def _check_metadata(self, annotation: Any) -> None:
         if get_origin(annotation) is Annotated:
             type_, *extras = get_args(annotation)
-            for extra in extras:
-                if not isinstance(extra, _MARKS):
-                    self._check_extra(type_name(type_), extra)
+            others = [extra for extra in extras if not isinstance(extra, _MARKS)]
+            for extra in others:
+                self._check_extra(type_name(type_), extra)
+                if len(others) == len(extras):
+                    self._check_word(type_name(type_), extra)
 
     def _check_extra(self, type_: str, extra: Any) -> None:
         if extra is use or extra is UseMark:
@@ -215,12 +217,8 @@ class Site:
             self.refuse(f"has `Ignore` in its Annotated: write `{self.name}Ignore[{type_}]`")
         if (remedy := _foreign_remedy(extra)) is not None:
             self._refuse_foreign(type_, extra, remedy)
-        if (source := _source_named_by(extra)) is not None:
-            shown = repr(extra) if isinstance(extra, str) else f"{_kind(extra)} {name_of(extra)}"
-            self.refuse(
-                f"has {shown} in its Annotated, which does nothing there: write "
-                f'`{self.name}Annotated[{type_}, Param("{source}")]`'
-            )
+        if not isinstance(extra, str) and (source := _source_named_by(extra)) is not None:
+            self._refuse_source(type_, f"{_kind(extra)} {name_of(extra)}", source)
         if _was_called(extra):
             name = getattr(extra, "__name__", None) or "factory"
             self.refuse(
@@ -232,6 +230,17 @@ class Site:
                 f"has {_kind(extra)} {name_of(extra)} in its Annotated, which does nothing there: "
                 f"write `{self.name}Annotated[{type_}, use({name_of(extra)})]`"
             )
+
+    def _check_word(self, type_: str, extra: Any) -> None:
+        """Refuse a word that names a source, where no mark of ours says what is meant."""
+        if type(extra) is str and (source := _source_named_by(extra)) is not None:
+            self._refuse_source(type_, repr(extra), source)
+
+    def _refuse_source(self, type_: str, shown: str, source: str) -> NoReturn:
+        self.refuse(
+            f"has {shown} in its Annotated, which does nothing there: write "
+            f'`{self.name}Annotated[{type_}, Param("{source}")]`'
+        )
 
     def _refuse_foreign(self, type_: str, mark: Any, remedy: str) -> NoReturn:
         whose, what = (

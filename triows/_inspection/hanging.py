@@ -60,7 +60,7 @@ _TASKS = 20
 
 _REMEDY = (
     "until it ends, a shutdown has to wait: let trio.Cancelled pass, and give each shield a "
-    "deadline"
+    "short deadline"
 )
 
 
@@ -134,7 +134,7 @@ class Overseer:
                 await trio.lowlevel.checkpoint()
         for found, (first, *others) in alike.items():
             more = f"\n  ({len(others)} more connections hang like this)" if others else ""
-            logger.warning("%s does not end: %s%s\n  (%s)", first, found, more, _REMEDY)
+            logger.warning("%s has not ended: %s%s\n  (%s)", first, found, more, _REMEDY)
 
     def _described(self, late: list[Lifetime]) -> Iterator[tuple[Lifetime, str, Served, Scope]]:
         for prefix, inside in with_mounted("", self._app._inside()):
@@ -156,7 +156,7 @@ def _warn_of_application(resources: AppResources) -> None:
     if (start := _starting(resources)) is not None:
         logger.warning("the start-up takes more than %g s: %s", STARTING, start)
     elif (exit_ := _exiting(resources)) is not None:
-        logger.warning("the application does not end: %s", exit_)
+        logger.warning("the application has not ended: %s", exit_)
 
 
 def _starting(resources: AppResources) -> Hanging | None:
