@@ -124,6 +124,14 @@ HANGS = math.inf
     ),
     None,
 )
+# A resource fails in the tick in which the handshake's time is over, while another is made.
+@example(
+    Case(
+        (Resource(Kind.EXPIRING, entry=0.5, after=3), Resource(entry=HANGS, stubborn=True)),
+        Handler(),
+    ),
+    None,
+)
 def test_resources_exit_and_everyone_is_told_the_truth_however_a_connection_ends(
     case: Case, order: object
 ):

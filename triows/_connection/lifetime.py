@@ -336,7 +336,7 @@ class Lifetime:
                     if arguments is not None:
                         await handler(**arguments)
                 except BaseException as exc:
-                    if self._cancelled is None and self._at_deadline == "timeout":
+                    if (self._cancelled or self._at_deadline) == "timeout":
                         self._note_too_slow(handler, exc)
                     raise
         except BaseException as exc:  # noqa: BLE001 - raised when all is closed
