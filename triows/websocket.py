@@ -188,7 +188,7 @@ class WebSocket(HTTPConnection):
         """
         Refuse the connection with an HTTP response.
 
-        Raising :exc:`~triows.HTTPException` does the same, from anywhere.
+        Raising :exc:`~triows.HTTPException` does the same, from anywhere before accept.
 
         Args:
             status: An HTTP status from 300 to 599, but not 304.
