@@ -21,7 +21,7 @@ __all__ = ["ImportFailed", "UnusableTarget", "load"]
 
 
 class UnusableTarget(Exception):
-    """There is no such application; the message is the one line that says what to write."""
+    """The target can't be used. The message is one line that says what to write."""
 
 
 class ImportFailed(Exception):
@@ -29,8 +29,8 @@ class ImportFailed(Exception):
     Importing the application raised something.
 
     Args:
-        target: What was to be imported.
-        error: What was raised.
+        target: The application that should be imported.
+        error: The exception that was raised.
     """
 
     def __init__(self, target: str, error: Exception) -> None:
@@ -40,11 +40,11 @@ class ImportFailed(Exception):
 
 def load(target: str) -> Triows:
     """
-    Import the application that ``module:app`` names; ``app`` may have dots.
+    Import the application that ``module:app`` names. ``app`` may have dots.
 
     Raises:
-        UnusableTarget: there is no such module or name, or it isn't an application.
-        ImportFailed: importing the module raised something.
+        UnusableTarget: The module or the name doesn't exist, or it isn't an application.
+        ImportFailed: Importing the module raised something.
     """
     module_name, _, path = target.partition(":")
     _look_here()

@@ -355,7 +355,7 @@ def _raise_at_line(own: set[FrameType], error: LoopBlocked, times: int) -> Calla
     return end
 
 
-#: The numbers for tools that Python gives to nobody.
+#: The tool numbers that Python reserves for no particular kind of tool.
 _TOOLS = (4, 3)
 
 
@@ -389,7 +389,7 @@ def _raise_after_call(own: set[FrameType], error: LoopBlocked, times: int) -> Ca
 
 
 def _is_suspended(frame: FrameType) -> bool:
-    """Whether a frame of which Python says that it returns does so to go on later."""
+    """Say whether a frame only yields. To a profiler, that looks like a return."""
     return frame.f_code.co_code[frame.f_lasti] == _YIELD
 
 
@@ -401,7 +401,7 @@ def _class_of(error: LoopBlocked) -> type[LoopBlocked]:
     arguments. If somebody traces, Python 3.11 makes it again from the first one.
     """
     raised: Any = type(LoopBlocked.__name__, (LoopBlocked,), {})
-    # A function of C, for in one of Python the next error could be raised.
+    # This must be a function written in C. In a Python function, the next error could be raised.
     raised.__new__ = staticmethod({raised: error}.get)
     found: type[LoopBlocked] = raised
     return found
@@ -414,7 +414,7 @@ def _soon(ident: int) -> Any:
     In the thread itself, a function could not do that for its caller: Python would raise the error
     when the call returns to the function.
     """
-    import ctypes  # noqa: PLC0415 - for tests that fail
+    import ctypes  # noqa: PLC0415 - only failing tests need it
 
     raise_in = ctypes.pythonapi.PyThreadState_SetAsyncExc
     raise_in.argtypes = ctypes.c_ulong, ctypes.py_object
