@@ -233,6 +233,11 @@ class MemoryTransport:
         self._peer.inbox.close(Ended(1006) if self._peer.vanished else ended)
         self._peer.answered.set()
 
+    @property
+    def delivered(self) -> bool:
+        """Everything is delivered at once."""
+        return True
+
     async def wait_delivered(self) -> None:
         """Do nothing, because everything is delivered at once."""
 

@@ -115,6 +115,8 @@ class Lifetime:
         self._deliver_by = math.inf
         # The scope around the wait until the peer has got everything.
         self._delivering: trio.CancelScope | None = None
+        #: Whether the transport is closed.
+        self._closed = False
         # When a grace is over, and why there is one. The deadline of the handshake may be earlier.
         self._grace_over = (math.inf, "")
         # When the body was cancelled, and when the end has to be over once it has begun.
@@ -283,7 +285,8 @@ class Lifetime:
                 errors += await self._finish(
                     await self._run_body(tasks, handler, plan, values, wants_nursery=wants_nursery)
                 )
-                await self._let_go(errors)
+                if not self._closed:
+                    await self._let_go(errors)
                 # The transport's tasks are all that is left.
                 tasks.cancel_scope.cancel()
         except BaseException as exc:  # noqa: BLE001 - raised below
@@ -427,6 +430,9 @@ class Lifetime:
             errors = await self._conclude(outcome.error)
             seconds = max(last - trio.current_time(), timeouts.teardown / 2)
             errors += await self._exit_resources(outcome, seconds, errors)
+            self._ends_by = math.inf  # each step from here on has its own limit
+            if self.transport.delivered:
+                await self._close_transport(self._told_at, errors)
         return errors
 
     async def _let_go(self, errors: list[BaseException]) -> None:
@@ -439,34 +445,43 @@ class Lifetime:
         Args:
             errors: What goes wrong is added.
         """
-        cancelled, before = True, trio.current_time()
-        self._ends_by = math.inf  # each step has its own limit
+        cancelled = True
         try:
             with trio.CancelScope(deadline=self._deliver_by) as self._delivering:
                 await self.transport.wait_delivered()
             cancelled = False
         finally:
-            # ``Timeouts.close`` begins when the peer has got everything. If the connection was
-            # cancelled, or there was nothing to wait for, it began when the peer was told.
-            from_outside, now = self._cancelled == "cancelled", trio.current_time()
-            began = self._told_at if from_outside or now == before else now
-            until = min(began + self._timeouts.close, self._deliver_by)
-            with trio.CancelScope(shield=True):  # *until* is the deadline
-                try:
-                    await self._close_transport(until, cancelled=cancelled or from_outside)
-                except Exception as exc:  # noqa: BLE001 - the other errors must not be lost
-                    errors.append(exc)
-            # Tasks of the connection's nursery are left, if they take longer than they may.
-            self._ends_by = trio.current_time() + self._timeouts.teardown
+            with trio.CancelScope(shield=True):  # _close_transport() has a deadline
+                await self._close_transport(trio.current_time(), errors, cancelled=cancelled)
 
-    async def _close_transport(self, until: float, *, cancelled: bool) -> None:
-        if cancelled and not self.transport.outlives_cancellation:
-            # The server below may have been cancelled, too. Then it no longer reads, and the
-            # peer's answer to our close frame does not come.
-            with trio.move_on_at(until):
-                await self.transport.wait_delivered()
-            until = -math.inf
-        await self.transport.aclose(linger=max(0.0, until - trio.current_time()))
+    async def _close_transport(
+        self, began: float, errors: list[BaseException], *, cancelled: bool = False
+    ) -> None:
+        """
+        Finish the closing handshake, until ``Timeouts.close`` after *began*, and stop.
+
+        Args:
+            began: When the peer had got everything.
+            errors: What goes wrong is added.
+            cancelled: Whether the wait for the peer was cancelled.
+        """
+        from_outside = self._cancelled == "cancelled"
+        if from_outside:
+            began = self._told_at
+        until = min(began + self._timeouts.close, self._deliver_by)
+        try:
+            if (cancelled or from_outside) and not self.transport.outlives_cancellation:
+                # The server below may have been cancelled, too. Then it no longer reads, and the
+                # peer's answer to our close frame does not come.
+                with trio.move_on_at(until):
+                    await self.transport.wait_delivered()
+                until = -math.inf
+            await self.transport.aclose(linger=max(0.0, until - trio.current_time()))
+        except Exception as exc:  # noqa: BLE001 - the other errors must not be lost
+            errors.append(exc)
+        self._closed = True
+        # Tasks of the connection's nursery are left, if they take longer than they may.
+        self._ends_by = trio.current_time() + self._timeouts.teardown
 
     async def _exit_resources(
         self, outcome: _Outcome, seconds: float, known: Iterable[BaseException]

@@ -62,14 +62,13 @@ class Times:
     Make it in the loop's own thread.
     """
 
+    #: Returns the time, in seconds. The loop calls it in each of its rounds.
+    now = staticmethod(time.monotonic)
+
     def __init__(self) -> None:
         self._thread: int | None = None
         if hasattr(time, "pthread_getcpuclockid"):
             self._thread = time.pthread_getcpuclockid(threading.get_ident())
-
-    def now(self) -> float:
-        """Return the time, in seconds."""
-        return time.monotonic()
 
     def used(self) -> float:
         """

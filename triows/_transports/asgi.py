@@ -211,9 +211,13 @@ class ASGITransport:
         self._outbox_size += size
         self._work.set()
 
-    async def wait_delivered(self) -> None:
+    @property
+    def delivered(self) -> bool:
         # Nobody tells us what the server does with an event. So an event that it has taken
         # counts as delivered.
+        return not self._outbox
+
+    async def wait_delivered(self) -> None:
         while self._outbox:
             await self._progress.wait()
 

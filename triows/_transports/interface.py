@@ -119,6 +119,10 @@ class Transport(Protocol):
     def answered(self) -> bool:
         """Whether the peer has sent its close frame."""
 
+    @property
+    def delivered(self) -> bool:
+        """Whether nothing is left to deliver, or there is nobody to deliver it to."""
+
     def start(self, nursery: Starter) -> None:
         """
         Start reading and writing, in tasks of *nursery*.

@@ -495,11 +495,11 @@ class StreamTransport:
         self._hand_over(self._close_frame)
 
     def _note_delivered(self) -> None:
-        if self._delivered is not None and self._is_delivered():
+        if self._delivered is not None and self.delivered:
             self._delivered.set()
 
-    def _is_delivered(self) -> bool:
-        """Whether nothing is left to deliver, or there is nobody to deliver it to."""
+    @property
+    def delivered(self) -> bool:
         if self._is_given_up:
             return True
         # After a reset, nothing more is acknowledged.
@@ -510,7 +510,7 @@ class StreamTransport:
         return self._closed_by_peer or self._wire.unacknowledged() <= FIN
 
     async def wait_delivered(self) -> None:
-        if self._is_delivered():
+        if self.delivered:
             return
         self._delivered = trio.Event()
         self._watch()
