@@ -1,9 +1,9 @@
-# Everything is set up by the first target that needs it, and again when pyproject.toml
-# changes. Needs GNU make and Python >= 3.11:
+# The first target that needs something sets it up. If pyproject.toml changes, it is set up again.
+# This needs GNU make and Python >= 3.11:
 #
 #     make PYTHON=python3.12 test
 #
-# With VENV=.venv-3.12 beside it, the environment of each Python stays.
+# Add VENV=.venv-3.12 to keep an environment for each version of Python.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -12,20 +12,20 @@ ARGS =
 
 PIP := $(VENV)/bin/python -m pip --quiet --disable-pip-version-check
 
-# The stamps name the Python, so that asking for another one makes the environment anew.
+# The stamps have the name of the Python, so that another Python makes a new environment.
 MADE := $(VENV)/.made-with-$(subst /,-,$(PYTHON))
 FOR_USE := $(VENV)/.installed
 FOR_WORK := $(VENV)/.installed-dev
 FOR_BENCH := $(VENV)/.installed-bench
 
-# Node's ws is one of the clients that the tests have; without npm its tests are skipped.
+# The tests use several clients. One of them is Node's ws. Without npm, its tests are skipped.
 NODE := tests/server/clients/node
 FOR_NODE := $(NODE)/node_modules/.package-lock.json
 FOR_TESTS := $(if $(shell command -v npm 2>/dev/null),$(FOR_NODE))
 
-# These count the processor time of their process, or take its signals, so they have one of their
-# own, and no tracing: servers of other tests go on in threads.
-ALONE := tests/testing/test_blocked.py tests/test_cli.py
+# What Hypothesis makes, and many connections.
+MANY := tests/connection/test_promise.py tests/testing/test_crowd.py tests/protocol tests/routing \
+	tests/transports/test_stream_whole_frames.py tests/injection/test_params_hostile.py
 
 FOR_COMPLIANCE := $(VENV)/.installed-compliance
 
@@ -35,7 +35,7 @@ FOR_LOWEST := $(LOWEST)/.installed-with-$(subst /,-,$(PYTHON))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-lowest lint types imports pytest node format docs bench compliance fuzz soak clean
+.PHONY: help demo test test-lowest lint types imports pytest thorough node format docs bench compliance fuzz soak clean
 
 help:  ## Show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 19
@@ -44,7 +44,7 @@ demo: $(FOR_USE)  ## Serve examples/chat.py (BIND=127.0.0.1:8000)
 	@echo "The chat is at http://$(BIND) - stop it with Ctrl+C"
 	@$(VENV)/bin/triows run examples.chat:app --bind $(BIND)
 
-# One after another, whatever -j says: the first failure is the last thing printed.
+# These run one after the other, even with -j, so that the first failure is printed last.
 test: $(FOR_WORK)  ## Run all checks: style, types, imports, tests
 	@$(MAKE) --no-print-directory lint
 	@$(MAKE) --no-print-directory types
@@ -64,8 +64,7 @@ imports: $(FOR_WORK)  ## Check that imports point one way
 pytest: $(FOR_WORK) $(FOR_TESTS)  ## Run the tests with coverage (ARGS="-k routing": some, without)
 ifeq ($(strip $(ARGS)),)
 	$(VENV)/bin/coverage erase
-	$(VENV)/bin/coverage run -m pytest $(if $(CI),--verbose) $(ALONE:%=--ignore=%)
-	$(VENV)/bin/python -m pytest $(if $(CI),--verbose) $(ALONE)
+	$(VENV)/bin/coverage run -m pytest $(if $(CI),--verbose)
 	$(VENV)/bin/coverage combine --quiet
 	$(VENV)/bin/coverage report
 else
@@ -75,25 +74,28 @@ endif
 test-lowest: $(FOR_LOWEST) $(FOR_TESTS)  ## Run the tests with the oldest dependencies allowed
 	$(LOWEST)/bin/python -m pytest $(ARGS)
 
+thorough: $(FOR_WORK)  ## Try ten times as much in the tests that make up what they try
+	TRIOWS_TEST_SCALE=10 $(VENV)/bin/python -m pytest $(or $(ARGS),$(MANY))
+
 node: $(FOR_NODE)  ## Install Node's WebSocket client for the tests
 
 format: $(FOR_WORK)  ## Sort imports, fix what can be fixed, format
 	$(VENV)/bin/ruff check --fix
 	$(VENV)/bin/ruff format
 
-docs: $(FOR_WORK)  ## Renew what the docs take from the code: the reference, printed messages
+docs: $(FOR_WORK)  ## Update the reference and the printed messages in the docs from the code
 	@$(VENV)/bin/python docs/build.py
 
-bench: $(FOR_BENCH)  ## Measure speed beside peers (ARGS="echo --servers triows,lihil": some)
+bench: $(FOR_BENCH)  ## Compare the speed with other servers (ARGS="echo --servers triows,lihil": some)
 	@$(VENV)/bin/python -m benchmarks $(or $(strip $(ARGS)),all)
 
 compliance: $(FOR_COMPLIANCE)  ## Run Autobahn|Testsuite (ARGS="'7.*' 9.1.1": some)
 	$(VENV)/bin/python -m compliance $(ARGS)
 
-fuzz: $(FOR_WORK)  ## Feed it garbage (ARGS="frames --seconds 10")
+fuzz: $(FOR_WORK)  ## Send garbage to a server (ARGS="frames --seconds 10")
 	$(VENV)/bin/python -m fuzz $(ARGS)
 
-soak: $(FOR_WORK)  ## Look for what it does not give back (ARGS="cycles --scale 0.1")
+soak: $(FOR_WORK)  ## Look for memory leaks (ARGS="cycles --scale 0.1")
 	$(VENV)/bin/python -m soak $(ARGS)
 
 clean:  ## Remove the environment, builds and caches
@@ -118,7 +120,7 @@ $(FOR_WORK): $(MADE) pyproject.toml
 	@touch $(FOR_USE) $@
 
 $(FOR_BENCH): $(FOR_WORK)
-	@echo "Installing the peers of the benchmarks into $(VENV)"
+	@echo "Installing the other servers of the benchmarks into $(VENV)"
 	@$(PIP) install --editable '.[dev,bench]'
 	@touch $@
 
@@ -129,7 +131,7 @@ $(FOR_LOWEST): $(FOR_WORK) pyproject.toml
 		--resolution lowest-direct --editable '.[suite]'
 	@touch $@
 
-# A failure is no reason not to run the tests, which say what they skip.
+# If this fails, run the tests anyway. They say what they skip.
 $(FOR_NODE): $(NODE)/package.json $(NODE)/package-lock.json
 	@echo "Installing Node's ws for the tests"
 	@npm ci --prefix $(NODE) --ignore-scripts --no-audit --no-fund --loglevel=error --fetch-retries=1 \

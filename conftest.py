@@ -12,7 +12,9 @@ its own, with its fixtures, and pytest runs it like any other.
 
 from __future__ import annotations
 
+import gc
 import inspect
+import os
 import re
 import sys
 from pathlib import Path
@@ -33,6 +35,7 @@ from tests.real_clock import (
     pytest_runtest_protocol,
     pytest_runtest_teardown,
 )
+from tests.scale import SCALE
 from triows.testing import open_server
 
 if TYPE_CHECKING:
@@ -42,17 +45,28 @@ if TYPE_CHECKING:
 
 __all__ = [
     "pytest_collect_file",
+    "pytest_collection_finish",
     "pytest_itemcollected",
     "pytest_runtest_call",
     "pytest_runtest_protocol",
     "pytest_runtest_teardown",
 ]
 
+# Hundreds of processes that tests start import triows, and pytest rewrites each module of tests.
+# Let Python keep what it compiles, whatever the environment says: it would do all that every time.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 # Tests have assertions in these modules, too.
 pytest.register_assert_rewrite("tests.server.peer", "tests.server.siege")
 
 # How long an example of Hypothesis takes depends on the machine. It says nothing about the code.
-settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "untimed",
+    max_examples=100 * SCALE,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.load_profile("untimed")
 
 
@@ -97,6 +111,12 @@ def run_test(test: FunctionType) -> None:
 def forget(namespace: dict[str, Any]) -> None:
     if module := namespace.get("module"):
         del sys.modules[module.__name__]
+
+
+def pytest_collection_finish() -> None:
+    """Keep the collector away from the modules and the thousands of tests, which stay anyway."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

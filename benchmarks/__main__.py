@@ -25,7 +25,7 @@ from .rounds import Rounds
 from .summary import aims
 from .table import details
 
-#: Of every run; not kept in the repository.
+#: The results of every run. They aren't in the repository.
 LATEST = Path("build/benchmarks")
 
 
@@ -96,7 +96,7 @@ async def measure(arguments: argparse.Namespace, peers: list[Peer], run: Run) ->
 
 
 def allow_many_files() -> None:
-    """Ask for as many descriptors as there may be; servers inherit it."""
+    """Allow as many descriptors as the system permits. Servers inherit the limit."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
@@ -131,7 +131,7 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 1
     finally:
-        show(run)  # what there is, if the run was interrupted
+        show(run)  # even if the run was interrupted
     if arguments.command == "all":
         routing.main()
         if arguments.servers is None and arguments.before is None:

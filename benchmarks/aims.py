@@ -1,4 +1,4 @@
-"""What triows aims at, and whether a run reaches it."""
+"""The aims of triows, and whether a run reaches them."""
 
 from __future__ import annotations
 
@@ -13,24 +13,23 @@ __all__ = ["Verdict", "verdicts"]
 
 OURS = "triows"
 
-#: By how much the cost of a message may differ, and be called the same: what two rounds of
-#: one server differ by.
+#: Costs per message within this ratio count as the same. Two rounds of one server differ as much.
 SAME = 1.03
 
 
 @attrs.frozen
 class Verdict:
     """
-    An aim and how it went.
+    An aim, and the result.
 
     Args:
-        aim: A sentence's worth.
-        wanted: The ratio, as text.
-        rate: The ratio that was measured, of rates or of memory.
-        cost: The same by the servers' time on their core; None if that says nothing.
-        held: Whether it was reached: "yes", "no", or "by core time" if it was by that only,
-            while something else than the servers' core was the limit.
-        limit: What held either server back, if it was not its core.
+        aim: The aim in words.
+        wanted: The wanted ratio, as text.
+        rate: The measured ratio of rates, or of memory.
+        cost: The ratio of the servers' times on their core. ``None`` if that says nothing.
+        held: Whether it was reached: "yes", "no", or "by core time" if it was reached only by
+            that, while something other than the servers' core was the limit.
+        limit: What limited either server, if it wasn't its core.
     """
 
     aim: str
@@ -42,25 +41,25 @@ class Verdict:
 
 
 def speed(case: Case, ours: str, theirs: str) -> float | None:
-    """How many times as fast *ours* is."""
+    """Return how many times as fast *ours* is."""
     mine, other = case.rate(ours), case.rate(theirs)
     return mine / other if mine and other else None
 
 
 def thrift(case: Case, ours: str, theirs: str) -> float | None:
-    """How many times as much *theirs* is on its core for the same."""
+    """Return how many times as long *theirs* is on its core for the same work."""
     mine, other = case.cost(ours), case.cost(theirs)
     return other / mine if mine and other else None
 
 
 def limit(case: Case, *names: str) -> str:
-    """What held these back, if it was not their core."""
+    """Say what limited these servers, if it wasn't their core."""
     found = {held_back(best) for name in names if (best := case.best(name))} - {"server"}
     return ", ".join(sorted(found)) or "server"
 
 
 def verdicts(run: Run) -> Iterator[Verdict]:
-    """Look at all aims that *run* can say something about."""
+    """Check all aims about which *run* says something."""
     for peer, flight, wanted in (
         ("lihil", 8, 1.3),
         ("hypercorn", 8, 8.0),
@@ -86,7 +85,7 @@ def verdicts(run: Run) -> Iterator[Verdict]:
 
 
 def _worst(cases: list[Case], peer: str, wanted: float) -> Iterator[Verdict]:
-    """The worst of those that the servers limit, and the worst of the others."""
+    """Yield the worst case that the servers limit, and the worst of the others."""
     known = [case for case in cases if speed(case, OURS, peer) is not None]
     for name, limited in (
         ("of the echoes that the servers limit", True),
@@ -113,9 +112,9 @@ def _faster(cases: list[Case], peer: str, wanted: float, prefix: str = "") -> It
 
 def _framework(case: Case, wanted: float) -> Iterator[Verdict]:
     """
-    What typed parameters and a resource cost, compared with the engine without a framework.
+    Compare the cost of typed parameters and a resource with the engine without a framework.
 
-    The time on the core decides. The two servers do nearly the same, and that time differs less
+    The time on the core decides. The two servers do nearly the same, and this time differs less
     from round to round than rates do.
     """
     lowest = "engine" if "engine" in case.samples else OURS

@@ -1,9 +1,8 @@
 """
 The load: picows on uvloop, which is faster than every server here.
 
-Connections are opened with no extension offered, so no server compresses, and with
-TCP_NODELAY, which asyncio sets. They are closed with a closing handshake, so that no server
-is measured while it handles resets.
+The client offers no extensions, so no server compresses. asyncio sets TCP_NODELAY. Connections end
+with a closing handshake, so that no server handles resets while it is measured.
 """
 
 from __future__ import annotations
@@ -19,15 +18,15 @@ __all__ = ["PATIENCE", "TEXT", "Client", "connected"]
 
 TEXT = WSMsgType.TEXT
 
-#: Seconds for an answer, or an end, on a loaded machine. Over it, the sample failed.
+#: How many seconds an answer, or an end, may take on a busy machine. After that, the sample failed.
 PATIENCE = 20
 
-#: Handshakes at the same time, while connections are opened.
+#: How many handshakes run at the same time while connections are opened.
 AT_ONCE = 16
 
 
 class Client(WSListener):
-    """One connection. What it does with messages is said by its subclasses."""
+    """One connection. Subclasses say what it does with messages."""
 
     transport: WSTransport
 
@@ -53,7 +52,7 @@ class Client(WSListener):
         raise NotImplementedError
 
     def lost(self) -> None:
-        """Notice the end."""
+        """Called at the end of the connection."""
 
     async def aclose(self) -> None:
         """Close, and wait until the server has closed."""
@@ -70,7 +69,7 @@ C = TypeVar("C", bound=Client)
 async def connected(
     make: Callable[[], C], port: int, target: str, count: int
 ) -> AsyncIterator[list[C]]:
-    """Hold *count* connections; outside of a failure all are closed in order."""
+    """Hold *count* connections. Unless something fails, all end with a closing handshake."""
     gate = asyncio.Semaphore(AT_ONCE)
     clients: list[C] = []
 

@@ -1,4 +1,4 @@
-"""One core for the servers and another one for the load, where the machine has two."""
+"""Chooses one core for the servers and another for the load, if the machine has two."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import sys
 
 __all__ = ["CLIENT_CORE", "SERVER_CORE", "pin"]
 
-#: The last two that this process may use: interrupts tend to go to the first. Read once,
-#: before anything is pinned.
+#: The last two cores that this process may use, because interrupts usually go to the first. They
+#: are read only once, before anything is pinned.
 _CHOSEN: list[int] = sorted(os.sched_getaffinity(0))[-2:] if sys.platform == "linux" else []
 
-#: The core of the servers, and that of the load; None where there is no choice.
+#: The core of the load, and that of the servers. ``None`` if there aren't two.
 CLIENT_CORE, SERVER_CORE = _CHOSEN if len(_CHOSEN) == 2 else (None, None)
 
 

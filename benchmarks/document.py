@@ -25,7 +25,7 @@ def renew(run: Run) -> None:
     Put the results of *run* into the page.
 
     Raises:
-        ValueError: the page has lost its markers.
+        ValueError: The page has no markers.
     """
     page = PAGE.read_text()
     before, begin, rest = page.partition(BEGIN)

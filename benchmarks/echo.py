@@ -1,4 +1,4 @@
-"""Messages that come back, per second."""
+"""Measures how many messages come back per second."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .results import Sample
 
 __all__ = ["Echo"]
 
-#: Of the window, at least, for the servers to get into their stride before it.
+#: How long servers warm up before the window: at least this share of it.
 WARM_UP = 0.3
 
 
@@ -29,7 +29,7 @@ class EchoClient(Client):
 
     def __init__(self, payload: bytes) -> None:
         super().__init__()
-        self.received = 0  # bytes: a server may fragment
+        self.received = 0  # in bytes, because a server may send fragments
         self.owed = 0
         self.going = False  # from the first answer to the end
         self.answered = asyncio.Event()
@@ -43,7 +43,7 @@ class EchoClient(Client):
             self.transport.send(TEXT, self._payload)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        # The common case first and in line: this is what the load's speed depends on.
+        # The common case comes first and without a call, because it decides the load's speed.
         if frame.msg_type == TEXT and frame.fin and self.going:
             self.received += frame.payload_size
             transport.send(TEXT, self._payload)
@@ -75,9 +75,9 @@ class Echo:
     The measure.
 
     Args:
-        size: Of a message, in bytes.
-        flight: Messages on their way at the same time, per connection.
-        connections: How many.
+        size: The size of a message, in bytes.
+        flight: How many messages are on their way at the same time, per connection.
+        connections: How many connections there are.
     """
 
     name: ClassVar[str] = "echo"
@@ -110,7 +110,8 @@ class Echo:
             async with asyncio.timeout(PATIENCE):
                 for client in clients:
                     await client.answered.wait()
-            # Once around, at least: a server may answer nobody before it has read from all.
+            # Wait for at least one answer to each, because a server may read from all connections
+            # before it answers any of them.
             sample = await window(server, seconds, count, self.connections * self.flight)
             for client in clients:
                 client.going = False

@@ -1,4 +1,4 @@
-"""Deliveries per second, of messages that go to everyone."""
+"""Measures how many deliveries per second a server makes if messages go to everyone."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["FanOut"]
 
 class Audience:
     """
-    All members of a fan-out: when the last one has a message, the next is sent.
+    All members of a fan-out. When the last one has got a message, the next is sent.
 
     Args:
         payload: The message.
@@ -42,11 +42,11 @@ class Audience:
 
     @property
     def delivered(self) -> int:
-        """To all members together."""
+        """How many messages all members together have got."""
         return sum(member.received for member in self._members)
 
     def delivery(self) -> None:
-        """Take note of one."""
+        """Note one delivery."""
         self._missing -= 1
         if not self._missing:
             if self.going:
@@ -56,7 +56,7 @@ class Audience:
 
 
 class Member(Client):
-    """One of the audience."""
+    """One member of the audience."""
 
     def __init__(self, audience: Audience) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ class Member(Client):
         self._delivery = audience.delivery
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        # In line, as that of an echo is.
+        # This has no calls either, for speed.
         if frame.msg_type == TEXT and frame.fin:
             self.received += 1
             self._delivery()
@@ -80,11 +80,11 @@ class Member(Client):
 @attrs.frozen
 class FanOut:
     """
-    The measure: one member sends, all of them get it, again and again.
+    The measure. One member sends, and all of them get it, again and again.
 
     Args:
-        size: Of the message, in bytes.
-        connections: How many get it.
+        size: The size of the message, in bytes.
+        connections: How many members get it.
     """
 
     name: ClassVar[str] = "fanout"

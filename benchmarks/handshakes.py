@@ -1,4 +1,4 @@
-"""Connections opened, and closed in order, per second."""
+"""Measures how many connections per second can be opened and closed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Handshakes:
     The measure: TCP connect, handshake, closing handshake, end of the TCP connection.
 
     Args:
-        at_once: How many of them at the same time.
+        at_once: How many run at the same time.
     """
 
     name: ClassVar[str] = "handshakes"

@@ -1,4 +1,4 @@
-"""How long an echo takes when the server has half as much to do as it could."""
+"""Measures how long an echo takes if the server has half as much to do as it could do."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .results import Sample
 
 __all__ = ["Latency"]
 
-#: Of the time, before answers count.
+#: The share of the time before answers count.
 WARM_UP = 0.2
 
 
@@ -39,7 +39,7 @@ class TimedClient(Client):
         self.idle.set()
 
     def send(self, due: float) -> None:
-        """Send a message that was due at *due*; a late one has been waiting already."""
+        """Send a message that was due at *due*. If it is late, the delay counts, too."""
         self._due.append(due)
         self.idle.clear()
         self.transport.send(TEXT, self._payload)
@@ -57,17 +57,17 @@ class TimedClient(Client):
 @attrs.frozen
 class Latency:
     """
-    The measure: messages are sent at their times, whatever has come back.
+    The measure. Messages are sent at fixed times, whatever has come back.
 
-    So a server that stalls is charged for all that it kept waiting. The load looks at the
-    clock without a pause, because a timer would be coarser than what is measured.
+    So if a server stalls, everything that it kept waiting counts. The load looks at the clock all
+    the time, because a timer would be less exact than what is measured.
 
     Args:
-        size: Of a message, in bytes.
-        connections: On which they are sent in turn.
-        capacities: What each server can do per second, one message in flight per
-            connection; found out here, and kept from round to round.
-        rate: Messages per second; by default half of what the server can do.
+        size: The size of a message, in bytes.
+        connections: The number of connections, which send in turn.
+        capacities: How many messages each server can echo per second, with one in flight per
+            connection. This is measured once, and kept from round to round.
+        rate: How many messages are sent per second. By default, half of what the server can do.
     """
 
     name: ClassVar[str] = "latency"
@@ -127,4 +127,4 @@ async def _drive(clients: list[TimedClient], rate: float, begin: float, seconds:
         while sent < (now - begin) * rate:
             clients[sent % len(clients)].send(begin + sent / rate)
             sent += 1
-        await asyncio.sleep(0)  # let the loop look at the sockets once
+        await asyncio.sleep(0)  # let the loop check the sockets once

@@ -1,8 +1,8 @@
 """
 Becomes a server: ``python -m benchmarks.launch CORE FOLDER COMMAND ...``.
 
-First it goes to its folder and its core, "any" or a number, and has the kernel end it with
-the process that started it.
+First it changes to its folder, moves to its core ("any" or a number), and asks the kernel to end it
+together with the process that started it.
 """
 
 from __future__ import annotations

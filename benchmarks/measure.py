@@ -1,4 +1,4 @@
-"""What a kind of measure is, and the window in which one is taken."""
+"""The interface of a measure, and the window of time in which it is taken."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from .usage import usage
 
 __all__ = ["Measure", "window"]
 
-#: How many times as long as asked for a window may become.
+#: A window may become this many times as long as it should be.
 AT_MOST = 4
 
 
 class Measure(Protocol):
     """One kind of measure, with its parameters."""
 
-    #: What it is called.
+    #: Its name.
     name: ClassVar[str]
-    #: More rounds than these would say nothing new; None if they would.
+    #: More rounds than this would say nothing new. ``None`` if they would.
     most_rounds: ClassVar[int | None]
 
     @property
     def parameters(self) -> dict[str, int]:
-        """What it is asked with."""
+        """Its parameters, by name."""
 
     def applies(self, server: ServerProcess) -> bool:
-        """Whether the server can be asked."""
+        """Whether it can be measured with this server."""
 
     async def sample(self, server: ServerProcess, seconds: float) -> Sample:
         """Measure once, for about *seconds*."""
@@ -41,10 +41,9 @@ async def window(
     server: ServerProcess, seconds: float, count: Callable[[], float], enough: int = 16
 ) -> Sample:
     """
-    Watch for *seconds* how far *count* comes, and what it costs.
+    Watch for *seconds* how far *count* gets, and what that costs.
 
-    If it has not come *enough* further by then, the window becomes longer: up to
-    :data:`AT_MOST` times.
+    If it hasn't increased by *enough*, the window becomes longer, up to :data:`AT_MOST` times.
     """
     me = [os.getpid()]
     counted, clock = count(), time.perf_counter()

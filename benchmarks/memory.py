@@ -1,4 +1,4 @@
-"""Resident memory of the server per connection that is idle."""
+"""Measures the server's resident memory per idle connection."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from .results import Sample
 
 __all__ = ["Memory"]
 
-#: Handshakes, and echoes, at the same time.
+#: How many handshakes, or echoes, run at the same time.
 AT_ONCE = 32
-#: Opened, used and closed before the first look, so that caches and pools are filled.
+#: How many connections are opened, used and closed first, so that caches and pools are filled.
 WARM_UP = 20
 
 TEXT = b"a" * 32
@@ -27,12 +27,12 @@ TEXT = b"a" * 32
 @attrs.frozen
 class Memory:
     """
-    The measure, in a server of its own, which has held nothing before.
+    The measure. It uses a fresh server.
 
     Args:
-        connections: How many.
+        connections: How many connections there are.
 
-    It looks twice: when all are accepted, and when each has echoed one short message.
+    It measures twice: when all are accepted, and when each has echoed one short message.
     """
 
     name: ClassVar[str] = "memory"
@@ -82,7 +82,7 @@ class Memory:
 
 
 async def _repeat(act: Callable[[], Awaitable[None]], times: int) -> None:
-    """Do it so many times, :data:`AT_ONCE` at the same time."""
+    """Do it a number of times, :data:`AT_ONCE` at the same time."""
     left = iter(range(times))
 
     async def worker() -> None:

@@ -1,4 +1,4 @@
-"""The table of servers: what each is called, how it is started, where it echoes."""
+"""The table of servers: their names, how to start them, and where they echo."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ class Peer:
     A server that is compared.
 
     Args:
-        name: What it is called on the command line and in results.
-        title: What tables and plots call it.
-        command: What starts it; ``{port}`` stands for the port.
-        distributions: Whose versions are noted with the results.
+        name: Its name on the command line and in results.
+        title: Its name in tables and plots.
+        command: The command that starts it. ``{port}`` is replaced by the port.
+        distributions: The distributions whose versions are stored with the results.
         echo: The path and query of its echo.
-        fan_out: The path of its fan-out; None if it has none.
-        asked_for: Whether it takes part only if it is named.
-        folder: Where it is started, and so where it is imported from.
+        fan_out: The path of its fan-out. ``None`` if it has none.
+        asked_for: Whether it takes part only if somebody names it.
+        folder: The folder in which it is started, and from which it is imported.
     """
 
     name: str
@@ -52,7 +52,7 @@ def _triows(name: str) -> tuple[str, ...]:
 
 
 def _hypercorn(name: str) -> tuple[str, ...]:
-    # No workers: the process that is started is the one that serves.
+    # Without workers, the started process itself serves.
     return (
         *(sys.executable, "-m", "hypercorn", "-k", "trio", "-w", "0"),
         *("--bind", "127.0.0.1:{port}", f"benchmarks.servers.{name}:app"),
@@ -144,7 +144,7 @@ def choose(names: Iterable[str]) -> list[Peer]:
     Look servers up.
 
     Raises:
-        ValueError: a name that is none of :data:`PEERS`.
+        ValueError: A name isn't in :data:`PEERS`.
     """
     names = list(names)
     if unknown := [name for name in names if name not in PEERS]:

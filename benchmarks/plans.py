@@ -1,4 +1,4 @@
-"""What each command measures: the questions, in order."""
+"""What each command measures, in order."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from .memory import Memory
 
 __all__ = ["OURS", "PLANS"]
 
-#: What `cost` compares: the layers of triows, lowest first. Those that there are.
+#: What `cost` compares: the layers of triows, the lowest first, if they exist.
 OURS = ("engine", "triows", "triows-typed")
 
-#: Sizes, connections and messages in flight of `all`. Bounded by patience: 500 connections
-#: with 1 MB each are half a gigabyte on its way, and seconds per message at a slow server.
+#: Sizes, connections and messages in flight of `all`. 1 MB on 500 connections is left out: that is
+#: half a gigabyte on its way, and takes a slow server seconds per message.
 ECHOES: tuple[tuple[int, tuple[int, ...], tuple[int, ...]], ...] = (
     (32, (1, 32, 500), (1, 8)),
     (1_000, (1, 32, 500), (1, 8)),
@@ -58,7 +58,7 @@ def _latency(size: int, connections: int) -> Iterator[Measure]:
     capacities: dict[str, float] = {}
     yield Latency(size, connections, capacities)
     if len(capacities) > 1:
-        # The same for all: half of what the slowest can do. It is known by now.
+        # The same rate for all: half of what the slowest can do, which is known by now.
         yield Latency(size, connections, capacities, round(min(capacities.values()) / 2))
 
 

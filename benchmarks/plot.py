@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 __all__ = ["draw"]
 
-# Of the palette of Okabe and Ito, which people with any colour vision can tell apart; the
-# peers differ by place and label only.
+# The blue is from the palette of Okabe and Ito, which everybody can tell apart, whatever their
+# colour vision. The other servers differ only by place and label.
 OURS, PEER, INK = "#0072B2", "#B8B8B8", "#333333"
 
-#: The echoes that are shown: size, in flight, connections.
+#: The echoes to show: size, messages in flight, connections.
 ECHOES = ((32, 8, 32), (32, 1, 32), (1000, 8, 500), (64_000, 1, 32))
 
 
@@ -30,8 +30,8 @@ class Panel:
     One question and its answers.
 
     Args:
-        question: What was done.
-        unit: What the answers are, and which way is good.
+        question: What was measured.
+        unit: The unit of the answers, and which direction is better.
         values: The answers, by the server's name.
     """
 
@@ -41,7 +41,7 @@ class Panel:
 
 
 def panels(run: Run) -> list[Panel]:
-    """Choose what is shown of *run*."""
+    """Choose what to show of *run*."""
     chosen = [
         _panel(run, case, "messages/s")
         for size, flight, connections in ECHOES
@@ -119,10 +119,10 @@ def _bars(place: Axes, panel: Panel, names: list[str]) -> None:
         )
     labels = [PEERS[name].title if name in PEERS else name for name in names]
     place.set_yticks(range(len(names)), labels, size=8, color=INK)
-    # None in the right column, whose panels share those of the left one.
+    # The panels in the right column have no labels, because they share those of the left column.
     for label, mine in zip(place.get_yticklabels(), ours, strict=False):
         label.set_fontweight("bold" if mine else "normal")
-    place.set_ylim(len(names) - 0.4, -0.6)  # the first on top
+    place.set_ylim(len(names) - 0.4, -0.6)  # so that the first is at the top
     place.set_title(f"{panel.question}\n", size=9, loc="left", color=INK, fontweight="bold")
     place.text(0, 1.03, panel.unit, transform=place.transAxes, size=8, color=INK)
     place.set_xlim(0, max([*values, 1e-9]) * 1.18)

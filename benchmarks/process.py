@@ -1,4 +1,4 @@
-"""A server as a process of its own: on its core, ready when entered, gone when left."""
+"""A server as a process of its own, for ``async with``. It runs on its own core."""
 
 from __future__ import annotations
 
@@ -21,22 +21,23 @@ __all__ = ["ServerProcess", "StartError"]
 
 ROOT = Path(__file__).parents[1]
 
-#: Seconds for a start on a loaded machine.
+#: How many seconds a start may take on a busy machine.
 PATIENCE = 30
 
 
 class StartError(Exception):
-    """A server ended before it was ready, or never was."""
+    """A server ended before it was ready, or was not ready in time."""
 
 
 class ServerProcess:
     """
-    A running server; use it in ``async with``.
+    A running server. Use it in ``async with``.
 
-    It is killed at the end, with all that it started, and by the kernel if this process dies.
+    At the end, it is killed together with all processes that it started. If this process dies, the
+    kernel kills it.
 
     Args:
-        peer: Which.
+        peer: Which server it is.
     """
 
     def __init__(self, peer: Peer) -> None:
@@ -58,7 +59,7 @@ class ServerProcess:
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         command = [part.format(port=self.port) for part in self.peer.command]
-        # This process has a core of its own, which the new one would inherit.
+        # Without this, the new process would inherit the core of this one.
         core = "any" if SERVER_CORE is None else str(SERVER_CORE)
         return subprocess.Popen(
             [sys.executable, "-m", "benchmarks.launch", core, str(self.peer.folder), *command],
@@ -93,7 +94,7 @@ class ServerProcess:
 
     @property
     def pid(self) -> int:
-        """The process, as the system knows it."""
+        """The id of the process."""
         assert self._process is not None
         return self._process.pid
 
@@ -109,11 +110,11 @@ class ServerProcess:
         return self._log.read()[-4000:].decode(errors="replace")
 
     def usage(self) -> Usage:
-        """What it took since its start."""
+        """What it has used since its start."""
         return usage(self._pids)
 
     def resident_bytes(self) -> int:
-        """The memory that it holds now."""
+        """How much memory it holds now."""
         return resident_bytes(self._pids)
 
 

@@ -1,8 +1,8 @@
 """
-Connections that do no more than they must, where the load's own cost would show.
+Connections that do only the minimum, for measures in which the client's own cost would matter.
 
-A handshake that is sent in one piece and recognised by its answer; no parser, no task. The
-closing handshake is left to the server, which ends the TCP connection, as RFC 6455 has it.
+The handshake is sent in one piece, and its answer is recognised without a parser or a task. The
+server ends the TCP connection after the closing handshake, as RFC 6455 says.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from .client import PATIENCE
 
 __all__ = ["RawConnection"]
 
-# One key serves all: the random ones that clients must use are there for proxies.
+# All connections use one key. Real clients need random keys because of proxies.
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 ACCEPT = accept_key(KEY).encode()
 
-#: Masked with zeros, which is as good as any other mask to those who unmask.
+#: It is masked with zeros. For the server, that is a mask like any other.
 CLOSE = b"\x88\x82\0\0\0\0" + (1000).to_bytes(2, "big")
 
 
 class RawConnection(asyncio.Protocol):
     """
-    A connection, from before its handshake.
+    A connection. It begins before the handshake.
 
     Args:
-        request: What :meth:`request` made.
+        request: The request that :meth:`request` made.
     """
 
     def __init__(self, request: bytes) -> None:
@@ -66,7 +66,7 @@ class RawConnection(asyncio.Protocol):
         ).encode()
 
     async def echo(self, text: bytes) -> None:
-        """Send a text message of up to 125 bytes, and wait for as much to come back."""
+        """Send a text message of up to 125 bytes, and wait until as many bytes have come back."""
         self._wanted = 2 + len(text)
         self._enough = self._loop.create_future()
         self._transport.write(bytes([0x81, 0x80 | len(text), 0, 0, 0, 0]) + text)
@@ -83,10 +83,10 @@ class RawConnection(asyncio.Protocol):
         """Reset the connection."""
         self._transport.abort()
 
-    # What asyncio calls.
+    # Called by asyncio.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # A Transport in all but its bases: uvloop's has others.
+        # It behaves like a Transport, but uvloop's class has other bases.
         self._transport = cast("asyncio.Transport", transport)
         self._transport.write(self._request)
 

@@ -1,4 +1,4 @@
-"""What was measured, as it is kept: everything that tables and plots need, and no more."""
+"""The stored results: everything that tables and plots need, and nothing else."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class Sample:
     One measurement of one server.
 
     Args:
-        count: Operations done: messages, deliveries, handshakes.
+        count: How many operations were done: messages, deliveries, handshakes.
         seconds: How long it took.
-        server: Seconds that the server was on its core.
-        server_waiting: Seconds that it was ready to run, while its core was taken.
-        client: Seconds that the load was on its core.
-        client_waiting: As for the server.
+        server: For how many seconds the server was on its core.
+        server_waiting: For how many seconds it was ready to run, while its core was taken.
+        client: For how many seconds the load was on its core.
+        client_waiting: For how many seconds the load was ready to run, while its core was taken.
         values: Further results, by name: bytes, latencies.
     """
 
@@ -53,28 +53,28 @@ class Sample:
 
     @property
     def server_share(self) -> float:
-        """How much of the time the server was on its core: near 1, it is the limit."""
+        """The share of the time that the server was on its core. Near 1, it is the limit."""
         return self.server / self.seconds
 
     @property
     def client_share(self) -> float:
-        """How much of the time the load was on its core."""
+        """The share of the time that the load was on its core."""
         return self.client / self.seconds
 
     @property
     def disturbed(self) -> float:
-        """How much of the time one of both waited for a core that others had."""
+        """The share of the time that one of them waited because others had its core."""
         return max(self.server_waiting, self.client_waiting) / self.seconds
 
 
 @attrs.frozen
 class Case:
     """
-    One question, put to all servers in turn.
+    One question, which is asked of all servers in turn.
 
     Args:
-        measure: Which kind.
-        parameters: The rest of the question.
+        measure: The kind of measure.
+        parameters: Its parameters.
         samples: The rounds, by the server's name.
         failures: What went wrong, by the server's name.
     """
@@ -88,8 +88,8 @@ class Case:
         """
         Choose the round with the highest rate.
 
-        Whatever else runs on the machine only takes speed away; so the least disturbed round
-        is the nearest to the truth, for every server alike.
+        Other work on the machine can only make a round slower. So for every server, the fastest
+        round is the one nearest to the truth.
         """
         samples = self.samples.get(server)
         return max(samples, key=lambda sample: sample.rate) if samples else None
@@ -105,7 +105,7 @@ class Case:
         return min(sample.cost for sample in samples) if samples else None
 
     def spread(self, server: str) -> float | None:
-        """The median rate relative to the best: near 1 when rounds agree."""
+        """The median rate divided by the best. It is near 1 if the rounds agree."""
         samples = self.samples.get(server)
         if not samples:
             return None
@@ -113,14 +113,14 @@ class Case:
         return statistics.median(rates) / max(rates)
 
     def value(self, server: str, name: str) -> float | None:
-        """The lowest of a further result over the rounds: bytes, or seconds, that it took."""
+        """The lowest value of a further result in all rounds: bytes or seconds."""
         samples = self.samples.get(server)
         return min(sample.values[name] for sample in samples) if samples else None
 
 
 @attrs.frozen
 class Machine:
-    """What it was measured on."""
+    """The machine on which it was measured."""
 
     system: str
     processor: str
@@ -152,9 +152,9 @@ class Run:
     A whole run.
 
     Args:
-        machine: Where.
+        machine: The machine.
         servers: The servers' names, in order.
-        versions: Of the distributions that took part.
+        versions: The versions of the distributions that took part.
         rounds: How often each case was measured.
         seconds: How long each round was.
         cases: The results.
@@ -197,7 +197,7 @@ def save(run: Run, path: Path) -> None:
 
 
 def _rounded(value: Any) -> Any:
-    """Leave out the digits that say nothing."""
+    """Leave out digits that say nothing."""
     match value:
         case float():
             return float(f"{value:.5g}")
@@ -209,5 +209,5 @@ def _rounded(value: Any) -> Any:
 
 
 def load(path: Path) -> Run:
-    """Read what :func:`save` kept."""
+    """Read a file of :func:`save`."""
     return msgspec.json.decode(path.read_text(), type=Run)

@@ -1,4 +1,4 @@
-"""The order of a run: every server in turn, again and again, so that noise hits all alike."""
+"""The order of a run: all servers take turns, so that noise affects all of them equally."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ __all__ = ["Rounds"]
 
 class Rounds:
     """
-    Servers that are up, and the run that they are measured for.
+    Running servers, and the run for which they are measured.
 
     Args:
-        peers: Which.
-        run: Takes the results.
+        peers: The servers.
+        run: Gets the results.
     """
 
     def __init__(self, peers: list[Peer], run: Run) -> None:
@@ -48,13 +48,13 @@ class Rounds:
         return server
 
     async def measure(self, measures: Iterable[Measure]) -> None:
-        """Put each question to each server, in each round."""
+        """Ask each question of each server, in each round."""
         for measure in measures:
             case = Case(measure.name, measure.parameters)
             self._run.cases.append(case)
             for number in range(min(self._run.rounds, measure.most_rounds or self._run.rounds)):
                 shift = number % len(self._peers)
-                # Another one begins in each round: who follows whom must not matter.
+                # Each round begins with another server, because the order must not matter.
                 for peer in self._peers[shift:] + self._peers[:shift]:
                     if peer.name not in case.failures:
                         await self._sample(measure, case, peer)
@@ -91,7 +91,7 @@ def _sentence(error: BaseException) -> str:
 
 
 def _say(text: str) -> None:
-    """Show progress, on one line where it can be."""
+    """Show progress, on a single line if the terminal can do that."""
     if sys.stderr.isatty():
         sys.stderr.write(f"\r\x1b[K{text}")
     elif text.endswith("\n"):

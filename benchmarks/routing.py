@@ -3,8 +3,8 @@ Compare the cost of a match with ten routes and with ten thousand.
 
     python benchmarks/routing.py
 
-Prints microseconds per match, best of several repeats, for triows' tree and, for
-comparison, Starlette's router. The aim is a ratio below 2 for the tree.
+It prints the microseconds per match, the best of several repeats, for triows' tree and, for
+comparison, for Starlette's router. The aim is a ratio below 2 for the tree.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Scope = dict[str, Any]
 
 
 def templates(count: int) -> list[str]:
-    """Make routes of the kinds that an application has, one of them the last."""
+    """Make routes of the kinds that an application has."""
     kinds = [
         "/rooms/room-{n}",
         "/api/v1/things-{n}/{{thing_id}}",
@@ -37,7 +37,7 @@ def templates(count: int) -> list[str]:
 
 
 def requests(count: int) -> list[Scope]:
-    """Ask for routes from the beginning, the middle and the end, and for what is not there."""
+    """Make requests for the first, the middle and the last routes, and for one that is missing."""
     asked = []
     for n in (*range(5), *range(count // 2, count // 2 + 5), *range(count - 5, count)):
         template = templates(count)[n]
@@ -65,14 +65,14 @@ def tree_match(count: int) -> Callable[[Scope], object]:
 
 
 async def endpoint(websocket: object) -> None:
-    """Never called."""
+    """Do nothing. Nobody calls this."""
 
 
 def starlette_match(count: int) -> Callable[[Scope], object]:
     router = Router([WebSocketRoute(template, endpoint) for template in templates(count)])
 
     def match(scope: Scope) -> object:
-        # What Router.app does before it calls the route.
+        # Router.app does the same before it calls the route.
         for route in router.routes:
             found, child_scope = route.matches(scope)
             if found is Match.FULL:
@@ -83,7 +83,7 @@ def starlette_match(count: int) -> Callable[[Scope], object]:
 
 
 def microseconds(match: Callable[[Scope], object], scopes: Sequence[Scope]) -> float:
-    """Measure one match, averaged over the scopes, in the best of the repeats."""
+    """Measure one match: the average over the scopes, in the best of the repeats."""
 
     def all_of_them() -> None:
         for scope in scopes:

@@ -1,4 +1,4 @@
-"""Run the cases, print what came out, and exit with 1 if something is wrong."""
+"""Run the cases, print the results, and exit with 1 if something is wrong."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .verdict import Case, read_reports, table, wrong
 HERE = Path(__file__).parent.parent
 REFERENCE = [sys.executable, "-m", "compliance.reference"]
 
-#: Cases side by side. More than there are cores, since many of them wait for a second.
+#: How many cases run at the same time. There are more than cores, because many wait for a second.
 PARALLEL = 4 * (os.cpu_count() or 1)
 
 
@@ -29,12 +29,12 @@ def run_cases(server: Sequence[str], app: str, cases: Iterable[str], folder: Pat
 
     Args:
         server: The command, without its application.
-        app: What it serves.
-        cases: Numbers or patterns, all if there are none.
-        folder: For the reports.
+        app: The application that it serves.
+        cases: Numbers or patterns. If there are none, all cases run.
+        folder: The folder for the reports.
 
     Raises:
-        RuntimeError: the runner, or the server, has not come to an end of it.
+        RuntimeError: The runner or the server has failed.
     """
     options = [argument for case in cases for argument in ("-i", case)]
     with ServerProcess([*server], app, folder=HERE) as process:
@@ -69,7 +69,7 @@ def main() -> int:
     parser.add_argument("--reference", action="store_true", help="run websockets' own server")
     parser.add_argument("--reports", type=Path, help="keep the HTML and JSON reports in a folder")
     options = parser.parse_args()
-    # So that no server outlives it.
+    # With this, no server outlives this process.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with tempfile.TemporaryDirectory() as temporary:
         folder: Path = options.reports or Path(temporary)

@@ -1,4 +1,4 @@
-"""The application that the cases are run against."""
+"""The application against which the cases run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from triows import Timeouts, Triows, WebSocket, WebSocketRoute
 #: The largest message of the cases (9.1.6 and 9.2.6).
 MESSAGE_SIZE = 16 * 2**20
 
-#: The most fragments in one: 4 MiB in fragments of 64 bytes (9.3.1 and 9.4.1).
+#: The most fragments in a message: 4 MiB in fragments of 64 bytes (9.3.1 and 9.4.1).
 FRAGMENTS = 2**16
 
 

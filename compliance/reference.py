@@ -1,9 +1,9 @@
 """
-The server that ours is compared with: the same echo by websockets, on asyncio.
+The server with which ours is compared: the same echo, by websockets on asyncio.
 
     python -m compliance.reference / --bind 127.0.0.1:9001
 
-It takes the arguments of ``triows run`` and says where it serves as that does.
+It takes the arguments of ``triows run``, and says in the same way where it serves.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ async def echo(connection: ServerConnection) -> None:
         async for message in connection:
             await connection.send(message)
     except ConnectionClosed:
-        pass  # a case ended it otherwise than by a close frame
+        pass  # a case ended the connection without a close frame
 
 
 async def main() -> None:

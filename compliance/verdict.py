@@ -1,4 +1,4 @@
-"""From the reports of a run to what is said of it."""
+"""Judges the reports of a run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from attrs import frozen
 
 __all__ = ["COLUMNS", "Case", "read_reports", "table", "wrong"]
 
-#: What a case may come out as, in the order of the table. ERROR: it could not be run.
+#: The possible results of a case, in the order of the table. ERROR means that it could not run.
 COLUMNS = (
     "OK",
     "NON-STRICT",
@@ -22,22 +22,22 @@ COLUMNS = (
     "UNCLEAN",
 )
 
-#: What Autobahn calls a close that isn't as it should be.
+#: Autobahn's names for a wrong close.
 BAD_CLOSES = frozenset({"FAILED", "UNCLEAN", "WRONG CODE"})
 
-#: Wrong in any case; the rest only where the reference does better.
+#: These results are always wrong. Others are wrong only if the reference does better.
 FAILURES = frozenset({"FAILED", "ERROR"})
 
 
 @frozen
 class Case:
     """
-    What one case came out as.
+    The result of one case.
 
     Args:
-        number: As ``9.3.1``.
-        behavior: Of the messages.
-        close: Of the closing handshake.
+        number: The number, such as ``9.3.1``.
+        behavior: The result for the messages.
+        close: The result for the closing handshake.
     """
 
     number: str
@@ -54,7 +54,7 @@ class Case:
 
     @property
     def is_worse_than_could_be(self) -> bool:
-        """Something is wrong that the reference may be forgiven too."""
+        """Whether something is wrong that may be wrong in the reference, too."""
         return self.is_unclean or self.behavior == "UNIMPLEMENTED"
 
     @property
@@ -70,10 +70,10 @@ def read_reports(folder: Path) -> list[Case]:
     Read the index that the runner has written, in the order of the cases.
 
     Raises:
-        OSError: there is none.
+        OSError: There is no index.
     """
-    # By what the server calls itself in its answers: one that answers some requests without
-    # its name is listed twice.
+    # The index is by the server's name in its answers. A server that leaves its name out of some
+    # answers is listed twice.
     agents = json.loads((folder / "index.json").read_text())
     return sorted(
         (
@@ -86,14 +86,14 @@ def read_reports(folder: Path) -> list[Case]:
 
 
 def table(cases: Iterable[Case]) -> Iterator[str]:
-    """Count the outcomes by class of cases; UNCLEAN is about the close, the rest is not."""
+    """Count the results by class of cases. Only UNCLEAN is about the close."""
     counts: dict[str, Counter[str]] = {}
     for case in cases:
         for row in (case.number.partition(".")[0], "all"):
             counter = counts.setdefault(row, Counter())
             counter[case.behavior] += 1
             counter["UNCLEAN"] += case.is_unclean
-    counts["all"] = counts.pop("all", Counter())  # the last
+    counts["all"] = counts.pop("all", Counter())  # this moves it to the end
     yield "cases  " + "  ".join(COLUMNS)
     for row, counter in counts.items():
         cells = (str(counter[column] or "-").rjust(len(column)) for column in COLUMNS)
@@ -102,11 +102,11 @@ def table(cases: Iterable[Case]) -> Iterator[str]:
 
 def wrong(cases: Iterable[Case], reference: Mapping[str, Case]) -> list[Case]:
     """
-    Pick the cases that must not come out as they did.
+    Pick the cases whose results are wrong.
 
     Args:
-        cases: Ours.
-        reference: What the reference made of those that are worse than could be.
+        cases: Our results.
+        reference: The reference's results for the cases in which ours could be better.
     """
     return [case for case in cases if case.is_failed or _is_worse(case, reference)]
 

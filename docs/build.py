@@ -130,7 +130,7 @@ def class_entry(found: griffe.Class, value: type, names: Names) -> Iterator[str]
 
 
 def class_signature(found: griffe.Class) -> str:
-    """Write what a user calls, or only the base classes if triows makes the objects itself."""
+    """Write how a user calls the class, or only its bases if triows makes the objects itself."""
     head = f"class {found.name}"
     init = found.members.get("__init__")
     kinds = {section.kind for section in parse(found)}
@@ -143,7 +143,7 @@ def class_signature(found: griffe.Class) -> str:
 def member_entry(
     member: Any, owner: griffe.Class, field: attrs.Attribute[Any] | None, names: Names
 ) -> Iterator[str]:
-    """Describe a method or attribute; nothing if there is no more to say than its name."""
+    """Describe a method or attribute. Return nothing if only its name is known."""
     if isinstance(member, griffe.Function):
         yield from function_entry(member, member.name, names)
     elif field is not None:
@@ -160,7 +160,7 @@ def member_entry(
 
 
 def members(found: griffe.Class) -> Iterator[Any]:
-    """The public members, those of private base classes included, in the order of the source."""
+    """Yield the public members, with those of private bases, in the order of the source."""
     public = {name for module in load().values() for name in module.members}
     inherited = [
         one
@@ -193,7 +193,7 @@ def function_signature(found: griffe.Function, name: str) -> str:
 
 
 def signature(found: griffe.Function, head: str, *, skip: int = 0) -> str:
-    """Write a signature out, on several lines if it is long."""
+    """Write a signature, on several lines if it is long."""
     parameters: list[str] = []
     kinds = griffe.ParameterKind
     given = list(found.parameters)[skip:]
@@ -243,7 +243,7 @@ def parse(found: griffe.Object) -> list[griffe.DocstringSection]:
 
 
 def comment(found: Any) -> str:
-    """The comment ``#:`` above an attribute, or behind it."""
+    """Return the ``#:`` comment above or after an attribute."""
     if found.lineno is None or not isinstance(found.filepath, Path):
         return ""
     lines = found.filepath.read_text("utf-8").splitlines()
@@ -276,12 +276,12 @@ def sections_as_markdown(parsed: Iterable[griffe.DocstringSection], names: Names
 
 
 def code(text: str) -> str:
-    # Not `python`: the suite runs the blocks with that name.
+    # This isn't `python`, because the tests run the blocks with that name.
     return f"```py\n{text}\n```"
 
 
 def quoted(text: str) -> str:
-    """Write strings with the quotes that the project has."""
+    """Write strings with the quotes that the project uses."""
     return re.sub(r"'([^'\"]*)'", r'"\1"', text)
 
 
@@ -297,11 +297,11 @@ def has_heading(member: Any, owner: griffe.Class) -> bool:
 
 
 class Names:
-    """Where each public name is described; and reStructuredText as Markdown, with these links."""
+    """Knows where each public name is described, and turns reStructuredText into Markdown."""
 
     def __init__(self) -> None:
         self.links: dict[str, str] = {}
-        #: The class whose docstrings are being written: its members go by their bare names.
+        #: The class whose docstrings are being written. They use its members without its name.
         self.scope = ""
         for path, module in load().items():
             for name in module.exports or ():
@@ -320,7 +320,7 @@ class Names:
         """Paragraphs, lists and indented programs."""
         paragraphs = re.split(r"\n{2,}", inspect.cleandoc(text))
         written = "\n\n".join(self._paragraph(one) for one in paragraphs)
-        return written.replace("\n```\n\n```py\n", "\n\n")  # a program with empty lines
+        return written.replace("\n```\n\n```py\n", "\n\n")  # join a program with empty lines
 
     def _paragraph(self, text: str) -> str:
         if text.startswith("    "):
@@ -376,7 +376,7 @@ def with_outputs(path: Path) -> str:
         if piece.startswith("```python\n"):
             source = "\n" * line + piece.removeprefix("```python\n").removesuffix("```")
             output = io.StringIO()
-            # The file's name as the messages have it when the page is run from the root.
+            # The messages show the file's name as if the page ran from the root folder.
             program = compile(source, os.fspath(path), "exec", dont_inherit=True)
             with contextlib.redirect_stdout(output):
                 exec(program, vars(module))
@@ -390,7 +390,7 @@ def with_outputs(path: Path) -> str:
 
 
 def main() -> None:
-    sys.path.insert(0, str(ROOT))  # this checkout, and no other triows that is installed
+    sys.path.insert(0, str(ROOT))  # import this checkout, and not another triows
     for path, text in pages().items():
         if not path.exists() or path.read_text("utf-8") != text:
             path.parent.mkdir(parents=True, exist_ok=True)

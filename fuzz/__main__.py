@@ -1,4 +1,4 @@
-"""Run the categories one after another, print what was found, exit with 1 if anything was."""
+"""Run the categories one after another, and print what they find. Exit with 1 if it is anything."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def certify(folder: Path) -> Certificate:
 
 
 def report(campaign: Campaign) -> None:
-    """Print one category's outcome."""
+    """Print the result of one category."""
     print(
         f"{campaign.category}: {campaign.done} attempts, {campaign.done / campaign.seconds:.0f}/s, "
         f"{campaign.deaths} deaths, slowest echo of a bystander {campaign.slowest_echo:.2f} s",
@@ -53,7 +53,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="what is sent follows from it (1)")
     parser.add_argument("--replay", type=Path, metavar="FILE", help="send what a file has kept")
     options = parser.parse_args()
-    # So that no server outlives it.
+    # With this, no server outlives this process.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     if unknown := set(options.categories) - CATEGORIES.keys():
         parser.error(f"no such category: {', '.join(unknown)}")

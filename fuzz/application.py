@@ -1,4 +1,4 @@
-"""The application that is attacked: handlers that read, don't, write, and leave early."""
+"""The application that is attacked. Its handlers read, don't read, write, and leave early."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ slow_route = WebSocketRoute("slow")
 
 @slow_route.endpoint
 async def slow(ws: WebSocket) -> None:
-    """Leave what comes early, and what comes then, waiting for a moment."""
+    """Let early data, and what follows it, wait for a moment."""
     await trio.sleep(0.02)
     await ws.accept()
     await trio.sleep(0.05)
@@ -56,7 +56,7 @@ deaf_route = WebSocketRoute("deaf")
 
 @deaf_route.endpoint
 async def deaf(ws: WebSocket) -> None:
-    """Only ever send."""
+    """Send, and never receive."""
     await ws.accept()
     for _ in range(1000):
         await ws.send(b"x" * 1000)
@@ -68,7 +68,7 @@ refused_route = WebSocketRoute("refused")
 
 @refused_route.endpoint
 async def refused(ws: WebSocket) -> None:
-    """Refuse, and be busy for a while after it."""
+    """Refuse, and go on for a while after that."""
     await ws.close()
     await trio.sleep(0.05)
 
@@ -81,7 +81,7 @@ async def typed(
     ws: WebSocket,
     room: int,
     times: int = 1,
-    tags: list[str] = [],  # noqa: B006 - never changed
+    tags: list[str] = [],  # noqa: B006 - nobody changes it
     token: Annotated[str, Param("header", alias="x-token")] = "",
 ) -> None:
     offered = ws.scope["subprotocols"]
@@ -90,7 +90,7 @@ async def typed(
 
 
 async def count(request: Request) -> PlainTextResponse:
-    """Read a body, keeping nothing of it."""
+    """Read a body, and keep nothing of it."""
     size = 0
     try:
         async for chunk in request.stream():
@@ -126,7 +126,7 @@ app = Triows(
     typed_route,
     statistics.route,
     limits=limits(message_size=2**16, fragments=100),
-    # So short that what an attempt has left behind is gone soon after.
+    # These are short, so that soon nothing of an attempt is left.
     timeouts=Timeouts(accept=2, ping_interval=2, ping_timeout=2, send=2, close=1, teardown=1),
     **compression(),
 )

@@ -1,4 +1,4 @@
-"""What one connection does, as data, and doing it."""
+"""Describes as data what one connection does, and does it."""
 
 from __future__ import annotations
 
@@ -16,38 +16,38 @@ from hostile.peer import connect
 
 __all__ = ["ENDS", "HEAD", "Attempt", "perform", "read_attempts", "write_attempts"]
 
-#: In place of something to send: wait for the head of an answer first.
+#: Among the parts to send, this means: wait for the head of an answer first.
 HEAD = None
 
-#: How it ends. ``close``: with what has come unread, which makes it a reset if something has.
-#: ``half``: say that nothing will follow, and read until the end. ``read``: see what comes,
-#: then close. The first is the fastest.
+#: How an attempt ends. ``close``: close without reading. If something has come, that is a reset.
+#: ``half``: close only our side, and read until the end. ``read``: read what comes, and then close.
+#: The first is the fastest.
 ENDS = ("close", "half", "half", "read", "reset")
 
-#: Seconds for an answer that may never come: a peer that goes on waiting for us owes none.
+#: How many seconds to wait for an answer. It may never come, because the server may wait for us.
 ANSWER = 0.05
 
-#: Seconds for the head of an answer, which mostly comes.
+#: How many seconds to wait for the head of an answer, which usually comes.
 HEAD_ANSWER = 0.25
 
-#: Seconds for the server to take what is sent.
+#: How many seconds the server has to take what is sent.
 SENDING = 1
 
-#: Seconds for it to take the connection. Attempts that close at once may fill its queue, and
-#: then the system tries again after one second, and after two more.
+#: How many seconds connecting may take. Attempts that close at once may fill the server's queue.
+#: Then the system tries again after one second, and after two more.
 CONNECTING = 10
 
 
 @frozen
 class Attempt:
     """
-    One connection's doings.
+    What one connection does.
 
     Args:
         name: Its category and number.
-        parts: What is sent, in packets, and where the head of an answer is waited for.
+        parts: The packets to send. :data:`HEAD` among them means to wait for an answer.
         end: One of :data:`ENDS`.
-        inside_tls: Where the server speaks TLS: whether the parts are sent through it.
+        inside_tls: Whether to send the parts through TLS, if the server uses TLS.
     """
 
     name: str
@@ -58,7 +58,7 @@ class Attempt:
     def to_json(self) -> dict[str, Any]:
         return {
             "name": self.name,
-            # Each character is a byte, which leaves what is text readable.
+            # Each character is a byte, so text stays readable.
             "parts": [part if part is None else part.decode("latin-1") for part in self.parts],
             "end": self.end,
             "inside_tls": self.inside_tls,
@@ -71,7 +71,7 @@ class Attempt:
 
 
 def write_attempts(path: Path, found: str, attempts: list[Attempt]) -> None:
-    """Keep what found something."""
+    """Store the attempts that found something."""
     text = json.dumps(
         {
             "found": found,
@@ -85,10 +85,10 @@ def write_attempts(path: Path, found: str, attempts: list[Attempt]) -> None:
 
 def read_attempts(path: Path) -> tuple[str, list[Attempt]]:
     """
-    Read what :func:`write_attempts` has written: what was found, and by what.
+    Read a file of :func:`write_attempts`. Return what was found, and the attempts.
 
     Raises:
-        OSError: it can't be read.
+        OSError: The file can't be read.
     """
     kept = json.loads(path.read_text("ascii"))
     return kept["found"], [Attempt.from_json(one) for one in kept["attempts"]]
@@ -96,22 +96,22 @@ def read_attempts(path: Path) -> tuple[str, list[Attempt]]:
 
 def perform(attempt: Attempt, address: tuple[str, int], tls: ssl.SSLContext) -> None:
     """
-    Do it; an answer of any kind, and none, is fine.
+    Carry out an attempt. Any answer is fine, and so is none.
 
     Args:
-        attempt: What to do.
-        address: Whereto.
-        tls: For attempts inside of it.
+        attempt: The attempt.
+        address: The address of the server.
+        tls: The context for attempts inside TLS.
 
     Raises:
-        ConnectionRefusedError: there is no server.
+        ConnectionRefusedError: There is no server.
     """
     try:
         sock = connect(address, timeout=CONNECTING)
     except ConnectionRefusedError:
         raise
     except OSError:
-        return  # its queue is full, or it has just ended; others look after both
+        return  # the server's queue is full, or it has just ended; others check that
     sock.settimeout(SENDING)
     try:
         if attempt.inside_tls:
@@ -123,7 +123,7 @@ def perform(attempt: Attempt, address: tuple[str, int], tls: ssl.SSLContext) -> 
                 sock.sendall(part)
         _end(sock, attempt.end)
     except OSError:
-        pass  # it has closed, or does not read any more
+        pass  # the server has closed, or doesn't read any more
     finally:
         sock.close()
 
@@ -140,7 +140,7 @@ def _read_head(sock: socket.socket) -> None:
 def _end(sock: socket.socket, how: str) -> None:
     sock.settimeout(ANSWER)
     if how == "half":
-        # Below TLS, if there is TLS: a peer that is cut off says no farewell.
+        # Do this below TLS, because a peer whose connection is cut doesn't close TLS.
         socket.socket.shutdown(sock, socket.SHUT_WR)
         while sock.recv(65536):
             pass

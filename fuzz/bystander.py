@@ -1,4 +1,4 @@
-"""A peer that has nothing to do with any of it, and is to notice nothing of it."""
+"""A peer that isn't part of the attack, and must not notice it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hostile.server import WatchedServer
 
 __all__ = ["Bystander"]
 
-#: Seconds that an echo may take, on a machine of which every core is busy with the attack.
+#: How many seconds an echo may take while every core of the machine is busy with the attack.
 PATIENCE = 5
 
 #: Seconds between two echoes.
@@ -21,12 +21,12 @@ class Bystander:
     A connection that echoes all the time, in a thread.
 
     Args:
-        server: Which has ``/echo``.
+        server: A server with ``/echo``.
     """
 
     def __init__(self, server: WatchedServer) -> None:
         self.echoes = 0
-        #: Seconds that the slowest echo took.
+        #: How many seconds the slowest echo took.
         self.slowest = 0.0
         #: What happened to it, if anything did.
         self.harm: str | None = None
@@ -39,7 +39,7 @@ class Bystander:
         try:
             while not self._stop.wait(PAUSE):
                 self._echo(f"bystander {self.echoes}")
-        except Exception as exc:  # noqa: BLE001 - all of them are harm
+        except Exception as exc:  # noqa: BLE001 - every error counts as harm
             self.harm = f"{type(exc).__name__}: {exc}"
 
     def _echo(self, message: str) -> None:
@@ -52,7 +52,7 @@ class Bystander:
             raise ValueError(f"got {answer!r} for {message!r}")
 
     def stop(self) -> None:
-        """End it, with a closing handshake if it is still connected."""
+        """Stop, with a closing handshake if it is still connected."""
         self._stop.set()
         self._thread.join()
         with self._peer:

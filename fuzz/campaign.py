@@ -1,4 +1,4 @@
-"""One category: what is sent, what it is seen to do, and what is kept of it."""
+"""Attacks a server with one category, looks for harm, and keeps what caused it."""
 
 from __future__ import annotations
 
@@ -35,39 +35,39 @@ CATEGORIES = {
     "requests": requests.make,
 }
 
-#: Seconds after which whatever an attempt has left behind is gone, if it ever is: more than
-#: any timeout of the application, or of a server's for a request's head.
+#: How many seconds the leftovers of an attempt have to go away. It is more than any timeout of the
+#: application, and than the server's timeout for a request's head.
 SETTLING = 20
 
-#: Of the time, at most this many seconds, after which memory is at its level.
+#: After this share of the time, and at most this many seconds, memory has its usual level.
 WARM_UP, LONGEST_WARM_UP = 0.25, 10
 
-#: Findings after which it is not worth while to go on.
+#: After this many findings, it isn't worth going on.
 ENOUGH = 25
 
-#: Seconds for a server that was hit to end.
+#: How many seconds a server may take to end after it was harmed.
 DYING = 3
 
-#: Attempts, from the first on, among which one that leaves something behind is looked for,
-#: and seconds after which what is still there is left.
+#: If something is left, this many of the first attempts are searched for the reason. What is still
+#: there after this many seconds counts as left.
 LEAK_SEARCH, LEAKING = 2000, 8
 
-#: How often what was kept is sent.
+#: How often a kept attempt is sent again.
 REPLAYS = 5
 
-#: What such a one is kept as.
+#: The finding under which such an attempt is kept.
 LEFT = "tasks or sockets left"
 
-#: Findings that are traced to what was sent. The others are only counted.
+#: For how many findings the attempt that caused it is searched. The others are only counted.
 TRACED = 5
 
-#: Suspects that are sent again together, before they are one by one.
+#: How many suspects are sent again together, before they are sent one by one.
 BATCH = 8
 
 
 @frozen
 class Certificate:
-    """What it takes to serve TLS, and to be a client of that."""
+    """Everything that a server and a client need for TLS."""
 
     options: tuple[str, ...]
     context: ssl.SSLContext
@@ -80,10 +80,10 @@ class Campaign:
 
     Args:
         category: One of :data:`CATEGORIES`.
-        seed: What is sent follows from it.
-        certificate: For the category ``tls``.
-        seeds: The folder to keep findings in.
-        app: What is served, as ``module:app``.
+        seed: Decides what is sent.
+        certificate: The certificate for the category ``tls``.
+        seeds: The folder for findings.
+        app: The application, as ``module:app``.
     """
 
     category: str
@@ -92,18 +92,18 @@ class Campaign:
     seeds: Path = SEEDS
     app: str = "fuzz.application:app"
 
-    #: Attempts that were made, and the seconds that were spent with them.
+    #: How many attempts were made, and how many seconds they took.
     done: int = field(default=0, init=False)
     seconds: float = field(default=0.0, init=False)
     #: How often the server ended.
     deaths: int = field(default=0, init=False)
-    #: What it logged at the end of each traceback that was seen, and how often.
+    #: The last line of each traceback in its log, and how often it came.
     errors: Counter[str] = field(factory=Counter, init=False)
-    #: Sentences, each of which is a reason to fail.
+    #: Sentences. Each of them is a reason to fail.
     problems: list[str] = field(factory=list, init=False)
-    #: Files of what found something, new and old.
+    #: The files of attempts that found something, new and old.
     kept: list[str] = field(factory=list, init=False)
-    #: Before and after, where the server lived that long.
+    #: What the server held before and after, if it lived that long.
     levels: tuple[Level, Level] | None = field(default=None, init=False)
     slowest_echo: float = field(default=0.0, init=False)
 
@@ -120,7 +120,7 @@ class Campaign:
     # The attack.
 
     def run(self, seconds: float) -> None:
-        """Send again what once found something, then new attempts for some time."""
+        """Send the kept attempts again, and then new attempts for some time."""
         for path in sorted(self.seeds.glob(f"{self.category}-*.json")):
             self.replay(path)
         volley = Volley(self.make, itertools.count(), self.certificate.context)
@@ -135,12 +135,12 @@ class Campaign:
             self._record_leak(volley.started)
 
     def _attack(self, volley: Volley, seconds: float) -> None:
-        """Attack one server until it minds, or until *seconds* are over in all."""
+        """Attack one server until it is harmed, or until *seconds* are over in total."""
         with self.server() as server:
             try:
                 minded = self._compare(volley, server, seconds)
             except (OSError, Refused) as exc:
-                # A well-behaved peer is served no more.
+                # It doesn't serve a well-behaved peer any more.
                 minded = True
                 if not _dies(server):
                     self.problems.append(f"no answer: {type(exc).__name__}: {exc}")
@@ -149,14 +149,14 @@ class Campaign:
             self._record(server.last_error, volley.suspects, death=death)
 
     def _compare(self, volley: Volley, server: WatchedServer, seconds: float) -> bool:
-        """Measure, attack, and measure again; say whether the server minded."""
+        """Measure, attack, and measure again. Say whether the server was harmed."""
         fresh = server.settled_level(SETTLING)
         left = seconds - volley.seconds
         if self._fire(volley, server, min(WARM_UP * left, LONGEST_WARM_UP)):
             return True
         warm = server.settled_level(SETTLING)
-        # Tasks and sockets are to be as if nothing had happened; memory, which has grown
-        # by what is kept for the next time, as after the first attempts.
+        # There have to be as many tasks and sockets as before the attack. Memory grows at first,
+        # because some is kept for later, so it is compared with that after the first attempts.
         before = evolve(fresh, resident=warm.resident)
         if self._fire(volley, server, seconds - volley.seconds):
             return True
@@ -168,14 +168,14 @@ class Campaign:
         return server.tracebacks > 0
 
     def _fire(self, volley: Volley, server: WatchedServer, seconds: float) -> bool:
-        """Fire beside a bystander; say whether the server minded."""
+        """Fire while a bystander watches. Say whether the server was harmed."""
         bystander = Bystander(server)
         try:
             minded = volley.fire(server, seconds)
         finally:
             bystander.stop()
         self.slowest_echo = max(self.slowest_echo, bystander.slowest)
-        # A death harms it, of course, and is counted as such.
+        # If the server dies, that harms the bystander, too, but counts only as a death.
         if bystander.harm is not None and not minded and not (minded := _dies(server)):
             self.problems.append(f"a bystander was harmed: {bystander.harm}")
         return minded
@@ -194,7 +194,7 @@ class Campaign:
         self.kept.append(path.name)
 
     def _record_leak(self, count: int) -> None:
-        """Keep one of the first attempts that leaves something behind, if there is one."""
+        """Keep an attempt that leaves something behind, if one of the first ones does."""
         attempts = [self.make(number) for number in range(min(count, LEAK_SEARCH))]
         while len(attempts) > 1:
             half = attempts[: len(attempts) // 2]
@@ -204,11 +204,12 @@ class Campaign:
             write_attempts(path, LEFT, attempts)
             self.kept.append(path.name)
 
-    # What did it?
+    # Finding the attempt that caused it.
 
     def _leaks(self, attempts: Sequence[Attempt]) -> bool:
-        """Send them to a fresh server; say whether it goes on holding something."""
-        # As crowded as it was, and few of them often: it may be a race that is seldom lost.
+        """Send attempts to a fresh server. Say whether it keeps holding something."""
+        # Send as many at a time as before, and repeat them if they are few: it may be a race
+        # that rarely happens.
         sent = [*attempts] * math.ceil(2 * SIDE_BY_SIDE / len(attempts))
         with self.server() as server, ThreadPoolExecutor(SIDE_BY_SIDE) as threads:
             before = server.settled_level(SETTLING)
@@ -217,13 +218,13 @@ class Campaign:
                     pass
                 return not poll(lambda: not _left(before, server.level()), LEAKING)
             except (OSError, Refused):
-                return False  # it has ended, which is another matter
+                return False  # the server has ended, which is a different finding
 
     def _trace(self, suspects: Sequence[Attempt]) -> Attempt | None:
-        """Find the one that did it, if it was one, by sending them again."""
+        """Find the attempt that caused it, if it was a single one, by sending them again."""
         batch = self._guilty_batch(suspects)
         for number in self._mindful(batch):
-            # It, or the one before it if it took a moment to show.
+            # It was this attempt, or the one before if the harm showed a moment later.
             for guilty in batch[max(number - 1, 0) : number + 1][::-1]:
                 if any(True for _ in self._mindful([guilty])):
                     return guilty
@@ -231,12 +232,12 @@ class Campaign:
         return None
 
     def _guilty_batch(self, suspects: Sequence[Attempt]) -> Sequence[Attempt]:
-        """Find a few among which it is, by sending these few at the same time."""
+        """Find a few attempts that cause it together, by sending them at the same time."""
         with self.server() as server, ThreadPoolExecutor(BATCH) as threads:
             for start in range(0, len(suspects), BATCH):
                 batch = suspects[start : start + BATCH]
                 for sent in [threads.submit(self._perform, one, server) for one in batch]:
-                    sent.exception()  # that there is no server any more is found out below
+                    sent.exception()  # if the server is gone, that is noticed below
                 if not server.echoes() or server.tracebacks:
                     return suspects[max(start - BATCH, 0) : start + BATCH]
         return suspects
@@ -245,7 +246,7 @@ class Campaign:
         perform(attempt, server.address, self.certificate.context)
 
     def _mindful(self, attempts: Sequence[Attempt]) -> Iterator[int]:
-        """Send them one by one to a fresh server; give the numbers of those it minds."""
+        """Send attempts one by one to a fresh server. Yield the numbers of those that harm it."""
         with self.server() as server:
             for number, attempt in enumerate(attempts):
                 before = server.tracebacks
@@ -258,14 +259,14 @@ class Campaign:
                     yield number
                     if not server.is_running:
                         return
-            # A moment for what shows late.
+            # Wait a moment, because harm may show late.
             if attempts and not _stays_well(server):
                 yield len(attempts) - 1
 
     def replay(self, path: Path) -> bool:
-        """Send what a file has kept; say whether the server minded none of it."""
+        """Send the attempts in a file. Say whether none of them harmed the server."""
         found, attempts = read_attempts(path)
-        # More than once, for what is a race.
+        # Send them several times, because it may be a race.
         fine = next(self._mindful([*attempts] * REPLAYS), None) is None
         if fine and not (found == LEFT and self._leaks(attempts)):
             return True
@@ -275,12 +276,12 @@ class Campaign:
 
 
 def _left(before: Level, after: Level) -> list[str]:
-    """Say what is left, but for memory."""
+    """Say what is left, except memory."""
     return evolve(after, resident=0).excess(before)
 
 
 def _dies(server: WatchedServer) -> bool:
-    """Whether it has ended, or is about to: one that was hit tells its peers first."""
+    """Say whether the server has ended or is ending. It may tell its peers first."""
     return poll(lambda: not server.is_running, DYING)
 
 

@@ -1,4 +1,4 @@
-"""Streams of frames after a valid handshake: what a client may send, and then changed."""
+"""Streams of frames after a valid handshake. They are valid at first, and then changed."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ __all__ = ["make"]
 PATHS = ("/echo",) * 6 + ("/slow", "/brief", "/deaf", "/rooms/1")
 
 SIZES = (0, 1, 2, 10, 125, 126, 127, 1000, 65_535, 65_536, 65_537)
-#: The largest of them come rarely: they are slow, and there is little to be found.
+#: The largest ones come rarely, because they are slow and seldom find anything.
 WEIGHTS = (4, 4, 4, 8, 4, 4, 4, 4, 1, 1, 1)
 
 TEXTS = (b"hello", "h\u00e9llo \U0001f30a".encode(), b"\xff", b"\xed\xa0\x80", b"\xc3", b"\0", b"")
 
 CODES = (1000, 1001, 1004, 1005, 1006, 1007, 1011, 1015, 3000, 4999, 5000, 0, 999, 65_535)
 
-#: Put into the stream as they are: heads without a body and the like.
+#: Bytes that are put into the stream as they are, such as heads without a body.
 TOKENS = (
     b"\x81\xff\xff\xff\xff\xff\xff\xff\xff\xff",
     b"\x82\xff\x00\x00\x00\x00\x7f\xff\xff\xff",
@@ -96,7 +96,7 @@ def _compressed(rng: Random) -> bytes:
     if how == 1:
         return EMPTY_BLOCKS
     if how == 2:
-        return zlib.compress(_payload(rng))  # with a head and a checksum that don't belong there
+        return zlib.compress(_payload(rng))  # the head and the checksum don't belong there
     data = deflated(_payload(rng))
     return mutated(rng, data, TOKENS, most=1) if how == 3 else data
 
@@ -109,7 +109,7 @@ def _message(rng: Random, *, compress: bool) -> list[bytes]:
         code = rng.choice(CODES)
         return [close_frame(code, rng.choice((b"", b"bye", b"\xff", b"x" * 123)))]
     if how < 0.27:
-        # Wrong in one of the ways that a mutation seldom finds.
+        # Break a rule in a way that random changes seldom find.
         opcode = rng.choice((TEXT, CONTINUATION, CLOSE, PING, 3, 7, 11, 15))
         return [
             frame(

@@ -1,4 +1,4 @@
-"""Opening handshakes that were valid, until something happened to them."""
+"""Opening handshakes that are valid at first, and then changed."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ LINES = (
     ("X-Long", "y" * 70_000),
 )
 
-#: Behind the head, in the same packet or the next.
+#: What may follow the head, in the same packet or the next.
 REST = (
     *(b"", b"", b""),
     b"x",
@@ -94,7 +94,7 @@ def make(rng: Random, name: str) -> Attempt:
         head = mutated(rng, head, NASTY)
     rest = rng.choice(REST)
     if rng.random() < 0.3:
-        # It may have closed by then, or be waiting for the rest of what it got.
+        # By then, the server may have closed, or may be waiting for the rest.
         parts = [*cut(rng, head), HEAD, rest] if b"\r\n\r\n" in head else cut(rng, head)
     else:
         parts = cut(rng, head + rest)

@@ -1,4 +1,4 @@
-"""HTTP/2 (RFC 9113) with prior knowledge or by an upgrade: connections that are nearly right."""
+"""HTTP/2 (RFC 9113) with prior knowledge or by an upgrade. The connections are nearly valid."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ WEBSOCKET = (
     ("sec-websocket-version", "13"),
 )
 
-#: Instead of, or besides, what is there.
+#: Header fields that replace others, or are added.
 FIELDS = (
     (":path", "/\xff\xe4"),
     (":path", ""),

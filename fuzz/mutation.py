@@ -1,4 +1,4 @@
-"""Changes to bytes and to lists, drawn from a generator that a number has seeded."""
+"""Random changes to bytes and to lists. A seeded generator decides, so they can be repeated."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from random import Random
 
 __all__ = ["cut", "mutated", "rearranged"]
 
-#: What is rarely harmless wherever it stands.
+#: Bytes that are rarely harmless, wherever they are.
 NASTY = (
     b"\0",
     b"\r",
@@ -81,10 +81,10 @@ def mutated(rng: Random, data: bytes, tokens: Sequence[bytes] = NASTY, most: int
     Change bytes in some places.
 
     Args:
-        rng: What decides.
-        data: What is changed.
-        tokens: What may be put in somewhere.
-        most: The most changes. None at all is one of the possibilities.
+        rng: The random generator.
+        data: The bytes to change.
+        tokens: Bytes that may be inserted.
+        most: How many changes there are at most. There may be none.
     """
     changed = bytearray(data)
     for _ in range(rng.randint(0, most)):
@@ -97,7 +97,7 @@ def mutated(rng: Random, data: bytes, tokens: Sequence[bytes] = NASTY, most: int
 
 
 def rearranged(rng: Random, parts: Sequence[bytes], most: int = 3) -> list[bytes]:
-    """Drop, double and swap some of the *parts*."""
+    """Drop, repeat and swap some of the *parts*."""
     changed = list(parts)
     for _ in range(rng.randint(0, most)):
         if not changed:
@@ -114,7 +114,7 @@ def rearranged(rng: Random, parts: Sequence[bytes], most: int = 3) -> list[bytes
 
 
 def cut(rng: Random, data: bytes) -> list[bytes]:
-    """Cut into a few packets, in two cases of three into one."""
+    """Cut bytes into a few packets. In two cases out of three, there is only one."""
     if len(data) < 2 or rng.random() < 0.67:
         return [data]
     places = sorted(rng.randrange(1, len(data)) for _ in range(rng.randint(1, 4)))

@@ -1,4 +1,4 @@
-"""Plain HTTP requests that were valid, until something happened to them."""
+"""Plain HTTP requests that are valid at first, and then changed."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def _request(rng: Random) -> bytes:
 
 
 def make(rng: Random, name: str) -> Attempt:
-    # One after another without waiting: what is behind the first is its body, or a second.
+    # Send them without waiting. What follows the first is its body, or a second request.
     data = b"".join(_request(rng) for _ in range(rng.choice((1, 1, 1, 2, 5))))
     if rng.random() < 0.5:
         data = mutated(rng, data, NASTY)

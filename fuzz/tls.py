@@ -1,4 +1,4 @@
-"""Against a server that speaks TLS: what is no TLS, nearly TLS, and garbage inside of it."""
+"""Attacks on a TLS server: bytes that aren't TLS, that are nearly TLS, and garbage inside TLS."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _hello(rng: Random) -> bytes:
 
 
 def _records(rng: Random) -> bytes:
-    """Records after a hello: none of them can be right, but some look so."""
+    """Records after a hello. None of them can be valid, but some look valid."""
     return b"".join(
         _record(rng.choice((HANDSHAKE, ALERT, CHANGE, APPLICATION, 24, 99)), rng.randbytes(size))
         for size in rng.choices((0, 1, 2, 40, 1000, 16_385), k=rng.randrange(5))
@@ -65,7 +65,7 @@ def _records(rng: Random) -> bytes:
 def make(rng: Random, name: str) -> Attempt:
     how = rng.random()
     if how < 0.15:
-        # Plaintext where TLS is spoken.
+        # Send plain text to the TLS server.
         return rng.choice((handshakes, http2, noise, requests)).make(rng, name)
     if how < 0.4:
         inner = rng.choice((handshakes, frames, http2, noise, requests)).make(rng, name)

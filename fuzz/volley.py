@@ -1,4 +1,4 @@
-"""Many attempts side by side, until a time is over or the server shows that it minds."""
+"""Many attempts at the same time, until a time is over or the server shows harm."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .attempt import Attempt, perform
 
 __all__ = ["SIDE_BY_SIDE", "Volley"]
 
-#: Connections side by side. They mostly wait, for the server or for nothing to come.
+#: How many connections there are at the same time. Most of the time, they wait.
 SIDE_BY_SIDE = 24
 
 #: Seconds between two looks at the server.
@@ -24,18 +24,18 @@ GLANCE = 0.02
 
 class Volley:
     """
-    What threads send to a server, numbered.
+    The numbered attempts that threads send to a server.
 
     Args:
-        make: Makes the attempt of a number.
-        numbers: The next number, for all threads.
-        tls: For attempts inside of TLS.
+        make: Makes the attempt with a number.
+        numbers: The numbers, which all threads share.
+        tls: The context for attempts inside TLS.
     """
 
     def __init__(
         self, make: Callable[[int], Attempt], numbers: itertools.count[int], tls: ssl.SSLContext
     ) -> None:
-        #: Attempts that were begun, that were made, and the time that was spent with them.
+        #: How many attempts have begun, and how many are done. ``seconds`` says how long they took.
         self.started = self.done = 0
         self.seconds = 0.0
         self._make = make
@@ -47,12 +47,12 @@ class Volley:
 
     @property
     def suspects(self) -> list[Attempt]:
-        """What may have done it, if something has just happened; the likeliest first."""
+        """List the attempts that may have caused what just happened, the most likely first."""
         numbers = [*self._current.values(), *reversed(self._recent)]
         return [self._make(number) for number in dict.fromkeys(numbers)]
 
     def fire(self, server: WatchedServer, seconds: float) -> bool:
-        """Send for some time, or until the server minds; say whether it does."""
+        """Send for some time, or until the server is harmed. Say whether it was."""
         self._stop.clear()
         begun = time.monotonic()
         threads = [
@@ -77,7 +77,7 @@ class Volley:
             try:
                 perform(self._make(number), address, self._tls)
             except ConnectionRefusedError:
-                # It has ended: this one is innocent, and whoever looks at it will see it.
+                # The server had already ended, so this attempt isn't the reason.
                 del self._current[slot]
                 self._stop.wait(GLANCE)
             else:
@@ -86,5 +86,5 @@ class Volley:
 
 
 def _minds(server: WatchedServer) -> bool:
-    """Whether it has ended or logged a traceback, now or before."""
+    """Say whether the server has ended, or has logged a traceback at any time."""
     return not server.is_running or server.tracebacks > 0

@@ -1,16 +1,16 @@
 """
-What `make fuzz` and `make soak` share: peers that can't be trusted, and the server they meet.
+What `make fuzz` and `make soak` share: hostile peers, and a server that is watched.
 
 =================  ===========================================================
-``frames``         frames as bytes, right or wrong
+``frames``         frames as bytes, valid or not
 ``handshakes``     opening handshakes as bytes
-``peer``           a blocking socket that speaks them
+``peer``           a blocking socket that sends and reads them
 ``server``         ``triows run`` as a process: its tasks, sockets and memory
-``statistics``     the route by which the process tells of itself
-``settings``       what is asked of the application where it exists
+``statistics``     the route on which the process reports about itself
+``settings``       settings of the applications
 =================  ===========================================================
 
-Linux only: a process is watched through ``/proc``.
+This needs Linux, because it watches the process through ``/proc``.
 """
 
 from __future__ import annotations

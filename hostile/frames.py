@@ -1,4 +1,4 @@
-"""Frames as bytes (RFC 6455 section 5.2), also such that no library would send."""
+"""Frames as bytes (RFC 6455 section 5.2), even those that no library would send."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = [
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 
-#: The bit of the first byte that says "compressed" once permessage-deflate is agreed upon.
+#: The bit of the first byte that means "compressed" if permessage-deflate was negotiated.
 RSV1 = 0x40
 
 
@@ -34,16 +34,16 @@ def frame(
     length: int | None = None,
 ) -> bytes:
     """
-    Make one frame of a client's.
+    Make one frame as a client sends it.
 
     Args:
-        opcode: Of 4 bits.
-        payload: As it was before the masking.
-        fin: Whether the message ends with it.
-        bits: Reserved bits, in their places.
-        key: For the masking; ``None`` for a frame that isn't masked. The default leaves the
-            payload as it is, which is allowed and costs nothing.
-        length: Declared instead of the true one.
+        opcode: The opcode, 4 bits.
+        payload: The payload before masking.
+        fin: Whether the message ends with this frame.
+        bits: The reserved bits, in their places.
+        key: The masking key, or ``None`` for a frame without a mask. The default leaves the payload
+            as it is, which is allowed and costs nothing.
+        length: The length that the header claims, instead of the real one.
     """
     declared = len(payload) if length is None else length
     masked = 0 if key is None else 0x80
@@ -70,7 +70,7 @@ def close_frame(code: int = 1000, reason: bytes = b"") -> bytes:
 
 
 def deflated(payload: bytes, level: int = 6) -> bytes:
-    """Compress as permessage-deflate asks (RFC 7692 section 7.2.1)."""
+    """Compress as permessage-deflate requires (RFC 7692 section 7.2.1)."""
     compressor = zlib.compressobj(level, wbits=-15)
     data = compressor.compress(payload) + compressor.flush(zlib.Z_SYNC_FLUSH)
     return data[:-4]

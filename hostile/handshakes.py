@@ -12,7 +12,7 @@ DEFLATE = ("Sec-WebSocket-Extensions", "permessage-deflate")
 def header_lines(
     host: str = "127.0.0.1", extra: Iterable[tuple[str, str]] = ()
 ) -> list[tuple[str, str]]:
-    """Give the lines that make a request a handshake."""
+    """Return the header lines that make a request a handshake."""
     return [
         ("Host", host),
         ("Upgrade", "websocket"),

@@ -1,4 +1,4 @@
-"""A peer that is as cheap as can be: a blocking socket, and frames by hand."""
+"""A peer that costs as little as possible: a blocking socket, and frames made by hand."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from .handshakes import handshake
 
 __all__ = ["Frames", "Peer", "Refused", "connect", "reset"]
 
-#: Seconds for what a busy server may take long for.
+#: How many seconds a busy server may take for something.
 PATIENCE = 30
 
-# So that tens of thousands of connections, and of those that were closed a minute ago, have
-# a port: there are about 28 000 for each address.
+# Several addresses, so that there are enough ports for tens of thousands of connections, including
+# those that were closed in the last minute. Each address has about 28 000 ports.
 _sources = itertools.cycle([f"127.0.0.{number}" for number in range(1, 5)])
 
 
@@ -28,20 +28,21 @@ def connect(
     Connect from one of several addresses of this machine, in turn.
 
     Args:
-        address: Whereto.
-        timeout: Seconds for this and for every later operation.
-        receive_buffer: Bytes that the system may hold for the peer, which a server that
-            sends without being read is to feel soon.
+        address: The address of the server.
+        timeout: How many seconds this, and every later operation, may take.
+        receive_buffer: How many bytes the system may hold for the peer. With few, a server soon
+            notices that nobody reads what it sends.
 
     Raises:
-        OSError: there is nobody.
+        OSError: There is no server.
     """
     sock = socket.socket()
     try:
         sock.settimeout(timeout)
         if receive_buffer is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        # Else the port is chosen before the destination is known, and can't be shared.
+        # Without this, the system chooses the port before it knows the destination. Then two
+        # connections can't share it.
         sock.setsockopt(socket.IPPROTO_IP, getattr(socket, "IP_BIND_ADDRESS_NO_PORT", 24), 1)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.bind((next(_sources), 0))
@@ -59,11 +60,11 @@ def reset(sock: socket.socket) -> None:
 
 
 class Refused(Exception):
-    """The answer to a handshake was another one than 101: its head."""
+    """The answer to a handshake wasn't 101. The exception has the head of the answer."""
 
 
 class Frames:
-    """What a server sends, cut into frames. No promise is made for what is no frame."""
+    """Cuts what a server sends into frames. It only works for valid frames."""
 
     def __init__(self, data: bytes = b"") -> None:
         self._data = bytearray(data)
@@ -72,7 +73,7 @@ class Frames:
         self._data += data
 
     def next(self) -> tuple[int, bytes] | None:
-        """Take the opcode and payload of one, or nothing if it isn't complete."""
+        """Take the opcode and payload of the next frame, or ``None`` if it isn't complete."""
         data = self._data
         if len(data) < 2:
             return None
@@ -91,18 +92,18 @@ class Frames:
 
 class Peer:
     """
-    A connection whose handshake is done when it is made.
+    A WebSocket connection. Making one does the handshake.
 
     Args:
-        address: Whereto.
-        path: With a query, if it likes.
+        address: The address of the server.
+        path: The path, and maybe a query.
         headers: Further lines of the request.
-        tls: To speak TLS.
-        options: As of :func:`connect`.
+        tls: The context for TLS, if the server uses TLS.
+        options: Options of :func:`connect`.
 
     Raises:
-        Refused: the server wouldn't have it.
-        OSError: there is no server, or it took too long.
+        Refused: The server refused the connection.
+        OSError: There is no server, or it took too long.
     """
 
     def __init__(
@@ -153,10 +154,10 @@ class Peer:
 
     def receive_frame(self) -> tuple[int, bytes] | None:
         """
-        Wait for the next frame's opcode and payload; ``None`` at the end.
+        Wait for the next frame's opcode and payload. Return ``None`` at the end.
 
         Raises:
-            OSError: the connection was reset, or nothing came in time.
+            OSError: The connection was reset, or nothing came in time.
         """
         while (taken := self._frames.next()) is None:
             data = self.socket.recv(65536)
@@ -170,8 +171,8 @@ class Peer:
         Wait for a message, and answer pings meanwhile.
 
         Raises:
-            ConnectionError: it was closed instead.
-            OSError: nothing came in time.
+            ConnectionError: The connection was closed instead.
+            OSError: Nothing came in time.
         """
         while (taken := self.receive_frame()) is not None:
             opcode, payload = taken

@@ -23,28 +23,28 @@ __all__ = ["Level", "WatchedServer", "poll"]
 
 HERE = Path(__file__).parent.parent
 
-#: Between two looks at what has no event to wait for.
+#: Seconds between two looks at something that has no event to wait for.
 GLANCE = 0.05
 
-#: "Near the level" of memory.
+#: How much more memory still counts as the same level.
 TOLERANCE = 0.1
 
-#: An error's name and message, as the last line of a traceback has them.
+#: The last line of a traceback, with the error's name and message.
 ERROR = re.compile(r"^[\s|]*((?:\w+\.)*\w*(?:Error|Exception|Exit|Interrupt)\b.*)$", re.MULTILINE)
 
 
 @frozen
 class Level:
     """
-    What a server holds when nobody but the one who asks is connected.
+    What a server holds when only the connection that asks is open.
 
     Args:
-        tasks: Trio's, all of them.
-        connections: Objects of connections that somebody still holds.
-        descriptors: Open ones.
-        resident: Memory, in bytes, after a garbage collection.
-        trimmed: The same after the C library has given free memory back. Not compared: it
-            says how much of the former is only kept for later.
+        tasks: How many Trio tasks there are.
+        connections: How many objects of connections something still refers to.
+        descriptors: How many descriptors are open.
+        resident: The resident memory in bytes, after a garbage collection.
+        trimmed: The same after the C library has given free memory back. It isn't compared. It
+            shows how much of the resident memory is only kept for later.
     """
 
     tasks: int
@@ -54,7 +54,7 @@ class Level:
     trimmed: int | None = None
 
     def excess(self, before: Level) -> list[str]:
-        """Say what is more than it was *before*, in sentences without a subject."""
+        """Say what is more than *before*, in sentences without a subject."""
         found = [
             f"{getattr(self, name)} {name}, {getattr(before, name)} before"
             for name in ("tasks", "connections", "descriptors")
@@ -73,7 +73,7 @@ class Level:
 
 
 def poll(condition: Callable[[], bool], seconds: float) -> bool:
-    """Look again and again until *condition* holds, *seconds* at most; say whether it does."""
+    """Check again and again until *condition* is true, for *seconds* at most. Return the result."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
@@ -87,9 +87,9 @@ class WatchedServer(ServerProcess):
     A server with the route of :mod:`hostile.statistics`, and with ``/echo``.
 
     Args:
-        app: As ``module:app``, from the folder of the project.
-        options: For the command.
-        tls: How to talk to it, if it serves TLS.
+        app: The application, as ``module:app`` in the project's folder.
+        options: Options of the command.
+        tls: The client's context, if it serves TLS.
     """
 
     def __init__(self, app: str, *options: str, tls: ssl.SSLContext | None = None) -> None:
@@ -109,19 +109,19 @@ class WatchedServer(ServerProcess):
         return Peer(self.address, path, *headers, tls=self.tls, **options)
 
     def echoes(self) -> bool:
-        """Ask whether it serves a new connection."""
+        """Say whether it serves a new connection."""
         try:
             with self.connect("/echo", timeout=5) as peer:
                 peer.send("still here?")
                 return peer.receive() == b"still here?" and peer.close() == 1000
-        except Exception:  # noqa: BLE001 - whatever it is, it is no echo
+        except Exception:  # noqa: BLE001 - any error means that it doesn't echo
             return False
 
-    # Its log.
+    # The log.
 
     @property
     def tracebacks(self) -> int:
-        # Asked for all the time, of a log that may be long: each line is looked at once.
+        # This is called all the time, and the log may be long. So look at each line only once.
         while self._looked_at < len(self.lines):
             self._tracebacks += "Traceback (most recent call last)" in self.lines[self._looked_at]
             self._looked_at += 1
@@ -129,14 +129,14 @@ class WatchedServer(ServerProcess):
 
     @property
     def last_error(self) -> str:
-        """The innermost error that its log ends with, as far as one can tell; numbers left out."""
+        """The innermost error at the end of its log, if that can be found, without numbers."""
         found = ERROR.findall(self.output)
         plain = [line for line in found if "ExceptionGroup" not in line]
         last = (plain or found or ["no error in its log"])[-1].strip()
-        # So that one that differs in a position or an address only is the same.
+        # Without numbers, errors that differ only in a position or an address are equal.
         return re.sub(r"0x[0-9a-f]+|\b\d+\b", "N", last)
 
-    # Its process.
+    # The process.
 
     def _status(self, key: str) -> int:
         status = Path(f"/proc/{self.pid}/status").read_text(encoding="ascii")
@@ -153,7 +153,7 @@ class WatchedServer(ServerProcess):
         return self._status("VmHWM")
 
     def forget_peak(self) -> None:
-        with suppress(OSError):  # not everybody may
+        with suppress(OSError):  # the system may not allow it
             Path(f"/proc/{self.pid}/clear_refs").write_text("5", encoding="ascii")
 
     @property
@@ -165,7 +165,7 @@ class WatchedServer(ServerProcess):
         Ask the application for numbers, and wait until the connection is gone on both sides.
 
         Raises:
-            Exception: as :class:`Peer`.
+            Exception: What :class:`Peer` raises.
         """
         with self.connect(path) as peer:
             told: dict[str, Any] = json.loads(peer.receive())
@@ -177,7 +177,7 @@ class WatchedServer(ServerProcess):
         Measure what it holds.
 
         Args:
-            trim: Measure also what it holds when the C library has given back what it can.
+            trim: Whether to measure also what it holds after the C library has given memory back.
         """
         told = self.ask("/statistics")
         resident, descriptors, trimmed = self.resident, self.descriptors, None
@@ -187,13 +187,13 @@ class WatchedServer(ServerProcess):
         return Level(told["tasks"], told["connections"], descriptors, resident, trimmed)
 
     def settled_level(self, seconds: float) -> Level:
-        """Measure once nothing has become less for a second, but memory; *seconds* at most."""
+        """Measure when nothing except memory has decreased for a second, or after *seconds*."""
         least, since = self.level(), time.monotonic()
         deadline = since + seconds
         while time.monotonic() < min(since + 1, deadline):
             time.sleep(GLANCE)
             now = self.level()
-            # The connection that asks comes and goes, so what it adds is not always there.
+            # The connection that asks comes and goes, so what it adds isn't always there.
             lesser = Level(
                 tasks=min(now.tasks, least.tasks),
                 connections=min(now.connections, least.connections),
@@ -206,7 +206,7 @@ class WatchedServer(ServerProcess):
         return least
 
     def return_to(self, before: Level, seconds: float) -> Level:
-        """Measure until it is back at the level *before*, for *seconds* at most."""
+        """Measure until the level is as *before*, for *seconds* at most."""
         now = self.level()
         deadline = time.monotonic() + seconds
         while now.excess(before) and time.monotonic() < deadline:

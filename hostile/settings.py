@@ -19,11 +19,11 @@ __all__ = ["compression", "limits"]
 
 
 def limits(**wanted: int) -> Limits:
-    """Make limits of those that are known."""
+    """Make ``Limits`` from the names that it knows."""
     known = attrs.fields_dict(Limits)
     return Limits(**{name: value for name, value in wanted.items() if name in known})
 
 
 def compression() -> dict[str, Any]:
-    """Have permessage-deflate negotiated, as keyword arguments for the application."""
+    """Return the application's keyword arguments that switch permessage-deflate on."""
     return {"compression": triows.Compression()} if hasattr(triows, "Compression") else {}

@@ -1,9 +1,9 @@
 """
-The route by which an application that is attacked tells of its process.
+The route on which an attacked application reports about its process.
 
-Before it counts, garbage is collected, so that what it counts is held by somebody. With
-``?trim=1`` it also has the C library give free memory back to the system: what the
-process holds after that is what the program holds.
+It collects garbage before it counts, so that it counts only what something refers to. With
+``?trim=1``, it also makes the C library give free memory back to the system. What the process holds
+after that is what the program uses.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ async def tell(ws: WebSocket, trim: int = 0) -> None:
     await ws.accept()
     gc.collect()
     if trim:
-        with suppress(AttributeError):  # a C library that has no such thing
+        with suppress(AttributeError):  # this C library can't do that
             ctypes.CDLL(None).malloc_trim(0)
     await ws.send_json(
         {

@@ -1,5 +1,5 @@
 """
-What ``triows run`` gives back: memory, sockets and tasks, and in the end the process itself.
+Checks what ``triows run`` gives back: memory, sockets and tasks, and that the process ends.
 
     make soak
     make soak ARGS="cycles echo --scale 0.1"
@@ -12,12 +12,11 @@ What ``triows run`` gives back: memory, sockets and tasks, and in the end the pr
 ``stalled``   SIGTERM with 2000 peers that don't read what is sent to them
 ============  =================================================================
 
-After the first three, the server is to hold what it held after a warm-up of the same
-kind: no more tasks, connections or descriptors, and at most 10 % more memory. Memory is
-what the system counts as resident (VmRSS), after a garbage collection; so it includes what
-Python and the C library keep for later. How much that is, is printed beside it and
-judged by nobody: the resident memory once the C library has been told to give back what it
-can (``malloc_trim``).
+After each of the first three, the server has to hold what it held after a warm-up of the same kind:
+no more tasks, connections or descriptors, and at most 10 % more memory. Memory means what the
+system counts as resident (VmRSS), after a garbage collection. That includes what Python and the C
+library keep for later. The output also shows the resident memory after the C library was told to
+give back what it can (``malloc_trim``), but no check uses it.
 """
 
 from __future__ import annotations

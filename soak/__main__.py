@@ -1,4 +1,4 @@
-"""Run the stages one after another; exit with 1 if something was not as it should be."""
+"""Run the stages one after another. Exit with 1 if something is wrong."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def main() -> int:
     options = parser.parse_args()
     if unknown := set(options.stages) - STAGES.keys():
         parser.error(f"no such stage: {', '.join(unknown)}")
-    # So that no server outlives it.
+    # With this, no server outlives this process.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    # For us and for the server that inherits it.
+    # This is for this process, and for the server, which inherits it.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     problems = 0

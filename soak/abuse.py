@@ -1,4 +1,4 @@
-"""Peers that ask for more than they should get, one connection each."""
+"""Peers that try to use too much. Each makes one connection."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from hostile.server import WatchedServer
 
 __all__ = ["FINE", "KINDS"]
 
-#: The answers that are right: too much, or a bit that was never agreed upon (RFC 7692
-#: section 6), in a close frame that has come through; or none that could be read.
+#: The correct answers: a close frame that says "too much", or that a bit was not negotiated (RFC
+#: 7692 section 6). It is also fine if no answer could be read.
 FINE = frozenset({"1009", "declined, 1002", "dropped"})
 
-#: Bytes; the application takes 1 MiB.
+#: How many bytes an oversized message has. The application takes 1 MiB.
 OVERSIZED = 4 * 2**20
 
-#: What 64 kB inflate to.
+#: 64 kB that inflate to 64 MiB.
 BOMB = deflated(bytes(2**26), 9)
 
-#: Where a server that lets fragments come is believed to do so for ever.
+#: After this many fragments, we assume that the server has no limit.
 FRAGMENTS = 300_000
 
-#: Seconds for an answer.
+#: How many seconds an answer may take.
 ANSWER = 10
 
 
 def declared(server: WatchedServer) -> str:
-    """Announce more than there is in the world, and send a little of it."""
+    """Announce a huge message, and send a little of it."""
     return _sent(server, frame(BINARY, bytes(1000), length=2**62))
 
 
@@ -39,27 +39,27 @@ def oversized(server: WatchedServer) -> str:
 
 
 def split(server: WatchedServer) -> str:
-    """Send a message that becomes too large."""
+    """Send a message that becomes too large with its last fragment."""
     piece = frame(CONTINUATION, bytes(2**16), fin=False)
     return _sent(server, frame(BINARY, fin=False), *[piece] * (OVERSIZED // 2**16))
 
 
 def bomb(server: WatchedServer) -> str:
-    """Send a little that inflates to much."""
+    """Send a little data that inflates to a lot."""
     return _sent(server, frame(TEXT, BOMB, bits=RSV1), compressing=True)
 
 
 def empty_fragments(server: WatchedServer) -> str:
-    """Send nothing, in ever more fragments."""
+    """Send more and more empty fragments."""
     some = frame(CONTINUATION, fin=False) * 1000
     return _sent(server, frame(TEXT, fin=False), *[some] * (FRAGMENTS // 1000))
 
 
 def _sent(server: WatchedServer, *parts: bytes, compressing: bool = False) -> str:
-    """Send *parts* until it is refused, and say how it was."""
+    """Send *parts* until the server refuses, and say how it did."""
     with server.connect("/echo", *([DEFLATE] if compressing else []), timeout=ANSWER) as peer:
         if compressing and not peer.is_compressing:
-            # Sent all the same: a reserved bit then.
+            # Send it anyway. The bit is then a reserved one.
             return "declined, " + _answer(peer, parts)
         return _answer(peer, parts)
 
@@ -71,7 +71,7 @@ def _answer(peer: Peer, parts: tuple[bytes, ...]) -> str:
     except TimeoutError:
         return "not taken, not refused"
     except OSError:
-        pass  # refused; the close frame may be there all the same
+        pass  # the server refused, and the close frame may be there anyway
     try:
         code = peer.wait_closed()
     except TimeoutError:

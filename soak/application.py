@@ -1,4 +1,4 @@
-"""The applications that are served: one that loses its patience soon, and one that doesn't."""
+"""The applications that are served: one with short timeouts, and one with long ones."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ logger = logging.getLogger("soak")
 
 BLOCK = bytes(2**16)
 
-#: Seconds for what is measured below: that a send can be cancelled.
+#: After how many seconds a send is cancelled, to measure how long that takes.
 PATIENCE = 1
 
 
 @define
 class Tally:
-    """What has happened in this process."""
+    """Counts what has happened in this process."""
 
     entered: int = 0
     exited: int = 0
-    #: Sends to peers that don't read, that were given up.
+    #: How many sends were given up, because the peer didn't read.
     cancelled: int = 0
-    #: Seconds that the slowest of them took.
+    #: How many seconds the slowest of them took.
     slowest: float = 0.0
 
 
@@ -38,7 +38,7 @@ tally = Tally()
 
 
 async def counted() -> AsyncResource[None]:
-    """Be a resource whose exit takes a moment."""
+    """A resource whose exit takes a moment."""
     tally.entered += 1
     try:
         yield
@@ -64,7 +64,7 @@ tick_route = WebSocketRoute("tick")
 
 @tick_route.endpoint
 async def tick(ws: WebSocket, resource: Counted) -> None:
-    """Be busy sending."""
+    """Send all the time."""
     await ws.accept()
     while True:
         await ws.send("tick")
@@ -76,7 +76,7 @@ work_route = WebSocketRoute("work")
 
 @work_route.endpoint
 async def work(ws: WebSocket, resource: Counted) -> None:
-    """Be busy with something else."""
+    """Do something else all the time."""
     await ws.accept()
     await trio.sleep_forever()
 
@@ -86,7 +86,7 @@ flood_route = WebSocketRoute("flood")
 
 @flood_route.endpoint
 async def flood(ws: WebSocket, resource: Counted) -> None:
-    """Send until the peer takes no more; give up that send; go on all the same."""
+    """Send until the peer takes no more. Give up that send, and go on."""
     await ws.accept()
     given_up = False
     while not given_up:

@@ -17,22 +17,22 @@ from hostile.server import WatchedServer
 
 __all__ = ["Crowd"]
 
-#: Handshakes at the same time, of which a server's queue has room for more.
+#: How many handshakes run at the same time. The server's queue has room for more.
 SIDE_BY_SIDE = 32
 
 
 class Crowd:
     """
-    Connections that are opened together.
+    Many connections that are open at the same time.
 
     Args:
-        server: Whereto.
-        count: How many.
-        paths: What they ask for, in turn.
-        options: As of :func:`hostile.peer.connect`.
+        server: The server.
+        count: How many connections to open.
+        paths: The paths to connect to, in turn.
+        options: Options of :func:`hostile.peer.connect`.
 
     Raises:
-        Exception: one of them failed, as :class:`Peer` says.
+        Exception: One of them failed with this error of :class:`Peer`.
     """
 
     def __init__(
@@ -59,11 +59,11 @@ class Crowd:
 
     def read(self, seconds: float) -> Counter[int | None]:
         """
-        Read for some time, or until all have ended; answer close frames.
+        Read for some time, or until all have ended. Answer close frames.
 
         Returns:
-            How many ended with which code: ``None`` without a close frame. What has not
-            ended is missing.
+            How many connections ended with each code, or with ``None`` for no close frame.
+            Connections that are still open aren't counted.
         """
         codes: dict[Peer, int] = {}
         ended: Counter[int | None] = Counter()
@@ -81,7 +81,7 @@ class Crowd:
 
 
 def _read(peer: Peer, codes: dict[Peer, int]) -> bool:
-    """Take what has come; say whether more may come."""
+    """Read what has come. Say whether more may come."""
     with suppress(BlockingIOError):
         try:
             while (taken := peer.receive_frame()) is not None:

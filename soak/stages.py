@@ -1,4 +1,4 @@
-"""The stages: each starts a server, does something to it, and says what it has seen."""
+"""The stages. Each starts a server, does something to it, and reports what it has seen."""
 
 from __future__ import annotations
 
@@ -28,27 +28,27 @@ ECHOED = 10**9
 ABUSIVE = 1000
 CONNECTIONS = 2000
 
-#: Of each of them, before memory is at its level.
+#: The share of each stage after which memory has its usual level.
 WARM_UP = 0.1
 
-#: Threads that are peers.
+#: How many threads play peers.
 PEERS = 8
 
-#: Seconds for what was left behind to go, by whichever timeout.
+#: How many seconds leftovers have to go away. It is longer than all timeouts.
 SETTLING = 20
 
-#: Bytes in a message: a small one, a middling one, and the largest that is taken.
+#: The sizes of messages in bytes: a small one, a medium one, and the largest that is allowed.
 SIZES = (1000, 2**16, 2**20)
 
-#: Receive buffer of a peer that doesn't read, so that it costs no memory of the system's.
+#: The receive buffer of a peer that doesn't read. It is small, to save the system's memory.
 LITTLE = 4096
 
-#: Seconds that a send which is given up after one may take, with 2000 of them at a time.
+#: How many seconds a send may take that is given up after one second, with 2000 at a time.
 CANCELLED_WITHIN = 2
 
 
 class Findings:
-    """What a stage says."""
+    """What a stage reports."""
 
     def __init__(self) -> None:
         self.problems = 0
@@ -57,7 +57,7 @@ class Findings:
         print(f"    {sentence}", flush=True)
 
     def check(self, fine: bool, sentence: str) -> None:
-        """Say something that is true, or that is wrong."""
+        """Report a sentence, and whether what it says is fine."""
         self.problems += not fine
         self.say(sentence if fine else f"FAILED: {sentence}")
 
@@ -132,8 +132,8 @@ def abusive(findings: Findings, scale: float) -> None:
             outcomes.clear()
             return _abuse(server, math.ceil(ABUSIVE * scale * share), outcomes)
 
-        # Python keeps the arenas of small objects in which anything lives, so the level depends
-        # on how many connections there were at once: the warm-up has as many.
+        # Python keeps an arena of small objects as long as any object in it lives. So the level
+        # depends on how many connections were open at a time, and the warm-up opens as many.
         _compare(findings, server, act, warm_up=1)
     for (kind, answer), times in sorted(outcomes.items()):
         findings.check(answer in FINE, f"{times} x {kind}: {answer}")
@@ -155,7 +155,7 @@ def _never_read(server: WatchedServer, count: int, outcomes: Counter[tuple[str, 
     before = server.descriptors
     with Crowd(server, count, ["/flood"], receive_buffer=LITTLE):
         poll(lambda: server.descriptors <= before, SETTLING)
-        # A peer that doesn't read can't see it; the server's descriptors tell.
+        # A peer that doesn't read can't see the end. The server's descriptors show it.
         held = max(server.descriptors - before, 0)
     for answer, times in (("dropped", count - held), ("held", held)):
         if times:
@@ -169,7 +169,7 @@ def _compare(
     *,
     warm_up: float = WARM_UP,
 ) -> None:
-    """Do a share as a warm-up, then all, and compare what the server holds after each."""
+    """Do a part as a warm-up, and then everything. Compare what the server holds after each."""
     act(warm_up)
     before = server.settled_level(SETTLING)
     server.forget_peak()
@@ -198,13 +198,13 @@ def _check_log(findings: Findings, server: WatchedServer) -> None:
 
 
 def _everywhere(act: Callable[[int], None], numbers: Iterable[int]) -> None:
-    """Do it for all numbers, several at a time."""
+    """Call it with all numbers, several at a time."""
     with ThreadPoolExecutor(PEERS) as threads:
         for _ in threads.map(act, numbers):
             pass
 
 
-# How it ends.
+# How the server ends.
 
 
 def shutdown(findings: Findings, scale: float) -> None:
@@ -249,7 +249,7 @@ class _Stopped:
         server.send_signal(signal.SIGTERM)
         said = server.wait_for(r"for [\d.]+ s at most")
         self.budget = float(said.split()[1])
-        # Its end is seen when it comes, whatever is done meanwhile.
+        # A thread notices the end at once, whatever else happens.
         self._waiting = threading.Thread(target=self._wait, daemon=True)
         self._waiting.start()
 

@@ -1,5 +1,6 @@
-"""What holds for all tests below this folder."""
+"""Fixtures and limits for all tests in this folder."""
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,30 +9,31 @@ import pytest
 
 HERE = Path(__file__).parent
 
-#: Seconds for a test of the test clients. They promise that nothing hangs, each wait within a
-#: limit of its own; one that is not kept ends the run here, with all stacks. What takes longer
-#: because it does much says so by a marker of its own.
-HANG = 60
+#: How many seconds a test of the test clients may take. The clients promise that nothing hangs,
+#: because each wait has a limit. If one doesn't, the run ends here and prints all stacks. A test
+#: that takes longer for a good reason has a marker of its own.
+HANG = 20
 
 
 @pytest.fixture(scope="module")
 def untraced() -> Iterator[None]:
-    """Measure no coverage meanwhile: it takes longer than what is to be seen."""
+    """Switch coverage off, because measuring it takes longer than what the test looks for."""
     tracer = sys.gettrace()
     sys.settrace(None)
     yield
     sys.settrace(tracer)
 
 
-#: Whose processes are measured elsewhere: what they run of triows, others run, too.
-_UNMEASURED = ("benchmarks", "fuzz", "hostile", "soak", "testing", "test_documents.py")
+#: What coverage gives to the processes that a test starts, so that they are measured, too. Only
+#: tests that ask for it pass it on: a process takes half as long again to start with it.
+_MEASURING = os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
 
 
-@pytest.fixture(autouse=True)
-def unmeasured_processes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let processes of some tests measure no coverage: starting it takes longer than they do."""
-    if any(request.path.is_relative_to(HERE / name) for name in _UNMEASURED):
-        monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
+@pytest.fixture
+def measured_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measure coverage in the processes of a test that run code which no other test runs."""
+    if _MEASURING is not None:
+        monkeypatch.setenv("COVERAGE_PROCESS_CONFIG", _MEASURING)
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

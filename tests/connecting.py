@@ -1,4 +1,4 @@
-"""Connecting to an application in one step, where a test needs no more of its client."""
+"""Connects to an application in one step, for tests that need nothing else of the client."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _clients: WeakKeyDictionary[Triows, AppClient] = WeakKeyDictionary()
 
 @asynccontextmanager
 async def opened(app: Triows, **options: Any) -> AsyncIterator[AppClient]:
-    """Open *app*, as ``open_app``, for the calls of :func:`connect` in the block."""
+    """Open *app* as ``open_app`` does. In the block, :func:`connect` uses it."""
     async with open_app(app, **options) as client:
         _clients[app] = client
         try:
@@ -33,12 +33,12 @@ async def opened(app: Triows, **options: Any) -> AsyncIterator[AppClient]:
 @asynccontextmanager
 async def connect(app: Triows, url: str, **options: Any) -> AsyncIterator[WebSocketSession]:
     """
-    Connect to *app*, which is opened for that if it is not.
+    Connect to *app*. Open it first if it isn't open.
 
     Args:
         app: The application.
-        url: Where to connect.
-        options: As for ``AppClient.websocket_connect``.
+        url: The URL to connect to.
+        options: Options for ``AppClient.websocket_connect``.
     """
     if (client := _clients.get(app)) is not None:
         async with client.websocket_connect(url, **options) as session:

@@ -1,10 +1,10 @@
 """
-Holds the tests to the virtual clock and to memory: who does without says so by ``real_socket``.
+Makes tests fail that sleep or listen on sockets without the marker ``real_socket``.
 
-A test that sleeps is slow where the machine is fast, and fails where it is slow. What takes time
-is tested on Trio's ``MockClock`` (the fixture ``autojump_clock``), and what has to happen first
-is waited for by an event. What triows itself sleeps is none of a test's doing. A socket that is
-listened at is, whoever does it, but in another process it is not seen.
+A test that sleeps wastes time on a fast machine, and fails on a slow one. Test things that take
+time with Trio's ``MockClock`` (the fixture ``autojump_clock``), and wait for things with an event.
+Sleeps inside triows don't count. Listening sockets always count, except in another process, where
+they aren't seen.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ ROOT = Path(__file__).parent.parent
 
 _time_sleep, _trio_sleep, _listen = time.sleep, trio.sleep, socket.socket.listen
 
-#: Where the test that runs has slept.
+#: Where the current test has slept.
 _slept: list[str] = []
 
-#: The addresses that it has listened at.
+#: The addresses on which it has listened.
 _listened: list[str] = []
 
 
 def _is_a_tests(frame: FrameType) -> bool:
-    """Whether it is ours to do without: of the project, or a task that does nothing else."""
+    """Whether the tests are to blame: the frame is in the project, or it is a task that sleeps."""
     path = Path(frame.f_code.co_filename)
     if "site-packages" in path.parts:
         return frame.f_globals["__name__"].startswith("trio.")
@@ -61,7 +61,7 @@ def _watched_time_sleep(seconds: float) -> None:
     _time_sleep(seconds)
 
 
-# No `async def`, so that the frame above is the caller's.
+# This isn't an `async def`, so that the frame above is the caller's.
 def _watched_trio_sleep(seconds: float) -> Awaitable[None]:
     if not isinstance(trio.lowlevel.current_clock(), MockClock):
         _note(sys._getframe(1), seconds)
@@ -69,7 +69,7 @@ def _watched_trio_sleep(seconds: float) -> Awaitable[None]:
 
 
 def watched_sleeps() -> list[str]:
-    """Where the test that runs has slept on the real clock since this was called last."""
+    """Where the current test has slept on the real clock since the last call of this."""
     slept = _slept.copy()
     _slept.clear()
     return slept
@@ -81,7 +81,7 @@ def _watched_listen(listener: socket.socket, *args: int) -> None:
 
 
 def watched_sockets() -> list[str]:
-    """Where the test that runs has listened since this was called last."""
+    """Where the current test has listened since the last call of this."""
     listened = _listened.copy()
     _listened.clear()
     return listened

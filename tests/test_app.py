@@ -103,7 +103,7 @@ async def get(app: Triows, raw_path: str, *, method: str = "GET") -> Response:
     return response
 
 
-# Plain HTTP, and paths that lead nowhere
+# Plain HTTP, and paths without a route
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
@@ -426,7 +426,7 @@ async def test_middlewares_of_the_application_see_http_and_404_too():
 
 
 class Tagging:
-    """Wraps ``send``: a header in the acceptance, a prefix before each text."""
+    """Wraps ``send``: it adds a header to the acceptance, and a prefix to each text."""
 
     def __init__(self, app: Any, tag: str) -> None:
         self.app = app

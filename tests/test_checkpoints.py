@@ -1,7 +1,7 @@
 """
-Every public awaitable, one by one: it can be cancelled, and it never raises without a checkpoint.
+Every public awaitable can be cancelled, and never raises without a checkpoint.
 
-What there is comes from the exports. A new one without a case fails the first test.
+The list of awaitables comes from the exports. If one has no case here, the first test fails.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ from triows.testing import AppClient, ReceiveTimeout, WebSocketSession, open_app
 
 MODULES = (triows, triows.testing, triows.inspect)
 
-#: Special methods that are awaited, or make something that is.
+#: Special methods that are awaited, or that return something that is.
 SPECIAL = {"__aiter__", "__anext__", "__aenter__", "__aexit__", "__await__", "__call__"}
 
-#: What a return annotation says of what is awaited, iterated over or entered.
+#: Words in the return annotations of things that are awaited, iterated over or entered.
 AWAITED = re.compile("Awaitable|Coroutine|Async")
 
 
@@ -80,14 +80,14 @@ def public_awaitables() -> set[str]:
 
 @frozen
 class Case:
-    """One path through one of them."""
+    """One path through one of the awaitables."""
 
-    #: As it is exported.
+    #: Its exported name.
     name: str
-    #: What to call it on.
+    #: The state of the object on which to call it.
     state: str
     call: Callable[[Any], Awaitable[object]]
-    #: What it raises; ``None`` if it works, or waits.
+    #: The error that it raises. ``None`` if it works, or waits.
     error: type[BaseException] | None = None
 
     def __str__(self) -> str:
@@ -96,7 +96,7 @@ class Case:
 
 
 async def probe(case: Case, thing: Any) -> None:
-    """Cancelled, it does nothing. Then, if it raises, others have their turn before."""
+    """Check that it does nothing if cancelled, and that other tasks run before it raises."""
     with trio.CancelScope() as scope:
         scope.cancel()
         await case.call(thing)
@@ -135,14 +135,14 @@ def accept(ws: WebSocket) -> Awaitable[None]:
 
 
 async def settle(_: WebSocket) -> None:
-    await trio.sleep(1)  # on the virtual clock: until the peer has done what it does
+    await trio.sleep(1)  # on the virtual clock; by then, the peer has acted
 
 
 async def reset(client: WebSocketSession) -> None:
     client.reset()
 
 
-#: What the handler does before, and its peer.
+#: What the handler and its peer do first.
 STATES: dict[str, tuple[Callable[[WebSocket], Any], Callable[[WebSocketSession], Any]]] = {
     "new": (nothing, nothing),
     "refused": (lambda ws: ws.reject(), nothing),
@@ -157,7 +157,7 @@ STATES: dict[str, tuple[Callable[[WebSocket], Any], Callable[[WebSocketSession],
 
 
 def receiving(name: str, call: Callable[[WebSocket], Awaitable[object]]) -> list[Case]:
-    """What all that receives has in common; iterating ends where the peer has closed with 1000."""
+    """The cases of everything that receives. Iterating ends if the peer has closed with 1000."""
     over = StopAsyncIteration if "iter" in name else WebSocketDisconnect
     return [
         Case(name, "open", call),
@@ -237,7 +237,7 @@ ON_WEBSOCKETS = [
 
 
 def wrapping(app: Any) -> Any:
-    """Middleware that makes the endpoint's transport one on ASGI."""
+    """Middleware that makes the endpoint use a transport on ASGI."""
 
     async def wrapped(scope: Any, receive: Any, send: Any) -> None:
         async def wrapped_receive() -> Any:
@@ -558,7 +558,7 @@ ACCEPT = {"type": "websocket.accept"}
 CLOSE = {"type": "websocket.close"}
 DENY = {"type": "websocket.http.response.start", "status": 400}
 
-#: What a mounted application sends first, and what it sends without end.
+#: What a mounted application sends first, and what it then sends in an endless loop.
 EVENTS: dict[str, tuple[list[Any], Any]] = {
     "close after accept": ([ACCEPT], CLOSE),
     "close": ([], CLOSE),
@@ -633,7 +633,7 @@ async def test_no_message_of_a_mounted_http_application_raises_without_a_checkpo
 
 
 async def visit(client: AppClient, *, leaves: bool) -> None:
-    """Connect, send something that nobody expects, and leave at once or when cancelled."""
+    """Connect, and send something that nobody expects. Leave at once, or when cancelled."""
     with suppress(triows.testing.WebSocketDenialResponse):
         async with client.websocket_connect("/stubborn") as session:
             with suppress(WebSocketDisconnect):
@@ -644,7 +644,7 @@ async def visit(client: AppClient, *, leaves: bool) -> None:
 
 
 class Steps(trio.abc.Instrument):
-    """How many messages a task handles between two of its steps."""
+    """Counts how many messages a task handles between two of its steps."""
 
     def __init__(self, task: trio.lowlevel.Task) -> None:
         self.messages = 0
@@ -694,7 +694,7 @@ def test_every_public_awaitable_has_a_case():
 
 
 async def unannotated():
-    """What a module may export."""
+    """Something that a module may export."""
 
 
 class Exported:

@@ -62,7 +62,7 @@ other = Starlette()
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
-    """An empty folder to be in; modules imported from it are forgotten."""
+    """An empty current folder. Modules imported from it are forgotten after the test."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
     before = set(sys.modules)
@@ -84,7 +84,7 @@ def test_routes_are_listed_with_handlers_parameters_and_resources(folder, capsys
     assert [line.split() for line in lines] == [
         ["PATH", "HANDLER", "PARAMETERS", "RESOURCES"],
         ["/rooms/{room}", "chat_for_routes.py:20", "(talk)", "path", "room:", "str", "session"],
-        ["query", "times:", "int", "=", "...", "pool", "(application)"],
+        ["query", "times:", "int", "=", "1", "pool", "(application)"],
         ["/rooms/{room}/log", "chat_for_routes.py:26", "(log)", "path", "room:", "str"],
     ]
     assert len({line.find("path room") for line in lines if "path room" in line}) == 1
@@ -106,20 +106,31 @@ def test_modules_and_names_may_have_dots(folder, capsys, target):
 @pytest.mark.parametrize(
     ("target", "told"),
     [
-        ("chat_there", "write module:app"),
-        ("chat_there:", "write module:app"),
+        ("chat_there", "write module:app, as in 'chat_there:app'"),
+        ("chat_there:", "write module:app, as in 'chat_there:app'"),
+        ("chat_there.py", "write module:app, as in 'chat_there:app'"),
+        ("./chat_there.py", "write module:app, as in 'chat_there:app'"),
+        ("chat_there.app", "write module:app, with a colon, as in 'chat_there:app'"),
+        ("chat_there/app", "write module:app, with a colon, as in 'chat_there:app'"),
+        ("chat_there/nothing:app", "write module:app, as in 'chat:app' or"),
         (":app", "write module:app"),
         ("", "write module:app"),
         (".chat_there:app", "write module:app"),
         ("nowhere:app", "there is no module 'nowhere'"),
         ("nowhere.chat:app", "there is no module 'nowhere'"),
-        ("chat_there.py:app", "without .py"),
+        ("nowhere:app", "The current folder is /"),
+        ("chat_here:app", "did you mean 'chat_there:app'?"),
+        ("chat_there.py:app", "written without .py, so write module:app, as in 'chat_there:app'"),
+        ("empty_there:app", "nor any other application of triows: write `app = Triows(route)`"),
+        ("chat_there:make()", "has no 'make()', but 'app'"),
+        ("empty_there:make()", ": write `app = make()` there, and name that"),
         ("./chat_there:app", "write module:app"),
         ("chat_there:nothing", "'chat_there' has no 'nothing', but 'app'"),
         ("chat_there:Apps.nothing", "'chat_there' has no 'Apps.nothing'"),
         ("chat_there:number", "is of type int, not a Triows application"),
-        ("chat_there:Apps", "not a Triows application"),
-        ("chat_there:pool", "call it, as in `app = pool()`"),
+        ("chat_there:Apps", "the class Apps, not a Triows application. 'chat_there' has 'app'"),
+        ("chat_there:talk", "if it is a handler, put `@route.endpoint` above talk"),
+        ("chat_there:talk", "'chat_there' has 'app'"),
         ("chat_there:make", "call it, as in `app = make()`"),
         ("chat_there:rooms", "is a WebSocketRoute, not an application: make one with Triows"),
         ("chat_there:Triows", "is the class Triows, not an application"),
@@ -128,6 +139,7 @@ def test_modules_and_names_may_have_dots(folder, capsys, target):
 )
 def test_what_leads_nowhere_ends_with_2_and_a_sentence(folder, capsys, target, told):
     write(folder, "chat_there.py", APP)
+    write(folder, "empty_there.py", "def make(): ...\n")
     assert main(["routes", target]) == 2
     out, err = capsys.readouterr()
     assert out == ""
@@ -221,6 +233,11 @@ def test_a_current_folder_that_is_gone_ends_with_2(folder, capsys):
         (["fly"], "invalid choice: 'fly'"),
         (["run"], "required: MODULE:APP"),
         (["run", "a:b", "--speed", "9"], "unrecognized arguments: --speed 9"),
+        (["a:b"], "'a:b' isn't a command: write triows run a:b"),
+        (["a.py", "--reload"], "'a.py' isn't a command: write triows run a.py --reload"),
+        (["serve"], "'serve' isn't a command: write triows run MODULE:APP"),
+        (["dev", "a:b"], "'dev' isn't a command: write triows run a:b"),
+        (["run", "a:b", "9000"], "'9000' isn't an argument: write --bind 127.0.0.1:9000"),
         (["run", "a:b", "--workers", "0"], "--workers: give a whole number, 1 or more, not '0'"),
         (["run", "a:b", "--workers", "-1"], "--workers: give a whole number, 1 or more, not '-1'"),
         (["run", "a:b", "--workers", "x"], "--workers: give a whole number, 1 or more, not 'x'"),
@@ -237,12 +254,53 @@ def test_a_command_that_can_not_be_read_ends_with_2_and_one_line(capsys, argumen
     assert "--help" in line
 
 
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ("--host 0.0.0.0", "--bind 0.0.0.0:8000"),
+        ("--host ::1", "--bind [::1]:8000"),
+        ("--port 9000", "--bind 127.0.0.1:9000"),
+        ("--port=9000", "--bind 127.0.0.1:9000"),
+        ("-p 9000", "--bind 127.0.0.1:9000"),
+        ("--host 0.0.0.0 --port 9000", "--bind 0.0.0.0:9000"),
+        ("--port 9000 --host 0.0.0.0", "--bind 0.0.0.0:9000"),
+        ("--port", "--bind 127.0.0.1:8000"),
+        ("-b :80", "write --bind"),
+        ("-w 2", "write --workers"),
+        ("-w2", "write --workers"),
+        ("--uds a.sock", "--bind unix:PATH"),
+        ("--reload-dir src", "write --reload, which watches"),
+        ("--reload-include *.html", "write --reload, which watches"),
+        ("--ssl-keyfile k.pem", "write --keyfile"),
+        ("--ssl-certfile c.pem", "write --certfile"),
+        ("-k trio", "always runs on Trio"),
+        ("--worker-class uvloop", "always runs on Trio"),
+        ("--factory", "`app = make_app()`"),
+        ("--access-log", "set up Python's logging"),
+        ("--log-config log.ini", "set up Python's logging"),
+        ("--ws-max-size 9", "Limits(message_size=BYTES)"),
+        ("--ws-ping-interval 9", "Timeouts(ping_interval=SECONDS)"),
+        ("--timeout-graceful-shutdown 9", "Timeouts(shutdown_grace=SECONDS)"),
+        ("--root-path /api", "await triows.serve(app, config)"),
+    ],
+)
+@pytest.mark.parametrize("app_first", [True, False])
+def test_an_option_of_another_server_is_told_what_does_it_here(capsys, options, told, app_first):
+    given = options.split()
+    with pytest.raises(SystemExit) as caught:
+        main(["run", *(["nowhere:app", *given] if app_first else [*given, "nowhere:app"])])
+    assert caught.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"triows: {given[0]!r} isn't an option: ")
+    assert told in line
+
+
 # Certificates
 
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with files for TLS, good and bad."""
+    """A folder with files for TLS, valid or not."""
     folder = tmp_path_factory.mktemp("certificates")
     authority = trustme.CA()
     good, other = authority.issue_cert("127.0.0.1"), authority.issue_cert("127.0.0.1")
@@ -298,6 +356,20 @@ def test_it_knows_its_version(capsys):
 def test_an_address_that_is_none_is_refused_before_anything_is_imported(address, capsys):
     assert main(["run", "nowhere:app", "--bind", address]) == 2
     assert capsys.readouterr().err.startswith("triows: --bind: ")
+
+
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [
+        ("8000", "'127.0.0.1:8000' for this machine alone, or '0.0.0.0:8000'"),
+        (":8000", "'127.0.0.1:8000' for this machine alone, or '0.0.0.0:8000'"),
+        ("http://localhost:8000", "write it without 'http://', as in 'localhost:8000'"),
+        ("https://localhost:8000/chat", "write it without 'https://', as in 'localhost:8000'"),
+    ],
+)
+def test_a_port_alone_and_a_url_are_told_the_address_that_was_meant(address, told, capsys):
+    assert main(["run", "nowhere:app", "--bind", address]) == 2
+    assert told in capsys.readouterr().err
 
 
 # Printing the tree

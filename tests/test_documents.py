@@ -1,4 +1,4 @@
-"""What the documents show besides their programs: printed text, links, other plugins, names."""
+"""Checks what documents show besides programs: printed text, links, other plugins, names."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def run_pytest(*args: str | Path) -> str:
     return done.stdout
 
 
-@pytest.mark.real_socket  # what they show does, in another process
+@pytest.mark.real_socket  # the pages use sockets in another process
 @pytest.mark.parametrize("name", ["inspect", "test"])
 def test_a_text_that_is_shown_is_what_is_printed(name: str) -> None:
     document = ROOT / "docs" / "how-to" / f"{name}.md"
@@ -60,7 +60,7 @@ def test_the_fixtures_work_with_the_plugin_of_anyio(tmp_path: Path) -> None:
 
 
 def anchors(document: Path) -> set[str]:
-    """What GitHub calls the headings of a document."""
+    """The anchors that GitHub gives to the headings of a document."""
     text = re.sub(r"^```.*?^```", "", document.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
     headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", one.lower()).replace(" ", "-") for one in headings}

@@ -1,4 +1,4 @@
-"""The public surface: what can be imported, what it says of itself, what is documented."""
+"""The public names: what can be imported, how it names itself, and what is documented."""
 
 import importlib
 import inspect
@@ -15,14 +15,14 @@ import triows.testing
 
 PUBLIC = {"triows": triows, "triows.inspect": triows.inspect, "triows.testing": triows.testing}
 
-# Not ours: they say themselves where they are from.
+# Names that aren't ours. Their `__module__` says where they are from.
 ELSEWHERE = {
     "HTTPException": "starlette.exceptions",
     "WebSocketException": "starlette.exceptions",
     "WebSocketState": "starlette.websockets",
     "AsyncResource": "collections.abc",
 }
-# Ours, but no class and no function: what it says of itself is up to Python's version.
+# Ours, but neither a class nor a function. Its `__module__` depends on the version of Python.
 ALIASES = {"Ignore"}
 
 
@@ -102,7 +102,7 @@ OURS = [
 def test_an_export_is_documented_with_all_its_methods(value):
     assert value.__doc__
     if isinstance(value, type):
-        # What attrs writes for a class without a docstring begins with "Method generated".
+        # For a method without a docstring, attrs writes one that begins with "Method generated".
         assert not value.__doc__.startswith(f"{value.__name__}(")
         undocumented = [name for name, member in members(value) if not member.__doc__]
         assert undocumented == []
@@ -125,7 +125,7 @@ def test_an_export_has_types(value):
 
 
 def test_importing_the_front_imports_no_tools_for_tests_or_for_looking():
-    """A server does not carry them."""
+    """A server should not use memory for them."""
     code = (
         "import sys, triows; "
         "print([m for m in ('pytest', 'rich', 'triows.testing') if m in sys.modules])"

@@ -1,4 +1,4 @@
-"""JSON messages: whose mistake it is when a message and a type don't go together."""
+"""JSON messages: whose mistake it is if a message doesn't fit a type."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ class Other(msgspec.Struct):
     b: int
 
 
-# What no message can be read as, and what the error says.
+# Types that no message can be read as, and what the error says.
 REFUSED: list[Any] = [
     (Unknown, ["Unknown is a class that neither msgspec nor pydantic knows", "msgspec.Struct"]),
     (list[Unknown], ["list[Unknown]", "Unknown is a class"]),
@@ -274,7 +274,7 @@ def test_a_model_is_written_as_pydantic_writes_it(value: Any, text: bytes):
         (Unknown(), "can't express an instance of Unknown: send it as a str"),
         ([1, {"a": pathlib.Path("x")}], "can't express an instance of "),
         (Model, "can't express the class Model: give an instance"),
-        ({(1, 2): 3}, "the keys of a JSON object are texts and numbers, not a tuple"),
+        ({(1, 2): 3}, "the keys of a JSON object must be str or numbers, not a tuple"),
         ((x for x in []), "can't express an instance of generator"),
     ],
 )

@@ -1,8 +1,8 @@
 """
-Every mistake that is found at registration: what is told, and that nothing is left behind.
+Every mistake that is found at registration: its message, and that it leaves nothing behind.
 
-Each message says what is wrong, what to do instead, and names the file and line of the
-function to be changed.
+Each message says what is wrong and what to do instead. It has the file and line of the function
+that the user has to change.
 """
 
 import abc
@@ -21,6 +21,8 @@ import msgspec
 import pytest
 import starlette.websockets
 import trio
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import Route
 
 from tests.connecting import connect
@@ -48,14 +50,14 @@ from triows.testing import WebSocketDenialResponse
 
 @attrs.define
 class Desk:
-    """What a user has before them when they make a mistake."""
+    """The objects that a user has when they make a mistake."""
 
     app: Triows = attrs.field(factory=Triows)
     route: WebSocketRoute = attrs.field(factory=lambda: WebSocketRoute("rooms/{room_id}"))
     to_blame: Any = None
 
     def blame(self, func):
-        """Note the function that the message has to name; a decorator."""
+        """Note the function that the message has to name. This is a decorator."""
         self.to_blame = func
         return func
 
@@ -68,7 +70,7 @@ CASES = []
 
 
 def mistake(error, *says):
-    """Add a case: making it raises *error*, and the message has all of *says*."""
+    """Add a case. It has to raise *error*, with all of *says* in its message."""
 
     def add(make):
         CASES.append(pytest.param(make, error, says, id=make.__name__))
@@ -685,7 +687,7 @@ def a_factory_of_another_type(desk):
     desk.include(handler)
 
 
-@mistake(RouteSetupError, "deps takes several: write deps=[Database]")
+@mistake(RouteSetupError, "deps takes a list: write deps=[Database]")
 def one_factory_for_deps(desk):
     Triows(deps=Database)
 
@@ -769,17 +771,66 @@ def a_list_of_routes(desk):
     desk.app.include([desk.route])
 
 
-@mistake(RouteSetupError, "isn't a WebSocketRoute", "mount() for other applications")
+@mistake(RouteSetupError, "isn't a WebSocketRoute", "give other applications to app.mount()")
 def a_route_of_another_framework(desk):
     Triows(Route("/", print))
 
 
-@mistake(RouteSetupError, "origins takes several: write origins=['https://example.org']")
+@mistake(RouteSetupError, "isn't a WebSocketRoute: it is a handler", "`@route.endpoint` above")
+def a_handler_for_a_route(desk):
+    @desk.route.endpoint
+    @desk.blame
+    async def talk(ws: WebSocket, room_id: str): ...
+
+    Triows(talk)
+
+
+@mistake(RouteSetupError, "isn't a WebSocketRoute: it is a handler", "put `@route.endpoint` above")
+def a_handler_to_merge(desk):
+    @desk.blame
+    async def talk(ws: WebSocket, room_id: str): ...
+
+    desk.route.merge(talk)
+
+
+@mistake(RouteSetupError, "write merge(route, ...), or merge(*routes) for a list")
+def a_list_of_routes_to_merge(desk):
+    desk.route.merge([WebSocketRoute("log")])
+
+
+@mistake(RouteSetupError, "the class WebSocketRoute isn't", "`route = WebSocketRoute(path)`")
+def the_class_of_routes(desk):
+    Triows(WebSocketRoute)
+
+
+@mistake(RouteSetupError, "'rooms' isn't a WebSocketRoute", "`route = WebSocketRoute('rooms')`")
+def a_path_for_a_route(desk):
+    Triows("rooms")
+
+
+@mistake(RouteSetupError, "isn't a WebSocketRoute", "without calling the handler")
+def a_handler_that_was_called_for_a_route(desk):
+    async def talk(): ...
+
+    desk.app.include(talk())
+
+
+@mistake(RouteSetupError, "isn't a WebSocketRoute", "give other applications to app.mount()")
+def an_application_for_a_route(desk):
+    Triows(Triows())
+
+
+@mistake(RouteSetupError, "not <WebSocketRoute '/rooms/{room_id}'>", "call include_routes()")
+def a_route_to_mount(desk):
+    desk.app.mount("/", desk.route)
+
+
+@mistake(RouteSetupError, "origins takes a list: write origins=['https://example.org']")
 def one_origin(desk):
     Triows(origins="https://example.org")
 
 
-@mistake(RouteSetupError, "origins takes several: write origins=['*']")
+@mistake(RouteSetupError, "origins takes a list: write origins=['*']")
 def one_origin_for_a_route(desk):
     WebSocketRoute("a", origins="*")
 
@@ -803,12 +854,100 @@ def an_origin_with_a_path(desk):
     desk.include(handler)
 
 
-@mistake(RouteSetupError, "middlewares takes several")
+@mistake(RouteSetupError, "middlewares takes a list")
 def one_middleware(desk):
     Triows(middlewares=print)
 
 
-@mistake(RouteSetupError, "plugins takes several")
+@mistake(
+    RouteSetupError, "GZipMiddleware object", "give the class, `Middleware(GZipMiddleware, ...)`"
+)
+def an_instance_of_a_middleware(desk):
+    Triows(middlewares=[GZipMiddleware(Triows())])
+
+
+@mistake(
+    RouteSetupError, "GZipMiddleware object", "give the class, `Middleware(GZipMiddleware, ...)`"
+)
+def an_instance_of_a_middleware_in_starlettes_description(desk):
+    Triows(middlewares=[Middleware(GZipMiddleware(Triows()))])
+
+
+@mistake(
+    RouteSetupError, "GZipMiddleware object", "give the class, `Middleware(GZipMiddleware, ...)`"
+)
+def an_instance_of_a_middleware_around_a_route(desk):
+    desk.route.add_middleware(GZipMiddleware(Triows()))
+
+    async def handler(ws: WebSocket, room_id: str): ...
+
+    desk.include(handler)
+
+
+@mistake(RouteSetupError, "is an ASGI application, and", "write `def middleware(app): ...`")
+def an_application_for_a_middleware(desk):
+    @desk.blame
+    async def asgi(scope, receive, send): ...
+
+    Triows(middlewares=[asgi])
+
+
+@mistake(RouteSetupError, "made a coroutine, which isn't an ASGI application", "write `def` there")
+def a_middleware_that_is_made_by_an_async_function(desk):
+    @desk.blame
+    async def middleware(app): ...
+
+    Triows(middlewares=[middleware])
+
+
+@mistake(RouteSetupError, "made None, which isn't", "return an `async def` that takes scope")
+def a_middleware_that_makes_nothing(desk):
+    @desk.blame
+    def middleware(app): ...
+
+    Triows(middlewares=[middleware])
+
+
+@mistake(RouteSetupError, "made a Middle", "`async def __call__(self, scope, receive, send)`")
+def a_middleware_that_can_not_be_called(desk):
+    class Middle:
+        def __init__(self, app): ...
+
+    Triows(middlewares=[Middle])
+
+
+@mistake(RouteSetupError, "missing a required argument: 'key'", "Middleware(")
+def a_middleware_that_needs_more(desk):
+    class Middle:
+        def __init__(self, app, key): ...
+
+    Triows(middlewares=[Middle])
+
+
+@mistake(RouteSetupError, "unexpected keyword argument 'size'", "Middleware(GZipMiddleware, ...)")
+def a_middleware_with_an_argument_that_it_does_not_take(desk):
+    Triows(middlewares=[Middleware(GZipMiddleware, size=1)])
+
+
+@mistake(RouteSetupError, "dispatch=", "for WebSockets write a factory, and give it as deps=")
+def a_middleware_of_requests(desk):
+    @desk.blame
+    async def log(request, call_next): ...
+
+    Triows(middlewares=[log])
+
+
+@mistake(RouteSetupError, "middlewares= takes classes, functions and Middleware(...), not 'gzip'")
+def a_name_for_a_middleware(desk):
+    Triows(middlewares=["gzip"])
+
+
+@mistake(RouteSetupError, "middlewares= takes classes, functions and Middleware(...), not <class")
+def starlettes_description_itself_for_a_middleware(desk):
+    Triows(middlewares=[Middleware])
+
+
+@mistake(RouteSetupError, "plugins takes a list")
 def one_plugin(desk):
     async def handler(room_id: str): ...
 
@@ -818,6 +957,30 @@ def one_plugin(desk):
 @mistake(RouteSetupError, "lifespan= takes a function of the application, not 'on'")
 def a_lifespan_that_can_not_be_called(desk):
     Triows(lifespan="on")
+
+
+@mistake(RouteSetupError, "leave the parentheses out, and write lifespan=", "connect")
+def a_lifespan_that_was_called(desk):
+    @contextlib.asynccontextmanager
+    async def connect(app):
+        yield
+
+    Triows(lifespan=connect(desk.app))
+
+
+@mistake(RouteSetupError, "leave the parentheses out, and write lifespan=", "connect")
+def a_lifespan_that_was_called_without_a_decorator(desk):
+    async def connect(app):
+        yield
+
+    Triows(lifespan=connect(desk.app))
+
+
+@mistake(RouteSetupError, "leave the parentheses out, and write lifespan=", "connect")
+def a_lifespan_that_was_called_and_does_not_yield(desk):
+    async def connect(app): ...
+
+    Triows(lifespan=connect(desk.app))
 
 
 @mistake(RouteSetupError, "connect is an async function without a yield", "@asynccontextmanager")
@@ -908,6 +1071,11 @@ def a_source_that_there_is_not(desk):
     Param("headers")
 
 
+@mistake(ValueError, "not 'x-token'. If that is a name in the request, write alias='x-token'")
+def a_name_for_a_source(desk):
+    Param("x-token")
+
+
 @mistake(ValueError, "use() takes scope= 'connection' or 'app', not 'application'")
 def a_scope_that_there_is_not(desk):
     use(Database, scope="application")
@@ -917,11 +1085,11 @@ def a_scope_that_there_is_not(desk):
 
 
 def line_of(func):
-    """Where *func* stands, looked up in the source."""
+    """Find the line of *func* in the source."""
     code = func.__code__
     lines = linecache.getlines(code.co_filename)
     begin = code.co_firstlineno
-    # From the first decorator on.
+    # The search begins at the first decorator.
     definition = next(line for line in lines[begin - 1 :] if "def " in line)
     assert f"def {func.__name__}(" in definition
     return f"{code.co_filename}:{begin} ({func.__qualname__})"
@@ -954,7 +1122,7 @@ async def test_after_a_mistake_everything_is_as_it_was(make, error, says):
         make(desk)
     assert desk.app.routes == []
     assert await status(desk.app, "/rooms/7") == 404
-    # The route is not part of an application, so it takes more.
+    # The route isn't part of an application, so it can still be changed.
     desk.route.sub("below")
     desk.route.add_middleware(lambda app: app)
 
@@ -1046,7 +1214,7 @@ async def test_of_several_routes_all_are_included_or_none(bad):
         app.include(*good, late)
     assert app.routes == before
     assert [await status(app, url) for url in ("/taken/1", "/new", "/new/1")] == [101, 404, 404]
-    # They can be changed, and included without the one that was wrong.
+    # They can be changed, and included without the wrong one.
     good[0].sub("below").endpoint(second)
     app.include(*good)
     assert [await status(app, url) for url in ("/new", "/new/1", "/new/below")] == [101] * 3

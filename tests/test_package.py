@@ -1,4 +1,4 @@
-"""The package as it is installed: what the wheel holds, and what it exports."""
+"""The installed package: what the wheel contains, and what it exports."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_what_is_exported_is_what_is_public():
         for name, value in vars(triows).items()
         if not name.startswith("_") and not isinstance(value, ModuleType)
     }
-    public.discard("annotations")  # of `from __future__ import annotations`
+    public.discard("annotations")  # from `from __future__ import annotations`
     assert public == {name for name in triows.__all__ if not name.startswith("_")}
 
 

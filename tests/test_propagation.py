@@ -1,4 +1,4 @@
-"""An error arrives as the object that was raised, whatever kind of object it is."""
+"""An error arrives as the same object that was raised, whatever its class does."""
 
 import logging
 from collections.abc import AsyncIterator, Iterator
@@ -24,12 +24,13 @@ from triows import (
 )
 from triows._errors import leaves
 from triows._managers import AsyncGeneratorManager, GeneratorManager, considerate
+from triows._where import where
 from triows.testing import WebSocketDenialResponse, open_app
 
 
 @dataclass(frozen=True)
 class Frozen(Exception):
-    """Refuses every attribute, also ``__traceback__``; equal to all that have the same fields."""
+    """Can't be changed, not even its ``__traceback__``. It is equal to others with its fields."""
 
     code: int = 1
 
@@ -78,14 +79,14 @@ class Unreadable(Exception):
 
 
 class Closed(Exception):
-    """Raises whatever it is asked for, its class included."""
+    """Raises when asked for any attribute, even its class."""
 
     def __getattribute__(self, name: str) -> Any:
         raise RuntimeError(name)
 
 
 class Indecisive(ExceptionGroup[Exception]):
-    """Is made without a message, and can't be made smaller."""
+    """A group that is made without a message, and can't be split."""
 
     def __new__(cls, errors: Any) -> Any:
         return super().__new__(cls, "several", errors)
@@ -136,7 +137,7 @@ STRANGE = [
 ]
 
 
-#: A test can't ask these for much, and Trio can't take one of them apart.
+#: A test can't ask these for much. Trio can't take one of them apart.
 HOSTILE = [
     *STRANGE,
     Closed,
@@ -201,7 +202,7 @@ def serving(handler: Any, **settings: Any) -> Triows:
 
 
 async def closed_with(app: Triows) -> int:
-    """Connect, and return the code that the connection is closed with."""
+    """Connect, and return the code with which the connection is closed."""
     async with (
         open_app(app, raise_app_exceptions=False) as client,
         client.websocket_connect("/") as session,
@@ -212,7 +213,7 @@ async def closed_with(app: Triows) -> int:
 
 
 async def raised_in(app: Triows, code: int = 1011) -> BaseException | None:
-    """Connect; what comes out of it."""
+    """Connect, and return the error that the connection raises."""
     try:
         async with open_app(app) as client, client.websocket_connect("/") as session:
             await session.expect_close(code)
@@ -226,7 +227,7 @@ def errors_in(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [logging.Formatter("%(message)s").format(record) for record in errors]
 
 
-# Python itself puts a RuntimeError in the place of these two where they leave a coroutine.
+# If one of these two leaves a coroutine, Python itself replaces it by a RuntimeError.
 def is_same(raised: BaseException | None, error: BaseException) -> bool:
     if isinstance(error, StopIteration | StopAsyncIteration) and type(raised) is RuntimeError:
         return raised.__cause__ is error
@@ -568,7 +569,7 @@ async def test_a_refusal_that_can_not_be_sent_and_takes_no_note_is_reported_as_i
 
 class Leaving(WebSocketDisconnect):
     def __init__(self) -> None:
-        """Without its base's."""
+        """Don't call the base class."""
 
 
 async def test_a_disconnect_of_any_make_is_a_normal_end(autojump_clock):
@@ -618,15 +619,17 @@ def sync_yields_twice() -> Iterator[int]:
 
 @pytest.mark.parametrize("error", [None, LookupError()])
 async def test_a_generator_that_does_not_stop_is_an_error(error):
-    stops = "generator didn't stop" + (" after it was thrown" if error else "")
+    stops = "yields_twice yielded " + ("again after an error" if error else "a second time")
     manager = considerate(asynccontextmanager(yields_twice)())
     await manager.__aenter__()
-    with pytest.raises(RuntimeError, match=stops):
+    with pytest.raises(RuntimeError, match=stops) as caught:
         await manager.__aexit__(type(error), error, None)
+    assert str(caught.value).endswith(f"\n  at {where(yields_twice)}")
     manager = considerate(contextmanager(sync_yields_twice)())
     manager.__enter__()
-    with pytest.raises(RuntimeError, match=stops):
+    with pytest.raises(RuntimeError, match=f"sync_{stops}") as caught:
         manager.__exit__(type(error), error, None)
+    assert str(caught.value).endswith(f"\n  at {where(sync_yields_twice)}")
 
 
 async def never_yields() -> AsyncIterator[int]:
@@ -640,8 +643,10 @@ def sync_never_yields() -> Iterator[int]:
 
 
 async def test_a_generator_that_does_not_yield_is_an_error():
-    with pytest.raises(RuntimeError, match="generator didn't yield"):
+    with pytest.raises(RuntimeError, match="never_yields ended without a yield") as caught:
         async with considerate(asynccontextmanager(never_yields)()):
             pass
-    with pytest.raises(RuntimeError, match="generator didn't yield"):
+    assert str(caught.value).endswith(f"\n  at {where(never_yields)}")
+    with pytest.raises(RuntimeError, match="sync_never_yields ended without a yield") as caught:
         considerate(contextmanager(sync_never_yields)()).__enter__()
+    assert str(caught.value).endswith(f"\n  at {where(sync_never_yields)}")

@@ -19,7 +19,7 @@ import triows.testing
 ROOT = Path(__file__).parent.parent
 PUBLIC = ("triows", "triows.testing", "triows.inspect")
 
-# A program that shows one of these takes ten seconds of the processor.
+# A program that shows one of these would take ten seconds of processor time.
 DESCRIBED = {"LoopBlocked"}
 
 # Methods that a handler, a test or a program calls. The others of a public class are for servers
@@ -84,7 +84,7 @@ def test_no_role_of_sphinx_is_left_in_the_reference() -> None:
 
 
 def programs() -> list[str]:
-    """The programs that the suite runs: of the README, the docs and the examples."""
+    """The programs that the tests run: those in the README, the docs and the examples."""
     pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
     found = [path.read_text("utf-8") for path in (ROOT / "examples").glob("*.py")]
     for page in pages:

@@ -1,9 +1,10 @@
-"""What is registered, and what is found: routes, settings, deps, plugins, overrides."""
+"""What users register, and what applies to a connection: routes, settings, deps, plugins."""
 
 import contextlib
 import functools
 from typing import Annotated, Any
 
+import msgspec
 import pytest
 import trio
 from hypercorn.config import Config
@@ -53,7 +54,7 @@ def speaking(path, word, **options):
 
 
 async def said(app, url):
-    """What the handler at *url* says first; the status if it refuses."""
+    """Return the handler's first message at *url*, or the status if it refuses."""
     try:
         async with connect(app, url) as ws:
             return await ws.receive()
@@ -140,6 +141,43 @@ async def listed(
 ) -> None: ...
 
 
+class Page(msgspec.Struct):
+    after: str
+    size: int = 10
+    tags: list[str] = []
+
+
+class Unshowable:
+    def __repr__(self) -> str:
+        raise ValueError
+
+
+async def with_defaults(
+    page: Annotated[Page, Param("query")],
+    other: Annotated[Page, Param("header")] = Page("a"),  # noqa: B008 - each gets a copy
+    line: str = "a\u2028b",
+    long: str = 100 * "x",
+    strange: Annotated[Any, Param("query", decoder=str)] = Unshowable(),  # noqa: B008
+) -> None: ...
+
+
+def test_a_list_of_routes_shows_defaults_and_the_fields_of_packs():
+    route = WebSocketRoute("rooms")
+    route.endpoint(with_defaults)
+    (info,) = Triows(route).routes
+    assert info.parameters == (
+        "query after: str",
+        "query size: int = 10",
+        "query tags: list[str] (optional)",
+        "header after: str (optional)",
+        "header size: int = 10",
+        "header tags: list[str] (optional)",
+        r"query line: str = 'a\u2028b'",
+        f"query long: str = '{36 * 'x'}...",
+        "query strange: Any (optional)",
+    )
+
+
 def test_the_routes_of_an_application_can_be_listed():
     route = WebSocketRoute("rooms/{room_id}")
     route.endpoint(listed)
@@ -152,8 +190,8 @@ def test_the_routes_of_an_application_can_be_listed():
             handler=where(listed),
             parameters=(
                 "path room_id: str",
-                "query size: int = ...",
-                "header x-token: str | None = ...",
+                "query size: int = 10",
+                "header x-token: str | None = None",
             ),
             resources=("get_page", "get_pool (application)"),
             name="listed",
@@ -224,7 +262,7 @@ async def test_a_routes_settings_replace_the_applications():
 
 
 async def extensions_of(url):
-    """What a server answers to a client that offers compression."""
+    """Return the server's answer to a client that offers compression."""
     host, port = url.removeprefix("http://").partition("/")[0].split(":")
     request = (
         f"GET /{url.rpartition('/')[2]} HTTP/1.1\r\nHost: {host}\r\n"
@@ -505,7 +543,7 @@ class NeedsMore:
 
 def test_a_middleware_that_can_not_be_made_leaves_the_application_as_it_was():
     app = Triows()
-    with pytest.raises(TypeError):
+    with pytest.raises(RouteSetupError):
         app.include(speaking("a", "A"), speaking("b", "B", middlewares=[Middleware(NeedsMore)]))
     assert app.routes == []
 
@@ -737,5 +775,5 @@ async def test_connections_at_the_same_time_have_each_their_own(autojump_clock):
             nursery.start_soon(ask, number)
     assert answers == {number: f"{number} {number * number}" for number in range(50)}
     assert sorted(made) == list(range(50))
-    # All of them at once, and not one after the other.
+    # They all ran at the same time, and not one after the other.
     assert trio.current_time() < 10

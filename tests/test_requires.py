@@ -1,4 +1,4 @@
-"""`@requires`: who may reach a handler, decided before anything is made for it."""
+"""`@requires`: who may reach a handler. This is decided before anything is made for it."""
 
 import contextlib
 import functools
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.usefixtures("autojump_clock")
 
 
 class ByHeader(AuthenticationBackend):
-    """Takes a peer's word for its scopes."""
+    """Believes what a peer says about its scopes."""
 
     async def authenticate(self, conn):
         if "scopes" not in conn.headers:
@@ -47,7 +47,7 @@ def serving(handler, *, middlewares=AUTHENTICATED, **options):
 
 
 async def reached(app, scopes=None, url="/5") -> int:
-    """101 if a peer with some scopes reaches the handler, else the status."""
+    """Return 101 if a peer with some scopes reaches the handler, or else the status."""
     headers = {} if scopes is None else {"scopes": scopes}
     try:
         async with connect(app, url, headers=headers) as ws:

@@ -39,7 +39,7 @@ async def idle(ws: WebSocket) -> None:
 
 
 class Journal:
-    """Makes resources that write down when they come and go."""
+    """Makes resources that note when they enter and exit."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -69,7 +69,7 @@ class Journal:
 
 
 def wanting(*marks: Any, **settings: Any) -> Triows:
-    """An application with a route for each resource."""
+    """An application with a route for each of the resources."""
     routes = []
     for number, mark in enumerate(marks):
 
@@ -384,7 +384,7 @@ async def test_an_exit_that_fails_is_raised_and_the_others_exit():
     assert journal.lines == ["+pool", "-pool"]
 
 
-# A resource gives way while the application runs
+# A resource fails while the application runs
 
 
 async def dying() -> AsyncResource[str]:
@@ -456,7 +456,7 @@ async def test_a_resource_whose_scope_expires_ends_the_application(autojump_cloc
 
 
 class LifespanServer:
-    """A server that runs an application's lifespan; the test says when to stop."""
+    """A server that runs an application's lifespan. The test says when to stop."""
 
     def __init__(self) -> None:
         self.sent: list[Any] = []
@@ -530,7 +530,7 @@ async def test_a_server_is_told_when_a_resource_dies(autojump_clock, caplog):
 
 
 async def test_the_drain_of_a_server_that_just_stops_is_bounded(autojump_clock):
-    """A server that ends the lifespan with connections open, as after its own grace."""
+    """The server ends the lifespan while connections are open, as after its own grace."""
 
     async def stubborn(ws: WebSocket) -> None:
         await ws.accept()
@@ -549,3 +549,14 @@ async def test_the_drain_of_a_server_that_just_stops_is_bounded(autojump_clock):
         server.stop.set()
         await trio.sleep(app.drain_budget)
         assert server.sent[-1] == {"type": "lifespan.shutdown.complete"}
+
+
+async def test_an_interrupt_in_the_shutdown_goes_on_at_once(autojump_clock, monkeypatch):
+    async def interrupted(self, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Triows, "drain", interrupted)
+    with pytest.RaisesGroup(KeyboardInterrupt):
+        async with Triows().running():
+            pass
+    assert trio.current_time() == 0

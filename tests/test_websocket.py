@@ -35,7 +35,7 @@ def serving(handler: Callable[..., Awaitable[None]], path: str = "", **settings:
 
 
 def talking(handler: Handler, **settings: Any) -> Triows:
-    """Serve a handler that begins with a connection that is accepted."""
+    """Serve a handler whose connection is already accepted."""
 
     async def accept_first(ws: WebSocket) -> None:
         await ws.accept()
@@ -45,7 +45,7 @@ def talking(handler: Handler, **settings: Any) -> Triows:
 
 
 async def end_of(client: WebSocketSession) -> tuple[int, str]:
-    """Wait until the server has closed; the code and the reason."""
+    """Wait until the server has closed. Return the code and the reason."""
     try:
         while True:
             await client.receive()
@@ -57,6 +57,61 @@ async def end_of_one(app: Triows, url: str = "/", **options: Any) -> tuple[int, 
     """Connect, and wait until the server has closed."""
     async with connect(app, url, **options) as client:
         return await end_of(client)
+
+
+# Called without await
+
+
+def wrapping(app: Any) -> Any:
+    """Middleware that makes the endpoint's transport one on ASGI."""
+
+    async def wrapped(scope: Any, receive: Any, send: Any) -> None:
+        async def wrapped_send(event: Any) -> None:
+            await send(event)
+
+        await app(scope, receive, wrapped_send)
+
+    return wrapped
+
+
+AWAITED = {
+    "accept": (),
+    "reject": (),
+    "receive": (),
+    "receive_text": (),
+    "receive_bytes": (),
+    "receive_json": (),
+    "send": ("a",),
+    "send_text": ("a",),
+    "send_bytes": (b"a",),
+    "send_json": ({},),
+    "close": (),
+    "ping": (),
+}
+
+
+@pytest.mark.parametrize("middlewares", [[], [wrapping]], ids=["stream", "ASGI"])
+async def test_an_await_that_is_missing_is_told_by_the_name_that_was_called(middlewares):
+    """Python warns that "coroutine 'WebSocket.send' was never awaited": that is its qualname."""
+
+    def names(ws: WebSocket) -> list[str]:
+        made = [getattr(ws, name)(*args) for name, args in AWAITED.items()]
+        made.append(ws.send(bytearray(b"a")))
+        for coroutine in made:
+            coroutine.close()
+        return [coroutine.__qualname__ for coroutine in made]
+
+    seen = []
+
+    async def handler(ws: WebSocket) -> None:
+        seen.append(names(ws))
+        await ws.accept()
+        seen.append(names(ws))
+        await ws.close()
+        seen.append(names(ws))
+
+    await end_of_one(serving(handler, middlewares=middlewares))
+    assert seen == [[*(f"WebSocket.{name}" for name in AWAITED), "WebSocket.send"]] * 3
 
 
 # Called at the wrong time
@@ -388,7 +443,7 @@ async def test_cancelling_receive_loses_no_message(autojump_clock):
     async with connect(talking(handler), "/") as client:
         for number in range(40):
             await client.send(str(number))
-            await trio.sleep(0.75)  # it comes at the moment when a receive is cancelled
+            await trio.sleep(0.75)  # so each message arrives just when a receive is cancelled
     assert received == [str(number) for number in range(40)]
 
 
@@ -438,7 +493,7 @@ async def test_iterating_raises_when_the_peer_left_otherwise(kind, code):
     async def handler(ws: WebSocket) -> None:
         try:
             async for message in iterate(ws):
-                received.append(message)  # noqa: PERF401 - also those before the error
+                received.append(message)  # noqa: PERF401 - keep those before the error
         except WebSocketDisconnect as exc:
             received.append(exc.code)
             raise
@@ -610,7 +665,7 @@ async def test_a_handler_that_sends_without_end_lets_others_run():
         while True:
             await ws.send("tick")
 
-    # No more than a turn each: the client is never starved, nor does its buffer fill.
+    # Each side handles only a few messages per turn, so the client's small buffer is enough.
     async with connect(talking(handler), "/", buffer=3) as client:
         for _ in range(100):
             assert await client.receive() == "tick"
@@ -790,7 +845,7 @@ async def test_statistics_count_what_has_passed_and_what_waits(autojump_clock):
     assert statistics.messages_sent == 2
     assert statistics.bytes_sent == 9003
     assert (statistics.inbox_messages, statistics.inbox_bytes) == (2, 5)
-    # What the connection does not hold, heads of frames included.
+    # These bytes, with the heads of their frames, don't fit into the connection.
     assert 0 < statistics.outbox_bytes < 9003
 
 
@@ -848,7 +903,7 @@ async def test_two_connections_are_never_equal():
 
 async def test_the_applications_timeouts_hold(autojump_clock):
     async def handler(ws: WebSocket) -> None:
-        await ws.receive()  # not before the client has stopped reading
+        await ws.receive()  # by then, the client has stopped reading
         for _ in range(3):
             await ws.send(bytes(1000))
 
@@ -858,7 +913,7 @@ async def test_the_applications_timeouts_hold(autojump_clock):
         await client.send("go")
         await trio.sleep(7.1)
         client.resume_reading()
-        # What has begun is completed, and then the close comes.
+        # The message that has begun is completed. Then the close comes.
         assert await client.receive() == bytes(1000)
         await client.expect_close(1008)
 
@@ -882,7 +937,7 @@ async def test_a_loop_over_messages_can_be_left_without_a_trace(how: str) -> Non
         loops = {"async for": ws, "iter_text": ws.iter_text(), "iter_json": ws.iter_json(int)}
         async for _message in loops[how]:
             break
-        # An async generator that was left would be reported here as a ResourceWarning.
+        # If the loop had left an async generator, there would be a ResourceWarning now.
         gc.collect()
         await ws.send("left")
 

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import os
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -50,7 +53,7 @@ class Silent:
 
 
 class Yes:
-    """Answers to every name."""
+    """Has every attribute."""
 
     def __getattr__(self, name: str) -> Any:
         return Yes()
@@ -114,6 +117,43 @@ def test_a_class_is_named_by_its_own_line() -> None:
     with open(__file__) as file:
         line = file.read().split("\n").index("class Silent:") + 1
     assert where(Silent) == f"{HERE}:{line} (Silent)"
+
+
+def test_a_decorated_class_inside_a_function_is_named_by_its_first_line() -> None:
+    if HERE:
+
+        @functools.total_ordering  # this is its first line
+        class Inner:
+            class Innermost: ...
+
+            def __lt__(self, other: object) -> bool:
+                return True
+
+    with open(__file__) as file:
+        lines = file.read().split("\n")
+    line = next(n for n, text in enumerate(lines, 1) if text.endswith("# this is its first line"))
+    name = "test_a_decorated_class_inside_a_function_is_named_by_its_first_line.<locals>.Inner"
+    assert where(Inner) == f"{HERE}:{line} ({name})"
+    assert where(Inner.Innermost) == f"{HERE}:{line + 2} ({name}.Innermost)"
+
+
+def test_a_file_is_read_once_for_all_its_classes(monkeypatch: pytest.MonkeyPatch) -> None:
+    where(Silent)
+    monkeypatch.delattr("ast.parse")
+    assert where(Greeter).endswith("(Greeter)")
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 13), reason="a class knows its line")
+def test_a_class_whose_file_can_no_longer_be_read_is_named_by_its_module(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "module_that_changes.py"
+    file.write_text("class Kept: ...\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    kept = importlib.import_module("module_that_changes").Kept
+    monkeypatch.setitem(sys.modules, "module_that_changes", sys.modules.pop("module_that_changes"))
+    file.write_text("class Kept(:  # being written")
+    assert where(kept) == "<module_that_changes> (Kept)"
 
 
 @pytest.mark.parametrize(

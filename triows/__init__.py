@@ -16,10 +16,10 @@ from __future__ import annotations
 # triows/testing/      test clients, which connect to the server itself
 #
 # triows/websocket.py has what a handler holds, triows/_app.py the application around everything,
-# triows/_running.py its start-up and shutdown, triows/http.py the answers to plain HTTP,
-# triows/_watch.py the place where errors are reported, and triows/_cli.py the command line.
-# Everything else stands on exceptions, types, and the other modules whose names begin with an
-# underscore.
+# triows/_asgi.py what is mounted in it and put around it, triows/_running.py its start-up and
+# shutdown, triows/http.py the answers to plain HTTP, triows/_watch.py the place where errors are
+# reported, and triows/_cli.py the command line. Everything else uses exceptions, types, and the
+# other modules whose names begin with an underscore.
 #
 # `from x import y as y` tells type checkers that a name is exported.
 from ._app import EndpointInfo as EndpointInfo

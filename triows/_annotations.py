@@ -1,4 +1,4 @@
-"""What an annotation means: the type behind a name, its constraints, how a person writes it."""
+"""What an annotation means: the type behind a name, its constraints, and how to write it."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 __all__ = ["constrained", "constraints", "expanded", "type_name", "unnamed"]
 
-# The constraints that annotated_types and msgspec both have, under the same names.
+# The constraints that both annotated_types and msgspec have, with the same names.
 _CONSTRAINTS = ("gt", "ge", "lt", "le", "multiple_of", "min_length", "max_length")
 
 
 def unnamed(annotation: Any) -> Any:
-    """Give the type behind names for it: ``NewType`` and the aliases of :func:`expanded`."""
+    """Return the type behind a ``NewType`` or an alias (see :func:`expanded`), or behind both."""
     while True:
         inner = expanded(annotation)
         if isinstance(inner, NewType):
@@ -39,10 +39,10 @@ def unnamed(annotation: Any) -> Any:
 
 def expanded(annotation: Any) -> Any:
     """
-    Give what a ``type`` statement (PEP 695) says an alias stands for.
+    Return the type that a ``type`` statement (PEP 695) gives to an alias.
 
-    ``Pair[int]``, after ``type Pair[T] = tuple[T, T]``, is ``tuple[int, int]``. Anything that
-    isn't such an alias is given back unchanged.
+    After ``type Pair[T] = tuple[T, T]``, it is ``tuple[int, int]`` for ``Pair[int]``. Anything
+    that isn't such an alias is returned unchanged.
     """
     if _is_alias(annotation):
         return annotation.__value__
@@ -58,19 +58,18 @@ def expanded(annotation: Any) -> Any:
 
 
 def _is_alias(annotation: Any) -> bool:
-    # By name: Python 3.11 has no such class, and typing_extensions has one of its own.
+    # Compare the name, because Python 3.11 has no such class and typing_extensions has its own.
     return type(annotation).__name__ == "TypeAliasType"
 
 
 def constraints(marks: Iterable[Any]) -> list[msgspec.Meta]:
     """
-    Give the constraints among the metadata of an ``Annotated`` as msgspec reads them.
+    Return the constraints among the metadata of an ``Annotated``, in msgspec's form.
 
-    Those of annotated_types (``Gt``, ``Len``) are said in msgspec's words. Other metadata is left
-    out.
+    Constraints of annotated_types (``Gt``, ``Len``) are translated. Other metadata is left out.
 
     Raises:
-        TypeError: A bound that msgspec doesn't take, such as a date.
+        TypeError: msgspec doesn't take a bound, for example a date.
     """
     return [meta for mark in marks if (meta := _meta(mark)) is not None]
 
@@ -92,7 +91,7 @@ def _meta(mark: Any) -> msgspec.Meta | None:
 
 
 def constrained(annotation: Any) -> Any:
-    """Say all :func:`constraints` in a type in msgspec's words, as far as it isn't a class."""
+    """Translate all :func:`constraints` in a type to msgspec's form, except inside classes."""
     annotation = expanded(annotation)
     origin, args = get_origin(annotation), get_args(annotation)
     if origin is Annotated:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import trio
 from attrs import define, evolve, field, frozen
 from starlette.datastructures import State, URLPath
-from starlette.middleware import Middleware
 
+from ._asgi import check_mountable, wrapped
 from ._checkpoints import checkpointed
 from ._closing import check_close
 from ._connection.endpoint import (
@@ -25,16 +25,21 @@ from ._connection.endpoint import (
 )
 from ._connection.refusal import from_exception, problem, upgrade_required
 from ._connection.registry import Connections
+from ._elsewhere import APPLICATION, pointing
 from ._errors import add_note, consists_of, exc_info, is_a, leaves, text_of
+from ._injection.listing import written
 from ._injection.plan import Plan, Planner
 from ._injection.providers import check_factory, is_mock, providers
 from ._injection.unused import check_all_used
+from ._inspection.hanging import Overseer
 from ._inspection.page import PATH, asks_for_page, serve_page
+from ._inspection.remains import alive
 from ._inspection.tree import Inside
 from ._loop import NO_TRIO
 from ._managers import asynccontextmanager, contextmanager
 from ._protocol.handshake import check_origins
 from ._requires import requirements_of
+from ._routing.mistakes import check_routes
 from ._routing.names import NamedRoute, RouteNames, UnknownRoute
 from ._routing.path import BadPath, request_segments
 from ._routing.route import DepsList, WebSocketRoute, is_handler, listed, setting
@@ -63,12 +68,7 @@ if TYPE_CHECKING:
     from ._connection.lifetime import Lifetime
     from ._injection.factories import Factory
     from ._protocol.handshake import Origins
-    from ._routing.route import (
-        Dependency,
-        Handler,
-        MiddlewareFactory,
-        RouteDescription,
-    )
+    from ._routing.route import Dependency, Handler, MiddlewareFactory, RouteDescription
     from ._routing.template import Key
     from ._transports.interface import Refusal
     from .types import ASGIApp, Receive, Scope, Send
@@ -82,10 +82,10 @@ logger = logging.getLogger("triows")
 class EndpointInfo:
     """What a plugin gets to know about the endpoint that it wraps."""
 
-    #: What the plugin has to call: the handler, or what the plugin before it returned.
+    #: The function that the plugin has to call: the handler, or what the plugin before it returned.
     func: Handler
     path: str
-    #: Of the handler, with its annotations evaluated.
+    #: The handler's signature, with its annotations evaluated.
     signature: inspect.Signature
     app: Triows
 
@@ -98,12 +98,12 @@ class RouteInfo:
     handler: str
     parameters: tuple[str, ...]
     resources: tuple[str, ...]
-    #: By which :meth:`Triows.url_path_for` finds it.
+    #: The name by which :meth:`Triows.url_path_for` finds the route.
     name: str
     _url_path_for: Callable[..., URLPath] = field(repr=False, eq=False)
 
     def url_path_for(self, name: str, /, **path_params: Any) -> URLPath:
-        """As the application's, for this route alone: Starlette asks each of what it mounts."""
+        """Make a path as the application does. Starlette calls this on each mounted route."""
         if name != self.name:
             raise UnknownRoute(f"this route is called {self.name!r}, not {name!r}")
         return self._url_path_for(name, **path_params)
@@ -111,7 +111,7 @@ class RouteInfo:
 
 @define
 class _Entry:
-    """A route in the tree; what it compiles to changes while a factory is overridden."""
+    """A route in the tree. Its endpoint is another one while a factory is overridden."""
 
     description: RouteDescription
     endpoint: Endpoint
@@ -125,10 +125,11 @@ class _Entry:
 @frozen
 class _Mounted:
     app: ASGIApp
-    #: Whether it is an application of triows, whose connections we drain.
+    #: Whether it is a triows application, whose connections we drain.
     is_ours: bool = False
 
 
+@pointing(APPLICATION)
 class Triows:
     """
     An application: WebSocket routes, mounts, start-up and shutdown. Servers call it as ASGI 3.
@@ -141,7 +142,7 @@ class Triows:
             handler, or the application refuses to start.
         middlewares: ASGI middleware around everything, the first one outermost: callables that
             take an ASGI application, or Starlette's ``Middleware``.
-        lifespan: What runs around the application, called with it: a function with
+        lifespan: Runs around the application, and is called with it. It is a function with
             ``@asynccontextmanager``, an async generator function, or a class that makes an async
             context manager. If it yields a dict, that is copied into each connection's ``state``.
         timeouts: For routes that have no timeouts of their own.
@@ -152,11 +153,11 @@ class Triows:
             any depth.
         shutdown_code: The close code that peers get at shutdown.
         debug: Whether ``/_triows/tree`` shows what is alive in the application, to browsers on
-            this machine. See :mod:`triows.inspect`. Not for production.
+            this machine. See :mod:`triows.inspect`. Don't use it in production.
 
     Raises:
-        RouteSetupError: Or a subclass: there is a mistake in a route or in *lifespan*. It has the
-            file and line of your function.
+        RouteSetupError: There is a mistake in a route or in *lifespan*. The error, which may be of
+            a subclass, has the file and line of your function.
         ValueError: The *shutdown_code* can't be sent.
     """
 
@@ -192,16 +193,16 @@ class Triows:
         self._tree: RouteTree[_Entry | _Mounted] = RouteTree()
         self._names = RouteNames(self._tree)
         self._entries: list[_Entry] = []
-        # Applications of ours among the mounted, by path; they are drained with this one.
+        # The mounted triows applications, by path. They are drained together with this one.
         self._mounted: dict[str, Triows] = {}
         self._overrides: dict[Callable[..., Any], Callable[..., Any]] = {}
         self._resources = AppResources(self, lifespan, self.timeouts.teardown)
         self._shared_plans: dict[Callable[..., Any], tuple[Factory, Plan]] = {}
-        # The resources that the start-up has entered, or is about to; None if it has not run.
+        # The resources that the start-up enters. None if it has not run.
         self._started: Collection[Callable[..., Any]] | None = None
-        self._stack = _wrapped(self._dispatch, listed("middlewares", middlewares))
+        self._stack = wrapped(self._dispatch, listed("middlewares", middlewares))
         self._watch = Watch()
-        providers(self._deps)  # a mistake in them is reported here, not at the first route
+        providers(self._deps)  # report a mistake in them here, and not at the first route
         self.include_routes(*routes)
 
     # Registration.
@@ -211,15 +212,10 @@ class Triows:
         Add routes, and all routes below them. From then on they can't be changed.
 
         Raises:
-            RouteSetupError: Or a subclass: there is a mistake. The application and the routes are
-                then as they were before.
+            RouteSetupError: There is a mistake. The error may be of a subclass. The application
+                and the routes have not changed then.
         """
-        for route in routes:
-            if not isinstance(route, WebSocketRoute):
-                raise RouteSetupError(
-                    f"{route!r} isn't a WebSocketRoute: write include_routes(route, ...), and "
-                    "mount() for other applications"
-                )
+        check_routes(routes, WebSocketRoute, "include_routes")
         entries = [self._entry(description) for route in routes for description in route.describe()]
         self._check_used(entries, [one for route in routes for one in route.own_deps()])
         shared = self._plan_shared([*self._entries, *entries])
@@ -228,7 +224,7 @@ class Triows:
         self._tree.add_all(
             (entry.description.template, entry, entry.description.where) for entry in entries
         )
-        # Nothing is refused from here on.
+        # From here on, nothing can fail.
         for route in routes:
             route.freeze()
         self._entries.extend(entries)
@@ -257,8 +253,8 @@ class Triows:
             RouteConflictError: Something is mounted there already, or has that name.
         """
         template = Template.parse(path)
-        _check_mountable(app)
-        # An error in an application of ours is then raised to us, and logged once.
+        check_mountable(app)
+        # With handle(), an error in a triows application is raised to us, and logged only once.
         ours = isinstance(app, Triows)
         mounted = _Mounted(app.handle if isinstance(app, Triows) else app, is_ours=ours)
         self._names.check_mount(template, name)
@@ -302,7 +298,7 @@ class Triows:
         Raises:
             DependencyError: No route uses *factory*, or it makes a value that the running
                 application already has.
-            RouteSetupError: Or a subclass: *fake* can't be used there.
+            RouteSetupError: *fake* can't be used there. The error may be of a subclass.
         """
         self._check_override(factory, fake)
         replaced = self._overrides.get(factory)
@@ -311,7 +307,7 @@ class Triows:
             self._recompile()
             yield
         finally:
-            # This one only: others may have begun, or ended, meanwhile.
+            # Undo only this one, because others may have begun or ended meanwhile.
             if replaced is None:
                 self._overrides.pop(factory, None)
             else:
@@ -370,15 +366,15 @@ class Triows:
 
     def _check_used(self, entries: Iterable[_Entry], deps: Iterable[DepsList]) -> None:
         """
-        Refuse a factory of *deps* that none of *entries* uses, among those that it was given for.
+        Refuse a factory of *deps* that none of *entries* uses.
 
         Raises:
             DependencyError: A factory would never be called.
         """
-        # A fake need not want what the factory in its place wants.
+        # A fake may not need what the factory that it replaces needs.
         if self._overrides:
             return
-        # The application's own are used by its resources, too.
+        # The application's resources may also use the application's own factories.
         used: dict[int, set[Any]] = {id(self._deps): set(self._shared_plans)}
         for entry in entries:
             plan = entry.endpoint.plan
@@ -391,9 +387,10 @@ class Triows:
 
     def _check_all_used(self) -> None:
         """
-        Refuse what no handler uses, now that all handlers are known. See :meth:`_check_used`.
+        Refuse factories that no handler uses, now that all handlers are known.
 
-        The lists of routes are among them: their routes may have been included one by one.
+        See :meth:`_check_used`. This checks the lists of routes again, because their routes may
+        have been included one by one.
         """
         given = (one for entry in self._entries for one in (self._deps, *entry.description.deps))
         self._check_used(self._entries, {id(one): one for one in given}.values())
@@ -402,13 +399,13 @@ class Triows:
 
     def _entry(self, description: RouteDescription) -> _Entry:
         entry = _Entry(description, self._compile(description))
-        entry.app = _wrapped(entry.serve, description.middlewares)
+        entry.app = wrapped(entry.serve, description.middlewares)
         return entry
 
     def _compile(self, description: RouteDescription) -> Endpoint:
         plan = self._plan(description)
         handler, at = description.handler, description.where
-        # One that is given twice counts once.
+        # A plugin that is given twice is called once.
         for plugin in {id(plugin): plugin for plugin in description.plugins}.values():
             info = EndpointInfo(handler, description.template.path, plan.signature, self)
             handler = _plugged(plugin, info, at)
@@ -437,10 +434,10 @@ class Triows:
         self, entries: Iterable[_Entry]
     ) -> dict[Callable[..., Any], tuple[Factory, Plan]]:
         """
-        Plan the application's resources, each after those it needs.
+        Plan the application's resources, each after the ones that it needs.
 
         Raises:
-            DependencyError: one of them is missed by the start-up, which has run.
+            DependencyError: A resource is new, and the start-up has already run.
         """
         plans: dict[Callable[..., Any], tuple[Factory, Plan]] = {}
 
@@ -501,19 +498,20 @@ class Triows:
         self._end_drain()
         self._warn_of_debug()
         try:
-            async with self._resources.entered(self._shared_plans, self.drain):
+            overseer = Overseer(self, min(one.teardown for one in self._all_timeouts()))
+            async with self._resources.entered(self._shared_plans, self._leave, overseer.run):
                 yield
         finally:
             self._started = None
-            # It may be served once more, also by a server that does not run its start-up.
+            # It may be served again, even by a server that doesn't run its start-up.
             self._end_drain()
 
     @contextmanager
     def watched(self, watch: Watch) -> Iterator[None]:
         """
-        Report what becomes of each scope to *watch*, for the length of a block.
+        Report what happens to each scope to *watch*, during a block.
 
-        This is for test clients: errors that nobody handled are then not logged.
+        This is for test clients. Errors that nobody handled are then not logged.
         """
         before, self._watch = self._watch, watch
         try:
@@ -529,21 +527,21 @@ class Triows:
     @property
     def drain_budget(self) -> float:
         """
-        The most seconds that :meth:`drain` takes: close, grace, teardown of the slowest route.
+        How many seconds :meth:`drain` takes at most: close, grace, teardown of the slowest route.
 
         A shutdown takes ``timeouts.teardown`` more, for the application's resources.
         """
         return self.drain_seconds()
 
     def drain_seconds(self, grace: float = math.inf) -> float:
-        """Give the seconds that :meth:`drain` takes at most with this *grace*."""
+        """Return how many seconds :meth:`drain` takes at most with this *grace*."""
         return max(
             min(grace, timeouts.shutdown_grace) + 2 * timeouts.close + 2 * timeouts.teardown
             for timeouts in self._all_timeouts()
         )
 
     def _all_timeouts(self) -> Iterator[Timeouts]:
-        """Those of each route, and of the applications of triows that are mounted here."""
+        """Yield the timeouts of each route, and of mounted triows applications."""
         yield self.timeouts
         for entry in self._entries:
             yield entry.endpoint.settings.timeouts
@@ -580,20 +578,29 @@ class Triows:
             )
         return all(over)
 
+    async def _leave(self) -> None:
+        """Drain, and log what goes on all the same, before the resources exit."""
+        if not await self.drain():
+            logger.error(
+                "the application's resources exit, although after %g s connections go on:\n%s",
+                self.drain_budget,
+                alive(self, ()),
+            )
+
     def _lifetimes(self) -> Iterator[Lifetime]:
-        """The live connections, with those of the applications of triows that are mounted here."""
+        """Yield the live connections, with those of mounted triows applications."""
         yield from self._connections
         for app in self._mounted.values():
             yield from app._lifetimes()
 
     def _end_drain(self) -> None:
-        """Take connections again, for an application that is started once more."""
+        """Accept connections again, because the application may be started again."""
         self._connections.draining = False
         for app in self._mounted.values():
             app._end_drain()
 
     def _warn_of_debug(self) -> None:
-        """Say where the page is that is not for production."""
+        """Log a warning about the debug page, because it isn't for production."""
         if self.debug:
             logger.warning(
                 "debug is on: GET %s shows every connection to clients on this machine", PATH
@@ -602,7 +609,7 @@ class Triows:
             app._warn_of_debug()
 
     def _inside(self) -> Inside:
-        """Show what :func:`triows.inspect.tree` looks at."""
+        """Return what :func:`triows.inspect.tree` needs."""
         return Inside(self.is_running, self._connections, self._resources, self._mounted)
 
     # Serving.
@@ -611,11 +618,11 @@ class Triows:
         """
         Serve one ASGI scope.
 
-        An error that nobody handled is logged here, once, and goes no further: one
-        connection does not concern the others, nor the server.
+        An error that nobody handled is logged here, once. It isn't raised, because it must not
+        affect other connections or the server.
 
         Raises:
-            RuntimeError: the server does not run on Trio.
+            RuntimeError: The server doesn't run on Trio.
         """
         if not trio.lowlevel.in_trio_run():
             await _refuse_loop(scope, receive, send)
@@ -647,8 +654,8 @@ class Triows:
             scope["state"] = {**self._resources.state, **scope.get("state", {})}
         try:
             if self.debug and asks_for_page(scope):
-                # Before the middlewares, which may let others read it or change who asks, and the
-                # mounts, one of which may be at "/". To all others it does not exist.
+                # Serve it before the middlewares, which might let others read it or change the
+                # peer's address, and before a mount at "/". For all others it doesn't exist.
                 await serve_page(self, scope, send)
             else:
                 await self._stack(scope, receive, send)
@@ -666,14 +673,14 @@ class Triows:
                 await receive()  # lifespan.shutdown
         except Exception as exc:
             stage = "shutdown" if started else "startup"
-            # The server shows the message at best; the traceback is in our log.
+            # The server shows the message at best. The traceback is in our log.
             logger.critical("the application failed at %s", stage, exc_info=exc_info(exc))
             await send({"type": f"lifespan.{stage}.failed", "message": text_of(exc)})
         else:
             await send({"type": "lifespan.shutdown.complete"})
 
     async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Find out who serves a scope."""
+        """Find the route or the mounted application of a scope, and call it."""
         try:
             segments = request_segments(scope)
         except BadPath as exc:
@@ -732,19 +739,22 @@ class Triows:
 
 async def _refuse_loop(scope: Scope, receive: Receive, send: Send) -> None:
     """
-    Tell a server of another event loop, as soon as it says anything, that it can't serve this.
+    Tell a server on another event loop at once that it can't serve this application.
 
     Raises:
-        RuntimeError: it has not asked for the start-up, which it would print the failure of.
+        RuntimeError: The server hasn't asked for the start-up, or it is Starlette's TestClient.
+            Otherwise the message is sent as the start-up's failure, which servers print.
     """
-    if scope["type"] != "lifespan":
+    # After a start-up that failed, Starlette's TestClient goes on and waits for a shutdown that
+    # never comes, unless something is raised. Unlike every server, it names no version of ASGI.
+    if scope["type"] != "lifespan" or "asgi" not in scope:
         raise RuntimeError(NO_TRIO)
     await receive()  # lifespan.startup
     await send({"type": "lifespan.startup.failed", "message": NO_TRIO})
 
 
 def _refusal_of(exc: Exception) -> Refusal | None:
-    """What a plain request is answered for an error; ``None`` for one that has to be reported."""
+    """Return the answer to a plain request for an error. ``None`` if the error has to be raised."""
     if not is_a(exc, HTTPException):
         return None
     try:
@@ -754,36 +764,8 @@ def _refusal_of(exc: Exception) -> Refusal | None:
         return None
 
 
-# What ends more than one connection: Ctrl-C, and a cancellation by whoever called us.
+# Exceptions that end more than one connection: Ctrl-C, and a cancellation by our caller.
 _NOT_OURS = (KeyboardInterrupt, trio.Cancelled, GeneratorExit)
-
-
-def _check_mountable(app: object) -> None:
-    """
-    Refuse what isn't an ASGI application.
-
-    Raises:
-        RouteSetupError: with what to give instead.
-    """
-    if isinstance(app, type):
-        raise RouteSetupError(
-            f"mount() takes an application, not its class: write {app.__name__}()", where(app)
-        )
-    if not callable(app):
-        raise RouteSetupError(
-            f"mount() takes an ASGI application, not {app!r}: for a folder of files, give "
-            "starlette.staticfiles.StaticFiles(directory=...)"
-        )
-    try:
-        inspect.signature(app).bind({}, None, None)
-    except TypeError:
-        raise RouteSetupError(
-            f"{name_of(app)} isn't an ASGI application: mount() takes what is called with scope, "
-            "receive and send",
-            where(app),
-        ) from None
-    except ValueError:
-        pass  # a built-in may have no signature
 
 
 def _plugged(plugin: Any, info: EndpointInfo, at: str) -> Handler:
@@ -791,7 +773,8 @@ def _plugged(plugin: Any, info: EndpointInfo, at: str) -> Handler:
     Put a plugin around a handler.
 
     Raises:
-        RouteSetupError: what it gives can't be called in the handler's place.
+        RouteSetupError: It isn't a plugin, or what it returns can't be called in the handler's
+            place.
     """
     if not callable(plugin) or inspect.iscoroutinefunction(plugin):
         raise RouteSetupError(
@@ -807,7 +790,7 @@ def _plugged(plugin: Any, info: EndpointInfo, at: str) -> Handler:
             where(plugin),
         )
     try:
-        # The wrapper's own: what functools.wraps claims for it is the handler's.
+        # Look at the wrapper's own signature. With functools.wraps, it would show the handler's.
         signature = inspect.signature(handler, follow_wrapped=False)
         signature.bind(**dict.fromkeys(info.signature.parameters))
     except (TypeError, ValueError) as exc:
@@ -830,25 +813,12 @@ def _checked_origins(origins: Origins | None, at: str | None = None) -> Origins 
     return origins
 
 
-def _wrapped(app: ASGIApp, middlewares: Sequence[MiddlewareFactory]) -> ASGIApp:
-    """Put middlewares around an application, the first one outermost."""
-    for middleware in reversed(middlewares):
-        if isinstance(middleware, Middleware):
-            app = middleware.cls(app, *middleware.args, **middleware.kwargs)
-        else:
-            app = middleware(app)
-    return app
-
-
 def _route_info(entry: _Entry, url_path_for: Callable[..., URLPath]) -> RouteInfo:
     plan = entry.endpoint.plan
     return RouteInfo(
         path=entry.description.template.path,
         handler=entry.description.where,
-        parameters=tuple(
-            f"{spec.source} {spec.alias}: {spec.type_name}" + ("" if spec.required else " = ...")
-            for spec in plan.params
-        ),
+        parameters=tuple(line for spec in plan.params for line in written(spec)),
         resources=tuple(
             [step.factory.name for step in plan.steps]
             + [f"{name_of(factory)} (application)" for factory in plan.shared]

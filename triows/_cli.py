@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import logging
 import os
 import signal
@@ -15,10 +14,10 @@ from importlib.metadata import version
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
-from ._app import RouteInfo, Triows
 from ._server.lifeline import inherited
 from ._server.listening import AddressError, check_address, configuration
-from ._server.mistakes import app_mistake
+from ._server.loading import ImportFailed, UnusableTarget, load
+from ._server.options import command_meant, option_meant
 from ._server.run import ApplicationError, run
 from ._server.tls import CertificateError, tls_context
 from ._traceback import summary, users_traceback
@@ -28,29 +27,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from typing import NoReturn
 
+    from ._app import RouteInfo
+
 __all__ = ["main"]
 
-# Exit codes: 1 for an application that failed while it was started, served or shut down; 2, as
-# argparse has it, for a command that can't be carried out. The server has its own.
+# Exit codes. 1: the application failed while it was started, served or shut down. 2, as in
+# argparse: the command can't be carried out. The server has exit codes of its own.
 FAILED, UNUSABLE = 1, 2
 
 
 class UnusableCommand(Exception):
-    """The command can't be carried out; its message is the one line that says why."""
-
-
-class ImportFailed(Exception):
-    """
-    Importing the application raised something.
-
-    Args:
-        target: What was to be imported.
-        error: What was raised.
-    """
-
-    def __init__(self, target: str, error: Exception) -> None:
-        self.error = error
-        super().__init__(f"{target!r} can't be imported")
+    """The command can't be carried out. The message is the one line that says why."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -64,12 +51,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code.
     """
     arguments = sys.argv[1:] if argv is None else argv
-    options = _parser().parse_args(arguments)
+    options = _parsed(arguments)
     options.arguments = arguments
     try:
         with _ending_by_ctrl_c():
             return _COMMANDS[options.command](options)
-    except UnusableCommand as exc:
+    except (UnusableCommand, UnusableTarget) as exc:
         _say(exc)
     except AddressError as exc:
         _say(f"--bind: {exc}")
@@ -81,6 +68,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         _show(exc, exc.error)
         return FAILED
     return UNUSABLE
+
+
+def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
+    """Read the arguments. What other servers would understand is told what to write here."""
+    parser = _parser()
+    if arguments and (meant := command_meant(arguments)) is not None:
+        parser.error(f"{arguments[0]!r} isn't a command: write {meant}")
+    options, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        if (meant := option_meant(unknown, arguments)) is not None:
+            kind = "an option" if unknown[0].startswith("-") else "an argument"
+            parser.error(f"{unknown[0]!r} isn't {kind}: {meant}")
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    return options
 
 
 def _say(message: object) -> None:
@@ -99,7 +100,7 @@ def _show(what: Exception, error: BaseException) -> None:
 
 @contextmanager
 def _ending_by_ctrl_c() -> Iterator[None]:
-    """Let Ctrl-C end the process by the signal, without a traceback, where no server takes it."""
+    """Let Ctrl-C end the process by the signal, without a traceback, while no server runs."""
     if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         yield
         return
@@ -168,65 +169,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def load(target: str) -> Triows:
-    """
-    Import the application that ``module:app`` names; ``app`` may have dots.
-
-    Raises:
-        UnusableCommand: there is no such module or name, or it isn't an application.
-        ImportFailed: importing the module raised something.
-    """
-    module_name, _, path = target.partition(":")
-    if not module_name or not path or module_name.startswith("."):
-        raise UnusableCommand(
-            f"{target!r}: write module:app, as in 'chat:app' or 'examples.chat:app'"
-        )
-    try:
-        here = os.getcwd()
-    except OSError as exc:
-        raise UnusableCommand(f"the current folder can't be found: {exc.strerror}") from None
-    # A console script does not have the current folder on its path, unlike python -m.
-    if here not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        found: object = importlib.import_module(module_name)
-    except ModuleNotFoundError as exc:
-        if exc.name is None or not f"{module_name}.".startswith(f"{exc.name}."):
-            raise ImportFailed(target, exc) from exc  # a module that the application imports
-        is_file = module_name.endswith(".py") or "/" in module_name
-        hint = " (a module is written with dots and without .py)" if is_file else ""
-        raise UnusableCommand(
-            f"{target!r}: there is no module {exc.name!r} here or installed{hint}"
-        ) from None
-    except Exception as exc:
-        raise ImportFailed(target, exc) from exc
-    module = found
-    for name in path.split("."):
-        try:
-            found = getattr(found, name)
-        except AttributeError:
-            raise UnusableCommand(
-                f"{target!r}: {module_name!r} has no {path!r}{_applications_in(module)}"
-            ) from None
-        except Exception as exc:  # of a module's __getattr__
-            raise ImportFailed(target, exc) from exc
-    if not isinstance(found, Triows):
-        raise UnusableCommand(f"{target!r} is {app_mistake(found)}")
-    return found
-
-
-def _applications_in(module: object) -> str:
-    names = [name for name, value in vars(module).items() if isinstance(value, Triows)]
-    return f", but {', '.join(map(repr, names))}" if names else ""
-
-
 def _check_certificate(certfile: str | None, keyfile: str | None) -> None:
     """
-    Refuse what TLS can't be served with, before the application is imported.
+    Refuse a certificate or a key that can't be used, before the application is imported.
 
     Raises:
-        UnusableCommand: one of the two is missing.
-        CertificateError: one can't be used.
+        UnusableCommand: One of the two is missing.
+        CertificateError: One of them can't be used.
     """
     if (certfile is None) != (keyfile is None):
         raise UnusableCommand("--certfile and --keyfile go together; one file may be both")
@@ -235,10 +184,10 @@ def _check_certificate(certfile: str | None, keyfile: str | None) -> None:
 
 def _check_processes(options: argparse.Namespace) -> None:
     """
-    Refuse what can't be done about processes and their signals.
+    Refuse options about processes and signals that can't work.
 
     Raises:
-        UnusableCommand: with the reason.
+        UnusableCommand: An option can't work. The message says why.
     """
     if options.workers > 1 and options.reload:
         raise UnusableCommand("--reload serves by one process: leave --workers out")
@@ -249,8 +198,8 @@ def _check_processes(options: argparse.Namespace) -> None:
 
 
 def _worker_command(arguments: Sequence[str], descriptors: str) -> list[str]:
-    """Give the same command once more, by the same interpreter, for a worker."""
-    # The interpreter's options by the function that multiprocessing takes them from.
+    """Return the command of a worker: the same one, with the same interpreter."""
+    # multiprocessing uses this function, too, to get the interpreter's options.
     options: list[str] = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
     command, *rest = arguments
     return [sys.executable, *options, "-m", "triows", command, "--inherit", descriptors, *rest]
@@ -261,7 +210,7 @@ def _check_addresses(addresses: Iterable[str]) -> None:
     Refuse what isn't an address.
 
     Raises:
-        UnusableCommand: with what to write instead.
+        UnusableCommand: It isn't one. The message says what to write instead.
     """
     for address in addresses:
         try:
@@ -287,14 +236,14 @@ def _run(options: argparse.Namespace) -> int:
     }
     tree_signal = signal.SIGUSR1 if options.tree_on_signal else None
     if tree_signal is not None:
-        # The signal must not end the process before and after somebody waits for it.
+        # The signal must not end the process while nobody listens for it.
         signal.signal(tree_signal, signal.SIG_IGN)
     settings = {**addresses, "tree_signal": tree_signal}
     if options.inherit is not None:
         given = inherited(options.inherit)
         return run(load(options.app), options.app, inherited=given, **settings)
     command = partial(_worker_command, options.arguments)
-    # Imported when they are used: they cost others nothing.
+    # Import these two only when they are used, so that others don't pay for them.
     if options.reload:
         from ._server.reload import run_again  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""Which close codes and reasons may stand in a close frame."""
+"""Checks which close codes and reasons a close frame may have."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def check_close(code: int, reason: str) -> None:
     Raises:
         ValueError: The code is reserved or out of range (:rfc:`6455#section-7.4`), or
             the reason isn't valid text, or is too long.
-        TypeError: One of the two is of another type.
+        TypeError: The code isn't an int, or the reason isn't a str.
     """
     if isinstance(code, bool) or not isinstance(code, int):
         raise TypeError(f"a close code is an int, not {type(code).__name__}")

@@ -6,19 +6,19 @@ import re
 
 __all__ = ["parse_cookies"]
 
-# What a backslash stands before in a quoted cookie: a byte in octal, or itself.
+# An escape in a quoted cookie: a backslash before a byte in octal, or before any character.
 _COOKIE_ESCAPE = re.compile(r"\\(?:([0-3][0-7][0-7])|(.))")
 
 
 def parse_cookies(header: str) -> dict[str, str]:
     """
-    Read a ``Cookie`` header as browsers and most servers do, more kindly than :rfc:`6265`.
+    Read a ``Cookie`` header as browsers and most servers do. :rfc:`6265` is stricter.
 
-    The result is that of :func:`starlette.requests.cookie_parser`: the last of two cookies
-    with one name is kept, text without an equals sign is a cookie without a name, quotes
-    are taken off. That one uses the standard library's unquoting, which takes time in
-    proportion to the square of the length before Python 3.11.10 and 3.12.6
-    (CVE-2024-7592): seconds, for a header that servers let pass.
+    The result is the same as that of :func:`starlette.requests.cookie_parser`. If two cookies have
+    the same name, the last one counts. Text without an equals sign is a cookie without a name.
+    Quotes are removed. Starlette uses the standard library to remove them. Before Python 3.11.10
+    and 3.12.6, that takes time in proportion to the square of the length (CVE-2024-7592), which
+    can be seconds for a header that servers accept.
     """
     cookies = {}
     for chunk in header.split(";"):

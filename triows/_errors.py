@@ -1,9 +1,10 @@
 """
-Taking exceptions and groups of them apart.
+Functions that take apart exceptions, and groups of them.
 
-The exceptions are an application's, so their classes may do anything: a ``derive()`` may fail, and
-so may each attribute, ``__class__`` included. Nothing here calls what such a class defines, apart
-from the text, which has a substitute. What decides how a connection ends can rely on that.
+The exceptions belong to an application, so their classes may do anything. ``derive()`` may fail,
+and so may any attribute, even ``__class__``. Nothing here calls what such a class defines, except
+for the text, and if that fails there is a substitute. So the code that decides how a connection
+ends can rely on these functions.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "add_note",
     "behind",
+    "children_of",
     "combined",
     "consists_of",
     "exc_info",
@@ -46,12 +48,13 @@ def is_a(error: BaseException, *types: type[E]) -> TypeGuard[E]:
 
 
 def _read(error: BaseException, name: str) -> Any:
-    """Read what every exception, or every group, has, past what its class defines."""
+    """Read an attribute that every exception or group has, even if its class overrides it."""
     owner = BaseException if hasattr(BaseException, name) else BaseExceptionGroup
     return getattr(owner, name).__get__(error)
 
 
-def _children(error: BaseException) -> tuple[BaseException, ...]:
+def children_of(error: BaseException) -> tuple[BaseException, ...]:
+    """Return the exceptions right below a group, and nothing for any other."""
     children: tuple[BaseException, ...] = ()
     if is_a(error, BaseExceptionGroup):
         children = _read(error, "exceptions")
@@ -61,36 +64,36 @@ def _children(error: BaseException) -> tuple[BaseException, ...]:
 def exc_info(
     error: BaseException,
 ) -> tuple[type[BaseException], BaseException, TracebackType | None]:
-    """Return what a logger takes, which would ask the exception itself for its traceback."""
+    """Return ``exc_info`` for a logger, without asking the exception itself for its traceback."""
     return type(error), error, _read(error, "__traceback__")
 
 
 def leaves(error: BaseException) -> Iterator[BaseException]:
-    """The exceptions in a group, however deep. An exception that isn't a group is its own leaf."""
+    """Yield the exceptions in a group, however deep, or the exception itself if it isn't one."""
     if is_a(error, BaseExceptionGroup):
-        for child in _children(error):
+        for child in children_of(error):
             yield from leaves(child)
     else:
         yield error
 
 
 def consists_of(error: BaseException, *types: type[BaseException]) -> bool:
-    """Whether there is nothing but exceptions of *types* in it."""
+    """Say whether it consists only of exceptions of *types*."""
     return all(is_a(leaf, *types) for leaf in leaves(error))
 
 
 def behind(error: BaseException) -> Iterator[BaseException]:
     """
-    The exceptions that were being handled when *error* was raised, taken apart.
+    Yield the exceptions that were being handled when *error* was raised, taken apart.
 
-    One that is raised in a ``finally`` takes the place of what it cleans up after, which is
-    then found here only.
+    If a ``finally`` raises, its exception replaces the one that it cleans up after. That one can
+    then be found only here.
     """
     waiting, seen = [error], {id(error)}
     while waiting:
         exc = waiting.pop()
         context = _read(exc, "__context__")
-        for one in (context, *_children(exc)):
+        for one in (context, *children_of(exc)):
             if one is not None and id(one) not in seen:
                 seen.add(id(one))
                 waiting.append(one)
@@ -99,10 +102,10 @@ def behind(error: BaseException) -> Iterator[BaseException]:
 
 
 def _kept(error: BaseException, keep: Callable[[BaseException], bool]) -> BaseException | None:
-    """Return *error* with those leaves only, and *error* itself if these are all."""
+    """Return *error* with only the leaves to keep. If these are all, return *error* itself."""
     if not is_a(error, BaseExceptionGroup):
         return error if keep(error) else None
-    children = _children(error)
+    children = children_of(error)
     rest = [part for child in children if (part := _kept(child, keep)) is not None]
     if len(rest) == len(children) and all(map(_is, rest, children)):
         return error
@@ -114,7 +117,7 @@ def _is(one: object, other: object) -> bool:
 
 
 def _part_of(group: BaseException, rest: list[BaseException]) -> BaseException:
-    """Make a group of less than there was. It is a plain one, because ``derive()`` may fail."""
+    """Make a group of some of its exceptions, without ``derive()``, because that may fail."""
     part = BaseExceptionGroup(_read(group, "message"), rest)
     part.__traceback__ = _read(group, "__traceback__")
     part.__context__ = _read(group, "__context__")
@@ -128,44 +131,43 @@ def _part_of(group: BaseException, rest: list[BaseException]) -> BaseException:
 
 def without(error: BaseException, known: BaseException) -> BaseException | None:
     """
-    What is new in *error* to one who has seen *known*.
+    Return what is in *error* and not in *known*. Return ``None`` if there is nothing new.
 
-    A nursery wraps what passes through it in a group: that is the same error, not a new
-    one. Returns ``None`` if there is nothing new.
+    A nursery wraps what passes through it in a group. That is the same error, not a new one.
     """
     seen = {id(leaf) for leaf in leaves(known)}
     return _kept(error, lambda leaf: id(leaf) not in seen)
 
 
 def without_cancelled(error: BaseException) -> BaseException | None:
-    """Keep what isn't a cancellation: the same object if nothing of it is one."""
+    """Leave out cancellations. If there are none, return the same object."""
     return _kept(error, lambda leaf: not is_a(leaf, trio.Cancelled))
 
 
 def only(group: BaseException) -> BaseException | None:
     """
-    The only exception in a group, unless it is a cancellation.
+    Return the only exception in a group, unless it is a cancellation.
 
-    Raise it outside the ``except`` block: inside, Python would replace its ``__context__``.
+    Raise it outside the ``except`` block. Inside, Python would replace its ``__context__``.
     """
     first, *more = leaves(group)
     return None if more or is_a(first, trio.Cancelled) else first
 
 
 def unwrapped(error: BaseException) -> BaseException:
-    """Take off the groups of one that nurseries have put around what passed through them."""
-    while len(children := _children(error)) == 1:
+    """Take off the groups with one exception that nurseries have put around it."""
+    while len(children := children_of(error)) == 1:
         (error,) = children
     return error
 
 
 def text_of(error: BaseException) -> str:
-    """The type and text of somebody's exception, which may fail to say either."""
+    """Return an exception's type and text, even if its class raises when asked for them."""
     return f"{_name_of(type(error))}: {_text_of(error)}"
 
 
 def _name_of(cls: type[BaseException]) -> str:
-    """Return the name of a class, past what its metaclass defines."""
+    """Return the name of a class, even if its metaclass overrides that."""
     name: str = type.__dict__["__name__"].__get__(cls)
     return name
 
@@ -184,7 +186,7 @@ def add_note(error: BaseException, note: str) -> None:
 
 
 def combined(message: str, errors: Iterable[BaseException]) -> BaseException | None:
-    """One exception for all of *errors*: none, the only one itself, or a group."""
+    """Combine *errors* into one exception: ``None``, the only one itself, or a group."""
     found = list(errors)
     if len(found) <= 1:
         return found[0] if found else None

@@ -1,10 +1,10 @@
 """
 Messages in JSON: from text to a type and back.
 
-msgspec reads and writes them. Where a type has to do with pydantic, pydantic does.
-Decoders are compiled when a type is first asked for, and kept. A type that no message could be
-converted to is the application's mistake, a :exc:`TypeError`; a message that doesn't fit its
-type is the peer's, an :exc:`~triows.InvalidMessage`.
+msgspec reads and writes them, or pydantic if a type has something of pydantic in it. Decoders are
+compiled when somebody first asks for a type, and kept. If no message could be converted to a type,
+that is the application's mistake, a :exc:`TypeError`. If a message doesn't fit its type, that is
+the peer's mistake, an :exc:`~triows.InvalidMessage`.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["decoder_of", "encoded"]
 
-_UNIONS = (UnionType, type(Union[int, str]))  # noqa: UP007 - the class of this spelling is meant
-# What msgspec makes of JSON when no type is asked for.
+_UNIONS = (UnionType, type(Union[int, str]))  # noqa: UP007 - this spelling has a class of its own
+# The classes that msgspec makes from JSON if nobody asks for a type.
 _PLAIN = (dict, list, str, int, float, bool, NoneType)
 _CLASSES = "a msgspec.Struct, a dataclass, an attrs class, a TypedDict or a pydantic model"
 _BY_HAND = "or leave the type out and convert the value yourself"
@@ -36,21 +36,23 @@ _BY_HAND = "or leave the type out and convert the value yourself"
 
 def decoder_of(type_: Any) -> Callable[[str | bytes], Any]:
     """
-    Give the function that reads messages as a type.
+    Return a function that converts messages to a type.
 
     It raises :exc:`~triows.InvalidMessage` for a message that isn't JSON or doesn't fit.
 
     Raises:
         TypeError: No message can be converted to this type. The text says why.
     """
-    # Unions are equal in any order, and pydantic prefers what comes first.
+    # Two unions are equal whatever their order. But pydantic prefers the first member that fits,
+    # so the order is part of the cache's key.
     order = type_.__args__ if type(type_) in _UNIONS else None
     try:
         return _kept(type_, order)
     except TypeError:
         if _is_hashable(type_):
             raise
-    # Metadata in Annotated may be anything, a list too. Such a type is found as the same object.
+    # Metadata in Annotated may be anything, for example a list, which can't be hashed. The cache
+    # finds such a type only if it is the same object.
     return _kept(_Same(type_), None)
 
 
@@ -64,7 +66,7 @@ def _is_hashable(type_: Any) -> bool:
 
 @frozen
 class _Same:
-    """An object that equals itself only."""
+    """A wrapper that is equal only to a wrapper of the same object."""
 
     value: Any = field(eq=id, hash=True)
 
@@ -86,7 +88,7 @@ def _msgspec_decoder(type_: Any) -> Callable[[str | bytes], Any]:
             type_, f"an alias in it contains itself: make {_CLASSES} of it, {_BY_HAND}"
         ) from None
     except (TypeError, ValueError, NameError, AttributeError) as exc:
-        # msgspec repeats the whole type at the end, modules and all.
+        # At the end, msgspec repeats the whole type with its modules. Leave that out.
         reason = str(exc).partition(" - type ")[0].partition("\n")[0]
         raise _refused(type_, f"{reason}. Change the type, {_BY_HAND}") from exc
     if unknown is not None:
@@ -108,7 +110,7 @@ def _refused(type_: Any, reason: str) -> TypeError:
 
 
 def _unknown(info: Any, seen: set[int]) -> Iterator[str]:
-    """Say of each class in a type why no message can be converted to it, if that is so."""
+    """For each class in a type that no message can be converted to, say why."""
     if isinstance(info, (tuple, list)):
         for item in info:
             yield from _unknown(item, seen)
@@ -139,19 +141,19 @@ def _why_unknown(cls: Any) -> str:
 
 def _is_plain(cls: Any) -> bool:
     """
-    Whether what JSON is made of are instances of the class, as of ``object``.
+    Say whether values from JSON are instances of the class, as they are of ``object``.
 
-    Not of a generic one: msgspec would not look at its items.
+    A generic class doesn't count, because msgspec would not check its items.
     """
     return not hasattr(cls, "__class_getitem__") and any(issubclass(one, cls) for one in _PLAIN)
 
 
 def _validated(cls: Any, value: Any) -> Any:
-    """Let pydantic make a model inside a class of another kind."""
+    """Let pydantic make a model that is inside a class of another kind."""
     if not is_model(cls):
         return value
-    # As JSON, since pydantic's rules for that differ from those for Python's objects. msgspec
-    # would be faster, and refuses numbers that it has read itself.
+    # Give pydantic JSON again, because its rules for JSON differ from those for Python objects.
+    # json.dumps() is slower than msgspec, but msgspec can't write all numbers that it can read.
     try:
         return cls.__pydantic_validator__.validate_json(json.dumps(value))
     except validation_error() as exc:
@@ -159,7 +161,7 @@ def _validated(cls: Any, value: Any) -> Any:
 
 
 def _pydantic_decoder(type_: Any) -> Callable[[str | bytes], Any] | None:
-    """Let pydantic read the whole message, if that is what the type asks for, and it can."""
+    """Let pydantic read the whole message, if the type asks for that and pydantic can do it."""
     if not mentions_model(type_):
         return None
     try:
@@ -167,8 +169,8 @@ def _pydantic_decoder(type_: Any) -> Callable[[str | bytes], Any] | None:
         if not getattr(adapter, "pydantic_complete", True):
             adapter.rebuild(raise_errors=True)
     except Exception as exc:
-        # Whatever it is, it is about the type. Pydantic doesn't know Structs and attrs
-        # classes. msgspec does, and leaves to pydantic what is pydantic's.
+        # Whatever pydantic raises, the type is the reason. Pydantic doesn't know Structs and attrs
+        # classes. msgspec knows them, and lets pydantic read the models inside them.
         if is_model(type_):
             reason = str(exc).partition("\n")[0]
             raise _refused(type_, f"pydantic refuses the class: {reason}") from exc
@@ -193,35 +195,35 @@ def _detail(exc: Any) -> str:
 
 def encoded(data: Any) -> bytes:
     """
-    Write a value as JSON, compact.
+    Write a value as compact JSON.
 
     Raises:
-        TypeError: There is something in it that JSON can't express.
+        TypeError: JSON can't express something in it.
     """
     cls: Any = type(data)
     if cls is not dict and _is_known_model(cls):
-        # msgspec would write a dataclass of pydantic's with the fields that it excludes.
+        # In a dataclass of pydantic's, msgspec would also write the fields that are excluded.
         written: bytes = cls.__pydantic_serializer__.to_json(data)
         return written
     return _encoder.encode(data)
 
 
-# To find that a class doesn't have an attribute takes longer than to write a short message.
+# Asking a class for an attribute that it doesn't have takes longer than writing a short message.
 @lru_cache(maxsize=256)
 def _is_known_model(cls: Hashable) -> bool:
     return is_model(cls)
 
 
 def _plain(value: Any) -> Any:
-    """Give what msgspec can write in place of what it doesn't know."""
+    """Replace a value that msgspec doesn't know by one that it can write."""
     if is_model(type(value)):
         return type(value).__pydantic_serializer__.to_python(value, mode="json")
     if isinstance(value, type):
         raise TypeError(f"JSON can't express the class {value.__qualname__}: give an instance")
     if isinstance(value, (tuple, list, dict, set, frozenset)):
-        # Otherwise msgspec knows them.
+        # msgspec knows these classes, so it must have met one as the key of a dict.
         raise TypeError(
-            f"the keys of a JSON object are texts and numbers, not a {type(value).__name__}"
+            f"the keys of a JSON object must be str or numbers, not a {type(value).__name__}"
         )
     raise TypeError(
         f"JSON can't express an instance of {type(value).__qualname__}: send it as a str, a "

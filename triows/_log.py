@@ -1,4 +1,4 @@
-"""The logger ``triows``, in which nothing that a peer sends can begin a new line."""
+"""The logger ``triows``. Nothing that a peer sends can begin a new line in it."""
 
 from __future__ import annotations
 

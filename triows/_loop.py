@@ -8,7 +8,8 @@ __all__ = ["NO_TRIO", "check_trio"]
 
 NO_TRIO = (
     "triows runs on Trio, and this server does not: start the application by "
-    "`triows run module:app`, or by `hypercorn -k trio module:app`"
+    "`triows run module:app`, or by `hypercorn -k trio module:app`. In a test, use "
+    "triows.testing.TestClient, which has the interface of Starlette's, or triows.testing.open_app"
 )
 
 
@@ -20,7 +21,7 @@ def check_trio(what: str) -> None:
         what: The function that was called.
 
     Raises:
-        RuntimeError: with what to write instead.
+        RuntimeError: No Trio loop runs. The message says what to write instead.
     """
     if not trio.lowlevel.in_trio_run():
         raise RuntimeError(

@@ -1,15 +1,21 @@
 """
-Context managers of generators that leave the exceptions alone that pass through them.
+Context managers made from generators, which don't change the exceptions that pass through them.
 
-Those of :mod:`contextlib` set ``__traceback__`` on the exception. One that refuses that, a
-frozen dataclass for example, is then replaced by the error about the refusal.
+The ones in :mod:`contextlib` set ``__traceback__`` on the exception. If its class doesn't allow
+that, as a frozen dataclass doesn't, another error takes its place.
+
+The ones that our own functions return also warn if nobody enters them. Without ``with``, a call
+such as ``app.override(...)`` does nothing.
 """
 
 from __future__ import annotations
 
 import contextlib
+import warnings
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
+
+from ._where import where_code
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
@@ -21,6 +27,7 @@ __all__ = [
     "asynccontextmanager",
     "considerate",
     "contextmanager",
+    "warn_unentered",
 ]
 
 P = ParamSpec("P")
@@ -29,10 +36,10 @@ T = TypeVar("T")
 
 class AsyncGeneratorManager(contextlib.AbstractAsyncContextManager[T], Generic[T]):
     """
-    As what :func:`contextlib.asynccontextmanager` makes.
+    Works like what :func:`contextlib.asynccontextmanager` makes.
 
     Args:
-        gen: Not started yet.
+        gen: The generator, which hasn't started yet.
     """
 
     def __init__(self, gen: AsyncGenerator[T, None]) -> None:
@@ -42,7 +49,7 @@ class AsyncGeneratorManager(contextlib.AbstractAsyncContextManager[T], Generic[T
         try:
             return await anext(self.gen)
         except StopAsyncIteration:
-            raise RuntimeError("generator didn't yield") from None
+            raise RuntimeError(_no_yield(self.gen)) from None
 
     async def __aexit__(
         self,
@@ -63,13 +70,13 @@ class AsyncGeneratorManager(contextlib.AbstractAsyncContextManager[T], Generic[T
                 return False
             raise
         try:
-            raise RuntimeError(_didnt_stop(exc))
+            raise RuntimeError(_one_too_many(self.gen, exc))
         finally:
             await self.gen.aclose()
 
 
 class GeneratorManager(contextlib.AbstractContextManager[T], Generic[T]):
-    """As what :func:`contextlib.contextmanager` makes."""
+    """Works like what :func:`contextlib.contextmanager` makes."""
 
     def __init__(self, gen: Generator[T, None, None]) -> None:
         self.gen = gen
@@ -78,7 +85,7 @@ class GeneratorManager(contextlib.AbstractContextManager[T], Generic[T]):
         try:
             return next(self.gen)
         except StopIteration:
-            raise RuntimeError("generator didn't yield") from None
+            raise RuntimeError(_no_yield(self.gen)) from None
 
     def __exit__(
         self,
@@ -99,50 +106,125 @@ class GeneratorManager(contextlib.AbstractContextManager[T], Generic[T]):
                 return False
             raise
         try:
-            raise RuntimeError(_didnt_stop(exc))
+            raise RuntimeError(_one_too_many(self.gen, exc))
         finally:
             self.gen.close()
 
 
 def _is_same(raised: BaseException, exc: BaseException) -> bool:
-    """Whether a generator only passed on what was thrown into it."""
+    """Say whether a generator only passed on the exception that was thrown into it."""
     if raised is exc:
         return True
-    # A generator can't raise these two: Python raises a RuntimeError in their place (PEP 479).
-    # Not isinstance(), which may ask the exception for its class.
+    # A generator can't raise these two. Python raises a RuntimeError in their place (PEP 479).
+    # Don't use isinstance(): it may ask the exception for its class, and that may fail.
     is_stop = issubclass(type(exc), StopIteration | StopAsyncIteration)
     return is_stop and type(raised) is RuntimeError and raised.__cause__ is exc
 
 
 def _restore(exc: BaseException, traceback: TracebackType | None) -> None:
-    """Take the generator's frames off again; no exception can refuse that."""
+    """Take the generator's frames off the traceback again. No exception can refuse this."""
     BaseException.with_traceback(exc, traceback)
 
 
-def _didnt_stop(exc: BaseException | None) -> str:
-    return "generator didn't stop" if exc is None else "generator didn't stop after it was thrown"
+def _no_yield(gen: Any) -> str:
+    return (
+        f"{gen.__qualname__} ended without a yield: let it yield once on every path, or raise an "
+        f"error{_place(gen)}"
+    )
+
+
+def _one_too_many(gen: Any, exc: BaseException | None) -> str:
+    if exc is None:
+        problem = "yielded a second time: let it yield once, and end after that"
+    else:
+        problem = (
+            "yielded again after an error was raised at its yield: let it end, or raise the error "
+            "again"
+        )
+    return f"{gen.__qualname__} {problem}{_place(gen)}"
+
+
+def _place(gen: Any) -> str:
+    """Say where a generator's function is, if it is written in Python."""
+    code = getattr(gen, "ag_code", None) or getattr(gen, "gi_code", None)
+    return "" if code is None else f"\n  at {where_code(code, gen.__qualname__)}"
+
+
+class _Watched:
+    """What the context managers that our own functions return have in common."""
+
+    #: How a person writes the call, and the keyword in front of it.
+    call = ""
+    keyword: str
+    entered = False
+
+    def __del__(self) -> None:
+        if not self.entered:
+            warn_unentered(self.call, self.keyword)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> object:
+            if name.startswith("__"):
+                raise AttributeError(name)  # copy() and others look for such methods
+            raise AttributeError(
+                f"{self.call} returns a context manager, which has no {name!r}: write "
+                f"`{self.keyword} {self.call} as value:`, and use the value"
+            )
+
+
+def warn_unentered(call: str, keyword: str) -> None:
+    """Warn about a context manager that is collected, and that nobody has entered."""
+    # As for a coroutine that was never awaited. The line is the one that let it go.
+    warnings.warn(
+        f"{call} was never entered, so it did nothing: write `{keyword} {call}:`",
+        RuntimeWarning,
+        stacklevel=3,
+    )
+
+
+class _AsyncContextManager(_Watched, AsyncGeneratorManager[T]):
+    keyword = "async with"
+
+    async def __aenter__(self) -> T:
+        self.entered = True
+        return await super().__aenter__()
+
+
+class _ContextManager(_Watched, GeneratorManager[T]):
+    keyword = "with"
+
+    def __enter__(self) -> T:
+        self.entered = True
+        return super().__enter__()
 
 
 def asynccontextmanager(
     function: Callable[P, AsyncIterator[T]],
 ) -> Callable[P, AsyncGeneratorManager[T]]:
-    """Use it as :func:`contextlib.asynccontextmanager`."""
+    """Do the same as :func:`contextlib.asynccontextmanager`."""
+    call = f"{function.__qualname__}(...)"
 
     @wraps(function)
     def make(*args: P.args, **kwargs: P.kwargs) -> AsyncGeneratorManager[T]:
         generator: Any = function(*args, **kwargs)
-        return AsyncGeneratorManager(generator)
+        manager: _AsyncContextManager[T] = _AsyncContextManager(generator)
+        manager.call = call
+        return manager
 
     return make
 
 
 def contextmanager(function: Callable[P, Iterator[T]]) -> Callable[P, GeneratorManager[T]]:
     """Use it as :func:`contextlib.contextmanager`."""
+    call = f"{function.__qualname__}(...)"
 
     @wraps(function)
     def make(*args: P.args, **kwargs: P.kwargs) -> GeneratorManager[T]:
         generator: Any = function(*args, **kwargs)
-        return GeneratorManager(generator)
+        manager: _ContextManager[T] = _ContextManager(generator)
+        manager.call = call
+        return manager
 
     return make
 
@@ -163,7 +245,7 @@ _OF_GENERATORS: Any = type(_of_generator())
 
 
 def considerate(manager: Any) -> Any:
-    """Put one of the classes here in the place of contextlib's; others stay what they are."""
+    """Replace a manager of contextlib's by one of the classes here. Return others unchanged."""
     if type(manager) is _OF_ASYNC_GENERATORS:
         return AsyncGeneratorManager(manager.gen)
     if type(manager) is _OF_GENERATORS:

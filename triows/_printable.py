@@ -1,4 +1,4 @@
-"""Text of a peer's that people read, in a log or in a terminal."""
+"""Makes a peer's text safe to show in a log or in a terminal."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ __all__ = ["printable"]
 
 def printable(text: str) -> str:
     """
-    Escape what can't be seen, could begin a new line, or could steer a terminal.
+    Escape characters that can't be seen, could begin a new line, or could control a terminal.
 
-    That goes for control characters, for Unicode's line and paragraph separators and marks of
-    direction, and for halves of surrogates, which can't be encoded.
+    These are control characters, Unicode's line and paragraph separators, its marks of direction,
+    and lone surrogates, which can't be encoded.
     """
     if text.isprintable():
         return text

@@ -1,8 +1,8 @@
 """
 Pydantic's classes: models, and dataclasses made with pydantic's decorator.
 
-Nothing here imports pydantic. Its classes are known by the validator and the serializer that
-they carry, and an application that gives us one has imported pydantic itself.
+Nothing here imports pydantic. We recognize its classes by their validator and their serializer. An
+application that gives us such a class has imported pydantic itself.
 """
 
 from __future__ import annotations
@@ -19,20 +19,21 @@ __all__ = ["adapter_of", "fields_of", "is_model", "mentions_model", "problems", 
 
 INVALID = "Invalid value"
 
-# Errors whose sentences name classes of the application.
+# Words in the types of errors whose texts name classes of the application. A peer must not see
+# these texts.
 _ABOUT_CLASSES = ("instance", "subclass", "class", "model", "callable", "dataclass")
 
 
 def is_model(annotation: Any) -> bool:
-    """Whether it is a class that pydantic validates: a model or a pydantic dataclass."""
+    """Say whether it is a class that pydantic validates: a model or a pydantic dataclass."""
     return isinstance(annotation, type) and hasattr(annotation, "__pydantic_validator__")
 
 
 def mentions_model(annotation: Any) -> bool:
     """
-    Say whether pydantic has to read a type: a model is in it, or metadata of pydantic's.
+    Say whether pydantic has to read a type, because it contains a model or pydantic's metadata.
 
-    What is inside the fields of other classes isn't looked at.
+    This doesn't look into the fields of other classes.
     """
     try:
         return _mentions(annotation)
@@ -52,13 +53,13 @@ def _mentions(annotation: Any) -> bool:
 
 
 def adapter_of(annotation: Any) -> Any:
-    """Make pydantic's ``TypeAdapter``, for a type that :func:`mentions_model`."""
+    """Make pydantic's ``TypeAdapter``. Only for a type for which :func:`mentions_model` is true."""
     return sys.modules["pydantic"].TypeAdapter(annotation)
 
 
 def fields_of(cls: Any) -> Mapping[str, Any]:
     """
-    Give pydantic's description of each field, by name.
+    Return pydantic's description of each field, by name.
 
     Raises:
         NameError: An annotation can't be evaluated.
@@ -74,18 +75,18 @@ def fields_of(cls: Any) -> Mapping[str, Any]:
 
 
 def validation_error() -> type[ValueError]:
-    """Give the class of what is raised for a value that doesn't fit. Pydantic is imported."""
+    """Return pydantic's error for a value that doesn't fit. Pydantic must be imported already."""
     found: type[ValueError] = sys.modules["pydantic_core"].ValidationError
     return found
 
 
 def problems(exc: Any, text_of: Callable[[Any], str]) -> list[tuple[tuple[Any, ...], str]]:
     """
-    List the errors in a :func:`validation_error`: where each is, and what may be said of it.
+    List the errors in a :func:`validation_error`: where each is, and its text for the peer.
 
     Args:
         exc: The error.
-        text_of: What may be said of an error that the model's own checks raised.
+        text_of: Returns the text of an error that one of the model's own checks raised.
     """
     return [
         (error["loc"], _sentence(error, text_of))

@@ -1,4 +1,4 @@
-"""Scopes that a peer needs: :func:`requires`, in the manner of Starlette's."""
+"""Scopes that a peer needs: :func:`requires`, which works like Starlette's."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ _MARK = "__triows_requires__"
 #: What has been checked for the connection that a task serves.
 _checked: ContextVar[tuple[Requirement, ...]] = ContextVar("triows requires", default=())
 
-#: Handlers that routes have taken: what is wrapped around one of them later is never called.
+#: Handlers that are registered. A decorator around one of them would come too late: nobody would
+#: call what it returns.
 _registered: WeakSet[Any] = WeakSet()
 
 
@@ -54,8 +55,9 @@ class Requirement:
         """
         Mark a handler.
 
-        The routes read the mark and check before anything of the connection is made. What is
-        returned checks that they did: where a mark is lost on the way, nobody gets in.
+        The routes read the mark, and check the peer before they make anything for the connection.
+        The returned function makes sure that they did. So if a decorator loses the mark, nobody
+        gets in.
 
         Raises:
             RouteSetupError: It isn't a coroutine function, or it is registered already.
@@ -78,7 +80,7 @@ class Requirement:
 
     def is_met(self, scope: Mapping[str, Any]) -> bool:
         """
-        Whether the peer has all scopes.
+        Say whether the peer has all scopes.
 
         Raises:
             RouteSetupError: Nobody has authenticated it.
@@ -140,7 +142,7 @@ _REFUSED = range(400, 500)
 
 
 def _scopes(given: Any) -> tuple[str, ...]:
-    """The scopes as a tuple, which is empty if one of them can't be a scope."""
+    """Return the scopes as a tuple, which is empty if one of them can't be a scope."""
     if isinstance(given, str):
         given = [given]
     found = tuple(given) if isinstance(given, Iterable) else ()
@@ -158,7 +160,7 @@ def _check(func: Any) -> None:
             "@route.endpoint",
             at,
         )
-    with suppress(TypeError):  # it can't be hashed, or not weakly referred to
+    with suppress(TypeError):  # it can't be hashed, or can't have weak references
         if func in _registered:
             raise RouteSetupError(
                 f"a route has taken {name_of(func)} already, without @requires: put @requires "
@@ -168,13 +170,13 @@ def _check(func: Any) -> None:
 
 
 _NOT_STARLETTES = (
-    "Starlette's @requires insists on Starlette's own WebSocket: write triows.requires, which "
+    "Starlette's @requires works only with Starlette's own WebSocket: write triows.requires, which "
     "takes the same scopes"
 )
 
 
 def _chain(func: Any) -> Iterator[Any]:
-    """A function and what it is wrapped around, from the outside in."""
+    """Yield a function and what it is wrapped around, from the outside in."""
     seen: set[int] = set()
     while func is not None and id(func) not in seen:
         seen.add(id(func))
@@ -199,19 +201,19 @@ def _is_starlettes(func: Any) -> bool:
 
 
 def requirements_of(handler: Any) -> tuple[Requirement, ...]:
-    """What :func:`requires` says of a handler, the outermost first."""
+    """Return what :func:`requires` says about a handler, the outermost first."""
     found = [getattr(one, "__dict__", {}).get(_MARK) for one in _chain(handler)]
     return tuple(dict.fromkeys(one for one in found if isinstance(one, Requirement)))
 
 
 def note_registered(handler: Any) -> None:
-    """Know that a route has taken a handler."""
+    """Remember that a handler is registered."""
     with suppress(TypeError):
         _registered.add(handler)
 
 
 def note_checked(requirements: tuple[Requirement, ...]) -> None:
-    """Let the handlers of this task's connection be called."""
+    """Note that the peer was checked, so that this task may call the handlers."""
     _checked.set(requirements)
 
 
@@ -220,7 +222,7 @@ def refuse_as_handler(func: Any, at: str) -> None:
     Refuse a handler that Starlette's decorator guards.
 
     Raises:
-        RouteSetupError: It does.
+        RouteSetupError: Starlette's decorator guards it.
     """
     if _is_starlettes(func):
         raise RouteSetupError(_NOT_STARLETTES, at)
@@ -228,10 +230,10 @@ def refuse_as_handler(func: Any, at: str) -> None:
 
 def refuse_as_factory(call: Any) -> None:
     """
-    Refuse a factory that is guarded as handlers are, or that is such a guard.
+    Refuse a factory that ``@requires`` guards, or that is itself a ``requires(...)``.
 
     Raises:
-        RouteSetupError: It is.
+        RouteSetupError: It is one of these.
     """
     if isinstance(call, Requirement) or requirements_of(call) or _is_starlettes(call):
         raise RouteSetupError(
@@ -243,7 +245,7 @@ def refuse_as_factory(call: Any) -> None:
 
 def refuse_in_list(name: str, values: Sequence[Any]) -> None:
     """
-    Refuse a guard among plugins, dependencies or middlewares.
+    Refuse a ``requires(...)`` among plugins, dependencies or middlewares.
 
     Raises:
         RouteSetupError: There is one.

@@ -1,8 +1,9 @@
 """
-Tracebacks as text: of any error, and cut to the user's own code.
+Tracebacks as text, whole or cut to the user's own code.
 
-What a peer has sent may stand anywhere in a traceback: in a message, in a note, in the source that
-a parser quotes, in the name of a class or of a file. None of it begins a line or steers a terminal.
+Text that a peer has sent may be anywhere in a traceback: in a message, in a note, in source that
+a parser quotes, in the name of a class or a file. It is escaped, so that it can't begin a line or
+control a terminal.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ __all__ = ["summary", "users_traceback", "whole_traceback"]
 
 _OURS = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
-#: What imports the application.
+#: The code that imports the application.
 _IMPORTING = ("<frozen importlib", os.path.dirname(os.path.abspath(importlib.__file__)))
 
 #: Where Python and installed packages are.
@@ -35,7 +36,7 @@ _INSTALLED = tuple(
 
 
 def summary(exc: BaseException) -> str:
-    """Give an error in one line."""
+    """Describe an error in one line."""
     kind, _, text = text_of(exc).partition(": ")
     text = printable(" ".join(text.split()))
     return f"{printable(kind)}: {text}" if text else printable(kind)
@@ -54,7 +55,7 @@ def whole_traceback(exc: BaseException, start: TracebackType | None) -> str:
         for one in _all_in(written):
             _keep_lines_whole(one)
         return _escaped("".join(written.format()))
-    except Exception:  # noqa: BLE001 - its class may do anything, where it is asked for its cause
+    except Exception:  # noqa: BLE001 - the error's class may raise when asked for the cause
         return _plain(exc, traceback.extract_tb(start))
 
 
@@ -62,8 +63,8 @@ def users_traceback(exc: BaseException) -> str:
     """
     Format an error with its causes, but without the frames of triows, Python and libraries.
 
-    If nothing is left of a traceback, because the application itself is installed like a library,
-    only those of triows and of the import system are left out.
+    If no frame would be left, because the application itself is installed like a library, this
+    leaves out only the frames of triows and of the import system.
     """
     kind, _, start = exc_info(exc)
     try:
@@ -83,7 +84,7 @@ def _cut(stack: traceback.StackSummary) -> traceback.StackSummary:
 
 
 def _all_in(written: traceback.TracebackException) -> Iterator[traceback.TracebackException]:
-    """Give an error, its causes, and those it is a group of."""
+    """Yield an error, its causes, and the errors in it if it is a group."""
     waiting = [written]
     while waiting:
         one = waiting.pop()
@@ -93,7 +94,7 @@ def _all_in(written: traceback.TracebackException) -> Iterator[traceback.Traceba
 
 
 def _plain(exc: BaseException, stack: traceback.StackSummary) -> str:
-    """Format an error that can't even be asked for its cause."""
+    """Format an error that raises when asked for its cause."""
     _escape_places(stack)
     lines = ["Traceback (most recent call last):\n", *stack.format()]
     return _escaped("".join([*lines, printable(text_of(exc)), "\n"]))
@@ -119,7 +120,7 @@ def _escape_places(stack: traceback.StackSummary) -> None:
 
 
 def _escape_class(written: Any) -> None:
-    """Escape the name of the error's class, which Python 3.13 keeps and others read from it."""
+    """Escape the name of the error's class. Python 3.13 keeps the name, others keep the class."""
     if hasattr(written, "exc_type_qualname"):
         written.exc_type_qualname = printable(str(written.exc_type_qualname))
         written.exc_type_module = printable(str(written.exc_type_module))
@@ -132,5 +133,5 @@ def _escape_class(written: Any) -> None:
 
 
 def _escaped(text: str) -> str:
-    """Escape what is left, such as lines of source: all but the ends of the lines."""
+    """Escape everything that is left, such as lines of source, but keep the line breaks."""
     return "\n".join(map(printable, text.split("\n")))

@@ -1,4 +1,4 @@
-"""Who learns what becomes of the scopes that a server gives to an application."""
+"""The place where errors in the scopes that a server gives to an application are reported."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ __all__ = ["Watch"]
 
 
 class Watch:
-    """Learns about each scope. This one logs errors; that of a test raises them there."""
+    """Is told about each scope. This class logs errors. A test client's raises them in the test."""
 
     def began(self, scope: Scope) -> None:
-        """A scope is about to be served."""
+        """Called before a scope is served."""
 
     def failed(self, scope: Scope, exc: BaseException) -> None:
-        """Nobody handled this error. Called from the `except` block that caught it."""
+        """Called in an `except` block, with an error that nobody has handled."""
         logger.error(
             "unhandled error in %s %r", scope["type"], scope.get("path"), exc_info=exc_info(exc)
         )
 
     def over(self, scope: Scope) -> None:
-        """A scope has been served, and everything that belongs to it is closed."""
+        """Called when a scope was served, and everything that belongs to it is closed."""

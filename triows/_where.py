@@ -1,44 +1,69 @@
-"""Where in the user's source a function stands, for the messages that name it."""
+"""Finds the place and the name of a function in the user's source, for messages."""
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import functools
 import inspect
+import linecache
 import os
+from collections.abc import Callable
 from types import CodeType
-from typing import Any, get_origin
+from typing import Any, TypeVar, get_origin
 
-__all__ = ["name_of", "where"]
+__all__ = ["known_as", "name_of", "where", "where_code"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def known_as(qualname: str) -> Callable[[F], F]:
+    """
+    Give a function the name by which its users call it.
+
+    Users get to see the name: if they forget an ``await``, Python warns that "coroutine
+    'WebSocket.send' was never awaited".
+    """
+
+    def name(function: F) -> F:
+        function.__qualname__ = qualname
+        return function
+
+    return name
 
 
 def where(func: Any) -> str:
     """
-    Say where a function stands, as ``file:line (qualname)``.
+    Say where a function is defined, as ``file:line (qualname)``.
 
-    Looks through what people wrap around functions: :func:`functools.partial`, decorators
-    that set ``__wrapped__``, methods. Of a callable object it names ``__call__``, of a class
-    the class. The file is absolute, as in tracebacks; the line is the one of the first
-    decorator, if there are any.
+    It finds the function inside :func:`functools.partial`, methods, and decorators that set
+    ``__wrapped__``. For a callable object, it finds ``__call__``. For a class, it finds the class.
+    The file is absolute, as in tracebacks. If there are decorators, the line is that of the first.
 
-    Never raises: what has no source (built-ins, say) gives ``<module> (qualname)``.
+    This never raises. If there is no source, as for built-ins, it returns ``<module> (qualname)``.
 
     Args:
-        func: Anything callable, or anything at all that was given for a callable.
+        func: A callable, or any other object that was given in its place.
     """
     inner = _innermost(func)
     code = getattr(inner, "__code__", None)
     if isinstance(code, CodeType):
-        return f"{_absolute(code.co_filename)}:{code.co_firstlineno} ({_qualname(inner)})"
+        return where_code(code, _qualname(inner))
     if inspect.isclass(inner):
         return _where_class(inner)
-    call = getattr(type(inner), "__call__", None)  # noqa: B004 - its code is asked for
+    call = getattr(type(inner), "__call__", None)  # noqa: B004 - we need its code
     if isinstance(getattr(_innermost(call), "__code__", None), CodeType):
         return where(call)
     return f"<{_module(inner)}> ({_qualname(inner)})"
 
 
+def where_code(code: CodeType, name: str) -> str:
+    """Say where a function of that name stands, if its code is all that is known."""
+    return f"{_absolute(code.co_filename)}:{code.co_firstlineno} ({name})"
+
+
 def name_of(func: Any) -> str:
-    """The name by which messages call *func*: that of the function behind all wrappers."""
+    """Return what messages call *func*: the name of the function inside all wrappers."""
     return _qualname(_innermost(func))
 
 
@@ -58,8 +83,8 @@ def _innermost(func: Any) -> Any:
 
 
 def _unwrapped(func: Any) -> Any:
-    # A chain of `__wrapped__` that doesn't end: a circle, or an object that answers to every
-    # name. The object itself is then the best there is to point at.
+    # unwrap() raises if the chain of `__wrapped__` never ends, because it is a circle or because
+    # the object has every attribute. Then the object itself is the best that we can name.
     try:
         return inspect.unwrap(func)
     except ValueError:
@@ -67,19 +92,53 @@ def _unwrapped(func: Any) -> Any:
 
 
 def _where_class(cls: type) -> str:
-    # Classes know no line of their own; this reads the source file to find it.
     try:
         file = inspect.getsourcefile(cls)
-        _, line = inspect.findsource(cls)
     except (OSError, TypeError):
         file = None
-    if file is None:
+    line = None if file is None else _line_of_class(cls, file)
+    if file is None or line is None:
         return f"<{_module(cls)}> ({_qualname(cls)})"
-    return f"{_absolute(file)}:{line + 1} ({_qualname(cls)})"
+    return f"{_absolute(file)}:{line} ({_qualname(cls)})"
+
+
+def _line_of_class(cls: type, file: str) -> int | None:
+    # Since Python 3.13, a class knows it.
+    line: int | None = vars(cls).get("__firstlineno__")
+    if line is not None:
+        return line
+    linecache.checkcache(file)
+    return _lines_of_classes("".join(linecache.getlines(file))).get(_qualname(cls))
+
+
+@functools.lru_cache(maxsize=16)  # an application has many classes in few files
+def _lines_of_classes(source: str) -> dict[str, int]:
+    """
+    Find the line of each class in a file, by its qualified name.
+
+    :func:`inspect.findsource` does the same, but reads the whole file for each class.
+    """
+    lines: dict[str, int] = {}
+
+    def look(node: ast.AST, prefix: str) -> None:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.ClassDef):
+                name = f"{prefix}{child.name}"
+                first = child.decorator_list[0] if child.decorator_list else child
+                lines.setdefault(name, first.lineno)
+                look(child, f"{name}.")
+            elif isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+                look(child, f"{prefix}{child.name}.<locals>.")
+            elif not isinstance(child, ast.expr):
+                look(child, prefix)
+
+    with contextlib.suppress(SyntaxError, ValueError):  # the file has been changed since
+        look(ast.parse(source), "")
+    return lines
 
 
 def _absolute(file: str) -> str:
-    # "<stdin>" and "<string>" are no files.
+    # "<stdin>" and "<string>" aren't files.
     return file if file.startswith("<") else os.path.abspath(file)
 
 

@@ -1,4 +1,4 @@
-"""What triows answers to plain HTTP."""
+"""The answers of triows to plain HTTP requests."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ class ClientGone(OSError):
     """
     Raised from an application's ``send`` when nobody receives the response any more.
 
-    As https://asgi.readthedocs.io/en/latest/specs/www.html#disconnected-client-send-exception
-    says. It may escape from the application: that is no error.
+    ASGI requires an error here, and it has to be an OSError:
+    https://asgi.readthedocs.io/en/latest/specs/www.html#disconnected-client-send-exception
+    An application may let it escape. That isn't reported as an error.
     """
 
 
 class ResponseWatch:
     """
-    Stands before a server's ``send`` and knows whether a response has begun.
+    Wraps a server's ``send``, and remembers whether a response has begun.
 
     Args:
-        send: The server's.
+        send: The server's function.
     """
 
     def __init__(self, send: Send) -> None:

@@ -17,7 +17,6 @@ from typing import get_type_hints as _get_type_hints
 
 from ._inspection.resources import ResourceNode as ResourceNode
 from ._inspection.signals import print_on_signal as print_on_signal
-from ._inspection.tasks import Frame as Frame
 from ._inspection.tasks import NurseryNode as NurseryNode
 from ._inspection.tasks import TaskNode as TaskNode
 from ._inspection.tasks import look_at_task as look_at_task
@@ -25,6 +24,7 @@ from ._inspection.tree import ConnectionNode as ConnectionNode
 from ._inspection.tree import Inspected as Inspected
 from ._inspection.tree import Tree as Tree
 from ._inspection.tree import tree as tree
+from ._stacks import Frame as Frame
 
 __all__ = [
     # Looking

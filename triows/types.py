@@ -123,7 +123,12 @@ def Param(  # noqa: N802 - it reads as a type does, and is lihil's name for it
         TypeError: A constraint makes no sense.
     """
     if source is not None:
-        _check_word("Param() reads from", source, get_args(ParamSource))
+        _check_word(
+            "Param() reads from",
+            source,
+            get_args(ParamSource),
+            f". If that is a name in the request, write alias={source!r}",
+        )
     constraints = {
         "gt": gt, "ge": ge, "lt": lt, "le": le, "multiple_of": multiple_of,
         "pattern": pattern, "min_length": min_length, "max_length": max_length, "tz": tz,
@@ -162,7 +167,7 @@ def use(
     return UseMark(factory, reuse, scope)
 
 
-def _check_word(what: str, word: object, known: tuple[str, ...]) -> None:
-    # A type checker says so too. Unchecked, a slip of the pen would mean something else.
+def _check_word(what: str, word: object, known: tuple[str, ...], hint: str = "") -> None:
+    # A type checker finds this, too. Without the check, a typo would silently mean something else.
     if word not in known:
-        raise ValueError(f"{what} {' or '.join(map(repr, known))}, not {word!r}")
+        raise ValueError(f"{what} {' or '.join(map(repr, known))}, not {word!r}{hint}")

@@ -15,9 +15,11 @@ from starlette.websockets import WebSocketState
 from ._checkpoints import checkpointed
 from ._closing import check_close
 from ._cookies import parse_cookies
+from ._elsewhere import WEBSOCKET, pointing
 from ._json import decoder_of, encoded
 from ._protocol.handshake import HeadersLike, check_subprotocol, encode_headers
 from ._transports.interface import disconnect
+from ._where import known_as
 from .exceptions import WebSocketDisconnect, WebSocketStateError, WrongDataType
 
 if TYPE_CHECKING:
@@ -86,6 +88,7 @@ class _Messages(Generic[T]):
 
 # Starlette's class gives url, headers, cookies, query_params, path_params, client, app and
 # state, under the names that ASGI middleware and its users know.
+@pointing(WEBSOCKET)
 class WebSocket(HTTPConnection):
     """
     A WebSocket connection.
@@ -185,7 +188,7 @@ class WebSocket(HTTPConnection):
         """
         Refuse the connection with an HTTP response.
 
-        Raising :exc:`~triows.HTTPException` does the same, from anywhere.
+        Raising :exc:`~triows.HTTPException` does the same, from anywhere before accept.
 
         Args:
             status: An HTTP status from 300 to 599, but not 304.
@@ -229,6 +232,7 @@ class WebSocket(HTTPConnection):
         """
         return self._receive()
 
+    @known_as("WebSocket.receive")
     async def _receive_unaccepted(self) -> str | bytes:
         raise await self._unaccepted("receive")
 
@@ -340,6 +344,7 @@ class WebSocket(HTTPConnection):
             return self._send_other(message)
         return self._send(message)
 
+    @known_as("WebSocket.send")
     async def _send_other(self, message: str | bytes | bytearray | memoryview) -> None:
         """Send what is not exactly str or bytes."""
         if isinstance(message, bytearray | memoryview):
@@ -349,6 +354,7 @@ class WebSocket(HTTPConnection):
             raise await _wrong_type(message, "send", "str or bytes")
         await self._send(message)
 
+    @known_as("WebSocket.send")
     async def _send_unaccepted(self, _message: str | bytes) -> None:
         raise await self._unaccepted("send")
 

@@ -1,7 +1,7 @@
 """
-The servers that are compared: one file each, as the users of each would write it.
+The servers that are compared. Each has one file, written as its users would write it.
 
-Every one answers ``/echo`` with what it is sent and hands what it is sent on ``/fanout`` to
-everyone who is connected there, sender included; text messages. Compression is off wherever
-it can be, and the load client offers none anyway.
+Each echoes text messages on ``/echo``. On ``/fanout``, it sends each message to everyone who is
+connected there, including the sender. Compression is off if possible, and the client of the
+benchmarks doesn't offer it.
 """

@@ -20,7 +20,7 @@ pytestmark = [
 
 ROOT = Path(__file__).parents[2]
 
-#: Seconds for what a loaded machine may take long for.
+#: How many seconds a busy machine may take for something.
 PATIENCE = 50
 
 

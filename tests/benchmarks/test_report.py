@@ -1,4 +1,4 @@
-"""What is said about a run: ratios, limits, aims; and that it can be said again."""
+"""What a report says about a run: ratios, limits, aims. It can be made again from the file."""
 
 from pathlib import Path
 

@@ -1,9 +1,9 @@
 """
-What may happen to a connection with resources: descriptions, and Hypothesis strategies.
+Describes what may happen to a connection with resources, with Hypothesis strategies for it.
 
-A :class:`Case` says everything about one run and prints as what makes it again. Times are
-seconds from the start of the connection, off a coarse grid, so that things often happen in
-the same tick.
+A :class:`Case` describes one run completely. It prints as the code that makes it again. Times are
+seconds since the start of the connection. They are on a coarse grid, so that things often happen
+in the same tick.
 """
 
 import enum
@@ -31,14 +31,14 @@ __all__ = [
 
 
 class _Named(enum.Enum):
-    """Prints as what it is written as."""
+    """Prints as it is written in code."""
 
     def __repr__(self) -> str:
         return str(self)
 
 
 class Brief:
-    """Prints only what is not as usual."""
+    """Prints only the fields that don't have their defaults."""
 
     def __repr__(self) -> str:
         shown = [
@@ -50,7 +50,7 @@ class Brief:
 
 
 class Kind(_Named):
-    """How a factory is written, and what it holds across its ``yield``."""
+    """How a factory is written, and what is around its ``yield``."""
 
     BARE = "async generator without try"
     GUARDED = "async generator with try/finally"
@@ -76,17 +76,17 @@ class Kind(_Named):
 
     @property
     def hosted(self) -> bool:
-        """Whether its value is exited."""
+        """Whether it makes a resource that has to exit."""
         return self not in (Kind.COROUTINE, Kind.FUNCTION)
 
     @property
     def bare(self) -> bool:
-        """Whether its ``yield`` stands alone."""
+        """Whether its ``yield`` is bare."""
         return self in (Kind.BARE, Kind.SYNC_BARE)
 
     @property
     def gives_way(self) -> bool:
-        """Whether it ends by itself while it is in use."""
+        """Whether it fails by itself while it is in use."""
         return self in (Kind.EXPIRING, Kind.EXPIRING_WHOLE, Kind.BACKGROUND)
 
 
@@ -101,7 +101,7 @@ class Leaf(_Named):
 
 @frozen(repr=False)
 class Error(Brief):
-    """What is raised: one exception, or a group of them as a nursery makes it."""
+    """What is raised: one exception, or a group of them, as a nursery makes it."""
 
     leaves: tuple[Leaf, ...] = (Leaf.BOOM,)
     grouped: bool = False
@@ -115,17 +115,17 @@ class Resource(Brief):
     """A factory."""
 
     kind: Kind = Kind.GUARDED
-    #: How long entering takes, and what it raises then.
+    #: How long entering takes, and what it raises after that.
     entry: float = 0
     entry_error: Error | None = None
-    #: Cancelled while it enters, it needs half a second, shielded.
+    #: Whether it needs half a second more, shielded, if it is cancelled while it enters.
     stubborn: bool = False
-    #: How long its cleanup takes, and what it raises then.
+    #: How long its cleanup takes, and what it raises after that.
     exit: float = 0
     exit_error: Error | None = None
-    #: When it gives way, seconds after it was called.
+    #: How many seconds after its call it fails by itself.
     after: float = math.inf
-    #: Takes the one before it as an argument.
+    #: Whether it takes the resource before it as an argument.
     chained: bool = False
     reuse: bool = False
 
@@ -134,21 +134,22 @@ class Resource(Brief):
 class Handler(Brief):
     """What the handler does."""
 
-    #: Before it accepts; a handler that does not accept, in all.
+    #: How long it waits before it accepts. If it doesn't accept, that is all it does.
     waits: float = 0
     accepts: bool = True
-    #: A factory does it instead: it accepts, yields, and closes with 4004.
+    #: Whether a factory accepts in its place. The factory then yields, and closes with 4004.
     by_factory: bool = False
-    #: ``"sleeps"``, ``"receives"`` or ``"sends"``; how long at most.
+    #: Whether it ``"sleeps"``, ``"receives"`` or ``"sends"``, and for how long at most.
     does: str = "sleeps"
     seconds: float = 0
-    #: What it does in the end: it returns, closes with 4002 and returns, or raises.
+    #: What it does in the end: it closes with 4002, or raises, or just returns.
     closes: bool = False
     raises: Error | None = None
-    #: Told that the peer is gone, it goes on for so long.
+    #: How long it goes on after it has noticed that the peer is gone.
     lingers: float = 0
-    #: Cancelled, it ends ``"at once"``, ``"slowly"`` (half a second, shielded), ``"raising"``
-    #: an error instead, or ``"raising beside"``, an error in a group with the cancellation.
+    #: How it ends if it is cancelled: ``"at once"``, ``"slowly"`` (it needs half a second,
+    #: shielded), ``"raising"`` (another error), or ``"raising beside"`` (a group of an error and
+    #: the cancellation).
     dies: str = "at once"
 
 
@@ -158,7 +159,7 @@ class Task(Brief):
 
     #: When it fails by itself.
     fails_after: float = math.inf
-    #: Cancelled, it needs so long, shielded, and may fail then.
+    #: How long it needs, shielded, if it is cancelled. It may fail after that.
     cleanup: float = 0
     cleanup_fails: bool = False
 
@@ -201,9 +202,9 @@ class Case(Brief):
     handler: Handler = Handler()
     events: tuple[Event, ...] = ()
     task: Task | None = None
-    #: Whether the peer reads what it is sent.
+    #: Whether the peer reads what we send.
     reads: bool = True
-    #: Whether the handler asks for every resource, or only for those that no other takes.
+    #: Whether the handler asks for every resource. If not, only for those that no other takes.
     asks_for_all: bool = False
     grace: float = TIMEOUTS.disconnect_grace
     teardown: float = TIMEOUTS.teardown
@@ -282,7 +283,7 @@ _events = st.builds(Event, st.sampled_from(What), _times)
 
 
 def cases() -> st.SearchStrategy[Case]:
-    """All of it."""
+    """The strategy for all cases."""
     return st.builds(
         Case,
         resources=st.lists(_resources(), min_size=1, max_size=6).map(tuple),

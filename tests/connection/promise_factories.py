@@ -14,19 +14,19 @@ __all__ = ["WRITERS", "Frame"]
 
 
 class Frame:
-    """Lives in a generator's frame, and dies with it."""
+    """A local variable of a generator. It notices when the generator's frame is freed."""
 
     def __init__(self, one: Instance) -> None:
         self._one = one
 
     def __del__(self) -> None:
-        # If its cleanup raised, the traceback keeps the frame, and nobody asks.
+        # If the cleanup raised, the traceback keeps the frame. Nobody looks at that time.
         if not self._one.begun:
             self._one.gone = self._one.story.now()
 
 
-# The factories, each as a user would write it. `before` is the annotation of the only
-# parameter: what the resource takes.
+# The factories, each as a user would write it. `before` is the annotation of their only parameter,
+# the resource before this one.
 
 Writer: TypeAlias = Callable[[Resource, Story, Any], Callable[..., Any]]
 WRITERS: dict[Kind, Writer] = {}

@@ -1,10 +1,9 @@
 """
-What must be true of a story, worked out from the promise and nothing else.
+Checks what must be true in a story, derived from the promise alone.
 
-How the handler ended is taken from the handler; whether it had to end by then, what its
-resources had to see, what the peer had to be told and what has to be reported follows from
-that, by the rules that the documentation states. Where two things happen at the same time,
-either may be first.
+The handler itself says how it ended. From that, and from the rules in the documentation, it
+follows when it had to end, what its resources had to see, what the peer had to be told, and which
+errors have to be reported. If two things happen at the same time, either may be the first.
 """
 
 import math
@@ -31,10 +30,10 @@ NEAR = 1e-6
 
 def check(story: Story) -> None:
     """
-    Hold a story against the promise.
+    Compare a story with the promise.
 
     Raises:
-        AssertionError: with the whole story as a note.
+        AssertionError: The promise is broken. A note has the whole story.
     """
     try:
         judge = _Judge(story)
@@ -56,15 +55,15 @@ def check(story: Story) -> None:
 
 
 def same(a: float, b: float) -> bool:
-    """Whether two times are the same, but for rounding."""
+    """Whether two times are the same, apart from rounding."""
     return a == b or abs(a - b) < NEAR
 
 
-# Why a handler was cancelled, and the close code or the status that is true then.
+# Why a handler was cancelled, and the correct close code and status for that.
 CODES = {
     "cancelled": (1001, 503),
     "shutdown": (1001, 503),
-    "peer gone": (1001, 503),  # nobody is there to be told
+    "peer gone": (1001, 503),  # nobody sees it
     "timeout": (1011, 500),
     "task failed": (1011, 500),
     "resource failed": (1011, 500),
@@ -80,19 +79,19 @@ class _Judge:
             one for one in story.instances if one.entered is not None and one.kind.hosted
         ]
         self.strikes = list(self._strikes())
-        #: When the handler has to be cancelled at the latest, and why it may have been.
+        #: When the handler must be cancelled at the latest, and the reasons that are possible.
         self.first_strike = min((at for at, _, sure in self.strikes if sure), default=math.inf)
         self.reasons = {why for at, why, _ in self.strikes if at <= self.first_strike + NEAR}
         self.body_end, self.outcomes = self._body()
         if "cancelled" in self.reasons:
-            # Nobody is told of a cancellation from outside before the handler has ended; if
-            # that takes its time, another reason may have come after it.
+            # A cancellation from outside is noticed only when the handler has ended. If that takes
+            # time, another reason may have come later.
             self.reasons |= {why for at, why, _ in self.strikes if at <= self.body_end + NEAR}
 
     # How the handler ended, or the factories before it.
 
     def _strikes(self) -> Iterator[tuple[float, str, bool]]:
-        """When and why the handler is cancelled, and whether that is sure."""
+        """When and why the handler is cancelled, and whether that is certain."""
         story, case = self.story, self.case
         gone, drained = self.gone_at, story.when(What.DRAIN)
         ending = min(gone, drained.time if drained else math.inf)
@@ -112,18 +111,19 @@ class _Judge:
             if one.kind.hosted and (at := self.expires(one)) is not None:
                 yield at, "resource failed", True
         for failed in story.task_failed:
-            # When the end has come, a task that fails in its cleanup can't bring it.
+            # If the connection was already ending, a task that fails in its cleanup isn't the
+            # reason.
             yield failed.time, "task failed", failed.time < ending - NEAR
 
     @property
     def gone_at(self) -> float:
-        """When the server had to know that the peer is gone."""
+        """When the server must have noticed that the peer is gone."""
         if self.story.wire is not None and self.story.wire[1] in ("peer", "fail"):
             return self.story.wire[0].time
         return math.inf
 
     def expires(self, one: Instance) -> float | None:
-        """When a resource gives way while it is in use."""
+        """When a resource fails by itself while it is in use."""
         at: float | None = None
         if one.entered is None:
             return None
@@ -134,11 +134,11 @@ class _Judge:
             at = one.child_ended.time
         if at is None or (one.began is not None and at > one.began.time + NEAR):
             return None
-        # Its task may have failed before the factory came to its yield.
+        # Its task may have failed before the factory reached its yield.
         return max(at, one.entered.time)
 
     def _body(self) -> tuple[float, set[str]]:
-        """When it ended and how: one of returned, raised, cancelled; more if it is a tie."""
+        """When it ended, and how: returned, raised or cancelled. Several if it is a tie."""
         story = self.story
         if story.ended is not None:
             assert story.outcome is not None
@@ -160,12 +160,12 @@ class _Judge:
 
     @property
     def entry_errors(self) -> list[BaseException]:
-        """What factories raised instead of making a value."""
+        """The errors that factories raised instead of making a value."""
         return [error for one in self.story.instances if not one.entered for error in one.errors]
 
     @property
     def body_errors(self) -> list[BaseException]:
-        """What the handler raised, or the factory without which it could not begin."""
+        """The errors of the handler, or of the factory that failed before it."""
         if self.story.ended is not None:
             found = leaves(self.story.error) if self.story.outcome == "raised" else ()
             return [leaf for leaf in found if not isinstance(leaf, trio.Cancelled)]
@@ -182,7 +182,7 @@ class _Judge:
             assert story.cancelled_outside or story.raised is not None, "a cancellation is lost"
 
     def check_resources_exit_once_in_reverse(self) -> None:
-        """Each one that was entered, and the last entered first."""
+        """Each resource that was entered exits once. The last entered is the first to exit."""
         for one in self.story.instances:
             if one.entered is None or not one.kind.hosted:
                 assert one.begun == [], f"exited, but never entered: {one}"
@@ -207,7 +207,7 @@ class _Judge:
             assert self.body_end >= earliest - NEAR, "cancelled for no reason"
 
     def check_handler_is_used_well(self) -> None:
-        """Nothing is raised at it but what it is to expect."""
+        """The handler sees no exceptions but those that the documentation names."""
         for exc in self.body_errors:
             expected = isinstance(exc, WebSocketDisconnect) or _holds(self.story.made, exc)
             assert expected, f"the handler had to suffer {exc!r}"
@@ -226,7 +226,7 @@ class _Judge:
             )
 
     def _sees(self, one: Instance, outcome: str) -> bool:
-        """Whether a resource has seen what it has to see."""
+        """Whether a resource has seen at its yield what it had to see."""
         if outcome == "returned" or (outcome == "cancelled" and one.kind.bare):
             return one.saw is None and bool(one.begun)
         if outcome == "cancelled":
@@ -237,19 +237,19 @@ class _Judge:
 
     @property
     def closing_begins(self) -> float:
-        """When the first resource is to exit: the connection's nursery is left by then."""
+        """When the first resource has to exit. By then, the connection's nursery is over."""
         ended = self.story.task_ended
         if ended is None:
             return self.body_end
         return max(self.body_end, min(ended.time, self.body_end + self.case.teardown / 2))
 
     def check_cleanups_work(self) -> None:
-        """Unless one takes more than its share, or it stands in what has given way."""
+        """Cleanups work, unless one takes more than its share, or its own scope has failed."""
         begins = self.closing_begins
         end = begins + max(self.body_end + self.case.teardown - begins, self.case.teardown / 2)
         for number, one in enumerate(self.entered):
             if not one.begun:
-                continue  # a bare one, and an exception was raised at its yield
+                continue  # its yield is bare, and an exception was raised there
             began = one.begun[0].time
             share = (end - began) / (number + 1)
             allowed = share
@@ -264,7 +264,7 @@ class _Judge:
                 assert same(one.cleaned.time, began + allowed), f"it had {allowed} s: {one}"
 
     def timed_out(self, one: Instance) -> bool | None:
-        """Whether it was cut at its deadline; ``None`` if that can't be told apart."""
+        """Whether its exit was cancelled at its deadline. ``None`` if that isn't certain."""
         if one.cleanup != "cut":
             return False
         if one.kind is Kind.EXPIRING_WHOLE:
@@ -276,7 +276,7 @@ class _Judge:
         return True
 
     def never_used(self, one: Instance) -> bool:
-        """Whether it may have been entered in the very tick in which that was cancelled."""
+        """Whether it may have been entered in the same tick in which the entry was cancelled."""
         assert one.entered is not None
         last = self.story.began is None and one is self.entered[-1]
         return last and same(one.entered.time, self.first_strike)
@@ -288,7 +288,7 @@ class _Judge:
                 assert one.child_ended > one.cleaned, f"its task did not live on: {one}"
 
     def check_connection_task(self) -> None:
-        """It lives exactly as long as the connection."""
+        """A task of the connection's nursery lives exactly as long as the connection."""
         story = self.story
         if self.case.task is None or story.task_cancelled is None:
             return
@@ -304,7 +304,7 @@ class _Judge:
         assert same(story.task_cancelled.time, max(due, began))
 
     def check_budget(self) -> None:
-        """All of the end takes ``teardown`` at most; the peer here answers at once."""
+        """The whole end takes ``teardown`` at most, because the peer here answers at once."""
         assert self.story.done is not None
         last = self.body_end + self.case.teardown
         if self.story.task_ended is not None:
@@ -315,7 +315,7 @@ class _Judge:
     # Errors.
 
     def check_errors(self) -> None:
-        """What went wrong is raised, each exception once, and nothing else."""
+        """Every error is raised, each only once, and nothing else is raised."""
         story = self.story
         found = list(leaves(story.raised))
         shown = list(_shown(story.raised))
@@ -328,19 +328,19 @@ class _Judge:
         self._check_ours(rest)
 
     def check_normal_ends_are_quiet(self) -> None:
-        """An exit may have something to say to a peer that has left."""
+        """An exit that sends something to a peer that has left isn't an error."""
         if any(self.expires(one) is not None for one in self.entered):
-            return  # then it may stand for the error that the peer was told of
+            return  # it may be the only report of the error that the peer was told of
         found = list(leaves(self.story.raised))
         for one in self.entered:
             for error in filter(_is_disconnect, one.errors):
                 assert not any(_holds(found, leaf) for leaf in leaves(error)), "reported"
 
     def _reported(self) -> tuple[list[BaseException], list[BaseException]]:
-        """What the user's code raised and has to be reported, and what may be."""
+        """The errors of the user's code that have to be reported, and those that may be."""
         required: list[BaseException] = []
         optional: list[BaseException] = []
-        # What fails after the peer was told does not change what it was told.
+        # Errors that come after the peer was told don't change what it was told.
         answers = [self._answer([*self.body_errors, *known]) for known in self.known_tasks]
         for exc in [*self.body_errors, *self.story.task_errors]:
             quiet = isinstance(exc, WebSocketDisconnect) or exc in answers
@@ -358,9 +358,9 @@ class _Judge:
     @property
     def known_tasks(self) -> tuple[list[BaseException], list[BaseException]]:
         """
-        Errors of the connection's nursery that were known when the peer was told.
+        The errors of the connection's nursery that were known when the peer was told.
 
-        Twice, without and with those that came in that very tick.
+        The first list is without those that came in the same tick. The second list has them, too.
         """
         last = self.closing_begins
         tasks = list(zip(self.story.task_failed, self.story.task_errors, strict=True))
@@ -368,7 +368,7 @@ class _Judge:
         return before, [error for moment, error in tasks if moment.time <= last + NEAR]
 
     def _answer(self, errors: Iterable[BaseException]) -> BaseException | None:
-        """The exception that only says how to end, if nothing else was raised."""
+        """The exception that asks for a close or a refusal, if nothing else was raised."""
         real = [exc for exc in errors if not isinstance(exc, WebSocketDisconnect)]
         if len(real) == 1 and isinstance(real[0], WebSocketClose):
             return real[0]
@@ -377,7 +377,7 @@ class _Judge:
         return None
 
     def _check_ours(self, rest: list[BaseException]) -> None:
-        """What the framework adds: nothing but what is due."""
+        """Check the errors that the framework adds. Each must have a reason."""
         kinds = Counter(type(exc) for exc in rest)
         assert set(kinds) <= {ResourceExpired, TeardownTimeout, trio.TooSlowError}, rest
         expired = [
@@ -425,7 +425,7 @@ class _Judge:
             assert story.peer_ended == told
 
     def _noticed_by(self) -> float:
-        """When a peer that does not read, or has vanished, is noticed at the latest."""
+        """When the server notices at the latest that a peer doesn't read, or has vanished."""
         story, timeouts = self.story, self.timeouts
         vanished = story.when(What.PEER_VANISHES)
         by = math.inf
@@ -434,7 +434,7 @@ class _Judge:
             by = since + timeouts.ping_interval + timeouts.ping_timeout
         if story.sending is not None:
             late = story.sending.time + timeouts.send
-            # A handler that was cancelled before waits no more.
+            # A handler that was cancelled before that doesn't wait any more.
             if self.body_end >= late - NEAR:
                 by = min(by, late)
         return by
@@ -451,7 +451,7 @@ class _Judge:
             assert at >= vanished.time + self.timeouts.ping_timeout - NEAR
 
     def _codes(self, at: float) -> set[int]:
-        """Close codes that are true at that time."""
+        """The close codes that are correct at that time."""
         story = self.story
         codes = set()
         drained = story.when(What.DRAIN)
@@ -477,7 +477,7 @@ class _Judge:
         return {status for _, status in self._verdicts()}
 
     def _verdicts(self) -> Iterator[tuple[int, int]]:
-        """Close code and status that say how the handler ended."""
+        """The close codes and statuses for the way in which the handler ended."""
         for known in self.known_tasks:
             for outcome in self.outcomes:
                 if outcome == "cancelled" and not known:
@@ -489,7 +489,7 @@ class _Judge:
                     yield from self._ties()
 
     def _ties(self) -> Iterator[tuple[int, int]]:
-        """A resource that gives way in the tick in which the handler ends, or soon after."""
+        """The same for a resource that fails when the handler ends, or soon after."""
         for one in self.entered:
             at = self.expires(one)
             if at is not None and self.body_end - NEAR <= at <= self.closing_begins + NEAR:
@@ -510,10 +510,9 @@ class _Judge:
 
 def _shown(error: BaseException | None) -> Iterator[BaseException]:
     """
-    All that a traceback shows.
+    Yield all exceptions that a traceback shows.
 
-    A cleanup that fails takes the place of what it cleans up for; that is Python's way, and
-    the traceback has both.
+    In Python, the error of a cleanup replaces the error before it. The traceback has both.
     """
     if error is not None:
         yield error

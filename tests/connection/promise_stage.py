@@ -1,4 +1,4 @@
-"""Plays a case against the real thing: the handler, the peer, and what comes from outside."""
+"""Runs a case: its handler, its peer, and everything that happens from outside."""
 
 import inspect
 from collections.abc import Callable, Iterator
@@ -24,7 +24,7 @@ LAST = 9.0
 
 
 def _nothing() -> None:
-    """What the first of a chain takes."""
+    """What the first resource of a chain takes as its argument."""
 
 
 def _asked(case: Case, story: Story) -> dict[str, Any]:
@@ -44,7 +44,7 @@ def _asked(case: Case, story: Story) -> dict[str, Any]:
 
 
 class _Wire(MemoryTransport):
-    """Writes down how the connection ended: the first of these calls that did it."""
+    """Notes which of these calls ended the connection."""
 
     story: Story
 
@@ -123,13 +123,13 @@ async def _run_task(case: Case, story: Story) -> None:
 
 
 def _start_another(story: Story, nursery: Any) -> None:
-    """Start a task when all is about to end: in vain, but no mistake."""
+    """Start a task when everything is about to end. It ends at once, and that isn't an error."""
     if story.case.task is not None and not story.task_failed:
         nursery.start_soon(trio.sleep_forever)
 
 
 async def _die(case: Case, story: Story, nursery: Any, exc: trio.Cancelled) -> NoReturn:
-    """End when cancelled, each in its way."""
+    """End a cancelled handler in the way that the case says."""
     match case.handler.dies:
         case "slowly":
             with trio.CancelScope(shield=True):
@@ -209,7 +209,7 @@ SCOPE = {
 
 
 def _tasks(task: trio.lowlevel.Task | None) -> Iterator[trio.lowlevel.Task]:
-    """All tasks below one."""
+    """Yield all tasks below one."""
     for nursery in task.child_nurseries if task is not None else ():
         for child in nursery.child_tasks:
             yield child
@@ -233,7 +233,7 @@ class _World:
         return wire
 
     async def connection(self) -> None:
-        """Be the server's task for this connection."""
+        """Do what the server's task does for this connection."""
         story = self.story
         async with trio.open_nursery() as nursery:
             bridge = Bridge(self._transport, nursery, self.app.settings)
@@ -243,14 +243,14 @@ class _World:
                 except BaseException as exc:
                     if not any(isinstance(leaf, Exception) for leaf in leaves(exc)):
                         raise
-                    story.raised = exc  # looked at when all is over
+                    story.raised = exc  # checked when everything is over
             story.cancelled_outside = self.outside.cancelled_caught
             story.done = story.now()
         story.connections_left = len(self.app._connections)
         self.over.set()
 
     async def read(self) -> None:
-        """Read as a peer that keeps up."""
+        """Read like a peer that keeps up."""
         try:
             while True:
                 await self.peer.inbox.receive()
@@ -277,7 +277,7 @@ class _World:
 async def play(case: Case) -> Story:
     """Run a case to its end."""
     story = Story(case)
-    # One message fits without being read.
+    # The peer takes one message without reading it.
     peer = MemoryPeer(1, 2**16)
     world = _World(case, story, _application(case, story), peer)
     before = set(_tasks(trio.lowlevel.current_root_task()))

@@ -1,7 +1,7 @@
 """
-What is written down of a run: everything that the user's code and the peer see.
+The record of a run: everything that the user's code and the peer see.
 
-Nothing is taken from inside the framework.
+It has nothing from inside the framework.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from triows._transports.interface import Ended, Refusal
 
 __all__ = ["STUBBORN", "Boom", "Instance", "Moment", "Story", "leaves"]
 
-#: Seconds that stubborn ones need when they are cancelled.
+#: How many seconds stubborn factories and handlers need when they are cancelled.
 STUBBORN = 0.5
 
 
@@ -35,7 +35,7 @@ class Boom(Exception):
 
 @define(order=True, frozen=True, repr=False)
 class Moment:
-    """When something happened, and what before what within one tick."""
+    """When something happened. A number gives the order within one tick."""
 
     time: float
     number: int
@@ -46,27 +46,27 @@ class Moment:
 
 @define(eq=False, repr=False)
 class Instance(Brief):
-    """One resource that was made, and what became of it."""
+    """One resource that was made, and what happened to it."""
 
     resource: Resource
     story: "Story" = field(repr=False)
     called: Moment
-    #: The factory reached its yield.
+    #: When the factory reached its yield.
     entered: Moment | None = None
-    #: It raised instead, by itself or because a task of its own failed.
+    #: When it raised before that, by itself or because a task of its own failed.
     failed: Moment | None = None
-    #: It was cancelled instead.
+    #: When it was cancelled before that.
     entry_cancelled: Moment | None = None
-    #: Its exit began, as often as it did, and what was raised at the yield.
+    #: Each time its exit began, and what was raised at the yield.
     begun: list[Moment] = field(factory=list)
     saw: BaseException | None = None
-    #: Its cleanup ended: "worked" or "cut".
+    #: When its cleanup ended, and how: "worked" or "cut".
     cleaned: Moment | None = None
     cleanup: str | None = None
-    #: A task of its own ended, and whether it had failed.
+    #: When its own task ended, and whether it had failed.
     child_ended: Moment | None = None
     child_failed: bool = False
-    #: The frame of a bare generator is gone; it can't see an exception at its yield.
+    #: When the frame of a bare generator was freed. It can't see an exception at its yield.
     gone: Moment | None = None
     errors: list[BaseException] = field(factory=list)
 
@@ -76,7 +76,7 @@ class Instance(Brief):
 
     @property
     def began(self) -> Moment | None:
-        """When its exit began, as far as it could tell."""
+        """When its exit began, if the resource could notice that."""
         return self.begun[0] if self.begun else self.gone
 
     def enters(self) -> None:
@@ -88,7 +88,7 @@ class Instance(Brief):
 
     @contextmanager
     def used(self) -> Iterator[None]:
-        """Stand around a yield."""
+        """Note what happens at the yield inside this context manager."""
         self.enters()
         try:
             yield
@@ -125,7 +125,7 @@ class Instance(Brief):
             raise error
 
     async def clean(self) -> None:
-        """Do what no resource can do if its awaits don't work."""
+        """Clean up with an ``await``."""
         try:
             await trio.lowlevel.checkpoint()
             if self.resource.exit:
@@ -139,7 +139,7 @@ class Instance(Brief):
         self._fail_cleanup()
 
     async def live(self) -> None:
-        """Be a task in the factory's own nursery."""
+        """Run as a task in the factory's own nursery."""
         try:
             await trio.sleep_forever()
         finally:
@@ -179,7 +179,7 @@ class Story(Brief):
     # The handler.
     began: Moment | None = None
     accepted: Moment | None = None
-    #: A send is waiting since.
+    #: Since when a send is waiting.
     sending: Moment | None = None
     closing: Moment | None = None
     ended: Moment | None = None
@@ -236,5 +236,5 @@ class Story(Brief):
         return min((moment for moment, one in self.events if one is what), default=None)
 
     def tell(self) -> str:
-        """Everything, for who looks at a failure."""
+        """Describe everything, for people who look at a failure."""
         return "\n".join([repr(self.case), repr(self), *map(repr, self.instances)])

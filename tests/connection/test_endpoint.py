@@ -179,7 +179,7 @@ async def test_there_may_not_be_more_query_parameters_than_the_limit():
     assert (await refusal_of(app, "/rooms/a?a=1&b=2&c=3&d=4")).status_code == 422
 
 
-# As many as may be
+# The limit of connections
 
 
 async def test_the_connection_that_is_one_too_many_is_told_to_come_again():

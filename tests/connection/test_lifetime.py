@@ -1,3 +1,4 @@
+import logging
 import math
 from typing import Annotated, Any
 
@@ -20,11 +21,12 @@ from triows import (
     WebSocketRoute,
     use,
 )
-from triows.testing import WebSocketDenialResponse, WebSocketSession
+from triows._errors import leaves
+from triows.testing import WebSocketDenialResponse, WebSocketSession, open_app
 
 
 class Boom(Exception):
-    """What goes wrong in a handler; its text is nobody else's business."""
+    """An error in a handler. Its text must not reach the peer."""
 
 
 SECRET = "the password is 1234"
@@ -37,7 +39,7 @@ def serving(handler: Any, **settings: Any) -> Triows:
 
 
 async def end_of(client: WebSocketSession) -> tuple[int, str]:
-    """Wait until the server has closed; the code and the reason."""
+    """Wait until the server has closed. Return the code and the reason."""
     try:
         while True:
             await client.receive(timeout=1000)
@@ -137,7 +139,7 @@ async def test_a_peer_that_leaves_before_accept_is_not_waited_for(autojump_clock
         await server.put(CONNECT)
         await trio.sleep(5)
         await server.leaves()
-    assert seen == [13]  # not 10, and nobody was too slow
+    assert seen == [13]  # it isn't 10, and there is no timeout
     assert caplog.records == []
 
 
@@ -158,7 +160,7 @@ async def test_a_grace_goes_on_when_the_handshake_is_finished_in_it(autojump_clo
         nursery.start_soon(app, websocket_scope(), server.receive, server.send)
         await server.put(CONNECT)
         await trio.sleep(5)
-        await server.leaves()  # the grace would be over after the time for accept()
+        await server.leaves()  # the grace would end later than the time for accept()
         await trio.sleep(1)
         server.gate.set()
     assert seen == [13]
@@ -266,6 +268,40 @@ async def test_a_disconnect_in_a_task_of_the_connection_is_a_normal_end():
         await client.close()
 
 
+@pytest.mark.parametrize("place", ["handler", "nursery", "resource"])
+async def test_that_another_connection_had_ended_is_told_in_a_note(autojump_clock, place):
+    everybody: list[WebSocket] = []
+
+    async def announcing(ws: WebSocket):
+        yield
+        if place == "resource" and ws is not everybody[0]:
+            await everybody[0].send("somebody left")
+
+    async def handler(
+        ws: WebSocket, nursery: trio.Nursery, _: Annotated[None, use(announcing)]
+    ) -> None:
+        await ws.accept()
+        everybody.append(ws)
+        if len(everybody) == 1:
+            return
+        if place == "handler":
+            await everybody[0].send("somebody came")
+        if place == "nursery":
+            nursery.start_soon(everybody[0].send, "somebody came")
+            await trio.sleep_forever()
+
+    app = serving(handler)
+    async with opened(app):
+        async with connect(app, "/") as client:
+            await end_of(client)
+        with pytest.RaisesGroup(WebSocketDisconnect, allow_unwrapped=True) as caught:
+            async with connect(app, "/") as client:
+                await end_of(client)
+    (error,) = leaves(caught.value)
+    (note,) = [one for one in error.__notes__ if "another connection" in one]
+    assert "catch WebSocketDisconnect" in note
+
+
 async def test_an_exit_that_finds_the_connection_over_is_a_normal_end(caplog):
     route = WebSocketRoute("ws")
 
@@ -322,6 +358,70 @@ async def test_the_time_for_accept_covers_the_factories(autojump_clock):
         async with connect(serving(handler, timeouts=Timeouts(accept=7)), "/"):
             pass
     assert trio.current_time() == 7
+
+
+async def wait_long() -> None:
+    await trio.sleep_forever()
+
+
+async def hangs_itself(ws: WebSocket) -> None:
+    await wait_long()
+
+
+async def hangs_in_a_task(ws: WebSocket) -> None:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wait_long)
+
+
+async def hanging_function() -> int:
+    await wait_long()
+    return 1
+
+
+async def hanging_generator():
+    async with trio.open_nursery():
+        await wait_long()
+        yield 1
+
+
+async def hanging_guard() -> None:
+    await wait_long()
+
+
+async def needs_function(ws: WebSocket, value: Annotated[int, use(hanging_function)]) -> None: ...
+
+
+async def needs_generator(ws: WebSocket, value: Annotated[int, use(hanging_generator)]) -> None: ...
+
+
+async def guarded(ws: WebSocket) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("handler", "deps", "culprit", "what"),
+    [
+        (hangs_itself, [], hangs_itself, "its handler, {}, had not called accept() or reject()"),
+        (hangs_in_a_task, [], hangs_in_a_task, "its handler, {}, had not called"),
+        (needs_function, [], hanging_function, "it waited for the factory {}"),
+        (needs_generator, [], hanging_generator, "it waited for the factory {}"),
+        (guarded, [hanging_guard], hanging_guard, "it waited for the factory {}"),
+    ],
+)
+async def test_a_handshake_that_takes_too_long_names_the_code_that_it_waited_for(
+    autojump_clock, caplog, handler, deps, culprit, what
+):
+    app = serving(handler, timeouts=Timeouts(accept=7), deps=deps)
+    async with open_app(app, raise_app_exceptions=False) as client:
+        with pytest.raises(WebSocketDenialResponse):
+            async with client.websocket_connect("/"):
+                pass
+    (record,) = [one for one in caplog.records if one.exc_info]
+    text = logging.Formatter().format(record)
+    place = f"{__file__}:{culprit.__code__.co_firstlineno} ({culprit.__name__})"
+    assert f"within 7 s (Timeouts.accept): {what.format(place)}" in text
+    assert "\nIt waited at\n" in text
+    assert f" in {culprit.__name__}  " in text
+    assert " in wait_long  await trio.sleep_forever()" in text
 
 
 async def test_what_is_accepted_in_time_may_take_its_time(autojump_clock):
@@ -729,7 +829,7 @@ async def test_a_handler_cancelled_from_outside_may_start_a_task_until_it_has_en
         finally:
             with trio.CancelScope(shield=True):
                 await trio.sleep(1)
-            nursery.start_soon(trio.sleep_forever)  # in vain, but no mistake
+            nursery.start_soon(trio.sleep_forever)  # it ends at once, and that isn't an error
             started.append(True)
 
     with trio.move_on_after(5):
@@ -739,7 +839,7 @@ async def test_a_handler_cancelled_from_outside_may_start_a_task_until_it_has_en
 
 
 async def handled(app: Triows, server: ScriptedServer) -> None:
-    """Serve one connection of *server*; raises what nobody handled."""
+    """Serve one connection of *server*. Raise the error that nobody handled."""
     await server.put(CONNECT)
     await app.handle(websocket_scope(), server.receive, server.send)
 
@@ -753,7 +853,7 @@ async def test_when_the_server_is_cancelled_the_peer_is_told_1001(autojump_clock
     with trio.move_on_after(5):
         await handled(serving(handler), server)
     assert server.sent[-1] == {"type": "websocket.close", "code": 1001, "reason": ""}
-    assert trio.current_time() == 5  # and it is not waited for an answer
+    assert trio.current_time() == 5  # it didn't wait for an answer
 
 
 async def test_when_the_server_is_cancelled_a_handshake_is_refused_with_503(autojump_clock):

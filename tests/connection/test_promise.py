@@ -1,13 +1,13 @@
 """
-The promise: however a connection ends, its resources exit, and everyone is told the truth.
+The promise: however a connection ends, its resources exit, and everyone learns how it ended.
 
-One property, tried on thousands of generated connections. ``promise_cases`` says what may
-happen, ``promise_stage`` lets it happen, with what ``promise_factories`` writes; of that,
-``promise_story`` is what users and peers see, and ``promise_oracle`` says what has to be true.
+This is one property, tested with hundreds of generated connections, and by ``make thorough`` with
+thousands. ``promise_cases`` describes what may happen. ``promise_stage`` runs it, with the
+factories of ``promise_factories``. ``promise_story`` is the record of what users and peers see.
+``promise_oracle`` checks it.
 """
 
 import math
-import os
 from typing import Annotated
 
 import pytest
@@ -31,11 +31,9 @@ from tests.connection.promise_cases import (
 )
 from tests.connection.promise_oracle import check
 from tests.connection.promise_stage import play
+from tests.scale import SCALE
 from triows import HTTPException, Triows, WebSocket, WebSocketRoute, use
 from triows._transports.stream import StreamTransport
-
-#: Half a minute. Ten times as many are worth their time after a change of this machinery.
-EXAMPLES = int(os.environ.get("TRIOWS_PROMISE_EXAMPLES", "2000"))
 
 HANGS = math.inf
 
@@ -43,18 +41,18 @@ HANGS = math.inf
 @pytest.mark.usefixtures("untraced")
 @pytest.mark.timeout(600)  # there may be many cases
 @settings(
-    max_examples=EXAMPLES,
+    max_examples=1000 * SCALE,  # `make thorough` is worth its time after a change of this machinery
     deadline=None,
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 @given(case=cases(), order=st.random_module())  # Trio runs the tasks of a tick in random order
-# What has gone wrong before. A task of the connection's nursery fails when the handler has
-# returned: no resource may be told that the handler was cancelled.
+# These examples have failed before. A task of the connection's nursery fails when the handler has
+# returned. No resource may be told that the handler was cancelled.
 @example(Case((Resource(),), task=Task(cleanup_fails=True)), None)
-# It fails when nobody waits for it any more: the error is raised all the same.
+# The task fails when nobody waits for it any more. The error must be raised anyway.
 @example(Case((Resource(),), task=Task(cleanup=3, cleanup_fails=True)), None)
-# A handler in its grace starts another task there.
+# A handler in its grace starts another task in the nursery.
 @example(
     Case(
         (Resource(),),
@@ -64,7 +62,7 @@ HANGS = math.inf
     ),
     None,
 )
-# ... or one that was cancelled from outside does.
+# A handler that was cancelled from outside does the same.
 @example(
     Case(
         (Resource(),),
@@ -79,7 +77,7 @@ HANGS = math.inf
     Case((Resource(),), Handler(waits=1, does="receives", seconds=HANGS), (Event(What.DRAIN),)),
     None,
 )
-# The handler is slow to end, and a resource gives way meanwhile: the first reason counts.
+# The handler is slow to end, and a resource fails meanwhile. The first reason counts.
 @example(
     Case(
         (Resource(Kind.EXPIRING, after=1.75), Resource()),
@@ -88,9 +86,9 @@ HANGS = math.inf
     ),
     None,
 )
-# The peer leaves before accept: its grace may be longer than the handshake's deadline.
+# The peer leaves before accept. Its grace may be longer than the handshake's deadline.
 @example(Case((Resource(),), Handler(waits=HANGS), (Event(What.PEER_CLOSES, 2.5),)), None)
-# ... and a refusal that nobody hears is no error.
+# The same with a refusal. That nobody gets it isn't an error.
 @example(
     Case(
         (Resource(),),
@@ -106,9 +104,9 @@ HANGS = math.inf
     ),
     None,
 )
-# An exit has something to say to a peer that is gone: a normal end.
+# An exit sends something to a peer that is gone. That is a normal end.
 @example(Case((Resource(exit_error=Error((Leaf.DISCONNECT,))),)), None)
-# A resource's own error goes down in a cleanup that hangs, or that finds the peer gone.
+# A resource's own error is lost in a cleanup that hangs, or that finds the peer gone.
 @example(Case((Resource(Kind.BACKGROUND, exit=HANGS, after=1),), Handler(seconds=HANGS)), None)
 @example(
     Case(
@@ -117,12 +115,20 @@ HANGS = math.inf
     ),
     None,
 )
-# ... or one that gave way in the tick in which the shutdown begins.
+# A resource fails in the tick in which the shutdown begins.
 @example(
     Case(
         (Resource(Kind.EXPIRING, exit_error=Error((Leaf.DISCONNECT,)), after=1),),
         Handler(seconds=HANGS),
         (Event(What.DRAIN, 1),),
+    ),
+    None,
+)
+# A resource fails in the tick in which the handshake's time is over, while another is made.
+@example(
+    Case(
+        (Resource(Kind.EXPIRING, entry=0.5, after=3), Resource(entry=HANGS, stubborn=True)),
+        Handler(),
     ),
     None,
 )

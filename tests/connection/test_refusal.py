@@ -132,8 +132,10 @@ def test_a_detail_that_json_can_not_express_does_not_refuse(detail):
 
 def test_a_status_may_be_an_enum_and_is_never_a_text():
     assert from_exception(HTTPException(HTTPStatus.UNAUTHORIZED)).status == 401
+    error = HTTPException(401)
+    error.status_code = "401"  # some versions of Starlette refuse it as an argument
     with pytest.raises(TypeError, match="an HTTP status is an int, not str"):
-        from_exception(HTTPException("401"))
+        from_exception(error)
 
 
 @pytest.mark.parametrize("headers", [None, {}, {"x-a": "1"}, Headers({"x-a": "1"})])
@@ -198,6 +200,31 @@ async def test_the_log_says_why_a_handshake_was_refused(
             async with client.websocket_connect(url, headers=headers):
                 pass
     assert caplog.messages[-1].endswith(ending)
+
+
+async def test_the_log_says_that_nothing_could_accept(caplog, autojump_clock):
+    caplog.set_level("INFO", "triows")
+    blind, seeing = WebSocketRoute("blind"), WebSocketRoute("seeing")
+
+    def look(ws: WebSocket) -> int:
+        return 1
+
+    @blind.endpoint
+    async def greet() -> None: ...
+
+    @seeing.endpoint
+    async def count(one: Annotated[int, use(look)]) -> None: ...
+
+    async with open_app(Triows(blind, seeing)) as client:
+        for url in ("/blind", "/seeing"):
+            with pytest.raises(WebSocketDenialResponse):
+                async with client.websocket_connect(url):
+                    pass
+    assert caplog.messages[-2].endswith(
+        "refused 403 (the handler ended without accept(), and neither it nor its factories take "
+        "the WebSocket: add a parameter `ws: WebSocket`, and call `await ws.accept()`)"
+    )
+    assert caplog.messages[-1].endswith("refused 403 (the handler ended without accept())")
 
 
 async def test_the_log_says_what_was_wrong_with_a_message(caplog, autojump_clock):

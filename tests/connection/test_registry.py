@@ -9,7 +9,7 @@ from triows._connection.registry import Connections
 
 
 class FakeLifetime:
-    """Ends so many seconds after it is told to."""
+    """Ends some seconds after it is told to."""
 
     def __init__(self, connections: Connections, seconds: float = 0) -> None:
         self.codes: list[int] = []
@@ -103,7 +103,7 @@ async def test_draining_waits_for_connections_that_were_told_and_are_not_over(au
 
     class Lingering(FakeLifetime):
         async def shut_down(self, code: int, grace: float) -> None:
-            """Return at once, as when the close frame is with the system."""
+            """Return at once, as if the system had taken the close frame."""
 
     lifetime = Lingering(connections)
 

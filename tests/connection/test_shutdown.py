@@ -1,4 +1,4 @@
-"""How long a shutdown waits for a handler: as long as its peer is there, or has said goodbye."""
+"""How long a shutdown waits for a handler, depending on what its peer does."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TIMEOUTS = Timeouts(disconnect_grace=GRACE, shutdown_grace=SHUTDOWN, close=CLOSE
 
 
 def wrapping(app: Any) -> Any:
-    """Middleware that makes the endpoint's transport one on ASGI."""
+    """Middleware that makes the endpoint use a transport on ASGI."""
 
     async def wrapped(scope: Any, receive: Any, send: Any) -> None:
         async def wrapped_receive() -> Any:
@@ -42,7 +42,7 @@ def app_with(handler: Any, lane: str) -> Triows:
 
 
 class Report:
-    """A handler that is not interested in its peer any more, and when it was cancelled."""
+    """A handler that doesn't look at its peer any more. It notes when it was cancelled."""
 
     def __init__(self) -> None:
         self.began = trio.Event()
@@ -68,13 +68,13 @@ async def seconds_left(
     after: Callable[[WebSocketSession], Any] = lambda session: None,
 ) -> float:
     """
-    Shut down; how long the handler goes on.
+    Shut an application down, and return how long its handler goes on.
 
     Args:
-        app: It has one route, with the handler of *report*.
+        app: The application. It has one route, with the handler of *report*.
         report: The handler.
         before: What the peer does 0.25 s before the shutdown.
-        after: What it does 2 s after it has begun.
+        after: What the peer does 2 s after the shutdown has begun.
     """
     async with open_app(app) as client, client.websocket_connect("/") as session:
         await report.began.wait()
@@ -247,7 +247,7 @@ async def test_another_application_does_not_hold_up_a_shutdown_for_a_peer_that_l
 async def test_a_handler_behind_middleware_is_not_told_of_the_shutdown_as_of_its_peers_end(
     autojump_clock,
 ):
-    """With so many connections that the first have answered before the last are told."""
+    """There are so many connections that the first peers answer before the last ones are told."""
     ended: list[float] = []
 
     async def handler(ws: WebSocket) -> None:

@@ -17,7 +17,7 @@ from triows._connection.verdict import Verdict, judge
 
 
 def answers(verdict: Verdict) -> tuple[int, int]:
-    """The code if the connection was accepted, the status if it was not."""
+    """The code if the connection was accepted, and the status if it wasn't."""
     return verdict.code, verdict.refusal.status
 
 

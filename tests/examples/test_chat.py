@@ -89,7 +89,7 @@ async def test_a_member_who_does_not_read_is_disconnected_and_nobody_waits_for_i
         assert await ada.receive_json() == here("Ada", "Snail")
         snail.stop_reading()
         started = trio.current_time()
-        # At most what the outbox holds, one in send(), BACKLOG in the queue.
+        # At most, these wait: what the outbox holds, one in send(), and BACKLOG in the queue.
         size = 4000
         for number in range(app.limits.outbox // size + 1 + BACKLOG):
             event = said("Ada", f"{number} ".ljust(size))

@@ -1,7 +1,7 @@
 """
 The chat's page in a real browser, against a real server process.
 
-The picture in the README is taken by the same means::
+This also takes the picture in the README::
 
     python -m tests.examples.test_chat_browser docs/images/chat.png
 """
@@ -23,7 +23,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
-# What a browser needs to run as root, and without talking to anybody but the test.
+# The browser has to run as root, and must talk only to the test.
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -64,7 +64,7 @@ def serving(bind: str = "127.0.0.1:0") -> Iterator[Server]:
 
 
 def listening_at(process: subprocess.Popen[str]) -> str:
-    """The server's address, from its log: it was told to take any free port."""
+    """Read the server's address from its log, because the server chooses a free port."""
     assert process.stderr is not None
     log = []
     for line in process.stderr:
@@ -96,7 +96,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def new_page(browser: Browser):
-    """Open pages, each with storage of its own; a script error in any of them fails the test."""
+    """Open pages, each with its own storage. A script error in any of them fails the test."""
     errors: list[str] = []
     contexts = []
 
@@ -175,7 +175,7 @@ def test_a_name_too_long_is_cut_by_the_form_and_refused_by_the_server(server, ne
     page.goto(server.url)
     page.get_by_label("Your name").press_sequentially("x" * 50)
     expect(page.get_by_label("Your name")).to_have_value("x" * 40)
-    # The attribute goes, as it may in the hands of somebody with the browser's tools.
+    # Remove the attribute, as anybody can do with the browser's tools.
     page.get_by_label("Your name").evaluate("input => input.removeAttribute('maxlength')")
     page.get_by_label("Your name").fill("x" * 41)
     page.get_by_role("button", name="Join").click()
@@ -221,7 +221,7 @@ def test_a_narrow_window_shows_all_without_scrolling_sideways(server, new_page):
 
 
 def take_picture(path: str) -> None:
-    """Two people in a conversation, seen by one of them."""
+    """Take a picture of two people in a conversation, as one of them sees it."""
     with serving() as server, chromium() as browser:
         look = {
             "viewport": {"width": 900, "height": 600},

@@ -17,7 +17,7 @@ from triows import Triows
 
 @asynccontextmanager
 async def watching(url: str) -> AsyncIterator[trio_websocket.WebSocketConnection]:
-    """A client at the countdown; its stream is ours, so that it is closed in any case."""
+    """A client of the countdown. We close its stream ourselves, in any case."""
     address = urlsplit(url)
     stream = await trio.open_tcp_stream(address.hostname, address.port)
     async with stream, trio.open_nursery() as nursery:
@@ -26,7 +26,7 @@ async def watching(url: str) -> AsyncIterator[trio_websocket.WebSocketConnection
 
 
 async def told(client: trio_websocket.WebSocketConnection) -> tuple[list[str], int]:
-    """All that a watcher is told, and the close code."""
+    """Return everything that a watcher is told, and the close code."""
     texts = []
     while True:
         try:
@@ -43,7 +43,7 @@ async def test_the_program_tells_those_who_watch_and_ends_its_server(capsys):
             (url,) = await nursery.start(main)
             async with watching(url) as client:
                 texts, code = await told(client)
-            # The nursery is left when the program, and the server in it, have ended.
+            # The nursery ends when the program, and the server in it, have ended.
     assert texts == ["3...", "2...", "1...", "lift-off"]
     assert code == 1001
     assert f"{url}/countdown" in capsys.readouterr().out
@@ -93,7 +93,7 @@ async def test_a_watcher_who_does_not_read_misses_something_and_stops_nobody(app
     ):
         sleeps.stop_reading()
         await wait_all_tasks_blocked()
-        # The first is as much as may wait for a peer.
+        # The first message is as long as what may wait for a peer.
         long = "3".ljust(app.limits.outbox + 64 * 2**10, ".")
         for text in (long, "2...", "1..."):
             await app.state.audience.tell(text)

@@ -31,14 +31,14 @@ async def test_a_slow_client_gets_the_newest_quote_and_not_those_it_was_too_slow
                 newest = (await quick.receive_json(Quote)).number
         assert newest > 90
         slow.resume_reading()
-        # One was on its way and one in send(); what comes then is new.
+        # One was on its way, and one was in send(). After these, the quotes are new.
         old = [(await slow.receive_json(Quote)).number for _ in range(2)]
         assert old == [1, 2]
         assert (await slow.receive_json(Quote)).number >= newest
 
 
 async def test_only_one_quote_waits_where_it_can_not_be_skipped_any_more(autojump_clock):
-    """A server that takes five seconds for each message, as one with a slow peer does."""
+    """The server takes five seconds for each message, as with a slow peer."""
     numbers = []
 
     async def receive():
@@ -66,7 +66,7 @@ async def test_a_client_that_reads_nothing_is_disconnected_when_send_times_out(a
         client.stop_reading()
         await trio.sleep(app.timeouts.send + 1)
         client.resume_reading()
-        await client.receive()  # it had begun
+        await client.receive()  # this message had already begun
         await client.expect_close(1008)
 
 

@@ -1,4 +1,4 @@
-# No virtual clock here: it would run ahead while SQLite works in its threads.
+# There is no virtual clock here, because it would jump ahead while SQLite works in its threads.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
@@ -36,12 +36,12 @@ stored = WebSocketRoute("stored")
 @stored.endpoint
 async def list_stored(ws: WebSocket, database: SharedDatabase) -> None:
     await ws.accept()
-    # There is one SQLite connection, which would show a transaction that is under way.
+    # There is only one SQLite connection, so without the lock this would see an open transaction.
     async with database.lock:
         await ws.send_json(await database.execute("SELECT item, quantity FROM orders"))
 
 
-# What was raised at the yield of a resource beside the transaction.
+# The exceptions that were raised at the yield of another resource.
 raised: list[BaseException] = []
 
 

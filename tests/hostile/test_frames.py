@@ -12,7 +12,7 @@ from hostile.peer import Frames
 
 
 def parsed(data, *, mask=True):
-    """Have a library read a frame that stands for itself."""
+    """Let a library read a single frame."""
     reader = StreamReader()
     reader.feed_data(data)
     reader.feed_eof()

@@ -1,4 +1,4 @@
-"""Carrying out a plan: factories are called in order, and their values handed on."""
+"""Carrying out a plan: factories are called in order, and their values are passed on."""
 
 import contextlib
 import functools
@@ -19,13 +19,13 @@ WS = Given("WebSocket")
 
 @attrs.define
 class Ground:
-    """Where a test calls plans: what a connection is, without a connection."""
+    """Calls plans for a test, as a connection does."""
 
     stack: ResourceStack
     log: list[str]
 
     async def make(self, handler, *values, deps=()):
-        """The arguments of *handler*; *values* are the plan's parameters and givens."""
+        """Make the arguments of *handler*. *values* are the plan's parameters and givens."""
         planner = Planner(givens={WebSocket: WS}, providers=providers(deps))
         return await make_arguments(planner.plan(handler), [*values], self.stack, patience=1)
 
@@ -318,9 +318,10 @@ async def test_cancelled_in_a_coroutine_factory_nothing_more_is_called(ground, l
     assert log == []
 
 
-async def test_a_plan_without_resources_needs_no_stack():
+async def test_a_plan_without_resources_enters_nothing(ground):
     async def handler(a: Annotated[int, use(lambda: 5)], b: int): ...
 
     plan = Planner(givens={}).plan(handler)
     assert not plan.hosted
-    assert await make_arguments(plan, [7], None, patience=1) == {"a": 5, "b": 7}
+    assert await make_arguments(plan, [7], ground.stack, patience=1) == {"a": 5, "b": 7}
+    assert ground.stack.hosts == []

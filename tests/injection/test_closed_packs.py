@@ -1,4 +1,4 @@
-"""Packs whose class forbids unknown names: a name that nothing reads is the peer's error."""
+"""Packs whose class forbids unknown names. A name that nothing reads is the peer's error."""
 
 from typing import Annotated
 
@@ -77,7 +77,7 @@ def test_what_another_parameter_reads_from_the_query_is_known(closed):
         spec("c", int, Param("cookie")),
     ]
     assert errors("token=1&search=x&limit=3", *specs) == []
-    # Not the names that are read from elsewhere, nor one that has another name in the query.
+    # Names that are read from elsewhere don't count, and neither does a name that is only an alias.
     assert errors("room=1&c=1&q=1", *specs) == unknown("room", "c", "q")
 
 

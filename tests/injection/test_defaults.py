@@ -1,4 +1,4 @@
-"""What one connection does to a default, no other sees; what can't be changed is not copied."""
+"""No connection sees what another does to a default. Defaults that can't change aren't copied."""
 
 import collections
 import dataclasses
@@ -65,7 +65,7 @@ class Model(pydantic.BaseModel):
 
 
 class Basket:
-    """A class of the application's own."""
+    """A class of the application."""
 
     def __init__(self) -> None:
         self.tags: list[str] = []
@@ -158,13 +158,13 @@ def test_a_default_that_can_not_be_copied_is_refused_with_a_remedy(default):
 @dataclasses.dataclass
 class DataWithShared:
     size: int = 0
-    basket: Annotated[Any, Param(decoder=str)] = Basket()  # noqa: RUF009 - what is tested
+    basket: Annotated[Any, Param(decoder=str)] = Basket()  # noqa: RUF009 - this is tested
 
 
 @attrs.define
 class AttrsWithShared:
     size: int = 0
-    tags: list[str] = ["a"]  # noqa: RUF008 - what is tested
+    tags: list[str] = ["a"]  # noqa: RUF008 - this is tested
 
 
 def test_a_default_inside_a_packs_class_is_not_shared_either():
@@ -179,7 +179,7 @@ def test_a_default_inside_a_packs_class_is_not_shared_either():
 def test_a_field_whose_default_can_not_be_copied_is_refused_by_name():
     @attrs.define
     class Page:
-        lock: Annotated[Any, Param(decoder=str)] = threading.Lock()  # noqa: RUF009 - the same
+        lock: Annotated[Any, Param(decoder=str)] = threading.Lock()  # noqa: RUF009 - this is tested
 
     with pytest.raises(HandlerSignatureError, match="field `lock`: its default can be changed"):
         read(Page)
@@ -188,7 +188,7 @@ def test_a_field_whose_default_can_not_be_copied_is_refused_by_name():
 async def test_a_handler_that_changes_its_default_changes_it_for_nobody_else():
     route = WebSocketRoute("page")
 
-    def tagged(tags: list[str] = ["a"]) -> list[str]:  # noqa: B006 - what is tested
+    def tagged(tags: list[str] = ["a"]) -> list[str]:  # noqa: B006 - this is tested
         tags.append("factory")
         return tags
 
@@ -196,7 +196,7 @@ async def test_a_handler_that_changes_its_default_changes_it_for_nobody_else():
     async def handler(
         ws: WebSocket,
         tags: Annotated[list[str], use(tagged)],
-        page: Annotated[DataPage, Param("query")] = DataPage(),  # noqa: B008 - what is tested
+        page: Annotated[DataPage, Param("query")] = DataPage(),  # noqa: B008 - this is tested
     ) -> None:
         await ws.accept()
         page.size += 1

@@ -1,4 +1,4 @@
-"""What a factory is, and whether its yield is guarded: decided without calling it."""
+"""What kind of factory a callable is, and which yields are guarded, without calling it."""
 
 import contextlib
 import functools
@@ -43,7 +43,7 @@ T = TypeVar("T")
 
 
 class Connection:
-    """What the factories here make."""
+    """The class that the factories here make."""
 
 
 async def async_generator():
@@ -88,7 +88,7 @@ def annotated_as_text() -> "AbstractAsyncContextManager[Connection]":
     return decorated()
 
 
-def annotated_unknown() -> "Missing":  # noqa: F821 - it is what is tested
+def annotated_unknown() -> "Missing":  # noqa: F821 - this is tested
     return Connection()
 
 
@@ -215,7 +215,7 @@ def test_a_factory_is_named_as_its_function_is(call: Callable[..., Any], name: s
     assert Factory.of(call).name == name
 
 
-# What it makes: one layer is taken off the annotation, as one is off the value.
+# What it makes. One layer is taken off the annotation, as from the value.
 
 
 def makes(call: Callable[..., Any]) -> Any:
@@ -223,7 +223,7 @@ def makes(call: Callable[..., Any]) -> Any:
 
 
 def annotated(call: Callable[..., Any], returned: Any) -> Callable[..., Any]:
-    """A function of the same kind that is annotated to return something."""
+    """Make a function of the same kind, with another return annotation."""
     if inspect.isasyncgenfunction(call):
 
         async def wrapper() -> Any:
@@ -257,7 +257,7 @@ def annotated(call: Callable[..., Any], returned: Any) -> Callable[..., Any]:
         (async_generator, AsyncIterator[Iterator[int]], Iterator[int]),
         (async_generator, AsyncIterator[None], None),
         (async_generator, Annotated[AsyncIterator[Connection], "a note"], Connection),
-        (async_generator, Connection, Connection),  # not what a checker likes, but clear
+        (async_generator, Connection, Connection),  # a type checker complains, but it is clear
         (async_generator, AsyncIterator, UNKNOWN),
         (generator, Generator[Connection, None, None], Connection),
         (generator, Iterator[Connection], Connection),

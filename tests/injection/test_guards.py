@@ -25,7 +25,7 @@ from triows._where import where
 from triows.exceptions import DependencyError, RouteSetupError
 from triows.testing import WebSocketDenialResponse
 
-# What each test has called, in order.
+# What the current test has called, in order.
 log: list[str] = []
 
 
@@ -146,7 +146,7 @@ class Manager:
 
 @attrs.frozen
 class Guard:
-    """As people write guards that take options."""
+    """A guard with options, as people write them."""
 
     role: str = "member"
 

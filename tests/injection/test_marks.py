@@ -1,4 +1,4 @@
-"""What stands in ``Annotated``: our marks, other people's, and a factory without ``use``."""
+"""What is in ``Annotated``: our marks, those of others, and a factory without ``use``."""
 
 import enum
 import functools
@@ -7,12 +7,14 @@ import threading
 import types
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, NewType
 
 import attrs
 import msgspec
 import pytest
 import trio
+from starlette.datastructures import Headers
 from typing_extensions import Doc, TypeAliasType, deprecated
 
 import triows
@@ -78,7 +80,7 @@ def included(handler: Any, **options: Any) -> Triows:
 
 
 def refused(handler: Any, to_blame: Any = None, **options: Any) -> str:
-    """The message with which a handler is refused; it names the function that is wrong."""
+    """Return the message that refuses a handler. It has to name the wrong function."""
     with pytest.raises(RouteSetupError) as caught:
         included(handler, **options)
     assert caught.value.where == where(to_blame or handler)
@@ -348,11 +350,11 @@ def test_a_function_may_be_the_default_of_what_a_decoder_makes():
     included(handler)
 
 
-# Other people's
+# Marks of other libraries
 
 
 def foreign(package: str, name: str) -> Any:
-    """An object as another framework puts them into Annotated, or gives them as a default."""
+    """Make an object that another framework uses in Annotated, or as a default."""
     return type(name, (), {"__module__": f"{package}.params"})()
 
 
@@ -378,22 +380,75 @@ def test_a_mark_of_another_framework_is_refused_with_ours(mark: Any, remedy: str
         assert remedy in message
 
 
+@pytest.mark.parametrize(
+    ("mark", "remedy"),
+    [
+        (type(foreign("fastapi", "Depends")), "use(factory)"),
+        (type(foreign("fastapi", "Header")), 'Param("header")'),
+        (type(foreign("litestar", "Cookie")), 'Param("cookie")'),
+    ],
+)
+def test_so_it_is_if_it_was_not_called(mark: Any, remedy: str):
+    async def handler(token: Annotated[str, mark]) -> None: ...
+    async def default(token: str = mark) -> None: ...
+
+    for wrong in (handler, default):
+        message = refused(wrong)
+        assert f"{mark.__name__}, which means nothing to triows" in message
+        assert remedy in message
+
+
+@pytest.mark.parametrize(
+    ("word", "source"),
+    [
+        ("cookie", "cookie"),
+        ("header", "header"),
+        ("query", "query"),
+        ("path", "path"),
+        ("Cookie", "cookie"),
+        ("headers", "header"),
+        (" header ", "header"),
+        (Headers, "header"),
+        (type("Cookie", (), {}), "cookie"),
+    ],
+)
+@pytest.mark.parametrize("around", [lambda inner: inner, lambda inner: list[inner]])
+def test_a_bare_word_for_where_a_parameter_comes_from_is_refused(word: Any, source: str, around):
+    async def handler(token: around(Annotated[str, word])) -> None: ...
+
+    message = refused(handler)
+    assert "in its Annotated, which does nothing there" in message
+    assert f'write `token: Annotated[str, Param("{source}")]`' in message
+
+
+def test_a_word_beside_a_mark_is_somebody_elses():
+    async def handler(token: Annotated[str, Param("header"), "Query"]) -> None: ...
+
+    included(handler)
+
+
+def test_pythons_path_is_a_factory_that_was_forgotten():
+    async def handler(token: Annotated[str, Path]) -> None: ...
+
+    assert "use(Path)" in refused(handler)
+
+
 @dataclass
 class Predicate:
-    """As annotated_types has it: holds a function, and isn't one."""
+    """As in annotated_types: it holds a function, and isn't one."""
 
     func: Any
 
 
 class SchemaOf:
-    """As pydantic takes them: a class that says how to validate a type."""
+    """As in pydantic: a class that says how to validate a type."""
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any: ...
 
 
 class Not:
-    """As annotated_types has it: a constraint that can be called."""
+    """As in annotated_types: a constraint that can be called."""
 
     __module__ = "annotated_types"
 
@@ -406,6 +461,9 @@ class Not:
     [
         Not(),
         "a note",
+        "the cookie of the session",
+        "",
+        type("Header", (SchemaOf,), {}),
         5,
         None,
         ...,

@@ -1,4 +1,4 @@
-"""Pydantic's models as packs: pydantic converts and checks, the errors are the request's."""
+"""Pydantic's models as packs. Pydantic converts and checks; errors are those of the request."""
 
 import subprocess
 import sys
@@ -201,7 +201,7 @@ def test_a_model_without_a_mark_is_told_how_to_be_read():
         param_spec("page", Page, MISSING, mark=None, path_keys={}, where="chat.py:12")
 
 
-# Metadata that other libraries define, on parameters that are no packs.
+# Metadata of other libraries, on parameters that aren't packs.
 
 
 @pytest.mark.parametrize(

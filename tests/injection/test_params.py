@@ -1,4 +1,4 @@
-"""What is read from a request: every kind of type, from every source."""
+"""Parameters of every type are read from every part of a request."""
 
 import dataclasses
 import enum
@@ -64,7 +64,7 @@ def error_of(param: ParamSpec, data: RequestData) -> str:
 
 
 def sent(source: str, text: str) -> RequestData:
-    """A request that has `text` under the name "value" in one of its parts."""
+    """Make a request that has `text` under the name "value" in one of its parts."""
     raw = text.encode("latin-1")
     if source == "path":
         return request(path={"value": text})
@@ -87,7 +87,7 @@ UserId = NewType("UserId", int)
 UTC = timezone.utc  # noqa: UP017 - the value is compared, its name is not
 ID = "12345678-1234-5678-1234-567812345678"
 
-# Type, text, value, a text that does not do, what is said about it.
+# A type, a text, its value, a text that doesn't fit, and the message about that.
 SCALARS = [
     (int, "-5", -5, "x", "Expected `int`"),
     (int, "1e3", 1000, "1e999", "Number out of range"),

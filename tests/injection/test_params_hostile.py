@@ -1,4 +1,4 @@
-"""Requests made to do harm: values or errors come of them, and nothing else."""
+"""Requests that try to do harm. They result in values or errors, and in nothing else."""
 
 import datetime
 import decimal
@@ -145,7 +145,7 @@ def test_nothing_of_a_query_with_too_many_parameters_is_decoded(
 
     monkeypatch.setattr(query_module, "_decode", decode)
     assert parse_query(b"a=%41&" * 200_000, 100).refused
-    with pytest.raises(AssertionError):  # the patch is where the decoding is
+    with pytest.raises(AssertionError):  # this proves that the patch replaces the decoding
         parse_query(b"a=%41", 100)
 
 
@@ -197,7 +197,7 @@ SPECS += [
 ]
 SPECS += [spec(Page, types.Param(source)) for source in ("query", "header", "cookie")]
 
-# Text near to what the types take, beside bytes that are near to nothing.
+# Texts that the types almost accept. Random bytes never come close.
 likely = st.sampled_from(
     [
         b"1",

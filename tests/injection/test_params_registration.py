@@ -1,4 +1,4 @@
-"""What is refused when a handler is registered, and the sentence that helps."""
+"""Parameters that are refused when a handler is registered, and the message that helps."""
 
 import base64
 import dataclasses
@@ -113,7 +113,7 @@ def decode_two(text: str, other: str) -> str:
 
 
 class Csv:
-    """A decoder with options, which is an object that is called."""
+    """A decoder with options. It is an object with ``__call__``."""
 
     def __init__(self, separator: str = ",") -> None:
         self.separator = separator
@@ -130,7 +130,7 @@ class LateCsv:
         return text.split(",")
 
 
-# A decoder, and what is said of it.
+# A decoder, and the message about it.
 BAD_DECODERS: list[tuple[Any, str]] = [
     (decode_later, "the decoder decode_later is async"),
     (functools.partial(decode_later), "is async, and nothing awaits"),
@@ -283,7 +283,7 @@ def test_a_decoder_reads_what_nothing_else_can() -> None:
     "annotation",
     [
         int, str, Any, UUID | None, Mixed, Literal["a"], list[int], tuple[int, str], set[date],
-        # Mistakes, but not ones that a factory would mend.
+        # These are mistakes, but a factory wouldn't help.
         Decimal | UUID, Annotated[str, msgspec.Meta(ge=1)], Annotated[str, Param()] | None,
     ],
 )  # fmt: skip

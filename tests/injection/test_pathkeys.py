@@ -1,4 +1,4 @@
-"""A key of the path and the type of its parameter: what could never fit is refused."""
+"""A key of the path is refused if no text that it matches could be a value of the parameter."""
 
 import enum
 from datetime import date, datetime, time, timedelta

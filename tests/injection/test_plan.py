@@ -1,4 +1,4 @@
-"""What a handler needs, worked out from its signature and those of its factories."""
+"""Plans: what a handler needs, according to its signature and those of its factories."""
 
 import contextlib
 import functools
@@ -65,10 +65,10 @@ def planner(*, path=(), deps=(), levels=(), overrides=None):
 
 def sources(plan):
     """
-    Where each argument comes from, as a person would draw it.
+    Describe where each argument comes from, as a person would draw it.
 
-    A factory's value is ``name#n(its arguments)``; the n tells two calls of one from two uses
-    of the same value.
+    A factory's value is ``name#n(its arguments)``. The number tells two calls of a factory from two
+    uses of the same value.
     """
     labels = [
         *(f"{spec.source}:{spec.alias}" for spec in plan.params),

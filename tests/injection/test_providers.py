@@ -57,10 +57,10 @@ def get_database() -> Database:
 
 async def said(handler: Any, *levels: list[Any], others: tuple[Any, ...] = ()) -> Any:
     """
-    What a handler returns, called through an application.
+    Call a handler through an application, and return what it returns.
 
     The levels of ``deps=`` are the application's, the route's, and the endpoint's. Another handler
-    uses the factories that this one has no use for.
+    uses the factories that this one doesn't use.
     """
     returned: list[Any] = []
 
@@ -73,7 +73,7 @@ async def said(handler: Any, *levels: list[Any], others: tuple[Any, ...] = ()) -
     if others:
         route.sub("other").endpoint(using(*others))
     app = Triows(route, deps=levels[0] if levels else ())
-    # Handlers here return without accepting, which is a refusal.
+    # Handlers here return without accepting, so the connection is refused.
     with contextlib.suppress(WebSocketDenialResponse):
         async with connect(app, "/a"):
             pass
@@ -97,7 +97,7 @@ def using(*factories: Any) -> Any:
 
 
 def refused(entry: Any, *others: Any) -> str:
-    """The message with which an entry of ``deps=`` is refused; it names the factory."""
+    """Return the message that refuses an entry of ``deps=``. It has to name the factory."""
     with pytest.raises(RouteSetupError) as caught:
         Triows(deps=[*others, entry])
     assert caught.value.where == where(getattr(entry, "factory", entry))
@@ -113,7 +113,7 @@ def test_the_annotation_of_a_parameter_is_not_a_factory(entry: Any):
     assert "write deps=[use(get_database)] or deps=[get_database]" in caught.value.message
 
 
-# Every kind of entry: it works, or is refused with the remedy.
+# Every kind of entry works, or is refused with a message that helps.
 
 
 @contextlib.asynccontextmanager
@@ -334,7 +334,7 @@ async def test_what_the_connection_gives_may_be_made_too():
     assert isinstance(await said(handler, [accepted]), WebSocket)
 
 
-# Other people's metadata
+# Metadata of other libraries
 
 
 async def test_metadata_tells_two_factories_of_a_type_apart():
@@ -775,7 +775,7 @@ async def test_a_new_type_is_found_by_itself_only():
         await said(other, [get_primary])
 
 
-# What is handed over is what was asked for
+# A parameter gets the type that it asks for
 
 
 class Transaction:

@@ -1,4 +1,4 @@
-"""What a message tells people to do, done: it works then."""
+"""Does what messages tell people to do, and checks that it works."""
 
 import functools
 import inspect
@@ -47,7 +47,7 @@ def refused(handler: Callable[..., Any], to_blame: Any = None, **options: Any) -
     return caught.value.message
 
 
-# What the connection gives
+# What the connection provides
 
 
 # The names as users import them.
@@ -62,7 +62,7 @@ NAMES = {
 
 
 def parameter(name: str, annotation: str | None) -> Any:
-    """A handler with one parameter, written as a user writes it."""
+    """Make a handler with one parameter, written as a user writes it."""
     names: dict[str, Any] = dict(NAMES)
     colon = "" if annotation is None else f": {annotation}"
     exec(f"async def handler({name}{colon}): ...", names)
@@ -70,7 +70,7 @@ def parameter(name: str, annotation: str | None) -> Any:
 
 
 def advised(message: str) -> tuple[str, str]:
-    """The parameter that a message says to write."""
+    """Return the parameter that a message says to write."""
     written = message.rpartition("`")[0].rpartition("`")[2]
     name, _, annotation = written.partition(": ")
     return name, annotation
@@ -109,8 +109,8 @@ def test_what_other_libraries_call_it_is_told_what_it_is_here(annotation: str, o
 
 def test_any_other_name_without_a_type_is_told_of_both_ways():
     message = refused(parameter("limit", None))
-    assert "`limit: int` for what the request has" in message
-    assert "`limit: Annotated[TYPE, use(factory)]` for what a factory makes" in message
+    assert "`limit: int` for a value from the request" in message
+    assert "`limit: Annotated[TYPE, use(factory)]` for a value that a factory makes" in message
 
 
 def test_a_method_without_its_object_is_told_of_it():
@@ -125,7 +125,7 @@ def test_a_method_without_its_object_is_told_of_it():
     included(right)
 
 
-# Other people's classes
+# Classes of libraries
 
 
 LIBRARY = """
@@ -142,7 +142,7 @@ class Client:
 
 @pytest.fixture
 def library(tmp_path, monkeypatch):
-    """A module of somebody else's, whose annotations can't be evaluated."""
+    """A library's module whose annotations can't be evaluated."""
     (tmp_path / "somebodys_library.py").write_text(textwrap.dedent(LIBRARY))
     monkeypatch.syspath_prepend(tmp_path)
     import somebodys_library
@@ -188,7 +188,7 @@ def test_a_class_of_a_library_that_takes_what_no_request_has_is_told_so(cls: Any
 
 
 def with_signature(function: Any) -> Any:
-    """A decorator as some libraries write them: the signature is set, and nothing else."""
+    """A decorator as in some libraries. It only sets the signature."""
 
     def wrapper(**arguments: Any) -> Any:
         return function(**arguments)
@@ -204,7 +204,7 @@ def test_a_signature_that_a_decorator_has_set_may_have_text_for_types():
     async def handler(value: Annotated[str, use(with_signature(make))]) -> None: ...
 
     app = included(handler)
-    assert app.routes[0].parameters == ("query limit: int = ...",)
+    assert app.routes[0].parameters == ("query limit: int = 5",)
 
 
 def test_a_signature_with_names_that_are_not_there_is_told_of_the_decorator():
@@ -245,7 +245,7 @@ def test_text_inside_a_type_is_evaluated_where_it_is_needed():
 
     assert included(handler).routes[0].parameters == (
         "query c: list[int]",
-        "query d: list[int] | None = ...",
+        "query d: list[int] | None = None",
     )
 
 

@@ -1,9 +1,10 @@
-"""Resources: entered, held, told how the handler ended, exited; each in a task of its own."""
+"""Resources are entered, held and exited, each in a task, and learn how the handler ended."""
 
 import contextvars
+import functools
 import inspect
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import Annotated, Any
 
 import pytest
@@ -12,6 +13,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from tests.connecting import connect
 from triows import (
+    DependencyError,
     HandlerCancelled,
     ResourceExpired,
     TeardownTimeout,
@@ -23,11 +25,12 @@ from triows import (
 )
 from triows._injection.factories import Factory
 from triows._injection.resources import Host, ResourceStack
+from triows._where import where
 from triows.testing import open_app
 
 
 class Stack:
-    """A stack whose factories take no arguments, and who it was told had given way."""
+    """A stack for factories without arguments. It notes which resources have failed."""
 
     def __init__(self, nursery: trio.Nursery) -> None:
         self.expired: list[Host] = []
@@ -42,7 +45,7 @@ class Stack:
 
 @asynccontextmanager
 async def opened(*factories: Callable[[], Any]) -> AsyncIterator[Stack]:
-    """Enter these; the block closes the stack."""
+    """Enter resources. The end of the block closes the stack."""
     async with trio.open_nursery() as nursery:
         stack = Stack(nursery)
         for factory in factories:
@@ -50,18 +53,18 @@ async def opened(*factories: Callable[[], Any]) -> AsyncIterator[Stack]:
         try:
             yield stack
         finally:
-            # Where the test has failed; the nursery would wait for ever.
+            # If the test has failed, the nursery would wait forever without this.
             await stack.aclose()
 
 
 async def exits(*factories: Callable[[], Any], **how: Any) -> list[BaseException]:
-    """Enter these and exit them; return what went wrong."""
+    """Enter resources and exit them. Return what went wrong."""
     async with opened(*factories) as stack:
         return await stack.aclose(**how)
 
 
 class Watcher:
-    """Writes factories of every kind, and down what they see at their yield."""
+    """Makes factories of every kind, and notes what they see at their yield."""
 
     def __init__(self) -> None:
         self.saw: Any = "nothing yet"
@@ -356,7 +359,11 @@ async def test_a_factory_that_yields_twice_is_reported():
         yield
 
     errors = await exits(first, twice, twice_sync)
-    assert [str(error) for error in errors] == ["generator didn't stop"] * 2
+    assert [str(error) for error in errors] == [
+        f"{factory.__qualname__} yielded a second time: let it yield once, and end after that\n"
+        f"  at {where(factory)}"
+        for factory in (twice_sync, twice)
+    ]
     assert log == ["exited"]
 
 
@@ -408,9 +415,69 @@ async def test_a_factory_that_never_yields_raises_where_it_is_entered():
         yield
 
     async with opened() as stack:
-        with pytest.raises(RuntimeError, match="didn't yield"):
+        with pytest.raises(RuntimeError, match="empty ended without a yield: let it yield"):
             await stack.enter(empty)
         assert await stack.aclose() == []
+
+
+def returns_no_manager() -> AbstractAsyncContextManager[int]:
+    return 7
+
+
+async def async_returns_no_manager():
+    yield 7
+
+
+def through_a_list(function):
+    @functools.wraps(function)
+    def decorated():
+        return [function]
+
+    return decorated
+
+
+@pytest.mark.parametrize(
+    ("factory", "told"),
+    [
+        (returns_no_manager, "an instance of int, where a context manager is expected: return one"),
+        (
+            through_a_list(async_returns_no_manager),
+            "an instance of list, where a generator is expected: let its decorators return what",
+        ),
+    ],
+)
+async def test_a_factory_that_returns_nothing_to_enter_is_named(factory, told):
+    async with opened() as stack:
+        with pytest.raises(DependencyError, match=f"{factory.__name__} returned {told}") as caught:
+            await stack.enter(factory)
+        assert str(caught.value).endswith(f"\n  at {where(factory)}")
+
+
+class NotAsync:
+    def __aenter__(self):
+        return 7
+
+    async def __aexit__(self, *_):
+        pass
+
+
+async def test_a_resource_that_python_refuses_is_named_in_a_note():
+    async with opened() as stack:
+        with pytest.raises(TypeError) as caught:
+            await stack.enter(NotAsync)
+        (note,) = caught.value.__notes__
+        assert note == f"this is about the resource NotAsync\n  at {where(NotAsync)}"
+
+
+async def test_an_error_of_the_factorys_own_has_no_note():
+    async def broken():
+        raise TypeError
+        yield
+
+    async with opened() as stack:
+        with pytest.raises(TypeError) as caught:
+            await stack.enter(broken)
+        assert not hasattr(caught.value, "__notes__")
 
 
 async def test_cancelling_an_entry_cancels_the_factory(autojump_clock):
@@ -497,6 +564,7 @@ async def test_a_factory_that_enters_after_its_release_still_has_a_deadline(auto
             await stack.enter(stubborn, patience=1)
         (error,) = await stack.aclose(seconds=5)
         assert isinstance(error, TeardownTimeout)
+        assert str(error).endswith(f"\n  at {where(stubborn)}")
     assert trio.current_time() == 7
 
 
@@ -517,7 +585,7 @@ async def test_an_error_of_a_factory_whose_entry_was_cancelled_is_not_lost(autoj
 
 async def test_an_entry_that_is_cancelled_in_the_tick_in_which_it_completes_exits_well():
     entered = 0
-    # Trio runs the tasks of a tick in random order; both orders come in these many turns.
+    # Trio runs the tasks of a tick in random order. In 20 turns, both orders come up.
     for _ in range(20):
         watcher, ready = Watcher(), trio.Event()
 
@@ -539,7 +607,7 @@ async def test_an_entry_that_is_cancelled_in_the_tick_in_which_it_completes_exit
     assert entered == 20
 
 
-# Giving way while in use.
+# Failing while in use.
 
 
 async def test_a_resource_whose_task_dies_tells_once_and_waits_for_its_release(autojump_clock):
@@ -793,13 +861,22 @@ async def test_one_that_hangs_leaves_the_others_their_turn(autojump_clock):
     assert isinstance(error, TeardownTimeout)
 
 
-async def test_a_timeout_names_the_factory():
-    async def flush():
-        yield
+async def test_a_timeout_names_the_factory_and_where_it_waited(autojump_clock):
+    async def send():
         await trio.sleep_forever()
 
-    (error,) = await exits(flush, seconds=0.001)
-    assert "flush" in str(error)
+    async def flush():
+        async with trio.open_nursery() as nursery:
+            yield
+            nursery.start_soon(send)
+            await trio.sleep_forever()
+
+    (error,) = await exits(flush)
+    line = flush.__code__.co_firstlineno
+    assert str(error).endswith(f"\n  at {__file__}:{line} ({flush.__qualname__})")
+    notes = "\n".join(error.__notes__)
+    assert notes.startswith("It waited at\n")
+    assert f"{flush.__qualname__}  async with trio.open_nursery() as nursery:" in notes
 
 
 async def test_a_timeout_shows_the_error_that_was_on_its_way(autojump_clock):
@@ -849,7 +926,7 @@ async def test_closing_can_not_be_cancelled(autojump_clock):
 
 
 def application(**resources: Any) -> Triows:
-    """One route, whose handler accepts and then sleeps."""
+    """An application with one route, whose handler accepts and then sleeps."""
     route = WebSocketRoute("/")
 
     async def handler(ws: WebSocket, **_: object):
@@ -862,7 +939,7 @@ def application(**resources: Any) -> Triows:
 
 
 def annotate(handler: Any, **annotations: Any) -> None:
-    """Give it these parameters instead of its own."""
+    """Give a handler these parameters instead of its own."""
     handler.__signature__ = inspect.Signature(
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation)
         for name, annotation in annotations.items()
@@ -870,7 +947,7 @@ def annotate(handler: Any, **annotations: Any) -> None:
 
 
 async def connect_for(seconds: float, app: Triows, *, code: int) -> None:
-    """Be connected for a while; it has to end with this code."""
+    """Connect for a while. The connection has to end with this code."""
     async with connect(app, "/") as client:
         await trio.sleep(seconds)
         assert client.close_code == code

@@ -107,7 +107,7 @@ def test_a_time_without_seconds_meets_its_constraints():
     assert read(aware, "2026-01-01T10:30") == ["Expected `datetime` with a timezone component"]
 
 
-# Names for types. The class is Python 3.12's, as typing_extensions has it for 3.11.
+# Names for types. The class is from Python 3.12. For 3.11, typing_extensions has it.
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -147,7 +147,7 @@ def test_an_alias_in_a_pack_may_have_a_param():
 def test_an_alias_that_contains_itself_is_refused():
     # As `type Tree = list[Tree]` makes it.
     tree = type("TypeAliasType", (), {"__value__": property(lambda self: list[self])})()
-    assert is_readable(tree)  # param_spec has the better reason
+    assert is_readable(tree)  # param_spec() refuses it with a better message
     with pytest.raises(HandlerSignatureError, match="its type contains itself"):
         spec(tree)
 

@@ -1,8 +1,8 @@
 """
-Three obvious ways to close resources, what breaks each, and that ours does not.
+Three obvious designs for closing resources, and what breaks each of them. Ours doesn't break.
 
-Every test runs twice: with the design that falls into the trap, where it has to fail, and
-with a real connection.
+Every test runs twice: with the design that breaks, where it has to fail, and with a real
+connection.
 """
 
 import inspect
@@ -70,19 +70,19 @@ async def real_connection(factories, handler):
 
 
 def falls_into(design: Design, *raises: type[BaseException]) -> Any:
-    """A parameter: the test fails with this design, by one of these exceptions."""
+    """A test parameter: with this design, the test has to fail with one of these exceptions."""
     return pytest.param(design, marks=pytest.mark.xfail(raises=raises, strict=True))
 
 
 def run_cancelled(design: Design, *factories: Factory) -> None:
-    """Cancel it from outside after a second, while the handler sleeps."""
+    """Run a design, and cancel it from outside after a second, while the handler sleeps."""
 
     async def main() -> None:
         with trio.move_on_after(1) as scope:
             await design(factories, trio.sleep_forever)
         assert scope.cancelled_caught
 
-    # A loop of its own: what one of these designs corrupts should not reach another test.
+    # Run it in a loop of its own, because one of these designs may leave a loop broken.
     trio.run(main, clock=MockClock(autojump_threshold=0))
 
 

@@ -1,4 +1,4 @@
-"""Factories in ``deps=`` that no handler uses: they would never be called, so they are refused."""
+"""Factories in ``deps=`` that no handler uses are refused, because nothing would call them."""
 
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
@@ -33,7 +33,7 @@ class Database:
 
 
 class RequireLogin:
-    """A guard in FastAPI's form: making it is the check."""
+    """A guard as in FastAPI: its constructor is the check."""
 
     def __init__(self, token: str = "") -> None:
         raise HTTPException(401)
@@ -75,7 +75,7 @@ async def start(app: Triows) -> None:
 
 
 async def unstarted(app: Triows, factory: Any) -> str:
-    """The message with which the start-up is refused; it names the factory."""
+    """Return the message that refuses the start-up. It has to name the factory."""
     with pytest.raises(DependencyError) as caught:
         await start(app)
     assert caught.value.where == where(factory)
@@ -103,7 +103,7 @@ def test_a_route_is_refused_if_nothing_below_it_uses_its_factory(
     assert "no handler of that route or below it asks for it" in caught.value.message
     assert remedy in caught.value.message
     assert not app.routes
-    route.sub("more")  # the route is as it was before
+    route.sub("more")  # the route has not changed
 
 
 @pytest.mark.parametrize(("entry", "made", "remedy"), GUARDS)
@@ -217,7 +217,7 @@ async def test_an_override_changes_nothing_about_it():
         return Database()
 
     app = Triows(route_for("a", by_factory), deps=[current_user])
-    with app.override(by_class, fake_database):  # it does without the user
+    with app.override(by_class, fake_database):  # the fake doesn't need the user
         await start(app)
         app.include(route_for("b", by_factory, deps=[current_user]))
     with app.override(current_user, fake):

@@ -1,4 +1,4 @@
-"""Each yield of a factory is guarded or bare by itself: read from the source, told by the frame."""
+"""Each yield of a factory is guarded or bare. The source and the frame say which."""
 
 import contextlib
 import functools
@@ -19,11 +19,11 @@ from triows.exceptions import RouteSetupError
 
 
 class Connection:
-    """What the factories here make."""
+    """The class that the factories here make."""
 
 
 def yields(call: Callable[..., Any]) -> list[tuple[Any, bool]]:
-    """What a generator function yields, and whether it is guarded there."""
+    """Return what a generator function yields, and whether each yield is guarded."""
     factory = Factory.of(call)
     manager = factory.open()
     seen = []
@@ -46,7 +46,7 @@ def _next(generator: Any) -> Any:
 
 
 def guarded(call: Callable[..., Any]) -> list[bool]:
-    """Whether its yields are guarded, in the order in which it comes to them."""
+    """Say which of its yields are guarded, in the order in which it reaches them."""
     return [is_guarded for _, is_guarded in yields(call)]
 
 
@@ -62,7 +62,7 @@ class Pool:
         yield Connection()
 
 
-# Guarded: a `try` or `with` around the yield would see an exception that is raised there.
+# Guarded yields: a `try` or `with` around the yield would see an exception that is raised there.
 
 
 async def bare():
@@ -507,7 +507,7 @@ def test_a_function_in_a_file_that_is_not_python_is_read_alone(tmp_path):
     assert guarded(names["mixed"]) == [False, True]
 
 
-# Functions under a decorator of contextlib, which have to yield
+# Functions with a decorator of contextlib have to yield
 
 
 def _passing_on(function: Any) -> Any:

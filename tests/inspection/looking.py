@@ -1,4 +1,4 @@
-"""How the tests of this folder connect, and find the lines that they mark."""
+"""Helps the tests of this folder to connect, and to find the lines that they mark."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["connected", "line_of", "named", "only", "place_of", "serving", "task
 def connected(
     app: Triows, url: str = "/", **options: Any
 ) -> AbstractAsyncContextManager[WebSocketSession]:
-    """Run *app* and connect to it, for the length of a block."""
+    """Run *app*, and connect to it, during a block."""
     return connect(app, url, **options)
 
 
@@ -39,22 +39,22 @@ def line_of(function: Any, mark: str) -> int:
 
 
 def place_of(function: Any, mark: str) -> str:
-    """Give a marked line as the tree names it, up to the function in it."""
+    """Return a marked line as the tree shows it, except the name of the function."""
     return f"{Path(inspect.getfile(inspect.unwrap(function))).resolve()}:{line_of(function, mark)}"
 
 
 def named(nodes: tuple[Any, ...], end: str) -> Any:
-    """Find the only node whose name ends so."""
+    """Find the only node whose name ends with *end*."""
     (found,) = [node for node in nodes if node.name.endswith(end)]
     return found
 
 
 def only(tree: Any) -> ConnectionNode:
-    """Take the only connection."""
+    """Return the only connection."""
     (connection,) = tree.connections
     return connection
 
 
 def tasks_below(task: TaskNode) -> list[TaskNode]:
-    """All tasks in the nurseries of one."""
+    """List all tasks in the nurseries of a task."""
     return [one for nursery in task.nurseries for one in nursery.tasks]

@@ -128,11 +128,11 @@ async def test_a_page_of_very_many_connections_shows_some_and_says_so(autojump_c
     assert "and 1 more" in answer.text
 
 
-# Who does not get to see it
+# Who may not see it
 
 
 async def is_unknown(app: Triows, **options) -> bool:
-    """Whether the answer is that of a path that does not exist."""
+    """Whether the answer is the same as for a path that doesn't exist."""
     options["path"] = options.get("path", PAGE)
     answer, other = await request(app, **options), await request(app, **{**options, "path": "/no"})
     assert other.status_code == 404

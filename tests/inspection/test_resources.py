@@ -145,7 +145,7 @@ async def test_tasks_in_a_resources_nursery_are_shown_with_it(autojump_clock):
     test = test_tasks_in_a_resources_nursery_are_shown_with_it
     assert task.where.startswith(f"{place_of(test, 'here')} in ")
     assert "background" in str(resource)
-    # Its host is not among the connection's tasks as well.
+    # The connection's tasks don't include the resource's host.
     assert not any("<resource" in one.name for one in seen.tasks)
 
 

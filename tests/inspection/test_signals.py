@@ -23,7 +23,7 @@ async def talk(ws: WebSocket) -> None:
 
 
 class Output(io.StringIO):
-    """A standard error that tells when something was written, by a thread of Trio's."""
+    """A standard error that reports when one of Trio's threads has written something."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class Output(io.StringIO):
         trio.from_thread.run_sync(self._flushed.set)
 
     async def take(self) -> str:
-        """Wait for something, and take it."""
+        """Wait for output, and take it."""
         await self._flushed.wait()
         self._flushed = trio.Event()
         text = self.getvalue()
@@ -42,7 +42,7 @@ class Output(io.StringIO):
         return text
 
 
-# Async, so that it is made when pytest has put its own in place for the test.
+# It is async, so it is made after pytest has replaced standard error for the test.
 @pytest.fixture
 async def output(monkeypatch):
     output = Output()
@@ -83,7 +83,7 @@ async def test_a_system_without_the_signal_is_told_so(monkeypatch):
 
 
 class Told(logging.Handler):
-    """Tells when something was logged, by a thread of Trio's."""
+    """Reports when one of Trio's threads has logged something."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -113,6 +113,7 @@ async def test_an_output_that_is_closed_does_not_end_the_program(
 
 
 @pytest.mark.real_socket
+@pytest.mark.usefixtures("measured_processes")
 async def test_a_served_process_prints_its_tree_on_the_signal():
     with ServerProcess(TRIOWS, "served:app", "--tree-on-signal") as process:
         async with open_websockets(f"{process.ws_url}/echo") as client:
@@ -122,7 +123,7 @@ async def test_a_served_process_prints_its_tree_on_the_signal():
             found = rf"process {process.pid}:  1 connection"
             await trio.to_thread.run_sync(process.wait_for, found)
             await trio.to_thread.run_sync(process.wait_for, "async for message in ws:")
-            # It goes on.
+            # The connection goes on.
             await client.send("again")
             assert await client.receive() == "again"
         process.send_signal(signal.SIGTERM)
@@ -130,6 +131,7 @@ async def test_a_served_process_prints_its_tree_on_the_signal():
 
 
 @pytest.mark.real_socket
+@pytest.mark.usefixtures("measured_processes")
 async def test_every_worker_prints_its_tree_on_the_signal_to_the_parent():
     options = ["--workers", "2", "--tree-on-signal"]
     with ServerProcess(TRIOWS, "served:app", *options) as process:

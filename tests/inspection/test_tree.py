@@ -91,7 +91,37 @@ async def test_an_application_that_is_mounted_twice_is_looked_at_once(autojump_c
         assert len(tree(app).connections) == 1
 
 
+async def test_a_function_that_starts_with_the_application_is_shown_while_it_runs(autojump_clock):
+    async def load() -> int:
+        seen.append(tree(app))
+        return 1
+
+    async def handler(ws: WebSocket, value: Annotated[int, use(load, scope="app")]) -> None: ...
+
+    seen, app = [], serving(handler)
+    async with opened(app):
+        assert tree(app).resources == ()
+    (resource,) = seen[0].resources
+    assert (resource.name, resource.state) == (load.__qualname__, "entering")
+    assert resource.source == "seen.append(tree(app))"
+
+
 # Its state
+
+
+async def test_a_connection_whose_handler_is_over_is_ending_until_its_peer_has_answered(
+    autojump_clock,
+):
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+        await trio.sleep(1)
+
+    app = serving(handler)
+    async with connected(app) as client:
+        client.stop_reading()
+        await trio.sleep(2)
+        seen = only(tree(app))
+    assert (seen.state, seen.stage) == ("closing", "end")
 
 
 async def test_a_connection_is_in_its_handshake_until_it_is_accepted(autojump_clock):
@@ -285,7 +315,7 @@ async def test_a_handler_deep_in_functions_of_its_own_is_shown_at_the_innermost(
     test = test_a_handler_deep_in_functions_of_its_own_is_shown_at_the_innermost
     assert first.where.startswith(f"{place_of(test, 'here')} in ")
     functions = [frame.function.rpartition(".")[2] for frame in first.frames]
-    assert functions[0] == "run"  # of the connection; what is around it belongs to the server
+    assert functions[0] == "run"  # the connection's; the frames around it are the server's
     assert functions.index("handler") < functions.index("ask")
 
 
@@ -348,7 +378,7 @@ async def test_tasks_in_the_connections_nursery_are_below_that(autojump_clock):
 
 
 async def test_tasks_around_the_connection_are_not_the_connections(autojump_clock):
-    """A test's client runs the application in a nursery, and so does a server."""
+    """A test client, like a server, runs the application inside nurseries."""
     app = serving(idle)
     async with connected(app):
         seen = only(tree(app))

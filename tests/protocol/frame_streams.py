@@ -1,4 +1,4 @@
-"""Streams of frames as peers send them, good and bad, for property tests."""
+"""Streams of frames as peers may send them, valid or not, for property tests."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ def raw_frame(
     length: int | None = None,
 ) -> bytes:
     """
-    A frame, legal or not.
+    Make a frame, legal or not.
 
     Args:
         opcode: 0 to 15.
-        payload: Before masking.
-        fin: Whether it is the last of its message.
+        payload: The payload before masking.
+        fin: Whether it is the last frame of its message.
         reserved: The three reserved bits.
-        mask: The key, or ``None`` for a frame that is not masked.
-        width: Bytes that the length takes: 0, 2 or 8; as few as need be by default.
-        length: What it says, if not the truth.
+        mask: The masking key, or ``None`` for a frame without a mask.
+        width: How many bytes the length takes: 0, 2 or 8. By default, as few as possible.
+        length: The length that the header claims, if it isn't the payload's length.
     """
     said = len(payload) if length is None else length
     if width is None:
@@ -67,7 +67,7 @@ def whole(draw: st.DrawFn) -> bytes:
 
 @st.composite
 def fragmented(draw: st.DrawFn) -> bytes:
-    """A message in pieces, cut anywhere, with control frames between."""
+    """A message in fragments, with control frames between them."""
     opcode = draw(st.sampled_from([TEXT, BINARY]))
     payload = draw(texts if opcode == TEXT else payloads)
     at = sorted(draw(st.lists(st.integers(0, len(payload)), max_size=5)))
@@ -96,13 +96,13 @@ def close(draw: st.DrawFn) -> bytes:
     return raw_frame(CLOSE, code.to_bytes(2, "big") + reason)
 
 
-# How a length is given, and what it says.
+# In how many bytes a length is written, and what it claims.
 FORGED = [(2, None), (8, None), (None, 0), (None, 126), (2, 7), (8, 2**40), (8, 2**63)]
 
 
 @st.composite
 def odd(draw: st.DrawFn) -> bytes:
-    """Any frame at all; most break a rule."""
+    """Any frame. Most of them break a rule."""
     width, length = draw(st.sampled_from([(None, None), (None, None), *FORGED]))
     payload = draw(st.one_of(payloads, no_texts))
     if width == 2:
@@ -125,7 +125,7 @@ def deflated(payload: bytes) -> bytes:
 
 @st.composite
 def compressed(draw: st.DrawFn) -> bytes:
-    """A compressed message; a violation where compression was not negotiated."""
+    """A compressed message. It breaks a rule if compression was not negotiated."""
     opcode = draw(st.sampled_from([TEXT, BINARY]))
     payload = draw(st.one_of(texts, sizes.map(lambda size: bytes(size * 50))))
     data = draw(st.sampled_from([deflated(payload), payload]))
@@ -134,7 +134,7 @@ def compressed(draw: st.DrawFn) -> bytes:
 
 @frozen
 class Stream:
-    """What a peer sends, and how it comes."""
+    """What a peer sends, and the pieces in which it arrives."""
 
     data: bytes
     cuts: list[int]
@@ -148,7 +148,7 @@ class Stream:
 
 
 def cuts(draw: st.DrawFn, size: int) -> list[int]:
-    """Where a stream is cut: nowhere, here and there, or at every byte of a stretch."""
+    """Where to cut a stream: nowhere, in some places, or after every byte of a part."""
     how = draw(st.sampled_from(["whole", "some", "fine"]))
     if how == "whole":
         return []
@@ -160,7 +160,7 @@ def cuts(draw: st.DrawFn, size: int) -> list[int]:
 
 @st.composite
 def streams(draw: st.DrawFn) -> Stream:
-    """Mostly good frames, and at times one that breaks a rule, or garbage."""
+    """Mostly valid frames, and sometimes one that breaks a rule, or garbage."""
     kinds = [whole(), whole(), whole(), fragmented(), control(), compressed(), close(), odd()]
     frames = draw(st.lists(st.sampled_from(kinds).flatmap(lambda kind: kind), max_size=12))
     data = b"".join(frames) + draw(st.one_of(st.just(b""), st.binary(max_size=30)))

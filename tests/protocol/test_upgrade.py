@@ -28,7 +28,7 @@ HEADERS = {
 
 
 def headers(*more: tuple[bytes, bytes], without: bytes = b"") -> list[tuple[bytes, bytes]]:
-    """A good handshake's headers, with one left out or replaced by what comes in *more*."""
+    """The headers of a valid handshake, without one of them, and with *more*."""
     kept = HEADERS.keys() - {without}
     return [(name, value) for name, value in HEADERS.items() if name in kept] + list(more)
 
@@ -265,7 +265,7 @@ def test_level_and_memory_are_those_of_the_setting():
     "offer",
     [
         b"permessage-deflate; server_max_window_bits=7",
-        b"permessage-deflate; server_max_window_bits=8",  # which zlib can't do
+        b"permessage-deflate; server_max_window_bits=8",  # zlib can't do this
         b"permessage-deflate; server_max_window_bits=16",
         b"permessage-deflate; server_max_window_bits",
         b"permessage-deflate; client_max_window_bits=a",
@@ -317,7 +317,7 @@ def test_a_response_has_its_phrase_its_headers_and_an_empty_line():
 
 
 def test_a_status_without_a_phrase_keeps_its_blank():
-    # RFC 9112 section 4: the phrase may be missing, the blank before it not.
+    # RFC 9112 section 4: the phrase may be missing, but not the space before it.
     assert response_head(499, []) == b"HTTP/1.1 499 \r\n\r\n"
 
 

@@ -1,4 +1,4 @@
-"""Templates in the notations of other frameworks: refused, and told how to write them here."""
+"""Templates of other frameworks are refused. The message says how to write them here."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ REWRITTEN = [
     ("rooms\\users", "rooms/users"),
 ]
 
-# What can only be said in words.
+# For these, the message can't show the right template.
 REFUSED = [
     ("/{id?}", "an optional key, '{id?}'", "register the handler at a second path"),
     ("/{id:int?}", "an optional key, '{id:int?}'", "or make it a query parameter"),
@@ -71,7 +71,7 @@ REFUSED = [
     ("/{str:id}", "unknown converter 'id'", "the name comes first, so write {id}"),
 ]
 
-# Characters that mean something elsewhere and are plain text here.
+# Characters that mean something in other frameworks, and are plain text here.
 LITERAL = [
     "/things:batchGet", "/{id}:cancel", "/{id}:{verb}", "/urn:isbn:1", "/Products(1)",
     "/Products({id})", "/$metadata", "/@{user}", "/~{user}", "/c++", "/a+b", "/a=b;c=d,e",

@@ -11,7 +11,7 @@ from triows._routing.path import BadPath, join_segments, request_segments
 
 
 def scope_of(raw: bytes, **other: Any) -> dict[str, Any]:
-    """Make the scope that Hypercorn and uvicorn make of a request's target."""
+    """Make the scope that Hypercorn and uvicorn make from a request's target."""
     path = unquote(raw.decode("latin-1"))
     return {"type": "websocket", "path": path, "raw_path": raw, "root_path": ""} | other
 
@@ -45,7 +45,7 @@ def scope_of(raw: bytes, **other: Any) -> dict[str, Any]:
 def test_the_raw_path_is_split_and_then_decoded(
     raw: bytes, segments: tuple[str, ...] | None
 ) -> None:
-    if segments is None:  # Raw UTF-8, which a server may let pass.
+    if segments is None:  # raw UTF-8, which some servers accept
         scope = {"path": raw.decode(), "raw_path": raw}
         assert request_segments(scope) == ("café",)
     else:
@@ -132,7 +132,7 @@ def test_a_raw_path_with_the_query_in_it_does_not_count() -> None:
         (b"/a/b/c", "/a/b", ("c",)),
         (b"/caf%C3%A9/x%2Fy", "/café", ("x/y",)),
         (b"/a%2Fb/c%2Fd", "/a/b", ("c/d",)),
-        # Mounted by something that sees decoded paths only, at half of a segment.
+        # Something that sees only decoded paths has mounted this inside a segment.
         (b"/a%2Fb/c%2Fd", "/a", ("b", "c", "d")),
         (b"/a", "app", ("a",)),
     ],
@@ -153,7 +153,7 @@ text = st.text(st.characters(codec="utf-8"), max_size=6)
 
 @given(st.lists(text, max_size=5), st.booleans())
 def test_any_segments_survive_encoding(parts: list[str], mounted: bool) -> None:
-    if parts == [""]:  # "/" has no segments.
+    if parts == [""]:  # "/" has no segments
         return
     raw = "/" + "/".join(quote(part, safe="") for part in parts)
     scope = scope_of((("/r%20t" if mounted else "") + raw).encode())

@@ -58,7 +58,7 @@ def wrapped_in_async(func: Any) -> Any:
     return wrapper
 
 
-# Stand-ins, told apart by identity.
+# Factories for tests that only compare them.
 def dep_1() -> None: ...
 def dep_2() -> None: ...
 def dep_3() -> None: ...
@@ -210,14 +210,14 @@ def test_a_second_handler_is_refused_and_both_are_named() -> None:
 @pytest.mark.parametrize("name", ["deps", "middlewares", "origins"])
 @pytest.mark.parametrize("value", ["https://example.org", handler])
 def test_one_thing_where_several_are_taken_is_refused(name: str, value: Any) -> None:
-    with pytest.raises(RouteSetupError, match=rf"{name} takes several: write {name}=\["):
+    with pytest.raises(RouteSetupError, match=rf"{name} takes a list: write {name}=\["):
         WebSocketRoute(**{name: value})
 
 
 @pytest.mark.parametrize("name", ["deps", "plugins"])
 def test_one_thing_where_an_endpoint_takes_several_is_refused(name: str) -> None:
     options: Any = {name: plugin_1}
-    with pytest.raises(RouteSetupError, match=f"{name} takes several"):
+    with pytest.raises(RouteSetupError, match=f"{name} takes a list"):
         WebSocketRoute().endpoint(**options)
 
 

@@ -20,7 +20,7 @@ def segment(text: str) -> Segment:
 
 @pytest.fixture
 def registered(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Register converters for the length of a test."""
+    """Register converters during a test."""
     monkeypatch.setattr("starlette.convertors.CONVERTOR_TYPES", CONVERTOR_TYPES)
     before = dict(CONVERTOR_TYPES)
     yield register_url_convertor

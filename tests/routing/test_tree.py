@@ -35,7 +35,7 @@ def find(tree: RouteTree[str], path: str) -> str | None:
 
 
 class Even(Convertor[int]):
-    """Even numbers; which they are, `convert` finds out."""
+    """Matches numbers. `convert` refuses those that aren't even."""
 
     regex = "[0-9]*"
 
@@ -266,7 +266,7 @@ def test_a_long_path_costs_only_what_the_tree_is_deep() -> None:
 
 
 def test_a_path_of_dead_ends_visits_no_node_twice() -> None:
-    # Ten places with two choices each, and no end that fits.
+    # There are ten places with two choices each, and no combination matches.
     ways = itertools.product(("a", "{}"), repeat=10)
     tree = tree_of(
         *("/" + "/".join(way).replace("{}", "{{k{}}}").format(*range(10)) for way in ways)
@@ -301,7 +301,7 @@ def rank(segment: str) -> int:
 
 
 def naive(routes: list[str], path: str) -> tuple[str, dict[str, Any]] | None:
-    """Try all expressions, the most specific template first."""
+    """Try all expressions. The most specific template is the first."""
     by_rank = sorted(routes, key=lambda text: [rank(part) for part in text[1:].split("/")])
     for text in by_rank:
         regex, _, convertors = compile_path(text)

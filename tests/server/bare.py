@@ -1,7 +1,7 @@
 """
-The routes of ``besieged.py`` in plain ASGI, as people write it who trust their server.
+The routes of ``besieged.py`` in plain ASGI, written by somebody who trusts the server.
 
-Served by plain Hypercorn, it shows which promises are triows' own even there.
+With plain Hypercorn, it shows which promises triows keeps even there.
 """
 
 import json
@@ -21,7 +21,7 @@ class Disconnected(Exception):
 
 
 class Connection:
-    """What a handler needs of a WebSocket connection."""
+    """The part of a WebSocket connection that a handler needs."""
 
     def __init__(
         self,

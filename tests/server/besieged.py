@@ -1,11 +1,10 @@
 """
-The applications that hostile peers are let loose on.
+The applications that hostile peers attack.
 
-They are served by commands that run in this folder, and by the tests' own process.
+Commands that run in this folder serve them, and so does the tests' own process.
 
-What a handler saw is asked for by another connection, the bystander's at ``/census``: so
-each test has a witness that is harmed if anybody is. ``bare.py`` has the same routes in
-plain ASGI.
+Another connection, the bystander's at ``/census``, asks what a handler saw. So each test has a
+witness, which notices if anybody is harmed. ``bare.py`` has the same routes in plain ASGI.
 """
 
 import json
@@ -30,11 +29,11 @@ from triows import (
     WebSocketRoute,
 )
 
-# What it is like here
+# The state of the process
 
 
 def _status(name: str) -> int:
-    """A number of kB in the process's status, in bytes."""
+    """Read a number of kB from the process's status, and return it in bytes."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith(f"{name}:"):
             return int(line.split()[1]) * 1024
@@ -45,12 +44,12 @@ def _descriptors() -> int:
     return len(os.listdir("/proc/self/fd"))
 
 
-#: Counts what a server has open: of the system's, or connections in memory.
+#: Counts what a server has open: file descriptors, or connections in memory.
 descriptors: ContextVar[Callable[[], int]] = ContextVar("descriptors", default=_descriptors)
 
 
 def census() -> dict[str, int]:
-    """Count what a connection that is over has to give back."""
+    """Count what a connection has to give back at its end."""
     return {
         "descriptors": descriptors.get()(),
         "tasks": trio.lowlevel.current_statistics().tasks_living,
@@ -58,12 +57,12 @@ def census() -> dict[str, int]:
 
 
 def reset_peak() -> None:
-    """From now on, the system's VmHWM is the most memory that was used since."""
+    """Reset the system's VmHWM, so that it says how much memory is used at most from now on."""
     Path("/proc/self/clear_refs").write_text("5")
 
 
 class Reports:
-    """What handlers have to say when they end, by the key that their client gave them."""
+    """What handlers report when they end, by the key that their client gave them."""
 
     def __init__(self) -> None:
         self._reports: dict[str, Any] = {}
@@ -71,7 +70,7 @@ class Reports:
 
     def make(self, key: str, **facts: Any) -> None:
         self._reports[key] = facts
-        # For those whom no connection reaches any more.
+        # Print it for tests that can't connect any more.
         print(f"report of {key}: {json.dumps(facts)}", flush=True)
         self._made[key].set()
 
@@ -84,7 +83,7 @@ reports = Reports()
 
 
 async def witness(question: str) -> str:
-    """Answer what a bystander asks; anything else is echoed."""
+    """Answer a bystander's question. Echo anything else."""
     word, _, rest = question.partition(" ")
     answer: Any
     if word == "census":
@@ -104,9 +103,9 @@ async def witness(question: str) -> str:
 
 
 async def settled(level: dict[str, int], seconds: float) -> dict[str, int]:
-    """Wait until there is no more of anything than at *level*; what there is then."""
+    """Wait until there is no more of anything than at *level*. Return what there is then."""
     with trio.move_on_after(seconds):
-        # The system tells nobody when a descriptor is closed.
+        # The system doesn't report when a descriptor is closed.
         while any(  # noqa: ASYNC110
             count > level[name] for name, count in census().items()
         ):
@@ -116,7 +115,7 @@ async def settled(level: dict[str, int], seconds: float) -> dict[str, int]:
 
 @contextmanager
 def reported(ws: WebSocket, key: str, **facts: Any) -> Iterator[dict[str, Any]]:
-    """Report how the block ended, and what was put into the dictionary."""
+    """Report how the block ended, with the facts that it puts into the dictionary."""
     started = trio.current_time()
     facts["error"] = None
     try:
@@ -164,7 +163,7 @@ collecting_route = WebSocketRoute("collecting")
 
 @collecting_route.endpoint
 async def collecting(ws: WebSocket, key: str) -> None:
-    """Say nothing, and report what came."""
+    """Send nothing, and report what came."""
     messages: list[str | int] = []
     with reported(ws, key, messages=messages):
         await ws.accept()
@@ -189,7 +188,7 @@ distracted_route = WebSocketRoute("distracted")
 
 @distracted_route.endpoint
 async def distracted(ws: WebSocket) -> None:
-    """Leave messages unread: take one and return when the last must have come."""
+    """Leave messages unread: take one, and return when the last one must have come."""
     await ws.accept()
     await ws.receive()
     await trio.sleep(0.2)
@@ -200,7 +199,7 @@ pour_route = WebSocketRoute("pour")
 
 @pour_route.endpoint
 async def pour(ws: WebSocket, key: str, size: int = 2**16) -> None:
-    """Send for ever, and never receive."""
+    """Send forever, and never receive."""
     message = bytes(size)
     with reported(ws, key):
         await ws.accept()
@@ -265,7 +264,7 @@ async def closing(ws: WebSocket, code: int, reason: str = "") -> None:
     await ws.close(code, reason)
 
 
-# With a time for sends that is longer than pings take.
+# Here, sends have more time than pings.
 WATCHED = Timeouts(
     ping_interval=0.3, ping_timeout=0.3, send=20, close=0.5, disconnect_grace=0.1, teardown=0.5
 )
@@ -292,7 +291,7 @@ watched_late_route = WebSocketRoute("watched/late", timeouts=WATCHED)
 
 @watched_late_route.endpoint
 async def late(ws: WebSocket) -> None:
-    """Begin to receive when pings have gone unanswered, if they have, for long enough."""
+    """Begin to receive so late that unanswered pings would have ended the connection."""
     await ws.accept()
     await trio.sleep(1)
     for _ in range(2000):
@@ -305,7 +304,7 @@ mistaken_route = WebSocketRoute("mistaken/{how}")
 
 @mistaken_route.endpoint
 async def mistaken(ws: WebSocket, how: str) -> None:
-    """Do what would break a server that believed it."""
+    """Do something that would break a server without checks."""
     if how == "subprotocol":
         await ws.accept("never-offered")
     elif how == "header":
@@ -323,7 +322,7 @@ chosen_route = WebSocketRoute("chosen")
 
 @chosen_route.endpoint
 async def chosen(ws: WebSocket) -> None:
-    """Take the last subprotocol that was offered, and say which were."""
+    """Choose the last subprotocol that was offered, and say which ones were."""
     offered = list(ws.scope.get("subprotocols") or ())
     await ws.accept(offered[-1] if offered else None)
     await ws.send_json(offered)
@@ -343,7 +342,7 @@ guarded_route = WebSocketRoute("guarded")
 
 @guarded_route.endpoint
 async def guarded(ws: WebSocket) -> None:
-    """Clean up with an await, as handlers do, and say so on the standard output."""
+    """Clean up with an ``await``, as handlers do, and print that to standard output."""
     await ws.accept()
     try:
         await ws.send("here")
@@ -376,7 +375,8 @@ routes = [
     guarded_route,
 ]
 
-# Short where a test waits for it to be over; without pings, which raw peers would have to answer.
+# Those that a test waits for are short. There are no pings, because raw peers would have to
+# answer them.
 TIMEOUTS = Timeouts(
     handshake=1,
     accept=2,
@@ -391,5 +391,5 @@ TIMEOUTS = Timeouts(
 app = Triows(*routes, timeouts=TIMEOUTS)
 compressing = Triows(*routes, timeouts=TIMEOUTS, compression=Compression())
 crowded = Triows(*routes, timeouts=TIMEOUTS, limits=Limits(connections=3))
-#: For a server that has names.
+#: For a server with ``server_names``.
 named = Triows(*routes, timeouts=TIMEOUTS)

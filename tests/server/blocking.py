@@ -1,4 +1,4 @@
-"""Applications that block the event loop: in a handler, at the start-up, by their log."""
+"""Applications that block the event loop: in a handler, at the start-up, or with their log."""
 
 import logging
 import math
@@ -46,13 +46,13 @@ def lock() -> None:
 
 
 def run_child() -> None:
-    # The child must not hold open what the test reads to its end.
+    # The test reads the output until its end, so the child must not keep it open.
     quiet = subprocess.DEVNULL
     subprocess.run(["sleep", "600"], stdout=quiet, stderr=quiet, check=False)
 
 
 def search() -> None:
-    """Search with an expression that backtracks for ever, and never releases the GIL."""
+    """Search with an expression that backtracks forever, and never releases the GIL."""
     re.match(r"(a+)+b", "a" * 100)
 
 
@@ -91,7 +91,7 @@ fork_route = WebSocketRoute("fork")
 
 @fork_route.endpoint
 async def fork(ws: WebSocket) -> None:
-    """Fork a child process, end it by a signal, and tell how it ended."""
+    """Fork a child process, end it by a signal, and report how it ended."""
     child = multiprocessing.get_context("fork").Process(target=wait_in_c)
     child.start()
     child.terminate()
@@ -106,7 +106,7 @@ deaf_route = WebSocketRoute("deaf")
 
 @deaf_route.endpoint
 async def deafen(ws: WebSocket) -> None:
-    """Take away what wakes Trio up for signals, as an asyncio loop does when it ends."""
+    """Remove what wakes Trio up for signals, as an asyncio loop does when it ends."""
     await ws.accept()
     signal.set_wakeup_fd(-1)
     await ws.send("deaf")
@@ -133,6 +133,5 @@ routes = (block_route, echo_route, fork_route, deaf_route, stubborn_route)
 
 #: Its end may take longer than any test waits.
 app = Triows(*routes)
-brief = Triows(*routes, timeouts=Timeouts(close=0.1, teardown=0.1, shutdown_grace=0.1))
 patient = Triows(*routes, timeouts=Timeouts(shutdown_grace=math.inf))
 starting = Triows(lifespan=blocked_lifespan)

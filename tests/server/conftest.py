@@ -29,11 +29,11 @@ __all__ = [
 
 @pytest.fixture(params=CLIENTS)
 def open_client(request: pytest.FixtureRequest) -> Callable[..., object]:
-    """Each of the clients that are not ours."""
+    """Open a connection with each of the clients that aren't ours."""
     return CLIENTS[request.param]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser_in_thread() -> Iterator[chromium.BrowserInThread]:
     with chromium.browser_in_thread() as browser:
         yield browser
@@ -41,7 +41,7 @@ def browser_in_thread() -> Iterator[chromium.BrowserInThread]:
 
 @pytest.fixture(params=[*REAL_CLIENTS, pytest.param("chromium", marks=pytest.mark.browser)])
 def open_real_client(request: pytest.FixtureRequest) -> RealClient:
-    """Each of the clients that people have."""
+    """Each of the clients that people use."""
     missing = {"ws": node.missing, "chromium": chromium.missing}.get(request.param)
     if missing is not None and (reason := missing()) is not None:
         pytest.skip(reason)
@@ -53,45 +53,45 @@ def open_real_client(request: pytest.FixtureRequest) -> RealClient:
 
 @pytest.fixture
 def open_fragmenting_client(open_real_client: RealClient) -> RealClient:
-    """Each of those that can send a message in fragments."""
+    """Each of the clients that can send a message in fragments."""
     open_real_client.skip_if_it_cannot("send_fragments")
     return open_real_client
 
 
 @pytest.fixture
 def open_pinging_client(open_real_client: RealClient) -> RealClient:
-    """Each of those that can send a ping."""
+    """Each of the clients that can send a ping."""
     open_real_client.skip_if_it_cannot("ping")
     return open_real_client
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def triows_run() -> Iterator[ServerProcess]:
-    """The command, for tests that leave it as it was."""
+    """Our command, for tests that don't change or end it."""
     with ServerProcess(TRIOWS) as process:
         yield process
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def plain_hypercorn() -> Iterator[ServerProcess]:
-    """The same applications under a server that is not ours."""
+    """The same applications with a server that isn't ours."""
     with ServerProcess(HYPERCORN) as process:
         yield process
 
 
 @pytest.fixture(scope="session")
 def authority() -> trustme.CA:
-    """Who certifies the servers of the tests."""
+    """The authority that certifies the servers of the tests."""
     return trustme.CA()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def processes() -> Iterator[Standing]:
     with Standing(lambda name: start_named(name) if name == "named" else start(name)) as standing:
         yield standing
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def servers_in_memory() -> Iterator[Standing]:
     with Standing(start_in_memory) as standing:
         yield standing
@@ -99,7 +99,7 @@ def servers_in_memory() -> Iterator[Standing]:
 
 @pytest.fixture
 def standing(ground: str, request: pytest.FixtureRequest) -> Standing:
-    """Servers on the ground that the test is run on."""
+    """The servers for the place in which the test runs."""
     name = "processes" if ground == "sockets" else "servers_in_memory"
     standing: Standing = request.getfixturevalue(name)
     return standing
@@ -107,7 +107,7 @@ def standing(ground: str, request: pytest.FixtureRequest) -> Standing:
 
 @pytest.fixture
 def ground(request: pytest.FixtureRequest) -> str:
-    """Where the test's server is: ``memory`` or ``sockets``; see :mod:`tests.server.grounds`."""
+    """Where the test's server is: ``memory`` or ``sockets``. See :mod:`tests.server.grounds`."""
     ground: str = request.param
     return ground
 
@@ -128,7 +128,7 @@ def besiege(
 
 @pytest.fixture
 def siege(standing: Standing) -> Iterator[Siege]:
-    """A server, which has to be as before when the test is over."""
+    """A server. After the test, it has to be as it was before."""
     yield from besiege(standing, "app")
 
 
@@ -158,7 +158,7 @@ def crowded_siege(standing: Standing) -> Iterator[Siege]:
 
 @pytest.fixture
 def process_siege(processes: Standing) -> Iterator[Siege]:
-    """A server in a process, where the claim is about what systems do, or about its memory."""
+    """A server in a process, for tests about the system, or about the server's memory."""
     yield from besiege(processes, "app")
 
 
@@ -178,7 +178,7 @@ def certificate(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory)
     return ["--certfile", str(folder / "cert.pem"), "--keyfile", str(folder / "key.pem")]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def standing_tls(certificate: list[str]) -> Iterator[Standing]:
     with Standing(lambda name: start(name, *certificate)) as standing:
         yield standing
@@ -186,7 +186,7 @@ def standing_tls(certificate: list[str]) -> Iterator[Standing]:
 
 @pytest.fixture(scope="session")
 def cafile(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """What a client needs to believe the servers of the tests."""
+    """The file that makes a client trust the servers of the tests."""
     file = tmp_path_factory.mktemp("authority") / "ca.pem"
     authority.cert_pem.write_to_path(file)
     return str(file)
@@ -194,7 +194,7 @@ def cafile(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> s
 
 @pytest.fixture
 def trust(authority: trustme.CA) -> ssl.SSLContext:
-    """The same for the standard library."""
+    """The same as a context of the standard library."""
     context = ssl.create_default_context()
     authority.configure_trust(context)
     return context
@@ -202,13 +202,13 @@ def trust(authority: trustme.CA) -> ssl.SSLContext:
 
 @pytest.fixture
 def tls_siege(standing_tls: Standing, trust: ssl.SSLContext) -> Iterator[Siege]:
-    """A server in a process that speaks TLS."""
+    """A server in a process that uses TLS."""
     yield from besiege(standing_tls, "app", trust)
 
 
 @pytest.fixture
 def versions(tmp_path: Path) -> Versions:
-    """An application in a file, of which there can be another version."""
+    """An application in a file. A test can write another version of it."""
     it = Versions(tmp_path)
     it.write("one")
     return it

@@ -1,13 +1,13 @@
 """
-Which tests run on sockets, and which in memory.
+Decides which tests run on sockets, and which in memory.
 
-A test that asks for a siege runs in memory: against our server in this process, on a clock of
-its own. With the marker ``on_sockets_too`` it runs against a process as well; with rows of its
-table as arguments, ``on_sockets_too("one", "two")``, those of them only. Where somebody has
-chosen a server (``siege.py``), every test runs against that, in a process, and only there.
+A test that asks for a siege runs in memory: against our server in this process, with a clock of its
+own. With the marker ``on_sockets_too``, it also runs against a server process. With rows of its
+table as arguments, ``on_sockets_too("one", "two")``, only these rows do. If somebody has chosen a
+server (``siege.py``), every test runs only against that server, in a process.
 
-What has to do with sockets is marked ``real_socket`` here, and by hand only where no fixture
-tells.
+Tests that use sockets get the marker ``real_socket`` here. Only tests whose fixtures don't show it
+need the marker themselves.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ __all__ = [
     "pytest_pycollect_makeitem",
 ]
 
-#: What nobody can ask for without using sockets.
+#: The fixtures that use sockets.
 SOCKET_FIXTURES = {"plain_hypercorn", "processes", "standing_tls", "triows_run"}
 
-# In a test's name, only what is not as usual is said.
+# "memory" is the usual place, so it isn't part of a test's name.
 MEMORY = pytest.param("memory", id=pytest.HIDDEN_PARAM)
 SOCKETS = pytest.param("sockets", id="sockets", marks=pytest.mark.real_socket)
 CHOSEN = pytest.param("sockets", id=pytest.HIDDEN_PARAM, marks=pytest.mark.real_socket)
@@ -55,7 +55,7 @@ def pytest_pycollect_makeitem() -> Generator[None, Any, Any]:
 
 
 def _chosen(table: list[pytest.Function]) -> list[pytest.Function]:
-    """Leave out the rows of a table that are not to run on sockets."""
+    """Leave out the rows of a table that should not run on sockets."""
     mark = table[0].get_closest_marker("on_sockets_too")
     if IS_CHOSEN or mark is None or not mark.args:
         return table
@@ -71,7 +71,7 @@ def _row_on_sockets(item: pytest.Function) -> str | None:
     return item.callspec.id.replace("-sockets", "").replace("sockets-", "")
 
 
-# Before pytest's own, which looks at the markers.
+# This runs before pytest's own hook, which looks at the markers.
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:

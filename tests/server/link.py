@@ -1,9 +1,8 @@
 """
 Two network namespaces with a cable between them, which can be cut.
 
-On one machine nothing else makes packets vanish without a word, as a phone does that goes
-into a tunnel. The addresses are those that documentation uses (RFC 5737), and exist in the
-two namespaces only.
+On one machine, nothing else makes packets vanish silently, as when a phone goes into a tunnel. The
+addresses are those for documentation (RFC 5737), and exist only in the two namespaces.
 """
 
 from __future__ import annotations
@@ -38,14 +37,15 @@ def _run(*command: str) -> None:
 
 
 def missing() -> str | None:
-    """Why there can be no link here, or ``None``."""
+    """Return why this machine can't have a link, or ``None``."""
     if os.name != "posix" or not hasattr(os, "geteuid") or os.geteuid() != 0:
         return "network namespaces are for root"
     if shutil.which("ip") is None:
         return "no ip here: apt-get install iproute2"
     try:
         with link() as tried:
-            _run(*tried.at_server, "true")  # a container may allow to make, and not to enter
+            # A container may allow us to make a namespace, but not to enter it.
+            _run(*tried.at_server, "true")
     except OSError as exc:
         return f"no network namespaces here: {exc}"
     return None
@@ -53,22 +53,22 @@ def missing() -> str | None:
 
 @frozen
 class Link:
-    """The two ends, each the name of a namespace."""
+    """The two ends. Each is the name of a namespace."""
 
     server: str
     client: str
 
     @property
     def at_server(self) -> list[str]:
-        """What makes a command run at the server's end."""
+        """The beginning of a command that runs at the server's end."""
         return ["ip", "netns", "exec", self.server]
 
     def at_client(self, make: Callable[[], T]) -> T:
         """
-        Make something that has a socket, at the client's end, where the socket stays.
+        Make something that has a socket, at the client's end. The socket stays there.
 
         Raises:
-            OSError: it can't be made.
+            OSError: It can't be made.
         """
         made: list[T | OSError] = []
 
@@ -91,9 +91,9 @@ class Link:
 
     @contextmanager
     def cut(self) -> Iterator[None]:
-        """Let no packet through while the block runs, and tell nobody."""
-        # By sending them to a neighbour that there is not. "ip link set down" would be noticed
-        # by the kernel at once, as a tunnel is not.
+        """Silently drop all packets while the block runs."""
+        # Packets go to a neighbour that doesn't exist. The kernel would notice "ip link set down"
+        # at once, but it doesn't notice a tunnel.
         ends = [(self.server, CLIENT), (self.client, SERVER)]
         for namespace, other in ends:
             _run("ip", "-n", namespace, "neighbour", "replace", other, "dev", "cable",
@@ -108,10 +108,10 @@ class Link:
 @contextmanager
 def link() -> Iterator[Link]:
     """
-    Lay a cable, and take it away.
+    Make a cable, and remove it at the end.
 
     Raises:
-        OSError: this machine does not allow it.
+        OSError: This machine doesn't allow it.
     """
     names = [f"triows-{os.getpid()}-{end}" for end in ("server", "client")]
     made = []

@@ -1,12 +1,12 @@
 """
-A server in the tests' own process, on connections in memory and a clock of its own.
+A server in the tests' own process, with connections in memory and a clock of its own.
 
-It is all of the server but sockets: HTTP, handshakes, frames, limits, timeouts, ends. It runs in
-a thread, so that the same peers speak to it as to a server in a process: they wait for it as
-for any server, in theirs.
+It is the whole server without sockets: HTTP, handshakes, frames, limits, timeouts, ends. It runs in
+a thread. So the same peers can use it as a server in a process, and wait for it in their own
+thread.
 
-Its time passes only while a peer waits, and then at once to the next moment at which something
-is to happen. So what takes seconds takes none; and a peer that waits in vain is told so at once.
+Its clock moves only while a peer waits. Then it jumps to the next moment at which something
+happens. So seconds take no time, and a peer that waits in vain learns that at once.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ if TYPE_CHECKING:
 
 __all__ = ["BUFFER", "MemoryListener", "MemoryServer", "MemorySocket"]
 
-#: Bytes that each direction of a connection holds: as many as systems do that are asked for
-#: few, so that what a peer has to wait for is not hidden by them.
+#: How many bytes each direction of a connection holds. Systems hold as many if they are asked for
+#: small buffers. With large ones, peers would wait too seldom.
 BUFFER = 2**18
 
-#: Seconds of the real clock for the thread to end. No test waits for it to be over.
+#: How many seconds of the real clock the thread has to end. No test waits that long.
 PATIENCE = 30
 
 
@@ -53,9 +53,9 @@ class MemorySocket:
     A peer's end of a connection in memory, with the names and the errors of a socket.
 
     Args:
-        server: Whose thread the connection belongs to.
+        server: The server in whose thread the connection lives.
         end: The connection.
-        patience: Seconds that anything may take.
+        patience: How many seconds anything may take.
     """
 
     def __init__(self, server: MemoryServer, end: MemoryEnd, patience: float) -> None:
@@ -92,19 +92,19 @@ class MemorySocket:
         self._server.call(self._end.send_eof)
 
     def setsockopt(self, level: int, option: int, value: bytes) -> None:
-        """Take the one option that is a peer's way to be rude: closing is then a reset."""
+        """Take the only option that hostile peers use. It makes closing send a reset."""
         assert (level, option) == (socket.SOL_SOCKET, socket.SO_LINGER)
         self._resets = True
 
     def close(self) -> None:
         if not self._is_closed:
             self._is_closed = True
-            with suppress(trio.RunFinishedError):  # the server is gone, and all it had
+            with suppress(trio.RunFinishedError):  # the server is gone, with its connections
                 self._server.call(self._end.reset if self._resets else self._end.close)
 
 
 class _Lines(logging.Handler):
-    """Keeps what is logged in one thread."""
+    """Keeps the log lines of one thread."""
 
     def __init__(self, thread: threading.Thread) -> None:
         super().__init__()
@@ -118,11 +118,11 @@ class _Lines(logging.Handler):
 
 class MemoryListener:
     """
-    A server that is reached in memory, in a task of the caller's.
+    A server with connections in memory, in a task of the caller.
 
     Args:
-        app: What it serves, running.
-        config: Hypercorn's.
+        app: The application, which is running.
+        config: Hypercorn's configuration.
     """
 
     def __init__(self, app: Triows, config: Config) -> None:
@@ -148,14 +148,14 @@ class MemoryListener:
             link.wire.close(abort=False)
             self.open.discard(link)
 
-        # With what a task of the server has, and not one of the test.
+        # Use the context variables of the server, and not those of the test.
         self._context.copy().run(self._server.start, lambda: accepted, close)
         return link.client
 
 
 @frozen
 class _Order:
-    """What a peer waits for."""
+    """A call that a peer waits for."""
 
     seconds: float
     function: Callable[[], Awaitable[Any]]
@@ -167,8 +167,8 @@ class MemoryServer:
     A server in a thread.
 
     Args:
-        app: What it serves.
-        settings: Of Hypercorn's configuration.
+        app: The application.
+        settings: Settings of Hypercorn's configuration.
     """
 
     def __init__(self, app: Triows, **settings: Any) -> None:
@@ -188,7 +188,7 @@ class MemoryServer:
         self._trigger: trio.Event
         self._listener: MemoryListener
 
-    # In its thread.
+    # These run in the server's thread.
 
     def _run(self) -> None:
         try:
@@ -218,9 +218,9 @@ class MemoryServer:
 
     async def _wait_for_peers(self) -> None:
         """
-        Do what peers wait for, one after another.
+        Carry out the calls of peers, one after another.
 
-        It is one task, so that the tasks of the server can be counted.
+        All of them run in one task, so that tests can count the tasks of the server.
         """
         try:
             async for order in self._orders:
@@ -232,13 +232,13 @@ class MemoryServer:
                     order.result.set_exception(exc)
                 self._clock.autojump_threshold = math.inf
         finally:
-            self._clock.autojump_threshold = 0  # for the server's end
+            self._clock.autojump_threshold = 0  # let the server end without waiting
 
     def _end(self, end: Callable[[], None]) -> None:
         self._clock.autojump_threshold = 0
         end()
 
-    # In that of the test.
+    # These run in the thread of the test.
 
     def __enter__(self) -> Self:
         logging.getLogger().addHandler(self._log)
@@ -252,7 +252,7 @@ class MemoryServer:
         self._join()
 
     def stop(self) -> None:
-        """End it in order."""
+        """Shut the server down."""
         if self.is_running:
             self.call(self._end, self._trigger.set)
         self._join()
@@ -264,11 +264,11 @@ class MemoryServer:
 
     def wait(self, seconds: float, function: Callable[..., Awaitable[Any]], *args: object) -> Any:
         """
-        Wait for what is done in its thread, while its time passes.
+        Call an async function in its thread, and wait for it while its clock moves.
 
         Raises:
-            trio.TooSlowError: so many seconds have passed.
-            trio.RunFinishedError: the server has ended.
+            trio.TooSlowError: It took too many seconds.
+            trio.RunFinishedError: The server has ended.
         """
         order = _Order(seconds, partial(function, *args))
         self.call(self._order, order)
@@ -278,11 +278,11 @@ class MemoryServer:
         return order.result.result()
 
     def call(self, function: Callable[..., Any], *args: object) -> Any:
-        """Have something done in its thread."""
+        """Call a function in its thread."""
         return trio.from_thread.run_sync(function, *args, trio_token=self._token)
 
     def reach(self, patience: float, context: ssl.SSLContext | None = None) -> MemorySocket:
-        """Connect to it, as to one in a process."""
+        """Connect to it, as to a server in a process."""
         assert context is None, "there is no TLS in memory"
         return MemorySocket(self, self.call(self._listener.connect), patience)
 

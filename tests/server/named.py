@@ -1,4 +1,4 @@
-"""Serve an application with Hypercorn's ``server_names``, which no command line of ours sets."""
+"""Serves an application with Hypercorn's ``server_names``. Our command has no option for it."""
 
 import sys
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""A peer that is made of bytes: it sends what no client library would."""
+"""A peer that sends any bytes, even such as no client library would send."""
 
 from __future__ import annotations
 
@@ -55,11 +55,11 @@ def request(
     Make the head of a handshake.
 
     Args:
-        target: What stands between the method and the version.
+        target: The text between the method and the version.
         lines: Further header lines.
         method: The first word.
-        version: The third one.
-        without: Names of headers that are left out.
+        version: The third word.
+        without: The names of headers to leave out.
     """
     raw = target.encode() if isinstance(target, str) else target
     usual = [
@@ -75,14 +75,14 @@ def request(
 
 @frozen
 class Answer:
-    """An HTTP response; of a 101 only the head."""
+    """An HTTP response. For a 101, it is only the head."""
 
     status: int
     head: bytes
     body: bytes
 
     def header(self, name: bytes) -> bytes | None:
-        """The value of a header, or ``None``; several are joined."""
+        """The value of a header, or ``None``. Several values are joined."""
         lines = [line.partition(b":") for line in self.head.split(b"\r\n")[1:]]
         values = [value.strip() for key, _, value in lines if key.lower() == name.lower()]
         return b", ".join(values) if values else None
@@ -101,14 +101,14 @@ class Frame:
 
 
 class NoClose(AssertionError):
-    """The connection ended, and no close frame had come."""
+    """The connection ended without a close frame."""
 
 
 class Socket(Protocol):
     """
-    What a peer needs of a connection, named as the standard library does.
+    The part of a connection that a peer needs, with the names of the standard library.
 
-    A server in a process of its own is reached by a :class:`socket.socket`, one in memory by a
+    For a server in a process of its own, it is a :class:`socket.socket`. For one in memory, it is a
     :class:`~tests.server.memory.MemorySocket`.
     """
 
@@ -126,7 +126,7 @@ class Peer:
     A connection to a server.
 
     Args:
-        socket: The connection; its timeout is what anything may take.
+        socket: The connection. Its timeout limits everything.
     """
 
     def __init__(self, socket: Socket) -> None:
@@ -146,16 +146,16 @@ class Peer:
         self.socket.sendall(data)
 
     def send_as_far_as_taken(self, data: bytes) -> None:
-        """Send to a server that may have had enough, which is its right."""
+        """Send to a server that may already have closed the connection, which is allowed."""
         with suppress(ConnectionError, TimeoutError, ssl.SSLError):
             self.socket.sendall(data)
 
     def finish(self) -> None:
-        """Send FIN: there is no more to come."""
+        """Send FIN, which says that nothing more will come."""
         self.socket.shutdown(socket.SHUT_WR)
 
     def reset(self) -> None:
-        """Send RST, and be gone."""
+        """Send RST, and disappear."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.socket.close()
 
@@ -166,8 +166,8 @@ class Peer:
         Receive something.
 
         Raises:
-            EOFError: there is no more to come, by FIN or RST.
-            TimeoutError: nothing came.
+            EOFError: Nothing more will come, because of FIN or RST.
+            TimeoutError: Nothing came.
         """
         try:
             data = self.socket.recv(2**18)
@@ -178,12 +178,12 @@ class Peer:
         self._received += data
 
     def wait(self) -> None:
-        """Wait until something has come, or the end."""
+        """Wait until something comes, or the end."""
         with suppress(EOFError):
             self._more()
 
     def hears_nothing_for(self, seconds: float) -> bool:
-        """Wait; whether nothing has come, and no end."""
+        """Wait, and say whether neither data nor the end has come."""
         self.socket.settimeout(seconds)
         try:
             self._more()
@@ -203,7 +203,7 @@ class Peer:
         return data
 
     def read_answer(self) -> Answer:
-        """Read a response: its head, and its body as long as it says, or up to the end."""
+        """Read a response. If it doesn't say how long its body is, read until the end."""
         while (end := self._received.find(b"\r\n\r\n")) < 0:
             self._more()
         head = self.read(end + 4)[:-4]
@@ -215,7 +215,7 @@ class Peer:
         return Answer(answer.status, head, body)
 
     def read_rest(self) -> bytes:
-        """Read up to the end of the TCP connection, which has to come."""
+        """Read until the end of the TCP connection, which has to come."""
         try:
             while True:
                 self._more()
@@ -233,7 +233,7 @@ class Peer:
         return Frame(first & 0x0F, self.read(size), bool(first & 0x80), first >> 4 & 0x07)
 
     def read_message(self) -> str | bytes:
-        """Read a message of one frame."""
+        """Read a message that consists of one frame."""
         got = self.read_frame()
         assert got.fin, got
         assert got.opcode in (TEXT, BINARY), got
@@ -241,10 +241,10 @@ class Peer:
 
     def read_close(self) -> tuple[int | None, str]:
         """
-        Read up to the close frame: its code and reason.
+        Read until the close frame. Return its code and reason.
 
         Raises:
-            NoClose: there was none.
+            NoClose: There was none.
         """
         deadline = time.monotonic() + self._patience
         try:
@@ -271,7 +271,7 @@ class Peer:
         return answer
 
     def echo(self, text: str) -> None:
-        """Send a message, and read the same; pings meanwhile are answered."""
+        """Send a message, and read the same message. Answer pings meanwhile."""
         self.send(frame(TEXT, text.encode()))
         while (got := self.read_frame()).opcode == PING:
             self.send(frame(PONG, got.payload))
@@ -279,7 +279,7 @@ class Peer:
 
 
 class Bystander(Peer):
-    """A well-behaved peer that was there before, and can say how the server is."""
+    """A well-behaved peer that was connected before, and can say how the server is."""
 
     def __init__(self, socket: Socket) -> None:
         super().__init__(socket)
@@ -290,7 +290,7 @@ class Bystander(Peer):
         return json.loads(self.read_message())
 
     def settle(self, level: dict[str, int]) -> dict[str, int]:
-        """Wait until there is no more of anything than at *level*; what there is then."""
+        """Wait until there is no more of anything than at *level*. Return what there is then."""
         question = json.dumps({"level": level, "seconds": 6})
         settled: dict[str, int] = self.ask_for(f"settle {question}")
         return settled

@@ -24,22 +24,22 @@ FOLDER = Path(__file__).parent
 TRIOWS = [sys.executable, "-m", "triows", "run"]
 HYPERCORN = [sys.executable, "-m", "hypercorn", "-k", "trio"]
 
-#: Seconds for what a loaded machine may take long for. No test waits for it to be over.
+#: How many seconds a busy machine may take for something. No test waits that long.
 PATIENCE = 30
 
 
 class ServerProcess:
     """
-    A command that serves, from the moment when it says where.
+    A command that serves. It is ready when it has said where it listens.
 
-    Its errors and its log, in one, are read all the time, so that it is never blocked by them.
+    Its output is read all the time, so it never has to wait for that.
 
     Args:
-        command: Without the application and the address.
-        app: As ``module:app``.
+        command: The command without the application and the address.
+        app: The application, as ``module:app``.
         options: Further options.
-        host: Where it serves.
-        folder: Where it runs.
+        host: The host on which it serves.
+        folder: The folder in which it runs.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class ServerProcess:
         return self
 
     def __exit__(self, *exc_info: Any) -> None:
-        # The whole session: Hypercorn's workers outlive it.
+        # Kill the whole session, because Hypercorn's workers outlive their parent.
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
@@ -91,7 +91,7 @@ class ServerProcess:
         self._process.stdout.close()
 
     def stop(self, seconds: float = 5) -> None:
-        """End it gently if it lets itself, so that it can write down what coverage it had."""
+        """End it by a signal if possible."""
         self._process.terminate()
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(seconds)
@@ -122,8 +122,8 @@ class ServerProcess:
         Connect to it.
 
         Args:
-            patience: Seconds that anything may take.
-            context: For TLS.
+            patience: How many seconds anything may take.
+            context: The context for TLS.
         """
         sock = socket.create_connection(self.address, patience)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -137,7 +137,7 @@ class ServerProcess:
 
     @staticmethod
     def now() -> float:
-        """The seconds of its clock, which is everybody's."""
+        """The seconds of its clock, which is the real one."""
         return time.monotonic()
 
     @property

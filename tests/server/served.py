@@ -14,7 +14,7 @@ from triows import (
     use,
 )
 
-# As in the documentation that the project began with.
+# A program from lihil's documentation, with which the project began.
 
 ws_route = WebSocketRoute("web_socket/{session_id}")
 
@@ -29,7 +29,7 @@ async def ws_factory(ws: Ignore[WebSocket]) -> Ignore[AsyncResource[WebSocket]]:
 async def ws_handler(
     ws: Annotated[WebSocket, use(ws_factory, reuse=False)], session_id: str, max_users: int
 ):
-    assert session_id == "session123" and max_users == 5  # noqa: PT018 - it is a quotation
+    assert session_id == "session123" and max_users == 5  # noqa: PT018 - this is quoted
     await ws.send_text("Hello, world!")
 
 
@@ -51,7 +51,7 @@ async def typed(
     ws: WebSocket,
     room: int,
     times: int,
-    tags: list[str] = [],  # noqa: B006 - never changed
+    tags: list[str] = [],  # noqa: B006 - nobody changes it
     token: Annotated[str, Param("header", alias="x-token")] = "",
 ) -> None:
     await ws.accept()
@@ -63,7 +63,7 @@ mistaken_route = WebSocketRoute("mistaken/{how}")
 
 @mistaken_route.endpoint
 async def mistaken(ws: WebSocket, how: str) -> None:
-    """Do what would break a server that believed it."""
+    """Do something that would break a server without checks."""
     if how == "subprotocol":
         await ws.accept("never-offered")
     elif how == "header":

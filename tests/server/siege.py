@@ -1,20 +1,20 @@
 """
-A server under attack, and a witness of how it does.
+A server under attack, and a witness that sees how the server is.
 
-By default that is our server in memory (``memory.py``), in no time; and some of the tests, and
-those whose claim is about systems, have the command of ours on sockets. All of them have
-processes if the environment chooses one: ``TRIOWS_TEST_SERVER``
+By default, it is our server in memory (``memory.py``), which is fast. Some tests also run against
+our command on sockets. So do tests about what only real systems do. The environment variable
+``TRIOWS_TEST_SERVER`` chooses a server process for all of them:
 
 ``triows``
-    The command of ours, which has to hold there as in memory.
+    Our command. Everything has to work there as in memory.
 ``hypercorn``
     ``hypercorn -k trio`` with the same applications.
 ``bare``
     ``hypercorn -k trio`` with ``bare.py`` instead, which has the same routes in plain ASGI.
 
-The last two show that the tests can fail, and why this project has a server: they
-are promises that plain Hypercorn can't keep on Trio, or (only in ``bare``) that triows keeps
-on any server. What is promised, and where it is tested:
+The last two show that the tests can fail, and why this project has a server of its own. Plain
+Hypercorn can't keep these promises on Trio. Some of them fail only with ``bare``, because triows
+keeps them on any server. These are the promises, and the tests for them:
 
 ================================================= =========================================
 one connection can't take the server down         test_deaths, test_http2, test_tls
@@ -43,7 +43,7 @@ a failing start-up stops the start                test_shutdowns: ``a_start_up_t
 floods, resets and slow peers harm nobody else    the bystander of every test
 ================================================= =========================================
 
-``TRIOWS_TEST_SERVER=hypercorn`` and ``bare`` need some minutes for all of it.
+With ``hypercorn`` or ``bare``, all of them take some minutes.
 """
 
 from __future__ import annotations
@@ -72,12 +72,12 @@ __all__ = [
     "start_named",
 ]
 
-#: Whether somebody wants to see a certain server, in a process.
+#: Whether somebody has chosen a server process.
 IS_CHOSEN = "TRIOWS_TEST_SERVER" in os.environ
 
 SERVER = os.environ.get("TRIOWS_TEST_SERVER", "triows")
 
-#: Seconds that anything may take. Where it is known that some will never come, not so many.
+#: How many seconds anything may take. With other servers some things never come, so it is less.
 PATIENCE = 15 if SERVER == "triows" else 2
 
 _COMMANDS = {"triows": TRIOWS, "hypercorn": HYPERCORN, "bare": HYPERCORN}
@@ -99,32 +99,32 @@ def start(
     Start the server that was chosen.
 
     Args:
-        name: An application of ``besieged.py``.
+        name: The name of an application of ``besieged.py``.
         options: Further options of the command.
-        below: A command that runs commands.
-        host: Where to serve.
+        below: A command that runs other commands.
+        host: The host on which to serve.
     """
     command = [*below, *_COMMANDS[SERVER]]
     return ServerProcess(command, _application(name), *options, host=host)
 
 
 def start_named(name: str) -> ServerProcess:
-    """Start the same with ``server_names``, which no command line sets."""
+    """Start the same with ``server_names``. No command has an option for it."""
     return ServerProcess([sys.executable, "named.py", SERVER], _application(name))
 
 
 def start_in_memory(name: str) -> MemoryServer:
-    """Make our server of an application of ``besieged.py``; ``named`` has ``server_names``."""
+    """Make our server for an application of ``besieged.py``. ``named`` has ``server_names``."""
     names = ["127.0.0.1"] if name == "named" else []
     return MemoryServer(getattr(besieged, name), server_names=names)
 
 
 class Standing:
     """
-    Servers that stand from test to test, each started anew when it has fallen.
+    Servers that run from test to test. If one was harmed, it is started again.
 
     Args:
-        start: How to start the one of a name.
+        start: Starts the server with a name.
     """
 
     def __init__(self, start: Callable[[str], ServerProcess | MemoryServer]) -> None:
@@ -146,17 +146,17 @@ class Standing:
         return server
 
     def give_up(self, name: str) -> None:
-        """Let nobody else have to do with a server that was found to be harmed."""
+        """Stop a server that was harmed, so that no other test uses it."""
         self._servers.pop(name).__exit__()
 
 
 class Siege:
     """
-    One test's view of a server: peers of any kind, and a bystander that sees all.
+    A server as one test sees it: with peers of any kind, and a bystander that sees everything.
 
     Args:
         server: The server.
-        context: For TLS.
+        context: The context for TLS.
     """
 
     def __init__(
@@ -167,19 +167,19 @@ class Siege:
         #: Whether the test makes the application fail, which is logged.
         self.may_log_traceback = False
         self.bystander = Bystander(server.reach(max(PATIENCE, 10), context))
-        #: What there has to be no more of when all is over.
+        #: How much there was of everything before the test. Afterwards there must not be more.
         self.level: dict[str, int] = self.bystander.ask_for("census")
         self._logged = len(server.lines)
         self._peers: list[Peer] = []
 
     def connect(self) -> Peer:
-        """Connect; it is closed at the end of the test."""
+        """Connect. The connection is closed at the end of the test."""
         peer = Peer(self.server.reach(PATIENCE, self.context))
         self._peers.append(peer)
         return peer
 
     def connect_without_tls(self) -> Peer:
-        """Connect as if the server spoke in the clear."""
+        """Connect as if the server used no TLS."""
         peer = Peer(self.server.reach(PATIENCE))
         self._peers.append(peer)
         return peer
@@ -213,17 +213,17 @@ class Siege:
 
     @property
     def log(self) -> str:
-        """What the server has logged since the test began."""
+        """Everything that the server has logged since the test began."""
         return "".join(self.server.lines[self._logged :])
 
     def settle(self) -> None:
-        """Wait until the server has given back all that it took for the test."""
+        """Wait until the server has given back everything that it used for the test."""
         settled = self.bystander.settle(self.level)
         for name, count in settled.items():
             assert count <= self.level[name], f"{count} {name}, and {self.level[name]} before"
 
     def lift(self) -> None:
-        """End it, and see that nobody was harmed and that nothing is left."""
+        """End it. Check that nobody was harmed, and that nothing is left."""
         for peer in self._peers:
             peer.socket.close()
         with self.bystander:
@@ -240,6 +240,6 @@ class Siege:
             assert "Traceback" not in self.log, self.log
 
     def abandon(self) -> None:
-        """End it without a word."""
+        """End it without any checks."""
         for peer in [*self._peers, self.bystander]:
             peer.socket.close()

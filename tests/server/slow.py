@@ -1,4 +1,4 @@
-"""Applications that take their time: one to start, one to end."""
+"""An application that is slow to start, and one that is slow to end."""
 
 import logging
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""Peers that read at their own pace, in memory and on the virtual clock."""
+"""Peers that read at a given speed, in memory and on the virtual clock."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ HANDSHAKE = (
 
 class SlowPeer:
     """
-    A client that reads so many bytes a second, and answers pings and closes when it gets there.
+    A client that reads a number of bytes per second. When it reads a ping or a close, it answers.
 
     Args:
-        end: Its connection.
+        end: The client's end of the connection.
     """
 
     def __init__(self, end: MemoryEnd) -> None:
         self.end = end
         self.answers_pings = self.answers_closes = True
-        #: All that it has read.
+        #: Everything that it has read.
         self.received = bytearray()
-        #: How that ended: ``"end"`` or ``"reset"``.
+        #: How the connection ended: ``"end"`` or ``"reset"``.
         self.over: str | None = None
         self.messages: list[int] = []
         self.pings = 0
@@ -64,7 +64,7 @@ class SlowPeer:
         self.head = bytes(head)
 
     async def read(self, rate: float, *, seconds: float = float("inf"), step: float = 0.25) -> None:
-        """Read so many bytes a second, for so long or until the end."""
+        """Read *rate* bytes per second, for *seconds* or until the end."""
         until = trio.current_time() + seconds
         while self.over is None and trio.current_time() < until:
             await trio.sleep(step)
@@ -127,14 +127,14 @@ class Site:
     def __init__(self, server: Server, reactor: MemoryReactor) -> None:
         self.server = server
         self._reactor = reactor
-        #: Set to end it in order.
+        #: Set it to shut the server down.
         self.stop = trio.Event()
-        #: Cancelled to end it at once.
+        #: Cancel it to end the server at once.
         self.scope = trio.CancelScope()
         self.over = trio.Event()
 
     def connect(self, buffer: int = 2**16) -> SlowPeer:
-        """Connect; each direction holds *buffer* bytes."""
+        """Connect. Each direction holds *buffer* bytes."""
         link = MemoryLink(buffer, self._reactor)
         peers = Peers(("peer", 50_000), ("testserver", 80), secure=False)
         accepted = Accepted(link.stream, link.wire, peers)

@@ -24,7 +24,7 @@ class Connection:
 
 
 class ScriptedListener:
-    """A listener whose system is the test: what its ``accept()`` returns, or raises."""
+    """A listener. The test says what its ``accept()`` returns or raises."""
 
     def __init__(self) -> None:
         self.outcomes: list[Connection | OSError] = []
@@ -66,7 +66,7 @@ def error(number: int) -> OSError:
 
 
 def always() -> None:
-    """There is room."""
+    """Say that there is room."""
 
 
 async def accepting(
@@ -74,7 +74,7 @@ async def accepting(
     listener: ScriptedListener,
     room: Callable[[], trio.Event | None] = always,
 ) -> list[Connection]:
-    """Accept from *listener*; the list that grows with what was accepted."""
+    """Accept from *listener*. Yield the list to which accepted connections are added."""
     started: list[Connection] = []
     nursery.start_soon(accept_from, listener, started.append, room)
     await wait_all_tasks_blocked()
@@ -116,7 +116,7 @@ async def test_a_flood_of_connections_lets_other_tasks_run(nursery, listener):
         errno.EAGAIN,
         errno.EINTR,
         errno.ECONNABORTED,
-        # What accept(2) may tell of a connection that is over by now.
+        # Errors of accept(2) for a connection that is already over.
         errno.EPERM,
         errno.EPROTO,
         errno.ENETDOWN,
@@ -185,7 +185,7 @@ async def test_without_room_nothing_is_accepted_until_there_is_some(nursery, lis
     listener.brings(*connections)
     await wait_all_tasks_blocked()
     assert (started, listener.accepts) == (connections[:2], 2)
-    # Woken for nothing: somebody else was faster.
+    # It was woken, but somebody else was faster.
     full, event = event, trio.Event()
     full.set()
     await wait_all_tasks_blocked()

@@ -1,4 +1,4 @@
-"""What a peer sends stays on its line in the access log."""
+"""Nothing that a peer sends can begin a line in the access log."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
-#: What editors, viewers and terminals take for the end of a line, and what steers a terminal.
+#: Characters that editors, viewers and terminals treat as the end of a line, or as a command.
 ENDINGS = [
     "\n",
     "\r",
@@ -77,7 +77,7 @@ async def served(config: Config) -> AsyncIterator[tuple[str, int]]:
 
 
 async def ask(address: tuple[str, int], target: str, *headers: bytes) -> None:
-    """Ask for something by bytes that no client would send, and wait for the end."""
+    """Send a request with bytes that no client would send, and wait for the end."""
     lines = [f"GET {target} HTTP/1.1".encode(), b"Host: 127.0.0.1", b"Connection: close", *headers]
     async with await trio.open_tcp_stream(*address) as stream:
         await stream.send_all(b"\r\n".join([*lines, b"", b""]))

@@ -1,4 +1,4 @@
-"""Peers that do not read, handlers that do not, and floods."""
+"""Peers that don't read, handlers that don't receive, and floods."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_many_peers_that_do_not_read_take_little_memory_and_harm_nobody(process_
 
 @pytest.mark.on_sockets_too
 def test_a_handler_that_only_sends_harms_nobody(siege):
-    """Sending is a checkpoint, also when it need not wait."""
+    """A send is a checkpoint even if it doesn't have to wait."""
     key = siege.new_key()
     peer = siege.open(f"/pour?key={key}&size=10")
     for _ in range(1000):
@@ -180,7 +180,7 @@ def test_a_flood_that_is_read_is_answered_in_order(siege):
 
 @pytest.mark.on_sockets_too
 def test_no_close_is_lost_to_a_peer_that_reads_late(siege):
-    """The outbox goes out before the close frame, when the peer begins to read in time."""
+    """If the peer begins to read in time, it gets the outbox and then the close frame."""
     key = siege.new_key()
     peer = siege.open(f"/impatient?key={key}")
     siege.report(key)

@@ -1,4 +1,4 @@
-"""Clients that people have: each one of the big ones gets what it expects of a server."""
+"""The clients that most people use get what they expect from a server."""
 
 from __future__ import annotations
 

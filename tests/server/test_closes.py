@@ -1,4 +1,4 @@
-"""Close codes and reasons: they arrive, in both directions, whatever else is under way."""
+"""Close codes and reasons arrive, in both directions, whatever else happens."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_a_peer_that_vanishes_is_1006_at_once(siege, at, end):
     assert siege.now() - started < 2
     assert (report["messages"], report["code"]) == ([], 1006)
     if end == "finish":
-        peer.read_rest()  # it is closed here, too, and not left half open
+        peer.read_rest()  # the server closes its side, too
 
 
 # A violation's close frame
@@ -114,8 +114,8 @@ def test_a_peer_that_vanishes_is_1006_at_once(siege, at, end):
 BAD = frame(3, b"no such opcode")
 JUNK = bytes(200_000)
 
-# What the peer does behind the bad frame; each leaves the server with unread input when it
-# closes, which makes the kernel send a reset.
+# What the peer does after the bad frame. In each case, there is unread input when the server
+# closes, so the kernel sends a reset.
 WAYS = {
     "more in the same packet": BAD + JUNK,
     "a little more": BAD + b"\x81",
@@ -126,7 +126,7 @@ WAYS = {
 
 
 def closes(siege, way: str) -> bool:
-    """Whether a close frame comes, for one bad frame."""
+    """Say whether a close frame comes after one bad frame."""
     with siege.connect() as peer:
         if way == "in the handshake's packet":
             peer.send_as_far_as_taken(request("/echo") + BAD + JUNK)
@@ -138,7 +138,7 @@ def closes(siege, way: str) -> bool:
         elif way == "before FIN":
             peer.open("/echo")
             peer.send_as_far_as_taken(BAD + JUNK)
-            with suppress(OSError):  # the server may have been quicker
+            with suppress(OSError):  # the server may have been faster
                 peer.finish()
         else:
             peer.open("/echo")
@@ -176,7 +176,7 @@ def test_the_close_frame_arrives_while_the_peer_goes_on_sending(process_siege):
 
 @pytest.mark.on_sockets_too
 def test_an_unread_close_frame_is_the_last_thing_on_the_wire(siege):
-    """No message of the handler's follows it."""
+    """No message of the handler follows it."""
     peer = siege.open("/pour?key=&size=100")
     peer.send(close(1000))
     assert peer.read_close() == (1000, "")

@@ -1,4 +1,4 @@
-"""A link that is cut: no FIN, no RST, nothing comes any more, and the handler has to know."""
+"""A link is cut: nothing comes any more, not even FIN or RST. The handler has to notice."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.real_socket]
 
-#: Of the routes below /watched, in seconds; and what a busy machine may take on top.
+#: Settings of the routes below /watched, in seconds, and spare time for a busy machine.
 INTERVAL, TIMEOUT, AIR = 0.3, 0.3, 1
 
 
@@ -39,7 +39,7 @@ def server(link: links.Link) -> Iterator[ServerProcess]:
 
 
 def be_quiet(peer: Peer) -> None:
-    """Answer pings, for longer than a peer that does not would be kept."""
+    """Only answer pings. Without the answers, the server would close the connection by then."""
     for _ in range(3):
         ping = peer.read_frame()
         assert ping.opcode == PING

@@ -1,8 +1,8 @@
 """
-No peer can take the server down: the inputs that end plain Hypercorn's Trio worker.
+No peer can take the server down, even with inputs that end plain Hypercorn's Trio worker.
 
-A server whose connections run in one nursery ends with the first exception that leaves a
-connection. Each test is followed by the proof that nobody was harmed, in the fixture.
+If all connections run in one nursery, the first exception that leaves a connection ends the server.
+After each test, its fixture checks that nobody was harmed.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def test_an_upgrade_to_http2_is_not_done(siege, settings):
         b"GET /echo HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade, HTTP2-Settings\r\n"
         b"Upgrade: h2c\r\nHTTP2-Settings: " + settings + b"\r\n\r\n"
     )
-    # As if it had not been asked for: a WebSocket route tells what to upgrade to.
+    # The upgrade is ignored. A WebSocket route says which upgrade it needs.
     assert answer.status in {400, 426}
     assert answer.head.startswith(b"HTTP/1.1 ")
 
@@ -135,7 +135,7 @@ def test_a_peer_that_resets_at_any_point_leaves_nothing(siege):
 @pytest.mark.on_sockets_too
 def test_a_peer_that_resets_while_it_is_refused_or_accepted_leaves_nothing(siege):
     for target in ["/slow", "/refusing/403", "/mistaken/error", "/nope"] * 5:
-        siege.may_log_traceback = True  # of the mistake
+        siege.may_log_traceback = True  # the application's mistake is logged
         peer = siege.connect()
         peer.send(request(target))
         peer.reset()

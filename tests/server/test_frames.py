@@ -1,4 +1,4 @@
-"""Frames that are wrong (RFC 6455 section 5), and the close codes that they are answered with."""
+"""Invalid frames (RFC 6455 section 5), and the close codes that answer them."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def test_a_reason_that_is_no_utf_8_is_closed_with_1007(siege, reason):
     assert peer.read_close()[0] == 1007
 
 
-# Right ones that are rare
+# Valid frames that are rare
 
 
 def test_a_ping_between_fragments_is_answered_before_the_message(siege):

@@ -1,4 +1,4 @@
-"""What a handshake has to be (RFC 6455 section 4.2.1, RFC 9112), and what else is answered."""
+"""What makes a handshake valid (RFC 6455 section 4.2.1, RFC 9112), and answers to other ones."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.server.peer import KEY, TEXT, close, frame, request
 VERSION = b"Sec-WebSocket-Version"
 
 
-# Right ones
+# Valid ones
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_extensions_of_several_lines_are_one_list(compressing_siege):
     assert extensions.startswith(b"permessage-deflate")
 
 
-# Wrong ones
+# Invalid ones
 
 
 def test_a_handshake_without_a_version_is_400(siege):
@@ -165,7 +165,7 @@ def test_a_malformed_subprotocol_list_is_400_or_leads_to_nothing(siege, value):
     answer = siege.handshake("/chosen", b"Sec-WebSocket-Protocol: " + value)
     if answer.status != 400:
         assert answer.status == 101
-        # What is chosen is one of the valid ones, of which these have one each at most.
+        # The chosen one has to be valid. Each of these lists has one valid entry at most.
         assert answer.header(b"sec-websocket-protocol") in {None, b"a"}
 
 
@@ -188,7 +188,7 @@ def test_a_target_that_leads_nowhere_is_4xx_and_adds_no_header(siege, target):
 @pytest.mark.parametrize(
     "garbage",
     [
-        bytes.fromhex("16030100050100000100"),  # how TLS begins
+        bytes.fromhex("16030100050100000100"),  # the beginning of TLS
         b"\x00" * 100,
         b"\xff" * 1000,
         b"\r\n\r\n",
@@ -283,7 +283,7 @@ def test_a_head_that_comes_byte_by_byte_is_ended(siege):
     peer.socket.settimeout(0.1)
     started = siege.now()
     ended = False
-    # More than there is time for, each of which starts no clock anew.
+    # There isn't enough time for all of these bytes, and no byte starts the time again.
     for byte in request("/echo", b"X-A: " + b"x" * 200):
         peer.send_as_far_as_taken(bytes([byte]))
         try:
@@ -358,7 +358,7 @@ def test_connections_over_the_limit_are_503_until_there_is_room(crowded_siege):
     crowded_siege.open("/echo").echo("after all")
 
 
-# Bytes right behind the handshake
+# Bytes right after the handshake
 
 
 @pytest.mark.on_sockets_too("/slow")
@@ -388,7 +388,7 @@ def test_a_flood_before_a_slow_accept_is_held_back(process_siege):
     memory = process_siege.bystander.ask_for("memory")
     peer = process_siege.connect()
     peer.socket.settimeout(0.5)
-    with pytest.raises(TimeoutError):  # it is echoed then, and nobody reads
+    with pytest.raises(TimeoutError):  # by then it is echoed, and nobody reads
         peer.send(request("/slow") + frame(TEXT, bytes(2**16)) * 1000)
     assert (
         process_siege.bystander.ask_for("peak") - memory < 10 * 2**20

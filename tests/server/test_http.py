@@ -1,4 +1,4 @@
-"""Plain HTTP on our server: to applications that are mounted, before a WebSocket, and badly."""
+"""Plain HTTP on our server: mounted applications, requests before a WebSocket, and bad ones."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ async def echo(ws: WebSocket) -> None:
 
 
 class Site:
-    """What is mounted, and what it has seen."""
+    """A mounted application, which notes what it has seen."""
 
     def __init__(self) -> None:
         self.seen: list[str] = []
@@ -87,14 +87,14 @@ class Site:
 
     async def polling(self, request: Request) -> Response:
         """Look whether the client is still there, as Starlette's users do."""
-        while not await request.is_disconnected():  # noqa: ASYNC110 - it is what is tested
+        while not await request.is_disconnected():  # noqa: ASYNC110 - this is tested
             await trio.sleep(0.1)
         self.seen.append("disconnect")
         self.left.set()
         return PlainTextResponse("")
 
     async def peeking(self, scope: Any, receive: Any, send: Any) -> None:
-        """Take what waits, in scopes that are cancelled."""
+        """Take the events that wait, in cancelled scopes."""
         for _ in range(4):
             await trio.sleep(0.1)
             with trio.CancelScope() as cancelled:
@@ -103,7 +103,7 @@ class Site:
                 self.seen.append(event.get("body", event["type"]))
             if cancelled.cancelled_caught:
                 self.seen.append("cancelled")
-        for _ in range(1000):  # it would hold up all others
+        for _ in range(1000):  # without a turn for other tasks, this would hold them up
             assert (await receive())["type"] == "http.disconnect"
         self.left.set()
 
@@ -144,13 +144,13 @@ async def served_in_memory(app: Triows, config: Config, stop: trio.Event) -> Asy
 
 @pytest.fixture
 def clock(ground: str) -> MockClock | None:
-    """The virtual one where there are no sockets; pytest-trio finds it by its type."""
+    """A virtual clock if there are no sockets. pytest-trio finds it by its type."""
     return MockClock(autojump_threshold=0) if ground == "memory" else None
 
 
 @pytest.fixture
 def connected(ground: str) -> Callable[..., AbstractAsyncContextManager[End]]:
-    """Serve a site, and connect to it; at the end no connection and no task may be left."""
+    """Serve a site, and connect to it. At the end, no connection and no task may be left."""
     served = served_in_memory if ground == "memory" else served_on_sockets
 
     @asynccontextmanager
@@ -175,7 +175,7 @@ def asked(path: str, *lines: str, method: str = "GET", body: bytes = b"") -> byt
 
 
 async def read_response(stream: End) -> tuple[int, bytes, bytes]:
-    """Read one response with a length: status, head and body."""
+    """Read one response with a length. Return its status, head and body."""
     received = bytearray()
     while b"\r\n\r\n" not in received:
         data = await stream.receive_some()

@@ -1,7 +1,7 @@
 """
-HTTP/2 is not spoken, on no path that could lead to it.
+HTTP/2 is not served, on any way that could lead to it.
 
-Its frames are made here by hand: a library would not let the wrong ones pass.
+The frames are made by hand here, because a library wouldn't make invalid ones.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def test_prior_knowledge_is_refused(siege, parts):
     peer = siege.connect()
     for number, part in enumerate(parts):
         if number:
-            # It answers, or has gone: either way it has come so far.
+            # The server answers or has gone. In both cases, it has read this far.
             peer.wait()
         peer.send_as_far_as_taken(part)
     answer = peer.read_rest()

@@ -1,4 +1,4 @@
-"""What our server takes for granted of Hypercorn, so that a new release can't change it unseen."""
+"""The internals of Hypercorn that our server uses. A new release may not change them unnoticed."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_a_signature_is_the_one_that_we_call_or_override(function: Any) -> None:
 
 
 def test_the_loop_of_a_connection_still_asks_us_in_turn() -> None:
-    """A request is first looked at by one method, then given to the other."""
+    """One method checks a request first, and another one gets it after that."""
     source = inspect.getsource(H11Protocol._handle_events)
     order = ["Updated(idle=False)", "self._check_protocol(event)", "self._create_stream(event)"]
     assert sorted(order, key=source.index) == order

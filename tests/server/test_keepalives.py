@@ -1,4 +1,4 @@
-"""Peers that are gone without a word, and peers that are only quiet."""
+"""Peers that have silently disappeared, and peers that are only quiet."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_a_peer_that_answers_no_ping_is_1011_after_interval_and_timeout(siege, h
 
 @pytest.mark.on_sockets_too
 def test_a_peer_that_has_closed_behind_a_full_inbox_is_found(siege):
-    """Its FIN waits behind messages for which there is no room anywhere."""
+    """Its FIN waits behind messages for which nobody has room."""
     key = siege.new_key()
     peer = siege.open(f"/watched/deaf?key={key}")
     peer.socket.settimeout(0.2)
@@ -34,7 +34,7 @@ def test_a_peer_that_has_closed_behind_a_full_inbox_is_found(siege):
 
 
 def test_a_peer_whose_pongs_wait_behind_a_full_inbox_is_kept(siege):
-    """It is the handler that is slow."""
+    """The handler is the slow one."""
     peer = siege.open("/watched/late")
     peer.send(frame(TEXT, b"x") * 2000)
     while (got := peer.read_frame()).opcode == PING:

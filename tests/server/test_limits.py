@@ -1,4 +1,4 @@
-"""What a peer can make the server hold: messages, fragments, bombs, and what comes after 1009."""
+"""How much a peer can make the server hold: messages, fragments, bombs, and data after 1009."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.server.peer import BINARY, CONTINUATION, TEXT, frame
 
 MiB = 2**20
 
-#: Of memory, that a hostile peer may take at a time: for the limit of 1 MiB, generous.
+#: How much memory a hostile peer may use at a time. With a limit of 1 MiB, this is generous.
 ALLOWED = 16 * MiB
 
 DEFLATE = b"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits"

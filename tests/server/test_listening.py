@@ -127,7 +127,7 @@ def test_with_a_certificate_the_addresses_are_secure_but_those_that_shall_not_be
 def test_sockets_that_are_given_take_the_place_of_the_addresses():
     sock = socket.socket()
     sock.bind(("127.0.0.1", 0))
-    with listening(configured("192.0.2.1:1"), [sock]) as (one,):  # nobody has that address
+    with listening(configured("192.0.2.1:1"), [sock]) as (one,):  # no machine has that address
         assert (one.socket, one.secure) == (sock, False)
         socket.create_connection(sock.getsockname(), timeout=5).close()
     assert is_closed(sock)

@@ -1,4 +1,4 @@
-"""The server in memory that the peers made of bytes are let loose on."""
+"""The server in memory, which other tests use for peers that send any bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `serve` says about arguments that are something else."""
+"""What `serve` says about wrong arguments."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import threading
 from typing import Any
 
 import pytest
+import starlette.testclient
 import trio
 from hypercorn.config import Config
 from starlette.applications import Starlette
@@ -33,6 +34,7 @@ async def make_async() -> Triows:
         (Triows, "is the class Triows, not an application: make one with"),
         (WebSocketRoute("ws"), r"make one with Triows\(route\)"),
         (make, r"call it, as in `app = make\(\)`"),
+        (make_async, "if it is a handler, put `@route.endpoint` above make_async"),
         ("chat:app", "import the application and give that"),
         (None, "is None, not an application"),
         (Config(), "is of type Config, not a Triows application"),
@@ -126,7 +128,7 @@ async def call(app: Triows, kind: str, sent: list[Any]) -> None:
     async def send(message: Any) -> None:
         sent.append(message)
 
-    await app({"type": kind}, receive, send)
+    await app({"type": kind, "asgi": {"version": "3.0"}}, receive, send)
 
 
 def test_a_server_on_asyncio_is_told_at_its_start_how_to_serve():
@@ -141,3 +143,17 @@ def test_a_server_on_asyncio_is_told_at_its_start_how_to_serve():
 def test_a_server_on_asyncio_without_a_start_is_told_at_the_first_connection(kind):
     with pytest.raises(RuntimeError, match="by `hypercorn -k trio module:app`"):
         asyncio.run(call(Triows(), kind, []))
+
+
+@pytest.mark.parametrize("lifespan", [True, False])
+def test_starlettes_test_client_is_told_to_use_ours(lifespan):
+    client = starlette.testclient.TestClient(Triows())
+    told = r"In a test, use triows\.testing\.TestClient"
+    if lifespan:
+        with pytest.raises(RuntimeError, match=told):
+            client.__enter__()
+        return
+    with pytest.raises(RuntimeError, match=told), client.websocket_connect("/"):
+        pass
+    with pytest.raises(RuntimeError, match=told):
+        client.get("/")

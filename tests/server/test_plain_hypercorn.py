@@ -1,4 +1,4 @@
-"""The same applications under plain ``hypercorn -k trio``: what it can keep, it keeps."""
+"""The same applications with plain ``hypercorn -k trio``, which keeps some of the promises."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.real_socket
 
 @pytest.fixture
 def server(plain_hypercorn: ServerProcess) -> Iterator[ServerProcess]:
-    """The server, which has to echo after the test as before."""
+    """The server. After the test, it has to echo as before."""
     yield plain_hypercorn
     with websockets.sync.client.connect(f"{plain_hypercorn.ws_url}/echo", proxy=None) as ws:
         ws.send("still there")
@@ -163,7 +163,7 @@ async def test_a_mistake_in_a_handler_after_accept_closes_with_1011(server):
 async def test_messages_that_nobody_reads_do_not_hold_a_connection(server):
     async with open_websockets(f"{server.ws_url}/mistaken/unread") as client:
         assert await client.receive() == "enough"
-        with suppress(Closed):  # as soon as the server has closed
+        with suppress(Closed):  # raised as soon as the server has closed
             for _ in range(100):
                 await client.send("x" * 100)
         with pytest.raises(Closed) as caught:
@@ -178,7 +178,7 @@ def test_a_page_of_another_origin_is_403(server):
 
 
 async def test_a_signal_tells_the_peers_and_ends_with_0(open_client):
-    """After Hypercorn's own grace; it tells the application nothing before."""
+    """Hypercorn waits for its own grace first. Before that, the application learns nothing."""
     with ServerProcess(HYPERCORN, "served:app", "--graceful-timeout", "0") as process:
         async with open_client(f"{process.ws_url}/echo") as client:
             await client.send("hi")
@@ -191,7 +191,7 @@ async def test_a_signal_tells_the_peers_and_ends_with_0(open_client):
 
 
 def test_a_failing_start_up_ends_the_server_with_its_traceback():
-    # Hypercorn says where it would have served all the same, and its exit code is its own.
+    # Hypercorn says anyway where it would have served, and has an exit code of its own.
     with ServerProcess(HYPERCORN, "failing:app") as process:
         process.wait()
     assert "the application failed at startup" in process.output

@@ -42,7 +42,7 @@ async def test_a_change_is_served_and_the_peers_of_the_old_version_are_told(vers
             versions.write("two")
             with pytest.raises(Closed) as caught:
                 await client.receive()
-            # Nobody serves right now; it waits instead of being refused.
+            # Nobody serves right now. The client waits, and isn't refused.
             assert await version_at(process) == "two"
     assert caught.value.args == (1001, "")
     assert "changed: versions.py" in process.output
@@ -57,7 +57,7 @@ async def test_a_handler_that_does_not_end_holds_no_change_up(versions):
             with pytest.raises(Closed):
                 await client.receive()
             assert await version_at(process) == "two"
-            assert trio.current_time() - start < 9  # its grace would be ten seconds
+            assert trio.current_time() - start < 9  # its own grace would be ten seconds
 
 
 async def test_a_version_that_fails_waits_for_the_next_one(versions):
@@ -70,6 +70,7 @@ async def test_a_version_that_fails_waits_for_the_next_one(versions):
         assert await version_at(process) == "three"
 
 
+@pytest.mark.usefixtures("measured_processes")
 async def test_a_first_version_that_fails_waits_for_the_next_one(versions):
     versions.write_text("import nothing_of_the_kind")
     with ServerProcess(TRIOWS, "versions:app", "--reload", folder=versions.folder) as process:
@@ -94,6 +95,7 @@ def test_only_python_files_of_the_application_count(versions):
 
 
 @pytest.mark.parametrize("version", ["one", "broken"])
+@pytest.mark.usefixtures("measured_processes")
 def test_ctrl_c_ends_it_without_a_traceback(versions, version):
     with reloading(versions) as process:
         if version == "broken":
@@ -107,11 +109,12 @@ def test_ctrl_c_ends_it_without_a_traceback(versions, version):
 async def test_a_killed_watcher_leaves_no_process(versions):
     with reloading(versions) as process:
         process.send_signal(signal.SIGKILL)
-        # It waits until nobody has its output open any more.
+        # This waits until no process has the output open any more.
         assert await ended(process) == -signal.SIGKILL
     assert "the process that started this worker is gone" in process.output
 
 
+@pytest.mark.usefixtures("measured_processes")
 async def test_a_second_signal_ends_it_at_once(versions):
     with reloading(versions) as process:
         async with open_trio_websocket(f"{process.ws_url}/stubborn") as client:

@@ -56,10 +56,11 @@ def test_without_a_connection_little_time_is_announced():
     with ServerProcess(TRIOWS) as process:
         process.send_signal(signal.SIGTERM)
         assert process.wait() == 0
-    # For the application's own resources, where all of it would be 36.5 s.
+    # This is for the application's own resources. With connections, it would be 36.5 s.
     assert "shutting down, for 6.5 s at most: there is no connection\n" in process.output
 
 
+@pytest.mark.usefixtures("measured_processes")
 async def test_an_end_that_takes_its_time_says_what_is_left():
     with ServerProcess(TRIOWS) as process:
         async with open_websockets(f"{process.ws_url}/stubborn") as client:
@@ -79,7 +80,7 @@ async def test_a_second_signal_ends_at_once():
             process.send_signal(signal.SIGTERM)
             process.wait_for("shutting down")
             process.send_signal(signal.SIGTERM)
-            # The handler would have ten seconds; its peer is told all the same.
+            # The handler would have ten seconds, but its peer is told at once.
             with pytest.raises(Closed) as caught:
                 await client.receive()
             code = await trio.to_thread.run_sync(process.wait)
@@ -89,7 +90,7 @@ async def test_a_second_signal_ends_at_once():
 
 
 def run_failing(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the command where it ends by itself."""
+    """Run a command that ends by itself."""
     return subprocess.run(
         [*TRIOWS, *arguments],
         cwd=FOLDER,
@@ -101,7 +102,7 @@ def run_failing(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def files_in(traceback: str) -> set[str]:
-    """Give the files of the frames that a traceback has."""
+    """Return the files of the frames in a traceback."""
     return set(re.findall(r'File "([^"]+)"', traceback))
 
 

@@ -22,7 +22,7 @@ from triows import AsyncResource, HandlerCancelled, Timeouts, Triows, WebSocket,
 
 pytestmark = pytest.mark.real_socket
 
-#: Seconds for what a loaded machine may take long for. No test waits for it to be over.
+#: How many seconds a busy machine may take for something. No test waits that long.
 PATIENCE = 20
 
 
@@ -37,7 +37,7 @@ def configured(**settings: Any) -> Config:
 
 @asynccontextmanager
 async def serving(app: Triows, **settings: Any) -> AsyncIterator[str]:
-    """Serve *app* while the block runs; its URL, for WebSockets."""
+    """Serve *app* while the block runs. Yield its URL for WebSockets."""
     with trio.fail_after(PATIENCE):
         async with trio.open_nursery() as nursery:
             (url,) = await nursery.start(triows.serve, app, configured(**settings))
@@ -114,7 +114,7 @@ async def test_refusals_are_seen_by_an_http_client_with_status_and_body():
 
 
 async def test_a_refused_client_may_ask_again_at_once():
-    """It is told to open another connection, for the server closes this one."""
+    """The client is told to open another connection, because the server closes this one."""
     async with serving(seed()) as url, httpx.AsyncClient(trust_env=False) as client:
         for _ in range(20):
             response = await client.get(f"{url}/nope".replace("ws", "http", 1), headers=HANDSHAKE)
@@ -126,7 +126,7 @@ async def test_a_refused_client_may_ask_again_at_once():
 
 @contextmanager
 def forgotten_socket() -> Iterator[None]:
-    """Hypercorn does not close a socket that it could not bind; it is collected here."""
+    """Hypercorn doesn't close a socket that it could not bind. Let it be collected here."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
         yield
@@ -312,7 +312,7 @@ async def test_cancelling_the_callers_nursery_ends_everything_in_order(open_clie
                 await clients.start(stay, open_client, f"{url}/{kind}", journal)
             started = trio.current_time()
             nursery.cancel_scope.cancel()
-    assert trio.current_time() - started < 5 + 2 * 5  # as serve() states it
+    assert trio.current_time() - started < 5 + 2 * 5  # the docstring of serve() says so
     closed = [line for line in journal if not line.startswith("client")]
     assert closed == [*["session closed: cancelled"] * 3, "pool closed"]
     assert journal.count("client saw 1001") == 3
@@ -321,7 +321,7 @@ async def test_cancelling_the_callers_nursery_ends_everything_in_order(open_clie
 async def stay(
     open_client: Any, url: str, journal: list[str], task_status: trio.TaskStatus[None]
 ) -> None:
-    """Be a client that reads until the server closes."""
+    """Run a client that reads until the server closes."""
     async with open_client(url.replace("http", "ws", 1)) as client:
         await client.receive()
         task_status.started()
@@ -333,7 +333,7 @@ async def stay(
 
 
 async def raw_client(url: str) -> trio.SocketStream:
-    """Open a WebSocket at /ws and read nothing from it."""
+    """Open a WebSocket at /ws, and read nothing from it."""
     stream = await trio.open_tcp_stream("127.0.0.1", int(url.rpartition(":")[2]))
     lines = [f"{name}: {value}" for name, value in HANDSHAKE.items()]
     head = "\r\n".join(["GET /ws HTTP/1.1", "Host: 127.0.0.1", *lines, "", ""])
@@ -396,18 +396,18 @@ async def test_a_peer_that_does_not_read_does_not_hold_a_server_that_is_cancelle
             async with await raw_client(url):
                 await sending.wait()
                 cancels[0].cancel()
-                with trio.move_on_after(1):  # serve() states 0.2 + 2 * 0.2 seconds
+                with trio.move_on_after(1):  # serve() promises 0.2 + 2 * 0.2 seconds
                     await ended.wait()
                 in_time = ended.is_set()
     assert in_time
 
 
-# The end, for those who are not in a handler of ours
+# The end of connections that no handler of ours serves
 
 
 @asynccontextmanager
 async def stopping(app: Triows, **settings: Any) -> AsyncIterator[tuple[str, trio.Event]]:
-    """Serve *app*; what sets the event ends it, and the block waits for its end."""
+    """Serve *app* until somebody sets the event. The block waits for the end."""
     stop = trio.Event()
     with trio.fail_after(PATIENCE):
         async with trio.open_nursery() as nursery:
@@ -460,7 +460,7 @@ async def test_a_websocket_of_a_mounted_application_is_told_of_the_shutdown(open
         await ws.accept()
         await ws.send_text("here")
         seen.append(await ws.receive())
-        await trio.sleep_forever()  # it does not listen any more
+        await trio.sleep_forever()  # it doesn't receive any more
 
     app = Triows(timeouts=BRIEF)
     app.mount("/foreign", Starlette(routes=[StarletteWebSocketRoute("/ws", foreign)]))

@@ -1,4 +1,4 @@
-"""A signal to a server that has peers of all kinds; each test has a process of its own."""
+"""A signal to a server with peers of all kinds. Each test has a process of its own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.server.siege import PATIENCE, start
 
 pytestmark = pytest.mark.real_socket
 
-#: What the settings of besieged.py add up to, in seconds, with some air for a busy machine.
+#: What the settings of besieged.py add up to, in seconds, with spare time for a busy machine.
 BUDGET = 0.5 + 2 * 0.5 + 3 * 0.5 + 2
 
 
@@ -35,7 +35,7 @@ def test_every_peer_is_told_and_every_handler_cleans_up():
 
 
 def test_peers_of_all_kinds_are_told_and_hold_nothing():
-    """Idle, busy, half-open, silent, not accepted yet, and one that reads nothing."""
+    """The peers are idle, busy, half-open, silent, not accepted yet, or read nothing."""
     with start() as process, ExitStack() as stack:
 
         def connect() -> Peer:
@@ -45,7 +45,7 @@ def test_peers_of_all_kinds_are_told_and_hold_nothing():
         for target in ["/echo", "/deaf?key=a", "/pour?key=b&size=1000", "/collecting?key=c"]:
             told.append(connect())
             told[-1].open(target)
-        connect().open("/pour?key=d")  # reads nothing
+        connect().open("/pour?key=d")  # this peer reads nothing
         half_open = connect()
         half_open.send(request("/echo")[:20])
         connect()
@@ -65,7 +65,7 @@ def test_peers_that_do_not_read_hold_it_no_longer_than_its_budget():
     with start() as process, ExitStack() as stack:
         for number in range(50):
             peer = stack.enter_context(Peer(process.reach(PATIENCE)))
-            peer.open(f"/impatient?key={number}")  # its send would wait for 20 s
+            peer.open(f"/impatient?key={number}")  # the handler's send would wait for 20 s
             peer.read_frame()
         started = time.monotonic()
         process.send_signal(signal.SIGTERM)
@@ -93,7 +93,7 @@ def test_a_new_peer_is_refused_during_the_shutdown():
     with start() as process, Peer(process.reach(PATIENCE)) as peer:
         peer.open("/guarded")
         process.send_signal(signal.SIGTERM)
-        assert peer.read_close()[0] == 1001  # and for as long as it is not answered:
+        assert peer.read_close()[0] == 1001  # while this peer doesn't answer:
         try:
             with Peer(process.reach(PATIENCE)) as late:
                 status = late.ask(request("/echo")).status

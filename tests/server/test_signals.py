@@ -14,19 +14,19 @@ from tests.server.process import FOLDER, PATIENCE, TRIOWS, ServerProcess
 
 pytestmark = pytest.mark.real_socket
 
-# No test waits for as long as the graceful end of `blocking:app` may take: 36.5 s.
+# The graceful end of `blocking:app` may take 36.5 s. No test waits that long.
 
 
 async def ended(process: ServerProcess) -> int:
     return await trio.to_thread.run_sync(process.wait)
 
 
-#: The exit codes after two signals; either may come first.
+#: The exit codes after two signals. Either of them may come first.
 FORCED = {128 + signal.SIGINT, 128 + signal.SIGTERM}
 
 
 def signal_twice(process: ServerProcess | subprocess.Popen[str]) -> None:
-    """Send it two different signals: the system may make one of two equal ones."""
+    """Send it two different signals, because the system may merge two equal ones."""
     process.send_signal(signal.SIGINT)
     process.send_signal(signal.SIGTERM)
 
@@ -38,29 +38,79 @@ async def test_a_second_signal_ends_a_blocked_process(way):
             await client.receive()
             signal_twice(process)
             assert await ended(process) in FORCED
-    assert "ended at once: the event loop is blocked" in process.output
+    ended_at = process.output.index("ended at once: the event loop is blocked")
+    assert "the connection to /block/{way} from 127.0.0.1:" in process.output[ended_at:]
+    assert f"in {way}  " in process.output[ended_at:]
     assert "Traceback" not in process.output
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_blocked_process_ends_when_the_announced_time_is_over(number):
-    with ServerProcess(TRIOWS, "blocking:brief") as process:
+    with ServerProcess(TRIOWS, "brief:app") as process:
         async with open_trio_websocket(f"{process.ws_url}/block/wait_in_c") as client:
             await client.receive()
             process.send_signal(number)
             assert await ended(process) == 128 + number
     assert "s at most: the event loop is blocked" in process.output
-    assert "something in the application has not ended" in process.output
+    assert "something in the application has not ended:\n" in process.output
+    assert "the connection to /block/{way} from 127.0.0.1:" in process.output
+    assert "in wait_in_c  threading.Event().wait()" in process.output
     assert "Traceback" not in process.output
 
 
-@pytest.mark.parametrize("app", ["app", "brief"])
-async def test_code_that_never_releases_the_gil_but_takes_signals_ends_with_its_stack(app):
-    with ServerProcess(TRIOWS, f"blocking:{app}") as process:
+async def test_a_process_that_ends_by_force_says_what_was_still_running():
+    with ServerProcess(TRIOWS, "hanging:app") as process:
+        async with open_trio_websocket(f"{process.ws_url}/rooms/secret") as client:
+            await client.receive()
+            process.send_signal(signal.SIGTERM)
+            assert await ended(process) == 128 + signal.SIGTERM
+    _, _, text = process.output.partition("something in the application has not ended:\n")
+    assert re.match(r"process \d+:  1 connection  \(shutting down\)\n  /rooms/{room}  ", text)
+    assert "cancelled: shutdown" in text
+    assert "in shielded  await trio.sleep_forever()" in text
+    assert "secret" not in process.output
+
+
+async def test_a_thread_that_keeps_the_process_alive_is_named():
+    with ServerProcess(TRIOWS, "hanging:threaded") as process:
+        process.send_signal(signal.SIGTERM)
+        assert await ended(process) == 128 + signal.SIGTERM
+    _, _, text = process.output.partition("something in the application has not ended:\n")
+    assert text.startswith("the thread writes reports, at\n")
+    assert "in work  threading.Event().wait()" in text
+
+
+async def test_an_exit_of_the_application_that_takes_too_long_is_named():
+    with ServerProcess(TRIOWS, "hanging:ending") as process:
+        process.send_signal(signal.SIGTERM)
+        assert await ended(process) == 1
+    assert "the application failed at its shutdown: TeardownTimeout: ends_never " in process.output
+    assert re.search(r"hanging.py:\d+ in ends_never  await trio.sleep_forever\(\)", process.output)
+
+
+def test_a_signal_ends_a_start_up_in_order_and_says_what_it_was_waiting_for():
+    process = ServerProcess(TRIOWS, "hanging:starting")
+    try:
+        process.wait_for("INFO triows: starting")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait() == 0
+    finally:
+        process.__exit__()
+    start = (
+        r"ending the start-up, for 16 s at most: hanging.py:\d+ \(starts_never\) has not started, "
+    )
+    assert re.search(start + "and waits at\n", process.output)
+    assert re.search(r"hanging.py:\d+ in starts_never  await trio.sleep_for", process.output)
+    assert re.search(r"ended after \d+\.\d s\n$", process.output)
+
+
+@pytest.mark.parametrize("module", ["blocking", "brief"])
+async def test_code_that_never_releases_the_gil_but_takes_signals_ends_with_its_stack(module):
+    with ServerProcess(TRIOWS, f"{module}:app") as process:
         async with open_trio_websocket(f"{process.ws_url}/block/search") as client:
             await client.receive()
             process.send_signal(signal.SIGTERM)
-            if app == "app":
+            if module == "blocking":
                 process.send_signal(signal.SIGINT)
             assert await ended(process) == 1
     assert re.search(r'blocking.py", line \d+ in search', process.output)
@@ -91,7 +141,7 @@ def test_a_signal_ends_a_start_up_that_blocks():
 
 async def test_a_log_that_nobody_reads_does_not_keep_a_process_alive():
     command = [*TRIOWS, "blocking:app", "--bind", "127.0.0.1:0"]
-    with subprocess.Popen(  # noqa: ASYNC220 - it returns at once
+    with subprocess.Popen(  # noqa: ASYNC220 - this returns at once
         command, cwd=FOLDER, stderr=subprocess.PIPE, text=True
     ) as process:
         try:
@@ -122,7 +172,7 @@ async def test_signals_work_when_other_code_has_taken_what_wakes_the_loop_up():
         async with open_trio_websocket(f"{process.ws_url}/deaf") as client:
             await client.receive()
             process.send_signal(signal.SIGTERM)
-            # It answers, which wakes the loop up, and Python runs its handler.
+            # The answer wakes the loop up. Then Python runs its signal handler.
             await client.send("wake up")
             assert await ended(process) == 0
     assert "shutting down" in process.output
@@ -153,7 +203,7 @@ async def test_a_second_signal_ends_blocked_workers():
 
 
 async def test_a_blocked_worker_that_is_replaced_ends_and_the_server_goes_on():
-    with ServerProcess(TRIOWS, "blocking:brief", "--workers", "2") as process:
+    with ServerProcess(TRIOWS, "brief:app", "--workers", "2") as process:
         async with open_trio_websocket(f"{process.ws_url}/block/sleep") as client:
             await client.receive()
             process.send_signal(signal.SIGHUP)
@@ -168,11 +218,11 @@ async def test_a_blocked_worker_that_is_replaced_ends_and_the_server_goes_on():
 
 
 async def test_a_blocked_worker_ends_when_its_parent_is_gone():
-    with ServerProcess(TRIOWS, "blocking:brief", "--workers", "2") as process:
+    with ServerProcess(TRIOWS, "brief:app", "--workers", "2") as process:
         async with open_trio_websocket(f"{process.ws_url}/block/wait_in_c") as client:
             await client.receive()
             process.send_signal(signal.SIGKILL)
-            # This waits until nobody has the output open any more.
+            # This waits until no process has the output open any more.
             assert await ended(process) == -signal.SIGKILL
     assert "something in the application has not ended" in process.output
 

@@ -1,4 +1,4 @@
-"""Peers that read slowly get everything; those that do not are given up, and the log says so."""
+"""Peers that read slowly get everything. Those that don't read are given up and logged."""
 
 import logging
 import math
@@ -27,7 +27,7 @@ from triows import (
 
 MiB = 2**20
 
-#: No pings but where they matter.
+#: Without pings, for tests that aren't about them.
 QUIET = Timeouts(ping_interval=math.inf)
 
 
@@ -67,7 +67,7 @@ def ends(caplog):
     [
         (6 * MiB, 500_000, 2**16),
         (6 * MiB, 500_000, 2**22),
-        (2 * MiB, 10_000, 2**20),  # unwritable for half a minute at a time
+        (2 * MiB, 10_000, 2**20),  # the socket is unwritable for half a minute at a time
         (20_000, 300, 2**12),
     ],
 )
@@ -140,14 +140,14 @@ async def test_the_time_for_the_closing_handshake_begins_when_the_close_is_out(
         peer.answers_closes = False
         await peer.ask("/ws")
         await peer.read(10_000)
-        assert (peer.close_code, peer.over) == (1000, "end")  # the server's side is closed
+        assert (peer.close_code, peer.over) == (1000, "end")  # the server has closed its side
         await trio.sleep(3)
         assert ends() == []
         await trio.sleep(3)
     assert ends() == [(1000, "")]
 
 
-# One that does not is given up, and the log tells the truth
+# A peer that doesn't read is given up, and the log says so
 
 
 @pytest.mark.parametrize("reads", [0, 50_000])
@@ -158,7 +158,7 @@ async def test_a_peer_that_stops_reading_is_given_up_and_the_log_says_that_it_wa
         peer = site.connect()
         await peer.ask("/ws")
         await peer.read(10_000, seconds=reads / 10_000)
-        # Timeouts.send, and then Timeouts.close for the peer to take the close frame.
+        # Timeouts.send, and then Timeouts.close, in which the peer can take the close frame.
         await trio.sleep(34)
         assert ends() == []
         await trio.sleep(3)
@@ -270,7 +270,7 @@ several_kinds = pytest.mark.parametrize(
 
 
 def serve_and_wait(send: Any, told: list[float]) -> Triows:
-    """Serve a handler that sends, and stays until it is told of the end. Note when that is."""
+    """Serve a handler that sends, and stays until it notices the end. Note when that is."""
 
     async def handler(ws: WebSocket) -> None:
         await ws.accept()
@@ -360,7 +360,7 @@ async def test_a_ping_behind_data_that_nobody_takes_is_not_waited_for(autojump_c
 
 
 class Room:
-    """Who is in it, and when they left."""
+    """Notes who is in the room, and when they left."""
 
     def __init__(self) -> None:
         self.left: list[float] = []
@@ -386,7 +386,7 @@ def room_app(end: Any, *, accepts: bool = True, **settings: Any) -> tuple[Triows
 
 
 async def returns(ws: WebSocket) -> None:
-    """Nothing more to do."""
+    """Return at once."""
 
 
 async def closes(ws: WebSocket) -> None:
@@ -454,7 +454,7 @@ async def test_a_close_in_the_handler_does_not_wait_for_the_peer(autojump_clock)
     assert times == [0]
 
 
-# The server's end goes before
+# The server's shutdown has priority
 
 
 async def test_a_shutdown_cuts_a_delivery_after_the_time_for_closing(autojump_clock, ends):
@@ -535,7 +535,7 @@ async def test_a_response_reaches_a_client_that_reads_slowly(
     autojump_clock, caplog, size, rate, buffer
 ):
     caplog.set_level(logging.INFO, "triows")
-    # The larger buffer takes a while to have room again.
+    # The larger buffer takes longer until it has room again.
     seconds = max(1, buffer / rate)
     async with serving(web(size, timeouts=evolve(QUIET, send=seconds))) as site:
         peer = site.connect(buffer)
@@ -552,7 +552,7 @@ async def test_a_response_reaches_a_client_that_reads_slowly(
         (100, "the client took less than 240 bytes a second"),
     ],
 )
-@pytest.mark.parametrize("size", [MiB, 60_000])  # what waits here, and what the system has taken
+@pytest.mark.parametrize("size", [MiB, 60_000])  # it waits here, or the system has taken it
 async def test_a_response_that_a_client_does_not_take_is_cut_and_logged_once(
     autojump_clock, caplog, rate, why, size
 ):
@@ -561,14 +561,14 @@ async def test_a_response_that_a_client_does_not_take_is_cut_and_logged_once(
         peer = site.connect()
         await peer.get("/web")
         if rate:
-            # What the client's system holds is acknowledged already.
+            # What the client's system holds is already acknowledged.
             await peer.read(2**20, seconds=0.5, step=0.1)
             await peer.read(rate)
         else:
             await trio.sleep(100)
     expected = [f"peer:50000 '/web' response cut: {why}"]
     if rate and size < MiB:
-        expected = []  # all of it was taken
+        expected = []  # the client has taken everything
     assert cuts(caplog) == expected
 
 

@@ -1,4 +1,4 @@
-"""TLS to which somebody talks otherwise."""
+"""A TLS server, and peers that don't speak TLS correctly."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.real_socket
 
 
 def hello(context: ssl.SSLContext) -> bytes:
-    """How a TLS client begins."""
+    """Return the first bytes of a TLS client."""
     out = ssl.MemoryBIO()
     client = context.wrap_bio(ssl.MemoryBIO(), out, server_hostname="127.0.0.1")
     with pytest.raises(ssl.SSLWantReadError):
@@ -101,7 +101,7 @@ def test_a_peer_that_says_goodbye_in_tls_only_is_1006_at_once(tls_siege, handler
     key = tls_siege.new_key()
     peer = tls_siege.open(f"/{handler}?key={key}")
     peer.socket.setblocking(False)
-    with suppress(ssl.SSLError, ConnectionError):  # it need not answer in kind
+    with suppress(ssl.SSLError, ConnectionError):  # the server need not answer with TLS
         peer.socket.unwrap()
     started = time.monotonic()
     assert tls_siege.report(key)["code"] == 1006

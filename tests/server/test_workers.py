@@ -34,12 +34,12 @@ def workers(versions: Versions, number: int = 2, *options: str) -> Iterator[Serv
 
 
 def workers_of(process: ServerProcess) -> list[int]:
-    """Give the process ids of those that have been ready so far."""
+    """Return the process ids of the workers that have been ready so far."""
     return [int(number) for number in re.findall(r"worker (\d+) is ready", process.output)]
 
 
 def wait_replaced(process: ServerProcess, old: list[int]) -> None:
-    """Wait until new workers serve, and the *old* ones accept no more: they have ended."""
+    """Wait until new workers serve and the *old* ones have ended."""
     process.wait_for("all workers are new")
     for number in old:
         line = f"worker {number} has ended"
@@ -53,7 +53,7 @@ async def version_at(process: ServerProcess) -> str | bytes:
 
 
 async def in_thread(function: Any, *args: Any) -> Any:
-    """Wait for the log or the end while clients go on."""
+    """Wait for the log or the end in a thread, while clients go on."""
     return await trio.to_thread.run_sync(function, *args)
 
 
@@ -105,6 +105,7 @@ def test_a_first_start_that_fails_ends_with_1_and_one_traceback():
     assert "failing.py" in done.stderr
 
 
+@pytest.mark.usefixtures("measured_processes")
 def test_an_application_that_is_not_there_ends_several_workers_with_2():
     done = run_failing("nowhere:app", "--workers", "3", "--bind", "127.0.0.1:0")
     assert done.returncode == 2
@@ -129,7 +130,7 @@ def test_workers_run_with_the_interpreters_options_of_the_parent(versions):
 # The end
 
 
-# Passes only if all workers are at their end at the same time.
+# This passes only if all workers end at the same time.
 MEET = """
     folder = Path("ends")
     (folder / str(os.getpid())).touch()
@@ -177,7 +178,7 @@ async def test_a_second_signal_ends_all_workers_at_once(versions):
             process.send_signal(signal.SIGTERM)
             process.wait_for("shutting down")
             process.send_signal(signal.SIGTERM)
-            # The handler would have ten seconds; its peer is told all the same.
+            # The handler would have ten seconds, but its peer is told at once.
             with pytest.raises(Closed) as caught:
                 await client.receive()
         assert await in_thread(process.wait) == 128 + signal.SIGTERM
@@ -185,17 +186,19 @@ async def test_a_second_signal_ends_all_workers_at_once(versions):
     assert "Traceback" not in process.output
 
 
+@pytest.mark.usefixtures("measured_processes")
 def test_a_worker_that_is_stuck_is_killed_and_the_exit_code_says_so(versions):
     with workers(versions) as process:
         stuck = workers_of(process)[0]
         os.kill(stuck, signal.SIGSTOP)
         process.send_signal(signal.SIGTERM)
         process.wait_for("stopping the workers")
-        process.send_signal(signal.SIGTERM)  # or it would take the whole budget
+        process.send_signal(signal.SIGTERM)  # otherwise it would take the whole budget
         process.wait_for(f"worker {stuck} is killed")
         assert process.wait() == 128 + signal.SIGTERM
 
 
+@pytest.mark.usefixtures("measured_processes")
 def test_an_application_that_fails_at_its_shutdown_gives_1(versions):
     versions.write("one", ending="raise RuntimeError('it was not saved')")
     with workers(versions) as process:
@@ -212,7 +215,7 @@ async def test_workers_whose_parent_was_killed_drain_and_end(versions):
             process.send_signal(signal.SIGKILL)
             with pytest.raises(Closed) as caught:
                 await client.receive()
-        # It waits until nobody has its output open any more.
+        # This waits until no process has the output open any more.
         assert await in_thread(process.wait) == -signal.SIGKILL
     assert caught.value.args == (1001, "")
     assert process.output.count("the process that started this worker is gone") == 2
@@ -239,9 +242,9 @@ async def test_sighup_replaces_the_workers_and_refuses_nobody(versions):
     async def go_on_connecting(process: ServerProcess, over: trio.Event) -> None:
         while not over.is_set():
             try:
-                seen.append(await version_at(process))  # anything else is a refusal
+                seen.append(await version_at(process))  # this raises if the client is refused
             except Closed as exc:
-                # It was served by an old worker, which had no time to say more.
+                # An old worker served it, and had no time to send anything else.
                 assert exc.args == (1001, "")  # noqa: PT017
 
     with workers(versions) as process:
@@ -272,6 +275,7 @@ async def test_a_replaced_worker_tells_its_peers_when_the_new_one_serves(version
     assert caught.value.args == (1001, "")
 
 
+@pytest.mark.usefixtures("measured_processes")
 async def test_a_new_version_that_fails_to_start_replaces_nobody(versions):
     with workers(versions) as process:
         async with open_trio_websocket(f"{process.ws_url}/echo") as client:
@@ -300,6 +304,7 @@ async def test_sighup_during_a_start_that_hangs_starts_the_version_of_now(versio
         assert await in_thread(process.wait) == 0
 
 
+@pytest.mark.usefixtures("measured_processes")
 async def test_sighup_ends_a_start_after_a_crash_that_hangs(versions):
     with workers(versions) as process:
         crashing, *old = workers_of(process)
@@ -328,7 +333,7 @@ def test_a_signal_while_workers_are_replaced_ends_all(versions):
 
 
 def answer_at(family: socket.AddressFamily, address: Any) -> bytes:
-    """Ask for nothing in particular, and give the first line of the answer."""
+    """Send any request, and return the first line of the answer."""
     with socket.socket(family) as sock:
         sock.settimeout(PATIENCE)
         sock.connect(address)
@@ -347,6 +352,7 @@ def test_several_addresses_are_served_by_all_workers(versions):
     assert answers == {b"HTTP/1.1 404 "}
 
 
+@pytest.mark.usefixtures("measured_processes")
 async def test_workers_serve_tls(versions, authority):
     certificate = authority.issue_cert("127.0.0.1")
     file = versions.folder / "both.pem"

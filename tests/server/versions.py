@@ -1,10 +1,14 @@
-"""An application in a folder of its own, whose text a test changes while it is served."""
+"""An application in a folder of its own. A test changes its file while it is served."""
 
 from __future__ import annotations
 
+import os
+import time
+from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
-from attrs import frozen
+from attrs import field, frozen
 
 __all__ = ["Versions"]
 
@@ -57,18 +61,26 @@ class Versions:
     The application ``versions:app``.
 
     Args:
-        folder: Where it is.
+        folder: The folder in which it is.
     """
 
     folder: Path
+    _seconds: Iterator[int] = field(init=False, factory=lambda: count(int(time.time())))
 
     def write(self, version: str, *, starting: str = "pass", ending: str = "pass") -> None:
-        """Write a version that tells its name, with statements for its start-up and shutdown."""
+        """Write a version that says its name, with statements for its start-up and shutdown."""
         text = VERSION.format(version=version, starting=starting, ending=ending)
         self.write_text(text)
 
     def write_text(self, text: str) -> None:
-        """Write any text, at once as far as readers and watchers can see."""
+        """
+        Write any text. Readers and watchers see the whole change at once.
+
+        Each version is a second newer than the one before. If two had the same length and were
+        written in the same second, Python would run what it has compiled of the old one.
+        """
         new = self.folder / "versions.new"
         new.write_text(text)
+        second = next(self._seconds)
+        os.utime(new, (second, second))
         new.rename(self.folder / "versions.py")

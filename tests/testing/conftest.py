@@ -1,4 +1,4 @@
-"""Where an application is opened: most of what is tested there has to come out the same."""
+"""Fixtures that open an application in memory or on sockets. Most tests pass with both."""
 
 import pytest
 from trio.testing import MockClock
@@ -10,17 +10,17 @@ PLACES = ["memory", pytest.param("sockets", marks=pytest.mark.real_socket)]
 
 @pytest.fixture(params=PLACES)
 def place(request):
-    """In memory, or on sockets of this machine."""
+    """Where the application runs: in memory, or on sockets of this machine."""
     return request.param
 
 
 @pytest.fixture
 def clock(place):
-    """A virtual one in memory."""
+    """The clock, which is virtual in memory."""
     return MockClock(autojump_threshold=0) if place == "memory" else None
 
 
 @pytest.fixture
 def opening(place, clock):
-    """The way to open an application there."""
+    """The function that opens an application there."""
     return open_app if place == "memory" else open_server

@@ -10,7 +10,7 @@ from triows.testing import open_app
 
 
 class CancelAfter(trio.abc.Instrument):
-    """Cancels a scope when the scheduler has taken so many steps."""
+    """Cancels a scope after a number of steps of the scheduler."""
 
     def __init__(self, steps: int, scope: trio.CancelScope) -> None:
         self._left = steps

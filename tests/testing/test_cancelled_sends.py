@@ -1,4 +1,4 @@
-"""What is cancelled before its first byte sends nothing, and what follows is as if it never was."""
+"""A send that is cancelled before its first byte sends nothing, and doesn't affect later ones."""
 
 import pytest
 import trio
@@ -7,7 +7,7 @@ from tests.testing.watching import closed, echo, sit, told, watched
 from triows import Compression
 from triows.testing import ReceiveTimeout, open_app
 
-#: With a connection that compresses, where each message depends on those before it.
+#: With and without compression, because a compressed message depends on those before it.
 KINDS = pytest.mark.parametrize("compression", [False, True], ids=["plain", "compressed"])
 
 
@@ -93,7 +93,7 @@ async def test_a_send_that_waits_for_its_turn_is_not_begun_when_it_is_cancelled(
             with trio.move_on_after(1) as scope:
                 await ws.send("second")
             assert scope.cancelled_caught
-            # The first goes on; only when it is cut short is there nothing to follow it.
+            # The first send goes on. If it were cut short, nothing could follow it.
             assert closed(ws) == (None, None)
         assert closed(ws) == (1006, "")
         assert "second" not in ws.events

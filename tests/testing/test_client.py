@@ -57,7 +57,7 @@ async def connect_to(app, url="/"):
 
 
 async def refused(app, url="/"):
-    """Connect where it is refused."""
+    """Connect, and expect a refusal."""
     async with connect(app, url):
         raise AssertionError("it was accepted")
 
@@ -99,6 +99,37 @@ async def test_the_framework_refuses_too(url, status):
     async def handler(ws: WebSocket, n: int) -> None: ...
 
     assert (await refusal_of(serving(handler), url)).status_code == status
+
+
+@pytest.mark.parametrize(
+    "url", ["/rooms/1?n=2", "rooms/1?n=2", "ws://testserver/rooms/1?n=2", "http:rooms/1?n=2"]
+)
+async def test_a_path_may_begin_without_its_slash(url):
+    route = WebSocketRoute("rooms/{room}")
+
+    @route.endpoint
+    async def handler(ws: WebSocket, room: str, n: int) -> None:
+        await ws.accept()
+        await ws.send(f"{room} {n}")
+
+    async with connect(Triows(route), url) as ws:
+        assert await ws.receive_text() == "1 2"
+
+
+@pytest.mark.parametrize("url", [b"/", None, WebSocketRoute("rooms")])
+async def test_what_is_no_url_is_refused(url):
+    with pytest.raises(TypeError, match="url is a path such as '/rooms/1', not "):
+        await refused(Triows(), url)
+
+
+@pytest.mark.parametrize("message", [{}, 5, None, ["a"]])
+async def test_what_is_no_message_is_refused(message):
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+
+    async with connect(serving(handler), "/") as ws:
+        with pytest.raises(TypeError, match=r"send_json\(\) sends other things"):
+            await ws.send(message)
 
 
 async def test_an_application_that_neither_accepts_nor_refuses_in_time_fails_the_test(
@@ -292,7 +323,7 @@ async def sending(ws: Accepted, log: Annotated[list[int], use(lambda: LOG)]) -> 
         log.append(number)
 
 
-#: What the handler above has sent.
+#: The messages that the handler above has sent.
 LOG: list[int] = []
 
 
@@ -300,7 +331,7 @@ LOG: list[int] = []
     ("options", "taken"),
     [
         ({}, 10),
-        # Each frame has 12 bytes; the outbox takes one more.
+        # Each frame has 12 bytes. The outbox takes one more.
         ({"buffer": 12, "inbox": 1}, 3),
         ({"buffer": 12, "inbox": 4}, 6),
         ({"buffer": 12, "inbox_size": 25}, 5),
@@ -323,14 +354,14 @@ async def test_a_client_that_never_reads_is_closed_as_a_slow_peer_would_be(autoj
         await trio.sleep(4)
         while ws.close_code is None:
             with suppress(WebSocketDisconnect):
-                assert await ws.receive() == bytes(10)  # what had begun before
+                assert await ws.receive() == bytes(10)  # the message that had begun before
         assert (ws.close_code, ws.close_reason) == (1008, "send timed out")
 
 
 async def test_a_client_waits_for_a_handler_that_does_not_receive(autojump_clock):
     app = serving(silent, limits=Limits(inbox=2))
     async with connect(app, "/", buffer=70, timeout=60) as ws:
-        # Ten are on their way, two in the inbox; some more in what was read just before.
+        # Ten are on their way, two are in the inbox, and some more were just being read.
         assert 12 <= await ws.flood("1", 100) < 20
         assert trio.current_time() == 60
 
@@ -352,7 +383,7 @@ async def test_a_client_goes_on_when_the_handler_receives(autojump_clock):
 
 @asynccontextmanager
 async def logging_app(handler, log):
-    """An application with a handler whose resource takes its time to exit."""
+    """An application with a handler whose resource takes a while to exit."""
 
     async def resource():
         log.append("entered")
@@ -469,7 +500,7 @@ async def test_a_client_that_vanished_is_missed_when_a_ping_is_not_answered(auto
         assert seen == []
         await trio.sleep(30)
         assert seen == [(1011, "ping timeout", 35)]
-        # Nothing of it has reached the client.
+        # The close has not reached the client.
         assert ws.close_code is None
 
 
@@ -873,7 +904,7 @@ async def test_tasks_side_by_side_share_one_application(autojump_clock):
             assert await ws.receive() == "still here"
 
     async with opened(app), trio.open_nursery() as nursery:
-        # The first one is the first to have enough of it.
+        # The first client is the first to leave.
         nursery.start_soon(client, 0)
         nursery.start_soon(client, 5)
         nursery.start_soon(client, 10)

@@ -21,7 +21,7 @@ async def test_an_hour_of_heartbeats_passes_at_once(autojump_clock):
 
     async with connect(serving(idle, timeouts=Timeouts(ping_interval=20)), "/") as ws:
         await ws.expect_nothing(3601)
-        # The handshake's event, and a ping each 20 s.
+        # The events are the handshake, and a ping every 20 s.
         assert f"({1 + 3600 // 20 - 10} earlier events)" in ws.events
 
 
@@ -54,14 +54,14 @@ async def test_every_limit_of_a_life_is_met_to_the_second(autojump_clock):
             ws.stop_reading()
             await ws.wait_over(timeout=1000)
             times["over"] = trio.current_time()
-    except Exception as exc:  # noqa: BLE001 - looked at
+    except Exception as exc:  # noqa: BLE001 - checked below
         error = exc
     assert type(error).__name__ == "TeardownTimeout"
     assert times == {
         "send": 100,
         "disconnect_grace": 120,
         "teardown": 150,
-        # The closing handshake had its time before that.
+        # Before that, the closing handshake had its time.
         "over": 150,
     }
 

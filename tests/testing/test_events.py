@@ -1,4 +1,4 @@
-"""What a test is told when something does not come: the connection's last events, and the tree."""
+"""If something doesn't come, the test sees the connection's last events, and the tree."""
 
 from contextlib import AsyncExitStack
 from typing import Any

@@ -1,8 +1,8 @@
 """
 How connections end, and what each side sees of it.
 
-Each test states what the handler, a resource and the client see. It runs twice, in memory on a
-virtual clock and on sockets of this machine in real time, and has to come out the same.
+Each test states what the handler, a resource and the client see. It runs twice: in memory on a
+virtual clock, and on sockets of this machine in real time. The results have to be the same.
 """
 
 import pytest
@@ -37,7 +37,7 @@ async def test_a_peer_that_vanishes_is_missed_by_the_heartbeat(opening, clock):
         ws.vanish()
         await ws.send("after")
         await ws.wait_over()
-        # The application's close frame, and what came before, never arrived.
+        # The application's close frame, and everything before it, never arrived.
         assert closed(ws) == (None, None)
         with pytest.raises(ReceiveTimeout):
             await ws.receive(timeout=0.01)
@@ -82,7 +82,7 @@ async def test_behind_an_inbox_that_stays_full_a_peer_that_vanishes_is_missed_wh
         for number in range(5):
             await ws.send(str(number))
         ws.vanish()
-        # No pong is read behind what waits, so none is missed.
+        # A pong would wait behind unread messages, so the server doesn't expect one.
         with pytest.raises(ReceiveTimeout, match="has not ended"):
             await ws.wait_over(timeout=0.3)
         assert seen.handler is None
@@ -241,7 +241,7 @@ async def test_of_two_closes_that_cross_each_side_keeps_its_own(opening, clock):
     async with opening(app) as client, client.websocket_connect("/ws") as ws:
         ws.delay(0.05)
         await ws.send("close")
-        await trio.sleep(0.07)  # the application has closed, and that is on its way
+        await trio.sleep(0.07)  # the application has closed, and its close frame is on its way
         await ws.close(4002, "the client's")
         await ws.wait_over()
         assert closed(ws) == (4002, "the client's")

@@ -1,4 +1,4 @@
-"""Peers that send wrong bytes, or right ones in a strange way; as in ``test_faults``."""
+"""Peers that send invalid bytes, or valid ones in a strange way. See ``test_faults``."""
 
 import pytest
 import trio
@@ -51,7 +51,7 @@ async def test_what_breaks_the_protocol_is_closed_and_told_to_all(
     await break_a_rule(opening, data, code, reason)
 
 
-# What stands above the bytes is the same on sockets: one mistake for each code.
+# The code above the bytes is the same on sockets, so one mistake for each code is enough.
 @pytest.mark.real_socket
 @pytest.mark.parametrize(("data", "code", "reason"), [MISTAKES[i] for i in (0, 11, 12)])
 async def test_a_server_on_sockets_closes_so_too(data, code, reason):

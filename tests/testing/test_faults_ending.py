@@ -1,4 +1,4 @@
-"""What the application does to its connections, and what each side sees; as in ``test_faults``."""
+"""What the application does to its connections, and what each side sees. See ``test_faults``."""
 
 from contextlib import AsyncExitStack
 
@@ -62,12 +62,12 @@ async def test_during_a_shutdown_handshakes_are_refused_with_503(opening, clock)
                 pytest.fail("it is shutting down")
         assert caught.value.status_code == 503
         assert "retry-after" in caught.value.headers
-    # Of the one that was there; the other has reached no handler.
+    # This is the first connection. The other one has reached no handler.
     assert seen.end == ("Cancelled", "shutdown", 1)
 
 
 async def connect_after(opening, checkpoints: int, *, others: bool) -> tuple[str, int]:
-    """Connect so many checkpoints after a shutdown has begun; how it went, and who was served."""
+    """Connect some checkpoints after a shutdown began. Return how it went, and who was served."""
     app, seen = watched(listen)
 
     async def connect() -> str:
@@ -96,7 +96,7 @@ async def connect_after(opening, checkpoints: int, *, others: bool) -> tuple[str
 
 @pytest.mark.parametrize("others", [False, True], ids=["empty", "in use"])
 async def test_whoever_connects_at_any_step_of_a_shutdown_is_refused(autojump_clock, others):
-    # Trio's order is random, so each step comes several times.
+    # Trio's order is random, so each step is tried several times.
     outcomes = {
         await connect_after(open_app, number, others=others)
         for number in range(20)
@@ -159,7 +159,7 @@ async def test_a_cancelled_handler_closes_with_1001_and_rolls_back(opening, cloc
         ws.cancel_handler()
         await ws.expect_close(1001, "")
         await ws.wait_over()
-        ws.cancel_handler()  # no effect any more
+        ws.cancel_handler()  # this has no effect any more
     assert seen.end == ("Cancelled", "cancelled", 1)
 
 
@@ -208,7 +208,7 @@ async def test_only_the_handler_of_this_connection_is_cancelled(opening, clock):
 
 
 async def test_of_two_connections_from_one_address_one_handler_is_cancelled(autojump_clock):
-    # On sockets the system gives each its own.
+    # On sockets, the system gives each connection its own address.
     await cancel_one_of_two(open_app, client=("203.0.113.9", 50000))
 
 
@@ -228,7 +228,7 @@ async def cancel_one_of_two(opening, **options) -> None:
         await other.close(4001, "enough")
         await other.wait_over()
         assert closed(other) == (4001, "enough")
-    # Of both, the other's as the last.
+    # Both have ended, and the other one was the last.
     assert seen.end == ((4001, "enough"), (4001, "enough"), 2)
 
 

@@ -1,7 +1,7 @@
 """
-What a peer can do before the application has accepted it; as in ``test_faults``.
+What a peer can do before the application has accepted it. See ``test_faults``.
 
-No session of a client is there before that, so these stand on what it is made of.
+A client has no session before that, so these tests use the parts below it.
 """
 
 from contextlib import asynccontextmanager
@@ -30,7 +30,7 @@ from triows.testing._stage import Call
 
 @asynccontextmanager
 async def reached(client: AppClient):
-    """A peer that has said nothing yet, its request, and an event for the application's end."""
+    """Make a peer that has sent nothing yet, its request, and an event for the end."""
     call = Call("/ws", secure=False)
     with client._stage.calling(call):
         end = await client._stage.backend.connect(call, 2**16)
@@ -47,7 +47,7 @@ async def over(event: trio.Event) -> None:
 
 
 def seen_by(peer: Peer) -> tuple[int | None, object]:
-    """The status that the peer was answered with, and how the connection ended for it."""
+    """Return the status that the peer got, and how the connection ended for it."""
     status = None if peer.response is None else peer.response.status_code
     ended = peer.inbox.ended
     return status, None if ended is None else (ended.code, ended.reason)
@@ -133,7 +133,7 @@ async def test_a_peer_far_away_is_accepted_later(opening, clock):
         started = trio.current_time()
         await peer.write(request)
         await peer.answered.wait()
-        # There, the handler's own wait, and back.
+        # The way there, the handler's own wait, and the way back.
         assert 0.14 <= trio.current_time() - started < 0.5
         await peer.close(4001, "enough")
         await over(end)
@@ -187,7 +187,7 @@ async def test_half_a_handshake_reaches_no_handler_before_a_reset(opening, clock
         peer.reset()
         await trio.sleep(0.02)
         assert seen_by(peer) == (None, (1006, ""))
-        # The next one is served.
+        # The next client is served.
         async with client.websocket_connect("/ws") as ws:
             await ws.close(4001, "enough")
             await ws.wait_over()

@@ -1,4 +1,4 @@
-"""Peers that are slow, far away or overfull, and what each side sees; as in ``test_faults``."""
+"""Peers that are slow, far away or full, and what each side sees. See ``test_faults``."""
 
 from contextlib import suppress
 
@@ -33,11 +33,11 @@ async def test_a_peer_that_does_not_read_is_given_up_when_send_times_out(opening
         ws.stop_reading()
         await exited(seen)
         assert closed(ws) == (None, None)
-        # Who reads again finds what was on its way, and the close.
+        # A client that reads again gets what was on its way, and the close.
         ws.resume_reading()
         for _ in seen.messages:
             assert await ws.receive() == bytes(2**18)
-        with suppress(AssertionError):  # one more had begun, if the system took a part of it
+        with suppress(AssertionError):  # the system may have taken a part of one more message
             await ws.expect_close(1008)
         await ws.expect_close(1008, "send timed out")
     assert seen.end == told(1008, "send timed out")
@@ -59,11 +59,11 @@ async def test_a_peer_that_does_not_read_but_sends_is_given_up_for_its_pongs(ope
     app, seen = watched(listen, timeouts=evolve(HEARTBEAT, ping_interval=0.1, ping_timeout=0.15))
     async with opening(app) as client, client.websocket_connect("/ws") as ws:
         ws.stop_reading()
-        with suppress(WebSocketDisconnect):  # its system was told that nobody takes it
+        with suppress(WebSocketDisconnect):  # the system may have learned that nobody reads it
             while not seen.exits:
                 await ws.send("here")
                 await trio.sleep(0.04)
-        # The close itself it has not read.
+        # The client has not read the close itself.
         assert closed(ws) == (None, None)
         await ws.wait_over()
     assert seen.messages[:3] == ["here"] * 3
@@ -102,7 +102,7 @@ async def test_a_small_buffer_holds_less_than_a_large_one(opening, clock):
         assert seen.end == told(1006)
         return len(seen.messages)
 
-    # The server's system has a buffer of its own; what it is does not depend on the client.
+    # The server's system has a buffer of its own, whose size doesn't depend on the client.
     small, large = await held(2**14), await held(2**23)
     assert large - small >= 8
 
@@ -124,7 +124,7 @@ async def test_a_peer_far_away_gets_everything_later_and_in_order(opening, clock
         for number in range(5):
             await ws.send(str(number))
         assert [await ws.receive() for _ in range(5)] == ["0", "1", "2", "3", "4"]
-        # There and back, and not so long for each of them.
+        # It takes the way there and back only once, and not for each message.
         assert 0.09 <= trio.current_time() - started < 0.45
         assert await ws.ping() >= 0.09
         await ws.close(4001, "enough")
@@ -156,7 +156,7 @@ async def test_a_flood_is_held_back_and_what_was_read_is_delivered(opening, cloc
     ):
         taken = await ws.flood(bytes(2**17), 1000)
         assert 8 <= taken < 1000
-        assert closed(ws) == (1006, "")  # cut in the middle of a message
+        assert closed(ws) == (1006, "")  # it was cut in the middle of a message
         seen.go.set()
         await ws.wait_over()
     assert seen.messages == [bytes(2**17)] * len(seen.messages)

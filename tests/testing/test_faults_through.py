@@ -1,7 +1,7 @@
 """
 Faults of a connection that is compressed, goes through middleware, or to a mounted application.
 
-The same stories as in ``test_faults``: nothing of them may change.
+These are the stories of ``test_faults``, and they have to end in the same way.
 """
 
 from collections.abc import Awaitable, Callable
@@ -33,7 +33,7 @@ from triows.testing import ReceiveTimeout, WebSocketSession, frame, open_app, op
 
 
 class Wrapping:
-    """Middleware that hands on each message itself."""
+    """Middleware that wraps ``receive`` and ``send``."""
 
     def __init__(self, app):
         self.app = app
@@ -111,7 +111,7 @@ async def do_not_read(ws: WebSocketSession, seen, client) -> None:
 
 
 async def flood(ws: WebSocketSession, seen, client) -> None:
-    noise = Random(1).randbytes(2**17)  # which does not get smaller when it is compressed
+    noise = Random(1).randbytes(2**17)  # compression doesn't make this smaller
     assert 8 <= await ws.flood(noise, 200) < 200
     seen.go.set()
 
@@ -186,7 +186,7 @@ async def test_what_is_in_between_changes_nothing(autojump_clock, through, story
     await check(open_app, through, STORIES[story])
 
 
-# A selection: that memory is like sockets is what the other tests are about.
+# These are only some. Other tests show that memory behaves like sockets.
 @pytest.mark.real_socket
 @pytest.mark.parametrize(
     ("through", "story"),
@@ -207,7 +207,7 @@ async def test_nor_does_it_on_sockets(through, story):
 async def test_behind_wrapping_middleware_a_full_inbox_hides_the_end_from_who_does_not_listen(
     opening, clock
 ):
-    # ASGI has one event at a time: what comes behind a message that nobody takes is not seen.
+    # ASGI delivers one event at a time, so nothing behind an unread message is noticed.
     app, seen, url, _ = wrapped(sit, inbox=2)
     async with opening(app) as client, client.websocket_connect(url) as ws:
         for number in range(5):

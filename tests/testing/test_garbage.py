@@ -1,4 +1,4 @@
-"""Ended connections are freed at once, and not when the garbage collector finds them."""
+"""A connection that has ended is freed at once, and doesn't wait for the garbage collector."""
 
 import gc
 
@@ -12,7 +12,7 @@ from triows.testing import WebSocketSession, open_app
 
 @pytest.fixture
 def no_collector():
-    """Circles that nobody breaks stay."""
+    """Switch the garbage collector off, so that reference cycles stay."""
     gc.collect()
     gc.disable()
     yield
@@ -74,11 +74,11 @@ async def test_connections_that_have_ended_leave_nothing(
         await trio.testing.wait_all_tasks_blocked()
 
     async with open_app(app) as client:
-        await visit(5)  # what is made once
+        await visit(5)  # make the objects that are made only once
         gc.collect()
         await visit(20)
-        # What the collector frees was in circles. (It tells fewer: not those that a generator
-        # was part of.)
+        # The collector frees only reference cycles. (Its own count leaves out those that a
+        # generator was part of.)
         held = len(gc.get_objects())
         gc.collect()
         freed = held - len(gc.get_objects())

@@ -1,4 +1,4 @@
-"""Plain HTTP by the native client: in memory and over sockets alike."""
+"""Plain HTTP with the async client, in memory and over sockets."""
 
 from contextlib import asynccontextmanager
 
@@ -72,7 +72,7 @@ async def half(scope, receive, send):
 
 
 async def drip(scope, receive, send):
-    """A body of which there is always a little more."""
+    """Send a body that never ends, a little at a time."""
     await send({"type": "http.response.start", "status": 200, "headers": []})
     while True:
         await send({"type": "http.response.body", "body": b"drop", "more_body": True})
@@ -80,7 +80,7 @@ async def drip(scope, receive, send):
 
 
 async def endless(scope, receive, send):
-    """A body without end, and without an await that waits."""
+    """Send a body that never ends, without an ``await`` that waits."""
     await send({"type": "http.response.start", "status": 200, "headers": []})
     body = b"x" * int(scope["query_string"])
     while True:
@@ -176,7 +176,7 @@ async def test_an_error_after_a_stream_was_left_is_raised_at_the_end():
 
     mounting = Triows()
     mounting.mount("/", app)
-    with pytest.raises(Boom):  # noqa: PT012 - it is raised by the block
+    with pytest.raises(Boom):  # noqa: PT012 - the end of the block raises it
         async with open_server(mounting) as client:
             async with client.http.stream("GET", "/") as response:
                 assert response.status_code == 200
@@ -229,7 +229,7 @@ async def test_a_request_can_be_cancelled_and_another_be_made(client, path):
 async def test_a_response_that_does_not_end_fails_in_time_and_shows_where_it_is(client, path):
     with pytest.raises(httpx2.ReadTimeout, match=r"has not finished .* for 0.05 s") as caught:
         await client.get(path, timeout=0.05)
-    assert "what is alive of the application" in caught.value.__notes__[0]
+    assert "what is alive in the application" in caught.value.__notes__[0]
     assert "  await " in caught.value.__notes__[0].splitlines()[-1]
 
 

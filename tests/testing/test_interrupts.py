@@ -1,4 +1,4 @@
-"""Ctrl-C, wherever it comes, ends a test with KeyboardInterrupt itself."""
+"""Ctrl-C at any time ends a test with a plain KeyboardInterrupt."""
 
 import signal
 from contextlib import asynccontextmanager

@@ -1,4 +1,4 @@
-"""What an application leaves behind fails its test, and is shown."""
+"""If an application leaves something behind, its test fails and shows it."""
 
 import io
 import sys
@@ -161,7 +161,7 @@ async def test_a_server_leaks_as_an_application_in_memory_does():
 
 
 def test_the_synchronous_client_finds_leaks_too(monkeypatch):
-    # On a virtual clock, which its loop does not have by itself.
+    # Give the loop a virtual clock, which it doesn't have by itself.
     run = trio.run
     clock = MockClock(autojump_threshold=0)
     monkeypatch.setattr(trio, "run", lambda *args: run(*args, clock=clock))
@@ -210,7 +210,7 @@ async def test_a_handler_that_shields_itself_again_when_it_is_forced_is_ended(au
 
 
 class Releasing(io.StringIO):
-    """What is written where the test is told of a thread, which is then let go."""
+    """A standard error that ends the thread when something about it is written."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -236,11 +236,11 @@ async def test_a_handler_that_waits_for_a_thread_is_a_leak_and_its_test_is_told(
     assert f"it waits for a thread{virtual}" in leak
     found = test_a_handler_that_waits_for_a_thread_is_a_leak_and_its_test_is_told
     assert line_of(found, "the thread") in leak
-    # Before it waits for it.
+    # This was printed before the wait.
     assert "it waits for a thread" in errors.getvalue()
 
 
-# What is none
+# What isn't a leak
 
 
 async def test_a_task_that_is_still_ending_is_no_leak(autojump_clock):

@@ -1,4 +1,4 @@
-"""Leaks of what stands beside an application: mounted ones, middleware, foreign clients."""
+"""Leaks around an application: in mounted applications, middleware, and foreign clients."""
 
 from typing import Annotated, Any
 
@@ -89,11 +89,11 @@ async def test_a_request_that_shields_itself_is_missed_shown_and_ended(autojump_
     assert ended == ["ended"]
 
 
-# Who stands in between
+# Middleware
 
 
 class Renaming:
-    """Tells another peer's address than the connection's, as behind a proxy."""
+    """Middleware that changes the peer's address, as behind a proxy."""
 
     def __init__(self, app: Any) -> None:
         self.app = app

@@ -1,4 +1,4 @@
-"""Plain requests of the native client, and what they have to do with its connections."""
+"""Plain requests of the async client, and what they share with its connections."""
 
 import pytest
 from starlette.applications import Starlette
@@ -35,7 +35,7 @@ async def test_a_cookie_that_a_response_set_opens_a_connection():
             assert await ws.receive() == "ada"
         async with client.websocket_connect("/", headers={"cookie": "session=grace"}) as ws:
             assert await ws.receive() == "grace"
-        # Of two that set the same one, the last.
+        # Two responses set the same cookie, and the last one counts.
         await client.post("/pages/login?name=hedy")
         async with client.websocket_connect(client.base_url.replace("http", "ws")) as ws:
             assert await ws.receive() == "hedy"

@@ -1,7 +1,7 @@
 """
-The pytest plugin, in suites of other people: pytest-trio, anyio, both, or none.
+The pytest plugin in the test suites of users: with pytest-trio, anyio, both, or none.
 
-Each test here runs pytest in a process of its own, so it holds several of theirs.
+Each test here runs pytest in a process of its own, so it checks several of the user's tests.
 """
 
 import os
@@ -16,7 +16,7 @@ pytest_plugins = ["pytester"]
 
 ROOT = Path(triows.__file__).parent.parent
 
-#: An application, as the fixture `app`, that every suite here has.
+#: Every suite here has this application as its fixture `app`.
 CONFTEST = """
 import pytest
 import trio
@@ -74,7 +74,7 @@ def another_app():
     return made("another")
 """
 
-#: Tests that pass, without what has them run.
+#: Tests that pass. They don't say which plugin runs them.
 PASSING = """
 import trio
 from conftest import echoes
@@ -141,7 +141,7 @@ async def test_that_misses_a_message(app_client):
         await ws.receive()
 """
 
-#: Ended by nothing but its application's end.
+#: A test that ends only if its application ends.
 WAITING = """
 import trio
 
@@ -186,7 +186,7 @@ pytestmark = pytest.mark.trio
 
 @pytest.fixture
 def installed(tmp_path):
-    """Say what an environment says in which this checkout is installed."""
+    """Make metadata as in an environment in which this checkout is installed."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     info = tmp_path / "triows-0.dist-info"
     info.mkdir()
@@ -206,7 +206,7 @@ def suite(pytester, monkeypatch, installed):
     def run(*args, ini="", **files):
         pytester.makeini(f"[pytest]\nfilterwarnings = error\n{ini}")
         pytester.makepyfile(**files)
-        return pytester.runpytest_subprocess("-p", "no:cacheprovider", *args, timeout=15)
+        return pytester.runpytest_subprocess("-p", "no:cacheprovider", *args, timeout=50)
 
     return run
 
@@ -256,7 +256,7 @@ def test_anyio_runs_it_and_serves_alone(suite):
     result.assert_outcomes(passed=7)
 
 
-#: What the reports of the tests that fail tell.
+#: What the reports of failed tests have to say.
 TOLD = [
     "*LeakError: 1 task of the application outlived it*",
     "*wait_for_ever*conftest.py:*",
@@ -291,7 +291,7 @@ def test_anyio_fails_tests_with_what_went_wrong(suite):
         test_asyncio=WITH_ANYIO.replace('"trio"', '"asyncio"') + PASSING,
         **{name: WITH_ANYIO + text for name, text in modules.items()},
     )
-    # What comes out when a fixture ends is an error to pytest, beside the test itself.
+    # If a fixture raises at its end, pytest counts an error in addition to the test.
     result.assert_outcomes(passed=3 + 1, failed=2, errors=2 + 1 + 3)
     asyncio = "*RuntimeError: triows runs on Trio, *anyio_backend return 'trio'"
     result.stdout.fnmatch_lines_random([*TOLD, asyncio])
@@ -311,9 +311,9 @@ def test_the_fixtures_are_listed_with_what_they_do(suite, pytester):
     result.stdout.fnmatch_lines_random(
         [
             "app_client -- *pytest_triows.py:*",
-            "*Open the application that the fixture ``app`` gives*",
+            "*Open the application that your fixture ``app`` returns*",
             "serve -- *pytest_triows.py:*",
-            "*Serve applications on free ports of this machine*",
+            "*Serve applications on free ports of your machine*",
         ]
     )
 
@@ -328,6 +328,6 @@ def test_a_suite_that_does_not_use_it_pays_nothing(suite, pytester):
         for name in ("triows", "trio", "hypercorn", "starlette", "httpx2", "httpx", "msgspec"):
             assert name not in sys.modules, name
     """
-    # These import Trio themselves.
+    # These two plugins import Trio themselves.
     result = suite("-p", "no:trio", "-p", "no:anyio", test_unused=unused)
     result.assert_outcomes(passed=1)

@@ -1,7 +1,7 @@
 """
-The program that everything began with, and its test, as they stand in lihil's manual.
+A program and its test from lihil's manual. The project began with them.
 
-Imports are replaced, and the name of the class; all else is word for word.
+Only the imports and the name of the class are changed.
 """
 
 import re
@@ -43,7 +43,7 @@ with client:
         assert data == "Hello, world!"
 """
 
-#: What is replaced in the program: its only lines that say lihil.
+#: What is replaced in the program. No other lines say lihil.
 NAMES = {"from lihil import": "from triows import", "Lihil": "Triows"}
 
 #: What is replaced in the test.

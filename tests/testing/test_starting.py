@@ -1,4 +1,4 @@
-"""A start-up that does not end fails its test, in time and with the line where it is."""
+"""If a start-up doesn't end, its test fails in time, and shows the line where it waits."""
 
 from contextlib import asynccontextmanager
 from typing import Annotated
@@ -14,7 +14,7 @@ TIMEOUTS = Timeouts(teardown=0.1, disconnect_grace=0.1, shutdown_grace=0.1, clos
 
 
 async def start(opening, app: Triows, seconds: float) -> str:
-    """Open *app*, which does not start, and give the text of its error."""
+    """Open *app*, which doesn't start, and return the text of the error."""
     with pytest.raises(StartTimeout) as caught:
         async with opening(app, startup_timeout=seconds):
             pytest.fail("it has not started")

@@ -1,4 +1,4 @@
-"""The synchronous client, in the way that Starlette's users write tests."""
+"""The synchronous client, used as Starlette's users write tests."""
 
 import signal
 import subprocess
@@ -68,7 +68,7 @@ def no_thread_is_left():
     assert set(threading.enumerate()) <= before
 
 
-# As the manual has it
+# As in the manual
 
 
 def test_the_program_that_everything_began_with():
@@ -530,6 +530,29 @@ def test_a_session_has_to_be_entered():
         assert ws.accepted_subprotocol
 
 
+@pytest.mark.parametrize(
+    ("event", "told"),
+    [
+        ({}, r"not {}: write send_json\(\.\.\.\)"),
+        ({"number": 1}, r"not {'number': 1}: write send_json\(\.\.\.\)"),
+        (None, "not None"),
+        ([1], r"not \[1\]"),
+        ("hello", r"write send_text\(\.\.\.\) for a text"),
+        (b"hello", r"write send_bytes\(\.\.\.\) for bytes"),
+        ({"type": "websocket.send", "text": "hello"}, "a client sends websocket.receive"),
+        ({"type": "websocket.receive"}, "has a message in text= or bytes="),
+        ({"type": "websocket.receive", "text": 5}, "a message of str is expected, not 5"),
+        ({"type": "websocket.receive", "bytes": "a"}, "a message of bytes or bytearray"),
+    ],
+)
+def test_what_is_no_event_is_told_what_to_send(event, told):
+    with client_of(echo).websocket_connect("/") as ws:
+        with pytest.raises((TypeError, ValueError), match=told):
+            ws.send(event)
+        ws.send({"type": "websocket.receive", "text": "hello"})
+        assert ws.receive_text() == "hello"
+
+
 def test_a_session_is_for_one_block():
     ws = client_of(echo).websocket_connect("/")
     with ws:
@@ -547,7 +570,7 @@ async def test_in_an_async_test_it_points_to_the_native_client():
 
 
 def test_another_application_is_refused_with_what_to_do():
-    with pytest.raises(TypeError, match=r"give middleware to Triows\(middlewares=\.\.\.\)"):
+    with pytest.raises(TypeError, match=r"write Triows\(middlewares=\[\.\.\.\]\)"):
         TestClient(serving(echo).handle)
 
 
@@ -652,7 +675,7 @@ def test_ctrl_c_ends_a_test_that_waits_and_its_resources_exit(where, seen):
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
-        # Of a child that hangs: ends it, and with it all that is read here.
+        # If the child hangs, this ends it, and so the reading here.
         limit = threading.Timer(15, process.kill)
         limit.start()
         try:

@@ -1,4 +1,4 @@
-"""Plain HTTP by the synchronous client, and what it shares with WebSockets."""
+"""Plain HTTP with the synchronous client, and what it shares with WebSockets."""
 
 import importlib
 import logging
@@ -51,7 +51,7 @@ async def login(request):
 
 
 async def upload(request):
-    # Starlette's own reading of forms wants one package more.
+    # To read forms, Starlette would need one more package.
     head = f"Content-Type: {request.headers['content-type']}\r\n\r\n"
     form = message_from_bytes(head.encode() + await request.body())
     parts = {one.get_param("name", header="content-disposition"): one for one in form.get_payload()}
@@ -156,7 +156,7 @@ def mixed_app(**options):
 
 @pytest.fixture
 def hide(monkeypatch):
-    """Make libraries look as if they were not installed."""
+    """Make libraries look as if they weren't installed."""
 
     def hide(*names):
         real = importlib.import_module
@@ -173,7 +173,7 @@ def hide(monkeypatch):
 
 @pytest.fixture(params=BOTH)
 def library(request, hide):
-    """Either of the two libraries, the other one hidden."""
+    """Each of the two libraries, while the other one is hidden."""
     hide(*(name for name in BOTH if name != request.param))
     return importlib.import_module(request.param)
 
@@ -314,7 +314,7 @@ def test_the_application_runs_once_for_a_request_with_redirects(client):
     assert client.app.state.starts == 1
 
 
-# What goes with requests and connections alike
+# What applies to requests and to connections
 
 
 def test_a_cookie_that_a_response_sets_goes_with_a_connection(client):
@@ -389,7 +389,7 @@ def test_headers_may_be_a_list_in_which_one_name_stands_twice(client, headers):
 def test_a_connection_goes_to_the_host_of_base_url_or_its_own(base_url, url, seen, used):
     client = TestClient(mixed_app(), base_url)
     if used:
-        assert client.http  # from then on it prepares connections, too
+        assert client.http  # from now on, this client prepares connections, too
     found = connected(client, url)
     assert found["url"] == seen
     assert found["host"] == [seen.split("/")[2]]
@@ -456,7 +456,7 @@ def test_an_error_can_be_left_to_the_response(library, caplog):
     client = TestClient(mixed_app(), "http://testserver", False)
     with caplog.at_level(logging.CRITICAL, "triows"):
         assert client.get("/http/fail").status_code == 500
-        with pytest.raises(library.RemoteProtocolError, match="broke off"):
+        with pytest.raises(library.RemoteProtocolError, match="stopped before"):
             client.get("/http/broken")
 
 
@@ -466,7 +466,7 @@ def test_a_request_that_is_not_answered_fails_in_time_and_shows_what_is_alive(li
         library.ReadTimeout, match=r"GET http://testserver/http/hang for 0.05 s"
     ) as c:
         client.get("/http/hang")
-    assert "what is alive of the application" in c.value.__notes__[0]
+    assert "what is alive in the application" in c.value.__notes__[0]
     assert client.get("/http/describe").status_code == 200
 
 

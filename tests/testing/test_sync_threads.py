@@ -1,4 +1,4 @@
-"""The synchronous client among threads and loops: who shares what, and that nothing hangs."""
+"""The synchronous client with threads and loops: what clients share, and that nothing hangs."""
 
 import asyncio
 import json
@@ -71,7 +71,7 @@ async def silent(ws: Accepted) -> None:
 
 
 def echoes(client, message="hello"):
-    """Whether it has a connection that works."""
+    """Say whether a connection of this client works."""
     with client.websocket_connect("/") as ws:
         ws.send_text(message)
         return ws.receive_text() == message
@@ -120,7 +120,7 @@ def test_the_application_runs_until_the_last_of_its_clients_has_left():
 
 def test_clients_that_share_an_application_agree_on_who_sees_its_errors():
     app = serving(echo)
-    with TestClient(app), pytest.raises(RuntimeError, match="another raise_server_exceptions"):
+    with TestClient(app), pytest.raises(RuntimeError, match="other raise_server_exceptions"):
         TestClient(app, raise_server_exceptions=False).__enter__()
     assert echoes(TestClient(app, raise_server_exceptions=False))
 
@@ -138,7 +138,7 @@ def test_clients_that_share_an_application_agree_on_who_sees_its_errors():
 )
 def test_clients_that_share_an_application_agree_on_how_it_runs(options, named):
     app = serving(echo)
-    with TestClient(app), pytest.raises(RuntimeError, match=f"another {named}: leave it first"):
+    with TestClient(app), pytest.raises(RuntimeError, match=f"other {named}: leave it first"):
         echoes(TestClient(app, **options))
     assert echoes(TestClient(app, **options))
 
@@ -261,7 +261,7 @@ def test_a_missed_message_fails_in_time_and_tells_the_last_events():
     assert [line.partition("  ")[2][-17:] for line in lines[2:12]] == [
         f"sent text 'message {number}'"[-17:] for number in range(2, 12)
     ]
-    assert "what is alive of the application" in caught.value.__notes__[0]
+    assert "what is alive in the application" in caught.value.__notes__[0]
 
 
 def test_a_connection_may_have_a_timeout_of_its_own():
@@ -293,7 +293,7 @@ def test_a_handler_that_blocks_the_loop_fails_the_test_and_is_shown(monkeypatch)
         await ws.receive()
         go_on.wait()
 
-    with pytest.raises(LoopBlocked) as caught:  # noqa: PT012 - it is raised by the blocks, too
+    with pytest.raises(LoopBlocked) as caught:  # noqa: PT012 - the blocks raise it, too
         client = TestClient(serving(handler), timeout=0.01)
         with client, client.websocket_connect("/") as ws:
             loop = ws._loop
@@ -321,7 +321,7 @@ def test_a_thread_that_the_application_waits_for_fails_the_test_as_a_leak(monkey
     loop = client._acquire(holds=False)
     with pytest.raises(LeakError, match="has not ended"), client.websocket_connect("/"):
         pass
-    with pytest.raises(LeakError, match="can't be cancelled, a thread that it waits for, say"):
+    with pytest.raises(LeakError, match="can't be cancelled, for example a thread that it waits"):
         client.__exit__(None, None, None)
     go_on.set()
     loop._thread.join()
@@ -347,7 +347,7 @@ def test_a_request_that_waits_for_a_thread_fails_in_time_and_is_shown(monkeypatc
     late, leak = caught.value.__notes__
     assert "run_sync_in_worker_thread" in late
     assert leak.startswith("the application has not ended: something in it can't be cancelled")
-    assert "This can't be ended, and now is waited for." in capfd.readouterr().err
+    assert "This can't be ended. Waiting for it now." in capfd.readouterr().err
 
 
 def test_ctrl_c_is_seen_in_a_second_though_the_client_waits_for_a_thousand(monkeypatch):
@@ -361,7 +361,7 @@ def test_ctrl_c_is_seen_in_a_second_though_the_client_waits_for_a_thousand(monke
     monkeypatch.setattr(queue, "SimpleQueue", Recorded)
     with TestClient(serving(echo), timeout=1000, startup_timeout=1000) as client:
         assert echoes(client)
-    # Each wait is one of Python's locks, and a signal that comes just before it is seen after.
+    # Each wait uses one of Python's locks. A signal that comes just before it is handled after it.
     assert pieces
     assert all(piece is not None and piece <= 1 for piece in pieces)
 
@@ -395,7 +395,7 @@ def test_a_start_up_that_hangs_fails_the_test_and_is_shown():
     @asynccontextmanager
     async def lifespan(app):
         try:
-            await trio.sleep_forever()  # hangs
+            await trio.sleep_forever()  # this hangs
             yield
         finally:
             log.append("exited")
@@ -413,7 +413,7 @@ def test_what_is_used_after_its_application_says_so():
     with client, client.websocket_connect("/") as ws:
         pass
     for use_it in (ws.receive_text, partial(ws.send_text, "late"), ws.close):
-        with pytest.raises(RuntimeError, match="does not run any more"):
+        with pytest.raises(RuntimeError, match="isn't running any more"):
             use_it()
 
 
@@ -435,7 +435,7 @@ def test_events_can_be_sent_and_received_as_they_are():
         assert ws.receive() == {"type": "websocket.send", "text": "a"}
         ws.send({"type": "websocket.receive", "bytes": b""})
         assert ws.receive() == {"type": "websocket.send", "bytes": b""}
-        with pytest.raises(ValueError, match=r"not 'websocket\.connect'"):
+        with pytest.raises(ValueError, match=r"not {'type': 'websocket\.connect'}"):
             ws.send({"type": "websocket.connect"})
         ws.send({"type": "websocket.disconnect", "code": 1001, "reason": "bye"})
     assert seen == [(1001, "bye")]

@@ -1,4 +1,4 @@
-"""An application that notes what it sees of a connection, for tests of how connections end."""
+"""An application that notes what it sees of a connection, for tests about how connections end."""
 
 import inspect
 from collections.abc import Awaitable, Callable
@@ -39,14 +39,15 @@ __all__ = [
     "watched",
 ]
 
-#: What waits in real time, too, is short.
+#: These are short, because tests on sockets wait in real time.
 TIMEOUTS = Timeouts(send=0.25, disconnect_grace=0.15, close=0.2, shutdown_grace=0.15, teardown=1)
 
-#: With pings, for the tests that are about them: a machine that is busy may be late with a pong.
+#: With pings, for tests about pings. Other tests have none, because a busy machine may be late
+#: with a pong.
 HEARTBEAT = evolve(TIMEOUTS, ping_interval=0.2, ping_timeout=0.2)
 
 
-#: For tests of what does not depend on where the bytes come from.
+#: For tests about code that doesn't depend on where the bytes come from.
 in_memory = pytest.mark.parametrize("place", ["memory"], indirect=True)
 
 
@@ -57,13 +58,13 @@ class Seen:
     messages: list[str | bytes] = Factory(list)
     #: How the handler ended.
     handler: object = None
-    #: What a resource saw at its ``yield``, and how often it has exited.
+    #: What the resource saw at its ``yield``, and how often it has exited.
     resource: object = None
     exits: int = 0
     #: Set when the handler begins, and when the resource has exited.
     begun: trio.Event = Factory(trio.Event)
     exited: trio.Event = Factory(trio.Event)
-    #: Set by a test that lets its handler go on.
+    #: Set by a test to let its handler go on.
     go: trio.Event = Factory(trio.Event)
     latency: float | None = None
 
@@ -79,12 +80,12 @@ class Seen:
 
 
 def told(code: int, reason: str = "") -> tuple[object, object, int]:
-    """A :attr:`Seen.end`: both have been told how the connection ended."""
+    """The :attr:`Seen.end` if both the handler and the resource saw how the connection ended."""
     return (code, reason), (code, reason), 1
 
 
 def closed(ws: WebSocketSession) -> tuple[int | None, str | None]:
-    """What the client knows of the end."""
+    """What the client knows about the end."""
     return ws.close_code, ws.close_reason
 
 
@@ -97,14 +98,14 @@ def watched(
     **limits: Any,
 ) -> tuple[Triows, Seen]:
     """
-    Make an application whose handler, and a resource of it, are watched.
+    Make an application that notes how its handler and its resource end.
 
     Args:
-        handler: What it does with the connection, which is at ``/ws``.
-        accepts: Whether the resource accepts it; else the handler has to.
-        timeouts: All of them.
-        options: Further ones of the application.
-        limits: Those that differ from the defaults.
+        handler: The handler of the connection at ``/ws``.
+        accepts: Whether the resource accepts the connection. If not, the handler has to.
+        timeouts: The application's timeouts.
+        options: Further options of the application.
+        limits: The limits that differ from the defaults.
     """
     seen = Seen()
 
@@ -117,7 +118,7 @@ def watched(
             seen.resource = seen.note(exc)
             raise
         finally:
-            await trio.sleep(0.01)  # awaits work
+            await trio.sleep(0.01)  # this shows that `await` works here
             seen.exits += 1
             seen.exited.set()
 
@@ -137,7 +138,7 @@ def watched(
 
 
 def line_of(function: Callable[..., object], mark: str) -> str:
-    """The file and line of a function's line that ends with a comment."""
+    """Return the file and the number of the line in a function that ends with a comment."""
     lines, first = inspect.getsourcelines(function)
     (found,) = [number for number, line in enumerate(lines) if line.rstrip().endswith(f"# {mark}")]
     return f"{Path(inspect.getfile(function)).name}:{first + found}"
@@ -173,7 +174,7 @@ async def push(ws: WebSocket, seen: Seen) -> None:
 
 
 async def pushed(seen: Seen) -> None:
-    """Wait until a handler that pushes does not get on."""
+    """Wait until a handler that pushes can't send any more."""
     with trio.fail_after(5):
         await seen.begun.wait()
         before = -1
@@ -183,6 +184,6 @@ async def pushed(seen: Seen) -> None:
 
 
 async def exited(seen: Seen) -> None:
-    """Wait until the resource has exited, while the connection may linger for its peer."""
+    """Wait until the resource has exited. The connection may still wait for its peer."""
     with trio.fail_after(5):
         await seen.exited.wait()

@@ -1,8 +1,8 @@
 """
-A transport of whole messages, and its peer, for tests of what stands on transports.
+A transport of whole messages, and its peer, for tests of code that uses transports.
 
-The buffers are bounded on both sides, so that a test sees the backpressure that a real
-peer would cause.
+The buffers on both sides have limits, so that a test sees the backpressure that a real peer would
+cause.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ class MemoryPeer:
     The client's end.
 
     Args:
-        messages: How many messages of the server wait here unread before its sends block.
-        size: The same in bytes.
+        messages: How many messages of the server may wait here unread before its sends block.
+        size: How many bytes may wait.
     """
 
     def __init__(self, messages: int, size: int) -> None:
-        #: ``None`` until the application has wanted a transport, which it may never do.
+        #: ``None`` until the application asks for a transport. It may never do so.
         self.server: MemoryTransport | None = None
         self.inbox = Inbox(messages, size, self)
-        #: Set when the server has accepted or refused, or ended without either.
+        #: Set when the server has accepted or refused, or has ended without doing so.
         self.answered = trio.Event()
         self.accepted = False
         self.subprotocol: str | None = None
@@ -47,7 +47,7 @@ class MemoryPeer:
         self._vanished = trio.Event()
 
     async def send(self, message: str | bytes) -> None:
-        """Send to the server, waiting while its inbox is full."""
+        """Send to the server. Wait while its inbox is full."""
         assert self.server is not None, "there is nobody to send to before the answer"
         size = payload_size(message)
         await trio.lowlevel.checkpoint()
@@ -59,17 +59,17 @@ class MemoryPeer:
             self.server.deliver(message, size)
 
     def close(self, code: int, reason: str) -> None:
-        """Send a close frame, answered with the same code (RFC 6455 section 5.5.1)."""
+        """Send a close frame. It is answered with the same code (RFC 6455 section 5.5.1)."""
         if self.server is not None and not self._vanished.is_set():
             self.server.peer_ended(Ended(code, reason))
         self.inbox.close(Ended(code, reason))
 
     def reset(self) -> None:
-        """Cut the connection, so that both sides notice at once: 1006, no close frame."""
+        """Cut the connection. Both sides notice at once, without a close frame (1006)."""
         self.close(1006, "")
 
     def vanish(self) -> None:
-        """Cut the connection so that the server is not told: nothing arrives any more."""
+        """Disappear: nothing arrives any more, and the server isn't told."""
         self._vanished.set()
 
     @property
@@ -83,8 +83,8 @@ class MemoryTransport:
 
     Args:
         peer: The client's end.
-        limits: Of the inbox and of messages.
-        timeouts: ``send`` and those of pings are used.
+        limits: The limits of the inbox and of messages.
+        timeouts: Only ``send`` and the two of pings are used.
     """
 
     can_ping = True
@@ -106,7 +106,7 @@ class MemoryTransport:
         self._pinging = trio.CancelScope(shield=True)
 
     def start(self, nursery: Starter) -> None:
-        # For the rest, the client's calls do the work.
+        # Everything else is done by the client's calls.
         if self._timeouts.ping_interval < math.inf:
             nursery.start_soon(self._keep_alive, name="<triows keepalive>")
 
@@ -178,7 +178,7 @@ class MemoryTransport:
             self._raise_ended()
         async with self._send_lock:
             with trio.move_on_after(self._timeouts.send) as scope:
-                # A close on either side ends the wait, for it ends the client's inbox.
+                # A close on either side ends the wait, because it closes the client's inbox.
                 await self._peer.inbox.wait_room()
             if scope.cancelled_caught:
                 self.fail(1008, "send timed out")
@@ -229,16 +229,21 @@ class MemoryTransport:
         if not self._peer.vanished:
             self._heard_all.set()
         self._inbox.close(ended)
-        # A client that vanished is not told how it ended; all it can know is that it did.
+        # A client that has vanished can't know how the connection ended.
         self._peer.inbox.close(Ended(1006) if self._peer.vanished else ended)
         self._peer.answered.set()
 
+    @property
+    def delivered(self) -> bool:
+        """Everything is delivered at once."""
+        return True
+
     async def wait_delivered(self) -> None:
-        """There is nothing between the two ends."""
+        """Do nothing, because everything is delivered at once."""
 
     async def aclose(self, *, linger: float) -> None:
-        # There is no handshake to wait for. A connection that is left without an end, which
-        # only a cancelled owner does, is cut.
+        # There is no closing handshake to wait for. If the owner was cancelled, the connection may
+        # not have ended yet, and is cut.
         if self.ended is None:
             self._end(Ended(1006))
         self._pinging.cancel()

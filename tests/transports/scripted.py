@@ -1,4 +1,4 @@
-"""An ASGI server whose peer is the test."""
+"""An ASGI server. The test plays the peer."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ class ScriptedServer:
     ASGI's two functions.
 
     Args:
-        queue: How many events wait for the application; :meth:`put` then blocks, as
-            Hypercorn's reading does.
-        extensions: What the server says it can do.
+        queue: How many events may wait for the application. With more, :meth:`put` blocks, as in
+            Hypercorn.
+        extensions: The extensions that the server claims to have.
     """
 
     def __init__(
         self, queue: float = math.inf, extensions: dict[str, Any] | None = DENIALS
     ) -> None:
         self.scope = {"type": "websocket", "extensions": extensions}
-        #: What the application has sent and the server has taken.
+        #: The events that the application has sent and the server has taken.
         self.sent: list[Any] = []
         self.receives = 0
         self.closed = trio.Event()
-        #: While there is one, sends wait for it; shielded, if asked for.
+        #: If there is one, sends wait for it, shielded if the test wants that.
         self.gate: trio.Event | None = None
         self.shielded = False
         self.sends_fail = False
@@ -73,7 +73,7 @@ class ScriptedServer:
         await self.put({"type": "websocket.disconnect", "code": code, "reason": reason})
 
     def breaks(self) -> None:
-        """The server's own channel ends without a word."""
+        """Break the server's own connection."""
         self._into.close()
 
     async def answers_the_close(self) -> None:
@@ -96,7 +96,7 @@ class ScriptedServer:
 async def opened(
     server: ScriptedServer, *, limits: Limits | None = None, timeouts: Timeouts | None = None
 ) -> AsyncIterator[ASGITransport]:
-    """A transport on *server*, with its tasks running; nothing is accepted yet."""
+    """Open a transport on *server*, and run its tasks. It isn't accepted yet."""
     transport = ASGITransport(
         server.scope,
         server.receive,
@@ -111,14 +111,14 @@ async def opened(
         finally:
             with trio.CancelScope(shield=True):
                 await transport.aclose(linger=0)
-            # What is shielded would be waited for.
+            # The end would wait for sends that are shielded.
             if server.gate is not None:
                 server.gate.set()
 
 
 @asynccontextmanager
 async def accepted(server: ScriptedServer, **settings: Any) -> AsyncIterator[ASGITransport]:
-    """The same, accepted; what was sent for that is forgotten."""
+    """Open and accept a transport. Forget what was sent for that."""
     async with opened(server, **settings) as transport:
         await server.put(CONNECT)
         await transport.accept(None, [])

@@ -1,4 +1,4 @@
-"""A wire whose system, and peer, is the test."""
+"""A wire for tests. The test plays the system and the peer."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ __all__ = [
     "read_frames",
 ]
 
-#: No pings but those that a test asks for.
+#: Without keepalive pings.
 QUIET = Timeouts(ping_interval=math.inf)
 
-#: What the server adds to each response.
+#: The headers that the server adds to each response.
 OWN_HEADERS = [(b"server", b"scripted")]
 
 
 def masked(*messages: str | bytes) -> bytes:
-    """Messages as the peer sends them."""
+    """Write messages as the peer sends them."""
     return b"".join(
         raw_frame(TEXT, one.encode()) if isinstance(one, str) else raw_frame(BINARY, one)
         for one in messages
@@ -55,7 +55,7 @@ def masked(*messages: str | bytes) -> bytes:
 
 
 def close(code: int, reason: str = "") -> bytes:
-    """The peer's close frame."""
+    """Write the peer's close frame."""
     return raw_frame(CLOSE, code.to_bytes(2, "big") + reason.encode())
 
 
@@ -63,12 +63,12 @@ def read_frames(
     data: bytes, extensions: list[Extension] | None = None, *, cut_short: bool = False
 ) -> list[Frame]:
     """
-    Read what the peer was sent with websockets' own client; all of it has to be frames.
+    Read what was sent to the peer with websockets' own client. All of it must be frames.
 
     Args:
-        data: What was sent.
-        extensions: As negotiated.
-        cut_short: Whether the last frame may be a part of one.
+        data: The bytes that were sent.
+        extensions: The extensions that were negotiated.
+        cut_short: Whether the last frame may be incomplete.
     """
     protocol = Protocol(CLIENT, max_size=None)
     protocol.extensions = extensions or []
@@ -80,8 +80,8 @@ def read_frames(
     whole = b"".join(frame.serialize(mask=False) for frame in frames)
     assert data.startswith(whole)
     if rest := data[len(whole) :]:
-        # Either a part of a frame is left, or a close frame came: the client reads no further.
-        # Pings and pongs may still follow (RFC 6455 sections 5.5.1 and 5.5.2).
+        # Either half a frame is left, or a close frame came, after which the client doesn't read.
+        # Pings and pongs may still follow it (RFC 6455 sections 5.5.1 and 5.5.2).
         closed = bool(frames) and frames[-1].opcode is Opcode.CLOSE
         assert closed or cut_short
         more = read_frames(rest, cut_short=cut_short) if closed else []
@@ -95,22 +95,22 @@ class ScriptedWire:
     A wire in memory.
 
     Args:
-        room: Bytes that the system takes; more after :meth:`take`.
+        room: How many bytes the system takes. :meth:`take` makes it take more.
     """
 
     breaks_when_cancelled = False
 
     def __init__(self, room: float = math.inf) -> None:
         self.room = room
-        #: What the system has taken.
+        #: The bytes that the system has taken.
         self.sent = bytearray()
         self.paused = False
         self.eofs = 0
         #: How it was closed: ``"closed"`` or ``"reset"``.
         self.end: str | None = None
-        #: Whether all that is sent fails.
+        #: Whether everything that is sent fails.
         self.is_broken = False
-        #: Bytes of that which the peer's system has not acknowledged.
+        #: How many of the bytes the peer's system has not acknowledged.
         self.unread = 0
         self._into: list[bytes | None] = []
         self._sink: Sink
@@ -164,7 +164,7 @@ class ScriptedWire:
         while not self.room and not self.is_broken:
             await self._changed.wait()
         if self.end is not None:
-            # Closed by who could not know that this had been woken before.
+            # Somebody closed the wire after this task was woken.
             raise OSError(errno.EBADF, "closed")
         self._check()
         return self._take(b"".join(outbox))
@@ -196,30 +196,30 @@ class ScriptedWire:
             self.end = "reset" if abort else "closed"
             self._change()
 
-    # The system's, and the peer's.
+    # The system's side, and the peer's.
 
     def _change(self) -> None:
         self._changed.set()
         self._changed = trio.Event()
 
     def take(self, size: float = math.inf) -> None:
-        """Have room for so many bytes more."""
+        """Take that many more bytes."""
         self.room += size
         self._change()
 
     def break_off(self) -> None:
-        """Let all that follows fail."""
+        """Make everything that is sent from now on fail."""
         self.is_broken = True
         self._into.append(None)
         self._change()
 
     def says(self, *chunks: bytes) -> None:
-        """Let bytes come, each chunk at a time; while reading is paused they wait."""
+        """Let bytes arrive, one chunk after the other. They wait while reading is paused."""
         self._into += chunks
         self._change()
 
     def leaves(self) -> None:
-        """Close the peer's side, which is noticed as a hang-up while reading is paused."""
+        """Close the peer's side. While reading is paused, this is reported as a hang-up."""
         self._into.append(None)
         self._change()
         if self.paused:
@@ -232,12 +232,12 @@ class ScriptedWire:
 
     @property
     def body(self) -> bytes:
-        """What came behind it."""
+        """The bytes after the response's head."""
         return bytes(self.sent).partition(b"\r\n\r\n")[2]
 
     @property
     def frames(self) -> list[tuple[int, bytes]]:
-        """The frames that were sent, as opcodes and payloads; nothing but whole ones."""
+        """The opcodes and payloads of the frames that were sent. All of them must be whole."""
         cut_short = self.is_broken or self.end == "reset"
         frames = read_frames(self.body, cut_short=cut_short)
         return [(int(frame.opcode), bytes(frame.data)) for frame in frames]
@@ -256,7 +256,7 @@ class ScriptedWire:
 
     @property
     def close_code(self) -> int | None:
-        """That of the close frame."""
+        """The code in the close frame."""
         for opcode, payload in self.frames:
             if opcode == CLOSE:
                 return int.from_bytes(payload[:2], "big")
@@ -264,7 +264,7 @@ class ScriptedWire:
 
 
 class ScriptedTLSWire(ScriptedWire):
-    """The same under TLS: nothing is sent at once, and what is cut short can't be mended."""
+    """The same with TLS: nothing is sent at once, and a cancelled send breaks the connection."""
 
     breaks_when_cancelled = True
 
@@ -296,7 +296,7 @@ async def opened(
     compression: Compression | None = None,
     on_gone: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[StreamTransport]:
-    """A transport on *wire*, with its tasks running; nothing is accepted yet."""
+    """Open a transport on *wire*, and run its tasks. It isn't accepted yet."""
     pinger = Pinger()
     transport = StreamTransport(
         wire,
@@ -311,7 +311,7 @@ async def opened(
     async with trio.open_nursery() as nursery:
         nursery.start_soon(pinger.run)
         try:
-            # Its tasks are shielded: the nursery ends if aclose() has ended them.
+            # Its tasks are shielded, so this nursery ends only if aclose() has ended them.
             async with trio.open_nursery() as tasks:
                 transport.start(tasks)
                 try:
@@ -327,9 +327,9 @@ async def opened(
 @asynccontextmanager
 async def accepted(wire: ScriptedWire, **settings: object) -> AsyncIterator[StreamTransport]:
     """
-    The same, accepted.
+    Open and accept a transport.
 
-    The response takes none of the wire's room.
+    The response doesn't use up the wire's room.
     """
     room, wire.room = wire.room, math.inf
     async with opened(wire, **settings) as transport:  # type: ignore[arg-type]

@@ -262,7 +262,7 @@ async def test_a_full_inbox_stops_the_reading():
         before = server.receives
         await server.says(*"abcdefgh")
         await wait_all_tasks_blocked()
-        assert server.receives - before == 2  # with the one that was waiting: three
+        assert server.receives - before == 2  # three with the one that was already waiting
         assert transport.backlog() == (3, 3, 0)
 
 

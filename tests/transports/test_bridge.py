@@ -18,7 +18,7 @@ from triows._transports.interface import Ended, Refusal
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-# Without pings, which would be on the real clock.
+# Without pings, because those would use the real clock.
 LIMITS, TIMEOUTS = Limits(), Timeouts(ping_interval=math.inf)
 
 
@@ -149,7 +149,7 @@ async def test_the_peers_close_is_a_disconnect_event():
 
 
 async def peeked(bridge: Bridge) -> Any:
-    """What is handed over in a scope that is cancelled."""
+    """Return what ``receive`` returns in a cancelled scope."""
     with trio.CancelScope() as scope:
         scope.cancel()
         return (await bridge.receive())["type"]

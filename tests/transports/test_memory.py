@@ -1,4 +1,4 @@
-"""Connections in memory: what a system's sockets do, without a system."""
+"""Connections in memory, which behave as a system's sockets do."""
 
 from collections import deque
 
@@ -24,7 +24,7 @@ async def test_it_is_a_stream_as_trio_defines_one():
 
 
 class Sink:
-    """What a wire tells."""
+    """Keeps what a wire reports."""
 
     def __init__(self) -> None:
         self.told: list[object] = []
@@ -143,7 +143,7 @@ async def test_a_wire_that_is_paused_notices_a_client_that_leaves(link, sink):
 
 
 class PausingSink(Sink):
-    """One that has no room for more as soon as something has come."""
+    """A sink that pauses the wire as soon as something has arrived."""
 
     wire: MemoryWire
 
@@ -168,7 +168,7 @@ async def test_a_reset_comes_behind_what_was_sent(link, sink):
     await link.client.send_all(b"last")
     link.client.reset()
     assert await told(sink) == [b"last", "end"]
-    with pytest.raises(OSError):  # noqa: PT011 - any
+    with pytest.raises(OSError):  # noqa: PT011 - any of them
         link.wire.send_nowait(b"too late")
 
 
@@ -203,7 +203,7 @@ async def test_a_closed_wire_is_read_to_its_end_by_the_client(link, sink):
 
 async def test_an_aborted_wire_is_a_reset_for_the_client(link, sink):
     link.wire.close(abort=True)
-    link.wire.close(abort=False)  # no effect
+    link.wire.close(abort=False)  # this has no effect
     with pytest.raises(trio.BrokenResourceError):
         await link.client.receive_some()
 

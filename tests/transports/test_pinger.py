@@ -11,7 +11,7 @@ from triows._transports.pinger import Pinger
 
 
 class Pinged:
-    """Keeps in mind when it was called, and adds itself again if it has an interval."""
+    """Notes when it was called, and adds itself again if it has an interval."""
 
     def __init__(self, pinger: Pinger, log: list[Pinged], again: float | None = None) -> None:
         self.pinger = pinger
@@ -36,7 +36,7 @@ async def pinger(autojump_clock, nursery):
 
 @pytest.fixture
 def log() -> list[Pinged]:
-    """Who was called, in order."""
+    """The objects that were called, in order."""
     return []
 
 

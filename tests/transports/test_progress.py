@@ -1,4 +1,4 @@
-"""The rule by which a peer is too slow, on a clock of the test's."""
+"""The rule by which a peer is too slow, with a clock of the test."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from triows._transports.progress import SLOW, STALLED, Monitor, Progress
 
 
 def given_up(takes, *, patience: float = 30, seconds: float = 200, step: float = 1):
-    """When, and why, a peer is given up that has taken ``takes(now)`` bytes by then."""
+    """When and why a peer is given up. By any time, it has taken ``takes(now)`` bytes."""
     progress = Progress(patience, 0, 0)
     for number in range(1, int(seconds / step) + 1):
         now = number * step
@@ -97,7 +97,7 @@ def test_a_peer_does_not_pay_for_a_process_that_is_late():
 
 
 def test_a_count_that_goes_back_is_no_progress():
-    """On a Unix socket the system counts what it needs for itself."""
+    """On a Unix socket, the system also counts its own bookkeeping."""
     progress = Progress(30, 0, 1000)
     for now in range(1, 30):
         assert progress.look(now, 900) is None

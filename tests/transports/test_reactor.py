@@ -47,12 +47,12 @@ async def reactor(request, pair):
 
 class Reader:
     """
-    Reads all that there is, and keeps in mind what it was called for.
+    Reads everything, and notes its calls.
 
     Args:
-        reactor: Which calls it.
-        sock: What it reads.
-        then: What it does at the end of each call, given the call's name.
+        reactor: The reactor that calls it.
+        sock: The socket that it reads.
+        then: Called at the end of each call, with the call's name.
     """
 
     def __init__(
@@ -149,7 +149,7 @@ async def test_a_busy_reader_does_not_keep_other_tasks_from_running(reactor, pai
     turns = 0
 
     def pass_on(name: str) -> None:
-        theirs.send(b"a")  # always something to read
+        theirs.send(b"a")  # so that there is always something to read
 
     Reader(reactor, ours, pass_on)
     theirs.send(b"a")
@@ -406,7 +406,7 @@ async def test_a_task_that_was_woken_runs_before_the_next_turn(reactor, pair):
         order.append("task")
 
     reader = Reader(reactor, ours, wake)
-    # Who is first of those that are woken together is random.
+    # If several tasks are woken together, their order is random.
     for _ in range(30):
         order.clear()
         woken = trio.Event()

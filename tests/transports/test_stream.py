@@ -44,7 +44,7 @@ def told(transport) -> list[Ended | None]:
 
 
 async def ended_by(act) -> tuple[int, str]:
-    """The code and reason that an action is told of the connection's end."""
+    """The code and reason in the error that an action raises."""
     with pytest.raises(WebSocketDisconnect) as caught:
         await act
     return caught.value.code, caught.value.reason
@@ -136,7 +136,7 @@ async def test_what_comes_before_accept_is_bounded_and_read_on_after_it():
         wire.says(*(masked(message) for message in messages))
         await wait_all_tasks_blocked()
         assert wire.paused
-        assert sum(map(len, wire._into)) >= 3 * 16 * KiB  # not taken
+        assert sum(map(len, wire._into)) >= 3 * 16 * KiB  # nobody has read it
         await transport.accept(None, [])
         assert [await transport.receive() for _ in messages] == messages
 
@@ -191,7 +191,7 @@ async def test_after_a_refusal_the_rest_is_read_and_dropped_so_that_it_arrives(a
 async def test_a_refusal_waits_for_a_peer_that_is_slow(autojump_clock):
     wire = ScriptedWire(room=10)
     async with opened(wire) as transport:
-        await transport.reject(REFUSAL)  # it is handed over, which does not wait
+        await transport.reject(REFUSAL)  # this doesn't wait for the peer
         with trio.move_on_after(1) as scope:
             await transport.wait_delivered()
         assert scope.cancelled_caught
@@ -258,7 +258,7 @@ async def test_a_send_waits_for_room_in_the_outbox(autojump_clock, make_wire):
 async def test_a_message_larger_than_the_outbox_goes_alone(autojump_clock):
     wire = ScriptedWire(room=0)
     async with accepted(wire, limits=Limits(outbox=10)) as transport:
-        await transport.send(bytes(100))  # there is nothing else
+        await transport.send(bytes(100))  # nothing else waits, so the limit doesn't matter
         async with trio.open_nursery() as nursery:
             nursery.start_soon(transport.send, b"x" * 100)
             await wait_all_tasks_blocked()
@@ -452,7 +452,7 @@ async def test_a_wire_that_breaks_is_a_peer_that_is_gone(make_wire):
     async with accepted(wire) as transport:
         calls = told(transport)
         wire.is_broken = True
-        if wire.breaks_when_cancelled:  # it is written later
+        if wire.breaks_when_cancelled:  # TLS writes it later
             await transport.send("a")
         else:
             assert await ended_by(transport.send("a")) == (1006, "")
@@ -839,7 +839,7 @@ async def test_a_ping_waits_for_one_frame_only_wherever_the_system_cuts_the_stre
             nursery.start_soon(transport.ping)
             await wait_all_tasks_blocked()
         for _ in range(9):
-            wire.take(10)  # each time it ends within a message
+            wire.take(10)  # each time, it stops inside a message
             await wait_all_tasks_blocked()
         wire.take()
         await wait_all_tasks_blocked()
@@ -961,7 +961,7 @@ async def steadily_taken(wire) -> AsyncIterator[tuple[StreamTransport, trio.Canc
     Let many messages wait, of which the peer takes 300 bytes a second.
 
     The system holds 5000 bytes of them all the time. So a ping arrives 17 seconds after it is
-    sent, and data stands behind it all the while. Cancel the scope to let the peer stop.
+    sent, and there is data behind it all the time. Cancel the scope to make the peer stop.
     """
     taking = trio.CancelScope()
     async with accepted(wire, timeouts=KEEPALIVE) as transport, trio.open_nursery() as nursery:
@@ -1094,7 +1094,7 @@ async def test_nobody_is_pinged_before_accept_or_after_the_end(autojump_clock):
 
 
 async def stuck_pong(wire, transport) -> None:
-    """Let the pong stand behind more messages than the inbox takes."""
+    """Let the pong wait behind more messages than the inbox takes."""
     wire.says(masked("1", "2"))
     await trio.sleep(25)
     wire.says(masked("3"), raw_frame(PONG, wire.pings[0]))
@@ -1163,7 +1163,7 @@ async def test_a_close_goes_behind_what_was_sent_before(autojump_clock):
         calls = told(transport)
         await transport.send("12345678")
         await transport.send("b")
-        await transport.close(4000, "done")  # it is handed over, which does not wait
+        await transport.close(4000, "done")  # this doesn't wait for the peer
         async with trio.open_nursery() as nursery:
             nursery.start_soon(transport.wait_delivered)
             await wait_all_tasks_blocked()
@@ -1439,7 +1439,7 @@ async def test_a_message_that_inflates_over_the_limit_is_1009():
 
 
 async def test_a_close_that_waits_for_its_turn_is_not_cut_off_by_an_outbox_that_empties():
-    """What came before it is answered first, and the system may just then take the rest."""
+    """Earlier messages are answered first. The system may take the rest at that moment."""
     wire = ScriptedWire(room=3)
     async with accepted(wire) as transport:
 

@@ -1,9 +1,9 @@
 """
-The promise of the stream, as a property: never half a frame that another follows.
+A property test of the stream's promise: it never carries half a frame followed by another.
 
-Senders that are cancelled, a system that takes what it likes, pings and closes of both sides
-come at random; whatever they do, the peer reads whole frames, and in them, in the order of the
-calls, the messages of all sends that were not cancelled, up to the end.
+At random, sends are cancelled, the system takes some bytes, and both sides send pings and close.
+The peer must always read whole frames. It must get the messages of all sends that were not
+cancelled, in the order of the calls, until the connection ends.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import pytest
 import trio
 import trio.testing
 from attrs import define, field
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import wait_all_tasks_blocked
 
@@ -60,14 +60,14 @@ def stories(draw: st.DrawFn) -> list[tuple[Any, ...]]:
 
 @define
 class Story:
-    """What was called, in order, and what became of it."""
+    """The calls, in order, and their results."""
 
     wire: ScriptedWire
     called: list[bytes] = field(factory=list)
-    #: Messages whose send returned.
+    #: The messages whose send returned.
     sent: list[bytes] = field(factory=list)
     cancelled: list[bytes] = field(factory=list)
-    #: What waits may be dropped, for the sake of a close frame.
+    #: Whether waiting messages may be dropped, because a close frame comes.
     dropping: bool = False
 
     async def send(self, transport: Any, size: int, patience: float | None) -> None:
@@ -135,7 +135,7 @@ class Story:
 
     def check(self, transport: Any) -> None:
         wire = self.wire
-        messages = wire.messages  # whole frames, or it fails
+        messages = wire.messages  # this fails if a frame isn't whole
         assert not set(messages) & set(self.cancelled)
         expected = [message for message in self.called if message in set(self.sent)]
         assert messages == expected[: len(messages)]
@@ -154,7 +154,7 @@ async def tell(make_wire: type[ScriptedWire], story: list[tuple[Any, ...]]) -> N
                     await told.act(transport, nursery, step)
                 await wait_all_tasks_blocked()
                 wire.take()
-                # Who waits is told at the latest by the end of what it waits for.
+                # At the latest, the end of the connection wakes the tasks that wait.
                 await transport.close(4000, "done")
                 nursery.cancel_scope.deadline = trio.current_time() + 100
             await transport.aclose(linger=5)
@@ -162,10 +162,9 @@ async def tell(make_wire: type[ScriptedWire], story: list[tuple[Any, ...]]) -> N
 
 
 @pytest.mark.parametrize("make_wire", [ScriptedWire, ScriptedTLSWire])
-@settings(max_examples=250)
 @given(story=stories(), large=st.sampled_from([stream._LARGE, 60]))
 def test_the_stream_carries_whole_frames_in_the_order_of_the_sends(make_wire, story, large):
     clock = trio.testing.MockClock(autojump_threshold=0)
-    # So that large messages, which go out in two pieces, need not be large.
+    # With a smaller limit, small messages also go out in two pieces.
     with mock.patch.object(stream, "_LARGE", large):
         trio.run(tell, make_wire, story, clock=clock)

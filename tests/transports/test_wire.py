@@ -24,20 +24,20 @@ if TYPE_CHECKING:
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="the system does not tell")
 
-#: Seconds that anything may take.
+#: How many seconds anything may take.
 PATIENCE = 5
 
 MiB = 2**20
 
 
 class Sink:
-    """Keeps what it is given, and tells when there is something new."""
+    """Keeps what it gets, and reports when there is something new."""
 
     def __init__(self) -> None:
         self.data = bytearray()
         self.chunks: list[int] = []
         self.calls: list[str] = []
-        #: What it does when it is given data.
+        #: Called when data arrives.
         self.then: Callable[[], None] = lambda: None
         self._news = trio.Event()
 
@@ -83,9 +83,9 @@ class Ends:
 
     wire: Wire
     sink: Sink
-    #: Below the wire.
+    #: The socket below the wire.
     sock: socket.socket
-    #: The peer's socket, which does not block, and stream.
+    #: The peer's socket, which is non-blocking, and its stream.
     theirs: socket.socket
     peer: trio.abc.Stream
     nursery: trio.Nursery
@@ -104,7 +104,7 @@ def tcp() -> tuple[socket.socket, socket.socket]:
 
 @pytest.fixture(scope="module")
 def contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """The server's and the client's."""
+    """The TLS contexts of the server and the client."""
     ca = trustme.CA()
     server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     ca.issue_cert("localhost").configure_cert(server)
@@ -115,7 +115,7 @@ def contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
 
 @asynccontextmanager
 async def running(sockets: tuple[socket.socket, socket.socket]) -> AsyncIterator[Any]:
-    """A reactor, and a nursery, for a wire on the first of two sockets."""
+    """Run a reactor, and a nursery for a wire on the first of two sockets."""
     ours, theirs = sockets
     reactor = new_reactor()
     try:
@@ -146,7 +146,7 @@ async def plain(make: Callable[[], Any] = socketpair) -> AsyncIterator[Ends]:
 
 @asynccontextmanager
 async def tls(contexts: Any, make: Callable[[], Any] = socketpair) -> AsyncIterator[Ends]:
-    """The same under TLS, after the handshake."""
+    """Open a wire with TLS, after the handshake."""
     server, client = contexts
     ours, theirs = sockets = make()
     async with running(sockets) as (reactor, nursery):
@@ -163,7 +163,7 @@ async def tls(contexts: Any, make: Callable[[], Any] = socketpair) -> AsyncItera
             async with trio.open_nursery() as handshakes:
                 handshakes.start_soon(stream.do_handshake)
                 handshakes.start_soon(peer.do_handshake)
-            # What TLS sends of its own behind the handshake.
+            # Read what TLS itself sends after the handshake.
             async with trio.open_nursery() as first:
                 first.start_soon(peer.receive_some, 1)
                 await stream.send_all(b".")
@@ -186,7 +186,7 @@ def opened(request, contexts):
 
 
 async def read(ends: Ends, size: int) -> bytes:
-    """What the peer gets, as far as that many bytes."""
+    """Return that many bytes of what the peer gets."""
     got = bytearray()
     with trio.fail_after(PATIENCE):
         while len(got) < size and (more := await ends.peer.receive_some(MiB)):
@@ -195,7 +195,7 @@ async def read(ends: Ends, size: int) -> bytes:
 
 
 async def send(ends: Ends, data: bytes) -> None:
-    """Write all of *data* as the transport does."""
+    """Write all of *data*, as the transport does."""
     sent = ends.wire.send_nowait(data)
     outbox: deque[bytes | memoryview] = deque([memoryview(data)[sent:]] if sent < len(data) else [])
     while outbox:
@@ -206,7 +206,7 @@ async def send(ends: Ends, data: bytes) -> None:
 
 
 def fill(ends: Ends) -> int:
-    """Give a plain wire as much as the system takes; how many bytes that was."""
+    """Write to a plain wire until the system takes no more. Return how many bytes it took."""
     size = 0
     while taken := ends.wire.send_nowait(bytes(CHUNK)):
         size += taken
@@ -538,7 +538,7 @@ async def test_what_the_peers_system_has_taken_is_acknowledged_though_nobody_rea
 
 
 def narrow() -> tuple[socket.socket, socket.socket]:
-    """Make a TCP connection whose buffers are small, so that they can be seen to fill."""
+    """Make a TCP connection with small buffers, so that a test can fill them."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         theirs = socket.socket()
         theirs.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**14)
@@ -550,7 +550,7 @@ def narrow() -> tuple[socket.socket, socket.socket]:
 
 
 async def settled(count: Callable[[], int]) -> int:
-    """Wait until a number has stayed the same for a moment of the system's."""
+    """Wait until a number of the system has stayed the same for a moment."""
     last, same = count(), 0
     with trio.fail_after(PATIENCE):
         while same < 1000:

@@ -168,7 +168,7 @@ async def serving() -> None:
     config = Config()
     stop = trio.Event()
     async with trio.open_nursery() as nursery:
-        # Nursery.start can't tell the type of what it is given back.
+        # A type checker doesn't know what Nursery.start returns.
         urls: list[str] = await nursery.start(triows.serve, app, config)
         assert_type(urls, list[str])
         nursery.start_soon(triows.serve, app, config)

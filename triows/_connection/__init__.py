@@ -1,7 +1,7 @@
 """
 ONE CONNECTION, from the matched route to its log line.
 
-In: a compiled route and a transport. Out: nothing; what went wrong is raised when everything is
-closed. It may import the base modules, ``_protocol``, ``_transports``, ``_injection`` and
-``websocket``.
+What comes in: a compiled route and a transport. Nothing goes out. If something went wrong, it is
+raised when everything is closed. May import the base modules, ``_protocol``, ``_transports``,
+``_injection`` and ``websocket``.
 """

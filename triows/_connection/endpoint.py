@@ -56,11 +56,11 @@ APP = Given("application")
 
 class PathParams(dict[str, Any]):
     """
-    A path's parameters under ``scope["path_params"]``, as Starlette has them.
+    The parameters of a path, for ``scope["path_params"]``, as in Starlette.
 
     Args:
-        params: As the template's converters made them.
-        raw: As they stand in the path, decoded; arguments are made from these.
+        params: The values that the template's converters made.
+        raw: The texts in the path, decoded. The handler's arguments are made from these.
     """
 
     def __init__(self, params: Mapping[str, Any], raw: Mapping[str, str]) -> None:
@@ -78,9 +78,9 @@ class Endpoint:
     settings: Settings
     origins: Origins | None
     connections: Connections
-    #: The application, for whoever asks for it.
+    #: The application, for handlers and factories that ask for it.
     app: Any
-    #: Values of factories with ``scope="app"``; empty until the application has started.
+    #: The values of factories with ``scope="app"``. Empty until the application has started.
     shared: Mapping[Callable[..., Any], Any]
     #: The scopes that the peer needs.
     requirements: tuple[Requirement, ...]
@@ -92,10 +92,10 @@ class Endpoint:
 
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """
-        Serve one connection, to its end.
+        Serve one connection until its end.
 
         Raises:
-            BaseException: what went wrong in it, as one, when everything is closed.
+            BaseException: Everything that went wrong, as one exception, when all is closed.
         """
         transport = open_transport(scope, receive, send, self.settings)
         refusal = self._refuse_unread(scope)
@@ -111,7 +111,7 @@ class Endpoint:
         await self._live(scope, transport, params)
 
     def _refuse_unread(self, scope: Scope) -> Refusal | None:
-        """Refuse for what does not depend on the parameters."""
+        """Refuse a connection for a reason that doesn't depend on the parameters."""
         if self.connections.draining:
             return try_later("the server is shutting down")
         if self.connections.full:
@@ -157,7 +157,9 @@ class Endpoint:
         return params, bad_parameters(errors) if errors else None
 
     async def _live(self, scope: Scope, transport: Transport, params: list[Any]) -> None:
-        lifetime = Lifetime(transport, self.settings.timeouts)
+        lifetime = Lifetime(
+            transport, self.settings.timeouts, could_accept=WEBSOCKET in self.plan.givens
+        )
         ws = WebSocket(
             scope,
             transport,
@@ -191,7 +193,7 @@ class Endpoint:
 
 
 async def refuse(transport: Transport, refusal: Refusal, timeouts: Timeouts) -> None:
-    """Answer a handshake that leads nowhere. ``timeouts.close`` limits all of it."""
+    """Refuse a handshake. All of this takes ``timeouts.close`` at most."""
     async with trio.open_nursery() as nursery:
         transport.start(nursery)
         until = trio.current_time() + timeouts.close
@@ -206,7 +208,7 @@ async def refuse(transport: Transport, refusal: Refusal, timeouts: Timeouts) -> 
 
 
 def _header(headers: Sequence[tuple[bytes, bytes]], wanted: bytes) -> str | None:
-    """The value of a header; ``""`` if there are several of one that may stand only once."""
+    """Return the value of a header, or ``""`` if a header that may come only once came twice."""
     found = [value.decode("latin-1") for name, value in headers if name.lower() == wanted]
     if not found:
         return None
@@ -216,21 +218,21 @@ def _header(headers: Sequence[tuple[bytes, bytes]], wanted: bytes) -> str | None
 def peer_of(scope: Scope) -> str:
     """Return the peer's address for the log; ``?`` if it is not known."""
     client = scope.get("client")
-    # Middleware may have taken it from a header.
+    # Middleware may have taken the address from a header, so escape it.
     return f"{printable(str(client[0]))}:{client[1]}" if client else "?"
 
 
 def log_refusal(scope: Scope, status: int, route: str | None, why: str = "") -> None:
     """
-    Write the one line that every refusal ends with.
+    Log a refusal, in one line.
 
     Args:
         scope: The request.
         status: The HTTP status.
         route: The template, or ``None`` if there is no route.
-        why: The reason, for whoever reads the log. Browsers show nothing of a refusal.
+        why: The reason, for whoever reads the log. Browsers don't show why they were refused.
     """
-    # The path is the peer's: repr() keeps it on one line.
+    # The path comes from the peer. repr() keeps it on one line.
     logger.info(
         "%s %s refused %d%s",
         peer_of(scope),
@@ -242,12 +244,12 @@ def log_refusal(scope: Scope, status: int, route: str | None, why: str = "") -> 
 
 
 def _in_brackets(why: str) -> str:
-    # Some of it may be the peer's.
+    # Parts of it may come from the peer.
     return f" ({printable(why[:_MOST_SHOWN])})" if why else ""
 
 
 def _log_end(path: str, scope: Scope, transport: Transport, lifetime: Lifetime) -> None:
-    """Write the one line that every connection ends with."""
+    """Log the end of a connection, in one line."""
     if not logger.isEnabledFor(logging.INFO):
         return
     traffic = transport.traffic
@@ -257,7 +259,7 @@ def _log_end(path: str, scope: Scope, transport: Transport, lifetime: Lifetime) 
         log_refusal(scope, ended.status, path, ended.why)
         return
     duration = trio.current_time() - lifetime.started
-    # The reason may be the peer's: %r keeps it on one line.
+    # The reason may come from the peer. %r keeps it on one line.
     logger.info(
         "%s %s closed %d %r%s after %.3f s, received %d messages (%d bytes), sent %d (%d bytes)",
         peer_of(scope),

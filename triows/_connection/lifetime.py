@@ -1,9 +1,9 @@
 """
-The life of one connection: factories, handler, and the end of all of it.
+The life of one connection: its factories, its handler, and its end.
 
-One task runs the factories that need no exit, and the handler, inside a cancel scope,
-*the body*. Everything that may end a connection cancels the body, at once or after a
-grace, and says why. What follows is always the same, in this order, each step bounded and
+One task runs the handler, and the factories that need no exit. It runs them inside a cancel scope,
+*the body*. Everything that may end a connection cancels the body, at once or after a grace, and
+says why. After that, the steps are always these, in this order. Each has a deadline and is
 shielded from cancellation:
 
 1. the connection's nursery is cancelled and waited for;
@@ -27,20 +27,23 @@ from attrs import frozen
 from triows._errors import behind, combined, is_a, leaves, without_cancelled
 from triows._injection.call import make_arguments
 from triows._injection.resources import Host, ResourceStack
+from triows._stacks import add_stack, frames_of
+from triows._where import where
 from triows.exceptions import HandlerCancelled, WebSocketDisconnect
 
-from .verdict import Verdict, failed, is_end, judge
+from .verdict import Verdict, explain_strangers, failed, is_end, judge
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
 
+    from triows._injection.factories import Factory
     from triows._injection.plan import Plan
     from triows._settings import Timeouts
     from triows._transports.interface import Transport
 
 __all__ = ["Lifetime"]
 
-# What a resource may see at its yield, or raise, without anything having gone wrong.
+# Exceptions that a resource may see at its yield, or raise, although nothing has gone wrong.
 _NORMAL = (WebSocketDisconnect, HandlerCancelled, trio.Cancelled)
 
 
@@ -65,52 +68,72 @@ def _is_cancelled_within(nursery: trio.Nursery) -> bool:
     return nursery.cancel_scope.cancel_called and not by_outside
 
 
+def _is_cancelled(scope: trio.CancelScope) -> bool:
+    """Say whether a scope is cancelled, also from outside, which Trio tells only tasks in it."""
+    status = getattr(scope, "_cancel_status", None)
+    return scope.cancel_called or bool(getattr(status, "effectively_cancelled", False))
+
+
 class Lifetime:
     """
-    Runs one connection's handler, once its parameters are known to be good.
+    Runs one connection's handler, after its parameters were found valid.
 
     Args:
-        transport: Not started yet.
-        timeouts: All of them.
+        transport: The transport, which isn't started yet.
+        timeouts: The timeouts of the route.
+        could_accept: Whether the handler or a factory takes the WebSocket.
     """
 
-    def __init__(self, transport: Transport, timeouts: Timeouts) -> None:
+    def __init__(
+        self, transport: Transport, timeouts: Timeouts, *, could_accept: bool = True
+    ) -> None:
         self.transport = transport
         self.started = trio.current_time()
         self.error: BaseException | None = None
-        #: What the log line of its end says beside code and reason.
+        #: What the log says about the end in addition to the code and the reason.
         self.why = ""
         #: The task that runs it, and the nursery there with everything that belongs to it. ``None``
         #: before and after, because both would keep alive what the handler held.
         self.task: trio.lowlevel.Task | None = None
         self.tasks: trio.Nursery | None = None
         self._timeouts = timeouts
+        self._could_accept = could_accept
         self._body = trio.CancelScope(deadline=self.started + timeouts.accept)
         self._stack: ResourceStack | None = None
         self._nursery: trio.Nursery | None = None
         self._nursery_error: BaseException | None = None
-        # Whether the peer was told of an error that is not known yet.
+        # Whether the peer was told that something failed, although the error isn't known yet.
         self._unexplained = False
         # Whether the peer is gone, or the server shuts down. The handler may go on for its grace.
         self._ending = False
         # Why the body is cancelled, and why it will be at its deadline.
         self._cancelled: str | None = None
         self._at_deadline = "timeout"
-        # When the peer was told; once the server is shutting down, by when it has to have got
-        # everything; and the scope in which something waits for that.
+        # When the peer was told how the connection ends.
         self._told_at = self.started
+        # Once the server is shutting down: when the peer must have got everything.
         self._deliver_by = math.inf
+        # The scope around the wait until the peer has got everything.
         self._delivering: trio.CancelScope | None = None
-        # When a grace is over, and whose; the deadline of the handshake may come before it.
+        #: Whether the transport is closed.
+        self._closed = False
+        # When a grace is over, and why there is one. The deadline of the handshake may be earlier.
         self._grace_over = (math.inf, "")
-        # Whether the handshake is over, or will not be finished; and who waits for that.
+        # When the body was cancelled, and when the end has to be over once it has begun.
+        self._cancelled_at = math.inf
+        self._ends_by: float | None = None
+        #: The value of :meth:`due` of which a warning was written.
+        self.told = math.inf
+        # What to report if the handshake takes too long.
+        self._too_slow: trio.TooSlowError | None = None
+        # Whether the handshake is over, or will not be finished. Whoever waits makes the event.
         self._answered = False
         self._wants_answered: trio.Event | None = None
 
     # What may end a connection. All of these are synchronous and may come at any time.
 
     def note_answered(self) -> None:
-        """Note that the handshake is over, well or not. Only a grace's deadline still applies."""
+        """Note that the connection was accepted or refused. From now on, only a grace ends it."""
         self._expect_grace()
         self._note_answered()
 
@@ -120,25 +143,25 @@ class Lifetime:
             self._wants_answered.set()
 
     def note_gone(self) -> None:
-        """Note that the peer is gone. What works for it stops, and the handler may finish."""
+        """Note that the peer is gone. Stop the connection's nursery, and let the handler finish."""
         self._end_after(self._timeouts.disconnect_grace, "peer gone")
-        # The handshake can't take too long any more.
+        # Timeouts.accept doesn't matter any more.
         self._expect_grace()
 
     def _expect_grace(self) -> None:
-        """Let the body end when a grace is over, and for no other reason."""
+        """Let the body's deadline be the end of a grace, and nothing else."""
         deadline, self._at_deadline = self._grace_over
         if deadline != self._body.deadline:  # setting it takes time
             self._body.deadline = deadline
 
     async def shut_down(self, code: int, grace: float = math.inf) -> None:
         """
-        End it because the server shuts down, with a close frame, as if the peer were gone.
+        End the connection with a close frame, because the server shuts down.
 
         The handler has ``shutdown_grace`` to finish, or *grace* if that is shorter. If the peer
-        leaves without an answer to the close frame, or does not answer within ``Timeouts.close``,
-        it has ``disconnect_grace`` from then on. A handshake that is not over yet may be finished
-        in that time, and gets its close frame then. Otherwise it is refused.
+        leaves without an answer to the close frame, or doesn't answer within ``Timeouts.close``,
+        the handler has ``disconnect_grace`` from then on. A handshake that isn't over yet may be
+        finished in that time, and the close frame follows. Otherwise it is refused.
         """
         self._end_after(min(grace, self._timeouts.shutdown_grace), "shutdown")
         self._deliver_by = trio.current_time() + self._timeouts.close
@@ -170,8 +193,9 @@ class Lifetime:
     def cancel(self, why: str) -> None:
         """Cancel the handler at once."""
         if self._cancelled is None:
-            # If its deadline has passed, that came first, and it is only slow to end.
+            # If the body's deadline has passed, that came first. The body is only slow to end.
             self._cancelled = self._at_deadline if self._body.cancel_called else why
+            self._cancelled_at = min(trio.current_time(), self._body.deadline)
         self._body.cancel()
 
     def _note_expired(self, host: Host) -> None:
@@ -187,9 +211,37 @@ class Lifetime:
     @property
     def cancelled(self) -> str | None:
         """Why the handler was cancelled, if it was."""
-        if self._cancelled is None and self.task is not None and self._body.cancel_called:
-            return self._at_deadline
+        if self._cancelled is None and self.task is not None and _is_cancelled(self._body):
+            return self._at_deadline if self._body.cancel_called else "cancelled"
         return self._cancelled
+
+    @property
+    def making(self) -> Factory | None:
+        """The factory that makes an argument at the moment."""
+        return None if self._stack is None else self._stack.making
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether its handler, or the factories before it, are over."""
+        return self._ends_by is not None
+
+    def due(self, now: float) -> float:
+        """
+        Return by when what it does now has to be over, on Trio's clock; ``inf`` if it may go on.
+
+        A handler that was cancelled has ``Timeouts.teardown`` for its own cleanup. The end has the
+        same time twice, because a resource that takes longer than it may is cancelled in between.
+
+        Args:
+            now: The time. A cancellation from outside is known only from the first call after it.
+        """
+        if self._ends_by is not None:
+            return self._ends_by
+        if self._cancelled_at == math.inf and _is_cancelled(self._body):
+            self._cancelled_at = min(now, self._body.deadline)
+        if self.making is not None and self.making.kind.hosted:
+            return math.inf  # the end waits for it, and comes in time
+        return self._cancelled_at + self._timeouts.teardown
 
     @property
     def grace(self) -> tuple[float, str] | None:
@@ -228,12 +280,13 @@ class Lifetime:
                 self.task, self.tasks = trio.lowlevel.current_task(), tasks
                 self.transport.start(tasks)
                 self._stack = ResourceStack(tasks, self._note_expired)
-                # No name for the outcome: the traceback of its error knows this frame, so
-                # that the two would stay until the next garbage collection.
+                # Don't give the outcome a name. The traceback of its error refers to this frame,
+                # so both would stay until the next garbage collection.
                 errors += await self._finish(
                     await self._run_body(tasks, handler, plan, values, wants_nursery=wants_nursery)
                 )
-                await self._let_go(errors)
+                if not self._closed:
+                    await self._let_go(errors)
                 # The transport's tasks are all that is left.
                 tasks.cancel_scope.cancel()
         except BaseException as exc:  # noqa: BLE001 - raised below
@@ -243,13 +296,14 @@ class Lifetime:
                 errors.append(rest)
         finally:
             self._note_answered()
-            self._stack = None  # it knows this
+            self._stack = None  # it refers to this object
             self.task = self.tasks = None
         errors += self._take_nursery_error()
         self.error = combined("errors in one connection", errors)
         # An error takes precedence over a cancellation. The next checkpoint of whoever was
         # cancelled raises that again; the error would be lost.
         if self.error is not None:
+            explain_strangers(self.error, self.transport)
             raise self.error
         if cancelled is not None:
             raise cancelled
@@ -272,17 +326,22 @@ class Lifetime:
         outside = False
         try:
             with self._body:
-                if wants_nursery:
-                    await self._start_nursery(tasks)
-                arguments = await make_arguments(
-                    plan,
-                    values(self._nursery),
-                    self._stack,
-                    patience=self._timeouts.teardown,
-                    is_over=self._is_refused,
-                )
-                if arguments is not None:
-                    await handler(**arguments)
+                try:
+                    if wants_nursery:
+                        await self._start_nursery(tasks)
+                    arguments = await make_arguments(
+                        plan,
+                        values(self._nursery),
+                        self._stack,
+                        patience=self._timeouts.teardown,
+                        is_over=self._is_refused,
+                    )
+                    if arguments is not None:
+                        await handler(**arguments)
+                except BaseException as exc:
+                    if (self._cancelled or self._at_deadline) == "timeout":
+                        self._note_too_slow(handler, exc)
+                    raise
         except BaseException as exc:  # noqa: BLE001 - raised when all is closed
             error = without_cancelled(exc)
             outside = error is not exc
@@ -294,7 +353,24 @@ class Lifetime:
                 self._cancelled = self._at_deadline if passed else "cancelled"
             return _Outcome(error, self._cancelled if error is None else None)
         finally:
-            del error  # its traceback knows this frame
+            del error  # its traceback refers to this frame
+
+    def _note_too_slow(self, handler: object, error: BaseException) -> None:
+        """Find out what the handshake has waited for, while that can be seen."""
+        if not self._body.cancel_called:
+            return
+        assert self._stack is not None
+        making = self._stack.making
+        waited = (
+            f"its handler, {where(handler)}, had not called accept() or reject()"
+            if making is None
+            else f"it waited for the factory {where(making.call)}"
+        )
+        self._too_slow = trio.TooSlowError(
+            "the connection was neither accepted nor refused within "
+            f"{self._timeouts.accept:g} s (Timeouts.accept): {waited}"
+        )
+        add_stack(self._too_slow, self._stack.interrupted or frames_of(error))
 
     def _is_refused(self) -> bool:
         """Say whether a guard or another factory has refused the handshake by itself."""
@@ -328,7 +404,7 @@ class Lifetime:
                     # them did; a nursery that is closed would raise instead.
                     crashed = _is_cancelled_within(nursery) and not self._ending
                     if self._nursery is nursery and not crashed:
-                        # Not without end: _leave_nursery() is called on every path.
+                        # This always ends, because _leave_nursery() is called on every path.
                         with trio.CancelScope(shield=True):
                             await self._handler_left.wait()
                     raise
@@ -349,10 +425,14 @@ class Lifetime:
         # Each of the awaits below is bounded by a deadline of its own.
         with trio.CancelScope(shield=True):
             last = trio.current_time() + timeouts.teardown
+            self._ends_by = last + timeouts.teardown
             await self._leave_nursery()
             errors = await self._conclude(outcome.error)
             seconds = max(last - trio.current_time(), timeouts.teardown / 2)
             errors += await self._exit_resources(outcome, seconds, errors)
+            self._ends_by = math.inf  # each step from here on has its own limit
+            if self.transport.delivered:
+                await self._close_transport(self._told_at, errors)
         return errors
 
     async def _let_go(self, errors: list[BaseException]) -> None:
@@ -365,30 +445,43 @@ class Lifetime:
         Args:
             errors: What goes wrong is added.
         """
-        cancelled, before = True, trio.current_time()
+        cancelled = True
         try:
             with trio.CancelScope(deadline=self._deliver_by) as self._delivering:
                 await self.transport.wait_delivered()
             cancelled = False
         finally:
-            # Its time begins when everything is out. If nothing waits for that, it began then.
-            from_outside, now = self._cancelled == "cancelled", trio.current_time()
-            began = self._told_at if from_outside or now == before else now
-            until = min(began + self._timeouts.close, self._deliver_by)
-            with trio.CancelScope(shield=True):  # bounded by that
-                try:
-                    await self._close_transport(until, cancelled=cancelled or from_outside)
-                except Exception as exc:  # noqa: BLE001 - no reason to lose the others
-                    errors.append(exc)
+            with trio.CancelScope(shield=True):  # _close_transport() has a deadline
+                await self._close_transport(trio.current_time(), errors, cancelled=cancelled)
 
-    async def _close_transport(self, until: float, *, cancelled: bool) -> None:
-        if cancelled and not self.transport.outlives_cancellation:
-            # The server below may have been cancelled, too. Then it no longer reads, and the
-            # peer's answer to our close frame does not come.
-            with trio.move_on_at(until):
-                await self.transport.wait_delivered()
-            until = -math.inf
-        await self.transport.aclose(linger=max(0.0, until - trio.current_time()))
+    async def _close_transport(
+        self, began: float, errors: list[BaseException], *, cancelled: bool = False
+    ) -> None:
+        """
+        Finish the closing handshake, until ``Timeouts.close`` after *began*, and stop.
+
+        Args:
+            began: When the peer had got everything.
+            errors: What goes wrong is added.
+            cancelled: Whether the wait for the peer was cancelled.
+        """
+        from_outside = self._cancelled == "cancelled"
+        if from_outside:
+            began = self._told_at
+        until = min(began + self._timeouts.close, self._deliver_by)
+        try:
+            if (cancelled or from_outside) and not self.transport.outlives_cancellation:
+                # The server below may have been cancelled, too. Then it no longer reads, and the
+                # peer's answer to our close frame does not come.
+                with trio.move_on_at(until):
+                    await self.transport.wait_delivered()
+                until = -math.inf
+            await self.transport.aclose(linger=max(0.0, until - trio.current_time()))
+        except Exception as exc:  # noqa: BLE001 - the other errors must not be lost
+            errors.append(exc)
+        self._closed = True
+        # Tasks of the connection's nursery are left, if they take longer than they may.
+        self._ends_by = trio.current_time() + self._timeouts.teardown
 
     async def _exit_resources(
         self, outcome: _Outcome, seconds: float, known: Iterable[BaseException]
@@ -435,16 +528,11 @@ class Lifetime:
         """Decide how the connection ends, tell the peer, and return what has to be reported."""
         self._told_at = trio.current_time()
         found = [*([] if error is None else [error]), *self._take_nursery_error()]
-        if not found and self._cancelled == "timeout":
-            found.append(
-                trio.TooSlowError(
-                    "the connection was neither accepted nor refused within "
-                    f"{self._timeouts.accept:g} s (Timeouts.accept)"
-                )
-            )
+        if not found and self._cancelled == "timeout" and self._too_slow is not None:
+            found.append(self._too_slow)
         try:
             verdict = self._decide(found)
-            # A resource failed, and will say how when it exits.
+            # A resource failed. Its error comes when it exits.
             quiet = verdict.error is None and self.transport.ended is None
             self._unexplained = quiet and self._cancelled == "resource failed"
             if self.transport.ended is None:
@@ -455,20 +543,21 @@ class Lifetime:
         return [] if verdict.error is None else found
 
     def _decide(self, found: list[BaseException]) -> Verdict:
-        """Judge what was raised. If that fails, it is one more thing that was raised."""
+        """Judge what was raised. If that raises as well, its error is added to *found*."""
         try:
             return judge(
                 combined("errors in one connection", found),
                 self._cancelled,
                 accepted=self.transport.accepted,
                 own=self.transport,
+                could_accept=self._could_accept,
             )
-        except Exception as exc:  # noqa: BLE001 - the peer has to be told, and somebody else, too
+        except Exception as exc:  # noqa: BLE001 - the peer has to be told, and the error reported
             found.append(exc)
             return failed(exc)
 
     def _take_nursery_error(self) -> list[BaseException]:
-        """The error of the connection's nursery, the first time it is asked for after it came."""
+        """Return the error of the connection's nursery, but only once."""
         error, self._nursery_error = self._nursery_error, None
         return [] if error is None else [error]
 

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 __all__ = ["bad_parameters", "from_exception", "problem", "try_later", "upgrade_required"]
 
-# Python 3.13 renamed it with RFC 9110; peers should see one name.
+# Python 3.13 uses the name of RFC 9110, older versions another. Peers should always see the same.
 _TITLES = {422: "Unprocessable Content"}
 
-#: Seconds that a 503 asks a client to wait. Long enough for a restart, and for a crowd of
-#: clients to spread out when each adds its own jitter.
+#: How many seconds a 503 asks a client to wait. It is long enough for a restart. Clients that add
+#: a random time of their own also spread out.
 RETRY_AFTER = 5
 
 
@@ -42,14 +42,14 @@ def problem(
 
     Args:
         status: The HTTP status, 300 to 599 but not 304.
-        detail: A sentence for the peer, or anything that JSON can express; nothing internal.
-            ``None`` and ``""`` are left out.
+        detail: A sentence for the peer, or anything that JSON can express. It must not tell
+            anything internal. ``None`` and ``""`` are left out.
         headers: Further headers.
         members: Further members of the problem. Those that are ``None`` are left out.
 
     Raises:
-        ValueError: a status that can't refuse anything, or a header that can't be sent.
-        TypeError: a status that isn't an int, or a detail that JSON can't express.
+        ValueError: The status doesn't refuse a request, or a header can't be sent.
+        TypeError: The status isn't an int, or JSON can't express the detail.
     """
     if not isinstance(status, int):
         raise TypeError(f"an HTTP status is an int, not {type(status).__name__}")
@@ -61,7 +61,7 @@ def problem(
         )
     body: dict[str, Any] = {"type": "about:blank", "title": _title(status), "status": int(status)}
     if isinstance(detail, str):
-        detail = str.__str__(detail) or None  # also of a subclass, or an enum
+        detail = str.__str__(detail) or None  # a plain str, even from a subclass or an enum
     if detail is not None:
         body["detail"] = detail
     body |= {name: value for name, value in members.items() if value is not None}
@@ -79,7 +79,7 @@ def problem(
 
 
 def bad_parameters(errors: Sequence[ParamError]) -> Refusal:
-    """422 with every error that was found."""
+    """Make a 422 with every error that was found."""
     number = len(errors)
     return problem(
         422,
@@ -92,24 +92,25 @@ def bad_parameters(errors: Sequence[ParamError]) -> Refusal:
 
 
 def try_later(detail: str) -> Refusal:
-    """503 with ``Retry-After``."""
+    """Make a 503 with ``Retry-After``."""
     return problem(503, detail, {"Retry-After": str(RETRY_AFTER)})
 
 
 def upgrade_required() -> Refusal:
-    """426: a plain HTTP request where only WebSockets are served (:rfc:`9110#section-15.5.22`)."""
+    """Make a 426, the answer to plain HTTP on a WebSocket route (:rfc:`9110#section-15.5.22`)."""
     refusal = problem(426, "this address speaks WebSocket only")
-    # Written here, because encode_headers() rightly refuses them to applications.
+    # Added without encode_headers(), which refuses these two because applications must not set
+    # them.
     own = [(b"upgrade", b"websocket"), (b"connection", b"Upgrade")]
     return Refusal(refusal.status, [*refusal.headers, *own], refusal.body)
 
 
 def from_exception(exc: HTTPException) -> Refusal:
     """
-    What an :exc:`~triows.HTTPException` asks for.
+    Make the refusal that an :exc:`~triows.HTTPException` asks for.
 
     Raises:
-        Exception: as :func:`problem`, or what a subclass raises when it is asked for its status,
-            its detail or its headers.
+        Exception: What :func:`problem` raises, or what a subclass raises when asked for its
+            status, detail or headers.
     """
     return problem(exc.status_code, exc.detail, exc.headers)

@@ -1,4 +1,4 @@
-"""The connections that an application has at the moment."""
+"""The live connections of an application."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ class Served(Protocol):
 
     @property
     def path(self) -> str:
-        """Its template."""
+        """Its path template."""
 
     @property
     def handler(self) -> Callable[..., Any]:
-        """The user's, with its plugins around it."""
+        """The user's function, with its plugins around it."""
 
     @property
     def settings(self) -> Settings:
-        """Its limits, above all."""
+        """Its timeouts and limits."""
 
 
 class Connections:
@@ -44,7 +44,7 @@ class Connections:
 
     def __init__(self, limit: int | None) -> None:
         self.limit = limit
-        #: Set while the application shuts down: new handshakes are refused.
+        #: Whether the application is shutting down. New handshakes are then refused.
         self.draining = False
         # In the order in which they came.
         self._live: dict[Lifetime, tuple[Served, Scope]] = {}
@@ -63,8 +63,12 @@ class Connections:
         return self.limit is not None and len(self._live) >= self.limit
 
     def described(self) -> list[tuple[Lifetime, Served, Scope]]:
-        """All of them, the oldest first, with their routes and requests."""
+        """List all connections, the oldest first, with their routes and requests."""
         return [(lifetime, route, scope) for lifetime, (route, scope) in self._live.items()]
+
+    def find(self, lifetime: Lifetime) -> tuple[Served, Scope] | None:
+        """Return the route and the request of a connection, if it is here."""
+        return self._live.get(lifetime)
 
     def add(self, lifetime: Lifetime, route: Served, scope: Scope) -> None:
         if not self._live:
@@ -83,26 +87,26 @@ class Connections:
 
     async def drain(self, *, code: int, seconds: float, grace: float = math.inf) -> bool:
         """
-        Close all connections and wait until they are over.
+        Close all connections, and wait until they are over.
 
-        Every peer gets a close frame; every handler gets its ``shutdown_grace`` and is
-        then cancelled, and its resources exit.
+        Every peer gets a close frame. Every handler has its ``shutdown_grace`` to finish, and is
+        then cancelled. Its resources exit.
 
         Args:
-            code: The close code, 1001 if nothing else is said.
+            code: The close code.
             seconds: How long to wait at most.
-            grace: Seconds for handlers, where their ``shutdown_grace`` is longer.
+            grace: How many seconds handlers have, if their ``shutdown_grace`` is longer.
 
         Returns:
-            Whether all are over.
+            Whether all connections are over.
         """
         self.draining = True
         with trio.move_on_after(seconds):
             async with trio.open_nursery() as nursery:
                 for lifetime in self:
                     nursery.start_soon(lifetime.shut_down, code, grace)
-                    # Spread out: a burst of close frames would bring a burst of clients
-                    # that connect again, and other tasks want to run in between.
+                    # Spread the close frames out. A burst of them would make a burst of clients
+                    # connect again. It also lets other tasks run in between.
                     await trio.lowlevel.checkpoint()
             await self.wait_empty()
         return not self._live

@@ -30,7 +30,7 @@ _CLOSES: tuple[type[WebSocketClose | WebSocketException], ...] = (
     WebSocketException,
 )
 
-__all__ = ["Verdict", "failed", "is_end", "judge"]
+__all__ = ["Verdict", "explain_strangers", "failed", "is_end", "judge"]
 
 
 @frozen
@@ -62,6 +62,12 @@ _CANCELLED = {
 
 # Made once: nearly all connections end without one.
 _FORBIDDEN = evolve(problem(403), why="the handler ended without accept()")
+# The same for a handler that nobody gives the WebSocket to.
+_UNACCEPTABLE = evolve(
+    problem(403),
+    why="the handler ended without accept(), and neither it nor its factories take the WebSocket: "
+    "add a parameter `ws: WebSocket`, and call `await ws.accept()`",
+)
 _FAILED = problem(500)
 _GOING = try_later("the server is shutting down")
 
@@ -75,19 +81,45 @@ def is_end(error: BaseException, own: object) -> bool:
         own: The connection's transport. If another connection has ended, that is news.
     """
     if is_a(error, WebSocketDisconnect):
-        # Not asked by the attribute: the class of an application's may do anything there.
-        source = object.__getattribute__(error, "__dict__").get("source")
-        return source is None or source is own
+        return _source_of(error) in (None, own)
     return is_a(error, HandlerCancelled)
 
 
+def _source_of(error: BaseException) -> object:
+    """Return the transport that a disconnect is about. Its class may do anything if it is asked."""
+    return object.__getattribute__(error, "__dict__").get("source")
+
+
+def explain_strangers(error: BaseException, own: object) -> None:
+    """
+    Add a note to each disconnect in *error* that is about another connection than its own.
+
+    Args:
+        error: What is reported, maybe a group.
+        own: The connection's transport.
+    """
+    for leaf in leaves(error):
+        if is_a(leaf, WebSocketDisconnect) and _source_of(leaf) not in (None, own):
+            add_note(
+                leaf,
+                "this is about another connection, which had ended, and not about the connection "
+                "whose handler failed: where you use the WebSockets of others, catch "
+                "WebSocketDisconnect",
+            )
+
+
 def failed(error: BaseException) -> Verdict:
-    """End a connection for an error that asks for nothing, and that somebody has to see."""
+    """End a connection because of an error that somebody has to see."""
     return Verdict(1011, "", _FAILED, error)
 
 
 def judge(
-    error: BaseException | None, cancelled: str | None, *, accepted: bool, own: object = None
+    error: BaseException | None,
+    cancelled: str | None,
+    *,
+    accepted: bool,
+    own: object = None,
+    could_accept: bool = True,
 ) -> Verdict:
     """
     Decide how to end a connection.
@@ -97,10 +129,11 @@ def judge(
         cancelled: Why the handler was cancelled, if it was.
         accepted: Whether the handshake is over, so that it can't be refused any more.
         own: The connection's transport.
+        could_accept: Whether the handler, or a factory, has the WebSocket.
     """
     found = [] if error is None else [leaf for leaf in leaves(error) if not is_end(leaf, own)]
     if error is None or not found:
-        return _judge_quiet(cancelled if error is None else None)
+        return _judge_quiet(cancelled if error is None else None, could_accept=could_accept)
     # A nursery wraps what passes through it: inside a group the same exceptions mean the same.
     # Several tasks may ask for the same end, or one exception may come from the handler and from
     # its nursery. If they want different ends, none of them is the right one.
@@ -132,7 +165,7 @@ def _judge_closes(found: list[BaseException], *, accepted: bool) -> Verdict | No
     if len(set(closes)) != 1:
         return None
     code, reason = closes[0]
-    # What was meant for the peer is told, though there is no close frame for it.
+    # Before accept there is no close frame, so the refusal has the code and the reason.
     told = None if code == 1000 else code
     refusal = _FORBIDDEN if accepted else problem(403, reason, close_code=told)
     details = {exc.detail for exc in found if isinstance(exc, InvalidMessage)}
@@ -147,9 +180,9 @@ def _judge_refusals(found: list[BaseException]) -> Verdict | None:
     return Verdict(1011, "", refusals[0])
 
 
-def _judge_quiet(cancelled: str | None) -> Verdict:
+def _judge_quiet(cancelled: str | None, *, could_accept: bool) -> Verdict:
     """Decide for a handler that raised nothing: it returned, or was cancelled."""
     if cancelled is None:
-        return Verdict(1000, "", _FORBIDDEN)
+        return Verdict(1000, "", _FORBIDDEN if could_accept else _UNACCEPTABLE)
     code = _CANCELLED[cancelled]
     return Verdict(code, "", _FAILED if code == 1011 else _GOING)

@@ -1,7 +1,7 @@
 """
 ROUTE + CONNECTION -> ARGUMENTS.
 
-In: at registration, a handler's signature and the factories that it asks for; at run time, what
-a handshake carries. Out: a :class:`.plan.Plan`, the arguments that it makes, and resources that
-exit. It may import the base modules. It sees no transport and no route.
+What comes in: at registration, a handler's signature and the factories that it asks for. At run
+time, what a handshake carries. What goes out: a :class:`.plan.Plan`, the arguments that it makes,
+and resources that exit. May import the base modules. It sees no transport and no route.
 """

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["annotation_advice", "disagreement", "given_advice", "provider_advice"]
 
-# What the connection gives, by the names that people use for it, and that other libraries use.
+# What the connection provides, by the names that people and other libraries use for it.
 _USUAL = {
     "ws": "WebSocket",
     "websocket": "WebSocket",
@@ -43,14 +43,14 @@ def annotation_advice(name: str) -> str:
     if name == "self":
         return "it belongs to a method: give the method of an object, and not that of the class"
     return (
-        f"write the type it shall have, as in `{name}: int` for what the request has, or "
-        f"`{name}: Annotated[TYPE, use(factory)]` for what a factory makes"
+        f"write its type, as in `{name}: int` for a value from the request, or "
+        f"`{name}: Annotated[TYPE, use(factory)]` for a value that a factory makes"
     )
 
 
 def given_advice(name: str, annotation: Any, givens: Iterable[Any]) -> str | None:
     """
-    Say what to write for a parameter that is meant for something of the connection.
+    Say what to write for a parameter that probably means something of the connection.
 
     Starlette has a WebSocket, too, and other libraries have other names for a WebSocket, a nursery
     or an application.

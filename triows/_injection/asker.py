@@ -24,10 +24,10 @@ class Asker:
     """A function whose parameters are being planned, and the functions that asked for it."""
 
     call: Callable[..., Any]
-    #: As the user wrote them, the handler first; ``call`` may override the last of them.
+    #: The functions as the user wrote them, the handler first. ``call`` may replace the last one.
     callers: tuple[Callable[..., Any], ...]
     scope: str = "connection"
-    #: What the type variables of a generic function stand for.
+    #: The types that take the place of a generic function's type variables.
     types: Types = field(factory=dict)
 
     @property

@@ -24,14 +24,15 @@ async def make_arguments(
     is_over: Callable[[], bool] | None = None,
 ) -> dict[str, Any] | None:
     """
-    Call a plan's factories in order, and return the arguments; ``None`` if it was over before.
+    Call a plan's factories in order, and return the handler's arguments.
 
-    If it is cancelled, the resources entered so far are in *stack*, whose owner exits them.
+    Return ``None`` if a factory has refused the connection. If this is cancelled, the resources
+    entered so far are in *stack*, whose owner exits them.
 
     Args:
         plan: What to make.
-        values: The plan's first values: parameters, givens and shared ones. The results of the
-            factories are added to it.
+        values: The plan's first values: parameters, givens and shared values. The results of the
+            factories are added to this list.
         stack: The stack on which resources are entered that have to be exited.
         patience: How many seconds the cleanup of a factory may take if it is cancelled.
         is_over: Asked after each factory whether it has refused the connection. If so, no other
@@ -52,7 +53,13 @@ async def make_value(
     factory: Factory, arguments: dict[str, Any], stack: ResourceStack, *, patience: float
 ) -> Any:
     """Call one factory. Its arguments and errors are those of :func:`make_arguments`."""
+    stack.making = factory  # and if it fails or is cancelled, it stays there
     if factory.kind.hosted:
-        return factory.checked(await stack.enter(factory, arguments, patience))
-    value = factory.open(**arguments)
-    return factory.checked(await value if inspect.isawaitable(value) else value)
+        value = await stack.enter(factory, arguments, patience)
+    else:
+        value = factory.open(**arguments)
+        if inspect.isawaitable(value):
+            value = await value
+    checked = factory.checked(value)
+    stack.making = None
+    return checked

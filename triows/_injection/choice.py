@@ -1,8 +1,8 @@
 """
-Which factory makes a parameter, and whether what it makes is what the parameter asks for.
+Chooses the factory that makes a parameter, and checks that it makes what the parameter asks for.
 
-A parameter and its mark go in; a factory comes out, and the classes that its values have to
-be instances of.
+A parameter and its mark come in. A factory comes out, with the classes of which its values have to
+be instances.
 """
 
 from __future__ import annotations
@@ -94,7 +94,8 @@ def _is_class_to_call(annotation: Any, givens: Collection[Any]) -> bool:
     return (
         isinstance(cls, type)
         and cls is not UnionType
-        # Repo[int] can be called as Repo can; nobody wants an empty list[int].
+        # Repo[int] can be called, as Repo can. list[int] could be, too, but nobody wants an empty
+        # list.
         and (cls is annotation or bool(parameters_of(cls)))
         and cls not in givens
         and not inspect.isabstract(cls)
@@ -104,7 +105,7 @@ def _is_class_to_call(annotation: Any, givens: Collection[Any]) -> bool:
 
 def check_shared(asker: Asker, factory: Any, types: Types) -> None:
     """
-    Refuse a generic function with ``scope="app"``: it would make one value for all types.
+    Refuse a generic function with ``scope="app"``, because it would make one value for all types.
 
     Raises:
         DependencyError: The factory is a generic function.

@@ -1,21 +1,20 @@
 """
 Which types can be read from text, and the functions that do it.
 
-msgspec does the converting, in its lax mode (``strict=False``). This module asks
-msgspec everything it can at registration, so that at run time a converter is one call. msgspec's
-rules are for JSON, so some of them are different here:
+msgspec converts the values, in its lax mode (``strict=False``). This module does as much as
+possible at registration, so that at run time a converter is one call. msgspec's rules are for
+JSON, so some of them are different here:
 
-* ``None`` is never read. msgspec reads ``null`` as ``None`` for ``int | None``, but as
-  text for ``str | None``. Here a parameter is ``None`` only by its default.
-* A :class:`float` or :class:`~decimal.Decimal` is finite. ``nan`` slips past comparisons
-  that were written to keep bad values out.
-* ``bytes`` are not read. msgspec would take base64, which few expect in a URL.
+* No text is read as ``None``. msgspec reads ``null`` as ``None`` for ``int | None``, but as text
+  for ``str | None``. Here a parameter is ``None`` only by its default.
+* A :class:`float` or :class:`~decimal.Decimal` is finite. ``nan`` would pass comparisons that are
+  meant to keep bad values out.
+* ``bytes`` can't be read. msgspec would read base64, which few people expect in a URL.
 * Addresses and paths can be read (:mod:`.texts`), and a time may leave out its seconds.
 
-Everything else is as in msgspec: ``true``, ``false``, ``1`` and ``0`` are booleans; ``1e3`` is an
-integer; dates and times are in RFC 3339 form, durations in ISO 8601 form, and for
-datetimes and durations a number is taken as seconds. Where a union has ``str`` among its
-members every text is a ``str``.
+Everything else is as in msgspec. ``true``, ``false``, ``1`` and ``0`` are booleans. ``1e3`` is an
+integer. Dates and times are written as in RFC 3339, and durations as in ISO 8601. For datetimes
+and durations, a number means seconds. If ``str`` is a member of a union, every text is a ``str``.
 """
 
 from __future__ import annotations
@@ -65,7 +64,7 @@ __all__ = [
     "wire_type",
 ]
 
-#: What a type is made from: one text, or a list of them.
+#: Whether a type is made from one text, or from a list of them.
 Shape: TypeAlias = Literal["text", "texts"]
 
 # Tuples, because an annotation need not be hashable.
@@ -126,7 +125,7 @@ def annotated(annotation: Any, *marks: Any) -> Any:
 
 
 def _subscript(form: Any, args: list[Any]) -> Any:
-    """Give ``form[args]``; with nothing left to choose from, only ``None`` was meant."""
+    """Return ``form[args]``. If there are no *args*, the annotation only allowed ``None``."""
     return operator.getitem(form, tuple(args)) if args else NoneType
 
 
@@ -195,10 +194,10 @@ def unchanged(text: Any) -> Any:
 
 
 def _with_msgspec(annotation: Any) -> Callable[[Any], Any]:
-    # msgspec compiles the plan for a Struct once and keeps it with the class; that for an
-    # Annotated or a list[int] it makes anew at each call, which takes twice as long.
+    # msgspec compiles the conversion to a Struct once, and keeps it with the class. For an
+    # Annotated or a list[int] it would do so at each call, which takes twice as long.
     box: Any = msgspec.defstruct("Box", [("value", _one_custom(annotation))], array_like=True)
-    # The plan is made on first use. This is a use that needs no value.
+    # msgspec compiles on first use. Making a decoder is a use that needs no value.
     msgspec.json.Decoder(box)
     hook = read_text if _mentions(annotation, tuple(TEXT_TYPES)) else None
 
@@ -265,7 +264,7 @@ def _completed(annotation: Any, convert: Callable[[Any], Any]) -> Callable[[Any]
         return lambda raw: convert(with_seconds(raw))
     if origin is not tuple or args[-1] is ...:
         return lambda raw: convert([with_seconds(text) for text in raw])
-    # Other items of a tuple may be any text, also one that looks like a time.
+    # Other items of a tuple may be any text, even one that looks like a time.
     timed = {index for index, item in enumerate(args) if _mentions(item, (datetime, time))}
     return lambda raw: convert(
         [with_seconds(text) if index in timed else text for index, text in enumerate(raw)]
@@ -294,7 +293,7 @@ def _is_finite(value: Any) -> bool:
 
 def decoded(decoder: Callable[[str], Any]) -> Callable[[Any], Any]:
     """
-    Make a converter of the application's own function. See :func:`error_text`.
+    Make a converter from the application's own function. See :func:`error_text`.
 
     Raises:
         TypeError: It can't be called with one text. The message says what to do instead.

@@ -41,8 +41,8 @@ class UncopyableDefault(Exception):
     """A default can be changed, but can't be copied. The message says why."""
 
 
-# Values that can't be changed, and the only ones for which that is certain: a subclass may
-# have attributes. `object()` is what sentinels are made of, and a copy of it would be another.
+# Classes whose values can't be changed. Subclasses don't count, because they may have attributes.
+# A sentinel is often an `object()`, and a copy of it would be a different object.
 _IMMUTABLE = (
     NoneType, EllipsisType, NotImplementedType, object, msgspec.UnsetType,
     bool, int, float, complex, str, bytes, range, Decimal, Fraction, UUID,
@@ -58,7 +58,7 @@ _IMMUTABLE_KINDS = (
 
 @attrs.frozen
 class _Frozen:
-    """Recognises any class that attrs made frozen: all of them refuse with the same function."""
+    """Helps to recognise classes that attrs made frozen. They share the same ``__setattr__``."""
 
 
 _FROZEN_SETATTR = _Frozen.__setattr__
@@ -68,7 +68,9 @@ def default_maker(default: Any) -> Callable[[], Any]:
     """
     Compile a function that returns a default for one connection.
 
-    What can't be changed is returned as it is. Anything else is deep-copied each time.
+    What can't be changed is returned as it is. Anything else is deep-copied each time. A class
+    whose ``__deepcopy__`` returns the same object has decided that all copies are that object, as
+    for a sentinel or a registry. So connections share it, even if it can be changed.
 
     Raises:
         UncopyableDefault: The default can be changed, and can't be deep-copied.
@@ -80,7 +82,7 @@ def default_maker(default: Any) -> Callable[[], Any]:
         return copier
     try:
         if copy.deepcopy(default) is default:
-            return lambda: default  # its class says so
+            return lambda: default
     except Exception as exc:
         raise UncopyableDefault(f"{type(exc).__name__}: {exc}") from exc
     return lambda: copy.deepcopy(default)
@@ -103,7 +105,7 @@ def is_immutable(value: Any) -> bool:
 
 
 def _is_frozen(value: Any) -> bool:
-    """Whether it is of a class that refuses to have its fields set."""
+    """Say whether its class doesn't allow its fields to be set."""
     cls = type(value)
     if isinstance(value, msgspec.Struct):
         return value.__struct_config__.frozen

@@ -1,9 +1,9 @@
 """
-What a resource factory is: decided once, when it is registered.
+What kind of factory a callable is, and what it makes. This is decided once, at registration.
 
 A factory is an async generator function, a generator function, a context manager factory
-(async or not) or a plain function (async or not). The first four make resources that have
-to be exited and live in a task of their own; the last two just return a value.
+(async or not) or a plain function (async or not). The first four kinds make resources. These have
+to be exited, and each lives in a task of its own. Plain functions just return a value.
 """
 
 from __future__ import annotations
@@ -64,6 +64,7 @@ __all__ = [
     "instance_types",
     "is_nothing",
     "made_type",
+    "shown",
     "unopened",
 ]
 
@@ -140,7 +141,7 @@ class Factory:
             )
         wanted = " or ".join(name_of(one) for one in self.makes)
         raise DependencyError(
-            f"{self.name} made {_shown(value)}, where {wanted} is expected: let it make "
+            f"{self.name} made {shown(value)}, where {wanted} is expected: let it make "
             "that, or annotate what it makes",
             where(self.call),
         )
@@ -164,7 +165,8 @@ _FROM_GENERATOR: dict[FactoryKind, Callable[..., Any]] = {
 }
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """Name the value of a factory, for a message."""
     return "None" if value is None else f"an instance of {name_of(type(value))}"
 
 
@@ -186,10 +188,10 @@ def _class_of(call: Any) -> type | None:
 
 def factory_kind(call: Callable[..., Any]) -> FactoryKind:
     """
-    Tell what kind of factory *call* is, without calling it.
+    Say what kind of factory *call* is, without calling it.
 
-    A class is a context manager factory if its instances are context managers; a function
-    is one if it is decorated with :func:`contextlib.contextmanager` or
+    A class is a context manager factory if its instances are context managers. A function is one
+    if it is decorated with :func:`contextlib.contextmanager` or
     :func:`~contextlib.asynccontextmanager`, or is annotated to return a context manager.
     """
     body = body_of(call)
@@ -217,8 +219,8 @@ def _wrapped_kind(body: Any) -> FactoryKind | None:
     """
     Find the kind of a function under decorators that use :func:`functools.wraps`.
 
-    If one of them is from :mod:`contextlib`, it makes a context manager of a generator. Other
-    decorators pass on what the generator function returns.
+    A decorator of :mod:`contextlib` makes a context manager from the generator. Other decorators
+    pass on what the generator function returns.
     """
     wrapped = inspect.unwrap(body)
     if wrapped is body:
@@ -267,7 +269,7 @@ def _return_annotation(call: Any) -> Any:
         return Self  # libraries often import it for type checkers only
     try:
         return without_metadata(resolved(written, getattr(function, "__globals__", {})))
-    except Exception:  # noqa: BLE001 - it is the user's
+    except Exception:  # noqa: BLE001 - a user's annotation may raise anything
         # An annotation that can't be evaluated is reported where the factory is planned.
         return UNKNOWN
 
@@ -277,7 +279,7 @@ def _return_annotation(call: Any) -> Any:
 
 def made_type(call: Any, returned: Any) -> Any:
     """
-    Return the type of what a factory hands over, as far as it is annotated.
+    Return the type of a factory's value, if the annotations say it.
 
     Args:
         call: The factory.
@@ -336,7 +338,8 @@ def assumed_type(call: Any, returned: Any) -> Any:
 _ITERATORS = (AsyncGenerator, AsyncIterator, AsyncIterable, Generator, Iterator, Iterable)
 _AWAITABLES = (Awaitable, Coroutine)
 
-# What is taken off for each kind: once, as the value is taken out of it once.
+# For each kind, the types around the type of the value. One of them is taken off, and only once,
+# because the value is also taken out only once.
 _LAYERS: dict[FactoryKind, tuple[Any, ...]] = {
     FactoryKind.ASYNC_GENERATOR: _ITERATORS,
     FactoryKind.GENERATOR: _ITERATORS,
@@ -355,7 +358,7 @@ def _of_owner(call: Any, returned: Any) -> Any:
     function = getattr(call, "__func__", call)
     first = next(iter(getattr(function, "__annotations__", {}).values()), None)
     same: dict[Any, Any] = {Self: cls}
-    # As it was written before there was Self: `def make(cls: type[T]) -> T`.
+    # Before Python had Self, people wrote `def make(cls: type[T]) -> T`.
     if isinstance(first, TypeVar) or isinstance(next(iter(get_args(first)), None), TypeVar):
         same[first if isinstance(first, TypeVar) else get_args(first)[0]] = cls
     return resolved(returned, types=same)
@@ -383,7 +386,7 @@ _RETURN_SELF = (
 )
 
 
-# What is made, and what is asked for.
+# Comparing the type that a factory makes with the type that a parameter asks for.
 
 
 def is_nothing(made: Any) -> bool:

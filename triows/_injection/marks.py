@@ -1,9 +1,10 @@
 """
-What is inside ``Annotated``: our marks, those of other libraries, and what is there by mistake.
+What is inside ``Annotated``: our marks, those of other libraries, and mistakes.
 
-A factory in ``Annotated`` without ``use`` around it would do nothing, and the parameter would be
-read from the request: any client could say who it is. So triows refuses everything there that can
-be called. It also refuses the marks of frameworks that mean something that triows would not do.
+A factory in ``Annotated`` without ``use`` around it would do nothing. The parameter would be read
+from the request instead, so any client could choose it, for example the name of its user. So
+triows refuses everything there that can be called. It also refuses the marks of other frameworks,
+because triows wouldn't do what they say.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Awaitable, Iterable
+from pathlib import PurePath
 from types import EllipsisType, UnionType
 from typing import Annotated, Any, NewType, NoReturn, TypeVar, Union, get_args, get_origin
 
@@ -19,7 +21,7 @@ from attrs import frozen
 from triows._annotations import unnamed
 from triows._where import name_of
 from triows.exceptions import HandlerSignatureError
-from triows.types import Ignore, IgnoreMark, Param, ParamMark, UseMark, use
+from triows.types import Ignore, IgnoreMark, Param, ParamMark, ParamSource, UseMark, use
 
 from .conversion import type_name
 from .packs import is_pack, pack_fields, unwrapped
@@ -58,9 +60,9 @@ class Site:
     Where an annotation was written, for the messages about it.
 
     Args:
-        label: What a message calls it.
+        label: What messages call the annotation.
         where: ``file:line (name)`` of the function.
-        name: What a message shows in front of the remedy: ``"user: "`` of a parameter.
+        name: What messages write before the remedy. For a parameter, it is like ``"user: "``.
     """
 
     label: str
@@ -72,11 +74,11 @@ class Site:
 
     def check_parameter(self, annotation: Any) -> None:
         """
-        Refuse what was put into the annotation of a parameter by mistake.
+        Refuse mistakes in the annotation of a parameter.
 
         Raises:
-            HandlerSignatureError: A mark means nothing there, or a factory stands there
-                without ``use``.
+            HandlerSignatureError: A mark means nothing there, or a factory is there without
+                ``use``.
         """
         self._check_metadata(annotation)
         self._check_inside(without_metadata(annotation), _MARKS)
@@ -86,7 +88,7 @@ class Site:
         Refuse a default that was meant to say what makes the value.
 
         Raises:
-            HandlerSignatureError: It is a mark, ours or another framework's, or something to call.
+            HandlerSignatureError: It is a mark, ours or another framework's, or a callable.
         """
         self._check_required(default)
         if isinstance(default, UseMark | ParamMark):
@@ -108,11 +110,11 @@ class Site:
             self.refuse("has `...` as its default: leave the default out, and it is required")
 
     def check_return(self, annotation: Any) -> None:
-        """Refuse the same in what a function is annotated to return; ``Ignore`` may stand there."""
+        """Refuse such mistakes in a return annotation. Only ``Ignore`` is allowed there."""
         self._check_inside(annotation, (UseMark, ParamMark))
 
     def check_fields(self, annotation: Any, seen: tuple[Any, ...] = ()) -> None:
-        """Refuse the same in the fields of a pack, and in theirs."""
+        """Refuse such mistakes in the fields of a pack, and in packs inside them."""
         pack = unwrapped(annotation)
         if not is_pack(pack) or pack in seen:
             return
@@ -123,7 +125,7 @@ class Site:
             site.check_fields(type_, (*seen, pack))
 
     def check_field(self, annotation: Any, default: Any) -> None:
-        """Refuse the same in one field; only ``Param`` may stand there."""
+        """Refuse such mistakes in one field. Only ``Param`` is allowed there."""
         self._check_required(default)
         if _is_called_to_make(default, annotation):
             self.refuse(
@@ -139,7 +141,7 @@ class Site:
         self.check_parameter(annotation)
 
     def _check_inside(self, annotation: Any, marks: tuple[type, ...]) -> None:
-        """Look at everything that the annotation holds; none of *marks* may be there."""
+        """Look at everything inside the annotation. None of *marks* is allowed there."""
         self._check_type(annotation)
         if isinstance(annotation, NewType):
             self._check_named(annotation, marks)
@@ -153,7 +155,7 @@ class Site:
                 self._check_inside(argument, marks)
 
     def _check_named(self, named: NewType, marks: tuple[type, ...]) -> None:
-        """Look at what a ``NewType`` stands for. A mark in it would do nothing."""
+        """Look at the type behind a ``NewType``. A mark in it would do nothing."""
         inner, found = unmarked(resolved(named.__supertype__))
         for mark in found:
             if isinstance(mark, marks):
@@ -174,7 +176,7 @@ class Site:
             )
 
     def _refuse_mark(self, mark: Any, named: str | None = None) -> NoReturn:
-        """Refuse a mark inside a type, or inside what the ``NewType`` *named* stands for."""
+        """Refuse a mark inside a type, or inside the type behind the ``NewType`` *named*."""
         word = _word(mark)
         if self.label.startswith("the return"):
             self.refuse(f"has {word}(), which is for parameters: take it out")
@@ -194,9 +196,11 @@ class Site:
     def _check_metadata(self, annotation: Any) -> None:
         if get_origin(annotation) is Annotated:
             type_, *extras = get_args(annotation)
-            for extra in extras:
-                if not isinstance(extra, _MARKS):
-                    self._check_extra(type_name(type_), extra)
+            others = [extra for extra in extras if not isinstance(extra, _MARKS)]
+            for extra in others:
+                self._check_extra(type_name(type_), extra)
+                if len(others) == len(extras):
+                    self._check_word(type_name(type_), extra)
 
     def _check_extra(self, type_: str, extra: Any) -> None:
         if extra is use or extra is UseMark:
@@ -213,6 +217,8 @@ class Site:
             self.refuse(f"has `Ignore` in its Annotated: write `{self.name}Ignore[{type_}]`")
         if (remedy := _foreign_remedy(extra)) is not None:
             self._refuse_foreign(type_, extra, remedy)
+        if not isinstance(extra, str) and (source := _source_named_by(extra)) is not None:
+            self._refuse_source(type_, f"{_kind(extra)} {name_of(extra)}", source)
         if _was_called(extra):
             name = getattr(extra, "__name__", None) or "factory"
             self.refuse(
@@ -225,9 +231,25 @@ class Site:
                 f"write `{self.name}Annotated[{type_}, use({name_of(extra)})]`"
             )
 
-    def _refuse_foreign(self, type_: str, mark: Any, remedy: str) -> NoReturn:
+    def _check_word(self, type_: str, extra: Any) -> None:
+        """Refuse a word that names a source, where no mark of ours says what is meant."""
+        if type(extra) is str and (source := _source_named_by(extra)) is not None:
+            self._refuse_source(type_, repr(extra), source)
+
+    def _refuse_source(self, type_: str, shown: str, source: str) -> NoReturn:
         self.refuse(
-            f"has {_package(mark)}'s {type(mark).__name__}(...), which means nothing to triows: "
+            f"has {shown} in its Annotated, which does nothing there: write "
+            f'`{self.name}Annotated[{type_}, Param("{source}")]`'
+        )
+
+    def _refuse_foreign(self, type_: str, mark: Any, remedy: str) -> NoReturn:
+        whose, what = (
+            (_home(mark), mark.__name__)
+            if _is_uncalled(mark)
+            else (_package(mark), f"{type(mark).__name__}(...)")
+        )
+        self.refuse(
+            f"has {whose}'s {what}, which means nothing to triows: "
             f"write `{self.name}Annotated[{type_}, {remedy}]`"
         )
 
@@ -236,6 +258,22 @@ def _word(mark: Any) -> str:
     if isinstance(mark, IgnoreMark):
         return "Ignore"
     return "use" if isinstance(mark, UseMark) else "Param"
+
+
+def _source_named_by(extra: Any) -> str | None:
+    """Say which place of a request a bare word means, or a class or function of that name."""
+    # Of other strings nothing is known: other libraries have them there, for example as titles.
+    word = extra if isinstance(extra, str) else getattr(extra, "__name__", None)
+    if not isinstance(word, str) or (word is not extra and not _may_mean_a_source(extra)):
+        return None
+    singular = word.strip().lower().removesuffix("s")
+    return singular if singular in get_args(ParamSource) else None
+
+
+def _may_mean_a_source(extra: Any) -> bool:
+    if isinstance(extra, type) and issubclass(extra, PurePath):
+        return False
+    return callable(extra) and not _means_something(extra)
 
 
 def _kind(extra: Any) -> str:
@@ -253,7 +291,7 @@ def _was_called(extra: Any) -> bool:
 
 def _means_something(extra: Any) -> bool:
     """Say whether it is a callable that other libraries use in ``Annotated``."""
-    # pydantic takes classes that say how to validate, and what marks a field as deprecated;
+    # Pydantic takes classes that say how to validate, and a mark for deprecated fields.
     # annotated_types has constraints that can be called.
     return (
         hasattr(extra, "__get_pydantic_core_schema__")
@@ -267,14 +305,14 @@ def _shown(default: Any) -> str:
 
 
 def _is_called_to_make(default: Any, annotation: Any) -> bool:
-    """Say whether a default was meant to be called, or was called by mistake."""
+    """Say whether somebody meant the default to be called, or called it by mistake."""
     if default is inspect.Parameter.empty:
         return False
     return _was_called(default) or (callable(default) and not _is_value_of(annotation, default))
 
 
 def _is_value_of(annotation: Any, value: Any) -> bool:
-    """Say whether a value that can be called is of the annotated class, so that it is a value."""
+    """Say whether a callable is an instance of the annotated class, and so a proper value."""
     if isinstance(value, type | functools.partial) or inspect.isroutine(value):
         return False
     annotation = unnamed(without_metadata(unnamed(annotation)))
@@ -288,6 +326,16 @@ def _package(thing: Any) -> str:
     return type(thing).__module__.partition(".")[0]
 
 
+def _is_uncalled(extra: Any) -> bool:
+    return isinstance(extra, type) or inspect.isfunction(extra)
+
+
+def _home(thing: Any) -> str:
+    return str(getattr(thing, "__module__", "")).partition(".")[0]
+
+
+_FRAMEWORKS = ("fastapi", "ididi", "lihil", "litestar")
+
 # The marks of other frameworks, and what to write here instead.
 _FOREIGN = {
     "Depends": "use(factory)",
@@ -300,7 +348,10 @@ _FOREIGN = {
 
 
 def _foreign_remedy(extra: Any) -> str | None:
-    """Say what to write instead of another framework's mark."""
-    if _package(extra) not in ("fastapi", "ididi", "lihil", "litestar"):
+    """Say what to write instead of another framework's mark, or of what makes it."""
+    if _is_uncalled(extra):
+        # What else they have may be meant as a factory.
+        return _FOREIGN.get(extra.__name__) if _home(extra) in _FRAMEWORKS else None
+    if _package(extra) not in _FRAMEWORKS:
         return None
     return _FOREIGN.get(type(extra).__name__, "use(factory) or Param(...)")

@@ -68,9 +68,9 @@ class PackField:
     A field of a pack.
 
     Args:
-        name: What a person calls it.
-        argument: What the ``__init__`` of its class calls it.
-        wire: What its class says it is called outside; the name if it says nothing.
+        name: The field's name, as messages show it.
+        argument: The name of its argument in the class's ``__init__``.
+        wire: Its name in a request. It is the field's name if the class doesn't set another.
         type: Its annotation, evaluated.
         required: Whether the class has no default for it.
         default: The default that all objects of the class share, or :data:`NO_DEFAULT`.
@@ -112,8 +112,8 @@ def has_fields(annotation: Any) -> bool:
     """
     Say whether a type has named parts, as the body of a request has.
 
-    Structs, dataclasses, attrs classes and models have; ``Param("query")`` reads them field by
-    field. So have dicts, TypedDicts and NamedTuples, which can't be read like that.
+    Structs, dataclasses, attrs classes and models do, and ``Param("query")`` reads them field by
+    field. Dicts, TypedDicts and NamedTuples do as well, but they can't be read like that.
     """
     annotation = unwrapped(annotation)
     return is_pack(annotation) or _is_record(annotation)
@@ -123,7 +123,7 @@ def _is_record(annotation: Any) -> bool:
     cls = get_origin(annotation) or annotation
     if typing.is_typeddict(cls):
         return True
-    # A NamedTuple leaves no other trace than its fields.
+    # The fields are the only thing by which a NamedTuple can be recognised.
     named_tuple = isinstance(cls, type) and issubclass(cls, tuple) and hasattr(cls, "_fields")
     return named_tuple or (isinstance(cls, type) and issubclass(cls, Mapping))
 
@@ -141,7 +141,7 @@ def pack_fields(pack: Any) -> list[PackField]:
     if is_model(cls):
         return list(_model_fields(cls))
     if issubclass(cls, msgspec.Struct):
-        # Of these only Structs resolve the parameters of a generic class.
+        # Only for Structs are the type parameters of a generic class resolved.
         return list(_struct_fields(pack))
     if dataclasses.is_dataclass(cls):
         return list(_dataclass_fields(cls))
@@ -167,8 +167,8 @@ def _dataclass_fields(cls: Any) -> Iterator[PackField]:
 def _attrs_fields(cls: Any) -> Iterator[PackField]:
     hints = typing.get_type_hints(cls, include_extras=True)
     for info in attrs.fields(cls):
-        # attrs calls the name of the argument an alias. The
-        # one it makes itself is the name without underscores in front.
+        # attrs calls the name of the argument an alias. By default, it is the field's name without
+        # the underscores in front.
         name = info.name.lstrip("_")
         alias = info.alias or name
         if info.init:

@@ -1,8 +1,8 @@
 """
-Parameters: what a handler or factory wants from the request, and whether it can be had.
+Parameters that a handler or factory takes from the request.
 
 :func:`param_spec` is called at registration, once for each parameter, and refuses what can't
-work. What it makes is read in :mod:`.readers`.
+work. The functions in :mod:`.readers` then read the values from requests.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def is_readable(annotation: Any) -> bool:
     try:
         return shape(wire_type(annotation)) is not None
     except TypeError:
-        # A Param inside the type: it was meant to be read. param_spec says what is wrong.
+        # There is a Param inside the type, so it was meant to be read. param_spec() refuses that.
         return True
 
 
@@ -105,8 +105,8 @@ def param_spec(
     """
     Decide where a parameter comes from and how it is read.
 
-    The mark's source is taken if it has one; else the path, if the template has the name
-    or the alias; else the query.
+    If the mark has a source, that decides. If the path template has the parameter's name or alias,
+    it comes from the path. Otherwise it comes from the query.
 
     Args:
         name: The parameter's name.
@@ -150,7 +150,7 @@ def _placed(
     name: str, mark: ParamMark, path_keys: Mapping[str, PathKey], site: _Site
 ) -> tuple[ParamSource, str]:
     """Decide the source and the name on the wire."""
-    # The alias first: it says what the template calls the parameter.
+    # The alias comes first, because it says what the template calls the parameter.
     in_path = next((key for key in (mark.alias, name) if key in path_keys), None)
     if mark.source == "path" and in_path is None:
         keys = ", ".join(f"{{{key}}}" for key in path_keys) or "none"
@@ -170,7 +170,7 @@ def _alias(name: str, alias: str | None, source: ParamSource, site: _Site) -> st
         site.refuse("its alias is empty: give a name, or leave alias= out")
     if source != "header":
         return alias or name
-    # Hyphens are what headers are written with, and some proxies drop underscores.
+    # Headers are written with hyphens, and some proxies drop headers with underscores.
     header = alias or name.replace("_", "-")
     if not _HEADER_NAME.fullmatch(header):
         site.refuse(
@@ -202,7 +202,7 @@ class _Draft:
             return self._pack()
         return self._value()
 
-    # A decoder takes precedence over the type: it may make values that no conversion can make.
+    # A decoder takes precedence over the type, because it may make any value.
     def _decoded(self, decoder: Callable[[str], Any]) -> ParamSpec:
         if self.mark.constraint is not None:
             self.site.refuse("its decoder replaces the constraints too: check them in the decoder")
@@ -213,7 +213,7 @@ class _Draft:
         return self._spec(self.annotation, self._text_reader("text", convert))
 
     def _value(self) -> ParamSpec:
-        # Param's constraint goes around the others; msgspec merges them.
+        # Put Param's constraint around the others. msgspec merges them.
         constrained = annotated(self.annotation, self.mark.constraint)
         try:
             wire = wire_type(constrained)
@@ -232,7 +232,8 @@ class _Draft:
             )
         if self.path_key is not None and not can_fill(self.path_key, wire):
             self._refuse_path_key(self.path_key, wire)
-        # Where pydantic reads it, its metadata tells it from others of the same name.
+        # If pydantic reads it, keep its metadata, so that it isn't taken for the same as another
+        # parameter of that name.
         type_ = self.annotation if mentions_model(self.annotation) else constrained
         return self._spec(type_, self._text_reader(kind, convert))
 
@@ -250,7 +251,7 @@ class _Draft:
             self._refuse_conversion(exc)
 
     def _raw(self, wire: Any) -> Shape:
-        """What it is made from, if pydantic makes it."""
+        """Say what a value is made from, if pydantic makes it."""
         if self.mark.constraint is not None:
             self.site.refuse(
                 "pydantic converts it, and doesn't know the constraints of Param(): give them to "
@@ -276,8 +277,8 @@ class _Draft:
             )
 
     def _pack(self) -> ParamSpec:
-        # Without an explicit source it is more likely meant as a body, or for a
-        # factory that was forgotten, than to take over the query.
+        # Without an explicit source, it is probably meant as a body, or its factory was forgotten.
+        # Nobody expects that it takes over the query.
         if self.mark.source is None or self.source == "path":
             self._refuse_structure()
         if self.mark.alias is not None or self.mark.constraint is not None:
@@ -364,7 +365,7 @@ class _Draft:
         )
 
     def _refuse_conversion(self, exc: Exception) -> NoReturn:
-        # msgspec repeats the whole type at the end, modules and all.
+        # At the end, msgspec repeats the whole type with its modules. Leave that out.
         reason = str(exc).partition(" - type ")[0]
         self.site.refuse(
             f"{self._named} can't be read from text: {reason}. Change the type or its "
@@ -399,7 +400,7 @@ def _part(pack: _Draft, part: PackField) -> _Draft:
             f"the other fields are read from the {pack.source}, so it can't come from the "
             f"{mark.source}: make it a parameter of its own"
         )
-    # Notations for nesting (a.b, a[b]) exist, and no two frameworks agree on one.
+    # There are notations for nesting (a.b, a[b]), but each framework has another.
     if has_fields(annotation) and mark.decoder is None:
         site.refuse(
             f"a {pack.source} has no nesting, so a field can't be a {type_name(annotation)}: move "
@@ -408,7 +409,7 @@ def _part(pack: _Draft, part: PackField) -> _Draft:
     # A name that was chosen for the wire is used as it is, even for a header.
     chosen = mark.alias or (part.wire if part.wire != part.name else None)
     alias = _alias(part.wire, chosen, pack.source, site)
-    # A default that can't be changed is left to the class, as is one that it makes anew.
+    # The class itself fills in a default that can't be changed, or that it makes anew each time.
     default = MISSING if part.required else OMITTED
     if part.default is not NO_DEFAULT and not is_immutable(part.default):
         default = part.default

@@ -1,5 +1,5 @@
 """
-Whether the keys of a path can fill the parameters that take them.
+Checks whether the keys of a path can fill the parameters that take them.
 
 ``{id:int}`` only matches digits, so a parameter ``id: UUID`` would refuse every value.
 """
@@ -45,7 +45,8 @@ class PathKey(Protocol):
 _NUMBERS = ("7", "1.5")
 _V4, _V6 = "192.0.2.1", "2001:db8::1"
 
-# How values of a type are written, one text for each form. A type that isn't here may be any text.
+# Examples of how values of a type are written, one for each form. For a type that isn't here, any
+# text may be a value.
 _FORMS: dict[Any, tuple[str, ...]] = {
     bool: ("true", "1"),
     int: ("7",),
@@ -65,7 +66,7 @@ _FORMS: dict[Any, tuple[str, ...]] = {
     IPv6Interface: (_V6, f"{_V6}/128"),
 }
 
-# What the converters that everybody has are for.
+# The types of Starlette's own converters.
 _TYPES: dict[str, Any] = {"int": int, "float": float, "uuid": UUID}
 
 

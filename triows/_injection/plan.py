@@ -1,9 +1,9 @@
 """
-What a handler needs, worked out once, when its route is registered.
+Plans what a handler needs. This happens once, when its route is registered.
 
 A :class:`Plan` is a list of values to make in order: parameters from the request, what the
 connection itself has, the application's resources, and then one step for each factory. Values
-refer to one another by their position in that list, so nothing has to be inspected while a
+refer to each other by their position in that list, so nothing has to be inspected while a
 connection is served.
 """
 
@@ -69,14 +69,14 @@ class Plan:
 
     params: tuple[ParamSpec, ...]
     givens: tuple[Given, ...]
-    #: Factories whose value lives from start-up to shutdown, by the user's function.
+    #: Factories whose values live from start-up to shutdown, as the user named them.
     shared: tuple[Callable[..., Any], ...]
     #: The classes of their values, if that can be checked.
     expected: Mapping[Callable[..., Any], tuple[type, ...] | None]
     steps: tuple[Step, ...]
     arguments: tuple[tuple[str, int], ...]
     signature: inspect.Signature
-    #: All factories of the steps, as the user named them, whatever overrides them.
+    #: All factories of the steps, as the user named them, even if others override them.
     factories: frozenset[Callable[..., Any]]
 
     @property
@@ -87,7 +87,7 @@ class Plan:
 
 @frozen
 class _Place:
-    """A value of the plan: in which of its lists it is, and where."""
+    """A value of the plan: which of its lists it is in, and its index there."""
 
     kind: str
     index: int
@@ -99,9 +99,9 @@ class Planner:
     Makes one plan.
 
     Args:
-        givens: Which types the connection itself gives.
-        app_givens: Which of them also exist when the application starts.
-        providers: The guards, and factories by the type they make.
+        givens: The types that the connection itself provides.
+        app_givens: The ones among them that also exist when the application starts.
+        providers: The guards, and the factories that are found by the type they make.
         overrides: Factories to be used instead of others.
         path_keys: The keys in the route's path template, by name.
     """
@@ -124,8 +124,8 @@ class Planner:
         Plan the guards, and after them the arguments of *handler*.
 
         Raises:
-            RouteSetupError: or a subclass, with the file and line of the function
-                that is wrong and what to do instead.
+            RouteSetupError: Something can't work. The error, which may be of a subclass, has the
+                file and line of the function, and says what to do instead.
         """
         asker = Asker(handler, (handler,))
         for guard in self.providers.guards:
@@ -138,18 +138,18 @@ class Planner:
         self, factory: Callable[..., Any], makes: tuple[type, ...] | None = None
     ) -> tuple[Factory, Plan]:
         """
-        Plan a factory with ``scope="app"``: the factory to call, and its arguments.
+        Plan a factory with ``scope="app"``. Return the factory to call, and its plan.
 
         Args:
-            factory: As the user named it, whatever overrides it.
-            makes: What those who ask for it expect.
+            factory: The factory as the user named it, even if another overrides it.
+            makes: The classes that the parameters for it expect.
         """
         asker = Asker(self._called(factory), (factory,), "app")
         places = self._places(asker)
         return evolve(Factory.of(asker.call), makes=makes), self._numbered(places, asker.call)
 
     def _guarded_by(self, asker: Asker, guard: UseMark) -> None:
-        """Plan a guard. It makes ``None``, which no parameter takes."""
+        """Plan a guard. No parameter takes its value, which is ``None``."""
         factory: Any = guard.factory
         overridden = self._called(factory) is not factory
         place = self._step(asker, factory, {}, None if overridden else (NoneType,))
@@ -157,13 +157,13 @@ class Planner:
             self._reused[factory, ()] = place
 
     def _called(self, factory: Callable[..., Any]) -> Callable[..., Any]:
-        """Return what is called in place of a factory: what overrides it, or the factory itself."""
+        """Return what to call for a factory: the one that overrides it, or the factory itself."""
         # You can override Repo, for all types, or only Repo[int].
         generic = get_origin(factory) or factory
         return self.overrides.get(factory, self.overrides.get(generic, factory))
 
     def _check_path_keys(self, handler: Callable[..., Any]) -> None:
-        # A fake may have other parameters than the factory that it replaces.
+        # A test's fake may have other parameters than the factory that it replaces.
         if self.overrides:
             return
         taken = {spec.alias for spec in self._params if spec.source == "path"}
@@ -248,7 +248,7 @@ class Planner:
         return _Place("given", self._given.setdefault(given, len(self._given)))
 
     def _is_path_key(self, parameter: inspect.Parameter, annotation: Any) -> bool:
-        """Say whether the path fills it: a key's name takes precedence over any type."""
+        """Say whether the path fills it. The name of a key takes precedence over the type."""
         return parameter.name in self.path_keys and is_readable(annotation)
 
     @staticmethod
@@ -330,7 +330,7 @@ class Planner:
                 "take it out",
                 asker.where,
             )
-        # The value of a fake is not checked.
+        # The value of a test's fake is not checked.
         overridden = self._called(factory) is not factory
         makes = None if overridden else agreed(asker, parameter.name, annotation, factory, types)
         if mark.scope == "app":

@@ -1,8 +1,8 @@
 """
 What ``deps=`` gives: guards, and factories that are found by the type that they make.
 
-The lists of the application, its routes and the endpoint come in; each is a level. What comes out
-says which factory makes a parameter of some type.
+The lists of the application, its routes and the endpoint come in. Each is a level. What comes out
+says which factory makes a parameter of a type.
 
 triows looks for a factory that makes exactly the type first, then for one that makes a subclass.
 The nearest level comes first. If two factories in one level match, that is an error.
@@ -69,7 +69,7 @@ class Provider:
         return self.mark.factory
 
     def for_types(self, types: Types) -> Provider:
-        """The same where its type variables stand for *types*."""
+        """Return the same provider, with *types* in place of its type variables."""
         cls = get_origin(self.factory) or self.factory
         if not types or not isinstance(cls, type):
             return self
@@ -80,10 +80,10 @@ class Provider:
 @frozen
 class Providers:
     """
-    All that ``deps=`` gives to one handler.
+    Everything that ``deps=`` gives to one handler.
 
     Args:
-        levels: Factories by level, those of the application first.
+        levels: The factories by level, the application's first.
         guards: The guards, in the order in which they run.
     """
 
@@ -209,7 +209,7 @@ def _matched(made: Any, asked: Any) -> Types | None:
 
 
 def _is_allowed(variable: TypeVar, type_: Any) -> bool:
-    """Whether a type variable may stand for a type."""
+    """Say whether a type variable may stand for a type."""
     cls = get_origin(type_) or type_
     bound = resolved(variable.__bound__, vars(sys.modules.get(variable.__module__, sys)))
     if isinstance(bound, type) and isinstance(cls, type) and not issubclass(cls, bound):
@@ -259,7 +259,7 @@ def providers(*levels: Iterable[Dependency], at: str | None = None) -> Providers
             if provider is None:
                 continue
             if is_nothing(provider.made):
-                # One that is given twice runs once.
+                # A guard that is given twice runs once.
                 guards.setdefault(provider.factory, provider.mark)
             elif provider not in made.values():
                 _check_only(provider, made.values())
@@ -333,7 +333,7 @@ def is_mock(thing: Any) -> bool:
     return mocks is not None and isinstance(thing, mocks.NonCallableMock)
 
 
-# What guards of other frameworks return to refuse.
+# What guards of other frameworks return to refuse a request.
 _ANSWERS = (BaseException, Response)
 
 # The types of request parameters. A factory for one of them would fill all of those parameters.
@@ -342,10 +342,10 @@ _PRIMITIVES = (str, int, float, bool, bytes)
 
 @frozen
 class Entry:
-    """One entry of ``deps=``, looked at."""
+    """One entry of ``deps=``, and what its annotations say."""
 
     mark: UseMark
-    #: What it is annotated to return, and what it makes by that.
+    #: Its return annotation, and the type that it makes according to that.
     returned: Any
     made: Any
     #: Whether ``Ignore`` says that it must not be found by type.
@@ -375,10 +375,10 @@ class Entry:
 
     def provider(self) -> Provider | None:
         """
-        What it provides; ``None`` if it says itself that it provides nothing.
+        Return what it provides. ``None`` if ``Ignore`` says that it provides nothing.
 
         Raises:
-            DependencyError: It could never be used, or would hand over something else.
+            DependencyError: It could never be used, or would make something else.
         """
         if is_nothing(self.made):
             self._check_guard()
@@ -446,8 +446,8 @@ class Entry:
         )
 
     def _check_class(self, cls: type) -> None:
-        """Refuse the class of a guard, where an instance of it was meant."""
-        call = getattr(cls, "__call__", None)  # noqa: B004 - that of its instances
+        """Refuse the class of a guard if an instance of it was meant."""
+        call = getattr(cls, "__call__", None)  # noqa: B004 - the method of its instances
         if inspect.isfunction(call):
             returned, _ = unmarked(signature_of(call).return_annotation)
             made = assumed_type(call, returned)

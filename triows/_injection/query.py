@@ -1,5 +1,5 @@
 """
-What a handshake carries, decoded: its query, its headers and its cookies.
+Decodes what a handshake carries: its query, its headers and its cookies.
 
 Bytes and strings come in. Text by name comes out, and a :class:`ParamError` for everything that
 isn't text. This module doesn't know which names are asked for, or their types.
@@ -30,11 +30,11 @@ __all__ = [
     "printable",
 ]
 
-# What a refusal shows of one name or message. Names come from the peer, and messages may
-# quote the peer's value, so both are as long as the peer likes; 200 is two lines of a log.
+# How many characters of a name or message a refusal shows. Names come from the peer, and messages
+# may quote the peer's value, so both may have any length. 200 characters are two lines of a log.
 MAX_SHOWN = 200
 
-# A percent sign that does not begin a "%" HEXDIG HEXDIG (RFC 3986 section 2.1).
+# A percent sign without two hexadecimal digits after it (RFC 3986 section 2.1).
 _STRAY_PERCENT = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 
@@ -52,13 +52,13 @@ class ParamError:
     """
     One thing that is wrong with the parameters of a request.
 
-    Everything in it may be shown to the peer: it holds no names of classes and no
-    exception's text but that of a :exc:`ValueError` the application raised on purpose.
+    The peer may see everything in it. It has no names of classes. It has the text of an exception
+    only if that is a :exc:`ValueError` of the application's own checks.
 
     Args:
         location: Where the parameter was looked for.
-        name: Its name on the wire; empty if the whole query is meant, or a name that
-            can't be read.
+        name: Its name in the request. It is empty if the error is about the whole query, or about
+            a name that can't be read.
         message: What is wrong with it, for a person.
     """
 
@@ -67,7 +67,7 @@ class ParamError:
     message: str
 
     def to_dict(self) -> dict[str, str]:
-        """Give the error as a JSON object has it in the body of a 422."""
+        """Return the error as the JSON object that the body of a 422 has."""
         return {"location": self.location, "name": self.name, "message": self.message}
 
 
@@ -84,7 +84,7 @@ class Query:
         values: The values by name, in the order they were given.
         errors: What could not be decoded, at most one error for each name.
         unreadable: Names whose values could not be decoded. They are not in ``values``.
-        refused: The query was not decoded at all; ``errors`` says why.
+        refused: Whether the query was not decoded at all. ``errors`` then says why.
     """
 
     values: Mapping[str, list[str]]
@@ -93,7 +93,7 @@ class Query:
     refused: bool = False
 
     def hides(self, name: str) -> bool:
-        """Say whether ``name`` may be in the query, but an error already stands for it."""
+        """Say whether ``name`` may be in the query, but there is an error in its place."""
         return self.refused or name in self.unreadable
 
 
@@ -101,17 +101,17 @@ def parse_query(query_string: bytes, max_parameters: int) -> Query:
     """
     Decode ``application/x-www-form-urlencoded``, strictly.
 
-    Browsers and most frameworks turn what they can't decode into something else:
-    ``%zz`` stays as it is, a byte that isn't UTF-8 becomes U+FFFD. Two parties that do so
-    differently see two different requests, so here it is an error. Otherwise it is the
-    algorithm of https://url.spec.whatwg.org/#urlencoded-parsing.
+    Browsers and most frameworks replace what they can't decode. They keep ``%zz`` as it is, and a
+    byte that isn't UTF-8 becomes U+FFFD. If two programs do this differently, they see two
+    different requests. So here it is an error. Everything else follows
+    https://url.spec.whatwg.org/#urlencoded-parsing.
 
-    Takes time in proportion to the length, and decodes nothing of a query that has more
-    than ``max_parameters`` pairs.
+    This takes time in proportion to the length. If a query has more than ``max_parameters`` pairs,
+    nothing of it is decoded.
 
     Args:
         query_string: The bytes after the question mark.
-        max_parameters: How many pairs there may be. Empty ones count, except at the ends.
+        max_parameters: How many pairs there may be. Empty pairs count, except at the ends.
     """
     query_string = query_string.strip(b"&")
     if not query_string:
@@ -130,7 +130,7 @@ def _collect(query_string: bytes) -> Query:
             problems.setdefault(name, problem)
         else:
             values.setdefault(name, []).append(value)
-    # A value that can be read beside one that can't says nothing about which was meant.
+    # If one value of a name can be read and another can't, nobody knows which one was meant.
     for name in problems:
         values.pop(name, None)
     errors = [ParamError("query", printable(name), text) for name, text in problems.items()]
@@ -138,7 +138,7 @@ def _collect(query_string: bytes) -> Query:
 
 
 def _pairs(query_string: bytes) -> Iterator[tuple[str, str, str]]:
-    """Give the name, value and problem (or an empty string) of each pair."""
+    """Yield the name, the value and the problem (or an empty string) of each pair."""
     for pair in query_string.split(b"&"):
         if not pair:
             continue
@@ -170,14 +170,14 @@ class RequestData:
     """
     The parts of one request that parameters are read from.
 
-    Each part is decoded when it is first asked for, and then kept. Make one for each
-    handshake and pass it to :func:`read_params` once, with the parameters of the handler
-    and of all its factories together: errors in the query itself are reported each time.
+    Each part is decoded when something first asks for it, and then kept. Make one object for each
+    handshake. Pass it to :func:`read_params` only once, with the parameters of the handler and of
+    all its factories, because each call reports the errors in the query itself.
 
     Args:
         query_string: The bytes after the question mark, as in the ASGI scope.
         headers: Names and values, as in the ASGI scope.
-        path_params: What the router found in the path, decoded.
+        path_params: The decoded texts of the path's keys.
         max_query_parameters: Refuse a query with more pairs than this.
     """
 
@@ -202,8 +202,8 @@ class RequestData:
     @cached_property
     def headers(self) -> Mapping[str, list[str]]:
         """The values of each header by its name in lower case, one for each line."""
-        # RFC 9110 section 5.5 leaves bytes above 127 opaque; latin-1 keeps every one of
-        # them, and is what ASGI applications expect.
+        # RFC 9110 section 5.5 doesn't say what bytes above 127 mean. Latin-1 can express all of
+        # them, and ASGI applications expect it.
         headers: dict[str, list[str]] = {}
         for name, value in self._raw_headers:
             headers.setdefault(name.decode("latin-1").lower(), []).append(value.decode("latin-1"))
@@ -211,6 +211,6 @@ class RequestData:
 
     @cached_property
     def cookies(self) -> Mapping[str, str]:
-        """The cookies by name. Of two with one name the last is kept."""
+        """The cookies by name. If two have the same name, the last one counts."""
         # HTTP/2 may split the Cookie header into several lines (RFC 9113 section 8.2.3).
         return parse_cookies("; ".join(self.headers.get("cookie", ())))

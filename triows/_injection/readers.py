@@ -1,9 +1,9 @@
 """
-Taking values from a request, with one function for each parameter, compiled at registration.
+Reads values from a request, with one function for each parameter, compiled at registration.
 
-:func:`read_params` is called for each handshake and inspects nothing, because every
+:func:`read_params` is called for each handshake. It inspects nothing, because every
 :class:`ParamSpec` has its reader. If one reader reports an error, the others go on, so the peer
-sees every error at once.
+sees all errors at once.
 """
 
 from __future__ import annotations
@@ -71,17 +71,17 @@ class ParamSpec:
     """
     One parameter of a handler or factory, ready to be read.
 
-    Two that ask for the same thing are equal, so that it is read once for both.
+    Two parameters that ask for the same thing are equal, so it is read once for both.
 
     Args:
         name: The parameter's name in Python.
         source: Where it is read from.
-        alias: Its name on the wire; of a header in lower case.
-        type: Its annotation with the constraints, those of ``Param`` among them.
-        default: What it is when the request does not have it, or :data:`MISSING`.
+        alias: Its name in the request. The name of a header is in lower case.
+        type: Its annotation with all constraints, including those of ``Param``.
+        default: Its value if the request doesn't have it, or :data:`MISSING`.
         type_name: The type as a person writes it.
         decoder: The application's function that replaces the conversion by type.
-        fields: The parameters that a pack is built from; of no other type.
+        fields: The parameters that a pack is built from. Empty for all other types.
         closed: Whether it is a pack that forbids names in the query that nothing reads.
         read: The function that takes the value from a request and reports errors.
     """
@@ -116,21 +116,21 @@ def read_params(
     """
     Read parameters from a request.
 
-    If there are any parameters at all, a query that can't be decoded is an error even when
-    none of them is read from it: a request that two parties may read differently is not
-    one to act on.
+    If there are any parameters at all, a query that can't be decoded is an error, even if no
+    parameter is read from it. Two programs may read such a request differently, so it isn't safe
+    to act on it.
 
     Args:
         specs: All the parameters of a handler and its factories.
         data: The request.
 
     Returns:
-        The values in the order of ``specs``, and everything that is wrong with them. If
-        there are errors the values are not to be used.
+        The values in the order of ``specs``, and all errors. If there are errors, don't use the
+        values.
 
     Raises:
-        Exception: Whatever a decoder, or a pack's own checks, raise that is neither a
-            :exc:`ValueError` nor a :exc:`TypeError`: a mistake in the application.
+        Exception: A decoder, or a pack's own check, raised something other than a
+            :exc:`ValueError` or a :exc:`TypeError`. That is a mistake in the application.
     """
     if not specs:
         return [], []
@@ -179,8 +179,8 @@ _TABLES: dict[ParamSource, Callable[[RequestData], Mapping[str, Any]]] = {
 
 
 def _one_value(values: list[str]) -> str:
-    # Proxies and servers differ on which of them counts, and attacks are built on the
-    # difference (HTTP parameter pollution).
+    # Proxies and servers differ on which value counts, and attackers use the difference (HTTP
+    # parameter pollution).
     if len(values) != 1:
         raise BadValue(f"Given {len(values)} times, expected once")
     return values[0]
@@ -199,16 +199,16 @@ def text_reader(
     Args:
         source: Where it is read from.
         alias: Its name there.
-        kind: Whether it is made from one text or from all that have the name.
+        kind: Whether it is made from one text, or from all texts that have the name.
         convert: Makes the value, or raises :exc:`BadValue`.
-        default: Makes the value if the request doesn't have it; ``None`` if it is required.
+        default: Makes the value if the request doesn't have it. ``None`` if it is required.
     """
     table = _TABLES[source]
     join: Callable[[list[str]], str] | None = None
     if kind == "text" and source == "query":
         join = _one_value
     elif kind == "text" and source == "header":
-        # RFC 9110 section 5.3: lines of one name are one value, in order, with commas.
+        # RFC 9110 section 5.3: several lines of one name are one value, joined with commas.
         join = ", ".join
     absent = _absent(source, alias, default)
 
@@ -229,7 +229,7 @@ def _absent(source: ParamSource, alias: str, default: Callable[[], Any] | None) 
     """Make the reader for a request that does not have the parameter."""
 
     def absent(data: RequestData, errors: list[ParamError]) -> Any:
-        # It was there, or may have been. The error of the query itself has been reported.
+        # The parameter was there, or may have been. The query's own error is already reported.
         if source == "query" and data.query.hides(alias):
             return _FAILED
         if default is None:
@@ -252,10 +252,11 @@ def pack_reader(
 
     Args:
         source: Where the fields are read from.
-        alias: The name under which errors of the whole are reported.
+        alias: The name in errors that are about the whole object.
         pack: The class.
-        parts: Of each field the name of its argument, its name in the source, and its reader.
-        default: Makes the value if the request has no field of it; ``None`` if the class does.
+        parts: For each field, the name of its argument, its name in the source, and its reader.
+        default: Makes the value if the request has none of its fields. ``None`` if the class
+            itself makes it.
     """
     table = _TABLES[source]
     build = pack_builder(pack)

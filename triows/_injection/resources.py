@@ -1,46 +1,52 @@
 """
-Resources that close however the connection ends.
+Resources that always exit, however the connection ends.
 
-The obvious designs break the promise, each in its own way; ``tests/injection/
-test_traps.py`` holds one test for each of them.
+Three obvious designs don't work. ``tests/injection/test_traps.py`` has a test for each of them.
 
-1. An :class:`contextlib.AsyncExitStack` in the handler's task: once the handler is
-   cancelled, every ``await`` in a ``finally`` is cancelled again.
-2. The same with a shield around the exits: a factory that holds a nursery or a cancel
-   scope across its ``yield`` was entered outside the shield and is left inside it. Trio
-   calls that a corrupted cancel scope stack, and rightly.
-3. A shield that is switched on late, around factories that were entered without it: the
-   cancellation has by then reached the factories' own nurseries, and what is nested in
-   those stays cancelled.
+1. An :class:`contextlib.AsyncExitStack` in the handler's task. Once the handler is cancelled, every
+   ``await`` in a ``finally`` is cancelled again.
+2. The same, with a shield around the exits. If a factory has a nursery or a cancel scope around its
+   ``yield``, that was entered outside the shield and is exited inside it. Trio says that the
+   cancel scope stack is corrupted, and it is right.
+3. A shield around the factories that is switched on only at the end. By then, the cancellation has
+   reached the factories' own nurseries, and everything inside those stays cancelled.
 
-What holds is pytest-trio's answer for fixtures: **each resource lives in a task of its
-own**, its :class:`Host`. There it is entered, waits while the handler uses it, and is
-exited, all at one place in one scope stack, so whatever it holds across its ``yield`` is
-nested as it was written. Cancellation from outside reaches the handler first, because
-hosts are shielded; the hosts go on until they are released, one by one, the last entered
-first, each with a deadline. A host never lets an error out into the nursery it shares
-with the others: it records it, so that the others still close in order.
+What works is what pytest-trio does for fixtures: **each resource lives in a task of its own**, its
+:class:`Host`. The host enters the resource, waits while the handler uses it, and exits it. All of
+this happens in one task, so scopes and nurseries around a ``yield`` are nested as they are written.
+Hosts are shielded, so a cancellation from outside reaches the handler first. The hosts go on until
+they are released, one by one, the last entered first, each with a deadline. A host never raises
+into the nursery that it shares with other hosts. It keeps its error, so that the others still exit
+in order.
 """
 
 from __future__ import annotations
 
 import contextlib
+import inspect
 from typing import TYPE_CHECKING, Any
 
 import trio
 
-from triows._errors import consists_of, without
-from triows._managers import considerate
+from triows._errors import add_note, consists_of, without
+from triows._managers import AsyncGeneratorManager, GeneratorManager, considerate
+from triows._stacks import add_stack, describe, frames_of
+from triows._where import where
 from triows.exceptions import (
+    DependencyError,
     HandlerCancelled,
     ResourceExpired,
     TeardownTimeout,
     WebSocketDisconnect,
 )
 
+from .factories import shown
+
 if TYPE_CHECKING:
     import contextvars
     from collections.abc import Callable, Mapping
+
+    from triows._stacks import Frame
 
     from .factories import Factory
 
@@ -52,14 +58,14 @@ class Host:
     The task that one resource lives in.
 
     Args:
-        factory: What makes the resource.
-        arguments: Its arguments, ready.
-        on_expired: Called once, from the host's task, when the resource fails while it is in
-            use: a background task of its own died, or a deadline around its ``yield`` passed.
-            It should cancel those who use the resource. It is not called if somebody cancels
-            a scope or nursery around the ``yield`` on purpose, by ``cancel()``: the resource
-            then stays until its turn to exit, and exits as otherwise. A resource that wants to
-            end its connection raises an error in a background task.
+        factory: The factory that makes the resource.
+        arguments: The factory's arguments.
+        on_expired: Called once, in the host's task, if the resource fails while it is in use: one
+            of its background tasks failed, or a deadline around its ``yield`` passed. It should
+            cancel whatever uses the resource. It isn't called if somebody calls ``cancel()`` on a
+            scope or nursery around the ``yield``. Then the resource stays until it is its turn to
+            exit, and exits as usual. A resource that wants to end its connection can raise an
+            error in a background task.
     """
 
     def __init__(
@@ -70,32 +76,33 @@ class Host:
         self.error: BaseException | None = None
         self.entered = False
         self.expired = False
-        #: The task that it lives in, and the context manager there, for whoever wants to see where
-        #: it is. ``None`` before and after, because both would keep alive what the resource held.
+        #: The host's task, and the context manager in it. Inspection uses them to see where the
+        #: resource waits. ``None`` before and after, because both would keep alive what the
+        #: resource held.
         self.task: trio.lowlevel.Task | None = None
         self.manager: object = None
-        #: Set when the resource is entered, or failed to be.
+        #: Set when the resource is entered, or entering it has failed.
         self.settled = trio.Event()
         self.done = trio.Event()
         self._arguments = arguments
         self._on_expired = on_expired
         self._released = trio.Event()
-        # What is raised at its yield, and whether a bare yield is left out.
+        # The exception to raise at the yield, and whether not to raise it at a bare yield.
         self._thrown: BaseException | None = None
         self._spares_bare = False
+        # The exception with which the resource was exited.
         self._left_by: BaseException | None = None
-        # Shielded from the start, so that a cancellation from outside arrives by
-        # cancel_entry() or not at all.
+        # Shielded from the start, so that only cancel_entry() can cancel the factory.
         self._entry = trio.CancelScope(shield=True)
-        # Becomes a shield against _entry at the moment the resource is entered: a
-        # cancel_entry() that comes in the same tick must not spoil the exit. This is no
-        # third trap: it matters only for a resource that was entered all the same.
+        # Becomes a shield against _entry at the moment when the resource is entered. If
+        # cancel_entry() comes in the same tick, it must not cancel the exit. This isn't the third
+        # design above: the shield is switched on while nothing inside is cancelled yet.
         self._life = trio.CancelScope()
 
     async def run(self, context: contextvars.Context) -> None:
         """Enter the resource, hold it until it is released, and exit it. This never raises."""
-        # A factory and its handler see one another's context variables, as if they had
-        # been one task. Trio has no public argument for this; pytest-trio does the same.
+        # A factory and its handler see each other's context variables, as if they were one task.
+        # Trio has no public argument for this. pytest-trio does the same.
         self.task = trio.lowlevel.current_task()
         self.task.context = context
         await trio.lowlevel.cancel_shielded_checkpoint()
@@ -107,17 +114,17 @@ class Host:
         self.task = self.manager = None
         try:
             self._judge()
-        except Exception as exc:  # noqa: BLE001 - whoever waits for the end has to learn of it
+        except Exception as exc:  # noqa: BLE001 - the stack reports it, too
             self.error = exc
         finally:
-            # Their tracebacks know this host.
+            # Their tracebacks refer to this host.
             self._thrown = self._left_by = None
             self.settled.set()
             self.done.set()
 
     async def _live(self) -> None:
         try:
-            manager = self.manager = considerate(self.factory.open(**self._arguments))
+            manager = self.manager = _manager_of(self.factory, self._arguments)
             if isinstance(manager, contextlib.AbstractAsyncContextManager):
                 async with manager as value:
                     await self._hold(value)
@@ -126,10 +133,17 @@ class Host:
                     await self._hold(value)
         except BaseException as exc:
             self._left_by = exc
+            if exc.__traceback__ is not None and exc.__traceback__.tb_next is None:
+                # Python itself refused something, and nothing else would say whose it was.
+                add_note(exc, f"this is about the resource {self.factory.name}{self._at}")
             raise
 
+    @property
+    def _at(self) -> str:
+        return f"\n  at {where(self.factory.call)}"
+
     async def _hold(self, value: Any) -> None:
-        """Wait at the resource's ``yield``, and raise there what the release says."""
+        """Wait at the resource's ``yield``, and raise there what :meth:`release` was given."""
         self._life.shield = True
         self.value = value
         self.entered = True
@@ -137,18 +151,19 @@ class Host:
         try:
             await self._released.wait()
         except trio.Cancelled as exc:
-            # Only a scope of the resource's own can have been cancelled here. If that happened by
-            # itself, its users have to go first; then Cancelled goes where it belongs, into the
-            # resource. If somebody called cancel(), they meant it, and nobody is surprised.
+            # Only a scope of the resource itself can be cancelled here. If nobody called cancel(),
+            # the resource has failed. Then whatever uses it has to end first, and after that
+            # Cancelled is raised in the resource. If somebody called cancel(), they meant it, and
+            # the resource just waits for its turn to exit.
             meant = exc.source == "explicit"
             if not meant:
                 self._expire()
-            # Not without end: whoever owns the stack releases every host on every path.
+            # This always ends, because the stack's owner releases every host on every path.
             with trio.CancelScope(shield=True):
                 await self._released.wait()
             if not meant:
                 raise
-        # Only now is it known at which of its yields a generator is.
+        # Only now do we know at which of its yields a generator is.
         spared = self._spares_bare and not self.factory.is_guarded(self.manager)
         if self._thrown is not None and not spared:
             raise self._thrown
@@ -165,13 +180,17 @@ class Host:
         if self.error is None and self._life.cancelled_caught and self._released.is_set():
             self.error = TeardownTimeout(
                 f"{self.factory.name} did not exit in time, which is its share of Timeouts.teardown"
+                f"{self._at}"
             )
-            # An error that was on its way when the exit hung went down with it.
+            if self._left_by is not None:
+                add_stack(self.error, frames_of(self._left_by))
+            # Keep the error that was being raised when the exit took too long.
             self.error.__context__ = self._left_by
         if self.error is None and self.expired:
             self.error = ResourceExpired(
                 f"{self.factory.name} ended while it was in use: a cancel scope around its "
                 "yield was cancelled, by its deadline or because a task failed"
+                f"{self._at}"
             )
 
     @property
@@ -179,8 +198,12 @@ class Host:
         """Whether it has been told to exit."""
         return self._released.is_set()
 
+    def frames(self) -> tuple[Frame, ...]:
+        """Describe where it waits. Don't call this in its own task."""
+        return () if self.task is None else describe(self.task.iter_await_frames())
+
     def cancel_entry(self) -> None:
-        """Cancel the factory if it is still entering; no effect on one that has entered."""
+        """Cancel the factory if the resource isn't entered yet. Otherwise this has no effect."""
         if not self.settled.is_set():
             self._entry.cancel()
 
@@ -188,20 +211,50 @@ class Host:
         """
         Let the resource exit within *seconds*.
 
-        At its ``yield`` is raised what the handler raised, or :exc:`~triows.HandlerCancelled`
-        with the reason why it was cancelled. That the peer has left or that the handler was
-        cancelled is an end like any other to a bare ``yield``, and the lines after it run.
+        If the handler raised, its error is raised at the ``yield``. If the handler was cancelled,
+        :exc:`~triows.HandlerCancelled` is raised there, with the reason. But if the peer has left
+        or the handler was cancelled, nothing is raised at a bare ``yield``: the lines after it run.
         """
-        # One each: a traceback grows on every exception that is raised in several places.
+        # Each host gets a HandlerCancelled of its own. If one exception were raised in several
+        # places, its traceback would grow each time.
         self._thrown = error if cancelled is None else HandlerCancelled(cancelled)
         self._spares_bare = cancelled is not None or (
             error is not None and consists_of(error, WebSocketDisconnect)
         )
-        # Also if it has not entered: it may do so yet, where it shields itself.
+        # Set this even if it isn't entered yet. A factory that shields itself may still enter.
         self._life.deadline = trio.current_time() + seconds
         if not self.entered:
             self._entry.cancel()
         self._released.set()
+
+
+def _manager_of(factory: Factory, arguments: Mapping[str, Any]) -> Any:
+    """
+    Call a factory, and return its context manager.
+
+    Raises:
+        DependencyError: It didn't return what can be entered.
+    """
+    manager = considerate(factory.open(**arguments))
+    if isinstance(manager, AsyncGeneratorManager | GeneratorManager):
+        expected = "a generator"
+        made: Any = manager.gen
+        fits = hasattr(made, "athrow" if isinstance(manager, AsyncGeneratorManager) else "throw")
+        remedy = "let its decorators return what the function that they decorate returns"
+    else:
+        expected, made = "a context manager", manager
+        fits = isinstance(
+            made, contextlib.AbstractAsyncContextManager | contextlib.AbstractContextManager
+        )
+        remedy = "return one, or change the annotation of what it returns"
+    if fits:
+        return manager
+    if inspect.iscoroutine(made):
+        made.close()  # or Python warns that it was never awaited
+    raise DependencyError(
+        f"{factory.name} returned {shown(made)}, where {expected} is expected: {remedy}",
+        where(factory.call),
+    )
 
 
 class ResourceStack:
@@ -209,13 +262,18 @@ class ResourceStack:
     The resources of one connection, or of the application, in the order of entry.
 
     Args:
-        nursery: Where the hosts run. The stack's owner opened it, and calls
-            :meth:`aclose` before leaving it, whatever happens.
+        nursery: The nursery in which the hosts run. The stack's owner opened it, and always calls
+            :meth:`aclose` before leaving it.
         on_expired: Called when a resource fails while it is in use.
     """
 
     def __init__(self, nursery: trio.Nursery, on_expired: Callable[[Host], None]) -> None:
         self.hosts: list[Host] = []
+        #: The factory that is being called at the moment, of whatever kind. If it fails or is
+        #: cancelled, it is the last one.
+        self.making: Factory | None = None
+        #: Where a resource was when its entry was cancelled.
+        self.interrupted: tuple[Frame, ...] = ()
         self._nursery = nursery
         self._on_expired = on_expired
 
@@ -223,11 +281,11 @@ class ResourceStack:
         """
         Enter a resource and return its value.
 
-        Cancelling this cancels the factory, waits for what cleanup it does then, at most
-        *patience* seconds, and leaves the stack in order.
+        Cancelling this cancels the factory, and waits for its cleanup for at most *patience*
+        seconds. The stack stays usable.
 
         Raises:
-            BaseException: what the factory raised instead of making a value.
+            BaseException: The factory raised this instead of making a value.
         """
         host = Host(factory, arguments, self._on_expired)
         self.hosts.append(host)
@@ -237,6 +295,7 @@ class ResourceStack:
         try:
             await host.settled.wait()
         except trio.Cancelled:
+            self.interrupted = host.frames()
             host.cancel_entry()
             with trio.move_on_after(patience, shield=True):
                 await host.settled.wait()
@@ -253,14 +312,14 @@ class ResourceStack:
         """
         Exit every resource, the last entered first, and return what went wrong.
 
-        The caller shields it; it is bounded by *seconds*. Each resource may take an equal
-        share of the time that is left, so one that hangs leaves the others their turn.
+        The caller shields this. It takes *seconds* at most. Each resource may take an equal share
+        of the time that is left, so the others get their turn even if one never ends.
 
         Args:
-            seconds: For all of them together.
-            error: What the handler raised; it is raised at each ``yield``.
-            cancelled: Why the handler was cancelled, if it was; then
-                :exc:`~triows.HandlerCancelled` is raised at the guarded ones.
+            seconds: How long all exits together may take.
+            error: What the handler raised. It is raised at each ``yield``.
+            cancelled: Why the handler was cancelled, if it was. In that case
+                :exc:`~triows.HandlerCancelled` is raised at each guarded ``yield``.
         """
         end = trio.current_time() + seconds
         least = seconds / max(1, len(self.hosts))
@@ -268,8 +327,8 @@ class ResourceStack:
         while self.hosts:
             host = self.hosts[-1]
             share = (end - trio.current_time()) / len(self.hosts)
-            # A resource that shielded itself and overran has spent its own time, not the
-            # others': they get what they would have had.
+            # If a resource shielded itself and took all the time, the others still get the share
+            # that they had at the beginning.
             host.release(error, cancelled, share if share > 0 else least)
             await host.done.wait()  # bounded by its deadline
             self.hosts.pop()

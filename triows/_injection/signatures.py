@@ -49,7 +49,7 @@ __all__ = [
     "unresolved_in",
 ]
 
-#: What type variables stand for.
+#: The types that take the place of type variables.
 Types = dict[Any, Any]
 
 
@@ -66,7 +66,7 @@ def signature_of(call: Any, types: Mapping[Any, Any] | None = None) -> inspect.S
 
     Args:
         call: The function, class or other callable. A generic class may have its arguments.
-        types: What the type variables of a generic function stand for.
+        types: The types that take the place of a generic function's type variables.
 
     Raises:
         HandlerSignatureError: The signature can't be read, or the annotation of a parameter can't
@@ -95,7 +95,7 @@ def signature_of(call: Any, types: Mapping[Any, Any] | None = None) -> inspect.S
 
 
 def _initializer(call: Any) -> Any:
-    """Find the function with the signature. A protocol's subclass has it in another base class."""
+    """Find the function that has the signature. For a protocol's subclass, search its bases."""
     if not isinstance(call, type) or getattr(call.__init__, "__module__", "") != "typing":  # type: ignore[misc]
         return call
     # Until its first call, such a class has an __init__ of typing's that takes anything.
@@ -130,7 +130,7 @@ def _namespace(call: Any) -> Mapping[str, Any]:
 
 
 def _spaces(function: Any) -> list[dict[str, Any]]:
-    """Yield the names of a function and those that it wraps, then those of its module."""
+    """List the namespaces of a function and of what it wraps, the nearest first."""
     spaces = []
     while function is not None:
         spaces.append({one.__name__: one for one in getattr(function, "__type_params__", ())})
@@ -195,7 +195,7 @@ def _remedy(call: Any) -> str:
 
 
 def library_remedy(call: Any) -> str | None:
-    """Say what to do about a function that can't be used as it is, and that is from a library."""
+    """Say what to do about a library's function that can't be used as it is."""
     if not _is_installed(call):
         return None
     return f"{name_of(call)} belongs to a library, so {_factory_for(call)}"
@@ -239,19 +239,19 @@ def resolved(
     _within: tuple[Any, ...] = (),
 ) -> Any:
     """
-    Give the type that an annotation means, at every depth.
+    Return the type that an annotation means, at every depth.
 
-    Strings are evaluated, aliases of ``type`` statements are what they stand for, and type
-    variables are replaced. A string inside a type that can't be evaluated stays a
-    :class:`typing.ForwardRef`, and an alias that contains itself stays itself there.
+    This evaluates strings, and replaces type variables and the aliases of ``type`` statements. If
+    a string inside a type can't be evaluated, it stays a :class:`typing.ForwardRef`. If an alias
+    contains itself, it stays an alias there.
 
     Args:
-        annotation: As it was written.
-        names: Where strings are looked up.
-        types: What the type variables stand for, and ``Self``.
+        annotation: The annotation as it was written.
+        names: The names that strings may use.
+        types: The types that take the place of type variables, and of ``Self``.
 
     Raises:
-        Exception: what evaluating it raised; :exc:`NameError` for a name that isn't there.
+        Exception: Evaluating it raised this. It is :exc:`NameError` if a name doesn't exist.
     """
     names, types = names or {}, types or {}
 
@@ -290,7 +290,7 @@ def _rebuilt(annotation: Any, change: Callable[[Any], Any]) -> Any:
     if all(new is old for new, old in zip(changed, args, strict=True)):
         return annotation
     if origin is Union or origin is UnionType:
-        return Union[changed]  # noqa: UP007 - as many as there are
+        return Union[changed]  # noqa: UP007 - `|` can't join a list of members
     copy_with = getattr(annotation, "copy_with", None)
     return origin[changed] if copy_with is None else copy_with(changed)
 
@@ -308,9 +308,10 @@ def unresolved_in(annotation: Any) -> str | None:
 
 def type_variables(annotation: Any) -> Types:
     """
-    Say what the type variables of a generic class and of its bases stand for.
+    Return the types that take the place of the type variables of a generic class and its bases.
 
-    ``class Users(Repo[User])`` says what ``Repo``'s variable is, and so does ``Repo[User]``.
+    For example, ``class Users(Repo[User])`` gives one to ``Repo``'s variable, and so does
+    ``Repo[User]``.
     """
     cls = get_origin(annotation) or annotation
     if not isinstance(cls, type):

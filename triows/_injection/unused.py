@@ -1,8 +1,9 @@
 """
 Factories of ``deps=`` that no handler uses.
 
-They would never be called. Most of them were meant as guards: other frameworks call what their
-``dependencies=`` has, whether anything asks for it or not. Then a handler would serve everybody.
+They would never be called. Most of them were meant as guards, because other frameworks call
+everything in ``dependencies=``, even if no parameter asks for it. So the handler would serve
+everybody.
 """
 
 from __future__ import annotations

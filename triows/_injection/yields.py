@@ -1,7 +1,7 @@
 """
-Which ``yield`` of a factory is guarded, and whether it has one where it needs one.
+Finds out which ``yield`` of a factory is guarded, and whether a ``yield`` is missing.
 
-This is read from its source once, and used at run time.
+A factory's source is read once, at registration. The result is used at run time.
 
 A ``yield`` is *guarded* if a ``try`` or ``with`` around it would see an exception that is raised
 there, and *bare* otherwise. One function may have both. The source says where the bare ones are.
@@ -43,7 +43,7 @@ def bare_yields(function: Callable[..., Any]) -> BareYields:
 
 
 def _bare_near(code: CodeType) -> frozenset[_Position]:
-    """Find those of the file, or of the function alone if the rest of the file isn't Python."""
+    """Find the bare yields of the whole file, or only of the function if the rest isn't Python."""
     try:
         lines, _ = inspect.findsource(code)
     except OSError:
@@ -127,7 +127,7 @@ class _BareYieldFinder(ast.NodeVisitor):
         self._visit_all(node.finalbody)
 
     def visit_With(self, node: ast.With | ast.AsyncWith) -> None:
-        """The first context manager isn't entered yet where it is made."""
+        """The first context manager isn't entered yet while it is made."""
         first, *rest = node.items
         self._visit_all([first])
         self._visit_all([*rest, *node.body], guards=1)
@@ -139,7 +139,7 @@ class _BareYieldFinder(ast.NodeVisitor):
         self._depth -= guards
 
     def _visit_function(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> None:
-        """What guards the definition of a function doesn't guard the yields in it."""
+        """A ``try`` around the definition of a function doesn't guard the yields in it."""
         decorators = [] if isinstance(node, ast.Lambda) else node.decorator_list
         self._visit_all([*decorators, node.args])
         outside, self._depth = self._depth, 0
@@ -151,11 +151,11 @@ class _BareYieldFinder(ast.NodeVisitor):
     visit_FunctionDef = visit_AsyncFunctionDef = visit_Lambda = _visit_function
 
 
-# What contextlib makes context managers of.
+# Functions that contextlib has decorated.
 
 
 def is_contextlibs(function: Any) -> bool:
-    """Whether it is what ``@contextmanager`` or ``@asynccontextmanager`` has made."""
+    """Say whether ``@contextmanager`` or ``@asynccontextmanager`` has made it."""
     # contextlib's own functions and methods wrap nothing.
     module = getattr(function, "__globals__", {}).get("__name__")
     return module == contextlib.__name__ and hasattr(function, "__wrapped__")
@@ -163,10 +163,11 @@ def is_contextlibs(function: Any) -> bool:
 
 def unmanageable(call: Any) -> str | None:
     """
-    Say what to do about a function that :mod:`contextlib` can't make a context manager of.
+    Say what to do about a function from which :mod:`contextlib` can't make a context manager.
 
-    It decorates any function, and finds out when the context manager is entered. A function that
-    returns another generator is all right, and so is one whose decorator hides what it returns.
+    contextlib decorates any function, and finds the mistake only when the context manager is
+    entered. This returns ``None`` for a function that may return a generator made elsewhere, or
+    whose decorator hides what it returns.
     """
     decorator = _by_contextlib(call)
     if decorator is None:
@@ -206,7 +207,7 @@ def _is_async(decorator: Any) -> bool:
 
 
 def _returns_constants(function: Any) -> bool:
-    """Say whether a function surely returns no generator: all that it returns is written there."""
+    """Say whether a function certainly returns no generator, because it returns only constants."""
     code = getattr(function, "__code__", None)
     steps = [] if code is None else list(dis.get_instructions(code))
     returned = [

@@ -1,8 +1,8 @@
 """
-A LIVE APPLICATION -> A TREE, for people who want to know what it is doing.
+A LIVE APPLICATION -> A TREE, for people who want to know what the application is doing.
 
-Enters: an application that runs, or one of its tasks. Leaves: frozen data of builtins, the same
-as text, and a page of HTML. It only looks: nothing here is called unless somebody asks, and
-nothing that it makes refers to what it has seen. May import base, ``_connection``,
-``_injection`` and ``_running``.
+What comes in: an application that runs, or one of its tasks. What goes out: frozen data of
+builtins, the same as text, and an HTML page. The code here only looks. It runs only when somebody
+asks for the tree, and its results don't refer to the objects that it has seen. May import base,
+``_connection``, ``_injection`` and ``_running``.
 """

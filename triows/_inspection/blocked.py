@@ -7,7 +7,6 @@ time, and it must not call anything that Trio only allows in the loop's thread.
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 from typing import TYPE_CHECKING, Any
@@ -17,24 +16,20 @@ from attrs import frozen
 
 from triows._connection.endpoint import peer_of
 from triows._printable import printable
+from triows._stacks import Frame, describe, frame_at, lines, shown
 
-from .tasks import Frame, describe, frame_at
-from .text import relative
 from .tree import with_mounted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
     from types import FrameType
 
+    from triows._stacks import RawFrame
     from triows.types import Scope
 
-    from .tasks import RawFrame
     from .tree import Inspected
 
 __all__ = ["Blocker", "LoopView", "Sample", "blocker_of", "waiting_at"]
-
-#: How many frames are shown, at both ends, because a function that calls itself has many.
-_OUTERMOST, _INNERMOST = 5, 15
 
 #: Debuggers and prompts that wait for a person: the first part of their modules' names.
 _DEBUGGERS = {
@@ -48,20 +43,20 @@ _DEBUGGERS = {
 class Sample:
     """What a loop's thread was doing."""
 
-    #: The task that ran; ``None`` between two tasks, or in a callback of the loop's.
+    #: The task that ran. ``None`` between two tasks, or in a callback of the loop.
     task: trio.lowlevel.Task | None
-    #: The task's frames, the outermost first; without a task, those of the loop.
+    #: The frames of the task, or of the loop if there is no task. The outermost comes first.
     frames: list[RawFrame]
 
     @property
     def is_debugged(self) -> bool:
-        """Whether a debugger, or a prompt, waits for a person."""
+        """Whether a debugger or a prompt waits for a person."""
         modules = (frame.f_globals.get("__name__") or "" for frame, _ in self.frames)
         return any(str(name).partition(".")[0] in _DEBUGGERS for name in modules)
 
     @property
     def scopes(self) -> Iterator[Any]:
-        """The ASGI scopes that triows' frames work on, the outermost first."""
+        """The ASGI scopes in the frames of triows, the outermost first."""
         for frame, _ in self.frames:
             if "scope" in frame.f_code.co_varnames and frame_at(frame.f_code, 0).owner == "triows":
                 scope = frame.f_locals.get("scope")
@@ -108,7 +103,6 @@ class LoopView:
 
 
 _RUN = "trio._core._run"
-_TRIO = os.path.dirname(trio.__file__) + os.sep
 
 
 def _with_lines(frames: Iterable[FrameType]) -> list[RawFrame]:
@@ -134,10 +128,7 @@ class Blocker:
     frames: tuple[Frame, ...]
 
     def __str__(self) -> str:
-        lines = [f"  {relative(one.where)}  {one.source}".rstrip() for one in self.frames]
-        if (more := len(lines) - _OUTERMOST - _INNERMOST) > 0:
-            lines[_OUTERMOST:-_INNERMOST] = [f"  ({more} more calls)"]
-        return "\n".join([f"{self.who}, at", *lines])
+        return "\n".join([f"{self.who}, at", *lines(self.frames)])
 
 
 def blocker_of(sample: Sample, apps: Iterable[Inspected]) -> Blocker:
@@ -151,7 +142,7 @@ def blocker_of(sample: Sample, apps: Iterable[Inspected]) -> Blocker:
     Raises:
         RuntimeError: Connections came or went meanwhile, so the loop isn't blocked.
     """
-    return Blocker(_who(sample, apps), _shown(describe(sample.frames)))
+    return Blocker(_who(sample, apps), shown(describe(sample.frames)))
 
 
 def waiting_at(task: trio.lowlevel.Task, apps: Iterable[Inspected]) -> Blocker:
@@ -190,15 +181,3 @@ def _ancestors(task: trio.lowlevel.Task) -> Iterator[trio.lowlevel.Task]:
     while one is not None:
         yield one
         one = None if one.parent_nursery is None else one.parent_nursery.parent_task
-
-
-def _shown(frames: Sequence[Frame]) -> tuple[Frame, ...]:
-    """Return the application's frames, its libraries' below, and what the innermost calls."""
-    # What Trio does inside explains nothing.
-    frames = [one for one in frames if not one.file.startswith(_TRIO)] or frames
-    owners = [one.owner for one in frames]
-    theirs = [n for n, owner in enumerate(owners) if owner in ("application", "library")]
-    if "application" in owners:
-        theirs = [n for n in theirs if n >= owners.index("application")]
-    last = theirs[-1] if theirs else -1
-    return tuple(one for n, one in enumerate(frames) if n in theirs or n > last)

@@ -1,12 +1,13 @@
 """
-The tree on a page, for who develops an application.
+The tree on a page, for people who develop an application.
 
-It shows paths, source lines and file names, so it is for the machine that the server runs on and
-nobody else. That a request comes from there is not enough: a page of somebody else's, open in a
-browser there, may send it. It can read the answer only if its own name resolves to this machine
-(DNS rebinding), and then the request's ``Host`` is that name; or if a header of the answer allows
-it to, so none is added to those here, and the browser's word for who asks is taken. A proxy on the
-machine makes requests for others; one that can be told is refused as well.
+The page shows paths, source lines and file names, so only the machine that runs the server may
+see it. It isn't enough that a request comes from that machine: a foreign page in a browser there
+may have sent it. Such a page could read the answer in two cases. Its own name may resolve to this
+machine (DNS rebinding); then the request's ``Host`` is that name, and we refuse it. Or a header of
+the answer may allow it; we add no such header, and we refuse a request if the browser says that a
+foreign page has sent it. A proxy on this machine sends requests for others, so we also refuse a
+request if we can see that it came through a proxy.
 """
 
 from __future__ import annotations
@@ -34,14 +35,14 @@ if TYPE_CHECKING:
 
 __all__ = ["PATH", "asks_for_page", "serve_page"]
 
-#: Where the page is. An underscore, so that it is nobody's resource.
+#: The path of the page. It begins with an underscore, so that no application uses it.
 PATH = "/_triows/tree"
 _SEGMENTS = tuple(PATH.strip("/").split("/"))
 
-# Seconds between two looks: often enough to watch, and a click hits what it was aimed at.
+# The seconds after which the page reloads. It is often enough to watch, and slow enough to click.
 _REFRESH = 2
 
-# Connections on one page. A browser shows ten thousand of them as badly as a person reads them.
+# How many connections the page shows. Neither a browser nor a person copes with ten thousand.
 _MOST = 500
 
 _STYLE = """
@@ -73,8 +74,8 @@ _HEADERS = {
     "x-content-type-options": "nosniff",
 }
 
-# What a proxy adds to a request that it passes on. "Upgrade" is of the kind: nobody who asks for a
-# page wants another protocol, and a proxy may say so of every request.
+# Headers that a proxy adds to a request. "Upgrade" is one of them: a browser that asks for a page
+# wants no other protocol, but a proxy may add this header to every request.
 _PASSED_ON = {
     b"forwarded",
     b"via",
@@ -86,20 +87,20 @@ _PASSED_ON = {
 }
 _PASSED_ON_PREFIXES = (b"x-forwarded-", b"x-original-", b"x-envoy-")
 
-# All that a browser, or curl, says of its connection. nginx closes it behind each request, or asks
-# to upgrade it, unless it is told otherwise.
+# The values of the header "Connection" that a browser or curl sends. By default, nginx sends
+# "close", or "upgrade".
 _CONNECTION = {b"", b"keep-alive"}
 
-# What a browser says of a request that is its user's, or the page's own.
+# The values of "Sec-Fetch-Site" for a request that the user, or the page itself, has made.
 _FETCH_SITES = {b"none", b"same-origin"}
 
 
 def asks_for_page(scope: Scope) -> bool:
     """
-    Whether it is a request for the page, made by who sits at this machine.
+    Say whether this is a request for the page, from somebody at this machine.
 
     Args:
-        scope: Of a request, as the server made it.
+        scope: The request's scope, as the server made it.
     """
     try:
         return (
@@ -112,7 +113,7 @@ def asks_for_page(scope: Scope) -> bool:
 
 
 def _is_from_here(scope: Scope) -> bool:
-    client: Sequence[Any] = scope.get("client") or ("",)  # a Unix socket's has none
+    client: Sequence[Any] = scope.get("client") or ("",)  # there is none on a Unix socket
     headers = [(name.lower(), value.strip()) for name, value in scope["headers"]]
 
     def values(name: bytes) -> list[bytes]:
@@ -127,7 +128,7 @@ def _is_from_here(scope: Scope) -> bool:
         and {*values(b"sec-fetch-site")} <= _FETCH_SITES
         and {*values(b"connection")} <= _CONNECTION
         and not any(_is_of_proxy(name) for name, _ in headers)
-        # A proxy as nginx is by default says nothing of its client, but speaks this version.
+        # By default, nginx doesn't tell that it is a proxy, but it uses this version of HTTP.
         and scope.get("http_version") != "1.0"
     )
 
@@ -141,12 +142,12 @@ def _is_loopback(address: str) -> bool:
         ip = ipaddress.ip_address(address)
     except ValueError:
         return False
-    mapped = getattr(ip, "ipv4_mapped", None)  # an IPv4 client of a socket for both
+    mapped = getattr(ip, "ipv4_mapped", None)  # an IPv4 client on a socket for both versions
     return (mapped or ip).is_loopback
 
 
 def _names_loopback(host: str) -> bool:
-    """Whether a ``Host`` header means this machine, whoever says it (:rfc:`6761#section-6.3`)."""
+    """Say whether a ``Host`` header always means this machine (:rfc:`6761#section-6.3`)."""
     if host.startswith("["):
         name, bracket, port = host[1:].partition("]")
         port = port.removeprefix(":") if bracket else "?"
@@ -159,15 +160,16 @@ def _names_loopback(host: str) -> bool:
 
 async def serve_page(app: Inspected, scope: Scope, send: Send) -> None:
     """
-    Answer a request for the page, which :func:`asks_for_page` has let in.
+    Answer a request for the page. :func:`asks_for_page` must have allowed it.
 
-    GET gives HTML, or JSON for ``?format=json`` and who accepts that, or ``?format=text``; HEAD
-    the same without it. Another format is a mistake in the request.
+    GET returns HTML. It returns JSON for ``?format=json`` and for clients that accept JSON, and
+    text for ``?format=text``. HEAD returns the same headers without a body. Any other format is
+    answered with 400.
 
     Args:
         app: The application.
-        scope: Of the request.
-        send: The server's.
+        scope: The request's scope.
+        send: The server's function.
     """
     method = scope["method"]
     if method not in ("GET", "HEAD"):
@@ -227,7 +229,7 @@ async def _respond(
 
 
 def page(seen: Tree) -> str:
-    """Make the page of a tree, or of the oldest connections of a large one."""
+    """Make the page of a tree. If the tree is large, it shows only the oldest connections."""
     outline = seen.outline()
     resources = len(outline.children) - len(seen.connections)
     left_out = max(0, len(seen.connections) - _MOST)

@@ -1,4 +1,4 @@
-"""Where the functions of the application stand."""
+"""Finds the places of the application's functions in its source, and remembers them."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
 
 __all__ = ["where"]
 
-# Of a class, it takes its whole source file to find that out, and nothing else here is slow.
+# Finding the place of a class means reading its whole source file, which is slow.
 _known: WeakKeyDictionary[Callable[..., Any], str] = WeakKeyDictionary()
 
 
 def where(call: Callable[..., Any]) -> str:
-    """Say where a handler or factory stands, as ``file:line (name)``."""
+    """Say where a handler or factory is defined, as ``file:line (name)``."""
     try:
         return _known[call]
     except KeyError:
         _known[call] = place = printable(place_of(call))
         return place
-    except TypeError:  # it can't be hashed, or not be referred to weakly
+    except TypeError:  # it can't be hashed, or can't have weak references
         return printable(place_of(call))

@@ -1,4 +1,4 @@
-"""Resources between their entry and their exit, and the lines at which they stand."""
+"""Describes resources between their entry and their exit, and the lines that they have reached."""
 
 from __future__ import annotations
 
@@ -6,27 +6,21 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from attrs import frozen
 
+from triows._injection.call import make_value
 from triows._printable import printable
+from triows._stacks import Frame, describe, frame_at, innermost, relative
 
 from .places import where
-from .tasks import (
-    Frame,
-    NurseryNode,
-    await_frames,
-    describe,
-    frame_at,
-    innermost,
-    look_at_nurseries,
-    outline_of_nurseries,
-)
-from .text import Line, Outlined, Style, relative
+from .tasks import NurseryNode, await_frames, frames_in, look_at_nurseries, outline_of_nurseries
+from .text import Line, Outlined, Style
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from triows._injection.resources import Host
+    from triows._running import AppResources
 
-__all__ = ["ResourceNode", "State", "look_at_resources"]
+__all__ = ["ResourceNode", "State", "look_at_resources", "look_at_shared"]
 
 State: TypeAlias = Literal["entering", "held", "exiting"]
 
@@ -62,6 +56,25 @@ class ResourceNode(Outlined):
         )
 
 
+def look_at_shared(resources: AppResources) -> Iterator[ResourceNode]:
+    """Describe the resources of an application, with the one that is being made."""
+    if resources.stack is None:
+        return
+    yield from look_at_resources(tuple(resources.stack.hosts))
+    factory = resources.stack.making
+    if factory is not None and not factory.kind.hosted and resources.task is not None:
+        # A function that only returns something runs in the task of the start-up.
+        frame = innermost(describe(frames_in(resources.task, make_value)))
+        yield ResourceNode(
+            name=printable(factory.name),
+            where=where(factory.call),
+            state="entering",
+            at=frame.where if frame else "",
+            source=frame.source if frame else "",
+            nurseries=(),
+        )
+
+
 def look_at_resources(hosts: Iterable[Host]) -> tuple[ResourceNode, ...]:
     """Describe resources, in the order in which they were entered."""
     return tuple(_look(host) for host in hosts if not host.done.is_set())
@@ -86,13 +99,13 @@ def _state_of(host: Host) -> State:
 
 
 def _frame_of(host: Host) -> Frame | None:
-    """Where the resource itself stands, if that can be seen."""
+    """Return the frame of the resource itself, if it can be found."""
     if host.task is not None:
         frame = innermost(describe(await_frames(host.task)))
         if frame is not None and frame.owner in ("application", "library"):
             return frame
-    # It waits for nothing: a generator between two steps, which the context manager around it
-    # holds under the name that contextlib gives it.
+    # It isn't waiting for anything, so it is a generator at its yield. The context manager around
+    # it has the generator as "gen", as contextlib's managers do.
     generator = getattr(host.manager, "gen", None)
     raw = getattr(generator, "ag_frame", None) or getattr(generator, "gi_frame", None)
     return None if raw is None else frame_at(raw.f_code, raw.f_lineno)

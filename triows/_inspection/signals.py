@@ -1,4 +1,4 @@
-"""The tree on a signal, for a process that is only reached by its number."""
+"""Prints the tree when a signal comes, for a process that you can reach only by its id."""
 
 from __future__ import annotations
 
@@ -47,15 +47,15 @@ async def print_on_signal(
     with trio.open_signal_receiver(signum) as signals:
         task_status.started()
         async for _ in signals:
-            # A standard error that nobody reads may hold the thread for good.
+            # If nobody reads standard error, the thread may wait forever.
             await trio.to_thread.run_sync(_print, tree(app), abandon_on_cancel=True)
     raise AssertionError("signals have no end")
 
 
 def _print(seen: Tree) -> None:
     try:
-        # At once, so that what others write comes before or behind it.
+        # Write all of it at once, so that no other output gets into the middle of it.
         sys.stderr.write(f"{seen}\n")
         sys.stderr.flush()
-    except (OSError, ValueError) as exc:  # it is closed, or nobody is at its other end
+    except (OSError, ValueError) as exc:  # standard error is closed, or nobody reads it
         logger.warning("the tree can't be printed: %s", exc)

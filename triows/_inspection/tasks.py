@@ -1,73 +1,37 @@
-"""Trio's tasks, and the lines at which they wait."""
+"""Describes Trio's tasks, and the lines at which they wait."""
 
 from __future__ import annotations
 
-import functools
-import linecache
 import os
 import sys
-import sysconfig
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING
 
 import trio
 from attrs import frozen
 
 from triows._printable import printable
+from triows._stacks import Frame, RawFrame, describe, innermost, relative
 
-from .text import Line, Outlined, Part, relative
+from .text import Line, Outlined, Part
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
-    from types import CodeType, FrameType
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from types import FrameType
 
 __all__ = [
-    "Frame",
     "NurseryNode",
-    "RawFrame",
     "TaskNode",
     "await_frames",
-    "describe",
-    "frame_at",
-    "innermost",
+    "frames_in",
     "look_at",
     "look_at_nurseries",
     "look_at_task",
     "outline_of_nurseries",
 ]
 
-#: Whose code a frame runs; in the last, that of Trio and the standard library, everything waits.
-Owner: TypeAlias = Literal["application", "library", "triows", "system"]
-
-#: A frame and the line at which it stands.
-RawFrame: TypeAlias = "tuple[FrameType, int]"
-
-# Nurseries below nurseries that are followed. Nobody writes a tree that deep, but a program that
-# recurses may make one, and to look at it must not fail.
+# How deep to look into nurseries inside nurseries. Nobody writes a deeper tree on purpose, but a
+# program that recurses may make one, and looking at it must not fail.
 _DEEPEST = 50
-
-
-@frozen
-class Frame:
-    """A function that is running, and the line that it has reached."""
-
-    #: The path of the file. It is absolute if there is a file.
-    file: str
-    line: int
-    #: The function's name, with the classes or functions that it is defined in.
-    function: str
-    #: Whose code it is: ``"application"``, ``"library"`` (an installed package), ``"triows"`` or
-    #: ``"system"`` (Trio, the standard library).
-    owner: Owner
-
-    @property
-    def where(self) -> str:
-        """The place, as ``file:line in function``."""
-        return f"{self.file}:{self.line} in {self.function}"
-
-    @property
-    def source(self) -> str:
-        """The line's text, or ``""`` if the file can't be read."""
-        return printable(linecache.getline(self.file, self.line).strip())
 
 
 @frozen
@@ -126,14 +90,14 @@ def look_at(
     depth: int = _DEEPEST,
 ) -> TaskNode:
     """
-    Describe a task, of which only some is of interest.
+    Describe a task, or a part of it.
 
     Args:
         task: The task.
-        frames: Those of its frames to show.
-        nurseries: Those of its nurseries to show.
-        name: What to call it, if not by its own name.
-        depth: Nurseries below one another to follow.
+        frames: The frames to show.
+        nurseries: The nurseries to show.
+        name: What to call it, instead of its own name.
+        depth: How deep to look into nurseries inside nurseries.
     """
     described = describe(frames)
     frame = innermost(described)
@@ -153,12 +117,12 @@ def look_at_nurseries(
     depth: int = _DEEPEST,
 ) -> tuple[NurseryNode, ...]:
     """
-    Describe nurseries and all below them.
+    Describe nurseries and everything inside them.
 
     Args:
-        nurseries: The outermost first.
-        but: Tasks that are left out.
-        depth: Nurseries below one another to follow.
+        nurseries: The nurseries, the outermost first.
+        but: Tasks to leave out.
+        depth: How deep to look into nurseries inside nurseries.
     """
     if not depth:
         return ()
@@ -181,12 +145,24 @@ def look_at_nurseries(
 
 
 def await_frames(task: trio.lowlevel.Task) -> list[RawFrame]:
-    """The frames of a task, the outermost first, also of the one that runs and asks."""
+    """Return a task's frames, the outermost first. It may be the task that calls this."""
     if task is _current_task():
         return _running_frames(task)
     if getattr(task.coro, "cr_frame", task) is None:
-        return []  # it has ended, which the oldest Trio that we allow doesn't expect
+        return []  # it has ended; the oldest Trio that we allow would raise an error
     return list(task.iter_await_frames())
+
+
+def frames_in(task: trio.lowlevel.Task, function: Callable[..., object]) -> list[RawFrame]:
+    """
+    The frames of a task from one of our functions on; all of them if it is in none such.
+
+    The task may be anybody's. Only what is inside of that function is of interest.
+    """
+    frames = await_frames(task)
+    codes = [frame.f_code for frame, _ in frames]
+    code = getattr(function, "__code__", None)
+    return frames[codes.index(code) :] if code in codes else frames
 
 
 def _current_task() -> trio.lowlevel.Task | None:
@@ -198,9 +174,9 @@ def _current_task() -> trio.lowlevel.Task | None:
 
 def _running_frames(task: trio.lowlevel.Task) -> list[RawFrame]:
     """
-    The frames of the task that is running now.
+    Return the frames of the task that is running now.
 
-    It waits for nothing, so Trio sees no more of it than its outermost frame.
+    The task isn't waiting for anything, so Trio knows only its outermost frame.
     """
     first = getattr(task.coro, "cr_frame", None)
     frames: list[RawFrame] = []
@@ -214,70 +190,11 @@ def _running_frames(task: trio.lowlevel.Task) -> list[RawFrame]:
     return [one for one in reversed(frames) if not one[0].f_code.co_filename.startswith(own)]
 
 
-# Looking at frames.
-
-
-def describe(frames: Iterable[RawFrame]) -> tuple[Frame, ...]:
-    """Describe frames, in their order."""
-    return tuple(frame_at(frame.f_code, line) for frame, line in frames)
-
-
-def frame_at(code: CodeType, line: int) -> Frame:
-    """Describe a frame by its *code* and the *line* at which it stands."""
-    file, owner = _file(code.co_filename)
-    return Frame(file, line, printable(code.co_qualname), owner)
-
-
-def innermost(frames: Sequence[Frame]) -> Frame | None:
-    """The frame that says most: the innermost of the application, if there is one."""
-    for owner in ("application", "library", "triows"):
-        for frame in reversed(frames):
-            if frame.owner == owner:
-                return frame
-    return frames[0] if frames else None
-
-
-_TRIOWS = os.path.dirname(os.path.dirname(__file__)) + os.sep
-_SYSTEM = tuple(
-    path + os.sep
-    for path in (
-        os.path.dirname(trio.__file__),
-        sysconfig.get_path("stdlib"),
-        sysconfig.get_path("platstdlib"),
-    )
-)
-# Where packages are installed, which is inside the standard library's folder.
-_INSTALLED = tuple(os.sep + name + os.sep for name in ("site-packages", "dist-packages"))
-
-
-@functools.lru_cache(maxsize=4096)
-def _file(name: str) -> tuple[str, Owner]:
-    """Give the absolute name of a source file, and whose it is."""
-    if name.startswith("<"):
-        # A prompt's input or a text that was compiled is somebody's, unlike what Python and
-        # attrs make themselves.
-        own = not name.startswith(("<frozen", "<attrs"))
-        return printable(name), "application" if own else "system"
-    file = os.path.abspath(name)
-    return printable(file), _owner(file)
-
-
-def _owner(file: str) -> Owner:
-    # From the inner folders to the outer ones.
-    if file.startswith(_TRIOWS):
-        return "triows"
-    if file.startswith(_SYSTEM[0]):
-        return "system"
-    if any(part in file for part in _INSTALLED):
-        return "library"
-    return "system" if file.startswith(_SYSTEM) else "application"
-
-
 # As text.
 
 
 def outline_of_nurseries(nurseries: Sequence[NurseryNode]) -> list[Line]:
-    """Describe nurseries in lines; one that says nothing but its tasks has no line itself."""
+    """Describe nurseries in lines. A nursery has a line of its own only if there is need for it."""
     full = [nursery for nursery in nurseries if nursery.tasks]
     lines: list[Line] = []
     for number, nursery in enumerate(full, 1):
@@ -292,7 +209,7 @@ def outline_of_nurseries(nurseries: Sequence[NurseryNode]) -> list[Line]:
 
 
 def _place(task: TaskNode) -> Iterator[Part]:
-    """Say where a task waits; in the background, if no line of the application is involved."""
+    """Say where a task waits. If it isn't in the application's code, it is shown less clearly."""
     ours = all(frame.owner in ("triows", "system") for frame in task.frames)
     yield relative(task.where), "aside" if ours else "place"
     if not ours:

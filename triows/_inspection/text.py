@@ -1,23 +1,22 @@
-"""What was seen, as lines with lines below them: for a terminal, a file, or a page."""
+"""Lines with lines below them, to show the tree in a terminal, a file, or a page."""
 
 from __future__ import annotations
 
 import io
-import os
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from attrs import frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Sequence
 
     from rich.text import Text
     from rich.tree import Tree
 
-__all__ = ["Line", "Outlined", "Part", "Style", "plain", "relative", "rich_tree"]
+__all__ = ["Line", "Outlined", "Part", "Style", "bounded", "indented", "plain", "rich_tree"]
 
-#: What a piece of a line is, from which each output takes its colours.
+#: What a piece of a line is. Each output chooses the colours for it.
 Style: TypeAlias = Literal["", "title", "name", "place", "source", "aside", "good", "busy", "bad"]
 Part: TypeAlias = tuple[str, Style]
 
@@ -33,36 +32,36 @@ _RICH: dict[Style, str] = {
     "bad": "bold red",
 }
 
-# Columns of a "terminal" in which no line is folded: file names may have 4096 bytes, and a line of
-# source is not bounded at all.
+# The width of the terminal that rich should assume, in columns, so that it folds no line. File
+# names may have 4096 bytes, and lines of source any length.
 _WIDE = 1_000_000
 
 
 @frozen
 class Line:
-    """A line of text, and those that stand below it."""
+    """A line of text, and the lines below it."""
 
     parts: tuple[Part, ...]
     children: tuple[Line, ...] = ()
 
     @classmethod
     def of(cls, *parts: Part, below: Iterable[Line] = ()) -> Line:
-        """Make a line of the *parts* that are not empty; outputs put some space between them."""
+        """Make a line of the *parts* that aren't empty. Outputs put a space between them."""
         return cls(tuple(part for part in parts if part[0]), tuple(below))
 
 
 class Outlined(ABC):
     """
-    Something that can be printed: ``str()`` gives plain text, ``rich.print`` colours.
+    Something that can be printed: ``str()`` returns plain text, and ``rich.print`` adds colours.
 
-    The text has no line that is folded or cut, and needs no terminal.
+    No line of the text is folded or cut, whatever the terminal.
     """
 
     __slots__ = ()
 
     @abstractmethod
     def outline(self) -> Line:
-        """Describe it in lines, the first of which stands for it all."""
+        """Describe it in lines. The first one describes the whole, and the others are below it."""
 
     def __str__(self) -> str:
         return plain(self.outline())
@@ -72,7 +71,7 @@ class Outlined(ABC):
 
 
 def plain(line: Line) -> str:
-    """Give a line and all below it as text without colours; no line break at its end."""
+    """Return a line and all lines below it as plain text, without a line break at the end."""
     from rich.console import Console  # noqa: PLC0415 - only when something is printed
 
     file = io.StringIO()
@@ -90,8 +89,22 @@ def plain(line: Line) -> str:
     return "\n".join(one.rstrip() for one in file.getvalue().splitlines())
 
 
+def indented(line: Line, depth: int = 0) -> Iterator[str]:
+    """Give a line and all below it as plain lines. This is quick, also the first time."""
+    yield "  " * depth + "  ".join(part for part, _ in line.parts)
+    for child in line.children:
+        yield from indented(child, depth + 1)
+
+
+def bounded(lines: Sequence[str], most: int) -> list[str]:
+    """Cut a text to so many lines, and say so."""
+    if len(lines) <= most:
+        return list(lines)
+    return [*lines[: most - 1], f"  (and {len(lines) - most + 1} more lines)"]
+
+
 def rich_tree(line: Line) -> Tree:
-    """Give a line and all below it as rich has trees."""
+    """Return a line and all lines below it as a tree of rich."""
     from rich.tree import Tree  # noqa: PLC0415
 
     tree = Tree(_rich_text(line), guide_style="dim", highlight=False)
@@ -105,16 +118,8 @@ def rich_tree(line: Line) -> Tree:
 def _rich_text(line: Line) -> Text:
     from rich.text import Text  # noqa: PLC0415
 
-    text = Text(overflow="fold")  # in a narrow terminal, and no letter is lost
+    text = Text(overflow="fold")  # a narrow terminal folds the line, so no letter is lost
     for number, (part, style) in enumerate(line.parts):
         text.append("  " if number else "")
         text.append(part, _RICH[style])
     return text
-
-
-def relative(place: str) -> str:
-    """Shorten a place in a file, as seen from the current folder."""
-    try:
-        return place.removeprefix(os.getcwd() + os.sep)
-    except OSError:  # the folder was removed
-        return place

@@ -1,32 +1,43 @@
-"""An application, as it is at this moment."""
+"""Describes an application as it is at this moment."""
 
 from __future__ import annotations
 
 import os
+from itertools import islice
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 import trio
-from attrs import frozen
+from attrs import evolve, frozen
 
 from triows._connection.endpoint import peer_of
 from triows._connection.lifetime import Lifetime
-from triows._injection.call import make_arguments
 from triows._printable import printable
+from triows._stacks import RawFrame, relative
 from triows._where import name_of
 
 from .places import where
-from .resources import ResourceNode, look_at_resources
-from .tasks import RawFrame, TaskNode, await_frames, look_at, look_at_nurseries
-from .text import Line, Outlined, Part, relative
+from .resources import ResourceNode, look_at_resources, look_at_shared
+from .tasks import TaskNode, frames_in, look_at, look_at_nurseries
+from .text import Line, Outlined, Part
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from triows._connection.registry import Connections, Served
     from triows._running import AppResources
     from triows.types import Scope
 
-__all__ = ["ConnectionNode", "Inside", "Inspected", "Tree", "tree", "with_mounted"]
+__all__ = [
+    "ConnectionNode",
+    "Inside",
+    "Inspected",
+    "Tree",
+    "glance",
+    "inner_nurseries",
+    "own_frames",
+    "tree",
+    "with_mounted",
+]
 
 Stage: TypeAlias = Literal["arguments", "handler", "end"]
 State: TypeAlias = Literal["handshake", "open", "closing", "refused"]
@@ -34,7 +45,7 @@ State: TypeAlias = Literal["handshake", "open", "closing", "refused"]
 
 @frozen(eq=False)
 class Inside:
-    """What an application shows of itself."""
+    """What an application shows to inspection."""
 
     running: bool
     connections: Connections
@@ -47,7 +58,7 @@ class Inspected(Protocol):
     """An application that :func:`tree` can look at: :class:`~triows.Triows`."""
 
     def _inside(self) -> Inside:
-        """Show what it has."""
+        """Return its connections, its resources, and the applications mounted in it."""
 
 
 @frozen
@@ -153,8 +164,7 @@ def tree(app: Inspected) -> Tree:
     resources: list[ResourceNode] = []
     connections: list[ConnectionNode] = []
     for prefix, one in with_mounted("", inside):
-        if one.resources.stack is not None:
-            resources.extend(look_at_resources(tuple(one.resources.stack.hosts)))
+        resources.extend(look_at_shared(one.resources))
         connections.extend(
             _look(prefix, *described, now) for described in one.connections.described()
         )
@@ -168,8 +178,34 @@ def tree(app: Inspected) -> Tree:
     )
 
 
+def glance(app: Inspected, most: int) -> Line:
+    """
+    Describe an application in lines for its log: little of a crowd, and nothing from peers.
+
+    Args:
+        app: The application.
+        most: How many connections to show, the oldest first.
+    """
+    now = trio.current_time()
+    inside = app._inside()
+    parts = list(with_mounted("", inside))
+    number = sum(len(one.connections) for _, one in parts)
+    resources = [node for _, one in parts for node in look_at_shared(one.resources)]
+    first = islice(
+        ((prefix, *one) for prefix, of in parts for one in of.connections.described()), most
+    )
+    # The path has the arguments of the handler in it, and the reason may be the peer's.
+    nodes = [
+        evolve(node, path=node.route, reason="") for node in (_look(*one, now) for one in first)
+    ]
+    seen = Tree(
+        os.getpid(), inside.running, inside.connections.draining, tuple(resources), tuple(nodes)
+    )
+    return _outline_of_tree(seen, number)
+
+
 def with_mounted(prefix: str, inside: Inside) -> Iterator[tuple[str, Inside]]:
-    """An application and all that are mounted in it, each once, with their paths."""
+    """Yield an application and all that are mounted in it, each once, with their paths."""
     waiting, seen = [(prefix, inside)], {id(inside.connections)}
     while waiting:
         path, one = waiting.pop()
@@ -188,14 +224,15 @@ def _look(
     ended, grace = transport.ended, lifetime.grace
     inbox_messages, inbox_bytes, outbox_bytes = transport.backlog()
     limits = route.settings.limits
-    frames = _own_frames(lifetime)
+    frames = own_frames(lifetime)
+    stage: Stage = "arguments" if lifetime.making else "handler"
     return ConnectionNode(
         route=prefix + route.path,
         path=printable(scope.get("path", "")),
         peer=printable(peer_of(scope)),
         handler=where(route.handler),
         age=now - lifetime.started,
-        stage=_stage_of(frames),
+        stage="end" if lifetime.is_ending else stage,
         state=_state_of(lifetime),
         code=None if ended is None else ended.status or ended.code,
         reason="" if ended is None else printable(ended.reason),
@@ -223,34 +260,27 @@ def _state_of(lifetime: Lifetime) -> State:
     return "open" if transport.accepted else "handshake"
 
 
-# The task that runs a connection may be anybody's: that of a server, or of a test. Of it and its
-# nurseries, only what is inside of Lifetime.run() belongs to the connection.
+# A server's task or a test's task may run a connection. Only the frames and nurseries inside of
+# Lifetime.run() belong to the connection.
 
 
-def _own_frames(lifetime: Lifetime) -> list[RawFrame]:
-    if lifetime.task is None:
-        return []
-    frames = await_frames(lifetime.task)
-    codes = [frame.f_code for frame, _ in frames]
-    if Lifetime.run.__code__ not in codes:
-        return frames
-    return frames[codes.index(Lifetime.run.__code__) :]
+def own_frames(lifetime: Lifetime) -> list[RawFrame]:
+    """The frames of a connection's task that belong to the connection."""
+    return [] if lifetime.task is None else frames_in(lifetime.task, Lifetime.run)
 
 
-def _stage_of(frames: Iterable[RawFrame]) -> Stage:
-    codes = {frame.f_code for frame, _ in frames}
-    if make_arguments.__code__ in codes:
-        return "arguments"
-    return "end" if Lifetime._finish.__code__ in codes else "handler"
+def inner_nurseries(lifetime: Lifetime) -> list[trio.Nursery]:
+    """The nurseries that a connection's handler has opened."""
+    task, own = lifetime.task, lifetime.tasks
+    nurseries = [] if task is None else task.child_nurseries
+    return nurseries[nurseries.index(own) + 1 :] if own in nurseries else []
 
 
 def _tasks_of(lifetime: Lifetime, frames: list[RawFrame], name: str) -> Iterator[TaskNode]:
     task, own = lifetime.task, lifetime.tasks
     if task is None or own is None:
         return
-    nurseries = task.child_nurseries
-    inner = nurseries[nurseries.index(own) + 1 :] if own in nurseries else []
-    yield look_at(task, frames, inner, name=name)
+    yield look_at(task, frames, inner_nurseries(lifetime), name=name)
     for nursery in look_at_nurseries([own], but={host.task for host in lifetime.hosts}):
         yield from nursery.tasks
 
@@ -258,15 +288,18 @@ def _tasks_of(lifetime: Lifetime, frames: list[RawFrame], name: str) -> Iterator
 # As text.
 
 
-def _outline_of_tree(seen: Tree) -> Line:
+def _outline_of_tree(seen: Tree, number: int | None = None) -> Line:
+    number = len(seen.connections) if number is None else number
     below = []
     if seen.resources:
         lines = [resource.outline() for resource in seen.resources]
         below.append(Line.of(("application", "title"), below=lines))
     below.extend(connection.outline() for connection in seen.connections)
+    if more := number - len(seen.connections):
+        below.append(Line.of((f"(and {more} more)", "aside")))
     return Line.of(
         (f"process {seen.pid}:", "title"),
-        (_counted(len(seen.connections), "connection"), "title"),
+        (_counted(number, "connection"), "title"),
         ("" if seen.running else "(not running)", "busy"),
         ("(shutting down)" if seen.draining else "", "busy"),
         below=below,

@@ -1,6 +1,7 @@
 """
 BYTES <-> MESSAGES, without I/O: no trio, no ``async def``, no clock.
 
-Enters: a handshake's method and headers, and the bytes behind it. Leaves: the answer to it, or
-why there is none; messages, frames, and how the peer ended. May import base.
+What comes in: a handshake's method and headers, and the bytes after it. What goes out: the answer
+to the handshake, or why it is refused; messages and frames; and how the peer ended the connection.
+May import base.
 """

@@ -1,15 +1,15 @@
 """
 The frames of one connection, from the server's side: bytes to messages, and back.
 
-There are two lanes. The *fast lane* takes what nearly everybody sends: plain frames, each a
-whole message, unfragmented and uncompressed. Everything else, each frame in the order in which
-it came, goes to the library, websockets' sans-I/O ``Protocol``: fragments, compressed and
-control frames, and all that breaks a rule. A property test holds the two lanes to the same
-results.
+There are two lanes. The *fast lane* reads what nearly all peers send: uncompressed frames, each of
+which is a whole message. All other frames go to the library, websockets' sans-I/O ``Protocol``:
+fragments, compressed frames, control frames, and everything that breaks a rule. A property test
+checks that the two lanes give the same results.
 
-Both stand on one loop that reads headers and so knows where each frame ends. What the library
-leaves to its users is done here: UTF-8 of texts, the number of fragments, lengths that are
-longer than need be, and control frames of impossible length.
+Both lanes use one loop, which reads the headers and so knows where each frame ends. The library
+leaves some checks to its users. They are done here: whether texts are valid UTF-8, how many
+fragments a message has, whether a length is written in more bytes than it needs, and whether a
+control frame is too long.
 """
 
 from __future__ import annotations
@@ -34,32 +34,32 @@ if TYPE_CHECKING:
 
 __all__ = ["Codec", "End", "Received"]
 
-#: A message, and the bytes that it took on the wire without its frame.
+#: A message, and how many bytes it has on the wire without its frame's head.
 Received = tuple[str | bytes, int]
 
-# The library tells of every connection's end at INFO; so do we, once. Its frames can be seen by
-# setting this logger to DEBUG.
+# The library logs the end of each connection at INFO. We do so ourselves, and once is enough. To
+# see the frames, set this logger to DEBUG.
 logger = logging.getLogger("triows.frames")
 logger.setLevel(logging.WARNING)
 
-# First bytes (RFC 6455 section 5.2): FIN with an opcode, no reserved bit.
+# First bytes of frames (RFC 6455 section 5.2): FIN and an opcode, without a reserved bit.
 _TEXT, _BINARY, _CLOSE = 0x81, 0x82, 0x88
 _PLAIN = frozenset({_TEXT, _BINARY})
-# Of the first byte: the opcode, its bit that tells control frames from data frames, and the
+# The parts of the first byte: the opcode, and its bit that only control frames have. Then the
 # opcodes that are not reserved (section 11.8).
 _OPCODE, _CONTROL = 0x0F, 0x08
 _OPCODES = frozenset(Opcode)
-# Bits of the second byte: MASK, and the length or how it is given.
+# Bits of the second byte: MASK, and the length or the number of bytes in which it follows.
 _MASK, _LENGTH = 0x80, 0x7F
 
-#: The longest payload whose length fits into the second byte; also of a control frame (5.5).
+#: The greatest length that fits into the second byte. A control frame can't be longer (5.5).
 _SHORT = 125
 
-# The least bytes of a masked frame, and the most of a header before its masking key.
+# How long a masked frame is at least, and how long a header is at most before its masking key.
 _LEAST, _LONGEST = 6, 10
 
-# The library's frames in one call of receive(): about 15 us each, so 2 ms without a pause for
-# the other connections.
+# How many frames the library reads in one call of receive(). Each takes about 15 us, so other
+# connections wait for 2 ms at most.
 _TURN = 128
 
 _utf8 = codecs.getincrementaldecoder("utf-8")
@@ -70,7 +70,7 @@ _BINARY_HEADS = [bytes((_BINARY, length)) for length in range(_SHORT + 1)]
 
 @frozen
 class End:
-    """Why nothing more is read: the peer's close frame, or what it did wrong."""
+    """Why nothing more is read: the peer's close frame, or the rule that it broke."""
 
     code: int
     reason: str
@@ -80,15 +80,17 @@ class End:
 
 class Codec:
     """
-    Reads and writes the frames of one connection. It does no I/O, and knows no time.
+    Reads and writes the frames of one connection. It does no I/O and has no clock.
 
-    After each call of :meth:`receive`, :attr:`noticed` tells whether there is more than
-    messages to look at: :attr:`pongs`, :attr:`replies`, :attr:`end`.
+    After each call of :meth:`receive`, :attr:`noticed` tells whether :attr:`pongs`,
+    :attr:`replies` or :attr:`end` have something new.
 
     Args:
-        message_size: Bytes in one received message, decompressed; more is 1009.
-        fragments: Frames in one received message; more is 1009.
-        extensions: As negotiated.
+        message_size: How many bytes a received message may have, decompressed. A longer one ends
+            the connection with 1009.
+        fragments: How many frames a received message may have. One with more ends the connection
+            with 1009.
+        extensions: The extensions that were negotiated.
     """
 
     __slots__ = (
@@ -119,31 +121,32 @@ class Codec:
     ) -> None:
         #: Whether one of the attributes below has something new.
         self.noticed = False
-        #: Payloads of the pongs that came.
+        #: The payloads of the pongs that arrived.
         self.pongs: list[bytes] = []
-        #: Frames that answer what came: pongs, and then perhaps a close frame.
+        #: The frames that answer what arrived: pongs, and then perhaps a close frame.
         self.replies: list[bytes] = []
         #: Set when nothing more will be read.
         self.end: End | None = None
-        #: Whether bytes wait that only lack room, or a turn, to be read.
+        #: Whether bytes wait that could be read now, if there were room for their messages or this
+        #: call hadn't already read enough.
         self.pending = False
         self._message_size = message_size
         self._max_fragments = fragments
         self._extensions = list(extensions)
         self._protocol: Protocol | None = None
-        # Bytes that came and were not read, from a position on.
+        # The bytes from this position on are not read yet.
         self._data = b""
         self._position = 0
-        # Bytes of messages that there is room for.
+        # For how many bytes of messages there is room.
         self._room = 0
-        # Of a plain frame that comes in pieces: they, its first byte and its masking key, and
-        # how many bytes are still to come.
+        # For a plain frame that arrives in pieces: the pieces, its first byte and masking key, and
+        # how many bytes are missing.
         self._pieces: list[bytes] = []
         self._piece_of = (0, b"")
         self._missing = 0
-        # Bytes of the library's present frame that it has not been given yet.
+        # How many bytes of its current frame the library hasn't got yet.
         self._owed = 0
-        # Of the present fragmented message.
+        # For the current fragmented message.
         self._fragments = 0
         self._parts: list[Any] = []
         self._size = 0
@@ -151,7 +154,7 @@ class Codec:
 
     @property
     def _library(self) -> Protocol:
-        """Made when it is first needed: most connections never need it until they end."""
+        """The library's protocol. Most connections don't need it until they end."""
         protocol = self._protocol
         if protocol is None:
             protocol = Protocol(SERVER, max_size=self._message_size, logger=logger)
@@ -163,16 +166,16 @@ class Codec:
 
     def receive(self, data: bytes, count: int, size: int) -> list[Received]:
         """
-        Read what came, as far as there is room for messages.
+        Read the bytes that arrived, as long as there is room for messages.
 
-        What is left is read by the next call, whose *data* may be empty; :attr:`pending` tells
-        whether there is something. Control frames need no room.
+        The next call reads the rest. Its *data* may be empty. :attr:`pending` tells whether there
+        is a rest that can be read. Control frames need no room.
 
         Args:
-            data: What came; any part of the stream.
-            count: How many messages there is room for. One whose frame had begun when there
-                was some comes all the same.
-            size: How many bytes of them; the last message may go over it.
+            data: The next bytes of the stream, cut at any place.
+            count: For how many messages there is room. A message whose frame began while there
+                was room is returned in any case.
+            size: For how many bytes of messages there is room. The last message may exceed it.
 
         Returns:
             The messages that are complete, in order.
@@ -188,14 +191,15 @@ class Codec:
             data = self._gather(data, found)
         position = self._read(data, found, count)
         if self.pending:
-            # Not cut: it may be asked for in many small turns.
+            # Keep the whole and remember the position: the rest may be read in many small turns,
+            # and cutting it each time would copy it each time.
             self._data, self._position = data, position
         else:
             self._data, self._position = data[position:], 0
         return found
 
     def _read(self, data: bytes, found: list[Received], count: int) -> int:
-        """Read frame by frame; the position of what could not be read yet."""
+        """Read frame by frame. Return the position from which on nothing could be read yet."""
         position = 0
         for _ in range(_TURN):
             if not self._owed and not self._fragments and self.end is None:
@@ -211,10 +215,10 @@ class Codec:
 
     def _read_plain(self, data: bytes, position: int, found: list[Received], count: int) -> int:
         """
-        Read whole, plain data frames, as long as there are some: the fast lane.
+        Read whole, plain data frames as long as there are some. This is the fast lane.
 
         Returns:
-            The position of what has to go the other way.
+            The position from which on the library has to read.
         """
         end, limit = len(data), self._message_size
         while end - position >= _LEAST and len(found) < count and self._room > 0:
@@ -243,7 +247,7 @@ class Codec:
         return position
 
     def _finish_plain(self, first: int, payload: bytes, found: list[Received]) -> bool:
-        """Take the message of a plain frame; whether it is one."""
+        """Take the message of a plain frame. Return whether it is valid."""
         length = len(payload)
         self._room -= length
         if first == _BINARY:
@@ -257,7 +261,7 @@ class Codec:
         return True
 
     def _gather(self, data: bytes, found: list[Received]) -> bytes:
-        """Read on in a plain frame that comes in pieces; what is behind it."""
+        """Read on in a plain frame that arrives in pieces. Return the bytes after the frame."""
         missing = self._missing
         self._missing -= min(missing, len(data))
         self._pieces.append(data[:missing])
@@ -271,11 +275,11 @@ class Codec:
 
     def _read_other(self, data: bytes, position: int, found: list[Received], count: int) -> int:
         """
-        Let the library read one frame of any kind, or the part of it that is there.
+        Let the library read one frame of any kind, or the part of it that has arrived.
 
         Returns:
-            How many bytes that were; none if the frame's header is not complete, or there is
-            no room for a message, or the header breaks a rule.
+            How many bytes that were. It is 0 if the frame's header isn't complete, if there is no
+            room for a message, or if the header breaks a rule.
         """
         if not self._owed:
             if not data[position] & _CONTROL and (len(found) >= count or self._room <= 0):
@@ -289,13 +293,13 @@ class Codec:
         return len(piece)
 
     def _begin(self, data: bytes, position: int) -> None:
-        """Read a header, if it is there, so as to know how much of what follows is the frame's."""
+        """Read the header of the next frame, if it is complete, to learn where the frame ends."""
         header = data[position : position + _LONGEST]
         if len(header) < 2:
             return
         first, second = header[0], header[1]
         if not second & _MASK or first & _OPCODE not in _OPCODES:
-            self._owed = 2  # it is refused for that
+            self._owed = 2  # the library refuses the frame when it sees these two bytes
             return
         length = second & _LENGTH
         width = 0 if length <= _SHORT else 2 if length == _SHORT + 1 else 8
@@ -306,19 +310,19 @@ class Codec:
             if self._refuse_length(first, length, width):
                 return
         if first == _CLOSE:
-            # It may stand between fragments (section 5.4). The message is then abandoned,
-            # which the library would take for a violation.
+            # A close frame may come between the fragments of a message (section 5.4), which is
+            # then given up. The library would take that for a violation.
             self._library.current_size = None
         self._owed = 2 + width + 4 + length
 
     def _refuse_length(self, first: int, length: int, width: int) -> bool:
-        """Fail for a length that may not be given in so many bytes; whether it was one."""
+        """Fail if the length must not be written in this many bytes. Return whether it failed."""
         if first & _CONTROL:
             self.fail(1002, "control frame too long")  # RFC 6455 section 5.5
         elif length <= (_SHORT if width == 2 else 0xFFFF):
             self.fail(1002, "length not minimal")  # section 5.2, Payload length
         elif length >= 2**63:
-            self.fail(1002, "length with its highest bit set")  # the same
+            self.fail(1002, "length with its highest bit set")  # section 5.2, too
         else:
             return False
         return True
@@ -332,14 +336,14 @@ class Codec:
                 self._take(frame, found)
         self._collect(protocol)
         if protocol.parser_exc is not None and self.end is None:
-            protocol.parser_exc = None  # its traceback knows the parser, which knows it
+            protocol.parser_exc = None  # it and the parser are a reference cycle
             sent = protocol.close_sent
             assert sent is not None
             self.end = End(sent.code, sent.reason, by_peer=False)
             self.noticed = True
 
     def _collect(self, protocol: Protocol) -> None:
-        """Take the frames that the library wants to send; its end of stream is our affair."""
+        """Take the frames that the library wants to send. We end the stream ourselves."""
         writes = [data for data in protocol.data_to_send() if data]
         if writes:
             self.replies += writes
@@ -372,7 +376,7 @@ class Codec:
             self._parts.append(data)
         else:
             try:
-                # As early as it can be known.
+                # Decode each fragment as it comes, so that a mistake is noticed early.
                 self._parts.append(self._decoder.decode(data, frame.fin))
             except UnicodeDecodeError as exc:
                 self._fail_decoding(exc)
@@ -390,12 +394,12 @@ class Codec:
 
     @property
     def compresses(self) -> bool:
-        """Whether frames are not simply a head and the payload."""
+        """Whether compression was negotiated. If not, a frame is just a head and the payload."""
         return bool(self._extensions)
 
     @staticmethod
     def plain_head(length: int, *, text: bool) -> bytes:
-        """What stands before the payload of a whole message that is not compressed."""
+        """Return the head that comes before the payload of a whole, uncompressed message."""
         if length <= _SHORT:
             return (_TEXT_HEADS if text else _BINARY_HEADS)[length]
         first = _TEXT if text else _BINARY
@@ -404,22 +408,23 @@ class Codec:
         return bytes((first, 127)) + length.to_bytes(8, "big")
 
     def data_frame(self, payload: bytes, *, text: bool) -> bytes:
-        """A whole message as one frame, compressed if that was negotiated."""
+        """Return a whole message as one frame, compressed if that was negotiated."""
         if not self._extensions:
             length = len(payload)
             if length <= _SHORT:
                 return (_TEXT_HEADS if text else _BINARY_HEADS)[length] + payload
             return self.plain_head(length, text=text) + payload
-        # Not by the protocol, which may have failed behind messages that are answered still.
+        # Don't let the library's protocol do this: it may already have failed, while the handler
+        # still answers messages that came before.
         frame = Frame(Opcode.TEXT if text else Opcode.BINARY, payload)
         return frame.serialize(mask=False, extensions=self._extensions)
 
     def ping_frame(self, payload: bytes) -> bytes:
-        """A ping with *payload*, 125 bytes at most."""
+        """Return a ping with *payload*, which has 125 bytes at most."""
         return Frame(Opcode.PING, payload).serialize(mask=False)
 
     def close_frame(self, code: int, reason: str) -> bytes:
-        """The close frame; nothing if one has been sent, or will be, as one of the replies."""
+        """Return the close frame, or ``b""`` if one was sent before or is among the replies."""
         protocol = self._library
         if protocol.state is not State.OPEN:
             return b""
@@ -428,23 +433,23 @@ class Codec:
 
     @staticmethod
     def other_close_frame(code: int, reason: str) -> bytes:
-        """One to send in place of that of :meth:`close_frame`, as long as that has not begun."""
+        """Return a close frame to send instead of :meth:`close_frame`'s, if that hasn't begun."""
         payload = Close(code, reason).serialize()
         return Frame(Opcode.CLOSE, payload).serialize(mask=False)
 
     def close(self) -> None:
-        """Let go of what it holds; it is not used any more."""
+        """Free what this holds. Nobody uses it any more."""
         self._data = b""
         if self._protocol is not None:
-            self._protocol.parser.close()  # it knows the protocol, which knows it
+            self._protocol.parser.close()  # the parser and the protocol are a reference cycle
             self._protocol = None
 
     def fail(self, code: int, reason: str) -> None:
         """
-        Read nothing more, and put a close frame among the replies, unless one was sent.
+        Read nothing more, and add a close frame to the replies, unless one was sent before.
 
         Args:
-            code: One that may be sent.
+            code: A close code that may be sent.
             reason: At most 123 bytes of UTF-8. The peer sees it.
         """
         if self.end is not None:

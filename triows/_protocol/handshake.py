@@ -1,4 +1,4 @@
-"""What may stand in a handshake's request and response."""
+"""Checks what a handshake's request and response contain."""
 
 from __future__ import annotations
 
@@ -23,30 +23,30 @@ HeadersLike: TypeAlias = (
 )
 Origins: TypeAlias = Sequence[str]
 
-#: As an entry of a list of origins: all of them.
+#: The entry in a list of origins that allows all of them.
 ANY_ORIGIN = "*"
 
-# RFC 9110 section 5.6.2, token; section 5.5, field-value: visible characters and obs-text,
-# with spaces and tabs inside only.
+# RFC 9110 section 5.6.2 defines a token. Section 5.5 defines a field's value: visible characters
+# and obs-text, with spaces and tabs only between them.
 _TOKEN = re.compile(rb"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
 _VALUE = re.compile(rb"(?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?")
 
-# The handshake itself writes these (RFC 6455 section 4.2.2), or they would change what the
-# peer takes for the end of the response.
+# The handshake itself writes some of these (RFC 6455 section 4.2.2). The others would change
+# where the peer sees the end of the response.
 _RESERVED = frozenset({b"connection", b"upgrade", b"content-length", b"transfer-encoding"})
 
 
 def encode_headers(headers: HeadersLike) -> list[tuple[bytes, bytes]]:
     """
-    Check headers for a response and encode them as ASGI wants them.
+    Check headers for a response, and encode them as ASGI requires.
 
     Args:
         headers: A mapping or pairs, of str (latin-1) or bytes.
 
     Raises:
-        ValueError: a name or value that may not stand in a header, such as one with a
-            line break, or a name that the handshake itself writes.
-        TypeError: something that is no pair of str or of bytes.
+        ValueError: A name or value is not allowed in a header, for example because it has a line
+            break, or the handshake itself writes the header.
+        TypeError: Something is not a pair of str or of bytes.
     """
     pairs: Iterable[tuple[str | bytes, str | bytes]] = (
         headers.items() if isinstance(headers, Mapping) else headers
@@ -56,21 +56,23 @@ def encode_headers(headers: HeadersLike) -> list[tuple[bytes, bytes]]:
 
 def check_raw_headers(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     """
-    Check headers of an ASGI event, of whatever meaning, so that none ends a line.
+    Check the headers of an ASGI event, so that none has a line break.
+
+    All names are allowed.
 
     Raises:
-        ValueError: a name or value that may not stand in a header.
-        TypeError: something that is no pair of bytes.
+        ValueError: A name or value is not allowed in a header.
+        TypeError: Something is not a pair of bytes.
     """
     return [_checked_header(name, value) for name, value in headers]
 
 
 def check_token(text: str) -> str:
     """
-    Check what has to be a token (:rfc:`9110#section-5.6.2`), such as a subprotocol.
+    Check that a text, such as a subprotocol, is a token (:rfc:`9110#section-5.6.2`).
 
     Raises:
-        ValueError: it is none.
+        ValueError: It isn't one.
     """
     if not _TOKEN.fullmatch(_latin1(text)):
         raise ValueError(f"{text!r} isn't a token (RFC 9110 section 5.6.2)")
@@ -89,7 +91,9 @@ def _checked_header(name: str | bytes, value: str | bytes) -> tuple[bytes, bytes
     if not _TOKEN.fullmatch(raw_name):
         raise ValueError(f"{name!r} can't be a header's name (RFC 9110 section 5.1)")
     if not _VALUE.fullmatch(raw_value):
-        raise ValueError(f"the value of header {name!r} has characters that no header may have")
+        raise ValueError(
+            f"the value of header {name!r} has characters that are not allowed in a header"
+        )
     return raw_name, raw_value
 
 
@@ -101,7 +105,7 @@ def _latin1(text: str | bytes) -> bytes:
     try:
         return text.encode("latin-1")
     except UnicodeEncodeError:
-        raise ValueError(f"{text!r} has characters that no header may have") from None
+        raise ValueError(f"{text!r} has characters that are not allowed in a header") from None
 
 
 def check_subprotocol(subprotocol: str, offered: Sequence[str]) -> None:
@@ -109,7 +113,7 @@ def check_subprotocol(subprotocol: str, offered: Sequence[str]) -> None:
     Refuse a subprotocol that the client did not offer (:rfc:`6455#section-4.2.2`).
 
     Raises:
-        ValueError: not offered.
+        ValueError: The client did not offer it.
     """
     if subprotocol not in offered:
         offers = ", ".join(map(repr, offered)) or "none"
@@ -120,15 +124,16 @@ def check_subprotocol(subprotocol: str, offered: Sequence[str]) -> None:
 
 def check_origins(origins: Origins) -> None:
     """
-    Refuse a setting that could never match, or would match more than was meant.
+    Refuse a setting that could never match, or that would match more than was meant.
 
     Raises:
-        ValueError: an entry that isn't an origin (:rfc:`6454#section-6.2`), nor one with ``*.``
+        ValueError: An entry isn't an origin (:rfc:`6454#section-6.2`), with or without ``*.``
             before its host.
-        TypeError: a str, which would be read as single letters, or an entry that isn't a str.
+        TypeError: An entry isn't a str, or *origins* itself is a str, whose letters would be taken
+            for the entries.
     """
     if isinstance(origins, str):
-        raise TypeError(f"origins takes several: write origins=[{origins!r}]")
+        raise TypeError(f"origins takes a list: write origins=[{origins!r}]")
     for origin in origins:
         if not isinstance(origin, str):
             raise TypeError(f"an origin is a str such as 'https://example.org', not {origin!r}")
@@ -137,8 +142,8 @@ def check_origins(origins: Origins) -> None:
             raise ValueError(f"{origin!r} isn't an origin: {remedy}")
 
 
-# Scheme, host, port, and what should not be there. The host is what a browser sends: ASCII,
-# whose other letters are in Punycode, or an address of IPv6 in brackets (WHATWG's URL standard).
+# Scheme, host and port. The host is as browsers send it (WHATWG's URL standard): ASCII, with other
+# letters in Punycode, or an IPv6 address in brackets.
 _ORIGIN = re.compile(
     r"(?P<scheme>[a-z][a-z0-9+.-]*)://"
     r"(?P<host>[a-z0-9_-]+(?:\.[a-z0-9_-]+)*\.?|\[[0-9a-f:.]+\])"
@@ -146,12 +151,12 @@ _ORIGIN = re.compile(
     re.ASCII,
 )
 
-# How browsers write it; some sockets of other programs send their own scheme.
+# The scheme that browsers send in place of a WebSocket's own.
 _PAGES = {"ws": "http", "wss": "https"}
 
 
 def _remedy(entry: str) -> str | None:
-    """What to write in place of an entry; ``None`` if it is right."""
+    """Say what to write in place of an entry. Return ``None`` if the entry is right."""
     scheme, separator, rest = entry.lower().partition("://")
     if not separator:
         return f"write scheme and host, as in 'https://{entry.strip('/') or 'example.org'}'"
@@ -197,9 +202,9 @@ def origin_allowed(origin: str | None, host: str | None, allowed: Origins | None
     Args:
         origin: The request's ``Origin``. Only browsers send one, and they always do.
         host: The request's ``Host``.
-        allowed: Origins that may connect, or ``None`` for pages of the same host only, by http or
-            https. ``"*"`` stands for any; ``https://*.example.org`` for all subdomains of
-            example.org, of any depth, and not for example.org itself.
+        allowed: The origins that may connect. ``None`` allows only pages of the same host, by http
+            or https. ``"*"`` allows all. ``https://*.example.org`` allows all subdomains of
+            example.org, of any depth, but not example.org itself.
     """
     if origin is None:
         return True
@@ -215,25 +220,26 @@ _DEFAULT_PORTS = {"http": ":80", "https": ":443", "ws": ":80", "wss": ":443"}
 
 
 def _normal(origin: str) -> tuple[str, str] | None:
-    """Scheme and host of an origin, its default port left out; ``None`` if it is none."""
+    """Return an origin's scheme and host, without a default port; ``None`` if it isn't one."""
     scheme, separator, host = origin.lower().partition("://")
     if not separator or not host or "/" in host:
         return None
     return scheme, host.removesuffix(_DEFAULT_PORTS.get(scheme, "://"))
 
 
-# Settings, which are few and never change.
+# The entries of settings are few and never change, so the results are kept.
 _entry = lru_cache(maxsize=1024)(_normal)
 
 
 def _fits(wanted: tuple[str, str], entry: tuple[str, str] | None) -> bool:
     if wanted == entry:
-        # A browser sends no "*", and a host of that name would be every subdomain.
+        # No browser sends a host that begins with "*". It must not match the setting's own text.
         return not wanted[1].startswith("*")
     if entry is None or not entry[1].startswith("*."):
         return False
     scheme, host = wanted
-    # What stands before the dot has to be names; the rest is the setting's, with its port.
+    # The part before the setting's domain must consist of valid names. The domain and the port
+    # are the setting's.
     return (
         scheme == entry[0]
         and host.endswith(entry[1][1:])
@@ -243,10 +249,11 @@ def _fits(wanted: tuple[str, str], entry: tuple[str, str] | None) -> bool:
 
 def _same_host(origin: str, host: str) -> bool:
     normal = _normal(origin)
-    # Extensions of a browser, for example, have origins of their own schemes, and choose the host.
+    # A browser extension, for example, has an origin with a scheme of its own, and can choose the
+    # host in it.
     if normal is None or normal[0] not in ("http", "https"):
         return False
-    # A proxy that ends TLS hides the scheme from us. So only the default port of the origin's own
-    # scheme may be left out on either side.
+    # Behind a proxy that ends TLS, we don't know the scheme of the request. So only the default
+    # port of the origin's own scheme may be missing on either side.
     scheme, origin_host = normal
     return origin_host == host.lower().removesuffix(_DEFAULT_PORTS.get(scheme, "://"))

@@ -1,8 +1,8 @@
 """
 The opening handshake, from the server's side (:rfc:`6455#section-4.2`).
 
-Bytes of a request's head have become a method and headers by now. They are checked here, and
-the response is written.
+The HTTP server has already read the method and the headers. This module checks them and writes
+the response.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ __all__ = [
 
 Headers = list[tuple[bytes, bytes]]
 
-#: The only version there is (RFC 6455 section 4.1), told to whoever asks for another.
+#: The only version of the protocol (RFC 6455 section 4.1). A client that asks for another is told.
 VERSION = b"13"
 
 _VERSION_HEADER = (b"sec-websocket-version", VERSION)
@@ -51,12 +51,12 @@ _VERSION_HEADER = (b"sec-websocket-version", VERSION)
 
 class BadUpgrade(Exception):
     """
-    A handshake that is none.
+    A handshake that can't be accepted.
 
     Args:
-        status: The HTTP status to answer it with.
-        detail: What is wrong with it, for the peer.
-        headers: That go with the answer.
+        status: The HTTP status of the answer.
+        detail: What is wrong, for the peer.
+        headers: Further headers of the answer.
     """
 
     def __init__(self, status: int, detail: str, *headers: tuple[bytes, bytes]) -> None:
@@ -72,7 +72,7 @@ class Upgrade:
 
     #: The value of the response's ``Sec-WebSocket-Accept``.
     accept: str
-    #: Subprotocols that the client offers, in its order.
+    #: The subprotocols that the client offers, in the client's order.
     subprotocols: list[str]
     _extensions: list[str] = field(factory=list)
 
@@ -82,7 +82,7 @@ class Upgrade:
         """
         Choose among the extensions that the client offers.
 
-        An offer that can't be read, or not be met, is declined (:rfc:`7692#section-5`).
+        This declines an offer that can't be read, or that can't be met (:rfc:`7692#section-5`).
 
         Returns:
             The extensions, and the value of the response's ``Sec-WebSocket-Extensions``.
@@ -96,8 +96,8 @@ class Upgrade:
                 try:
                     answer, extension = factory.process_request_params(params, accepted)
                 except (NegotiationError, ValueError):
-                    # ValueError: zlib can't compress with server_max_window_bits=8, and the
-                    # oldest websockets that we allow leaves it to zlib to say so.
+                    # ValueError: zlib can't compress with server_max_window_bits=8. The oldest
+                    # version of websockets that we allow doesn't check this, so zlib raises.
                     continue
                 headers.append((name, answer))
                 accepted.append(extension)
@@ -112,7 +112,7 @@ class Upgrade:
 
 
 def extension_factories(compression: Compression | None) -> list[ServerExtensionFactory]:
-    """What :meth:`Upgrade.negotiate` may choose, for the setting of a route."""
+    """Return the extensions that :meth:`Upgrade.negotiate` may choose under a route's setting."""
     if compression is None:
         return []
     bits, alone = compression.window_bits, not compression.context_takeover
@@ -129,10 +129,12 @@ def extension_factories(compression: Compression | None) -> list[ServerExtension
 
 def asks_for_websocket(headers: Sequence[tuple[bytes, bytes]]) -> bool:
     """
-    Whether a request means to be a handshake: ``Connection: Upgrade``, ``Upgrade: websocket``.
+    Say whether a request asks for a WebSocket.
+
+    It does if it has ``Connection: Upgrade`` and ``Upgrade: websocket``.
 
     Args:
-        headers: Of the request, names in lower case.
+        headers: The request's headers, with names in lower case.
     """
     upgrade = _listed(headers, b"upgrade")
     return "websocket" in upgrade and "upgrade" in _listed(headers, b"connection")
@@ -140,10 +142,10 @@ def asks_for_websocket(headers: Sequence[tuple[bytes, bytes]]) -> bool:
 
 def _listed(headers: Sequence[tuple[bytes, bytes]], wanted: bytes) -> list[str]:
     """
-    Split the values of a header at their commas, in lower case; good or bad.
+    Split the values of a header at their commas, in lower case, without checking them.
 
-    Spaces are what Python takes for some, for Hypercorn does: what it takes for a handshake
-    has to be one here, and be refused if it is none.
+    This strips whatever Python counts as whitespace, because Hypercorn does so, too. What
+    Hypercorn treats as a handshake must be one here as well. If it is malformed, it is refused.
     """
     values = _values(headers, wanted)
     return [part.strip().lower() for value in values for part in value.split(",")]
@@ -155,16 +157,16 @@ def read_upgrade(
     """
     Check a handshake (:rfc:`6455#section-4.2.1`).
 
-    Several headers of one name are one list, where the header is a list; where it is not,
-    they are refused.
+    If a header whose value is a list comes several times, the lists are joined. Any other header
+    that comes several times is refused.
 
     Args:
-        method: Of the request.
-        http_version: Of the request, such as ``b"1.1"``.
-        headers: Of the request, names in lower case.
+        method: The request's method.
+        http_version: The request's version of HTTP, such as ``b"1.1"``.
+        headers: The request's headers, with names in lower case.
 
     Raises:
-        BadUpgrade: it can't be accepted.
+        BadUpgrade: The handshake can't be accepted.
     """
     if method != b"GET":
         raise BadUpgrade(405, "a WebSocket handshake is a GET request", (b"allow", b"GET"))
@@ -174,7 +176,7 @@ def read_upgrade(
     if any(name in names and value.strip() != b"0" for name, value in headers):
         raise BadUpgrade(400, "a WebSocket handshake has no body")
     try:
-        # asks_for_websocket() has found what it wants in them; they may be malformed still.
+        # asks_for_websocket() has found what it looks for, but the headers may still be malformed.
         for value in _values(headers, b"connection"):
             parse_connection(value)
         if len([one for value in _values(headers, b"upgrade") for one in parse_upgrade(value)]) > 1:
@@ -206,11 +208,11 @@ def _only(headers: Sequence[tuple[bytes, bytes]], wanted: bytes, name: str) -> s
 def _check_version(headers: Sequence[tuple[bytes, bytes]]) -> None:
     version = _only(headers, _VERSION_HEADER[0], "Sec-WebSocket-Version")
     if version != VERSION.decode():
-        raise BadUpgrade(426, "WebSocket version 13 is spoken here", _VERSION_HEADER)
+        raise BadUpgrade(426, "this server speaks WebSocket version 13", _VERSION_HEADER)
 
 
 def _accept(key: str) -> str:
-    """The answer to the client's key: section 4.2.1 asks for 16 bytes in base64."""
+    """Return the answer to the client's key, which is 16 bytes in base64 (section 4.2.1)."""
     try:
         raw = base64.b64decode(key.encode("ascii"), validate=True)
     except (binascii.Error, UnicodeEncodeError):
@@ -222,11 +224,11 @@ def _accept(key: str) -> str:
 
 def response_head(status: int, headers: Sequence[tuple[bytes, bytes]]) -> bytes:
     """
-    The status line and the headers of a response, with the empty line behind them.
+    Write the status line and the headers of a response, and the empty line after them.
 
     Args:
-        status: Known to :class:`http.HTTPStatus` or not.
-        headers: Checked already: nothing in them ends a line.
+        status: The HTTP status. :class:`http.HTTPStatus` need not know it.
+        headers: The headers. They must be checked already, so that none has a line break.
     """
     try:
         phrase = HTTPStatus(status).phrase.encode()

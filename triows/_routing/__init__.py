@@ -1,20 +1,20 @@
 """
 PATH -> ROUTE.
 
-In: the routes that the user describes (:class:`.route.WebSocketRoute`), and the ASGI scope
-of a request. Out: for the routes, one :class:`.route.RouteDescription` per handler; for the
-request, the :class:`.tree.Match` that says which of them it is for and with which
-parameters, or nothing, or :exc:`.path.BadPath`.
+What comes in: the routes that the user writes (:class:`.route.WebSocketRoute`), and the ASGI scope
+of a request. What goes out: for the routes, a :class:`.route.RouteDescription` of each handler.
+For the request, a :class:`.tree.Match`, which has the route and its parameters. It is ``None`` if
+no route matches. A path that isn't valid raises :exc:`.path.BadPath`.
 
-Pure and synchronous: nothing here awaits, sees a socket or knows what a handler is called
-with. May import the base modules of triows, and Starlette's converters.
+Everything here is pure and synchronous. Nothing awaits, sees a socket, or knows a handler's
+arguments. May import the base modules of triows, and Starlette's converters.
 
     template   reads "/rooms/{room_id:int}"
     notations  recognises what other frameworks would write for it
     path       reads the path of a request
-    tree       finds the template that a path fits
-    route      what the user writes
-    names      makes a path of a route's name
+    tree       finds the template that matches a path
+    route      has the class that the user writes
+    names      makes a path from the name of a route
 """
 
 from __future__ import annotations

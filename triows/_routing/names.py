@@ -296,17 +296,17 @@ class _Path:
 
     @property
     def text(self) -> str:
-        """Encoded."""
+        """The path, encoded."""
         path = "/" + "/".join(map(quoted, self.segments))
         # Two slashes at the beginning would be a host (RFC 3986 section 4.2).
         return "/%2F" + path[2:] if path.startswith("//") else path
 
 
 def _text(key: Key, value: Any) -> str:
-    """The text of a value, as the converter would read it."""
+    """Return the text of a value in the path. The converter would read the value from it."""
     converter = key.converter
     try:
-        # Starlette's refuses a slash, which is %2F here.
+        # Starlette's converter refuses a slash. Here it can be written as %2F.
         text = str(value) if converter == "str" else key.convertor.to_string(value)
         is_same = (
             value is not None
@@ -325,7 +325,7 @@ _BUILT_IN = dict(CONVERTOR_TYPES)
 
 
 def _is_same(key: Key, text: str, value: Any) -> bool:
-    """Whether nothing of the value is lost, as a fraction is in an ``int``."""
+    """Say whether the text keeps the whole value. An ``int`` would lose a fraction, for example."""
     return text == str(value) or key.convertor.convert(text) == value
 
 

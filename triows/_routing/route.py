@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
 
 from attrs import evolve, frozen
 
+from .._elsewhere import ROUTE, pointing
 from .._requires import note_registered, refuse_as_handler, refuse_in_list
 from .._settings import Compression, Limits, Timeouts
 from .._where import name_of, where
 from ..exceptions import RouteSetupError
 from ..types import ASGIApp, UseMark
+from .mistakes import check_routes
 from .names import check_name
 from .template import Template
 
@@ -90,13 +92,14 @@ class RouteDescription:
         where: ``file:line (name)`` of the handler.
         name: The name by which ``url_path_for`` finds it: the handler's, if no other was given.
         is_named: Whether another name was given.
-        plugins: As given to the endpoint.
+        plugins: The plugins that were given to the endpoint.
         deps: One list for each level: the outermost route's first, the endpoint's last.
         middlewares: The outermost first.
-        origins: The nearest that is set, or ``None``; so are the next two.
-        timeouts: The nearest that is set, as a whole.
-        limits: The nearest that is set, as a whole.
-        compression: The nearest that is set; ``False`` for none.
+        origins: The nearest setting, here or further up. ``None`` if there is none, as for the
+            next three.
+        timeouts: The nearest setting. It replaces all those further up.
+        limits: The nearest setting. It replaces all those further up.
+        compression: The nearest setting. ``False`` means no compression.
     """
 
     template: Template
@@ -146,6 +149,7 @@ class _Settings:
         )
 
 
+@pointing(ROUTE)
 class WebSocketRoute:
     """
     A path, its handler, and the routes below it.
@@ -175,7 +179,7 @@ class WebSocketRoute:
 
     Raises:
         TemplateError: The path can't be read.
-        RouteSetupError: An argument that takes several things got one.
+        RouteSetupError: An argument that takes a list got something else.
     """
 
     def __init__(
@@ -351,9 +355,10 @@ class WebSocketRoute:
                 of an application. Nothing is merged then.
         """
         self._check_open("merged routes")
+        check_routes(routes, WebSocketRoute, "merge")
         prefix = Template.parse(parent_prefix or "")
-        # All copies before the first is put in its place: so an error leaves nothing behind,
-        # and a route can be merged below itself.
+        # Make all copies before any of them is added. So an error leaves nothing behind, and a
+        # route can be merged below itself.
         copies = [route._merged_below(self, prefix) for route in routes]
         self._children.extend(copies)
 
@@ -473,17 +478,17 @@ def _describe(template: Template, endpoint: _Endpoint, settings: _Settings) -> R
 
 def listed(name: str, values: Iterable[T]) -> tuple[T, ...]:
     """
-    Copy the value of an argument that takes several things.
+    Copy the value of an argument that takes a list.
 
     Raises:
-        RouteSetupError: It is only one thing, or one that decorates handlers.
+        RouteSetupError: It isn't a list, or something in it decorates handlers.
     """
     if isinstance(values, Mapping):
         raise RouteSetupError(f"{name} takes a list, not a dict: write {name}=[...]")
-    # A string is a list of characters, which is never what was meant.
+    # A str is iterable, too, but nobody means a list of its characters.
     if isinstance(values, str) or not isinstance(values, Iterable):
         given = name_of(values) if callable(values) else repr(values)
-        raise RouteSetupError(f"{name} takes several: write {name}=[{given}]")
+        raise RouteSetupError(f"{name} takes a list: write {name}=[{given}]")
     found = tuple(values)
     refuse_in_list(name, found)
     return found
@@ -521,7 +526,7 @@ def _forms(func: Any) -> tuple[Any, Any]:
     """Return what a call of *func* may run: the function itself, or its ``__call__``."""
     while isinstance(func, functools.partial):
         func = func.func
-    # A class's own `__call__` is for its instances; calling the class makes one.
+    # The `__call__` of a class is for its instances. Calling the class itself makes one.
     return func, None if inspect.isclass(func) else getattr(func, "__call__", None)  # noqa: B004
 
 

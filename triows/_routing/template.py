@@ -1,9 +1,9 @@
 """
 Path templates: ``/rooms/{room_id:int}/files/{name}.{ending}``.
 
-The syntax and the converters are Starlette's. A template is read one segment at a time,
-where Starlette makes one regular expression of the whole: that is what lets the tree find a
-route without trying all of them, and what keeps an encoded slash inside its segment.
+The syntax and the converters are Starlette's. Starlette makes one regular expression from the
+whole template. Here, a template is read one segment at a time. So the tree can find a route
+without trying all of them, and an encoded slash stays inside its segment.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ __all__ = ["Key", "Segment", "Template"]
 
 Pattern: TypeAlias = re.Pattern[str]
 
-# The name of the converter that takes the rest of the path. It is the one converter that
-# the tree has to know by name.
+# The name of the converter that takes the rest of the path. The tree knows no other converter by
+# name.
 REST = "path"
 
-# Longest segment that is tried against one with several keys, in characters. Where the keys
-# end is a search whose cost grows with the square of the length and, from the third key on,
-# with their number: at 255, up to some 20 ms for each of those, two keys cost next to nothing.
-# 255 is also the longest file name of the usual file systems.
+# How many characters a segment may have if the template's segment has several keys. Finding where
+# the keys end takes time in proportion to the square of the length. At 255 characters, two keys
+# take next to no time, and each further one up to about 20 ms. The usual file systems also limit
+# the name of a file to 255.
 MAX_AMBIGUOUS = 255
 
-# Two of Starlette's expressions are for a whole path. For one decoded segment they mean
-# "anything": a slash in it was %2F, and a newline is a character like any other.
+# Two of Starlette's expressions are for a whole path. For one decoded segment, they mean
+# "anything". A slash in it was %2F, and a newline is a character like any other.
 _ANYTHING: dict[str, Pattern] = {
     "[^/]+": re.compile(r".+", re.DOTALL),
     ".*": re.compile(r".*", re.DOTALL),
 }
 
-# Most specific first. What is not named here was registered by the user.
+# The most specific has the lowest number. The user has registered all other converters.
 _LITERAL, _REGISTERED, _COMPOSED = 0, 4, 5
 _PRECEDENCE = {"int": 1, "float": 2, "uuid": 3, "str": 6, REST: 7}
 
@@ -60,7 +60,7 @@ class Key:
     """
     One ``{name:converter}``.
 
-    Two keys are equal if their names are, and what they match.
+    Two keys are equal if they have the same name and match the same texts.
     """
 
     name: str
@@ -71,7 +71,7 @@ class Key:
     @property
     def shape(self) -> Hashable:
         """What it matches, whatever its name is."""
-        # The expression too, since a converter's name can be registered again.
+        # The expression is part of it, because somebody may register a name again with another.
         return (self.converter, self.pattern)
 
     @property
@@ -111,7 +111,7 @@ class Segment:
 
     @property
     def shape(self) -> Hashable:
-        """What it matches: equal shapes match the same texts, whatever the keys' names are."""
+        """What it matches. Equal shapes match the same texts, whatever the keys' names are."""
         return tuple(part.shape if isinstance(part, Key) else part for part in self.parts)
 
     @property
@@ -133,10 +133,10 @@ class Segment:
         """
         Find the keys' values in one decoded segment of a request.
 
-        Keys are greedy, the first first, as in Starlette. The time is linear in the length
-        of the text if there is one key at most. With several it is quadratic, and a text
-        of more than :data:`MAX_AMBIGUOUS` characters doesn't match. (How long a
-        converter's own regular expression takes depends on the application that registered it.)
+        Keys are greedy from left to right, as in Starlette. With one key, the time is linear in
+        the length of the text. With several keys it is quadratic, so a text of more than
+        :data:`MAX_AMBIGUOUS` characters doesn't match. (A user's converter may take longer. That
+        depends on its regular expression.)
 
         Returns:
             The texts in the order of the keys, or ``None``.
@@ -243,20 +243,19 @@ class Template:
 
         A key is ``{name}`` or ``{name:converter}``, with Starlette's converters: ``str``
         (the default), ``int``, ``float``, ``uuid``, ``path``, and those registered with
-        :func:`starlette.convertors.register_url_convertor` before. There may be literal text
-        around a key and several keys in a segment. A converter's expression is held against
-        decoded text of one segment, in which ``str`` takes anything, also a slash that came
-        as ``%2F``. ``path`` takes all segments that are left, with slashes between them, and
-        is the last segment; an encoded slash in it can't be told from a plain one.
+        :func:`starlette.convertors.register_url_convertor` before. A segment may have literal text
+        around a key, and several keys. A converter's expression is matched against the decoded
+        text of one segment. ``str`` matches any text, even with a slash that was sent as ``%2F``.
+        ``path`` must be the last segment. It takes all segments that are left, with slashes
+        between them, so an encoded slash in it looks like a plain one.
 
-        Literal text is written decoded: ``/café au lait``, not ``/caf%C3%A9%20au%20lait``.
+        Write literal text decoded: ``/café au lait``, not ``/caf%C3%A9%20au%20lait``.
 
         Args:
-            text: The template. A leading slash is added if it is missing, so ``""`` is
-                ``"/"``.
+            text: The template. If it has no leading slash, one is added, so ``""`` means ``"/"``.
 
         Raises:
-            TemplateError: It can't be read; the message says what to write instead.
+            TemplateError: It can't be read. The message says what to write instead.
         """
         if not isinstance(text, str):
             raise TemplateError(
@@ -303,7 +302,7 @@ class Template:
 
     @property
     def shape(self) -> Hashable:
-        """What it matches: two templates of equal shape match exactly the same paths."""
+        """What it matches. Two templates of equal shape match exactly the same paths."""
         return tuple(segment.shape for segment in self.segments)
 
     def join(self, child: Template) -> Template:
@@ -347,7 +346,7 @@ def _segment(template: str, text: str) -> Segment:
 
 
 def _parts(template: str, text: str) -> Iterator[Part]:
-    # re.split() with a group: the odd ones are what was in the braces.
+    # Because the expression has a group, every second piece is the text from inside braces.
     for index, piece in enumerate(_BRACED.split(text)):
         if index % 2:
             yield _key(template, piece)

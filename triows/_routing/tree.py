@@ -36,11 +36,11 @@ T = TypeVar("T")
 @frozen
 class Match(Generic[T]):
     """
-    What a path leads to.
+    The result of looking up a path.
 
     Attributes:
-        value: What was added or mounted.
-        template: With which template.
+        value: The value that was added or mounted.
+        template: The template that matched.
         raw_params: The keys' texts, decoded.
         params: The keys' values, as their converters made them.
         remaining: The segments below a mount: ``()`` for the mount point itself, ``("",)``
@@ -87,7 +87,7 @@ class _Node(Generic[T]):
             if branch.segment.shape == segment.shape:
                 return branch.node
         branch = _Branch[T](segment, _Node())
-        # To the right of equal ones, so that the order of registration decides among them.
+        # Put it after equal ones, so that the order of registration decides among them.
         bisect.insort_right(branches, branch, key=lambda other: other.segment.precedence)
         return branch.node
 
@@ -113,7 +113,7 @@ class RouteTree(Generic[T]):
 
         Args:
             template: The paths.
-            value: What they lead to.
+            value: What :meth:`match` finds for these paths.
             where: ``file:line (name)`` of the user's function, for the error.
 
         Raises:
@@ -147,7 +147,7 @@ class RouteTree(Generic[T]):
 
         Args:
             prefix: How the paths begin. ``/`` means all paths.
-            value: What they lead to.
+            value: What :meth:`match` finds for these paths.
             where: ``file:line (name)`` of the user's function, for the error.
 
         Raises:
@@ -181,7 +181,7 @@ class RouteTree(Generic[T]):
 
     def _match_mount(self, segments: tuple[str, ...]) -> Match[T] | None:
         reached = list(_steps(self._mounts, segments))
-        # A stable sort: those of one length stay in order of precedence.
+        # The sort is stable, so steps of the same length stay in order of precedence.
         reached.sort(key=lambda step: step[1], reverse=True)
         for node, index, values in reached:
             if node.leaf is not None:

@@ -1,7 +1,7 @@
 """
-HYPERCORN, and the server on it. Only this folder imports Hypercorn.
+HYPERCORN, and the server that uses it. Only this folder imports Hypercorn.
 
-In: an application and Hypercorn's configuration. Out: plain requests, as ASGI; requests for a
-WebSocket, as a scope with a connection of our own behind it (``websocket.py``); an exit code. It
-may import ``_app`` and everything below that.
+What comes in: an application and Hypercorn's configuration. What goes out: plain requests, as
+ASGI; requests for a WebSocket, as a scope and a connection of our own (``websocket.py``); and an
+exit code. May import ``_app`` and everything below that.
 """

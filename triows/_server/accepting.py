@@ -16,10 +16,10 @@ __all__ = ["accept_from"]
 
 logger = logging.getLogger("triows")
 
-#: Connections to accept before other tasks get a turn.
+#: How many connections to accept before other tasks get a turn.
 _AT_ONCE = 32
 
-#: Seconds to wait when the system has no more descriptors or memory, as Trio does.
+#: How many seconds to wait if the system has no more descriptors or memory. Trio waits as long.
 _PAUSE = 0.1
 
 _NO_CAPACITY = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}

@@ -23,7 +23,7 @@ __all__ = ["keep_lines_whole"]
 
 
 def keep_lines_whole(config: Config) -> None:
-    """Let nothing that a peer sends begin a line in the access log of *config*."""
+    """Make sure that nothing that a peer sends can begin a line in the access log of *config*."""
     if not isinstance(config.log, _AccessLog):
         config._log = cast("Logger", _AccessLog(config.log))
 
@@ -33,7 +33,7 @@ class _AccessLog:
     A logger with Hypercorn's interface.
 
     Args:
-        log: Hypercorn's logger, or that of the configuration's ``logger_class``.
+        log: Hypercorn's logger, or one of the configuration's ``logger_class``.
     """
 
     def __init__(self, log: Logger) -> None:
@@ -46,7 +46,7 @@ class _AccessLog:
         self, request: WWWScope, response: ResponseSummary | None, request_time: float
     ) -> None:
         """Write the line of one request."""
-        # Hypercorn's own class has no logger if nothing is to be written.
+        # Hypercorn's own class has no logger if the access log is off.
         if getattr(self._log, "access_logger", self) is not None:
             request = cast("WWWScope", _escaped(cast("dict[str, Any]", request)))
             if response is not None:
@@ -61,7 +61,7 @@ def _escaped(request: dict[str, Any]) -> dict[str, Any]:
     }
     escaped["query_string"] = _escaped_bytes(request["query_string"], "ascii")  # read as UTF-8
     escaped["headers"] = _escaped_headers(request["headers"])
-    # Middleware may have taken it from a header.
+    # Middleware may have taken the address from a header.
     if client := request.get("client"):
         escaped["client"] = (printable(str(client[0])), *client[1:])
     return escaped

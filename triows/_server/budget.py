@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AIR", "INTERRUPT_GRACE", "Budget", "at_most"]
 
-#: Seconds for the scheduler and the event loop, on a machine under load.
+#: Spare seconds for the scheduler and the event loop, on a machine under load.
 AIR = 1.0
 
 #: Seconds that handlers have after SIGINT. Somebody who presses Ctrl-C, or waits for a reload,
@@ -39,10 +39,10 @@ class Budget:
     How many seconds a process that serves may take to end.
 
     Args:
-        graceful: After SIGTERM.
-        interrupted: After SIGINT, when handlers have :data:`INTERRUPT_GRACE`.
-        idle: After either of them, if there is no connection.
-        at_once: After a second signal, or after one during the start-up.
+        graceful: Seconds after SIGTERM.
+        interrupted: Seconds after SIGINT, when handlers have :data:`INTERRUPT_GRACE`.
+        idle: Seconds after either signal, if there is no connection.
+        at_once: Seconds after a second signal, or after a signal during the start-up.
     """
 
     graceful: float

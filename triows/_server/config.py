@@ -1,4 +1,4 @@
-"""Hypercorn's configuration, if nobody has given one."""
+"""Hypercorn's configuration, for when the user gives none."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ class HTTP11(H11Protocol):
 
     #: Whether an error response is being sent.
     refusing = False
-    #: Seconds that it may take.
+    #: How many seconds that may take.
     patience = 0.0
 
     async def _send_error_response(self, status_code: int) -> None:

@@ -41,7 +41,7 @@ __all__ = ["HTTPConnection", "Peers"]
 
 logger = logging.getLogger("triows")
 
-#: Bytes to read at a time, as Hypercorn.
+#: How many bytes to read at a time. Hypercorn reads as many.
 _CHUNK = 2**16
 
 
@@ -61,9 +61,9 @@ class HTTPConnection(TCPServer):
 
     Args:
         app: The application, as Hypercorn wraps it.
-        config: Hypercorn's.
+        config: Hypercorn's configuration.
         context: Counts requests, and knows whether the server is ending.
-        stream: The connection; under TLS, after its handshake. The caller closes it.
+        stream: The connection. With TLS, its handshake is over. The caller closes it.
         peers: Its two ends.
         timeouts: The application's.
         tasks: Where requests run. It isn't a nursery of the connection, because that would have to
@@ -84,11 +84,11 @@ class HTTPConnection(TCPServer):
     ) -> None:
         super().__init__(app, config, context, {}, stream)  # type: ignore[arg-type]  # says TLS only
         self._bytes = stream
-        # The same below TLS.
+        # The stream below TLS, if there is TLS.
         below: Any = stream.transport_stream if isinstance(stream, trio.SSLStream) else stream
         self._line: CountedStream = below
-        # Around what is sent, and the last wait for the client: as long as it makes progress. The
-        # monitor is made with the first response.
+        # The scope is around each write and around the last wait for the client. They go on as
+        # long as the client makes progress. The monitor is made with the first response.
         self._timer = timer
         self._monitor: Monitor | None = None
         self._waiting: trio.CancelScope
@@ -97,18 +97,19 @@ class HTTPConnection(TCPServer):
         self._peers = peers
         self._timeouts = timeouts
         self._tasks = tasks
-        # Around the reading: its deadline is when the next request has to be there.
+        # Around the reading. Its deadline is the time by which the next request has to be there.
         self._reading = trio.CancelScope(deadline=trio.current_time() + timeouts.handshake)
-        # Around all of it, and around each request, for the server's end.
+        # Around everything, and around each request. The server's shutdown sets their deadlines.
         self._serving = trio.CancelScope()
         self._requests: set[trio.CancelScope] = set()
         self._latest: trio.CancelScope | None = None
         self._idle = True
         #: Called when the client has made a request, but not one for a WebSocket.
         self.on_request: Callable[[], None] = nobody
-        # Whether nothing is sent any more: the last response is out, or the stream is broken.
+        # Whether nothing is sent any more, because the last response is out or the stream is
+        # broken.
         self._over = self._broken = False
-        # Replaced when a response is out, a request served, or the connection over.
+        # Replaced when a response is out, a request was served, or the connection is over.
         self._progress = trio.Event()
 
     async def serve(self) -> WebSocketRequest | None:
@@ -148,11 +149,11 @@ class HTTPConnection(TCPServer):
             while not self._idle and not self._over and self._latest in self._requests:
                 await self._progress.wait()
         except WebSocketRequest as wanted:
-            # Its traceback knows the frames that it is returned to, and they know it: such a
-            # circle would keep all of this until the next garbage collection.
+            # The traceback refers to the frames that get this exception, and they refer to it.
+            # That cycle would keep everything until the next garbage collection.
             return wanted.with_traceback(None)
         finally:
-            del self.protocol  # the same for these two
+            del self.protocol  # the protocol and this object are a cycle, too
         if self._over and not self._broken:
             await self._linger()
         return None
@@ -179,8 +180,8 @@ class HTTPConnection(TCPServer):
                     self.on_request()
                 if not data:
                     break
-        # To who serves a request: the client has gone. If it does not listen, it need not be
-        # waited for.
+        # Tell the task that serves a request that the client has gone. If it isn't listening,
+        # nothing waits for it.
         await self.protocol.handle(Closed())
 
     async def _receive(self) -> bytes:
@@ -191,13 +192,13 @@ class HTTPConnection(TCPServer):
         return b""
 
     async def protocol_send(self, event: Event) -> None:
-        """Called by Hypercorn's protocol, in the reading task or in a request's."""
+        """Called by Hypercorn's protocol, in the reading task or in a request's task."""
         if isinstance(event, RawData):
             await self._send(event.data)
         elif isinstance(event, Closed):
             protocol: Any = getattr(self, "protocol", None)
             if protocol is not None and protocol.refusing:
-                pass  # it ends by itself, when the error response is out
+                pass  # the connection ends by itself when the error response is out
             elif protocol is not None and protocol.connection.our_state is h11.SEND_BODY:
                 # The request broke a rule after its head. The response that has begun is
                 # completed, and is the last one.
@@ -251,7 +252,7 @@ class HTTPConnection(TCPServer):
     def _log_cut(self, why: str) -> None:
         client = self._peers.client
         peer = f"{client[0]}:{client[1]}" if client else "?"
-        # The path is the client's: repr() keeps it on one line.
+        # The path comes from the client. repr() keeps it on one line.
         logger.info("%s %r response cut: %s", peer, self._path, why, extra={"peer": peer})
 
     def _watch(self) -> Monitor:
@@ -326,7 +327,7 @@ class HTTPConnection(TCPServer):
                 await app(scope, events.receive, checked, _no_thread, _no_thread)
                 events.close()
                 if not self._broken:
-                    await send(None)  # this is the end; without a response, Hypercorn answers 500
+                    await send(None)  # the end; if there was no response, Hypercorn answers 500
                 answered = True
             finally:
                 events.close()
@@ -394,8 +395,8 @@ class _Events:
         """
         Wait for the next part or the end. The end is returned as often as it is asked for.
 
-        An event that waits already is handed over, once, even in a cancelled scope. ASGI
-        applications find out in this way whether the client has gone.
+        If an event is already there, this returns it once even in a cancelled scope. ASGI
+        applications use that to find out whether the client has gone.
         """
         while not self._waiting and self._end is None:
             await self._changed.wait()

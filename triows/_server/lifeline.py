@@ -1,4 +1,4 @@
-"""What ties a worker to the process that started it, on the worker's side."""
+"""The connection between a worker and the process that started it, on the worker's side."""
 
 from __future__ import annotations
 

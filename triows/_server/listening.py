@@ -23,7 +23,7 @@ __all__ = ["AddressError", "Listener", "check_address", "configuration", "listen
 
 
 class AddressError(OSError):
-    """The server can't listen at an address; the message says at which one, and why."""
+    """The server can't listen at an address. The message says which one, and why."""
 
     def __str__(self) -> str:
         return str(self.strerror)
@@ -42,10 +42,10 @@ def configuration(bind: Sequence[str], certfile: str | None, keyfile: str | None
 
 @frozen
 class Listener:
-    """A socket that listens, without blocking."""
+    """A listening socket, which is non-blocking."""
 
     socket: socket.socket
-    #: Whether TLS is spoken there.
+    #: Whether its connections use TLS.
     secure: bool
 
     @property
@@ -71,6 +71,8 @@ def check_address(address: str) -> None:
         raise ValueError("an address 'unix:' needs a path, as in 'unix:/run/app.sock'")
     if kind == "unix" or (kind == "fd" and rest.removeprefix("//").isdigit()):
         return
+    if (meant := _meant(address)) is not None:
+        raise ValueError(f"{address!r} isn't an address: {meant}")
     host, _, port = address.rpartition(":") if ":" in address else (address, "", "8000")
     named = host if host.startswith("[") == host.endswith("]") else ""
     if not named or not port.isdigit() or not int(port) <= 65535:
@@ -78,6 +80,20 @@ def check_address(address: str) -> None:
             f"{address!r} isn't an address: write 'host:port' with a port up to 65535, "
             "'[::1]:8000' or 'unix:/run/app.sock'"
         )
+
+
+def _meant(address: str) -> str | None:
+    """Say what to write for a port alone, or for a URL."""
+    port = address.removeprefix(":")
+    if port.isdecimal():
+        return (
+            f"write the host, too: '127.0.0.1:{port}' for this machine alone, or '0.0.0.0:{port}' "
+            "for all that can reach it"
+        )
+    scheme, found, rest = address.partition("://")
+    if found and scheme in ("http", "https", "ws", "wss"):
+        return f"write it without '{scheme}://', as in '{rest.partition('/')[0]}'"
+    return None
 
 
 @contextmanager
@@ -90,7 +106,7 @@ def listening(
     Connections that arrive while nobody accepts wait in the kernel, and are not refused.
 
     Args:
-        config: Hypercorn's.
+        config: Hypercorn's configuration.
         sockets: Bound sockets, instead of ``config.bind``. They are closed, too.
 
     Raises:

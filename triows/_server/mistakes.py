@@ -30,6 +30,8 @@ def app_mistake(app: object) -> str | None:
         return None
     if isinstance(app, type) and issubclass(app, Triows):
         return f"the class {app.__name__}, not an application: make one with {app.__name__}(route)"
+    if isinstance(app, type):
+        return f"the class {app.__name__}, not a Triows application"
     if isinstance(app, WebSocketRoute):
         return "a WebSocketRoute, not an application: make one with Triows(route)"
     if isinstance(app, str):
@@ -38,19 +40,28 @@ def app_mistake(app: object) -> str | None:
         return "None, not an application"
     kind = type(app).__name__
     if inspect.isfunction(app) and not _takes_asgi(app):
-        return (
-            f"a function, not an application: call it, as in `app = {app.__name__}()`, and give "
-            "what it returns"
-        )
+        return _function_mistake(app)
     if inspect.iscoroutine(app):
         app.close()  # or Python warns that it was never awaited
         return "a coroutine, not an application: await it, and give what it returns"
-    if callable(app) and not isinstance(app, type):
+    if callable(app):
         return (
             f"a {kind}, not a Triows application: to serve another ASGI application, mount it "
             "with Triows().mount('/', app); to add middleware, write Triows(middlewares=[...])"
         )
     return f"of type {kind}, not a Triows application"
+
+
+def _function_mistake(function: Callable[..., object]) -> str:
+    name = function.__name__
+    if inspect.iscoroutinefunction(function):
+        return (
+            "an async function, not an application: if it is a handler, put `@route.endpoint` "
+            f"above {name}, write `app = Triows(route)`, and give that"
+        )
+    return (
+        f"a function, not an application: call it, as in `app = {name}()`, and give what it returns"
+    )
 
 
 def _takes_asgi(function: Callable[..., object]) -> bool:

@@ -56,9 +56,9 @@ def run_again(
     Args:
         command: The command that runs the process, given the descriptors that it inherits.
         name: What the log calls the application.
-        bind: Addresses: ``host:port``, or ``unix:path``.
+        bind: The addresses, each ``host:port`` or ``unix:path``.
         certfile: A certificate chain, to serve TLS.
-        keyfile: Its private key.
+        keyfile: The private key for the certificate.
         tree_signal: A signal that is passed on to the process.
 
     Returns:
@@ -75,13 +75,13 @@ def run_again(
 
 class Reloader:
     """
-    The parent.
+    The parent process.
 
     Args:
-        command: As :func:`run_again`.
-        name: As :func:`run_again`.
-        addresses: What the process accepts from.
-        tree_signal: As :func:`run_again`.
+        command: As in :func:`run_again`.
+        name: As in :func:`run_again`.
+        addresses: The listeners from which the process accepts.
+        tree_signal: As in :func:`run_again`.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class Reloader:
         with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, *others) as signals:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._take, signals)
-                logger.info("serving %s on %s, again after each change", self._name, urls)
+                logger.info("serving %s on %s, reloading after each change", self._name, urls)
                 await self._serve()
                 nursery.cancel_scope.cancel()
             logger.info("ended after %.1f s", trio.current_time() - self._stopped_at)
@@ -151,7 +151,7 @@ class Reloader:
             logger.info("serving by process %d", worker.pid)
         code = await worker.wait()
         if not worker.dismissed:
-            logger.error("it ended: %s; waiting for a change", told(code))
+            logger.error("the process ended: %s; waiting for a change", told(code))
 
     async def _end(self, worker: Worker) -> None:
         """Let *worker* drain for a short time, then end it at once, even if it is blocked."""

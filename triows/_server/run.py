@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import trio
 
 from triows._errors import is_a, leaves, only, unwrapped
+from triows._inspection.hanging import starting
+from triows._inspection.remains import Remains
 from triows._inspection.signals import print_on_signal
 
 from .budget import INTERRUPT_GRACE, Budget, at_most
@@ -33,7 +35,7 @@ __all__ = ["ApplicationError", "run"]
 
 logger = logging.getLogger("triows")
 
-#: Seconds between two lines about an end that takes long.
+#: Seconds between two lines about a shutdown that takes long.
 PROGRESS = 5.0
 
 
@@ -56,12 +58,12 @@ def run(
     Args:
         app: The application.
         name: What the log calls it.
-        bind: Addresses: ``host:port``, or ``unix:path``.
+        bind: The addresses, each ``host:port`` or ``unix:path``.
         certfile: A certificate chain, to serve TLS.
-        keyfile: Its private key.
-        inherited: For a worker: the sockets from which it accepts, instead of *bind*, and what
-            ties it to its parent. It also drains when the parent is gone.
-        tree_signal: A signal that prints what is alive, from the start-up to the end.
+        keyfile: The private key for the certificate.
+        inherited: For a worker, what it gets from its parent. The worker accepts from these sockets
+            and not from *bind*. It also drains when the parent is gone.
+        tree_signal: A signal that prints what is alive, at any time between start-up and end.
 
     Returns:
         The exit code: 0 after a graceful end, 128 + n if a second signal n was needed.
@@ -94,11 +96,12 @@ async def _serve_observed(
     with process.signals.watching():
         async with trio.open_nursery() as nursery:
             if tree_signal is not None:
-                # Around everything, so that you can look at a start-up or an end that hangs.
+                # This is around everything, so that you can look at a start-up or a shutdown that
+                # hangs.
                 await nursery.start(print_on_signal, app, tree_signal)
             await process.serve(config, name)
             nursery.cancel_scope.cancel()
-        if inherited is None:  # for a worker, the parent says it
+        if inherited is None:  # for a worker, the parent logs this
             process.say_goodbye()
     return process.code
 
@@ -130,7 +133,7 @@ class _Process:
     def __init__(self, app: Triows, inherited: Inherited | None) -> None:
         self.code = 0
         lifeline = None if inherited is None else inherited.lifeline
-        self.signals = SignalWatch(Budget.of(app), self._end, lifeline)
+        self.signals = SignalWatch(Budget.of(app), Remains(app), self._end, lifeline)
         self._app = app
         self._inherited = inherited
         self._scope = trio.CancelScope()
@@ -177,7 +180,9 @@ class _Process:
         self._stop.set()
         if at_once:
             what = "ending at once" if self.signals.started else "ending the start-up"
-            logger.info("%s, %s", what, at_most(Budget.of(self._app).at_once))
+            start = starting(self._app)
+            waits = "" if start is None else f": {start}"
+            logger.info("%s, %s%s", what, at_most(Budget.of(self._app).at_once), waits)
             self._scope.cancel()
 
     async def _shut_down(self, server: Server) -> None:

@@ -1,4 +1,4 @@
-"""Serving an application as a task in somebody's nursery."""
+"""Serves an application as a task in a nursery of your program."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["run_server", "serve", "serve_until"]
 
-#: The default, so that a call without a configuration can be told what to write.
+#: The default, so that a call without a configuration gets a message that says what to write.
 _MISSING: Any = None
 
 
@@ -145,6 +145,7 @@ async def _shut_down_after(
     if trigger is not None:
         await wait_triggered(trigger)
         await server.shut_down(refusing=refusing)
+        await server.warn_of_rest()
 
 
 async def _run_until(

@@ -15,6 +15,7 @@ from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.utils import parse_socket_addr
 
 from triows._errors import exc_info, is_a, leaves, without_cancelled
+from triows._inspection.remains import alive
 from triows._transports.pinger import Pinger
 from triows._transports.reactor import new_reactor
 from triows._transports.turn import new_turn
@@ -28,7 +29,7 @@ from .websocket import serve_websocket
 if TYPE_CHECKING:
     import socket
     import ssl
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Sequence
 
     from hypercorn.config import Config
     from hypercorn.typing import ASGIFramework
@@ -48,6 +49,9 @@ logger = logging.getLogger("triows")
 #: has just connected takes milliseconds. A silent one must not hold up the shutdown.
 LINGER = 0.5
 
+#: Seconds for the last steps of a shutdown, on a machine under load.
+_MOMENT = 1.0
+
 
 @frozen(eq=False)
 class Accepted:
@@ -66,10 +70,10 @@ class Server:
 
     Args:
         app: The application.
-        config: Hypercorn's.
-        tls: For listeners with TLS.
-        listeners: Where to accept connections. They are closed when that is over.
-        reactor: Reads for connections that don't come from the system, which :meth:`start` gets.
+        config: Hypercorn's configuration.
+        tls: The TLS context for listeners with TLS.
+        listeners: Where to accept connections. They are closed when the accepting is over.
+        reactor: Reads for connections that aren't sockets and are given to :meth:`start`.
     """
 
     def __init__(
@@ -96,7 +100,7 @@ class Server:
         # Connections whose WebSocket another application serves.
         self._bridges: dict[Bridge, None] = {}
         self._connections = 0
-        # As many as are allowed, and some more that can be told so (503).
+        # Accept some more connections than are allowed, so that these can be answered with 503.
         limit = app.limits.connections
         self._limit = math.inf if limit is None else limit + config.backlog
         self._room = trio.Event()
@@ -108,6 +112,7 @@ class Server:
         self._trimmer = Trimmer()
         self._over = trio.Event()
         self._tasks: GuardedTasks
+        self._told_by = math.inf
 
     @property
     def urls(self) -> list[str]:
@@ -134,8 +139,8 @@ class Server:
         """
         Run what connections need, until the last of them is over.
 
-        Connections that are cancelled still listen to their peers' last words. Each of them limits
-        how long its end takes, so this is limited, too.
+        Connections that are cancelled still wait for their peers' close frames. Each of them has a
+        limit for that, so this has one, too.
         """
         async with trio.open_nursery() as nursery:
             nursery.cancel_scope.shield = True
@@ -166,7 +171,7 @@ class Server:
         return self._connections
 
     async def stop_accepting(self) -> None:
-        """Close the listeners, and answer those whose connection was accepted a moment ago."""
+        """Close the listeners, and answer clients that were accepted a moment ago."""
         self._accepting.cancel()
         await self._accepted_all.wait()
         await self._answer_accepted()
@@ -178,8 +183,9 @@ class Server:
         Plain HTTP requests have Hypercorn's ``graceful_timeout`` at the same time.
 
         Args:
-            refusing: Go on accepting connections meanwhile, to tell WebSocket clients to come back
-                later (503). Otherwise other processes that listen on the same sockets get them.
+            refusing: Whether to go on accepting connections meanwhile, to tell WebSocket clients
+                to come back later (503). If not, other processes that listen on the same sockets
+                get these connections.
             grace: How many seconds handlers and requests get, if the settings allow more.
         """
         if not refusing:
@@ -198,9 +204,19 @@ class Server:
         self._accepting.cancel()
         await self._accepted_all.wait()
         self._end_idle(over)  # connections that came meanwhile
-        # What is left are plain requests, and WebSockets of other applications that are mounted,
-        # which know that they have to end.
-        self._tasks.end_at(max(over, started + min(self._app.timeouts.shutdown_grace, grace)))
+        # What is left are plain requests, and WebSockets of mounted applications that aren't ours.
+        # Both were told to end.
+        ends_at = max(over, started + min(self._app.timeouts.shutdown_grace, grace))
+        self._tasks.end_at(ends_at)
+        self._told_by = max(ends_at + self._app.timeouts.teardown, trio.current_time() + _MOMENT)
+
+    async def warn_of_rest(self) -> None:
+        """Log what is left after :meth:`shut_down` when :meth:`run` should have returned."""
+        await trio.sleep_until(self._told_by)
+        logger.error(
+            "the server can't end, because something in the application has not ended:\n%s",
+            alive(self._app, self._tasks.live),
+        )
 
     def _end_idle(self, over: float) -> None:
         for scope in tuple(self._handshakes):
@@ -270,7 +286,7 @@ class Server:
 
     async def _serve(self, opening: Callable[[], Accepted], close: Callable[[], object]) -> None:
         try:
-            with suppress(OSError):  # it broke, so nobody can be told
+            with suppress(OSError):  # the connection broke, so there is nobody to tell
                 upgraded = await self._serve_http(opening)
                 if upgraded is not None:
                     await upgraded()
@@ -286,7 +302,7 @@ class Server:
     async def _serve_http(
         self, opening: Callable[[], Accepted]
     ) -> Callable[[], Awaitable[None]] | None:
-        """Serve plain requests. Return what follows, so that nothing of this stays in memory."""
+        """Serve plain requests. Return what to do next, so that nothing of this stays in memory."""
         accepted = opening()
         stream, wire, peers = accepted.stream, accepted.wire, accepted.peers
         if isinstance(stream, trio.SSLStream) and not await self._shake_hands(stream):
@@ -310,7 +326,8 @@ class Server:
         if wanted is None:
             return None
         await self._context.mark_request()
-        self._note_asked(opening)  # in the same step as the application decides whether it drains
+        # In the same step, the application decides whether it is draining.
+        self._note_asked(opening)
         return partial(
             serve_websocket,
             self._app,
@@ -327,10 +344,10 @@ class Server:
 
 class GuardedTasks:
     """
-    Starts tasks, and lets no error out of one, because it doesn't concern the others.
+    Starts tasks and logs their errors, so that an error in one doesn't end the others.
 
     Args:
-        nursery: Where they run.
+        nursery: The nursery in which the tasks run.
     """
 
     def __init__(self, nursery: trio.Nursery) -> None:
@@ -342,8 +359,13 @@ class GuardedTasks:
         """Start a task, like the nursery's method."""
         self._nursery.start_soon(self._run, function, args, name=name)
 
+    @property
+    def live(self) -> Collection[trio.lowlevel.Task]:
+        """The tasks that have not ended."""
+        return self._nursery.child_tasks
+
     def end_at(self, deadline: float) -> None:
-        """Cancel at this time what is left then."""
+        """Cancel all tasks that are left at this time."""
         self._nursery.cancel_scope.deadline = deadline
 
     @staticmethod

@@ -16,6 +16,7 @@ import faulthandler
 import logging
 import math
 import os
+import queue
 import selectors
 import signal
 import socket
@@ -31,6 +32,8 @@ from .budget import at_most
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType
+
+    from triows._inspection.remains import Remains
 
     from .budget import Budget
     from .lifeline import Lifeline
@@ -73,6 +76,7 @@ class SignalWatch:
 
     Args:
         budget: How long the process may take.
+        remains: Says what still runs if that takes longer.
         on_signal: Called in the event loop with the signal's number, and whether to end at once.
         lifeline: For a worker: the end of its parent counts as a SIGTERM.
     """
@@ -80,11 +84,13 @@ class SignalWatch:
     def __init__(
         self,
         budget: Budget,
+        remains: Remains,
         on_signal: Callable[[int, bool], None],
         lifeline: Lifeline | None = None,
     ) -> None:
         self._started = False
         self._budget = budget
+        self._remains = remains
         self._on_signal = on_signal
         self._lifeline = lifeline
         self._token = trio.lowlevel.current_trio_token()
@@ -93,7 +99,7 @@ class SignalWatch:
         self._code = 0
         # When the process is ended, and how many seconds that is after the signal.
         self._deadline, self._seconds = math.inf, math.inf
-        # When the loop has to have noticed the last signal; and whether the process ends if not.
+        # By when the loop must have noticed the last signal, and whether the process ends if not.
         self._notice_by, self._last_chance = math.inf, False
 
     @contextmanager
@@ -147,9 +153,10 @@ class SignalWatch:
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
         """
-        Be the signal's handler in Python. It is only needed because there has to be one.
+        Handle a signal in Python. This is needed only because Python requires a handler.
 
-        Other code may have replaced the socket, as asyncio does in a synchronous call.
+        Other code may have replaced the socket, as asyncio does in a synchronous call. If so, this
+        puts ours back.
         """
         fd = self._writer.fileno()
         if signal.set_wakeup_fd(fd, warn_on_full_buffer=False) != fd:
@@ -159,7 +166,7 @@ class SignalWatch:
         threading.Event().wait(_TURN)
 
     def _tell_thread(self, number: int) -> None:
-        with suppress(BlockingIOError):  # so much is in it that the thread wakes up anyway
+        with suppress(BlockingIOError):  # it is full, so the thread wakes up anyway
             self._writer.send(bytes([number]))
 
     # In the thread.
@@ -231,15 +238,27 @@ class SignalWatch:
     def _check_time(self) -> None:
         now = self._clock.current_time()
         if now >= self._deadline:
-            message = "ended after %g s: something in the application has not ended"
-            self._exit(message, self._seconds)
+            message = "ended after %g s: something in the application has not ended%s"
+            self._exit(message, self._seconds, self._what_remains())
         elif now >= self._notice_by:
             self._notice_by = math.inf
             blocked = "the event loop is blocked"
             if self._last_chance:
-                self._exit("ended at once: %s, so nothing can be cleaned up", blocked)
+                message = "ended at once: %s, so nothing can be cleaned up%s"
+                self._exit(message, blocked, _text_of(self._remains.blocking))
             message = "shutting down, %s: %s, so nothing can be closed yet"
             _log(logging.WARNING, message, at_most(self._seconds), blocked)
+
+    def _what_remains(self) -> str:
+        """Describe what still runs, within a time limit."""
+        answers: queue.SimpleQueue[str] = queue.SimpleQueue()
+        try:
+            self._token.run_sync_soon(lambda: answers.put(_tried(self._remains.alive)))
+            return answers.get(timeout=LOGGING)
+        except trio.RunFinishedError:
+            return _text_of(self._remains.threads)
+        except queue.Empty:
+            return _text_of(self._remains.blocking)
 
     def _exit(self, message: str, *args: object) -> None:
         try:
@@ -254,6 +273,22 @@ class SignalWatch:
         self._notice_by, self._last_chance = math.inf, False
         self._set_backstop()
         self._on_signal(number, at_once)
+
+
+def _text_of(function: Callable[[], str]) -> str:
+    """Get a text from something that may block."""
+    texts: list[str] = []
+    _bounded(lambda: texts.append(_tried(function)))
+    return texts[0] if texts else ""
+
+
+def _tried(function: Callable[[], str]) -> str:
+    """Get a text to write behind a line. Whatever goes wrong, that line has to be written."""
+    try:
+        text = function()
+    except Exception as exc:  # noqa: BLE001 - the loop goes on meanwhile, for example
+        return f" ({type(exc).__name__} while looking for what runs)"
+    return f":\n{text}" if text else ""
 
 
 def _log(level: int, message: str, *args: object, last: bool = False) -> bool:
@@ -283,10 +318,10 @@ def _bounded(function: Callable[[], object]) -> bool:
     return done.wait(LOGGING)
 
 
-# A process that the application forks, by multiprocessing for example, has the socket too, but not
-# the thread: a signal to the child would end its parent. So the child forgets all of this, and no
-# signal reaches it before it has. Python can't take back what was registered for forks, so
-# these functions are registered once.
+# If the application forks a process, for example with multiprocessing, the child has the socket,
+# too, but not the thread. A signal to the child would then end its parent. So the child restores
+# the old handlers, and signals are blocked until it has done so. Python can't unregister functions
+# for forks, so these are registered only once.
 _restore_in_forks: list[Callable[[int], None]] = []
 _forking = threading.local()
 

@@ -1,4 +1,4 @@
-"""What the server speaks under TLS."""
+"""The TLS settings of the server, and errors in its certificate."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def tls_context(config: Config, *, asks: bool = True) -> ssl.SSLContext | None:
     Read the certificate, if there is one. Offer only HTTP/1.1, whatever else is configured.
 
     Args:
-        config: Hypercorn's.
+        config: Hypercorn's configuration.
         asks: Whether OpenSSL may ask for the password of an encrypted key at the terminal.
 
     Raises:
@@ -79,7 +79,7 @@ def _check_not_encrypted(config: Config) -> None:
     assert config.certfile is not None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
-        # Anything else that is wrong is found out later.
+        # Other mistakes are found later.
         with suppress(OSError):
             context.load_cert_chain(config.certfile, config.keyfile, password=refuse)
     except _EncryptedKeyError:

@@ -1,4 +1,4 @@
-"""Giving memory back to the system after connections have ended."""
+"""Gives memory back to the system after connections have ended."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Trimmer:
 
     The C library keeps freed memory, in pieces between what is still used. After a thousand slow
     readers, the process would hold a hundred megabytes for nothing. ``malloc_trim``
-    (malloc_trim(3)) finds whole pages in it. That takes 5 ms for so much, and 0.1 ms if there is
-    little to find, and it runs at most once a second. It is a function of the GNU library. Without
-    it, nothing is done.
+    (malloc_trim(3)) gives whole free pages back. That takes 5 ms for so much memory, and 0.1 ms if
+    there is little to find. It runs at most once a second. Only the GNU library has this function.
+    With other libraries, the trimmer does nothing.
     """
 
     def __init__(self, trim: Callable[[int], object] | None = None) -> None:

@@ -4,16 +4,20 @@ A thread that notices when a Trio loop is blocked.
 A task can't notice that, because it would have to wait for its turn. The thread asks the loop to
 call a function, four times within the seconds that a block may take. If the loop has not called it
 by the next look, the thread looks at what the loop's thread is doing. This costs an idle loop four
-wake-ups a second by default, and adds nothing to the work of a busy one.
+wake-ups a second by default, and a busy one a short call in each round.
 
 The thread counts only time in which the loop could have run:
 
 - If the process is stopped (SIGSTOP, a suspended machine), or gets no processor time, the thread
-  does not run either. When it wakes up late, it counts the processor time that the process has used
-  since the last look, and not the time that has passed.
+  does not run either. When it wakes up late, it counts the processor time that the loop's thread
+  has used since the last look, and not the time that has passed.
 - C code that holds the interpreter's lock (a regular expression, a large ``json.loads``) stops the
   thread as well. It uses the processor, and when it returns, the thread gets the lock. The loop's
-  thread is then still at the line that called it, so the thread can name that line afterwards.
+  thread is then still at the line that called it, so the thread can name that line afterwards. If
+  such code runs in another thread, the loop's thread uses no processor time, and isn't blamed.
+- A busy loop may keep the lock from the thread as well, although it turns. Each time that the loop
+  gives the lock up, for a short call of the system, it may have it back before the thread wakes
+  up. So the thread counts no more than the loop's longest round.
 - While a debugger waits for a person, the thread counts nothing.
 """
 
@@ -22,8 +26,8 @@ from __future__ import annotations
 import gc
 import logging
 import math
-import os
 import threading
+import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -49,6 +53,62 @@ _LOOKS = 4
 
 #: Seconds that the thread gets to end. It needs no time, unless nobody reads the log.
 _MOMENT = 1.0
+
+
+class Times:
+    """
+    The time, and the processor time that the loop's thread has used.
+
+    Make it in the loop's own thread.
+    """
+
+    #: Returns the time, in seconds. The loop calls it in each of its rounds.
+    now = staticmethod(time.monotonic)
+
+    def __init__(self) -> None:
+        self._thread: int | None = None
+        if hasattr(time, "pthread_getcpuclockid"):
+            self._thread = time.pthread_getcpuclockid(threading.get_ident())
+
+    def used(self) -> float:
+        """
+        Return the processor time, in seconds.
+
+        Raises:
+            trio.RunFinishedError: The loop's thread has ended.
+        """
+        if self._thread is None:  # macOS and Windows count the whole process only
+            return time.process_time()
+        try:
+            return time.clock_gettime(self._thread)
+        except OSError:
+            raise trio.RunFinishedError from None
+
+
+class Rounds(trio.abc.Instrument):
+    """
+    Measures how long the rounds of the loop take, from one wait for I/O to the next.
+
+    Args:
+        times: The times of the loop.
+    """
+
+    def __init__(self, times: Times) -> None:
+        self._now = times.now
+        self._began = self._now()
+        self._longest = 0.0
+
+    def before_io_wait(self, timeout: float) -> None:
+        """Called by Trio in each round."""
+        now = self._now()
+        self._longest = max(self._longest, now - self._began)
+        self._began = now
+
+    def longest(self, now: float) -> float:
+        """Return the length of the longest round since the last call, in seconds."""
+        found = max(self._longest, now - self._began)
+        self._longest = 0.0
+        return found
 
 
 class Block:
@@ -113,6 +173,8 @@ class Watchdog(Generic[W]):
     def __init__(self) -> None:
         self.view = LoopView()
         self.token = trio.lowlevel.current_trio_token()
+        self._times = Times()
+        self._rounds = Rounds(self._times)
         # The objects for which it watches, and the seconds that a block may take for each.
         self._entries: list[tuple[W, float]] = []
         #: Seconds between two looks, at most.
@@ -163,21 +225,22 @@ class Watchdog(Generic[W]):
         """Called when the loop has been blocked for too long, at each look until it is over."""
 
     def unblocked(self, block: Block) -> None:
-        """Called when a block is over that was reported."""
+        """Called when a block that was reported is over."""
 
     def turning(self, used: float) -> None:
         """
         Called when the loop runs.
 
         Args:
-            used: Seconds of processor time that the process has used since the last look.
+            used: Seconds of processor time that the loop's thread has used since the last look.
         """
 
-    # The thread. It is started, and stopped, in the loop's own.
+    # The thread. The loop's thread starts and stops it.
 
     def start(self) -> None:
         """Watch from now on. It has no effect if it watches already."""
         if self._thread is None:
+            trio.lowlevel.add_instrument(self._rounds)
             # It is a daemon, so a process that ends does not wait for it.
             self._thread = threading.Thread(target=self._run, name="triows watchdog", daemon=True)
             self._thread.start()
@@ -186,6 +249,7 @@ class Watchdog(Generic[W]):
         """Stop watching."""
         self._over.set()
         if self._thread is not None:
+            trio.lowlevel.remove_instrument(self._rounds)
             self._thread.join(_MOMENT)
 
     def _run(self) -> None:
@@ -198,23 +262,22 @@ class Watchdog(Generic[W]):
 
     def _look_on(self) -> None:
         block: Block | None = None
-        before = os.times()
+        before, used_before = self._times.now(), self._times.used()
         self._ask()
         while not self._over.wait(tick := min(self.seconds / _LOOKS, self.rest)):
-            # One call tells the time and the processor time, to 10 ms.
-            times = os.times()
-            passed = times.elapsed - before.elapsed
-            used = times.user + times.system - before.user - before.system
-            before = times
+            now, used_now = self._times.now(), self._times.used()
+            passed, used = now - before, used_now - used_before
+            before, used_before = now, used_now
+            longest = self._rounds.longest(now)
             late = passed > 2 * tick
-            counted = min(passed, used) if late else passed
+            counted = min(passed, used, longest) if late else passed
             answered = self._answered
             if answered:
                 if block is not None and block.told:
                     self.unblocked(block)
                 block = None
                 self._ask()
-            # If the thread itself was held up for so long, the answer may be from before that.
+            # If the thread itself was held up, the loop may have answered before that.
             if answered and not (late and counted >= self.seconds):
                 self.turning(used)
                 continue
@@ -238,10 +301,10 @@ class Watchdog(Generic[W]):
         self._answered = True
 
 
-#: How many seconds :func:`os.times` may be wrong.
-RESOLUTION = 0.02
+#: The parts of a limit, as they are measured, may add up to so many seconds less.
+RESOLUTION = 0.001
 
-#: Seconds that a thread can wait for; more is an error.
+#: How many seconds a thread waits at most. Python doesn't allow much more.
 _DAY = 86400.0
 
 #: The watchdogs of a loop, one of each class.
@@ -263,7 +326,7 @@ class _Warner(Watchdog["Triows"]):
 @contextmanager
 def blocks_named(app: Triows) -> Iterator[None]:
     """
-    Warn of what blocks this loop for ``timeouts.blocked`` seconds, for the length of a block.
+    During a block, warn about code that blocks this loop for ``timeouts.blocked`` seconds.
 
     Args:
         app: The application whose connections the warning can name.

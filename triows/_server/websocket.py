@@ -1,4 +1,4 @@
-"""One connection from the moment at which its request asks for a WebSocket."""
+"""Serves one connection, from the request that asks for a WebSocket to its end."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ async def serve_websocket(
 
     Args:
         app: The application. It logs its errors itself.
-        config: Hypercorn's.
+        config: Hypercorn's configuration.
         wanted: The handshake.
         wire: The connection. It is closed when this returns.
-        peers: Its two ends.
-        pinger: The server's.
-        turn: The server's.
-        tasks: For what a connection needs that the application did not take back from its
-            middleware.
+        peers: The addresses of its two ends.
+        pinger: The server's pinger.
+        turn: The server's turn.
+        tasks: Runs the tasks of a connection whose application uses ASGI's ``receive`` and
+            ``send``.
         bridges: The server's bridges of such connections.
     """
     request = wanted.request
@@ -78,12 +78,12 @@ async def serve_websocket(
         return transport
 
     async def log_access() -> None:
-        """Write Hypercorn's line for the request; as that of a plain one, when it is over."""
+        """Write Hypercorn's line for the request when it is over, as for a plain request."""
         if config.accesslog is not None and transport is not None:
             ended = transport.ended
             status = 101 if ended is None or ended.status is None else ended.status
             response: Any = {"status": status, "headers": []}
-            # This is only a line in a log, but it comes from a logger that the configuration names.
+            # It is only a line in a log, but the configuration may name a logger that takes long.
             with trio.move_on_after(app.timeouts.close, shield=True):
                 await config.log.access(cast("Any", scope), response, trio.current_time() - started)
 

@@ -1,4 +1,4 @@
-"""A process that serves, as its parent sees it."""
+"""A worker process, seen from its parent."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import TypeAlias
 
-    #: Given the descriptors as :func:`.inherited` takes them, the command of a worker.
+    #: Returns the command of a worker. Its argument is the one that :func:`.inherited` takes.
     Command: TypeAlias = Callable[[str], Sequence[str]]
 
 __all__ = ["Worker", "told"]
@@ -33,7 +33,7 @@ class Worker:
 
     Args:
         process: The process.
-        line: The parent's end of its lifeline.
+        line: The parent's end of the worker's lifeline.
     """
 
     def __init__(self, process: trio.Process, line: trio.socket.SocketType) -> None:
@@ -104,7 +104,7 @@ class Worker:
 
         Args:
             hurry: When this is set, the worker is told a second time, so it ends at once.
-            number: SIGINT for less grace than SIGTERM.
+            number: The first signal. SIGINT gives handlers less time than SIGTERM.
         """
         self.dismissed = True
         if self.ready_at is None:

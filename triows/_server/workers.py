@@ -54,14 +54,14 @@ def supervise(
         command: The command that runs a worker, given the descriptors that it inherits.
         name: What the log calls the application.
         workers: How many, at least one.
-        bind: Addresses: ``host:port``, or ``unix:path``.
+        bind: The addresses, each ``host:port`` or ``unix:path``.
         certfile: A certificate chain, to serve TLS.
-        keyfile: Its private key.
+        keyfile: The private key for the certificate.
         tree_signal: A signal that is passed on to all workers.
 
     Returns:
-        The exit code: 0 if all ended gracefully, 128 + n if one had to be forced after signal n, 1
-        if one failed at its end; or that of the first worker, if it failed to start.
+        The exit code. It is 0 if all ended gracefully, 128 + n if one had to be forced after signal
+        n, and 1 if one failed at its end. If the first worker fails to start, it is that worker's.
 
     Raises:
         OSError: An address can't be bound.
@@ -102,14 +102,14 @@ class Slot:
 
 class Supervisor:
     """
-    The parent.
+    The parent process.
 
     Args:
-        command: As :func:`supervise`.
-        name: As :func:`supervise`.
-        addresses: What the workers accept from.
-        workers: How many.
-        tree_signal: As :func:`supervise`.
+        command: As in :func:`supervise`.
+        name: As in :func:`supervise`.
+        addresses: The listeners from which the workers accept.
+        workers: How many workers there are.
+        tree_signal: As in :func:`supervise`.
     """
 
     def __init__(
@@ -126,9 +126,9 @@ class Supervisor:
         self._slots = [Slot() for _ in range(workers)]
         self._tree_signal = tree_signal
         self._code = 0
-        # Workers whose end has not been seen, and for which _end() does not wait.
+        # Workers that nobody has told to end.
         self._live: set[Worker] = set()
-        # Those for which _end() waits.
+        # Workers that were told to end, and for which _end() waits.
         self._dismissed: set[Worker] = set()
         self._signal: int | None = None
         self._stopped_at = 0.0
@@ -187,8 +187,8 @@ class Supervisor:
 
     async def _serve(self) -> None:
         first, *others = self._slots
-        # One starts before the others, so an error that would stop them all is shown once, and ends
-        # everything here.
+        # One worker starts before the others. If an error would stop them all, it is shown only
+        # once, and everything ends here.
         worker = await self._started()
         if isinstance(worker, int):
             self._code = exit_code(worker)
@@ -285,7 +285,7 @@ class Supervisor:
                 worker = await self._started()
                 if isinstance(worker, int):
                     logger.error(
-                        "the replacing ends here: %d of %d workers are new, the others go on",
+                        "replacing stops here: %d of %d workers are new, the others go on",
                         number,
                         len(self._slots),
                     )
@@ -311,7 +311,7 @@ class Supervisor:
         number = signal.SIGINT if self._signal == signal.SIGINT else signal.SIGTERM
         code = await worker.end(self._hurry, number)
         self._dismissed.discard(worker)
-        # The signal's default action, before the worker handled it: nothing had begun.
+        # If the signal ended a worker that didn't handle signals yet, nothing was interrupted.
         graceful = code == 0 or (
             -code in {signal.SIGINT, signal.SIGTERM} and worker.ready_at is None
         )

@@ -1,9 +1,10 @@
 """
-MESSAGES <-> A PEER. The only rooms that wait for a peer.
+MESSAGES <-> A PEER. Only the modules here wait for a peer.
 
-Enters: messages, an acceptance or a refusal, a close. Leaves: the peer's messages, and
-how the connection ended. One interface (``interface.py``) and its implementations: a
-connection of our own (``stream.py``, on ``wire``, ``reactor``, ``inbox``, ``outbox``, ``pinger``)
-and any ASGI ``receive``/``send`` pair. ``memory.py`` has a wire and a reactor without sockets,
-for tests; what stands on them is the same. May import base and ``_protocol``.
+What comes in: messages to send, an acceptance or a refusal, a close. What goes out: the peer's
+messages, and how the connection ended. ``interface.py`` has the interface. It has two
+implementations: a connection of our own server (``stream.py``, which uses ``wire``, ``reactor``,
+``inbox``, ``outbox`` and ``pinger``) and any ASGI ``receive``/``send`` pair (``asgi.py``).
+``memory.py`` has a wire and a reactor without sockets, for tests. The code above the wire is the
+same for both. May import base and ``_protocol``.
 """

@@ -1,10 +1,10 @@
 """
-Any ASGI server's ``receive`` and ``send`` as a transport.
+A transport on any ASGI server's ``receive`` and ``send``.
 
-A task reads ahead, so that a peer's leaving is noticed while the handler is busy; another
-writes, so that a handler blocked in ``send`` can be cancelled even where the server's own
-``send`` can't be, and a message that was begun is always completed; a third watches the
-second. They end with the connection.
+It has three tasks, which end with the connection. One reads ahead, so that it notices a peer that
+leaves while the handler is busy. One writes: a handler that waits in ``send`` can be cancelled
+even if the server's own ``send`` can't, and a message that has begun is always completed. The
+third watches the one that writes.
 See https://asgi.readthedocs.io/en/latest/specs/www.html#websocket.
 """
 
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NoReturn
 import trio
 
 from triows._errors import exc_info, is_a
+from triows._where import known_as
 from triows.exceptions import WebSocketDisconnect
 
 from .inbox import Inbox, payload_size
@@ -44,10 +45,10 @@ class ASGITransport:
 
     Args:
         scope: The connection's scope.
-        receive: The server's.
-        send: The server's.
-        limits: What may wait in either direction, and how large a message may be.
-        timeouts: ``send`` and ``close`` are used.
+        receive: The server's function.
+        send: The server's function.
+        limits: How much may wait in each direction, and how large a message may be.
+        timeouts: Only ``send`` is used.
     """
 
     can_ping = False
@@ -70,17 +71,18 @@ class ASGITransport:
         self._inbox = Inbox(limits.inbox, limits.inbox_size, self)
         self._outbox: deque[tuple[Message, int]] = deque()
         self._outbox_size = 0
-        # FIFO, so messages go out whole and in the order in which send() was called.
+        # The lock is FIFO, so messages go out in the order in which send() was called.
         self._send_lock = trio.Lock()
         self._connected = trio.Event()
         self._disconnected = trio.Event()
-        # Replaced each time the writer has taken something, or there is something to take.
+        # Replaced each time the writer has taken something.
         self._progress = trio.Event()
+        # Set when there is something to write.
         self._work = trio.Event()
-        # The tasks' own shields; aclose() cancels them.
+        # The tasks shield themselves. aclose() cancels these scopes.
         self._reading = trio.CancelScope(shield=True)
         self._writing = trio.CancelScope(shield=True)
-        # Its deadline is when the server has had an event for too long.
+        # Its deadline is the time at which the server has had an event for too long.
         self._watching = trio.CancelScope(shield=True)
 
     def start(self, nursery: Starter) -> None:
@@ -97,8 +99,8 @@ class ASGITransport:
                     self._take(await self._asgi_receive())
                     await self._inbox.wait_room()
             except Exception as exc:
-                # Not ours to report: the server's own channel broke. For the application
-                # it is a peer that is gone.
+                # The server's own connection broke, so the server reports that. To the
+                # application, the peer is gone.
                 logger.debug("ASGI receive failed", exc_info=exc_info(exc))
                 self._end(Ended(1006))
             finally:
@@ -115,14 +117,14 @@ class ASGITransport:
         elif kind == "websocket.disconnect":
             code = event.get("code")
             self._disconnected.set()
-            # Our own bridge tells 1006 if the peer has left without an answer. Other servers
-            # may not know.
+            # Our own bridge says 1006 if the peer has left without an answer. Other servers may
+            # not know that.
             self.answered = code != 1006
             self._end(Ended(1005 if code is None else code, event.get("reason") or ""))
 
     def _deliver(self, message: str | bytes) -> None:
         if self.ended is not None:
-            return  # data after the close is to be ignored (RFC 6455 section 5.5.1)
+            return  # ignore data after the close (RFC 6455 section 5.5.1)
         try:
             size = payload_size(message)
         except UnicodeEncodeError:
@@ -134,6 +136,7 @@ class ASGITransport:
         self.traffic.count_received(size)
         self._inbox.put_nowait(message, size)
 
+    @known_as("WebSocket.receive")
     async def receive(self) -> str | bytes:
         return await self._inbox.receive()
 
@@ -159,8 +162,8 @@ class ASGITransport:
             await self._asgi_send(event)
         except Exception as exc:
             logger.debug("ASGI send failed", exc_info=exc_info(exc))
-            self._disconnected.set()  # nothing to linger for
-            if is_a(exc, WebSocketDisconnect):  # our own bridge tells why
+            self._disconnected.set()  # aclose() need not wait for the peer
+            if is_a(exc, WebSocketDisconnect):  # our own bridge says why
                 self._lose(Ended(exc.code, exc.reason))
             else:
                 self._lose(Ended(1006))
@@ -174,19 +177,19 @@ class ASGITransport:
 
     async def _watch(self) -> None:
         """
-        Fail the connection when the server is stuck in an event.
+        Fail the connection if the server takes too long over an event.
 
-        In a task of its own, because a server may shield what it does; Hypercorn does.
+        This is a task of its own, because a server may shield its work, as Hypercorn does.
         """
         with self._watching:
             await trio.sleep_forever()
-        if not self._reading.cancel_called:  # as aclose() does
-            # What was begun can't be followed by anything else.
+        if not self._reading.cancel_called:  # aclose() cancels both
+            # After a half-written message, nothing else can be sent.
             self._writing.cancel()
             self._lose(Ended(1008, STALLED))
 
     def _lose(self, ended: Ended) -> None:
-        """End it, for the server takes nothing more."""
+        """End the connection, because the server takes nothing more."""
         self._note_undelivered()
         self._outbox.clear()
         self._outbox_size = 0
@@ -194,7 +197,7 @@ class ASGITransport:
         self._end(ended)
 
     def _note_undelivered(self) -> None:
-        """Tell the truth about a close that the server has not taken."""
+        """Correct how the connection ended if the server hasn't taken our close."""
         closes = any(event["type"] == "websocket.close" for event, _ in self._outbox)
         if closes and self.accepted and self.ended is not None:
             self.ended = undelivered(self.ended)
@@ -208,11 +211,17 @@ class ASGITransport:
         self._outbox_size += size
         self._work.set()
 
+    @property
+    def delivered(self) -> bool:
+        # Nobody tells us what the server does with an event. So an event that it has taken
+        # counts as delivered.
+        return not self._outbox
+
     async def wait_delivered(self) -> None:
-        # What a server does with an event, and when, is not known: taken is all it can be.
         while self._outbox:
             await self._progress.wait()
 
+    @known_as("WebSocket.send")
     async def send(self, message: str | bytes) -> None:
         try:
             size = payload_size(message)
@@ -232,7 +241,7 @@ class ASGITransport:
             self.traffic.count_sent(size)
 
     def _must_wait(self, size: int) -> bool:
-        # What is larger than the outbox goes alone.
+        # A message that is larger than the outbox goes alone.
         full = bool(self._outbox) and self._outbox_size + size > self._limits.outbox
         return full and self.ended is None
 
@@ -250,8 +259,8 @@ class ASGITransport:
         self._submit(
             {"type": "websocket.accept", "subprotocol": subprotocol, "headers": list(headers)}
         )
-        # A peer that leaves meanwhile may have sent something: it is the next receive that
-        # tells of it, after that.
+        # If the peer leaves during this wait, don't raise: it may have sent messages. After the
+        # last of them, receive() says that it has left.
         await self.wait_delivered()
 
     async def reject(self, refusal: Refusal) -> None:
@@ -273,8 +282,9 @@ class ASGITransport:
         """
         Tell the client to send no other request on this connection.
 
-        Servers close it after a refusal, as Hypercorn does, which a request that overtakes
-        the close even brings down. HTTP/2 has no such header (RFC 9113 section 8.2.2).
+        Hypercorn and other servers close the connection after a refusal. In Hypercorn, a request
+        that arrives before the close even causes a crash. HTTP/2 has no such header (RFC 9113
+        section 8.2.2).
         """
         return [(b"connection", b"close")] if self._http_version == "1.1" else []
 
@@ -299,20 +309,20 @@ class ASGITransport:
         raise NotImplementedError("ASGI has no pings")
 
     def _end_here(self, ended: Ended) -> None:
-        """End it from our side: what was handed over still goes out."""
+        """End the connection from our side. What was handed over still goes out."""
         self.ended = ended
         self._inbox.close(ended)
         self._progressed()
 
     def _end(self, ended: Ended) -> None:
-        """End it from the peer's side."""
+        """Note that the connection has ended, unless we ended it ourselves."""
         if self.ended is None:
             self._end_here(ended)
             self.on_gone()
 
     async def aclose(self, *, linger: float) -> None:
-        # A server may wait until we have taken all its messages (Hypercorn does), so the
-        # reader goes on, and drops them, until the disconnect comes.
+        # A server may wait until we have taken all its messages, as Hypercorn does. So the reader
+        # goes on and drops messages until the disconnect comes.
         with trio.move_on_after(linger):
             await self.wait_delivered()
             if self.accepted:

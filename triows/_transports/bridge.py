@@ -1,10 +1,10 @@
 """
-A connection of our own, offered to ASGI middleware, and taken back behind it.
+Our own connection, shown to ASGI middleware as ``receive`` and ``send``.
 
-Most middleware only looks at the scope and passes ``receive`` and ``send`` on. Then the
-endpoint finds the bridge's own two methods in its hands and uses the transport under
-them directly; :func:`open_transport` decides it. Middleware that wraps one of them gets
-real ASGI events, and the endpoint an ASGI transport on top of those.
+Most middleware only looks at the scope and passes ``receive`` and ``send`` on unchanged. Then the
+endpoint gets the bridge's own two methods, and uses the transport below them directly. If
+middleware wraps one of them, it gets real ASGI events, and the endpoint gets an ASGI transport
+that uses the wrapped functions. :func:`open_transport` decides which of the two it is.
 """
 
 from __future__ import annotations
@@ -39,14 +39,15 @@ __all__ = ["Bridge", "cancelled_by_shutdown", "open_transport"]
 
 class Bridge:
     """
-    ASGI's two functions over a transport that is made when it is first needed.
+    ASGI's two functions on a transport that is made when it is first needed.
 
     Args:
         make: Makes the transport, with the settings of the route that was found.
-        nursery: For the transport's tasks, when ASGI events are wanted. Whoever opened it
-            calls :meth:`aclose` before leaving it.
-        settings: For the same case: the application's.
-        opened: Where it puts itself in that case, for :meth:`shut_down`.
+        nursery: Runs the transport's tasks if somebody asks for ASGI events. Whoever opened the
+            nursery calls :meth:`aclose` before leaving it.
+        settings: The application's settings. They apply if somebody asks for ASGI events.
+        opened: If somebody asks for ASGI events, the bridge adds itself here, so that the server
+            can call :meth:`shut_down`.
     """
 
     def __init__(
@@ -70,10 +71,11 @@ class Bridge:
         # What the application has been told.
         self._connected = False
         self._disconnect: Message | None = None
-        # What it has asked for. The peer has until then to answer its close.
+        # What the application has asked for.
         self._accepted = self._closed = False
+        # When the peer must have answered the application's close.
         self._answer_due = math.inf
-        # Around the wait for a peer that takes its time; it ends then, if the server shuts down.
+        # Around the wait for a slow peer. When the server shuts down, the wait gets a deadline.
         self._delivering: trio.CancelScope | None = None
         self._deliver_by = math.inf
 
@@ -94,9 +96,9 @@ class Bridge:
 
     async def shut_down(self, code: int) -> None:
         """
-        Tell the peer that the server is going, and the application that the peer is gone.
+        Tell the peer that the server is shutting down, and the application that the peer is gone.
 
-        A peer that has left, or does not answer, leaves the application ``disconnect_grace``.
+        If the peer has left or doesn't answer, the application has ``disconnect_grace`` to finish.
         """
         transport, timeouts = self._transport, self._settings.timeouts
         self._deliver_by = trio.current_time() + timeouts.close
@@ -114,20 +116,20 @@ class Bridge:
 
     @property
     def is_open(self) -> bool:
-        """Whether there is something to close; not where the transport was taken back."""
+        """Whether there is something to close. The endpoint may use the transport without us."""
         return self._transport is not None
 
     async def aclose(self, code: int = 1011) -> None:
         """
         End what middleware left open, with *code*.
 
-        A peer that reads slowly gets what was handed over, unless this is cancelled or the server
-        shuts down; from then on, as from when it has got all, it takes ``timeouts.close`` at most.
+        A peer that reads slowly still gets what was handed over. Once it has got everything, or
+        this is cancelled, or the server shuts down, closing takes ``timeouts.close`` at most.
         """
         transport = self._transport
         if transport is None:
             return
-        with trio.CancelScope(shield=True):  # handing over does not wait
+        with trio.CancelScope(shield=True):  # close() and reject() don't wait
             if transport.accepted:
                 await transport.close(code, "")
             else:
@@ -146,8 +148,8 @@ class Bridge:
         """
         Wait for the next event.
 
-        An event that waits already is handed over, once, also in a cancelled scope. That is how
-        ASGI applications find out whether there is one.
+        If an event is already there, this returns it once even in a cancelled scope. ASGI
+        applications use that to find out whether there is one.
         """
         if not self._connected:
             self._connected = True
@@ -178,7 +180,11 @@ class Bridge:
         return message
 
     async def _tell_disconnect(self, exc: WebSocketDisconnect) -> Message:
-        """Make the last event. After our own close, that is when the peer has answered, or left."""
+        """
+        Return the last event.
+
+        If the application closed the connection, first wait until the peer has answered or left.
+        """
         transport = self._attached()
         code, reason = exc.code, exc.reason
         if self._closed:
@@ -199,7 +205,7 @@ class Bridge:
             return
         handle = self._send_accepted if self._accepted else self._send_unaccepted
         await handle(transport, event)
-        # Often there was nothing to wait for, and the application may do it again and again.
+        # Often there was nothing to wait for, and the application may call this in a loop.
         await trio.lowlevel.cancel_shielded_checkpoint()
 
     async def _send_accepted(self, transport: Transport, event: Message) -> None:
@@ -251,8 +257,8 @@ def cancelled_by_shutdown(receive: Receive) -> Iterator[None]:
     """
     Let a shutdown cancel the block once the peer has left.
 
-    It is for an application that isn't ours, which would hold up the shutdown otherwise. Where
-    middleware has wrapped *receive*, nothing is done.
+    Use this around an application that isn't ours, because it could hold up the shutdown. It does
+    nothing if middleware has wrapped *receive*.
     """
     bridge = _owner(receive)
     if bridge is None:
@@ -263,7 +269,12 @@ def cancelled_by_shutdown(receive: Receive) -> Iterator[None]:
 
 
 def open_transport(scope: Scope, receive: Receive, send: Send, settings: Settings) -> Transport:
-    """Make the transport for a connection: our own if it is one, else one on ASGI."""
+    """
+    Make the transport for a connection.
+
+    If *receive* and *send* are a bridge's own methods, this is the transport below them.
+    Otherwise, it is one that uses the two functions.
+    """
     bridge = _owner(receive)
     if bridge is not None and bridge is _owner(send):
         return bridge.make(settings)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import outcome
 import trio
 
+from triows._where import known_as
+
 from .interface import disconnect
 from .turn import STRETCH, new_turn
 
@@ -153,6 +155,7 @@ class Inbox:
     def _disconnect(self, ended: Ended) -> WebSocketDisconnect:
         return disconnect(self._owner(), ended)
 
+    @known_as("WebSocket.receive")
     async def receive(self) -> str | bytes:
         """
         Take the oldest message. Wait for one if necessary.

@@ -1,4 +1,4 @@
-"""What a :class:`~triows.WebSocket` stands on."""
+"""The interface below a :class:`~triows.WebSocket`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = [
 
 
 def nobody() -> None:
-    """The ``on_gone`` of a transport until its owner sets one."""
+    """Do nothing. This is the ``on_gone`` of a transport until its owner sets another."""
 
 
 @frozen
@@ -52,7 +52,7 @@ class Refusal:
 
 @define
 class Traffic:
-    """What has passed a transport: whole messages, and bytes of payload."""
+    """Counts what a transport has sent and received: whole messages, and bytes of payload."""
 
     messages_received: int = 0
     bytes_received: int = 0
@@ -69,12 +69,12 @@ class Traffic:
 
 
 def undelivered(ended: Ended) -> Ended:
-    """Say how a connection ended whose peer never got our close frame."""
+    """Return how a connection ended if the peer never got our close frame."""
     return Ended(1006, f"undelivered: {ended.code} {ended.reason}".rstrip())
 
 
 def disconnect(source: object, ended: Ended) -> WebSocketDisconnect:
-    """Make the exception for whoever uses a connection that has ended."""
+    """Make the exception for a call on a connection that has ended."""
     exc = WebSocketDisconnect(ended.code, ended.reason)
     exc.source = source
     return exc
@@ -93,116 +93,129 @@ class Transport(Protocol):
     """
     One connection to one peer, above the frames and below the application.
 
-    A transport ends once: by :meth:`close`, or because the peer is gone or broke a rule.
-    In the latter case it calls :attr:`on_gone`, synchronously and once.
+    A transport ends once: by :meth:`close`, or because the peer is gone or broke a rule. If it was
+    the peer, the transport calls :attr:`on_gone`, synchronously and once.
     """
 
     #: Set by the owner before :meth:`start`.
     on_gone: Callable[[], None]
     #: Whether an acceptance has been handed over.
     accepted: bool
-    #: How it ended, or ``None`` while it has not.
+    #: How it ended, or ``None`` if it hasn't.
     ended: Ended | None
     traffic: Traffic
-    #: Seconds that the last ping took to be answered, or ``None``.
+    #: Seconds between the last ping and its pong, or ``None``.
     latency: float | None
-    #: Whether :meth:`ping` works, and peers are kept alive by pings.
+    #: Whether :meth:`ping` works, and the transport sends pings of its own.
     can_ping: bool
-    #: Whether the peer is heard, and told, even while the task that serves it is cancelled.
+    #: Whether the transport still reads and writes while the task that serves it is cancelled.
     outlives_cancellation: bool
 
     @property
     def over(self) -> bool:
-        """Whether nothing more will come from the peer: it has sent its close frame, or left."""
+        """Whether nothing more will come, because the peer has sent its close frame or left."""
 
     @property
     def answered(self) -> bool:
         """Whether the peer has sent its close frame."""
 
+    @property
+    def delivered(self) -> bool:
+        """Whether nothing is left to deliver, or there is nobody to deliver it to."""
+
     def start(self, nursery: Starter) -> None:
         """
         Start reading and writing, in tasks of *nursery*.
 
-        They are shielded: they go on while the owner cleans up, until :meth:`aclose`. Once
-        the handshake is accepted, the peer is pinged, and given up if it does not answer.
+        The tasks are shielded: they go on while the owner cleans up, until :meth:`aclose`. Once
+        the handshake is accepted, the transport pings the peer, and closes the connection if the
+        peer doesn't answer.
         """
 
     async def accept(self, subprotocol: str | None, headers: Sequence[tuple[bytes, bytes]]) -> None:
         """
-        Accept the handshake. Cancelled, :attr:`accepted` tells whether it was handed over.
+        Accept the handshake.
+
+        If this is cancelled, :attr:`accepted` tells whether the acceptance was handed over.
 
         Raises:
-            WebSocketDisconnect: ended before; an end that comes meanwhile is told by the
-                next receive or send, so that no message is lost.
+            WebSocketDisconnect: The connection had ended before. If it ends during this call, the
+                next receive or send says so, so that no message is lost.
         """
 
     async def reject(self, refusal: Refusal) -> None:
-        """Hand over a refusal of the handshake; the transport is then ended with 1006."""
+        """Hand over a refusal of the handshake. This ends the transport with 1006."""
 
     async def receive(self) -> str | bytes:
         """
-        Wait for a message. Cancelling it loses none.
+        Wait for a message. Cancelling this loses no message.
 
         Raises:
-            WebSocketDisconnect: ended, and no message is left.
-            trio.BusyResourceError: another task is receiving.
+            WebSocketDisconnect: The connection has ended, and no message is left.
+            trio.BusyResourceError: Another task is receiving.
         """
 
     def receive_nowait(self) -> str | bytes:
         """
-        Take a message that is there already.
+        Take a message without waiting.
 
         Raises:
-            trio.WouldBlock: none is there yet.
-            WebSocketDisconnect: as :meth:`receive`.
-            trio.BusyResourceError: as :meth:`receive`.
+            trio.WouldBlock: There is no message yet.
+            WebSocketDisconnect: As in :meth:`receive`.
+            trio.BusyResourceError: As in :meth:`receive`.
         """
 
     async def send(self, message: str | bytes) -> None:
         """
-        Hand over a message, waiting while the peer is slow.
+        Hand over a message, and wait while the peer is slow.
 
-        Cancelled before it is handed over, nothing is sent; after that all of it is.
+        If this is cancelled before the message is handed over, nothing is sent. After that, the
+        whole message is sent.
 
         Raises:
-            WebSocketDisconnect: ended.
+            WebSocketDisconnect: The connection has ended.
         """
 
     async def ping(self) -> float:
         """
-        Send a ping and wait for its pong; the round trip in seconds.
+        Send a ping and wait for its pong. Return the round trip in seconds.
 
         Raises:
-            WebSocketDisconnect: ended, also meanwhile.
+            WebSocketDisconnect: The connection has ended, or ended during the wait.
         """
 
     async def close(self, code: int, reason: str) -> None:
         """
-        Hand over a close frame, after what was sent before. It has no effect once ended.
+        Hand over a close frame. It goes out after what was sent before.
 
-        It does not wait for the peer: :meth:`wait_delivered` does.
+        This has no effect if the connection has ended. It doesn't wait for the peer, as
+        :meth:`wait_delivered` does.
         """
 
     async def wait_over(self) -> None:
-        """Wait until the peer has sent its close frame, or has left, or :meth:`aclose`."""
+        """Wait until the peer has sent its close frame or left, or :meth:`aclose` has finished."""
 
     def fail(self, code: int, reason: str) -> None:
-        """End the connection because of the peer, with a close frame if possible. Don't wait."""
+        """
+        End the connection because of the peer, with a close frame if possible.
+
+        This doesn't wait.
+        """
 
     async def wait_delivered(self) -> None:
         """
-        Wait until the peer has got all that was handed over, the last of it included.
+        Wait until the peer has got everything that was handed over.
 
-        That is bounded by ``Timeouts.send``, which measures the peer's progress; it also returns
-        when the peer is gone, or too slow. Cancelling it changes nothing.
+        ``Timeouts.send``, which measures the peer's progress, bounds the wait. This also returns
+        when the peer is gone or too slow. Cancelling it changes nothing.
         """
 
     async def aclose(self, *, linger: float) -> None:
         """
         Finish the closing handshake, for at most *linger* seconds, and stop the tasks.
 
-        What has not gone out by then is dropped, and :attr:`ended` says so. The caller shields
-        this. Afterwards nothing of the transport runs.
+        What hasn't gone out by then is dropped, and :attr:`ended` says so. The caller shields
+        this. Afterwards, none of the transport's tasks run.
         """
 
     def backlog(self) -> tuple[int, int, int]:

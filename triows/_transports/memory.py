@@ -1,10 +1,10 @@
 """
-A connection in memory: bytes between two ends in one process, for tests.
+A connection in memory, between two ends in one process. It is for tests.
 
-What a system's sockets do is done here: each direction holds a bounded number of bytes, a peer
-can close its side, reset the connection, or fall silent. So a server's end is a
-:class:`~triows._transports.wire.Wire` like any other, and all that stands on wires is tested as
-it serves: handshakes, frames, backpressure, pings, ends.
+It behaves as sockets do: each direction holds a limited number of bytes, and a peer can close its
+side, reset the connection, or fall silent. The server's end is a
+:class:`~triows._transports.wire.Wire` like any other. So tests run the same code as a server
+does: handshakes, frames, backpressure, pings, and every way to end a connection.
 """
 
 from __future__ import annotations
@@ -32,21 +32,22 @@ __all__ = ["MemoryEnd", "MemoryLink", "MemoryReactor", "MemoryStream", "MemoryWi
 
 logger = logging.getLogger("triows")
 
-#: Pieces to write at a time, as on a socket.
+#: How many pieces to write at a time, as on a socket.
 _PIECES = 64
 
 
 class MemoryReactor:
     """
-    A :class:`~triows._transports.reactor.Reactor` for connections in memory, of one task.
+    A :class:`~triows._transports.reactor.Reactor` for connections in memory. It needs one task.
 
-    Their numbers are not the system's.
+    Each connection has a number of its own in place of the system's file descriptor.
     """
 
     def __init__(self) -> None:
         self._readers: dict[int, Readable] = {}
         self._paused: set[int] = set()
-        # Who has something to read, and whether that is the end; in the order in which it came.
+        # Connections that have something to read, in the order in which it came. The value says
+        # whether that is the end.
         self._ready: dict[int, bool] = {}
         self._yielded: list[Readable] = []
         self._wanted = trio.Event()
@@ -56,7 +57,8 @@ class MemoryReactor:
         while True:
             await self._wanted.wait()
             self._wanted = trio.Event()
-            # Who was woken in the last step is in the same batch as this one.
+            # Tasks that were woken in the last step are in the same batch as this one. After this
+            # checkpoint, all of them have run.
             await trio.lowlevel.checkpoint()
             yielded, self._yielded = self._yielded, []
             ready, self._ready = self._ready, {}
@@ -79,12 +81,12 @@ class MemoryReactor:
         try:
             method()
         except Exception:
-            # A mistake of ours concerns this one only.
+            # A mistake of ours must not end the other connections.
             logger.exception("unhandled error in reading from a connection")
             reader.on_error()
 
     def note_ready(self, fd: int, *, over: bool) -> None:
-        """There is something to read for *fd*, or, if *over*, the end."""
+        """Note that there is something to read for *fd*. If *over*, that is the end."""
         self._ready[fd] = over
         self._wanted.set()
 
@@ -110,12 +112,13 @@ class _Pipe:
     """
     Bytes on their way in one direction.
 
-    The first half of them is with the reader's system, which has acknowledged them; the second
-    half is with the writer's. As on Linux, a writer that had to wait is told only when a good
-    part of that is free again (a third of it all), so a slow reader makes it wait for long.
+    The pipe is two buffers in one. Its first half is in the reader's system, which has
+    acknowledged those bytes. The second half is in the writer's system. As on Linux, a writer that
+    had to wait goes on only when a third of the whole is free again. So a slow reader makes it
+    wait for a long time.
 
     Args:
-        size: How many there may be.
+        size: How many bytes it holds.
     """
 
     __slots__ = (
@@ -131,20 +134,21 @@ class _Pipe:
     )
 
     def __init__(self, size: int) -> None:
-        #: Bytes that were ever put.
+        #: How many bytes were put, in all.
         self.taken = 0
-        #: Nothing more will be written.
+        #: Whether the writer has said that nothing more will come.
         self.is_over = False
-        #: Nothing can be written any more, and who reads is told so behind what came before.
+        #: Whether the connection is broken. Nothing can be written any more. The reader gets what
+        #: came before, and then the error.
         self.is_broken = False
         #: Called when there is something to read, or the end.
         self.on_change: Callable[[], None] | None = None
         self._size = size
         self._data = bytearray()
         self._was_full = False
-        # Bytes that will never be acknowledged.
+        # How many bytes will never be acknowledged.
         self._lost = 0
-        # Made by who waits.
+        # Made by whoever waits.
         self._changed: trio.Event | None = None
 
     def __len__(self) -> int:
@@ -152,10 +156,10 @@ class _Pipe:
 
     def put(self, data: bytes | memoryview) -> int:
         """
-        Add as many bytes as there is room for; how many it were.
+        Add as many bytes as there is room for, and return how many that were.
 
         Raises:
-            ConnectionResetError: broken, or over.
+            ConnectionResetError: the pipe is broken or over.
         """
         if self.is_broken or self.is_over:
             raise ConnectionResetError
@@ -168,7 +172,7 @@ class _Pipe:
         return taken
 
     def unacknowledged(self) -> int:
-        """Bytes that were put and have not reached the reader's system."""
+        """Return how many bytes were put and haven't reached the reader's system."""
         return self._lost + self._beyond()
 
     def _beyond(self) -> int:
@@ -190,28 +194,29 @@ class _Pipe:
         return bytes(data)
 
     def end(self) -> None:
-        """Write nothing more; what is on its way arrives."""
+        """Note that nothing more will be written. What is on its way still arrives."""
         self.is_over = True
         self._change()
 
     def cut(self) -> None:
         """
-        Break it off. What is on its way arrives, as over a short way it has already.
+        Break the connection. What is on its way still arrives.
 
-        (Linux gives what it has received before it tells of a reset.)
+        Between two systems close to each other, it would have arrived already, and Linux delivers
+        what it has received before it reports a reset.
         """
         self.is_broken = True
         self._change()
 
     def abort(self) -> None:
-        """Break it off, and forget what has not reached the reader's system."""
+        """Break the connection, and drop what hasn't reached the reader's system."""
         if beyond := self._beyond():
             self._lost += beyond
             del self._data[-beyond:]
         self.cut()
 
     def drop(self) -> None:
-        """Break it off from the reading side: nobody takes what is on its way."""
+        """Break the connection from the reading side. Nobody will read what is on its way."""
         self._lost += self._beyond()
         self._data.clear()
         self.cut()
@@ -246,10 +251,10 @@ class _Pipe:
 
 class MemoryLink:
     """
-    A connection.
+    A connection in memory, with its two ends.
 
     Args:
-        size: Bytes that each direction holds, as the buffers of two systems do.
+        size: How many bytes each direction holds, in the buffers of both systems together.
         reactor: Reads for the server's end.
     """
 
@@ -259,12 +264,12 @@ class MemoryLink:
         self.client = MemoryEnd(to_client, to_server)
         #: The server's end, while it speaks HTTP.
         self.stream = MemoryStream(to_server, to_client)
-        #: The same afterwards.
+        #: The server's end after the handshake.
         self.wire = MemoryWire(to_server, to_client, reactor)
 
 
 class _Stream:
-    """What waits for one of the two directions at each end."""
+    """An end of a connection, as far as both ends are the same: reading and writing bytes."""
 
     def __init__(self, incoming: _Pipe, outgoing: _Pipe) -> None:
         self._incoming = incoming
@@ -272,10 +277,10 @@ class _Stream:
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """
-        Wait for bytes; none are the end. Cancelling it loses none.
+        Wait for bytes. ``b""`` means the end. Cancelling this loses no bytes.
 
         Raises:
-            trio.BrokenResourceError: the connection was cut.
+            trio.BrokenResourceError: the connection was reset.
         """
         await self._incoming.wait_readable()
         if self._incoming.is_broken and not len(self._incoming):
@@ -284,7 +289,7 @@ class _Stream:
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """
-        Wait until all of *data* is on its way. Cancelled, an unknown part of it is.
+        Wait until all of *data* is on its way. If this is cancelled, some of it may be.
 
         Raises:
             trio.BrokenResourceError: the connection is over.
@@ -302,10 +307,10 @@ class _Stream:
 
 class MemoryStream(_Stream, trio.abc.HalfCloseableStream):
     """
-    The server's end as a stream of Trio's, with all that Trio promises of one.
+    The server's end as a Trio stream. It keeps all promises of Trio's interface.
 
-    Like :class:`~triows._transports.wire.CountedStream` it knows how much of what it was given
-    has reached the peer's system.
+    Like :class:`~triows._transports.wire.CountedStream`, it knows how many of its bytes have
+    reached the peer's system.
     """
 
     def __init__(self, incoming: _Pipe, outgoing: _Pipe) -> None:
@@ -315,15 +320,15 @@ class MemoryStream(_Stream, trio.abc.HalfCloseableStream):
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """
-        Wait for bytes; none are the end.
+        Wait for bytes. ``b""`` means the end.
 
         Raises:
-            trio.BrokenResourceError: the connection was cut.
+            trio.BrokenResourceError: the connection was reset.
             trio.ClosedResourceError: it was closed here.
             trio.BusyResourceError: another task is receiving.
         """
         if max_bytes is not None and index(max_bytes) < 1:
-            raise ValueError("max_bytes is from 1 on")
+            raise ValueError("max_bytes must be 1 or more")
         if self._is_receiving:
             raise trio.BusyResourceError("another task is receiving from this connection")
         self._is_receiving = True
@@ -358,11 +363,11 @@ class MemoryStream(_Stream, trio.abc.HalfCloseableStream):
         return self._outgoing.unacknowledged()
 
     def cut(self) -> None:
-        """Reset the connection; what has reached the peer's system can still be read."""
+        """Reset the connection. The peer can still read what has reached its system."""
         self._outgoing.abort()
 
     async def wait_send_all_might_not_block(self) -> None:
-        """Wait until there is room; errors as :meth:`send_all`."""
+        """Wait until there is room. It raises the same errors as :meth:`send_all`."""
         with self._sending():
             await self._outgoing.wait_writable()
             self._check_open()
@@ -387,7 +392,11 @@ class MemoryStream(_Stream, trio.abc.HalfCloseableStream):
             raise trio.ClosedResourceError("this connection was closed here")
 
     async def send_eof(self) -> None:
-        """Send nothing more. Errors as :meth:`send_all`; a second time it does nothing."""
+        """
+        Tell the peer that nothing more will be sent. A second call does nothing.
+
+        It raises the same errors as :meth:`send_all`.
+        """
         if self._is_sending:
             raise trio.BusyResourceError("another task is sending on this connection")
         await trio.lowlevel.checkpoint()
@@ -396,7 +405,7 @@ class MemoryStream(_Stream, trio.abc.HalfCloseableStream):
         self._outgoing.end()
 
     async def aclose(self) -> None:
-        """Close both directions; who waits is told."""
+        """Close both directions, and wake whoever waits."""
         self._is_closed = True
         self._outgoing.end()
         self._incoming.drop()
@@ -407,16 +416,20 @@ class MemoryEnd(_Stream):
     """The client's end."""
 
     def send_eof(self) -> None:
-        """Close the client's side; what the server sends still comes."""
+        """Close the client's side. What the server sends can still be read."""
         self._outgoing.end()
 
     def close(self) -> None:
-        """Close it, after all that was sent."""
+        """Close both sides. The server still gets what was sent."""
         self._outgoing.end()
         self._incoming.drop()
 
     def reset(self) -> None:
-        """Cut it, behind what was sent; what the server sent and was not read is lost."""
+        """
+        Reset the connection.
+
+        The server still gets what was sent. What the server sent and nobody has read is lost.
+        """
         self._outgoing.cut()
         self._incoming.drop()
 
@@ -429,9 +442,9 @@ class MemoryWire(Readable):
     The server's end as a :class:`~triows._transports.wire.Wire`.
 
     Args:
-        incoming: From the client.
-        outgoing: To the client.
-        reactor: Reads for it.
+        incoming: Bytes from the client.
+        outgoing: Bytes to the client.
+        reactor: Says when there is something to read.
     """
 
     breaks_when_cancelled = False
@@ -443,7 +456,7 @@ class MemoryWire(Readable):
         self._number = next(_numbers)
         self._is_paused = False
         self._is_closed = False
-        # Until it is closed: they know each other.
+        # Removed when the wire is closed, because the sink refers to the wire.
         self._sink: Sink | None = None
 
     def start(self, nursery: Starter, sink: Sink) -> None:
@@ -457,7 +470,7 @@ class MemoryWire(Readable):
         self._reactor.note_ready(self._number, over=over)
 
     def _look(self) -> None:
-        """Read what came before somebody looked."""
+        """Tell the reactor about bytes that came while it wasn't listening."""
         if len(self._incoming) or self._incoming.is_over or self._incoming.is_broken:
             self._note_change()
 
@@ -479,7 +492,7 @@ class MemoryWire(Readable):
     # Called by the reactor.
 
     def on_readable(self) -> None:
-        """Read what is there, or some of it if that is much."""
+        """Read what is there, up to a limit."""
         sink = self._sink
         if sink is None:
             return
@@ -496,17 +509,17 @@ class MemoryWire(Readable):
             self.on_error()
 
     def on_hangup(self) -> None:
-        """The peer has closed its side, or cut the connection, while reading was paused."""
+        """Pass on that the peer closed its side or reset the connection during a pause."""
         if self._sink is not None:
             self._sink.hung_up()
 
     def on_turn(self) -> None:
-        """The others have had their turn."""
+        """Go on: other tasks have had their turn."""
         if self._sink is not None:
             self._sink.on_turn()
 
     def on_error(self) -> None:
-        """Nothing more is read: it is the end, or something above has raised."""
+        """Stop reading, because this is the end or the sink has raised."""
         self._reactor.discard(self._number)
         if self._sink is not None:
             self._sink.eof_received()
@@ -522,7 +535,7 @@ class MemoryWire(Readable):
     async def send_some(self, outbox: deque[bytes | memoryview]) -> int:
         await self._outgoing.wait_writable()
         sent = 0
-        for piece in islice(outbox, _PIECES):  # meanwhile all of it may have been dropped
+        for piece in islice(outbox, _PIECES):  # others may have emptied it during the wait
             taken = self._outgoing.put(piece)
             sent += taken
             if taken < len(piece):

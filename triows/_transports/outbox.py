@@ -67,14 +67,14 @@ class Outbox:
         self._wire = wire
         self._owner = owner
         self._limit = limit
-        # In the order in which they are written. The system may have taken a part of the first,
-        # which is a view then.
+        # In the order in which they are written. If the system has taken a part of the first
+        # frame, that frame is a view.
         self._frames: deque[bytes | memoryview] = deque()
-        # Whether the first can't be dropped any more, nor can anything go before it.
+        # Whether the first frame has begun. Then it can't be dropped, and nothing can go before it.
         self._has_begun = False
-        # How many control frames wait: behind a first that has begun, and before all others.
-        # There are as many pings as wait for their pongs. Only the last pong is kept (RFC 6455
-        # section 5.5.3).
+        # How many control frames wait. They come after a first frame that has begun, and before
+        # all other frames. There can be a ping for each call of ping() that waits, but only one
+        # pong, the last (RFC 6455 section 5.5.3).
         self._urgent = 0
         self._pong: bytes | None = None
         self._scope: trio.CancelScope | None = None
@@ -157,16 +157,16 @@ class Outbox:
         return fits or not self.size
 
     def wake(self) -> None:
-        """Let waiting tasks look again."""
+        """Wake the waiting tasks, so that they check again."""
         self._progress.set()
         self._progress = trio.Event()
 
     async def wait_progress(self) -> None:
-        """Wait until the system has taken something, or :meth:`wake`."""
+        """Wait until the system has taken something, or somebody calls :meth:`wake`."""
         await self._progress.wait()
 
     async def wait_empty(self) -> None:
-        """Wait until nothing waits."""
+        """Wait until the outbox is empty."""
         while self:
             await self._progress.wait()
 
@@ -176,8 +176,8 @@ class Outbox:
             try:
                 while self:
                     if self._wire.breaks_when_cancelled:
-                        self._begin()  # it is encrypted at once
-                    # Meanwhile more frames may be added after the first, or be dropped.
+                        self._begin()  # TLS encrypts it at once, so it can't be dropped
+                    # During this wait, others may add frames after the first, or drop some.
                     self._note_sent(await self._wire.send_some(self._frames))
             except BROKEN:
                 self._owner.write_failed()

@@ -34,7 +34,7 @@ class Pinger:
     """
 
     def __init__(self) -> None:
-        # By the number of seconds; in each, when the time is over, the next first.
+        # By the number of seconds. Each queue says when the time is over, and the next is first.
         self._queues: dict[float, dict[Pinged, float]] = {}
         self._waiting: dict[Pinged, float] = {}
         self._until = math.inf
@@ -82,7 +82,7 @@ class Pinger:
 
 
 def _call(pinged: Pinged) -> None:
-    """Keep a mistake of ours from what it does not concern."""
+    """Call it, so that a mistake of ours there doesn't end the other connections."""
     try:
         pinged.on_due()
     except Exception:

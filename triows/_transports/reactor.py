@@ -1,13 +1,13 @@
 """
 One task that reads for many connections.
 
-Trio's own way is a task for each connection that waits until its socket is readable. That
-costs a system call to say so, before each wait, and two task switches for each message: one
-to the reader, one to who receives. Here the system is told once what to watch, one task is
-woken for all sockets that are readable, and each is read in a call: the message then goes
-straight to the task that waits for it. Idle connections need no task for it at all.
+With Trio's own streams, each connection has a task that waits until its socket is readable. That
+costs a system call before each wait, and two task switches for each message: one to the task that
+reads, and one to the task that receives. Here we tell the system once what to watch. One task
+wakes up for all sockets that are readable, and reads each in a call. A message then goes directly
+to the task that waits for it. An idle connection needs no task for reading.
 
-It is for Linux, whose epoll objects can themselves be waited for (epoll(7)). Elsewhere
+This needs Linux, where a program can wait for an epoll object itself (epoll(7)). On other systems,
 :class:`TaskReactor` does the same with a task for each connection.
 """
 
@@ -33,59 +33,59 @@ _AT_ONCE = 512
 
 
 class Readable(Protocol):
-    """What a reactor reads for."""
+    """A connection for which a reactor reads."""
 
     __slots__ = ()
 
     def on_readable(self) -> None:
-        """There is something to read, or the end, or an error."""
+        """Called when there is something to read, or the end, or an error."""
 
     def on_hangup(self) -> None:
-        """The peer has closed its side, or reset the connection, while reading was paused."""
+        """Called when the peer closed its side or reset the connection while reading was paused."""
 
     def on_turn(self) -> None:
-        """The others have had a turn since :meth:`Reactor.yield_turn`."""
+        """Called when other tasks have had a turn since :meth:`Reactor.yield_turn`."""
 
     def on_error(self) -> None:
-        """One of the above has raised: a mistake of ours. The connection is to be given up."""
+        """Called when another method has raised, which is a bug in triows. Give up the peer."""
 
 
 class Reactor(Protocol):
-    """Calls those who want to read, in one task. All methods but :meth:`run` return at once."""
+    """Tells connections, in one task, when they can read. Only :meth:`run` waits."""
 
     async def run(self, *, task_status: trio.TaskStatus[None] = ...) -> None:
         """
-        Read until cancelled; nothing is read before.
+        Read until cancelled. Nothing is read before this runs.
 
-        It has to outlive all for whom it reads.
+        It has to run longer than the connections for which it reads.
         """
 
     def add(self, fd: int, reader: Readable) -> None:
-        """Read from *fd*, which is left alone by everybody else's reading."""
+        """Begin to read from *fd*. Nobody else may read from it."""
 
     def pause(self, fd: int) -> None:
-        """Read nothing, but notice a peer that leaves."""
+        """Read nothing for now, but still notice a peer that leaves."""
 
     def resume(self, fd: int) -> None:
-        """Read again."""
+        """Read again after :meth:`pause`."""
 
     def discard(self, fd: int) -> None:
-        """Forget *fd*, before it is closed; no effect if it is not known."""
+        """Forget *fd*. Call this before closing it. An unknown *fd* has no effect."""
 
     def yield_turn(self, reader: Readable) -> None:
         """Call its ``on_turn``, once, when other tasks have had a turn."""
 
 
 class EpollReactor:
-    """A :class:`Reactor` of one task."""
+    """A :class:`Reactor` that needs one task for all sockets."""
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
         self._readers: dict[int, Readable] = {}
         self._paused: set[int] = set()
-        # Who goes on in the next turn.
+        # The connections that go on in the next turn.
         self._yielded: list[Readable] = []
-        # Written to when there are some, as nothing else wakes a task that waits for sockets.
+        # Written to when there are some. Nothing else wakes a task that waits for sockets.
         self._bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._epoll.register(self._bell, select.EPOLLIN)
 
@@ -96,8 +96,8 @@ class EpollReactor:
             while True:
                 await trio.lowlevel.wait_readable(fd)
                 if self._yielded:
-                    # Who was woken in the last step is in the same batch as this one; who is
-                    # first in it is random.
+                    # Tasks that were woken in the last step are in the same batch as this one, in
+                    # random order. After this checkpoint, all of them have run.
                     await trio.lowlevel.checkpoint()
                     self._take_turns()
                 for ready, flags in self._epoll.poll(0, _AT_ONCE):
@@ -114,7 +114,7 @@ class EpollReactor:
             if fd not in self._paused:
                 reader.on_readable()
             elif flags & ~select.EPOLLIN:
-                # It would be told again and again.
+                # Otherwise epoll would report it again and again.
                 self._epoll.unregister(fd)
                 reader.on_hangup()
         except Exception as exc:  # noqa: BLE001 - logged
@@ -159,7 +159,11 @@ class EpollReactor:
 
 
 class TaskReactor:
-    """A :class:`Reactor` of one task for each socket. It notices no peer while it is paused."""
+    """
+    A :class:`Reactor` that needs a task for each socket.
+
+    While a socket is paused, it doesn't notice if the peer leaves.
+    """
 
     def __init__(self) -> None:
         self._nursery: trio.Nursery | None = None
@@ -173,14 +177,15 @@ class TaskReactor:
 
     async def _read(self, fd: int, reader: Readable, scope: trio.CancelScope) -> None:
         with scope:
-            # After discard() it may be another connection's, also before this has begun.
+            # After discard(), the number may belong to another connection, even before this task
+            # has started.
             while self._scopes.get(fd) is scope:
                 if (paused := self._paused.get(fd)) is not None:
                     await paused.wait()
                     continue
                 await trio.lowlevel.wait_readable(fd)
                 if fd in self._paused or self._scopes.get(fd) is not scope:
-                    continue  # by who was woken together with it
+                    continue  # a task that was woken together with this one has done that
                 try:
                     reader.on_readable()
                 except Exception as exc:  # noqa: BLE001 - logged
@@ -206,7 +211,7 @@ class TaskReactor:
 
     def yield_turn(self, reader: Readable) -> None:
         async def turn() -> None:
-            await trio.lowlevel.checkpoint()  # as above
+            await trio.lowlevel.checkpoint()  # as in EpollReactor.run()
             _take_turn(reader)
 
         assert self._nursery is not None
@@ -221,11 +226,11 @@ def _take_turn(reader: Readable) -> None:
 
 
 def _give_up(reader: Readable, exc: Exception) -> None:
-    """Keep a mistake of ours from what it does not concern."""
+    """Give up one connection, so that a mistake of ours doesn't end the others."""
     logger.error("unhandled error in reading from a connection", exc_info=exc_info(exc))
     reader.on_error()
 
 
 def new_reactor() -> Reactor:
-    """The fastest there is here."""
+    """Make the fastest reactor that this system supports."""
     return EpollReactor() if sys.platform == "linux" else TaskReactor()

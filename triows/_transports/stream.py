@@ -1,12 +1,12 @@
 """
-The Trio stream: a connection that is ours from its handshake on.
+A transport on a connection that our own server reads and writes, from the handshake on.
 
-What is read wakes the task that waits for a message directly. Writing goes straight to the
-system; a task for it exists only while the system takes nothing more. So an idle connection
-costs no task of its own, and a busy one waits for nobody but its peer.
+When data arrives, the task that waits for a message is woken directly. A message is written
+straight to the system. A task for writing exists only while the system takes nothing more. So an
+idle connection needs no task of its own, and a busy one waits only for its peer.
 
-Whatever happens, the stream never carries a part of a frame that is followed by another: what
-the system has begun to take is finished by the writing task, or the connection is over.
+The stream never carries half a frame followed by another frame. Once the system has taken the
+beginning of a frame, either the writing task finishes the frame or the connection ends.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import trio
 
 from triows._protocol.codec import Codec
 from triows._protocol.upgrade import extension_factories, response_head
+from triows._where import known_as
 
 from .inbox import Inbox
 from .interface import Ended, Refusal, Traffic, disconnect, nobody, undelivered
@@ -42,21 +43,21 @@ __all__ = ["StreamTransport"]
 
 Headers = list[tuple[bytes, bytes]]
 
-#: Bytes of a message that are worth not to be copied behind a head: above, copying takes
-#: longer than another system call's piece.
+#: From this size on (in bytes), a message isn't copied behind the head of its frame: the copy
+#: would take longer than it takes to pass the system two pieces.
 _LARGE = 2**14
 
-# More room than can be used: for a reader that only looks for the peer's close frame.
+# More room than can be used. It is for a reader that only looks for the peer's close frame.
 _ANY = (2**31, 2**62)
 
 
 class _Probe:
     """
-    A ping that keeps a connection alive.
+    A ping that is sent to find out whether the peer is still there.
 
     Args:
-        number: Its own.
-        frame: What is sent.
+        number: The ping's number. Its pong repeats it.
+        frame: The frame that is sent.
     """
 
     __slots__ = ("end", "frame", "number", "progress", "sent_at")
@@ -65,24 +66,25 @@ class _Probe:
         self.number = number
         self.frame = frame
         self.sent_at = trio.current_time()
-        #: Its end among all bytes that are sent, once the system has taken it.
+        #: The number of bytes sent on the connection up to the end of this ping. It is known
+        #: once the system has taken the ping.
         self.end: int | None = None
-        #: That of the peer, until its system has acknowledged the ping.
+        #: The peer's progress, until its system has acknowledged the ping.
         self.progress: Progress | None = None
 
 
 class StreamTransport:
     """
-    A :class:`~triows._transports.interface.Transport` on a connection of our own.
+    A :class:`~triows._transports.interface.Transport` on a connection of our own server.
 
     Args:
-        wire: The connection, owned from now on.
-        upgrade: What its handshake asks for.
-        early: What came behind the handshake.
-        settings: Of its route.
+        wire: The connection. The transport owns it from now on.
+        upgrade: What the handshake asks for.
+        early: The bytes that arrived after the handshake and are already read.
+        settings: The settings of the route.
         own_headers: Makes the headers that the server adds to each response.
         pinger: Says when it is time for a ping.
-        turn: The server's; counts the messages of all its connections.
+        turn: The server's turn, which counts the messages of all its connections.
     """
 
     can_ping = True
@@ -154,26 +156,27 @@ class StreamTransport:
         self.receive = self._inbox.receive
         # Bytes that came before accept().
         self._early = early
-        # The peer has closed its side, though not all it sent may have been read.
+        # Whether the peer has closed its side. There may still be data from it to read.
         self._hung_up = False
-        # It has sent its close frame.
+        # Whether the peer has sent its close frame.
         self._closed_by_peer = False
-        # There is nothing more to read; and the event for who waits for that.
+        # Whether there is nothing more to read. Tasks that wait for that make the event.
         self._read_all = False
         self._wants_read_all: trio.Event | None = None
-        # Writing: made when something first has to wait.
+        # Writing. The outbox is made when something first has to wait.
         self._outbox: Outbox | None = None
-        # Watches whether the peer takes what waits; and whether it was found too slow.
+        # Watches whether the peer takes what waits.
         self._monitor: Monitor | None = None
+        # Whether the peer was found too slow, or the connection broke.
         self._is_given_up = False
-        # Set when there is nothing left to deliver; made by whoever waits for that.
+        # Set when there is nothing left to deliver. Whoever waits for that makes it.
         self._delivered: trio.Event | None = None
-        # Ours, which is sent whatever comes from the peer.
+        # Our own close frame. It is sent no matter what comes from the peer.
         self._close_frame: bytes | None = None
-        # Who waits for a pong, by the number of the ping.
+        # An event for each call of ping() that waits, by the number of the ping.
         self._pings: dict[int, trio.Event] | None = None
         self._last_ping = 0
-        # Keeping alive: the ping that waits for its pong.
+        # Keepalive: the ping that waits for its pong.
         self._pinger = pinger
         self._probe: _Probe | None = None
 
@@ -187,8 +190,8 @@ class StreamTransport:
         if self.accepted:
             self._take(data)
         elif self.ended is None:
-            # The peer may send at once, but is not answered before the handshake is. That it
-            # leaves has to be noticed.
+            # The peer may send at once, but nothing is answered before the handshake. We keep
+            # reading, because we have to notice it if the peer leaves.
             self._early += data
             if len(self._early) >= CHUNK:
                 self._wire.pause()
@@ -196,7 +199,7 @@ class StreamTransport:
     def eof_received(self) -> None:
         self._note_read_all()
         if self._early and not self.accepted:
-            # What it has sent can still be delivered, and may tell why it left.
+            # What the peer has sent can still be delivered, and may say why it left.
             self.on_gone()
             return
         if self._codec.noticed:
@@ -225,15 +228,15 @@ class StreamTransport:
         self._note_delivered()
 
     def hung_up(self) -> None:
-        # What it has sent can still be taken, and may tell why.
+        # What the peer has sent can still be read, and may say why it left.
         self._hung_up = True
         self._tell(Ended(1006))
         self._note_delivered()
 
     def _take(self, data: bytes) -> None:
-        """Read frames, hand over messages, and do what else they say."""
+        """Read frames, hand their messages to the inbox, and act on the control frames."""
         codec, inbox = self._codec, self._inbox
-        self._turn.calls = 0  # the others have just had theirs
+        self._turn.calls = 0  # other tasks have just had their turn
         # Data after the end is ignored (RFC 6455 section 5.5.1).
         messages, size = inbox.room if inbox.ended is None else _ANY
         found = codec.receive(data, messages, size)
@@ -245,7 +248,7 @@ class StreamTransport:
             inbox.put_all_nowait(found)
         if codec.noticed:
             if found and codec.end is not None:
-                # The messages before it may be answered before it is.
+                # The handler may answer the messages before the close frame first.
                 self._wire.yield_turn()
             else:
                 self._heed(codec)
@@ -253,10 +256,11 @@ class StreamTransport:
             self._hold()
 
     def _hold(self) -> None:
-        """Read on when the handler has taken something, or the others have had their turn."""
+        """Read on when the handler has taken a message, or other tasks have had their turn."""
         self._wire.pause()
         if self._inbox.full:
-            # Not at once: a handler that is never out of messages would let nobody run.
+            # Don't read on at once: a handler that always finds a message never waits, and no
+            # other task would run.
             self._inbox.on_room = self._wire.yield_turn
         else:
             self._wire.yield_turn()
@@ -267,7 +271,7 @@ class StreamTransport:
             self._wire.resume()
 
     def _heed(self, codec: Codec) -> None:
-        """Do what control frames, or mistakes, ask for."""
+        """Act on the control frames that were read, or on the peer's mistake."""
         codec.noticed = False
         for payload in codec.pongs:
             self._note_pong(payload)
@@ -276,7 +280,8 @@ class StreamTransport:
         if end is not None:
             if end.by_peer:
                 self._closed_by_peer = True
-                self._note_read_all()  # it need not close its side (section 7.1.1)
+                # The peer may keep its side of TCP open (section 7.1.1), so don't wait for that.
+                self._note_read_all()
             if self._outbox is not None:
                 self._outbox.drop(but=self._close_frame)
         if codec.replies:
@@ -284,8 +289,8 @@ class StreamTransport:
             self._reply(replies)
         if end is not None:
             if not self._outbox:
-                # There is nothing more to say (section 7.1.1), though the handler may need
-                # longer to end.
+                # There is nothing more to send (section 7.1.1), even if the handler goes on for
+                # a while.
                 self._wire.send_eof()
             self._end(Ended(end.code, end.reason))
 
@@ -301,9 +306,9 @@ class StreamTransport:
                 self._hand_over(frame)
 
     def _end(self, ended: Ended) -> None:
-        """End it from the peer's side: nothing more will come."""
+        """Note that the peer has ended the connection: nothing more will come."""
         if self._hung_up and self._inbox.ended is None:
-            # It was noticed before it was known how.
+            # hung_up() noticed the end before anybody knew how the connection ended.
             self.ended = ended
         self._inbox.close(ended)
         self._tell(ended)
@@ -321,6 +326,7 @@ class StreamTransport:
 
     # Writing.
 
+    @known_as("WebSocket.send")
     async def send(self, message: str | bytes) -> None:
         text = isinstance(message, str)
         try:
@@ -338,7 +344,7 @@ class StreamTransport:
             self._hand_over(self._codec.data_frame(payload, text=text))
         else:
             self._hand_over_large(self._codec.plain_head(len(payload), text=text), payload)
-        if self.ended is not None:  # the wire broke at it
+        if self.ended is not None:  # the wire broke while it took the message
             raise await self._disconnected()
         traffic = self.traffic
         traffic.messages_sent += 1
@@ -346,11 +352,11 @@ class StreamTransport:
         turn = self._turn
         turn.calls += 1
         if turn.calls >= STRETCH:
-            # Only now, so that no other message goes out before this one.
+            # Only after the write, so that no other message goes out before this one.
             await turn.end()
 
     def _is_busy(self) -> bool:
-        """Whether a message has to stand in line."""
+        """Whether a message has to queue behind others."""
         outbox = self._outbox
         return outbox is not None and (bool(outbox) or outbox.lock.locked())
 
@@ -358,7 +364,8 @@ class StreamTransport:
         """
         Wait for the messages before this one, and for room in the outbox.
 
-        That takes as long as the peer makes progress, see _note_look().
+        There is no time limit while the peer makes progress. If it makes none, the monitor ends
+        the connection (see _note_look()).
         """
         outbox = self._outbox
         assert outbox is not None
@@ -373,13 +380,17 @@ class StreamTransport:
             self.traffic.count_sent(len(payload))
 
     async def _disconnected(self) -> WebSocketDisconnect:
-        """Make the error for whoever uses it after its end, behind a checkpoint."""
+        """Pass a checkpoint, then make the error for a call after the connection's end."""
         await trio.lowlevel.checkpoint()
         assert self.ended is not None
         return disconnect(self, self.ended)
 
     def _hand_over(self, frame: bytes) -> None:
-        """Give a frame, or none, to the system; what the system does not take, to the outbox."""
+        """
+        Give a frame to the system. What the system doesn't take goes into the outbox.
+
+        The frame may be empty.
+        """
         sent = 0
         if not self._outbox:
             try:
@@ -390,7 +401,11 @@ class StreamTransport:
         self._let_wait(memoryview(frame)[sent:] if sent else frame)
 
     def _let_wait(self, rest: bytes | memoryview) -> None:
-        """Put what is left of a frame, or nothing, into the outbox; a view has begun."""
+        """
+        Put the rest of a frame into the outbox, if there is a rest.
+
+        A ``memoryview`` means that the system has already taken the beginning of the frame.
+        """
         if not rest:
             return
         if self._outbox is None:
@@ -399,7 +414,7 @@ class StreamTransport:
         self._outbox.add(rest, self._nursery)
 
     def _hand_over_large(self, head: bytes, payload: bytes) -> None:
-        """Give a frame to the system in two pieces, when nothing waits: a copy takes time."""
+        """Give a frame to the system in two pieces, without a copy. The outbox must be empty."""
         try:
             sent = self._wire.send_pieces_nowait((head, payload))
         except OSError:
@@ -427,26 +442,26 @@ class StreamTransport:
 
     def written(self) -> None:
         if self._codec.end is not None and not self._codec.noticed:
-            self._wire.send_eof()  # the close frame was the last
+            self._wire.send_eof()  # the close frame was the last frame
         if self._monitor is not None and self._delivered is None:
             self._monitor.stop()
         self._note_delivered()
 
     def _break(self, ended: Ended) -> None:
-        """Nothing can be sent any more, and nobody waits for an answer."""
+        """End the connection: nothing can be sent any more, and no answer will come."""
         self._is_given_up = True
         self._end(ended)
         self._note_read_all()
         if self._outbox is not None:
             self._outbox.clear()
 
-    # Delivering: what was handed over reaches the peer, or the peer is too slow.
+    # Delivering: either the peer gets what was handed over, or it is found too slow.
 
     def _acknowledged(self) -> int:
         return self._wire.taken - self._wire.unacknowledged()
 
     def _watch(self) -> None:
-        """Look at the peer's progress from now on, unless it was found to make none."""
+        """Watch the peer's progress from now on, unless it was already found too slow."""
         if self._is_given_up:
             return
         if self._monitor is None:
@@ -455,16 +470,16 @@ class StreamTransport:
         self._monitor.start()
 
     def _note_look(self, why: str | None) -> None:
-        """Called by the monitor: the peer is too slow, or it is not."""
+        """Take the monitor's finding: *why* the peer is too slow, or ``None`` if it isn't."""
         if why is not None:
             self._give_up(why)
         self._note_delivered()
 
     def _give_up(self, why: str) -> None:
         """
-        Close with 1008, for the peer is too slow.
+        Close with 1008, because the peer is too slow.
 
-        From here on it is the connection's end that sets the limit, see aclose().
+        From then on, the time that aclose() is given is the limit.
         """
         self._is_given_up = True
         if self.ended is None:
@@ -473,21 +488,21 @@ class StreamTransport:
         outbox, frame = self._outbox, self._close_frame
         if outbox is None or frame is None or outbox.has_begun(frame):
             return
-        # Our own close stands behind what the peer does not take.
+        # Our close frame waits behind data that the peer doesn't take.
         outbox.drop(but=None)
         self.ended = Ended(1008, why)
         self._close_frame = self._codec.other_close_frame(1008, why)
         self._hand_over(self._close_frame)
 
     def _note_delivered(self) -> None:
-        if self._delivered is not None and self._is_delivered():
+        if self._delivered is not None and self.delivered:
             self._delivered.set()
 
-    def _is_delivered(self) -> bool:
-        """Whether nothing is left to deliver, or nobody to deliver it to."""
+    @property
+    def delivered(self) -> bool:
         if self._is_given_up:
             return True
-        # What a reset connection has not acknowledged it never will.
+        # After a reset, nothing more is acknowledged.
         if (self._read_all or self._hung_up) and not self._closed_by_peer:
             return True
         if self._outbox:
@@ -495,7 +510,7 @@ class StreamTransport:
         return self._closed_by_peer or self._wire.unacknowledged() <= FIN
 
     async def wait_delivered(self) -> None:
-        if self._is_delivered():
+        if self.delivered:
             return
         self._delivered = trio.Event()
         self._watch()
@@ -518,7 +533,7 @@ class StreamTransport:
             raise await self._disconnected()
         started = trio.current_time()
         number, frame = self._send_ping()
-        if self.ended is not None:  # the wire broke at it
+        if self.ended is not None:  # the wire broke while it took the ping
             raise await self._disconnected()
         if self._pings is None:
             self._pings = {}
@@ -535,7 +550,11 @@ class StreamTransport:
         return self.latency
 
     def _send_ping(self) -> tuple[int, bytes]:
-        """Send a ping before all data that has not begun. Return its number and its frame."""
+        """
+        Send a ping, ahead of all frames that the system hasn't begun to take.
+
+        Return its number and its frame.
+        """
         self._last_ping += 1
         frame = self._codec.ping_frame(self._last_ping.to_bytes(4, "big"))
         if self._outbox:
@@ -545,10 +564,10 @@ class StreamTransport:
         return self._last_ping, frame
 
     def _note_pong(self, payload: bytes) -> None:
-        """A pong answers its ping and those before it (RFC 6455 section 5.5.3)."""
+        """Take a pong. It answers its ping and all pings before (RFC 6455 section 5.5.3)."""
         number = int.from_bytes(payload, "big")
         if len(payload) != 4 or not number <= self._last_ping:
-            return  # nobody asked
+            return  # it answers no ping of ours
         if self._probe is not None and self._probe.number <= number:
             self.latency = trio.current_time() - self._probe.sent_at
             self._probe = None
@@ -561,15 +580,15 @@ class StreamTransport:
             event.set()
 
     def on_due(self) -> None:
-        """Called by the pinger."""
+        """Send the next ping, or see what became of the last one. The pinger calls this."""
         if self.ended is not None:
             return
         probe = self._probe
         if probe is not None and probe.progress is not None:
             self._wait_for_arrival(probe, probe.progress)
         elif probe is None or self._codec.pending:
-            # While the inbox is full, the pong may wait behind messages. The peer's system has
-            # taken the ping, and has to take the next one.
+            # The inbox is full, so the pong may wait, unread, behind messages. The peer's system
+            # has taken the last ping. To show that it is still there, it has to take another.
             self._send_probe()
         else:
             self._give_up_unanswered()
@@ -578,9 +597,10 @@ class StreamTransport:
         """
         Send a ping, and wait for its pong.
 
-        Until the ping has arrived, the peer can't answer. That may take a while: other frames
-        stand before it, here and in our system. So the time for the pong begins when the peer's
-        system has acknowledged the ping. Until then the peer only has to make progress.
+        The peer can't answer before the ping has arrived. That may take a while, because other
+        frames wait before it, in the outbox and in our system. So the time for the pong begins
+        when the peer's system has acknowledged the ping. Until then the peer only has to make
+        progress.
         """
         probe = self._probe = _Probe(*self._send_ping())
         if not self._outbox:
@@ -593,7 +613,7 @@ class StreamTransport:
         self._pinger.add(self, seconds)
 
     def _wait_for_arrival(self, probe: _Probe, progress: Progress) -> None:
-        """Look whether a ping has arrived, or the peer still takes what stands before it."""
+        """Check that the ping has arrived, or that the peer still takes what is before it."""
         acknowledged = self._acknowledged()
         if probe.end is not None and acknowledged >= probe.end:
             probe.progress = None
@@ -645,7 +665,7 @@ class StreamTransport:
 
     async def close(self, code: int, reason: str) -> None:
         if self._codec.noticed:
-            self._heed(self._codec)  # the peer was first
+            self._heed(self._codec)  # the peer was faster and has ended the connection
         if self.ended is None:
             self._close_frame = self._codec.close_frame(code, reason)
             self._end_here(Ended(code, reason))
@@ -657,7 +677,7 @@ class StreamTransport:
             self._heed(self._codec)
 
     def _end_here(self, ended: Ended) -> None:
-        """End it from our side: what was handed over still goes out."""
+        """End the connection from our side. What was handed over still goes out."""
         self.ended = ended
         self._drop_unread(ended)
         if self._outbox is not None:
@@ -665,17 +685,22 @@ class StreamTransport:
         self._wake_pings()
 
     def _drop_unread(self, ended: Ended) -> None:
-        """Let all that comes from now on be read, so as to reach its end, and dropped."""
+        """
+        Drop everything that arrives from now on.
+
+        It is still read, because the peer's close frame comes after it.
+        """
         self._inbox.close(ended)
         if not self.accepted:
             self._early = b""
             self._wire.resume()
 
     async def aclose(self, *, linger: float) -> None:
-        if self.ended is None:  # only an owner that was cancelled leaves it so
+        if self.ended is None:  # only happens if the owner was cancelled
             self._end_here(Ended(1006))
         else:
-            self._drop_unread(self.ended)  # its owner may have been told of a hang-up only
+            # After a hang-up, the inbox may still be open.
+            self._drop_unread(self.ended)
         if self._outbox or not (self._closed_by_peer or self._read_all):
             with trio.move_on_after(linger):
                 await self._linger()
@@ -689,17 +714,17 @@ class StreamTransport:
             self._outbox.cancel()
         self._wire.close(abort=bool(self._outbox))
         self._note_read_all()
-        # Whoever knows it is let go, so that it does not stay until the next search for
-        # circles of objects.
+        # Break the reference cycles, so that the objects are freed now and don't wait for the
+        # garbage collector.
         self.on_gone, self._outbox, self._monitor = nobody, None, None
         self._codec.close()
 
     def _is_told(self, ended: Ended) -> bool:
-        """Whether a connection ended by a close frame of ours, which the peer has not answered."""
+        """Whether we ended the connection with a close frame that the peer hasn't answered."""
         return self.accepted and ended.code != 1006 and not self._closed_by_peer
 
     def _is_cut(self, ended: Ended) -> bool:
-        """Whether such a close frame has not reached the peer's system."""
+        """Whether such a close frame hasn't reached the peer's system."""
         if not self._is_told(ended):
             return False
         return bool(self._outbox) or self._wire.unacknowledged() > FIN
@@ -707,8 +732,9 @@ class StreamTransport:
     async def _linger(self) -> None:
         await self._flushed()
         if not self._closed_by_peer:
-            # Unread bytes would make the system send a reset, which could overtake what was
-            # sent last. So the peer is told that this was all, and closes first.
+            # If we closed while bytes are unread, the system would send a reset, which could
+            # destroy what was sent last. So tell the peer that this was all, and let it close
+            # first.
             self._wire.send_eof()
             await self.wait_over()
 
@@ -717,5 +743,5 @@ class StreamTransport:
         return len(self._inbox), self._inbox.size, waiting
 
 
-# First byte of a pong.
+# The first byte of a pong frame.
 _PONG = 0x8A

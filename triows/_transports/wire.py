@@ -1,10 +1,10 @@
 """
-A TCP connection, plain or under TLS, behind one small interface.
+A TCP connection, plain or with TLS, behind one small interface.
 
-Trio's own streams wait before they say that nothing can be done; a server that answers at
-once wants to try first. So the reactor reads a plain connection, and writing uses its
-non-blocking socket directly. TLS goes through Trio's stream, which can only wait: it has a
-task that reads, and nothing is written at once.
+Trio's own streams can only wait until bytes can be read or written. To answer at once, a server
+has to try without waiting. So the reactor reads a plain connection, and bytes are written
+directly to its non-blocking socket. TLS uses Trio's stream, which can only wait. So a TLS
+connection has a task that reads, and writing always waits for the outbox's task.
 """
 
 from __future__ import annotations
@@ -46,38 +46,38 @@ __all__ = [
     "unacknowledged",
 ]
 
-#: Bytes to read at a time. Hypercorn and asyncio take as many: enough for a busy stream, and
-#: not so many that the others wait.
+#: Bytes to read at a time. Hypercorn and asyncio read the same number. It is enough for a busy
+#: stream, and reading it doesn't hold up other tasks.
 CHUNK = 2**16
 
-#: What the end of a connection adds to the bytes that are not acknowledged, once it is sent. A
-#: single byte more or less makes no difference to anybody else.
+#: The end of a TCP connection (FIN), once sent, counts as one more unacknowledged byte. Code that
+#: compares with this value can be wrong by one byte of data, which does no harm.
 FIN = 1
 
-#: How often to read at a time while there is more than that: a large message takes fewer
-#: turns, and the others wait for a tenth of a millisecond at most.
+#: How many chunks to read in one turn if more bytes are there. Reading several takes fewer turns
+#: for a large message, and holds up other tasks for a tenth of a millisecond at most.
 READS = 4
 
-#: Pieces to write at a time, when they had to wait; the system takes 1024 (IOV_MAX).
+#: How many waiting pieces to pass to the system in one call. It takes up to 1024 (IOV_MAX).
 _PIECES = 64
 
-# Windows has none.
+# Windows doesn't have it.
 _HAS_SENDMSG = hasattr(socket.socket, "sendmsg")
 
-#: What tells that a connection is broken.
+#: The exceptions that mean that a connection is broken.
 BROKEN = (OSError, trio.BrokenResourceError, trio.ClosedResourceError)
 
 
 def unacknowledged(fd: int) -> int:
     """
-    Bytes that a socket's system has taken and the peer's system has not acknowledged.
+    Return how many bytes our system has taken and the peer's system hasn't acknowledged yet.
 
-    Elsewhere than on Linux this is not known, and taken for none. On a Unix socket it includes
-    what the system needs for itself.
+    Only Linux can say this. On other systems it returns 0. For a Unix socket, the number includes
+    the system's own bookkeeping.
     """
     if sys.platform != "linux" or fd < 0:
         return 0
-    # SIOCOUTQ, which is TIOCOUTQ by another name: tcp(7), unix(7).
+    # tcp(7) and unix(7) call this SIOCOUTQ, which is the same number.
     left = fcntl.ioctl(fd, termios.TIOCOUTQ, b"\0" * 4)
     return int.from_bytes(left, sys.byteorder)
 
@@ -87,101 +87,109 @@ class Counted(Protocol):
 
     @property
     def taken(self) -> int:
-        """Bytes that our system has taken so far."""
+        """How many bytes our system has taken so far."""
 
     def unacknowledged(self) -> int:
         """
-        Bytes of those that the peer's system has not acknowledged yet.
+        Return how many of these bytes the peer's system hasn't acknowledged yet.
 
-        Where this is not known (elsewhere than on Linux), it is none.
+        Only Linux can say this. On other systems it returns 0.
         """
 
 
 class Sink(Protocol):
-    """Who is given what a :class:`Wire` reads. Nothing here waits."""
+    """Gets what a :class:`Wire` reads. None of its methods wait."""
 
     def data_received(self, data: bytes) -> None:
-        """Some bytes have come; not none."""
+        """Take bytes that have arrived. *data* is never empty."""
 
     def eof_received(self) -> None:
-        """There is nothing more to read: the peer has closed its side, or the wire broke."""
+        """Note that there is nothing more to read. The peer closed its side, or the wire broke."""
 
     def hung_up(self) -> None:
-        """The same is true of what has not been read yet, because reading is paused."""
+        """
+        Note that the peer has closed its side, or that the wire broke, while reading is paused.
+
+        There may still be bytes to read.
+        """
 
     def on_turn(self) -> None:
-        """The others have had their turn, see :meth:`Wire.yield_turn`."""
+        """Go on: other tasks have had their turn (see :meth:`Wire.yield_turn`)."""
 
 
 class Wire(Counted, Protocol):
-    """The bytes of one connection, owned by whoever made it."""
+    """Reads and writes the bytes of one connection. Whoever made it owns it."""
 
-    #: Whether :meth:`send_some` leaves it unusable when it is cancelled.
+    #: Whether cancelling :meth:`send_some` makes the connection unusable.
     breaks_when_cancelled: bool
 
     def start(self, nursery: Starter, sink: Sink) -> None:
-        """Begin to read, if need be in a task of *nursery*, which is shielded until close()."""
+        """
+        Begin to read.
+
+        If this needs a task, the task runs in *nursery* and is shielded until :meth:`close`.
+        """
 
     def pause(self) -> None:
-        """Read nothing more for now, but notice a peer that leaves, where the system tells."""
+        """Read nothing more for now, but still notice a peer that leaves, if the system can."""
 
     def resume(self) -> None:
-        """Read again."""
+        """Read again after :meth:`pause`."""
 
     def yield_turn(self) -> None:
-        """Give the others a turn, and call the sink's ``on_turn`` then."""
+        """Let other tasks have a turn, and call the sink's ``on_turn`` after it."""
 
     def send_nowait(self, data: bytes) -> int:
         """
-        Give bytes to the system, as many as it takes at once; it may be none.
+        Give the system as many bytes as it takes at once, and return how many it took.
 
         Raises:
             OSError: the connection broke.
         """
 
     def send_pieces_nowait(self, pieces: Sequence[bytes]) -> int:
-        """The same for several pieces, one after the other, which are not put together."""
+        """Do the same for several pieces in a row, without joining them into one."""
 
     async def send_some(self, outbox: deque[bytes | memoryview]) -> int:
         """
-        Wait until the system takes some of what waits; how many bytes it took.
+        Wait until the system takes some of the outbox, and return how many bytes it took.
 
         Args:
-            outbox: Not empty. It may change while this waits, and be empty in the end; what has
-                been taken in part stays its first piece.
+            outbox: The pieces to send, at least one. Others may change it during the wait, and
+                may even empty it. Only a piece of which the system has taken a part stays first.
 
         Raises:
             OSError: the connection broke.
-            trio.BrokenResourceError: the same, under TLS.
+            trio.BrokenResourceError: the connection broke, under TLS.
         """
 
     def send_eof(self) -> None:
-        """Say that nothing more will be sent; reading goes on."""
+        """Tell the peer that nothing more will be sent. Reading goes on."""
 
     def close(self, *, abort: bool) -> None:
         """
-        Close the connection; no effect once it is.
+        Close the connection. A second call has no effect.
 
         Args:
-            abort: With a reset, so that the system keeps nothing for a peer that does not read.
+            abort: Send a reset, so that the system keeps no data for a peer that doesn't read.
         """
 
 
 def _reset_on_close(sock: Any) -> None:
-    """Let closing a socket send a reset, so that the system keeps nothing for its peer."""
+    """Make closing a socket send a reset, so that the system keeps no data for its peer."""
     with suppress(OSError):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 class CountedStream(trio.abc.HalfCloseableStream):
     """
-    A stream on a socket that is :class:`Counted`, and can be cut.
+    A stream on a socket that is :class:`Counted` and can be reset.
 
-    Trio's own does not tell how much of what it is sending the system has taken. One task may
-    send at a time, which is not checked.
+    Trio's own stream doesn't tell how many of the bytes the system has taken. Only one task may
+    send at a time. This class doesn't check that.
 
     Args:
-        sock: Connected.
+        sock: A connected socket.
     """
 
     def __init__(self, sock: trio.socket.SocketType) -> None:
@@ -194,7 +202,7 @@ class CountedStream(trio.abc.HalfCloseableStream):
         return unacknowledged(self._socket.fileno())
 
     def cut(self) -> None:
-        """Let :meth:`aclose` reset the connection."""
+        """Make :meth:`aclose` reset the connection."""
         _reset_on_close(self._socket)
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
@@ -228,7 +236,7 @@ class CountedStream(trio.abc.HalfCloseableStream):
 
 
 class _SocketWire(Readable):
-    """What both kinds do with the socket itself, and with the reactor's calls."""
+    """The part that is the same with and without TLS: the socket, and the reactor's calls."""
 
     __slots__ = ("_fd", "_reactor", "_sink", "_socket")
 
@@ -243,7 +251,7 @@ class _SocketWire(Readable):
         self._reactor.yield_turn(self)
 
     def send_eof(self) -> None:
-        with suppress(OSError):  # it broke before
+        with suppress(OSError):  # the connection is already broken
             self._socket.shutdown(socket.SHUT_WR)
 
     def on_hangup(self) -> None:
@@ -265,7 +273,7 @@ class _SocketWire(Readable):
             return
         self._reactor.discard(self._fd)
         trio.lowlevel.notify_closing(self._fd)
-        self._fd = -1  # soon another connection's
+        self._fd = -1  # the system may soon give the number to another connection
         del self._sink
         if abort:
             _reset_on_close(self._socket)
@@ -277,8 +285,8 @@ class PlainWire(_SocketWire):
     A :class:`Wire` on a socket.
 
     Args:
-        sock: Connected and non-blocking.
-        reactor: Reads for it.
+        sock: A connected, non-blocking socket.
+        reactor: Says when there is something to read.
     """
 
     __slots__ = ("_is_paused", "taken")
@@ -303,12 +311,12 @@ class PlainWire(_SocketWire):
         self._reactor.resume(self._fd)
 
     def on_readable(self) -> None:
-        """Read what is there, or some of it if that is much; called by the reactor."""
+        """Read what is there, up to a limit. The reactor calls this."""
         for _ in range(READS):
             try:
                 data = self._socket.recv(CHUNK)
             except BlockingIOError:
-                return  # woken for nothing
+                return  # there was nothing to read after all
             except OSError:
                 data = b""
             if not data:
@@ -340,8 +348,8 @@ class PlainWire(_SocketWire):
     async def send_some(self, outbox: deque[bytes | memoryview]) -> int:
         while True:
             await trio.lowlevel.wait_writable(self._fd)
-            # Meanwhile all of it may have been dropped. Else the system takes some, or was
-            # woken for nothing.
+            # If nothing was sent, either the outbox was emptied during the wait, or the socket
+            # wasn't writable after all.
             sent = self.send_pieces_nowait(list(islice(outbox, _PIECES)))
             if sent or not outbox:
                 return sent
@@ -349,15 +357,15 @@ class PlainWire(_SocketWire):
 
 class TLSWire(_SocketWire):
     """
-    A :class:`Wire` under TLS.
+    A :class:`Wire` with TLS.
 
     Args:
-        stream: After its handshake.
-        sock: The socket below it.
+        stream: The TLS stream, after its handshake.
+        sock: The socket below the stream.
         reactor: Notices a peer that leaves while reading is paused.
     """
 
-    # Its send_all() has encrypted it, and can't be told to go on where it was.
+    # send_all() encrypts a piece first. If it is cancelled, the rest of that can't be sent later.
     breaks_when_cancelled = True
 
     def __init__(
@@ -366,7 +374,7 @@ class TLSWire(_SocketWire):
         super().__init__(sock, reactor)
         self._stream = stream
         self._reading = trio.CancelScope(shield=True)
-        # While reading is paused: set when it goes on.
+        # Exists while reading is paused, and is set when reading goes on.
         self._paused: trio.Event | None = None
 
     @property
@@ -390,7 +398,7 @@ class TLSWire(_SocketWire):
             sink.eof_received()
 
     def on_readable(self) -> None:
-        """The stream reads; the reactor only looks for a peer that leaves meanwhile."""
+        """Do nothing: a task reads the stream. The reactor only notices a peer that leaves."""
 
     def pause(self) -> None:
         if self._paused is None:
@@ -408,13 +416,14 @@ class TLSWire(_SocketWire):
         return 0
 
     async def send_some(self, outbox: deque[bytes | memoryview]) -> int:
-        # Not all of a large frame at once: it would be encrypted, and held twice.
+        # Send a large frame in pieces: the encrypted copy of the whole would take its memory again.
         piece = memoryview(outbox[0])[:CHUNK]
         await self._stream.send_all(piece)
         return len(piece)
 
-    # send_eof(): TLS can't be closed half by Trio's stream. As with HTTPS, TCP is: the peer
-    # has our close frame, which is authentic, and expects nothing more.
+    # send_eof() is inherited: it closes our half of TCP, because Trio's stream can't close half of
+    # TLS. HTTPS servers do the same. The peer has got our close frame through TLS, so it knows
+    # that nothing more will come.
 
     def close(self, *, abort: bool) -> None:
         self._reading.cancel()

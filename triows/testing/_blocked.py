@@ -6,45 +6,47 @@ long as some task is always ready to run, the clock stands still, and no timeout
 both cases the thread of a :class:`.Watchdog` notices, and fails the test with :exc:`LoopBlocked`,
 which names the place.
 
-A test that merely has a lot to do must not fail. All of its tasks wait now and then, if only
-between two rounds of a thousand connections. And no single task runs for long, even where all of
-them together do. For the virtual clock only processor time counts, so that a test does not fail
-because the machine is busy.
+A test that only has a lot to do must not fail. All of its tasks wait now and then, for example
+between two rounds of a thousand connections. And no single task runs for long, even if all of them
+together do. For the virtual clock, only processor time counts, so that a test doesn't fail because
+the machine is busy.
 """
 
 from __future__ import annotations
 
+import dis
 import math
 import signal
 import sys
 import threading
 from collections import Counter
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
 
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from triows._inspection.blocked import blocker_of, waiting_at
-from triows._inspection.tasks import frame_at
 from triows._server.watchdog import RESOLUTION, Watchdog
+from triows._stacks import frame_at
 
 from ._tasks import tasks_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from types import FrameType
+    from collections.abc import Callable, Iterable, Iterator
+    from types import CodeType, FrameType
 
+    from triows._app import Triows
     from triows._inspection.blocked import Sample
-    from triows._inspection.tasks import RawFrame
     from triows._server.watchdog import Block
+    from triows._stacks import RawFrame
 
-    from ._stage import Stage
 
 __all__ = ["BLOCKED", "LoopBlocked", "unblocked"]
 
-#: Seconds that a loop may be blocked in a test: twice as long as a receive waits, and well below
-#: the limits that people give a whole test.
+#: How many seconds a loop may be blocked in a test. It is twice as long as a receive waits, and far
+#: below the usual limits for a whole test.
 BLOCKED = 10.0
 
 #: Seconds of processor time that tasks get to end after they were cancelled.
@@ -56,8 +58,24 @@ _SOON = 0.1
 #: How many steps of tasks are counted to find those that keep the loop busy.
 _STEPS = 200
 
-#: How many times code is interrupted by a single exception before it is also traced.
+#: How many times code is interrupted by a single exception, before it gets several in a row.
 _PLAIN = 2
+
+
+class Stage(Protocol):
+    """Where an application runs in a test."""
+
+    app: Triows
+    #: The scope around the test's own code.
+    body: trio.CancelScope
+    #: The nursery of the server.
+    nursery: trio.Nursery
+    #: The error to raise in the test.
+    blocked: LoopBlocked | None
+
+    @property
+    def is_unending(self) -> bool:
+        """Say whether tasks go on although they were cancelled."""
 
 
 class LoopBlocked(BaseException):
@@ -80,7 +98,7 @@ class _Steps(trio.abc.Instrument):
         self._steps[task] += 1
         if self._steps.total() == _STEPS:
             trio.lowlevel.remove_instrument(self)
-            # Those who have ended have no frame.
+            # Tasks that have ended have no frame.
             steps = [one for one in self._steps.most_common() if one[0].coro.cr_frame is not None]
             if steps:
                 self._breaker.stop_spinning([task for task, n in steps if n > steps[0][1] / 4])
@@ -92,8 +110,8 @@ class _Breaker(Watchdog["Stage"]):
     def __init__(self) -> None:
         super().__init__()
         self._clock = trio.lowlevel.current_clock()
-        # Of a clock that stands still: when, for how much of the processor's time, whether all
-        # tasks were waiting meanwhile, and how often something was done about it.
+        # For a clock that stands still: its time, for how much processor time it has stood still,
+        # whether all tasks were waiting meanwhile, and how often we have tried to end that.
         self._now = -math.inf
         self._still = 0.0
         self._waited = False
@@ -110,11 +128,11 @@ class _Breaker(Watchdog["Stage"]):
         super().stop()
         self._interrupter.remove()
 
-    # A loop that does not turn.
+    # A blocked loop.
 
     def blocked(self, block: Block, sample: Sample) -> None:
         if block.held < self.seconds - RESOLUTION or sample.task is None:
-            return  # many tasks have much to do
+            return  # many tasks have a lot to do, and none of them blocks alone
         if not block.told:
             text = block.text(blocker_of(sample, [stage.app for stage in self.watched]))
             self._fail(LoopBlocked(f"{text}\n  ({_LONGER})"))
@@ -127,7 +145,7 @@ class _Breaker(Watchdog["Stage"]):
         for stage in self.watched:
             stage.blocked = stage.blocked or error
 
-    # A loop that turns, and a clock that does not.
+    # A loop that runs, and a clock that stands still.
 
     def turning(self, used: float) -> None:
         if any(stage.is_unending for stage in self.watched):
@@ -148,13 +166,13 @@ class _Breaker(Watchdog["Stage"]):
             self.token.run_sync_soon(self._look_for_rest)
 
     def _end_unending(self) -> None:
-        """Interrupt what has been cancelled, and goes on as if it had not."""
+        """Interrupt tasks that were cancelled and go on."""
         for stage in self.watched:
             tasks = list(tasks_in(stage.nursery)) if stage.is_unending else []
             for task in tasks:
                 where = waiting_at(task, [stage.app])
                 error = LoopBlocked(f"a task goes on when it is cancelled: {where}")
-                self._interrupter.trace(task.iter_await_frames(), error, self._attempts)
+                self._interrupter.follow(task.iter_await_frames(), error, self._attempts + 1)
         self._attempts += 1
 
     def _look_for_rest(self) -> None:
@@ -176,7 +194,7 @@ class _Breaker(Watchdog["Stage"]):
             trio.lowlevel.add_instrument(_Steps(self))
 
     def stop_spinning(self, tasks: list[trio.lowlevel.Task]) -> None:
-        """Fail the test for tasks that never wait; called in the loop, between two tasks."""
+        """Fail the test because of tasks that never wait. The loop calls this between two tasks."""
         apps = [stage.app for stage in self.watched]
         if not self._attempts:
             blockers = "\nand ".join(str(waiting_at(task, apps)) for task in tasks[:_SHOWN])
@@ -192,13 +210,13 @@ class _Breaker(Watchdog["Stage"]):
                 stage.body.cancel()
                 stage.nursery.cancel_scope.cancel()
         else:
-            # It goes on when it is cancelled.
+            # The tasks were cancelled, and went on.
             for task in tasks:
-                self._interrupter.trace(task.iter_await_frames(), self._error, self._attempts - 1)
+                self._interrupter.follow(task.iter_await_frames(), self._error, self._attempts)
         self._attempts += 1
 
 
-#: How many of the tasks that keep one another busy are shown.
+#: How many of the tasks that keep the loop busy are shown.
 _SHOWN = 3
 
 _LONGER = "if this may take longer: open_app(app, blocked=60), or TestClient(app, timeout=60)"
@@ -209,7 +227,7 @@ class Interrupter:
     Raises an exception in a thread, in the code of a task there.
 
     Args:
-        ident: The thread.
+        ident: The thread's identifier.
     """
 
     def __init__(self, ident: int) -> None:
@@ -217,15 +235,15 @@ class Interrupter:
         self._error: LoopBlocked | None = None
         self._task: trio.lowlevel.Task | None = None
         self._attempts = 0
-        # What was set before: a handler of the signal, and whoever traces.
+        # The handler that the signal had before.
         self._before: Any = None
-        self._tracer: Any = None
-        self._traces = False
+        # Ends what :meth:`follow` began.
+        self._unfollow: Callable[[], object] = _nothing
 
     def install(self) -> None:
-        """Take a signal for it, if this is the main thread and nobody else does."""
-        # As Go's runtime does: by default it is ignored, debuggers let it pass, and who has a use
-        # for it expects it at any time.
+        """Take over a signal, if this is the main thread and nobody else uses the signal."""
+        # Go's runtime uses the same signal: by default it is ignored, debuggers let it pass, and
+        # programs that use it expect it at any time.
         if self._before is None and threading.current_thread() is threading.main_thread():
             before = signal.getsignal(_SIGNAL)
             if before in (signal.SIG_DFL, signal.SIG_IGN):
@@ -233,20 +251,20 @@ class Interrupter:
                 self._before = before
 
     def remove(self) -> None:
-        """Leave the signal, and the tracing for whoever measures coverage, as they were."""
+        """Interrupt nothing any more, and restore the signal's handler."""
         if self._before is not None:
             signal.signal(_SIGNAL, self._before)
             self._before = None
-        if self._traces:
-            sys.settrace(self._tracer)
-            self._traces = False
+        self._unfollow()
+        self._unfollow = _nothing
 
     def interrupt(self, task: trio.lowlevel.Task, error: LoopBlocked) -> None:
         """
-        Raise an error where a task stands; called from another thread, and again if it goes on.
+        Raise an error at the line that a task has reached.
 
-        In the main thread that also ends what waits in the system (``time.sleep``, a lock); in
-        another, only what runs Python code. C code that never returns goes on.
+        Another thread calls this, and calls it again if the task goes on. In the main thread, it
+        also ends code that waits in the system (``time.sleep``, a lock). In another thread, it ends
+        only Python code. C code that never returns goes on.
         """
         if task is not self._task:
             self._task, self._attempts = task, 0
@@ -255,7 +273,7 @@ class Interrupter:
         if self._before is not None:
             signal.pthread_kill(self._ident, _SIGNAL)
         else:
-            _raise_in(self._ident, error)
+            _soon(self._ident)[_class_of(error)]
 
     def _on_signal(self, _number: int, frame: FrameType | None) -> None:
         __tracebackhide__ = True  # pytest
@@ -265,80 +283,152 @@ class Interrupter:
             frames.append((frame, frame.f_lineno))
             frame = frame.f_back
         if frame is None or self._error is None:
-            return  # it has gone on
+            return  # the task isn't blocked any more
         frames.append((frame, frame.f_lineno))
-        # As Trio does with Ctrl-C, not in code of its own; unless that is what blocks the loop.
+        # Don't raise in Trio's own code, as Trio does with Ctrl-C, unless that blocks the loop.
         if trio.lowlevel.currently_ki_protected() and self._attempts <= _PLAIN:
             return
         if self._attempts > _PLAIN:
-            # For when this has been handled. Not with it, for what raises in tracing is not
-            # traced any more.
-            self.trace(frames, self._error, self._attempts - _PLAIN - 1)
+            # If the code handles this exception, too, another one follows.
+            self.follow(frames, self._error, self._attempts - _PLAIN)
         raise self._error
 
-    def trace(self, frames: Iterable[RawFrame], error: LoopBlocked, line: int) -> None:
+    def follow(self, frames: Iterable[RawFrame], error: LoopBlocked, times: int) -> None:
         """
-        Raise an error in frames of the application, at one of the next lines that they come to.
+        Raise an error in frames of the application, at one of the next places that they reach.
 
-        Code that handles every exception, and goes on, does so inside of ``try``. Somewhere it has
-        a line that is not.
+        Code that handles every exception and goes on does so inside a ``try``. Somewhere it has a
+        line that is outside. Tracing would find that line, but coverage and debuggers trace.
 
         Args:
-            frames: Those that run, or wait.
+            frames: The frames that run or wait.
             error: The error.
-            line: How many lines to let pass.
+            times: How many times this has been called for the error, this call included.
         """
-        own = [frame for frame, line_ in frames if _is_theirs(frame, line_)]
-        left = line
-
-        def local(_frame: FrameType, event: str, _arg: Any) -> Any:
-            nonlocal left
-            if event == "line":
-                if not left:
-                    raise error  # Python ends the tracing then
-                left -= 1
-            return local
-
-        for frame in own:
-            frame.f_trace = local
-        if own:
-            if not self._traces:
-                self._tracer, self._traces = sys.gettrace(), True
-            sys.settrace(lambda frame, *_: local if frame in own else None)
+        own = {frame for frame, line in frames if _is_theirs(frame, line)}
+        self._unfollow()
+        if sys.version_info >= (3, 12):
+            self._unfollow = _raise_at_line(own, error, times)
+        else:
+            self._unfollow = _raise_after_call(own, error, times)
 
 
 _SIGNAL = signal.SIGURG
+
+_YIELD = dis.opmap["YIELD_VALUE"]
 
 
 def _is_theirs(frame: FrameType, line: int) -> bool:
     return frame_at(frame.f_code, line).owner in ("application", "library")
 
 
-def _raise_in(ident: int, error: LoopBlocked) -> None:
-    import ctypes  # noqa: PLC0415 - for tests that fail
+def _nothing() -> None:
+    """Stop nothing, because nothing is followed."""
 
-    class Raised(LoopBlocked):
-        """Python makes it itself, without arguments."""
 
-        def __init__(self) -> None:
-            super().__init__(*error.args)
+def _raise_at_line(own: set[FrameType], error: LoopBlocked, times: int) -> Callable[[], object]:
+    """Raise an error at one of the next lines of frames, and return what ends that."""
+    monitoring: Any = sys.monitoring  # type: ignore[attr-defined]
+    tool = next((one for one in _TOOLS if monitoring.get_tool(one) is None), None)
+    if tool is None:
+        return _nothing
+    codes = {frame.f_code for frame in own}
+    left = times
 
-    Raised.__name__, Raised.__qualname__, Raised.__module__ = (
-        LoopBlocked.__name__,
-        LoopBlocked.__qualname__,
-        LoopBlocked.__module__,
-    )
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), ctypes.py_object(Raised))
+    def reached(_code: CodeType, _line: int) -> None:
+        nonlocal left
+        if sys._getframe(1) in own:
+            left -= 1
+            if not left:
+                raise error
+
+    def end() -> None:
+        for code in codes:
+            monitoring.set_local_events(tool, code, 0)
+        monitoring.register_callback(tool, monitoring.events.LINE, None)
+        monitoring.free_tool_id(tool)
+
+    monitoring.use_tool_id(tool, "triows")
+    monitoring.register_callback(tool, monitoring.events.LINE, reached)
+    for code in codes:
+        monitoring.set_local_events(tool, code, monitoring.events.LINE)
+    return end
+
+
+#: The tool numbers that Python reserves for no particular kind of tool.
+_TOOLS = (4, 3)
+
+
+def _raise_after_call(own: set[FrameType], error: LoopBlocked, times: int) -> Callable[[], object]:
+    """
+    Do the same with Python 3.11, where only those who trace know the lines.
+
+    This is a profiler. When a call of the frames returns, it lets Python raise the error where it
+    looks for what other threads want: at the next call, or the end of a round of a loop. It does
+    nothing while somebody else profiles.
+    """
+    if sys.getprofile() is not None:
+        return _nothing
+    raised, soon = _class_of(error), _soon(threading.get_ident())
+    left = times
+
+    def profile(frame: FrameType, event: str, _arg: Any) -> None:
+        nonlocal left
+        if event == "return" and frame.f_back in own and not _is_suspended(frame):
+            left -= 1
+            if not left:
+                sys.setprofile(None)
+            soon[raised]  # the last thing here: what is called would get the error
+
+    def end() -> None:
+        if sys.getprofile() is profile:
+            sys.setprofile(None)
+
+    sys.setprofile(profile)
+    return end
+
+
+def _is_suspended(frame: FrameType) -> bool:
+    """Say whether a frame only yields. To a profiler, that looks like a return."""
+    return frame.f_code.co_code[frame.f_lasti] == _YIELD
+
+
+def _class_of(error: LoopBlocked) -> type[LoopBlocked]:
+    """
+    Return a class from which Python gets this error.
+
+    For a thread, Python takes no error but only a class, and makes the error itself, without
+    arguments. If somebody traces, Python 3.11 makes it again from the first one.
+    """
+    raised: Any = type(LoopBlocked.__name__, (LoopBlocked,), {})
+    # This must be a function written in C. In a Python function, the next error could be raised.
+    raised.__new__ = staticmethod({raised: error}.get)
+    found: type[LoopBlocked] = raised
+    return found
+
+
+def _soon(ident: int) -> Any:
+    """
+    Return an object whose ``[error]`` makes Python raise an error in a thread, soon.
+
+    In the thread itself, a function could not do that for its caller: Python would raise the error
+    when the call returns to the function.
+    """
+    import ctypes  # noqa: PLC0415 - only failing tests need it
+
+    raise_in = ctypes.pythonapi.PyThreadState_SetAsyncExc
+    raise_in.argtypes = ctypes.c_ulong, ctypes.py_object
+    return type("Soon", (), {"__getitem__": staticmethod(partial(raise_in, ident))})()
 
 
 @contextmanager
 def unblocked(stage: Stage, seconds: float) -> Iterator[None]:
     """
-    See to it that an application's test ends, for the length of a block in its loop.
+    Make sure that an application's test ends, during a block in its loop.
 
     Args:
-        stage: The application's; :attr:`Stage.blocked` is set to what is to be raised.
-        seconds: That the loop may be blocked.
+        stage: The application's stage. :attr:`Stage.blocked` is set to the error to raise.
+        seconds: How many seconds the loop may be blocked.
     """
     with _Breaker.watching(stage, seconds):
         yield

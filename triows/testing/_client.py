@@ -8,11 +8,11 @@ from urllib.parse import quote, urlsplit, urlunsplit
 import trio
 from trio.testing import MockClock
 
-from triows._app import Triows
 from triows._checkpoints import checkpointed
 from triows._errors import combined, is_a, leaves, without_cancelled
 from triows._managers import asynccontextmanager
 from triows._server.config import free_port
+from triows._server.mistakes import app_mistake
 from triows.exceptions import WebSocketDisconnect
 from triows.inspect import tree
 
@@ -26,6 +26,7 @@ from ._stage import Call, Loopback, Memory, Stage
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 
+    from triows._app import Triows
     from triows._server.config import Config
     from triows.inspect import Tree
 
@@ -33,18 +34,18 @@ if TYPE_CHECKING:
 
 __all__ = ["STARTUP_TIMEOUT", "TIMEOUT", "AppClient", "open_app", "open_server"]
 
-#: Seconds that a receive waits, on the clock of the test. Far more than any test should
-#: need, and a hang still ends before the test runner's own limit.
+#: How many seconds a receive waits, on the clock of the test. This is far more than any test should
+#: need. If something hangs, it still ends before the test runner's own limit.
 TIMEOUT = 5.0
 
-#: Seconds that a start-up may take. Who has a container to start does so in a fixture.
+#: How many seconds a start-up may take. If a test needs a container, start it in a fixture.
 STARTUP_TIMEOUT = 15.0
 
-#: Bytes that each direction of a connection in memory holds, as a system's buffers do; those
-#: begin with 16 to 128 KiB.
+#: How many bytes each direction of a connection in memory holds, like the buffers of a system.
+#: Those begin with 16 to 128 KiB.
 BUFFER = 64 * 2**10
 
-#: Messages that wait unread on the client's side, as in websockets.
+#: How many messages may wait unread on the client's side. websockets has the same limit.
 INBOX = 16
 
 
@@ -102,7 +103,8 @@ class AppClient:
         the block is cancelled, the connection is cut.
 
         Args:
-            url: Path and query, such as ``"/rooms/1?name=ada"``. A host may come before them.
+            url: Path and query, such as ``"/rooms/1?name=ada"``. A host may come before them. You
+                may leave out the first slash.
             subprotocols: The subprotocols to offer.
             headers: Further request headers.
             timeout: How many seconds each receive and send waits, if not as many as the client
@@ -125,11 +127,13 @@ class AppClient:
                 raised and nobody handled.
         """
         await trio.lowlevel.checkpoint()
+        if not isinstance(url, str):
+            raise TypeError(f"url is a path such as '/rooms/1', not {url!r}")
         if isinstance(subprotocols, str):
             raise TypeError(f"subprotocols is a list: write subprotocols=[{subprotocols!r}]")
         for name, size in (("buffer", buffer), ("inbox", inbox), ("inbox_size", inbox_size)):
             if size < 1:
-                raise ValueError(f"{name} is from 1 on, not {size}")
+                raise ValueError(f"{name} must be 1 or more, not {size}")
         scheme = urlsplit(url).scheme or urlsplit(self._base_url).scheme
         call = Call(url, secure=scheme in {"wss", "https"})
         call.address = client
@@ -161,7 +165,7 @@ class AppClient:
             finally:
                 leak = await self._leave(peer, call, is_cancelled=_is_cancelled(body))
             if stage.is_ending and peer.is_unanswered and (body is None or _is_disconnect(body)):
-                # What was on its way when the server stopped accepting.
+                # The connection was on its way when the server stopped accepting.
                 body = ConnectionRefusedError("the application has been shut down")
             if stage.blocked is not None:
                 stage.blocked.add_note(
@@ -173,7 +177,7 @@ class AppClient:
     def _cookies(
         self, url: str, headers: Mapping[str, str] | Sequence[tuple[str, str]]
     ) -> list[tuple[str, str]]:
-        """The header with the cookies that responses have set, unless there is another."""
+        """Return a header with the cookies that responses have set, unless *headers* has one."""
         if self._http is None or any(name.lower() == "cookie" for name, _ in _pairs(headers)):
             return []
         parts = urlsplit(url)
@@ -191,7 +195,7 @@ class AppClient:
         raise missed(ReceiveTimeout, what, peer, call, self._stage)
 
     async def _leave(self, peer: Peer, call: Call, *, is_cancelled: bool) -> BaseException | None:
-        """End a connection and wait for the application's side; an error if that does not end."""
+        """End a connection, and wait for the application's side. Return an error if it hangs."""
         told = self._stage.has_leaked
         with trio.move_on_after(0.0 if told else self._stage.patience, shield=True):
             if is_cancelled:
@@ -199,7 +203,8 @@ class AppClient:
             else:
                 await peer.leave()
             if not call.tells_end:
-                await peer.over.wait()  # it would have been called before the server's end
+                # The application would have been called before the server closes.
+                await peer.over.wait()
             if call.tells_end:
                 await call.over.wait()
             else:
@@ -283,7 +288,7 @@ class AppClient:
     async def _exchange(
         self, request: Any, client: tuple[str, int] | None
     ) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
-        """Pass on a request that was read; status, headers and body of its response."""
+        """Pass on a request that was read. Return its response's status, headers and body."""
         transport = memory_transport(self._stage, self._timeout, client)
         response: Any = await transport.handle_async_request(request)
         body = b"".join([chunk async for chunk in response.stream])
@@ -411,7 +416,7 @@ async def open_server(
     await trio.lowlevel.checkpoint()
     check_app(app)
     if isinstance(trio.lowlevel.current_clock(), MockClock):
-        raise RuntimeError(  # noqa: TRY004 - no mistake in a type
+        raise RuntimeError(  # noqa: TRY004 - it isn't a mistake in a type
             "a server on real sockets needs the real clock: leave autojump_clock, or "
             "clock=MockClock(), to tests with open_app()"
         )
@@ -450,7 +455,7 @@ async def _opened(
                     errors.append(exc)
                 finally:
                     leak = await leaks.leave(nursery, failed=bool(errors))
-    except BaseException as exc:  # noqa: BLE001 - the same
+    except BaseException as exc:  # noqa: BLE001 - raised below
         errors.append(exc)
     if stage.blocked_is_told:
         # The test has seen it. What was cancelled because of it adds nothing.
@@ -463,16 +468,13 @@ async def _opened(
 
 def check_app(app: object) -> None:
     """
-    Refuse what is no application of triows.
+    Refuse what isn't a triows application.
 
     Raises:
-        TypeError: with what to do instead.
+        TypeError: It isn't one. The message says what to do instead.
     """
-    if not isinstance(app, Triows):
-        raise TypeError(
-            f"this client is for an application of triows, not {app!r}: give middleware to "
-            "Triows(middlewares=...), and mount() other applications in it"
-        )
+    if (mistake := app_mistake(app)) is not None:
+        raise TypeError(f"this client takes an application, and what it got is {mistake}")
 
 
 @asynccontextmanager
@@ -492,10 +494,11 @@ def _request(
     handshake: Sequence[tuple[str, str]],
     pairs: Sequence[tuple[str, str]],
 ) -> bytes:
-    """The head of a handshake's request (:rfc:`6455#section-4.1`)."""
+    """Write the head of a handshake's request (:rfc:`6455#section-4.1`)."""
     parts = urlsplit(url)
-    # What no path may hold is escaped, what is escaped stays.
-    target = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~")
+    # Escape characters that aren't allowed in a path, and keep what is already escaped.
+    path = parts.path if parts.path.startswith("/") else f"/{parts.path}"
+    target = quote(path, safe="/%:@!$&'()*+,;=~")
     if parts.query:
         target += "?" + quote(parts.query, safe="/%:@!$&'()*+,;=~?")
     own = [
@@ -522,7 +525,7 @@ def _is_cancelled(error: BaseException | None) -> bool:
 def _raise_first(
     peer: Peer, call: Call, body: BaseException | None, leak: BaseException | None
 ) -> None:
-    """Raise what the test has to see: the application's error before its consequences."""
+    """Raise what the test has to see. The application's error replaces its consequences."""
     if body is None and call.error is None and leak is None:
         if not peer.accepted:
             raise _unaccepted(peer)
@@ -541,7 +544,7 @@ def _unaccepted(peer: Peer) -> BaseException:
 
 
 def _is_disconnect(error: BaseException) -> bool:
-    """Whether the test only noticed that the connection is over."""
+    """Say whether the test only noticed that the connection is over."""
     return all(
         is_a(leaf, WebSocketDisconnect) and not is_a(leaf, WebSocketDenialResponse)
         for leaf in leaves(error)
@@ -550,19 +553,19 @@ def _is_disconnect(error: BaseException) -> bool:
 
 def raise_all(message: str, errors: Iterable[BaseException | None]) -> None:
     """
-    Raise all of several errors as one: none, the only one itself, or a group.
+    Raise several errors as one: nothing, the only one itself, or a group.
 
-    A cancellation goes on by itself when nothing else went wrong; beside an error it is told in
-    the same group, for alone it would be caught further out, and the error be lost.
+    If nothing else went wrong, a cancellation is raised by itself. If there are errors, it is in
+    the same group. Alone it would be caught further out, and the errors would be lost.
     """
     found = list({id(error): error for error in errors if error is not None}.values())
     for leaf in [leaf for error in found for leaf in leaves(error)]:
         if is_a(leaf, KeyboardInterrupt, LoopBlocked):
-            raise leaf  # all else is its consequence
+            raise leaf  # all other errors are consequences of it
     if any(_is_cancelled(error) for error in found):
         parts = [leaf for error in found for leaf in leaves(error)]
         cancelled = [leaf for leaf in parts if is_a(leaf, trio.Cancelled)]
-        # The application is cancelled, too; that it has closed says nothing more.
+        # The application was cancelled, too. So it isn't news that it has closed connections.
         ends = (trio.Cancelled, WebSocketDisconnect)
         found = [leaf for leaf in parts if not is_a(leaf, *ends)] + [*cancelled[:1]]
     error = combined(message, found)

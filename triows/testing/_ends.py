@@ -20,28 +20,32 @@ class End(Protocol):
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """
-        Wait for bytes; none are the end. Cancelling it loses none.
+        Wait for bytes. ``b""`` means the end. Cancelling this loses no bytes.
 
         Raises:
-            trio.BrokenResourceError: the connection was cut.
+            trio.BrokenResourceError: the connection was reset.
         """
 
     async def send_all(self, data: bytes) -> None:
         """
-        Wait until all of *data* is on its way. Cancelled, an unknown part of it is.
+        Wait until all of *data* is on its way. If this is cancelled, some of it may be.
 
         Raises:
             trio.BrokenResourceError: the connection is over.
         """
 
     def send_eof(self) -> None:
-        """Close the client's side; what the server sends still comes."""
+        """Close the client's side. What the server sends can still be read."""
 
     def close(self) -> None:
-        """Close it, after all that was sent."""
+        """Close both sides. The server still gets what was sent."""
 
     def reset(self) -> None:
-        """Cut it, behind what was sent; what the server sent and was not read is lost."""
+        """
+        Reset the connection.
+
+        The server still gets what was sent. What the server sent and nobody has read is lost.
+        """
 
 
 class SocketEnd:
@@ -49,7 +53,7 @@ class SocketEnd:
     An :class:`End` on a TCP connection.
 
     Args:
-        stream: The connection, owned from now on.
+        stream: The connection. This object owns it from now on.
     """
 
     def __init__(self, stream: trio.SocketStream) -> None:
@@ -62,23 +66,23 @@ class SocketEnd:
 
         Args:
             host: An address of this machine.
-            port: Where a server listens.
-            buffer: Bytes that the client's system holds in each direction, about: the system
-                rounds it up, and the server's has buffers of its own.
+            port: The port on which a server listens.
+            buffer: About how many bytes the client's system holds in each direction. The system
+                rounds it up. The server's system has buffers of its own.
 
         Raises:
-            OSError: nobody listens there.
+            OSError: Nobody listens there.
         """
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         sock = trio.socket.socket(family, socket.SOCK_STREAM)
         try:
-            # Before it is connected, for the window is agreed on then.
+            # Set them before connecting, because TCP negotiates the window then.
             for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
                 sock.setsockopt(socket.SOL_SOCKET, option, buffer)
             await sock.connect((host, port))
         except ConnectionResetError as exc:
             sock.close()
-            # It was in the queue of a server that went away.
+            # The connection was in the queue of a server that has stopped.
             raise ConnectionRefusedError("the server has stopped listening") from exc
         except BaseException:
             sock.close()
@@ -87,7 +91,7 @@ class SocketEnd:
 
     @property
     def address(self) -> tuple[str, int]:
-        """What the server sees as its peer."""
+        """The client's address, which the server sees."""
         host, port, *_ = self._stream.socket.getsockname()
         return host, port
 
@@ -98,14 +102,14 @@ class SocketEnd:
         await self._stream.send_all(data)
 
     def send_eof(self) -> None:
-        with suppress(OSError):  # it is broken
+        with suppress(OSError):  # the connection is broken
             self._stream.socket.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
         self._stream.socket.close()
 
     def reset(self) -> None:
-        with suppress(OSError):  # it is closed
+        with suppress(OSError):  # the connection is closed already
             linger = struct.pack("ii", 1, 0)
             self._stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         self._stream.socket.close()

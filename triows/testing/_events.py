@@ -1,4 +1,4 @@
-"""What has happened on a connection, for who wonders why nothing does."""
+"""The last events of a connection, for error messages."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import trio
 
 __all__ = ["EventLog", "shown"]
 
-#: Events that are kept: enough to see what led to the last one, and few enough to be read.
+#: How many events are kept. These are enough to see what led to the last one.
 _KEPT = 10
 
-#: Characters of a message that are shown.
+#: How many characters of a message are shown.
 _SHOWN = 60
 
 
 def shown(message: str | bytes) -> str:
-    """A message as it stands in the log: cut off where it is long."""
+    """Describe a message in the log. A long message is cut."""
     kind = "text" if isinstance(message, str) else "bytes"
     if len(message) <= _SHOWN:
         return f"{kind} {message!r}"
@@ -32,7 +32,7 @@ class EventLog:
         self._dropped = 0
 
     def add(self, event: str) -> None:
-        """Note what happens now."""
+        """Add an event that happens now."""
         self._dropped += len(self._events) == _KEPT
         self._events.append((trio.current_time() - self._began, event))
 

@@ -1,10 +1,10 @@
-"""Frames as a client sends them, right and wrong (:rfc:`6455#section-5.2`)."""
+"""Frames of a client, valid or not (:rfc:`6455#section-5.2`)."""
 
 from __future__ import annotations
 
 __all__ = ["frame"]
 
-#: Any four bytes will do: what a mask protects from stands between real peers.
+#: Any four bytes will do. Masks protect proxies between real peers, and here there are none.
 _MASK = b"\x25\xaf\x01\x7e"
 
 
@@ -42,7 +42,7 @@ def frame(
 
 
 def _masked(payload: bytes, mask: bytes) -> bytes:
-    """Mask as section 5.3 says, as one big number: byte by byte it would take long."""
+    """Mask a payload (section 5.3). It uses big numbers, because single bytes would take long."""
     pattern = (mask * (len(payload) // 4 + 1))[: len(payload)]
     both = int.from_bytes(payload, "big") ^ int.from_bytes(pattern, "big")
     return both.to_bytes(len(payload), "big")

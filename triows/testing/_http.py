@@ -1,9 +1,9 @@
 """
-Plain HTTP requests in a test, by httpx2, or httpx where only that is installed.
+Plain HTTP requests in a test, with httpx2, or with httpx if only that is installed.
 
-In memory the application is called without HTTP/1.1 in between, over sockets it is served. Both
-ways end alike: within the request's timeout, when the application has done with it, and with the
-error that it did not handle.
+In memory, the application is called directly, without HTTP/1.1 in between. Over sockets, the server
+serves it. In both cases, a request ends when the application has finished with it, or at the
+request's timeout. If there was an error that nobody handled, the request raises it.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ __all__ = ["http_client", "http_library", "memory_transport"]
 
 T = TypeVar("T")
 
-#: Bytes of a response's body that are taken: far more than a test looks at, and it fits into the
-#: memory of any machine that runs one.
+#: How many bytes of a response's body the client takes. It is far more than a test looks at, and
+#: fits into the memory of any machine that runs tests.
 BODY = 64 * 2**20
 
-#: What a piece of a body counts beside its bytes, about what an object of Python takes. So that
-#: an endless row of empty ones ends as well, also where a virtual clock does not move.
+#: How much a piece of a body counts in addition to its bytes, about the size of a Python object. So
+#: even an endless row of empty pieces ends, and a virtual clock that doesn't move can't prevent it.
 _PIECE = 256
 
 
@@ -53,7 +53,7 @@ def http_library() -> ModuleType:
     Import httpx2 or httpx.
 
     Raises:
-        RuntimeError: none is installed.
+        RuntimeError: Neither is installed.
     """
     for name in ("httpx2", "httpx"):
         try:
@@ -71,9 +71,9 @@ def http_client(stage: Stage, base_url: str, timeout: float) -> AsyncHTTPClient:
     Make a client for an application.
 
     Args:
-        stage: Where it runs.
-        base_url: What stands before a path.
-        timeout: Seconds that a response may take.
+        stage: The stage on which it runs.
+        base_url: The URL before each path.
+        timeout: How many seconds a response may take.
     """
     is_memory = isinstance(stage.backend, Memory)
     make = memory_transport if is_memory else _socket_transport
@@ -84,7 +84,7 @@ def http_client(stage: Stage, base_url: str, timeout: float) -> AsyncHTTPClient:
 
 
 def _seconds_of(request: HTTPRequest, timeout: float) -> float:
-    """What a request may take: its own timeout, if it has one; None is no limit."""
+    """Return how many seconds a request may take. Its own timeout counts if it has one."""
     seconds = request.extensions.get("timeout", {}).get("read", timeout)
     return math.inf if seconds is None else float(seconds)
 
@@ -110,7 +110,7 @@ def _too_long() -> Exception:
 
 
 class _Response:
-    """Stands before an application's ``send``, and knows how far the response is."""
+    """Wraps an application's ``send``, and knows how much of the response was sent."""
 
     def __init__(self, send: Send) -> None:
         self.is_started = self.is_whole = self.is_too_long = False
@@ -135,9 +135,9 @@ def memory_transport(
     Make a transport to an application in the same loop.
 
     Args:
-        stage: Where it runs.
-        timeout: Seconds that a response may take.
-        client: What the application sees as the peer's address.
+        stage: The stage on which it runs.
+        timeout: How many seconds a response may take.
+        client: The peer's address that the application sees.
     """
     httpx: Any = http_library()
 
@@ -153,18 +153,18 @@ def memory_transport(
         if response.is_too_long:
             raise _too_long()
         if not response.is_started:
-            # As the server does.
+            # The server does the same.
             headers = [(b"content-length", b"0"), (b"connection", b"close")]
             await send({"type": "http.response.start", "status": 500, "headers": headers})
             await send({"type": "http.response.body", "body": b""})
         elif not response.is_whole:
-            # Where the error was to be logged only, or there was none.
+            # There was no error, or the client was told not to raise it.
             raise httpx.RemoteProtocolError(
-                "the application broke off before its response was whole"
+                "the application stopped before its response was complete"
             )
 
     class Transport(httpx.ASGITransport):  # type: ignore[misc]  # either library's
-        """As it is, but that it does not wait for ever."""
+        """Calls the application, as the base class does, but with a timeout."""
 
         async def handle_async_request(self, request: Any) -> Any:
             if stage.done.is_set():
@@ -189,12 +189,12 @@ def memory_transport(
 
 class _Exchange:
     """
-    A request, until its response is read and the application has done with it.
+    A request, until its response is read and the application has finished with it.
 
     Args:
-        stage: Where the application runs.
-        request: As the test made it.
-        seconds: That all of it may take.
+        stage: The stage on which the application runs.
+        request: The request as the test made it.
+        seconds: How many seconds the whole request may take.
     """
 
     def __init__(self, stage: Stage, request: HTTPRequest, seconds: float) -> None:
@@ -204,7 +204,7 @@ class _Exchange:
         self._deadline = trio.current_time() + seconds
         self._call = Call(str(request.url), secure=False)
         self._size = 0
-        #: What the application's side knows it by.
+        #: The value of a header by which the application's side recognises this request.
         self.mark = str(id(self)).encode()
         stage.requests[self.mark] = self._call
 
@@ -213,8 +213,8 @@ class _Exchange:
         Wait for a part of the response.
 
         Raises:
-            httpx2.ReadTimeout: it does not come in time.
-            BaseException: what the application raised, in place of what that did to the response.
+            httpx2.ReadTimeout: It didn't come in time.
+            BaseException: The application raised this. It replaces the error that the client saw.
         """
         try:
             return await self._in_time(fn)
@@ -233,14 +233,14 @@ class _Exchange:
 
     async def end(self, broken: Exception | None = None) -> None:
         """
-        Wait until the application has done with it, also behind its response.
+        Wait until the application has finished with it, even after its response.
 
         Args:
-            broken: What became of the response, if it is not whole.
+            broken: The error that the client saw, if the response isn't complete.
 
         Raises:
-            httpx2.ReadTimeout: it has not in time.
-            BaseException: what it raised.
+            httpx2.ReadTimeout: The application didn't finish in time.
+            BaseException: The application raised this.
         """
         is_late = isinstance(broken, http_library().TimeoutException)
         try:
@@ -257,14 +257,14 @@ class _Exchange:
         Take a piece of the body.
 
         Raises:
-            httpx2.ReadError: it is too long.
+            httpx2.ReadError: The body is too long.
         """
         self._size += len(piece) + _PIECE
         if self._size > BODY:
             raise _too_long()
 
     def leave(self) -> None:
-        """Have no more to do with it; from now on its errors are those of the application."""
+        """Stop following it. From now on, its errors count as errors of the application."""
         self._stage.requests.pop(self.mark, None)
         self._call.is_left = True
         if self._call.error is not None:
@@ -277,13 +277,13 @@ def _socket_transport(stage: Stage, timeout: float) -> AsyncHTTPTransport:
     Make a transport to an application that is served.
 
     Args:
-        stage: Where it runs.
-        timeout: Seconds that a response may take.
+        stage: The stage on which it runs.
+        timeout: How many seconds a response may take.
     """
     httpx: Any = http_library()
 
     class Body(httpx.AsyncByteStream):  # type: ignore[misc]  # either library's
-        """A response's body as it comes; at its end the application has done with it."""
+        """A response's body as it comes. At its end, the application has finished."""
 
         def __init__(self, stream: Any, exchange: _Exchange) -> None:
             self._stream = stream
@@ -302,8 +302,9 @@ def _socket_transport(stage: Stage, timeout: float) -> AsyncHTTPTransport:
 
         async def aclose(self) -> None:
             self._exchange.leave()
-            # The library's generators, one in another, end together only where they wait: to close
-            # the outermost would leave the others to the garbage collector, of which Trio warns.
+            # The library has generators inside generators. Closing the outermost one would leave
+            # the others to the garbage collector, and Trio warns about that. If they are cancelled
+            # while they wait, all of them end.
             try:
                 with trio.CancelScope() as scope, suppress(httpx.TransportError):
                     scope.cancel()
@@ -313,11 +314,11 @@ def _socket_transport(stage: Stage, timeout: float) -> AsyncHTTPTransport:
                 await self._stream.aclose()
 
     class Transport(httpx.AsyncHTTPTransport):  # type: ignore[misc]  # either library's
-        """As it is, but that a response ends as in memory."""
+        """The library's transport, but a response ends as it does in memory."""
 
         async def handle_async_request(self, request: Any) -> Any:
             exchange = _Exchange(stage, request, _seconds_of(request, timeout))
-            # Another one, so that the test does not see the mark either.
+            # Make another request, so that the test doesn't see the mark either.
             marked = httpx.Request(
                 request.method,
                 request.url,

@@ -1,9 +1,9 @@
 """
-What an application leaves behind: connections, resources and tasks that ought to be over.
+Finds what an application leaves behind: connections, resources and tasks that should be over.
 
-Structured concurrency ends most of it by itself. What is left shields itself from cancellation,
-or was started where nobody waits for it. It is shown, and then ended as well as can be, so that
-a test fails instead of hanging.
+Structured concurrency ends most of them by itself. If something is left, it shields itself from
+cancellation, or was started in a place where nobody waits for it. It is shown and then ended, if
+that is possible, so that a test fails and doesn't hang.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 
 __all__ = ["LeakCheck", "LeakError", "StartTimeout"]
 
-#: How often shields are taken from a task that puts up new ones.
+#: How often to take the shields away from a task that makes new ones.
 _ROUNDS = 10
 
-#: Seconds for tasks that are just ending.
+#: How many seconds tasks get that are just ending.
 _MOMENT = 0.5
 
 
 class LeakError(AssertionError):
-    """Something of the application is alive that should be over. The text shows it."""
+    """Something in the application is alive that should be over. The text shows it."""
 
 
 class StartTimeout(trio.TooSlowError, AssertionError):
@@ -44,7 +44,7 @@ class LeakCheck:
     Looks for leaks of one application.
 
     Args:
-        stage: Where it runs.
+        stage: The stage on which it runs.
     """
 
     def __init__(self, stage: Stage) -> None:
@@ -58,7 +58,7 @@ class LeakCheck:
         return LeakError(f"{what}{self._cause()}\n\n{picture or self._stage.picture(call)}")
 
     def _cause(self) -> str:
-        """Why something has not ended, as far as it can be seen."""
+        """Say why something has not ended, if that can be seen."""
         if not any(waits_for_thread(task) for task in tasks_in(self._stage.nursery)):
             return ""
         if isinstance(trio.lowlevel.current_clock(), MockClock):
@@ -66,7 +66,7 @@ class LeakCheck:
         return " (it waits for a thread, which can't be cancelled)"
 
     def of_connection(self, call: Call) -> LeakError:
-        """For a connection that did not end in time."""
+        """Make the error for a connection that did not end in time."""
         return self._error(
             f"the connection to {call.url} has not ended {self._stage.patience:g} s after its "
             "client left: its handler, a resource, or a task of its nursery goes on when it is "
@@ -75,21 +75,21 @@ class LeakCheck:
         )
 
     def of_shutdown(self) -> LeakError:
-        """For an application that did not shut down in time."""
-        return self._error("the application has not shut down in the time that its settings give")
+        """Make the error for an application that did not shut down in time."""
+        return self._error("the application has not shut down in the time that its settings allow")
 
     def of_start(self, seconds: float) -> StartTimeout:
-        """For an application that did not start in time."""
+        """Make the error for an application that did not start in time."""
         self._stage.never_started = True
         what = f"the application has not started in {seconds:g} s"
         return StartTimeout(f"{what}\n\n{self._stage.picture()}")
 
     async def leave(self, nursery: trio.Nursery, *, failed: bool) -> LeakError | None:
         """
-        End the application, whatever it does, and look at what is left.
+        End the application, whatever it does, and look for what is left.
 
         Args:
-            nursery: Where all of it runs.
+            nursery: The nursery in which everything of it runs.
             failed: Whether the test has failed already.
         """
         stage = self._stage
@@ -101,7 +101,7 @@ class LeakCheck:
             leak = await self._leave_connections(failed=failed)
         stage.end()
         if not told:
-            # Of a start-up that was given up only what it has entered exits.
+            # If the start-up was given up, only the resources that it has entered exit.
             seconds = stage.ending - stage.patience if stage.never_started else stage.ending
             await _wait(stage.done, seconds + _MOMENT)
         if not stage.done.is_set() and not told and leak is None and not stage.never_started:
@@ -114,7 +114,7 @@ class LeakCheck:
         return await self._strays(nursery)
 
     async def _force(self, nursery: trio.Nursery, leak: LeakError | None) -> None:
-        """End tasks that shield themselves, perhaps several times."""
+        """End tasks that shield themselves, maybe several times."""
         for _ in range(_ROUNDS):
             for task in tasks_in(nursery):
                 unshield(task, nursery.cancel_scope)
@@ -123,14 +123,14 @@ class LeakCheck:
             if not nursery.child_tasks:
                 return
         # The watchdog interrupts a loop that catches every cancellation. A thread can't be
-        # interrupted and has to be waited for. So tell first what is known.
-        text = leak or self._error("something of the application can't be ended")
-        sys.stderr.write(f"\n{text}\n\nThis can't be ended, and now is waited for.\n")
+        # interrupted, so we have to wait for it. Before that, print what we know.
+        text = leak or self._error("something in the application can't be ended")
+        sys.stderr.write(f"\n{text}\n\nThis can't be ended. Waiting for it now.\n")
         sys.stderr.flush()
         self._stage.is_unending = True
 
     async def _leave_connections(self, *, failed: bool) -> LeakError | None:
-        """Wait for connections that are ending, and end those that are not."""
+        """Wait for connections that are ending, and end the others."""
         stage = self._stage
         leak: LeakError | None = None
         number = stage.open()
@@ -149,7 +149,7 @@ class LeakCheck:
         return leak
 
     async def _strays(self, nursery: trio.Nursery) -> LeakError | None:
-        """Look for tasks that the application started in a nursery that is not its own."""
+        """Look for tasks that the application started in a nursery that isn't its own."""
         if self._find_strays(nursery):
             # They may be ending just now.
             with trio.move_on_after(_MOMENT, shield=True):
@@ -160,8 +160,8 @@ class LeakCheck:
         number = "1 task" if len(strays) == 1 else f"{len(strays)} tasks"
         picture = "\n".join(str(look_at_task(task)) for task in strays)
         return self._error(
-            f"{number} of the application outlived it: started in a nursery that nobody of it "
-            "waits for",
+            f"{number} of the application outlived it, because nothing in the application waits "
+            "for the nursery",
             picture=picture,
         )
 
@@ -177,6 +177,6 @@ class LeakCheck:
 
 
 async def _wait(event: trio.Event, seconds: float) -> None:
-    """Wait for an event, and not for ever, whatever is cancelled."""
+    """Wait for an event for a limited time, even if this task is cancelled."""
     with trio.move_on_after(seconds, shield=True):
         await event.wait()

@@ -1,7 +1,7 @@
 """
-A Trio loop in a thread, in which an application runs for tests that are not async.
+A Trio loop in a thread. It runs an application for tests that aren't async.
 
-The clients of one application share one loop, for an application can run but once at a time.
+All clients of one application share one loop, because an application can run only once at a time.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ __all__ = ["Loop", "LoopOver", "SharedLoop", "interruptible", "loop_of"]
 
 T = TypeVar("T")
 
-#: Options that the clients of one application have to agree on, with their names there.
+#: Options that must be the same for all clients of one application. The values are the names that
+#: the clients have for them.
 _SHARED = {
     "raise_app_exceptions": "raise_server_exceptions",
     "root_path": "root_path",
@@ -46,10 +47,10 @@ _SHARED = {
 @contextmanager
 def interruptible(exc: BaseException | None) -> Iterator[None]:
     """
-    Let what interrupted a block, Ctrl-C, say, go before what goes wrong in leaving it.
+    Keep what interrupted a block, for example Ctrl-C, if leaving the block fails as well.
 
     Args:
-        exc: What the block was left with.
+        exc: The exception with which the block was left.
     """
     try:
         yield
@@ -57,31 +58,31 @@ def interruptible(exc: BaseException | None) -> Iterator[None]:
         if exc is None or isinstance(exc, Exception):
             raise
         if isinstance(later, LoopBlocked) and isinstance(exc, LoopBlocked):
-            return  # the same loop
+            return  # both are about the same loop
         add_note(exc, f"leaving a block of TestClient failed, too: {later!r}")
 
 
-#: Seconds that a loop is given at least to show that it turns, on a machine with much to do.
+#: How many seconds a loop gets at least to show that it runs, even on a busy machine.
 _MOMENT = 1.0
 
-#: Seconds that this thread waits at most in one piece. A signal that comes just before a thread
-#: blocks does not wake it (it is seen after the wait), and then Ctrl-C would do nothing.
+#: How many seconds this thread waits at a time. If a signal comes just before a thread begins to
+#: wait, Python handles it only after the wait. With a longer wait, Ctrl-C would seem to do nothing.
 _PIECE = 0.5
 
-#: Seconds in which what does not end by itself is ended by force, if that is possible.
+#: How many seconds it takes to force an end, if that is possible.
 _FORCED = 3.0
 
-#: Seconds beside those of a start-up, for what it has entered to exit when it is given up. A
-#: start-up that takes longer has blocked the loop.
+#: How many seconds a start-up gets, when it is given up, to exit what it has entered. If it takes
+#: longer, it has blocked the loop.
 _START_UP = 25.0
 
 
 def _take(items: queue.SimpleQueue[T], seconds: float) -> T:
     """
-    Wait for an item, and see a Ctrl-C whenever it comes.
+    Wait for an item, but react to Ctrl-C at any time.
 
     Raises:
-        queue.Empty: there was none for *seconds*.
+        queue.Empty: No item came for *seconds*.
     """
     while seconds > _PIECE:
         with suppress(queue.Empty):
@@ -91,11 +92,11 @@ def _take(items: queue.SimpleQueue[T], seconds: float) -> T:
 
 
 class LoopOver(RuntimeError):
-    """The application does not run any more."""
+    """The application isn't running any more."""
 
     def __init__(self) -> None:
         super().__init__(
-            "the application does not run any more: leaving the client's block tells why"
+            "the application isn't running any more: leave the client's block to see why"
         )
 
 
@@ -104,10 +105,10 @@ class Loop:
     A Trio loop in a thread.
 
     Args:
-        app: What runs in it.
-        timeout: Seconds that the loop may be blocked.
-        run_options: For :func:`trio.run`.
-        options: For :func:`~triows.testing.open_app`.
+        app: The application that runs in it.
+        timeout: How many seconds the application may block the loop.
+        run_options: Options for :func:`trio.run`.
+        options: Options for :func:`~triows.testing.open_app`.
     """
 
     def __init__(
@@ -117,10 +118,11 @@ class Loop:
         self._patience = max(timeout, _MOMENT)
         self._run_options = run_options
         self._given = {**options, "run_options": run_options}
-        # What this sees is raised in the test; what is left of it ends itself a little later.
+        # If the loop is blocked, this object raises it in the test. The loop's own watchdog ends
+        # what is left a little later.
         blocked = max(BLOCKED, self._patience)
         self.options = {**options, "timeout": timeout, "blocked": blocked}
-        # A daemon, so that Ctrl-C in a test ends the process even if a handler hangs.
+        # It is a daemon, so that Ctrl-C in a test ends the process even if a handler hangs.
         self._thread = threading.Thread(target=self._run, name="triows TestClient", daemon=True)
         self._started: queue.SimpleQueue[outcome.Outcome[None]] = queue.SimpleQueue()
         self._ended: queue.SimpleQueue[outcome.Outcome[None]] = queue.SimpleQueue()
@@ -128,22 +130,21 @@ class Loop:
         self._token: trio.lowlevel.TrioToken | None = None
         self._stop: trio.Event
         self._view: LoopView
-        # Where it is when it does not turn any more: nothing is expected of it from then on.
+        # If the loop is blocked: the message that says where. Nobody waits for the loop after that.
         self._blocked: str | None = None
         self.client: AppClient
         self.nursery: trio.Nursery
 
     def differences(self, options: Mapping[str, Any]) -> list[str]:
         """
-        What of another client's options this loop does not have, by the client's names.
+        Name the options of another client that this loop has with other values.
 
-        The timeouts are not compared: each client has its own, and that of the start-up has
-        done its work.
+        Timeouts are not compared. Each client has its own, and the start-up is over.
         """
         return [name for key, name in _SHARED.items() if self._given[key] != options[key]]
 
     def start(self) -> None:
-        """Start the loop and the application; raise what its start-up raised."""
+        """Start the loop and the application. Raise what its start-up raised."""
         try:
             self._thread.start()
             seconds = self.options["startup_timeout"] + _START_UP
@@ -161,10 +162,10 @@ class Loop:
 
     def _give_up(self) -> None:
         """
-        Cancel a start-up, and wait until what it has entered has exited.
+        Cancel a start-up, and wait until the resources that it has entered have exited.
 
-        The thread is a daemon: if this returned earlier, after Ctrl-C the process would end in
-        the middle of a cleanup.
+        The thread is a daemon. If this returned earlier, the process would end in the middle of
+        the cleanup after Ctrl-C.
         """
         if self._token is not None:
             with suppress(trio.RunFinishedError):
@@ -178,10 +179,10 @@ class Loop:
 
     def stop(self) -> None:
         """
-        End the application and the loop; raise what went wrong in them.
+        End the application and the loop. Raise what went wrong in them.
 
         Raises:
-            LeakError: it does not end.
+            LeakError: It doesn't end.
         """
         assert self._token is not None
         # It may have ended by itself, with an error that is raised below.
@@ -194,34 +195,34 @@ class Loop:
         if ended is None:
             picture = self.call_sync(stage.picture)
             raise LeakError(
-                "the application has not ended: something in it can't be cancelled, a thread "
-                f"that it waits for, say\n\n{picture}"
+                "the application has not ended: something in it can't be cancelled, for example a "
+                f"thread that it waits for\n\n{picture}"
             )
         self._thread.join()
         ended.unwrap()
 
     def _wait_ended(self) -> outcome.Outcome[None] | None:
-        """Wait for the loop's end; ``None`` if something is left that can't be cancelled."""
+        """Wait for the loop's end. Return ``None`` if something can't be cancelled."""
         stage = self.client._stage
-        # More than open_app() takes for the worst of ends.
+        # This is longer than open_app() takes in the worst case.
         seconds = stage.ending + 3 * _MOMENT
         while seconds > 0:
             with suppress(queue.Empty):
                 return _take(self._ended, _MOMENT)
             seconds -= _MOMENT
             if stage.done.is_set():
-                # The application is over: what is left is a request, in a thread, say.
+                # The application is over. What is left is a request, for example in a thread.
                 seconds = min(seconds, _FORCED)
         return None
 
     def call(self, fn: Callable[..., Awaitable[T]], *args: Any) -> T:
         """
-        Call an async function in the loop and wait for it.
+        Call an async function in the loop, and wait for it.
 
         Raises:
-            LoopOver: the application does not run any more.
-            LoopBlocked: the loop is blocked.
-            BaseException: what *fn* raised.
+            LoopOver: The application isn't running any more.
+            LoopBlocked: The loop is blocked.
+            BaseException: *fn* raised this.
         """
         answers: queue.SimpleQueue[outcome.Outcome[T]] = queue.SimpleQueue()
 
@@ -239,23 +240,23 @@ class Loop:
 
     def start_soon(self, fn: Callable[[], Awaitable[object]]) -> None:
         """
-        Start a task, which lives no longer than the application.
+        Start a task, which ends with the application at the latest.
 
         Raises:
-            LoopOver: the application does not run any more.
-            LoopBlocked: the loop is blocked.
+            LoopOver: The application isn't running any more.
+            LoopBlocked: The loop is blocked.
         """
 
         def start() -> None:
             try:
                 self.nursery.start_soon(fn)
-            except RuntimeError:  # it is closed: the application is ending
+            except RuntimeError:  # the nursery is closed, because the application is ending
                 raise LoopOver from None
 
         self.call_sync(start)
 
     def call_sync(self, fn: Callable[[], T]) -> T:
-        """Call a function in the loop's thread; as :meth:`call`."""
+        """Call a function in the loop's thread. It raises the same errors as :meth:`call`."""
         answers: queue.SimpleQueue[outcome.Outcome[T]] = queue.SimpleQueue()
         self._soon(lambda: answers.put(outcome.capture(fn)))
         return self.wait(answers).unwrap()
@@ -264,11 +265,12 @@ class Loop:
         """
         Wait for what the loop puts into a queue.
 
-        All that is awaited there has a limit of its own, so this only sees to it that it turns.
+        Everything that the loop waits for has a limit of its own. So this only checks that the
+        loop isn't blocked.
 
         Raises:
-            LoopOver: it has ended.
-            LoopBlocked: it is blocked.
+            LoopOver: The loop has ended.
+            LoopBlocked: The loop is blocked.
         """
         while True:
             with suppress(queue.Empty):
@@ -292,7 +294,7 @@ class Loop:
             raise LoopBlocked(self._blocked)
 
     def _turns(self, seconds: float) -> bool:
-        """Whether the loop runs what it is given within some seconds, or is over."""
+        """Say whether the loop runs a callback within some seconds, or is over."""
         if self._token is None:
             return False
         turns: queue.SimpleQueue[None] = queue.SimpleQueue()
@@ -306,16 +308,16 @@ class Loop:
         return True
 
     def _blocked_text(self, seconds: float) -> str:
-        """Describe where the loop's thread is."""
+        """Describe what the loop's thread is doing."""
         try:
             blocker = str(blocker_of(self._view.sample(), [self._app]))
-        except (AttributeError, RuntimeError):  # not started yet, or it goes on
+        except (AttributeError, RuntimeError):  # it hasn't started yet, or it goes on
             blocker = "something that can't be seen"
         return told(seconds, blocker)
 
     def _run(self) -> None:
         ended = outcome.capture(lambda: trio.run(self._main, **self._run_options))
-        self._started.put(ended)  # read only if the start-up failed
+        self._started.put(ended)  # only used if the start-up failed
         self._ended.put(ended)
 
     async def _main(self) -> None:
@@ -328,30 +330,32 @@ class Loop:
             ):
                 self._started.put(outcome.Value(None))
                 await self._stop.wait()
-                # A session that nobody left, after Ctrl-C, say, must not hold it.
+                # After Ctrl-C, for example, a session may still be open. It must not prevent the
+                # end.
                 self.nursery.cancel_scope.cancel()
 
 
 class SharedLoop:
-    """The loop of one application, there while somebody holds it."""
+    """The loop of one application. It exists while somebody holds it."""
 
     def __init__(self) -> None:
-        # Held also while it starts and stops: who comes then waits until that is over.
+        # Held during the start and the stop, too, so that others wait until that is over.
         self._lock = threading.RLock()
         self._loop: Loop | None = None
         self._holders = 0
 
     def acquire(self, app: Triows, options: Mapping[str, Any], *, holds: bool) -> Loop:
         """
-        Give the loop, and start it if need be.
+        Return the loop. Start it if it isn't running.
 
         Args:
             app: The application.
-            options: As :class:`Loop` takes them, if it is not there.
-            holds: Whether it goes on until a :meth:`release`, too.
+            options: The options for a new :class:`Loop`.
+            holds: Whether the loop goes on at least until a :meth:`release`.
 
         Raises:
-            RuntimeError: it would wait in a Trio task, or others run it otherwise.
+            RuntimeError: This would block a Trio loop, or others run the application with other
+                options.
         """
         if trio.lowlevel.in_trio_run():
             raise RuntimeError(
@@ -366,14 +370,14 @@ class SharedLoop:
                 self._loop = loop
             elif others := loop.differences(options):
                 raise RuntimeError(
-                    f"another TestClient runs this application with another {' and '.join(others)}"
+                    f"another TestClient runs this application with other {' and '.join(others)}"
                     ": leave it first"
                 )
             self._holders += holds
             return loop
 
     def release(self, *, holds: bool) -> None:
-        """Undo an :meth:`acquire`; the last one stops the loop."""
+        """Undo an :meth:`acquire`. The last one stops the loop."""
         with self._lock:
             self._holders -= holds
             if self._holders == 0 and self._loop is not None:
@@ -386,6 +390,6 @@ _loops_lock = threading.Lock()
 
 
 def loop_of(app: Triows) -> SharedLoop:
-    """Get what all clients of *app* share."""
+    """Return the loop that all clients of *app* share."""
     with _loops_lock:
         return _loops.setdefault(app, SharedLoop())

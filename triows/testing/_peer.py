@@ -1,8 +1,8 @@
 """
-The client's side of a WebSocket: what a browser does by itself, and what only faults do.
+The client's side of a WebSocket. It behaves as a browser does, or misbehaves on request.
 
-It speaks RFC 6455 by websockets' sans-I/O client, over either end of ``_ends``, in memory or on
-a socket; so it can't tell the two apart, and neither can a test.
+It uses websockets' sans-I/O client for RFC 6455, and one of the two ends: in memory or on a socket.
+So a test works in the same way with both.
 """
 
 from __future__ import annotations
@@ -40,23 +40,23 @@ __all__ = ["Peer"]
 
 _BROKEN = (OSError, trio.BrokenResourceError, trio.ClosedResourceError)
 
-#: What ClientProtocol wants to know; the request is our own.
+#: ClientProtocol needs a URI, but we write the request ourselves.
 _URI = WebSocketURI(secure=False, host="testserver", port=80, path="/", query="")
 
-#: Seconds that the closing handshake of a client that leaves may take before it is cut, as
-#: clients do.
+#: How many seconds the closing handshake may take when the client leaves. After that, the
+#: connection is cut, as other clients do.
 _LEAVING = 1.0
 
-#: Chunks that may be on a long way at a time, in one direction.
+#: How many chunks may be on their way at a time, in one direction.
 _ON_THE_WAY = 64
 
 
 class _LongWay:
     """
-    A direction of a connection in which everything takes a while, and nothing overtakes.
+    One direction of a connection with a delay. The order stays the same.
 
     Args:
-        deliver: Where chunks arrive.
+        deliver: Called with each chunk when it arrives.
     """
 
     def __init__(self, deliver: Callable[[bytes], Awaitable[None]]) -> None:
@@ -74,30 +74,30 @@ class _LongWay:
         with self.scope:
             async for due, chunk in self._leave:
                 await trio.sleep_until(due)
-                with suppress(*_BROKEN):  # who reads sees it, too
+                with suppress(*_BROKEN):  # the reading task sees the error, too
                     await self._deliver(chunk)
 
 
 @define(eq=False)
 class _Ping:
-    """One that waits for its pong."""
+    """A ping that waits for its pong."""
 
     data: bytes
     is_answered: bool = False
-    #: Set when it is answered, or will not be.
+    #: Set when the pong has come, or can't come any more.
     over: trio.Event = field(factory=trio.Event)
 
 
 class Peer:
     """
-    A client.
+    The client's side of one connection.
 
     Args:
-        end: The connection, owned from now on.
-        tasks: For what a connection needs that is far away.
-        subprotocols: That it offers.
-        messages: How many messages wait unread before it reads nothing more.
-        size: How many bytes of them.
+        end: The connection. This object owns it from now on.
+        tasks: Runs the tasks of a connection with a delay.
+        subprotocols: The subprotocols that it offers.
+        messages: How many messages may wait unread before it stops reading.
+        size: How many bytes of messages may wait unread.
         compression: Whether it offers permessage-deflate.
     """
 
@@ -119,7 +119,7 @@ class Peer:
         self.over = trio.Event()
         # Set when the server's close frame has come, or the connection is over.
         self._closed = trio.Event()
-        #: The answer, once there is one; why it is none, if it is no good.
+        #: The answer to the handshake, and the rule that the server has broken, if it has.
         self.response: Response | None = None
         self.mistake: Exception | None = None
         self.accepted = False
@@ -132,20 +132,20 @@ class Peer:
             _URI, subprotocols=offered, extensions=extensions, max_size=None
         )
         self._life = trio.CancelScope()
-        # Around the waiting for bytes; and what to wait for before the next.
+        # Around the wait for bytes. The event exists while the client doesn't read.
         self._receiving = trio.CancelScope()
         self._stopped: trio.Event | None = None
         self._delay = 0.0
         self._ways: tuple[_LongWay, _LongWay] | None = None
         self._sending = trio.Lock()
-        # A message of which fragments are missing: whether it is text, and what has come.
+        # For a message that isn't complete: whether it is text, and the fragments so far.
         self._text = False
         self._parts: list[bytes] = []
         self._pings: deque[_Ping] = deque()
 
     @property
     def handshake(self) -> list[tuple[str, str]]:
-        """The headers that its request needs for RFC 6455, but ``Host``."""
+        """The headers that the request needs for RFC 6455, except ``Host``."""
         return [
             (name, value)
             for name, value in self._protocol.connect().headers.raw_items()
@@ -154,34 +154,34 @@ class Peer:
 
     @property
     def is_silent(self) -> bool:
-        """Whether the server has to find out by itself that nobody is there."""
+        """Whether the client doesn't read, so that the server has to notice that by itself."""
         return self._stopped is not None
 
     @property
     def is_unanswered(self) -> bool:
-        """Whether the connection was over before the handshake was answered at all."""
+        """Whether the connection was over before the server answered the handshake."""
         return self.over.is_set() and self.response is None and self.mistake is None
 
     @property
     def subprotocol(self) -> str | None:
-        """What the server chose."""
+        """The subprotocol that the server chose."""
         return self._protocol.subprotocol
 
     # Reading.
 
     async def run(self) -> None:
-        """Read until the connection is over, or :meth:`abandon`; never raises."""
+        """Read until the connection is over, or until :meth:`abandon`. This never raises."""
         try:
             with self._life:
                 await self._read()
         finally:
             for way in self._ways or ():
                 way.scope.cancel()
-            self._ways = None  # they know this
+            self._ways = None  # they refer to this object
             self._note_over("the connection is over")
             self._end.close()
-            # It and its parser know each other, and would stay until the next search for such
-            # circles.
+            # The protocol and its parser refer to each other. Break that cycle, so that they don't
+            # stay until the next garbage collection.
             self._protocol.parser.close()
 
     async def _read(self) -> None:
@@ -210,18 +210,18 @@ class Peer:
                     return await self._end.receive_some(CHUNK)
 
     async def _arrive(self, data: bytes) -> None:
-        """Take what was on its way, unless nobody reads any more."""
+        """Take a chunk that was on its way, when the client reads."""
         while self._stopped is not None:
             await self._stopped.wait()
         await self._take(data)
 
     async def _depart(self, data: bytes) -> None:
-        """Hand over what was on its way, unless the peer has vanished meanwhile."""
+        """Send a chunk that was on its way, unless the client has vanished meanwhile."""
         if not self.has_vanished:
             await self._end.send_all(data)
 
     async def _take(self, data: bytes) -> None:
-        """Do what some bytes, or their end, ask for."""
+        """Process bytes from the server, or the end if *data* is empty."""
         protocol = self._protocol
         if data:
             protocol.receive_data(data)
@@ -229,7 +229,7 @@ class Peer:
             protocol.receive_eof()
         for event in protocol.events_received():
             if isinstance(event, Frame):
-                # A client that is out of room reads nothing more, also no ping.
+                # A client without room reads nothing more, not even pings.
                 while self.inbox.full:
                     await self.inbox.wait_room()
                 self._take_frame(event)
@@ -301,7 +301,7 @@ class Peer:
                 break
 
     async def _answer(self) -> None:
-        """Send what RFC 6455 asks for: pongs, and a close for a close."""
+        """Send the answers that RFC 6455 requires: pongs, and a close frame for a close frame."""
         for chunk in self._protocol.data_to_send():
             with suppress(*_BROKEN):
                 if chunk:
@@ -324,10 +324,10 @@ class Peer:
 
     async def _write(self, make: Callable[[], bytes]) -> None:
         """
-        Send what *make* gives when it is its turn.
+        Send what *make* returns. It is called when nobody else is sending.
 
-        Cancelled before that, nothing is made and nothing sent; after that, a frame of which a
-        part is missing can't be followed by anything, and the connection is cut.
+        If this is cancelled before that, nothing is made and nothing is sent. If it is cancelled
+        later, the connection is cut, because nothing can be sent after half a frame.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
         async with self._sending:
@@ -351,14 +351,14 @@ class Peer:
 
     async def write(self, data: bytes, event: str | None = None) -> None:
         """
-        Send bytes. Cancelled before it is their turn, none is sent; then the connection is cut.
+        Send bytes as they are. See :meth:`_write` for what a cancellation does.
 
         Args:
-            data: As they are.
-            event: What is noted of them.
+            data: The bytes.
+            event: The text for the log of events, if there should be one.
 
         Raises:
-            WebSocketDisconnect: the connection is over.
+            WebSocketDisconnect: The connection is over.
         """
 
         def make() -> bytes:
@@ -369,7 +369,7 @@ class Peer:
         await self._write_open(make)
 
     async def send(self, message: str | bytes) -> None:
-        """Send a message; as :meth:`write`."""
+        """Send a message. See :meth:`write`."""
 
         def make() -> bytes:
             self._check_open()
@@ -389,17 +389,17 @@ class Peer:
         if (ended := self.inbox.ended) is not None:
             raise disconnect(self, ended)
         if self._protocol.state is not State.OPEN:
-            # The server's close frame is behind messages that nobody has taken yet.
+            # The server's close frame has come, but messages before it are still unread.
             close = self._protocol.close_rcvd
             ended = Ended(1006) if close is None else Ended(close.code, close.reason)
             raise disconnect(self, ended)
 
     async def ping(self, data: bytes) -> None:
         """
-        Send a ping and wait for its pong.
+        Send a ping, and wait for its pong.
 
         Raises:
-            WebSocketDisconnect: the connection is over, also meanwhile.
+            WebSocketDisconnect: The connection is over, or ended during the wait.
         """
         ping = _Ping(data)
 
@@ -416,7 +416,7 @@ class Peer:
             raise disconnect(self, self.inbox.ended or Ended(1006))
 
     async def close(self, code: int, reason: str) -> None:
-        """Send a close frame, once; cancelled before it is its turn, none."""
+        """Send a close frame, unless one was sent before. See :meth:`_write`."""
 
         def make() -> bytes:
             if not self.accepted or self._protocol.close_sent is not None or self.over.is_set():
@@ -430,13 +430,13 @@ class Peer:
             await self._write(make)
 
     async def leave(self) -> None:
-        """Close as a client does that has seen enough; cut the connection where it can't."""
+        """Close the connection as clients do. Cut it if the client can't close it."""
         if self.has_vanished or self._stopped is not None:
             self.abandon()
         if self.accepted:
             with trio.move_on_after(_LEAVING + 2 * self._delay):
                 await self.close(1000, "")
-                # A server answers by itself, but not before it has read all that came before.
+                # The server answers by itself, but first it has to read everything before that.
                 await self._closed.wait()
                 return
         self.abandon()
@@ -444,13 +444,13 @@ class Peer:
     # Faults.
 
     def vanish(self) -> None:
-        """Send nothing more, and hear nothing."""
+        """Send nothing more, and read nothing more."""
         self.events.add("vanished")
         self.has_vanished = True
         self.stop_reading(noted=False)
 
     def stop_reading(self, *, noted: bool = True) -> None:
-        """Read nothing more."""
+        """Stop reading."""
         if noted:
             self.events.add("stopped reading")
         if self._stopped is None:
@@ -472,7 +472,7 @@ class Peer:
         self._life.cancel()
 
     def delay(self, seconds: float) -> None:
-        """Let all that is sent from now on, in either direction, take so long."""
+        """From now on, let everything that is sent in either direction take this long."""
         self.events.add(f"everything takes {seconds:g} s from now on")
         self._delay = seconds
         if self._ways is None:
@@ -481,7 +481,7 @@ class Peer:
                 self._tasks.start_soon(way.run, name="<long way>")
 
     def abandon(self) -> None:
-        """End it without a word."""
+        """End the connection without a close frame."""
         if not self.over.is_set():
             self._end.reset()
         self._life.cancel()

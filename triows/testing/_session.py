@@ -90,14 +90,14 @@ class WebSocketDenialResponse(WebSocketDisconnect):
 
 def missed(kind: type[E], what: str, peer: Peer, call: Call, stage: Stage) -> E:
     """
-    An error for what did not come.
+    Make the error for something that a test expected and that didn't come.
 
     Args:
-        kind: Of the error.
-        what: A sentence without its end.
-        peer: Its last events are told.
-        call: The same connection.
-        stage: What of the application is alive is told in a note.
+        kind: The class of the error.
+        what: What didn't come, as a sentence without a full stop.
+        peer: The client's side of the connection. The message shows its last events.
+        call: The application's side of the same connection.
+        stage: The application. A note shows what is alive in it.
     """
     error = kind(f"{what}; the connection's last events:\n{peer.events}")
     error.add_note(stage.picture(call))
@@ -127,7 +127,7 @@ class WebSocketSession:
 
     @property
     def accepted_subprotocol(self) -> str | None:
-        """What the application chose."""
+        """The subprotocol that the application chose."""
         return self._peer.subprotocol
 
     @property
@@ -144,7 +144,7 @@ class WebSocketSession:
 
     @property
     def close_code(self) -> int | None:
-        """The code that the connection ended with; ``None`` while it is open."""
+        """The code with which the connection ended. ``None`` while it is open."""
         ended = self._peer.inbox.ended
         return None if ended is None else ended.code
 
@@ -169,7 +169,9 @@ class WebSocketSession:
         Raises:
             SendTimeout: The application did not read in time. The connection is then cut.
             WebSocketDisconnect: The connection is over.
+            TypeError: The message isn't str or bytes.
         """
+        _check(message, str, bytes, bytearray, memoryview)
         await self._send(self._peer.send, message)
 
     async def _send(self, send: Callable[..., Awaitable[None]], *args: Any) -> None:
@@ -324,9 +326,9 @@ class WebSocketSession:
 
     async def __anext__(self) -> str | bytes:
         """
-        Take the next message, up to the application's close with 1000 or 1001.
+        Take the next message. The loop ends when the application closes with 1000 or 1001.
 
-        Errors as of :meth:`receive`; another close is raised.
+        It raises the same errors as :meth:`receive`. Any other close raises, too.
         """
         try:
             return await self.receive()
@@ -350,7 +352,7 @@ class WebSocketSession:
             timeout: How many seconds to wait, if not as many as the session says.
 
         Raises:
-            AssertionError: A message came instead, or the code or the reason is another one.
+            AssertionError: A message came instead, or the code or the reason is different.
             ReceiveTimeout: Nothing came in time.
         """
         try:
@@ -362,7 +364,7 @@ class WebSocketSession:
                 if wanted is not None and wanted != seen
             ]
             if wrong:
-                what = "the close is another one: " + ", ".join(wrong)
+                what = "the close is different: " + ", ".join(wrong)
                 raise self._missed(AssertionError, what) from None
         else:
             what = f"a close was expected, and {message!r} came"
@@ -474,20 +476,22 @@ class WebSocketSession:
 
 
 def _check(message: object, *types: type) -> None:
-    """Refuse another kind of message; type checkers do so too, but not everybody runs one."""
+    """Refuse a message of another type. Type checkers find it too, but not everybody runs one."""
     if not isinstance(message, types):
         expected = " or ".join(one.__name__ for one in types)
-        raise TypeError(f"a message of {expected} is expected, not {message!r}")
+        raise TypeError(
+            f"a message of {expected} is expected, not {message!r}: send_json() sends other things"
+        )
 
 
 def _of(type_: Any) -> str:
     return "" if type_ is Any else f" of {getattr(type_, '__qualname__', type_)}"
 
 
-# RFC 6455 section 7.4.1: done, and going away; as for the application's own side.
+# RFC 6455 section 7.4.1: normal closure, and going away. The application's side has the same two.
 _NORMAL = (1000, 1001)
 
-# What stands in every response to a handshake (RFC 6455 section 4.2.2), and what a server adds.
+# Headers that every response to a handshake has (RFC 6455 section 4.2.2), and those of servers.
 _HANDSHAKE = {
     b"upgrade",
     b"connection",

@@ -1,9 +1,9 @@
 """
-An application that runs for a test: its start-up, its server, its shutdown.
+Runs an application for a test: its start-up, its server, and its shutdown.
 
-The application runs in tasks of its own, beside the test; what goes wrong there is kept and
-raised where the test can see it. All that the application starts is marked, so that what it
-leaves behind is known.
+The application runs in tasks of its own, at the same time as the test. Its errors are kept, and
+raised where the test sees them. Every task that the application starts is marked, so we know what
+it leaves behind.
 """
 
 from __future__ import annotations
@@ -48,26 +48,26 @@ T = TypeVar("T")
 #: Set in all tasks of an application that runs for a test.
 _STAGE: ContextVar[Stage | None] = ContextVar("triows test", default=None)
 
-#: Set in the tasks of one connection, where that is known.
+#: Set in the tasks of one connection, if we know which one it is.
 _CALL: ContextVar[Call | None] = ContextVar("triows test connection", default=None)
 
-#: The header that plain requests over sockets are known by. The application does not see it.
+#: The header by which we recognise plain requests over sockets. The application does not see it.
 MARK = b"x-triows-test-request"
 
-#: Connections that a picture shows: who looks for one among more needs another tool.
+#: How many connections a picture shows. Nobody finds one among more of them.
 _SHOWN = 20
 
-#: Seconds beside those that the settings add up to, for what takes no time on paper.
+#: Spare seconds in addition to those of the settings, because everything takes some time.
 _SLACK = 1.0
 
-#: What clients in memory seem to come from: the dynamic ports (RFC 6335 section 6), from a number
-#: on that Starlette's client has, too.
+#: The ports from which clients in memory seem to come. These are dynamic ports (RFC 6335 section
+#: 6). Starlette's client begins with the same number.
 _PORTS = range(50000, 65536)
 
-#: Seconds for what is cancelled, and ends as it should.
+#: How many seconds a cancelled task gets to end.
 _MOMENT = 0.5
 
-#: Seconds to wait where the settings set no limit.
+#: How many seconds to wait if the settings have no limit.
 _UNLIMITED = 60.0
 
 
@@ -76,30 +76,30 @@ def _limited(seconds: float) -> float:
 
 
 def current_stage(context: contextvars.Context) -> Stage | None:
-    """Whose application a task belongs to, by its context."""
+    """Return the stage whose application started a task with this context, if any."""
     return context.get(_STAGE)
 
 
 class Call:
     """
-    One connection, or plain request over sockets, seen from the application's side.
+    One connection, or one plain request over sockets, seen from the application's side.
 
     Args:
-        url: For people.
-        secure: Whether it is to look like one under TLS.
+        url: The URL, for messages.
+        secure: Whether it should look like a connection with TLS.
     """
 
     def __init__(self, url: str, *, secure: bool) -> None:
         self.url = url
         self.secure = secure
-        #: What the application sees as its peer; ``None`` until it is known.
+        #: The peer's address that the application sees. ``None`` until it is known.
         self.address: tuple[str, int] | None = None
-        #: Whether :attr:`over` will be set: where there is a server's process in between, only
-        #: if the application is called.
+        #: Whether :attr:`over` will be set. Over sockets, it is set only if the server has called
+        #: the application.
         self.tells_end = False
-        #: Whether nobody waits for it any more, who would raise its error.
+        #: Whether nobody waits for it any more, so that nobody would raise its error.
         self.is_left = False
-        #: What nobody handled.
+        #: The error that nobody handled.
         self.error: BaseException | None = None
         #: Set when everything of the connection is over.
         self.over = trio.Event()
@@ -108,19 +108,19 @@ class Call:
 class Backend(Protocol):
     """How a client reaches the application."""
 
-    #: Where, once it is served; empty if any address will do.
+    #: The application's URL once it is served. Empty if any host will do.
     url: str
-    #: Where the application is mounted.
+    #: The path at which the application is mounted.
     root_path: str
 
     async def serve(
         self, trigger: Callable[[], Awaitable[object]], task_status: trio.TaskStatus[None]
     ) -> None:
         """
-        Start the application and serve it; shut it down when *trigger* returns.
+        Start the application and serve it. Shut it down when *trigger* returns.
 
         Raises:
-            BaseException: what the start-up or the shutdown raised.
+            BaseException: The start-up or the shutdown raised this.
         """
 
     async def connect(self, call: Call, buffer: int) -> End:
@@ -128,11 +128,11 @@ class Backend(Protocol):
         Open a connection.
 
         Args:
-            call: Its :attr:`Call.address` may be set, and is set here if it is not.
-            buffer: Bytes that each direction holds.
+            call: The connection. If its :attr:`Call.address` isn't set, this sets it.
+            buffer: How many bytes each direction holds.
 
         Raises:
-            OSError: nobody listens any more.
+            OSError: Nobody listens any more.
         """
 
 
@@ -142,7 +142,7 @@ class Memory:
 
     Args:
         app: The application.
-        root_path: Where it is mounted.
+        root_path: The path at which it is mounted.
     """
 
     url = ""
@@ -151,7 +151,7 @@ class Memory:
         self.root_path = root_path
         self._app = app
         self._reactor = MemoryReactor()
-        # Sockets of this machine are not listened at, so all other defaults will do.
+        # This server doesn't listen on sockets, so all other defaults will do.
         config = Config()
         config.root_path = root_path
         self._server = Server(app, config, None, [], self._reactor)
@@ -190,7 +190,7 @@ class Memory:
 
         await trio.lowlevel.checkpoint()
         try:
-            # As a server's task would: with what the application's start-up has set.
+            # A server's task would have the context variables that the start-up has set, too.
             self._context.copy().run(start)
         except RuntimeError:
             raise ConnectionRefusedError("the application has been shut down") from None
@@ -203,7 +203,7 @@ class Loopback:
 
     Args:
         app: The application.
-        config: Hypercorn's.
+        config: Hypercorn's configuration.
     """
 
     def __init__(self, app: Triows, config: Config) -> None:
@@ -246,15 +246,15 @@ def _with_mounted(app: Triows) -> Iterator[Triows]:
 
 class Stage(Watch):
     """
-    Runs an application beside a test.
+    Runs an application at the same time as a test.
 
     Args:
         app: The application.
-        backend: How it is reached.
-        patience: Seconds that the end of a connection, or of the application, may take; by
-            default what the settings add up to.
-        raises: Whether errors that nobody handled are raised in the test, or else logged as by
-            any server.
+        backend: How the client reaches it.
+        patience: How many seconds the end of a connection, or of the application, may take. By
+            default, what the settings add up to.
+        raises: Whether errors that nobody handled are raised in the test. If not, they are logged,
+            as by any server.
     """
 
     def __init__(
@@ -265,30 +265,31 @@ class Stage(Watch):
         self.backend = backend
         timeouts = list(app._all_timeouts())
         if patience is None:
-            # A handler in its grace, then its nursery, its resources, each with a teardown.
+            # First the handler's grace, and then a teardown each for its nursery and its resources.
             ends = max(one.disconnect_grace + 2 * one.teardown for one in timeouts)
             patience = _limited(ends) + _SLACK
         self.patience = patience
-        #: What the handshake of a connection may take.
+        #: How many seconds the handshake of a connection may take.
         self.handshake = max(one.accept for one in timeouts) + patience
-        #: What it takes at most until the application notices by itself that a peer is gone.
+        #: How many seconds it takes at most until the application notices by itself that a peer is
+        #: gone.
         self.notice = max(
             _limited(max(one.ping_interval + one.ping_timeout, one.send)) for one in timeouts
         )
-        #: What a shutdown may take.
+        #: How many seconds a shutdown may take.
         self.shutdown = _limited(app.drain_budget + app.timeouts.teardown) + patience
-        #: What the end of the application's resources may take, with that of connections that
-        #: were left.
+        #: How many seconds the end of the application's resources may take, with the end of
+        #: connections that were left.
         self.ending = patience + _limited(app.timeouts.teardown)
         #: Whether something was found that does not end.
         self.has_leaked = False
-        #: What requests have left: pictures of tasks that did not end when they were cancelled.
+        #: Descriptions of requests whose tasks did not end when they were cancelled.
         self.stuck: list[str] = []
-        #: Whether its start-up was given up.
+        #: Whether the start-up was given up.
         self.never_started = False
         #: Whether something goes on although it was cancelled and has no shield any more.
         self.is_unending = False
-        #: Why the test was ended, if its loop was blocked; and whether it has been raised.
+        #: The error that ended the test, if its loop was blocked, and whether it was raised.
         self.blocked: LoopBlocked | None = None
         self.blocked_is_told = False
         self.errors: list[BaseException] = []
@@ -298,15 +299,15 @@ class Stage(Watch):
         #: Set when the application runs, or has failed to.
         self.started = trio.Event()
         self.done = trio.Event()
-        #: Whether it ended, or was told to.
+        #: Whether the application ended, or was told to end.
         self.is_ending = False
         self.body = trio.CancelScope()
-        #: Where all of it runs; given before anything does.
+        #: The nursery in which everything runs. It is set before anything starts.
         self.nursery: trio.Nursery
         self._trigger = trio.Event()
 
     async def run(self) -> None:
-        """Run the application until :meth:`end`; errors are kept."""
+        """Run the application until :meth:`end`. Keep its errors."""
         _STAGE.set(self)
         try:
             with self.app.watched(self):
@@ -323,7 +324,7 @@ class Stage(Watch):
             if error is not exc:
                 raise
         finally:
-            # An application that gave way takes the test with it.
+            # If the application failed, the test ends, too.
             if not self._trigger.is_set():
                 self.body.cancel()
             self.is_ending = True
@@ -337,7 +338,7 @@ class Stage(Watch):
 
     @property
     def error(self) -> BaseException | None:
-        """All that went wrong in the application, beside its connections."""
+        """Everything that went wrong in the application, except in its connections."""
         return combined("errors in the application", self.errors)
 
     def note_raised(self, *errors: BaseException | None) -> None:
@@ -347,26 +348,26 @@ class Stage(Watch):
             self.blocked_is_told = True
 
     def open(self) -> int:
-        """How many connections have not been closed, by whichever side."""
+        """Count the connections that neither side has closed."""
         unbound = [one for one in self.live() if _call_of(one) not in self.calls]
         return len(self.calls) + sum(one.transport.ended is None for one in unbound)
 
     def live(self) -> list[Lifetime]:
-        """The connections that it has, with those of applications that are mounted in it."""
+        """List its connections, with those of applications that are mounted in it."""
         return [lifetime for app in _with_mounted(self.app) for lifetime in app._connections]
 
     def picture(self, call: Call | None = None) -> str:
-        """What of the application is alive, for people; of a crowd, that of *call* first."""
+        """Describe what is alive in the application. If it is much, show *call* first."""
         seen = tree(self.app)
         shown = seen.connections
         if len(shown) > _SHOWN:
             own = "" if call is None or call.address is None else "{}:{}".format(*call.address)
             shown = tuple(sorted(shown, key=lambda one: one.peer != own)[:_SHOWN])
-        text = f"what is alive of the application:\n{evolve(seen, connections=shown)}"
+        text = f"what is alive in the application:\n{evolve(seen, connections=shown)}"
         if more := len(seen.connections) - len(shown):
             text += f"\n(and {more} more connections)"
         if call is not None and not call.over.is_set() and not self._lifetimes(call):
-            # Another framework's, of which only the task is known.
+            # It belongs to another framework's application, so we know only its task.
             tasks = [task for task in all_tasks() if task.context.get(_CALL) is call]
             text += "".join(f"\n{look_at_task(task)}" for task in tasks[:1])
         return text
@@ -379,7 +380,7 @@ class Stage(Watch):
         Cancel the handler of a connection.
 
         Raises:
-            RuntimeError: it is another framework's.
+            RuntimeError: The handler belongs to an application of another framework.
         """
         lifetimes = self._lifetimes(call)
         if not lifetimes and not call.over.is_set():
@@ -391,7 +392,7 @@ class Stage(Watch):
             lifetime.cancel("cancelled")
 
     async def wait_no_connections(self, seconds: float) -> bool:
-        """Wait until all connections are over, whatever is cancelled; whether they are in time."""
+        """Wait until all connections are over, even if cancelled. Return whether they are."""
         with trio.move_on_after(seconds, shield=True):
             for app in _with_mounted(self.app):
                 await app._connections.wait_empty()
@@ -401,17 +402,17 @@ class Stage(Watch):
         self, request: Callable[[], Awaitable[T]], seconds: float
     ) -> tuple[T | None, str]:
         """
-        Let a request be served, in a task of the application's.
+        Serve a request in a task of the application.
 
         Args:
-            request: Calls :meth:`handle_http`, and gives the response.
-            seconds: That it may take.
+            request: Calls :meth:`handle_http`, and returns the response.
+            seconds: How many seconds it may take.
 
         Returns:
             The response, or ``None`` and a picture of what was alive when the time was over.
 
         Raises:
-            BaseException: what *request* raised.
+            BaseException: *request* raised this.
         """
         results: list[outcome.Outcome[T]] = []
         over = trio.Event()
@@ -457,19 +458,19 @@ class Stage(Watch):
 
     @contextmanager
     def calling(self, call: Call) -> Iterator[None]:
-        """Know a connection for the length of a block."""
+        """Remember a connection during a block."""
         self.calls.add(call)
         try:
             yield
         finally:
             self.calls.discard(call)
 
-    # Told by the application, in the task that serves the connection.
+    # Called by the application, in the task that serves the connection.
 
     def began(self, scope: Scope) -> None:
         call = _CALL.get()
         if call is None and scope["type"] == "websocket":
-            # On a socket it is known by its address: here, where no middleware has changed it.
+            # On a socket, we recognise it by its address. No middleware has changed that yet.
             client: Any = scope.get("client")
             address = tuple(client) if client else None
             call = next((one for one in self.calls if one.address == address), None)
@@ -481,7 +482,7 @@ class Stage(Watch):
             call.tells_end = True
 
     def _request_of(self, scope: Scope) -> Call | None:
-        """Find out which request of the test's this is, and hide what it is known by."""
+        """Find out which request of the test this is, and hide its mark from the application."""
         headers = list(scope["headers"])
         scope["headers"] = [pair for pair in headers if pair[0].lower() != MARK]
         marks = [value for name, value in headers if name.lower() == MARK]

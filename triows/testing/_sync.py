@@ -1,8 +1,7 @@
 """
 The synchronous client, for tests without ``async``: Starlette's interface.
 
-The application runs in a Trio loop of its own, in another thread, on the same machinery as
-the native client.
+The application runs in a Trio loop of its own, in another thread. The loop uses the async client.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ __all__ = ["TestClient"]
 
 
 def _of_http(name: str, doc: str) -> Any:
-    """Make a property that is one of the library's client."""
+    """Make a property that reads and writes the same property of the HTTP library's client."""
 
     def get(client: TestClient) -> Any:
         return getattr(client.http, name)
@@ -77,9 +76,9 @@ class TestClient:
 
     Raises:
         TypeError: *app* is an application of another framework.
-        ValueError: *backend* is another one.
+        ValueError: *backend* isn't ``"trio"``.
         RuntimeError: At the beginning of a block, it is used inside a Trio loop, or another client
-            runs the application with another *raise_server_exceptions*, *root_path* or
+            runs the application with other values of *raise_server_exceptions*, *root_path* or
             *backend_options*.
         LoopBlocked: The application blocked its loop for *timeout* seconds, or for one second if
             that is longer.
@@ -88,7 +87,7 @@ class TestClient:
             end, what its shutdown, or one of its resources, raised.
     """
 
-    __test__ = False  # pytest: this is no test class
+    __test__ = False  # tells pytest that this isn't a test class
 
     def __init__(
         self,
@@ -125,7 +124,7 @@ class TestClient:
         self._follows = follow_redirects
         self._http: Any = None
         self._loop = loop_of(app)
-        # How many of the loop's holders are blocks of this client.
+        # How many `with` blocks of this client are open. Each of them holds the loop.
         self._blocks = 0
 
     def __enter__(self) -> Self:
@@ -177,10 +176,10 @@ class TestClient:
         """
         base = urlsplit(self._base_url)
         scheme = _SCHEMES.get(base.scheme, base.scheme)
-        # From the host's root, whatever path base_url has.
+        # Ignore a path in base_url, and begin at the host's root.
         url = urljoin(f"{scheme}://{base.netloc}", url)
         if self._http is None and not (options or self._cookies):
-            # A connection needs no library for HTTP.
+            # A connection alone needs no HTTP library.
             sent = _merged(self._headers, headers)
         else:
             url, sent = self._prepared(url, headers, **options)
@@ -196,7 +195,7 @@ class TestClient:
     def _prepared(
         self, url: str, headers: HeadersLike | None, *, auth: Any = None, **options: Any
     ) -> tuple[str, list[tuple[str, str]]]:
-        """URL and headers of a connection, with what the library adds to those of a request."""
+        """Return a connection's URL and headers, with what the HTTP library adds to requests."""
         request = self.http.build_request("GET", url, headers=headers, **options)
         auth = auth or self.http.auth
         if isinstance(auth, tuple):
@@ -250,7 +249,7 @@ class TestClient:
                 in it.
             BaseException: What the application raised and nobody handled.
         """
-        # Held until the last redirect.
+        # Hold the loop until the last redirect.
         self._acquire(holds=True)
         try:
             response: HTTPResponse = self.http.request(method, url, **options)
@@ -258,7 +257,7 @@ class TestClient:
             try:
                 self._release(holds=True)
             except LeakError as leak:
-                add_note(exc, str(leak))  # a consequence: it has not answered, and does not end
+                add_note(exc, str(leak))  # probably the same problem, so don't replace the error
             raise
         self._release(holds=True)
         return response
@@ -291,7 +290,7 @@ class TestClient:
         return self.request("HEAD", url, **options)
 
     def options(self, url: str, **options: Any) -> HTTPResponse:
-        """Send a OPTIONS request. See :meth:`request`."""
+        """Send an OPTIONS request. See :meth:`request`."""
         return self.request("OPTIONS", url, **options)
 
     def post(self, url: str, **options: Any) -> HTTPResponse:
@@ -311,7 +310,7 @@ class TestClient:
         return self.request("DELETE", url, **options)
 
     def _exchange(self, request: Any) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
-        """Send a request of the library's in the loop; called by its transport."""
+        """Send the HTTP library's request in the loop. The library's transport calls this."""
         loop = self._acquire(holds=True)
         try:
             return loop.call(loop.client._exchange, request, self._client)
@@ -319,12 +318,12 @@ class TestClient:
             self._release(holds=True)
 
 
-# What a browser's page calls its WebSockets.
+# The schemes of WebSockets for those of HTTP.
 _SCHEMES = {"http": "ws", "https": "wss"}
 
 
 def _merged(*headers: HeadersLike | None) -> list[tuple[str, str]]:
-    """Headers in one list: each name's are those of the last who gives it."""
+    """Join headers into one list. For each name, the last argument that has it counts."""
     merged: dict[str, list[tuple[str, str]]] = {}
     for given in headers:
         found: dict[str, list[tuple[str, str]]] = {}
@@ -335,7 +334,7 @@ def _merged(*headers: HeadersLike | None) -> list[tuple[str, str]]:
 
 
 def _pairs(headers: Any) -> Iterable[tuple[str, str]]:
-    # httpx's own first: its items() puts those of one name together.
+    # Try httpx's own method first, because its items() joins headers of the same name.
     for method in ("multi_items", "items"):
         if hasattr(headers, method):
             return getattr(headers, method)()  # type: ignore[no-any-return]
@@ -344,7 +343,7 @@ def _pairs(headers: Any) -> Iterable[tuple[str, str]]:
 
 def _transport(httpx: Any, client: TestClient) -> Any:
     class Transport(httpx.BaseTransport):  # type: ignore[misc]  # either library's
-        """From the library's thread to the application's."""
+        """Sends a request from this thread to the application's loop."""
 
         def handle_request(self, request: Any) -> Any:
             request.read()

@@ -1,22 +1,24 @@
-"""A connection of the synchronous client: a :class:`WebSocketSession`, from another thread."""
+"""A connection of the synchronous client: a :class:`WebSocketSession` in another thread."""
 
 from __future__ import annotations
 
 import json
 import queue
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar
 
 import msgspec
 import trio
 
+from triows._managers import warn_unentered
 from triows.exceptions import WebSocketDisconnect
 
 from ._blocked import LoopBlocked
 from ._loop import LoopOver, interruptible
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
     from types import TracebackType
 
     from ._loop import Loop
@@ -49,18 +51,26 @@ class WebSocketTestSession:
         self._url = url
         self._options = options
         self._loop: Loop | None = None
+        # Whether it was entered, or whoever did not enter it knows of that.
+        self._entered = False
         self._holds_loop = False
         self._opened: WebSocketSession | None = None
         self._leave = trio.Event()
         # What the block raised.
         self._failure: Exception | None = None
-        # First that it is open, then how it ended; only how it ended if it was never open.
+        # First comes None when it is open, and then how it ended. If it was never open, only how
+        # it ended comes.
         self._progress: queue.SimpleQueue[Exception | LoopBlocked | None] = queue.SimpleQueue()
 
+    def __del__(self) -> None:
+        if not self._entered:
+            warn_unentered("TestClient.websocket_connect(...)", "with")
+
     def __enter__(self) -> Self:
+        self._entered = True
         if self._loop is not None:
             raise RuntimeError("a session is for one block: call websocket_connect() again")
-        # Inside the client's block it is that which holds the loop.
+        # Inside the client's block, the block holds the loop.
         self._holds_loop = not self._client._blocks
         self._loop = loop = self._client._acquire(holds=self._holds_loop)
         try:
@@ -83,7 +93,7 @@ class WebSocketTestSession:
         with interruptible(exc):
             try:
                 self._failure = exc if isinstance(exc, Exception) else None
-                # If the loop has broken down, leaving the client tells why.
+                # If the loop has failed, leaving the client's block raises the reason.
                 with suppress(LoopOver):
                     self._loop.call_sync(self._leave.set)
                 ended = self._loop.wait(self._progress)
@@ -93,7 +103,7 @@ class WebSocketTestSession:
                 self._client._release(holds=self._holds_loop)
 
     async def _hold(self) -> None:
-        """Be the task that the connection's ``async with`` block runs in."""
+        """Run the connection's ``async with`` block, in a task of the loop."""
         ended: Exception | LoopBlocked | None = None
         try:
             assert self._loop is not None
@@ -102,7 +112,7 @@ class WebSocketTestSession:
                 self._opened = session
                 self._progress.put(None)
                 await self._leave.wait()
-                # Raised there, so that both clients tell alike what went wrong.
+                # Raise it inside the block, so that both clients report errors in the same way.
                 if self._failure is not None:
                     raise self._failure
         except (Exception, LoopBlocked) as exc:  # noqa: BLE001 - raised in the other thread
@@ -113,6 +123,7 @@ class WebSocketTestSession:
     @property
     def _session(self) -> WebSocketSession:
         if self._opened is None:
+            self._entered = True
             raise RuntimeError(
                 "not connected yet: write `with client.websocket_connect(...) as ws:`"
             )
@@ -139,21 +150,25 @@ class WebSocketTestSession:
         Send an ASGI event: ``websocket.receive`` with text or bytes, or ``websocket.disconnect``.
 
         Raises:
-            ValueError: It is another event.
+            ValueError: It is another event, or none.
+            TypeError: The text isn't a str, or the bytes aren't bytes.
             SendTimeout: The application did not read in time.
             WebSocketDisconnect: The connection is over.
         """
-        kind = message.get("type")
+        given: object = message  # type checkers see a mistake, but not everybody runs one
+        kind = given.get("type") if isinstance(given, Mapping) else None
         if kind == "websocket.disconnect":
             self.close(message.get("code") or 1000, message.get("reason"))
-        elif kind == "websocket.receive":
-            text = message.get("text")
-            self._call(self._session.send, message["bytes"] if text is None else text)
+            return
+        if kind != "websocket.receive":
+            raise ValueError(_not_an_event(message))
+        text, data = message.get("text"), message.get("bytes")
+        if text is not None:
+            self.send_text(text)
+        elif data is not None:
+            self.send_bytes(data)
         else:
-            raise ValueError(
-                "a client sends websocket.receive, with text or bytes, and websocket.disconnect, "
-                f"not {kind!r}"
-            )
+            raise ValueError(f"websocket.receive has a message in text= or bytes=: {message!r}")
 
     def send_text(self, data: str) -> None:
         """Send text. See :meth:`send`."""
@@ -206,7 +221,7 @@ class WebSocketTestSession:
         Raises:
             json.JSONDecodeError: The message is not JSON.
         """
-        # The standard library's, for the sake of its error.
+        # Use the standard library, because its error is the one that Starlette's client raises.
         return json.loads(self.receive_text() if mode == "text" else self.receive_bytes())
 
     # The end.
@@ -228,3 +243,14 @@ class WebSocketTestSession:
             self._loop.call_sync(session.reset)
         else:
             self._call(session.close, code, reason or "")
+
+
+def _not_an_event(message: object) -> str:
+    if isinstance(message, str):
+        return "send() takes an event, as Starlette's does: write send_text(...) for a text"
+    if isinstance(message, bytes | bytearray | memoryview):
+        return "send() takes an event, as Starlette's does: write send_bytes(...) for bytes"
+    return (
+        "a client sends websocket.receive, with text or bytes, and websocket.disconnect, not "
+        f"{message!r}: write send_json(...) to send that as JSON"
+    )

@@ -1,4 +1,4 @@
-"""Trio's tasks below one another, and what holds them."""
+"""Functions that walk through Trio's tasks and nurseries, and take shields away."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ __all__ = ["all_tasks", "tasks_in", "top_tasks", "unshield", "waits_for_thread"]
 
 
 def all_tasks() -> Iterator[trio.lowlevel.Task]:
-    """All tasks of the loop, those further out before those in their nurseries."""
+    """Yield all tasks of the loop, each before the tasks in its nurseries."""
     root = trio.lowlevel.current_root_task()
     return iter(()) if root is None else _below(root)
 
 
 def tasks_in(nursery: trio.Nursery) -> Iterator[trio.lowlevel.Task]:
-    """All tasks of a nursery, and those in nurseries of theirs."""
+    """Yield all tasks of a nursery, and the tasks in their nurseries."""
     for child in nursery.child_tasks:
         yield child
         yield from _below(child)
@@ -32,9 +32,10 @@ def _below(task: trio.lowlevel.Task) -> Iterator[trio.lowlevel.Task]:
 
 def top_tasks() -> Iterator[trio.lowlevel.Task]:
     """
-    Tasks that no task but the root waits for.
+    Yield the tasks directly below Trio's root task.
 
-    One is the program's main task, others are Trio's, or ``trio.lowlevel.spawn_system_task``'s.
+    One is the program's main task. The others belong to Trio, or were started with
+    ``trio.lowlevel.spawn_system_task``.
     """
     root = trio.lowlevel.current_root_task()
     for nursery in root.child_nurseries if root is not None else ():
@@ -43,9 +44,10 @@ def top_tasks() -> Iterator[trio.lowlevel.Task]:
 
 def unshield(task: trio.lowlevel.Task, top: trio.CancelScope) -> None:
     """
-    Take all shields from a task, up to a scope that is *top*.
+    Take all shields away from a task, up to the scope *top*.
 
-    Trio has no public way to it, for good reasons; here the alternative is a test that hangs.
+    Trio has no public function for this, for good reasons. Here the alternative is a test that
+    hangs.
     """
     status = getattr(task, "_cancel_status", None)
     while status is not None and status._scope is not top:
@@ -54,7 +56,7 @@ def unshield(task: trio.lowlevel.Task, top: trio.CancelScope) -> None:
 
 
 def waits_for_thread(task: trio.lowlevel.Task) -> bool:
-    """Whether it waits for a thread, which no cancellation reaches."""
+    """Say whether it waits for a thread, because nothing can cancel that."""
     return any(
         frame.f_globals.get("__name__") == "trio._threads" for frame, _ in task.iter_await_frames()
     )

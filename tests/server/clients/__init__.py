@@ -1,4 +1,4 @@
-"""Peers that are not ours, behind one small interface."""
+"""Clients that aren't ours, behind one small interface."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["CLIENTS", "REAL_CLIENTS", "Client", "Closed", "RealClient", "open_we
 
 @frozen
 class RealClient:
-    """How to open a connection of a kind, and what it can't do."""
+    """How to open a connection with a client, and what the client can't do."""
 
     kind: type[Client]
     open: Callable[..., AbstractAsyncContextManager[Client]]
@@ -39,10 +39,10 @@ class RealClient:
             pytest.skip(f"{self.kind.__name__} can't {what}: {reason}")
 
 
-#: Those that are at hand in every test.
+#: The clients that every test can use.
 CLIENTS = {"trio-websocket": open_trio_websocket, "websockets": open_websockets}
 
-#: All that need nothing which lasts longer than a connection, as a browser does.
+#: All clients except those that need something longer than a connection, as a browser does.
 REAL_CLIENTS = {
     "trio-websocket": RealClient(TrioWebSocket, open_trio_websocket),
     "websockets": RealClient(Websockets, open_websockets),

@@ -20,7 +20,7 @@ __all__ = ["open_aiohttp"]
 
 @frozen
 class Aiohttp:
-    """A connection of aiohttp's."""
+    """A connection of aiohttp."""
 
     cannot: ClassVar[Mapping[str, str]] = {"send_fragments": "it sends each message in one frame"}
 
@@ -89,7 +89,7 @@ async def open_aiohttp(
         async def disconnect() -> None:
             await ws.close()
             await session.close()
-            # TLS takes a while to say goodbye, for which aiohttp does not wait.
+            # TLS takes a while to close, and aiohttp doesn't wait for that.
             while socket is not None and socket.fileno() != -1:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
 

@@ -1,4 +1,4 @@
-"""Chromium, in whose page the WebSocket is opened."""
+"""Chromium. A page opens the WebSocket."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["BrowserInThread", "browser_in_thread", "missing"]
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
-# As root, and without talking to anybody but the test.
+# Chromium has to run as root, and must talk only to the test.
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -29,7 +29,7 @@ FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    # The page comes from the test and not from the server's address, which it talks to.
+    # The page comes from the test, and not from the address of the server that it talks to.
     "--disable-features=LocalNetworkAccessChecks,LocalNetworkAccessChecksWebSockets",
 ]
 
@@ -61,13 +61,13 @@ async ([url, subprotocols]) => {
 
 
 def missing() -> str | None:
-    """Why it can't be used here, or ``None``."""
+    """Return why Chromium can't be used here, or ``None``."""
     return "no Chromium here: apt-get install chromium" if CHROMIUM is None else None
 
 
 @frozen
 class ChromiumClient:
-    """A connection of a page's."""
+    """A connection of a page."""
 
     cannot: ClassVar[Mapping[str, str]] = {
         "send_fragments": "pages can't tell a browser to",
@@ -111,7 +111,7 @@ async def _give_empty_page(route: Route) -> None:
 
 @frozen
 class BrowserInThread:
-    """One browser for many connections: it takes a second to start."""
+    """One browser for many connections, because it takes a second to start."""
 
     loop: Loop
     browser: Browser
@@ -121,9 +121,9 @@ class BrowserInThread:
         self, url: str, *, cafile: str | None = None, subprotocols: Sequence[str] = ()
     ) -> AsyncIterator[ChromiumClient]:
         parts = urlsplit(url)
-        # A page of the server's origin, which the server is not asked for.
+        # The page has the server's origin, but doesn't come from the server.
         page_url = f"{parts.scheme.replace('ws', 'http')}://{parts.netloc}/"
-        # It believes the system's authorities only, so it is told to believe anybody.
+        # It trusts only the system's authorities, so let it trust anybody.
         context = await self.loop.run(
             self.browser.new_context(ignore_https_errors=cafile is not None)
         )

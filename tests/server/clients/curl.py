@@ -1,4 +1,4 @@
-"""libcurl, by pycurl, whose wheel brings one that knows WebSockets."""
+"""libcurl through pycurl. The wheel of pycurl has a libcurl with WebSockets."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 @define
 class Curl:
-    """A connection of libcurl's, which answers pings while somebody receives."""
+    """A connection of libcurl. It answers pings only during a receive."""
 
     cannot: ClassVar[Mapping[str, str]] = {}
 
@@ -42,7 +42,7 @@ class Curl:
         raise TimeoutError
 
     def _send(self, data: bytes, flags: int) -> None:
-        # All of a frame that is sent in several calls carries the flags of the first.
+        # If a frame is sent in several calls, each call needs the flags of the first.
         left = memoryview(data)
         while True:
             sent = self._when_ready(partial(self.curl.ws_send, left, flags), writing=True)
@@ -129,7 +129,7 @@ async def open_curl(
 
         curl.setopt(pycurl.URL, url)
         curl.setopt(pycurl.CONNECT_ONLY, 2)
-        # Its own pongs wait until somebody sends, which one who only receives never does.
+        # libcurl's own pongs wait until the next send, and a client that only receives never sends.
         curl.setopt(pycurl.WS_OPTIONS, pycurl.WS_NOAUTOPONG)
         curl.setopt(pycurl.PROXY, "")
         curl.setopt(pycurl.TIMEOUT, PATIENCE)

@@ -1,4 +1,4 @@
-"""What the tests need of a WebSocket client, whoever wrote it."""
+"""The interface that tests need of any WebSocket client."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Closed(Exception):
 
 
 class Client(Protocol):
-    """A connection that is open."""
+    """An open connection."""
 
     #: What it can't do, and why.
     cannot: ClassVar[Mapping[str, str]] = {}
@@ -44,7 +44,7 @@ class Client(Protocol):
         Receive a message.
 
         Raises:
-            Closed: the server has closed.
+            Closed: The server has closed.
         """
 
     async def ping(self) -> None:
@@ -55,7 +55,7 @@ class Client(Protocol):
 
 
 class Loop:
-    """An asyncio event loop in a thread, for clients that know nothing else."""
+    """An asyncio event loop in a thread, for clients that need one."""
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()

@@ -28,7 +28,7 @@ def _context(cafile: str | None) -> ssl.SSLContext | None:
 
 @frozen
 class TrioWebSocket:
-    """A connection of trio-websocket's."""
+    """A connection of trio-websocket."""
 
     cannot: ClassVar[Mapping[str, str]] = {"send_fragments": "it sends each message in one frame"}
 
@@ -60,7 +60,7 @@ class TrioWebSocket:
 async def open_trio_websocket(
     url: str, *, cafile: str | None = None, subprotocols: Sequence[str] = ()
 ) -> AsyncIterator[TrioWebSocket]:
-    # open_websocket_url() leaves the socket open where the server closes first.
+    # If the server closes first, open_websocket_url() leaves the socket open.
     parts = urlsplit(url)
     assert parts.hostname is not None
     stream: trio.abc.Stream = await trio.open_tcp_stream(parts.hostname, parts.port or 80)
@@ -93,7 +93,7 @@ def _translated() -> Iterator[None]:
 
 @frozen
 class Websockets:
-    """A connection of websockets', each of whose calls is made in a thread."""
+    """A connection of websockets. Each of its calls runs in a thread."""
 
     cannot: ClassVar[Mapping[str, str]] = {}
 

@@ -1,4 +1,4 @@
-"""The pages of an application that has both, by Starlette in either case."""
+"""The HTTP pages of an application with WebSockets. Both versions use Starlette for them."""
 
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse, RedirectResponse, Response

@@ -1,4 +1,4 @@
-"""JSON, and what is none."""
+"""Messages in JSON, and messages that aren't."""
 
 import pytest
 

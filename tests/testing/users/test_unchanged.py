@@ -1,4 +1,4 @@
-"""The tests beside this one run unchanged on Starlette's client, but for their imports."""
+"""The tests in this folder also run on Starlette's client, with only their imports changed."""
 
 import os
 import re
@@ -13,7 +13,7 @@ ROOT = HERE.parent.parent.parent
 
 FILES = sorted(path for path in HERE.glob("test_*.py") if path.name != Path(__file__).name)
 
-#: What a line of a test begins with when it imports, here and there.
+#: How an import line of a test begins for triows, and how for Starlette.
 IMPORTS = {
     "from triows.testing import ": "from starlette.testclient import ",
     "from triows import ": "from starlette.websockets import ",
@@ -22,7 +22,7 @@ IMPORTS = {
 
 
 def moved(text):
-    """A test file as it was written for Starlette."""
+    """Return a test file as it would be written for Starlette."""
     for ours, theirs in IMPORTS.items():
         text = re.sub(f"^{re.escape(ours)}", theirs, text, flags=re.MULTILINE)
     return text
@@ -30,7 +30,7 @@ def moved(text):
 
 @pytest.fixture(scope="module")
 def starlettes(tmp_path_factory):
-    """The files with other imports."""
+    """A folder with the files, with Starlette's imports."""
     folder = tmp_path_factory.mktemp("starlette")
     for path in FILES:
         (folder / path.name).write_text(moved(path.read_text()))
@@ -52,24 +52,24 @@ def test_nothing_but_imports_is_another(starlettes):
 
 
 def test_they_pass_on_starlettes_client(starlettes):
-    # Without what this suite is configured to.
+    # Run without the configuration of our own suite.
     program = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:triows"]
     done = subprocess.run(
         [*program, "-c", os.devnull, "--rootdir", str(starlettes), str(starlettes)],
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=15,
+        timeout=50,
         check=False,
     )
     assert done.returncode == 0, done.stdout
-    # As many as pytest makes of them here, where parameters count.
+    # As many tests as pytest collects here, where each parameter counts.
     here = subprocess.run(
         [*program, "--collect-only", "-W", "ignore", *map(str, FILES)],
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=15,
+        timeout=50,
         check=False,
     )
     (passed,) = re.findall(r"^(\d+) passed", done.stdout, re.MULTILINE)

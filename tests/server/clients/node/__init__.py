@@ -1,4 +1,4 @@
-"""Node's ws, in a process of its own that is told what to do in lines of JSON."""
+"""Node's ws, in a process of its own. Lines of JSON tell it what to do."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FOLDER = Path(__file__).parent
 
 
 def missing() -> str | None:
-    """Why it can't be used here, or ``None``."""
+    """Return why it can't be used here, or ``None``."""
     if shutil.which("node") is None:
         return "no Node here: apt-get install nodejs npm"
     if not (FOLDER / "node_modules" / "ws").is_dir():
@@ -57,7 +57,7 @@ def _expressed(message: str | bytes) -> dict[str, str]:
 
 @frozen
 class Node:
-    """A connection of ws'."""
+    """A connection of ws."""
 
     cannot: ClassVar[Mapping[str, str]] = {}
 

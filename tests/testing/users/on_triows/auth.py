@@ -49,7 +49,7 @@ async def cookie_user(ws: WebSocket, user: Annotated[str, use(by_cookie)]) -> No
 async def greet(ws: WebSocket, user: str) -> None:
     await ws.accept()
     await ws.send_json({"user": user})
-    # A permission that is looked up for each message.
+    # The permission is checked for each message.
     async for wish in ws.iter_text():
         if wish == "delete" and user != "ada":
             raise WebSocketClose(1008, "only ada may")

@@ -14,7 +14,7 @@ rooms: dict[str, dict[str, WebSocket]] = defaultdict(dict)
 
 async def broadcast(room: str, text: str) -> None:
     for ws in list(rooms[room].values()):
-        with suppress(WebSocketDisconnect):  # its own handler sees it, too
+        with suppress(WebSocketDisconnect):  # the member's own handler sees it, too
             await ws.send_text(text)
 
 

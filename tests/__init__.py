@@ -1,0 +1,1 @@
+"""The tests. It is a package because :mod:`tests.server` is one."""

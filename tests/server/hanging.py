@@ -1,0 +1,55 @@
+"""Applications that hang without blocking the loop: in a handler, at the start-up, at the end."""
+
+import logging
+import threading
+from collections.abc import AsyncIterator
+from typing import Any
+
+import trio
+
+from triows import Timeouts, Triows, WebSocket, WebSocketRoute
+
+logger = logging.getLogger("triows")
+
+BRIEF = Timeouts(close=0.1, teardown=0.1, shutdown_grace=0.1)
+
+
+async def shielded() -> None:
+    with trio.CancelScope(shield=True):
+        await trio.sleep_forever()
+
+
+room_route = WebSocketRoute("rooms/{room}")
+
+
+@room_route.endpoint
+async def chat(ws: WebSocket, room: str) -> None:
+    await ws.accept()
+    await ws.send("here")
+    await shielded()
+
+
+async def starts_never(app: Any) -> AsyncIterator[None]:
+    logger.info("starting")
+    await trio.sleep_forever()
+    yield
+
+
+async def ends_never(app: Any) -> AsyncIterator[None]:
+    yield
+    await trio.sleep_forever()
+
+
+def work() -> None:
+    threading.Event().wait()
+
+
+async def leaves_a_thread(app: Any) -> AsyncIterator[None]:
+    threading.Thread(target=work, name="writes reports").start()
+    yield
+
+
+app = Triows(room_route, timeouts=BRIEF)
+starting = Triows(lifespan=starts_never)
+ending = Triows(lifespan=ends_never, timeouts=BRIEF)
+threaded = Triows(lifespan=leaves_a_thread, timeouts=BRIEF)

@@ -1,0 +1,145 @@
+"""Names of other frameworks and libraries: each is there under that name, or says what to write."""
+
+import copy
+import inspect
+from unittest.mock import create_autospec
+
+import aiohttp.web
+import pytest
+import starlette.applications
+import starlette.routing
+import starlette.websockets
+import trio_websocket
+import websockets.asyncio.server
+import websockets.trio.server
+
+from tests.connecting import connect
+from triows import Triows, WebSocket, WebSocketRoute
+from triows._elsewhere import APPLICATION, ROUTE, WEBSOCKET
+
+TABLES = {Triows: APPLICATION, WebSocketRoute: ROUTE, WebSocket: WEBSOCKET}
+NAMES = [
+    (cls, name) for cls, table in TABLES.items() for together in table for name in together.split()
+]
+
+#: What those who use another library get to see, beside names that need no remedy: they are
+#: internal to it, or of HTTP responses, or of a client.
+ELSEWHERE = {
+    starlette.applications.Starlette: (Triows, ""),
+    starlette.routing.WebSocketRoute: (WebSocketRoute, ""),
+    starlette.routing.Router: (WebSocketRoute, "app host not_found"),
+    starlette.websockets.WebSocket: (WebSocket, ""),
+    trio_websocket.WebSocketConnection: (WebSocket, "CONNECTION_ID is_client is_server"),
+    websockets.trio.server.ServerConnection: (
+        WebSocket,
+        "acknowledge_pending_pings acknowledge_pings close_stream handshake keepalive "
+        "pause_reading process_event recv_events respond resume_reading send_context send_data "
+        "set_connection_exc start_keepalive",
+    ),
+    websockets.asyncio.server.ServerConnection: (
+        WebSocket,
+        "acknowledge_pings connection_lost connection_made data_received drain eof_received "
+        "handshake keepalive pause_writing process_event respond resume_writing send_context "
+        "send_data set_connection_exc start_keepalive terminate_pending_pings",
+    ),
+    aiohttp.web.WebSocketResponse: (
+        WebSocket,
+        "ATTRS body_length can_prepare charset chunked clear compress compression content_length "
+        "content_type del_cookie drain enable_chunked_encoding enable_compression etag "
+        "force_close get_extra_info keep_alive last_modified output_length pop popitem prepared "
+        "reason send_json_bytes set_status setdefault status task update write_eof",
+    ),
+}
+
+
+@pytest.mark.parametrize("other", ELSEWHERE)
+def test_a_name_of_another_library_exists_or_says_what_to_write(other):
+    ours, without = ELSEWHERE[other]
+    known = {name for cls, name in NAMES if cls is ours}
+    public = {name for name in dir(other) if not name.startswith("_")}
+    assert {name for name in public - known if not hasattr(ours, name)} <= set(without.split())
+
+
+@pytest.mark.parametrize(("cls", "name"), NAMES)
+def test_the_name_does_not_exist_and_says_what_to_write(cls, name):
+    assert not hasattr(cls, name)
+    with pytest.raises(AttributeError, match=f"^{cls.__name__} has no '{name}': .*`"):
+        getattr(cls, name)
+
+
+@pytest.mark.parametrize(
+    ("make", "name", "told"),
+    [
+        (Triows, "websocket", "decorate the handler with `@route.endpoint`"),
+        (Triows, "get", "For plain HTTP, mount an ASGI application"),
+        (Triows, "include_router", "app.include_routes(route, ...)"),
+        (Triows, "on_event", "Triows(lifespan=lifespan)"),
+        (WebSocketRoute, "websocket", "`@route.endpoint`"),
+        (WebSocketRoute, "include_router", "route.merge(other)"),
+    ],
+)
+def test_a_decorator_of_another_framework_says_what_to_write(make, name, told):
+    with pytest.raises(AttributeError) as caught:
+        getattr(make(), name)("/rooms")
+    assert told in str(caught.value)
+
+
+async def test_a_handler_that_calls_a_method_of_another_library_is_told_in_the_log():
+    route = WebSocketRoute("ws")
+
+    @route.endpoint
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+        await ws.send_str("hello")
+
+    with pytest.raises(AttributeError, match=r"write `await ws.send_text\(text\)`"):
+        async with connect(Triows(route), "/ws") as client:
+            await client.expect_close(1011)
+
+
+@pytest.mark.parametrize("make", [Triows, WebSocketRoute])
+def test_any_other_name_is_missing_as_everywhere(make):
+    thing = make()
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'") as caught:
+        thing.nothing  # noqa: B018 - it raises
+    assert (caught.value.name, caught.value.obj) == ("nothing", thing)
+
+
+@pytest.mark.parametrize("make", [Triows, WebSocketRoute])
+def test_prompts_do_not_complete_the_names(make):
+    assert set(dir(make())) & {name for cls, name in NAMES if cls is make} == set()
+
+
+@pytest.mark.parametrize("cls", TABLES)
+def test_what_looks_at_a_class_is_not_disturbed(cls):
+    create_autospec(cls)
+    assert dict(inspect.getmembers(cls))["__init__"] is cls.__init__
+    assert isinstance(copy.copy(cls.__new__(cls)), cls)
+
+
+def test_a_subclass_may_have_the_name():
+    class App(Triows):
+        config = "mine"
+
+        def get(self) -> str:
+            return self.config
+
+    app = App()
+    app.router = "mine"
+    assert (app.get(), app.router) == ("mine", "mine")
+
+
+def test_another_base_of_a_subclass_may_have_the_name():
+    class Running:
+        config = ("debug",)
+
+        def run(self) -> str:
+            return "running"
+
+    class App(Triows, Running):
+        pass
+
+    assert App().run() == "running"
+    assert App().config == ("debug",)
+    assert {"run", "config"} <= set(dir(App()))
+    assert "run" not in dir(Triows())

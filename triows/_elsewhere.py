@@ -1,0 +1,184 @@
+"""
+Names that other frameworks, servers and libraries have, and what to write here instead.
+
+People who come from there write them from habit. The bare AttributeError would say nothing, so
+:func:`pointing` lets it say what triows has for that.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from attrs import frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+__all__ = ["APPLICATION", "ROUTE", "WEBSOCKET", "pointing"]
+
+T = TypeVar("T")
+
+
+@frozen
+class _Pointer:
+    """
+    A name that a class doesn't have, and what to write instead.
+
+    To ``hasattr()`` and ``getattr()`` with a default, the name doesn't exist. A ``__getattr__``
+    would do the same, but then Python would look up all other names of the class more slowly.
+    """
+
+    name: str
+    remedy: str
+
+    def __get__(self, instance: object, owner: type) -> Any:
+        # Another base of a subclass may have the name.
+        for found in _found(owner, self.name):
+            get = getattr(type(found), "__get__", None)
+            return found if get is None else get(found, instance, owner)
+        raise AttributeError(f"{owner.__name__} has no {self.name!r}: {self.remedy}")
+
+
+def _found(cls: type, name: str) -> Iterator[Any]:
+    """Find what a class and its bases have under a name, besides pointers."""
+    for base in cls.__mro__:
+        if name in vars(base) and not isinstance(vars(base)[name], _Pointer):
+            yield vars(base)[name]
+
+
+def pointing(names: Mapping[str, str]) -> Callable[[type[T]], type[T]]:
+    """
+    Let a class say what to write instead of some names. It is a decorator.
+
+    Type checkers don't see the names, so they still report them.
+
+    Args:
+        names: What to write, by the name. Names that stand together have spaces between them.
+    """
+    pointers = {
+        name: _Pointer(name, remedy)
+        for together, remedy in names.items()
+        for name in together.split()
+    }
+
+    def visible(self: object) -> list[str]:
+        # Otherwise, prompts would complete the names, and Python would suggest them for a typo.
+        names, cls = object.__dir__(self), type(self)
+        return [name for name in names if name not in pointers or list(_found(cls, name))]
+
+    def add(cls: type[T]) -> type[T]:
+        for name, pointer in pointers.items():
+            setattr(cls, name, pointer)
+        cls.__dir__ = visible  # type: ignore[method-assign]
+        return cls
+
+    return add
+
+
+_ROUTE = (
+    "write `route = WebSocketRoute(path)`, decorate the handler with `@route.endpoint`, and give "
+    "the route to the application: `Triows(route)` or `app.include_routes(route)`"
+)
+_ENDPOINT = (
+    "decorate the handler with `@route.endpoint`. The path is that of the route, and "
+    "`route.sub(path)` is the route below it"
+)
+_HTTP = (
+    "triows serves WebSockets. For plain HTTP, mount an ASGI application, for example "
+    'Starlette\'s: `app.mount("/", Starlette(routes=[...]))`'
+)
+_LIFESPAN = (
+    "write `Triows(lifespan=lifespan)`, with `@asynccontextmanager` over `async def lifespan(app): "
+    "...; yield; ...`"
+)
+_GUARD = "write a factory that is annotated `-> None`, and give it as `deps=[...]`: it is a guard"
+_ERRORS = (
+    "catch the exception in the handler, or in a factory around its `yield`, and raise "
+    "HTTPException before accept, or WebSocketClose after it"
+)
+
+#: For :class:`~triows.Triows`.
+APPLICATION = {
+    "websocket websocket_route add_websocket_route add_api_websocket_route add_websocket "
+    "endpoint ws_handler ws route add_route add_url_rule": _ROUTE,
+    "get post put patch delete head options trace api_route add_api_route static": _HTTP,
+    "include_router register_blueprint merge": "write `app.include_routes(route, ...)`",
+    "router": "the application itself has `include_routes`, `routes` and `url_path_for`",
+    "on_event add_event_handler on_startup on_shutdown before_serving after_serving "
+    "while_serving lifespan": _LIFESPAN,
+    "middleware add_middleware build_middleware_stack user_middleware": (
+        "write `Triows(middlewares=[...])`, or `route.add_middleware(...)` for the routes below one"
+    ),
+    "before_request after_request before_websocket after_websocket": _GUARD,
+    "exception_handler add_exception_handler errorhandler exception_handlers": _ERRORS,
+    "dependency_overrides": "write `with app.override(factory, fake):`",
+    "url_for": "write `app.url_path_for(name, ...)`, or `ws.url_for(name, ...)` in a handler",
+    "run listen serve": (
+        "write `triows run module:app` in a terminal, or `await triows.serve(app, config)` in a "
+        "Trio program"
+    ),
+    "test_client": "write `async with triows.testing.open_app(app) as client:`",
+    "host": "mount an application at a path: `app.mount(path, other)`",
+    "config settings": "settings are given as `Triows(timeouts=..., limits=..., ...)`",
+}
+
+#: For :class:`~triows.WebSocketRoute`.
+ROUTE = {
+    "websocket websocket_route add_websocket_route add_api_websocket_route add_websocket "
+    "handler ws route add_route": _ENDPOINT,
+    "get post put patch delete head options trace api_route add_api_route": _HTTP,
+    "include_router include include_routes register_blueprint add_subroute": (
+        "write `route.merge(other)`, or `route.sub(path)` for a new route below this one"
+    ),
+    "mount": "only applications have mounts: write `app.mount(path, other)`",
+    "on_event add_event_handler lifespan": f"only applications have a lifespan: {_LIFESPAN}",
+    "middleware": "write `WebSocketRoute(path, middlewares=[...])` or `route.add_middleware(...)`",
+    "before_request before_websocket": _GUARD,
+    "exception_handler add_exception_handler errorhandler": _ERRORS,
+    "override dependency_overrides": "write `with app.override(factory, fake):`",
+    "matches handle url_path_for": "an application serves routes: write `Triows(route)`",
+    "routes": "write `route.subroutes`, or `app.routes` for all that have a handler",
+    "endpoint_name name": "write `@route.endpoint(name=...)`, and read it from `app.routes`",
+}
+
+_CLOSED = "look whether `ws.close_code` is None, or at `ws.client_state`"
+_MANY = (
+    "keep the WebSockets of your application in a set, and call `await ws.send(...)` for each of "
+    "them in a task of its own"
+)
+
+#: For :class:`~triows.WebSocket`.
+WEBSOCKET = {
+    "recv receive_message get_message read_message read": "write `await ws.receive()`",
+    "receive_str": "write `await ws.receive_text()`",
+    "receive_data": "write `await ws.receive_bytes()`",
+    "recv_streaming": "messages come whole: write `await ws.receive()`",
+    "send_str": "write `await ws.send_text(text)`",
+    "send_message write write_message send_frame": "write `await ws.send(message)`",
+    "send_dict emit": "write `await ws.send_json(data)`",
+    "prepare": "write `await ws.accept()`",
+    "send_denial_response deny": "write `await ws.reject(status, detail)`",
+    "disconnect aclose": "write `await ws.close(code, reason)`",
+    "pong": "pings are answered by themselves; `await ws.ping()` sends one and waits for its pong",
+    "closed is_closed open is_open connected is_connected ready_state": _CLOSED,
+    "wait_closed": "`await ws.receive()` raises WebSocketDisconnect when the connection is over",
+    "exception close_exc": (
+        "when the connection is over, `receive` and `send` raise WebSocketDisconnect, with code "
+        "and reason"
+    ),
+    "remote_address remote remote_addr": "write `ws.client`, which has `host` and `port`",
+    "local_address local": 'write `ws.scope["server"]`',
+    "request": "`ws` itself has what a request has: `ws.url`, `ws.headers`, `ws.cookies` and so on",
+    "request_headers handshake_headers": "write `ws.headers`",
+    "path": "write `ws.url.path`",
+    "query query_string args params": (
+        "ask for it by a parameter of the handler, or write `ws.query_params`"
+    ),
+    "path_args match_info": "ask for it by a parameter of the handler, or write `ws.path_params`",
+    "ws_protocol accepted_subprotocol": "write `ws.subprotocol`",
+    "requested_subprotocols": 'write `ws.scope["subprotocols"]`',
+    "json": "write `await ws.receive_json()`",
+    "body form": "a WebSocket handshake has no body: receive messages with `await ws.receive()`",
+    "broadcast send_all join leave": _MANY,
+    "set_cookie": 'write `await ws.accept(headers={"set-cookie": ...})`',
+}

@@ -1,0 +1,231 @@
+"""
+Says what goes on although it should be over: a handler, a resource, a task, a start-up.
+
+Trio can cancel a task, but it can't end one that shields itself, or that catches the cancellation
+and goes on. Then everything that waits for that task waits, too: the resources of its connection,
+and the shutdown. So a warning says which code it is. A start-up may take as long as it likes, but
+a warning says what it waits for if that takes long.
+
+One task of the application looks at all connections every few seconds. That costs the connections
+nothing, and no warning is late: what is told to end after one look is not due before the next.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from typing import TYPE_CHECKING, Any
+
+import trio
+from attrs import frozen
+
+from triows._connection.endpoint import peer_of
+from triows._connection.lifetime import Lifetime
+from triows._injection.call import make_value
+from triows._printable import printable
+from triows._running import STARTING
+from triows._stacks import describe, lines, relative, shown
+
+from .places import where
+from .tasks import await_frames, frames_in, look_at_nurseries, outline_of_nurseries
+from .text import bounded, indented
+from .tree import inner_nurseries, own_frames, with_mounted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+
+    from triows._connection.registry import Served
+    from triows._injection.resources import Host
+    from triows._running import AppResources
+    from triows._stacks import RawFrame
+    from triows.types import Scope
+
+    from .tree import Inspected
+
+__all__ = ["Hanging", "Overseer", "starting"]
+
+logger = logging.getLogger("triows")
+
+#: Seconds between two looks, at least. If ``Timeouts.teardown`` is shorter, a warning may be late.
+_LEAST = 0.5
+
+#: Connections to look at before other tasks get a turn.
+_AT_ONCE = 500
+
+#: The same for those that are late, which takes longer.
+_FEW = 20
+
+#: Lines that a warning has for the tasks below the one that hangs.
+_TASKS = 20
+
+_REMEDY = (
+    "until it ends, a shutdown has to wait: let trio.Cancelled pass, and give each shield a "
+    "short deadline"
+)
+
+
+@frozen
+class Hanging:
+    """Some code that goes on, and where it waits."""
+
+    #: A sentence up to its last word, "at".
+    what: str
+    #: Lines, the outermost function first.
+    stack: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return "\n".join([self.what, *self.stack])
+
+
+class Overseer:
+    """
+    Warns of what goes on, once for each connection, or for each part of the start-up.
+
+    Args:
+        app: The application.
+        teardown: The shortest ``Timeouts.teardown`` in it.
+    """
+
+    def __init__(self, app: Inspected, teardown: float) -> None:
+        self._app = app
+        self._pause = min(max(teardown, _LEAST), STARTING)
+
+    async def run(self) -> None:
+        """Look until cancelled. This raises nothing else."""
+        try:
+            while True:
+                now = trio.current_time()
+                await trio.sleep_until(min(now + self._pause, await self._look(now)))
+        except Exception:
+            logger.exception("looking for code that hangs has failed, and ends here")
+
+    async def _look(self, now: float) -> float:
+        """Warn of what is late by now. Return when the next will be late."""
+        following = math.inf
+        late: list[Lifetime] = []
+        for number, one in enumerate(self._all(), 1):
+            due = one.due(now)
+            if due > now:
+                following = min(following, due)
+            elif one.told != due:
+                # It is noted there, because a mounted application may have an overseer, too.
+                one.told = due
+                if isinstance(one, Lifetime):
+                    late.append(one)
+                else:
+                    _warn_of_application(one)
+            if number % _AT_ONCE == 0:
+                await trio.lowlevel.checkpoint()
+        await self._warn_of(late)
+        return following
+
+    def _all(self) -> Iterator[AppResources | Lifetime]:
+        for _, inside in with_mounted("", self._app._inside()):
+            yield inside.resources
+            yield from inside.connections
+
+    async def _warn_of(self, late: list[Lifetime]) -> None:
+        """Write one warning for all connections in which the same code hangs."""
+        alike: dict[Hanging, list[str]] = {}
+        for number, (lifetime, path, route, scope) in enumerate(self._described(late), 1):
+            connection = f"the connection to {path} from {printable(peer_of(scope))}"
+            alike.setdefault(_hanging(lifetime, route), []).append(connection)
+            if number % _FEW == 0:
+                await trio.lowlevel.checkpoint()
+        for found, (first, *others) in alike.items():
+            more = f"\n  ({len(others)} more connections hang like this)" if others else ""
+            logger.warning("%s has not ended: %s%s\n  (%s)", first, found, more, _REMEDY)
+
+    def _described(self, late: list[Lifetime]) -> Iterator[tuple[Lifetime, str, Served, Scope]]:
+        for prefix, inside in with_mounted("", self._app._inside()):
+            for lifetime in late:
+                if (found := inside.connections.find(lifetime)) is not None:
+                    yield lifetime, prefix + found[0].path, *found
+
+
+def starting(app: Inspected) -> Hanging | None:
+    """Say what the start-up of an application waits for, if it has begun and is not over."""
+    found = None
+    for _, inside in with_mounted("", app._inside()):
+        # The start-up of one in which another is mounted may run that of the other.
+        found = _starting(inside.resources) or found
+    return found
+
+
+def _warn_of_application(resources: AppResources) -> None:
+    if (start := _starting(resources)) is not None:
+        logger.warning("the start-up takes more than %g s: %s", STARTING, start)
+    elif (exit_ := _exiting(resources)) is not None:
+        logger.warning("the application has not ended: %s", exit_)
+
+
+def _starting(resources: AppResources) -> Hanging | None:
+    if resources.task is None or resources.stack is None or resources.stack.making is None:
+        return None
+    factory, host = resources.stack.making, _entering(resources.stack.hosts)
+    return Hanging(
+        f"{_place(factory.call)} has not started, and waits at",
+        _stack_of(host) if host else _stack(frames_in(resources.task, make_value)),
+    )
+
+
+def _exiting(resources: AppResources) -> Hanging | None:
+    host = None if resources.stack is None else _released(resources.stack.hosts)
+    return None if host is None else _hanging_resource(host, 2 * resources.teardown)
+
+
+def _hanging(lifetime: Lifetime, route: Served) -> Hanging:
+    """Say what a connection waits for that is late."""
+    patience, handler = route.settings.timeouts.teardown, _place(route.handler)
+    if lifetime.is_ending and (host := _released(lifetime.hosts)) is not None:
+        return _hanging_resource(host, 2 * patience)
+    if lifetime.is_ending:
+        hosts = {host.task for host in lifetime.hosts}
+        return Hanging(
+            f"tasks in the nursery of {handler} go on {patience:g} s after they were cancelled, "
+            "and wait at",
+            _stack((), [] if lifetime.tasks is None else [lifetime.tasks], but=hosts),
+        )
+    why = "" if lifetime.cancelled == "cancelled" else f" ({lifetime.cancelled})"
+    goes_on = f"goes on {patience:g} s after it was cancelled{why}, and waits at"
+    making = lifetime.making
+    who = f"the handler {handler}" if making is None else f"the factory {_place(making.call)}"
+    return Hanging(f"{who} {goes_on}", _stack(own_frames(lifetime), inner_nurseries(lifetime)))
+
+
+def _hanging_resource(host: Host, seconds: float) -> Hanging:
+    does = "has not exited" if host.entered else "still starts"
+    return Hanging(
+        f"the resource {_place(host.factory.call)} {does} {seconds:g} s after it had to end, "
+        "and waits at",
+        _stack_of(host),
+    )
+
+
+def _place(call: Callable[..., Any]) -> str:
+    return relative(where(call))
+
+
+def _entering(hosts: Sequence[Host]) -> Host | None:
+    """The resource that is being entered."""
+    return hosts[-1] if hosts and not hosts[-1].entered else None
+
+
+def _released(hosts: Sequence[Host]) -> Host | None:
+    """The resource that is being exited."""
+    return hosts[-1] if hosts and hosts[-1].released else None
+
+
+def _stack_of(host: Host) -> tuple[str, ...]:
+    return () if host.task is None else _stack(await_frames(host.task), host.task.child_nurseries)
+
+
+def _stack(
+    frames: Iterable[RawFrame],
+    nurseries: Iterable[trio.Nursery] = (),
+    but: Collection[trio.lowlevel.Task | None] = (),
+) -> tuple[str, ...]:
+    """Write down where a task waits, and the tasks in its nurseries."""
+    tasks = outline_of_nurseries(look_at_nurseries(nurseries, but=but))
+    below = [text for task in tasks for text in indented(task, 2)]
+    return (*lines(shown(describe(frames))), *bounded(below, _TASKS))

@@ -1,0 +1,64 @@
+"""What people give to an application, or to a route, in place of a route, and what is meant."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable
+from typing import Any
+
+from .._where import name_of, where
+from ..exceptions import RouteSetupError
+
+__all__ = ["check_routes"]
+
+
+def check_routes(routes: Iterable[object], kind: type, call: str) -> None:
+    """
+    Refuse what isn't a route.
+
+    Args:
+        routes: What was given.
+        kind: The class of routes.
+        call: The method that it was given to.
+
+    Raises:
+        RouteSetupError: One of them isn't. The message says what to give instead, and has the file
+            and line if it is a function or a class.
+    """
+    for given in routes:
+        if not isinstance(given, kind):
+            place = where(given) if inspect.isroutine(given) or inspect.isclass(given) else None
+            remedy = _remedy(given, kind, call)
+            raise RouteSetupError(f"{_shown(given)} isn't a {kind.__name__}: {remedy}", place)
+
+
+def _shown(given: Any) -> str:
+    if inspect.isclass(given):
+        return f"the class {name_of(given)}"
+    if inspect.isroutine(given):
+        return name_of(given)
+    return repr(given)
+
+
+def _remedy(given: Any, kind: type, call: str) -> str:
+    route = kind.__name__
+    if inspect.isclass(given) and issubclass(given, kind):
+        return f"make one, `route = {given.__name__}(path)`, and give that"
+    if isinstance(given, str):
+        return f"a path is for the route, so write `route = {route}({given!r})`, and give it"
+    if isinstance(given, Iterable) and not callable(given):
+        return f"write {call}(route, ...), or {call}(*routes) for a list"
+    if inspect.iscoroutine(given):
+        given.close()  # or Python warns that it was never awaited
+        return "it is a coroutine, so give the route of the handler, without calling the handler"
+    # An ASGI application is an async function, too.
+    if inspect.iscoroutinefunction(given) and not _takes_asgi(given):
+        return (
+            f"it is a handler, so write `route = {route}(path)`, put `@route.endpoint` above "
+            "the handler, and give the route"
+        )
+    return "give the route that has the handler, and give other applications to app.mount()"
+
+
+def _takes_asgi(function: Any) -> bool:
+    return list(inspect.signature(function).parameters) == ["scope", "receive", "send"]

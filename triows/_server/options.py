@@ -1,0 +1,109 @@
+"""
+Options and commands of other servers, and what ``triows run`` has for them.
+
+People who come from uvicorn, Hypercorn, gunicorn or Flask write them from habit.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["command_meant", "option_meant"]
+
+_COMMANDS = ("run", "routes")
+
+
+def command_meant(arguments: Sequence[str]) -> str | None:
+    """Say what to write for arguments that begin with no command, if that can be told."""
+    first, *rest = arguments
+    if first in _COMMANDS or first.startswith("-"):
+        return None
+    if first in ("serve", "start", "dev", "runserver", "server"):
+        return " ".join(["triows run", *rest]) if rest else "triows run MODULE:APP"
+    if ":" in first or first.endswith(".py"):
+        return " ".join(["triows run", *arguments])
+    return None
+
+
+def option_meant(unknown: Sequence[str], arguments: Sequence[str]) -> str | None:
+    """
+    Say what to write instead of the first argument that isn't known, if that can be told.
+
+    Args:
+        unknown: The arguments that aren't known.
+        arguments: All of them.
+    """
+    option, _, _ = unknown[0].partition("=")
+    if option in ("--host", "--port", "-p"):
+        return f"write --bind {_address(arguments)}"
+    if option.isdecimal():
+        return f"write --bind 127.0.0.1:{option}"
+    if not option.startswith("--"):
+        option = option[:2]  # its value may be written without a space
+    return next((meant for names, meant in _MEANT.items() if option in names.split()), None)
+
+
+def _address(arguments: Sequence[str]) -> str:
+    host = _value_of("--host", arguments) or "127.0.0.1"
+    port = _value_of("--port", arguments) or _value_of("-p", arguments) or ""
+    port = port if port.isdecimal() else "8000"
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _value_of(option: str, arguments: Sequence[str]) -> str | None:
+    following = [*arguments[1:], None]
+    for argument, after in zip(arguments, following, strict=True):
+        name, equals, value = argument.partition("=")
+        if name == option:
+            return value if equals else after
+    return None
+
+
+_CONFIG = (
+    "for settings of the server, write a Trio program that calls `await triows.serve(app, "
+    "config)`, with Hypercorn's Config"
+)
+_LOGGING = "set up Python's logging in the module of the application; --log-level chooses the level"
+_ALWAYS_TRIO = "triows always runs on Trio, and serves HTTP/1.1 and WebSockets: leave it out"
+
+#: What to write, by the names of the options. Names that stand together have spaces between them.
+_MEANT = {
+    "-b": "write --bind",
+    "-w": "write --workers",
+    "--uds --unix-socket": "write --bind unix:PATH",
+    "--fd": "write --bind fd://NUMBER",
+    "--insecure-bind --quic-bind": _CONFIG,
+    "--ssl-keyfile": "write --keyfile",
+    "--ssl-certfile": "write --certfile",
+    "--ssl-keyfile-password --ssl-version --ssl-cert-reqs --ssl-ca-certs --ssl-ciphers "
+    "--keyfile-password --ca-certs --ciphers --verify-mode": _CONFIG,
+    "--reload-dir --reload-dirs --reload-include --reload-exclude --reload-delay "
+    "--reload-engine": "write --reload, which watches the Python files of the current folder",
+    "-k --worker-class --loop --http --ws --interface --lifespan": _ALWAYS_TRIO,
+    "--factory": "call the function in a module, as in `app = make_app()`, and name that app",
+    "--app-dir --chdir --pythonpath": "start it in that folder, or set PYTHONPATH",
+    "--env-file -e --env": "set the variables in the shell, or read the file in the application",
+    "--log-config --log-file --logger-class --access-log --no-access-log --access-logfile "
+    "--access-logformat --error-log --error-logfile --use-colors --no-use-colors": _LOGGING,
+    "--debug": "write `Triows(debug=True)` in the application",
+    "--timeout-graceful-shutdown --graceful-timeout": (
+        "write `Triows(timeouts=Timeouts(shutdown_grace=SECONDS))` in the application"
+    ),
+    "--ws-ping-interval --websocket-ping-interval": (
+        "write `Triows(timeouts=Timeouts(ping_interval=SECONDS))` in the application"
+    ),
+    "--ws-ping-timeout": (
+        "write `Triows(timeouts=Timeouts(ping_timeout=SECONDS))` in the application"
+    ),
+    "--ws-max-size": "write `Triows(limits=Limits(message_size=BYTES))` in the application",
+    "--ws-max-queue": "write `Triows(limits=Limits(inbox=MESSAGES))` in the application",
+    "--ws-per-message-deflate": "write `Triows(compression=Compression())` in the application",
+    "--limit-concurrency": "write `Triows(limits=Limits(connections=N))` in the application",
+    "-c --config --root-path --backlog --timeout-keep-alive --keep-alive --read-timeout "
+    "--limit-max-requests --max-requests --header --proxy-headers --forwarded-allow-ips "
+    "--server-header --date-header --h11-max-incomplete-event-size --server-name --statsd-host "
+    "--statsd-prefix --pid -u --user -g --group -m --umask": _CONFIG,
+}
