@@ -69,6 +69,8 @@ class Loop:
     def __init__(self, schedule: Schedule, kind: Kind, *names: object) -> None:
         self.schedule = schedule
         self.order = kind.make(Random(derived("order", *names)))
+        self._names = names
+        self._sources = 0
         self._random = Random(derived("chance", *names)).random
         self._yields = _YIELDS[int(self._random() * len(_YIELDS))]
         # Tasks that are held back, by their number, and for how many more batches.
@@ -78,6 +80,12 @@ class Loop:
         """Whether a call gives others a turn that need not do so."""
         self.schedule.decisions += 1
         return self._random() < self._yields
+
+    def source(self, name: str) -> Random:
+        """Make a source of chance for something else that the seed is to decide."""
+        self.schedule.decisions += 1
+        self._sources += 1
+        return Random(derived(name, self._sources, *self._names))
 
     def hold_back(self, batch: list[Task]) -> None:
         """Move some tasks to the next batch, but never all of them."""

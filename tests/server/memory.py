@@ -31,7 +31,7 @@ from tests.server.besieged import descriptors
 from triows._server.http import Peers
 from triows._server.serve import run_server
 from triows._server.server import Accepted, Server
-from triows._transports.memory import MemoryEnd, MemoryLink, MemoryReactor
+from triows.testing._memory import MemoryEnd, MemoryLink, MemoryReactor
 
 if TYPE_CHECKING:
     import ssl

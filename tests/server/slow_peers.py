@@ -11,7 +11,7 @@ from triows._server.config import Config
 from triows._server.http import Peers
 from triows._server.serve import run_server
 from triows._server.server import Accepted, Server
-from triows._transports.memory import MemoryEnd, MemoryLink, MemoryReactor
+from triows.testing._memory import MemoryEnd, MemoryLink, MemoryReactor
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

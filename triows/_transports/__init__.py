@@ -5,6 +5,6 @@ What comes in: messages to send, an acceptance or a refusal, a close. What goes 
 messages, and how the connection ended. ``interface.py`` has the interface. It has two
 implementations: a connection of our own server (``stream.py``, which uses ``wire``, ``reactor``,
 ``inbox``, ``outbox`` and ``pinger``) and any ASGI ``receive``/``send`` pair (``asgi.py``).
-``memory.py`` has a wire and a reactor without sockets, for tests. The code above the wire is the
-same for both. May import base and ``_protocol``.
+Tests have a wire and a reactor without sockets (``testing/_memory.py``). The code above the wire is
+the same for both. May import base and ``_protocol``.
 """

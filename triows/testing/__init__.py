@@ -18,6 +18,7 @@ from ._client import open_server as open_server
 from ._frames import frame as frame
 from ._leaks import LeakError as LeakError
 from ._leaks import StartTimeout as StartTimeout
+from ._network import Network as Network
 from ._session import (
     ReceiveTimeout as ReceiveTimeout,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "AppClient",
     "WebSocketSession",
     "frame",
+    "Network",
     # From a thread of its own
     "TestClient",
     "WebSocketTestSession",

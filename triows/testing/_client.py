@@ -19,6 +19,7 @@ from triows.inspect import tree
 from ._blocked import BLOCKED, LoopBlocked, unblocked
 from ._http import http_client, memory_transport
 from ._leaks import LeakCheck
+from ._network import Network, Transit
 from ._peer import Peer
 from ._session import ReceiveTimeout, WebSocketDenialResponse, WebSocketSession, missed
 from ._stage import Call, Loopback, Memory, Stage
@@ -334,6 +335,7 @@ async def open_app(
     startup_timeout: float = STARTUP_TIMEOUT,
     raise_app_exceptions: bool = True,
     blocked: float = BLOCKED,
+    network: Network | None = None,
 ) -> AsyncIterator[AppClient]:
     """
     Run *app* in the test's Trio loop, and give a client for it. No sockets are used.
@@ -364,6 +366,8 @@ async def open_app(
         blocked: For how many seconds one task, of the application or of the test, may block the
             loop. A virtual clock may stand still for as many seconds of processor time because
             some task is always ready to run. ``math.inf`` sets no limit.
+        network: What happens to the bytes of WebSocket connections. By default, they arrive at
+            once.
 
     Raises:
         LoopBlocked: The loop was blocked, or the virtual clock stood still, for *blocked* seconds.
@@ -376,7 +380,8 @@ async def open_app(
     """
     await trio.lowlevel.checkpoint()
     check_app(app)
-    stage = Stage(app, Memory(app, root_path), patience, raises=raise_app_exceptions)
+    transit = None if network is None else Transit(network)
+    stage = Stage(app, Memory(app, root_path, transit), patience, raises=raise_app_exceptions)
     async with _opened(stage, timeout, base_url, startup_timeout, blocked) as client:
         yield client
 

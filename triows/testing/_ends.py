@@ -16,7 +16,7 @@ __all__ = ["End", "SocketEnd"]
 
 
 class End(Protocol):
-    """Bytes to and from a server. :class:`~triows._transports.memory.MemoryEnd` is one."""
+    """Bytes to and from a server. :class:`~triows.testing._memory.MemoryEnd` is one."""
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """

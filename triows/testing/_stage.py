@@ -23,12 +23,12 @@ from triows._server.config import Config
 from triows._server.http import Peers
 from triows._server.serve import run_server, serve
 from triows._server.server import Accepted, Server
-from triows._transports.memory import MemoryLink, MemoryReactor
 from triows._watch import Watch
 from triows.inspect import look_at_task, tree
 
 from ._blocked import LoopBlocked
 from ._ends import SocketEnd
+from ._memory import MemoryLink, MemoryReactor, pair
 from ._tasks import all_tasks
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from triows.types import Receive, Scope, Send
 
     from ._ends import End
+    from ._network import Transit
 
 __all__ = ["MARK", "Call", "Loopback", "Memory", "Stage", "current_stage"]
 
@@ -112,6 +113,8 @@ class Backend(Protocol):
     url: str
     #: The path at which the application is mounted.
     root_path: str
+    #: How many seconds an answer is on its way at most.
+    round_trip: float
 
     async def serve(
         self, trigger: Callable[[], Awaitable[object]], task_status: trio.TaskStatus[None]
@@ -143,14 +146,17 @@ class Memory:
     Args:
         app: The application.
         root_path: The path at which it is mounted.
+        transit: The network. Without it, everything arrives at once.
     """
 
     url = ""
 
-    def __init__(self, app: Triows, root_path: str) -> None:
+    def __init__(self, app: Triows, root_path: str, transit: Transit | None = None) -> None:
         self.root_path = root_path
         self._app = app
         self._reactor = MemoryReactor()
+        self.round_trip = 0.0 if transit is None else transit.round_trip
+        self._transit = transit
         # This server doesn't listen on sockets, so all other defaults will do.
         config = Config()
         config.root_path = root_path
@@ -159,6 +165,15 @@ class Memory:
         self._numbers = count()
 
     async def serve(
+        self, trigger: Callable[[], Awaitable[object]], task_status: trio.TaskStatus[None]
+    ) -> None:
+        async with trio.open_nursery() as nursery:
+            if self._transit is not None:
+                await nursery.start(self._transit.run, name="<network>")
+            await self._serve(trigger, task_status)
+            nursery.cancel_scope.cancel()
+
+    async def _serve(
         self, trigger: Callable[[], Awaitable[object]], task_status: trio.TaskStatus[None]
     ) -> None:
         async with self._app.running():
@@ -175,7 +190,8 @@ class Memory:
     async def connect(self, call: Call, buffer: int) -> End:
         if call.address is None:
             call.address = ("testclient", _PORTS[next(self._numbers) % len(_PORTS)])
-        link = MemoryLink(buffer, self._reactor)
+        pipes = pair if self._transit is None else self._transit.pipes
+        link = MemoryLink(buffer, self._reactor, pipes)
         peers = Peers(call.address, ("testserver", 443 if call.secure else 80), call.secure)
         accepted = Accepted(link.stream, link.wire, peers)
 
@@ -211,6 +227,7 @@ class Loopback:
         self._config = config
         self.url = ""
         self.root_path = config.root_path
+        self.round_trip = 0.0
 
     async def serve(
         self, trigger: Callable[[], Awaitable[object]], task_status: trio.TaskStatus[None]
@@ -267,7 +284,7 @@ class Stage(Watch):
         if patience is None:
             # First the handler's grace, and then a teardown each for its nursery and its resources.
             ends = max(one.disconnect_grace + 2 * one.teardown for one in timeouts)
-            patience = _limited(ends) + _SLACK
+            patience = _limited(ends) + backend.round_trip + _SLACK
         self.patience = patience
         #: How many seconds the handshake of a connection may take.
         self.handshake = max(one.accept for one in timeouts) + patience

@@ -6,12 +6,12 @@ import pytest
 import trio
 from trio.testing import check_half_closeable_stream, wait_all_tasks_blocked
 
-from triows._transports.memory import MemoryLink, MemoryReactor, MemoryStream, MemoryWire, _Pipe
+from triows.testing._memory import MemoryLink, MemoryReactor, MemoryStream, MemoryWire, Pipe
 
 
 async def test_it_is_a_stream_as_trio_defines_one():
     async def make():
-        there, back = _Pipe(1000), _Pipe(1000)
+        there, back = Pipe(1000), Pipe(1000)
         return MemoryStream(there, back), MemoryStream(back, there)
 
     async def make_clogged():

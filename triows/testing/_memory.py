@@ -17,18 +17,17 @@ from typing import TYPE_CHECKING
 import trio
 
 from triows._managers import contextmanager
-
-from .reactor import Readable
-from .wire import CHUNK, READS
+from triows._transports.reactor import Readable
+from triows._transports.wire import CHUNK, READS
 
 if TYPE_CHECKING:
     from collections import deque
     from collections.abc import Callable, Iterator, Sequence
 
-    from .interface import Starter
-    from .wire import Sink
+    from triows._transports.interface import Starter
+    from triows._transports.wire import Sink
 
-__all__ = ["MemoryEnd", "MemoryLink", "MemoryReactor", "MemoryStream", "MemoryWire"]
+__all__ = ["MemoryEnd", "MemoryLink", "MemoryReactor", "MemoryStream", "MemoryWire", "Pipe"]
 
 logger = logging.getLogger("triows")
 
@@ -108,7 +107,7 @@ class MemoryReactor:
         self._wanted.set()
 
 
-class _Pipe:
+class Pipe:
     """
     Bytes on their way in one direction.
 
@@ -161,15 +160,25 @@ class _Pipe:
         Raises:
             ConnectionResetError: the pipe is broken or over.
         """
-        if self.is_broken or self.is_over:
+        if self._takes_no_more():
             raise ConnectionResetError
-        taken = min(len(data), self._size - len(self._data))
+        taken = min(len(data), self._room())
         self._was_full = taken < len(data)
         if taken:
             self.taken += taken
-            self._data += data if taken == len(data) else memoryview(data)[:taken]
-            self._change()
+            self._carry(data if taken == len(data) else memoryview(data)[:taken])
         return taken
+
+    def _carry(self, data: bytes | memoryview) -> None:
+        """Hand bytes over to the reader."""
+        self._data += data
+        self._change()
+
+    def _takes_no_more(self) -> bool:
+        return self.is_over or self.is_broken
+
+    def _room(self) -> int:
+        return self._size - len(self._data)
 
     def unacknowledged(self) -> int:
         """Return how many bytes were put and haven't reached the reader's system."""
@@ -179,7 +188,7 @@ class _Pipe:
         return max(0, len(self._data) - (self._size + 1) // 2)
 
     def _is_writable(self) -> bool:
-        free = self._size - len(self._data)
+        free = self._room()
         return free >= (self._size + 2) // 3 if self._was_full else free > 0
 
     def take(self, size: int) -> bytes:
@@ -205,8 +214,7 @@ class _Pipe:
         Between two systems close to each other, it would have arrived already, and Linux delivers
         what it has received before it reports a reset.
         """
-        self.is_broken = True
-        self._change()
+        self._break()
 
     def abort(self) -> None:
         """Break the connection, and drop what hasn't reached the reader's system."""
@@ -219,7 +227,11 @@ class _Pipe:
         """Break the connection from the reading side. Nobody will read what is on its way."""
         self._lost += self._beyond()
         self._data.clear()
-        self.cut()
+        self._break()
+
+    def _break(self) -> None:
+        self.is_broken = True
+        self._change()
 
     def _change(self) -> None:
         if self.on_change is not None:
@@ -240,13 +252,18 @@ class _Pipe:
     async def wait_writable(self) -> None:
         """Wait for room, or the end."""
         await trio.lowlevel.checkpoint()
-        while not (self._is_writable() or self.is_over or self.is_broken):
+        while not (self._is_writable() or self._takes_no_more()):
             await self._wait()
 
     async def _wait(self) -> None:
         if self._changed is None:
             self._changed = trio.Event()
         await self._changed.wait()
+
+
+def pair(size: int) -> tuple[Pipe, Pipe]:
+    """Make two pipes that hold *size* bytes each."""
+    return Pipe(size), Pipe(size)
 
 
 class MemoryLink:
@@ -256,10 +273,13 @@ class MemoryLink:
     Args:
         size: How many bytes each direction holds, in the buffers of both systems together.
         reactor: Reads for the server's end.
+        pipes: Makes the directions to the server and to the client.
     """
 
-    def __init__(self, size: int, reactor: MemoryReactor) -> None:
-        to_server, to_client = _Pipe(size), _Pipe(size)
+    def __init__(
+        self, size: int, reactor: MemoryReactor, pipes: Callable[[int], tuple[Pipe, Pipe]] = pair
+    ) -> None:
+        to_server, to_client = pipes(size)
         #: The client's end.
         self.client = MemoryEnd(to_client, to_server)
         #: The server's end, while it speaks HTTP.
@@ -271,7 +291,7 @@ class MemoryLink:
 class _Stream:
     """An end of a connection, as far as both ends are the same: reading and writing bytes."""
 
-    def __init__(self, incoming: _Pipe, outgoing: _Pipe) -> None:
+    def __init__(self, incoming: Pipe, outgoing: Pipe) -> None:
         self._incoming = incoming
         self._outgoing = outgoing
 
@@ -313,7 +333,7 @@ class MemoryStream(_Stream, trio.abc.HalfCloseableStream):
     reached the peer's system.
     """
 
-    def __init__(self, incoming: _Pipe, outgoing: _Pipe) -> None:
+    def __init__(self, incoming: Pipe, outgoing: Pipe) -> None:
         super().__init__(incoming, outgoing)
         self._is_closed = self._has_sent_eof = False
         self._is_receiving = self._is_sending = False
@@ -449,7 +469,7 @@ class MemoryWire(Readable):
 
     breaks_when_cancelled = False
 
-    def __init__(self, incoming: _Pipe, outgoing: _Pipe, reactor: MemoryReactor) -> None:
+    def __init__(self, incoming: Pipe, outgoing: Pipe, reactor: MemoryReactor) -> None:
         self._incoming = incoming
         self._outgoing = outgoing
         self._reactor = reactor

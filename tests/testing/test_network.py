@@ -1,0 +1,227 @@
+"""A network that misbehaves, as far as TCP lets it."""
+
+import re
+
+import pytest
+import trio
+from trio.testing import check_half_closeable_stream
+
+from triows import Timeouts, Triows, WebSocket, WebSocketDisconnect, WebSocketRoute
+from triows.testing import AppClient, Network, WebSocketDenialResponse, open_app
+from triows.testing._memory import MemoryLink, MemoryReactor, MemoryStream
+from triows.testing._network import Transit
+
+BROKEN = (WebSocketDisconnect, WebSocketDenialResponse, trio.BrokenResourceError)
+
+#: Two bytes, and more than the connection of a test holds.
+MESSAGES = ["hi", b"\0\1", "ü" * 100, bytes(200_000), ""]
+
+
+def echo_app(**settings: object) -> Triows:
+    route = WebSocketRoute("echo")
+
+    @route.endpoint
+    async def echo(ws: WebSocket) -> None:
+        await ws.accept()
+        async for message in ws:
+            await ws.send(message)
+
+    return Triows(route, **settings)
+
+
+async def echoed(network: Network, **options: object) -> list[object]:
+    async with (
+        open_app(echo_app(), network=network, timeout=1000) as client,
+        client.websocket_connect("/echo", **options) as ws,
+        trio.open_nursery() as nursery,
+    ):
+        nursery.start_soon(send_all, ws)
+        return [await ws.receive() for _ in MESSAGES]
+
+
+async def send_all(ws) -> None:
+    for message in MESSAGES:
+        await ws.send(message)
+
+
+@pytest.mark.schedules(20)
+async def test_all_messages_arrive_whole_and_in_order(autojump_clock):
+    assert await echoed(Network(stalls=0.1, stall=2)) == MESSAGES
+
+
+@pytest.mark.schedules(5)
+async def test_pieces_may_be_cut_anywhere_without_a_delay(autojump_clock):
+    assert await echoed(Network(delay=0)) == MESSAGES
+
+
+@pytest.mark.schedules(3)
+async def test_byte_after_byte_is_as_good_as_all_at_once(autojump_clock):
+    async with (
+        open_app(echo_app(), network=Network(piece=1, delay=0)) as client,
+        client.websocket_connect("/echo") as ws,
+    ):
+        for message in ("hello", b"\0" * 300, "ü"):
+            await ws.send(message)
+            assert await ws.receive() == message
+
+
+async def test_a_read_gets_so_many_bytes_at_most(autojump_clock):
+    async with trio.open_nursery() as nursery:
+        transit = Transit(Network(piece=3))
+        await nursery.start(transit.run)
+        link = MemoryLink(500, MemoryReactor(), transit.pipes)
+        await link.client.send_all(b"hello")
+        await trio.sleep(1)
+        assert [await link.stream.receive_some() for _ in range(2)] == [b"hel", b"lo"]
+        nursery.cancel_scope.cancel()
+
+
+async def test_everything_takes_its_time(autojump_clock):
+    async with (
+        open_app(echo_app(), network=Network(delay=3), timeout=100) as client,
+        client.websocket_connect("/echo") as ws,
+    ):
+        began = trio.current_time()
+        await ws.send("hello")
+        await ws.receive()
+        assert trio.current_time() - began == pytest.approx(6)
+
+
+async def first_of_two() -> str:
+    first: list[str] = []
+    both = trio.Event()
+    route = WebSocketRoute("{name}")
+
+    @route.endpoint
+    async def note(ws: WebSocket, name: str) -> None:
+        await ws.accept()
+        await ws.receive()
+        if first:
+            both.set()
+        first.append(name)
+
+    async with (
+        open_app(Triows(route), network=Network()) as client,
+        client.websocket_connect("/ada") as ada,
+        client.websocket_connect("/ben") as ben,
+    ):
+        await ada.send("me first")
+        await ben.send("and me")
+        await both.wait()
+    return first[0]
+
+
+async def test_messages_of_two_connections_overtake_each_other(autojump_clock):
+    assert {await first_of_two() for _ in range(30)} == {"ada", "ben"}
+
+
+async def exchange(client: AppClient) -> None:
+    """Send and receive more than a connection that breaks carries."""
+    async with client.websocket_connect("/echo") as ws:
+        for _ in range(100):
+            await ws.send(bytes(1000))
+            await ws.receive()
+
+
+@pytest.mark.schedules(30)
+async def test_a_connection_that_is_to_break_breaks_for_both_sides(autojump_clock):
+    ends: list[str] = []
+    route = WebSocketRoute("echo")
+
+    @route.endpoint
+    async def echo(ws: WebSocket) -> None:
+        try:
+            await ws.accept()
+            async for message in ws:
+                await ws.send(message)
+        finally:
+            ends.append("over")
+
+    async with open_app(Triows(route), network=Network(resets=1)) as client:
+        with pytest.raises(BROKEN):
+            await exchange(client)
+    assert ends in ([], ["over"])  # none if it broke within the request
+
+
+@pytest.mark.schedules(30)
+async def test_a_half_close_ends_what_the_server_gets(autojump_clock):
+    async with open_app(echo_app(), network=Network(half_closes=1)) as client:
+        with pytest.raises(BROKEN):
+            await exchange(client)
+
+
+async def test_a_network_that_stalls_looks_like_a_peer_that_is_gone(autojump_clock):
+    app = echo_app(timeouts=Timeouts(handshake=100, accept=100, ping_timeout=10))
+    stalled = Network(delay=0, stalls=1, stall=15)
+    async with (
+        open_app(app, network=stalled, timeout=100) as client,
+        client.websocket_connect("/echo") as ws,
+    ):
+        with pytest.raises(WebSocketDisconnect) as caught:
+            await ws.receive()
+    assert caught.value.code == 1011
+
+
+async def test_a_connection_of_the_network_is_a_stream_as_trio_defines_one(autojump_clock):
+    async with trio.open_nursery() as nursery:
+        transit = Transit(Network())
+        await nursery.start(transit.run)
+
+        async def make():
+            there, back = transit.pipes(1000)
+            return MemoryStream(there, back), MemoryStream(back, there)
+
+        async def make_clogged():
+            left, right = await make()
+            left._outgoing.put(bytes(1000))
+            right._outgoing.put(bytes(1000))
+            return left, right
+
+        await check_half_closeable_stream(make, make_clogged)
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.schedules(20)
+async def test_nothing_is_lost_before_the_end(autojump_clock):
+    async with trio.open_nursery() as nursery:
+        transit = Transit(Network(stalls=0.2))
+        await nursery.start(transit.run)
+        link = MemoryLink(500, MemoryReactor(), transit.pipes)
+
+        async def send() -> None:
+            for number in range(50):
+                await link.client.send_all(bytes([number]) * number)
+            link.client.send_eof()
+
+        nursery.start_soon(send)
+        got = b""
+        while data := await link.stream.receive_some():
+            got += data
+        assert got == b"".join(bytes([number]) * number for number in range(50))
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"piece": 0}, "Network.piece is a number of bytes, 1 or more, or None, not 0"),
+        ({"piece": 1.5}, "Network.piece is a number of bytes, 1 or more, or None, not 1.5"),
+        ({"resets": 2}, "Network.resets is how likely it is, from 0 to 1, not 2"),
+        ({"stalls": "often"}, "Network.stalls is how likely it is, from 0 to 1, not 'often'"),
+        ({"half_closes": -1}, "Network.half_closes is how likely it is, from 0 to 1, not -1"),
+        ({"stall": float("inf")}, "Network.stall is a number of seconds, not inf"),
+        (
+            {"delay": (2, 1)},
+            "Network.delay is a number of seconds, or the least and the most of them, such as "
+            "(0, 0.1), not (2, 1)",
+        ),
+        (
+            {"delay": -1},
+            "Network.delay is a number of seconds, or the least and the most of them, such as "
+            "(0, 0.1), not (-1, -1)",
+        ),
+    ],
+)
+def test_numbers_that_make_no_sense_are_refused(options, message):
+    with pytest.raises(ValueError, match=re.escape(message) + "$"):
+        Network(**options)
