@@ -20,14 +20,18 @@ from _pytest.runner import call_and_report
 from . import hypotheses, internals, seeds
 from .exploring import Exploration
 from .schedule import Schedule
+from .seeds import Seed
+from .shrinking import shrunk
 from .trace import Trace, before_failure
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
 
-    from .trace import Switch
+    from .trace import Story, Switch
 
 __all__ = ["Schedules"]
+
+_ALIVE = "what was alive before the failure"
 
 #: How many task switches the report of a failure shows.
 _SHOWN = 30
@@ -38,25 +42,51 @@ class _Run:
     One run of a test.
 
     Args:
-        schedule: What decides in it.
+        seed: Decides in it.
         number: Which run it is.
         of: How many there may be.
         traces: Whether its task switches are recorded.
+        stays: Whether another run follows, whatever comes of this one.
+        look_at: At which loop and switch to take a picture of what the test serves.
     """
 
     def __init__(
-        self, seed: int, number: int = 1, of: int = 1, *, traces: bool = False, **options: Any
+        self,
+        seed: Seed,
+        number: int = 1,
+        of: int = 1,
+        *,
+        traces: bool = False,
+        stays: bool = False,
+        look_at: tuple[int, int] | None = None,
+        **options: Any,
     ) -> None:
-        self.schedule = Schedule(seed, on_loop=self._trace if traces else None, **options)
+        self.schedule = Schedule(
+            seed.number, choices=seed.choices, on_loop=self._trace if traces else None, **options
+        )
         self.number = number
         self.of = of
         self.reports: list[pytest.TestReport] = []
         self.traces: list[Trace] = []
+        #: What happened before the failure, if that was recorded.
+        self.story: Story | None = None
         self._is_traced = traces
+        self._stays = stays
+        self._look_at = look_at
 
     def _trace(self) -> None:
-        self.traces.append(Trace())
+        loop, switch = self._look_at or (-1, 0)
+        self.traces.append(Trace(look_at=switch if loop == len(self.traces) else None))
         trio.lowlevel.add_instrument(self.traces[-1])
+
+    @property
+    def failure(self) -> tuple[str, str] | None:
+        """In which phase it failed, and with what type of error."""
+        for report in self.reports:
+            if report.failed:
+                crash = getattr(report.longrepr, "reprcrash", None)
+                return str(report.when), "" if crash is None else crash.message.partition(":")[0]
+        return None
 
     @property
     def has_failed(self) -> bool:
@@ -69,6 +99,8 @@ class _Run:
     @property
     def is_last(self) -> bool:
         """Whether no other run follows; asked when its teardown begins."""
+        if self._stays:
+            return False
         if self.has_failed:
             return self._is_traced  # or it is run again, with a trace
         return (
@@ -102,7 +134,7 @@ class Schedules:
     """
 
     def __init__(
-        self, config: pytest.Config, seed: int | None, base: int, count: int, *, unfair: bool
+        self, config: pytest.Config, seed: Seed | None, base: int, count: int, *, unfair: bool
     ) -> None:
         self._config = config
         self._seed = seed
@@ -124,12 +156,18 @@ class Schedules:
 
     # One run.
 
-    def _new_run(self, seed: int, number: int = 1, of: int = 1, *, traces: bool = False) -> _Run:
+    def _new_run(self, seed: Seed, number: int = 1, of: int = 1, **options: Any) -> _Run:
         examples = self._seed is None
-        return _Run(seed, number, of, traces=traces, examples=examples, unfair=self._unfair)
+        return _Run(seed, number, of, examples=examples, unfair=self._unfair, **options)
 
-    def _seed_of(self, item: pytest.Item) -> int:
-        return seeds.derived(self._base, item.nodeid) if self._seed is None else self._seed
+    def _seed_of(self, item: pytest.Item) -> Seed:
+        return self._seed or Seed(seeds.derived(self._base, item.nodeid))
+
+    def _runs_once(self, item: pytest.Item) -> bool:
+        """Whether a test runs once, even if it fails."""
+        # Who debugs a test wants to be asked about each failure once.
+        asked = self._seed is not None and not self._config.getoption("usepdb", False)
+        return self._count_of(item) == 1 and not asked
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(
@@ -139,7 +177,7 @@ class Schedules:
         if self._run is not None:  # one of many
             with self._run.installed():
                 return (yield)
-        if self._count_of(item) > 1:
+        if not self._runs_once(item):
             return (yield)
         # Who asks for a schedule wants to know what happens in it.
         self._run = self._new_run(self._seed_of(item), traces=self._seed is not None)
@@ -184,17 +222,19 @@ class Schedules:
         if run is not None and report.failed and run.schedule.loops:
             report.sections.append(("triows schedule", self._told(item, run)))
             if call.excinfo is not None and run.traces:
-                switches = before_failure(run.traces, call.excinfo.value)
-                report.sections.append(_shown(switches))
+                run.story = before_failure(run.traces, call.excinfo.value)
+                report.sections.append(_shown(run.story.switches))
         return report
 
     def _told(self, item: pytest.Item, run: _Run) -> str:
-        seed, options = run.schedule.number, ""
+        seed, options = run.schedule.source_seed, ""
         if run.schedule.loops and (example := hypotheses.last_seed(item)) is not None:
-            seed = example
+            seed = Seed(example)
         lines = [f"This test failed under the schedule {seed}"]
         if run.of > 1:
             lines[0] += f", in its {_ordinal(run.number)} run"
+        if seed.choices is not None:
+            lines.append(_chosen(seed.choices))
         if self._unfair:
             options = " --triows-unfair"
         if run.schedule.held:
@@ -223,14 +263,12 @@ class Schedules:
     @pytest.hookimpl(tryfirst=True, specname="pytest_runtest_protocol")
     def pytest_run_often(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
         """Run a test under many schedules."""
+        if self._runs_once(item):
+            return None
         if self._run is not None:
-            if self._run.of == 1:
-                return None
             self._run_once(item, nextitem, self._run)
             return True
         count = self._count_of(item)
-        if count == 1:
-            return None
         item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
         reports = self._run_many(item, nextitem, count)
         for report in reports:
@@ -244,17 +282,17 @@ class Schedules:
         if item.config.pluginmanager.hasplugin("timeout"):
             # A limit is that of one run, and each run sets its own.
             item.ihook.pytest_timeout_cancel_timer(item=item)
-        exploration = Exploration(self._seed_of(item))
+        seed = self._seed_of(item)
+        exploration = Exploration(seed.number)
         duration, number = 0.0, 0
         try:
             while True:
                 number += 1
-                run = self._new_run(exploration.next_seed(), number, count)
+                choices = seed.choices if number == 1 else None
+                run = self._new_run(Seed(exploration.next_seed(), choices), number, count)
                 duration += self._run_through(item, nextitem, run)
                 if run.has_failed:
-                    again = self._new_run(run.schedule.number, number, count, traces=True)
-                    duration += self._run_through(item, nextitem, again)
-                    run = _that_tells_more(run, again)
+                    run = self._explained(item, nextitem, run)
                     break
                 if run.is_last:
                     break
@@ -268,6 +306,29 @@ class Schedules:
             if report.when == "call":
                 report.duration = duration
         return run.reports
+
+    def _explained(self, item: pytest.Item, nextitem: pytest.Item | None, run: _Run) -> _Run:
+        """Run a test that has failed again, until its report can tell how that came."""
+        seed = run.schedule.source_seed
+        is_repeatable = run.schedule.loops and not run.schedule.outside
+        if is_repeatable and seed.choices is None and hypotheses.last_seed(item) is None:
+
+            def fails(choices: range) -> bool:
+                trial = self._new_run(seed._replace(choices=choices), stays=True)
+                self._run_through(item, nextitem, trial)
+                return trial.failure == run.failure
+
+            if run.of > 1:
+                seed = seed._replace(choices=shrunk(run.schedule.decisions, fails))
+        again = self._new_run(seed, run.number, run.of, traces=True, stays=True)
+        self._run_through(item, nextitem, again)
+        look_at = None if again.story is None else (again.story.loop, again.story.number)
+        last = self._new_run(seed, run.number, run.of, traces=True, look_at=look_at)
+        self._run_through(item, nextitem, last)
+        for report in again.reports:
+            if report.failed:
+                report.sections += [(_ALIVE, one.picture) for one in last.traces if one.picture]
+        return _that_tells_more(run, again)
 
     def _run_through(self, item: pytest.Item, nextitem: pytest.Item | None, run: _Run) -> float:
         """Run a test once, with all hooks; return how long it took."""
@@ -321,6 +382,19 @@ def _that_tells_more(run: _Run, again: _Run) -> _Run:
         if report.failed:
             report.sections.append(("triows: not deterministic", told))
     return run
+
+
+def _chosen(choices: range) -> str:
+    """Tell how little of a schedule matters."""
+    if not choices:
+        return "It also fails if each round is in the order in which its tasks were started."
+    what = f"{_ordinal(choices[0])} choice"
+    if len(choices) > 1:
+        what += f" and the {len(choices) - 1} after it"
+    return (
+        f"Only its {what} matter. All other rounds can be in the order in which their tasks were "
+        "started."
+    )
 
 
 def _shown(switches: Sequence[Switch]) -> tuple[str, str]:

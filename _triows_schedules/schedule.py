@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import hypotheses, internals
 from .orders import Alternating, Fixed, Ranked, Shuffled
-from .seeds import derived
+from .seeds import Seed, derived
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -73,19 +73,25 @@ class Loop:
         self._sources = 0
         self._random = Random(derived("chance", *names)).random
         self._yields = _YIELDS[int(self._random() * len(_YIELDS))]
+        #: Draw what the loop serves. Called between two steps.
+        self.pictures: list[Callable[[], str]] = []
         # Tasks that are held back, by their number, and for how many more batches.
         self._held: dict[int, int] = {}
 
     def yields(self) -> bool:
         """Whether a call gives others a turn that need not do so."""
         self.schedule.decisions += 1
-        return self._random() < self._yields
+        return self._random() < self._yields and self.schedule.chooses
 
     def source(self, name: str) -> Random:
         """Make a source of chance for something else that the seed is to decide."""
         self.schedule.decisions += 1
         self._sources += 1
         return Random(derived(name, self._sources, *self._names))
+
+    def picture(self) -> str:
+        """Draw all that the loop serves."""
+        return "\n".join(draw() for draw in self.pictures)
 
     def hold_back(self, batch: list[Task]) -> None:
         """Move some tasks to the next batch, but never all of them."""
@@ -107,6 +113,8 @@ class Schedule(Random):
 
     Args:
         seed: What decides.
+        choices: Which choices it makes, counted from 1. The others are the plain ones. By default,
+            it makes all.
         kind: The strategy, if not the one that the seed picks.
         examples: Whether each example of Hypothesis has a schedule of its own.
         unfair: Whether it holds ready tasks back over several batches, which Trio never does.
@@ -117,13 +125,14 @@ class Schedule(Random):
         self,
         seed: int,
         *,
+        choices: range | None = None,
         kind: Kind | None = None,
         examples: bool = True,
         unfair: bool = False,
         on_loop: Callable[[], None] | None = None,
     ) -> None:
         super().__init__(derived("trio", seed))
-        self.number = seed
+        self.source_seed = Seed(seed, choices)
         #: How often there was something to choose.
         self.decisions = 0
         #: How many loops there were.
@@ -149,17 +158,27 @@ class Schedule(Random):
             x.remove(task)
         if len(x) > 1:
             self.decisions += 1
-            loop.order(x)
-            if self._unfair:
-                loop.hold_back(x)
+            if self.chooses:
+                loop.order(x)
+                if self._unfair:
+                    loop.hold_back(x)
+            else:
+                loop.order(x[:])  # the later choices are those of the seed all the same
+                x.reverse()  # forwards: what is last runs first
         x += bystanders
+
+    @property
+    def chooses(self) -> bool:
+        """Whether the seed makes the choice that is due."""
+        choices = self.source_seed.choices
+        return choices is None or self.decisions in choices
 
     def _enter(self) -> Loop:
         """Begin in a loop that is new, or that began under another schedule."""
         # Nothing about a loop of an example may depend on the examples before.
         example = hypotheses.current() if self._examples else None
         if example is None:
-            seed, number = self.number, self.loops
+            seed, number = self.source_seed.number, self.loops
         else:
             seed, number = example.seed, example.loops
             example.loops += 1
@@ -180,7 +199,7 @@ class Schedule(Random):
 def installed_seed() -> int:
     """Give the seed of the schedule that decides in this process now; 0 if there is none."""
     random = internals.source()
-    return random.number if isinstance(random, Schedule) else 0
+    return random.source_seed.number if isinstance(random, Schedule) else 0
 
 
 def current_loop() -> Loop | None:

@@ -28,7 +28,7 @@ def load(config: pytest.Config) -> None:
     given = _read("--triows-schedule", option.triows_schedule, seeds.parsed)
     count = _read("--triows-schedules", option.triows_schedules, _count)
     ini = config.getini("triows_seed")
-    base = _read("triows_seed", ini or None, seeds.parsed)
+    base = _read("triows_seed", ini or None, seeds.parsed_number)
     try:
         from . import plugin  # noqa: PLC0415 - Trio may be too new, or not there
 

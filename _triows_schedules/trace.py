@@ -21,12 +21,13 @@ import trio
 from trio.testing import MockClock
 
 from .internals import BYSTANDERS
+from .schedule import current_loop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from types import CodeType, TracebackType
 
-__all__ = ["Switch", "Trace", "before_failure", "place_of"]
+__all__ = ["Story", "Switch", "Trace", "before_failure", "place_of"]
 
 #: Code below these folders waits on behalf of the code that calls it.
 _CARRIERS = (
@@ -54,18 +55,39 @@ class Switch(NamedTuple):
     place: str
     #: What made it ready.
     woken_by: str
-    #: The frames that it stood in, the outermost first: where they are in memory, and their lines.
-    frames: tuple[tuple[int, int], ...]
+    #: The frames that it stood in, the outermost first: where they are in memory, their lines, and
+    #: the names of their functions.
+    frames: tuple[tuple[int, int, str], ...]
 
     def __str__(self) -> str:
         time = "" if self.time is None else f"{self.time:9.3f}  "
         return f"{time}{self.place:25}  {self.task}, woken by {self.woken_by}"
 
 
-class Trace(trio.abc.Instrument):
-    """Records the switches of one loop."""
+class Story(NamedTuple):
+    """What happened until an error was raised."""
 
-    def __init__(self) -> None:
+    #: In which loop of the test it was raised, and in which of its switches.
+    loop: int
+    number: int
+    #: The last switches, until that one.
+    switches: list[Switch]
+
+
+class Trace(trio.abc.Instrument):
+    """
+    Records the switches of one loop.
+
+    Args:
+        look_at: The number of a switch at which to take a :attr:`picture`.
+    """
+
+    def __init__(self, look_at: int | None = None) -> None:
+        #: How many switches there were.
+        self.count = 0
+        #: What the loop served at that switch.
+        self.picture = ""
+        self._look_at = look_at
         self.switches: deque[Switch] = deque(maxlen=_KEPT)
         #: Set when nothing more is to be recorded, in a loop that goes on.
         self.is_over = False
@@ -90,7 +112,13 @@ class Trace(trio.abc.Instrument):
         elif task.name not in BYSTANDERS:
             time = None if self._clock is None else self._clock.current_time() - self._start
             woken_by = self._wakers.pop(task, "Trio")
-            frames = tuple((id(frame), line) for frame, line in task.iter_await_frames())
+            self.count += 1
+            if self.count == self._look_at:
+                loop = current_loop()
+                self.picture = "" if loop is None else loop.picture()
+            frames = tuple(
+                (id(frame), line, frame.f_code.co_name) for frame, line in task.iter_await_frames()
+            )
             self.switches.append(Switch(time, _name(task), place_of(task), woken_by, frames))
 
     def task_exited(self, task: trio.lowlevel.Task) -> None:
@@ -122,7 +150,7 @@ def _name(task: trio.lowlevel.Task) -> str:
     return _ADDRESS.sub("", task.name).rpartition("<locals>.")[2]
 
 
-def before_failure(traces: Sequence[Trace], error: BaseException) -> list[Switch]:
+def before_failure(traces: Sequence[Trace], error: BaseException) -> Story:
     """
     Give the switches until an error was raised.
 
@@ -133,13 +161,27 @@ def before_failure(traces: Sequence[Trace], error: BaseException) -> list[Switch
         frames = [(tb.tb_frame, tb.tb_lineno) for tb in _tracebacks(leaf)]
         for frame, line in reversed(frames):
             leaving = _lines_of_leaving(frame.f_code, line)
-            for trace in traces:
+            for loop, trace in enumerate(traces):
                 switches = list(trace.switches)
                 for i in range(len(switches) - 1, -1, -1):
-                    lines = [at for one, at in switches[i].frames if one == id(frame)]
-                    if lines and lines[-1] not in leaving:
-                        return switches[: i + 1]
-    return list(traces[-1].switches)
+                    if _stands_in(switches[i], id(frame), leaving):
+                        return _until(loop, trace, i + 1)
+    return _until(len(traces) - 1, traces[-1], len(traces[-1].switches))
+
+
+def _stands_in(switch: Switch, frame: int, leaving: set[int]) -> bool:
+    """Whether a task went on in a frame that it wasn't leaving."""
+    for i, (one, line, _) in enumerate(switch.frames):
+        if one == frame:
+            inner = switch.frames[i + 1 :]
+            enters = bool(inner) and inner[0][2] == "__aenter__"
+            return enters or line not in leaving
+    return False
+
+
+def _until(loop: int, trace: Trace, kept: int) -> Story:
+    forgotten = trace.count - len(trace.switches)
+    return Story(loop, forgotten + kept, list(trace.switches)[:kept])
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:

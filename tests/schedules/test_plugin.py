@@ -57,6 +57,11 @@ def seed_in(result):
     return re.search(r"--triows-schedule (\d+)", result.stdout.str())[1]
 
 
+def seed_in_full(result):
+    """The same, with the choices that it is to make."""
+    return re.search(r"--triows-schedule (\S+)", result.stdout.str())[1]
+
+
 def test_a_failing_test_prints_a_seed_that_repeats_the_failure(suite):
     result = suite("--triows-schedules=50", test_race=RACE)
     result.assert_outcomes(failed=1)
@@ -272,6 +277,72 @@ def test_a_failure_among_many_shows_the_switches_before_it_and_none_after_it(sui
     result.stdout.no_fnmatch_line("    4.000*")
     again = suite("--triows-schedule", seed_in(result))
     again.stdout.fnmatch_lines(told)
+
+
+def test_a_failure_among_many_is_shrunk_to_the_choices_that_matter(suite):
+    long = """
+    import trio
+
+    async def test_long(autojump_clock):
+        async def work():
+            for _ in range(200):
+                await trio.lowlevel.checkpoint()
+
+        async def note(value):
+            order.append(value)
+
+        for n in range(30):
+            order = []
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(note, 1)
+                nursery.start_soon(note, 2)
+                nursery.start_soon(work)
+            assert n != 17 or order == [1, 2]
+    """
+    result = suite("--triows-schedules=100", test_long=long)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["Only its *choice matter. All other rounds can be*"])
+    again = suite("--triows-schedule", seed := seed_in_full(result))
+    assert re.fullmatch(r"\d+@\d+-\d+", seed)
+    again.assert_outcomes(failed=1)
+    assert seed_in_full(again) == seed
+
+
+def test_a_failure_in_every_order_is_said_to_be_one(suite):
+    always = """
+    import trio
+
+    async def test_always(autojump_clock, nursery):
+        nursery.start_soon(trio.lowlevel.checkpoint)
+        await trio.lowlevel.checkpoint()
+        assert False
+    """
+    result = suite("--triows-schedules=10", test_always=always)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["It also fails if each round is in the order in which*"])
+
+
+def test_a_failure_with_an_application_shows_what_was_alive(suite):
+    served = """
+    from triows import Triows, WebSocket, WebSocketRoute
+    from triows.testing import open_app
+
+    route = WebSocketRoute("wait")
+
+    @route.endpoint
+    async def wait(ws: WebSocket) -> None:
+        await ws.accept()
+        await ws.receive()
+
+    async def test_served(autojump_clock):
+        async with open_app(Triows(route)) as client:
+            async with client.websocket_connect("/wait"):
+                raise ArithmeticError
+    """
+    for option in ("--triows-schedules=3", "--triows-schedule=17"):
+        result = suite(option, test_served=served)
+        result.assert_outcomes(failed=1)
+        result.stdout.fnmatch_lines(["*what was alive before the failure*", "*/wait*open*"])
 
 
 def test_what_else_decided_is_told(suite):

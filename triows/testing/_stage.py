@@ -17,6 +17,7 @@ import outcome
 import trio
 from attrs import evolve
 
+from _triows_schedules.schedule import current_loop
 from triows._errors import combined, is_a, leaves, without_cancelled
 from triows._managers import contextmanager
 from triows._server.config import Config
@@ -323,9 +324,16 @@ class Stage(Watch):
         self.nursery: trio.Nursery
         self._trigger = trio.Event()
 
+    def picture(self) -> str:
+        """Draw the application's connections."""
+        return str(tree(self.app))
+
     async def run(self) -> None:
         """Run the application until :meth:`end`. Keep its errors."""
         _STAGE.set(self)
+        loop = current_loop()
+        if loop is not None:
+            loop.pictures.append(self.picture)
         try:
             with self.app.watched(self):
                 async with trio.open_nursery() as nursery:
@@ -341,6 +349,8 @@ class Stage(Watch):
             if error is not exc:
                 raise
         finally:
+            if loop is not None:
+                loop.pictures.remove(self.picture)
             # If the application failed, the test ends, too.
             if not self._trigger.is_set():
                 self.body.cancel()
