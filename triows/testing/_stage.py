@@ -324,10 +324,6 @@ class Stage(Watch):
         self.nursery: trio.Nursery
         self._trigger = trio.Event()
 
-    def picture(self) -> str:
-        """Draw the application's connections."""
-        return str(tree(self.app))
-
     async def run(self) -> None:
         """Run the application until :meth:`end`. Keep its errors."""
         _STAGE.set(self)
