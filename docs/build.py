@@ -49,10 +49,9 @@ TESTED = tuple(ROOT / f"docs/how-to/{name}.md" for name in ("inspect", "test-fai
 
 
 def pages() -> dict[Path, str]:
-    """Make every page: its path, and its text."""
+    """Make every page that needs no tests: its path, and its text."""
     made = {REFERENCE / f"{name}.md": reference(name) for name in MODULES}
-    made |= {path: with_outputs(path) for path in PRINTED}
-    return made | {path: with_lines(path, printed_by_tests(path)) for path in TESTED}
+    return made | {path: with_outputs(path) for path in PRINTED}
 
 
 # The reference.
@@ -422,22 +421,25 @@ def with_lines(path: Path, printed: str) -> str:
     """
     Put the line numbers that were printed into the ``text`` blocks that show the same text.
 
-    Other numbers, such as those of processes and times, change with each run, and stay. So does a
-    ``text`` block that nothing prints.
+    The numbers of processes and times stay as they are, because they change with each run.
     """
 
     def renewed(block: re.Match[str]) -> str:
-        words = re.sub(r"\d+", "0", re.escape(block[0])).split()
-        found = re.search(r"\s+".join(word.replace("0", r"\d+") for word in words), printed)
-        lines = iter(re.findall(LINE, found[0]) if found else ())
-        return re.sub(LINE, lambda old: next(lines, old[0]), block[0])
+        words = (re.sub(r"\d+", r"\\d+", re.escape(word)) for word in block[0].split())
+        found = re.search(r"\s+".join(words), printed)
+        if not found:
+            raise ValueError(f"no test of {path.name} prints this:\n{block[0]}\nbut:\n{printed}")
+        lines = iter(re.findall(LINE, found[0]))
+        return re.sub(LINE, lambda _: next(lines), block[0])
 
-    return re.sub(r"(?<=^```text\n).*?(?=^```$)", renewed, path.read_text("utf-8"), flags=re.M | re.S)
+    text = path.read_text("utf-8")
+    return re.sub(r"(?<=^```text\n).*?(?=^```$)", renewed, text, flags=re.MULTILINE | re.DOTALL)
 
 
 def main() -> None:
     sys.path.insert(0, str(ROOT))  # import this checkout, and not another triows
-    for path, text in pages().items():
+    tested = {path: with_lines(path, printed_by_tests(path)) for path in TESTED}
+    for path, text in (pages() | tested).items():
         if not path.exists() or path.read_text("utf-8") != text:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, "utf-8")

@@ -70,6 +70,26 @@ def test_what_is_made_from_the_code_is_up_to_date(build: ModuleType) -> None:
     assert stale == [], "run `make docs`"
 
 
+@pytest.mark.real_socket  # the pages use sockets in another process
+@pytest.mark.parametrize("name", ["inspect", "test-failures"])
+def test_a_text_that_is_shown_is_what_the_tests_print(build: ModuleType, name: str) -> None:
+    page = ROOT / "docs" / "how-to" / f"{name}.md"
+    assert page in build.TESTED
+    made = build.with_lines(page, build.printed_by_tests(page))
+    assert made == page.read_text("utf-8"), "run `make docs`"
+
+
+def test_only_the_line_numbers_of_a_shown_text_are_renewed(
+    build: ModuleType, tmp_path: Path
+) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("```text\nprocess 1: a.py:5 after\n  0.3 s\n```\n")
+    made = build.with_lines(page, "before\nprocess 77: a.py:6 after 0.4 s\n")
+    assert made == "```text\nprocess 1: a.py:6 after\n  0.3 s\n```\n"
+    with pytest.raises(ValueError, match=r"no test of page\.md prints this"):
+        build.with_lines(page, "process 77: b.py:6 after 0.4 s")
+
+
 @pytest.mark.parametrize("module", PUBLIC)
 def test_the_reference_has_every_public_name(module: str) -> None:
     page = (ROOT / "docs" / "reference" / f"{module}.md").read_text("utf-8")
