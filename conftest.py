@@ -8,8 +8,8 @@ async, Trio runs it, on a virtual clock. It gets the clock if it asks for pytest
 ``autojump_clock``. So a page can test what it says. ``<!--- skip: next -->`` before a block leaves
 the block out.
 
-The pages ``docs/how-to/test*.md`` are about tests, so they are different: each block there is a test
-module of its own, with its fixtures, and pytest runs it like any other.
+The pages ``docs/how-to/test*.md`` are about tests, so they are different: each block there is a
+test module of its own, with its fixtures, and pytest runs it like any other.
 """
 
 from __future__ import annotations
@@ -76,6 +76,14 @@ settings.load_profile("untimed")
 SAVED = r"(?:Save this as|Create a file) `(\w+)\.py`"
 
 
+# What a block imports to connect over a socket.
+CLIENT = "websockets.sync"
+
+
+# What the test of a block calls if it uses sockets.
+SOCKETS = rf"triows\.serve\b|\b(open_server|serve)\(|\b{CLIENT}\b"
+
+
 def module_of(example: Example) -> ModuleType:
     """
     The module that a document's blocks run in, made for the first of them.
@@ -103,11 +111,14 @@ def run_block(example: Example) -> None:
     exec(code_of(example), names)
     for name in set(names) - known:
         if name.startswith("test_") and isinstance(names[name], FunctionType):
-            run_test(names[name])
+            run_test(names[name], is_a_client=CLIENT in example.parsed)
 
 
-def run_test(test: FunctionType) -> None:
-    if inspect.iscoroutinefunction(test):
+def run_test(test: FunctionType, *, is_a_client: bool) -> None:
+    if inspect.iscoroutinefunction(test) and is_a_client:
+        # A virtual clock would jump to a timeout while the sockets work.
+        trio.run(test)
+    elif inspect.iscoroutinefunction(test):
         # If an example waits for seconds, nobody has to wait for it.
         clock = MockClock(autojump_threshold=0)
         arguments = [clock] if "autojump_clock" in inspect.signature(test).parameters else []
@@ -132,7 +143,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     if isinstance(item, SybilItem):
         # A block without a test only defines something.
         text = str(item.example.parsed)
-        uses = "def test_" in text and re.search(r"triows\.serve\b|\b(open_server|serve)\(", text)
+        uses = "def test_" in text and re.search(SOCKETS, text)
     elif isinstance(item, pytest.Function) and item.getparent(BlockOfTests):
         params = item.callspec.params if hasattr(item, "callspec") else {}
         uses = "serve" in item.fixturenames or open_server in params.values()

@@ -36,7 +36,7 @@ REFERENCE = ROOT / "docs/reference"
 MODULES = ("triows", "triows.testing", "triows.inspect")
 
 #: Pages with ``text`` blocks that show what the ``python`` blocks before them print.
-PRINTED = (ROOT / "docs/how-to/errors.md",)
+PRINTED = (ROOT / "docs/reference/exceptions.md",)
 
 #: A line number in a text: the file's ending shows that it is one.
 LINE = r"(?<=\.(?:md|py):)\d+"
@@ -52,6 +52,11 @@ def pages() -> dict[Path, str]:
     """Make every page that needs no tests: its path, and its text."""
     made = {REFERENCE / f"{name}.md": reference(name) for name in MODULES}
     return made | {path: with_outputs(path) for path in PRINTED}
+
+
+def tested_pages() -> dict[Path, str]:
+    """Make the pages that show what their tests print. This takes some seconds."""
+    return {path: with_lines(path, printed_by_tests(path)) for path in TESTED}
 
 
 # The reference.
@@ -438,8 +443,7 @@ def with_lines(path: Path, printed: str) -> str:
 
 def main() -> None:
     sys.path.insert(0, str(ROOT))  # import this checkout, and not another triows
-    tested = {path: with_lines(path, printed_by_tests(path)) for path in TESTED}
-    for path, text in (pages() | tested).items():
+    for path, text in (pages() | tested_pages()).items():
         if not path.exists() or path.read_text("utf-8") != text:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, "utf-8")

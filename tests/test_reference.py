@@ -145,8 +145,26 @@ def test_an_example_uses_what_is_called_most(of: str) -> None:
     assert MEMBERS[of] - used_names() == set()
 
 
-def test_the_page_of_settings_has_every_number() -> None:
-    page = (ROOT / "docs" / "reference" / "settings.md").read_text("utf-8")
+def test_the_reference_has_every_setting() -> None:
+    page = (ROOT / "docs" / "reference" / "triows.md").read_text("utf-8")
     for settings in (triows.Timeouts, triows.Limits, triows.Compression):
         for name in inspect.signature(settings).parameters:
-            assert f"| `{name}` |" in page
+            assert f"#### `{settings.__name__}.{name}`\n" in page
+
+
+def test_the_tree_of_exceptions_is_the_one_that_the_classes_form() -> None:
+    page = (ROOT / "docs" / "reference" / "exceptions.md").read_text("utf-8")
+    (drawn,) = re.findall(r"^```text\n(TriowsError\n.*?)^```", page, re.DOTALL | re.MULTILINE)
+    above: list[str] = []
+    bases: dict[str, str] = {}
+    for line in drawn.splitlines():
+        indent, name = re.match(r"([│├└─ ]*)(\w+)", line).groups()
+        del above[len(indent) // 4 :]
+        bases[name] = above[-1] if above else "Exception"
+        above.append(name)
+    ours = {name: getattr(triows, name) for name in triows.exceptions.__all__}
+    assert bases == {
+        name: kind.__base__.__name__
+        for name, kind in ours.items()
+        if issubclass(kind, triows.TriowsError)
+    }
