@@ -75,3 +75,47 @@ def test_no_example_makes_an_entry_for_every_name_that_a_client_asks_for() -> No
     shown = "".join(text for document in DOCUMENTS for text in blocks(document, "python"))
     shown += "".join(path.read_text("utf-8") for path in (ROOT / "examples").glob("*.py"))
     assert "defaultdict" not in shown
+
+
+# Words that the documentation doesn't use for things of triows, and those that it uses. Names in
+# the API stay as they are, in code.
+WORDS = {
+    r"dependenc(?:y|ies)": "factory or resource",
+    r"providers?": "factory",
+    r"endpoints?": "handler",
+    r"drain(?:s|ed|ing)?": "shutdown, or to shut down",
+}
+# Where words of other frameworks are explained.
+TRANSLATIONS = {ROOT / "docs/reference/glossary.md", ROOT / "docs/how-to/migrate.md"}
+
+
+def prose(document: Path) -> str:
+    """A document without its code, its printed texts and the targets of its links."""
+    text = re.sub(
+        r"^ *```.*?^ *```", "", document.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE
+    )
+    return re.sub(r"`[^`]*`|\]\([^)]*\)", "", text)
+
+
+def ours() -> list[Path]:
+    """The documents for users that somebody writes, except where they explain other words."""
+    documents = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    generated = set((ROOT / "docs" / "reference").glob("triows*.md"))
+    return [one for one in documents if one not in generated | TRANSLATIONS]
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_a_document_uses_the_words_of_the_glossary(word: str) -> None:
+    wrong = [
+        f"{document.relative_to(ROOT)}: write {WORDS[word]} instead of {found!r}"
+        for document in ours()
+        for found in re.findall(rf"\b{word}\b.*", prose(document), re.IGNORECASE)
+    ]
+    assert wrong == []
+
+
+def test_the_glossary_explains_each_word_once_and_in_order() -> None:
+    page = (ROOT / "docs" / "reference" / "glossary.md").read_text("utf-8")
+    explained = re.findall(r"^\| ([a-z][a-z, -]+) \| ", page, re.MULTILINE)
+    assert len(explained) > 30
+    assert explained == sorted(set(explained))

@@ -29,7 +29,7 @@ def files() -> dict[str, str]:
     """The files that a reader has at the end who did what the README says."""
     saved: dict[str, str] = {}
     block = r"```\w+\n(.*?)^```"
-    pattern = rf"(Save this\s+as|Add this to the end of) `([\w.]+)`[^:]*:\n\n{block}"
+    pattern = rf"(Save this\s+as|Add this to the\s+end\s+of)\s+`([\w.]+)`[^:]*:\n\n{block}"
     for what, name, text in re.findall(pattern, README, re.DOTALL | re.MULTILINE):
         assert what.startswith("Add") == (name in saved)
         saved[name] = f"{saved[name]}\n\n{text}" if name in saved else text
