@@ -119,3 +119,23 @@ def test_the_glossary_explains_each_word_once_and_in_order() -> None:
     explained = re.findall(r"^\| ([a-z][a-z, -]+) \| ", page, re.MULTILINE)
     assert len(explained) > 30
     assert explained == sorted(set(explained))
+
+
+def title(document: Path) -> str:
+    """The first heading of a document, without its markup."""
+    (heading,) = re.findall(r"\A# (.*)$", document.read_text("utf-8"), re.MULTILINE)
+    return str(heading).replace("`", "").lower()
+
+
+@pytest.mark.parametrize(
+    "document", ours(), ids=lambda document: document.relative_to(ROOT).as_posix()
+)
+def test_a_link_that_names_a_page_has_its_title(document: Path) -> None:
+    wrong = []
+    for text, target in re.findall(
+        r"\[([A-Z][^\]]+)\]\(((?!\.\./README)[^):#]+\.md)\)", document.read_text()
+    ):
+        shown = " ".join(text.replace("`", "").split()).lower()
+        if not title(document.parent / target.replace("\n", "")).startswith(shown):
+            wrong.append(f"[{shown}]({target})")
+    assert wrong == []
