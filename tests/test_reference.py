@@ -19,9 +19,6 @@ import triows.testing
 ROOT = Path(__file__).parent.parent
 PUBLIC = ("triows", "triows.testing", "triows.inspect")
 
-# A program that shows one of these would take ten seconds of processor time.
-DESCRIBED = {"LoopBlocked"}
-
 # Methods that a handler, a test or a program calls. The others of a public class are for servers
 # and plugins, and the reference is enough for them.
 MEMBERS = {
@@ -131,13 +128,7 @@ def used_names() -> set[str]:
 
 @pytest.mark.parametrize("module", PUBLIC)
 def test_an_example_uses_every_public_name(module: str) -> None:
-    assert exports(module) - used_names() - DESCRIBED == set()
-
-
-@pytest.mark.parametrize("name", DESCRIBED)
-def test_a_name_without_an_example_is_described(name: str) -> None:
-    guides = [path.read_text("utf-8") for path in (ROOT / "docs" / "how-to").glob("*.md")]
-    assert any(f"`{name}`" in text for text in guides)
+    assert exports(module) - used_names() == set()
 
 
 @pytest.mark.parametrize("of", MEMBERS)
