@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Never, NoReturn
 
 import trio
 from attrs import define, evolve, field, frozen
@@ -27,6 +27,7 @@ from ._connection.refusal import from_exception, problem, upgrade_required
 from ._connection.registry import Connections
 from ._elsewhere import APPLICATION, pointing
 from ._errors import add_note, consists_of, exc_info, is_a, leaves, text_of
+from ._injection.advice import blind
 from ._injection.listing import written
 from ._injection.plan import Plan, Planner
 from ._injection.providers import check_factory, is_mock, providers
@@ -230,6 +231,8 @@ class Triows:
         self._entries.extend(entries)
         self._names.add(named)
         self._shared_plans = shared
+        for entry in entries:
+            self._warn_if_blind(entry)
 
     include = include_routes
 
@@ -340,6 +343,15 @@ class Triows:
                 "application starts",
                 where(factory),
             )
+
+    def _warn_if_blind(self, entry: _Entry) -> None:
+        """Log a warning about a handler that can only refuse, unless its annotation says so."""
+        # A test's fake may not take what the factory that it replaces takes.
+        if self._overrides or entry.endpoint.can_accept:
+            return
+        handler = entry.description.handler
+        if entry.endpoint.plan.signature.return_annotation not in (NoReturn, Never):
+            logger.warning("%s: %s", entry.description.template.path, blind(handler))
 
     def _recompile(self) -> None:
         for entry in self._entries:

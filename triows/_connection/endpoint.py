@@ -90,6 +90,11 @@ class Endpoint:
     def _(self) -> bool:
         return NURSERY in self.plan.givens
 
+    @property
+    def can_accept(self) -> bool:
+        """Whether the handler, or a factory, takes the WebSocket."""
+        return WEBSOCKET in self.plan.givens
+
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """
         Serve one connection until its end.
@@ -157,9 +162,7 @@ class Endpoint:
         return params, bad_parameters(errors) if errors else None
 
     async def _live(self, scope: Scope, transport: Transport, params: list[Any]) -> None:
-        lifetime = Lifetime(
-            transport, self.settings.timeouts, could_accept=WEBSOCKET in self.plan.givens
-        )
+        lifetime = Lifetime(transport, self.settings.timeouts, could_accept=self.can_accept)
         ws = WebSocket(
             scope,
             transport,
