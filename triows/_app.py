@@ -700,13 +700,15 @@ class Triows:
             return
         match = self._tree.match(segments)
         if match is None:
-            await self._refuse(scope, receive, send, problem(404))
+            refusal = evolve(problem(404), why="no route has this path")
+            await self._refuse(scope, receive, send, refusal)
         elif isinstance(match.value, _Mounted):
             await self._call_mounted(match.value, match, segments, (scope, receive, send))
         elif scope["type"] == "http":
             await respond(send, upgrade_required())
         else:
             scope["path_params"] = PathParams(match.params, match.raw_params)
+            scope["endpoint"] = match.value.description.handler  # as in Starlette
             assert match.value.app is not None
             await match.value.app(scope, receive, send)
 

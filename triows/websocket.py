@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, overload
 from urllib.parse import quote
 
 import trio
-from attrs import frozen
+from attrs import evolve, frozen
 from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocketState
 
@@ -207,10 +207,12 @@ class WebSocket(HTTPConnection):
                 if self._accepting
                 else "this connection was refused before: call reject() once"
             )
-        await self._refuse(self._refusal(status, detail, headers))
+        await self._refuse(self._refusal(status, detail, headers), "reject()")
 
-    async def _refuse(self, refusal: Refusal) -> None:
+    async def _refuse(self, refusal: Refusal, method: str) -> None:
+        """Hand over a refusal. If it gives no reason, the log says which *method* refused."""
         self._refused = True
+        refusal = refusal if refusal.why else evolve(refusal, why=method)
         await self._transport.reject(refusal)
         self._on_answer()
         await trio.lowlevel.checkpoint()
@@ -419,7 +421,8 @@ class WebSocket(HTTPConnection):
             return
         if not self._transport.accepted:
             told = None if code == 1000 else code
-            await self._refuse(self._refusal(403, reason, close_code=told))
+            refusal = self._refusal(403, reason, close_code=told)
+            await self._refuse(refusal, "close() before accept()")
             return
         await self._transport.close(code, reason)
         await trio.lowlevel.checkpoint()
