@@ -103,6 +103,13 @@ def test_modules_and_names_may_have_dots(folder, capsys, target):
     assert "/rooms/{room}" in capsys.readouterr().out
 
 
+def test_an_application_is_named_before_it_is_imported(folder, caplog):
+    caplog.set_level("INFO")
+    write(folder, "hanging.py", "import logging\nlogging.warning('at import')\nraise OSError\n")
+    assert main(["run", "hanging:app"]) == 2
+    assert caplog.messages == [f"starting hanging:app (process {os.getpid()})", "at import"]
+
+
 @pytest.mark.parametrize(
     ("target", "told"),
     [

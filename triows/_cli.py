@@ -14,6 +14,7 @@ from importlib.metadata import version
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
+from ._log import logger
 from ._server.lifeline import inherited
 from ._server.listening import AddressError, check_address, configuration
 from ._server.loading import ImportFailed, UnusableTarget, load
@@ -229,6 +230,9 @@ def _run(options: argparse.Namespace) -> int:
         level=options.log_level.upper(),
         format=f"%(asctime)s{process} %(levelname)s %(name)s: %(message)s",
     )
+    if options.inherit is None:
+        # Before the application is imported, because that may take long, or hang.
+        logger.info("starting %s (process %d)", options.app, os.getpid())
     addresses = {
         "bind": options.bind or ["127.0.0.1:8000"],
         "certfile": options.certfile,
