@@ -333,7 +333,7 @@ def a_body_without_a_class(desk):
     desk.include(handler)
 
 
-@mistake(HandlerSignatureError, "use() as its default", "`db: Annotated[TYPE, use(...)]`")
+@mistake(HandlerSignatureError, "use() as its default", "`db: Annotated[Database, use(Database)]`")
 def use_as_a_default(desk):
     @desk.blame
     async def handler(room_id: str, db: Database = use(Database)): ...  # noqa: B008
@@ -341,7 +341,9 @@ def use_as_a_default(desk):
     desk.include(handler)
 
 
-@mistake(HandlerSignatureError, "Param() as its default", "`token: Annotated[TYPE, Param(...)]`")
+@mistake(
+    HandlerSignatureError, "Param() as its default", '`token: Annotated[str, Param("header")]`'
+)
 def param_as_a_default(desk):
     @desk.blame
     async def handler(room_id: str, token: str = Param("header")): ...
@@ -349,7 +351,7 @@ def param_as_a_default(desk):
     desk.include(handler)
 
 
-@mistake(HandlerSignatureError, "use() as its annotation", "`db: Annotated[TYPE, use(...)]`")
+@mistake(HandlerSignatureError, "use() as its annotation", "`db: Annotated[TYPE, use(Database)]`")
 def use_as_an_annotation(desk):
     @desk.blame
     async def handler(room_id: str, db: use(Database)): ...
