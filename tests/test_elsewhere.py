@@ -13,9 +13,10 @@ import trio_websocket
 import websockets.asyncio.server
 import websockets.trio.server
 
+import triows
 from tests.connecting import connect
 from triows import Triows, WebSocket, WebSocketRoute
-from triows._elsewhere import APPLICATION, ROUTE, WEBSOCKET
+from triows._elsewhere import APPLICATION, MODULE, ROUTE, WEBSOCKET
 
 TABLES = {Triows: APPLICATION, WebSocketRoute: ROUTE, WebSocket: WEBSOCKET}
 NAMES = [
@@ -143,3 +144,20 @@ def test_another_base_of_a_subclass_may_have_the_name():
     assert App().config == ("debug",)
     assert {"run", "config"} <= set(dir(App()))
     assert "run" not in dir(Triows())
+
+
+@pytest.mark.parametrize("name", [name for together in MODULE for name in together.split()])
+def test_a_name_of_another_package_does_not_exist_and_says_what_to_write(name):
+    assert not hasattr(triows, name)
+    with pytest.raises(AttributeError, match=f"^module 'triows' has no attribute '{name}': .*`"):
+        getattr(triows, name)
+
+
+def test_running_an_application_is_told_by_the_package():
+    with pytest.raises(AttributeError, match=r"`triows run module:app` in a terminal, or `await"):
+        triows.run(Triows())
+
+
+def test_any_other_name_is_missing_from_the_package_as_everywhere():
+    with pytest.raises(AttributeError, match=r"^module 'triows' has no attribute 'nothing'$"):
+        triows.nothing  # noqa: B018 - it raises

@@ -11,6 +11,8 @@ import trio
 from attrs import define, evolve, field, frozen
 from starlette.datastructures import State, URLPath
 
+from . import _arguments
+from ._arguments import hinting
 from ._asgi import check_mountable, wrapped
 from ._checkpoints import checkpointed
 from ._closing import check_close
@@ -162,6 +164,7 @@ class Triows:
         ValueError: The *shutdown_code* can't be sent.
     """
 
+    @hinting(_arguments.APPLICATION)
     def __init__(
         self,
         *routes: WebSocketRoute,
@@ -204,6 +207,7 @@ class Triows:
         self._stack = wrapped(self._dispatch, listed("middlewares", middlewares))
         self._watch = Watch()
         providers(self._deps)  # report a mistake in them here, and not at the first route
+        check_routes(routes, WebSocketRoute, "Triows")
         self.include_routes(*routes)
 
     # Registration.

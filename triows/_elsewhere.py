@@ -14,7 +14,7 @@ from attrs import frozen
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-__all__ = ["APPLICATION", "ROUTE", "WEBSOCKET", "pointing"]
+__all__ = ["APPLICATION", "MODULE", "ROUTE", "WEBSOCKET", "missing_from_module", "pointing"]
 
 T = TypeVar("T")
 
@@ -182,3 +182,46 @@ WEBSOCKET = {
     "broadcast send_all join leave": _MANY,
     "set_cookie": 'write `await ws.accept(headers={"set-cookie": ...})`',
 }
+
+_RUN = (
+    "write `triows run module:app` in a terminal, or `await triows.serve(app, config)` in a Trio "
+    "program, which `trio.run` starts"
+)
+_FACTORY = "write `Annotated[TYPE, use(factory)]`"
+
+#: For the package itself.
+MODULE = {
+    "run serve_app main asgi": _RUN,
+    "App Application FastAPI Starlette Lihil Quart QuartTrio Litestar Flask": "write `Triows`",
+    "Route Router APIRouter Blueprint": (
+        "write `WebSocketRoute(path)`. triows serves WebSockets; for plain HTTP, mount an ASGI "
+        "application: `app.mount(path, other)`"
+    ),
+    "Websocket WebSocketConnection ServerConnection": "write `WebSocket`",
+    "Request HTTPConnection request": (
+        "annotate the parameter `ws: WebSocket`, which has what a request has"
+    ),
+    "Response JSONResponse HTMLResponse PlainTextResponse": (
+        "send messages with `await ws.send(...)`; before accept, refuse with `HTTPException`"
+    ),
+    "Depends Security Provide use_dependency": _FACTORY,
+    "Header": 'write `Annotated[str, Param("header")]`',
+    "Cookie": 'write `Annotated[str, Param("cookie")]`',
+    "Query": 'write `Annotated[str, Param("query")]`',
+    "Path": 'write `Annotated[str, Param("path")]`',
+    "Body Form File": "a WebSocket handshake has no body: receive messages with `ws.receive()`",
+    "BackgroundTasks BackgroundTask": "ask for a `nursery: trio.Nursery`",
+    "TestClient open_app open_server": "write `from triows.testing import {name}`",
+    "ConnectionClosed ConnectionClosedOK ConnectionClosedError": "write `WebSocketDisconnect`",
+    "Config": "write `from hypercorn.config import Config`",
+    "Middleware": "write `from starlette.middleware import Middleware`",
+    "status": "write the number, or `from http import HTTPStatus`",
+}
+
+
+def missing_from_module(name: str) -> str:
+    """Say that the package has no such name, and what to write if another library has it."""
+    message = f"module 'triows' has no attribute {name!r}"
+    found = (remedy for names, remedy in MODULE.items() if name in names.split())
+    remedy = next(found, None)
+    return message if remedy is None else f"{message}: {remedy.format(name=name)}"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
+from triows._arguments import SERVING, hinting
 from triows._errors import only
 from triows._loop import check_trio
 
@@ -35,6 +36,7 @@ __all__ = ["run_server", "serve", "serve_until"]
 _MISSING: Any = None
 
 
+@hinting(SERVING)
 async def serve(
     app: Triows,
     config: Config = _MISSING,
