@@ -141,6 +141,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument(
         "--log-level",
         default="info",
+        type=str.lower,
         choices=["debug", "info", "warning", "error", "critical"],
         help="log messages of this level and above (default: info)",
     )
