@@ -2,7 +2,8 @@
 
 import copy
 import inspect
-from unittest.mock import create_autospec
+from typing import Any, Protocol, runtime_checkable
+from unittest.mock import Mock, create_autospec
 
 import aiohttp.web
 import pytest
@@ -61,11 +62,57 @@ def test_a_name_of_another_library_exists_or_says_what_to_write(other):
     assert {name for name in public - known if not hasattr(ours, name)} <= set(without.split())
 
 
+def made(cls: Any) -> Any:
+    """Make an object of a class, as far as is needed to ask it for names."""
+    return cls.__new__(cls)
+
+
 @pytest.mark.parametrize(("cls", "name"), NAMES)
 def test_the_name_does_not_exist_and_says_what_to_write(cls, name):
     assert not hasattr(cls, name)
-    with pytest.raises(AttributeError, match=f"^{cls.__name__} has no '{name}': .*`"):
-        getattr(cls, name)
+    assert not hasattr(made(cls), name)
+    with pytest.raises(AttributeError, match=f"^{cls.__name__} has no '{name}': .*`") as caught:
+        getattr(made(cls), name)
+    assert caught.value.name == name
+
+
+@pytest.mark.parametrize("cls", TABLES)
+def test_nothing_that_looks_at_a_class_sees_the_names(cls):
+    names = {name for one, name in NAMES if one is cls}
+    assert names & set(dir(cls)) == set()
+    assert names & set(dir(made(cls))) == set()
+    assert names & {name for name, _ in inspect.getmembers(cls)} == set()
+    for mock in (Mock(spec=cls), Mock(spec=made(cls)), create_autospec(cls)):
+        assert [name for name in names if hasattr(mock, name)] == []
+    for name in names:
+        with pytest.raises(AttributeError):
+            inspect.getattr_static(made(cls), name)
+
+
+@runtime_checkable
+class Runs(Protocol):
+    def run(self) -> None: ...
+
+
+@runtime_checkable
+class Receives(Protocol):
+    def recv(self) -> None: ...
+
+
+@pytest.mark.parametrize(("cls", "protocol"), [(Triows, Runs), (WebSocket, Receives)])
+def test_a_protocol_with_the_name_is_not_implemented(cls, protocol):
+    assert not isinstance(made(cls), protocol)
+    assert not issubclass(cls, protocol)
+
+
+def test_an_error_within_a_property_of_a_subclass_is_not_hidden():
+    class App(Triows):
+        @property
+        def broken(self) -> str:
+            return self.nothing
+
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        App().broken  # noqa: B018 - it raises
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,9 @@ from ._settings import Compression as Compression
 from ._settings import Limits as Limits
 from ._settings import Timeouts as Timeouts
 from .exceptions import (
+    AddressError as AddressError,
+)
+from .exceptions import (
     DependencyCycleError as DependencyCycleError,
 )
 from .exceptions import (
@@ -150,6 +153,7 @@ __all__ = [
     "ResourceExpired",
     "TeardownTimeout",
     "NotRunningError",
+    "AddressError",
 ]
 
 if not _typing.TYPE_CHECKING:

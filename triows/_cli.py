@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING
 
 from ._log import logger
 from ._server.lifeline import inherited
-from ._server.listening import AddressError, check_address, configuration
+from ._server.listening import check_address, configuration
 from ._server.loading import ImportFailed, UnusableTarget, load
 from ._server.options import command_meant, option_meant
 from ._server.run import ApplicationError, run
 from ._server.tls import CertificateError, tls_context
 from ._traceback import summary, users_traceback
-from .exceptions import RouteSetupError
+from .exceptions import AddressError, RouteSetupError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -120,9 +120,7 @@ class WebSocket(HTTPConnection):
         self._accepting = False
         self._refused = False
         self._subprotocol: str | None = None
-        # Until the acceptance they refuse; from then on they are the transport's own, with
-        # nothing in between.
-        self._receive: Callable[[], Coroutine[Any, Any, str | bytes]] = self._receive_unaccepted
+        # Until the acceptance it refuses; from then on it is the transport's own.
         self._send: Callable[[Any], Coroutine[Any, Any, None]] = self._send_unaccepted
 
     @property
@@ -177,7 +175,9 @@ class WebSocket(HTTPConnection):
             # If it was cancelled before it was handed over, it has not happened.
             self._accepting = self._transport.accepted
             if self._accepting:
-                self._receive, self._send = self._transport.receive, self._transport.send
+                # From now on a message goes through nothing but the transport's own function.
+                self.receive = self._transport.receive  # type: ignore[method-assign]
+                self._send = self._transport.send
         self._subprotocol = subprotocol
         self._on_answer()
 
@@ -232,7 +232,7 @@ class WebSocket(HTTPConnection):
             trio.BusyResourceError: Another task is receiving.
             WebSocketStateError: The connection is not accepted yet.
         """
-        return self._receive()
+        return self._receive_unaccepted()  # accept() replaces this
 
     @known_as("WebSocket.receive")
     async def _receive_unaccepted(self) -> str | bytes:

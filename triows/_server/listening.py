@@ -15,18 +15,12 @@ from hypercorn.config import Config
 from hypercorn.utils import repr_socket_addr
 
 from triows._managers import contextmanager
+from triows.exceptions import AddressError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["AddressError", "Listener", "check_address", "configuration", "listening"]
-
-
-class AddressError(OSError):
-    """The server can't listen at an address. The message says which one, and why."""
-
-    def __str__(self) -> str:
-        return str(self.strerror)
+__all__ = ["Listener", "check_address", "configuration", "listening"]
 
 
 def configuration(bind: Sequence[str], certfile: str | None, keyfile: str | None) -> Config:

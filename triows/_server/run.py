@@ -15,9 +15,10 @@ from triows._errors import is_a, leaves, only, unwrapped
 from triows._inspection.hanging import starting
 from triows._inspection.remains import Remains
 from triows._inspection.signals import print_on_signal
+from triows.exceptions import AddressError
 
 from .budget import INTERRUPT_GRACE, Budget, at_most
-from .listening import AddressError, configuration
+from .listening import configuration
 from .serve import serve_until
 from .signals import SIGNALLED, SignalWatch
 from .tls import CertificateError

@@ -414,7 +414,7 @@ async def open_server(
 
     Raises:
         RuntimeError: The application is running already, or the clock is a virtual one.
-        OSError: An address can't be bound.
+        AddressError: An address can't be bound.
         BaseException: As in :func:`open_app`.
     """
     await trio.lowlevel.checkpoint()
