@@ -7,6 +7,7 @@ import logging
 import os
 import socket
 import stat
+import traceback
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -145,11 +146,20 @@ def _bind(config: Config, address: str, stack: ExitStack) -> socket.socket:
     try:
         (sock,) = config._create_sockets([address])
     except OSError as exc:
+        _close_unbound(exc)
         raise AddressError(
             exc.errno, f"can't listen at {address}: {_reason(address, exc)}"
         ) from exc
     stack.callback(sock.close)
     return sock
+
+
+def _close_unbound(exc: OSError) -> None:
+    """Close the socket that Hypercorn could not bind, because it leaves that to the collector."""
+    for frame, _ in traceback.walk_tb(exc.__traceback__):
+        sock = frame.f_locals.get("sock")
+        if isinstance(sock, socket.socket):
+            sock.close()
 
 
 def _reason(address: str, exc: OSError) -> str:
