@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from triows import Triows, WebSocket, WebSocketRoute
-from triows._connection.endpoint import peer_of
-from triows._log import logger
+from triows._log import logger, peer_of
 from triows._printable import printable
 from triows._traceback import summary, users_traceback
 from triows.testing import open_app

@@ -1,7 +1,7 @@
 import enum
 import json
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import pytest
 from starlette.datastructures import Headers
@@ -15,6 +15,7 @@ from triows._connection.refusal import (
     upgrade_required,
 )
 from triows._injection.params import ParamError
+from triows._where import where
 from triows.testing import WebSocketDenialResponse, open_app
 
 
@@ -200,6 +201,52 @@ async def test_the_log_says_why_a_handshake_was_refused(
             async with client.websocket_connect(url, headers=headers):
                 pass
     assert caplog.messages[-1].endswith(ending)
+
+
+def look(ws: WebSocket) -> int:
+    return 1
+
+
+def let_in(ws: WebSocket) -> None: ...
+
+
+async def greet(name: str) -> None: ...
+
+
+async def refuse() -> NoReturn:
+    raise HTTPException(410)
+
+
+async def count(one: Annotated[int, use(look)]) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("handler", "deps", "is_blind"),
+    [(greet, [], True), (greet, [let_in], False), (count, [], False), (refuse, [], False)],
+)
+def test_a_handler_that_can_not_accept_is_warned_of_at_registration(
+    handler, deps, is_blind, caplog
+):
+    route = WebSocketRoute("greetings", deps=deps)
+    route.endpoint(handler)
+    Triows(route)
+    assert [record.levelname for record in caplog.records] == ["WARNING"] * is_blind
+    if is_blind:
+        (message,) = caplog.messages
+        assert message.startswith(f"/greetings: {where(handler)} can't accept a connection, ")
+        assert "add a parameter `ws: WebSocket`, and call `await ws.accept()`" in message
+        assert "annotate it `-> NoReturn`" in message
+
+
+def test_a_handler_whose_factory_is_overridden_is_not_warned_of(caplog):
+    route = WebSocketRoute("count")
+    route.endpoint(count)
+    app = Triows(route)
+    other = WebSocketRoute("other")
+    other.endpoint(count)
+    with app.override(look, lambda: 2):
+        app.include_routes(other)
+    assert caplog.messages == []
 
 
 async def test_the_log_says_that_nothing_could_accept(caplog, autojump_clock):

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 import trio
 from attrs import evolve, field, frozen
 
+from triows._counted import counted
 from triows._injection.params import RequestData, read_params
 from triows._injection.plan import Given
+from triows._log import logger, peer_of
 from triows._printable import printable
 from triows._protocol.handshake import origin_allowed
 from triows._requires import note_checked
+from triows._traceback import summary
 from triows._transports.bridge import open_transport
 from triows._where import name_of, where
 from triows.exceptions import NotRunningError
@@ -40,11 +43,8 @@ __all__ = [
     "Endpoint",
     "PathParams",
     "log_refusal",
-    "peer_of",
     "refuse",
 ]
-
-logger = logging.getLogger("triows")
 
 #: Characters of a reason that the log shows: a few lines of a terminal.
 _MOST_SHOWN = 300
@@ -90,6 +90,11 @@ class Endpoint:
     def _(self) -> bool:
         return NURSERY in self.plan.givens
 
+    @property
+    def can_accept(self) -> bool:
+        """Whether the handler, or a factory, takes the WebSocket."""
+        return WEBSOCKET in self.plan.givens
+
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """
         Serve one connection until its end.
@@ -131,10 +136,10 @@ class Endpoint:
         """
         try:
             missed = next((one for one in self.requirements if not one.is_met(scope)), None)
-        except Exception:
+        except Exception as exc:
             refusal = problem(500)
             await refuse(transport, refusal, self.settings.timeouts)
-            log_refusal(scope, refusal.status, self.path)
+            log_refusal(scope, refusal.status, self.path, summary(exc))
             raise
         note_checked(self.requirements)
         if missed is None:
@@ -157,9 +162,7 @@ class Endpoint:
         return params, bad_parameters(errors) if errors else None
 
     async def _live(self, scope: Scope, transport: Transport, params: list[Any]) -> None:
-        lifetime = Lifetime(
-            transport, self.settings.timeouts, could_accept=WEBSOCKET in self.plan.givens
-        )
+        lifetime = Lifetime(transport, self.settings.timeouts, could_accept=self.can_accept)
         ws = WebSocket(
             scope,
             transport,
@@ -215,14 +218,7 @@ def _header(headers: Sequence[tuple[bytes, bytes]], wanted: bytes) -> str | None
     return found[0] if len(found) == 1 else ""
 
 
-def peer_of(scope: Scope) -> str:
-    """Return the peer's address for the log; ``?`` if it is not known."""
-    client = scope.get("client")
-    # Middleware may have taken the address from a header, so escape it.
-    return f"{printable(str(client[0]))}:{client[1]}" if client else "?"
-
-
-def log_refusal(scope: Scope, status: int, route: str | None, why: str = "") -> None:
+def log_refusal(scope: Scope, status: int, route: str | None, why: str) -> None:
     """
     Log a refusal, in one line.
 
@@ -256,22 +252,22 @@ def _log_end(path: str, scope: Scope, transport: Transport, lifetime: Lifetime) 
     ended = transport.ended
     code, reason = (ended.code, ended.reason) if ended else (1006, "")
     if ended is not None and ended.status is not None:
-        log_refusal(scope, ended.status, path, ended.why)
+        log_refusal(scope, ended.status, path, ended.why or lifetime.why)
         return
     duration = trio.current_time() - lifetime.started
     # The reason may come from the peer. %r keeps it on one line.
     logger.info(
-        "%s %s closed %d %r%s after %.3f s, received %d messages (%d bytes), sent %d (%d bytes)",
+        "%s %s closed %d %r%s after %.3f s, received %s (%s), sent %d (%s)",
         peer_of(scope),
         path,
         code,
         reason,
         _in_brackets(lifetime.why),
         duration,
-        traffic.messages_received,
-        traffic.bytes_received,
+        counted(traffic.messages_received, "message"),
+        counted(traffic.bytes_received, "byte"),
         traffic.messages_sent,
-        traffic.bytes_sent,
+        counted(traffic.bytes_sent, "byte"),
         extra={
             "route": path,
             "peer": peer_of(scope),
