@@ -15,7 +15,6 @@ from triows._log import logger, peer_of
 from triows._printable import printable
 from triows._protocol.handshake import origin_allowed
 from triows._requires import note_checked
-from triows._traceback import summary
 from triows._transports.bridge import open_transport
 from triows._where import name_of, where
 from triows.exceptions import NotRunningError
@@ -23,6 +22,7 @@ from triows.websocket import WebSocket
 
 from .lifetime import Lifetime
 from .refusal import bad_parameters, problem, try_later
+from .verdict import judge
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -103,17 +103,24 @@ class Endpoint:
             BaseException: Everything that went wrong, as one exception, when all is closed.
         """
         transport = open_transport(scope, receive, send, self.settings)
-        refusal = self._refuse_unread(scope)
-        if refusal is None and self.requirements:
-            refusal = await self._refuse_peer(scope, transport)
         params: list[Any] = []
+        error: BaseException | None = None
+        try:
+            refusal = self._refuse_unread(scope) or self._refuse_peer(scope)
+            if refusal is None:
+                params, refusal = self._read_params(scope)
+        except Exception as exc:  # noqa: BLE001 - raised below
+            # A decoder, or the check of a pack: the same as if a factory had raised it.
+            verdict = judge(exc, None, accepted=False, own=transport)
+            refusal = evolve(verdict.refusal, why=verdict.why or verdict.refusal.why)
+            error = verdict.error
         if refusal is None:
-            params, refusal = self._read_params(scope)
-        if refusal is not None:
-            await refuse(transport, refusal, self.settings.timeouts)
-            log_refusal(scope, refusal.status, self.path, refusal.why)
+            await self._live(scope, transport, params)
             return
-        await self._live(scope, transport, params)
+        await refuse(transport, refusal, self.settings.timeouts)
+        log_refusal(scope, refusal.status, self.path, refusal.why)
+        if error is not None:
+            raise error
 
     def _refuse_unread(self, scope: Scope) -> Refusal | None:
         """Refuse a connection for a reason that doesn't depend on the parameters."""
@@ -127,20 +134,16 @@ class Endpoint:
             return problem(403, "this origin may not connect")
         return None
 
-    async def _refuse_peer(self, scope: Scope, transport: Transport) -> Refusal | None:
+    def _refuse_peer(self, scope: Scope) -> Refusal | None:
         """
         Refuse a peer that lacks a scope.
 
         Raises:
-            RouteSetupError: Nobody has authenticated it. It was refused with 500.
+            RouteSetupError: Nobody has authenticated it.
         """
-        try:
-            missed = next((one for one in self.requirements if not one.is_met(scope)), None)
-        except Exception as exc:
-            refusal = problem(500)
-            await refuse(transport, refusal, self.settings.timeouts)
-            log_refusal(scope, refusal.status, self.path, summary(exc))
-            raise
+        if not self.requirements:
+            return None
+        missed = next((one for one in self.requirements if not one.is_met(scope)), None)
         note_checked(self.requirements)
         if missed is None:
             return None
