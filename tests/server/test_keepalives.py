@@ -31,7 +31,8 @@ def test_a_peer_that_has_closed_behind_a_full_inbox_is_found(siege):
     with pytest.raises((TimeoutError, ConnectionError)):
         peer.send(flood)
     peer.socket.close()
-    assert siege.report(key)["seconds"] < 5
+    # On sockets, only the pings find that before the siege loses its patience.
+    assert siege.report(key)["error"] == "Cancelled"
     siege.settle()
 
 
