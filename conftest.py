@@ -32,6 +32,11 @@ from sybil.integration.pytest import SybilItem
 from sybil.parsers.markdown import CodeBlockParser, SkipParser
 from trio.testing import MockClock
 
+from tests.hanging import (
+    pytest_configure,
+    pytest_timeout_cancel_timer,
+    pytest_timeout_set_timer,
+)
 from tests.real_clock import (
     pytest_runtest_call,
     pytest_runtest_protocol,
@@ -48,10 +53,13 @@ if TYPE_CHECKING:
 __all__ = [
     "pytest_collect_file",
     "pytest_collection_finish",
+    "pytest_configure",
     "pytest_itemcollected",
     "pytest_runtest_call",
     "pytest_runtest_protocol",
     "pytest_runtest_teardown",
+    "pytest_timeout_cancel_timer",
+    "pytest_timeout_set_timer",
 ]
 
 # Hundreds of processes that tests start import triows, and pytest rewrites each module of tests.
