@@ -27,6 +27,11 @@ FOR_TESTS := $(if $(shell command -v npm 2>/dev/null),$(FOR_NODE))
 MANY := tests/connection/test_promise.py tests/testing/test_crowd.py tests/protocol tests/routing \
 	tests/transports/test_stream_whole_frames.py tests/injection/test_params_hostile.py
 
+# Two processes run the tests, because many tests wait for a server that they have started. The tests
+# of a file run in the same process, because they share servers. If a test hangs and ends its process,
+# no other one is started, because it would run the same test again.
+SIDE_BY_SIDE := --numprocesses=2 --dist=loadfile --max-worker-restart=0
+
 FOR_COMPLIANCE := $(VENV)/.installed-compliance
 
 # The environment with the oldest dependencies that pyproject.toml allows.
@@ -64,7 +69,7 @@ imports: $(FOR_WORK)  ## Check that imports point one way
 pytest: $(FOR_WORK) $(FOR_TESTS)  ## Run the tests with coverage (ARGS="-k routing": some, without)
 ifeq ($(strip $(ARGS)),)
 	$(VENV)/bin/coverage erase
-	$(VENV)/bin/coverage run -m pytest $(if $(CI),--verbose)
+	$(VENV)/bin/coverage run -m pytest $(SIDE_BY_SIDE) $(if $(CI),--verbose)
 	$(VENV)/bin/coverage combine --quiet
 	$(VENV)/bin/coverage report
 else
@@ -72,7 +77,7 @@ else
 endif
 
 test-lowest: $(FOR_LOWEST) $(FOR_TESTS)  ## Run the tests with the oldest dependencies allowed
-	$(LOWEST)/bin/python -m pytest $(ARGS)
+	$(LOWEST)/bin/python -m pytest $(or $(strip $(ARGS)),$(SIDE_BY_SIDE))
 
 thorough: $(FOR_WORK)  ## Try ten times as much in the tests that make up what they try
 	TRIOWS_TEST_SCALE=10 $(VENV)/bin/python -m pytest $(or $(ARGS),$(MANY))

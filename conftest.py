@@ -2,12 +2,14 @@
 Runs the Python programs in the README and the docs, as part of the suite.
 
 A document is one program: its ``python`` blocks run in order and share their names, like the
-lines of a module. A function ``test_...`` that a block defines is called. If it is async, Trio
-runs it, on a virtual clock. It gets the clock if it asks for pytest-trio's ``autojump_clock``. So a
-page can test what it says. ``<!--- skip: next -->`` before a block leaves the block out.
+lines of a module. If the document says "Save this as ``hello.py``", a block can import that program
+as ``hello``, as its reader does. A function ``test_...`` that a block defines is called. If it is
+async, Trio runs it, on a virtual clock. It gets the clock if it asks for pytest-trio's
+``autojump_clock``. So a page can test what it says. ``<!--- skip: next -->`` before a block leaves
+the block out.
 
-``docs/how-to/test.md`` is about tests, so it is different: each block there is a test module of
-its own, with its fixtures, and pytest runs it like any other.
+The pages ``docs/how-to/test*.md`` are about tests, so they are different: each block there is a
+test module of its own, with its fixtures, and pytest runs it like any other.
 """
 
 from __future__ import annotations
@@ -30,6 +32,11 @@ from sybil.integration.pytest import SybilItem
 from sybil.parsers.markdown import CodeBlockParser, SkipParser
 from trio.testing import MockClock
 
+from tests.hanging import (
+    pytest_configure,
+    pytest_timeout_cancel_timer,
+    pytest_timeout_set_timer,
+)
 from tests.real_clock import (
     pytest_runtest_call,
     pytest_runtest_protocol,
@@ -46,10 +53,13 @@ if TYPE_CHECKING:
 __all__ = [
     "pytest_collect_file",
     "pytest_collection_finish",
+    "pytest_configure",
     "pytest_itemcollected",
     "pytest_runtest_call",
     "pytest_runtest_protocol",
     "pytest_runtest_teardown",
+    "pytest_timeout_cancel_timer",
+    "pytest_timeout_set_timer",
 ]
 
 # Hundreds of processes that tests start import triows, and pytest rewrites each module of tests.
@@ -70,6 +80,18 @@ settings.register_profile(
 settings.load_profile("untimed")
 
 
+# How a document names the file that its reader saves a block in.
+SAVED = r"(?:Save this as|Create a file) `(\w+)\.py`"
+
+
+# What a block imports to connect over a socket.
+CLIENT = "websockets.sync"
+
+
+# What the test of a block calls if it uses sockets.
+SOCKETS = rf"triows\.serve\b|\b(open_server|serve)\(|\b{CLIENT}\b"
+
+
 def module_of(example: Example) -> ModuleType:
     """
     The module that a document's blocks run in, made for the first of them.
@@ -79,7 +101,9 @@ def module_of(example: Example) -> ModuleType:
     module = example.namespace.get("module")
     if not isinstance(module, ModuleType):
         module = ModuleType(f"_example_{Path(example.path).stem}")
-        example.namespace["module"] = sys.modules[module.__name__] = module
+        names = [module.__name__, *re.findall(SAVED, example.document.text)]
+        example.namespace |= {"module": module, "names": names}
+        sys.modules |= dict.fromkeys(names, module)
     return module
 
 
@@ -95,11 +119,14 @@ def run_block(example: Example) -> None:
     exec(code_of(example), names)
     for name in set(names) - known:
         if name.startswith("test_") and isinstance(names[name], FunctionType):
-            run_test(names[name])
+            run_test(names[name], is_a_client=CLIENT in example.parsed)
 
 
-def run_test(test: FunctionType) -> None:
-    if inspect.iscoroutinefunction(test):
+def run_test(test: FunctionType, *, is_a_client: bool) -> None:
+    if inspect.iscoroutinefunction(test) and is_a_client:
+        # A virtual clock would jump to a timeout while the sockets work.
+        trio.run(test)
+    elif inspect.iscoroutinefunction(test):
         # If an example waits for seconds, nobody has to wait for it.
         clock = MockClock(autojump_threshold=0)
         arguments = [clock] if "autojump_clock" in inspect.signature(test).parameters else []
@@ -109,8 +136,8 @@ def run_test(test: FunctionType) -> None:
 
 
 def forget(namespace: dict[str, Any]) -> None:
-    if module := namespace.get("module"):
-        del sys.modules[module.__name__]
+    for name in namespace.get("names", ()):
+        del sys.modules[name]
 
 
 def pytest_collection_finish() -> None:
@@ -124,7 +151,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     if isinstance(item, SybilItem):
         # A block without a test only defines something.
         text = str(item.example.parsed)
-        uses = "def test_" in text and re.search(r"triows\.serve\b|\b(open_server|serve)\(", text)
+        uses = "def test_" in text and re.search(SOCKETS, text)
     elif isinstance(item, pytest.Function) and item.getparent(BlockOfTests):
         params = item.callspec.params if hasattr(item, "callspec") else {}
         uses = "serve" in item.fixturenames or open_server in params.values()
@@ -172,6 +199,6 @@ class PageOfTests(pytest.File):
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-    if file_path == Path(__file__).parent / "docs" / "how-to" / "test.md":
+    if file_path.match("docs/how-to/test*.md"):
         return PageOfTests.from_parent(parent, path=file_path)
     return collect_examples(file_path, parent)

@@ -48,8 +48,8 @@ def _ratios(run: Run) -> str:
     if not rows:
         return ""
     return (
-        "**The speed of triows, compared with each peer.** 2.00 means twice as fast. The number in "
-        "brackets compares the servers' time on their core for the same work.\n\n"
+        "**The speed of triows, compared with each of the others.** 2.00 means twice as fast. The "
+        "number in brackets compares the servers' time on their core for the same work.\n\n"
         + grid(["", *peers], rows)
     )
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from hostile.settings import compression, limits
-from triows import Timeouts, Triows, WebSocket, WebSocketRoute
+from triows import Compression, Limits, Timeouts, Triows, WebSocket, WebSocketRoute
 
 #: The largest message of the cases (9.1.6 and 9.2.6).
 MESSAGE_SIZE = 16 * 2**20
@@ -25,7 +24,7 @@ async def echo(ws: WebSocket) -> None:
 # The slowest cases take minutes on a slow machine, and none of them is about a timeout.
 app = Triows(
     route,
-    limits=limits(message_size=MESSAGE_SIZE, inbox_size=MESSAGE_SIZE, fragments=FRAGMENTS),
+    limits=Limits(message_size=MESSAGE_SIZE, inbox_size=MESSAGE_SIZE, fragments=FRAGMENTS),
     timeouts=Timeouts(send=120, ping_interval=120),
-    **compression(),
+    compression=Compression(),
 )

@@ -2,7 +2,8 @@
 Writes the parts of the documentation that are made from the code: ``make docs``.
 
 * the reference, ``docs/reference/triows*.md``, from signatures and docstrings;
-* what the programs of ``docs/how-to/errors.md`` print.
+* what the programs of ``docs/reference/exceptions.md`` print;
+* the line numbers in what the tests of ``docs/how-to`` print.
 
 A test compares the pages in the repository with what this module makes.
 """
@@ -17,6 +18,7 @@ import inspect
 import io
 import os
 import re
+import subprocess
 import sys
 import textwrap
 from pathlib import Path
@@ -34,15 +36,27 @@ REFERENCE = ROOT / "docs/reference"
 MODULES = ("triows", "triows.testing", "triows.inspect")
 
 #: Pages with ``text`` blocks that show what the ``python`` blocks before them print.
-PRINTED = (ROOT / "docs/how-to/errors.md",)
+PRINTED = (ROOT / "docs/reference/exceptions.md",)
+
+#: A line number in a text: the file's ending shows that it is one.
+LINE = r"(?<=\.(?:md|py):)\d+"
 
 NOTE = "<!-- Made by `make docs` from the docstrings. Change those, not this page. -->"
 
 
+#: Pages with ``text`` blocks that show what their tests print.
+TESTED = tuple(ROOT / f"docs/how-to/{name}.md" for name in ("inspect", "test-failures"))
+
+
 def pages() -> dict[Path, str]:
-    """Make every page: its path, and its text."""
+    """Make every page that needs no tests: its path, and its text."""
     made = {REFERENCE / f"{name}.md": reference(name) for name in MODULES}
     return made | {path: with_outputs(path) for path in PRINTED}
+
+
+def tested_pages() -> dict[Path, str]:
+    """Make the pages that show what their tests print. This takes some seconds."""
+    return {path: with_lines(path, printed_by_tests(path)) for path in TESTED}
 
 
 # The reference.
@@ -389,9 +403,47 @@ def with_outputs(path: Path) -> str:
     return "".join(pieces)
 
 
+# What tests print.
+
+
+def printed_by_tests(path: Path) -> str:
+    """Run the tests of a page, and return all that they print."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-s", "-p", "no:cacheprovider", path],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONIOENCODING": "utf-8"},
+        capture_output=True,
+        encoding="utf-8",
+        timeout=50,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(done.stdout + done.stderr)
+    return done.stdout
+
+
+def with_lines(path: Path, printed: str) -> str:
+    """
+    Put the line numbers that were printed into the ``text`` blocks that show the same text.
+
+    The numbers of processes and times stay as they are, because they change with each run.
+    """
+
+    def renewed(block: re.Match[str]) -> str:
+        words = (re.sub(r"\d+", r"\\d+", re.escape(word)) for word in block[0].split())
+        found = re.search(r"\s+".join(words), printed)
+        if not found:
+            raise ValueError(f"no test of {path.name} prints this:\n{block[0]}\nbut:\n{printed}")
+        lines = iter(re.findall(LINE, found[0]))
+        return re.sub(LINE, lambda _: next(lines), block[0])
+
+    text = path.read_text("utf-8")
+    return re.sub(r"(?<=^```text\n).*?(?=^```$)", renewed, text, flags=re.MULTILINE | re.DOTALL)
+
+
 def main() -> None:
     sys.path.insert(0, str(ROOT))  # import this checkout, and not another triows
-    for path, text in pages().items():
+    for path, text in (pages() | tested_pages()).items():
         if not path.exists() or path.read_text("utf-8") != text:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, "utf-8")

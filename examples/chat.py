@@ -14,7 +14,6 @@ Then open http://127.0.0.1:8000 in two windows. Two things are worth a look:
 
 from __future__ import annotations
 
-from collections import defaultdict
 from pathlib import Path
 from typing import Annotated
 
@@ -53,20 +52,22 @@ class Member:
 
 class Rooms:
     def __init__(self) -> None:
-        self._members: defaultdict[str, set[Member]] = defaultdict(set)
+        # Peers choose the names of rooms, so a room goes when its last member leaves.
+        self._members: dict[str, set[Member]] = {}
 
     def enter(self, member: Member) -> None:
-        self._members[member.room].add(member)
+        self._members.setdefault(member.room, set()).add(member)
         self._tell_who_is_here(member.room)
 
     def leave(self, member: Member) -> None:
         self._members[member.room].remove(member)
-        self._tell_who_is_here(member.room)
-        if not self._members[member.room]:
+        if self._members[member.room]:
+            self._tell_who_is_here(member.room)
+        else:
             del self._members[member.room]
 
     def tell(self, room: str, event: Said | Here) -> None:
-        for member in self._members[room]:
+        for member in self._members.get(room, ()):
             member.tell(event)
 
     def _tell_who_is_here(self, room: str) -> None:

@@ -14,8 +14,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from hostile import statistics
-from hostile.settings import compression, limits
-from triows import Param, Timeouts, Triows, WebSocket, WebSocketRoute
+from triows import Compression, Limits, Param, Timeouts, Triows, WebSocket, WebSocketRoute
 
 STATIC = Path(__file__).parent.parent / "examples" / "static"
 
@@ -125,9 +124,9 @@ app = Triows(
     refused_route,
     typed_route,
     statistics.route,
-    limits=limits(message_size=2**16, fragments=100),
+    limits=Limits(message_size=2**16, fragments=100),
     # These are short, so that soon nothing of an attempt is left.
     timeouts=Timeouts(accept=2, ping_interval=2, ping_timeout=2, send=2, close=1, teardown=1),
-    **compression(),
+    compression=Compression(),
 )
 app.mount("/http", http)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import ssl
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -48,8 +49,8 @@ ENOUGH = 25
 #: How many seconds a server may take to end after it was harmed.
 DYING = 3
 
-#: If something is left, this many of the first attempts are searched for the reason. What is still
-#: there after this many seconds counts as left.
+#: If something is left, this many of the first attempts are searched for the reason. When nothing
+#: has gone away for this many seconds, what is still there counts as left.
 LEAK_SEARCH, LEAKING = 2000, 8
 
 #: How often a kept attempt is sent again.
@@ -212,11 +213,12 @@ class Campaign:
         # that rarely happens.
         sent = [*attempts] * math.ceil(2 * SIDE_BY_SIDE / len(attempts))
         with self.server() as server, ThreadPoolExecutor(SIDE_BY_SIDE) as threads:
-            before = server.settled_level(SETTLING)
+            # Memory doesn't count here.
+            before = evolve(server.settled_level(SETTLING), resident=sys.maxsize)
             try:
                 for _ in threads.map(self._perform, sent, itertools.repeat(server)):
                     pass
-                return not poll(lambda: not _left(before, server.level()), LEAKING)
+                return bool(server.return_to(before, LEAKING).excess(before))
             except (OSError, Refused):
                 return False  # the server has ended, which is a different finding
 

@@ -7,7 +7,6 @@ What `make fuzz` and `make soak` share: hostile peers, and a server that is watc
 ``peer``           a blocking socket that sends and reads them
 ``server``         ``triows run`` as a process: its tasks, sockets and memory
 ``statistics``     the route on which the process reports about itself
-``settings``       settings of the applications
 =================  ===========================================================
 
 This needs Linux, because it watches the process through ``/proc``.

@@ -64,6 +64,21 @@ class Level:
             found.append(f"{self.resident / 2**20:.1f} MiB, {before.resident / 2**20:.1f} before")
         return found
 
+    def has_less_than(self, other: Level) -> bool:
+        """Say whether there is less of anything except memory."""
+        return self.with_the_least_of(other) != evolve(
+            other, resident=self.resident, trimmed=self.trimmed
+        )
+
+    def with_the_least_of(self, other: Level) -> Level:
+        """Take the lesser number of everything except memory."""
+        return evolve(
+            self,
+            tasks=min(self.tasks, other.tasks),
+            connections=min(self.connections, other.connections),
+            descriptors=min(self.descriptors, other.descriptors),
+        )
+
     def __str__(self) -> str:
         trimmed = "" if self.trimmed is None else f" ({self.trimmed / 2**20:.1f} trimmed)"
         return (
@@ -193,23 +208,27 @@ class WatchedServer(ServerProcess):
         while time.monotonic() < min(since + 1, deadline):
             time.sleep(GLANCE)
             now = self.level()
-            # The connection that asks comes and goes, so what it adds isn't always there.
-            lesser = Level(
-                tasks=min(now.tasks, least.tasks),
-                connections=min(now.connections, least.connections),
-                descriptors=min(now.descriptors, least.descriptors),
-                resident=now.resident,
-            )
-            if evolve(lesser, resident=least.resident) != least:
+            if now.has_less_than(least):
                 since = time.monotonic()
-            least = lesser
+            # The connection that asks comes and goes, so what it adds isn't always there.
+            least = now.with_the_least_of(least)
         return least
 
     def return_to(self, before: Level, seconds: float) -> Level:
-        """Measure until the level is as *before*, for *seconds* at most."""
-        now = self.level()
-        deadline = time.monotonic() + seconds
-        while now.excess(before) and time.monotonic() < deadline:
+        """
+        Measure until the level is as *before*, or until nothing but memory decreases any more.
+
+        Args:
+            before: The level.
+            seconds: If nothing has decreased for this long, nothing will. A busy machine may take
+                longer than this for all of it.
+        """
+        now = least = self.level()
+        since = time.monotonic()
+        while now.excess(before) and time.monotonic() < since + seconds:
             time.sleep(GLANCE)
             now = self.level()
+            if now.has_less_than(least):
+                since = time.monotonic()
+            least = now.with_the_least_of(least)
         return now

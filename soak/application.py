@@ -11,8 +11,16 @@ import trio
 from attrs import define
 
 from hostile import statistics
-from hostile.settings import compression, limits
-from triows import AsyncResource, Timeouts, Triows, WebSocket, WebSocketRoute, use
+from triows import (
+    AsyncResource,
+    Compression,
+    Limits,
+    Timeouts,
+    Triows,
+    WebSocket,
+    WebSocketRoute,
+    use,
+)
 
 logger = logging.getLogger("soak")
 
@@ -120,15 +128,15 @@ ROUTES = (echo_route, tick_route, work_route, flood_route, tally_route, statisti
 app = Triows(
     *ROUTES,
     lifespan=lifespan,
-    limits=limits(outbox=2**16, fragments=1000),
+    limits=Limits(outbox=2**16, fragments=1000),
     timeouts=Timeouts(send=2, close=1, teardown=1),
-    **compression(),
+    compression=Compression(),
 )
 
 patient = Triows(
     *ROUTES,
     lifespan=lifespan,
-    limits=limits(outbox=2**16),
+    limits=Limits(outbox=2**16),
     timeouts=Timeouts(
         send=120, ping_interval=120, close=2, disconnect_grace=1, teardown=2, shutdown_grace=3
     ),

@@ -24,16 +24,23 @@ def untraced() -> Iterator[None]:
     sys.settrace(tracer)
 
 
-#: What coverage gives to the processes that a test starts, so that they are measured, too. Only
-#: tests that ask for it pass it on: a process takes half as long again to start with it.
-_MEASURING = os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
+@pytest.fixture(scope="session", autouse=True)
+def measuring() -> str | None:
+    """
+    Take away what coverage gives to the processes that tests start, and return it.
+
+    Only tests that ask for it pass it on, because a process takes half as long again to start with
+    it. This is a fixture because pytest starts processes, too: they run the tests, and have to be
+    measured.
+    """
+    return os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
 
 
 @pytest.fixture
-def measured_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+def measured_processes(measuring: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Measure coverage in the processes of a test that run code which no other test runs."""
-    if _MEASURING is not None:
-        monkeypatch.setenv("COVERAGE_PROCESS_CONFIG", _MEASURING)
+    if measuring is not None:
+        monkeypatch.setenv("COVERAGE_PROCESS_CONFIG", measuring)
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

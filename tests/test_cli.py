@@ -103,6 +103,13 @@ def test_modules_and_names_may_have_dots(folder, capsys, target):
     assert "/rooms/{room}" in capsys.readouterr().out
 
 
+def test_an_application_is_named_before_it_is_imported(folder, caplog):
+    caplog.set_level("INFO")
+    write(folder, "hanging.py", "import logging\nlogging.warning('at import')\nraise OSError\n")
+    assert main(["run", "hanging:app"]) == 2
+    assert caplog.messages == [f"starting hanging:app (process {os.getpid()})", "at import"]
+
+
 @pytest.mark.parametrize(
     ("target", "told"),
     [
@@ -122,15 +129,18 @@ def test_modules_and_names_may_have_dots(folder, capsys, target):
         ("chat_here:app", "did you mean 'chat_there:app'?"),
         ("chat_there.py:app", "written without .py, so write module:app, as in 'chat_there:app'"),
         ("empty_there:app", "nor any other application of triows: write `app = Triows(route)`"),
-        ("chat_there:make()", "has no 'make()', but 'app'"),
+        ("chat_there:make()", "has no 'make()': write 'chat_there:app'"),
         ("empty_there:make()", ": write `app = make()` there, and name that"),
         ("./chat_there:app", "write module:app"),
-        ("chat_there:nothing", "'chat_there' has no 'nothing', but 'app'"),
+        ("chat_there:nothing", "'chat_there' has no 'nothing': write 'chat_there:app'"),
         ("chat_there:Apps.nothing", "'chat_there' has no 'Apps.nothing'"),
-        ("chat_there:number", "is of type int, not a Triows application"),
-        ("chat_there:Apps", "the class Apps, not a Triows application. 'chat_there' has 'app'"),
+        ("chat_there:number", "is an object of type int, not a Triows application"),
+        (
+            "chat_there:Apps",
+            "not a Triows application. If you mean the application there, write 'chat_there:app'",
+        ),
         ("chat_there:talk", "if it is a handler, put `@route.endpoint` above talk"),
-        ("chat_there:talk", "'chat_there' has 'app'"),
+        ("chat_there:talk", "If you mean the application there, write 'chat_there:app'"),
         ("chat_there:make", "call it, as in `app = make()`"),
         ("chat_there:rooms", "is a WebSocketRoute, not an application: make one with Triows"),
         ("chat_there:Triows", "is the class Triows, not an application"),
@@ -184,7 +194,7 @@ app = read()
         ("def app(", "SyntaxError: '(' was never closed"),
         (BROKEN, "JSONDecodeError: Expecting property name"),
         ("def __getattr__(name): raise OSError('no database')", "OSError: no database"),
-        ("import broken; broken.app", "AttributeError: partially initialized module 'broken'"),
+        ("import broken; broken.app", "has no attribute 'app'"),
     ],
 )
 @pytest.mark.parametrize("command", ["run", "routes"])
@@ -262,6 +272,16 @@ def test_a_command_that_can_not_be_read_ends_with_2_and_one_line(capsys, argumen
         ("--port 9000", "--bind 127.0.0.1:9000"),
         ("--port=9000", "--bind 127.0.0.1:9000"),
         ("-p 9000", "--bind 127.0.0.1:9000"),
+        ("-p9000", "--bind 127.0.0.1:9000"),
+        ("-p triows.pid", "triows stays in the foreground"),
+        ("--host=0.0.0.0", "--bind 0.0.0.0:8000"),
+        ("--host=0.0.0.0 -p9000", "--bind 0.0.0.0:9000"),
+        ("--timeout 30", "Timeouts(...)"),
+        ("-t 30", "Timeouts(...)"),
+        ("-t30", "Timeouts(...)"),
+        ("--no-reload", "leave it out"),
+        ("-d", "stays in the foreground"),
+        ("-D", "stays in the foreground"),
         ("--host 0.0.0.0 --port 9000", "--bind 0.0.0.0:9000"),
         ("--port 9000 --host 0.0.0.0", "--bind 0.0.0.0:9000"),
         ("--port", "--bind 127.0.0.1:8000"),
@@ -293,6 +313,50 @@ def test_an_option_of_another_server_is_told_what_does_it_here(capsys, options, 
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"triows: {given[0]!r} isn't an option: ")
     assert told in line
+
+
+#: The options of uvicorn, Hypercorn, gunicorn, granian and daphne that `triows run` doesn't have.
+ELSEWHERE = """
+    --host --port --uds --fd --no-reload --reload-dir --reload-include --reload-exclude
+    --reload-delay --env-file --log-config --access-log --no-access-log --use-colors
+    --no-use-colors --proxy-headers --no-proxy-headers --forwarded-allow-ips --root-path
+    --limit-concurrency --backlog --limit-max-requests --timeout-keep-alive
+    --timeout-graceful-shutdown --ssl-keyfile --ssl-certfile --ssl-keyfile-password
+    --ssl-version --ssl-cert-reqs --ssl-ca-certs --ssl-ciphers --header --server-header
+    --no-server-header --date-header --no-date-header --app-dir
+    --h11-max-incomplete-event-size --factory --loop --http --ws --ws-max-size
+    --ws-max-queue --ws-ping-interval --ws-ping-timeout --ws-per-message-deflate --lifespan
+    --interface --timeout-worker-healthcheck --access-logfile --access-logformat -b
+    --ca-certs --cert-reqs --ciphers -c --config --debug --error-log --error-logfile -g -k
+    --worker-class --keep-alive --keyfile-password --insecure-bind --max-requests
+    --max-requests-jitter --pid --quic-bind --read-timeout --server-name --statsd-host
+    --statsd-prefix -m --umask -u -w --websocket-ping-interval --verify-mode
+    --graceful-timeout --threads --worker-connections -t --timeout --limit-request-line
+    --limit-request-fields --reload-engine --reload-extra-file --check-config --print-config
+    --preload --reuse-port --chdir -D --daemon -e --env --worker-tmp-dir --user --group
+    --log-file --logger-class --pythonpath --log-syslog -n --name --suppress-ragged-eofs
+    --do-handshake-on-connect --blocking-threads --runtime-threads --runtime-mode
+    --task-impl --backpressure --http1-keep-alive --http2-max-frame-size --no-ws --no-log
+    --access-log-fmt --ssl-certificate --ssl-ca --url-path-prefix --respawn-failed-workers
+    --workers-lifetime --workers-kill-timeout --working-dir --env-files --static-path-mount
+    --reload-paths --process-name --pid-file --unix-socket --endpoint -v --verbosity
+    --http-timeout --log-fmt --ping-interval --ping-timeout --application-close-timeout
+    --proxy-headers-host -s --no-server-name --websocket_timeout --websocket_connect_timeout
+    -d --verbose --quiet -q -A --app
+"""
+
+
+@pytest.mark.parametrize("option", ELSEWHERE.split())
+def test_every_option_of_another_server_has_a_remedy(capsys, option):
+    with pytest.raises(SystemExit) as caught:
+        main(["run", "chat:app", option])
+    assert caught.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"triows: {option!r} isn't an option: ")
+
+
+def test_the_level_of_the_log_may_be_in_capitals():
+    assert _parser().parse_args(["run", "a:b", "--log-level", "DEBUG"]).log_level == "debug"
 
 
 # Certificates

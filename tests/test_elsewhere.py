@@ -2,7 +2,8 @@
 
 import copy
 import inspect
-from unittest.mock import create_autospec
+from typing import Any, Protocol, runtime_checkable
+from unittest.mock import Mock, create_autospec
 
 import aiohttp.web
 import pytest
@@ -13,9 +14,10 @@ import trio_websocket
 import websockets.asyncio.server
 import websockets.trio.server
 
+import triows
 from tests.connecting import connect
 from triows import Triows, WebSocket, WebSocketRoute
-from triows._elsewhere import APPLICATION, ROUTE, WEBSOCKET
+from triows._elsewhere import APPLICATION, MODULE, ROUTE, WEBSOCKET
 
 TABLES = {Triows: APPLICATION, WebSocketRoute: ROUTE, WebSocket: WEBSOCKET}
 NAMES = [
@@ -60,11 +62,57 @@ def test_a_name_of_another_library_exists_or_says_what_to_write(other):
     assert {name for name in public - known if not hasattr(ours, name)} <= set(without.split())
 
 
+def made(cls: Any) -> Any:
+    """Make an object of a class, as far as is needed to ask it for names."""
+    return cls.__new__(cls)
+
+
 @pytest.mark.parametrize(("cls", "name"), NAMES)
 def test_the_name_does_not_exist_and_says_what_to_write(cls, name):
     assert not hasattr(cls, name)
-    with pytest.raises(AttributeError, match=f"^{cls.__name__} has no '{name}': .*`"):
-        getattr(cls, name)
+    assert not hasattr(made(cls), name)
+    with pytest.raises(AttributeError, match=f"^{cls.__name__} has no '{name}': .*`") as caught:
+        getattr(made(cls), name)
+    assert caught.value.name == name
+
+
+@pytest.mark.parametrize("cls", TABLES)
+def test_nothing_that_looks_at_a_class_sees_the_names(cls):
+    names = {name for one, name in NAMES if one is cls}
+    assert names & set(dir(cls)) == set()
+    assert names & set(dir(made(cls))) == set()
+    assert names & {name for name, _ in inspect.getmembers(cls)} == set()
+    for mock in (Mock(spec=cls), Mock(spec=made(cls)), create_autospec(cls)):
+        assert [name for name in names if hasattr(mock, name)] == []
+    for name in names:
+        with pytest.raises(AttributeError):
+            inspect.getattr_static(made(cls), name)
+
+
+@runtime_checkable
+class Runs(Protocol):
+    def run(self) -> None: ...
+
+
+@runtime_checkable
+class Receives(Protocol):
+    def recv(self) -> None: ...
+
+
+@pytest.mark.parametrize(("cls", "protocol"), [(Triows, Runs), (WebSocket, Receives)])
+def test_a_protocol_with_the_name_is_not_implemented(cls, protocol):
+    assert not isinstance(made(cls), protocol)
+    assert not issubclass(cls, protocol)
+
+
+def test_an_error_within_a_property_of_a_subclass_is_not_hidden():
+    class App(Triows):
+        @property
+        def broken(self) -> str:
+            return self.nothing
+
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        App().broken  # noqa: B018 - it raises
 
 
 @pytest.mark.parametrize(
@@ -143,3 +191,20 @@ def test_another_base_of_a_subclass_may_have_the_name():
     assert App().config == ("debug",)
     assert {"run", "config"} <= set(dir(App()))
     assert "run" not in dir(Triows())
+
+
+@pytest.mark.parametrize("name", [name for together in MODULE for name in together.split()])
+def test_a_name_of_another_package_does_not_exist_and_says_what_to_write(name):
+    assert not hasattr(triows, name)
+    with pytest.raises(AttributeError, match=f"^module 'triows' has no attribute '{name}': .*`"):
+        getattr(triows, name)
+
+
+def test_running_an_application_is_told_by_the_package():
+    with pytest.raises(AttributeError, match=r"`triows run module:app` in a terminal, or `await"):
+        triows.run(Triows())
+
+
+def test_any_other_name_is_missing_from_the_package_as_everywhere():
+    with pytest.raises(AttributeError, match=r"^module 'triows' has no attribute 'nothing'$"):
+        triows.nothing  # noqa: B018 - it raises

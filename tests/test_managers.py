@@ -36,6 +36,13 @@ CALLS = {
     "with TestClient.websocket_connect(...)": lambda app: TestClient(app).websocket_connect("/"),
 }
 
+# The lines of the calls. A lambda's code begins there; the other functions are called below.
+LINES = {
+    written: call.__code__.co_firstlineno
+    for written, call in CALLS.items()
+    if call.__name__ == "<lambda>"
+}
+
 
 @pytest.mark.parametrize("written", CALLS)
 def test_a_call_without_its_block_is_warned_of_at_its_line(written):
@@ -46,6 +53,27 @@ def test_a_call_without_its_block_is_warned_of_at_its_line(written):
     (warning,) = caught
     assert f"write `{written}:`" in str(warning.message)
     assert warning.filename == __file__
+
+
+@pytest.mark.parametrize("written", CALLS)
+def test_the_line_is_that_of_the_call_even_if_another_line_lets_it_go(written):
+    call: Callable[[Triows], Any] = CALLS[written]
+    managers = [call(serving())]
+    with pytest.warns(RuntimeWarning, match="was never entered") as caught:
+        managers.clear()
+    (warning,) = caught
+    code = test_the_line_is_that_of_the_call_even_if_another_line_lets_it_go.__code__
+    expected = LINES.get(written, code.co_firstlineno + 3)
+    assert (warning.filename, warning.lineno) == (__file__, expected)
+
+
+@pytest.mark.parametrize("call", [open_app, open_server, Triows.running])
+def test_a_plain_block_for_an_async_one_says_what_to_write(call):
+    with (
+        pytest.raises(TypeError, match=rf"write `async with {call.__qualname__}\(\.\.\.\):`"),
+        call(serving()),
+    ):
+        pass
 
 
 async def test_so_is_a_connection_of_the_native_client():

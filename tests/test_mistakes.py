@@ -333,7 +333,7 @@ def a_body_without_a_class(desk):
     desk.include(handler)
 
 
-@mistake(HandlerSignatureError, "use() as its default", "`db: Annotated[TYPE, use(...)]`")
+@mistake(HandlerSignatureError, "use() as its default", "`db: Annotated[Database, use(Database)]`")
 def use_as_a_default(desk):
     @desk.blame
     async def handler(room_id: str, db: Database = use(Database)): ...  # noqa: B008
@@ -341,7 +341,9 @@ def use_as_a_default(desk):
     desk.include(handler)
 
 
-@mistake(HandlerSignatureError, "Param() as its default", "`token: Annotated[TYPE, Param(...)]`")
+@mistake(
+    HandlerSignatureError, "Param() as its default", '`token: Annotated[str, Param("header")]`'
+)
 def param_as_a_default(desk):
     @desk.blame
     async def handler(room_id: str, token: str = Param("header")): ...
@@ -349,7 +351,7 @@ def param_as_a_default(desk):
     desk.include(handler)
 
 
-@mistake(HandlerSignatureError, "use() as its annotation", "`db: Annotated[TYPE, use(...)]`")
+@mistake(HandlerSignatureError, "use() as its annotation", "`db: Annotated[TYPE, use(Database)]`")
 def use_as_an_annotation(desk):
     @desk.blame
     async def handler(room_id: str, db: use(Database)): ...
@@ -541,10 +543,20 @@ def a_name_for_a_factory(desk):
     desk.include(handler)
 
 
-@mistake(DependencyError, "`db` has use(<", "give a function or a class")
+@mistake(DependencyError, "`db` has use(<", "If a new Database is meant, leave the parentheses")
 def a_factory_that_was_called(desk):
     @desk.blame
     async def handler(room_id: str, db: Annotated[Any, use(Database())]): ...
+
+    desk.include(handler)
+
+
+@mistake(DependencyError, "a call of", "returned: leave the parentheses out")
+def an_async_factory_that_was_called(desk):
+    async def connect(): ...
+
+    @desk.blame
+    async def handler(room_id: str, db: Annotated[Any, use(connect())]): ...
 
     desk.include(handler)
 
@@ -769,6 +781,11 @@ def a_structure_in_an_application_resource(desk):
 @mistake(RouteSetupError, "isn't a WebSocketRoute", "write include_routes(route, ...)")
 def a_list_of_routes(desk):
     desk.app.include([desk.route])
+
+
+@mistake(RouteSetupError, "isn't a WebSocketRoute", "write Triows(route, ...), or Triows(*routes)")
+def a_list_of_routes_for_a_new_application(desk):
+    Triows([desk.route])
 
 
 @mistake(RouteSetupError, "isn't a WebSocketRoute", "give other applications to app.mount()")
@@ -1066,7 +1083,7 @@ def a_shutdown_code_that_can_not_be_sent(desk):
     Triows(shutdown_code=1006)
 
 
-@mistake(ValueError, "Param() reads from 'path' or 'query' or 'header' or 'cookie', not 'headers'")
+@mistake(ValueError, "Param() reads from 'path', 'query', 'header' or 'cookie', not 'headers'")
 def a_source_that_there_is_not(desk):
     Param("headers")
 
@@ -1076,7 +1093,7 @@ def a_name_for_a_source(desk):
     Param("x-token")
 
 
-@mistake(ValueError, "use() takes scope= 'connection' or 'app', not 'application'")
+@mistake(ValueError, "use(scope=...) takes 'connection' or 'app', not 'application'")
 def a_scope_that_there_is_not(desk):
     use(Database, scope="application")
 
@@ -1130,13 +1147,13 @@ async def test_after_a_mistake_everything_is_as_it_was(make, error, says):
 @pytest.mark.parametrize("name", [field.name for field in attrs.fields(Timeouts)])
 @pytest.mark.parametrize("value", [-1, math.nan, None, "10", True])
 def test_a_time_that_is_none_is_refused_by_name(name, value):
-    with pytest.raises(ValueError, match=rf"Timeouts\.{name} is .* seconds, or math\.inf"):
+    with pytest.raises(ValueError, match=rf"Timeouts\.{name} must be .* seconds, or math\.inf"):
         Timeouts(**{name: value})
 
 
 def test_only_a_grace_may_be_no_time_at_all():
     assert Timeouts(disconnect_grace=0, shutdown_grace=0).shutdown_grace == 0
-    with pytest.raises(ValueError, match=r"Timeouts\.accept is more than 0 seconds.*not 0"):
+    with pytest.raises(ValueError, match=r"Timeouts\.accept must be more than 0 seconds.*not 0"):
         Timeouts(accept=0)
 
 
@@ -1147,7 +1164,7 @@ def test_a_time_may_be_without_limit():
 @pytest.mark.parametrize("name", [field.name for field in attrs.fields(Limits)])
 @pytest.mark.parametrize("value", [0, -1, 1.5, math.inf, "10", True])
 def test_a_limit_that_is_none_is_refused_by_name(name, value):
-    message = rf"Limits\.{name} is a whole number, 1 or more.*, not {re.escape(repr(value))}"
+    message = rf"Limits\.{name} must be a whole number, 1 or more.*, not {re.escape(repr(value))}"
     with pytest.raises(ValueError, match=message):
         Limits(**{name: value})
 
@@ -1165,7 +1182,7 @@ def test_only_the_number_of_connections_may_be_without_limit():
 def test_a_number_of_compression_out_of_its_range_is_refused_by_name(name, least, most):
     for value in (least, most):
         assert getattr(Compression(**{name: value}), name) == value
-    says = rf"Compression\.{name} is a whole number from {least} to {most}, not "
+    says = rf"Compression\.{name} must be a whole number from {least} to {most}, not "
     for value in (least - 1, most + 1, 10.5, "9", None, True, math.nan):
         with pytest.raises(ValueError, match=says + re.escape(repr(value))):
             Compression(**{name: value})

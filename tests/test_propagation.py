@@ -22,7 +22,7 @@ from triows import (
     WebSocketRoute,
     use,
 )
-from triows._errors import leaves
+from triows._errors import leaves, without
 from triows._managers import AsyncGeneratorManager, GeneratorManager, considerate
 from triows._where import where
 from triows.testing import WebSocketDenialResponse, open_app
@@ -650,3 +650,47 @@ async def test_a_generator_that_does_not_yield_is_an_error():
     with pytest.raises(RuntimeError, match="sync_never_yields ended without a yield") as caught:
         considerate(contextmanager(sync_never_yields)()).__enter__()
     assert str(caught.value).endswith(f"\n  at {where(sync_never_yields)}")
+
+
+@pytest.mark.parametrize("depth", [100, 3000])
+async def test_a_group_may_be_as_deep_as_it_likes(depth, autojump_clock):
+    exits: list[str] = []
+
+    async def resource() -> triows.AsyncResource[None]:
+        try:
+            yield
+        finally:
+            exits.append("exited")
+
+    route = WebSocketRoute("deep")
+
+    @route.endpoint
+    async def handler(ws: WebSocket, held: Annotated[None, use(resource)]) -> None:
+        await ws.accept()
+        error: Exception = ValueError("the innermost")
+        for _ in range(depth):
+            error = ExceptionGroup("deep", [error])
+        raise error
+
+    async with (
+        open_app(Triows(route), raise_app_exceptions=False) as client,
+        client.websocket_connect("/deep") as ws,
+    ):
+        with pytest.raises(WebSocketDisconnect) as caught:
+            await ws.receive()
+    assert caught.value.code == 1011
+    assert exits == ["exited"]
+
+
+def test_leaving_exceptions_out_keeps_the_others_where_they_were():
+    error: BaseException = ValueError("kept")
+    for n in range(3000):
+        error = BaseExceptionGroup("deep", [error, KeyError(n)])
+    rest = without(error, BaseExceptionGroup("known", [*leaves_of_kind(error, KeyError)]))
+    assert rest is not None
+    assert [str(leaf) for leaf in leaves(rest)] == ["kept"]
+    assert without(error, ValueError("another")) is error
+
+
+def leaves_of_kind(error: BaseException, kind: type[BaseException]) -> list[BaseException]:
+    return [leaf for leaf in leaves(error) if isinstance(leaf, kind)]

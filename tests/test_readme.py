@@ -25,11 +25,23 @@ def block(language: str, containing: str) -> str:
     return text
 
 
+def files() -> dict[str, str]:
+    """The files that a reader has at the end who did what the README says."""
+    saved: dict[str, str] = {}
+    block = r"```\w+\n(.*?)^```"
+    pattern = rf"(Save this\s+as|Add this to the\s+end\s+of)\s+`([\w.]+)`[^:]*:\n\n{block}"
+    for what, name, text in re.findall(pattern, README, re.DOTALL | re.MULTILINE):
+        assert what.startswith("Add") == (name in saved)
+        saved[name] = f"{saved[name]}\n\n{text}" if name in saved else text
+    return saved
+
+
 @pytest.fixture(scope="module")
 def hello(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the README's first program, as the README says to save it."""
+    """A folder with the README's files."""
     folder = tmp_path_factory.mktemp("hello")
-    (folder / "hello.py").write_text(block("python", "async def talk"))
+    for name, text in files().items():
+        (folder / name).write_text(text)
     return folder
 
 
@@ -68,6 +80,24 @@ def test_the_first_program_passes_a_strict_type_check(hello: Path) -> None:
     cache = ROOT / ".mypy_cache" / "readme"
     checked = run("mypy", "--strict", "--cache-dir", str(cache), "hello.py", folder=hello)
     assert checked.stdout == "Success: no issues found in 1 source file\n", checked.stderr
+
+
+def test_the_readme_says_where_every_program_goes(hello: Path) -> None:
+    saved = "".join(files().values())
+    blocks = re.findall(r"^```(?:python|ini)\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+    assert [text for text in blocks if text not in saved] == []
+    assert set(files()) == {"hello.py", "test_hello.py", "pytest.ini", "program.py"}
+
+
+def test_the_tests_that_are_shown_pass_as_they_are_shown(hello: Path) -> None:
+    tested = run("pytest", "-q", "-p", "no:cacheprovider", folder=hello)
+    assert "2 passed" in tested.stdout, tested.stdout
+
+
+@pytest.mark.real_socket
+def test_the_program_that_serves_runs_as_it_is_shown(hello: Path) -> None:
+    ran = run("program", folder=hello)
+    assert re.fullmatch(r"listening on \['http://127.0.0.1:\d+'\]\n", ran.stdout), ran.stderr
 
 
 def test_the_first_program_has_the_routes_that_are_shown(hello: Path) -> None:

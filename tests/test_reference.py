@@ -19,9 +19,6 @@ import triows.testing
 ROOT = Path(__file__).parent.parent
 PUBLIC = ("triows", "triows.testing", "triows.inspect")
 
-# A program that shows one of these would take ten seconds of processor time.
-DESCRIBED = {"LoopBlocked"}
-
 # Methods that a handler, a test or a program calls. The others of a public class are for servers
 # and plugins, and the reference is enough for them.
 MEMBERS = {
@@ -70,6 +67,26 @@ def test_what_is_made_from_the_code_is_up_to_date(build: ModuleType) -> None:
     assert stale == [], "run `make docs`"
 
 
+@pytest.mark.real_socket  # the pages use sockets in another process
+@pytest.mark.parametrize("name", ["inspect", "test-failures"])
+def test_a_text_that_is_shown_is_what_the_tests_print(build: ModuleType, name: str) -> None:
+    page = ROOT / "docs" / "how-to" / f"{name}.md"
+    assert page in build.TESTED
+    made = build.with_lines(page, build.printed_by_tests(page))
+    assert made == page.read_text("utf-8"), "run `make docs`"
+
+
+def test_only_the_line_numbers_of_a_shown_text_are_renewed(
+    build: ModuleType, tmp_path: Path
+) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("```text\nprocess 1: a.py:5 after\n  0.3 s\n```\n")
+    made = build.with_lines(page, "before\nprocess 77: a.py:6 after 0.4 s\n")
+    assert made == "```text\nprocess 1: a.py:6 after\n  0.3 s\n```\n"
+    with pytest.raises(ValueError, match=r"no test of page\.md prints this"):
+        build.with_lines(page, "process 77: b.py:6 after 0.4 s")
+
+
 @pytest.mark.parametrize("module", PUBLIC)
 def test_the_reference_has_every_public_name(module: str) -> None:
     page = (ROOT / "docs" / "reference" / f"{module}.md").read_text("utf-8")
@@ -111,13 +128,7 @@ def used_names() -> set[str]:
 
 @pytest.mark.parametrize("module", PUBLIC)
 def test_an_example_uses_every_public_name(module: str) -> None:
-    assert exports(module) - used_names() - DESCRIBED == set()
-
-
-@pytest.mark.parametrize("name", DESCRIBED)
-def test_a_name_without_an_example_is_described(name: str) -> None:
-    guides = [path.read_text("utf-8") for path in (ROOT / "docs" / "how-to").glob("*.md")]
-    assert any(f"`{name}`" in text for text in guides)
+    assert exports(module) - used_names() == set()
 
 
 @pytest.mark.parametrize("of", MEMBERS)
@@ -125,8 +136,26 @@ def test_an_example_uses_what_is_called_most(of: str) -> None:
     assert MEMBERS[of] - used_names() == set()
 
 
-def test_the_page_of_settings_has_every_number() -> None:
-    page = (ROOT / "docs" / "reference" / "settings.md").read_text("utf-8")
+def test_the_reference_has_every_setting() -> None:
+    page = (ROOT / "docs" / "reference" / "triows.md").read_text("utf-8")
     for settings in (triows.Timeouts, triows.Limits, triows.Compression):
         for name in inspect.signature(settings).parameters:
-            assert f"| `{name}` |" in page
+            assert f"#### `{settings.__name__}.{name}`\n" in page
+
+
+def test_the_tree_of_exceptions_is_the_one_that_the_classes_form() -> None:
+    page = (ROOT / "docs" / "reference" / "exceptions.md").read_text("utf-8")
+    (drawn,) = re.findall(r"^```text\n(TriowsError\n.*?)^```", page, re.DOTALL | re.MULTILINE)
+    above: list[str] = []
+    bases: dict[str, str] = {}
+    for line in drawn.splitlines():
+        indent, name = re.match(r"([│├└─ ]*)(\w+)", line).groups()
+        del above[len(indent) // 4 :]
+        bases[name] = above[-1] if above else "Exception"
+        above.append(name)
+    ours = {name: getattr(triows, name) for name in triows.exceptions.__all__}
+    assert bases == {
+        name: kind.__base__.__name__
+        for name, kind in ours.items()
+        if issubclass(kind, triows.TriowsError)
+    }

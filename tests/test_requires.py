@@ -249,7 +249,7 @@ async def manager():
 @pytest.mark.parametrize(
     "decorated",
     [generator, manager, lambda: None, Desk, WebSocketRoute(), None, EndpointInfo, 5],
-    ids=repr,
+    ids=lambda it: type(it).__name__,
 )
 def test_it_decorates_handlers_only(decorated):
     with pytest.raises(RouteSetupError, match="decorates a handler, an `async def`"):

@@ -81,10 +81,10 @@ async def test_a_socket_that_is_listened_at_is_noticed():
 def test_examples_that_listen_at_sockets_are_marked(request):
     examples = [item for item in request.session.items if item.path.suffix == ".md"]
     pages = {item.path.relative_to(ROOT).as_posix() for item in examples}
-    if not pages >= {"README.md", "docs/how-to/serve.md", "docs/how-to/test.md"}:
+    if not pages >= {"README.md", "docs/how-to/serve.md", "docs/how-to/test-sockets.md"}:
         pytest.skip("these are not all examples")
     marked = [item for item in examples if item.get_closest_marker("real_socket")]
-    assert {item.path.name for item in marked} == {"serve.md", "test.md"}
+    assert {item.path.name for item in marked} == {"serve.md", "test-sockets.md"}
     assert len(marked) == 6
 
 

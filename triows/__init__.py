@@ -21,16 +21,22 @@ from __future__ import annotations
 # reported, and triows/_cli.py the command line. Everything else uses exceptions, types, and the
 # other modules whose names begin with an underscore.
 #
+import typing as _typing
+
 # `from x import y as y` tells type checkers that a name is exported.
 from ._app import EndpointInfo as EndpointInfo
 from ._app import RouteInfo as RouteInfo
 from ._app import Triows as Triows
+from ._elsewhere import missing_from_module as _missing
 from ._requires import requires as requires
 from ._routing.route import WebSocketRoute as WebSocketRoute
 from ._server.serve import serve as serve
 from ._settings import Compression as Compression
 from ._settings import Limits as Limits
 from ._settings import Timeouts as Timeouts
+from .exceptions import (
+    AddressError as AddressError,
+)
 from .exceptions import (
     DependencyCycleError as DependencyCycleError,
 )
@@ -147,7 +153,15 @@ __all__ = [
     "ResourceExpired",
     "TeardownTimeout",
     "NotRunningError",
+    "AddressError",
 ]
+
+if not _typing.TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        """Say what to write instead of a name that another framework has."""
+        raise AttributeError(_missing(name), name=name)
+
 
 # Tracebacks and repr() say triows.WebSocket, which you can look up, and not the module in which a
 # class happens to be.

@@ -5,12 +5,14 @@ from __future__ import annotations
 import inspect
 import logging
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Never, NoReturn
 
 import trio
 from attrs import define, evolve, field, frozen
 from starlette.datastructures import State, URLPath
 
+from . import _arguments
+from ._arguments import hinting
 from ._asgi import check_mountable, wrapped
 from ._checkpoints import checkpointed
 from ._closing import check_close
@@ -27,6 +29,7 @@ from ._connection.refusal import from_exception, problem, upgrade_required
 from ._connection.registry import Connections
 from ._elsewhere import APPLICATION, pointing
 from ._errors import add_note, consists_of, exc_info, is_a, leaves, text_of
+from ._injection.advice import blind
 from ._injection.listing import written
 from ._injection.plan import Plan, Planner
 from ._injection.providers import check_factory, is_mock, providers
@@ -161,6 +164,7 @@ class Triows:
         ValueError: The *shutdown_code* can't be sent.
     """
 
+    @hinting(_arguments.APPLICATION)
     def __init__(
         self,
         *routes: WebSocketRoute,
@@ -203,6 +207,7 @@ class Triows:
         self._stack = wrapped(self._dispatch, listed("middlewares", middlewares))
         self._watch = Watch()
         providers(self._deps)  # report a mistake in them here, and not at the first route
+        check_routes(routes, WebSocketRoute, "Triows")
         self.include_routes(*routes)
 
     # Registration.
@@ -230,6 +235,8 @@ class Triows:
         self._entries.extend(entries)
         self._names.add(named)
         self._shared_plans = shared
+        for entry in entries:
+            self._warn_if_blind(entry)
 
     include = include_routes
 
@@ -340,6 +347,15 @@ class Triows:
                 "application starts",
                 where(factory),
             )
+
+    def _warn_if_blind(self, entry: _Entry) -> None:
+        """Log a warning about a handler that can only refuse, unless its annotation says so."""
+        # A test's fake may not take what the factory that it replaces takes.
+        if self._overrides or entry.endpoint.can_accept:
+            return
+        handler = entry.description.handler
+        if entry.endpoint.plan.signature.return_annotation not in (NoReturn, Never):
+            logger.warning("%s: %s", entry.description.template.path, blind(handler))
 
     def _recompile(self) -> None:
         for entry in self._entries:
@@ -688,13 +704,15 @@ class Triows:
             return
         match = self._tree.match(segments)
         if match is None:
-            await self._refuse(scope, receive, send, problem(404))
+            refusal = evolve(problem(404), why="no route has this path")
+            await self._refuse(scope, receive, send, refusal)
         elif isinstance(match.value, _Mounted):
             await self._call_mounted(match.value, match, segments, (scope, receive, send))
         elif scope["type"] == "http":
             await respond(send, upgrade_required())
         else:
             scope["path_params"] = PathParams(match.params, match.raw_params)
+            scope["endpoint"] = match.value.description.handler  # as in Starlette
             assert match.value.app is not None
             await match.value.app(scope, receive, send)
 

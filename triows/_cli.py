@@ -14,14 +14,15 @@ from importlib.metadata import version
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
+from ._log import logger
 from ._server.lifeline import inherited
-from ._server.listening import AddressError, check_address, configuration
+from ._server.listening import check_address, configuration
 from ._server.loading import ImportFailed, UnusableTarget, load
 from ._server.options import command_meant, option_meant
 from ._server.run import ApplicationError, run
 from ._server.tls import CertificateError, tls_context
 from ._traceback import summary, users_traceback
-from .exceptions import RouteSetupError
+from .exceptions import AddressError, RouteSetupError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -140,6 +141,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument(
         "--log-level",
         default="info",
+        type=str.lower,
         choices=["debug", "info", "warning", "error", "critical"],
         help="log messages of this level and above (default: info)",
     )
@@ -229,6 +231,9 @@ def _run(options: argparse.Namespace) -> int:
         level=options.log_level.upper(),
         format=f"%(asctime)s{process} %(levelname)s %(name)s: %(message)s",
     )
+    if options.inherit is None:
+        # Before the application is imported, because that may take long, or hang.
+        logger.info("starting %s (process %d)", options.app, os.getpid())
     addresses = {
         "bind": options.bind or ["127.0.0.1:8000"],
         "certfile": options.certfile,

@@ -7,69 +7,37 @@ People who come from there write them from habit. The bare AttributeError would 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
-
-from attrs import frozen
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
-__all__ = ["APPLICATION", "ROUTE", "WEBSOCKET", "pointing"]
+__all__ = ["APPLICATION", "MODULE", "ROUTE", "WEBSOCKET", "missing_from_module", "pointing"]
 
 T = TypeVar("T")
 
 
-@frozen
-class _Pointer:
-    """
-    A name that a class doesn't have, and what to write instead.
-
-    To ``hasattr()`` and ``getattr()`` with a default, the name doesn't exist. A ``__getattr__``
-    would do the same, but then Python would look up all other names of the class more slowly.
-    """
-
-    name: str
-    remedy: str
-
-    def __get__(self, instance: object, owner: type) -> Any:
-        # Another base of a subclass may have the name.
-        for found in _found(owner, self.name):
-            get = getattr(type(found), "__get__", None)
-            return found if get is None else get(found, instance, owner)
-        raise AttributeError(f"{owner.__name__} has no {self.name!r}: {self.remedy}")
-
-
-def _found(cls: type, name: str) -> Iterator[Any]:
-    """Find what a class and its bases have under a name, besides pointers."""
-    for base in cls.__mro__:
-        if name in vars(base) and not isinstance(vars(base)[name], _Pointer):
-            yield vars(base)[name]
-
-
 def pointing(names: Mapping[str, str]) -> Callable[[type[T]], type[T]]:
     """
-    Let a class say what to write instead of some names. It is a decorator.
+    Let the objects of a class say what to write instead of some names. It is a decorator.
 
-    Type checkers don't see the names, so they still report them.
+    The names don't exist: not for ``hasattr()`` and ``dir()``, and not for mocks, protocols and
+    type checkers either. Subclasses, and their other bases, may have them.
 
     Args:
         names: What to write, by the name. Names that stand together have spaces between them.
     """
-    pointers = {
-        name: _Pointer(name, remedy)
-        for together, remedy in names.items()
-        for name in together.split()
-    }
-
-    def visible(self: object) -> list[str]:
-        # Otherwise, prompts would complete the names, and Python would suggest them for a typo.
-        names, cls = object.__dir__(self), type(self)
-        return [name for name in names if name not in pointers or list(_found(cls, name))]
+    remedies = {name: remedy for together, remedy in names.items() for name in together.split()}
 
     def add(cls: type[T]) -> type[T]:
-        for name, pointer in pointers.items():
-            setattr(cls, name, pointer)
-        cls.__dir__ = visible  # type: ignore[method-assign]
+        # Python calls this only for names that it hasn't found.
+        def missing(self: object, name: str) -> object:
+            if name not in remedies:
+                return object.__getattribute__(self, name)  # raises Python's own error again
+            message = f"{type(self).__name__} has no {name!r}: {remedies[name]}"
+            raise AttributeError(message, name=name, obj=self)
+
+        cls.__getattr__ = missing  # type: ignore[attr-defined]
         return cls
 
     return add
@@ -119,7 +87,7 @@ APPLICATION = {
     ),
     "test_client": "write `async with triows.testing.open_app(app) as client:`",
     "host": "mount an application at a path: `app.mount(path, other)`",
-    "config settings": "settings are given as `Triows(timeouts=..., limits=..., ...)`",
+    "config": "settings are given as `Triows(timeouts=..., limits=..., ...)`",
 }
 
 #: For :class:`~triows.WebSocketRoute`.
@@ -182,3 +150,46 @@ WEBSOCKET = {
     "broadcast send_all join leave": _MANY,
     "set_cookie": 'write `await ws.accept(headers={"set-cookie": ...})`',
 }
+
+_RUN = (
+    "write `triows run module:app` in a terminal, or `await triows.serve(app, config)` in a Trio "
+    "program, which `trio.run` starts"
+)
+_FACTORY = "write `Annotated[TYPE, use(factory)]`"
+
+#: For the package itself.
+MODULE = {
+    "run serve_app main asgi": _RUN,
+    "App Application FastAPI Starlette Lihil Quart QuartTrio Litestar Flask": "write `Triows`",
+    "Route Router APIRouter Blueprint": (
+        "write `WebSocketRoute(path)`. triows serves WebSockets; for plain HTTP, mount an ASGI "
+        "application: `app.mount(path, other)`"
+    ),
+    "Websocket WebSocketConnection ServerConnection": "write `WebSocket`",
+    "Request HTTPConnection request": (
+        "annotate the parameter `ws: WebSocket`, which has what a request has"
+    ),
+    "Response JSONResponse HTMLResponse PlainTextResponse": (
+        "send messages with `await ws.send(...)`; before accept, refuse with `HTTPException`"
+    ),
+    "Depends Security Provide use_dependency": _FACTORY,
+    "Header": 'write `Annotated[str, Param("header")]`',
+    "Cookie": 'write `Annotated[str, Param("cookie")]`',
+    "Query": 'write `Annotated[str, Param("query")]`',
+    "Path": 'write `Annotated[str, Param("path")]`',
+    "Body Form File": "a WebSocket handshake has no body: receive messages with `ws.receive()`",
+    "BackgroundTasks BackgroundTask": "ask for a `nursery: trio.Nursery`",
+    "TestClient open_app open_server": "write `from triows.testing import {name}`",
+    "ConnectionClosed ConnectionClosedOK ConnectionClosedError": "write `WebSocketDisconnect`",
+    "Config": "write `from hypercorn.config import Config`",
+    "Middleware": "write `from starlette.middleware import Middleware`",
+    "status": "write the number, or `from http import HTTPStatus`",
+}
+
+
+def missing_from_module(name: str) -> str:
+    """Say that the package has no such name, and what to write if another library has it."""
+    message = f"module 'triows' has no attribute {name!r}"
+    found = (remedy for names, remedy in MODULE.items() if name in names.split())
+    remedy = next(found, None)
+    return message if remedy is None else f"{message}: {remedy.format(name=name)}"

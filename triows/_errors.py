@@ -70,11 +70,13 @@ def exc_info(
 
 def leaves(error: BaseException) -> Iterator[BaseException]:
     """Yield the exceptions in a group, however deep, or the exception itself if it isn't one."""
-    if is_a(error, BaseExceptionGroup):
-        for child in children_of(error):
-            yield from leaves(child)
-    else:
-        yield error
+    waiting = [error]
+    while waiting:
+        exc = waiting.pop()
+        if is_a(exc, BaseExceptionGroup):
+            waiting += reversed(children_of(exc))
+        else:
+            yield exc
 
 
 def consists_of(error: BaseException, *types: type[BaseException]) -> bool:
@@ -105,11 +107,25 @@ def _kept(error: BaseException, keep: Callable[[BaseException], bool]) -> BaseEx
     """Return *error* with only the leaves to keep. If these are all, return *error* itself."""
     if not is_a(error, BaseExceptionGroup):
         return error if keep(error) else None
-    children = children_of(error)
-    rest = [part for child in children if (part := _kept(child, keep)) is not None]
-    if len(rest) == len(children) and all(map(_is, rest, children)):
-        return error
-    return _part_of(error, rest) if rest else None
+    groups: list[BaseException] = [error]
+    for group in groups:  # those inside a group follow it
+        groups += [child for child in children_of(group) if is_a(child, BaseExceptionGroup)]
+    parts: dict[int, BaseException | None] = {}
+    for group in reversed(groups):
+        children = children_of(group)
+        rest = []
+        for child in children:
+            if is_a(child, BaseExceptionGroup):
+                part = parts[id(child)]
+            else:
+                part = child if keep(child) else None
+            if part is not None:
+                rest.append(part)
+        if len(rest) == len(children) and all(map(_is, rest, children)):
+            parts[id(group)] = group
+        else:
+            parts[id(group)] = _part_of(group, rest) if rest else None
+    return parts[id(error)]
 
 
 def _is(one: object, other: object) -> bool:

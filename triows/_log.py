@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import logging
+from typing import TYPE_CHECKING, Any
 
+from ._printable import printable
 from ._traceback import whole_traceback
 
-__all__ = ["logger"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["logger", "peer_of"]
 
 logger = logging.getLogger("triows")
 
@@ -28,3 +33,10 @@ class _WholeLines(logging.Filter):
 
 
 logger.addFilter(_WholeLines())
+
+
+def peer_of(scope: Mapping[str, Any]) -> str:
+    """Return the peer's address for the log; ``?`` if it is not known."""
+    client = scope.get("client")
+    # Middleware may have taken the address from a header, so escape it.
+    return f"{printable(str(client[0]))}:{client[1]}" if client else "?"

@@ -11,15 +11,16 @@ such as ``app.override(...)`` does nothing.
 from __future__ import annotations
 
 import contextlib
+import sys
 import warnings
 from functools import wraps
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, ParamSpec, TypeAlias, TypeVar
 
 from ._where import where_code
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
-    from types import TracebackType
+    from types import FrameType, TracebackType
 
 __all__ = [
     "AsyncGeneratorManager",
@@ -27,6 +28,7 @@ __all__ = [
     "asynccontextmanager",
     "considerate",
     "contextmanager",
+    "place_of",
     "warn_unentered",
 ]
 
@@ -157,10 +159,12 @@ class _Watched:
     call = ""
     keyword: str
     entered = False
+    #: Where it was called.
+    place: Place | None = None
 
     def __del__(self) -> None:
         if not self.entered:
-            warn_unentered(self.call, self.keyword)
+            warn_unentered(self.call, self.keyword, self.place)
 
     if not TYPE_CHECKING:
 
@@ -173,14 +177,33 @@ class _Watched:
             )
 
 
-def warn_unentered(call: str, keyword: str) -> None:
-    """Warn about a context manager that is collected, and that nobody has entered."""
-    # As for a coroutine that was never awaited. The line is the one that let it go.
-    warnings.warn(
-        f"{call} was never entered, so it did nothing: write `{keyword} {call}:`",
-        RuntimeWarning,
-        stacklevel=3,
-    )
+#: A file, a line of it, and the names of its module.
+Place: TypeAlias = tuple[str, int, dict[str, Any]]
+
+
+def place_of(frame: FrameType | None) -> Place | None:
+    """Note the line of a frame, without keeping the frame alive."""
+    return frame and (frame.f_code.co_filename, frame.f_lineno, frame.f_globals)
+
+
+def warn_unentered(call: str, keyword: str, place: Place | None) -> None:
+    """
+    Warn about a context manager that is collected, and that nobody has entered.
+
+    Args:
+        call: How a person writes the call.
+        keyword: What is missing in front of it.
+        place: Where it was called, which is not where it is collected.
+    """
+    message = f"{call} was never entered, so it did nothing: write `{keyword} {call}:`"
+    if place is None:
+        warnings.warn(message, RuntimeWarning, stacklevel=3)
+        return
+    file, line, names = place
+    # With the names of the module, Python shows the warning once for each line there.
+    registry = names.setdefault("__warningregistry__", {})
+    module = names.get("__name__")
+    warnings.warn_explicit(message, RuntimeWarning, file, line, module, registry)
 
 
 class _AsyncContextManager(_Watched, AsyncGeneratorManager[T]):
@@ -189,6 +212,17 @@ class _AsyncContextManager(_Watched, AsyncGeneratorManager[T]):
     async def __aenter__(self) -> T:
         self.entered = True
         return await super().__aenter__()
+
+    # A `with` without `async` looks for these two.
+    def __enter__(self) -> NoReturn:
+        self.entered = True  # there is an error already, so no warning has to follow
+        raise TypeError(
+            f"{self.call} is entered by an async block: write `async with {self.call}:`, in an "
+            "`async def`"
+        )
+
+    def __exit__(self, *exc_info: object) -> None:
+        """Never called."""
 
 
 class _ContextManager(_Watched, GeneratorManager[T]):
@@ -209,7 +243,7 @@ def asynccontextmanager(
     def make(*args: P.args, **kwargs: P.kwargs) -> AsyncGeneratorManager[T]:
         generator: Any = function(*args, **kwargs)
         manager: _AsyncContextManager[T] = _AsyncContextManager(generator)
-        manager.call = call
+        manager.call, manager.place = call, place_of(sys._getframe(1))
         return manager
 
     return make
@@ -223,7 +257,7 @@ def contextmanager(function: Callable[P, Iterator[T]]) -> Callable[P, GeneratorM
     def make(*args: P.args, **kwargs: P.kwargs) -> GeneratorManager[T]:
         generator: Any = function(*args, **kwargs)
         manager: _ContextManager[T] = _ContextManager(generator)
-        manager.call = call
+        manager.call, manager.place = call, place_of(sys._getframe(1))
         return manager
 
     return make

@@ -8,14 +8,18 @@ number, use :func:`attrs.evolve`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from attrs import field, frozen
+
+from ._arguments import SETTINGS, hinting
 
 if TYPE_CHECKING:
     from attrs import Attribute
 
 __all__ = ["Compression", "Limits", "Settings", "Timeouts"]
+
+T = TypeVar("T")
 
 MiB = 2**20
 
@@ -29,7 +33,7 @@ def _seconds(default: float, *, zero: bool = False) -> float:
         if not number or not (value > 0 or (zero and value == 0)):
             least = "0 or more" if zero else "more than 0"
             raise ValueError(
-                f"Timeouts.{attribute.name} is {least} seconds, or math.inf for no limit, "
+                f"Timeouts.{attribute.name} must be {least} seconds, or math.inf for no limit, "
                 f"not {value!r}"
             )
 
@@ -46,7 +50,7 @@ def _count(default: Any, *, none: bool = False) -> Any:
         if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
             unless = ", or None for no limit" if none else ""
             raise ValueError(
-                f"Limits.{attribute.name} is a whole number, 1 or more{unless}, not {value!r}"
+                f"Limits.{attribute.name} must be a whole number, 1 or more{unless}, not {value!r}"
             )
 
     return field(default=default, validator=check)
@@ -59,13 +63,20 @@ def _between(default: int, least: int, most: int) -> Any:
         number = isinstance(value, int) and not isinstance(value, bool)
         if not number or not least <= value <= most:
             raise ValueError(
-                f"Compression.{attribute.name} is a whole number from {least} to {most}, "
+                f"Compression.{attribute.name} must be a whole number from {least} to {most}, "
                 f"not {value!r}"
             )
 
     return field(default=default, validator=check)
 
 
+def _hinting(cls: type[T]) -> type[T]:
+    """Let a class say what to write instead of settings that it doesn't have."""
+    cls.__init__ = hinting(SETTINGS)(cls.__init__)  # type: ignore[method-assign]
+    return cls
+
+
+@_hinting
 @frozen(kw_only=True)
 class Timeouts:
     """
@@ -131,6 +142,7 @@ class Timeouts:
     blocked: float = _seconds(1)
 
 
+@_hinting
 @frozen(kw_only=True)
 class Limits:
     """
@@ -168,6 +180,7 @@ class Limits:
     query_parameters: int = _count(100)
 
 
+@_hinting
 @frozen(kw_only=True)
 class Compression:
     """

@@ -12,6 +12,7 @@ import outcome
 import trio
 from attrs import frozen
 
+from ._counted import counted
 from ._errors import add_note, children_of, exc_info
 from ._printable import printable
 
@@ -157,7 +158,7 @@ def lines(frames: Sequence[Frame]) -> list[str]:
     """Write frames for people, a line for each, the outermost first."""
     written = [f"  {relative(one.where)}  {one.source}".rstrip() for one in frames]
     if (more := len(written) - _OUTERMOST - _INNERMOST) > 0:
-        written[_OUTERMOST:-_INNERMOST] = [f"  ({more} more calls)"]
+        written[_OUTERMOST:-_INNERMOST] = [f"  ({counted(more, 'more call')})"]
     return written
 
 

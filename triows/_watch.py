@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ._errors import exc_info
-from ._log import logger
+from ._log import logger, peer_of
+from ._where import where
 
 if TYPE_CHECKING:
     from .types import Scope
@@ -21,9 +22,21 @@ class Watch:
 
     def failed(self, scope: Scope, exc: BaseException) -> None:
         """Called in an `except` block, with an error that nobody has handled."""
+        # The path comes from the peer. repr() keeps it on one line.
         logger.error(
-            "unhandled error in %s %r", scope["type"], scope.get("path"), exc_info=exc_info(exc)
+            "unhandled error in %s %r, peer %s%s",
+            scope["type"],
+            scope.get("path"),
+            peer_of(scope),
+            _handler_of(scope),
+            exc_info=exc_info(exc),
         )
 
     def over(self, scope: Scope) -> None:
         """Called when a scope was served, and everything that belongs to it is closed."""
+
+
+def _handler_of(scope: Scope) -> str:
+    """Say which function handles it, if a route was found."""
+    handler = scope.get("endpoint")
+    return "" if handler is None else f", handler {where(handler)}"

@@ -19,6 +19,7 @@ The exceptions of triows.
         * :exc:`ResourceExpired`: a deadline around its ``yield`` passed
         * :exc:`TeardownTimeout`: its exit took longer than its share of the time
     * :exc:`NotRunningError`: the application's start-up has not run
+    * :exc:`AddressError`: the server can't listen at an address
 
 :exc:`HTTPException` and :exc:`WebSocketException` are Starlette's own classes, so that code
 written for either framework can raise them.
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = [
+    "AddressError",
     "DependencyCycleError",
     "DependencyError",
     "HTTPException",
@@ -232,3 +234,18 @@ class TeardownTimeout(ResourceError):
 
 class NotRunningError(TriowsError, RuntimeError):
     """A resource that lives as long as the application is needed, before the start-up has run."""
+
+
+# What happens to a server.
+
+
+class AddressError(TriowsError, OSError):
+    """
+    The server can't listen at an address, for example because another process does.
+
+    :func:`triows.serve` raises it. The message says which address it is, and why. ``errno`` is the
+    system's number, such as :data:`errno.EADDRINUSE`.
+    """
+
+    def __str__(self) -> str:
+        return str(self.strerror)

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, TypeAlias, TypeVar, get_args
 import msgspec
 from attrs import frozen
 
+from ._arguments import SIGNATURE, hinting
 from ._requires import refuse_as_factory
 
 __all__ = [
@@ -82,6 +83,7 @@ class UseMark:
     scope: UseScope
 
 
+@hinting(SIGNATURE)
 def Param(  # noqa: N802 - it reads as a type does, and is lihil's name for it
     source: ParamSource | None = None,
     *,
@@ -124,7 +126,7 @@ def Param(  # noqa: N802 - it reads as a type does, and is lihil's name for it
     """
     if source is not None:
         _check_word(
-            "Param() reads from",
+            "Param() reads from {}",
             source,
             get_args(ParamSource),
             f". If that is a name in the request, write alias={source!r}",
@@ -138,6 +140,7 @@ def Param(  # noqa: N802 - it reads as a type does, and is lihil's name for it
     return ParamMark(source, alias, decoder, constraint)
 
 
+@hinting(SIGNATURE)
 def use(
     factory: Callable[..., Any] | None = None,
     /,
@@ -163,11 +166,13 @@ def use(
     """
     if factory is not None:
         refuse_as_factory(factory)
-    _check_word("use() takes scope=", scope, get_args(UseScope))
+    _check_word("use(scope=...) takes {}", scope, get_args(UseScope))
     return UseMark(factory, reuse, scope)
 
 
 def _check_word(what: str, word: object, known: tuple[str, ...], hint: str = "") -> None:
     # A type checker finds this, too. Without the check, a typo would silently mean something else.
     if word not in known:
-        raise ValueError(f"{what} {' or '.join(map(repr, known))}, not {word!r}{hint}")
+        *first, last = map(repr, known)
+        words = f"{', '.join(first)} or {last}"
+        raise ValueError(f"{what.format(words)}, not {word!r}{hint}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, overload
 from urllib.parse import quote
 
 import trio
-from attrs import frozen
+from attrs import evolve, frozen
 from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocketState
 
@@ -120,9 +120,7 @@ class WebSocket(HTTPConnection):
         self._accepting = False
         self._refused = False
         self._subprotocol: str | None = None
-        # Until the acceptance they refuse; from then on they are the transport's own, with
-        # nothing in between.
-        self._receive: Callable[[], Coroutine[Any, Any, str | bytes]] = self._receive_unaccepted
+        # Until the acceptance it refuses; from then on it is the transport's own.
         self._send: Callable[[Any], Coroutine[Any, Any, None]] = self._send_unaccepted
 
     @property
@@ -177,7 +175,9 @@ class WebSocket(HTTPConnection):
             # If it was cancelled before it was handed over, it has not happened.
             self._accepting = self._transport.accepted
             if self._accepting:
-                self._receive, self._send = self._transport.receive, self._transport.send
+                # From now on a message goes through nothing but the transport's own function.
+                self.receive = self._transport.receive  # type: ignore[method-assign]
+                self._send = self._transport.send
         self._subprotocol = subprotocol
         self._on_answer()
 
@@ -207,10 +207,12 @@ class WebSocket(HTTPConnection):
                 if self._accepting
                 else "this connection was refused before: call reject() once"
             )
-        await self._refuse(self._refusal(status, detail, headers))
+        await self._refuse(self._refusal(status, detail, headers), "reject()")
 
-    async def _refuse(self, refusal: Refusal) -> None:
+    async def _refuse(self, refusal: Refusal, method: str) -> None:
+        """Hand over a refusal. If it gives no reason, the log says which *method* refused."""
         self._refused = True
+        refusal = refusal if refusal.why else evolve(refusal, why=method)
         await self._transport.reject(refusal)
         self._on_answer()
         await trio.lowlevel.checkpoint()
@@ -230,7 +232,7 @@ class WebSocket(HTTPConnection):
             trio.BusyResourceError: Another task is receiving.
             WebSocketStateError: The connection is not accepted yet.
         """
-        return self._receive()
+        return self._receive_unaccepted()  # accept() replaces this
 
     @known_as("WebSocket.receive")
     async def _receive_unaccepted(self) -> str | bytes:
@@ -419,7 +421,8 @@ class WebSocket(HTTPConnection):
             return
         if not self._transport.accepted:
             told = None if code == 1000 else code
-            await self._refuse(self._refusal(403, reason, close_code=told))
+            refusal = self._refusal(403, reason, close_code=told)
+            await self._refuse(refusal, "close() before accept()")
             return
         await self._transport.close(code, reason)
         await trio.lowlevel.checkpoint()

@@ -337,7 +337,7 @@ async def test_a_refusal_by_the_handler_leaves_one_line_with_its_status(log):
 
     await refusal_of(serving(handler), "/rooms/a", client=("10.0.0.1", 1234))
     (record,) = log.records
-    assert record.getMessage() == "10.0.0.1:1234 /rooms/{room} refused 401"
+    assert record.getMessage() == "10.0.0.1:1234 /rooms/{room} refused 401 (reject())"
     assert (record.route, record.peer, record.status) == ("/rooms/{room}", "10.0.0.1:1234", 401)
 
 
@@ -352,7 +352,7 @@ async def test_a_refusal_before_the_handler_leaves_one_line_with_its_status(log)
 async def test_a_path_without_a_route_leaves_one_line_that_it_can_not_forge(log, path):
     assert (await refusal_of(serving(echo), path)).status_code == 404
     (record,) = log.records
-    assert record.getMessage().endswith("refused 404")
+    assert record.getMessage().endswith("refused 404 (no route has this path)")
     assert record.getMessage().isprintable()
     assert (record.route, record.status) == (None, 404)
 

@@ -1,12 +1,15 @@
 import enum
 import json
+import logging
+from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, NoReturn
 
+import msgspec
 import pytest
 from starlette.datastructures import Headers
 
-from triows import HTTPException, Triows, WebSocket, WebSocketRoute, use
+from triows import HTTPException, Param, Triows, WebSocket, WebSocketRoute, use
 from triows._connection.refusal import (
     bad_parameters,
     from_exception,
@@ -15,6 +18,7 @@ from triows._connection.refusal import (
     upgrade_required,
 )
 from triows._injection.params import ParamError
+from triows._where import where
 from triows.testing import WebSocketDenialResponse, open_app
 
 
@@ -202,6 +206,52 @@ async def test_the_log_says_why_a_handshake_was_refused(
     assert caplog.messages[-1].endswith(ending)
 
 
+def look(ws: WebSocket) -> int:
+    return 1
+
+
+def let_in(ws: WebSocket) -> None: ...
+
+
+async def greet(name: str) -> None: ...
+
+
+async def refuse() -> NoReturn:
+    raise HTTPException(410)
+
+
+async def count(one: Annotated[int, use(look)]) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("handler", "deps", "is_blind"),
+    [(greet, [], True), (greet, [let_in], False), (count, [], False), (refuse, [], False)],
+)
+def test_a_handler_that_can_not_accept_is_warned_of_at_registration(
+    handler, deps, is_blind, caplog
+):
+    route = WebSocketRoute("greetings", deps=deps)
+    route.endpoint(handler)
+    Triows(route)
+    assert [record.levelname for record in caplog.records] == ["WARNING"] * is_blind
+    if is_blind:
+        (message,) = caplog.messages
+        assert message.startswith(f"/greetings: {where(handler)} can't accept a connection, ")
+        assert "add a parameter `ws: WebSocket`, and call `await ws.accept()`" in message
+        assert "annotate it `-> NoReturn`" in message
+
+
+def test_a_handler_whose_factory_is_overridden_is_not_warned_of(caplog):
+    route = WebSocketRoute("count")
+    route.endpoint(count)
+    app = Triows(route)
+    other = WebSocketRoute("other")
+    other.endpoint(count)
+    with app.override(look, lambda: 2):
+        app.include_routes(other)
+    assert caplog.messages == []
+
+
 async def test_the_log_says_that_nothing_could_accept(caplog, autojump_clock):
     caplog.set_level("INFO", "triows")
     blind, seeing = WebSocketRoute("blind"), WebSocketRoute("seeing")
@@ -242,3 +292,67 @@ async def test_the_log_says_what_was_wrong_with_a_message(caplog, autojump_clock
     assert (
         " closed 1007 'invalid message' (Expected `int`, got `str`) after " in caplog.messages[-1]
     )
+
+
+# Code of the application's that runs while the parameters are read
+
+
+@dataclass
+class Checked:
+    n: int
+
+    def __post_init__(self) -> None:
+        raise LookupError("not in the table")
+
+
+class Struct(msgspec.Struct):
+    n: int
+
+    def __post_init__(self) -> None:
+        raise LookupError("not in the table")
+
+
+def refuse_all(text: str) -> int:
+    raise HTTPException(401, "sign in first")
+
+
+def look_up(text: str) -> int:
+    raise LookupError(text)
+
+
+async def later(text: str) -> int:
+    return 1
+
+
+@pytest.mark.parametrize(
+    ("annotation", "status"),
+    [
+        (Annotated[int, Param("query", decoder=look_up)], 500),
+        (Annotated[int, Param("query", decoder=lambda text: text.nothing)], 500),
+        (Annotated[int, Param("query", decoder=lambda text: later(text))], 500),  # noqa: PLW0108
+        (Annotated[int, Param("query", decoder=refuse_all)], 401),
+        (Annotated[Checked, Param("query")], 500),
+        (Annotated[Struct, Param("query")], 500),
+    ],
+)
+async def test_an_error_while_parameters_are_read_is_answered_and_told_once(
+    annotation, status, autojump_clock, caplog
+):
+    caplog.set_level(logging.INFO, "triows")
+    route = WebSocketRoute("room")
+
+    async def handler(ws: WebSocket, n: annotation) -> None: ...
+
+    route.endpoint(handler)
+    with pytest.raises(WebSocketDenialResponse) as caught:
+        async with (
+            open_app(Triows(route), raise_app_exceptions=False) as client,
+            client.websocket_connect("/room?n=7"),
+        ):
+            pass
+    assert caught.value.status_code == status
+    assert b"table" not in caught.value.content
+    lines = [one.getMessage() for one in caplog.records if "refused" in one.getMessage()]
+    assert len(lines) == 1
+    errors = [one for one in caplog.records if one.exc_info]
+    assert len(errors) == (status == 500)

@@ -6,7 +6,7 @@ import httpx
 import pytest
 import trio
 
-from examples.chat import BACKLOG, app
+from examples.chat import BACKLOG, Rooms, Said, app
 from tests.connecting import connect, opened
 from triows import WebSocketDisconnect
 from triows.testing import WebSocketDenialResponse, WebSocketSession
@@ -165,3 +165,12 @@ async def test_the_page_and_what_it_needs_are_served(path, kind):
         response = await client.get(path)
     assert response.status_code == 200
     assert response.headers["content-type"].startswith(kind)
+
+
+async def test_an_empty_room_is_not_kept(autojump_clock):
+    rooms = Rooms()
+    with app.override(Rooms, lambda: rooms):
+        async with connect(app, "/rooms/lobby?name=Ada"):
+            assert set(rooms._members) == {"lobby"}
+    rooms.tell("lobby", Said("Ada", "hello"))  # nobody is there
+    assert rooms._members == {}

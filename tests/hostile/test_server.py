@@ -1,7 +1,12 @@
 from __future__ import annotations
 
-import pytest
+import itertools
+from collections.abc import Iterable
 
+import pytest
+from attrs import evolve
+
+from hostile import server as module
 from hostile.server import Level, WatchedServer
 
 BEFORE = Level(tasks=10, connections=1, descriptors=8, resident=100 * 2**20)
@@ -23,6 +28,42 @@ def test_a_task_a_connection_and_a_descriptor_count():
 def test_memory_may_grow_by_a_tenth():
     assert not Level(10, 1, 8, 110 * 2**20).excess(BEFORE)
     assert Level(10, 1, 8, 111 * 2**20).excess(BEFORE) == ["111.0 MiB, 100.0 before"]
+
+
+class SlowServer(WatchedServer):
+    """A server that takes three seconds to tell its level, which decreases in steps."""
+
+    def __init__(self, levels: Iterable[Level]) -> None:
+        self._levels = iter(levels)
+        self.clock = 0.0
+
+    def level(self, *, trim: bool = False) -> Level:
+        self.clock += 3
+        return next(self._levels)
+
+    # What it takes of the module `time`.
+
+    def monotonic(self) -> float:
+        return self.clock
+
+    def sleep(self, seconds: float) -> None:
+        self.clock += seconds
+
+
+def test_what_decreases_slowly_is_not_left(monkeypatch):
+    levels = [evolve(BEFORE, tasks=10 + more, resident=more) for more in range(5, -1, -1)]
+    server = SlowServer(levels)
+    monkeypatch.setattr(module, "time", server)
+    assert server.return_to(BEFORE, 4) == levels[-1]
+
+
+def test_what_does_not_decrease_is_left(monkeypatch):
+    # Another connection comes and goes, which is no progress.
+    levels = itertools.cycle(evolve(BEFORE, tasks=tasks) for tasks in (12, 11))
+    server = SlowServer(levels)
+    monkeypatch.setattr(module, "time", server)
+    assert server.return_to(BEFORE, 20).excess(BEFORE)
+    assert server.clock < 40
 
 
 @pytest.mark.real_socket

@@ -130,7 +130,7 @@ def test_an_object_of_the_applications_own_class_is_copied_too():
         pathlib.Path("a"), ipaddress.ip_address("::1"), msgspec.UNSET,
         StrictPage(), FrozenData(), FrozenAttrs(), (FrozenData(),), "".join,
     ],
-    ids=repr,
+    ids=lambda it: type(it).__name__,
 )  # fmt: skip
 def test_a_default_that_can_not_be_changed_is_given_as_it_is(default):
     assert default_maker(default)() is default

@@ -412,13 +412,70 @@ def test_so_it_is_if_it_was_not_called(mark: Any, remedy: str):
         (type("Cookie", (), {}), "cookie"),
     ],
 )
-@pytest.mark.parametrize("around", [lambda inner: inner, lambda inner: list[inner]])
-def test_a_bare_word_for_where_a_parameter_comes_from_is_refused(word: Any, source: str, around):
-    async def handler(token: around(Annotated[str, word])) -> None: ...
+def test_a_bare_word_for_where_a_parameter_comes_from_is_refused(word: Any, source: str):
+    async def handler(token: Annotated[str, word]) -> None: ...
 
     message = refused(handler)
     assert "in its Annotated, which does nothing there" in message
     assert f'write `token: Annotated[str, Param("{source}")]`' in message
+
+
+def make() -> str: ...
+
+
+# Mistakes in an annotation, and what its remedy puts beside the type.
+MISPLACED: list[tuple[Any, str]] = [
+    ("query", 'Param("query")'),
+    (Headers, 'Param("header")'),
+    (make, "use(make)"),
+    (use, "use(factory)"),
+    (Param, 'Param("header")'),
+    (foreign("fastapi", "Query"), 'Param("query")'),
+]
+
+# Marks that are meant for the whole type. Around it they are right.
+INSIDE: list[tuple[Any, str]] = [(use(make), "use(make)"), (Param("query"), 'Param("query")')]
+
+
+@pytest.mark.parametrize(("misplaced", "written"), [*MISPLACED, *INSIDE])
+@pytest.mark.parametrize(
+    ("around", "whole"),
+    [
+        (lambda inner: list[inner], "list[str]"),
+        (lambda inner: inner | None, "str | None"),
+        (lambda inner: list[inner | None], "list[str | None]"),
+        (lambda inner: tuple[int, inner], "tuple[int, str]"),
+        (lambda inner: Annotated[list[inner], "a note"], "list[str]"),
+    ],
+)
+def test_the_remedy_for_a_part_of_a_type_has_the_whole_type(
+    misplaced: Any, written: str, around, whole: str
+):
+    async def handler(token: around(Annotated[str, misplaced])) -> None: ...
+
+    assert f"`token: Annotated[{whole}, {written}]`" in refused(handler)
+
+
+@pytest.mark.parametrize(("default", "written"), INSIDE)
+def test_the_remedy_for_a_mark_as_default_has_the_type(default: Any, written: str):
+    async def handler(token: list[str] | None = default) -> None: ...
+
+    async def untyped(token=default) -> None: ...
+
+    assert f"`token: Annotated[list[str] | None, {written}]`" in refused(handler)
+    assert f"`token: Annotated[TYPE, {written}]`" in refused(untyped)
+
+
+@pytest.mark.parametrize("title", ["Query", "query", "Path", "headers", "Cookie"])
+def test_a_field_may_have_a_title_that_names_a_source(title: str):
+    @dataclass
+    class Search:
+        text: Annotated[str, title] = ""
+        tags: list[Annotated[str, title]] | None = None
+
+    async def handler(search: Annotated[Search, Param("query")]) -> None: ...
+
+    included(handler)
 
 
 def test_a_word_beside_a_mark_is_somebody_elses():

@@ -133,6 +133,8 @@ class LateCsv:
 # A decoder, and the message about it.
 BAD_DECODERS: list[tuple[Any, str]] = [
     (decode_later, "the decoder decode_later is async"),
+    (staticmethod(decode_later), "is async, and nothing awaits"),
+    (staticmethod(decode_in_steps), "yields, so it would give a generator"),
     (functools.partial(decode_later), "is async, and nothing awaits"),
     (Csv().later, "write `def`, or await in a factory, with use(...)"),
     (LateCsv(), "the decoder LateCsv is async"),

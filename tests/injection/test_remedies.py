@@ -17,7 +17,7 @@ import starlette.websockets
 import trio
 
 import triows
-from triows import Triows, WebSocket, WebSocketRoute, use
+from triows import Param, Triows, WebSocket, WebSocketRoute, use
 from triows._injection import signatures
 from triows._where import where
 from triows.exceptions import DependencyError, RouteSetupError
@@ -53,6 +53,8 @@ def refused(handler: Callable[..., Any], to_blame: Any = None, **options: Any) -
 # The names as users import them.
 NAMES = {
     "Annotated": Annotated,
+    "Any": Any,
+    "Param": Param,
     "Triows": Triows,
     "WebSocket": WebSocket,
     "starlette": starlette,
@@ -105,6 +107,52 @@ def test_what_other_libraries_call_it_is_told_what_it_is_here(annotation: str, o
     message = refused(parameter("it", annotation)).partition("\n")[0]
     assert message.endswith(f"which nothing makes: annotate it `it: {ours}`")
     included(parameter(*advised(message)))
+
+
+@pytest.mark.parametrize("annotation", ["str", "int", "str | None", "list[str]", "Any"])
+@pytest.mark.parametrize(
+    ("name", "ours"),
+    [
+        ("ws", "WebSocket"), ("websocket", "WebSocket"), ("web_socket", "WebSocket"),
+        ("socket", "WebSocket"), ("nursery", "trio.Nursery"),
+    ],
+)  # fmt: skip
+def test_what_the_name_says_is_of_the_connection_is_not_read_from_the_query(
+    name: str, ours: str, annotation: str
+):
+    handler = parameter(name, annotation)
+    message = refused(handler)
+    assert message == (
+        f"`{name}: {annotation}` would be read from the query of the request: write "
+        f"`{name}: {ours}`, or, if clients do send a '{name}' in the query, "
+        f'`{name}: Annotated[{annotation}, Param("query")]`'
+    )
+    included(parameter(name, ours))
+    included(parameter(*advised(message)))
+
+    async def asks(value: Annotated[Any, use(handler)]) -> None: ...
+
+    assert refused(asks, handler) == message
+
+
+@pytest.mark.parametrize("name", ["request", "app"])
+def test_a_name_that_a_query_may_have_is_read_from_it_if_it_has_a_type_of_text(name: str):
+    included(parameter(name, "str"))
+    assert f"write `{name}: " in refused(parameter(name, "Any"))
+
+
+def test_a_path_may_have_the_name():
+    route = WebSocketRoute("pins/{socket:int}")
+
+    @route.endpoint
+    async def handler(ws: WebSocket, socket: int) -> None: ...
+
+    assert Triows(route).routes[0].parameters == ("path socket: int",)
+
+
+def test_a_websocket_that_may_be_any_object_is_told_its_type():
+    message = refused(parameter("ws", "object")).partition("\n")[0]
+    assert message == "`ws` is any object, which nothing makes: annotate it `ws: WebSocket`"
 
 
 def test_any_other_name_without_a_type_is_told_of_both_ways():

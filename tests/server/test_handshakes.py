@@ -385,14 +385,15 @@ def test_much_before_a_slow_accept_is_delivered(siege):
 
 
 def test_a_flood_before_a_slow_accept_is_held_back(process_siege):
+    flood = request("/slow") + frame(TEXT, bytes(2**16)) * 1000
     memory = process_siege.bystander.ask_for("memory")
     peer = process_siege.connect()
     peer.socket.settimeout(0.5)
-    with pytest.raises(TimeoutError):  # by then it is echoed, and nobody reads
-        peer.send(request("/slow") + frame(TEXT, bytes(2**16)) * 1000)
-    assert (
-        process_siege.bystander.ask_for("peak") - memory < 10 * 2**20
-    )  # Limits.inbox_size is 4 MiB
+    # By then it is echoed, and nobody reads. On a busy machine, the server has given up by then.
+    with pytest.raises((TimeoutError, ConnectionError)):
+        peer.send(flood)
+    used = process_siege.bystander.ask_for("peak") - memory
+    assert used < 10 * 2**20  # Limits.inbox_size is 4 MiB
     peer.reset()
 
 

@@ -25,11 +25,14 @@ def test_a_peer_that_has_closed_behind_a_full_inbox_is_found(siege):
     """Its FIN waits behind messages for which nobody has room."""
     key = siege.new_key()
     peer = siege.open(f"/watched/deaf?key={key}")
+    flood = frame(TEXT, bytes(2**16)) * 1600
     peer.socket.settimeout(0.2)
-    with pytest.raises(TimeoutError):
-        peer.send(frame(TEXT, bytes(2**16)) * 1600)
+    # On a busy machine, the server finds by then that no ping was answered.
+    with pytest.raises((TimeoutError, ConnectionError)):
+        peer.send(flood)
     peer.socket.close()
-    assert siege.report(key)["seconds"] < 5
+    # On sockets, only the pings find that before the siege loses its patience.
+    assert siege.report(key)["error"] == "Cancelled"
     siege.settle()
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import socket
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import trustme
 from hypercorn.config import Config
 
 from triows._server.listening import check_address, configuration, listening
+from triows.exceptions import AddressError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -227,3 +229,18 @@ def test_a_socket_that_is_not_bound_is_refused():
         listening(Config(), [sock]),
     ):
         pass
+
+
+@pytest.mark.real_socket
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="Linux lists descriptors there")
+def test_a_socket_that_can_not_be_bound_is_closed():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        config = Config()
+        config.bind = [f"127.0.0.1:{taken.getsockname()[1]}"]
+        before = os.listdir("/proc/self/fd")
+        # The error keeps the frames in which the socket was made.
+        with pytest.raises(AddressError) as caught, listening(config):
+            pass
+        assert len(os.listdir("/proc/self/fd")) == len(before)
+        assert str(caught.value).startswith(f"can't listen at {config.bind[0]}: ")

@@ -29,15 +29,15 @@ async def make_async() -> Triows:
 @pytest.mark.parametrize(
     ("app", "told"),
     [
-        (Starlette(), "is a Starlette, not a Triows application: to serve another ASGI"),
+        (Starlette(), "got a Starlette, not a Triows application: to serve another ASGI"),
         (GZipMiddleware(Triows()), r"to add middleware, write Triows\(middlewares="),
-        (Triows, "is the class Triows, not an application: make one with"),
+        (Triows, "got the class Triows, not an application: make one with"),
         (WebSocketRoute("ws"), r"make one with Triows\(route\)"),
         (make, r"call it, as in `app = make\(\)`"),
         (make_async, "if it is a handler, put `@route.endpoint` above make_async"),
         ("chat:app", "import the application and give that"),
-        (None, "is None, not an application"),
-        (Config(), "is of type Config, not a Triows application"),
+        (None, "got None, not an application"),
+        (Config(), "got an object of type Config, not a Triows application"),
     ],
 )
 async def test_what_is_not_an_application_is_refused_with_what_to_give(app, told):

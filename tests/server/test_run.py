@@ -101,6 +101,13 @@ def run_failing(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def told_by(done: subprocess.CompletedProcess[str]) -> str:
+    """Return what it wrote after its first line, which says what it starts."""
+    first, _, rest = done.stderr.partition("\n")
+    assert re.search(r"INFO triows: starting \w+:app \(process \d+\)$", first)
+    return rest
+
+
 def files_in(traceback: str) -> set[str]:
     """Return the files of the frames in a traceback."""
     return set(re.findall(r'File "([^"]+)"', traceback))
@@ -111,7 +118,7 @@ def test_a_failing_start_up_ends_with_1_and_the_users_own_frames(options):
     done = run_failing("failing:app", "--bind", "127.0.0.1:0", *options)
     assert done.returncode == 1
     told = "triows: the application failed to start: RuntimeError: there is no database\n"
-    assert done.stderr.startswith(told)
+    assert told_by(done).startswith(told)
     assert files_in(done.stderr) == {str(FOLDER / "failing.py")}
     assert done.stdout == ""
 
@@ -133,8 +140,8 @@ def test_an_address_in_use_ends_with_2_and_one_line(options):
         done = run_failing("served:app", "--bind", address, *options)
     assert done.returncode == 2
     told = f"triows: --bind: can't listen at {address}: the address is in use by another process"
-    assert done.stderr.startswith(told)
-    assert len(done.stderr.splitlines()) == 1
+    assert told_by(done).startswith(told)
+    assert len(told_by(done).splitlines()) == 1
 
 
 @pytest.mark.parametrize(
@@ -152,15 +159,14 @@ def test_an_address_in_use_ends_with_2_and_one_line(options):
 def test_an_address_that_can_not_be_bound_ends_with_2_and_the_reason(address, told):
     done = run_failing("served:app", "--bind", "127.0.0.1:0", "--bind", address)
     assert done.returncode == 2
-    assert done.stderr.startswith(f"triows: --bind: can't listen at {address}: {told}")
-    assert len(done.stderr.splitlines()) == 1
+    assert told_by(done).startswith(f"triows: --bind: can't listen at {address}: {told}")
+    assert len(told_by(done).splitlines()) == 1
 
 
 def test_an_application_that_is_not_there_ends_with_2():
     done = run_failing("nowhere:app")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("triows: ")
-    assert "nowhere" in done.stderr
+    assert told_by(done).startswith("triows: 'nowhere:app': there is no module 'nowhere'")
 
 
 def test_the_installed_command_is_the_module():
@@ -179,6 +185,7 @@ def test_a_signal_during_the_start_up_ends_it():
     process = ServerProcess(TRIOWS, "slow:starting")
     try:
         process.wait_for("waiting for the database")
+        assert f" starting slow:starting (process {process.pid})\n" in process.lines[0]
         process.send_signal(signal.SIGTERM)
         assert process.wait() == 0
     finally:

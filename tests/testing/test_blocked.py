@@ -290,6 +290,19 @@ async def starts_tasks() -> None:
             nursery.start_soon(trio.lowlevel.checkpoint)
 
 
+async def ends_and_starts_the_next() -> None:
+    async def hop() -> None:
+        nursery.start_soon(hop)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(hop)
+
+
+async def asks_whether_all_others_wait() -> None:
+    while True:
+        await trio.testing.wait_all_tasks_blocked()
+
+
 async def times_out_at_once() -> None:
     while True:
         with trio.move_on_after(0):
@@ -323,6 +336,8 @@ SPINS = [
     gives_way,
     wakes_one_another,
     starts_tasks,
+    ends_and_starts_the_next,
+    asks_whether_all_others_wait,
     times_out_at_once,
     is_shielded,
     handles_cancellations,

@@ -175,7 +175,7 @@ async def check(opening, through, story: Story) -> None:
         client.websocket_connect(url, buffer=story.buffer, timeout=0.15, **options) as ws,
     ):
         await story.client(ws, seen, client)
-        await ws.wait_over()
+        await ws.wait_over(timeout=5)
         assert closed(ws) == story.closed
     assert seen.end == story.end
 

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import trio
 from attrs import evolve, field, frozen
 
+from triows._counted import counted
 from triows._injection.params import RequestData, read_params
 from triows._injection.plan import Given
+from triows._log import logger, peer_of
 from triows._printable import printable
 from triows._protocol.handshake import origin_allowed
 from triows._requires import note_checked
@@ -20,6 +22,7 @@ from triows.websocket import WebSocket
 
 from .lifetime import Lifetime
 from .refusal import bad_parameters, problem, try_later
+from .verdict import judge
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -40,11 +43,8 @@ __all__ = [
     "Endpoint",
     "PathParams",
     "log_refusal",
-    "peer_of",
     "refuse",
 ]
-
-logger = logging.getLogger("triows")
 
 #: Characters of a reason that the log shows: a few lines of a terminal.
 _MOST_SHOWN = 300
@@ -90,6 +90,11 @@ class Endpoint:
     def _(self) -> bool:
         return NURSERY in self.plan.givens
 
+    @property
+    def can_accept(self) -> bool:
+        """Whether the handler, or a factory, takes the WebSocket."""
+        return WEBSOCKET in self.plan.givens
+
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """
         Serve one connection until its end.
@@ -98,17 +103,24 @@ class Endpoint:
             BaseException: Everything that went wrong, as one exception, when all is closed.
         """
         transport = open_transport(scope, receive, send, self.settings)
-        refusal = self._refuse_unread(scope)
-        if refusal is None and self.requirements:
-            refusal = await self._refuse_peer(scope, transport)
         params: list[Any] = []
+        error: BaseException | None = None
+        try:
+            refusal = self._refuse_unread(scope) or self._refuse_peer(scope)
+            if refusal is None:
+                params, refusal = self._read_params(scope)
+        except Exception as exc:  # noqa: BLE001 - raised below
+            # A decoder, or the check of a pack: the same as if a factory had raised it.
+            verdict = judge(exc, None, accepted=False, own=transport)
+            refusal = evolve(verdict.refusal, why=verdict.why or verdict.refusal.why)
+            error = verdict.error
         if refusal is None:
-            params, refusal = self._read_params(scope)
-        if refusal is not None:
-            await refuse(transport, refusal, self.settings.timeouts)
-            log_refusal(scope, refusal.status, self.path, refusal.why)
+            await self._live(scope, transport, params)
             return
-        await self._live(scope, transport, params)
+        await refuse(transport, refusal, self.settings.timeouts)
+        log_refusal(scope, refusal.status, self.path, refusal.why)
+        if error is not None:
+            raise error
 
     def _refuse_unread(self, scope: Scope) -> Refusal | None:
         """Refuse a connection for a reason that doesn't depend on the parameters."""
@@ -122,20 +134,16 @@ class Endpoint:
             return problem(403, "this origin may not connect")
         return None
 
-    async def _refuse_peer(self, scope: Scope, transport: Transport) -> Refusal | None:
+    def _refuse_peer(self, scope: Scope) -> Refusal | None:
         """
         Refuse a peer that lacks a scope.
 
         Raises:
-            RouteSetupError: Nobody has authenticated it. It was refused with 500.
+            RouteSetupError: Nobody has authenticated it.
         """
-        try:
-            missed = next((one for one in self.requirements if not one.is_met(scope)), None)
-        except Exception:
-            refusal = problem(500)
-            await refuse(transport, refusal, self.settings.timeouts)
-            log_refusal(scope, refusal.status, self.path)
-            raise
+        if not self.requirements:
+            return None
+        missed = next((one for one in self.requirements if not one.is_met(scope)), None)
         note_checked(self.requirements)
         if missed is None:
             return None
@@ -157,9 +165,7 @@ class Endpoint:
         return params, bad_parameters(errors) if errors else None
 
     async def _live(self, scope: Scope, transport: Transport, params: list[Any]) -> None:
-        lifetime = Lifetime(
-            transport, self.settings.timeouts, could_accept=WEBSOCKET in self.plan.givens
-        )
+        lifetime = Lifetime(transport, self.settings.timeouts, could_accept=self.can_accept)
         ws = WebSocket(
             scope,
             transport,
@@ -215,14 +221,7 @@ def _header(headers: Sequence[tuple[bytes, bytes]], wanted: bytes) -> str | None
     return found[0] if len(found) == 1 else ""
 
 
-def peer_of(scope: Scope) -> str:
-    """Return the peer's address for the log; ``?`` if it is not known."""
-    client = scope.get("client")
-    # Middleware may have taken the address from a header, so escape it.
-    return f"{printable(str(client[0]))}:{client[1]}" if client else "?"
-
-
-def log_refusal(scope: Scope, status: int, route: str | None, why: str = "") -> None:
+def log_refusal(scope: Scope, status: int, route: str | None, why: str) -> None:
     """
     Log a refusal, in one line.
 
@@ -256,22 +255,22 @@ def _log_end(path: str, scope: Scope, transport: Transport, lifetime: Lifetime) 
     ended = transport.ended
     code, reason = (ended.code, ended.reason) if ended else (1006, "")
     if ended is not None and ended.status is not None:
-        log_refusal(scope, ended.status, path, ended.why)
+        log_refusal(scope, ended.status, path, ended.why or lifetime.why)
         return
     duration = trio.current_time() - lifetime.started
     # The reason may come from the peer. %r keeps it on one line.
     logger.info(
-        "%s %s closed %d %r%s after %.3f s, received %d messages (%d bytes), sent %d (%d bytes)",
+        "%s %s closed %d %r%s after %.3f s, received %s (%s), sent %d (%s)",
         peer_of(scope),
         path,
         code,
         reason,
         _in_brackets(lifetime.why),
         duration,
-        traffic.messages_received,
-        traffic.bytes_received,
+        counted(traffic.messages_received, "message"),
+        counted(traffic.bytes_received, "byte"),
         traffic.messages_sent,
-        traffic.bytes_sent,
+        counted(traffic.bytes_sent, "byte"),
         extra={
             "route": path,
             "peer": peer_of(scope),

@@ -31,7 +31,7 @@ from triows._stacks import add_stack, frames_of
 from triows._where import where
 from triows.exceptions import HandlerCancelled, WebSocketDisconnect
 
-from .verdict import Verdict, explain_strangers, failed, is_end, judge
+from .verdict import Verdict, explain, failed, is_end, judge, why_cancelled
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -303,7 +303,7 @@ class Lifetime:
         # An error takes precedence over a cancellation. The next checkpoint of whoever was
         # cancelled raises that again; the error would be lost.
         if self.error is not None:
-            explain_strangers(self.error, self.transport)
+            explain(self.error, self.transport, accepted=self.transport.accepted)
             raise self.error
         if cancelled is not None:
             raise cancelled
@@ -539,7 +539,8 @@ class Lifetime:
                 await self._tell_peer(verdict)
         except Exception as exc:  # noqa: BLE001 - whatever it is, the resources have to exit
             return [*found, exc]
-        self.why = verdict.why
+        cancelled = self._cancelled or (self._at_deadline if self._body.cancel_called else None)
+        self.why = "; ".join(filter(None, (verdict.why, why_cancelled(cancelled))))
         return [] if verdict.error is None else found
 
     def _decide(self, found: list[BaseException]) -> Verdict:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from triows._counted import counted
 from triows._protocol.handshake import encode_headers
 from triows._transports.interface import Refusal
 
@@ -32,6 +33,13 @@ def _title(status: int) -> str:
         return _TITLES.get(status) or HTTPStatus(status).phrase
     except ValueError:
         return "Refused"
+
+
+def _told(detail: Any) -> str:
+    """Return what the log says about a detail."""
+    if isinstance(detail, str):
+        return detail
+    return "" if detail is None else msgspec.json.encode(detail).decode()
 
 
 def problem(
@@ -74,16 +82,15 @@ def problem(
         int(status),
         [*own, *encode_headers({} if headers is None else headers)],
         encoded,
-        why=detail if isinstance(detail, str) else "",
+        why=_told(detail),
     )
 
 
 def bad_parameters(errors: Sequence[ParamError]) -> Refusal:
     """Make a 422 with every error that was found."""
-    number = len(errors)
     return problem(
         422,
-        f"{number} parameter{'s' if number > 1 else ''} of the request can't be used",
+        f"{counted(len(errors), 'parameter')} of the request can't be used",
         errors=[
             {"location": error.location, "name": error.name, "message": error.message}
             for error in errors

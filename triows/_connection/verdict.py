@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
 from attrs import evolve, frozen
+from starlette.websockets import WebSocketDisconnect as StarlettesDisconnect
 
 from triows._closing import check_close
 from triows._errors import add_note, is_a, leaves, text_of
+from triows._traceback import summary
 from triows.exceptions import (
     HandlerCancelled,
     HTTPException,
@@ -30,7 +33,7 @@ _CLOSES: tuple[type[WebSocketClose | WebSocketException], ...] = (
     WebSocketException,
 )
 
-__all__ = ["Verdict", "explain_strangers", "failed", "is_end", "judge"]
+__all__ = ["Verdict", "explain", "failed", "is_end", "judge", "why_cancelled"]
 
 
 @frozen
@@ -48,16 +51,18 @@ class Verdict:
     why: str = ""
 
 
-# Why a handler was cancelled, and the correct code for that (RFC 6455 section 7.4.1:
-# 1001 going away, 1011 unexpected condition).
+# Why a handler was cancelled, the correct code for that (RFC 6455 section 7.4.1: 1001 going away,
+# 1011 unexpected condition), and what the log says. Where it says nothing, there is an error.
 _CANCELLED = {
-    "cancelled": 1001,
-    "shutdown": 1001,
-    "peer gone": 1001,
-    "timeout": 1011,
-    "task failed": 1011,
-    "resource failed": 1011,
-}
+    "cancelled": (1001, "the handler was cancelled from outside"),
+    "shutdown": (
+        1001, "the handler did not end in the time that it has at a shutdown, and was cancelled"
+    ),
+    "peer gone": (1001, "the handler did not end within its disconnect_grace, and was cancelled"),
+    "timeout": (1011, ""),
+    "task failed": (1011, ""),
+    "resource failed": (1011, "a resource failed, and the handler was cancelled"),
+}  # fmt: skip
 
 
 # Made once: nearly all connections end without one.
@@ -69,6 +74,9 @@ _UNACCEPTABLE = evolve(
     "add a parameter `ws: WebSocket`, and call `await ws.accept()`",
 )
 _FAILED = problem(500)
+
+#: How many errors of one connection its log line tells. They are all logged with their tracebacks.
+_MOST_TOLD = 3
 _GOING = try_later("the server is shutting down")
 
 
@@ -90,27 +98,47 @@ def _source_of(error: BaseException) -> object:
     return object.__getattribute__(error, "__dict__").get("source")
 
 
-def explain_strangers(error: BaseException, own: object) -> None:
+def explain(error: BaseException, own: object, *, accepted: bool) -> None:
     """
-    Add a note to each disconnect in *error* that is about another connection than its own.
+    Add a note to each exception in *error* that was meant to end the connection, and couldn't.
 
     Args:
         error: What is reported, maybe a group.
         own: The connection's transport.
+        accepted: Whether the connection was accepted.
     """
     for leaf in leaves(error):
-        if is_a(leaf, WebSocketDisconnect) and _source_of(leaf) not in (None, own):
-            add_note(
-                leaf,
-                "this is about another connection, which had ended, and not about the connection "
-                "whose handler failed: where you use the WebSockets of others, catch "
-                "WebSocketDisconnect",
-            )
+        if (note := _misunderstanding(leaf, own, accepted=accepted)) is not None:
+            add_note(leaf, note)
+
+
+def _misunderstanding(leaf: BaseException, own: object, *, accepted: bool) -> str | None:
+    """Say why an exception that ends connections was an error here, if it is one."""
+    if is_a(leaf, WebSocketDisconnect) and _source_of(leaf) not in (None, own):
+        return (
+            "this is about another connection, which had ended, and not about the connection "
+            "whose handler failed: where you use the WebSockets of others, catch "
+            "WebSocketDisconnect"
+        )
+    if is_a(leaf, StarlettesDisconnect):
+        return (
+            "this is Starlette's WebSocketDisconnect, which triows never raises: when the peer "
+            "leaves, catch triows.WebSocketDisconnect; to close the connection, raise "
+            "triows.WebSocketClose(code, reason)"
+        )
+    if accepted and is_a(leaf, HTTPException):
+        return (
+            "HTTPException refuses a handshake, and this connection was accepted before: raise "
+            "WebSocketClose(code, reason) or WebSocketException(code, reason) to close it, for "
+            "example with code 1008"
+        )
+    return None
 
 
 def failed(error: BaseException) -> Verdict:
     """End a connection because of an error that somebody has to see."""
-    return Verdict(1011, "", _FAILED, error)
+    why = "; ".join(summary(leaf) for leaf in islice(leaves(error), _MOST_TOLD))
+    return Verdict(1011, "", _FAILED, error, why)
 
 
 def judge(
@@ -168,6 +196,8 @@ def _judge_closes(found: list[BaseException], *, accepted: bool) -> Verdict | No
     # Before accept there is no close frame, so the refusal has the code and the reason.
     told = None if code == 1000 else code
     refusal = _FORBIDDEN if accepted else problem(403, reason, close_code=told)
+    if not refusal.why:
+        refusal = evolve(refusal, why=summary(found[0]))
     details = {exc.detail for exc in found if isinstance(exc, InvalidMessage)}
     return Verdict(code, reason, refusal, why="; ".join(sorted(details)))
 
@@ -177,12 +207,18 @@ def _judge_refusals(found: list[BaseException]) -> Verdict | None:
     refusals = [from_exception(exc) for exc in _if_all(found, HTTPException)]
     if len({(refusal.status, refusal.body) for refusal in refusals}) != 1:
         return None
-    return Verdict(1011, "", refusals[0])
+    refusal = refusals[0]
+    return Verdict(1011, "", refusal if refusal.why else evolve(refusal, why="HTTPException"))
 
 
 def _judge_quiet(cancelled: str | None, *, could_accept: bool) -> Verdict:
     """Decide for a handler that raised nothing: it returned, or was cancelled."""
     if cancelled is None:
         return Verdict(1000, "", _FORBIDDEN if could_accept else _UNACCEPTABLE)
-    code = _CANCELLED[cancelled]
+    code, _ = _CANCELLED[cancelled]
     return Verdict(code, "", _FAILED if code == 1011 else _GOING)
+
+
+def why_cancelled(cancelled: str | None) -> str:
+    """Return what the log says about a handler that was cancelled, if it was."""
+    return "" if cancelled is None else _CANCELLED[cancelled][1]

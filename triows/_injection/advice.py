@@ -6,7 +6,7 @@ import inspect
 from types import NoneType
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
-from triows._where import name_of
+from triows._where import name_of, where
 
 from .marks import without_metadata
 from .params import type_name
@@ -17,12 +17,20 @@ if TYPE_CHECKING:
 
     from .providers import Providers
 
-__all__ = ["annotation_advice", "disagreement", "given_advice", "provider_advice"]
+__all__ = [
+    "annotation_advice",
+    "blind",
+    "disagreement",
+    "given_advice",
+    "mistaken_for_text",
+    "provider_advice",
+]
 
 # What the connection provides, by the names that people and other libraries use for it.
 _USUAL = {
     "ws": "WebSocket",
     "websocket": "WebSocket",
+    "web_socket": "WebSocket",
     "socket": "WebSocket",
     "request": "WebSocket",
     "nursery": "trio.Nursery",
@@ -35,6 +43,9 @@ _USUAL = {
     "Lihil": "Triows",
 }
 
+# Of these names, the ones that hardly anybody gives to a parameter of a request.
+_UNMISTAKABLE = ("ws", "websocket", "web_socket", "socket", "nursery")
+
 
 def annotation_advice(name: str) -> str:
     """Say what to write for a parameter without an annotation."""
@@ -45,6 +56,32 @@ def annotation_advice(name: str) -> str:
     return (
         f"write its type, as in `{name}: int` for a value from the request, or "
         f"`{name}: Annotated[TYPE, use(factory)]` for a value that a factory makes"
+    )
+
+
+def mistaken_for_text(name: str, annotation: Any) -> str | None:
+    """
+    Say what to write if a parameter would be read from the query by mistake, as in ``ws: str``.
+
+    Its name says that it is something of the connection. Every client that doesn't send a text of
+    that name would be refused.
+    """
+    says_nothing = without_metadata(annotation) is Any
+    if name not in _UNMISTAKABLE and not (says_nothing and name in _USUAL):
+        return None
+    type_ = type_name(annotation)
+    return (
+        f"write `{name}: {_USUAL[name]}`, or, if clients do send a {name!r} in the query, "
+        f'`{name}: Annotated[{type_}, Param("query")]`'
+    )
+
+
+def blind(handler: Any) -> str:
+    """Say what to do about a handler that can't accept, because nothing gives it the WebSocket."""
+    return (
+        f"{where(handler)} can't accept a connection, because neither it nor its factories take "
+        "the WebSocket: add a parameter `ws: WebSocket`, and call `await ws.accept()`. If it is "
+        "there to refuse every connection, annotate it `-> NoReturn`"
     )
 
 
@@ -65,6 +102,8 @@ def given_advice(name: str, annotation: Any, givens: Iterable[Any]) -> str | Non
         if meant is not None:
             shown = _full_name(wanted) if wanted is annotation else type_name(annotation)
             return f"`{name}` is a {shown}, which nothing makes: annotate it `{name}: {meant}`"
+    if annotation is object and name in _USUAL:
+        return f"`{name}` is any object, which nothing makes: annotate it `{name}: {_USUAL[name]}`"
     return None
 
 

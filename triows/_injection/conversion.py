@@ -299,11 +299,14 @@ def decoded(decoder: Callable[[str], Any]) -> Callable[[Any], Any]:
         TypeError: It can't be called with one text. The message says what to do instead.
     """
     check_decoder(decoder)
+    # A class may check its arguments' types, as attrs' validators do. In a function, a TypeError is
+    # a mistake.
+    theirs = (ValueError, TypeError) if isinstance(decoder, type) else (ValueError,)
 
     def convert(raw: Any) -> Any:
         try:
             value = decoder(raw)
-        except (ValueError, TypeError) as exc:
+        except theirs as exc:
             raise BadValue(error_text(exc)) from exc
         if type(value) is CoroutineType:
             # A plain function around an async one can't be recognised before it is called.
@@ -335,7 +338,8 @@ def check_decoder(decoder: Any) -> None:
             f"object of it, as in decoder={decoder.__name__}()"
         )
     called = None if isinstance(decoder, type) else getattr(decoder, "__call__", None)  # noqa: B004
-    for function in (decoder, called):
+    inner = decoder.__func__ if isinstance(decoder, staticmethod) else None
+    for function in (decoder, called, inner):
         if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
             raise TypeError(
                 f"the decoder {name_of(decoder)} is async, and nothing awaits while parameters "

@@ -80,8 +80,13 @@ class Site:
             HandlerSignatureError: A mark means nothing there, or a factory is there without
                 ``use``.
         """
-        self._check_metadata(annotation)
-        self._check_inside(without_metadata(annotation), _MARKS)
+        self._check_all(annotation)
+
+    def _check_all(self, annotation: Any, *, words: bool = True) -> None:
+        # The remedies have the whole type, even if the mistake is somewhere inside.
+        whole = type_name(annotation)
+        self._check_metadata(annotation, whole, words=words)
+        self._check_inside(without_metadata(annotation), _MARKS, whole, words=words)
 
     def check_default(self, default: Any, annotation: Any) -> None:
         """
@@ -91,12 +96,12 @@ class Site:
             HandlerSignatureError: It is a mark, ours or another framework's, or a callable.
         """
         self._check_required(default)
+        type_ = "TYPE" if annotation is inspect.Parameter.empty else type_name(annotation)
         if isinstance(default, UseMark | ParamMark):
-            word = _word(default)
             self.refuse(
-                f"has {word}() as its default: write `{self.name}Annotated[TYPE, {word}(...)]`"
+                f"has {_word(default)}() as its default: write "
+                f"`{self.name}Annotated[{type_}, {_written(default)}]`"
             )
-        type_ = type_name(unmarked(annotation)[0])
         if (remedy := _foreign_remedy(default)) is not None:
             self._refuse_foreign(type_, default, remedy)
         if _is_called_to_make(default, annotation):
@@ -111,7 +116,7 @@ class Site:
 
     def check_return(self, annotation: Any) -> None:
         """Refuse such mistakes in a return annotation. Only ``Ignore`` is allowed there."""
-        self._check_inside(annotation, (UseMark, ParamMark))
+        self._check_inside(annotation, (UseMark, ParamMark), type_name(annotation))
 
     def check_fields(self, annotation: Any, seen: tuple[Any, ...] = ()) -> None:
         """Refuse such mistakes in the fields of a pack, and in packs inside them."""
@@ -138,35 +143,48 @@ class Site:
                 "has use() in its Annotated, and fields are read from the request: ask for it in "
                 "a parameter of its own"
             )
-        self.check_parameter(annotation)
+        # All fields come from the same source, so no word there says which. It may be a title.
+        self._check_all(annotation, words=False)
 
-    def _check_inside(self, annotation: Any, marks: tuple[type, ...]) -> None:
-        """Look at everything inside the annotation. None of *marks* is allowed there."""
+    def _check_inside(
+        self, annotation: Any, marks: tuple[type, ...], whole: str, *, words: bool = True
+    ) -> None:
+        """
+        Look at everything inside the annotation.
+
+        Args:
+            annotation: The annotation, or a part of it.
+            marks: Marks that are not allowed there.
+            whole: The name of the whole type, for the remedy.
+            words: Whether to refuse words that name a source.
+        """
         self._check_type(annotation)
         if isinstance(annotation, NewType):
-            self._check_named(annotation, marks)
+            self._check_named(annotation, marks, whole, words=words)
         if get_origin(annotation) is Annotated:
-            self._check_metadata(annotation)
+            self._check_metadata(annotation, whole, words=words)
             for extra in get_args(annotation)[1:]:
                 if isinstance(extra, marks):
-                    self._refuse_mark(extra)
+                    self._refuse_mark(extra, whole)
         for argument in get_args(annotation):
             if get_origin(annotation) is not Annotated or argument is get_args(annotation)[0]:
-                self._check_inside(argument, marks)
+                self._check_inside(argument, marks, whole, words=words)
 
-    def _check_named(self, named: NewType, marks: tuple[type, ...]) -> None:
+    def _check_named(
+        self, named: NewType, marks: tuple[type, ...], whole: str, *, words: bool
+    ) -> None:
         """Look at the type behind a ``NewType``. A mark in it would do nothing."""
         inner, found = unmarked(resolved(named.__supertype__))
         for mark in found:
             if isinstance(mark, marks):
-                self._refuse_mark(mark, type_name(named))
-        self._check_inside(inner, marks)
+                self._refuse_mark(mark, whole, "Take it out of the NewType, and write")
+        self._check_inside(inner, marks, whole, words=words)
 
     def _check_type(self, annotation: Any) -> None:
         if isinstance(annotation, UseMark | ParamMark):
-            word = _word(annotation)
             self.refuse(
-                f"has {word}() as its annotation: write `{self.name}Annotated[TYPE, {word}(...)]`"
+                f"has {_word(annotation)}() as its annotation: write "
+                f"`{self.name}Annotated[TYPE, {_written(annotation)}]`"
             )
         # Some classes of the standard library, such as threading.Lock, are built-in functions.
         if inspect.isfunction(annotation) or inspect.ismethod(annotation):
@@ -175,32 +193,27 @@ class Site:
                 f"`{self.name}Annotated[TYPE, use({name_of(annotation)})]`"
             )
 
-    def _refuse_mark(self, mark: Any, named: str | None = None) -> NoReturn:
-        """Refuse a mark inside a type, or inside the type behind the ``NewType`` *named*."""
+    def _refuse_mark(
+        self, mark: Any, whole: str, advice: str = "Put it around the whole type:"
+    ) -> NoReturn:
+        """Refuse a mark inside a type. The remedy is *advice*, and the *whole* type with it."""
         word = _word(mark)
         if self.label.startswith("the return"):
             self.refuse(f"has {word}(), which is for parameters: take it out")
-        if named is not None:
-            around = f"Ignore[{named}]" if word == "Ignore" else f"Annotated[{named}, {word}(...)]"
-            self.refuse(
-                f"has {word}(...) inside its type, where it does nothing. Take it out of the "
-                f"NewType, and write `{self.name}{around}`"
-            )
-        if word == "Ignore":
-            self.refuse("has Ignore inside its type, where it does nothing: write Ignore[TYPE]")
+        around = f"Ignore[{whole}]" if word == "Ignore" else f"Annotated[{whole}, {_written(mark)}]"
         self.refuse(
-            f"has {word}(...) inside its type, where it does nothing. Write {word}(...) "
-            f"around the whole type: Annotated[T | None, {word}(...)]"
+            f"has {_written(mark)} inside its type, where it does nothing. {advice} "
+            f"`{self.name}{around}`"
         )
 
-    def _check_metadata(self, annotation: Any) -> None:
+    def _check_metadata(self, annotation: Any, whole: str, *, words: bool) -> None:
         if get_origin(annotation) is Annotated:
-            type_, *extras = get_args(annotation)
+            extras = get_args(annotation)[1:]
             others = [extra for extra in extras if not isinstance(extra, _MARKS)]
             for extra in others:
-                self._check_extra(type_name(type_), extra)
-                if len(others) == len(extras):
-                    self._check_word(type_name(type_), extra)
+                self._check_extra(whole, extra)
+                if words and len(others) == len(extras):
+                    self._check_word(whole, extra)
 
     def _check_extra(self, type_: str, extra: Any) -> None:
         if extra is use or extra is UseMark:
@@ -258,6 +271,15 @@ def _word(mark: Any) -> str:
     if isinstance(mark, IgnoreMark):
         return "Ignore"
     return "use" if isinstance(mark, UseMark) else "Param"
+
+
+def _written(mark: Any) -> str:
+    """Write a mark as it is written in code. What doesn't matter for a remedy is left out."""
+    if isinstance(mark, UseMark):
+        return f"use({'...' if mark.factory is None else name_of(mark.factory)})"
+    if isinstance(mark, ParamMark):
+        return f"Param({'...' if mark.source is None else repr(mark.source)})".replace("'", '"')
+    return "Ignore"
 
 
 def _source_named_by(extra: Any) -> str | None:

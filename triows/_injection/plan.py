@@ -18,7 +18,7 @@ from triows._where import name_of, where
 from triows.exceptions import DependencyCycleError, HandlerSignatureError, MissingProviderError
 from triows.types import IgnoreMark, ParamMark, UseMark
 
-from .advice import annotation_advice, given_advice, provider_advice
+from .advice import annotation_advice, given_advice, mistaken_for_text, provider_advice
 from .asker import Asker
 from .choice import agreed, check_shared, chosen
 from .factories import Factory
@@ -294,6 +294,7 @@ class Planner:
         Raises:
             DependencyError: The parameter needs a factory that doesn't exist, or a request where
                 there is none.
+            HandlerSignatureError: Its name says that it isn't meant to be read from the request.
         """
         in_app = asker.scope == "app"
         if mark is None and not is_readable(annotation):
@@ -311,6 +312,13 @@ class Planner:
                 f"`{name}` would come from a request, and {asker.name} lives as long as the "
                 "application: take the parameter out, give its value with functools.partial, or "
                 'drop scope="app"'
+            )
+        by_query = mark is None and name not in self.path_keys
+        if by_query and (meant := mistaken_for_text(name, annotation)) is not None:
+            raise HandlerSignatureError(
+                f"`{name}: {type_name(annotation)}` would be read from the query of the request: "
+                f"{asker.remedy(meant)}",
+                asker.where,
             )
 
     def _made(

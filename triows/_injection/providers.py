@@ -296,7 +296,7 @@ def check_factory(factory: Any, what: str, at: str | None, chain: tuple[str, ...
     if get_origin(factory) is Annotated:
         raise DependencyError(f"{what}: {_remedy_for_annotated(factory)}", at, chain)
     if factory is None or not callable(factory):
-        raise DependencyError(f"{what}: give a function or a class", at, chain)
+        raise DependencyError(f"{what}: {_remedy_for_value(factory)}", at, chain)
     if is_mock(factory):
         raise DependencyError(
             f"{what}: a mock takes any call, so nothing says whether it is the "
@@ -316,6 +316,21 @@ def check_factory(factory: Any, what: str, at: str | None, chain: tuple[str, ...
         ) from None
     if (problem := unmanageable(factory)) is not None:
         raise DependencyError(f"{name_of(factory)} {problem}", where(factory), chain)
+
+
+def _remedy_for_value(given: Any) -> str:
+    """Say what to give instead of what can't be called."""
+    if inspect.iscoroutine(given) or inspect.isgenerator(given) or inspect.isasyncgen(given):
+        if inspect.iscoroutine(given):
+            given.close()  # or Python warns that it was never awaited
+        return f"that is what a call of {given.__qualname__} returned: leave the parentheses out"
+    cls = type(given)
+    if cls.__module__ == "builtins":
+        return "give a function or a class"
+    return (
+        f"give a function or a class. If a new {cls.__name__} is meant, leave the parentheses out; "
+        "for this one, give a function that returns it"
+    )
 
 
 def _remedy_for_annotated(annotation: Any) -> str:

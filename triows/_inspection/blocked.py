@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 from attrs import frozen
 
-from triows._connection.endpoint import peer_of
+from triows._log import peer_of
 from triows._printable import printable
 from triows._stacks import Frame, describe, frame_at, lines, shown
 

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 import trio
 from attrs import frozen
 
-from triows._connection.endpoint import peer_of
 from triows._connection.lifetime import Lifetime
 from triows._injection.call import make_value
+from triows._log import peer_of
 from triows._printable import printable
 from triows._running import STARTING
 from triows._stacks import describe, lines, relative, shown
@@ -133,7 +133,7 @@ class Overseer:
             if number % _FEW == 0:
                 await trio.lowlevel.checkpoint()
         for found, (first, *others) in alike.items():
-            more = f"\n  ({len(others)} more connections hang like this)" if others else ""
+            more = f"\n  ({_others(len(others))} like this)" if others else ""
             logger.warning("%s has not ended: %s%s\n  (%s)", first, found, more, _REMEDY)
 
     def _described(self, late: list[Lifetime]) -> Iterator[tuple[Lifetime, str, Served, Scope]]:
@@ -229,3 +229,7 @@ def _stack(
     tasks = outline_of_nurseries(look_at_nurseries(nurseries, but=but))
     below = [text for task in tasks for text in indented(task, 2)]
     return (*lines(shown(describe(frames))), *bounded(below, _TASKS))
+
+
+def _others(number: int) -> str:
+    return "1 more connection hangs" if number == 1 else f"{number} more connections hang"

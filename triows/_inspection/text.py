@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from attrs import frozen
 
+from triows._counted import counted
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
@@ -100,7 +102,7 @@ def bounded(lines: Sequence[str], most: int) -> list[str]:
     """Cut a text to so many lines, and say so."""
     if len(lines) <= most:
         return list(lines)
-    return [*lines[: most - 1], f"  (and {len(lines) - most + 1} more lines)"]
+    return [*lines[: most - 1], f"  (and {counted(len(lines) - most + 1, 'more line')})"]
 
 
 def rich_tree(line: Line) -> Tree:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 import trio
 from attrs import evolve, frozen
 
-from triows._connection.endpoint import peer_of
 from triows._connection.lifetime import Lifetime
+from triows._counted import counted
+from triows._log import peer_of
 from triows._printable import printable
 from triows._stacks import RawFrame, relative
 from triows._where import name_of
@@ -299,7 +300,7 @@ def _outline_of_tree(seen: Tree, number: int | None = None) -> Line:
         below.append(Line.of((f"(and {more} more)", "aside")))
     return Line.of(
         (f"process {seen.pid}:", "title"),
-        (_counted(number, "connection"), "title"),
+        (counted(number, "connection"), "title"),
         ("" if seen.running else "(not running)", "busy"),
         ("(shutting down)" if seen.draining else "", "busy"),
         below=below,
@@ -345,16 +346,12 @@ def _state_parts(seen: ConnectionNode) -> Iterator[Part]:
 
 
 def _queue_parts(seen: ConnectionNode) -> Iterator[Part]:
-    inbox = f"inbox {_counted(seen.inbox_messages, 'message')} ({seen.inbox_bytes} bytes)"
+    inbox = f"inbox {counted(seen.inbox_messages, 'message')} ({counted(seen.inbox_bytes, 'byte')})"
     yield inbox, "bad" if seen.inbox_full else ""
     if seen.inbox_full:
         yield "full", "bad"
-    yield f"outbox {seen.outbox_bytes} bytes", ""
-    yield f"received {seen.messages_received} ({seen.bytes_received} bytes)", "aside"
-    yield f"sent {seen.messages_sent} ({seen.bytes_sent} bytes)", "aside"
+    yield f"outbox {counted(seen.outbox_bytes, 'byte')}", ""
+    yield f"received {seen.messages_received} ({counted(seen.bytes_received, 'byte')})", "aside"
+    yield f"sent {seen.messages_sent} ({counted(seen.bytes_sent, 'byte')})", "aside"
     if seen.latency is not None:
         yield f"ping {seen.latency * 1000:.1f} ms", "aside"
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
 
 from attrs import evolve, frozen
 
+from .. import _arguments
+from .._arguments import hinting
 from .._elsewhere import ROUTE, pointing
 from .._requires import note_registered, refuse_as_handler, refuse_in_list
 from .._settings import Compression, Limits, Timeouts
@@ -182,6 +184,7 @@ class WebSocketRoute:
         RouteSetupError: An argument that takes a list got something else.
     """
 
+    @hinting(_arguments.ROUTE)
     def __init__(
         self,
         path: str = "",
@@ -254,6 +257,7 @@ class WebSocketRoute:
         deps: Iterable[Dependency] = (),
     ) -> Callable[[H], H]: ...
 
+    @hinting(_arguments.ROUTE)
     def endpoint(
         self,
         func: H | None = None,

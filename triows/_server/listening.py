@@ -7,6 +7,7 @@ import logging
 import os
 import socket
 import stat
+import traceback
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -15,18 +16,12 @@ from hypercorn.config import Config
 from hypercorn.utils import repr_socket_addr
 
 from triows._managers import contextmanager
+from triows.exceptions import AddressError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["AddressError", "Listener", "check_address", "configuration", "listening"]
-
-
-class AddressError(OSError):
-    """The server can't listen at an address. The message says which one, and why."""
-
-    def __str__(self) -> str:
-        return str(self.strerror)
+__all__ = ["Listener", "check_address", "configuration", "listening"]
 
 
 def configuration(bind: Sequence[str], certfile: str | None, keyfile: str | None) -> Config:
@@ -151,11 +146,20 @@ def _bind(config: Config, address: str, stack: ExitStack) -> socket.socket:
     try:
         (sock,) = config._create_sockets([address])
     except OSError as exc:
+        _close_unbound(exc)
         raise AddressError(
             exc.errno, f"can't listen at {address}: {_reason(address, exc)}"
         ) from exc
     stack.callback(sock.close)
     return sock
+
+
+def _close_unbound(exc: OSError) -> None:
+    """Close the socket that Hypercorn could not bind, because it leaves that to the collector."""
+    for frame, _ in traceback.walk_tb(exc.__traceback__):
+        sock = frame.f_locals.get("sock")
+        if isinstance(sock, socket.socket):
+            sock.close()
 
 
 def _reason(address: str, exc: OSError) -> str:

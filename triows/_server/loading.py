@@ -63,7 +63,7 @@ def load(target: str) -> Triows:
             raise ImportFailed(target, exc) from exc
     if not isinstance(found, Triows):
         others = _applications_in(module)
-        hint = f". {module_name!r} has {others}" if others else ""
+        hint = f". If you mean the application there, write {others}" if others else ""
         raise UnusableTarget(f"{target!r} is {app_mistake(found)}{hint}")
     return found
 
@@ -123,7 +123,7 @@ def _exists(module: str) -> bool:
 def _instead(module: ModuleType, path: str) -> str:
     """Say what there is in a module that lacks a name."""
     if names := _applications_in(module):
-        return f", but {names}"
+        return f": write {names}"
     name = path.partition("(")[0]
     if path.endswith(")") and callable(getattr(module, name, None)):
         return f": write `app = {path}` there, and name that"
@@ -132,4 +132,4 @@ def _instead(module: ModuleType, path: str) -> str:
 
 def _applications_in(module: ModuleType) -> str:
     names = [name for name, value in vars(module).items() if isinstance(value, Triows)]
-    return ", ".join(map(repr, names))
+    return " or ".join(repr(f"{module.__name__}:{name}") for name in names)

@@ -49,7 +49,7 @@ def app_mistake(app: object) -> str | None:
             f"a {kind}, not a Triows application: to serve another ASGI application, mount it "
             "with Triows().mount('/', app); to add middleware, write Triows(middlewares=[...])"
         )
-    return f"of type {kind}, not a Triows application"
+    return f"an object of type {kind}, not a Triows application"
 
 
 def _function_mistake(function: Callable[..., object]) -> str:
@@ -80,7 +80,7 @@ def check_app(app: object, what: str) -> None:
         TypeError: It isn't an application. The message says what to pass instead.
     """
     if (mistake := app_mistake(app)) is not None:
-        raise TypeError(f"{what} takes an application, and what it got is {mistake}")
+        raise TypeError(f"{what} takes an application, and got {mistake}")
 
 
 def check_config(config: object) -> None:

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from triows._counted import counted
 from triows._errors import is_a, leaves, only, unwrapped
 from triows._inspection.hanging import starting
 from triows._inspection.remains import Remains
 from triows._inspection.signals import print_on_signal
+from triows.exceptions import AddressError
 
 from .budget import INTERRUPT_GRACE, Budget, at_most
-from .listening import AddressError, configuration
+from .listening import configuration
 from .serve import serve_until
 from .signals import SIGNALLED, SignalWatch
 from .tls import CertificateError
@@ -195,7 +197,7 @@ class _Process:
         if server.connections:
             seconds = budget.after(self._stopped_by)
             message = "shutting down, %s: closing %s"
-            logger.info(message, at_most(seconds), _counted(server.connections))
+            logger.info(message, at_most(seconds), counted(server.connections, "connection"))
         else:
             self.signals.end_within(budget.idle)
             logger.info("shutting down, %s: there is no connection", at_most(budget.idle))
@@ -209,13 +211,9 @@ class _Process:
         while True:
             await trio.sleep(PROGRESS)
             left = at_most(self.signals.seconds_left)
-            logger.info("still closing %s, %s", _counted(server.connections), left)
+            logger.info("still closing %s, %s", counted(server.connections, "connection"), left)
 
     def say_goodbye(self) -> None:
         """Log that the end is over, if a signal began it."""
         if self._stop.is_set():
             logger.info("ended after %.1f s", trio.current_time() - self._stopped_at)
-
-
-def _counted(connections: int) -> str:
-    return f"{connections} connection" + ("" if connections == 1 else "s")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
+from triows._arguments import SERVING, hinting
 from triows._errors import only
 from triows._loop import check_trio
 
@@ -35,6 +36,7 @@ __all__ = ["run_server", "serve", "serve_until"]
 _MISSING: Any = None
 
 
+@hinting(SERVING)
 async def serve(
     app: Triows,
     config: Config = _MISSING,
@@ -67,7 +69,8 @@ async def serve(
         TypeError: An argument is something other than what it takes. The message says what to
             write.
         RuntimeError: Trio does not run, or the application is served already.
-        OSError: An address can't be bound, or a certificate can't be used.
+        AddressError: An address can't be bound, for example because it is in use.
+        OSError: A certificate can't be used.
         BaseException: What the application's start-up or shutdown raised, or a resource of the
             application that failed meanwhile.
     """

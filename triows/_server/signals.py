@@ -198,6 +198,7 @@ class SignalWatch:
     def _outlast(self) -> None:
         """Keep to the deadline after the loop has ended: something may keep the process alive."""
         self._notice_by = math.inf
+        self._set_backstop()
         while self._deadline < math.inf:
             self._check_time()
             threading.Event().wait(self._timeout())
@@ -313,8 +314,12 @@ def _bounded(function: Callable[[], object]) -> bool:
     done = threading.Event()
     try:
         threading.Thread(target=run, daemon=True).start()
-    except RuntimeError:  # the system has no room for a thread
-        return False
+    except RuntimeError:
+        if threading.main_thread().is_alive():  # the system has no room for a thread
+            return False
+        # Python 3.12 starts no thread after the main one has ended. Then this one has nothing else
+        # to do, and if it blocks, the backstop ends the process.
+        run()
     return done.wait(LOGGING)
 
 

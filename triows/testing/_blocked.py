@@ -15,6 +15,7 @@ the machine is busy.
 from __future__ import annotations
 
 import dis
+import inspect
 import math
 import signal
 import sys
@@ -22,7 +23,7 @@ import threading
 from collections import Counter
 from contextlib import contextmanager, suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
@@ -88,20 +89,54 @@ class LoopBlocked(BaseException):
 
 
 class _Steps(trio.abc.Instrument):
-    """Counts the steps that tasks make, for a moment."""
+    """
+    Counts the steps that tasks make, for a moment, to find those that keep the loop busy.
 
-    def __init__(self, breaker: _Breaker) -> None:
+    The steps of tasks with the same code count together, because each of them may end at once and
+    start the next one.
+
+    Args:
+        breaker: Is told which tasks they are.
+        polls: Whether only tasks count that wait in a loop until all others wait.
+    """
+
+    def __init__(self, breaker: _Breaker, *, polls: bool) -> None:
         self._breaker = breaker
-        self._steps: Counter[trio.lowlevel.Task] = Counter()
+        self._polls = polls
+        self._left = _STEPS
+        self._steps: Counter[CodeType] = Counter()
+        # The tasks that were seen last.
+        self._tasks: dict[CodeType, trio.lowlevel.Task] = {}
 
-    def after_task_step(self, task: trio.lowlevel.Task) -> None:
-        self._steps[task] += 1
-        if self._steps.total() == _STEPS:
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        self._left -= 1
+        if self._polls and not _polls(task):
+            own = 0
+        else:
+            code: CodeType = task.coro.cr_code
+            self._steps[code] += 1
+            self._tasks[code] = task  # now it is known to be alive
+            own = self._steps[code]
+        if self._left > 0:
+            return
+        most = max(self._steps.values(), default=0)
+        often = max(most / 4, _STEPS / 10 if self._polls else 0)
+        if own > often:
             trio.lowlevel.remove_instrument(self)
-            # Tasks that have ended have no frame.
-            steps = [one for one in self._steps.most_common() if one[0].coro.cr_frame is not None]
-            if steps:
-                self._breaker.stop_spinning([task for task, n in steps if n > steps[0][1] / 4])
+            found = [self._tasks[code] for code, n in self._steps.most_common() if n > often]
+            self._breaker.stop_spinning([one for one in found if _is_alive(one)])
+        elif self._left < -_STEPS:
+            trio.lowlevel.remove_instrument(self)
+
+
+def _is_alive(task: trio.lowlevel.Task) -> bool:
+    return task.coro.cr_frame is not None
+
+
+def _polls(task: trio.lowlevel.Task) -> bool:
+    """Whether a task waits until all others wait."""
+    code = wait_all_tasks_blocked.__code__
+    return any(frame.f_code is code for frame, _ in task.iter_await_frames())
 
 
 class _Breaker(Watchdog["Stage"]):
@@ -111,9 +146,11 @@ class _Breaker(Watchdog["Stage"]):
         super().__init__()
         self._clock = trio.lowlevel.current_clock()
         # For a clock that stands still: its time, for how much processor time it has stood still,
-        # whether all tasks were waiting meanwhile, and how often we have tried to end that.
+        # and for how much of that since all tasks were last waiting, whether they were since the
+        # last look, and how often we have tried to end that.
         self._now = -math.inf
         self._still = 0.0
+        self._busy = 0.0
         self._waited = False
         self._attempts = 0
         self._is_looking = False
@@ -155,13 +192,20 @@ class _Breaker(Watchdog["Stage"]):
         if not isinstance(self._clock, MockClock):
             return
         now = self._clock.current_time()
-        if now != self._now or self._waited:
-            self._now, self._waited, self._still, self._attempts = now, False, 0.0, 0
-            return
+        if now != self._now:
+            self._now, self._still, self._busy, self._attempts = now, 0.0, 0.0, 0
+        if self._waited:
+            self._waited, self._busy = False, 0.0
         self._still += used
-        if self._still >= (min(_AGAIN, self.seconds) if self._attempts else self.seconds):
-            self._still = 0.0
+        self._busy += used
+        limit = min(_AGAIN, self.seconds) if self._attempts else self.seconds
+        if self._busy >= limit:
+            self._busy = self._still = 0.0
             self.token.run_sync_soon(self._find_spinning)
+        elif self._still >= limit:
+            # All tasks wait now and then. But a clock moves only if no task waits for just that.
+            self._still = 0.0
+            self.token.run_sync_soon(self._find_polling)
         else:
             self.token.run_sync_soon(self._look_for_rest)
 
@@ -191,7 +235,10 @@ class _Breaker(Watchdog["Stage"]):
 
     def _find_spinning(self) -> None:
         if not self._waited:
-            trio.lowlevel.add_instrument(_Steps(self))
+            trio.lowlevel.add_instrument(_Steps(self, polls=False))
+
+    def _find_polling(self) -> None:
+        trio.lowlevel.add_instrument(_Steps(self, polls=True))
 
     def stop_spinning(self, tasks: list[trio.lowlevel.Task]) -> None:
         """Fail the test because of tasks that never wait. The loop calls this between two tasks."""
@@ -212,8 +259,17 @@ class _Breaker(Watchdog["Stage"]):
         else:
             # The tasks were cancelled, and went on.
             for task in tasks:
-                self._interrupter.follow(task.iter_await_frames(), self._error, self._attempts)
+                if inspect.getcoroutinestate(task.coro) == inspect.CORO_CREATED:
+                    # It may start the next one and end, before anything can interrupt it. Let Trio
+                    # call this in the place of its first step.
+                    task.coro.close()
+                    task._next_send_fn = self._raise
+                else:
+                    self._interrupter.follow(task.iter_await_frames(), self._error, self._attempts)
         self._attempts += 1
+
+    def _raise(self, _value: object) -> NoReturn:
+        raise self._error
 
 
 #: How many of the tasks that keep the loop busy are shown.

@@ -8,6 +8,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 import trio
 from trio.testing import MockClock
 
+from triows._arguments import CONNECTING, OPENING, hinting
 from triows._checkpoints import checkpointed
 from triows._errors import combined, is_a, leaves, without_cancelled
 from triows._managers import asynccontextmanager
@@ -80,6 +81,7 @@ class AppClient:
     # WebSockets.
 
     @asynccontextmanager
+    @hinting(CONNECTING)
     async def websocket_connect(
         self,
         url: str,
@@ -325,6 +327,7 @@ class AppClient:
 
 
 @asynccontextmanager
+@hinting(OPENING)
 async def open_app(
     app: Triows,
     *,
@@ -387,6 +390,7 @@ async def open_app(
 
 
 @asynccontextmanager
+@hinting(OPENING)
 async def open_server(
     app: Triows,
     config: Config | None = None,
@@ -415,7 +419,7 @@ async def open_server(
 
     Raises:
         RuntimeError: The application is running already, or the clock is a virtual one.
-        OSError: An address can't be bound.
+        AddressError: An address can't be bound.
         BaseException: As in :func:`open_app`.
     """
     await trio.lowlevel.checkpoint()
@@ -479,7 +483,7 @@ def check_app(app: object) -> None:
         TypeError: It isn't one. The message says what to do instead.
     """
     if (mistake := app_mistake(app)) is not None:
-        raise TypeError(f"this client takes an application, and what it got is {mistake}")
+        raise TypeError(f"this client takes an application, and got {mistake}")
 
 
 @asynccontextmanager

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from triows._counted import counted
 from triows.inspect import look_at_task
 
 from ._stage import current_stage
@@ -157,7 +158,7 @@ class LeakCheck:
         strays = self._find_strays(nursery)
         if not strays:
             return None
-        number = "1 task" if len(strays) == 1 else f"{len(strays)} tasks"
+        number = counted(len(strays), "task")
         picture = "\n".join(str(look_at_task(task)) for task in strays)
         return self._error(
             f"{number} of the application outlived it, because nothing in the application waits "

@@ -18,6 +18,7 @@ import trio
 from attrs import evolve
 
 from _triows_schedules.schedule import current_loop
+from triows._counted import counted
 from triows._errors import combined, is_a, leaves, without_cancelled
 from triows._managers import contextmanager
 from triows._server.config import Config
@@ -388,7 +389,7 @@ class Stage(Watch):
             shown = tuple(sorted(shown, key=lambda one: one.peer != own)[:_SHOWN])
         text = f"what is alive in the application:\n{evolve(seen, connections=shown)}"
         if more := len(seen.connections) - len(shown):
-            text += f"\n(and {more} more connections)"
+            text += f"\n(and {counted(more, 'more connection')})"
         if call is not None and not call.over.is_set() and not self._lifetimes(call):
             # It belongs to another framework's application, so we know only its task.
             tasks = [task for task in all_tasks() if task.context.get(_CALL) is call]

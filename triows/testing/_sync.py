@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 from urllib.parse import urljoin, urlsplit
 
+from triows._arguments import CONNECTING, OPENING, hinting, refuse_unknown
 from triows._errors import add_note
 
 from ._client import STARTUP_TIMEOUT, TIMEOUT, check_app
@@ -89,6 +90,7 @@ class TestClient:
 
     __test__ = False  # tells pytest that this isn't a test class
 
+    @hinting(OPENING)
     def __init__(
         self,
         app: Triows,
@@ -174,6 +176,7 @@ class TestClient:
             WebSocketDenialResponse: At the beginning of the block, the application refused.
             BaseException: At the end of the block, what the handler raised and nobody handled.
         """
+        refuse_unknown("TestClient.websocket_connect", options, _CONNECT, CONNECTING)
         base = urlsplit(self._base_url)
         scheme = _SCHEMES.get(base.scheme, base.scheme)
         # Ignore a path in base_url, and begin at the host's root.
@@ -317,6 +320,9 @@ class TestClient:
         finally:
             self._release(holds=True)
 
+
+# The arguments of websocket_connect().
+_CONNECT = ["url", "subprotocols", "headers", "timeout", "params", "cookies", "auth"]
 
 # The schemes of WebSockets for those of HTTP.
 _SCHEMES = {"http": "ws", "https": "wss"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import queue
+import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar
 import msgspec
 import trio
 
-from triows._managers import warn_unentered
+from triows._managers import place_of, warn_unentered
 from triows.exceptions import WebSocketDisconnect
 
 from ._blocked import LoopBlocked
@@ -53,6 +54,7 @@ class WebSocketTestSession:
         self._loop: Loop | None = None
         # Whether it was entered, or whoever did not enter it knows of that.
         self._entered = False
+        self._place = place_of(sys._getframe(2))  # who has called websocket_connect()
         self._holds_loop = False
         self._opened: WebSocketSession | None = None
         self._leave = trio.Event()
@@ -64,7 +66,7 @@ class WebSocketTestSession:
 
     def __del__(self) -> None:
         if not self._entered:
-            warn_unentered("TestClient.websocket_connect(...)", "with")
+            warn_unentered("TestClient.websocket_connect(...)", "with", self._place)
 
     def __enter__(self) -> Self:
         self._entered = True

@@ -1,0 +1,62 @@
+"""Does what the tutorial tells its reader to do."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+TUTORIAL = (ROOT / "docs/tutorial.md").read_text("utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", TUTORIAL, re.DOTALL | re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def chat(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the files that a reader has at the end."""
+    _, with_names, rooms, membership, talk, tests = blocks("python")
+    above_the_route, _, _ = with_names.partition("chat = ")
+    folder = tmp_path_factory.mktemp("chat")
+    (folder / "chat.py").write_text("\n\n".join([above_the_route, rooms, membership, talk]))
+    (folder / "test_chat.py").write_text(tests)
+    (ini,) = blocks("ini")
+    (folder / "pytest.ini").write_text(ini)
+    return folder
+
+
+def run(*command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", *command],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+
+
+def test_the_tests_that_are_shown_pass_as_they_are_shown(chat: Path) -> None:
+    tested = run("pytest", "-q", "-p", "no:cacheprovider", folder=chat)
+    assert "3 passed" in tested.stdout, tested.stdout
+
+
+def test_the_chat_passes_a_strict_type_check(chat: Path) -> None:
+    pytest.importorskip("mypy", reason="the environment of `make test-lowest` has no mypy")
+    cache = ROOT / ".mypy_cache" / "readme"
+    checked = run("mypy", "--strict", "--cache-dir", str(cache), "chat.py", folder=chat)
+    assert checked.stdout == "Success: no issues found in 1 source file\n", checked.stdout
+
+
+def test_what_each_step_says_about_the_file_is_true() -> None:
+    _, with_names, rooms, membership, talk, _ = blocks("python")
+    assert re.search(r"^Name = ", with_names, re.MULTILINE)
+    assert re.search(r"^chat = ", with_names, re.MULTILINE)
+    assert rooms.rstrip().splitlines()[-1].startswith("SharedRooms = ")
+    assert "async def membership" in membership
+    assert talk.startswith("chat = ")

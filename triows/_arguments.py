@@ -1,0 +1,205 @@
+"""
+Says what to write instead of an argument that a function doesn't have.
+
+Python's own TypeError only says that it has no such argument.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from functools import wraps
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+__all__ = [
+    "APPLICATION",
+    "CONNECTING",
+    "OPENING",
+    "ROUTE",
+    "SERVING",
+    "SETTINGS",
+    "SIGNATURE",
+    "hinting",
+    "refuse_unknown",
+]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_HEADERS = "write headers={...}, or a list of pairs"
+_SIZES = "the application limits it: Triows(limits=Limits(message_size=...))"
+_NO_TLS = "a connection in a test has no certificate: leave it out"
+
+#: For calls that connect to a WebSocket, what those who use another client write.
+CONNECTING = {
+    "cookies cookie": 'write headers={"cookie": "name=value"}',
+    "params query": "write it in the URL, as in '/rooms/1?name=ada'",
+    "auth": 'write headers={"authorization": "Bearer ..."}',
+    "extra_headers additional_headers": _HEADERS,
+    "subprotocol protocols protocol": "write subprotocols=[...]",
+    "origin": 'write headers={"origin": "https://example.org"}',
+    "user_agent user_agent_header": 'write headers={"user-agent": ...}',
+    "host": 'write headers={"host": ...}',
+    "open_timeout close_timeout connect_timeout disconnect_timeout receive_timeout": (
+        "write timeout=..., in seconds, for each receive and send"
+    ),
+    "ping_interval ping_timeout keepalive_ping_interval_seconds heartbeat autoping": (
+        "the server sends pings, as Triows(timeouts=Timeouts(ping_interval=...)) says"
+    ),
+    "max_size max_msg_size max_message_size max_message_size_bytes": _SIZES,
+    "max_queue message_queue_size queue_size": "write inbox=..., the number of unread messages",
+    "compress": "write compression=True",
+    "ssl ssl_context verify verify_ssl server_hostname": _NO_TLS,
+    "follow_redirects allow_redirects": "a WebSocket handshake follows no redirects: leave it out",
+}
+
+#: For Triows(...).
+APPLICATION = {
+    "routes": "write Triows(route, ...), or Triows(*routes) for a list",
+    "middleware": "write middlewares=[...]",
+    "dependencies plugins": "write deps=[...] with factories, where `-> None` makes a guard",
+    "on_startup on_shutdown": (
+        "write lifespan=..., `@asynccontextmanager` over `async def lifespan(app): ...; yield; ...`"
+    ),
+    "exception_handlers": "catch the exception in the handler, or in a factory around its `yield`",
+    "prefix path root_path": "the path is that of the route: WebSocketRoute(path)",
+    "cors allow_origins allowed_origins": 'write origins=["https://example.org"]',
+    "timeout": "write timeouts=Timeouts(...)",
+    "limit max_size": "write limits=Limits(...)",
+    "title description version docs_url": "triows makes no schema: leave it out",
+    "host port bind workers reload log_level": (
+        "the address and so on are the server's: `triows run module:app --bind 127.0.0.1:8000`"
+    ),
+}
+
+#: For WebSocketRoute(...), and for `endpoint`.
+ROUTE = {
+    "prefix": "the path comes first: WebSocketRoute(path)",
+    "middleware": "write middlewares=[...]",
+    "dependencies": "write deps=[...]",
+    "endpoint handler": "decorate the handler with `@route.endpoint`",
+    "name": "write `@route.endpoint(name=...)`",
+    "plugins": "write `@route.endpoint(plugins=[...])`",
+    "path": "the path is the route's: write `@route.sub(path).endpoint`",
+    "timeout": "write timeouts=Timeouts(...), for the route: WebSocketRoute(path, timeouts=...)",
+    "subprotocols subprotocol": "write `await ws.accept(subprotocol)` in the handler",
+    "tags": "triows makes no schema: leave it out",
+}
+
+#: For Param(...) and use(...).
+SIGNATURE = {
+    "default": "write the default in the signature, as in `limit: Annotated[int, Param()] = 10`",
+    "default_factory": "let a factory make it, with use(factory)",
+    "name": "write alias=...",
+    "regex": "write pattern=...",
+    "title description example examples deprecated include_in_schema": (
+        "triows makes no schema: leave it out"
+    ),
+    "use_cache cache": "write reuse=True to share one value within the connection",
+    "dependency": "the factory comes first: use(factory)",
+    "scopes": "write `@requires(...)` below `@route.endpoint`",
+}
+
+#: For open_app(...), open_server(...) and TestClient(...).
+OPENING = {
+    "headers cookies auth params": "give it to each request, or to websocket_connect()",
+    "client peer": "write it for each connection: websocket_connect(..., client=(host, port))",
+    "raise_server_exceptions": "write raise_app_exceptions=...",
+    "raise_app_exceptions": "write raise_server_exceptions=...",
+    "backend backend_options": "it runs in the loop of the test: leave it out",
+    "transport": "give the application itself: it is served without a transport",
+    "lifespan": "the start-up and the shutdown always run: leave it out",
+    "host port bind": "write base_url=... with open_app, or Hypercorn's Config with open_server",
+}
+
+#: For Timeouts(...), Limits(...) and Compression(...).
+SETTINGS = {
+    "idle keepalive heartbeat": "write ping_interval=... and ping_timeout=...",
+    "receive read": "write `with trio.fail_after(seconds):` around `await ws.receive()`",
+    "write drain": "write send=...",
+    "open connect open_timeout handshake_timeout": "write accept=... or handshake=...",
+    "shutdown graceful graceful_timeout": "write shutdown_grace=...",
+    "timeout total": "each thing has a timeout of its own, such as accept=... and send=...",
+    "size max_size max_message_size message": "write message_size=...",
+    "queue max_queue queue_size": "write inbox=..., the number of messages",
+    "clients max_clients concurrency": "write connections=...",
+    "threshold min_size minimum_size": "all messages are compressed: leave it out",
+}
+
+#: For triows.serve(...).
+SERVING = {
+    "host port bind certfile keyfile ssl_certfile ssl_keyfile workers log_level": (
+        "write it in Hypercorn's configuration: `config = Config()`, "
+        "`config.bind = ['127.0.0.1:8000']`, `triows.serve(app, config)`"
+    ),
+    "mode": "leave it out: triows serves applications on Trio",
+}
+
+_NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+
+
+def hinting(remedies: Mapping[str, str]) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """
+    Let a function say what to write instead of arguments that it doesn't have. It is a decorator.
+
+    Type checkers and :func:`inspect.signature` see the function as it is.
+
+    Args:
+        remedies: What to write, by the name of the argument, for those that other libraries have.
+            Names that stand together have spaces between them. Of other names, the nearest of the
+            function's own are told.
+    """
+
+    def decorate(function: Callable[P, T]) -> Callable[P, T]:
+        parameters = inspect.signature(function).parameters.values()
+        named = [one for one in parameters if one.kind in _NAMED and one.name != "self"]
+        known = [one.name for one in named]
+        by_name = all(one.kind is one.KEYWORD_ONLY for one in parameters if one.name != "self")
+        called = function.__qualname__.removesuffix(".__init__")
+
+        @wraps(function)
+        def call(*args: P.args, **kwargs: P.kwargs) -> T:
+            refuse_unknown(called, kwargs, known, remedies)
+            if by_name and len(args) > 1:  # the first one is the object
+                raise TypeError(
+                    f"{called}() takes its arguments by name, as in {called}({known[0]}=...)"
+                )
+            return function(*args, **kwargs)
+
+        return call
+
+    return decorate
+
+
+def refuse_unknown(
+    called: str, given: Iterable[str], known: Sequence[str], remedies: Mapping[str, str]
+) -> None:
+    """
+    Refuse arguments that a function doesn't have.
+
+    Args:
+        called: What the message calls the function.
+        given: The names of the arguments.
+        known: Those that it has.
+        remedies: As for :func:`hinting`.
+
+    Raises:
+        TypeError: There is one. The message says what to write instead.
+    """
+    for name in given:
+        if name not in known:
+            found = (remedy for names, remedy in remedies.items() if name in names.split())
+            remedy = next(found, None) or _nearest(name, known)
+            raise TypeError(f"{called}() has no argument {name!r}: {remedy}")
+
+
+def _nearest(name: str, known: Sequence[str]) -> str:
+    """Say which arguments may be meant, or which there are."""
+    near = [one for one in known if name in one or one in name]
+    near = near or difflib.get_close_matches(name, known)
+    if near:
+        return f"did you mean {' or '.join(near)}?"
+    return f"it takes {', '.join(known)}"
