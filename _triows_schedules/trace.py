@@ -36,6 +36,8 @@ _CARRIERS = (
     str(Path(__file__).parent),
 )
 
+_TRIOWS = str(Path(__file__).parent.parent / "triows")
+
 #: What of a program's own stands below one of them.
 _PACKAGES = "site-packages"
 
@@ -127,11 +129,17 @@ class Trace(trio.abc.Instrument):
 
 
 def place_of(task: trio.lowlevel.Task) -> str:
-    """Tell where a task waits: in the innermost function that isn't Trio's or the library's."""
-    place = "its start"
+    """
+    Tell where a task waits: in the innermost function that isn't Trio's or the library's.
+
+    If the application has one, that is the place, and not the function of triows that it called.
+    """
+    place, is_triows = "its start", True
     for frame, line in task.iter_await_frames():
-        if (name := _file(frame.f_code)) is not None:
-            place = f"{name}:{line}"
+        name = _file(frame.f_code)
+        inside = frame.f_code.co_filename.startswith(_TRIOWS)
+        if name is not None and (is_triows or not inside):
+            place, is_triows = f"{name}:{line}", inside
     return place
 
 

@@ -1,0 +1,30 @@
+"""The page about races finds the race that it shows."""
+
+import re
+from pathlib import Path
+
+import pytest_triows
+
+pytest_plugins = ["pytester"]
+
+PAGE = Path(pytest_triows.__file__).parent / "docs" / "how-to" / "test-races.md"
+
+
+def blocks(language):
+    return re.findall(rf"^```{language}\n(.*?)^```", PAGE.read_text("utf-8"), re.M | re.S)
+
+
+def without_numbers(text):
+    return re.sub(r"\d+(st|nd|rd|th)?", "0", text)
+
+
+def test_the_chat_fails_without_the_copy_and_prints_what_the_page_shows(pytester, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(PAGE.parents[2]))
+    chat = blocks("python")[0]
+    assert "in list(members):" in chat
+    pytester.makeini("[pytest]\ntrio_mode = true\ntriows_seed = 2")
+    pytester.makepyfile(test_chat=chat.replace("in list(members):", "in members:"))
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider", timeout=60)
+    result.assert_outcomes(failed=1)
+    (shown,) = blocks("text")
+    assert without_numbers(shown) in without_numbers(result.stdout.str())
