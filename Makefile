@@ -40,7 +40,7 @@ FOR_LOWEST := $(LOWEST)/.installed-with-$(subst /,-,$(PYTHON))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-lowest lint types imports pytest thorough node format docs bench compliance fuzz soak clean
+.PHONY: help demo test test-lowest lint types imports pytest thorough schedules node format docs bench compliance fuzz soak clean
 
 help:  ## Show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 19
@@ -81,6 +81,9 @@ test-lowest: $(FOR_LOWEST) $(FOR_TESTS)  ## Run the tests with the oldest depend
 
 thorough: $(FOR_WORK)  ## Try ten times as much in the tests that make up what they try
 	TRIOWS_TEST_SCALE=10 $(VENV)/bin/python -m pytest $(or $(ARGS),$(MANY))
+
+schedules: $(FOR_WORK)  ## Run each test under 300 schedules, and go on where it stopped (hours)
+	$(VENV)/bin/python -m tests.schedules.campaign $(ARGS)
 
 node: $(FOR_NODE)  ## Install Node's WebSocket client for the tests
 

@@ -1,0 +1,97 @@
+"""
+Runs each test under many schedules, for hours if it must.
+
+    make schedules                                       300 schedules of each test
+    make schedules ARGS="--schedules 20 tests/testing"   20 of some tests
+    make schedules ARGS="--part 1/2"                     the first half, beside another process
+
+What has passed is noted in ``build/schedules``, and isn't run again until ``--again``. So it goes
+on where it was stopped. Tests of Hypothesis are left out, because each of their examples has a
+schedule of its own. So are tests that use sockets.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import zlib
+from pathlib import Path
+
+import pytest
+
+NOTES = Path("build/schedules")
+
+
+class Campaign:
+    """
+    The plugin that leaves out what has passed, and notes what passes.
+
+    Args:
+        schedules: How many schedules each test runs under.
+        part: Which part of the tests is run, from 0, and how many parts there are.
+    """
+
+    def __init__(self, schedules: int, part: tuple[int, int]) -> None:
+        self._part, self._parts = part
+        NOTES.mkdir(parents=True, exist_ok=True)
+        self._passed = NOTES / f"passed-{schedules}-{self._part}-{self._parts}.txt"
+        self._failed = NOTES / f"failed-{schedules}-{self._part}-{self._parts}.txt"
+
+    def forget(self) -> None:
+        self._passed.unlink(missing_ok=True)
+        self._failed.unlink(missing_ok=True)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(
+        self, config: pytest.Config, items: list[pytest.Item]
+    ) -> None:
+        done = set(self._passed.read_text().splitlines()) if self._passed.exists() else set()
+        chosen, left_out = [], []
+        for item in items:
+            (chosen if self._wants(item) and item.nodeid not in done else left_out).append(item)
+        items[:] = chosen
+        config.hook.pytest_deselected(items=left_out)
+
+    def _wants(self, item: pytest.Item) -> bool:
+        if hasattr(getattr(item, "obj", None), "hypothesis"):
+            return False
+        return zlib.crc32(item.nodeid.encode()) % self._parts == self._part
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "call" or report.failed:
+            with (self._failed if report.failed else self._passed).open("a") as file:
+                file.write(f"{report.nodeid}\n")
+                if report.failed:
+                    file.write(f"{report.longreprtext}\n")
+                    for name, text in report.sections:
+                        file.write(f"--- {name}\n{text}\n")
+
+
+def part(text: str) -> tuple[int, int]:
+    number, _, of = text.partition("/")
+    if not 1 <= int(number) <= int(of):
+        raise ValueError(text)
+    return int(number) - 1, int(of)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.schedules.campaign",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--schedules", type=int, default=300, help="of each test")
+    parser.add_argument("--part", type=part, default=(0, 1), help="such as 1/2")
+    parser.add_argument("--again", action="store_true", help="run what has passed again")
+    parser.add_argument("tests", nargs="*", default=["tests"], help="files or folders")
+    options = parser.parse_args()
+    campaign = Campaign(options.schedules, options.part)
+    if options.again:
+        campaign.forget()
+    args = ["-q", "-m", "not real_socket", "-p", "no:cacheprovider", "-p", "no:randomly"]
+    args += [f"--triows-schedules={options.schedules}", *options.tests]
+    return pytest.main(args, plugins=[campaign])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
