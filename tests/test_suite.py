@@ -85,7 +85,7 @@ def test_examples_that_listen_at_sockets_are_marked(request):
         pytest.skip("these are not all examples")
     marked = [item for item in examples if item.get_closest_marker("real_socket")]
     assert {item.path.name for item in marked} == {"serve.md", "test-sockets.md"}
-    assert len(marked) == 6
+    assert len(marked) == 7
 
 
 def test_a_tenth_of_the_tests_at_most_use_sockets(request):

@@ -30,7 +30,7 @@ async def chat(ws: WebSocket, room: str) -> None:
 
 
 async def starts_never(app: Any) -> AsyncIterator[None]:
-    logger.info("starting")
+    logger.info("waiting for nothing")
     await trio.sleep_forever()
     yield
 
