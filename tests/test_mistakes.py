@@ -375,7 +375,11 @@ def a_websocket_from_the_query(desk):
     desk.include(handler)
 
 
-@mistake(HandlerSignatureError, "`token` has both use() and Param()", "take out the one")
+@mistake(
+    HandlerSignatureError,
+    '`token` has Param("header") and use(str) in its Annotated, and only one mark can count',
+    'write `token: Annotated[str, Param("header")]` or `token: Annotated[str, use(str)]`',
+)
 def a_parameter_from_two_places(desk):
     @desk.blame
     async def handler(room_id: str, token: Annotated[str, Param("header"), use(str)]): ...

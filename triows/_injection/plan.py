@@ -22,7 +22,7 @@ from .advice import annotation_advice, given_advice, mistaken_for_text, provider
 from .asker import Asker
 from .choice import agreed, check_shared, chosen
 from .factories import Factory
-from .marks import Site, outermost, unmarked, without_metadata
+from .marks import Site, mark_of, unmarked, without_metadata
 from .params import (
     MISSING,
     ParamSpec,
@@ -190,9 +190,7 @@ class Planner:
         site = asker.site(parameter.name)
         site.check_parameter(parameter.annotation)
         annotation, marks = unmarked(parameter.annotation)
-        use_mark, param_mark = outermost(UseMark, marks), outermost(ParamMark, marks)
-        if use_mark is not None and param_mark is not None:
-            site.refuse("has both use() and Param(): take out the one not meant")
+        use_mark, param_mark = mark_of(UseMark, marks), mark_of(ParamMark, marks)
         if param_mark is None or param_mark.decoder is None or parameter.default is ...:
             site.check_default(parameter.default, parameter.annotation)
         if use_mark is not None:
@@ -205,7 +203,7 @@ class Planner:
                 f"asks for {missing!r}, which can't be resolved: define or import it at module "
                 "level, not under TYPE_CHECKING or inside a function"
             )
-        by_type = param_mark is None and outermost(IgnoreMark, marks) is None
+        by_type = param_mark is None and mark_of(IgnoreMark, marks) is None
         if by_type and not self._is_path_key(parameter, annotation):
             place = self._made_by_type(asker, parameter, annotation)
         else:

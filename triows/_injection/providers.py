@@ -33,7 +33,7 @@ from triows.exceptions import DependencyError
 from triows.types import IgnoreMark, UseMark
 
 from .factories import UNKNOWN, assumed_type, is_nothing, unopened
-from .marks import Site, outermost, unmarked, without_metadata
+from .marks import Site, mark_of, unmarked, without_metadata
 from .params import is_readable, type_name
 from .signatures import Types, parameters_of, resolved, signature_of, unresolved_in
 from .yields import unmanageable
@@ -336,7 +336,7 @@ def _remedy_for_value(given: Any) -> str:
 def _remedy_for_annotated(annotation: Any) -> str:
     """Say what to write in place of the annotation of a parameter."""
     inner, marks = unmarked(annotation)
-    mark = outermost(UseMark, marks)
+    mark = mark_of(UseMark, marks)
     factory = without_metadata(inner) if mark is None or mark.factory is None else mark.factory
     name = name_of(factory)
     return f"Annotated[...] is for parameters, so write deps=[use({name})] or deps=[{name}]"
@@ -378,7 +378,7 @@ class Entry:
         Site("the return annotation", where(mark.factory)).check_return(annotation)
         returned, outer = unmarked(annotation)
         made, inner = unmarked(assumed_type(mark.factory, returned))
-        ignored = outermost(IgnoreMark, (*outer, *inner)) is not None
+        ignored = mark_of(IgnoreMark, (*outer, *inner)) is not None
         return cls(mark, returned, made, ignored)
 
     @property
