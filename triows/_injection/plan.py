@@ -18,7 +18,7 @@ from triows._where import name_of, where
 from triows.exceptions import DependencyCycleError, HandlerSignatureError, MissingProviderError
 from triows.types import IgnoreMark, ParamMark, UseMark
 
-from .advice import annotation_advice, given_advice, mistaken_for_text, provider_advice
+from .advice import annotation_advice, given_advice, mistaken_for_text, provider_advice, untaken_key
 from .asker import Asker
 from .choice import agreed, check_shared, chosen
 from .factories import Factory
@@ -169,12 +169,8 @@ class Planner:
         taken = {spec.alias for spec in self._params if spec.source == "path"}
         if untaken := [key for key in self.path_keys if key not in taken]:
             key = untaken[0]
-            wanted = type_name(type_for(self.path_keys[key]))
-            raise HandlerSignatureError(
-                f"nothing takes {{{key}}} of the path: add a parameter `{key}: {wanted}` to the "
-                "handler or to one of its factories, or take it out of the path",
-                where(handler),
-            )
+            problem = untaken_key(handler, key, type_name(type_for(self.path_keys[key])))
+            raise HandlerSignatureError(problem, where(handler))
 
     def _places(self, asker: Asker) -> dict[str, _Place]:
         """Say where each argument of *asker* will be, after planning what has to come before."""
@@ -298,7 +294,8 @@ class Planner:
         if mark is None and not is_readable(annotation):
             problem = f"nothing makes the {type_name(annotation)} that `{name}` asks for"
             meant = given_advice(name, annotation, self.givens)
-            if meant is not None or in_app or not has_fields(annotation):
+            nearly = self.providers.near(annotation) is not None
+            if meant is not None or in_app or nearly or not has_fields(annotation):
                 advice = provider_advice(name, annotation, self.providers, in_app=in_app)
                 raise MissingProviderError(
                     meant or f"{problem}: {asker.remedy(advice)}",

@@ -10,8 +10,10 @@ The nearest level comes first. If two factories in one level match, that is an e
 
 from __future__ import annotations
 
+import functools
 import inspect
 import sys
+from abc import ABC
 from typing import (
     TYPE_CHECKING,
     Annotated,
@@ -35,7 +37,7 @@ from triows.types import IgnoreMark, UseMark
 from .factories import UNKNOWN, assumed_type, is_nothing, unopened
 from .marks import Site, mark_of, unmarked, without_metadata
 from .params import is_readable, type_name
-from .signatures import Types, parameters_of, resolved, signature_of, unresolved_in
+from .signatures import Types, is_protocol, parameters_of, resolved, signature_of, unresolved_in
 from .yields import unmanageable
 
 if TYPE_CHECKING:
@@ -290,8 +292,8 @@ def check_factory(factory: Any, what: str, at: str | None, chain: tuple[str, ...
         chain: The functions that asked for one another.
 
     Raises:
-        DependencyError: It can't be called, can't be compared with others, is a mock, or lacks its
-            ``yield``.
+        DependencyError: It can't be called, can't be compared with others, is a mock or an abstract
+            class, or lacks its ``yield``.
     """
     if get_origin(factory) is Annotated:
         raise DependencyError(f"{what}: {_remedy_for_annotated(factory)}", at, chain)
@@ -314,6 +316,10 @@ def check_factory(factory: Any, what: str, at: str | None, chain: tuple[str, ...
             at,
             chain,
         ) from None
+    if (abstract := _abstract(factory)) is not None:
+        raise DependencyError(
+            f"{what}: {_remedy_for_abstract(abstract)}", at or where(abstract), chain
+        )
     if (problem := unmanageable(factory)) is not None:
         raise DependencyError(f"{name_of(factory)} {problem}", where(factory), chain)
 
@@ -331,6 +337,37 @@ def _remedy_for_value(given: Any) -> str:
         f"give a function or a class. If a new {cls.__name__} is meant, leave the parentheses out; "
         "for this one, give a function that returns it"
     )
+
+
+def _abstract(factory: Any) -> type | None:
+    """Return the class that the factory is, if Python makes no instances of it."""
+    while isinstance(factory, functools.partial):
+        factory = factory.func
+    cls = get_origin(factory) or factory
+    if not isinstance(cls, type) or not (inspect.isabstract(cls) or is_protocol(cls)):
+        return None
+    # Its own `__new__`, or its metaclass, may make an instance of another class.
+    makes_others = (
+        cls.__new__ is not object.__new__  # type: ignore[comparison-overlap]
+        or type(cls).__call__ is not type(ABC).__call__
+    )
+    return None if makes_others else cls
+
+
+def _remedy_for_abstract(cls: type) -> str:
+    """Say what to give instead of a class of which there are no instances."""
+    kind = "a protocol" if is_protocol(cls) else "abstract"
+    waiting, concrete = [*cls.__subclasses__()], None
+    while waiting and concrete is None:
+        found = waiting.pop(0)
+        waiting += found.__subclasses__()
+        concrete = found if _abstract(found) is None else None
+    give = (
+        f"a function that makes an object of a class derived from {cls.__name__}"
+        if concrete is None
+        else f"a class derived from it, {concrete.__name__}, or a function that makes one"
+    )
+    return f"{cls.__name__} is {kind}, so Python can't make an instance of it: give {give}"
 
 
 def _remedy_for_annotated(annotation: Any) -> str:
