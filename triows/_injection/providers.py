@@ -13,7 +13,6 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
-from abc import ABC
 from typing import (
     TYPE_CHECKING,
     Annotated,
@@ -347,21 +346,17 @@ def _abstract(factory: Any) -> type | None:
     if not isinstance(cls, type) or not (inspect.isabstract(cls) or is_protocol(cls)):
         return None
     # Its own `__new__`, or its metaclass, may make an instance of another class.
-    makes_others = (
-        cls.__new__ is not object.__new__  # type: ignore[comparison-overlap]
-        or type(cls).__call__ is not type(ABC).__call__
-    )
-    return None if makes_others else cls
+    makers: tuple[Any, Any] = (cls.__new__, type(cls).__call__)
+    return cls if makers == (object.__new__, type.__call__) else None
 
 
 def _remedy_for_abstract(cls: type) -> str:
     """Say what to give instead of a class of which there are no instances."""
     kind = "a protocol" if is_protocol(cls) else "abstract"
-    waiting, concrete = [*cls.__subclasses__()], None
-    while waiting and concrete is None:
-        found = waiting.pop(0)
-        waiting += found.__subclasses__()
-        concrete = found if _abstract(found) is None else None
+    derived: list[type] = [*cls.__subclasses__()]
+    for one in derived:  # those below a class follow it
+        derived += one.__subclasses__()
+    concrete = next((one for one in derived if _abstract(one) is None), None)
     give = (
         f"a function that makes an object of a class derived from {cls.__name__}"
         if concrete is None
