@@ -38,7 +38,7 @@ from ._inspection.hanging import Overseer
 from ._inspection.page import PATH, asks_for_page, serve_page
 from ._inspection.remains import alive
 from ._inspection.tree import Inside
-from ._loop import NO_TRIO
+from ._loop import NO_TRIO, note_loop
 from ._managers import asynccontextmanager, contextmanager
 from ._protocol.handshake import check_origins
 from ._requires import requirements_of
@@ -662,6 +662,7 @@ class Triows:
             if any(is_a(leaf, *_NOT_OURS) for leaf in leaves(exc)):
                 raise
             if not consists_of(exc, ClientGone):
+                note_loop(exc)
                 watch.failed(scope, exc)
         finally:
             watch.over(scope)
