@@ -37,6 +37,7 @@ _NO_LOOP = (
     "There is no current event loop",
     "AsyncLibraryNotFoundError",
     "NoEventLoopError",
+    "'NoneType' object has no attribute 'create_future'",  # asyncio's Event, Lock, Queue
 )
 _USE_TRIO = (
     "triows runs on Trio, where asyncio's functions don't work: use Trio's, such as trio.sleep, "
@@ -47,5 +48,7 @@ _USE_TRIO = (
 def note_loop(error: BaseException) -> None:
     """Add a note to errors of code that needs another event loop, such as asyncio's."""
     for leaf in leaves(error):
-        if is_a(leaf, RuntimeError) and any(said in text_of(leaf) for said in _NO_LOOP):
+        if is_a(leaf, RuntimeError, AttributeError) and any(
+            said in text_of(leaf) for said in _NO_LOOP
+        ):
             add_note(leaf, _USE_TRIO)
