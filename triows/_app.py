@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import math
-from typing import TYPE_CHECKING, Any, Never, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, Never, NoReturn
 
 import trio
 from attrs import define, evolve, field, frozen
@@ -38,14 +38,21 @@ from ._inspection.hanging import Overseer
 from ._inspection.page import PATH, asks_for_page, serve_page
 from ._inspection.remains import alive
 from ._inspection.tree import Inside
-from ._loop import NO_TRIO
+from ._loop import NO_TRIO, note_loop
 from ._managers import asynccontextmanager, contextmanager
 from ._protocol.handshake import check_origins
 from ._requires import requirements_of
 from ._routing.mistakes import check_routes
 from ._routing.names import NamedRoute, RouteNames, UnknownRoute
 from ._routing.path import BadPath, request_segments
-from ._routing.route import DepsList, WebSocketRoute, is_handler, listed, setting
+from ._routing.route import (
+    DepsList,
+    WebSocketRoute,
+    compression_setting,
+    is_handler,
+    listed,
+    setting,
+)
 from ._routing.template import Template
 from ._routing.tree import Match, RouteTree
 from ._running import AppResources, check_lifespan
@@ -150,7 +157,8 @@ class Triows:
             context manager. If it yields a dict, that is copied into each connection's ``state``.
         timeouts: For routes that have no timeouts of their own.
         limits: For routes that have no limits of their own. ``connections`` counts for all.
-        compression: For routes that don't say otherwise. By default, messages are not compressed.
+        compression: For routes that don't say otherwise. By default, and with ``False``, messages
+            are not compressed.
         origins: The origins from which browsers may connect, ``["*"]`` for any. By default, only
             pages of the same host may connect. ``https://*.example.org`` means all subdomains, at
             any depth.
@@ -173,7 +181,7 @@ class Triows:
         lifespan: Callable[[Any], Any] | None = None,
         timeouts: Timeouts | None = None,
         limits: Limits | None = None,
-        compression: Compression | None = None,
+        compression: Compression | Literal[False] | None = None,
         origins: Origins | None = None,
         shutdown_code: int = 1001,
         debug: bool = False,
@@ -182,7 +190,7 @@ class Triows:
         self.timeouts = setting("timeouts", timeouts, Timeouts) or Timeouts()
         self.limits = setting("limits", limits, Limits) or Limits()
         self.settings = Settings(
-            self.timeouts, self.limits, setting("compression", compression, Compression)
+            self.timeouts, self.limits, compression_setting(compression) or None
         )
         check_close(shutdown_code, "")
         self.shutdown_code = shutdown_code
@@ -654,6 +662,7 @@ class Triows:
             if any(is_a(leaf, *_NOT_OURS) for leaf in leaves(exc)):
                 raise
             if not consists_of(exc, ClientGone):
+                note_loop(exc)
                 watch.failed(scope, exc)
         finally:
             watch.over(scope)
