@@ -12,7 +12,6 @@ from .endpoint import log_close, log_refusal
 from .refusal import problem, try_later
 
 if TYPE_CHECKING:
-    from triows._transports.interface import Refusal
     from triows.types import ASGIApp, Receive, Scope, Send
 
 __all__ = ["answered"]

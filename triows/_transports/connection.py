@@ -6,9 +6,9 @@ endpoint gets back our own two methods, and :func:`open_transport` gives it a tr
 go through them. If middleware wraps one of the two, the endpoint gets a transport that uses the
 wrapped functions.
 
-There is one connection and one state, whoever speaks: a middleware that sends events itself, before,
-during or after its call of the application, uses the same transport as the endpoint. What has been
-sent decides what may follow.
+There is one connection and one state, whoever speaks: a middleware that sends events itself,
+before, during or after its call of the application, uses the same transport as the endpoint. What
+has been sent decides what may follow.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from abc import ABC, abstractmethod
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
+import trio
 from attrs import evolve
 
 from triows._checkpoints import checkpointed
@@ -27,7 +28,7 @@ from triows.exceptions import WebSocketStateError
 
 from .asgi import ASGITransport
 from .interface import Ended, Refusal
-from .order import ACCEPT, BODY, CLOSE, SEND, START, Order, Phase
+from .order import START, Order, Phase
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -86,6 +87,10 @@ class ASGIConnection(ABC):
     @known_as("receive")
     @checkpointed
     async def _receive_beside(self) -> Message:
+        assert self.endpoint is not None
+        if (ended := self.endpoint.ended) is not None:
+            await trio.lowlevel.checkpoint()
+            return {"type": "websocket.disconnect", "code": ended.code, "reason": ended.reason}
         raise WebSocketStateError(
             "the application receives the events of this connection: a middleware that wants to "
             "see them gives the application a `receive` of its own"
