@@ -6,6 +6,7 @@ import logging
 import socket
 import ssl
 import struct
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -70,8 +71,11 @@ def talk(url: str, trust: ssl.SSLContext | None, *, at_once: bool) -> Seen:
             if opcode == 0x81:
                 messages.append(payload.decode())
             elif opcode == 0x88:
-                peer.sendall(masked(8, payload))
-                assert stream.read() == b""  # nothing follows, not even another response
+                rest = b""
+                with suppress(OSError):  # Hypercorn may have closed without waiting for an answer
+                    peer.sendall(masked(8, payload))
+                    rest = stream.read()
+                assert rest == b""  # nothing follows, not even another response
                 return Seen(101, tuple(messages), struct.unpack("!H", payload)[0])
 
 
