@@ -101,6 +101,6 @@ async def test_a_server_that_takes_nothing_is_given_up_in_time(autojump_clock):
 async def test_an_event_that_can_not_follow_is_not_passed_on():
     server = Server()
     await server.relay.send({"type": CLOSE})
-    with assert_checkpoints(), pytest.raises(WebSocketStateError, match="test_relay.py:"):
+    with assert_checkpoints(), pytest.raises(WebSocketStateError, match=r"test_relay\.py:"):
         await server.relay.send({"type": "websocket.accept"})
     assert server.kinds == [CLOSE]
