@@ -168,3 +168,14 @@ async def test_a_middleware_that_receives_all_the_time_is_told_to_wrap_receive(a
     with pytest.RaisesGroup(pytest.RaisesExc(WebSocketStateError, match="of your own, which")):
         async with open_app(app) as client:
             await seen_by(client)
+
+
+async def test_a_mounted_application_that_does_not_answer_is_named(autojump_clock):
+    async def mute(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+
+    app = Triows()
+    app.mount("/", mute)
+    with pytest.raises(WebSocketStateError, match=r"the mounted application .*mute\) returned"):
+        async with open_app(app) as client:
+            await seen_by(client)
