@@ -1291,6 +1291,7 @@ async def test_a_mount_that_is_refused_leaves_the_first_one():
     async def app_1(scope, receive, send):
         await receive()
         await send({"type": "websocket.accept"})
+        await send({"type": "websocket.close"})
 
     app = Triows()
     app.mount("/a", app_1)

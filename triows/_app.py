@@ -13,9 +13,10 @@ from starlette.datastructures import State, URLPath
 
 from . import _arguments
 from ._arguments import hinting
-from ._asgi import check_mountable, wrapped
+from ._asgi import check_mountable, described, wrapped
 from ._checkpoints import checkpointed
 from ._closing import check_close
+from ._connection.answering import answered
 from ._connection.endpoint import (
     APP,
     NURSERY,
@@ -57,7 +58,8 @@ from ._routing.template import Template
 from ._routing.tree import Match, RouteTree
 from ._running import AppResources, check_lifespan
 from ._settings import Compression, Limits, Settings, Timeouts
-from ._transports.bridge import cancelled_by_shutdown, open_transport
+from ._transports.bridge import cancelled_by_shutdown
+from ._transports.connection import current, open_transport
 from ._watch import Watch
 from ._where import name_of, where
 from .exceptions import DependencyCycleError, DependencyError, HTTPException, RouteSetupError
@@ -127,6 +129,8 @@ class _Entry:
     endpoint: Endpoint
     #: The route's middlewares, around :meth:`serve`.
     app: ASGIApp | None = None
+    #: What messages call them.
+    around: str = ""
 
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.endpoint.serve(scope, receive, send)
@@ -212,7 +216,9 @@ class Triows:
         self._shared_plans: dict[Callable[..., Any], tuple[Factory, Plan]] = {}
         # The resources that the start-up enters. None if it has not run.
         self._started: Collection[Callable[..., Any]] | None = None
-        self._stack = wrapped(self._dispatch, listed("middlewares", middlewares))
+        middlewares = listed("middlewares", middlewares)
+        self._stack = wrapped(self._dispatch, middlewares)
+        self._around = described(middlewares)
         self._watch = Watch()
         providers(self._deps)  # report a mistake in them here, and not at the first route
         check_routes(routes, WebSocketRoute, "Triows")
@@ -424,6 +430,7 @@ class Triows:
     def _entry(self, description: RouteDescription) -> _Entry:
         entry = _Entry(description, self._compile(description))
         entry.app = wrapped(entry.serve, description.middlewares)
+        entry.around = described(description.middlewares)
         return entry
 
     def _compile(self, description: RouteDescription) -> Endpoint:
@@ -682,6 +689,16 @@ class Triows:
                 # Serve it before the middlewares, which might let others read it or change the
                 # peer's address, and before a mount at "/". For all others it doesn't exist.
                 await serve_page(self, scope, send)
+            elif scope["type"] == "websocket":
+                await answered(
+                    self._stack,
+                    scope,
+                    receive,
+                    send,
+                    who=self._around,
+                    shutdown_code=self.shutdown_code,
+                    patience=self.timeouts.close,
+                )
             else:
                 await self._stack(scope, receive, send)
         except Exception:
@@ -723,6 +740,7 @@ class Triows:
             scope["path_params"] = PathParams(match.params, match.raw_params)
             scope["endpoint"] = match.value.description.handler  # as in Starlette
             assert match.value.app is not None
+            _blame(match.value.around)
             await match.value.app(scope, receive, send)
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send, refusal: Refusal) -> None:
@@ -749,6 +767,7 @@ class Triows:
             await mounted.app(scope, receive, send)
             return
         if scope["type"] != "http":
+            _blame(f"the mounted application {where(mounted.app)}")
             with cancelled_by_shutdown(receive):
                 await mounted.app(scope, receive, send)
             return
@@ -762,6 +781,13 @@ class Triows:
             await respond(send, refusal or problem(500))
             if refusal is None:
                 raise
+
+
+def _blame(who: str) -> None:
+    """Note who answers the connection of this task from now on, in case nobody does."""
+    connection = current.get()
+    if connection is not None:
+        connection.who = who
 
 
 async def _refuse_loop(scope: Scope, receive: Receive, send: Send) -> None:
