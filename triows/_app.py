@@ -11,7 +11,7 @@ import trio
 from attrs import define, evolve, field, frozen
 from starlette.datastructures import State, URLPath
 
-from . import _arguments
+from ._arguments import APPLICATION as APPLICATION_ARGUMENTS
 from ._arguments import hinting
 from ._asgi import check_mountable, described, wrapped
 from ._checkpoints import checkpointed
@@ -176,7 +176,7 @@ class Triows:
         ValueError: The *shutdown_code* can't be sent.
     """
 
-    @hinting(_arguments.APPLICATION)
+    @hinting(APPLICATION_ARGUMENTS)
     def __init__(
         self,
         *routes: WebSocketRoute,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
 
 from attrs import evolve, frozen
 
-from .. import _arguments
+from .._arguments import ROUTE as ROUTE_ARGUMENTS
 from .._arguments import hinting
 from .._elsewhere import ROUTE, pointing
 from .._requires import note_registered, refuse_as_handler, refuse_in_list
@@ -185,7 +185,7 @@ class WebSocketRoute:
         RouteSetupError: An argument that takes a list got something else.
     """
 
-    @hinting(_arguments.ROUTE)
+    @hinting(ROUTE_ARGUMENTS)
     def __init__(
         self,
         path: str = "",
@@ -256,7 +256,7 @@ class WebSocketRoute:
         deps: Iterable[Dependency] = (),
     ) -> Callable[[H], H]: ...
 
-    @hinting(_arguments.ROUTE)
+    @hinting(ROUTE_ARGUMENTS)
     def endpoint(
         self,
         func: H | None = None,
