@@ -97,6 +97,21 @@ class _Starter:
             self._load()
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what is missing if pytest didn't run async tests of a suite that uses triows."""
+    stats = terminalreporter.stats
+    reports = [one for outcome in ("failed", "error", "skipped") for one in stats.get(outcome, ())]
+    # pytest says the first of a test, and the second of an async fixture such as `app_client`.
+    said = ("async def functions are not natively supported", "pytest does not natively support it")
+    texts = [str(one.longrepr) for one in reports] if "triows" in sys.modules else []
+    if any(words in text for words in said for text in texts):
+        terminalreporter.write_line(
+            "triows: nothing runs the async tests. Install pytest-trio, and write "
+            "`trio_mode = true` below [tool.pytest.ini_options] in pyproject.toml, or below "
+            "[pytest] in pytest.ini"
+        )
+
+
 @pytest.fixture
 async def app_client(request: pytest.FixtureRequest, app: Triows) -> AsyncIterator[AppClient]:
     """

@@ -249,6 +249,9 @@ def test_a_current_folder_that_is_gone_ends_with_2(folder, capsys):
         (["dev", "a:b"], "'dev' isn't a command: write triows run a:b"),
         (["run", "a:b", "9000"], "'9000' isn't an argument: write --bind 127.0.0.1:9000"),
         (["run", "a:b", "--workers", "0"], "--workers: give a whole number, 1 or more, not '0'"),
+        (["run", "a:b", "--workers", "1.5"], "give a whole number, 1 or more, not '1.5'"),
+        (["run", "a:b", "--workers", "1025"], "a process of its own, and 1024 is the most"),
+        (["run", "a:b", "--workers", "9" * 5000], "a process of its own, and 1024 is the most"),
         (["run", "a:b", "--workers", "-1"], "--workers: give a whole number, 1 or more, not '-1'"),
         (["run", "a:b", "--workers", "x"], "--workers: give a whole number, 1 or more, not 'x'"),
         (["run", "a:b", "--log-level", "loud"], "--log-level: invalid choice: 'loud'"),
@@ -451,3 +454,35 @@ def test_a_system_without_the_signal_is_told_so(monkeypatch, capsys):
     monkeypatch.delattr(signal, "SIGUSR1")
     assert main(["run", "--tree-on-signal", "chat:app"]) == 2
     assert "--tree-on-signal needs a system with SIGUSR1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("code", "exit_code"), [("3", 3), ("", None), ("'a reason'", "a reason"), ("0", 0)]
+)
+def test_an_import_that_calls_exit_is_told_and_its_code_is_kept(folder, capsys, code, exit_code):
+    write(folder, "leaving.py", f"import sys\n\nsys.exit({code})\n")
+    with pytest.raises(SystemExit) as caught:
+        main(["run", "leaving:app"])
+    assert caught.value.code == exit_code
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(
+        f"triows: 'leaving:app': {folder / 'leaving.py'}:3 calls sys.exit({code})"
+    )
+    assert 'put it below `if __name__ == "__main__":`' in line
+
+
+def test_a_lifespan_that_calls_exit_is_told(folder, capsys):
+    text = """import sys
+from triows import Triows
+
+async def lifespan(app):
+    sys.exit(7)
+    yield
+
+app = Triows(lifespan=lifespan)
+"""
+    write(folder, "resigning.py", text)
+    with pytest.raises(SystemExit) as caught:
+        main(["run", "resigning:app", "--bind", "127.0.0.1:0"])
+    assert caught.value.code == 7
+    assert "resigning.py:5 calls sys.exit(7)" in capsys.readouterr().err

@@ -200,7 +200,11 @@ def a_key_as_express_has_it(desk):
     WebSocketRoute("/rooms/:id")
 
 
-@mistake(HandlerSignatureError, "nothing takes {room_id}")
+@mistake(
+    HandlerSignatureError,
+    "nothing takes {room_id}",
+    "the parameter `room_id`, which has the same name, comes from elsewhere",
+)
 def a_key_that_is_read_from_elsewhere(desk):
     @desk.blame
     async def handler(ws: WebSocket, room_id: Annotated[str, Param("query")]): ...
@@ -375,7 +379,11 @@ def a_websocket_from_the_query(desk):
     desk.include(handler)
 
 
-@mistake(HandlerSignatureError, "`token` has both use() and Param()", "take out the one")
+@mistake(
+    HandlerSignatureError,
+    '`token` has Param("header") and use(str) in its Annotated, and only one mark can count',
+    'write `token: Annotated[str, Param("header")]` or `token: Annotated[str, use(str)]`',
+)
 def a_parameter_from_two_places(desk):
     @desk.blame
     async def handler(room_id: str, token: Annotated[str, Param("header"), use(str)]): ...
@@ -1283,6 +1291,7 @@ async def test_a_mount_that_is_refused_leaves_the_first_one():
     async def app_1(scope, receive, send):
         await receive()
         await send({"type": "websocket.accept"})
+        await send({"type": "websocket.close"})
 
     app = Triows()
     app.mount("/a", app_1)
@@ -1308,7 +1317,10 @@ def test_settings_of_another_kind_are_refused(make, settings, says):
         make(**settings)
 
 
-def test_an_application_is_without_compression_anyway_and_takes_no_false():
-    assert Triows().settings.compression is None
-    with pytest.raises(RouteSetupError, match="compression takes Compression"):
-        Triows(compression=False)
+def test_compression_is_an_object_or_false_for_applications_as_for_routes():
+    for kind in (Triows, functools.partial(WebSocketRoute, "rooms")):
+        kind(compression=False)
+        for mistake in (True, 0, {}, Compression):
+            with pytest.raises(RouteSetupError, match="compression takes Compression"):
+                kind(compression=mistake)
+    assert Triows(compression=False).settings.compression is None

@@ -295,6 +295,7 @@ def answer(bits):
     [
         ({}, None, None, 10),
         ({"compression": None}, None, None, 10),
+        ({"compression": False}, None, None, 10),
         ({"compression": Compression(window_bits=9)}, 9, None, 10),
     ],
 )

@@ -1,3 +1,4 @@
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -21,6 +22,7 @@ from triows import (
     WebSocketRoute,
     use,
 )
+from triows._errors import leaves
 
 
 class Boom(Exception):
@@ -560,3 +562,53 @@ async def test_an_interrupt_in_the_shutdown_goes_on_at_once(autojump_clock, monk
         async with Triows().running():
             pass
     assert trio.current_time() == 0
+
+
+# Code that needs asyncio's loop.
+
+
+async def sleep_in_asyncio() -> None:
+    await asyncio.sleep(1)
+
+
+async def event_of_asyncio() -> None:
+    await asyncio.Event().wait()
+
+
+async def run_in_executor() -> None:
+    await asyncio.to_thread(print)
+
+
+@pytest.mark.parametrize("wait", [sleep_in_asyncio, event_of_asyncio, run_in_executor])
+@pytest.mark.parametrize("place", ["handler", "factory", "lifespan"])
+async def test_an_error_of_code_that_needs_asyncio_says_what_to_use(wait: Any, place: str):
+    async def resource() -> AsyncResource[str]:
+        if place == "factory":
+            await wait()
+        yield ""
+
+    @asynccontextmanager
+    async def lifespan(app: Triows) -> AsyncIterator[None]:
+        if place == "lifespan":
+            await wait()
+        yield
+
+    async def handler(ws: WebSocket, made: Annotated[str, use(resource)]) -> None:
+        await ws.accept()
+        await wait()
+
+    with pytest.raises((RuntimeError, AttributeError, ExceptionGroup)) as caught:
+        async with connect(serving(handler, lifespan=lifespan), "/") as ws:
+            await ws.receive()
+    (leaf,) = leaves(caught.value)
+    assert leaf.__notes__ == [note for note in leaf.__notes__ if "triows runs on Trio" in note]
+
+
+async def test_other_errors_get_no_note_about_asyncio():
+    async def handler(ws: WebSocket) -> None:
+        raise RuntimeError("no running event")
+
+    with pytest.raises(RuntimeError) as caught:
+        async with connect(serving(handler), "/"):
+            pass
+    assert not [note for note in getattr(caught.value, "__notes__", ()) if "Trio" in note]

@@ -5,17 +5,18 @@ from __future__ import annotations
 import inspect
 import logging
 import math
-from typing import TYPE_CHECKING, Any, Never, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, Never, NoReturn
 
 import trio
 from attrs import define, evolve, field, frozen
 from starlette.datastructures import State, URLPath
 
-from . import _arguments
+from ._arguments import APPLICATION as APPLICATION_ARGUMENTS
 from ._arguments import hinting
-from ._asgi import check_mountable, wrapped
+from ._asgi import check_mountable, described, wrapped
 from ._checkpoints import checkpointed
 from ._closing import check_close
+from ._connection.answering import answered
 from ._connection.endpoint import (
     APP,
     NURSERY,
@@ -38,19 +39,27 @@ from ._inspection.hanging import Overseer
 from ._inspection.page import PATH, asks_for_page, serve_page
 from ._inspection.remains import alive
 from ._inspection.tree import Inside
-from ._loop import NO_TRIO
+from ._loop import NO_TRIO, note_loop
 from ._managers import asynccontextmanager, contextmanager
 from ._protocol.handshake import check_origins
 from ._requires import requirements_of
 from ._routing.mistakes import check_routes
 from ._routing.names import NamedRoute, RouteNames, UnknownRoute
 from ._routing.path import BadPath, request_segments
-from ._routing.route import DepsList, WebSocketRoute, is_handler, listed, setting
+from ._routing.route import (
+    DepsList,
+    WebSocketRoute,
+    compression_setting,
+    is_handler,
+    listed,
+    setting,
+)
 from ._routing.template import Template
 from ._routing.tree import Match, RouteTree
 from ._running import AppResources, check_lifespan
 from ._settings import Compression, Limits, Settings, Timeouts
-from ._transports.bridge import cancelled_by_shutdown, open_transport
+from ._transports.bridge import cancelled_by_shutdown
+from ._transports.connection import current, open_transport
 from ._watch import Watch
 from ._where import name_of, where
 from .exceptions import DependencyCycleError, DependencyError, HTTPException, RouteSetupError
@@ -120,6 +129,8 @@ class _Entry:
     endpoint: Endpoint
     #: The route's middlewares, around :meth:`serve`.
     app: ASGIApp | None = None
+    #: What messages call them.
+    around: str = ""
 
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.endpoint.serve(scope, receive, send)
@@ -150,7 +161,8 @@ class Triows:
             context manager. If it yields a dict, that is copied into each connection's ``state``.
         timeouts: For routes that have no timeouts of their own.
         limits: For routes that have no limits of their own. ``connections`` counts for all.
-        compression: For routes that don't say otherwise. By default, messages are not compressed.
+        compression: For routes that don't say otherwise. By default, and with ``False``, messages
+            are not compressed.
         origins: The origins from which browsers may connect, ``["*"]`` for any. By default, only
             pages of the same host may connect. ``https://*.example.org`` means all subdomains, at
             any depth.
@@ -164,7 +176,7 @@ class Triows:
         ValueError: The *shutdown_code* can't be sent.
     """
 
-    @hinting(_arguments.APPLICATION)
+    @hinting(APPLICATION_ARGUMENTS)
     def __init__(
         self,
         *routes: WebSocketRoute,
@@ -173,7 +185,7 @@ class Triows:
         lifespan: Callable[[Any], Any] | None = None,
         timeouts: Timeouts | None = None,
         limits: Limits | None = None,
-        compression: Compression | None = None,
+        compression: Compression | Literal[False] | None = None,
         origins: Origins | None = None,
         shutdown_code: int = 1001,
         debug: bool = False,
@@ -182,7 +194,7 @@ class Triows:
         self.timeouts = setting("timeouts", timeouts, Timeouts) or Timeouts()
         self.limits = setting("limits", limits, Limits) or Limits()
         self.settings = Settings(
-            self.timeouts, self.limits, setting("compression", compression, Compression)
+            self.timeouts, self.limits, compression_setting(compression) or None
         )
         check_close(shutdown_code, "")
         self.shutdown_code = shutdown_code
@@ -204,7 +216,9 @@ class Triows:
         self._shared_plans: dict[Callable[..., Any], tuple[Factory, Plan]] = {}
         # The resources that the start-up enters. None if it has not run.
         self._started: Collection[Callable[..., Any]] | None = None
-        self._stack = wrapped(self._dispatch, listed("middlewares", middlewares))
+        middlewares = listed("middlewares", middlewares)
+        self._stack = wrapped(self._dispatch, middlewares)
+        self._around = described(middlewares)
         self._watch = Watch()
         providers(self._deps)  # report a mistake in them here, and not at the first route
         check_routes(routes, WebSocketRoute, "Triows")
@@ -416,6 +430,7 @@ class Triows:
     def _entry(self, description: RouteDescription) -> _Entry:
         entry = _Entry(description, self._compile(description))
         entry.app = wrapped(entry.serve, description.middlewares)
+        entry.around = described(description.middlewares)
         return entry
 
     def _compile(self, description: RouteDescription) -> Endpoint:
@@ -654,6 +669,7 @@ class Triows:
             if any(is_a(leaf, *_NOT_OURS) for leaf in leaves(exc)):
                 raise
             if not consists_of(exc, ClientGone):
+                note_loop(exc)
                 watch.failed(scope, exc)
         finally:
             watch.over(scope)
@@ -673,6 +689,16 @@ class Triows:
                 # Serve it before the middlewares, which might let others read it or change the
                 # peer's address, and before a mount at "/". For all others it doesn't exist.
                 await serve_page(self, scope, send)
+            elif scope["type"] == "websocket":
+                await answered(
+                    self._stack,
+                    scope,
+                    receive,
+                    send,
+                    who=self._around,
+                    shutdown_code=self.shutdown_code,
+                    patience=self.timeouts.close,
+                )
             else:
                 await self._stack(scope, receive, send)
         except Exception:
@@ -714,6 +740,7 @@ class Triows:
             scope["path_params"] = PathParams(match.params, match.raw_params)
             scope["endpoint"] = match.value.description.handler  # as in Starlette
             assert match.value.app is not None
+            _blame(match.value.around)
             await match.value.app(scope, receive, send)
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send, refusal: Refusal) -> None:
@@ -740,6 +767,7 @@ class Triows:
             await mounted.app(scope, receive, send)
             return
         if scope["type"] != "http":
+            _blame(f"the mounted application {where(mounted.app)}")
             with cancelled_by_shutdown(receive):
                 await mounted.app(scope, receive, send)
             return
@@ -753,6 +781,13 @@ class Triows:
             await respond(send, refusal or problem(500))
             if refusal is None:
                 raise
+
+
+def _blame(who: str) -> None:
+    """Note who answers the connection of this task from now on, in case nobody does."""
+    connection = current.get()
+    if connection is not None:
+        connection.who = who
 
 
 async def _refuse_loop(scope: Scope, receive: Receive, send: Send) -> None:

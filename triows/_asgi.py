@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ._routing.route import MiddlewareFactory
     from .types import ASGIApp
 
-__all__ = ["check_mountable", "wrapped"]
+__all__ = ["check_mountable", "described", "wrapped"]
 
 
 def check_mountable(app: object) -> None:
@@ -67,6 +67,16 @@ def wrapped(app: ASGIApp, middlewares: Sequence[MiddlewareFactory]) -> ASGIApp:
         else:
             app = _around(app, middleware)
     return app
+
+
+def described(middlewares: Sequence[MiddlewareFactory]) -> str:
+    """Say who they are, for a message about what one of them did."""
+    places = [where(one.cls if isinstance(one, Middleware) else one) for one in middlewares]
+    if not places:
+        return "the application"
+    if len(places) == 1:
+        return f"the middleware {places[0]}"
+    return f"one of the middlewares {', '.join(places)}"
 
 
 def _around(app: ASGIApp, make: Any, *args: Any, **kwargs: Any) -> ASGIApp:

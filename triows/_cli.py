@@ -15,13 +15,14 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from ._log import logger
+from ._printable import printable
 from ._server.lifeline import inherited
 from ._server.listening import check_address, configuration
 from ._server.loading import ImportFailed, UnusableTarget, load
 from ._server.options import command_meant, option_meant
 from ._server.run import ApplicationError, run
 from ._server.tls import CertificateError, tls_context
-from ._traceback import summary, users_traceback
+from ._traceback import summary, users_place, users_traceback
 from .exceptions import AddressError, RouteSetupError
 
 if TYPE_CHECKING:
@@ -35,6 +36,11 @@ __all__ = ["main"]
 # Exit codes. 1: the application failed while it was started, served or shut down. 2, as in
 # argparse: the command can't be carried out. The server has exit codes of its own.
 FAILED, UNUSABLE = 1, 2
+
+# Each worker is a process with an interpreter and the application in it, for one core. No machine
+# has many more cores than this. A number above it is a typo, and starting all those processes
+# would take all memory.
+MAX_WORKERS = 1024
 
 
 class UnusableCommand(Exception):
@@ -63,6 +69,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         _say(f"--bind: {exc}")
     except CertificateError as exc:
         _say(f"--{exc.setting}: {exc}")
+    except SystemExit as exc:
+        _say(_exit_of(options.app, exc))
+        raise  # the exit code is the application's
     except ImportFailed as exc:
         _show(exc, exc.error)
     except ApplicationError as exc:
@@ -83,6 +92,16 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
             parser.error(f"{unknown[0]!r} isn't {kind}: {meant}")
         parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     return options
+
+
+def _exit_of(app: str, exc: SystemExit) -> str:
+    """Say that the application's code has ended this process, for example by ``sys.exit()``."""
+    code = "" if exc.code is None else printable(repr(exc.code))
+    return (
+        f"{app!r}: {users_place(exc) or 'its code'} calls sys.exit({code}), which ends this "
+        "command. If it is not meant when the module is imported, put it below "
+        '`if __name__ == "__main__":`'
+    )
 
 
 def _say(message: object) -> None:
@@ -120,9 +139,16 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _number_of_workers(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
+    digits = text.lstrip("0") if text.isdecimal() else ""
+    if not digits:
         raise argparse.ArgumentTypeError(f"give a whole number, 1 or more, not {text!r}")
-    return int(text)
+    # Python refuses to convert thousands of digits.
+    if len(digits) > len(str(MAX_WORKERS)) or int(digits) > MAX_WORKERS:
+        raise argparse.ArgumentTypeError(
+            f"each worker is a process of its own, and {MAX_WORKERS} is the most: give about as "
+            f"many as this machine has cores, which is {os.cpu_count() or 1}"
+        )
+    return int(digits)
 
 
 def _parser() -> argparse.ArgumentParser:

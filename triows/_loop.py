@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import trio
 
-__all__ = ["NO_TRIO", "check_trio"]
+from ._errors import add_note, is_a, leaves, text_of
+
+__all__ = ["NO_TRIO", "check_trio", "note_loop"]
 
 NO_TRIO = (
     "triows runs on Trio, and this server does not: start the application by "
@@ -27,3 +29,26 @@ def check_trio(what: str) -> None:
         raise RuntimeError(
             f"{what} needs Trio, and no Trio loop runs here: write trio.run({what}, app, config)"
         )
+
+
+# What asyncio, sniffio and anyio say if they find no loop that they know.
+_NO_LOOP = (
+    "no running event loop",
+    "There is no current event loop",
+    "AsyncLibraryNotFoundError",
+    "NoEventLoopError",
+    "'NoneType' object has no attribute 'create_future'",  # asyncio's Event, Lock, Queue
+)
+_USE_TRIO = (
+    "triows runs on Trio, where asyncio's functions don't work: use Trio's, such as trio.sleep, "
+    "trio.Event, trio.Lock and a nursery, or a library that supports Trio or anyio"
+)
+
+
+def note_loop(error: BaseException) -> None:
+    """Add a note to errors of code that needs another event loop, such as asyncio's."""
+    for leaf in leaves(error):
+        if is_a(leaf, RuntimeError, AttributeError) and any(
+            said in text_of(leaf) for said in _NO_LOOP
+        ):
+            add_note(leaf, _USE_TRIO)

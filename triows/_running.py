@@ -21,6 +21,7 @@ from ._injection.call import make_arguments, make_value
 from ._injection.factories import Factory, FactoryKind, factory_kind
 from ._injection.resources import Host, ResourceStack
 from ._injection.yields import unmanageable
+from ._loop import note_loop
 from ._managers import asynccontextmanager, contextmanager
 from ._where import name_of, where
 from .exceptions import RouteSetupError
@@ -213,6 +214,7 @@ class AppResources:
         found = [exc for exc in (real, *errors) if exc is not None]
         failure = combined("errors in the application's resources", found) if found else error
         if failure is not None:
+            note_loop(failure)
             raise failure
 
     def due(self, _now: float) -> float:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
 
-__all__ = ["summary", "users_traceback", "whole_traceback"]
+__all__ = ["summary", "users_place", "users_traceback", "whole_traceback"]
 
 _OURS = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
@@ -75,6 +75,13 @@ def users_traceback(exc: BaseException) -> str:
         return _escaped("".join(written.format()))
     except Exception:  # noqa: BLE001 - as above
         return _plain(exc, _cut(traceback.extract_tb(start)))
+
+
+def users_place(exc: BaseException) -> str | None:
+    """Return ``file:line`` of the innermost frame in the user's own code."""
+    _, _, start = exc_info(exc)
+    stack = _cut(traceback.extract_tb(start))
+    return printable(f"{stack[-1].filename}:{stack[-1].lineno}") if stack else None
 
 
 def _cut(stack: traceback.StackSummary) -> traceback.StackSummary:

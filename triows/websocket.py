@@ -201,10 +201,10 @@ class WebSocket(HTTPConnection):
             ValueError: The status or a header can't be sent.
             TypeError: JSON can't express the detail.
         """
-        if self._accepting or self._refused:
+        if self._accepting or self._refused or self._transport.accepted:
             raise WebSocketStateError(
                 "reject() refuses a handshake, and this one is over: use close()"
-                if self._accepting
+                if not self._refused
                 else "this connection was refused before: call reject() once"
             )
         await self._refuse(self._refusal(status, detail, headers), "reject()")

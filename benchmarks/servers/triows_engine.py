@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from triows import Triows, WebSocketDisconnect
-from triows._transports.bridge import open_transport
+from triows._transports.connection import open_transport
 
 if TYPE_CHECKING:
     from triows.types import Receive, Scope, Send

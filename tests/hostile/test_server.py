@@ -73,7 +73,7 @@ def test_a_server_is_seen_to_hold_a_connection_and_to_give_it_back():
         with server.connect("/echo") as peer:
             peer.send("hello")
             assert peer.receive() == b"hello"
-            held = server.level()
+            held = server.settled_level(10)
             assert held.tasks > before.tasks
             assert held.connections == before.connections + 1
             assert held.descriptors > before.descriptors

@@ -18,10 +18,10 @@ from starlette.datastructures import Headers
 from typing_extensions import Doc, TypeAliasType, deprecated
 
 import triows
-from triows import Ignore, Param, Triows, WebSocket, WebSocketRoute, use
+from triows import HTTPException, Ignore, Param, Triows, WebSocket, WebSocketRoute, use
 from triows._where import where
 from triows.exceptions import HandlerSignatureError, RouteSetupError
-from triows.types import IgnoreMark, ParamMark, UseMark
+from triows.types import IGNORE, IgnoreMark, ParamMark, UseMark
 
 
 async def current_user(token: str) -> str:
@@ -524,8 +524,9 @@ class Not:
         5,
         None,
         ...,
-        {"not": "hashable"},
+        {"not": "hashable", "nested": {"cookie": [1, 2.5, None]}},
         ["a", "list"],
+        ("a", {"tuple"}, frozenset({3})),
         msgspec.Meta(min_length=1),
         Doc("what it is"),
         deprecated("use another"),
@@ -562,3 +563,117 @@ def test_every_mark_of_ours_is_exported_where_the_messages_say():
 
 
 async def handler_with_bare_use(user: Annotated[int, use]) -> None: ...
+
+
+# Marks and factories inside other metadata, and more than one mark.
+
+PAIRS = [
+    pytest.param(Param("header"), Param("query"), id="Param, Param"),
+    pytest.param(use(current_user), use(current_users), id="use, use"),
+    pytest.param(use(current_user), use(current_user), id="the same use"),
+    pytest.param(use(current_user), Param("query"), id="use, Param"),
+    pytest.param(IGNORE, Param("query"), id="Ignore, Param"),
+    pytest.param(use(current_user), IGNORE, id="use, Ignore"),
+]
+
+
+@pytest.mark.parametrize(("first", "second"), PAIRS)
+def test_a_second_mark_is_refused_because_only_one_would_count(first: Any, second: Any):
+    Name = Annotated[str, first]  # noqa: N806 - a type
+
+    async def in_one(user: Annotated[str, first, "a note", second]) -> None: ...
+    async def around_a_name(user: Annotated[Name, second]) -> None: ...
+
+    for handler in (in_one, around_a_name):
+        message = refused(handler)
+        assert "only one mark can count: write `user: " in message
+        assert "If a name for a type brings one of them" in message
+
+
+def test_so_it_is_in_the_fields_of_a_pack():
+    @dataclass
+    class Page:
+        size: Annotated[int, Param(ge=1), Param(le=100)] = 10
+
+    async def handler(page: Annotated[Page, Param("query")]) -> None: ...
+
+    assert "field `size`, has Param(...) and Param(...)" in refused(handler)
+
+
+INSIDE_METADATA = [
+    pytest.param(lambda mark: [mark], id="list"),
+    pytest.param(lambda mark: ("a note", mark), id="tuple"),
+    pytest.param(lambda mark: {mark}, id="set"),
+    pytest.param(lambda mark: {"dep": mark}, id="value of a dict"),
+    pytest.param(lambda mark: {mark: 1}, id="key of a dict"),
+    pytest.param(lambda mark: [{"deps": (mark,)}], id="deep"),
+]
+
+
+@pytest.mark.parametrize("inside", INSIDE_METADATA)
+@pytest.mark.parametrize(
+    ("mark", "remedy"),
+    [
+        (use(current_user), "Annotated[str, use(current_user)]"),
+        (Param("header"), 'Annotated[str, Param("header")]'),
+        (IGNORE, "Ignore[str]"),
+        (current_user, "Annotated[str, use(current_user)]"),
+        (Param, 'Annotated[str, Param("header")]'),
+    ],
+)
+def test_a_mark_or_a_factory_inside_other_metadata_is_refused(inside: Any, mark: Any, remedy: str):
+    async def handler(user: Annotated[str, inside(mark)]) -> None: ...
+    async def default(user: str = inside(mark)) -> None: ...
+
+    assert f"write `user: {remedy}`" in refused(handler)
+    if mark is not IGNORE:
+        assert "write `user: Annotated[str, " in refused(default)
+
+
+def test_a_word_for_a_source_is_refused_in_a_list():
+    async def handler(user: Annotated[str, ["cookie"]]) -> None: ...
+
+    assert 'write `user: Annotated[str, Param("cookie")]`' in refused(handler)
+
+
+@pytest.mark.parametrize(
+    "descriptor",
+    [classmethod(current_users), property(current_users), functools.cached_property(current_users)],
+)
+def test_a_function_inside_a_descriptor_is_refused(descriptor: Any):
+    async def handler(user: Annotated[str, descriptor]) -> None: ...
+
+    assert "use(current_users)" in refused(handler)
+
+
+def test_metadata_that_contains_itself_is_let_alone():
+    endless: list[Any] = []
+    endless.append(endless)
+
+    async def handler(user: Annotated[str, endless]) -> None: ...
+
+    assert included(handler).routes[0].parameters == ("query user: str",)
+
+
+class OwnError(HTTPException):
+    """An error of the user's."""
+
+
+@pytest.mark.parametrize(
+    ("ours", "named"),
+    [
+        (WebSocketRoute("other"), "WebSocketRoute(...)"),
+        (Triows, "Triows"),
+        (Triows(), "Triows(...)"),
+        (WebSocket, "WebSocket"),
+        (HTTPException(403), "HTTPException(...)"),
+        (OwnError(403), "OwnError(...)"),
+        (triows.Timeouts(), "Timeouts(...)"),
+        (triows.serve, "serve"),
+        ([triows.Limits()], "Limits(...)"),
+    ],
+)
+def test_other_things_of_triows_are_refused_in_annotated(ours: Any, named: str):
+    async def handler(user: Annotated[str, ours]) -> None: ...
+
+    assert f"`user` has triows's {named} in its Annotated" in refused(handler)

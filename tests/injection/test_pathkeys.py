@@ -1,18 +1,20 @@
 """A key of the path is refused if no text that it matches could be a value of the parameter."""
 
 import enum
+import inspect
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from ipaddress import IPv4Address
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NoReturn
 from uuid import UUID
 
 import msgspec
 import pytest
+import trio
 from starlette.convertors import CONVERTOR_TYPES, Convertor, register_url_convertor
 
-from triows import Param, Triows, WebSocketRoute
+from triows import Param, Triows, WebSocket, WebSocketRoute, use
 from triows._injection.params import MISSING, param_spec
 from triows._routing.template import Template
 from triows.exceptions import HandlerSignatureError
@@ -107,6 +109,9 @@ def test_a_converter_of_the_applications_own_may_match_anything():
         ("a/{id:uuid}", "`id: UUID`"),
         ("a/{id:path}", "`id: str`"),
         ("a/{id}", "`id: str`"),
+        ("a/{match}", "`match: str`"),
+        ("a/{class}", '`class_: Annotated[str, Param("path", alias="class")]`'),
+        ("a/{from:int}", '`from_: Annotated[int, Param("path", alias="from")]`'),
     ],
 )
 def test_a_key_that_nothing_takes_is_told_with_the_type_that_fits(path: str, remedy: str):
@@ -115,6 +120,41 @@ def test_a_key_that_nothing_takes_is_told_with_the_type_that_fits(path: str, rem
     @route.endpoint
     async def handler() -> None: ...
 
-    with pytest.raises(HandlerSignatureError, match=r"nothing takes \{id\} of the path") as caught:
+    with pytest.raises(HandlerSignatureError, match=r"nothing takes \{\w+\} of the path") as caught:
         Triows(route)
     assert f"add a parameter {remedy}" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("parameter", "name"),
+    [
+        (WebSocket, "ws"),
+        (trio.Nursery, "nursery"),
+        (Annotated[str, use(lambda: "")], "user"),
+        (Annotated[str, Param("query")], "id"),
+    ],
+)
+def test_a_key_named_as_a_parameter_that_is_not_of_the_path_is_told_as_a_clash(
+    parameter: Any, name: str
+):
+    route = WebSocketRoute(f"a/{{{name}:int}}")
+
+    async def handler(**kwargs: Any) -> None: ...
+
+    handler.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=parameter)]
+    )
+    route.endpoint(handler)
+    with pytest.raises(HandlerSignatureError, match="comes from elsewhere") as caught:
+        Triows(route)
+    assert f"rename the key, as in {{path_{name}}}" in caught.value.message
+    assert f"add a parameter `path_{name}: int`" in caught.value.message
+
+
+def test_a_key_with_a_name_that_python_reserves_is_taken_by_its_alias():
+    route = WebSocketRoute("a/{class}")
+
+    @route.endpoint
+    async def handler(class_: Annotated[str, Param("path", alias="class")]) -> NoReturn: ...
+
+    assert Triows(route).routes[0].parameters == ("path class: str",)

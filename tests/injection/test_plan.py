@@ -175,14 +175,12 @@ def test_marks_that_are_not_ours_do_no_harm():
     assert sources(plan(handler)) == {"limit": "query:limit"}
 
 
-def test_an_annotation_around_a_named_one_overrides_it():
+def test_a_name_for_an_annotation_may_have_a_mark():
     Token = Annotated[str, Param("header", alias="x-token")]  # noqa: N806 - a type
 
-    async def handler(
-        a: Token, b: Annotated[Token, Param("cookie")], c: Annotated[Token, "a note"]
-    ): ...
+    async def handler(a: Token, b: Annotated[Token, "a note"]): ...
 
-    assert sources(plan(handler)) == {"a": "header:x-token", "b": "cookie:b", "c": "header:x-token"}
+    assert sources(plan(handler)) == {"a": "header:x-token", "b": "header:x-token"}
 
 
 # Factories
@@ -280,16 +278,6 @@ def test_an_application_resource_may_use_the_application_and_others_of_its_kind(
     factory, made = planner().plan_shared(pool)
     assert factory.call is pool
     assert sources(made) == {"app": "application", "settings": "app:settings"}
-
-
-def test_an_annotated_use_around_a_named_one_overrides_it():
-    Db = Annotated[Database, use(get_database)]  # noqa: N806 - a type
-
-    def other(): ...
-
-    async def handler(db: Annotated[Db, use(other)]): ...
-
-    assert sources(plan(handler)) == {"db": "other#0()"}
 
 
 # What may be a handler or factory

@@ -4,8 +4,11 @@ import functools
 import inspect
 import sys
 import textwrap
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 from unittest.mock import AsyncMock, MagicMock, Mock, create_autospec
 
 import httpx2
@@ -361,3 +364,84 @@ def test_a_default_of_an_application_resource_can_be_bound():
     async def right(pool: Annotated[Database, use(bound, scope="app")]) -> None: ...
 
     included(right)
+
+
+# Factories that make nearly the type, and classes that can't be called.
+
+
+@dataclass
+class Account:
+    name: str = ""
+
+
+def get_account() -> Account:
+    return Account()
+
+
+def find_account() -> Account | None:
+    return None
+
+
+def test_a_factory_that_nearly_fits_a_type_with_fields_is_named():
+    async def optional(account: Account | None): ...
+    async def required(account: Account): ...
+
+    says = refused(optional, deps=[get_account])
+    assert "get_account in deps= makes Account, so annotate it `account: Account`" in says
+    says = refused(required, deps=[find_account])
+    assert "makes Account | None, so annotate it `account: Account | None`" in says
+    assert "body" not in says
+
+
+class Store(ABC):
+    @abstractmethod
+    def load(self) -> str: ...
+
+
+class DerivedStore(Store):
+    """It is abstract, too."""
+
+
+class FileStore(DerivedStore):
+    def load(self) -> str:
+        return ""
+
+
+class Loader(Protocol):
+    def load(self) -> str: ...
+
+
+class Makes(ABC):
+    """An abstract class that makes instances of another class."""
+
+    def __new__(cls) -> Any:
+        return FileStore()
+
+    @abstractmethod
+    def load(self) -> str: ...
+
+
+@pytest.mark.parametrize(
+    ("cls", "kind", "give"),
+    [
+        (Store, "abstract", "a class derived from it, FileStore"),
+        (partial(Store), "abstract", "a class derived from it, FileStore"),
+        (Loader, "a protocol", "a function that makes an object of a class derived from Loader"),
+    ],
+)
+def test_a_class_without_instances_is_refused_as_a_factory(cls: Any, kind: str, give: str):
+    async def handler(store: Annotated[Any, use(cls)]): ...
+    async def by_type(): ...
+
+    for says in (
+        refused(handler),
+        refused(by_type, getattr(cls, "func", cls), deps=[cls]),
+        refused(by_type, getattr(cls, "func", cls), deps=[use(cls, scope="app")]),
+    ):
+        assert f"is {kind}, so Python can't make an instance of it: give {give}" in says
+
+
+def test_an_abstract_class_that_makes_others_may_be_a_factory():
+    async def handler(ws: WebSocket, store: Annotated[Any, use(Makes)]): ...
+
+    assert included(handler).routes[0].resources

@@ -331,3 +331,35 @@ def test_a_suite_that_does_not_use_it_pays_nothing(suite, pytester):
     # These two plugins import Trio themselves.
     result = suite("-p", "no:trio", "-p", "no:anyio", test_unused=unused)
     result.assert_outcomes(passed=1)
+
+
+ASYNC_TEST = """
+    from triows.testing import open_app
+
+    async def test_it(app):
+        async with open_app(app) as client:
+            ...
+    """
+
+
+@pytest.mark.parametrize(
+    ("test", "outcome"),
+    [(ASYNC_TEST, "failed"), ("async def test_it(app_client): ...", "errors")],
+)
+def test_a_suite_whose_async_tests_nothing_runs_is_told_what_to_write(suite, test, outcome):
+    result = suite(test_it=test)
+    result.assert_outcomes(**{outcome: 1})
+    result.stdout.fnmatch_lines(["triows: nothing runs the async tests.*`trio_mode = true`*"])
+
+
+def test_a_suite_whose_async_tests_run_is_told_nothing(suite):
+    result = suite(ini=TRIO_MODE, test_it=ASYNC_TEST)
+    result.assert_outcomes(passed=1)
+    result.stdout.no_fnmatch_line("triows: *")
+
+
+def test_a_suite_without_triows_is_told_nothing(suite, pytester):
+    pytester.makeconftest("")
+    result = suite(test_it="async def test_it(): ...")
+    result.assert_outcomes(failed=1)
+    result.stdout.no_fnmatch_line("triows: *")

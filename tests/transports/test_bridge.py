@@ -12,7 +12,8 @@ from tests.transports.messages import MemoryPeer, MemoryTransport, memory_connec
 from triows import Limits, Timeouts, WebSocketStateError
 from triows._settings import Settings
 from triows._transports.asgi import ASGITransport
-from triows._transports.bridge import Bridge, open_transport
+from triows._transports.bridge import Bridge
+from triows._transports.connection import open_transport
 from triows._transports.interface import Ended, Refusal
 
 if TYPE_CHECKING:
@@ -224,8 +225,8 @@ async def test_each_control_event_that_is_sent_gives_the_others_their_turn(accep
             await bridge.send(START)
         if left:
             peer.reset()
-        for _ in range(3):
-            with assert_checkpoints():
+        for _ in range(3):  # only a body can be sent more than once
+            with assert_checkpoints(), suppress(WebSocketStateError):
                 await bridge.send(event)
 
 

@@ -142,7 +142,7 @@ app.include([route])  # type: ignore[arg-type]
 Triows(origins=5)  # type: ignore[arg-type]
 Triows(compression=Compression(window_bits=9, level=1, context_takeover=False))
 Triows(compression=None)
-Triows(compression=False)  # type: ignore[arg-type]
+Triows(compression=False)
 WebSocketRoute("b", compression=Compression(memory_level=1))
 WebSocketRoute("c", compression=False)
 assert_type(Compression().window_bits, int)

@@ -15,7 +15,7 @@ from triows._log import logger, peer_of
 from triows._printable import printable
 from triows._protocol.handshake import origin_allowed
 from triows._requires import note_checked
-from triows._transports.bridge import open_transport
+from triows._transports.connection import open_transport
 from triows._where import name_of, where
 from triows.exceptions import NotRunningError
 from triows.websocket import WebSocket
@@ -42,6 +42,7 @@ __all__ = [
     "WEBSOCKET",
     "Endpoint",
     "PathParams",
+    "log_close",
     "log_refusal",
     "refuse",
 ]
@@ -239,6 +240,18 @@ def log_refusal(scope: Scope, status: int, route: str | None, why: str) -> None:
         status,
         _in_brackets(why),
         extra={"route": route, "peer": peer_of(scope), "status": status},
+    )
+
+
+def log_close(scope: Scope, code: int, why: str) -> None:
+    """Log the close of a connection that no route has served, in one line."""
+    logger.info(
+        "%s %r closed %d%s",
+        peer_of(scope),
+        scope["path"],
+        code,
+        _in_brackets(why),
+        extra={"route": None, "peer": peer_of(scope), "code": code},
     )
 
 

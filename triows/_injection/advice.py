@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import keyword
 from types import NoneType
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
@@ -10,7 +11,7 @@ from triows._where import name_of, where
 
 from .marks import without_metadata
 from .params import type_name
-from .signatures import is_protocol
+from .signatures import is_protocol, signature_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,6 +25,7 @@ __all__ = [
     "given_advice",
     "mistaken_for_text",
     "provider_advice",
+    "untaken_key",
 ]
 
 # What the connection provides, by the names that people and other libraries use for it.
@@ -73,6 +75,23 @@ def mistaken_for_text(name: str, annotation: Any) -> str | None:
     return (
         f"write `{name}: {_USUAL[name]}`, or, if clients do send a {name!r} in the query, "
         f'`{name}: Annotated[{type_}, Param("query")]`'
+    )
+
+
+def untaken_key(handler: Any, key: str, type_: str) -> str:
+    """Say what to do about a key of the path that no parameter takes."""
+    if key in signature_of(handler).parameters:
+        return (
+            f"nothing takes {{{key}}} of the path, and the parameter `{key}`, which has the same "
+            f"name, comes from elsewhere: rename the key, as in {{path_{key}}}, and add a "
+            f"parameter `path_{key}: {type_}`, or take the key out of the path"
+        )
+    written = f"`{key}: {type_}`"
+    if keyword.iskeyword(key):  # no parameter can have that name
+        written = f'`{key}_: Annotated[{type_}, Param("path", alias="{key}")]`'
+    return (
+        f"nothing takes {{{key}}} of the path: add a parameter {written} to the handler or to one "
+        "of its factories, or take it out of the path"
     )
 
 

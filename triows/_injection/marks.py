@@ -4,14 +4,15 @@ What is inside ``Annotated``: our marks, those of other libraries, and mistakes.
 A factory in ``Annotated`` without ``use`` around it would do nothing. The parameter would be read
 from the request instead, so any client could choose it, for example the name of its user. So
 triows refuses everything there that can be called. It also refuses the marks of other frameworks,
-because triows wouldn't do what they say.
+because triows wouldn't do what they say. Lists, tuples, sets and dicts are searched, too. There may
+be one mark of ours at most, because a second one would silently replace the first.
 """
 
 from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Iterable, Iterator
 from pathlib import PurePath
 from types import EllipsisType, UnionType
 from typing import Annotated, Any, NewType, NoReturn, TypeVar, Union, get_args, get_origin
@@ -20,18 +21,22 @@ from attrs import frozen
 
 from triows._annotations import unnamed
 from triows._where import name_of
-from triows.exceptions import HandlerSignatureError
+from triows.exceptions import HandlerSignatureError, HTTPException, WebSocketException
 from triows.types import Ignore, IgnoreMark, Param, ParamMark, ParamSource, UseMark, use
 
 from .conversion import type_name
 from .packs import is_pack, pack_fields, unwrapped
 from .signatures import is_protocol, resolved
 
-__all__ = ["Site", "outermost", "unmarked", "without_metadata"]
+__all__ = ["Site", "mark_of", "unmarked", "without_metadata"]
 
 M = TypeVar("M")
 
 _MARKS = (UseMark, ParamMark, IgnoreMark)
+_CONTAINERS = (list, tuple, set, frozenset, dict)
+
+# We export these classes of Starlette, so they are ours, too.
+_STARLETTES = (HTTPException, WebSocketException)
 
 
 def unmarked(annotation: Any) -> tuple[Any, tuple[Any, ...]]:
@@ -49,9 +54,9 @@ def without_metadata(annotation: Any) -> Any:
     return get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
 
 
-def outermost(kind: type[M], marks: Iterable[Any]) -> M | None:
-    """Return the last mark of a kind: the ``Annotated`` outside overrides a named one inside."""
-    return next((mark for mark in reversed(tuple(marks)) if isinstance(mark, kind)), None)
+def mark_of(kind: type[M], marks: Iterable[Any]) -> M | None:
+    """Return the mark of a kind, if there is one. :class:`Site` refuses a second one."""
+    return next((mark for mark in marks if isinstance(mark, kind)), None)
 
 
 @frozen
@@ -97,6 +102,11 @@ class Site:
         """
         self._check_required(default)
         type_ = "TYPE" if annotation is inspect.Parameter.empty else type_name(annotation)
+        for part in _parts(default) if isinstance(default, _CONTAINERS) else ():
+            self._check_default(part, annotation, type_)
+        self._check_default(default, annotation, type_)
+
+    def _check_default(self, default: Any, annotation: Any, type_: str) -> None:
         if isinstance(default, UseMark | ParamMark):
             self.refuse(
                 f"has {_word(default)}() as its default: write "
@@ -138,7 +148,7 @@ class Site:
                 "from the request: ask for what it makes in a parameter of its own"
             )
         _, marks = unmarked(annotation)
-        if outermost(UseMark, marks) is not None:
+        if mark_of(UseMark, marks) is not None:
             self.refuse(
                 "has use() in its Annotated, and fields are read from the request: ask for it in "
                 "a parameter of its own"
@@ -200,22 +210,37 @@ class Site:
         word = _word(mark)
         if self.label.startswith("the return"):
             self.refuse(f"has {word}(), which is for parameters: take it out")
-        around = f"Ignore[{whole}]" if word == "Ignore" else f"Annotated[{whole}, {_written(mark)}]"
         self.refuse(
             f"has {_written(mark)} inside its type, where it does nothing. {advice} "
-            f"`{self.name}{around}`"
+            f"`{self.name}{_around(whole, mark)}`"
         )
 
     def _check_metadata(self, annotation: Any, whole: str, *, words: bool) -> None:
         if get_origin(annotation) is Annotated:
             extras = get_args(annotation)[1:]
             others = [extra for extra in extras if not isinstance(extra, _MARKS)]
+            if len(extras) - len(others) > 1:
+                self._refuse_several(whole, [one for one in extras if isinstance(one, _MARKS)])
             for extra in others:
-                self._check_extra(whole, extra)
-                if words and len(others) == len(extras):
-                    self._check_word(whole, extra)
+                for part in _parts(extra):
+                    self._check_extra(whole, part)
+                    if words and len(others) == len(extras) and not isinstance(extra, dict):
+                        self._check_word(whole, part)
+
+    def _refuse_several(self, whole: str, marks: list[Any]) -> NoReturn:
+        several = " and ".join(_written(mark) for mark in marks)
+        each = " or ".join(f"`{self.name}{_around(whole, mark)}`" for mark in marks)
+        self.refuse(
+            f"has {several} in its Annotated, and only one mark can count: write {each}. If a name "
+            "for a type brings one of them, write the type itself instead of that name"
+        )
 
     def _check_extra(self, type_: str, extra: Any) -> None:
+        if isinstance(extra, _MARKS):
+            self.refuse(
+                f"has {_written(extra)} inside other metadata, where it does nothing: write "
+                f"`{self.name}{_around(type_, extra)}`"
+            )
         if extra is use or extra is UseMark:
             self.refuse(
                 "has `use` in its Annotated without a call: write "
@@ -232,6 +257,12 @@ class Site:
             self._refuse_foreign(type_, extra, remedy)
         if not isinstance(extra, str) and (source := _source_named_by(extra)) is not None:
             self._refuse_source(type_, f"{_kind(extra)} {name_of(extra)}", source)
+        if _is_ours(extra):
+            self.refuse(
+                f"has triows's {_named(extra)} in its Annotated, which does nothing there: take it "
+                "out. Of triows, only use(...), Param(...) and Ignore[...] say where a value comes "
+                "from"
+            )
         if _was_called(extra):
             name = getattr(extra, "__name__", None) or "factory"
             self.refuse(
@@ -265,6 +296,44 @@ class Site:
             f"has {whose}'s {what}, which means nothing to triows: "
             f"write `{self.name}Annotated[{type_}, {remedy}]`"
         )
+
+
+def _around(whole: str, mark: Any) -> str:
+    """Write a type with a mark."""
+    written = _written(mark)
+    return f"Ignore[{whole}]" if written == "Ignore" else f"Annotated[{whole}, {written}]"
+
+
+def _parts(metadata: Any, outer: tuple[Any, ...] = ()) -> Iterator[Any]:
+    """
+    Yield what is in a list, tuple, set or dict, however deep. Yield other things as they are.
+
+    Descriptors are no callables, so their functions are yielded instead.
+    """
+    if isinstance(metadata, _CONTAINERS):
+        if any(metadata is one for one in outer):
+            return  # it contains itself
+        keys_too = [*metadata, *metadata.values()] if isinstance(metadata, dict) else metadata
+        for part in keys_too:
+            yield from _parts(part, (*outer, metadata))
+    elif isinstance(metadata, classmethod):
+        yield metadata.__func__
+    elif isinstance(metadata, property | functools.cached_property):
+        yield metadata.fget if isinstance(metadata, property) else metadata.func
+    else:
+        yield metadata
+
+
+def _is_ours(thing: Any) -> bool:
+    """Say whether it is one of triows's classes or functions, or an instance of such a class."""
+    # A subclass of the user's may be meant as a factory, so only its instances count.
+    bases = () if isinstance(thing, type) else type(thing).__mro__
+    homes = {_home(thing), *map(_home, bases)}
+    return "triows" in homes or isinstance(thing, _STARLETTES)
+
+
+def _named(thing: Any) -> str:
+    return name_of(thing) if _is_uncalled(thing) else f"{type(thing).__name__}(...)"
 
 
 def _word(mark: Any) -> str:

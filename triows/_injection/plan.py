@@ -18,11 +18,11 @@ from triows._where import name_of, where
 from triows.exceptions import DependencyCycleError, HandlerSignatureError, MissingProviderError
 from triows.types import IgnoreMark, ParamMark, UseMark
 
-from .advice import annotation_advice, given_advice, mistaken_for_text, provider_advice
+from .advice import annotation_advice, given_advice, mistaken_for_text, provider_advice, untaken_key
 from .asker import Asker
 from .choice import agreed, check_shared, chosen
 from .factories import Factory
-from .marks import Site, outermost, unmarked, without_metadata
+from .marks import Site, mark_of, unmarked, without_metadata
 from .params import (
     MISSING,
     ParamSpec,
@@ -169,12 +169,8 @@ class Planner:
         taken = {spec.alias for spec in self._params if spec.source == "path"}
         if untaken := [key for key in self.path_keys if key not in taken]:
             key = untaken[0]
-            wanted = type_name(type_for(self.path_keys[key]))
-            raise HandlerSignatureError(
-                f"nothing takes {{{key}}} of the path: add a parameter `{key}: {wanted}` to the "
-                "handler or to one of its factories, or take it out of the path",
-                where(handler),
-            )
+            problem = untaken_key(handler, key, type_name(type_for(self.path_keys[key])))
+            raise HandlerSignatureError(problem, where(handler))
 
     def _places(self, asker: Asker) -> dict[str, _Place]:
         """Say where each argument of *asker* will be, after planning what has to come before."""
@@ -190,9 +186,7 @@ class Planner:
         site = asker.site(parameter.name)
         site.check_parameter(parameter.annotation)
         annotation, marks = unmarked(parameter.annotation)
-        use_mark, param_mark = outermost(UseMark, marks), outermost(ParamMark, marks)
-        if use_mark is not None and param_mark is not None:
-            site.refuse("has both use() and Param(): take out the one not meant")
+        use_mark, param_mark = mark_of(UseMark, marks), mark_of(ParamMark, marks)
         if param_mark is None or param_mark.decoder is None or parameter.default is ...:
             site.check_default(parameter.default, parameter.annotation)
         if use_mark is not None:
@@ -205,7 +199,7 @@ class Planner:
                 f"asks for {missing!r}, which can't be resolved: define or import it at module "
                 "level, not under TYPE_CHECKING or inside a function"
             )
-        by_type = param_mark is None and outermost(IgnoreMark, marks) is None
+        by_type = param_mark is None and mark_of(IgnoreMark, marks) is None
         if by_type and not self._is_path_key(parameter, annotation):
             place = self._made_by_type(asker, parameter, annotation)
         else:
@@ -300,7 +294,8 @@ class Planner:
         if mark is None and not is_readable(annotation):
             problem = f"nothing makes the {type_name(annotation)} that `{name}` asks for"
             meant = given_advice(name, annotation, self.givens)
-            if meant is not None or in_app or not has_fields(annotation):
+            nearly = self.providers.near(annotation) is not None
+            if meant is not None or in_app or nearly or not has_fields(annotation):
                 advice = provider_advice(name, annotation, self.providers, in_app=in_app)
                 raise MissingProviderError(
                     meant or f"{problem}: {asker.remedy(advice)}",

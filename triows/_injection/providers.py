@@ -10,6 +10,7 @@ The nearest level comes first. If two factories in one level match, that is an e
 
 from __future__ import annotations
 
+import functools
 import inspect
 import sys
 from typing import (
@@ -33,9 +34,9 @@ from triows.exceptions import DependencyError
 from triows.types import IgnoreMark, UseMark
 
 from .factories import UNKNOWN, assumed_type, is_nothing, unopened
-from .marks import Site, outermost, unmarked, without_metadata
+from .marks import Site, mark_of, unmarked, without_metadata
 from .params import is_readable, type_name
-from .signatures import Types, parameters_of, resolved, signature_of, unresolved_in
+from .signatures import Types, is_protocol, parameters_of, resolved, signature_of, unresolved_in
 from .yields import unmanageable
 
 if TYPE_CHECKING:
@@ -290,8 +291,8 @@ def check_factory(factory: Any, what: str, at: str | None, chain: tuple[str, ...
         chain: The functions that asked for one another.
 
     Raises:
-        DependencyError: It can't be called, can't be compared with others, is a mock, or lacks its
-            ``yield``.
+        DependencyError: It can't be called, can't be compared with others, is a mock or an abstract
+            class, or lacks its ``yield``.
     """
     if get_origin(factory) is Annotated:
         raise DependencyError(f"{what}: {_remedy_for_annotated(factory)}", at, chain)
@@ -314,6 +315,10 @@ def check_factory(factory: Any, what: str, at: str | None, chain: tuple[str, ...
             at,
             chain,
         ) from None
+    if (abstract := _abstract(factory)) is not None:
+        raise DependencyError(
+            f"{what}: {_remedy_for_abstract(abstract)}", at or where(abstract), chain
+        )
     if (problem := unmanageable(factory)) is not None:
         raise DependencyError(f"{name_of(factory)} {problem}", where(factory), chain)
 
@@ -333,10 +338,37 @@ def _remedy_for_value(given: Any) -> str:
     )
 
 
+def _abstract(factory: Any) -> type | None:
+    """Return the class that the factory is, if Python makes no instances of it."""
+    while isinstance(factory, functools.partial):
+        factory = factory.func
+    cls = get_origin(factory) or factory
+    if not isinstance(cls, type) or not (inspect.isabstract(cls) or is_protocol(cls)):
+        return None
+    # Its own `__new__`, or its metaclass, may make an instance of another class.
+    makers: tuple[Any, Any] = (cls.__new__, type(cls).__call__)
+    return cls if makers == (object.__new__, type.__call__) else None
+
+
+def _remedy_for_abstract(cls: type) -> str:
+    """Say what to give instead of a class of which there are no instances."""
+    kind = "a protocol" if is_protocol(cls) else "abstract"
+    derived: list[type] = [*cls.__subclasses__()]
+    for one in derived:  # those below a class follow it
+        derived += one.__subclasses__()
+    concrete = next((one for one in derived if _abstract(one) is None), None)
+    give = (
+        f"a function that makes an object of a class derived from {cls.__name__}"
+        if concrete is None
+        else f"a class derived from it, {concrete.__name__}, or a function that makes one"
+    )
+    return f"{cls.__name__} is {kind}, so Python can't make an instance of it: give {give}"
+
+
 def _remedy_for_annotated(annotation: Any) -> str:
     """Say what to write in place of the annotation of a parameter."""
     inner, marks = unmarked(annotation)
-    mark = outermost(UseMark, marks)
+    mark = mark_of(UseMark, marks)
     factory = without_metadata(inner) if mark is None or mark.factory is None else mark.factory
     name = name_of(factory)
     return f"Annotated[...] is for parameters, so write deps=[use({name})] or deps=[{name}]"
@@ -378,7 +410,7 @@ class Entry:
         Site("the return annotation", where(mark.factory)).check_return(annotation)
         returned, outer = unmarked(annotation)
         made, inner = unmarked(assumed_type(mark.factory, returned))
-        ignored = outermost(IgnoreMark, (*outer, *inner)) is not None
+        ignored = mark_of(IgnoreMark, (*outer, *inner)) is not None
         return cls(mark, returned, made, ignored)
 
     @property

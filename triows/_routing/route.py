@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
 
 from attrs import evolve, frozen
 
-from .. import _arguments
+from .._arguments import ROUTE as ROUTE_ARGUMENTS
 from .._arguments import hinting
 from .._elsewhere import ROUTE, pointing
 from .._requires import note_registered, refuse_as_handler, refuse_in_list
@@ -36,6 +36,7 @@ __all__ = [
     "Plugin",
     "RouteDescription",
     "WebSocketRoute",
+    "compression_setting",
     "is_handler",
     "listed",
     "setting",
@@ -184,7 +185,7 @@ class WebSocketRoute:
         RouteSetupError: An argument that takes a list got something else.
     """
 
-    @hinting(_arguments.ROUTE)
+    @hinting(ROUTE_ARGUMENTS)
     def __init__(
         self,
         path: str = "",
@@ -210,9 +211,7 @@ class WebSocketRoute:
             None if origins is None else listed("origins", origins),
             setting("timeouts", timeouts, Timeouts),
             setting("limits", limits, Limits),
-            compression
-            if compression is False
-            else setting("compression", compression, Compression),
+            compression_setting(compression),
         )
         self._endpoint: _Endpoint | None = None
         self._children: list[WebSocketRoute] = []
@@ -257,7 +256,7 @@ class WebSocketRoute:
         deps: Iterable[Dependency] = (),
     ) -> Callable[[H], H]: ...
 
-    @hinting(_arguments.ROUTE)
+    @hinting(ROUTE_ARGUMENTS)
     def endpoint(
         self,
         func: H | None = None,
@@ -508,6 +507,11 @@ def setting(name: str, value: T | None, kind: type[T]) -> T | None:
     if value is not None and not isinstance(value, kind):
         raise RouteSetupError(f"{name} takes {kind.__name__}(...), not {_shown(value)}")
     return value
+
+
+def compression_setting(value: Compression | Literal[False] | None) -> Any:
+    """Pass on a setting of the compression, as :func:`setting` does. ``False`` means none."""
+    return value if value is False else setting("compression", value, Compression)
 
 
 def _shown(value: object) -> str:

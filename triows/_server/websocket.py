@@ -101,18 +101,11 @@ async def serve_websocket(
         return
     scope["subprotocols"] = upgrade.subprotocols
     bridge = Bridge(make, tasks, app.settings, bridges)
-    code = 1011
     try:
         await app(scope, bridge.receive, bridge.send)
-    except trio.Cancelled:
-        code = app.shutdown_code
-        raise
     finally:
         try:
-            if bridge.is_open:
-                await bridge.aclose(code)
-            if transport is None:  # another framework's application, mounted in ours
-                await refuse(make(app.settings), problem(500), app.timeouts)
+            await bridge.aclose()
         finally:
             await log_access()
 

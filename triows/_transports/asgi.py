@@ -19,10 +19,10 @@ import trio
 
 from triows._errors import exc_info, is_a
 from triows._where import known_as
-from triows.exceptions import WebSocketDisconnect
+from triows.exceptions import WebSocketDisconnect, WebSocketStateError
 
 from .inbox import Inbox, payload_size
-from .interface import Ended, Refusal, Traffic, disconnect, nobody, undelivered
+from .interface import ACCEPTED_BESIDE, Ended, Refusal, Traffic, disconnect, nobody, undelivered
 from .progress import STALLED
 
 if TYPE_CHECKING:
@@ -49,13 +49,21 @@ class ASGITransport:
         send: The server's function.
         limits: How much may wait in each direction, and how large a message may be.
         timeouts: Only ``send`` is used.
+        connected: Whether a middleware has received ``websocket.connect``. It comes only once.
     """
 
     can_ping = False
     outlives_cancellation = False
 
     def __init__(
-        self, scope: Scope, receive: Receive, send: Send, *, limits: Limits, timeouts: Timeouts
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        *,
+        limits: Limits,
+        timeouts: Timeouts,
+        connected: bool = False,
     ) -> None:
         self.accepted = self.answered = False
         self.ended: Ended | None = None
@@ -74,7 +82,11 @@ class ASGITransport:
         # The lock is FIFO, so messages go out in the order in which send() was called.
         self._send_lock = trio.Lock()
         self._connected = trio.Event()
+        if connected:
+            self._connected.set()
         self._disconnected = trio.Event()
+        # Why the acceptance could not be sent, if that was a mistake of our side.
+        self._mistake: WebSocketStateError | None = None
         # Replaced each time the writer has taken something.
         self._progress = trio.Event()
         # Set when there is something to write.
@@ -165,6 +177,9 @@ class ASGITransport:
             self._disconnected.set()  # aclose() need not wait for the peer
             if is_a(exc, WebSocketDisconnect):  # our own bridge says why
                 self._lose(Ended(exc.code, exc.reason))
+            elif is_a(exc, WebSocketStateError) and event["type"] == "websocket.accept":
+                self.accepted, self._mistake = False, exc
+                self._lose(Ended(1011))  # whoever has answered before leaves it open
             else:
                 self._lose(Ended(1006))
             return
@@ -255,6 +270,9 @@ class ASGITransport:
         await self._connected.wait()
         if self.ended is not None:
             self._raise_ended()
+        if self.accepted:
+            await trio.lowlevel.checkpoint()
+            raise WebSocketStateError(ACCEPTED_BESIDE)
         self.accepted = True
         self._submit(
             {"type": "websocket.accept", "subprotocol": subprotocol, "headers": list(headers)}
@@ -262,8 +280,13 @@ class ASGITransport:
         # If the peer leaves during this wait, don't raise: it may have sent messages. After the
         # last of them, receive() says that it has left.
         await self.wait_delivered()
+        if self._mistake is not None:
+            raise self._mistake
 
     async def reject(self, refusal: Refusal) -> None:
+        if self.accepted:
+            await trio.lowlevel.checkpoint()
+            raise WebSocketStateError(ACCEPTED_BESIDE)
         if self.ended is None:
             if "websocket.http.response" in self._extensions:
                 self._submit(

@@ -1,11 +1,4 @@
-"""
-Our own connection, shown to ASGI middleware as ``receive`` and ``send``.
-
-Most middleware only looks at the scope and passes ``receive`` and ``send`` on unchanged. Then the
-endpoint gets the bridge's own two methods, and uses the transport below them directly. If
-middleware wraps one of them, it gets real ASGI events, and the endpoint gets an ASGI transport
-that uses the wrapped functions. :func:`open_transport` decides which of the two it is.
-"""
+"""Our own connection, shown to ASGI middleware and mounted applications as events."""
 
 from __future__ import annotations
 
@@ -13,33 +6,35 @@ import math
 from typing import TYPE_CHECKING
 
 import trio
-from attrs import evolve
 
 from triows._checkpoints import checkpointed
-from triows._closing import check_close
 from triows._managers import contextmanager
-from triows._protocol.handshake import check_raw_headers, check_token
-from triows.exceptions import WebSocketDisconnect, WebSocketStateError
+from triows._where import known_as
+from triows.exceptions import WebSocketDisconnect
 
 from .asgi import ASGITransport
+from .connection import ASGIConnection, connection_of, message_in
 from .interface import Refusal
+from .order import SEND, Phase
 from .turn import STRETCH, new_turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from triows._settings import Settings
-    from triows.types import Message, Receive, Scope, Send
+    from triows.types import Message, Receive, Scope
 
     from .interface import Starter, Transport
     from .turn import Turn
 
-__all__ = ["Bridge", "cancelled_by_shutdown", "open_transport"]
+__all__ = ["Bridge", "cancelled_by_shutdown"]
 
 
-class Bridge:
+class Bridge(ASGIConnection):
     """
     ASGI's two functions on a transport that is made when it is first needed.
+
+    It is made once: for the endpoint, or for whoever asks for events first.
 
     Args:
         make: Makes the transport, with the settings of the route that was found.
@@ -57,22 +52,21 @@ class Bridge:
         settings: Settings,
         opened: dict[Bridge, None] | None = None,
     ) -> None:
-        self.make = make
+        super().__init__()
         #: Around an application that isn't ours, and is called with the bridge's own methods.
         self.serving: trio.CancelScope | None = None
         #: The nursery of the task that first asked for events.
         self.opened_in: trio.Nursery | None = None
+        self._make = make
         self._nursery = nursery
         self._settings = settings
         self._opened = {} if opened is None else opened
+        # The transport for events. The endpoint may have another one, and then this is None.
         self._transport: Transport | None = None
-        self._refusal: Refusal | None = None
         self._turn: Turn
-        # What the application has been told.
-        self._connected = False
         self._disconnect: Message | None = None
-        # What the application has asked for.
-        self._accepted = self._closed = False
+        # Whether we have closed the connection.
+        self._closed = False
         # When the peer must have answered the application's close.
         self._answer_due = math.inf
         # Around the wait for a slow peer. When the server shuts down, the wait gets a deadline.
@@ -81,7 +75,7 @@ class Bridge:
 
     def _attached(self) -> Transport:
         if self._transport is None:
-            self._transport = self.make(self._settings)
+            self._transport = self._make(self._settings)
             self._transport.start(self._nursery)
             self._turn = new_turn()
             self.opened_in = trio.lowlevel.current_task().parent_nursery
@@ -104,7 +98,7 @@ class Bridge:
         self._deliver_by = trio.current_time() + timeouts.close
         if self._delivering is not None:
             self._delivering.deadline = self._deliver_by
-        if transport is None or not self._accepted:
+        if transport is None or not transport.accepted:
             return
         has_left = transport.ended is not None and not self._closed
         if not has_left:
@@ -114,10 +108,38 @@ class Bridge:
         if self.serving is not None and (has_left or not transport.answered):
             self.serving.deadline = trio.current_time() + timeouts.disconnect_grace
 
+    def _make_endpoint(self, scope: Scope, settings: Settings) -> Transport:
+        if self._transport is None:
+            return self._make(settings)
+        # A middleware has waited for an event, so there is a transport already. The endpoint gets
+        # its events, as from any other server, and ends by itself at a shutdown.
+        self._opened.pop(self, None)
+        return ASGITransport(
+            scope,
+            self._receive,
+            self._send,
+            limits=settings.limits,
+            timeouts=settings.timeouts,
+            connected=self.connected,
+        )
+
     @property
-    def is_open(self) -> bool:
-        """Whether there is something to close. The endpoint may use the transport without us."""
-        return self._transport is not None
+    def is_gone(self) -> bool:
+        return self._transport is not None and self._transport.ended is not None
+
+    async def _close_left(self, code: int) -> bool:
+        transport = self._attached()
+        if transport.ended is not None:
+            return False
+        await transport.close(code, "")
+        return True
+
+    async def _refuse_left(self, refusal: Refusal) -> bool:
+        transport = self._attached()
+        if transport.ended is not None:
+            return False
+        await transport.reject(refusal)
+        return True
 
     async def aclose(self, code: int = 1011) -> None:
         """
@@ -144,15 +166,16 @@ class Bridge:
             with trio.CancelScope(shield=True):
                 await transport.aclose(linger=max(0.0, until - now))
 
-    async def receive(self) -> Message:
+    @known_as("receive")
+    async def _receive(self) -> Message:
         """
         Wait for the next event.
 
         If an event is already there, this returns it once even in a cancelled scope. ASGI
         applications use that to find out whether there is one.
         """
-        if not self._connected:
-            self._connected = True
+        if not self.connected:
+            self.connected = True
             await trio.lowlevel.cancel_shielded_checkpoint()
             return {"type": "websocket.connect"}
         if self._disconnect is not None:
@@ -173,11 +196,18 @@ class Bridge:
         try:
             message = transport.receive_nowait()
         except (trio.WouldBlock, trio.BusyResourceError):
-            return await transport.receive()
+            return await self._wait_for_message(transport)
         self._turn.calls += 1
         if self._turn.calls >= STRETCH:
             await self._turn.end()
         return message
+
+    async def _wait_for_message(self, transport: Transport) -> str | bytes:
+        self._is_receiving = True
+        try:
+            return await transport.receive()
+        finally:
+            self._is_receiving = False
 
     async def _tell_disconnect(self, exc: WebSocketDisconnect) -> Message:
         """
@@ -197,59 +227,16 @@ class Bridge:
         await trio.lowlevel.cancel_shielded_checkpoint()
         return {**self._disconnect}
 
+    @known_as("send")
     @checkpointed
-    async def send(self, event: Message) -> None:
-        transport = self._attached()
-        if self._accepted and event["type"] == "websocket.send":
-            await transport.send(_message_in(event))
+    async def _send(self, event: Message) -> None:
+        if self.order.phase is not Phase.ACCEPTED or event["type"] != SEND:
+            self.order.after(event)  # raises before there is a transport
+            await self._hand_over(self._attached(), event)
+            # Often there was nothing to wait for, and the application may call this in a loop.
+            await trio.lowlevel.cancel_shielded_checkpoint()
             return
-        handle = self._send_accepted if self._accepted else self._send_unaccepted
-        await handle(transport, event)
-        # Often there was nothing to wait for, and the application may call this in a loop.
-        await trio.lowlevel.cancel_shielded_checkpoint()
-
-    async def _send_accepted(self, transport: Transport, event: Message) -> None:
-        kind = event["type"]
-        if kind != "websocket.close":
-            raise WebSocketStateError(f"{kind} can't follow the acceptance")
-        code, reason = event.get("code", 1000), event.get("reason") or ""
-        check_close(code, reason)
-        await self._close(transport, code, reason)
-
-    async def _send_unaccepted(self, transport: Transport, event: Message) -> None:
-        kind = event["type"]
-        if kind == "websocket.accept":
-            subprotocol = event.get("subprotocol")
-            headers = check_raw_headers(event.get("headers") or ())
-            if subprotocol is not None:
-                check_token(subprotocol)
-            await transport.accept(subprotocol, headers)
-            self._accepted = True
-        elif kind == "websocket.close":
-            await transport.reject(Refusal(403, (), b""))
-        elif kind == "websocket.http.response.start":
-            headers = check_raw_headers(event.get("headers") or ())
-            self._refusal = Refusal(event["status"], headers, b"")
-        elif kind == "websocket.http.response.body" and self._refusal is not None:
-            body = self._refusal.body + (event.get("body") or b"")
-            self._refusal = evolve(self._refusal, body=body)
-            if not event.get("more_body"):
-                await transport.reject(self._refusal)
-        else:
-            raise WebSocketStateError(f"{kind} can't come before the acceptance")
-
-
-def _message_in(event: Message) -> str | bytes:
-    text = event.get("text")
-    message: str | bytes | None = event.get("bytes") if text is None else text
-    if message is None:
-        raise ValueError("websocket.send has neither text nor bytes")
-    return message
-
-
-def _owner(method: object) -> Bridge | None:
-    owner = getattr(method, "__self__", None)
-    return owner if isinstance(owner, Bridge) else None
+        await self._attached().send(message_in(event))
 
 
 @contextmanager
@@ -260,22 +247,11 @@ def cancelled_by_shutdown(receive: Receive) -> Iterator[None]:
     Use this around an application that isn't ours, because it could hold up the shutdown. It does
     nothing if middleware has wrapped *receive*.
     """
-    bridge = _owner(receive)
-    if bridge is None:
+    bridge = connection_of(receive)
+    while bridge is not None and bridge.below is not None:
+        bridge = bridge.below
+    if not isinstance(bridge, Bridge):
         yield
         return
     with trio.CancelScope() as bridge.serving:
         yield
-
-
-def open_transport(scope: Scope, receive: Receive, send: Send, settings: Settings) -> Transport:
-    """
-    Make the transport for a connection.
-
-    If *receive* and *send* are a bridge's own methods, this is the transport below them.
-    Otherwise, it is one that uses the two functions.
-    """
-    bridge = _owner(receive)
-    if bridge is not None and bridge is _owner(send):
-        return bridge.make(settings)
-    return ASGITransport(scope, receive, send, limits=settings.limits, timeouts=settings.timeouts)

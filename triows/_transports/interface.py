@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
 __all__ = [
+    "ACCEPTED_BESIDE",
     "Ended",
     "Refusal",
     "Starter",
@@ -21,6 +22,13 @@ __all__ = [
     "nobody",
     "undelivered",
 ]
+
+
+#: What a handler is told if a middleware was faster. A handshake is never answered twice.
+ACCEPTED_BESIDE = (
+    "a middleware has sent websocket.accept while the handler was running: leave the acceptance to "
+    "the handler"
+)
 
 
 def nobody() -> None:
@@ -141,10 +149,16 @@ class Transport(Protocol):
         Raises:
             WebSocketDisconnect: The connection had ended before. If it ends during this call, the
                 next receive or send says so, so that no message is lost.
+            WebSocketStateError: Somebody else has accepted it.
         """
 
     async def reject(self, refusal: Refusal) -> None:
-        """Hand over a refusal of the handshake. This ends the transport with 1006."""
+        """
+        Hand over a refusal of the handshake. This ends the transport with 1006.
+
+        Raises:
+            WebSocketStateError: Somebody else has accepted it.
+        """
 
     async def receive(self) -> str | bytes:
         """

@@ -19,9 +19,10 @@ import trio
 from triows._protocol.codec import Codec
 from triows._protocol.upgrade import extension_factories, response_head
 from triows._where import known_as
+from triows.exceptions import WebSocketStateError
 
 from .inbox import Inbox
-from .interface import Ended, Refusal, Traffic, disconnect, nobody, undelivered
+from .interface import ACCEPTED_BESIDE, Ended, Refusal, Traffic, disconnect, nobody, undelivered
 from .outbox import Outbox
 from .progress import Monitor, Progress
 from .turn import STRETCH
@@ -633,6 +634,9 @@ class StreamTransport:
         await trio.lowlevel.checkpoint_if_cancelled()
         if self.ended is not None:
             raise await self._disconnected()
+        if self.accepted:
+            await trio.lowlevel.checkpoint()
+            raise WebSocketStateError(ACCEPTED_BESIDE)
         own: Headers = [
             (b"upgrade", b"websocket"),
             (b"connection", b"Upgrade"),
@@ -656,6 +660,9 @@ class StreamTransport:
                 self.eof_received()
 
     async def reject(self, refusal: Refusal) -> None:
+        if self.accepted:
+            await trio.lowlevel.checkpoint()
+            raise WebSocketStateError(ACCEPTED_BESIDE)
         if self.ended is None:
             last = [(b"connection", b"close")]  # no other request is read here
             headers = [one for one in refusal.headers if one[0] != b"connection"]
