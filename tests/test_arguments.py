@@ -87,7 +87,7 @@ ELSEWHERE = [
     (starlette.routing.WebSocketRoute, WebSocketRoute, _arguments.ROUTE),
 ]
 
-#: Arguments of theirs about which there is nothing to say.
+#: Their arguments that need no remedy.
 WITHOUT = {"max_body_size", "receive_buffer_size"}
 
 
