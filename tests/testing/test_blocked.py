@@ -464,7 +464,7 @@ def test_a_handler_that_goes_on_when_it_is_cancelled_is_ended_on_the_real_clock(
 
     with pytest.raises(LeakError, match=r"has not ended 0\.1 s after its client left"):
         trio.run(leave)
-    assert "This can't be ended. Waiting for it now." in capfd.readouterr().err
+    assert "This goes on although it was cancelled. Waiting for it now." in capfd.readouterr().err
 
 
 # In another thread.
