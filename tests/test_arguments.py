@@ -11,7 +11,7 @@ import starlette.applications
 import starlette.routing
 import starlette.testclient
 import trio_websocket
-import websockets.trio.client
+import websockets.asyncio.client
 from aiohttp import ClientSession
 from hypercorn.config import Config
 
@@ -87,7 +87,7 @@ ELSEWHERE = [
     (starlette.routing.WebSocketRoute, WebSocketRoute, _arguments.ROUTE),
 ]
 
-#: Arguments of theirs about which there is nothing to say.
+#: Their arguments that need no remedy.
 WITHOUT = {"max_body_size", "receive_buffer_size"}
 
 
@@ -103,7 +103,7 @@ def test_the_usual_arguments_of_other_clients_are_known():
     told = {name for names in _arguments.CONNECTING for name in names.split()}
     here = set(inspect.signature(AppClient.websocket_connect).parameters)
     usual = {"cookies", "params", "auth", "origin", "extra_headers", "subprotocols", "timeout"}
-    for client in (websockets.trio.client.connect.__init__, ClientSession.ws_connect):
+    for client in (websockets.asyncio.client.connect.__init__, ClientSession.ws_connect):
         usual |= {"compression", "max_size", "ssl", "heartbeat"} & set(
             inspect.signature(client).parameters
         )

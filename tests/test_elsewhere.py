@@ -12,12 +12,15 @@ import starlette.routing
 import starlette.websockets
 import trio_websocket
 import websockets.asyncio.server
-import websockets.trio.server
 
 import triows
 from tests.connecting import connect
 from triows import Triows, WebSocket, WebSocketRoute
 from triows._elsewhere import APPLICATION, MODULE, ROUTE, WEBSOCKET
+
+websockets_trio = pytest.importorskip(
+    "websockets.trio.server", reason="the oldest websockets has no server for Trio"
+)
 
 TABLES = {Triows: APPLICATION, WebSocketRoute: ROUTE, WebSocket: WEBSOCKET}
 NAMES = [
@@ -32,7 +35,7 @@ ELSEWHERE = {
     starlette.routing.Router: (WebSocketRoute, "app host not_found"),
     starlette.websockets.WebSocket: (WebSocket, ""),
     trio_websocket.WebSocketConnection: (WebSocket, "CONNECTION_ID is_client is_server"),
-    websockets.trio.server.ServerConnection: (
+    websockets_trio.ServerConnection: (
         WebSocket,
         "acknowledge_pending_pings acknowledge_pings close_stream handshake keepalive "
         "pause_reading process_event recv_events respond resume_reading send_context send_data "

@@ -149,8 +149,8 @@ def hinting(remedies: Mapping[str, str]) -> Callable[[Callable[P, T]], Callable[
 
     Args:
         remedies: What to write, by the name of the argument, for those that other libraries have.
-            Names that stand together have spaces between them. Of other names, the nearest of the
-            function's own are told.
+            Several names with one remedy are written with spaces between them. For any other name,
+            the message has the nearest names of the function's own arguments.
     """
 
     def decorate(function: Callable[P, T]) -> Callable[P, T]:

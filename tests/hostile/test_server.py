@@ -58,7 +58,7 @@ def test_what_decreases_slowly_is_not_left(monkeypatch):
 
 
 def test_what_does_not_decrease_is_left(monkeypatch):
-    # Another connection comes and goes, which is no progress.
+    # Another connection comes and goes. That isn't progress.
     levels = itertools.cycle(evolve(BEFORE, tasks=tasks) for tasks in (12, 11))
     server = SlowServer(levels)
     monkeypatch.setattr(module, "time", server)

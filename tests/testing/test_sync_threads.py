@@ -347,7 +347,7 @@ def test_a_request_that_waits_for_a_thread_fails_in_time_and_is_shown(monkeypatc
     late, leak = caught.value.__notes__
     assert "run_sync_in_worker_thread" in late
     assert leak.startswith("the application has not ended: something in it can't be cancelled")
-    assert "This can't be ended. Waiting for it now." in capfd.readouterr().err
+    assert "This goes on although it was cancelled. Waiting for it now." in capfd.readouterr().err
 
 
 def test_ctrl_c_is_seen_in_a_second_though_the_client_waits_for_a_thousand(monkeypatch):

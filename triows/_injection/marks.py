@@ -276,7 +276,7 @@ class Site:
             )
 
     def _check_word(self, type_: str, extra: Any) -> None:
-        """Refuse a word that names a source, where no mark of ours says what is meant."""
+        """Refuse a word that names a source, if no mark of triows says what is meant."""
         if type(extra) is str and (source := _source_named_by(extra)) is not None:
             self._refuse_source(type_, repr(extra), source)
 
@@ -308,7 +308,7 @@ def _parts(metadata: Any, outer: tuple[Any, ...] = ()) -> Iterator[Any]:
     """
     Yield what is in a list, tuple, set or dict, however deep. Yield other things as they are.
 
-    Descriptors are no callables, so their functions are yielded instead.
+    Descriptors can't be called, so their functions are yielded instead.
     """
     if isinstance(metadata, _CONTAINERS):
         if any(metadata is one for one in outer):

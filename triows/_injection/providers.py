@@ -351,7 +351,7 @@ def _abstract(factory: Any) -> type | None:
 
 
 def _remedy_for_abstract(cls: type) -> str:
-    """Say what to give instead of a class of which there are no instances."""
+    """Say what to give instead of a class that can't have instances."""
     kind = "a protocol" if is_protocol(cls) else "abstract"
     derived: list[type] = [*cls.__subclasses__()]
     for one in derived:  # those below a class follow it

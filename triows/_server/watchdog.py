@@ -232,7 +232,7 @@ class Watchdog(Generic[W]):
         Called when the loop runs.
 
         Args:
-            used: Seconds of processor time that the loop's thread has used since the last look.
+            used: Seconds of processor time that the loop's thread has used so far.
         """
 
     # The thread. The loop's thread starts and stops it.
@@ -279,7 +279,7 @@ class Watchdog(Generic[W]):
                 self._ask()
             # If the thread itself was held up, the loop may have answered before that.
             if answered and not (late and counted >= self.seconds):
-                self.turning(used)
+                self.turning(used_now)
                 continue
             with suppress(RuntimeError):  # it runs again at this very moment
                 block = self._note(block or Block(), counted)

@@ -163,7 +163,7 @@ class Bridge(ASGIConnection):
             self._opened.pop(self, None)
             now = trio.current_time()
             until = min(now + self._settings.timeouts.close, self._deliver_by)
-            with trio.CancelScope(shield=True):
+            with trio.CancelScope(shield=True):  # *linger* bounds it
                 await transport.aclose(linger=max(0.0, until - now))
 
     @known_as("receive")

@@ -145,14 +145,14 @@ class _Breaker(Watchdog["Stage"]):
     def __init__(self) -> None:
         super().__init__()
         self._clock = trio.lowlevel.current_clock()
-        # For a clock that stands still: its time, for how much processor time it has stood still,
-        # and for how much of that since all tasks were last waiting, whether they were since the
-        # last look, and how often we have tried to end that.
+        # For a clock that stands still: its time, how much processor time the loop had used when it
+        # was seen to move, and how often we have tried since then to end what keeps it still.
         self._now = -math.inf
-        self._still = 0.0
-        self._busy = 0.0
-        self._waited = False
+        self._moved = 0.0
         self._attempts = 0
+        # How much had been used when we began to look for a moment in which all tasks wait. It is
+        # infinite from such a moment to the next look.
+        self._unrested = math.inf
         self._is_looking = False
         self._error: LoopBlocked
         self._interrupter = Interrupter(self.view.ident)
@@ -193,21 +193,23 @@ class _Breaker(Watchdog["Stage"]):
             return
         now = self._clock.current_time()
         if now != self._now:
-            self._now, self._still, self._busy, self._attempts = now, 0.0, 0.0, 0
-        if self._waited:
-            self._waited, self._busy = False, 0.0
-        self._still += used
-        self._busy += used
-        limit = min(_AGAIN, self.seconds) if self._attempts else self.seconds
-        if self._busy >= limit:
-            self._busy = self._still = 0.0
+            self._now, self._moved, self._attempts = now, used, 0
+        if self._busy(used) >= self._limit:
             self.token.run_sync_soon(self._find_spinning)
-        elif self._still >= limit:
+        elif used - self._moved >= self._limit:
             # All tasks wait now and then. But a clock moves only if no task waits for just that.
-            self._still = 0.0
+            self._moved = used
             self.token.run_sync_soon(self._find_polling)
         else:
             self.token.run_sync_soon(self._look_for_rest)
+
+    @property
+    def _limit(self) -> float:
+        return min(_AGAIN, self.seconds) if self._attempts else self.seconds
+
+    def _busy(self, used: float) -> float:
+        """For how much processor time the clock has stood still, and no moment of rest was seen."""
+        return used - max(self._moved, self._unrested)
 
     def _end_unending(self) -> None:
         """Interrupt tasks that were cancelled and go on."""
@@ -221,20 +223,25 @@ class _Breaker(Watchdog["Stage"]):
 
     def _look_for_rest(self) -> None:
         """Find out whether all tasks wait at some time."""
-        if not self._is_looking:
-            with suppress(RuntimeError, IndexError):  # the application is ending
-                self.watched[0].nursery.start_soon(self._rest, name="<watchdog>")
-                self._is_looking = True
+        if self._is_looking:
+            return
+        if self._unrested == math.inf:
+            self._unrested = self._times.used()
+        with suppress(RuntimeError, IndexError):  # the application is ending
+            self.watched[0].nursery.start_soon(self._rest, name="<watchdog>")
+            self._is_looking = True
 
     async def _rest(self) -> None:
         try:
             await wait_all_tasks_blocked()
-            self._waited = True
+            self._unrested = math.inf
         finally:
             self._is_looking = False
 
     def _find_spinning(self) -> None:
-        if not self._waited:
+        used = self._times.used()
+        if self._busy(used) >= self._limit:
+            self._moved = used
             trio.lowlevel.add_instrument(_Steps(self, polls=False))
 
     def _find_polling(self) -> None:

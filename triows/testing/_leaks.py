@@ -125,8 +125,10 @@ class LeakCheck:
                 return
         # The watchdog interrupts a loop that catches every cancellation. A thread can't be
         # interrupted, so we have to wait for it. Before that, print what we know.
-        text = leak or self._error("something in the application can't be ended")
-        sys.stderr.write(f"\n{text}\n\nThis can't be ended. Waiting for it now.\n")
+        text = leak or self._error("something in the application does not end")
+        sys.stderr.write(
+            f"\n{text}\n\nThis goes on although it was cancelled. Waiting for it now.\n"
+        )
         sys.stderr.flush()
         self._stage.is_unending = True
 
