@@ -22,6 +22,7 @@ from .exploring import Exploration
 from .schedule import Schedule
 from .seeds import Seed
 from .shrinking import shrunk
+from .timeouts import NamedThread
 from .trace import Trace, before_failure
 
 if TYPE_CHECKING:
@@ -145,6 +146,7 @@ class Schedules:
         self._run: _Run | None = None
         self._explored: dict[str, int] = {}
         self._interrupted = ""
+        self._thread = NamedThread()
 
     def pytest_report_collectionfinish(self) -> str | list[str]:
         """Tell what repeats the whole run."""
@@ -186,6 +188,19 @@ class Schedules:
                 return (yield)
         finally:
             self._run = None
+
+    # Timeouts.
+
+    @pytest.hookimpl(optionalhook=True, tryfirst=True)
+    def pytest_timeout_set_timer(self, settings: Any) -> None:
+        """Let pytest-timeout print the schedule if it ends the process."""
+        if self._run is not None and settings.method == "thread":
+            seed = self._run.schedule.source_seed
+            self._thread.tell(f"triows: the test runs under --triows-schedule {seed}")
+
+    def pytest_sessionfinish(self) -> None:
+        """End the thread that has the schedule in its name."""
+        self._thread.end()
 
     # Hypothesis.
 

@@ -437,6 +437,19 @@ def test_ctrl_c_in_the_middle_tells_which_run_it_was(suite):
     result.stdout.fnmatch_lines("triows: *test_a was interrupted in its 7th run")
 
 
+def test_a_time_limit_that_ends_the_process_tells_the_schedule(suite):
+    late = """
+    import time
+    import trio
+
+    async def test_a():
+        time.sleep(60)
+    """
+    result = suite("--timeout=1", "--timeout-method=thread", test_late=late)
+    assert result.ret == 1
+    result.stdout.re_match_lines([r".* triows: the test runs under --triows-schedule \d+ "])
+
+
 def test_a_time_limit_is_that_of_one_run(suite):
     slow = """
     import time
