@@ -1,8 +1,8 @@
 """
 Tells the schedule of a test that ends together with its process.
 
-By its method "thread", pytest-timeout prints the name and the stack of each thread when a test takes
-too long, and ends the process. There is no report. So a thread has the schedule in its name.
+By its method "thread", pytest-timeout prints the name and the stack of each thread when a test
+takes too long, and ends the process. There is no report. So a thread has the schedule in its name.
 """
 
 from __future__ import annotations
