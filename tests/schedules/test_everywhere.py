@@ -1,0 +1,312 @@
+"""What triows does at each await of a connection is cancelled, disconnected and shut down there."""
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
+from typing import Annotated, Any
+
+import pytest
+import trio
+
+from triows import HTTPException, Triows, WebSocket, WebSocketDisconnect, WebSocketRoute, use
+from triows.testing import Interruption, WebSocketDenialResponse, explore_cancellation, open_app
+
+Handler = Callable[..., Awaitable[None]]
+
+#: What was entered and has not exited.
+held: list[str] = []
+
+
+@contextmanager
+def holding(name: str) -> Iterator[str]:
+    held.append(name)
+    try:
+        yield name
+    finally:
+        held.remove(name)
+
+
+# What handlers await.
+
+
+async def accepts(ws: WebSocket) -> None:
+    with holding("handler"):
+        await ws.accept(headers=[(b"x-from", b"here")])
+
+
+async def receives(ws: WebSocket) -> None:
+    await ws.accept()
+    with holding("handler"):
+        while await ws.receive_text() != "enough":
+            pass
+
+
+async def iterates(ws: WebSocket) -> None:
+    await ws.accept()
+    with holding("handler"):
+        async for _ in ws:
+            pass
+
+
+async def sends(ws: WebSocket) -> None:
+    await ws.accept()
+    with holding("handler"):
+        await ws.send_text("small")
+        await ws.send_bytes(bytes(3 << 20))
+        await ws.send_json({"last": True})
+
+
+async def closes(ws: WebSocket) -> None:
+    await ws.accept()
+    with holding("handler"):
+        await ws.close(4000, "enough")
+
+
+async def pings(ws: WebSocket) -> None:
+    await ws.accept()
+    with holding("handler"):
+        await ws.ping()
+
+
+async def rejects(ws: WebSocket) -> None:
+    with holding("handler"):
+        await ws.reject(401, {"code": 1})
+
+
+async def raises(ws: WebSocket) -> None:
+    with holding("handler"):
+        await trio.lowlevel.checkpoint()
+        raise HTTPException(403)
+
+
+async def closes_before_accepting(ws: WebSocket) -> None:
+    with holding("handler"):
+        await ws.close()
+
+
+async def starts_tasks(ws: WebSocket, nursery: trio.Nursery) -> None:
+    async def tick() -> None:
+        with holding("task"):
+            while True:
+                await trio.sleep(1)
+                await ws.send("tick")
+
+    await ws.accept()
+    nursery.start_soon(tick)
+    with holding("handler"):
+        await ws.receive()
+
+
+HANDLERS: list[Handler] = [
+    accepts,
+    receives,
+    iterates,
+    sends,
+    closes,
+    pings,
+    rejects,
+    raises,
+    closes_before_accepting,
+    starts_tasks,
+]
+
+
+# What makes their arguments.
+
+
+async def generated() -> AsyncIterator[str]:
+    await trio.lowlevel.checkpoint()
+    with holding("generated"):
+        try:
+            yield "generated"
+        finally:
+            await trio.sleep(0.1)
+
+
+def generated_at_once() -> Iterator[str]:
+    with holding("generated at once"):
+        yield "generated at once"
+
+
+class Session:
+    async def __aenter__(self) -> "Session":
+        await trio.lowlevel.checkpoint()
+        held.append("session")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        held.remove("session")
+        await trio.lowlevel.checkpoint()
+
+
+class Connection:
+    def __enter__(self) -> "Connection":
+        held.append("connection")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        held.remove("connection")
+
+
+def session() -> AbstractAsyncContextManager[Session]:
+    return Session()
+
+
+async def working() -> AsyncIterator[trio.Nursery]:
+    async def work() -> None:
+        with holding("work"):
+            await trio.sleep_forever()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(work)
+        yield nursery
+        nursery.cancel_scope.cancel()
+
+
+async def nested(
+    outer: Annotated[str, use(generated)], _session: Annotated[Session, use(session)]
+) -> AsyncIterator[str]:
+    async with Session():
+        yield f"{outer} and nested"
+
+
+async def made(outer: Annotated[str, use(generated)]) -> str:
+    await trio.lowlevel.checkpoint()
+    return outer
+
+
+async def shared() -> AsyncIterator[str]:
+    await trio.lowlevel.checkpoint()
+    with holding("shared"):
+        yield "shared"
+        await trio.lowlevel.checkpoint()
+
+
+async def guard() -> None:
+    await trio.lowlevel.checkpoint()
+
+
+FACTORIES: dict[str, Any] = {
+    "an async generator": use(generated),
+    "a generator": use(generated_at_once),
+    "an async context manager": use(Session),
+    "a context manager": use(Connection),
+    "a function that returns a context manager": use(session),
+    "a factory with a nursery": use(working),
+    "nested factories": use(nested),
+    "an async function": use(made),
+    "a factory of the application": use(shared, scope="app"),
+}
+
+
+def using(factory: Any) -> Handler:
+    async def handler(ws: WebSocket, value: Any) -> None:
+        await ws.accept()
+        await ws.send("ready")
+        await ws.receive()
+
+    handler.__annotations__["value"] = Annotated[Any, factory]
+    return handler
+
+
+def application(handler: Handler, **options: Any) -> Triows:
+    @asynccontextmanager
+    async def lifespan(_app: Triows) -> AsyncIterator[None]:
+        await trio.lowlevel.checkpoint()
+        with holding("lifespan"):
+            yield
+            await trio.lowlevel.checkpoint()
+
+    route = WebSocketRoute("ws", deps=[guard])
+    route.endpoint(handler)
+    return Triows(route, lifespan=lifespan, **options)
+
+
+async def visit(client: Any, wait: float = 3) -> None:
+    """Do what a client does, as far as the handler takes part in it."""
+    with suppress(WebSocketDenialResponse, WebSocketDisconnect):
+        async with client.websocket_connect("/ws") as ws:
+            await ws.send("hello")
+            await ws.send("enough")
+            with trio.move_on_after(wait):
+                while True:
+                    await ws.receive()
+
+
+@pytest.fixture
+def check(caplog: pytest.LogCaptureFixture) -> Callable[[], None]:
+    """Fail if something has not exited, or an error was logged."""
+    held.clear()
+    caplog.set_level(logging.WARNING)
+
+    def judge() -> None:
+        left = held[:]
+        held.clear()
+        assert not left
+        assert [record.getMessage() for record in caplog.records] == []
+
+    return judge
+
+
+@pytest.mark.parametrize("handler", HANDLERS)
+def test_a_connection_ends_well_wherever_its_test_is_cancelled(handler, check):
+    async def story() -> None:
+        async with open_app(application(handler)) as client:
+            await visit(client)
+
+    explore_cancellation(story, check=check, pairs=20)
+
+
+@pytest.mark.parametrize("factory", FACTORIES.values(), ids=FACTORIES)
+def test_a_resource_exits_wherever_its_test_is_cancelled(factory, check):
+    async def story() -> None:
+        async with open_app(application(using(factory))) as client:
+            await visit(client)
+
+    explore_cancellation(story, check=check, pairs=20)
+
+
+EVENTS = ["reset", "vanish", "close", "shutdown", "cancel_handler"]
+
+
+def happens(event: str, client: Any, ws: Any, nursery: trio.Nursery) -> Callable[[], object]:
+    if event == "shutdown":
+        return lambda: nursery.start_soon(client.shutdown)
+    if event == "close":
+        return lambda: nursery.start_soon(ws.close)
+    return getattr(ws, event)
+
+
+async def interrupted(handler: Handler, event: str, interruption: Interruption) -> None:
+    app = application(handler)
+    async with open_app(app) as client, trio.open_nursery() as nursery:
+        with suppress(WebSocketDenialResponse, WebSocketDisconnect):
+            async with client.websocket_connect("/ws") as ws:
+                interruption.by(happens(event, client, ws, nursery))
+                await ws.send("hello")
+                await ws.send("enough")
+                with trio.move_on_after(3):
+                    while True:
+                        await ws.receive()
+        interruption.by(None)
+
+
+ACCEPTING = [one for one in HANDLERS if one not in (rejects, raises, closes_before_accepting)]
+
+
+@pytest.mark.parametrize("event", EVENTS)
+@pytest.mark.parametrize("handler", ACCEPTING)
+def test_a_connection_ends_well_wherever_something_happens_to_it(handler, event, check):
+    async def story(interruption: Interruption) -> None:
+        await interrupted(handler, event, interruption)
+
+    explore_cancellation(story, check=check)
+
+
+@pytest.mark.parametrize("event", EVENTS)
+@pytest.mark.parametrize("factory", FACTORIES.values(), ids=FACTORIES)
+def test_a_resource_exits_wherever_something_happens_to_its_connection(factory, event, check):
+    async def story(interruption: Interruption) -> None:
+        await interrupted(using(factory), event, interruption)
+
+    explore_cancellation(story, check=check)
