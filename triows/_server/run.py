@@ -18,9 +18,10 @@ from triows._inspection.signals import print_on_signal
 from triows.exceptions import AddressError
 
 from .budget import INTERRUPT_GRACE, Budget, at_most
+from .interrupts import SIGNALLED
 from .listening import configuration
 from .serve import serve_until
-from .signals import SIGNALLED, SignalWatch
+from .signals import SignalWatch
 from .tls import CertificateError
 
 if TYPE_CHECKING:
