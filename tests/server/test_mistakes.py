@@ -61,6 +61,22 @@ async def test_a_call_without_a_configuration_says_what_to_write():
         await triows.serve(Triows())
 
 
+@pytest.mark.parametrize("name", ["bind", "insecure_bind"])
+@pytest.mark.parametrize("addresses", [8000, None, [8000], ("127.0.0.1", 8000), {"127.0.0.1:0"}])
+async def test_addresses_that_are_not_a_list_of_strings_are_refused(name, addresses):
+    config = Config()
+    setattr(config, name, addresses)
+    with pytest.raises(TypeError, match=rf"config.{name} takes a list .* write config.{name} = \["):
+        await triows.serve(Triows(), config)
+
+
+async def test_a_configuration_without_an_address_is_refused():
+    config = Config()
+    config.bind = []
+    with pytest.raises(ValueError, match=r"config.bind has no address: write config.bind = \["):
+        await triows.serve(Triows(), config)
+
+
 @pytest.mark.parametrize(
     ("trigger", "told"),
     [

@@ -106,8 +106,8 @@ def listening(
 
     Raises:
         AddressError: An address can't be bound.
-        ValueError: An address can't be read, or is for QUIC; or there is no socket, or one that
-            isn't bound.
+        ValueError: An address can't be read, or is for QUIC; or there is no address and no socket,
+            or a socket that isn't bound.
     """
     if config.quic_bind:
         raise ValueError("triows serves HTTP/1.1 only: leave quic_bind out")
@@ -131,6 +131,8 @@ def listening(
 
 def _bound(config: Config, stack: ExitStack) -> tuple[list[socket.socket], list[socket.socket]]:
     """Bind the addresses of *config*, with and without TLS. *stack* closes the sockets."""
+    if not config.bind:
+        raise ValueError("config.bind has no address: write config.bind = ['127.0.0.1:8000']")
     with_tls = config.bind if config.ssl_enabled else []
     without = config.insecure_bind if config.ssl_enabled else config.bind
     for address in (*with_tls, *without):

@@ -85,16 +85,24 @@ def check_app(app: object, what: str) -> None:
 
 def check_config(config: object) -> None:
     """
-    Refuse what isn't Hypercorn's configuration.
+    Refuse what isn't Hypercorn's configuration, or has addresses that are no list of strings.
 
     Raises:
-        TypeError: It isn't a configuration. The message says what to write instead.
+        TypeError: The message says what to write instead.
     """
     if not isinstance(config, Config):
         given = "no configuration" if config is None else f"{config!r} as its configuration"
         raise TypeError(
             f"triows.serve got {given}: write `from hypercorn.config import Config`, "
             "`config = Config()`, `config.bind = ['127.0.0.1:8000']`, and give it that config"
+        )
+    for name in ("bind", "insecure_bind"):
+        addresses: Any = getattr(config, name)  # Hypercorn lets it be anything
+        if isinstance(addresses, (list, tuple)) and all(isinstance(one, str) for one in addresses):
+            continue
+        raise TypeError(
+            f"config.{name} takes a list of addresses, and got {addresses!r}: write "
+            f"config.{name} = ['127.0.0.1:8000']"
         )
 
 
