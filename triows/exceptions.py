@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING
 
 from starlette.exceptions import HTTPException as HTTPException
 from starlette.exceptions import WebSocketException as WebSocketException
+from starlette.websockets import WebSocketDisconnect as StarlettesDisconnect
 
 from ._closing import check_close
 
@@ -127,11 +128,12 @@ class MissingProviderError(DependencyError):
 # How a connection ends.
 
 
-class WebSocketDisconnect(TriowsError):
+class WebSocketDisconnect(TriowsError, StarlettesDisconnect):
     """
     The connection is over: you can't receive or send anything more.
 
-    It may leave a handler: that is a normal end, and is not reported as an error.
+    It may leave a handler: that is a normal end, and is not reported as an error. ``except`` with
+    Starlette's ``WebSocketDisconnect`` catches it, too.
 
     Args:
         code: The close code (:rfc:`6455#section-7.4`). It is 1006 if there was no close frame, and
@@ -146,7 +148,7 @@ class WebSocketDisconnect(TriowsError):
     def __init__(self, code: int = 1000, reason: str = "") -> None:
         self.code = code
         self.reason = reason
-        super().__init__(f"{code} {reason}".rstrip())
+        Exception.__init__(self, f"{code} {reason}".rstrip())
 
 
 class WebSocketClose(TriowsError):

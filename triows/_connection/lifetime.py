@@ -90,6 +90,8 @@ class Lifetime:
         self.transport = transport
         self.started = trio.current_time()
         self.error: BaseException | None = None
+        #: What the handler has returned.
+        self.returned: object = None
         #: What the log says about the end in addition to the code and the reason.
         self.why = ""
         #: The task that runs it, and the nursery there with everything that belongs to it. ``None``
@@ -252,7 +254,7 @@ class Lifetime:
 
     async def run(
         self,
-        handler: Callable[..., Awaitable[None]],
+        handler: Callable[..., Awaitable[object]],
         plan: Plan,
         values: Callable[[trio.Nursery | None], list[Any]],
         *,
@@ -314,7 +316,7 @@ class Lifetime:
     async def _run_body(
         self,
         tasks: trio.Nursery,
-        handler: Callable[..., Awaitable[None]],
+        handler: Callable[..., Awaitable[object]],
         plan: Plan,
         values: Callable[[trio.Nursery | None], list[Any]],
         *,
@@ -337,7 +339,7 @@ class Lifetime:
                         is_over=self._is_refused,
                     )
                     if arguments is not None:
-                        await handler(**arguments)
+                        self.returned = await handler(**arguments)
                 except BaseException as exc:
                     if (self._cancelled or self._at_deadline) == "timeout":
                         self._note_too_slow(handler, exc)
