@@ -61,7 +61,7 @@ from ._settings import Compression, Limits, Settings, Timeouts
 from ._transports.bridge import cancelled_by_shutdown
 from ._transports.connection import current, open_transport
 from ._watch import Watch
-from ._where import name_of, where
+from ._where import code_for, name_of, where
 from .exceptions import DependencyCycleError, DependencyError, HTTPException, RouteSetupError
 from .http import ClientGone, ResponseWatch, respond
 from .websocket import WebSocket
@@ -338,14 +338,14 @@ class Triows:
     def _check_override(self, factory: Callable[..., Any], fake: Callable[..., Any]) -> None:
         if not callable(fake):
             raise DependencyError(
-                f"override() takes a factory, not {fake!r}: write override({name_of(factory)}, "
+                f"override() takes a factory, not {fake!r}: write override({code_for(factory)}, "
                 "lambda: ...)"
             )
         check_factory(factory, f"override({factory!r}, ...)", None)
         if is_mock(fake):
             raise DependencyError(
                 f"override() got {fake!r}, and a mock takes any call, so nothing says whether it "
-                f"is the factory or its value: write override({name_of(factory)}, lambda: mock) "
+                f"is the factory or its value: write override({code_for(factory)}, lambda: mock) "
                 "to hand it over, or lambda: mock() to call it"
             )
         used = {one for entry in self._entries for one in entry.endpoint.plan.factories}
