@@ -425,7 +425,8 @@ async def test_the_other_resources_are_told_that_one_died(autojump_clock):
     assert seen == ["resource failed"]
 
 
-async def test_peers_of_an_application_that_dies_are_told_1001(autojump_clock):
+async def test_peers_of_an_application_that_dies_are_told_1001(autojump_clock, caplog):
+    caplog.set_level("INFO", "triows")
     app = wanting(use(dying, scope="app"))
     codes = []
 
@@ -441,6 +442,8 @@ async def test_peers_of_an_application_that_dies_are_told_1001(autojump_clock):
     with pytest.raises(Boom):
         await listen()
     assert codes == [1001]
+    assert "dying failed, so the application ends now" in caplog.messages
+    assert "(a resource of the application failed, and the handler was cancelled)" in caplog.text
 
 
 async def test_a_resource_whose_scope_expires_ends_the_application(autojump_clock):
@@ -502,7 +505,7 @@ async def test_a_server_is_told_that_the_start_up_failed(caplog):
     (record,) = caplog.records
     assert (record.levelno, record.getMessage()) == (
         logging.CRITICAL,
-        "the application failed at startup",
+        "the application failed to start",
     )
     assert record.exc_info is not None
     assert isinstance(record.exc_info[1], Boom)
@@ -528,7 +531,10 @@ async def test_a_server_is_told_when_a_resource_dies(autojump_clock, caplog):
     await server.run(wanting(use(dying, scope="app")))
     assert server.sent[1]["type"] == "lifespan.shutdown.failed"
     assert trio.current_time() == 5
-    assert len(caplog.records) == 1
+    assert caplog.messages == [
+        "dying failed, so the application ends now",
+        "the application failed while it was served",
+    ]
 
 
 async def test_the_drain_of_a_server_that_just_stops_is_bounded(autojump_clock):

@@ -207,7 +207,7 @@ class HandlerCancelled(TriowsError):
 
     Args:
         reason: Why the handler was cancelled: ``"peer gone"``, ``"shutdown"``, ``"timeout"``,
-            ``"cancelled"``, ``"task failed"`` or ``"resource failed"``.
+            ``"cancelled"``, ``"task failed"``, ``"resource failed"`` or ``"application failed"``.
     """
 
     def __init__(self, reason: str) -> None:
