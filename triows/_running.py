@@ -197,7 +197,7 @@ class AppResources:
 
         async with trio.open_nursery() as nursery:
             with _beside(nursery, beside):
-                stack = self.stack = ResourceStack(nursery, expired)
+                stack = self.stack = ResourceStack(nursery, expired, "the application")
                 try:
                     with body:
                         await self._enter(plans, stack)
