@@ -530,7 +530,9 @@ class Triows:
         self._warn_of_debug()
         try:
             overseer = Overseer(self, min(one.teardown for one in self._all_timeouts()))
-            async with self._resources.entered(self._shared_plans, self._leave, overseer.run):
+            async with self._resources.entered(
+                self._shared_plans, self._leave, overseer.run, self._give_up
+            ):
                 yield
         finally:
             self._started = None
@@ -617,6 +619,12 @@ class Triows:
                 self.drain_budget,
                 alive(self, ()),
             )
+
+    def _give_up(self) -> None:
+        """Cancel all handlers, because a resource of the application has failed."""
+        for lifetime in self._lifetimes():
+            if not lifetime.is_ending:
+                lifetime.cancel("application failed")
 
     def _lifetimes(self) -> Iterator[Lifetime]:
         """Yield the live connections, with those of mounted triows applications."""
@@ -707,17 +715,17 @@ class Triows:
 
     async def _serve_lifespan(self, receive: Receive, send: Send) -> None:
         await receive()  # lifespan.startup
-        started = False
+        phase, when = "startup", "to start"
         try:
             async with self.running():
                 await send({"type": "lifespan.startup.complete"})
-                started = True
+                phase, when = "shutdown", "while it was served"
                 await receive()  # lifespan.shutdown
+                when = "at its shutdown"
         except Exception as exc:
-            stage = "shutdown" if started else "startup"
             # The server shows the message at best. The traceback is in our log.
-            logger.critical("the application failed at %s", stage, exc_info=exc_info(exc))
-            await send({"type": f"lifespan.{stage}.failed", "message": text_of(exc)})
+            logger.critical("the application failed %s", when, exc_info=exc_info(exc))
+            await send({"type": f"lifespan.{phase}.failed", "message": text_of(exc)})
         else:
             await send({"type": "lifespan.shutdown.complete"})
 

@@ -204,17 +204,21 @@ class HandlerCancelled(TriowsError):
     """
     Raised at the ``yield`` of a guarded resource whose handler was cancelled.
 
+    The lifespan and the application's resources get it if the application was cancelled.
+
     Unlike :exc:`trio.Cancelled`, it is an :exc:`Exception`. So a transaction's ``except
     Exception`` rolls back, and the cleanup can ``await`` as usual.
 
     Args:
         reason: Why the handler was cancelled: ``"peer gone"``, ``"shutdown"``, ``"timeout"``,
-            ``"cancelled"``, ``"task failed"`` or ``"resource failed"``.
+            ``"cancelled"``, ``"task failed"``, ``"resource failed"`` or ``"application failed"``.
+        what: What was cancelled, for the message.
     """
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, what: str = "the handler") -> None:
         self.reason = reason
-        super().__init__(f"the handler was cancelled: {reason}")
+        why = "" if reason == "cancelled" else f": {reason}"
+        super().__init__(f"{what} was cancelled{why}")
 
 
 class ResourceError(TriowsError):

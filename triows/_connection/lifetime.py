@@ -43,6 +43,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Lifetime"]
 
+# Why a handler is cancelled if the server may end at once, too.
+_FROM_OUTSIDE = ("cancelled", "application failed")
+
 # Exceptions that a resource may see at its yield, or raise, although nothing has gone wrong.
 _NORMAL = (WebSocketDisconnect, HandlerCancelled, trio.Cancelled)
 
@@ -467,7 +470,7 @@ class Lifetime:
             errors: What goes wrong is added.
             cancelled: Whether the wait for the peer was cancelled.
         """
-        from_outside = self._cancelled == "cancelled"
+        from_outside = self._cancelled in _FROM_OUTSIDE
         if from_outside:
             began = self._told_at
         until = min(began + self._timeouts.close, self._deliver_by)

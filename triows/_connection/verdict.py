@@ -55,6 +55,9 @@ class Verdict:
 # 1011 unexpected condition), and what the log says. Where it says nothing, there is an error.
 _CANCELLED = {
     "cancelled": (1001, "the handler was cancelled from outside"),
+    "application failed": (
+        1001, "a resource of the application failed, and the handler was cancelled"
+    ),
     "shutdown": (
         1001, "the handler did not end in the time that it has at a shutdown, and was cancelled"
     ),
