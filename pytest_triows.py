@@ -10,6 +10,7 @@ with anyio's plugin on its Trio backend.
 # only pytest until a fixture is used.
 from __future__ import annotations
 
+import inspect
 import sys
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -44,6 +45,40 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             "`trio_mode = true` below [tool.pytest.ini_options] in pyproject.toml, or below "
             "[pytest] in pytest.ini"
         )
+
+
+# Without `tryfirst`, pytest's own function for `skip` and `skipif` comes before this one.
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Fail a test that uses one of our fixtures and isn't async, before its fixtures are set up."""
+    # Otherwise the fixture is refused while it is set up. pytest does not clean up after that, so
+    # all later tests with that fixture would fail, too. anyio also runs async fixtures for tests
+    # that aren't async.
+    if not isinstance(item, pytest.Function) or "anyio_backend" in item.fixturenames:
+        return
+    used = next((name for name in __all__ if _is_async_fixture(item, name)), None)
+    if used is not None and not _is_async_test(item.obj):
+        name = item.originalname
+        pytest.fail(
+            f"{name} uses the fixture {used}, which only async tests can use: write "
+            f"`async def {name}`, or use triows.testing.TestClient instead of the fixture",
+            pytrace=False,
+        )
+
+
+def _is_async_fixture(item: pytest.Function, name: str) -> bool:
+    """Say whether a test uses a fixture of this name, and nobody has replaced it by a sync one."""
+    given = item._fixtureinfo.name2fixturedefs.get(name)
+    return given is not None and _is_async(given[-1].func)
+
+
+def _is_async_test(function: Any) -> bool:
+    # Hypothesis stores the test in its own function, which isn't async.
+    hypothesis = getattr(function, "hypothesis", None)
+    return _is_async(getattr(hypothesis, "inner_test", function))
+
+
+def _is_async(function: Any) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
 
 
 @pytest.fixture
