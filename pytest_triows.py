@@ -89,8 +89,10 @@ async def app_client(request: pytest.FixtureRequest, app: Triows) -> AsyncIterat
     It does what ``async with open_app(app) as client`` does. See
     :func:`triows.testing.open_app`.
     """
-    _check_loop()
-    from triows.testing import open_app  # noqa: PLC0415 - see above
+    from triows._loop import check_trio_in_test  # noqa: PLC0415 - see above
+    from triows.testing import open_app  # noqa: PLC0415
+
+    check_trio_in_test("app_client")
 
     async with _entered(request, open_app(app)) as client:
         yield client
@@ -110,7 +112,9 @@ async def serve(
     :func:`triows.testing.open_server`. The second argument is Hypercorn's ``Config``. Give
     further arguments by their names in ``open_server``.
     """
-    _check_loop()
+    from triows._loop import check_trio_in_test  # noqa: PLC0415 - see above
+
+    check_trio_in_test("serve")
     async with _entered(request, _serving()) as start:
         yield start
 
@@ -143,16 +147,6 @@ async def _serving() -> AsyncIterator[Callable[..., Awaitable[AppClient]]]:
 
         yield start
         leave.set()
-
-
-def _check_loop() -> None:
-    import trio  # noqa: PLC0415 - see above
-
-    if not trio.lowlevel.in_trio_run():
-        raise RuntimeError(
-            "triows runs on Trio, and this test does not: with anyio's plugin, let a fixture "
-            "anyio_backend return 'trio'"
-        )
 
 
 @asynccontextmanager

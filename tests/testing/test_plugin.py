@@ -293,7 +293,7 @@ def test_anyio_fails_tests_with_what_went_wrong(suite):
     )
     # If a fixture raises at its end, pytest counts an error in addition to the test.
     result.assert_outcomes(passed=3 + 1, failed=2, errors=2 + 1 + 3)
-    asyncio = "*RuntimeError: triows runs on Trio, *anyio_backend return 'trio'"
+    asyncio = "*RuntimeError: app_client needs Trio, *anyio_backend return 'trio'*"
     result.stdout.fnmatch_lines_random([*TOLD, asyncio])
     result.stdout.no_fnmatch_line("*not reached*")
 
