@@ -39,7 +39,7 @@ from ._inspection.hanging import Overseer
 from ._inspection.page import PATH, asks_for_page, serve_page
 from ._inspection.remains import alive
 from ._inspection.tree import Inside
-from ._loop import NO_TRIO, note_loop
+from ._loop import NO_TRIO, check_trio, note_loop
 from ._managers import asynccontextmanager, contextmanager
 from ._protocol.handshake import check_origins
 from ._requires import requirements_of
@@ -515,12 +515,13 @@ class Triows:
         was cancelled.
 
         Raises:
-            RuntimeError: The application is running already.
+            RuntimeError: The application is running already, or Trio does not run.
             DependencyError: No handler uses a factory of ``deps=``.
             BaseException: What a factory, the lifespan or the block raised. If a resource fails
                 while the application runs, the block is cancelled, and the resource's error is
                 raised.
         """
+        check_trio("app.running()", "enter it in a Trio program, which trio.run(main) starts")
         await trio.lowlevel.checkpoint()
         if self._started is not None:
             raise RuntimeError("this application is running already: serve it once")

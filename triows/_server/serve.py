@@ -75,7 +75,7 @@ async def serve(
         BaseException: What the application's start-up or shutdown raised, or a resource of the
             application that failed meanwhile.
     """
-    check_trio("triows.serve")
+    check_trio("triows.serve", "write trio.run(triows.serve, app, config)")
     await trio.lowlevel.checkpoint()
     check_app(app, "triows.serve")
     check_config(config)
