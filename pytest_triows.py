@@ -13,6 +13,7 @@ tasks. It does so in suites that don't use triows, too, if they use Trio.
 # only pytest until a fixture is used.
 from __future__ import annotations
 
+import inspect
 import sys
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -112,6 +113,40 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         )
 
 
+# Without `tryfirst`, pytest's own function for `skip` and `skipif` comes before this one.
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Fail a test that uses one of our fixtures and isn't async, before its fixtures are set up."""
+    # Otherwise the fixture is refused while it is set up. pytest does not clean up after that, so
+    # all later tests with that fixture would fail, too. anyio also runs async fixtures for tests
+    # that aren't async.
+    if not isinstance(item, pytest.Function) or "anyio_backend" in item.fixturenames:
+        return
+    used = next((name for name in __all__ if _is_async_fixture(item, name)), None)
+    if used is not None and not _is_async_test(item.obj):
+        name = item.originalname
+        pytest.fail(
+            f"{name} uses the fixture {used}, which only async tests can use: write "
+            f"`async def {name}`, or use triows.testing.TestClient instead of the fixture",
+            pytrace=False,
+        )
+
+
+def _is_async_fixture(item: pytest.Function, name: str) -> bool:
+    """Say whether a test uses a fixture of this name, and nobody has replaced it by a sync one."""
+    given = item._fixtureinfo.name2fixturedefs.get(name)
+    return given is not None and _is_async(given[-1].func)
+
+
+def _is_async_test(function: Any) -> bool:
+    # Hypothesis stores the test in its own function, which isn't async.
+    hypothesis = getattr(function, "hypothesis", None)
+    return _is_async(getattr(hypothesis, "inner_test", function))
+
+
+def _is_async(function: Any) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
+
+
 @pytest.fixture
 async def app_client(request: pytest.FixtureRequest, app: Triows) -> AsyncIterator[AppClient]:
     """
@@ -120,8 +155,10 @@ async def app_client(request: pytest.FixtureRequest, app: Triows) -> AsyncIterat
     It does what ``async with open_app(app) as client`` does. See
     :func:`triows.testing.open_app`.
     """
-    _check_loop()
-    from triows.testing import open_app  # noqa: PLC0415 - see above
+    from triows._loop import check_trio_in_test  # noqa: PLC0415 - see above
+    from triows.testing import open_app  # noqa: PLC0415
+
+    check_trio_in_test("app_client")
 
     async with _entered(request, open_app(app)) as client:
         yield client
@@ -141,7 +178,9 @@ async def serve(
     :func:`triows.testing.open_server`. The second argument is Hypercorn's ``Config``. Give
     further arguments by their names in ``open_server``.
     """
-    _check_loop()
+    from triows._loop import check_trio_in_test  # noqa: PLC0415 - see above
+
+    check_trio_in_test("serve")
     async with _entered(request, _serving()) as start:
         yield start
 
@@ -174,16 +213,6 @@ async def _serving() -> AsyncIterator[Callable[..., Awaitable[AppClient]]]:
 
         yield start
         leave.set()
-
-
-def _check_loop() -> None:
-    import trio  # noqa: PLC0415 - see above
-
-    if not trio.lowlevel.in_trio_run():
-        raise RuntimeError(
-            "triows runs on Trio, and this test does not: with anyio's plugin, let a fixture "
-            "anyio_backend return 'trio'"
-        )
 
 
 @asynccontextmanager

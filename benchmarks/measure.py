@@ -17,6 +17,9 @@ __all__ = ["Measure", "window"]
 #: A window may become this many times as long as it should be.
 AT_MOST = 4
 
+#: How many seconds the first answer may take on a busy machine.
+PATIENCE = 10
+
 
 class Measure(Protocol):
     """One kind of measure, with its parameters."""
@@ -43,16 +46,21 @@ async def window(
     """
     Watch for *seconds* how far *count* gets, and what that costs.
 
-    If it hasn't increased by *enough*, the window becomes longer, up to :data:`AT_MOST` times.
+    If it hasn't increased by *enough*, the window becomes longer, up to :data:`AT_MOST` times. If
+    it hasn't increased at all, the window becomes as long as :data:`PATIENCE`.
+
+    Raises:
+        TimeoutError: It hasn't increased in all that time.
     """
     me = [os.getpid()]
     counted, clock = count(), time.perf_counter()
     server_before, client_before = server.usage(), usage(me)
-    for _ in range(AT_MOST):
+    done, passed = 0.0, 0.0
+    while passed < seconds * AT_MOST or (not done and passed < PATIENCE):
         await asyncio.sleep(seconds)
-        if count() - counted >= enough:
+        done, passed = count() - counted, time.perf_counter() - clock
+        if done >= enough:
             break
-    done, passed = count() - counted, time.perf_counter() - clock
     took, gave = server.usage() - server_before, usage(me) - client_before
     if done < 1:
         raise TimeoutError(f"nothing came back in {passed:.1f} s")

@@ -191,6 +191,7 @@ app = read()
     [
         ("import a_module_that_is_not_there", "No module named 'a_module_that_is_not_there'"),
         ("1 / 0", "ZeroDivisionError: division by zero"),
+        ("raise GeneratorExit('early')", "GeneratorExit: early"),
         ("def app(", "SyntaxError: '(' was never closed"),
         (BROKEN, "JSONDecodeError: Expecting property name"),
         ("def __getattr__(name): raise OSError('no database')", "OSError: no database"),

@@ -1,6 +1,8 @@
 """What is only of use in a `with` block says so if it is used without one."""
 
+import asyncio
 import copy
+import re
 import warnings
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -74,6 +76,53 @@ def test_a_plain_block_for_an_async_one_says_what_to_write(call):
         call(serving()),
     ):
         pass
+
+
+@pytest.mark.parametrize("written", [one for one in CALLS if "TestClient" not in one])
+async def test_an_await_of_one_says_what_to_write(written):
+    call: Callable[[Triows], Any] = CALLS[written]
+    with pytest.raises(TypeError, match=re.escape(f"awaited: write `{written} as value:`")):
+        await call(serving())
+
+
+async def test_a_connection_of_the_native_client_can_not_be_awaited_either():
+    async with open_app(serving()) as client:
+        with pytest.raises(
+            TypeError, match=r"`async with AppClient\.websocket_connect\(\.\.\.\) as"
+        ):
+            await client.websocket_connect("/name")
+
+
+async def test_an_async_block_for_a_plain_one_says_what_to_write():
+    app = serving()
+    with pytest.raises(TypeError, match=r"write `with Triows\.override\(\.\.\.\):`"):
+        async with app.override(get_name, lambda: "fake"):
+            pass
+
+
+async def test_an_async_block_of_the_synchronous_client_says_what_to_write():
+    with pytest.raises(
+        TypeError, match=r"`async with triows\.testing\.open_app\(app\) as client:`"
+    ):
+        async with TestClient(serving()):
+            pass
+
+
+ENTERED_UNDER_ASYNCIO = {
+    open_app: "open_app needs Trio, and no Trio loop runs here: install pytest-trio",
+    open_server: "open_server needs Trio, .* use triows.testing.TestClient",
+    Triows.running: r"app\.running\(\) needs Trio, .* trio\.run\(main\)",
+}
+
+
+@pytest.mark.parametrize("call", ENTERED_UNDER_ASYNCIO)
+def test_a_block_under_asyncio_says_what_runs_it_on_trio(call):
+    async def enter() -> None:
+        async with call(serving()):
+            pass
+
+    with pytest.raises(RuntimeError, match=ENTERED_UNDER_ASYNCIO[call]):
+        asyncio.run(enter())
 
 
 async def test_so_is_a_connection_of_the_native_client():

@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-from contextlib import contextmanager
 from functools import partial
 from importlib.metadata import version
 from itertools import zip_longest
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from ._log import logger
 from ._printable import printable
+from ._server.interrupts import ending_by_signals, ending_whatever_runs
 from ._server.lifeline import inherited
 from ._server.listening import check_address, configuration
 from ._server.loading import ImportFailed, UnusableTarget, load
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from typing import NoReturn
 
-    from ._app import RouteInfo
+    from ._app import RouteInfo, Triows
 
 __all__ = ["main"]
 
@@ -61,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _parsed(arguments)
     options.arguments = arguments
     try:
-        with _ending_by_ctrl_c():
+        with ending_by_signals():
             return _COMMANDS[options.command](options)
     except (UnusableCommand, UnusableTarget) as exc:
         _say(exc)
@@ -118,17 +118,9 @@ def _show(what: Exception, error: BaseException) -> None:
     sys.stderr.write(users_traceback(error))
 
 
-@contextmanager
-def _ending_by_ctrl_c() -> Iterator[None]:
-    """Let Ctrl-C end the process by the signal, without a traceback, while no server runs."""
-    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield
-        return
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+def _loaded(target: str) -> Triows:
+    with ending_whatever_runs():
+        return load(target)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -272,7 +264,7 @@ def _run(options: argparse.Namespace) -> int:
     settings = {**addresses, "tree_signal": tree_signal}
     if options.inherit is not None:
         given = inherited(options.inherit)
-        return run(load(options.app), options.app, inherited=given, **settings)
+        return run(_loaded(options.app), options.app, inherited=given, **settings)
     command = partial(_worker_command, options.arguments)
     # Import these two only when they are used, so that others don't pay for them.
     if options.reload:
@@ -283,11 +275,11 @@ def _run(options: argparse.Namespace) -> int:
         from ._server.workers import supervise  # noqa: PLC0415
 
         return supervise(command, options.app, workers=options.workers, **settings)
-    return run(load(options.app), options.app, **settings)
+    return run(_loaded(options.app), options.app, **settings)
 
 
 def _routes(options: argparse.Namespace) -> int:
-    print("\n".join(table(load(options.app).routes)))
+    print("\n".join(table(_loaded(options.app).routes)))
     return 0
 
 

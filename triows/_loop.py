@@ -6,7 +6,7 @@ import trio
 
 from ._errors import add_note, is_a, leaves, text_of
 
-__all__ = ["NO_TRIO", "check_trio", "note_loop"]
+__all__ = ["NO_TRIO", "check_trio", "check_trio_in_test", "note_loop"]
 
 NO_TRIO = (
     "triows runs on Trio, and this server does not: start the application by "
@@ -15,20 +15,40 @@ NO_TRIO = (
 )
 
 
-def check_trio(what: str) -> None:
+_IN_TESTS = (
+    "install pytest-trio, and write `trio_mode = true` below [tool.pytest.ini_options] in "
+    "pyproject.toml, or below [pytest] in pytest.ini. With anyio's plugin, let a fixture "
+    "anyio_backend return 'trio'. pytest-asyncio can't run this test: without pytest-trio, use "
+    "triows.testing.TestClient in a test that is not async"
+)
+
+
+def check_trio(what: str, remedy: str) -> None:
     """
     Refuse to run where no Trio loop runs, for example under asyncio.
 
     Args:
         what: The function that was called.
+        remedy: What to write instead.
 
     Raises:
         RuntimeError: No Trio loop runs. The message says what to write instead.
     """
     if not trio.lowlevel.in_trio_run():
-        raise RuntimeError(
-            f"{what} needs Trio, and no Trio loop runs here: write trio.run({what}, app, config)"
-        )
+        raise RuntimeError(f"{what} needs Trio, and no Trio loop runs here: {remedy}")
+
+
+def check_trio_in_test(what: str) -> None:
+    """
+    Refuse a test that doesn't run on Trio, for example because pytest-asyncio runs it.
+
+    Args:
+        what: The function that was called, or the fixture.
+
+    Raises:
+        RuntimeError: No Trio loop runs. The message says how to run tests on Trio.
+    """
+    check_trio(what, _IN_TESTS)
 
 
 # What asyncio, sniffio and anyio say if they find no loop that they know.

@@ -166,7 +166,15 @@ class _Watched:
         if not self.entered:
             warn_unentered(self.call, self.keyword, self.place)
 
+    def _refuse(self, problem: str, ending: str = ":`") -> NoReturn:
+        self.entered = True  # there is an error already, so no warning has to follow
+        raise TypeError(f"{self.call} {problem}: write `{self.keyword} {self.call}{ending}")
+
+    # Type checkers report these themselves, as long as they don't see the methods.
     if not TYPE_CHECKING:
+
+        def __await__(self) -> NoReturn:
+            self._refuse("can't be awaited", " as value:`")
 
         def __getattr__(self, name: str) -> object:
             if name.startswith("__"):
@@ -215,11 +223,7 @@ class _AsyncContextManager(_Watched, AsyncGeneratorManager[T]):
 
     # A `with` without `async` looks for these two.
     def __enter__(self) -> NoReturn:
-        self.entered = True  # there is an error already, so no warning has to follow
-        raise TypeError(
-            f"{self.call} is entered by an async block: write `async with {self.call}:`, in an "
-            "`async def`"
-        )
+        self._refuse("is entered by an async block", ":`, in an `async def`")
 
     def __exit__(self, *exc_info: object) -> None:
         """Never called."""
@@ -231,6 +235,14 @@ class _ContextManager(_Watched, GeneratorManager[T]):
     def __enter__(self) -> T:
         self.entered = True
         return super().__enter__()
+
+    if not TYPE_CHECKING:
+        # An `async with` looks for these two.
+        def __aenter__(self) -> NoReturn:
+            self._refuse("is entered by a block without `async`")
+
+        def __aexit__(self, *exc_info: object) -> None:
+            """Never called."""
 
 
 def asynccontextmanager(

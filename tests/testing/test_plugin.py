@@ -293,9 +293,66 @@ def test_anyio_fails_tests_with_what_went_wrong(suite):
     )
     # If a fixture raises at its end, pytest counts an error in addition to the test.
     result.assert_outcomes(passed=3 + 1, failed=2, errors=2 + 1 + 3)
-    asyncio = "*RuntimeError: triows runs on Trio, *anyio_backend return 'trio'"
+    asyncio = "*RuntimeError: app_client needs Trio, *anyio_backend return 'trio'*"
     result.stdout.fnmatch_lines_random([*TOLD, asyncio])
     result.stdout.no_fnmatch_line("*not reached*")
+
+
+#: Every second test here isn't async.
+FORGETFUL = """
+import pytest
+from hypothesis import HealthCheck, given, settings, strategies
+
+@pytest.fixture
+def opened(app_client):
+    return app_client
+
+def test_forgets_it(app_client): ...
+async def test_with_app_client(app_client): ...
+def test_forgets_it_too(serve): ...
+async def test_with_serve(serve): ...
+@pytest.mark.parametrize("number", [1])
+def test_forgets_it_for_a_fixture_of_its_own(number, opened): ...
+async def test_with_opened(opened): ...
+@pytest.mark.skip
+def test_that_is_skipped(app_client): ...
+@settings(max_examples=1, suppress_health_check=list(HealthCheck))
+@given(number=strategies.integers())
+async def test_with_hypothesis(app_client, number): ...
+"""
+
+
+@pytest.mark.parametrize(
+    ("mode", "tests"),
+    [
+        (TRIO_MODE, FORGETFUL),
+        ("", FORGETFUL.replace("async def", "@pytest.mark.trio\nasync def")),
+    ],
+)
+def test_a_test_that_is_not_async_says_so_and_hurts_no_other(suite, mode, tests):
+    result = suite(ini=mode, test_forgetful=tests)
+    result.assert_outcomes(errors=3, passed=4, skipped=1)
+    result.stdout.fnmatch_lines_random(
+        [
+            "test_forgets_it uses the fixture app_client, * write `async def test_forgets_it`, *",
+            "test_forgets_it_too uses the fixture serve, *`async def test_forgets_it_too`, *",
+            "test_forgets_it_for_a_fixture_of_its_own uses the fixture app_client, *",
+        ]
+    )
+
+
+def test_a_fixture_of_the_same_name_that_is_not_async_serves_any_test(suite):
+    own = """
+    import pytest
+
+    @pytest.fixture
+    def serve():
+        return 1
+
+    def test_own(serve):
+        assert serve == 1
+    """
+    suite(ini=TRIO_MODE, test_own=own).assert_outcomes(passed=1)
 
 
 def test_without_a_fixture_app_pytest_says_so(suite, pytester):

@@ -33,7 +33,7 @@ class ImportFailed(Exception):
         error: The exception that was raised.
     """
 
-    def __init__(self, target: str, error: Exception) -> None:
+    def __init__(self, target: str, error: BaseException) -> None:
         self.error = error
         super().__init__(f"{target!r} can't be imported")
 
@@ -93,7 +93,9 @@ def _imported(target: str, name: str, path: str) -> ModuleType:
         raise UnusableTarget(
             f"{target!r}: there is no module {exc.name!r} here or installed{hint}"
         ) from None
-    except Exception as exc:
+    except (SystemExit, KeyboardInterrupt):
+        raise
+    except BaseException as exc:
         raise ImportFailed(target, exc) from exc
 
 

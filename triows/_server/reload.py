@@ -17,8 +17,8 @@ import trio
 import watchfiles
 
 from .budget import AIR, INTERRUPT_GRACE
+from .interrupts import SIGNALLED
 from .listening import configuration, listening
-from .signals import SIGNALLED
 from .worker import Worker, told
 
 if TYPE_CHECKING:

@@ -68,13 +68,14 @@ async def serve(
     Raises:
         TypeError: An argument is something other than what it takes. The message says what to
             write.
+        ValueError: An address can't be read, or the settings for TLS don't fit together.
         RuntimeError: Trio does not run, or the application is served already.
         AddressError: An address can't be bound, for example because it is in use.
         OSError: A certificate can't be used.
         BaseException: What the application's start-up or shutdown raised, or a resource of the
             application that failed meanwhile.
     """
-    check_trio("triows.serve")
+    check_trio("triows.serve", "write trio.run(triows.serve, app, config)")
     await trio.lowlevel.checkpoint()
     check_app(app, "triows.serve")
     check_config(config)

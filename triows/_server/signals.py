@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from .budget import at_most
+from .interrupts import SIGNALLED, SIGNALS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,12 +39,9 @@ if TYPE_CHECKING:
     from .budget import Budget
     from .lifeline import Lifeline
 
-__all__ = ["SIGNALLED", "SignalWatch"]
+__all__ = ["SignalWatch"]
 
 logger = logging.getLogger("triows")
-
-#: A shell reports a process that signal n ended as 128 + n.
-SIGNALLED = 128
 
 #: Seconds that the event loop may take to notice a signal. A loop that is only busy takes
 #: milliseconds. One that takes longer is blocked: nothing in it can be cleaned up.
@@ -61,8 +59,6 @@ _TURN = 0.01
 
 #: Systems limit how long one can wait in one call.
 HOUR = 3600.0
-
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class SignalWatch:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import trio
 from attrs import define, field
 
+from .interrupts import SIGNALLED
 from .listening import configuration, listening
-from .signals import SIGNALLED
 from .worker import Worker, told
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ from trio.testing import MockClock
 from triows._arguments import CONNECTING, OPENING, hinting
 from triows._checkpoints import checkpointed
 from triows._errors import combined, is_a, leaves, without_cancelled
+from triows._loop import check_trio_in_test
 from triows._managers import asynccontextmanager
 from triows._server.config import free_port
 from triows._server.mistakes import app_mistake
@@ -374,13 +375,14 @@ async def open_app(
 
     Raises:
         LoopBlocked: The loop was blocked, or the virtual clock stood still, for *blocked* seconds.
-        RuntimeError: The application is running already.
+        RuntimeError: The application is running already, or the test doesn't run on Trio.
         TypeError: *app* is an application of another framework.
         StartTimeout: The start-up does not end.
         LeakError: Something is left at the end of the block.
         BaseException: What the application's start-up, its shutdown or one of its resources
             raised. If a resource fails meanwhile, the block is cancelled.
     """
+    check_trio_in_test("open_app")
     await trio.lowlevel.checkpoint()
     check_app(app)
     transit = None if network is None else Transit(network)
@@ -418,10 +420,12 @@ async def open_server(
         blocked: As in :func:`open_app`.
 
     Raises:
-        RuntimeError: The application is running already, or the clock is a virtual one.
+        RuntimeError: The application is running already, the clock is a virtual one, or the test
+            doesn't run on Trio.
         AddressError: An address can't be bound.
         BaseException: As in :func:`open_app`.
     """
+    check_trio_in_test("open_server")
     await trio.lowlevel.checkpoint()
     check_app(app)
     if isinstance(trio.lowlevel.current_clock(), MockClock):

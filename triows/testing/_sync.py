@@ -6,7 +6,7 @@ The application runs in a Trio loop of its own, in another thread. The loop uses
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, TypeAlias
 from urllib.parse import urljoin, urlsplit
 
 from triows._arguments import CONNECTING, OPENING, hinting, refuse_unknown
@@ -143,6 +143,18 @@ class TestClient:
         self._blocks -= 1
         with interruptible(exc):
             self._release(holds=True)
+
+    # An `async with` looks for these two. Type checkers report it, as long as they don't see them.
+    if not TYPE_CHECKING:
+
+        def __aenter__(self) -> NoReturn:
+            raise TypeError(
+                "TestClient is entered by `with TestClient(app) as client:`. In async tests use "
+                "`async with triows.testing.open_app(app) as client:`"
+            )
+
+        def __aexit__(self, *exc_info: object) -> None:
+            """Never called."""
 
     def _acquire(self, *, holds: bool) -> Loop:
         return self._loop.acquire(self.app, self._opening, holds=holds)

@@ -1,0 +1,20 @@
+"""An application whose import never ends."""
+
+import ctypes
+import os
+import sys
+import time
+
+print("importing", flush=True)
+if os.environ["HANGS"] == "in C":
+    lock = ctypes.create_string_buffer(64)
+    for _ in range(2):
+        ctypes.CDLL(None).pthread_mutex_lock(lock)  # it doesn't return when a signal comes
+elif os.environ["HANGS"] == "in the kernel":
+    time.sleep(1000)
+while os.environ["HANGS"] == "in Python":
+    try:
+        while True:
+            pass
+    except BaseException as exc:  # noqa: BLE001
+        sys.stderr.write(f"caught {exc!r}\n")
