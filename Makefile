@@ -25,7 +25,8 @@ FOR_TESTS := $(if $(shell command -v npm 2>/dev/null),$(FOR_NODE))
 
 # What Hypothesis makes, and many connections.
 MANY := tests/connection/test_promise.py tests/testing/test_crowd.py tests/protocol tests/routing \
-	tests/transports/test_stream_whole_frames.py tests/injection/test_params_hostile.py
+	tests/transports/test_stream_whole_frames.py tests/injection/test_params_hostile.py \
+	tests/schedules/test_everywhere.py
 
 # Two processes run the tests, because many tests wait for a server that they have started. The tests
 # of a file run in the same process, because they share servers. If a test hangs and ends its process,

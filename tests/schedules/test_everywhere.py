@@ -1,4 +1,8 @@
-"""What triows does at each await of a connection is cancelled, disconnected and shut down there."""
+"""
+A connection is cancelled, disconnected and shut down at each of its steps, and always ends well.
+
+A usual run tries a few steps of each story. ``make thorough`` tries all.
+"""
 
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -8,6 +12,8 @@ from typing import Annotated, Any
 import pytest
 import trio
 
+from _triows_schedules.seeds import derived
+from tests.scale import SCALE
 from triows import HTTPException, Triows, WebSocket, WebSocketDisconnect, WebSocketRoute, use
 from triows.testing import Interruption, WebSocketDenialResponse, explore_cancellation, open_app
 
@@ -234,6 +240,22 @@ async def visit(client: Any, wait: float = 3) -> None:
 
 
 @pytest.fixture
+def explore(request: pytest.FixtureRequest, check: Callable[[], None]) -> Callable[..., None]:
+    """Interrupt a story at its steps, and judge each run."""
+
+    def explored(story: Callable[..., Awaitable[None]], pairs: int = 0) -> None:
+        if SCALE >= 10:
+            explore_cancellation(story, check=check, pairs=pairs)
+            return
+        steps = explore_cancellation(story, check=check, at=())
+        for n in range(4):
+            step = 1 + derived(request.node.nodeid, n) % steps
+            explore_cancellation(story, check=check, at=(step,))
+
+    return explored
+
+
+@pytest.fixture
 def check(caplog: pytest.LogCaptureFixture) -> Callable[[], None]:
     """Fail if something has not exited, or an error was logged."""
     held.clear()
@@ -249,21 +271,21 @@ def check(caplog: pytest.LogCaptureFixture) -> Callable[[], None]:
 
 
 @pytest.mark.parametrize("handler", HANDLERS)
-def test_a_connection_ends_well_wherever_its_test_is_cancelled(handler, check):
+def test_a_connection_ends_well_wherever_its_test_is_cancelled(handler, explore):
     async def story() -> None:
         async with open_app(application(handler)) as client:
             await visit(client)
 
-    explore_cancellation(story, check=check, pairs=20)
+    explore(story, pairs=20)
 
 
 @pytest.mark.parametrize("factory", FACTORIES.values(), ids=FACTORIES)
-def test_a_resource_exits_wherever_its_test_is_cancelled(factory, check):
+def test_a_resource_exits_wherever_its_test_is_cancelled(factory, explore):
     async def story() -> None:
         async with open_app(application(using(factory))) as client:
             await visit(client)
 
-    explore_cancellation(story, check=check, pairs=20)
+    explore(story, pairs=20)
 
 
 EVENTS = ["reset", "vanish", "close", "shutdown", "cancel_handler"]
@@ -296,17 +318,17 @@ ACCEPTING = [one for one in HANDLERS if one not in (rejects, raises, closes_befo
 
 @pytest.mark.parametrize("event", EVENTS)
 @pytest.mark.parametrize("handler", ACCEPTING)
-def test_a_connection_ends_well_wherever_something_happens_to_it(handler, event, check):
+def test_a_connection_ends_well_wherever_something_happens_to_it(handler, event, explore):
     async def story(interruption: Interruption) -> None:
         await interrupted(handler, event, interruption)
 
-    explore_cancellation(story, check=check)
+    explore(story)
 
 
 @pytest.mark.parametrize("event", EVENTS)
 @pytest.mark.parametrize("factory", FACTORIES.values(), ids=FACTORIES)
-def test_a_resource_exits_wherever_something_happens_to_its_connection(factory, event, check):
+def test_a_resource_exits_wherever_something_happens_to_its_connection(factory, event, explore):
     async def story(interruption: Interruption) -> None:
         await interrupted(using(factory), event, interruption)
 
-    explore_cancellation(story, check=check)
+    explore(story)
