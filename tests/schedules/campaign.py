@@ -4,6 +4,7 @@ Runs each test under many schedules, for hours if it must.
     make schedules                                       300 schedules of each test
     make schedules ARGS="--schedules 20 tests/testing"   20 of some tests
     make schedules ARGS="--part 1/2"                     the first half, beside another process
+    make schedules ARGS="--seed 7"                       other schedules
 
 What has passed is noted in ``build/schedules``, and isn't run again until ``--again``. So it goes
 on where it was stopped. Tests of Hypothesis are left out, because each of their examples has a
@@ -29,13 +30,14 @@ class Campaign:
     Args:
         schedules: How many schedules each test runs under.
         part: Which part of the tests is run, from 0, and how many parts there are.
+        seed: What the schedules are derived from.
     """
 
-    def __init__(self, schedules: int, part: tuple[int, int]) -> None:
+    def __init__(self, schedules: int, part: tuple[int, int], seed: int) -> None:
         self._part, self._parts = part
         NOTES.mkdir(parents=True, exist_ok=True)
-        self._passed = NOTES / f"passed-{schedules}-{self._part}-{self._parts}.txt"
-        self._failed = NOTES / f"failed-{schedules}-{self._part}-{self._parts}.txt"
+        name = f"{schedules}-of-{seed}-{self._part}-{self._parts}.txt"
+        self._passed, self._failed = NOTES / f"passed-{name}", NOTES / f"failed-{name}"
 
     def forget(self) -> None:
         self._passed.unlink(missing_ok=True)
@@ -81,15 +83,17 @@ def main() -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--schedules", type=int, default=300, help="of each test")
+    parser.add_argument("--seed", type=int, default=1, help="what they are derived from")
     parser.add_argument("--part", type=part, default=(0, 1), help="such as 1/2")
     parser.add_argument("--again", action="store_true", help="run what has passed again")
     parser.add_argument("tests", nargs="*", default=["tests"], help="files or folders")
     options = parser.parse_args()
-    campaign = Campaign(options.schedules, options.part)
+    campaign = Campaign(options.schedules, options.part, options.seed)
     if options.again:
         campaign.forget()
     args = ["-q", "-m", "not real_socket", "-p", "no:cacheprovider", "-p", "no:randomly"]
-    args += [f"--triows-schedules={options.schedules}", *options.tests]
+    args += [f"--triows-schedules={options.schedules}", "-o", f"triows_seed={options.seed}"]
+    args += options.tests
     return pytest.main(args, plugins=[campaign])
 
 
