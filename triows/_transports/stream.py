@@ -12,6 +12,7 @@ beginning of a frame, either the writing task finishes the frame or the connecti
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
@@ -341,10 +342,10 @@ class StreamTransport:
         await trio.lowlevel.checkpoint_if_cancelled()
         if self.ended is not None:
             raise await self._disconnected()
-        if len(payload) < _LARGE or self._codec.compresses:
+        if len(payload) < _LARGE:
             self._hand_over(self._codec.data_frame(payload, text=text))
         else:
-            self._hand_over_large(self._codec.plain_head(len(payload), text=text), payload)
+            await self._send_large(payload, text=text)
         if self.ended is not None:  # the wire broke while it took the message
             raise await self._disconnected()
         traffic = self.traffic
@@ -355,6 +356,14 @@ class StreamTransport:
         if turn.calls >= STRETCH:
             # Only after the write, so that no other message goes out before this one.
             await turn.end()
+
+    async def _send_large(self, payload: bytes, *, text: bool) -> None:
+        """Send a message that the system may not take whole."""
+        await self._turn.check_loop()
+        if self._codec.compresses:
+            self._hand_over(self._codec.data_frame(payload, text=text))
+        else:
+            self._hand_over_large(self._codec.plain_head(len(payload), text=text), payload)
 
     def _is_busy(self) -> bool:
         """Whether a message has to queue behind others."""
@@ -368,6 +377,7 @@ class StreamTransport:
         There is no time limit while the peer makes progress. If it makes none, the monitor ends
         the connection (see _note_look()).
         """
+        await self._turn.check_loop()
         outbox = self._outbox
         assert outbox is not None
         async with outbox.lock:
@@ -397,7 +407,7 @@ class StreamTransport:
             try:
                 sent = self._wire.send_nowait(frame)
             except OSError:
-                self.write_failed()
+                self._turn.call(self.write_failed)
                 return
         self._let_wait(memoryview(frame)[sent:] if sent else frame)
 
@@ -412,7 +422,9 @@ class StreamTransport:
         if self._outbox is None:
             self._outbox = Outbox(self._wire, self, limit=self._settings.limits.outbox)
         assert self._nursery is not None
-        self._outbox.add(rest, self._nursery)
+        self._outbox.add(rest)
+        # A small message from another loop may come here, too. It has begun, so it goes out.
+        self._turn.call(partial(self._outbox.start, self._nursery))
 
     def _hand_over_large(self, head: bytes, payload: bytes) -> None:
         """Give a frame to the system in two pieces, without a copy. The outbox must be empty."""
@@ -530,6 +542,7 @@ class StreamTransport:
 
     async def ping(self) -> float:
         await trio.lowlevel.checkpoint_if_cancelled()
+        await self._turn.check_loop()
         if self.ended is not None:
             raise await self._disconnected()
         started = trio.current_time()
@@ -632,6 +645,7 @@ class StreamTransport:
 
     async def accept(self, subprotocol: str | None, headers: Sequence[tuple[bytes, bytes]]) -> None:
         await trio.lowlevel.checkpoint_if_cancelled()
+        await self._turn.check_loop()
         if self.ended is not None:
             raise await self._disconnected()
         if self.accepted:
@@ -671,6 +685,7 @@ class StreamTransport:
             self._hand_over(head + refusal.body)
 
     async def close(self, code: int, reason: str) -> None:
+        await self._turn.check_loop()
         if self._codec.noticed:
             self._heed(self._codec)  # the peer was faster and has ended the connection
         if self.ended is None:
