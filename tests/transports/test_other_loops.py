@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -76,7 +77,8 @@ async def test_a_message_of_another_loop_that_finds_the_connection_broken_ends_i
         nursery.start_soon(receive)
         await wait_all_tasks_blocked()
         wire.is_broken = True
-        await elsewhere(transport.send, "a")
+        with suppress(WebSocketDisconnect):  # if its own loop is faster
+            await elsewhere(transport.send, "a")
 
 
 async def test_another_loop_that_takes_a_message_makes_room_for_the_next():

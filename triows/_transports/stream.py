@@ -344,8 +344,12 @@ class StreamTransport:
             raise await self._disconnected()
         if len(payload) < _LARGE:
             self._hand_over(self._codec.data_frame(payload, text=text))
+        elif trio.lowlevel.current_trio_token() is not self._turn.loop:
+            raise await self._turn.used_elsewhere()  # the system might not take all of it
+        elif self._codec.compresses:
+            self._hand_over(self._codec.data_frame(payload, text=text))
         else:
-            await self._send_large(payload, text=text)
+            self._hand_over_large(self._codec.plain_head(len(payload), text=text), payload)
         if self.ended is not None:  # the wire broke while it took the message
             raise await self._disconnected()
         traffic = self.traffic
@@ -356,14 +360,6 @@ class StreamTransport:
         if turn.calls >= STRETCH:
             # Only after the write, so that no other message goes out before this one.
             await turn.end()
-
-    async def _send_large(self, payload: bytes, *, text: bool) -> None:
-        """Send a message that the system may not take whole."""
-        await self._turn.check_loop()
-        if self._codec.compresses:
-            self._hand_over(self._codec.data_frame(payload, text=text))
-        else:
-            self._hand_over_large(self._codec.plain_head(len(payload), text=text), payload)
 
     def _is_busy(self) -> bool:
         """Whether a message has to queue behind others."""
