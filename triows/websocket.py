@@ -98,6 +98,9 @@ class WebSocket(HTTPConnection):
 
     Only one task at a time may receive. Several tasks may send: messages go out whole, in the
     order in which ``send`` was called.
+
+    In a thread, write ``trio.from_thread.run(ws.send, message)``. With ``trio.run``, a call that
+    has to wait raises RuntimeError.
     """
 
     # Two connections are equal only if they are the same one, though each is a Mapping.
