@@ -342,7 +342,7 @@ async def test_when_it_is_cancelled_the_resources_exit_all_the_same(autojump_clo
             yield "pool"
         except HandlerCancelled as exc:
             await trio.sleep(1)
-            seen.append((exc.reason, trio.current_time()))
+            seen.append((exc.reason, str(exc), trio.current_time()))
             raise
 
     app = wanting(use(guarded, scope="app"))
@@ -350,7 +350,33 @@ async def test_when_it_is_cancelled_the_resources_exit_all_the_same(autojump_clo
         async with app.running(), trio.open_nursery():
             await trio.sleep_forever()
     assert scope.cancelled_caught
-    assert seen == [("cancelled", 6)]
+    assert seen == [("cancelled", "the application was cancelled", 6)]
+
+
+async def test_a_lifespan_that_is_cancelled_resumes_unless_it_is_a_context_manager(autojump_clock):
+    lines = []
+
+    async def generator(app: Triows) -> AsyncIterator[None]:
+        yield
+        lines.append("generator")
+
+    @asynccontextmanager
+    async def manager(app: Triows) -> AsyncIterator[None]:
+        yield
+        lines.append("manager")
+
+    @asynccontextmanager
+    async def finishing(app: Triows) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            lines.append("finishing")
+
+    for lifespan in (generator, manager, finishing):
+        with trio.move_on_after(5):
+            async with Triows(lifespan=lifespan).running():
+                await trio.sleep_forever()
+    assert lines == ["generator", "finishing"]
 
 
 async def test_an_error_of_the_block_is_raised_at_the_yield_and_once():
@@ -415,17 +441,18 @@ async def test_the_other_resources_are_told_that_one_died(autojump_clock):
         try:
             yield "guarded"
         except HandlerCancelled as exc:
-            seen.append(exc.reason)
+            seen.append(str(exc))
             raise
 
     app = wanting(use(guarded, scope="app"), use(dying, scope="app"))
     with pytest.RaisesGroup(Boom, allow_unwrapped=True, flatten_subgroups=True):
         async with app.running():
             await trio.sleep_forever()
-    assert seen == ["resource failed"]
+    assert seen == ["the application was cancelled: resource failed"]
 
 
-async def test_peers_of_an_application_that_dies_are_told_1001(autojump_clock):
+async def test_peers_of_an_application_that_dies_are_told_1001(autojump_clock, caplog):
+    caplog.set_level("INFO", "triows")
     app = wanting(use(dying, scope="app"))
     codes = []
 
@@ -441,6 +468,8 @@ async def test_peers_of_an_application_that_dies_are_told_1001(autojump_clock):
     with pytest.raises(Boom):
         await listen()
     assert codes == [1001]
+    assert "dying failed, so the application ends now" in caplog.messages
+    assert "(a resource of the application failed, and the handler was cancelled)" in caplog.text
 
 
 async def test_a_resource_whose_scope_expires_ends_the_application(autojump_clock):
@@ -502,7 +531,7 @@ async def test_a_server_is_told_that_the_start_up_failed(caplog):
     (record,) = caplog.records
     assert (record.levelno, record.getMessage()) == (
         logging.CRITICAL,
-        "the application failed at startup",
+        "the application failed to start",
     )
     assert record.exc_info is not None
     assert isinstance(record.exc_info[1], Boom)
@@ -528,7 +557,10 @@ async def test_a_server_is_told_when_a_resource_dies(autojump_clock, caplog):
     await server.run(wanting(use(dying, scope="app")))
     assert server.sent[1]["type"] == "lifespan.shutdown.failed"
     assert trio.current_time() == 5
-    assert len(caplog.records) == 1
+    assert caplog.messages == [
+        "dying failed, so the application ends now",
+        "the application failed while it was served",
+    ]
 
 
 async def test_the_drain_of_a_server_that_just_stops_is_bounded(autojump_clock):

@@ -61,7 +61,7 @@ from ._settings import Compression, Limits, Settings, Timeouts
 from ._transports.bridge import cancelled_by_shutdown
 from ._transports.connection import current, open_transport
 from ._watch import Watch
-from ._where import name_of, where
+from ._where import code_for, name_of, where
 from .exceptions import DependencyCycleError, DependencyError, HTTPException, RouteSetupError
 from .http import ClientGone, ResponseWatch, respond
 from .websocket import WebSocket
@@ -338,14 +338,14 @@ class Triows:
     def _check_override(self, factory: Callable[..., Any], fake: Callable[..., Any]) -> None:
         if not callable(fake):
             raise DependencyError(
-                f"override() takes a factory, not {fake!r}: write override({name_of(factory)}, "
+                f"override() takes a factory, not {fake!r}: write override({code_for(factory)}, "
                 "lambda: ...)"
             )
         check_factory(factory, f"override({factory!r}, ...)", None)
         if is_mock(fake):
             raise DependencyError(
                 f"override() got {fake!r}, and a mock takes any call, so nothing says whether it "
-                f"is the factory or its value: write override({name_of(factory)}, lambda: mock) "
+                f"is the factory or its value: write override({code_for(factory)}, lambda: mock) "
                 "to hand it over, or lambda: mock() to call it"
             )
         used = {one for entry in self._entries for one in entry.endpoint.plan.factories}
@@ -531,7 +531,9 @@ class Triows:
         self._warn_of_debug()
         try:
             overseer = Overseer(self, min(one.teardown for one in self._all_timeouts()))
-            async with self._resources.entered(self._shared_plans, self._leave, overseer.run):
+            async with self._resources.entered(
+                self._shared_plans, self._leave, overseer.run, self._give_up
+            ):
                 yield
         finally:
             self._started = None
@@ -618,6 +620,12 @@ class Triows:
                 self.drain_budget,
                 alive(self, ()),
             )
+
+    def _give_up(self) -> None:
+        """Cancel all handlers, because a resource of the application has failed."""
+        for lifetime in self._lifetimes():
+            if not lifetime.is_ending:
+                lifetime.cancel("application failed")
 
     def _lifetimes(self) -> Iterator[Lifetime]:
         """Yield the live connections, with those of mounted triows applications."""
@@ -708,17 +716,17 @@ class Triows:
 
     async def _serve_lifespan(self, receive: Receive, send: Send) -> None:
         await receive()  # lifespan.startup
-        started = False
+        phase, when = "startup", "to start"
         try:
             async with self.running():
                 await send({"type": "lifespan.startup.complete"})
-                started = True
+                phase, when = "shutdown", "while it was served"
                 await receive()  # lifespan.shutdown
+                when = "at its shutdown"
         except Exception as exc:
-            stage = "shutdown" if started else "startup"
             # The server shows the message at best. The traceback is in our log.
-            logger.critical("the application failed at %s", stage, exc_info=exc_info(exc))
-            await send({"type": f"lifespan.{stage}.failed", "message": text_of(exc)})
+            logger.critical("the application failed %s", when, exc_info=exc_info(exc))
+            await send({"type": f"lifespan.{phase}.failed", "message": text_of(exc)})
         else:
             await send({"type": "lifespan.shutdown.complete"})
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import logging
 import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
     from ._injection.plan import Plan
+
+logger = logging.getLogger("triows")
 
 __all__ = ["STARTING", "AppResources", "check_lifespan"]
 
@@ -165,6 +168,7 @@ class AppResources:
         plans: Mapping[Callable[..., Any], tuple[Factory, Plan]],
         leave: Callable[[], Awaitable[object]],
         beside: Callable[[], Awaitable[None]],
+        give_up: Callable[[], None],
     ) -> AsyncIterator[None]:
         """
         Enter all resources, and exit them at the end of the block, even if it was cancelled.
@@ -177,6 +181,8 @@ class AppResources:
                 resources any more, and has a deadline of its own.
             beside: Runs all the time, in a shield, and never raises. It is cancelled when all is
                 closed.
+            give_up: Called if a resource fails while it is in use. It cancels whoever uses the
+                resources, and says why.
 
         Raises:
             BaseException: What a factory, the block or an exit raised, as one exception.
@@ -184,12 +190,14 @@ class AppResources:
         error: BaseException | None = None
         body = trio.CancelScope()
 
-        def expired(_host: Host) -> None:
+        def expired(host: Host) -> None:
+            logger.error("%s failed, so the application ends now", host.factory.name)
+            give_up()
             body.cancel()
 
         async with trio.open_nursery() as nursery:
             with _beside(nursery, beside):
-                stack = self.stack = ResourceStack(nursery, expired)
+                stack = self.stack = ResourceStack(nursery, expired, "the application")
                 try:
                     with body:
                         await self._enter(plans, stack)

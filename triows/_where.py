@@ -12,7 +12,7 @@ from collections.abc import Callable
 from types import CodeType
 from typing import Any, TypeVar, get_origin
 
-__all__ = ["known_as", "name_of", "where", "where_code"]
+__all__ = ["code_for", "known_as", "name_of", "where", "where_code"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -65,6 +65,24 @@ def where_code(code: CodeType, name: str) -> str:
 def name_of(func: Any) -> str:
     """Return what messages call *func*: the name of the function inside all wrappers."""
     return _qualname(_innermost(func))
+
+
+def code_for(func: Any) -> str:
+    """
+    Write a callable as code, for a message that says what to write.
+
+    Without its wrappers, the code would mean something else: a partial without its arguments, or a
+    class in place of its instance. What has no name of its own becomes ``OBJECT``.
+    """
+    if isinstance(func, functools.partial):
+        return f"functools.partial({code_for(func.func)}, ...)"
+    if inspect.ismethod(func):
+        owner = func.__self__
+        return f"{_qualname(owner) if inspect.isclass(owner) else 'OBJECT'}.{func.__name__}"
+    if inspect.isroutine(func) or inspect.isclass(get_origin(func) or func):
+        name = name_of(func)
+        return "OBJECT" if "<lambda>" in name else name
+    return "OBJECT"
 
 
 def _innermost(func: Any) -> Any:

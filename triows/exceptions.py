@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING
 
 from starlette.exceptions import HTTPException as HTTPException
 from starlette.exceptions import WebSocketException as WebSocketException
+from starlette.websockets import WebSocketDisconnect as StarlettesDisconnect
 
 from ._closing import check_close
 
@@ -127,11 +128,12 @@ class MissingProviderError(DependencyError):
 # How a connection ends.
 
 
-class WebSocketDisconnect(TriowsError):
+class WebSocketDisconnect(TriowsError, StarlettesDisconnect):
     """
     The connection is over: you can't receive or send anything more.
 
-    It may leave a handler: that is a normal end, and is not reported as an error.
+    It may leave a handler: that is a normal end, and is not reported as an error. ``except`` with
+    Starlette's ``WebSocketDisconnect`` catches it, too.
 
     Args:
         code: The close code (:rfc:`6455#section-7.4`). It is 1006 if there was no close frame, and
@@ -146,7 +148,7 @@ class WebSocketDisconnect(TriowsError):
     def __init__(self, code: int = 1000, reason: str = "") -> None:
         self.code = code
         self.reason = reason
-        super().__init__(f"{code} {reason}".rstrip())
+        Exception.__init__(self, f"{code} {reason}".rstrip())
 
 
 class WebSocketClose(TriowsError):
@@ -202,17 +204,21 @@ class HandlerCancelled(TriowsError):
     """
     Raised at the ``yield`` of a guarded resource whose handler was cancelled.
 
+    The lifespan and the application's resources get it if the application was cancelled.
+
     Unlike :exc:`trio.Cancelled`, it is an :exc:`Exception`. So a transaction's ``except
     Exception`` rolls back, and the cleanup can ``await`` as usual.
 
     Args:
         reason: Why the handler was cancelled: ``"peer gone"``, ``"shutdown"``, ``"timeout"``,
-            ``"cancelled"``, ``"task failed"`` or ``"resource failed"``.
+            ``"cancelled"``, ``"task failed"``, ``"resource failed"`` or ``"application failed"``.
+        what: What was cancelled, for the message.
     """
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, what: str = "the handler") -> None:
         self.reason = reason
-        super().__init__(f"the handler was cancelled: {reason}")
+        why = "" if reason == "cancelled" else f": {reason}"
+        super().__init__(f"{what} was cancelled{why}")
 
 
 class ResourceError(TriowsError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Annotated, Any
@@ -320,6 +321,34 @@ async def test_an_exception_that_can_not_end_the_connection_says_what_can(way, e
     (note,) = error.__notes__
     assert told in note
     del error.__notes__
+
+
+async def test_a_handler_that_returns_something_is_told_that_nobody_gets_it(caplog):
+    async def handler(ws: WebSocket) -> dict[str, str]:
+        await ws.accept()
+        return {"password": "secret"}
+
+    async with connect(serving(handler), "/room") as client:
+        with suppress(WebSocketDisconnect):
+            await client.receive()
+    (told,) = [one.getMessage() for one in caplog.records if one.levelname == "WARNING"]
+    assert re.search(r"test_log_lines.py:\d+ \(.*handler\) returned an instance of dict, ", told)
+    assert "secret" not in caplog.text
+
+
+async def test_a_handler_may_catch_starlettes_disconnect():
+    codes = []
+
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+        try:
+            await ws.receive()
+        except starlette.websockets.WebSocketDisconnect as exc:
+            codes.append((exc.code, exc.reason, str(exc)))
+
+    async with connect(serving(handler), "/room") as client:
+        await client.close(4000, "bye")
+    assert codes == [(4000, "bye", "4000 bye")]
 
 
 @pytest.mark.parametrize("instead", [WebSocketClose(4001), WebSocketException(4001)])

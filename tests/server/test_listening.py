@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import socket
@@ -98,6 +99,53 @@ def test_who_connects_before_anybody_accepts_waits_and_is_not_refused():
 def test_accepting_does_not_block():
     with listening(configured("127.0.0.1:0")) as (one,), pytest.raises(BlockingIOError):
         one.socket.accept()
+
+
+@real_socket
+def test_a_path_at_which_somebody_listens_is_in_use(tmp_path):
+    address = f"unix:{tmp_path / 'app.sock'}"
+    with listening(configured(address)) as (first,):
+        refused = f"can't listen at {address}: the address is in use by another process"
+        for addresses in [(address,), (address, "127.0.0.1:0")]:
+            with (
+                pytest.raises(AddressError, match=refused) as caught,
+                listening(configured(*addresses)),
+            ):
+                pass
+            assert caught.value.errno == errno.EADDRINUSE
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(tmp_path / "app.sock"))
+            first.socket.settimeout(5)
+            for _ in range(3):  # two probes, and the client
+                first.socket.accept()[0].close()
+            assert client.recv(1) == b""  # the first listener has it
+
+
+@real_socket
+def test_a_path_whose_listener_is_too_busy_to_accept_is_in_use(tmp_path):
+    path = str(tmp_path / "app.sock")
+    with socket.socket(socket.AF_UNIX) as busy, socket.socket(socket.AF_UNIX) as waiting:
+        busy.bind(path)
+        busy.listen(0)
+        waiting.connect(path)
+        with pytest.raises(AddressError, match="in use"), listening(configured(f"unix:{path}")):
+            pass
+
+
+@real_socket
+def test_the_file_that_a_server_left_behind_is_replaced(tmp_path):
+    path = str(tmp_path / "app.sock")
+    with socket.socket(socket.AF_UNIX) as gone:
+        gone.bind(path)
+    with listening(configured(f"unix:{path}")), socket.socket(socket.AF_UNIX) as client:
+        client.connect(path)
+
+
+@real_socket
+def test_an_address_that_is_given_twice_is_in_use(tmp_path):
+    address = f"unix:{tmp_path / 'app.sock'}"
+    with pytest.raises(AddressError, match="in use"), listening(configured(address, address)):
+        pass
 
 
 @real_socket

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import threading
 from typing import Any
 
@@ -16,6 +17,7 @@ from starlette.middleware.gzip import GZipMiddleware
 
 import triows
 from triows import Triows, WebSocketRoute
+from triows._server.mistakes import check_config
 
 
 def make() -> Triows:
@@ -75,6 +77,39 @@ async def test_a_configuration_without_an_address_is_refused():
     config.bind = []
     with pytest.raises(ValueError, match=r"config.bind has no address: write config.bind = \["):
         await triows.serve(Triows(), config)
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"certfile": "both.pem"}, "config.certfile without config.keyfile .* go together; one"),
+        ({"keyfile": "both.pem"}, "config.keyfile without config.certfile .* go together; one"),
+        ({"ca_certs": "ca.pem"}, "config.ca_certs without config.verify_mode would let in"),
+        ({"verify_mode": ssl.CERT_REQUIRED}, "config.verify_mode has an effect only with TLS: set"),
+        ({"verify_flags": ssl.VERIFY_X509_STRICT}, "config.verify_flags has an effect only"),
+        ({"keyfile_password": "secret"}, "config.keyfile_password has an effect only with TLS"),
+        ({"ciphers": "ECDHE"}, "config.ciphers has an effect only with TLS"),
+        ({"insecure_bind": ["127.0.0.1:0"]}, "config.insecure_bind has an effect only with TLS"),
+    ],
+)
+async def test_settings_for_tls_that_would_be_ignored_are_refused(settings, told):
+    config = Config.from_mapping(settings)
+    with pytest.raises(ValueError, match=told), trio.fail_after(5):
+        await triows.serve(Triows(), config)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"certfile": "cert.pem", "keyfile": "key.pem"},
+        {"certfile": "both.pem", "keyfile": "both.pem", "insecure_bind": ["127.0.0.1:0"]},
+        {"certfile": "a", "keyfile": "b", "ca_certs": "c", "verify_mode": ssl.CERT_REQUIRED},
+        {"certfile": "a", "keyfile": "b", "ca_certs": "c", "verify_mode": ssl.CERT_NONE},
+    ],
+)
+def test_settings_for_tls_that_fit_together_are_accepted(settings):
+    check_config(Config.from_mapping(settings))
 
 
 @pytest.mark.parametrize(

@@ -123,6 +123,23 @@ def test_a_failing_start_up_ends_with_1_and_the_users_own_frames(options):
     assert done.stdout == ""
 
 
+async def test_an_application_that_fails_while_it_is_served_says_so_even_if_a_signal_follows():
+    with ServerProcess(TRIOWS, "dying:app") as process:
+        async with open_websockets(f"{process.ws_url}/poison") as client:
+            with pytest.raises(Closed) as caught:
+                await client.receive()
+        await trio.to_thread.run_sync(process.wait_for, "closing the pool")
+        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGWINCH)
+        assert await trio.to_thread.run_sync(process.wait) == 1
+    assert caught.value.args == (1001, "")
+    assert "ERROR triows: read_feed failed, so the application ends now\n" in process.output
+    why = "(a resource of the application failed, and the handler was cancelled)"
+    assert f" /poison closed 1001 '' {why} " in process.output
+    told = "triows: the application failed while it was served: RuntimeError: the feed is gone\n"
+    assert told in process.output
+
+
 def test_an_application_that_fails_at_its_end_ends_with_1_and_the_users_own_frames(versions):
     versions.write("one", ending="raise RuntimeError('it was not saved')")
     with ServerProcess(TRIOWS, "versions:app", folder=versions.folder) as process:

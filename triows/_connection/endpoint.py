@@ -9,6 +9,7 @@ import trio
 from attrs import evolve, field, frozen
 
 from triows._counted import counted
+from triows._injection.factories import shown
 from triows._injection.params import RequestData, read_params
 from triows._injection.plan import Given
 from triows._log import logger, peer_of
@@ -74,7 +75,7 @@ class Endpoint:
     """Serves the connections of one route."""
 
     path: str
-    handler: Callable[..., Awaitable[None]]
+    handler: Callable[..., Awaitable[object]]
     plan: Plan
     settings: Settings
     origins: Origins | None
@@ -197,6 +198,13 @@ class Endpoint:
         finally:
             self.connections.discard(lifetime)
             _log_end(self.path, scope, transport, lifetime)
+        if lifetime.returned is not None:
+            logger.warning(
+                "%s returned %s, and nobody gets what a handler returns: send it, for example with "
+                "`await ws.send_json(...)`",
+                where(self.handler),
+                shown(lifetime.returned),
+            )
 
 
 async def refuse(transport: Transport, refusal: Refusal, timeouts: Timeouts) -> None:

@@ -43,6 +43,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Lifetime"]
 
+# Why a handler is cancelled if the server may end at once, too.
+_FROM_OUTSIDE = ("cancelled", "application failed")
+
 # Exceptions that a resource may see at its yield, or raise, although nothing has gone wrong.
 _NORMAL = (WebSocketDisconnect, HandlerCancelled, trio.Cancelled)
 
@@ -90,6 +93,8 @@ class Lifetime:
         self.transport = transport
         self.started = trio.current_time()
         self.error: BaseException | None = None
+        #: What the handler has returned.
+        self.returned: object = None
         #: What the log says about the end in addition to the code and the reason.
         self.why = ""
         #: The task that runs it, and the nursery there with everything that belongs to it. ``None``
@@ -252,7 +257,7 @@ class Lifetime:
 
     async def run(
         self,
-        handler: Callable[..., Awaitable[None]],
+        handler: Callable[..., Awaitable[object]],
         plan: Plan,
         values: Callable[[trio.Nursery | None], list[Any]],
         *,
@@ -314,7 +319,7 @@ class Lifetime:
     async def _run_body(
         self,
         tasks: trio.Nursery,
-        handler: Callable[..., Awaitable[None]],
+        handler: Callable[..., Awaitable[object]],
         plan: Plan,
         values: Callable[[trio.Nursery | None], list[Any]],
         *,
@@ -337,7 +342,7 @@ class Lifetime:
                         is_over=self._is_refused,
                     )
                     if arguments is not None:
-                        await handler(**arguments)
+                        self.returned = await handler(**arguments)
                 except BaseException as exc:
                     if (self._cancelled or self._at_deadline) == "timeout":
                         self._note_too_slow(handler, exc)
@@ -465,7 +470,7 @@ class Lifetime:
             errors: What goes wrong is added.
             cancelled: Whether the wait for the peer was cancelled.
         """
-        from_outside = self._cancelled == "cancelled"
+        from_outside = self._cancelled in _FROM_OUTSIDE
         if from_outside:
             began = self._told_at
         until = min(began + self._timeouts.close, self._deliver_by)

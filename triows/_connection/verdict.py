@@ -55,6 +55,9 @@ class Verdict:
 # 1011 unexpected condition), and what the log says. Where it says nothing, there is an error.
 _CANCELLED = {
     "cancelled": (1001, "the handler was cancelled from outside"),
+    "application failed": (
+        1001, "a resource of the application failed, and the handler was cancelled"
+    ),
     "shutdown": (
         1001, "the handler did not end in the time that it has at a shutdown, and was cancelled"
     ),
@@ -120,11 +123,10 @@ def _misunderstanding(leaf: BaseException, own: object, *, accepted: bool) -> st
             "whose handler failed: where you use the WebSockets of others, catch "
             "WebSocketDisconnect"
         )
-    if is_a(leaf, StarlettesDisconnect):
+    if is_a(leaf, StarlettesDisconnect) and not is_a(leaf, WebSocketDisconnect):
         return (
-            "this is Starlette's WebSocketDisconnect, which triows never raises: when the peer "
-            "leaves, catch triows.WebSocketDisconnect; to close the connection, raise "
-            "triows.WebSocketClose(code, reason)"
+            "this is Starlette's own WebSocketDisconnect, so your code has raised it, and not "
+            "triows: to close the connection, raise triows.WebSocketClose(code, reason)"
         )
     if accepted and is_a(leaf, HTTPException):
         return (

@@ -9,7 +9,7 @@ import sys
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
-from triows._where import name_of, where
+from triows._where import code_for, name_of, where
 
 from .marks import without_metadata
 from .params import type_name
@@ -229,13 +229,14 @@ def provider_advice(name: str, annotation: Any, providers: Providers, *, in_app:
 def disagreement(name: str, annotation: Any, factory: Any, made: Any) -> str:
     """Say that a factory makes something other than what the parameter asks for."""
     asked, makes, called = type_name(annotation), type_name(made), name_of(factory)
+    code = code_for(factory)
     if isinstance(get_origin(factory) or factory, type):
         return (
             f"`{name}` asks for {asked}, and entering {called} gives {makes}: annotate it "
-            f"`{name}: Annotated[{makes}, use({called})]`, or, for the {called} itself, use a "
+            f"`{name}: Annotated[{makes}, use({code})]`, or, for the {called} itself, use a "
             f"function that returns it, `def make() -> {called}: return {called}()`"
         )
     return (
         f"`{name}` asks for {asked}, and {called} makes {makes}: annotate it "
-        f"`{name}: Annotated[{makes}, use({called})]`, or use a factory that makes {asked}"
+        f"`{name}: Annotated[{makes}, use({code})]`, or use a factory that makes {asked}"
     )

@@ -43,7 +43,7 @@ from typing import (
 from attrs import frozen
 
 from triows._requires import refuse_as_factory
-from triows._where import name_of, where
+from triows._where import code_for, name_of, where
 from triows.exceptions import DependencyError
 
 from .marks import without_metadata
@@ -413,7 +413,7 @@ def unopened(call: Any, made: Any) -> str | None:
         return (
             f"{name} returns an iterator, which would be handed over as it is: yield the value in "
             f"{name} itself, or decorate it with @contextlib.asynccontextmanager; for the iterator "
-            f"itself, ask for it where it is meant, with use({name})"
+            f"itself, ask for it where it is meant, with use({code_for(call)})"
         )
     if origin in _AWAITABLES:
         return (

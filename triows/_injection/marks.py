@@ -20,7 +20,7 @@ from typing import Annotated, Any, NewType, NoReturn, TypeVar, Union, get_args, 
 from attrs import frozen
 
 from triows._annotations import unnamed
-from triows._where import name_of
+from triows._where import code_for, name_of
 from triows.exceptions import HandlerSignatureError, HTTPException, WebSocketException
 from triows.types import Ignore, IgnoreMark, Param, ParamMark, ParamSource, UseMark, use
 
@@ -200,7 +200,7 @@ class Site:
         if inspect.isfunction(annotation) or inspect.ismethod(annotation):
             self.refuse(
                 f"has the function {name_of(annotation)} as its annotation: write "
-                f"`{self.name}Annotated[TYPE, use({name_of(annotation)})]`"
+                f"`{self.name}Annotated[TYPE, use({code_for(annotation)})]`"
             )
 
     def _refuse_mark(
@@ -272,7 +272,7 @@ class Site:
         if callable(extra) and not _means_something(extra):
             self.refuse(
                 f"has {_kind(extra)} {name_of(extra)} in its Annotated, which does nothing there: "
-                f"write `{self.name}Annotated[{type_}, use({name_of(extra)})]`"
+                f"write `{self.name}Annotated[{type_}, use({code_for(extra)})]`{_object_in(extra)}"
             )
 
     def _check_word(self, type_: str, extra: Any) -> None:
@@ -336,6 +336,11 @@ def _named(thing: Any) -> str:
     return name_of(thing) if _is_uncalled(thing) else f"{type(thing).__name__}(...)"
 
 
+def _object_in(factory: Any) -> str:
+    """Say what ``OBJECT`` stands for in the code for a factory, if it is there."""
+    return ", with what stands there now for OBJECT" if "OBJECT" in code_for(factory) else ""
+
+
 def _word(mark: Any) -> str:
     if isinstance(mark, IgnoreMark):
         return "Ignore"
@@ -345,7 +350,7 @@ def _word(mark: Any) -> str:
 def _written(mark: Any) -> str:
     """Write a mark as it is written in code. What doesn't matter for a remedy is left out."""
     if isinstance(mark, UseMark):
-        return f"use({'...' if mark.factory is None else name_of(mark.factory)})"
+        return f"use({'...' if mark.factory is None else code_for(mark.factory)})"
     if isinstance(mark, ParamMark):
         return f"Param({'...' if mark.source is None else repr(mark.source)})".replace("'", '"')
     return "Ignore"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, get_origin
 
 from attrs import define, evolve, field, frozen
 
-from triows._where import name_of, where
+from triows._where import code_for, name_of, where
 from triows.exceptions import DependencyCycleError, HandlerSignatureError, MissingProviderError
 from triows.types import IgnoreMark, ParamMark, UseMark
 
@@ -343,7 +343,7 @@ class Planner:
         if asker.scope == "app":
             raise asker.misuse(
                 f"{name} lives as long as a connection, and {asker.name} as long as the "
-                f'application: use({name}, scope="app"), or drop scope="app" there'
+                f'application: use({code_for(factory)}, scope="app"), or drop scope="app" there'
             )
         if not mark.reuse:
             return self._step(asker, factory, types, makes)

@@ -30,7 +30,7 @@ from typing import (
 from attrs import frozen
 from starlette.responses import Response
 
-from triows._where import name_of, where
+from triows._where import code_for, name_of, where
 from triows.exceptions import DependencyError
 from triows.types import IgnoreMark, UseMark
 
@@ -385,7 +385,7 @@ def _remedy_for_annotated(annotation: Any) -> str:
     inner, marks = unmarked(annotation)
     mark = mark_of(UseMark, marks)
     factory = without_metadata(inner) if mark is None or mark.factory is None else mark.factory
-    name = name_of(factory)
+    name = code_for(factory)
     return f"Annotated[...] is for parameters, so write deps=[use({name})] or deps=[{name}]"
 
 

@@ -66,10 +66,15 @@ class Host:
             scope or nursery around the ``yield``. Then the resource stays until it is its turn to
             exit, and exits as usual. A resource that wants to end its connection can raise an
             error in a background task.
+        user: What uses the resource, for a message.
     """
 
     def __init__(
-        self, factory: Factory, arguments: Mapping[str, Any], on_expired: Callable[[Host], None]
+        self,
+        factory: Factory,
+        arguments: Mapping[str, Any],
+        on_expired: Callable[[Host], None],
+        user: str = "the handler",
     ) -> None:
         self.factory = factory
         self.value: Any = None
@@ -86,6 +91,7 @@ class Host:
         self.done = trio.Event()
         self._arguments = arguments
         self._on_expired = on_expired
+        self._user = user
         self._released = trio.Event()
         # The exception to raise at the yield, and whether not to raise it at a bare yield.
         self._thrown: BaseException | None = None
@@ -217,7 +223,7 @@ class Host:
         """
         # Each host gets a HandlerCancelled of its own. If one exception were raised in several
         # places, its traceback would grow each time.
-        self._thrown = error if cancelled is None else HandlerCancelled(cancelled)
+        self._thrown = error if cancelled is None else HandlerCancelled(cancelled, self._user)
         self._spares_bare = cancelled is not None or (
             error is not None and consists_of(error, WebSocketDisconnect)
         )
@@ -265,9 +271,15 @@ class ResourceStack:
         nursery: The nursery in which the hosts run. The stack's owner opened it, and always calls
             :meth:`aclose` before leaving it.
         on_expired: Called when a resource fails while it is in use.
+        user: What uses the resources, for messages.
     """
 
-    def __init__(self, nursery: trio.Nursery, on_expired: Callable[[Host], None]) -> None:
+    def __init__(
+        self,
+        nursery: trio.Nursery,
+        on_expired: Callable[[Host], None],
+        user: str = "the handler",
+    ) -> None:
         self.hosts: list[Host] = []
         #: The factory that is being called at the moment, of whatever kind. If it fails or is
         #: cancelled, it is the last one.
@@ -276,6 +288,7 @@ class ResourceStack:
         self.interrupted: tuple[Frame, ...] = ()
         self._nursery = nursery
         self._on_expired = on_expired
+        self._user = user
 
     async def enter(self, factory: Factory, arguments: Mapping[str, Any], patience: float) -> Any:
         """
@@ -287,7 +300,7 @@ class ResourceStack:
         Raises:
             BaseException: The factory raised this instead of making a value.
         """
-        host = Host(factory, arguments, self._on_expired)
+        host = Host(factory, arguments, self._on_expired, self._user)
         self.hosts.append(host)
         self._nursery.start_soon(
             host.run, trio.lowlevel.current_task().context, name=f"<resource {factory.name}>"

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, get_origin
 
-from triows._where import name_of, where
+from triows._where import code_for, name_of, where
 from triows.exceptions import DependencyError
 
 from .factories import is_nothing
@@ -62,12 +62,12 @@ def _generic(factory: Any) -> Any:
 
 
 def _remedy(entry: Entry) -> str:
-    name = name_of(entry.factory)
     if entry.mark.scope == "app":
         return "ask for it in a handler, open it in the lifespan, or take it out of deps="
     if entry.ignored:
+        code = code_for(entry.factory)
         return (
-            f"Ignore hides it from parameters of that type, so write use({name}) where you need it"
+            f"Ignore hides it from parameters of that type, so write use({code}) where you need it"
         )
     guard = (
         "give a function that is annotated `-> None`"

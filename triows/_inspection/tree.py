@@ -92,8 +92,8 @@ class ConnectionNode(Outlined):
     #: How many seconds the handler has left to finish.
     grace: float | None
     #: Why the handler was cancelled, if it was: ``"peer gone"``, ``"shutdown"``, ``"timeout"`` (of
-    #: the handshake), ``"task failed"`` (in its nursery), ``"resource failed"``, or ``"cancelled"``
-    #: (from outside).
+    #: the handshake), ``"task failed"`` (in its nursery), ``"resource failed"``,
+    #: ``"application failed"`` (a resource of the application), or ``"cancelled"`` (from outside).
     cancelled: str | None
     #: How many seconds the last ping took, or ``None``.
     latency: float | None

@@ -119,10 +119,10 @@ def listening(
                 stack.callback(sock.close)
             given: list[socket.socket] = list(sockets)
             secure, insecure = (given, []) if config.ssl_enabled else ([], given)
-        _check_bound([*secure, *insecure])
-        for sock in (*secure, *insecure):
-            sock.setblocking(False)
-            sock.listen(config.backlog)
+            if not given:
+                raise ValueError("there is no socket to listen at: give one, or leave sockets out")
+            for sock in given:
+                _listen(config, sock)
         yield [
             *(Listener(sock, secure=True) for sock in secure),
             *(Listener(sock, secure=False) for sock in insecure),
@@ -144,16 +144,55 @@ def _bound(config: Config, stack: ExitStack) -> tuple[list[socket.socket], list[
 
 
 def _bind(config: Config, address: str, stack: ExitStack) -> socket.socket:
-    """Bind one address as Hypercorn does, so that an error can name it."""
+    """Bind one address as Hypercorn does, so that an error can name it, and listen there."""
     try:
+        _check_unused(address)
         (sock,) = config._create_sockets([address])
+        stack.callback(sock.close)
+        # Do this at once, or the same address could be bound a second time.
+        _listen(config, sock)
     except OSError as exc:
         _close_unbound(exc)
         raise AddressError(
             exc.errno, f"can't listen at {address}: {_reason(address, exc)}"
         ) from exc
-    stack.callback(sock.close)
     return sock
+
+
+def _listen(config: Config, sock: socket.socket) -> None:
+    name = sock.getsockname()
+    if isinstance(name, tuple) and not name[1]:  # the system would choose one
+        raise ValueError(f"{sock!r} is not bound: call its bind() first")
+    sock.setblocking(False)
+    sock.listen(config.backlog)
+
+
+def _check_unused(address: str) -> None:
+    """
+    Refuse the path of a socket at which somebody listens. Hypercorn would put its own there.
+
+    The file of a server that is gone stays behind, and may be replaced.
+
+    Raises:
+        OSError: Somebody listens there, or nobody can tell.
+    """
+    kind, _, path = address.partition(":")
+    if kind != "unix" or not _is_socket(path):
+        return
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.setblocking(False)  # the listener's queue may be full
+        code = sock.connect_ex(path)
+    if code in {0, errno.EAGAIN, errno.EINPROGRESS, errno.EPROTOTYPE}:
+        code = errno.EADDRINUSE
+    if code not in {errno.ECONNREFUSED, errno.ENOENT}:
+        raise OSError(code, os.strerror(code))
+
+
+def _is_socket(path: str) -> bool:
+    try:
+        return stat.S_ISSOCK(os.stat(path).st_mode)
+    except OSError:
+        return False
 
 
 def _close_unbound(exc: OSError) -> None:
@@ -171,9 +210,9 @@ def _reason(address: str, exc: OSError) -> str:
         return f"there is no host of that name ({exc.strerror})"
     if path is not None and "too long" in str(exc):
         return "the path is too long for a Unix socket, which may have about 100 characters"
-    if path is not None and exc.errno in {errno.EADDRINUSE, errno.EISDIR} and os.path.exists(path):
-        mode = os.stat(path).st_mode
-        return f"there is a {'folder' if stat.S_ISDIR(mode) else 'file'} of that name"
+    taken = path is not None and os.path.exists(path) and not _is_socket(path)
+    if path is not None and taken and exc.errno in {errno.EADDRINUSE, errno.EISDIR}:
+        return f"there is a {'folder' if os.path.isdir(path) else 'file'} of that name"
     if path is not None and exc.errno in {errno.EACCES, errno.EPERM}:
         return f"permission denied to create {path!r}"
     if path is not None and exc.errno == errno.ENOENT:
@@ -189,12 +228,3 @@ _REASONS = {
     errno.ENOTSOCK: "that descriptor isn't a socket",
     errno.EAFNOSUPPORT: "this machine does not support that kind of address",
 }
-
-
-def _check_bound(sockets: Sequence[socket.socket]) -> None:
-    if not sockets:
-        raise ValueError("there is no socket to listen at: give one, or leave sockets out")
-    for sock in sockets:
-        name = sock.getsockname()
-        if isinstance(name, tuple) and not name[1]:  # the system would choose one
-            raise ValueError(f"{sock!r} is not bound: call its bind() first")

@@ -86,10 +86,13 @@ def check_app(app: object, what: str) -> None:
 
 def check_config(config: object) -> None:
     """
-    Refuse what isn't Hypercorn's configuration, or has addresses that are no list of strings.
+    Refuse what isn't Hypercorn's configuration, or what it would not do as it says.
 
     Raises:
-        TypeError: The message says what to write instead.
+        TypeError: It isn't a configuration, or its addresses aren't a list of strings. The message
+            says what to write instead.
+        ValueError: It has settings for TLS, and would serve without TLS, or let in clients without
+            a certificate.
     """
     if not isinstance(config, Config):
         given = "no configuration" if config is None else f"{config!r} as its configuration"
@@ -105,6 +108,44 @@ def check_config(config: object) -> None:
             f"config.{name} takes a list of addresses, and got {addresses!r}: write "
             f"config.{name} = ['127.0.0.1:8000']"
         )
+    _check_tls(config)
+
+
+#: Settings that have an effect only with TLS.
+_FOR_TLS = (
+    "ca_certs", "verify_mode", "verify_flags", "keyfile_password", "ciphers", "insecure_bind"
+)  # fmt: skip
+
+
+def _check_tls(config: Config) -> None:
+    """
+    Refuse settings for TLS that Hypercorn would ignore, because the user relies on them.
+
+    Raises:
+        ValueError: The message says what to write instead.
+    """
+    if (config.certfile is None) != (config.keyfile is None):
+        there, missing = "certfile", "keyfile"
+        if config.certfile is None:
+            there, missing = missing, there
+        raise ValueError(
+            f"config.{there} without config.{missing} would serve without TLS: certfile and "
+            "keyfile go together; one file may be both"
+        )
+    if config.ca_certs is not None and config.verify_mode is None:
+        raise ValueError(
+            "config.ca_certs without config.verify_mode would let in clients without a "
+            "certificate: write config.verify_mode = ssl.CERT_REQUIRED, or ssl.CERT_NONE if "
+            "clients need none"
+        )
+    usual = Config()
+    for name in _FOR_TLS:
+        value = getattr(config, name)
+        if value and value != getattr(usual, name) and not config.ssl_enabled:
+            raise ValueError(
+                f"config.{name} has an effect only with TLS: set config.certfile and "
+                f"config.keyfile, or leave {name} out"
+            )
 
 
 def check_trigger(trigger: object) -> None:

@@ -141,6 +141,8 @@ class _Process:
         self._inherited = inherited
         self._scope = trio.CancelScope()
         self._stop = trio.Event()
+        # Whether a shutdown has begun. Once the application has failed, none begins.
+        self._stopping = False
         self._stopped_by = 0
         self._stopped_at = math.inf
 
@@ -161,7 +163,7 @@ class _Process:
     def _stage(self) -> str:
         if not self.signals.started:
             return "failed to start"
-        return "failed at its shutdown" if self._stop.is_set() else "failed while it was served"
+        return "failed at its shutdown" if self._stopping else "failed while it was served"
 
     async def _serve(self, config: Config, name: str) -> None:
         sockets = None if self._inherited is None else self._inherited.sockets
@@ -191,6 +193,7 @@ class _Process:
     async def _shut_down(self, server: Server) -> None:
         """Wait for the first signal, and drain the server."""
         await self._stop.wait()
+        self._stopping = True
         if not server.connections:
             # Accept none, so that the end has less to wait for.
             await server.stop_accepting()

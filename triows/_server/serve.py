@@ -68,6 +68,7 @@ async def serve(
     Raises:
         TypeError: An argument is something other than what it takes. The message says what to
             write.
+        ValueError: An address can't be read, or the settings for TLS don't fit together.
         RuntimeError: Trio does not run, or the application is served already.
         AddressError: An address can't be bound, for example because it is in use.
         OSError: A certificate can't be used.
