@@ -145,7 +145,9 @@ REFUSED: list[Any] = [
     (Unresolved, ["name 'Nowhere' is not defined"]),
     (UnresolvedModel, ["pydantic refuses the class", "'Nowhere' is not defined"]),
     (Annotated[str, annotated_types.Gt(datetime.date.min)], ["can't be checked", "leave it out"]),
-    ("Model", ["Type ''Model'' is not supported"]),
+    ("Model", ["as Model: 'Model' is a string, not a type: give the class itself, Model"]),
+    (list["Model"], ["'Model' is a string, not a type"]),
+    (Annotated["Model", "note"], ["'Model' is a string, not a type"]),
     (5, ["Type '5' is not supported"]),
 ]
 

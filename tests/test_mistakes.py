@@ -127,7 +127,7 @@ def no_handler(desk):
     desk.include(None)
 
 
-@mistake(RouteSetupError, "'/log' isn't a handler", "a path goes to WebSocketRoute(path)")
+@mistake(RouteSetupError, "'/log' isn't a handler", "Write `route = WebSocketRoute('/log')`")
 def a_path_for_a_handler(desk):
     desk.route.endpoint("/log")
 
@@ -569,6 +569,19 @@ def an_async_factory_that_was_called(desk):
     desk.include(handler)
 
 
+@contextlib.contextmanager
+def opened_database() -> Iterator[Database]:
+    yield Database()
+
+
+@mistake(DependencyError, "a call of opened_database returned: leave the parentheses out")
+def a_context_manager_that_was_called(desk):
+    @desk.blame
+    async def handler(room_id: str, db: Annotated[Any, use(opened_database())]): ...
+
+    desk.include(handler)
+
+
 @mistake(DependencyError, "can't be hashed", "eq=False")
 def a_factory_that_can_not_be_told_from_others(desk):
     @attrs.define
@@ -630,6 +643,32 @@ def the_same_for_the_whole_application(desk):
     def factory(): ...
 
     Triows(deps=[factory])
+
+
+def _called(make):
+    """Return a case in which an entry of ``deps=`` is what a call of a factory has returned."""
+
+    def case(desk):
+        @desk.blame
+        async def handler(room_id: str): ...
+
+        desk.include(handler, deps=[make()])
+
+    case.__name__ = f"an_entry_of_deps_that_a_call_of_{make.__name__}_returned"
+    return case
+
+
+async def connected() -> None: ...
+def check_nothing() -> None: ...
+
+
+for called, remedy in [
+    (connected, "a call of connected returned: leave the parentheses out"),
+    (opened_database, "a call of opened_database returned: leave the parentheses out"),
+    (check_nothing, "If a call returned it, leave the parentheses out"),
+    (Database, "If a new Database is meant, leave the parentheses out"),
+]:
+    mistake(DependencyError, "deps= takes factories", remedy)(_called(called))
 
 
 @mistake(DependencyError, "deps= takes factories, or use(factory, ...)", "'database'")

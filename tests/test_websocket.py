@@ -985,3 +985,38 @@ async def test_a_forgotten_await_before_a_message_is_told(autojump_clock):
     with pytest.raises(TypeError, match="not a coroutine: `await` that first"):
         async with connect(serving(handler), "/"):
             pass
+
+
+@pytest.mark.parametrize("around", [lambda it: it, lambda it: {"here": [it]}])
+async def test_so_is_one_before_what_becomes_json(autojump_clock, around):
+    async def handler(ws: WebSocket):
+        await ws.accept()
+        await ws.send_json(around(ws.receive_json()))
+
+    with pytest.raises(TypeError, match="express a coroutine: `await` that first"):
+        async with connect(serving(handler), "/"):
+            pass
+
+
+@pytest.mark.parametrize("method", ["iter_text", "iter_bytes", "iter_json"])
+async def test_a_plain_loop_over_messages_says_to_write_an_async_one(method):
+    async def handler(ws: WebSocket):
+        await ws.accept()
+        for _ in getattr(ws, method)():
+            pass
+
+    with pytest.raises(TypeError, match=f"`async for message in ws.{method}\\(\\)`"):
+        async with connect(serving(handler), "/"):
+            pass
+
+
+@pytest.mark.parametrize("method", ["iter_text", "iter_bytes", "iter_json"])
+async def test_so_does_an_await_of_messages(method):
+    async def handler(ws: WebSocket):
+        await ws.accept()
+        async for _ in await getattr(ws, method)():
+            pass
+
+    with pytest.raises(TypeError, match=f"`async for message in ws.{method}\\(\\)`, without await"):
+        async with connect(serving(handler), "/"):
+            pass

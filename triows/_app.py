@@ -524,7 +524,11 @@ class Triows:
         check_trio("app.running()", "enter it in a Trio program, which trio.run(main) starts")
         await trio.lowlevel.checkpoint()
         if self._started is not None:
-            raise RuntimeError("this application is running already: serve it once")
+            raise RuntimeError(
+                "this application is running already: serve it once. One call of triows.serve "
+                "listens at several addresses, as in config.bind = ['127.0.0.1:8000', "
+                "'unix:/run/app.sock']; with TLS, config.insecure_bind has those without TLS"
+            )
         self._check_all_used()
         self._started = self._shared_plans.keys()
         self._end_drain()

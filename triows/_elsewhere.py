@@ -178,7 +178,10 @@ MODULE = {
     "Query": 'write `Annotated[str, Param("query")]`',
     "Path": 'write `Annotated[str, Param("path")]`',
     "Body Form File": "a WebSocket handshake has no body: receive messages with `ws.receive()`",
-    "BackgroundTasks BackgroundTask": "ask for a `nursery: trio.Nursery`",
+    "BackgroundTasks BackgroundTask": (
+        "ask for a `nursery: trio.Nursery`, whose tasks end with the connection. Start work that "
+        'has to outlive it in a nursery that a factory with scope="app" makes'
+    ),
     "TestClient open_app open_server": "write `from triows.testing import {name}`",
     "ConnectionClosed ConnectionClosedOK ConnectionClosedError": "write `WebSocketDisconnect`",
     "Config": "write `from hypercorn.config import Config`",

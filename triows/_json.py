@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import json
 from functools import lru_cache
+from inspect import iscoroutine
 from types import NoneType, UnionType
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Annotated, Any, ForwardRef, Literal, Union, get_args, get_origin
 
 import msgspec
 from attrs import field, frozen
@@ -79,6 +80,8 @@ def _kept(type_: Any, _order: Any) -> Callable[[str | bytes], Any]:
 
 
 def _msgspec_decoder(type_: Any) -> Callable[[str | bytes], Any]:
+    if (name := _string_in(type_)) is not None:
+        raise _refused(type_, f"{name!r} is a string, not a type: give the class itself, {name}")
     try:
         type_ = constrained(type_)
         decoder = msgspec.json.Decoder(type_, dec_hook=_validated)
@@ -103,6 +106,18 @@ def _msgspec_decoder(type_: Any) -> Callable[[str | bytes], Any]:
             raise InvalidMessage("nested too deeply") from None
 
     return decode
+
+
+def _string_in(type_: Any) -> str | None:
+    """Return the first string in the place of a class. Nothing says which class it names."""
+    if isinstance(type_, ForwardRef):
+        return type_.__forward_arg__
+    if isinstance(type_, str):
+        return type_
+    arguments = () if get_origin(type_) is Literal else get_args(type_)
+    if get_origin(type_) is Annotated:
+        arguments = arguments[:1]
+    return next((name for one in arguments if (name := _string_in(one)) is not None), None)
 
 
 def _refused(type_: Any, reason: str) -> TypeError:
@@ -218,6 +233,9 @@ def _plain(value: Any) -> Any:
     """Replace a value that msgspec doesn't know by one that it can write."""
     if is_model(type(value)):
         return type(value).__pydantic_serializer__.to_python(value, mode="json")
+    if iscoroutine(value):
+        value.close()  # Python would warn of it, too
+        raise TypeError("JSON can't express a coroutine: `await` that first")
     if isinstance(value, type):
         raise TypeError(f"JSON can't express the class {value.__qualname__}: give an instance")
     if isinstance(value, (tuple, list, dict, set, frozenset)):

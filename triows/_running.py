@@ -225,6 +225,12 @@ class AppResources:
             note_loop(failure)
             raise failure
 
+    @property
+    def exiting(self) -> str | None:
+        """The name of the resource that exits at the moment."""
+        hosts = [] if self.stack is None else self.stack.hosts
+        return hosts[-1].factory.name if hosts and hosts[-1].released else None
+
     def due(self, _now: float) -> float:
         """Return by when what happens now has to be over; ``inf`` if nothing has to."""
         return self.ends_by

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, NoReturn, Self, TypeVar, overload
 from urllib.parse import quote
 
 import trio
@@ -73,9 +73,23 @@ class _Messages(Generic[T]):
     """
 
     _receive: Callable[[], Awaitable[T]]
+    #: How a person writes it.
+    _written: str
 
     def __aiter__(self) -> Self:
         return self
+
+    # A `for` without `async` looks for the first, and an `await` for the second. Type checkers
+    # report these themselves, as long as they don't see the methods.
+    if not TYPE_CHECKING:
+
+        def __iter__(self) -> NoReturn:
+            raise TypeError(f"to receive messages, write `async for message in {self._written}`")
+
+        def __await__(self) -> NoReturn:
+            raise TypeError(
+                f"to receive messages, write `async for message in {self._written}`, without await"
+            )
 
     async def __anext__(self) -> T:
         try:
@@ -98,6 +112,9 @@ class WebSocket(HTTPConnection):
 
     Only one task at a time may receive. Several tasks may send: messages go out whole, in the
     order in which ``send`` was called.
+
+    In a thread, write ``trio.from_thread.run(ws.send, message)``. With ``trio.run``, a call that
+    has to wait raises RuntimeError.
     """
 
     # Two connections are equal only if they are the same one, though each is a Mapping.
@@ -305,15 +322,15 @@ class WebSocket(HTTPConnection):
 
     def __aiter__(self) -> AsyncIterator[str | bytes]:
         """Receive messages until the peer closes with 1000 or 1001. See :meth:`receive`."""
-        return _Messages(self.receive)
+        return _Messages(self.receive, "ws")
 
     def iter_text(self) -> AsyncIterator[str]:
         """Receive text messages in an ``async for``. See :meth:`receive_text`."""
-        return _Messages(self.receive_text)
+        return _Messages(self.receive_text, "ws.iter_text()")
 
     def iter_bytes(self) -> AsyncIterator[bytes]:
         """Receive binary messages in an ``async for``. See :meth:`receive_bytes`."""
-        return _Messages(self.receive_bytes)
+        return _Messages(self.receive_bytes, "ws.iter_bytes()")
 
     @overload
     def iter_json(self) -> AsyncIterator[Any]: ...
@@ -323,7 +340,7 @@ class WebSocket(HTTPConnection):
     def iter_json(self, type: Any) -> AsyncIterator[Any]: ...
     def iter_json(self, type: Any = Any) -> AsyncIterator[Any]:
         """Receive JSON messages in an ``async for``. See :meth:`receive_json`."""
-        return _Messages(partial(self.receive_json, type))
+        return _Messages(partial(self.receive_json, type), "ws.iter_json()")
 
     # Sending.
 

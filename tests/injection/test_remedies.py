@@ -1,9 +1,11 @@
 """Does what messages tell people to do, and checks that it works."""
 
+import datetime
 import functools
 import inspect
 import sys
 import textwrap
+import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ import httpx2
 import pytest
 import starlette
 import starlette.applications
+import starlette.background
 import starlette.requests
 import starlette.websockets
 import trio
@@ -55,14 +58,18 @@ def refused(handler: Callable[..., Any], to_blame: Any = None, **options: Any) -
 
 # The names as users import them.
 NAMES = {
+    "Account": type("Account", (), {}),
     "Annotated": Annotated,
     "Any": Any,
+    "BackgroundTasks": starlette.background.BackgroundTasks,
     "Param": Param,
     "Triows": Triows,
     "WebSocket": WebSocket,
+    "datetime": datetime,
     "starlette": starlette,
     "trio": trio,
     "triows": triows,
+    "uuid": uuid,
 }
 
 
@@ -156,6 +163,42 @@ def test_a_path_may_have_the_name():
 def test_a_websocket_that_may_be_any_object_is_told_its_type():
     message = refused(parameter("ws", "object")).partition("\n")[0]
     assert message == "`ws` is any object, which nothing makes: annotate it `ws: WebSocket`"
+
+
+@pytest.mark.parametrize(
+    ("annotation", "why"),
+    [
+        ("any", "any is a function. Write a type, such as `typing.Any`"),
+        ("Annotated[any, 'a note']", "any is a function. Write a type, such as `typing.Any`"),
+        ("list[any]", "any is a function. Write a type, such as `typing.Any`"),
+        ("callable", "such as `collections.abc.Callable`"),
+        ("len", "len is a function. Write a type, such as `int`"),
+        ("5", "5 is a value. Write its type, and the value after it if it is the default, as in "
+            "`it: int = 5`"),
+        ("True", "as in `it: bool = True`"),
+        ("[int]", "a list is a value. Write a type, such as `list[...]`"),
+        ("(int, str)", "a tuple is a value. Write a type, such as `tuple[...]`"),
+        ("datetime", "datetime is a module. Write a class of it, such as `datetime.datetime`"),
+        ("uuid", "uuid is a module. Write a class of it, such as `uuid.UUID`"),
+        ("trio", "trio is a module. Write a class of it, such as `trio.Class`"),
+        ("Account()", "an instance of Account is a value. Write the class itself, `Account`"),
+    ],
+)  # fmt: skip
+def test_what_is_not_a_type_is_told_what_it_is(annotation: str, why: str):
+    message = refused(parameter("it", annotation)).partition("\n")[0]
+    assert "doesn't name a type: " in message
+    assert message.endswith(why)
+    assert "use(factory)" not in message
+
+
+@pytest.mark.parametrize(
+    "annotation",
+    ["BackgroundTasks", "BackgroundTasks | None", "starlette.background.BackgroundTask"],
+)
+def test_tasks_in_the_background_are_told_of_nurseries(annotation: str):
+    message = refused(parameter("later", annotation)).partition("\n")[0]
+    assert "which nothing makes: annotate it `later: trio.Nursery` for tasks" in message
+    assert '`later: Annotated[trio.Nursery, use(factory, scope="app")]`' in message
 
 
 def test_any_other_name_without_a_type_is_told_of_both_ways():

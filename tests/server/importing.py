@@ -3,7 +3,7 @@
 import ctypes
 import os
 import sys
-import time
+import threading
 
 print("importing", flush=True)
 if os.environ["HANGS"] == "in C":
@@ -11,7 +11,7 @@ if os.environ["HANGS"] == "in C":
     for _ in range(2):
         ctypes.CDLL(None).pthread_mutex_lock(lock)  # it doesn't return when a signal comes
 elif os.environ["HANGS"] == "in the kernel":
-    time.sleep(1000)
+    threading.Event().wait()
 while os.environ["HANGS"] == "in Python":
     try:
         while True:

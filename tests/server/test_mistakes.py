@@ -131,6 +131,18 @@ async def test_a_trigger_that_was_called_is_refused_and_closed():
 
 
 @pytest.mark.real_socket
+async def test_a_trigger_that_needs_asyncio_is_told_to_use_trio():
+    config = Config()
+    config.bind = ["127.0.0.1:0"]
+    with pytest.RaisesGroup(
+        pytest.RaisesExc(AttributeError, check=lambda exc: "trio.Event" in "".join(exc.__notes__)),
+        flatten_subgroups=True,
+        allow_unwrapped=True,
+    ):
+        await triows.serve(Triows(), config, shutdown_trigger=asyncio.Event().wait)
+
+
+@pytest.mark.real_socket
 async def test_a_trigger_that_is_not_async_is_refused():
     config = Config()
     config.bind = ["127.0.0.1:0"]

@@ -73,6 +73,15 @@ async def test_an_end_that_takes_its_time_says_what_is_left():
             await trio.to_thread.run_sync(process.wait)
 
 
+def test_an_end_without_a_connection_says_which_resource_takes_its_time():
+    with ServerProcess(TRIOWS, "lingering:app") as process:
+        process.send_signal(signal.SIGTERM)
+        process.wait_for(r"still waiting for linger to exit, for [\d.]+ s at most$")
+        process.send_signal(signal.SIGWINCH)
+        assert process.wait() == 0
+    assert "0 connections" not in process.output
+
+
 async def test_a_second_signal_ends_at_once():
     with ServerProcess(TRIOWS) as process:
         async with open_websockets(f"{process.ws_url}/stubborn") as client:

@@ -52,6 +52,7 @@ async def test_a_blocked_process_ends_when_the_announced_time_is_over(number):
             process.send_signal(number)
             assert await ended(process) == 128 + number
     assert "s at most: the event loop is blocked" in process.output
+    assert "(a second signal ends the process within a second)\n" in process.output
     assert "something in the application has not ended:\n" in process.output
     assert "the connection to /block/{way} from 127.0.0.1:" in process.output
     assert "in wait_in_c  threading.Event().wait()" in process.output

@@ -933,6 +933,8 @@ async def test_a_loop_over_messages_ends_with_the_applications_normal_close():
             await ws.send(str(number))
 
     async with connect(serving(handler), "/") as ws:
+        with pytest.raises(TypeError, match="write `async for message in ws`"):
+            list(ws)
         assert [message async for message in ws] == ["0", "1", "2"]
 
 

@@ -72,17 +72,17 @@ async def test_what_comes_after_a_hand_over_waits_in_the_queue() -> None:
     assert await inbox.receive() == "b"
 
 
-def test_it_is_full_at_its_number_of_messages() -> None:
+async def test_it_is_full_at_its_number_of_messages() -> None:
     assert not inbox_of("a", limit=2).full
     assert inbox_of("a", "b", limit=2).full
 
 
-def test_it_is_full_at_its_number_of_bytes() -> None:
+async def test_it_is_full_at_its_number_of_bytes() -> None:
     assert not inbox_of("abc", size=4).full
     assert inbox_of("abc", "d", size=4).full
 
 
-def test_a_message_over_the_bounds_is_taken_all_the_same() -> None:
+async def test_a_message_over_the_bounds_is_taken_all_the_same() -> None:
     inbox = inbox_of("a", "b", limit=1)
     assert (len(inbox), inbox.size, inbox.full) == (2, 2, True)
 

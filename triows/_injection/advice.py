@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import collections.abc
 import inspect
 import keyword
+import sys
 from types import NoneType
-from typing import TYPE_CHECKING, Any, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 from triows._where import code_for, name_of, where
 
@@ -14,7 +16,7 @@ from .params import type_name
 from .signatures import is_protocol, signature_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from .providers import Providers
 
@@ -104,6 +106,75 @@ def blind(handler: Any) -> str:
     )
 
 
+# Values that people write for a type, for example because they mean the default.
+_PLAIN = (bool, int, float, complex, bytes)
+_CONTAINERS = (list, tuple, dict, set)
+
+# Functions with the name of a type.
+_NAMESAKES = {"any": "typing.Any", "callable": "collections.abc.Callable"}
+
+
+def _not_a_type(name: str, annotation: Any) -> str | None:
+    """Say what to write for an annotation that has something else in the place of a type."""
+    part = next(_others_than_types(annotation), None)
+    if part is None:
+        return None
+    return f"`{name}: {type_name(annotation)}` doesn't name a type: {_why_no_type(name, part)}"
+
+
+def _why_no_type(name: str, part: Any) -> str:
+    kind = type(part).__name__
+    if inspect.ismodule(part):
+        own = part.__name__.rpartition(".")[2]
+        cls = next((one for one in vars(part) if one.lower() == own.lower()), "Class")
+        return f"{own} is a module. Write a class of it, such as `{part.__name__}.{cls}`"
+    if inspect.isbuiltin(part):
+        meant = _NAMESAKES.get(part.__name__, "int")
+        return f"{part.__name__} is a function. Write a type, such as `{meant}`"
+    if isinstance(part, _PLAIN):
+        return (
+            f"{part!r} is a value. Write its type, and the value after it if it is the default, as "
+            f"in `{name}: {kind} = {part!r}`"
+        )
+    if isinstance(part, _CONTAINERS):
+        return f"a {kind} is a value. Write a type, such as `{kind}[...]`"
+    return f"an instance of {kind} is a value. Write the class itself, `{kind}`"
+
+
+def _others_than_types(annotation: Any) -> Iterator[Any]:
+    """Find the parts of an annotation that aren't types."""
+    # Some classes of the standard library, such as threading.Lock, are built-in functions.
+    a_function = inspect.isbuiltin(annotation) and annotation.__module__ == "builtins"
+    if a_function or inspect.ismodule(annotation) or _is_value(annotation):
+        yield annotation
+    elif get_origin(annotation) not in (Literal, collections.abc.Callable):
+        for argument in get_args(annotation):
+            yield from _others_than_types(argument)
+
+
+def _is_value(annotation: Any) -> bool:
+    cls = type(annotation)
+    if cls in (*_PLAIN, *_CONTAINERS):
+        return True
+    # What stands for a type belongs to Python, to its backports, or to us.
+    package = cls.__module__.partition(".")[0]
+    known = (*sys.stdlib_module_names, "typing_extensions", "triows")
+    return not isinstance(annotation, type) and package not in known
+
+
+# What Starlette and FastAPI run when a response is over.
+_LATER = ("BackgroundTasks", "BackgroundTask")
+
+
+def _for_later(name: str) -> str:
+    return (
+        f"annotate it `{name}: trio.Nursery` for tasks that end with the connection. Start work "
+        'that has to outlive it in a nursery that a factory with scope="app" makes, '
+        f'`{name}: Annotated[trio.Nursery, use(factory, scope="app")]`, and call '
+        f"`{name}.start_soon(...)`"
+    )
+
+
 def given_advice(name: str, annotation: Any, givens: Iterable[Any]) -> str | None:
     """
     Say what to write for a parameter that probably means something of the connection.
@@ -112,14 +183,18 @@ def given_advice(name: str, annotation: Any, givens: Iterable[Any]) -> str | Non
     or an application.
     """
     annotation = without_metadata(annotation)
+    if (problem := _not_a_type(name, annotation)) is not None:
+        return problem
     members = [one for one in get_args(annotation) or (annotation,) if one is not NoneType]
     for wanted in members:
         if not isinstance(wanted, type):
             continue
         ours = next((one for one in givens if one.__name__ == wanted.__name__), None)
         meant = _USUAL.get(wanted.__name__) if ours is None else _full_name(ours)
+        shown = _full_name(wanted) if wanted is annotation else type_name(annotation)
+        if wanted.__name__ in _LATER:
+            return f"`{name}` is a {shown}, which nothing makes: {_for_later(name)}"
         if meant is not None:
-            shown = _full_name(wanted) if wanted is annotation else type_name(annotation)
             return f"`{name}` is a {shown}, which nothing makes: annotate it `{name}: {meant}`"
     if annotation is object and name in _USUAL:
         return f"`{name}` is any object, which nothing makes: annotate it `{name}: {_USUAL[name]}`"

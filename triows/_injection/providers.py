@@ -10,6 +10,7 @@ The nearest level comes first. If two factories in one level match, that is an e
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import sys
@@ -296,7 +297,7 @@ def check_factory(factory: Any, what: str, at: str | None, chain: tuple[str, ...
     """
     if get_origin(factory) is Annotated:
         raise DependencyError(f"{what}: {_remedy_for_annotated(factory)}", at, chain)
-    if factory is None or not callable(factory):
+    if _is_no_factory(factory):
         raise DependencyError(f"{what}: {_remedy_for_value(factory)}", at, chain)
     if is_mock(factory):
         raise DependencyError(
@@ -323,8 +324,22 @@ def check_factory(factory: Any, what: str, at: str | None, chain: tuple[str, ...
         raise DependencyError(f"{name_of(factory)} {problem}", where(factory), chain)
 
 
+def _is_no_factory(given: Any) -> bool:
+    # A context manager that a generator function has made can be called, to decorate a function.
+    return given is None or not callable(given) or _is_made_manager(given)
+
+
+def _is_made_manager(given: Any) -> bool:
+    decorators: Any = (contextlib.AsyncContextDecorator, contextlib.ContextDecorator)
+    return isinstance(given, decorators) and hasattr(given, "gen")
+
+
 def _remedy_for_value(given: Any) -> str:
     """Say what to give instead of what can't be called."""
+    if _is_made_manager(given):
+        return f"that is what a call of {name_of(given.func)} returned: leave the parentheses out"
+    if given is None:
+        return "give a function or a class. If a call returned it, leave the parentheses out"
     if inspect.iscoroutine(given) or inspect.isgenerator(given) or inspect.isasyncgen(given):
         if inspect.iscoroutine(given):
             given.close()  # or Python warns that it was never awaited
@@ -403,8 +418,12 @@ class Entry:
         mark = (
             entry if isinstance(entry, UseMark) else UseMark(entry, reuse=False, scope="connection")
         )
-        if mark.factory is None or not callable(mark.factory):
-            raise DependencyError(f"deps= takes factories, or use(factory, ...), not {entry!r}", at)
+        if _is_no_factory(mark.factory):
+            raise DependencyError(
+                f"deps= takes factories, or use(factory, ...), not {entry!r}: "
+                f"{_remedy_for_value(mark.factory)}",
+                at,
+            )
         check_factory(mark.factory, f"deps=[{mark.factory!r}]", at)
         annotation = signature_of(mark.factory).return_annotation
         Site("the return annotation", where(mark.factory)).check_return(annotation)

@@ -551,15 +551,15 @@ def _check_handler(func: Any, at: str) -> None:
             at,
         )
     if not callable(called):
-        raise RouteSetupError(f"{func!r} isn't a handler: {_remedy_for_object(func)}", at)
+        raise RouteSetupError(f"{func!r} isn't a handler: {_remedy_for_object(func)}")
     raise RouteSetupError(f"sync function is not supported for websocket: {_remedy(called)}", at)
 
 
 def _remedy_for_object(given: Any) -> str:
     if isinstance(given, str):
         return (
-            "a path goes to WebSocketRoute(path) or to route.sub(path), and endpoint is given the "
-            "`async def`"
+            f"a path belongs to a route. Write `route = WebSocketRoute({given!r})` or "
+            f"`route = other.sub({given!r})`, and `@route.endpoint` above the handler"
         )
     if inspect.iscoroutine(given):
         given.close()  # or Python warns that it was never awaited

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hypercorn.config import Config
 
 from triows._app import Triows
+from triows._loop import note_loop
 from triows._routing.route import WebSocketRoute
 
 if TYPE_CHECKING:
@@ -173,6 +174,7 @@ async def wait_triggered(trigger: Callable[[], Awaitable[object]]) -> None:
 
     Raises:
         TypeError: The trigger isn't async.
+        BaseException: What the trigger raised. If it needs another event loop, a note says so.
     """
     waiting: Any = trigger()
     if not inspect.isawaitable(waiting):
@@ -180,7 +182,11 @@ async def wait_triggered(trigger: Callable[[], Awaitable[object]]) -> None:
             f"shutdown_trigger={trigger!r} returned {waiting!r} at once: give an async function, "
             "for example the `wait` of a trio.Event"
         )
-    await waiting
+    try:
+        await waiting
+    except Exception as exc:
+        note_loop(exc)
+        raise
 
 
 def check_sockets(sockets: Sequence[object] | None) -> None:

@@ -167,14 +167,18 @@ class _Process:
 
     async def _serve(self, config: Config, name: str) -> None:
         sockets = None if self._inherited is None else self._inherited.sockets
-        async with trio.open_nursery() as nursery:
-            serve = partial(serve_until, self._shut_down, sockets=sockets)
-            urls = await nursery.start(serve, self._app, config)
-            self.signals.note_started(Budget.of(self._app))
-            if self._inherited is None:
-                logger.info("serving %s on %s", name, ", ".join(urls))
-            else:
-                self._inherited.lifeline.ready(Budget.of(self._app))
+        # This outlives the server, because the application's resources exit after it.
+        async with trio.open_nursery() as beside:
+            async with trio.open_nursery() as nursery:
+                ending = partial(self._shut_down, beside)
+                serve = partial(serve_until, ending, sockets=sockets)
+                urls = await nursery.start(serve, self._app, config)
+                self.signals.note_started(Budget.of(self._app))
+                if self._inherited is None:
+                    logger.info("serving %s on %s", name, ", ".join(urls))
+                else:
+                    self._inherited.lifeline.ready(Budget.of(self._app))
+            beside.cancel_scope.cancel()
 
     def _end(self, number: int, at_once: bool) -> None:
         """React to a signal, in the event loop."""
@@ -190,7 +194,7 @@ class _Process:
             logger.info("%s, %s%s", what, at_most(Budget.of(self._app).at_once), waits)
             self._scope.cancel()
 
-    async def _shut_down(self, server: Server) -> None:
+    async def _shut_down(self, beside: trio.Nursery, server: Server) -> None:
         """Wait for the first signal, and drain the server."""
         await self._stop.wait()
         self._stopping = True
@@ -206,16 +210,22 @@ class _Process:
             self.signals.end_within(budget.idle)
             logger.info("shutting down, %s: there is no connection", at_most(budget.idle))
         grace = INTERRUPT_GRACE if self._stopped_by == signal.SIGINT else math.inf
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._report_progress, server)
-            await server.shut_down(refusing=self._inherited is None, grace=grace)
+        beside.start_soon(self._report_progress, server)
+        await server.shut_down(refusing=self._inherited is None, grace=grace)
 
     async def _report_progress(self, server: Server) -> None:
-        """Log what is left from time to time, until the server has ended."""
+        """Log what is left from time to time, until all has ended."""
         while True:
             await trio.sleep(PROGRESS)
             left = at_most(self.signals.seconds_left)
-            logger.info("still closing %s, %s", counted(server.connections, "connection"), left)
+            logger.info("still %s, %s", self._doing(server), left)
+
+    def _doing(self, server: Server) -> str:
+        """Say what the shutdown waits for."""
+        if server.connections:
+            return f"closing {counted(server.connections, 'connection')}"
+        exiting = self._app._resources.exiting
+        return "shutting down" if exiting is None else f"waiting for {exiting} to exit"
 
     def say_goodbye(self) -> None:
         """Log that the end is over, if a signal began it."""

@@ -243,7 +243,10 @@ class SignalWatch:
             if self._last_chance:
                 message = "ended at once: %s, so nothing can be cleaned up%s"
                 self._exit(message, blocked, _text_of(self._remains.blocking))
-            message = "shutting down, %s: %s, so nothing can be closed yet"
+            message = (
+                "shutting down, %s: %s, so nothing can be closed yet "
+                "(a second signal ends the process within a second)"
+            )
             _log(logging.WARNING, message, at_most(self._seconds), blocked)
 
     def _what_remains(self) -> str:

@@ -165,6 +165,7 @@ class Inbox:
         Raises:
             WebSocketDisconnect: It is closed, and no message is left.
             trio.BusyResourceError: Another task is receiving.
+            RuntimeError: It would have to wait in another loop than its own.
         """
         if self._receiver is not None:
             await trio.lowlevel.checkpoint()
@@ -174,9 +175,9 @@ class Inbox:
             # As _take(), in line: it is called for each message of a busy connection.
             message, size = self._queue.popleft()
             self.size -= size
-            if self._room is not None and not self._is_full():
-                self._make_room()
             turn = self._turn
+            if self._room is not None and not self._is_full():
+                turn.call(self._make_room)
             turn.calls += 1
             if turn.calls >= STRETCH:
                 await turn.end()
@@ -184,6 +185,8 @@ class Inbox:
         if self.ended is not None:
             await trio.lowlevel.checkpoint()
             raise self._disconnect(self.ended)
+        if trio.lowlevel.current_trio_token() is not self._turn.loop:
+            raise await self._turn.used_elsewhere()
         self._receiver = trio.lowlevel.current_task()
         handed: str | bytes = await trio.lowlevel.wait_task_rescheduled(self._abort)
         return handed

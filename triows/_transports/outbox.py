@@ -85,17 +85,19 @@ class Outbox:
         """Whether something waits."""
         return bool(self._frames)
 
-    def add(self, frame: bytes | memoryview, nursery: Starter) -> None:
+    def add(self, frame: bytes | memoryview) -> None:
         """
-        Let a frame wait after the others.
+        Let a frame wait after the others. Call :meth:`start` next.
 
         A view has begun: the system has taken what came before it, and nothing else waits.
-        A task of *nursery* writes the frames, if none does yet.
         """
         self._has_begun |= isinstance(frame, memoryview)
         self._frames.append(frame)
         self.size += len(frame)
-        if self._scope is None:
+
+    def start(self, nursery: Starter) -> None:
+        """Let a task of *nursery* write the frames, if none does yet."""
+        if self._scope is None and self._frames:
             self._scope = trio.CancelScope(shield=True)
             nursery.start_soon(self._write, self._scope, name="<triows writer>")
             self._owner.writing()

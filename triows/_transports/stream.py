@@ -12,6 +12,7 @@ beginning of a frame, either the writing task finishes the frame or the connecti
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
@@ -341,7 +342,11 @@ class StreamTransport:
         await trio.lowlevel.checkpoint_if_cancelled()
         if self.ended is not None:
             raise await self._disconnected()
-        if len(payload) < _LARGE or self._codec.compresses:
+        if len(payload) < _LARGE:
+            self._hand_over(self._codec.data_frame(payload, text=text))
+        elif trio.lowlevel.current_trio_token() is not self._turn.loop:
+            raise await self._turn.used_elsewhere()  # the system might not take all of it
+        elif self._codec.compresses:
             self._hand_over(self._codec.data_frame(payload, text=text))
         else:
             self._hand_over_large(self._codec.plain_head(len(payload), text=text), payload)
@@ -368,6 +373,7 @@ class StreamTransport:
         There is no time limit while the peer makes progress. If it makes none, the monitor ends
         the connection (see _note_look()).
         """
+        await self._turn.check_loop()
         outbox = self._outbox
         assert outbox is not None
         async with outbox.lock:
@@ -397,7 +403,7 @@ class StreamTransport:
             try:
                 sent = self._wire.send_nowait(frame)
             except OSError:
-                self.write_failed()
+                self._turn.call(self.write_failed)
                 return
         self._let_wait(memoryview(frame)[sent:] if sent else frame)
 
@@ -412,7 +418,9 @@ class StreamTransport:
         if self._outbox is None:
             self._outbox = Outbox(self._wire, self, limit=self._settings.limits.outbox)
         assert self._nursery is not None
-        self._outbox.add(rest, self._nursery)
+        self._outbox.add(rest)
+        # A small message from another loop may come here, too. It has begun, so it goes out.
+        self._turn.call(partial(self._outbox.start, self._nursery))
 
     def _hand_over_large(self, head: bytes, payload: bytes) -> None:
         """Give a frame to the system in two pieces, without a copy. The outbox must be empty."""
@@ -530,6 +538,7 @@ class StreamTransport:
 
     async def ping(self) -> float:
         await trio.lowlevel.checkpoint_if_cancelled()
+        await self._turn.check_loop()
         if self.ended is not None:
             raise await self._disconnected()
         started = trio.current_time()
@@ -632,6 +641,7 @@ class StreamTransport:
 
     async def accept(self, subprotocol: str | None, headers: Sequence[tuple[bytes, bytes]]) -> None:
         await trio.lowlevel.checkpoint_if_cancelled()
+        await self._turn.check_loop()
         if self.ended is not None:
             raise await self._disconnected()
         if self.accepted:
@@ -671,6 +681,7 @@ class StreamTransport:
             self._hand_over(head + refusal.body)
 
     async def close(self, code: int, reason: str) -> None:
+        await self._turn.check_loop()
         if self._codec.noticed:
             self._heed(self._codec)  # the peer was faster and has ended the connection
         if self.ended is None:

@@ -1,4 +1,4 @@
-"""Giving other tasks their turn from time to time."""
+"""The loop that serves connections: giving its tasks their turn, and refusing other loops."""
 
 from __future__ import annotations
 
@@ -24,9 +24,11 @@ class Turn:
     All connections of a server share one, since a broadcast sends a little on each of many.
     """
 
-    __slots__ = ("calls",)
+    __slots__ = ("calls", "loop")
 
     def __init__(self) -> None:
+        #: The loop in which this was made.
+        self.loop = trio.lowlevel.current_trio_token()
         #: Whoever handles a message adds one, and calls :meth:`end` at :data:`STRETCH`.
         self.calls = 0
 
@@ -34,6 +36,37 @@ class Turn:
         """Let other tasks run. This can't be cancelled, because the message is handled already."""
         self.calls = 0
         await trio.lowlevel.cancel_shielded_checkpoint()
+
+    # Somebody may call trio.run(ws.send, message) in a thread. What wakes a task up, or waits to
+    # be woken up, works only in the task's own loop. A message that needs neither pays nothing for
+    # these checks.
+
+    async def check_loop(self) -> None:
+        """
+        Refuse a call from a loop other than :attr:`loop`.
+
+        Raises:
+            RuntimeError: It comes from another loop. The message says what to write instead.
+        """
+        if trio.lowlevel.current_trio_token() is not self.loop:
+            raise await self.used_elsewhere()
+
+    @staticmethod
+    async def used_elsewhere() -> RuntimeError:
+        """Pass a checkpoint, then make the error for a call from another loop."""
+        await trio.lowlevel.checkpoint()
+        return RuntimeError(
+            "this WebSocket was used in another Trio loop than the one that serves it: in a "
+            "thread, write `trio.from_thread.run(ws.send, message)` in place of `trio.run`. A "
+            "thread that trio.to_thread.run_sync did not start also needs trio_token="
+        )
+
+    def call(self, function: Callable[[], object]) -> None:
+        """Call a function in :attr:`loop`: at once if this is called there, and soon otherwise."""
+        if trio.lowlevel.current_trio_token() is self.loop:
+            function()
+        else:
+            self.loop.run_sync_soon(function)
 
 
 _make: Callable[[], Turn] = Turn

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, TypeVar, overload
 
 import msgspec
 import trio
@@ -320,6 +320,13 @@ class WebSocketSession:
         except (msgspec.MsgspecError, UnicodeError) as exc:
             what = f"expected JSON{_of(type)}, got {message!r} ({exc})"
             raise self._missed(AssertionError, what) from None
+
+    # A `for` without `async` looks for it. Type checkers report that themselves, as long as they
+    # don't see the method.
+    if not TYPE_CHECKING:
+
+        def __iter__(self) -> NoReturn:
+            raise TypeError("to receive messages, write `async for message in ws`")
 
     def __aiter__(self) -> Self:
         return self
