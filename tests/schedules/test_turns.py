@@ -6,6 +6,7 @@ from trio.testing import MockClock
 from _triows_schedules.schedule import Schedule
 from triows._transports.inbox import Inbox
 from triows._transports.turn import STRETCH, Turn, new_turn
+from triows.testing import _turns
 from triows.testing._turns import ScheduledTurn
 
 
@@ -30,7 +31,8 @@ async def turns_of_others(messages):
     return turns
 
 
-def test_without_a_schedule_others_have_a_turn_once_in_many_calls():
+async def test_without_a_schedule_others_have_a_turn_once_in_many_calls(monkeypatch):
+    monkeypatch.setattr(_turns, "current_loop", lambda: None)
     assert type(new_turn()) is Turn
     turn = new_turn()
     for _ in range(STRETCH - 1):
