@@ -21,6 +21,7 @@ Each of them takes the batch as Trio does: what is last in the list runs first.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
+from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -101,16 +102,15 @@ class Ranked:
         self._random = random.random
         self._rate = 1 / every if every else 0.0
         self._redraws = redraws
-        # By the number of a task, so that no task is kept alive.
-        self._ranks: dict[int, float] = {}
+        # A test may start any number of tasks, so nothing is kept of those that have ended.
+        self._ranks: WeakKeyDictionary[Task, float] = WeakKeyDictionary()
         self._changes = 0
         self._rank: Callable[[Task], float] = self._rank_of
 
     def _rank_of(self, task: Task) -> float:
-        number = task._counter
-        rank = self._ranks.get(number)
+        rank = self._ranks.get(task)
         if rank is None:
-            rank = self._ranks[number] = self._random()
+            rank = self._ranks[task] = self._random()
         return rank
 
     def __call__(self, batch: list[Task]) -> None:
@@ -126,4 +126,4 @@ class Ranked:
         task = batch[int(self._random() * len(batch))]
         # Above all others, or below them. A later one goes beyond an earlier one.
         extreme = 1.0 + self._changes
-        self._ranks[task._counter] = extreme if self._random() < 0.5 else -extreme
+        self._ranks[task] = extreme if self._random() < 0.5 else -extreme
