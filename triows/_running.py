@@ -218,7 +218,8 @@ class AppResources:
                     )
                 self.shared.clear()
                 self.state = {}
-                self.stack, self.ends_by = None, math.inf
+                self.stack = None
+                self.ends_by = self.told = math.inf
         found = [exc for exc in (real, *errors) if exc is not None]
         failure = combined("errors in the application's resources", found) if found else error
         if failure is not None:

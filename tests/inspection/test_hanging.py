@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from tests.connecting import opened
 from tests.inspection.looking import connected, place_of, serving
@@ -281,6 +282,18 @@ async def test_a_long_start_up_names_what_it_waits_for_once(autojump_clock, warn
     assert text.startswith("the start-up takes more than 10 s: ")
     assert f"({name}) has not started, and waits at\n" in text
     assert f"in {name}  await trio.sleep(60)" in text
+
+
+def test_a_second_start_up_that_takes_long_at_the_same_time_of_its_clock_is_named_too(warned):
+    app = Triows(lifespan=slow_lifespan)
+
+    async def start() -> None:
+        async with open_app(app, startup_timeout=100):
+            pass
+
+    for _ in range(2):
+        trio.run(start, clock=MockClock(autojump_threshold=0))
+    assert len(warned()) == 2
 
 
 async def test_the_start_up_of_a_mounted_application_is_named(autojump_clock, warned):

@@ -194,7 +194,6 @@ def test_what_gives_no_coroutine_is_refused_at_once(
     assert problem in caught.value.message
     assert remedy in caught.value.message
     assert caught.value.where == (where(func) if callable(func) else None)
-    assert "<builtins>" not in str(caught.value)
     assert list(route.walk()) == []
 
 

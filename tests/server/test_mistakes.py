@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import queue
 import socket
 import ssl
 import threading
@@ -118,6 +119,12 @@ def test_settings_for_tls_that_fit_together_are_accepted(settings):
         (trio.Event(), "write shutdown_trigger=event.wait"),
         (threading.Event(), "give the `wait` of a trio.Event"),
         (3.0, "takes an async function, not 3.0"),
+        (
+            threading.Event().wait,
+            "the one of Event would block the loop: give the `wait` of a trio",
+        ),
+        (threading.Lock().acquire, "the one of lock would block the loop"),
+        (queue.Queue().get, "the one of Queue would block the loop"),
     ],
 )
 async def test_what_is_not_a_trigger_is_refused_with_what_to_write(trigger, told):

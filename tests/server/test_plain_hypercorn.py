@@ -194,5 +194,5 @@ def test_a_failing_start_up_ends_the_server_with_its_traceback():
     # Hypercorn says anyway where it would have served, and has an exit code of its own.
     with ServerProcess(HYPERCORN, "failing:app") as process:
         process.wait()
-    assert "the application failed at startup" in process.output
+    assert "the application failed to start" in process.output
     assert "RuntimeError: there is no database" in process.output

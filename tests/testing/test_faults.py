@@ -234,14 +234,16 @@ async def test_of_two_closes_that_cross_each_side_keeps_its_own(opening, clock):
     async def answer(ws: WebSocket, seen: Seen) -> None:
         await ws.receive()
         await ws.close(4001, "the application's")
+        has_closed.set()
         with pytest.raises(WebSocketDisconnect, match="4001"):
             await ws.receive()
 
+    has_closed = trio.Event()
     app, seen = watched(answer)
     async with opening(app) as client, client.websocket_connect("/ws") as ws:
-        ws.delay(0.05)
+        ws.delay(0.3)
         await ws.send("close")
-        await trio.sleep(0.07)  # the application has closed, and its close frame is on its way
+        await has_closed.wait()  # its close frame is on its way
         await ws.close(4002, "the client's")
         await ws.wait_over()
         assert closed(ws) == (4002, "the client's")

@@ -155,7 +155,10 @@ def check_trigger(trigger: object) -> None:
     Raises:
         TypeError: It can't be called. The message says what to write instead.
     """
-    if trigger is None or callable(trigger):
+    if trigger is None:
+        return
+    if callable(trigger):
+        _check_waiting(trigger)
         return
     if inspect.iscoroutine(trigger):
         trigger.close()  # or Python warns that it was never awaited
@@ -166,6 +169,26 @@ def check_trigger(trigger: object) -> None:
     waits = inspect.iscoroutinefunction(getattr(trigger, "wait", None))
     hint = "write shutdown_trigger=event.wait" if waits else "give the `wait` of a trio.Event"
     raise TypeError(f"shutdown_trigger takes an async function, not {trigger!r}: {hint}")
+
+
+#: Modules whose objects wait in a way that blocks the thread.
+_BLOCKING = ("_thread", "multiprocessing", "queue", "threading")
+
+
+def _check_waiting(trigger: object) -> None:
+    """
+    Refuse the ``wait`` of a thread's event, which would block the loop from the start.
+
+    Raises:
+        TypeError: It is such a method. The message says what to write instead.
+    """
+    owner = type(getattr(trigger, "__self__", None))
+    if owner.__module__.partition(".")[0] in _BLOCKING:
+        raise TypeError(
+            f"shutdown_trigger takes an async function, and the one of {owner.__name__} would "
+            "block the loop: give the `wait` of a trio.Event, and let a thread set that with "
+            "trio.from_thread.run_sync(event.set)"
+        )
 
 
 async def wait_triggered(trigger: Callable[[], Awaitable[object]]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections import deque
+from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 import outcome
@@ -185,7 +186,7 @@ class Inbox:
         if self.ended is not None:
             await trio.lowlevel.checkpoint()
             raise self._disconnect(self.ended)
-        if trio.lowlevel.current_trio_token() is not self._turn.loop:
+        if get_ident() != self._turn.thread:
             raise await self._turn.used_elsewhere()
         self._receiver = trio.lowlevel.current_task()
         handed: str | bytes = await trio.lowlevel.wait_task_rescheduled(self._abort)

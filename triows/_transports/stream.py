@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from functools import partial
+from threading import get_ident
 from typing import TYPE_CHECKING
 
 import trio
@@ -344,7 +345,7 @@ class StreamTransport:
             raise await self._disconnected()
         if len(payload) < _LARGE:
             self._hand_over(self._codec.data_frame(payload, text=text))
-        elif trio.lowlevel.current_trio_token() is not self._turn.loop:
+        elif get_ident() != self._turn.thread:
             raise await self._turn.used_elsewhere()  # the system might not take all of it
         elif self._codec.compresses:
             self._hand_over(self._codec.data_frame(payload, text=text))
