@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -125,16 +126,27 @@ def test_the_client_for_a_terminal_gets_an_answer(hello: Path) -> None:
             [sys.executable, "-m", *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
             bufsize=1,
         ) as client:
             assert client.stdin is not None
             assert client.stdout is not None
-            client.stdin.write("hi\n")
-            answers = 0
-            while answers < 2:
-                answers += client.stdout.readline().count("kitchen: hi")
-            client.stdin.close()
+            limit = threading.Timer(50, client.kill)
+            limit.start()
+            try:
+                client.stdin.write("hi\n")
+                shown = ""
+                # Up to its end: a client that can't write no longer sees that its input has ended.
+                for line in client.stdout:
+                    shown += line
+                    if shown.count("kitchen: hi") == 2:
+                        client.stdin.close()
+            finally:
+                limit.cancel()
+                limit.join()
+                client.kill()
+    assert shown.count("kitchen: hi") == 2, shown
 
 
 @pytest.mark.real_socket
