@@ -338,7 +338,7 @@ def _named(thing: Any) -> str:
 
 def _object_in(factory: Any) -> str:
     """Say what ``OBJECT`` stands for in the code for a factory, if it is there."""
-    return ", with what stands there now for OBJECT" if "OBJECT" in code_for(factory) else ""
+    return ", with the object that you have there now in place of OBJECT" if "OBJECT" in code_for(factory) else ""
 
 
 def _word(mark: Any) -> str:
