@@ -228,9 +228,9 @@ class WebSocket(HTTPConnection):
 
     async def _refuse(self, refusal: Refusal, method: str) -> None:
         """Hand over a refusal. If it gives no reason, the log says which *method* refused."""
-        self._refused = True
         refusal = refusal if refusal.why else evolve(refusal, why=method)
         await self._transport.reject(refusal)
+        self._refused = True
         self._on_answer()
         await trio.lowlevel.checkpoint()
 

@@ -52,15 +52,16 @@ class Database:
     pass
 
 
+BARE = "use(OBJECT)]`, with the object that you have there now in place of OBJECT"
 PARTIAL = "use(functools.partial(current_user, ...))]`"
 
 FORGOTTEN = [
     pytest.param(current_user, "use(current_user)", id="async function"),
     pytest.param(current_users, "use(current_users)", id="function"),
-    pytest.param(lambda: "ada", "use(OBJECT)]`, with what stands there now", id="lambda"),
+    pytest.param(lambda: "ada", BARE, id="lambda"),
     pytest.param(Guard, "use(Guard)", id="class"),
-    pytest.param(Guard(), "use(OBJECT)]`, with what stands there now", id="callable object"),
-    pytest.param(Guard().method, "use(OBJECT.method)]`, with what", id="method"),
+    pytest.param(Guard(), BARE, id="callable object"),
+    pytest.param(Guard().method, "use(OBJECT.method)]`, with the object", id="method"),
     pytest.param(Guard.of_class, "use(Guard.of_class)", id="class method"),
     pytest.param(functools.partial(current_user, token=""), PARTIAL, id="partial"),
     pytest.param(len, "use(len)", id="built-in"),

@@ -338,7 +338,9 @@ def _named(thing: Any) -> str:
 
 def _object_in(factory: Any) -> str:
     """Say what ``OBJECT`` stands for in the code for a factory, if it is there."""
-    return ", with what stands there now for OBJECT" if "OBJECT" in code_for(factory) else ""
+    if "OBJECT" not in code_for(factory):
+        return ""
+    return ", with the object that you have there now in place of OBJECT"
 
 
 def _word(mark: Any) -> str:

@@ -120,7 +120,7 @@ def listening(
             given: list[socket.socket] = list(sockets)
             secure, insecure = (given, []) if config.ssl_enabled else ([], given)
             if not given:
-                raise ValueError("there is no socket to listen at: give one, or leave sockets out")
+                raise ValueError("sockets is empty: give at least one socket, or leave sockets out")
             for sock in given:
                 _listen(config, sock)
         yield [

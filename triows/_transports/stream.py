@@ -671,6 +671,7 @@ class StreamTransport:
                 self.eof_received()
 
     async def reject(self, refusal: Refusal) -> None:
+        await self._turn.check_loop()
         if self.accepted:
             await trio.lowlevel.checkpoint()
             raise WebSocketStateError(ACCEPTED_BESIDE)
