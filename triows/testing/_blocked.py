@@ -268,9 +268,11 @@ class _Breaker(Watchdog["Stage"]):
             for task in tasks:
                 if inspect.getcoroutinestate(task.coro) == inspect.CORO_CREATED:
                     # It may start the next one and end, before anything can interrupt it. Let Trio
-                    # call this in the place of its first step.
+                    # call this in the place of its first step. If Trio no longer had this name,
+                    # the task would fail all the same, because its coroutine is closed.
                     task.coro.close()
-                    task._next_send_fn = self._raise
+                    if hasattr(task, "_next_send_fn"):
+                        task._next_send_fn = self._raise
                 else:
                     self._interrupter.follow(task.iter_await_frames(), self._error, self._attempts)
         self._attempts += 1

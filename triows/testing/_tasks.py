@@ -47,12 +47,12 @@ def unshield(task: trio.lowlevel.Task, top: trio.CancelScope) -> None:
     Take all shields away from a task, up to the scope *top*.
 
     Trio has no public function for this, for good reasons. Here the alternative is a test that
-    hangs.
+    hangs. If a release of Trio had other names inside, nothing would be taken away.
     """
     status = getattr(task, "_cancel_status", None)
-    while status is not None and status._scope is not top:
-        status._scope.shield = False
-        status = status._parent
+    while (scope := getattr(status, "_scope", top)) is not top:
+        scope.shield = False
+        status = getattr(status, "_parent", None)
 
 
 def waits_for_thread(task: trio.lowlevel.Task) -> bool:
