@@ -5,16 +5,28 @@ A usual run tries a few steps of each story. ``make thorough`` tries all.
 """
 
 import logging
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
+from functools import partial
 from typing import Annotated, Any
 
 import pytest
 import trio
+from hypercorn.config import Config
 
 from _triows_schedules.seeds import derived
 from tests.scale import SCALE
-from triows import HTTPException, Triows, WebSocket, WebSocketDisconnect, WebSocketRoute, use
+from triows import (
+    HTTPException,
+    Timeouts,
+    Triows,
+    WebSocket,
+    WebSocketDisconnect,
+    WebSocketRoute,
+    serve,
+    use,
+)
 from triows.testing import Interruption, WebSocketDenialResponse, explore_cancellation, open_app
 
 Handler = Callable[..., Awaitable[None]]
@@ -332,3 +344,97 @@ def test_a_resource_exits_wherever_something_happens_to_its_connection(factory, 
         await interrupted(using(factory), event, interruption)
 
     explore(story)
+
+
+# The server, its end, and the clients.
+
+
+def serving_one(handler: Handler) -> tuple[Triows, Config]:
+    config = Config()
+    config.bind = ["127.0.0.1:0"]
+    return application(handler), config
+
+
+def sockets_of_this_process() -> set[str]:
+    links = set()
+    for one in os.listdir("/proc/self/fd"):
+        with suppress(OSError):
+            links.add(os.readlink(f"/proc/self/fd/{one}"))
+    return {link for link in links if link.startswith("socket:")}
+
+
+@pytest.mark.real_socket
+@pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="this system has no /proc")
+def test_a_server_gives_its_sockets_back_wherever_it_is_cancelled(explore):
+    async def story() -> None:
+        before = sockets_of_this_process()
+        app, config = serving_one(receives)
+        stop = trio.Event()
+        try:
+            async with trio.open_nursery() as nursery:
+                start = partial(serve, app, config, shutdown_trigger=stop.wait)
+                await nursery.start(start)
+                stop.set()
+        finally:
+            assert sockets_of_this_process() == before
+
+    explore(story, pairs=20)
+
+
+@pytest.mark.parametrize("handler", [receives, sends, starts_tasks])
+def test_a_drain_ends_well_wherever_it_is_cancelled(handler, explore):
+    async def story() -> None:
+        app = application(handler, timeouts=Timeouts(shutdown_grace=2, close=1))
+        async with open_app(app) as client, trio.open_nursery() as nursery:
+            nursery.start_soon(visit, client, 60)
+            nursery.start_soon(visit, client, 60)
+            await trio.sleep(0.5)
+            await client.shutdown()
+
+    explore(story, pairs=20)
+
+
+@pytest.mark.parametrize("handler", [receives, sends, starts_tasks])
+def test_a_drain_ends_well_wherever_a_peer_is_reset(handler, explore):
+    async def story(interruption: Interruption) -> None:
+        app = application(handler, timeouts=Timeouts(shutdown_grace=2, close=1))
+        async with open_app(app) as client, trio.open_nursery() as nursery:
+            with suppress(WebSocketDisconnect):
+                async with client.websocket_connect("/ws") as ws:
+                    nursery.start_soon(client.shutdown)
+                    interruption.by(ws.reset)
+                    while True:
+                        await ws.receive()
+            interruption.by(None)
+
+    explore(story)
+
+
+async def page(scope: Any, receive: Any, send: Any) -> None:
+    with holding("page"):
+        while (await receive())["more_body"]:
+            pass
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for number in range(3):
+            await send({"type": "http.response.body", "body": b"x" * 2**16, "more_body": True})
+            await trio.sleep(number)
+        await send({"type": "http.response.body", "body": b""})
+
+
+def test_a_request_ends_well_wherever_it_is_cancelled(explore):
+    async def story() -> None:
+        app = application(receives)
+        app.mount("/page", page)
+        async with open_app(app) as client:
+            answer = await client.post("/page", content=b"y" * 2**16)
+            assert len(answer.content) == 3 * 2**16
+
+    explore(story, pairs=20)
+
+
+def test_what_a_test_expects_may_be_cancelled_anywhere(explore):
+    async def story() -> None:
+        async with open_app(application(closes)) as client, client.websocket_connect("/ws") as ws:
+            await ws.expect_close(4000, "enough")
+
+    explore(story, pairs=20)
