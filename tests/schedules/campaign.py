@@ -93,6 +93,8 @@ def main() -> int:
         campaign.forget()
     args = ["-q", "-m", "not real_socket", "-p", "no:cacheprovider", "-p", "no:randomly"]
     args += [f"--triows-schedules={options.schedules}", "-o", f"triows_seed={options.seed}"]
+    # A test that hangs fails, and the others go on. It also starts no thread for each run.
+    args += ["--timeout-method=signal"]
     args += options.tests
     return pytest.main(args, plugins=[campaign])
 
