@@ -37,6 +37,9 @@ _ALIVE = "what was alive before the failure"
 #: How many task switches the report of a failure shows.
 _SHOWN = 30
 
+#: Of how many loops the switches are kept, the last ones. ``explore_cancellation`` runs hundreds.
+_LOOPS = 20
+
 
 class _Run:
     """
@@ -78,6 +81,8 @@ class _Run:
     def _trace(self) -> None:
         loop, switch = self._look_at or (-1, 0)
         self.traces.append(Trace(look_at=switch if loop == len(self.traces) else None))
+        for trace in self.traces[-_LOOPS - 1 : -_LOOPS]:
+            trace.switches.clear()
         trio.lowlevel.add_instrument(self.traces[-1])
 
     @property

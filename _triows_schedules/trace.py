@@ -169,7 +169,8 @@ def before_failure(traces: Sequence[Trace], error: BaseException) -> Story:
         frames = [(tb.tb_frame, tb.tb_lineno) for tb in _tracebacks(leaf)]
         for frame, line in reversed(frames):
             leaving = _lines_of_leaving(frame.f_code, line)
-            for loop, trace in enumerate(traces):
+            # An earlier loop may have had another frame at the same place in memory.
+            for loop, trace in reversed(list(enumerate(traces))):
                 switches = list(trace.switches)
                 for i in range(len(switches) - 1, -1, -1):
                     if _stands_in(switches[i], id(frame), leaving):
