@@ -139,6 +139,22 @@ async def starts_itself_again():
             raise
 
 
+async def starts_what_goes_on_after_it():
+    trio.lowlevel.spawn_system_task(swallows_its_cancellation)
+    await trio.lowlevel.checkpoint()
+
+
+async def starts_many():
+    async with trio.open_nursery() as nursery:
+        for _ in range(10):
+            nursery.start_soon(waits_in_a_shield)
+
+
+def test_only_some_tasks_of_a_story_that_does_not_end_are_shown():
+    with pytest.raises(AssertionError, match=r"waits_in_a_shield, (?s:.*)and 6 other tasks"):
+        explore_cancellation(starts_many)
+
+
 @pytest.mark.parametrize(
     "story",
     [
@@ -163,7 +179,13 @@ async def never_rests():
 
 
 @pytest.mark.parametrize(
-    "story", [never_rests, trio.sleep_forever, waits_in_one_shield_after_another]
+    "story",
+    [
+        never_rests,
+        trio.sleep_forever,
+        waits_in_one_shield_after_another,
+        starts_what_goes_on_after_it,
+    ],
 )
 def test_a_story_that_does_not_end_by_itself_is_told_after_its_first_run(story, monkeypatch):
     monkeypatch.setattr(cancelling, "_MOST", 1000)
@@ -341,8 +363,8 @@ async def test_it_is_not_called_in_a_loop():
 
 
 def test_without_a_name_of_trios_it_says_which(monkeypatch):
-    monkeypatch.setattr(cancelling, "missing", lambda: ["trio._core._run.Deadlines.add"])
-    with pytest.raises(RuntimeError, match=r"it does not find trio\._core\._run\.Deadlines\.add"):
+    monkeypatch.setattr("trio._core._run.Task.__attrs_attrs__", ())
+    with pytest.raises(RuntimeError, match=r"it does not find trio\._core\._run\.Task\._counter"):
         explore_cancellation(story)
 
 

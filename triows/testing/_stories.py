@@ -50,6 +50,8 @@ _ROUNDS = 200
 #: of two tasks that take turns, each is interrupted.
 _BETWEEN = 101
 
+_SHORTER = "\nIt is run once for each of its steps, so let it end sooner: after some hundred steps."
+
 #: The task that ends a story. Its steps don't count.
 _END = "<end of the story>"
 
@@ -265,6 +267,9 @@ class StoryRun:
         try:
             with self._schedule.installed():
                 trio.run(self._main, clock=MockClock(autojump_threshold=0))
+        except trio.TrioInternalError as exc:
+            # To end a story by force may break the loop. That is not what went wrong first.
+            self._error = self._error or exc
         finally:
             self._interrupter.remove()
         error = self._steps.error or self._error
@@ -313,7 +318,7 @@ class StoryRun:
     async def _end_late(self) -> None:
         """End a story that waits for ever, so that the test fails and does not hang."""
         await trio.sleep(_LONGEST)
-        self._note_unended("a day of the virtual clock has passed")
+        self._note_unended(self._tasks(), "a day of the virtual clock has passed")
         for number in range(_ROUNDS):
             tasks = self._tasks()
             if not tasks:
@@ -324,32 +329,28 @@ class StoryRun:
 
     def _stop(self, task: trio.lowlevel.Task) -> None:
         """End a story that makes one step after another."""
-        self._note_unended(f"it has made {self._steps.count} steps{self._compared}")
+        why, remedy = f"it has made {self._steps.count} steps", _SHORTER
+        if self._usual:
+            why, remedy = f"{why}, and {self._usual} if it is not interrupted", ""
+        self._note_unended(self._tasks() or [task], why, remedy)
         self._end(task)
 
-    def _note_unended(self, why: str) -> None:
+    def _note_unended(self, tasks: list[trio.lowlevel.Task], why: str, remedy: str = "") -> None:
         if self._error is not None:
             return
-        tasks = self._tasks()
         if any(map(waits_for_thread, tasks)):
             self._error = UsesThreads()
             return
         lines = [f"the story does not end: {why}. Its tasks:", *map(_place, tasks[:_SHOWN])]
         if len(tasks) > _SHOWN:
             lines.append(f"and {counted(len(tasks) - _SHOWN, 'other task')}")
-        self._error = AssertionError("\n  ".join(lines) + self._remedy)
-
-    @property
-    def _compared(self) -> str:
-        return f", and {self._usual} if it is not interrupted" if self._usual else ""
-
-    @property
-    def _remedy(self) -> str:
         if "sockets" in self._schedule.outside:
-            return "\nThe virtual clock doesn't wait for sockets: use open_app(), which needs none."
-        if self._scope.cancel_called:
-            return "\nCode that catches trio.Cancelled has to raise it again."
-        return ""
+            remedy = (
+                "\nThe virtual clock doesn't wait for sockets: use open_app(), which needs none."
+            )
+        elif self._scope.cancel_called:
+            remedy = "\nCode that catches trio.Cancelled has to raise it again."
+        self._error = AssertionError("\n  ".join(lines) + remedy)
 
     def _end(self, task: trio.lowlevel.Task) -> None:
         """Cancel all tasks, whatever they have tried, and interrupt one of them."""
