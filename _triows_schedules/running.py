@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
-from _pytest.runner import call_and_report
+from _pytest.runner import call_and_report, get_reraise_exceptions
 
 from .schedule import Schedule
 from .seeds import derived
@@ -173,7 +173,13 @@ class Run:
         if self._is_cleared:
             return []
         self._is_cleared = True
-        report = call_and_report(item, "teardown", log=False, nextitem=nextitem)
+        # The hooks for a teardown were called already.
+        call = pytest.CallInfo.from_call(
+            lambda: item.session._setupstate.teardown_exact(nextitem),
+            when="teardown",
+            reraise=get_reraise_exceptions(item.config),
+        )
+        report = item.ihook.pytest_runtest_makereport(item=item, call=call)
         return [report] if report.failed else []
 
     def _report(self, item: pytest.Item, phase: Any, **arguments: Any) -> None:

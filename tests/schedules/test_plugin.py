@@ -10,11 +10,7 @@ from textwrap import dedent
 
 import pytest
 
-import pytest_triows
-
 pytest_plugins = ["pytester"]
-
-ROOT = Path(pytest_triows.__file__).parent
 
 #: Fails if the second task is first, and tells the order.
 RACE = """
@@ -35,21 +31,6 @@ async def test_race():
     print("the order was", order)
     assert order == [1, 2]
 """
-
-
-@pytest.fixture
-def suite(pytester, monkeypatch):
-    """Run a suite that doesn't use triows, in an environment with triows."""
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-
-    def run(*args, ini="trio_mode = true", **files):
-        pytester.makeini(f"[pytest]\nfilterwarnings = error\n{ini}")
-        if files:
-            pytester.makepyfile(**files)
-        always = ("-p", "no:cacheprovider", "-p", "no:randomly")
-        return pytester.runpytest_subprocess(*always, *args, timeout=60)
-
-    return run
 
 
 def seed_in(result):
@@ -343,78 +324,6 @@ def test_a_failure_with_an_application_shows_what_was_alive(suite):
         result = suite(option, test_served=served)
         result.assert_outcomes(failed=1)
         result.stdout.fnmatch_lines(["*what was alive before the failure*", "*/wait*open*"])
-
-
-def test_what_else_decided_is_told(suite):
-    outside = """
-    import pytest
-    import trio
-
-    async def test_thread(autojump_clock):
-        await trio.to_thread.run_sync(int)
-        raise ArithmeticError
-
-    async def test_sockets(autojump_clock):
-        listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
-        async with listeners[0]:
-            with trio.move_on_after(1):
-                await listeners[0].accept()
-        raise ArithmeticError
-
-    async def test_clock():
-        await trio.sleep(0.001)
-        raise ArithmeticError
-
-    async def test_nothing(autojump_clock):
-        raise ArithmeticError
-    """
-    result = suite(test_outside=outside)
-    result.assert_outcomes(failed=4)
-    text = result.stdout.str()
-    told = re.findall(r"the test used (.*)\. It may", text)
-    assert told == ["threads", "sockets", "the real clock"]
-    assert text.count("Run it again") == 4
-
-
-def test_a_failure_that_does_not_come_again_is_told(suite):
-    chance = """
-    import trio
-
-    runs = []
-
-    async def test_chance(autojump_clock, nursery):
-        nursery.start_soon(trio.lowlevel.checkpoint)
-        runs.append(1)
-        assert len(runs) != 3
-    """
-    result = suite("--triows-schedules=10", test_chance=chance)
-    result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(
-        ["*not deterministic*", "It did not fail when it was run again*`uuid`*PYTHONHASHSEED*"]
-    )
-
-
-def test_with_unfair_a_failure_is_said_to_rely_on_trios_fairness(suite):
-    fair = """
-    import trio
-
-    async def test_fair(autojump_clock):
-        turns = []
-
-        async def take(n):
-            for _ in range(10):
-                turns.append(n)
-                await trio.lowlevel.checkpoint()
-
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(take, 1)
-            nursery.start_soon(take, 2)
-        assert abs(turns[:10].count(1) - 5) <= 1
-    """
-    suite("--triows-schedules=300", test_fair=fair).assert_outcomes(passed=1)
-    result = suite("--triows-schedules=300", "--triows-unfair")
-    result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["It relies on Trio's fairness:*", "*--triows-unfair"])
 
 
 INTERRUPTED = """
