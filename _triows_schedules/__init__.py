@@ -8,8 +8,8 @@ process and with any Python.
 
 pytest loads the plugin, and so this package, in every suite of an environment with triows. It is
 not inside the package triows, because importing that takes half a second, and not every suite uses
-it. Here, only ``running``, ``plugin`` and ``starting`` import pytest, and nothing imports triows. From the
-bottom up:
+it. Here, only ``running``, ``plugin`` and ``starting`` import pytest, and nothing imports triows.
+From the bottom up:
 
 - ``seeds``: reads, makes and derives seeds.
 - ``orders``: the strategies. Each sorts batches in a way of its own.
