@@ -104,12 +104,13 @@ def run_queue() -> Any:
 def between_steps() -> Iterator[None]:
     """Let the task of this thread's loop whose step is about to begin look as if it waited."""
     # An instrument is called when Trio says already that it runs, and its frames don't run yet.
-    task = LOOP.task
-    del LOOP.task
+    # If it says so in another way, the task stands at a line of ours.
+    task = LOOP.__dict__.pop("task", None)
     try:
         yield
     finally:
-        LOOP.task = task
+        if task is not None:
+            LOOP.task = task
 
 
 @contextmanager

@@ -29,6 +29,10 @@ _ALIVE = "what was alive before the failure"
 #: without that.
 _FAIR_RUNS = 32
 
+#: For how many seconds a test may run to find out which choices matter. A test that fails because
+#: it takes too long would take hours.
+_PATIENCE = 60.0
+
 
 class Repetition:
     """
@@ -90,7 +94,7 @@ class Repetition:
             run = self._new_run(Seed(exploration.next_seed(), choices), number, count)
             choices = None
             self._run(run)
-            duration += sum(report.duration for report in run.reports)
+            duration += run.duration
             if run.is_last or run.failure:
                 break
             exploration.note(run.schedule.decisions)
@@ -110,12 +114,7 @@ class Repetition:
         seed = run.schedule.source_seed
         is_repeatable = not run.schedule.outside and hypotheses.last_seed(self._item) is None
         if run.of > 1 and seed.choices is None and is_repeatable:
-
-            def fails(choices: range) -> bool:
-                trial = self._like(run, seed._replace(choices=choices))
-                return self._run(trial).failure == run.failure
-
-            seed = seed._replace(choices=shrunk(run.schedule.decisions, fails))
+            seed = seed._replace(choices=self._shrunk(run))
         again = self._run(self._like(run, seed, traces=True))
         look_at = (-1, 0) if again.story is None else (again.story.loop, again.story.number)
         last = self._run(self._like(run, seed, traces=True, look_at=look_at, stays=False))
@@ -128,6 +127,21 @@ class Repetition:
             elif report.failed and again.reports:
                 report.sections.append(("triows: not deterministic", unlike(run, again.failure)))
         return told
+
+    def _shrunk(self, run: Run) -> range | None:
+        """Find the choices of a run that are enough for its failure; ``None`` stands for all."""
+        left = _PATIENCE
+
+        def fails(choices: range) -> bool:
+            nonlocal left
+            if left < 0:
+                return False
+            trial = self._run(self._like(run, run.schedule.source_seed._replace(choices=choices)))
+            left -= trial.duration
+            return trial.failure == run.failure
+
+        choices = shrunk(run.schedule.decisions, fails)
+        return None if len(choices) == run.schedule.decisions else choices
 
     def _like(self, run: Run, seed: Seed, *, stays: bool = True, **options: object) -> Run:
         """Make a run like another."""

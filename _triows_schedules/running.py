@@ -105,6 +105,11 @@ class Run:
         return self._stays or self._look_at is not None
 
     @property
+    def duration(self) -> float:
+        """How many seconds it took."""
+        return sum(report.duration for report in self.reports)
+
+    @property
     def has_passed(self) -> bool:
         return self.failure is None and all(report.passed for report in self.reports)
 

@@ -87,8 +87,8 @@ class Summary:
             yield f"triows: {tests} ran under {runs}"
         if self._outside:
             yield (
-                f"triows: {plural(self._outside, 'test')} of these used threads, sockets or the "
-                "real clock, so the seed alone does not decide their order"
+                f"triows: {self._outside} of them used threads, sockets or the real clock, whose "
+                "order the seed does not decide"
             )
         if self.interrupted:
             yield f"triows: {self.interrupted}"

@@ -11,7 +11,7 @@ ROOT = Path(pytest_triows.__file__).parent
 
 
 @pytest.fixture
-def suite(pytester, monkeypatch):
+def suite(pytester, monkeypatch, measured_processes):
     """Run a suite that doesn't use triows, in an environment with triows."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
 

@@ -379,7 +379,7 @@ async def test_fails():
             "  pytest test_a.py::test_fails --triows-schedule *",
             "triows: schedules from seed *, again with -o triows_seed=*",
             "triows: 8 tests ran under 22 schedules",
-            "triows: 1 test of these used threads, sockets or the real clock*",
+            "triows: 1 of them used threads, sockets or the real clock*",
         ]
     )
     base = re.search(r"triows_seed=(\d+)", result.stdout.str())[1]
@@ -504,3 +504,22 @@ def test_a_debugger_is_entered_once(suite):
         "--pdb", "--pdbcls=pdb:Pdb", "--triows-schedules=30", test_a=EARLY, stdin=b"c\n" * 40
     )
     assert result.stdout.str().count("entering PDB") == 1
+
+
+def test_a_test_that_takes_too_long_is_not_run_for_hours_to_find_out_why(suite, pytester):
+    pytester.makeconftest("import _triows_schedules.repeating as one\none._PATIENCE = 1")
+    slow = f"""{TWO}
+import time
+
+async def test_slow():
+    orders = [await two() for _ in range(500)]
+    if [2, 1] in orders:
+        with open("slept.txt", "a") as file:
+            file.write("slept\\n")
+        time.sleep(0.3)
+        assert False
+"""
+    result = suite("--triows-schedules=10", test_slow=slow)
+    result.assert_outcomes(failed=1)
+    # Halving would take nine.
+    assert len((suite.path / "slept.txt").read_text().splitlines()) <= 8
