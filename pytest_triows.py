@@ -21,12 +21,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Generator
     from contextlib import AbstractAsyncContextManager
 
     import trio
     from hypercorn.config import Config
 
+    from _triows_schedules.summary import Summary
     from triows import Triows
     from triows.testing import AppClient
 
@@ -53,6 +54,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="also hold ready tasks back over several rounds, which Trio never does",
     )
+    group.addoption(
+        "--triows-switches",
+        metavar="N",
+        help="show the last N task switches before a failure (30 if this is not given)",
+    )
     parser.addini(
         "triows_seed",
         "what the schedules of tests are derived from; if it is not set, each run has others",
@@ -70,7 +76,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 class _Starter:
     """
-    Loads what runs tests under schedules, if this suite uses Trio.
+    Loads what runs tests under schedules, if this suite uses Trio. Tells about it at the end.
 
     Args:
         config: pytest's configuration.
@@ -78,24 +84,86 @@ class _Starter:
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
+        self._made: Summary | None = None
         self._is_loaded = False
+        self._is_off = config.pluginmanager.is_blocked("triows-schedules")
         option = config.option
-        asked = option.triows_schedule, option.triows_schedules, option.triows_unfair or None
-        if config.getini("triows_seed") or any(one is not None for one in asked):
+        asked = option.triows_schedule, option.triows_schedules, option.triows_switches
+        if config.getini("triows_seed") or option.triows_unfair or any(asked):
             self._load()
 
-    def _load(self) -> None:
-        from _triows_schedules.starting import load  # noqa: PLC0415 - see above
+    # What is imported here is imported late: see above.
 
-        self._is_loaded = True
-        load(self._config)
+    @property
+    def _summary(self) -> Summary:
+        from _triows_schedules.starting import summary_of  # noqa: PLC0415
+
+        if self._made is None:
+            self._made = summary_of(self._config)
+        return self._made
+
+    def _load(self) -> None:
+        from _triows_schedules.starting import load  # noqa: PLC0415
+
+        if not (self._is_loaded or self._is_off):
+            self._is_loaded = True
+            load(self._config, self._summary)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_make_collect_report(self) -> Generator[None, pytest.CollectReport, Any]:
+        """Refuse wrong markers, and name the tests that have them."""
+        report = yield
+        items = [one for one in report.result or () if isinstance(one, pytest.Item)]
+        if wrong := self._wrong_markers(items):
+            report.outcome, report.result, report.longrepr = "failed", [], "\n".join(wrong)
+        return report
+
+    def _wrong_markers(self, items: list[pytest.Item]) -> list[str]:
+        marked = [item for item in items if item.get_closest_marker("schedules")]
+        if self._is_off or not marked:
+            return []
+        from _triows_schedules.starting import wrong_markers  # noqa: PLC0415
+
+        return wrong_markers(marked)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Load it when the modules of the tests have been imported."""
+        # A hook may have set markers since.
+        if wrong := self._wrong_markers(session.items):
+            raise pytest.UsageError(*wrong)
         marked = any(item.get_closest_marker("schedules") for item in session.items)
-        if not self._is_loaded and (marked or "trio" in sys.modules):
+        if marked or "trio" in sys.modules:
             self._load()
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Let all processes of pytest-xdist derive their schedules from one seed."""
+        node.workerinput["triows_seed"] = self._summary.base
+
+    def pytest_sessionfinish(self) -> None:
+        """Send the process that prints what there is to tell, if this is another one."""
+        if self._made is not None and hasattr(self._config, "workeroutput"):
+            self._config.workeroutput["triows"] = self._made.send()
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Take what a process of pytest-xdist has sent."""
+        if sent := getattr(node, "workeroutput", {}).get("triows"):
+            self._summary.add(sent)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Tell about schedules."""
+        if self._made is None:
+            return
+        from _triows_schedules.summary import again  # noqa: PLC0415
+
+        stats = terminalreporter.stats
+        for line in again([*stats.get("failed", ()), *stats.get("error", ())]):
+            terminalreporter.write_line(line)
+        is_quiet = self._config.option.verbose < 0
+        for line in self._made.lines(is_quiet=is_quiet):
+            terminalreporter.write_line(line, yellow=bool(self._made.problems))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

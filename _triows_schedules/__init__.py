@@ -8,8 +8,8 @@ process and with any Python.
 
 pytest loads the plugin, and so this package, in every suite of an environment with triows. It is
 not inside the package triows, because importing that takes half a second, and not every suite uses
-it. Here, only ``plugin`` and ``starting`` import pytest, and nothing imports triows. From the
-bottom up:
+it. Here, only ``running``, ``plugin`` and ``starting`` import pytest, and nothing imports triows.
+From the bottom up:
 
 - ``seeds``: reads, makes and derives seeds.
 - ``orders``: the strategies. Each sorts batches in a way of its own.
@@ -17,8 +17,14 @@ bottom up:
 - ``hypotheses``: gives each example of Hypothesis a schedule of its own.
 - ``schedule``: what a seed decides, in each loop of a test.
 - ``exploring``: which seeds to try, if a test runs under many schedules.
+- ``places``: whose code a function is, and which line tells people most.
+- ``failures``: what a test has failed with, so that two runs can be compared.
 - ``trace``: records the task switches, where somebody asks for them.
-- ``plugin``: runs each test of pytest under a schedule, or under many.
+- ``running``: one run of a test of pytest.
+- ``shrinking``: finds out which choices of a failing schedule matter.
+- ``telling``: what people are told about a schedule, in words. ``summary``: at the end.
+- ``repeating``: runs a test under many schedules, and finds out more about a failure.
+- ``plugin``: the hooks of pytest.
 - ``starting``: reads pytest's options, and starts ``plugin`` if Trio is as expected.
 """
 

@@ -6,8 +6,8 @@ the numbers of its tasks, and lets ``_r``, a :class:`random.Random`, shuffle it.
 for each batch, so another object in its place gets the batch itself. What is used besides:
 
 - ``Task._counter``: the number of a task, which is higher the later it was started.
-- ``GLOBAL_RUN_CONTEXT``: where a thread's loop keeps what is its own. Trio clears it when the loop
-  ends.
+- ``GLOBAL_RUN_CONTEXT``: where a thread's loop keeps what is its own, such as the task that runs.
+  Trio clears it when the loop ends.
 - ``Runner.runq``, for ``--triows-unfair`` only: the tasks of the next batch.
 - The name of the task that calls what other threads hand over.
 - ``Deadlines.add``: of two deadlines at the same time, Trio lets that pass first whose scope has
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from trio import CancelScope
 
-__all__ = ["BYSTANDERS", "LOOP", "installed", "missing", "run_queue", "source"]
+__all__ = ["BYSTANDERS", "LOOP", "between_steps", "installed", "missing", "run_queue", "source"]
 
 #: What the loop looks up for each batch.
 _LOOKED_UP = ("_r", "_ALLOW_DETERMINISTIC_SCHEDULING", "shuffle", "_counter")
@@ -98,6 +98,19 @@ def source() -> Any:
 def run_queue() -> Any:
     """Give the tasks of the next batch of this thread's loop."""
     return LOOP.runner.runq
+
+
+@contextmanager
+def between_steps() -> Iterator[None]:
+    """Let the task of this thread's loop whose step is about to begin look as if it waited."""
+    # An instrument is called when Trio says already that it runs, and its frames don't run yet.
+    # If it says so in another way, the task stands at a line of ours.
+    task = LOOP.__dict__.pop("task", None)
+    try:
+        yield
+    finally:
+        if task is not None:
+            LOOP.task = task
 
 
 @contextmanager

@@ -11,115 +11,41 @@ from __future__ import annotations
 
 import inspect
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
-import trio
-from _pytest.runner import call_and_report
+from _pytest.runner import get_reraise_exceptions
 
-from . import hypotheses, internals, seeds
-from .exploring import Exploration
-from .schedule import Schedule
+from . import hypotheses, internals, seeds, telling
+from .failures import Failure, ungrouped
+from .repeating import Repetition
+from .running import Run
 from .seeds import Seed
-from .shrinking import shrunk
+from .summary import AGAIN, SEED
 from .timeouts import NamedThread
-from .trace import Trace, before_failure
+from .trace import before_failure
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
+    from collections.abc import Generator, Iterator
 
-    from .trace import Story, Switch
+    from .summary import Summary
 
-__all__ = ["Schedules"]
-
-_ALIVE = "what was alive before the failure"
-
-#: How many task switches the report of a failure shows.
-_SHOWN = 30
+__all__ = ["Options", "Schedules", "problems"]
 
 
-class _Run:
-    """
-    One run of a test.
+class Options(NamedTuple):
+    """What was asked for."""
 
-    Args:
-        seed: Decides in it.
-        number: Which run it is.
-        of: How many there may be.
-        traces: Whether its task switches are recorded.
-        stays: Whether another run follows, whatever comes of this one.
-        look_at: At which loop and switch to take a picture of what the test serves.
-    """
-
-    def __init__(
-        self,
-        seed: Seed,
-        number: int = 1,
-        of: int = 1,
-        *,
-        traces: bool = False,
-        stays: bool = False,
-        look_at: tuple[int, int] | None = None,
-        **options: Any,
-    ) -> None:
-        self.schedule = Schedule(
-            seed.number, choices=seed.choices, on_loop=self._trace if traces else None, **options
-        )
-        self.number = number
-        self.of = of
-        self.reports: list[pytest.TestReport] = []
-        self.traces: list[Trace] = []
-        #: What happened before the failure, if that was recorded.
-        self.story: Story | None = None
-        self._is_traced = traces
-        self._stays = stays
-        self._look_at = look_at
-
-    def _trace(self) -> None:
-        loop, switch = self._look_at or (-1, 0)
-        self.traces.append(Trace(look_at=switch if loop == len(self.traces) else None))
-        trio.lowlevel.add_instrument(self.traces[-1])
-
-    @property
-    def failure(self) -> tuple[str, str] | None:
-        """In which phase it failed, and with what type of error."""
-        for report in self.reports:
-            if report.failed:
-                crash = getattr(report.longrepr, "reprcrash", None)
-                return str(report.when), "" if crash is None else crash.message.partition(":")[0]
-        return None
-
-    @property
-    def has_failed(self) -> bool:
-        return any(report.failed for report in self.reports)
-
-    @property
-    def has_passed(self) -> bool:
-        return all(report.passed for report in self.reports)
-
-    @property
-    def is_last(self) -> bool:
-        """Whether no other run follows; asked when its teardown begins."""
-        if self._stays:
-            return False
-        if self.has_failed:
-            return self._is_traced  # or it is run again, with a trace
-        return (
-            self._is_traced
-            or not self.has_passed  # skipped
-            or self.number == self.of
-            or not self.schedule.decisions
-        )
-
-    @contextmanager
-    def installed(self) -> Iterator[None]:
-        """Let its schedule decide meanwhile."""
-        try:
-            with self.schedule.installed():
-                yield
-        finally:
-            for trace in self.traces:
-                trace.is_over = True
+    #: The seed of each test, if it was given.
+    seed: Seed | None
+    #: What seeds are derived from if not.
+    base: int
+    #: How many schedules each test runs under; ``None`` if its marker may say it.
+    schedules: int | None
+    #: Whether ready tasks are held back.
+    unfair: bool
+    #: How many task switches the report of a failure shows at least.
+    switches: int
 
 
 class Schedules:
@@ -128,48 +54,45 @@ class Schedules:
 
     Args:
         config: pytest's configuration.
-        seed: The seed of each test, if it was given.
-        base: What seeds are derived from if not.
-        count: How many schedules each test runs under, if its marker does not say.
-        unfair: Whether ready tasks are held back.
+        options: What was asked for.
+        summary: What is told at the end.
     """
 
-    def __init__(
-        self, config: pytest.Config, seed: Seed | None, base: int, count: int, *, unfair: bool
-    ) -> None:
+    def __init__(self, config: pytest.Config, options: Options, summary: Summary) -> None:
         self._config = config
-        self._seed = seed
-        self._base = base
-        self._count = count
-        self._unfair = unfair
+        self._options = options
+        self._summary = summary
+        self._is_debugging = config.getoption("usepdb", False)
         # The run of the test that runs. Several if pytest runs pytest in this process.
-        self._run: _Run | None = None
-        self._explored: dict[str, int] = {}
-        self._interrupted = ""
+        self._run: Run | None = None
         self._thread = NamedThread()
 
     def pytest_report_collectionfinish(self) -> str | list[str]:
         """Tell what repeats the whole run."""
-        if self._config.option.verbose < 0:
-            return []
-        if self._seed is not None:
-            return f"triows: each test runs under the schedule {self._seed}"
-        return f"triows: schedules from seed {self._base}, again with -o triows_seed={self._base}"
+        return [] if self._config.option.verbose < 0 else self._summary.schedules
 
     # One run.
 
-    def _new_run(self, seed: Seed, number: int = 1, of: int = 1, **options: Any) -> _Run:
-        examples = self._seed is None
-        return _Run(seed, number, of, examples=examples, unfair=self._unfair, **options)
+    def _new_run(self, seed: Seed, number: int = 1, of: int = 1, **options: Any) -> Run:
+        options.setdefault("unfair", self._options.unfair)
+        return Run(
+            seed,
+            number,
+            of,
+            examples=self._options.seed is None,
+            # pytest-randomly seeds the module itself, for each test.
+            seeds_random=not self._config.pluginmanager.hasplugin("randomly"),
+            **options,
+        )
 
     def _seed_of(self, item: pytest.Item) -> Seed:
-        return self._seed or Seed(seeds.derived(self._base, item.nodeid))
+        return self._options.seed or Seed(seeds.derived(self._options.base, item.nodeid))
 
     def _runs_once(self, item: pytest.Item) -> bool:
         """Whether a test runs once, even if it fails."""
         # Who debugs a test wants to be asked about each failure once.
-        asked = self._seed is not None and not self._config.getoption("usepdb", False)
-        return self._count_of(item) == 1 and not asked
+        is_again = self._options.seed is not None or self._options.unfair
+        return self._count_of(item) == 1 and (self._is_debugging or not is_again)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(
@@ -182,12 +105,42 @@ class Schedules:
         if not self._runs_once(item):
             return (yield)
         # Who asks for a schedule wants to know what happens in it.
-        self._run = self._new_run(self._seed_of(item), traces=self._seed is not None)
+        run = self._new_run(self._seed_of(item), traces=self._options.seed is not None)
+        with self._current(item, run), run.installed():
+            return (yield)
+
+    @contextmanager
+    def _current(self, item: pytest.Item, run: Run) -> Iterator[None]:
+        """Let a run be the one that runs, and note if somebody stops it."""
+        self._run = run
         try:
-            with self._run.installed():
-                return (yield)
+            yield
+        except (KeyboardInterrupt, pytest.exit.Exception):
+            if run.schedule.loops:
+                self._summary.interrupted = telling.interrupted(item, run)
+            raise
         finally:
             self._run = None
+
+    # Somebody stops the tests.
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True, specname="pytest_runtest_setup")
+    def pytest_runtest_setup_ungrouped(self) -> Generator[None, object, object]:
+        """Let pytest notice that somebody stops it."""
+        with ungrouped(get_reraise_exceptions(self._config)):
+            return (yield)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True, specname="pytest_runtest_call")
+    def pytest_runtest_call_ungrouped(self) -> Generator[None, object, object]:
+        """Do it here, too: most of what Trio raises comes from the test itself."""
+        with ungrouped(get_reraise_exceptions(self._config)):
+            return (yield)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True, specname="pytest_runtest_teardown")
+    def pytest_runtest_teardown_ungrouped(self) -> Generator[None, object, object]:
+        """And here."""
+        with ungrouped(get_reraise_exceptions(self._config)):
+            return (yield)
 
     # Timeouts.
 
@@ -210,7 +163,7 @@ class Schedules:
         # before pytest calls the test.
         test = getattr(pyfuncitem.obj, "hypothesis", None)
         inner = getattr(test, "inner_test", None)
-        if self._seed is not None or inner is None or not _is_on_trio(pyfuncitem, inner):
+        if self._options.seed is not None or inner is None or not _is_on_trio(pyfuncitem, inner):
             return
         pyfuncitem.obj.hypothesis.inner_test = hypotheses.drawing(inner)
 
@@ -227,52 +180,47 @@ class Schedules:
 
     # Reports.
 
-    @pytest.hookimpl(wrapper=True)
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Tell in the report of a failure which schedule it was, and what happened in it."""
         report = yield
         run = self._run
-        if run is not None and report.failed and run.schedule.loops:
-            report.sections.append(("triows schedule", self._told(item, run)))
-            if call.excinfo is not None and run.traces:
-                run.story = before_failure(run.traces, call.excinfo.value)
-                report.sections.append(_shown(run.story.switches))
+        if run is not None and report.failed:
+            error = None if call.excinfo is None else call.excinfo.value
+            if run.failure is None:
+                run.failure = Failure.of(call.when, error)
+            if run.schedule.loops:
+                self._tell(item, run, report)
+            if error is not None and run.traces:
+                run.story = before_failure(run.traces, error)
+                report.sections.append(
+                    telling.switches(
+                        run.story, run.schedule.source_seed.choices, self._options.switches
+                    )
+                )
         return report
 
-    def _told(self, item: pytest.Item, run: _Run) -> str:
-        seed, options = run.schedule.source_seed, ""
-        if run.schedule.loops and (example := hypotheses.last_seed(item)) is not None:
+    def _tell(self, item: pytest.Item, run: Run, report: pytest.TestReport) -> None:
+        seed = run.schedule.source_seed
+        if (example := hypotheses.last_seed(item)) is not None:
             seed = Seed(example)
-        lines = [f"This test failed under the schedule {seed}"]
-        if run.of > 1:
-            lines[0] += f", in its {_ordinal(run.number)} run"
-        if seed.choices is not None:
-            lines.append(_chosen(seed.choices))
-        if self._unfair:
-            options = " --triows-unfair"
-        if run.schedule.held:
-            lines.append(
-                "It relies on Trio's fairness: ready tasks were held back over several rounds, "
-                "which Trio never does."
-            )
-        if run.schedule.outside:
-            what = " and ".join(sorted(run.schedule.outside))
-            lines.append(
-                f"Not everything was decided by the schedule: the test used {what}. It may come "
-                "out differently when you run it again."
-            )
-        lines.append(f"Run it again: pytest '{item.nodeid}' --triows-schedule {seed}{options}")
-        return "\n".join(lines)
+        # In plain order, nothing is held back.
+        unfair = run.unfair and seed.choices != range(0)
+        again = telling.command(item, seed, unfair=unfair)
+        report.sections.append(("triows schedule", "\n".join(telling.told(run, seed, again))))
+        # JUnit's XML takes them from the report of the last phase.
+        for told in (item.user_properties, report.user_properties):
+            told += [one for one in ((SEED, str(seed)), (AGAIN, again)) if one not in told]
 
     # Many runs.
 
     def _count_of(self, item: pytest.Item) -> int:
         marker = item.get_closest_marker("schedules")
-        if self._config.getoption("triows_schedules") is not None or marker is None:
-            return self._count
-        return _count_in(marker)
+        if self._options.schedules is not None or marker is None:
+            return self._options.schedules or 1
+        return seeds.count_in(marker)
 
     # pytest looks for hooks in names that begin so only.
     @pytest.hookimpl(tryfirst=True, specname="pytest_runtest_protocol")
@@ -281,156 +229,30 @@ class Schedules:
         if self._runs_once(item):
             return None
         if self._run is not None:
-            self._run_once(item, nextitem, self._run)
+            self._run.go_through(item, nextitem)
             return True
-        count = self._count_of(item)
-        item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-        reports = self._run_many(item, nextitem, count)
-        for report in reports:
-            item.ihook.pytest_runtest_logreport(report=report)
-        item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
-        return True
-
-    def _run_many(
-        self, item: pytest.Item, nextitem: pytest.Item | None, count: int
-    ) -> list[pytest.TestReport]:
         if item.config.pluginmanager.hasplugin("timeout"):
             # A limit is that of one run, and each run sets its own.
             item.ihook.pytest_timeout_cancel_timer(item=item)
-        seed = self._seed_of(item)
-        exploration = Exploration(seed.number)
-        duration, number = 0.0, 0
+        item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+        repetition = Repetition(self._new_run, self._run_through, item, nextitem)
         try:
-            while True:
-                number += 1
-                choices = seed.choices if number == 1 else None
-                run = self._new_run(Seed(exploration.next_seed(), choices), number, count)
-                duration += self._run_through(item, nextitem, run)
-                if run.has_failed:
-                    run = self._explained(item, nextitem, run)
-                    break
-                if run.is_last:
-                    break
-                exploration.note(run.schedule.decisions)
-        except KeyboardInterrupt:
-            self._interrupted = f"{item.nodeid} was interrupted in its {_ordinal(number)} run"
-            raise
-        if run.schedule.loops:
-            self._explored[item.nodeid] = number
-        for report in run.reports:
-            if report.when == "call":
-                report.duration = duration
-        return run.reports
-
-    def _explained(self, item: pytest.Item, nextitem: pytest.Item | None, run: _Run) -> _Run:
-        """Run a test that has failed again, until its report can tell how that came."""
-        seed = run.schedule.source_seed
-        is_repeatable = run.schedule.loops and not run.schedule.outside
-        if is_repeatable and seed.choices is None and hypotheses.last_seed(item) is None:
-
-            def fails(choices: range) -> bool:
-                trial = self._new_run(seed._replace(choices=choices), stays=True)
-                self._run_through(item, nextitem, trial)
-                return trial.failure == run.failure
-
-            if run.of > 1:
-                seed = seed._replace(choices=shrunk(run.schedule.decisions, fails))
-        again = self._new_run(seed, run.number, run.of, traces=True, stays=True)
-        self._run_through(item, nextitem, again)
-        look_at = None if again.story is None else (again.story.loop, again.story.number)
-        last = self._new_run(seed, run.number, run.of, traces=True, look_at=look_at)
-        self._run_through(item, nextitem, last)
-        for report in again.reports:
-            if report.failed:
-                report.sections += [(_ALIVE, one.picture) for one in last.traces if one.picture]
-        return _that_tells_more(run, again)
-
-    def _run_through(self, item: pytest.Item, nextitem: pytest.Item | None, run: _Run) -> float:
-        """Run a test once, with all hooks; return how long it took."""
-        if item.session.shouldfail or item.session.shouldstop:
-            return 0.0
-        self._run = run
-        try:
-            item.ihook.pytest_runtest_protocol(item=item, nextitem=nextitem)
-        finally:
-            self._run = None
-        return sum(report.duration for report in run.reports)
-
-    def _run_once(self, item: Any, nextitem: pytest.Item | None, run: _Run) -> None:
-        """Run a test once, as pytest does."""
-        _renew(item)
-        run.reports.append(call_and_report(item, "setup", log=False))
-        if run.has_passed and not item.config.getoption("setuponly", False):
-            run.reports.append(call_and_report(item, "call", log=False))
-        if item.session.shouldfail or item.session.shouldstop:
-            following = None
-        elif run.is_last:
-            following = nextitem
-        else:
-            following = item.parent  # what others of its module use is left for the next run
-        run.reports.append(call_and_report(item, "teardown", log=False, nextitem=following))
-        if hasattr(item, "_request"):
-            item._request = False
-            item.funcargs = None
-
-    # The end.
-
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Tell how many schedules there were."""
-        if self._explored:
-            runs, tests = sum(self._explored.values()), len(self._explored)
-            terminalreporter.write_line(
-                f"triows: {_plural(tests, 'test')} ran under {_plural(runs, 'schedule')}"
+            repetition.run(
+                self._seed_of(item), self._count_of(item), explains=not self._is_debugging
             )
-        if self._interrupted:
-            terminalreporter.write_line(f"triows: {self._interrupted}")
+        finally:
+            # A failure is reported even if somebody stops what would explain it.
+            for report in repetition.reports:
+                item.ihook.pytest_runtest_logreport(report=report)
+        if repetition.number:
+            self._summary.note(repetition.number, repetition.outside)
+        item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+        return True
 
-
-def _that_tells_more(run: _Run, again: _Run) -> _Run:
-    """Choose between a run that has failed and another under the same schedule."""
-    if again.has_failed or not run.schedule.loops:
-        return again
-    told = "It did not fail when it was run again under the same schedule."
-    if not run.schedule.outside:
-        told += " Something besides the schedule decides, which triows has not noticed."
-    for report in run.reports:
-        if report.failed:
-            report.sections.append(("triows: not deterministic", told))
-    return run
-
-
-def _chosen(choices: range) -> str:
-    """Tell how little of a schedule matters."""
-    if not choices:
-        return "It also fails if each round is in the order in which its tasks were started."
-    what = f"{_ordinal(choices[0])} choice"
-    if len(choices) > 1:
-        what += f" and the {len(choices) - 1} after it"
-    return (
-        f"Only its {what} matter. All other rounds can be in the order in which their tasks were "
-        "started."
-    )
-
-
-def _shown(switches: Sequence[Switch]) -> tuple[str, str]:
-    """Make the section of a report with the last switches."""
-    shown = switches[-_SHOWN:]
-    return (
-        f"the last {len(shown)} of {_plural(len(switches), 'task switch', 'task switches')} "
-        "before the failure",
-        "\n".join(map(str, shown)),
-    )
-
-
-def _renew(item: Any) -> None:
-    """Let a test that has run be run again, with fixtures and captured output of its own."""
-    if getattr(item, "_request", None) is False:
-        item._initrequest()
-        item._report_sections.clear()
-        if isinstance(item.parent, pytest.Class):
-            # Each run has an instance of its own, and the test is its method.
-            for name in ("_instance", "_obj"):
-                vars(item).pop(name, None)
+    def _run_through(self, item: pytest.Item, nextitem: pytest.Item | None, run: Run) -> None:
+        """Run a test once, with all hooks."""
+        with self._current(item, run):
+            item.ihook.pytest_runtest_protocol(item=item, nextitem=nextitem)
 
 
 def _is_on_trio(item: pytest.Function, test: Any) -> bool:
@@ -445,25 +267,6 @@ def _is_on_trio(item: pytest.Function, test: Any) -> bool:
 
 def _is_async(test: Any) -> bool:
     return inspect.iscoroutinefunction(test)
-
-
-def _count_in(marker: pytest.Mark) -> int:
-    count = marker.args[0] if len(marker.args) == 1 and not marker.kwargs else None
-    if not isinstance(count, int) or isinstance(count, bool) or count < 1:
-        raise pytest.UsageError(
-            "write @pytest.mark.schedules(200), with the number of schedules that the test runs "
-            f"under, from 1 on; not {marker.args} {marker.kwargs}"
-        )
-    return count
-
-
-def _plural(n: int, one: str, more: str = "") -> str:
-    return f"{n} {one}" if n == 1 else f"{n} {more or one + 's'}"
-
-
-def _ordinal(n: int) -> str:
-    ending = "th" if n % 100 in {11, 12, 13} else {1: "st", 2: "nd", 3: "rd"}.get(n % 10, "th")
-    return f"{n}{ending}"
 
 
 def problems() -> list[str]:

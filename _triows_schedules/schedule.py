@@ -4,6 +4,10 @@ A schedule: what a seed decides in a test.
 A test may run several loops, one after another or in several threads. Each has an order and a
 source of chance of its own, by its number in the test, so what one does changes nothing for the
 next.
+
+A test may also install schedules of its own meanwhile, as ``explore_cancellation`` does. What runs
+under them counts for the schedule of the test as well. Otherwise it would seem that the test ran no
+loop at all, and that its seed decides nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +25,16 @@ if TYPE_CHECKING:
 
     from .orders import Order, Task
 
-__all__ = ["MIX", "Kind", "Loop", "Schedule", "current_loop", "installed_seed", "kind_of"]
+__all__ = [
+    "MIX",
+    "Kind",
+    "Loop",
+    "Schedule",
+    "current_loop",
+    "installed_schedule",
+    "installed_seed",
+    "kind_of",
+]
 
 
 class Kind(NamedTuple):
@@ -133,14 +146,17 @@ class Schedule(Random):
     ) -> None:
         super().__init__(derived("trio", seed))
         self.source_seed = Seed(seed, choices)
-        #: How often there was something to choose.
+        #: How often there was something to choose. Of the schedules that were installed meanwhile,
+        #: each chooses for itself, and only the longest counts.
         self.decisions = 0
-        #: How many loops there were.
+        #: How many loops there were, with those under schedules that were installed meanwhile.
         self.loops = 0
         #: How often a task was held back.
         self.held = 0
         #: What else decided: the real clock, threads, sockets.
         self.outside: set[str] = set()
+        # The number of the next loop of its own.
+        self._number = 0
         self._kind = kind
         self._examples = examples
         self._unfair = unfair
@@ -178,7 +194,8 @@ class Schedule(Random):
         # Nothing about a loop of an example may depend on the examples before.
         example = hypotheses.current() if self._examples else None
         if example is None:
-            seed, number = self.source_seed.number, self.loops
+            seed, number = self.source_seed.number, self._number
+            self._number += 1
         else:
             seed, number = example.seed, example.loops
             example.loops += 1
@@ -189,17 +206,53 @@ class Schedule(Random):
             self._on_loop()
         return loop
 
+    def again(self) -> Schedule:
+        """
+        Make a schedule that decides the same each time.
+
+        What it decides in its first loop is the same for every schedule that is made here during a
+        test, or during an example of Hypothesis.
+        """
+        example = hypotheses.current() if self._examples else None
+        seed = self.source_seed.number if example is None else example.seed
+        return Schedule(
+            seed,
+            choices=self.source_seed.choices,
+            kind=self._kind,
+            examples=False,
+            unfair=self._unfair,
+            on_loop=self._on_loop,
+        )
+
     @contextmanager
     def installed(self) -> Iterator[Schedule]:
         """Let it decide, in all loops of the process."""
-        with internals.installed(self, self.outside.add):
-            yield self
+        outer = installed_schedule()
+        try:
+            with internals.installed(self, self.outside.add):
+                yield self
+        finally:
+            if outer is not None:
+                outer._count(self)
+
+    def _count(self, inner: Schedule) -> None:
+        """Count what ran under another schedule, which was installed meanwhile."""
+        self.loops += inner.loops
+        self.decisions = max(self.decisions, inner.decisions)
+        self.held += inner.held
+        self.outside |= inner.outside
+
+
+def installed_schedule() -> Schedule | None:
+    """Give the schedule that decides in this process now, if there is one."""
+    random = internals.source()
+    return random if isinstance(random, Schedule) else None
 
 
 def installed_seed() -> int:
     """Give the seed of the schedule that decides in this process now; 0 if there is none."""
-    random = internals.source()
-    return random.source_seed.number if isinstance(random, Schedule) else 0
+    schedule = installed_schedule()
+    return 0 if schedule is None else schedule.source_seed.number
 
 
 def current_loop() -> Loop | None:

@@ -1,11 +1,11 @@
 """
-Seeds: whole numbers that decide a schedule.
+Seeds: whole numbers that decide a schedule. And the number of schedules, which people type, too.
 
 A failing test prints its seed, and people type it. So a seed is short, and there is one kind only:
 what a test prints is what ``--triows-schedule`` takes, for that test or for any other.
 
-``1087130238@17-19`` is a seed that makes the choices 17 to 19 of a test only. All others are the
-plain ones.
+``1087130238@17-19`` is a seed that makes the choices 17 to 19 of a test only, and ``1087130238@17``
+makes one. All others are the plain ones.
 """
 
 from __future__ import annotations
@@ -13,9 +13,12 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-__all__ = ["Seed", "derived", "fresh", "parsed", "parsed_number"]
+if TYPE_CHECKING:
+    import pytest
+
+__all__ = ["Seed", "count_in", "derived", "fresh", "parsed", "parsed_count", "parsed_number"]
 
 #: Seeds that are made here have so many bits: ten digits at most.
 _BITS = 32
@@ -45,7 +48,8 @@ class Seed(NamedTuple):
             return str(self.number)
         if not self.choices:
             return f"{self.number}@0"
-        return f"{self.number}@{self.choices[0]}-{self.choices[-1]}"
+        last = f"-{self.choices[-1]}" if len(self.choices) > 1 else ""
+        return f"{self.number}@{self.choices[0]}{last}"
 
 
 def parsed(text: str) -> Seed:
@@ -60,13 +64,14 @@ def parsed(text: str) -> Seed:
         return Seed(parsed_number(text))
     if choices == "0":
         return Seed(parsed_number(number), range(0))
-    found = re.fullmatch(r"([1-9][0-9]{0,15})-([1-9][0-9]{0,15})", choices, re.ASCII)
-    if found is None or int(found[1]) > int(found[2]):
+    found = re.fullmatch(r"([1-9][0-9]{0,15})(?:-([1-9][0-9]{0,15}))?", choices, re.ASCII)
+    first, last = (0, 0) if found is None else (int(found[1]), int(found[2] or found[1]))
+    if not 0 < first <= last:
         raise ValueError(
             f"behind the @ of a seed are the first and the last choice that it makes, such as "
-            f"1087130238@17-19, and {text!r} has {choices!r}"
+            f"1087130238@17-19, or one choice, such as 1087130238@17, and {text!r} has {choices!r}"
         )
-    return Seed(parsed_number(number), range(int(found[1]), int(found[2]) + 1))
+    return Seed(parsed_number(number), range(first, last + 1))
 
 
 def parsed_number(text: str) -> int:
@@ -82,3 +87,32 @@ def parsed_number(text: str) -> int:
             f"a seed is a whole number, such as a failing test prints, and {text!r} is not"
         )
     return int(text)
+
+
+def parsed_count(text: str) -> int:
+    """
+    Read a number of things.
+
+    Raises:
+        ValueError: It isn't one.
+    """
+    if not (text.isascii() and text.isdecimal() and len(text) <= 9 and int(text)):
+        raise ValueError(f"this is a whole number from 1 on, not {text!r}")
+    return int(text)
+
+
+def count_in(marker: pytest.Mark) -> int:
+    """
+    Read how many schedules the marker ``schedules`` asks for.
+
+    Raises:
+        ValueError: It doesn't say that.
+    """
+    count = marker.args[0] if len(marker.args) == 1 and not marker.kwargs else None
+    if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+        given = [*map(repr, marker.args), *(f"{k}={v!r}" for k, v in marker.kwargs.items())]
+        raise ValueError(
+            "write @pytest.mark.schedules(200), with the number of schedules that the test runs "
+            f"under, from 1 on, and not @pytest.mark.schedules({', '.join(given)})"
+        )
+    return count

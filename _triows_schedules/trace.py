@@ -10,36 +10,25 @@ from __future__ import annotations
 import ast
 import inspect
 import re
-import sysconfig
 import textwrap
 from collections import deque
-from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import trio
 from trio.testing import MockClock
 
-from .internals import BYSTANDERS
+from .failures import frames_of, leaves
+from .internals import BYSTANDERS, between_steps
+from .places import name_of, place_in
 from .schedule import current_loop
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from types import CodeType, TracebackType
+    from collections.abc import Sequence
+    from types import CodeType
+
+    from .schedule import Schedule
 
 __all__ = ["Story", "Switch", "Trace", "before_failure", "place_of"]
-
-#: Code below these folders waits on behalf of the code that calls it.
-_CARRIERS = (
-    str(Path(trio.__file__).parent),
-    sysconfig.get_path("stdlib"),
-    str(Path(__file__).parent),
-)
-
-_TRIOWS = str(Path(__file__).parent.parent / "triows")
-
-#: What of a program's own stands below one of them.
-_PACKAGES = "site-packages"
 
 #: How many switches are kept, the last ones.
 _KEPT = 20_000
@@ -47,16 +36,41 @@ _KEPT = 20_000
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
+class _Named:
+    """
+    A task, as people are told of it: with a number if others have the same name.
+
+    Args:
+        name: The name.
+        namesakes: All tasks of that name so far, in the order in which they were started.
+    """
+
+    __slots__ = ("_name", "_namesakes", "_number")
+
+    def __init__(self, name: str, namesakes: list[None]) -> None:
+        namesakes.append(None)
+        self._name = name
+        self._namesakes = namesakes
+        self._number = len(namesakes)
+
+    def __str__(self) -> str:
+        return self._name if len(self._namesakes) == 1 else f"{self._name} #{self._number}"
+
+
 class Switch(NamedTuple):
     """One step of a task: it goes on where it stood, until it waits again."""
 
     #: By a virtual clock.
     time: float | None
-    task: str
+    task: object
     #: Where it stood.
     place: str
     #: What made it ready.
-    woken_by: str
+    woken_by: object
+    #: Which choice of the schedule put the tasks of its round in order; 0 if there was only one.
+    order: int
+    #: Which choices were made in this step: whether a call gives others a turn.
+    own: range
     #: The frames that it stood in, the outermost first: where they are in memory, their lines, and
     #: the names of their functions.
     frames: tuple[tuple[int, int, str], ...]
@@ -64,6 +78,12 @@ class Switch(NamedTuple):
     def __str__(self) -> str:
         time = "" if self.time is None else f"{self.time:9.3f}  "
         return f"{time}{self.place:25}  {self.task}, woken by {self.woken_by}"
+
+    def is_chosen_by(self, choices: range) -> bool:
+        """Whether one of these choices decided when it came, or something in it."""
+        first, last = choices[0], choices[-1]
+        own = self.own
+        return self.order in choices or (bool(own) and own[0] <= last and first <= own[-1])
 
 
 class Story(NamedTuple):
@@ -81,14 +101,16 @@ class Trace(trio.abc.Instrument):
     Records the switches of one loop.
 
     Args:
+        schedule: What decides in it.
         look_at: The number of a switch at which to take a :attr:`picture`.
     """
 
-    def __init__(self, look_at: int | None = None) -> None:
+    def __init__(self, schedule: Schedule, look_at: int | None = None) -> None:
         #: How many switches there were.
         self.count = 0
         #: What the loop served at that switch.
         self.picture = ""
+        self._schedule = schedule
         self._look_at = look_at
         self.switches: deque[Switch] = deque(maxlen=_KEPT)
         #: Set when nothing more is to be recorded, in a loop that goes on.
@@ -96,7 +118,23 @@ class Trace(trio.abc.Instrument):
         clock = trio.lowlevel.current_clock()
         self._clock = clock if isinstance(clock, MockClock) else None
         self._start = clock.current_time()
-        self._wakers: dict[trio.lowlevel.Task, str] = {}
+        self._wakers: dict[trio.lowlevel.Task, object] = {}
+        self._names: dict[trio.lowlevel.Task, _Named] = {}
+        self._namesakes: dict[str, list[None]] = {}
+        # How many choices there were before this round, and before this step.
+        self._before_round = self._before_step = schedule.decisions
+        self._is_first = True
+        self._order = 0
+
+    def _name(self, task: trio.lowlevel.Task) -> _Named:
+        if task not in self._names:
+            name = _ADDRESS.sub("", task.name).rpartition("<locals>.")[2]
+            self._names[task] = _Named(name, self._namesakes.setdefault(name, []))
+        return self._names[task]
+
+    def task_spawned(self, task: trio.lowlevel.Task) -> None:
+        """Number a task."""
+        self._name(task)
 
     def task_scheduled(self, task: trio.lowlevel.Task) -> None:
         """Note who woke a task."""
@@ -105,57 +143,58 @@ class Trace(trio.abc.Instrument):
         except RuntimeError:
             self._wakers[task] = "a deadline, or I/O"
         else:
-            self._wakers[task] = "itself" if waker is task else _name(waker)
+            self._wakers[task] = "itself" if waker is task else self._name(waker)
+
+    def after_io_wait(self, timeout: float) -> None:
+        """Note that a round begins."""
+        self._before_round = self._schedule.decisions
+        self._is_first = True
 
     def before_task_step(self, task: trio.lowlevel.Task) -> None:
         """Note a switch."""
         if self.is_over:
             trio.lowlevel.remove_instrument(self)
-        elif task.name not in BYSTANDERS:
-            time = None if self._clock is None else self._clock.current_time() - self._start
-            woken_by = self._wakers.pop(task, "Trio")
-            self.count += 1
-            if self.count == self._look_at:
-                loop = current_loop()
-                self.picture = "" if loop is None else loop.picture()
-            frames = tuple(
-                (id(frame), line, frame.f_code.co_name) for frame, line in task.iter_await_frames()
-            )
-            self.switches.append(Switch(time, _name(task), place_of(task), woken_by, frames))
+            return
+        self._before_step = self._schedule.decisions
+        if self._is_first:
+            # Between the beginning of a round and its first step, only its order is chosen.
+            self._is_first = False
+            self._order = self._before_step if self._before_step > self._before_round else 0
+        if task.name not in BYSTANDERS:
+            self._note(task)
+
+    def _note(self, task: trio.lowlevel.Task) -> None:
+        time = None if self._clock is None else self._clock.current_time() - self._start
+        woken_by = self._wakers.pop(task, "Trio")
+        self.count += 1
+        loop = current_loop()
+        if self.count == self._look_at and loop is not None:
+            with between_steps():
+                self.picture = loop.picture()
+        frames = tuple(
+            (id(frame), line, frame.f_code.co_name) for frame, line in task.iter_await_frames()
+        )
+        place = place_of(task)
+        self.switches.append(
+            Switch(time, self._name(task), place, woken_by, self._order, range(0), frames)
+        )
+
+    def after_task_step(self, task: trio.lowlevel.Task) -> None:
+        """Note which choices a step has made."""
+        made = range(self._before_step + 1, self._schedule.decisions + 1)
+        if made and not self.is_over and task.name not in BYSTANDERS:
+            self.switches[-1] = self.switches[-1]._replace(own=made)
 
     def task_exited(self, task: trio.lowlevel.Task) -> None:
         """Forget a task."""
         self._wakers.pop(task, None)
+        self._names.pop(task, None)
 
 
 def place_of(task: trio.lowlevel.Task) -> str:
-    """
-    Tell where a task waits: in the innermost function that isn't Trio's or the library's.
-
-    If the application has one, that is the place, and not the function of triows that it called.
-    """
-    place, is_triows = "its start", True
-    for frame, line in task.iter_await_frames():
-        name = _file(frame.f_code)
-        inside = frame.f_code.co_filename.startswith(_TRIOWS)
-        if name is not None and (is_triows or not inside):
-            place, is_triows = f"{name}:{line}", inside
-    return place
-
-
-@lru_cache(maxsize=1000)
-def _file(code: CodeType) -> str | None:
-    """Name the file of a function, if it isn't one that waits on behalf of others."""
-    path = Path(code.co_filename)
-    carries = _PACKAGES not in path.parts and code.co_filename.startswith(_CARRIERS)
-    if carries or code.co_filename.startswith((_CARRIERS[0], "<")):
-        return None
-    folder = f"{path.parent.name}/" if (path.parent / "__init__.py").exists() else ""
-    return f"{folder}{path.name}"
-
-
-def _name(task: trio.lowlevel.Task) -> str:
-    return _ADDRESS.sub("", task.name).rpartition("<locals>.")[2]
+    """Tell where a task waits: in the innermost function of the user's, if it has one."""
+    file, line = place_in(task.iter_await_frames())
+    return f"{name_of(file)}:{line}" if file else "its start"
 
 
 def before_failure(traces: Sequence[Trace], error: BaseException) -> Story:
@@ -165,11 +204,11 @@ def before_failure(traces: Sequence[Trace], error: BaseException) -> Story:
     What comes after it is only how the test ends: others are cancelled, and the application shuts
     down. If it isn't found, all switches are given.
     """
-    for leaf in _leaves(error):
-        frames = [(tb.tb_frame, tb.tb_lineno) for tb in _tracebacks(leaf)]
-        for frame, line in reversed(frames):
+    for leaf in leaves(error):
+        for frame, line in reversed(frames_of(leaf)):
             leaving = _lines_of_leaving(frame.f_code, line)
-            for loop, trace in enumerate(traces):
+            # An earlier loop may have had another frame at the same place in memory.
+            for loop, trace in reversed(list(enumerate(traces))):
                 switches = list(trace.switches)
                 for i in range(len(switches) - 1, -1, -1):
                     if _stands_in(switches[i], id(frame), leaving):
@@ -190,21 +229,6 @@ def _stands_in(switch: Switch, frame: int, leaving: set[int]) -> bool:
 def _until(loop: int, trace: Trace, kept: int) -> Story:
     forgotten = trace.count - len(trace.switches)
     return Story(loop, forgotten + kept, list(trace.switches)[:kept])
-
-
-def _leaves(error: BaseException) -> Iterator[BaseException]:
-    if isinstance(error, BaseExceptionGroup):
-        for one in error.exceptions:
-            yield from _leaves(one)
-    elif not isinstance(error, trio.Cancelled):
-        yield error
-
-
-def _tracebacks(error: BaseException) -> Iterator[TracebackType]:
-    traceback = error.__traceback__
-    while traceback is not None:
-        yield traceback
-        traceback = traceback.tb_next
 
 
 def _lines_of_leaving(code: CodeType, line: int) -> set[int]:

@@ -38,6 +38,10 @@ class Campaign:
         NOTES.mkdir(parents=True, exist_ok=True)
         name = f"{schedules}-of-{seed}-{self._part}-{self._parts}.txt"
         self._passed, self._failed = NOTES / f"passed-{name}", NOTES / f"failed-{name}"
+        #: How many tests are left out because they have passed.
+        self.done = 0
+        # The phases of the test that runs.
+        self._phases: list[pytest.TestReport] = []
 
     def forget(self) -> None:
         self._passed.unlink(missing_ok=True)
@@ -48,11 +52,11 @@ class Campaign:
         self, config: pytest.Config, items: list[pytest.Item]
     ) -> None:
         done = set(self._passed.read_text().splitlines()) if self._passed.exists() else set()
-        chosen, left_out = [], []
-        for item in items:
-            (chosen if self._wants(item) and item.nodeid not in done else left_out).append(item)
+        wanted = [item for item in items if self._wants(item)]
+        chosen = [item for item in wanted if item.nodeid not in done]
+        self.done = len(wanted) - len(chosen)
+        config.hook.pytest_deselected(items=[item for item in items if item not in set(chosen)])
         items[:] = chosen
-        config.hook.pytest_deselected(items=left_out)
 
     def _wants(self, item: pytest.Item) -> bool:
         if hasattr(getattr(item, "obj", None), "hypothesis"):
@@ -60,13 +64,19 @@ class Campaign:
         return zlib.crc32(item.nodeid.encode()) % self._parts == self._part
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if report.when == "call" or report.failed:
-            with (self._failed if report.failed else self._passed).open("a") as file:
-                file.write(f"{report.nodeid}\n")
-                if report.failed:
-                    file.write(f"{report.longreprtext}\n")
-                    for name, text in report.sections:
-                        file.write(f"--- {name}\n{text}\n")
+        self._phases.append(report)
+        if report.failed:
+            with self._failed.open("a") as file:
+                file.write(f"{report.nodeid}\n{report.longreprtext}\n")
+                for name, text in report.sections:
+                    file.write(f"--- {name}\n{text}\n")
+
+    def pytest_runtest_logfinish(self, nodeid: str) -> None:
+        # A test that was expected to fail, and did, counts as skipped.
+        if all(report.passed or hasattr(report, "wasxfail") for report in self._phases):
+            with self._passed.open("a") as file:
+                file.write(f"{nodeid}\n")
+        self._phases.clear()
 
 
 def part(text: str) -> tuple[int, int]:
@@ -96,7 +106,11 @@ def main() -> int:
     # A test that hangs fails, and the others go on. It also starts no thread for each run.
     args += ["--timeout-method=signal"]
     args += options.tests
-    return pytest.main(args, plugins=[campaign])
+    status = pytest.main(args, plugins=[campaign])
+    if status == pytest.ExitCode.NO_TESTS_COLLECTED and campaign.done:
+        print("Nothing is left: all of these tests have passed. Run them again with --again")
+        return 0
+    return status
 
 
 if __name__ == "__main__":

@@ -94,10 +94,11 @@ def switches(seed: int) -> list[str]:
     traces: list[Trace] = []
 
     def record() -> None:
-        traces.append(Trace())
+        traces.append(Trace(schedule))
         trio.lowlevel.add_instrument(traces[-1])
 
-    with Schedule(seed, on_loop=record).installed():
+    schedule = Schedule(seed, on_loop=record)
+    with schedule.installed():
         trio.run(story, clock=MockClock(autojump_threshold=0))
     return [str(switch) for trace in traces for switch in trace.switches]
 

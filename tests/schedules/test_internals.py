@@ -1,5 +1,6 @@
 """The private names of Trio that schedules use: which they are, and what happens without one."""
 
+import threading
 import types
 from contextlib import suppress
 
@@ -90,3 +91,13 @@ def test_a_thread_that_wakes_the_loop_changes_no_order():
             trio.run(main, wakes)
     assert len(orders) == 1
     assert current_loop() is None
+
+
+async def test_without_the_task_that_runs_nothing_is_hidden(monkeypatch):
+    task = trio.lowlevel.current_task()
+    with internals.between_steps(), pytest.raises(RuntimeError):
+        trio.lowlevel.current_task()
+    assert trio.lowlevel.current_task() is task
+    monkeypatch.setattr(internals, "LOOP", threading.local())
+    with internals.between_steps():
+        assert trio.lowlevel.current_task() is task

@@ -10,11 +10,7 @@ from textwrap import dedent
 
 import pytest
 
-import pytest_triows
-
 pytest_plugins = ["pytester"]
-
-ROOT = Path(pytest_triows.__file__).parent
 
 #: Fails if the second task is first, and tells the order.
 RACE = """
@@ -35,21 +31,6 @@ async def test_race():
     print("the order was", order)
     assert order == [1, 2]
 """
-
-
-@pytest.fixture
-def suite(pytester, monkeypatch):
-    """Run a suite that doesn't use triows, in an environment with triows."""
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-
-    def run(*args, ini="trio_mode = true", **files):
-        pytester.makeini(f"[pytest]\nfilterwarnings = error\n{ini}")
-        if files:
-            pytester.makepyfile(**files)
-        always = ("-p", "no:cacheprovider", "-p", "no:randomly")
-        return pytester.runpytest_subprocess(*always, *args, timeout=60)
-
-    return run
 
 
 def seed_in(result):
@@ -301,9 +282,9 @@ def test_a_failure_among_many_is_shrunk_to_the_choices_that_matter(suite):
     """
     result = suite("--triows-schedules=100", test_long=long)
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["Only its *choice matter. All other rounds can be*"])
+    result.stdout.fnmatch_lines(["Only its choice * matters. All others can be*"])
     again = suite("--triows-schedule", seed := seed_in_full(result))
-    assert re.fullmatch(r"\d+@\d+-\d+", seed)
+    assert re.fullmatch(r"\d+@\d+", seed)
     again.assert_outcomes(failed=1)
     assert seed_in_full(again) == seed
 
@@ -319,7 +300,7 @@ def test_a_failure_in_every_order_is_said_to_be_one(suite):
     """
     result = suite("--triows-schedules=10", test_always=always)
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["It also fails if each round is in the order in which*"])
+    result.stdout.fnmatch_lines(["It isn't a race: it also fails in the plain order*"])
 
 
 def test_a_failure_with_an_application_shows_what_was_alive(suite):
@@ -345,96 +326,124 @@ def test_a_failure_with_an_application_shows_what_was_alive(suite):
         result.stdout.fnmatch_lines(["*what was alive before the failure*", "*/wait*open*"])
 
 
-def test_what_else_decided_is_told(suite):
-    outside = """
-    import pytest
-    import trio
+INTERRUPTED = """
+import os, signal
+import trio
 
-    async def test_thread(autojump_clock):
-        await trio.to_thread.run_sync(int)
-        raise ArithmeticError
+runs = []
 
-    async def test_sockets(autojump_clock):
-        listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
-        async with listeners[0]:
-            with trio.move_on_after(1):
-                await listeners[0].accept()
-        raise ArithmeticError
-
-    async def test_clock():
-        await trio.sleep(0.001)
-        raise ArithmeticError
-
-    async def test_nothing(autojump_clock):
-        raise ArithmeticError
-    """
-    result = suite(test_outside=outside)
-    result.assert_outcomes(failed=4)
-    text = result.stdout.str()
-    told = re.findall(r"the test used (.*)\. It may", text)
-    assert told == ["threads", "sockets", "the real clock"]
-    assert text.count("Run it again") == 4
-
-
-def test_a_failure_that_does_not_come_again_is_told(suite):
-    chance = """
-    import trio
-
-    runs = []
-
-    async def test_chance(autojump_clock, nursery):
+async def steps():
+    async with trio.open_nursery() as nursery:
         nursery.start_soon(trio.lowlevel.checkpoint)
-        runs.append(1)
-        assert len(runs) != 3
-    """
-    result = suite("--triows-schedules=10", test_chance=chance)
+        await trio.lowlevel.checkpoint()
+    runs.append(1)
+
+async def test_async():
+    await steps()
+    if len(runs) == 7:
+        os.kill(os.getpid(), signal.SIGINT)
+        await trio.lowlevel.checkpoint()
+
+def test_plain():
+    trio.run(steps)
+    if len(runs) == 7:
+        raise KeyboardInterrupt
+
+async def test_exits():
+    import pytest
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(steps)
+        await steps()
+        if len(runs) >= 13:
+            pytest.exit("enough")
+
+async def test_fails_first():
+    await steps()
+    assert len(runs) != 1, "a race"
+    if len(runs) == 2:
+        raise KeyboardInterrupt
+
+async def test_last():
+    print("went on")
+"""
+
+
+@pytest.mark.parametrize("test", ["test_async", "test_plain", "test_exits"])
+def test_who_stops_a_test_stops_the_others_and_is_told_which_run_it_was(suite, test):
+    result = suite("-s", "--triows-schedules=10", "-k", f"{test} or last", test_a=INTERRUPTED)
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.assert_outcomes()
+    result.stdout.re_match_lines(
+        [rf"triows: .*::{test} was interrupted in its 7th run, under the schedule \d+$"]
+    )
+    result.stdout.no_fnmatch_line("*went on*")
+
+
+def test_who_stops_a_test_in_its_only_run_stops_the_others(suite):
+    text = INTERRUPTED.replace("len(runs) == 7", "True")
+    result = suite("-s", "-k", "async or last", test_a=text)
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.re_match_lines([r"triows: .* was interrupted under the schedule \d+$"])
+    result.stdout.no_fnmatch_line("*went on*")
+
+
+def test_who_stops_a_test_while_it_is_run_again_is_told_of_its_failure(suite):
+    result = suite("--triows-schedules=10", "-k", "fails_first or last", test_a=INTERRUPTED)
+    assert result.ret == pytest.ExitCode.INTERRUPTED
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*not deterministic*", "It did not fail when it was run again*"])
+    result.stdout.fnmatch_lines(
+        ["*AssertionError: a race*", "*was interrupted when it was run again after it had failed,*"]
+    )
 
 
-def test_with_unfair_a_failure_is_said_to_rely_on_trios_fairness(suite):
-    fair = """
+def test_a_failure_with_another_message_in_each_order_is_the_same(suite):
+    always = """
     import trio
 
-    async def test_fair(autojump_clock):
-        turns = []
+    async def test_always():
+        seen = []
 
-        async def take(n):
-            for _ in range(10):
-                turns.append(n)
-                await trio.lowlevel.checkpoint()
+        async def note(n):
+            await trio.lowlevel.checkpoint()
+            seen.append(n)
 
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(take, 1)
-            nursery.start_soon(take, 2)
-        assert abs(turns[:10].count(1) - 5) <= 1
+            for n in range(3):
+                nursery.start_soon(note, n)
+        assert seen == []
     """
-    suite("--triows-schedules=300", test_fair=fair).assert_outcomes(passed=1)
-    result = suite("--triows-schedules=300", "--triows-unfair")
-    result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["It relies on Trio's fairness:*", "*--triows-unfair"])
+    for n in range(1, 4):
+        result = suite("--triows-schedules=5", f"-otriows_seed={n}", test_always=always)
+        result.stdout.fnmatch_lines(["It isn't a race: *"])
 
 
-def test_ctrl_c_in_the_middle_tells_which_run_it_was(suite):
-    interrupted = """
+def test_failures_at_different_lines_are_different(suite):
+    two = """
     import trio
-
-    runs = []
 
     async def main():
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(trio.lowlevel.checkpoint)
-            await trio.lowlevel.checkpoint()
+        seen = []
 
-    def test_a():
+        async def note(n):
+            seen.append(n)
+
+        async with trio.open_nursery() as nursery:
+            for n in range(4):
+                nursery.start_soon(note, n)
+        assert seen[0] != 2 or seen[3] == 3, "a race"
+        assert seen != [0, 1, 2, 3], "the plain order"
+
+    def test_two():
         trio.run(main)
-        runs.append(1)
-        if len(runs) == 7:
-            raise KeyboardInterrupt
     """
-    result = suite("--triows-schedules=10", test_interrupted=interrupted)
-    assert result.ret == pytest.ExitCode.INTERRUPTED
-    result.stdout.fnmatch_lines("triows: *test_a was interrupted in its 7th run")
+    races = 0
+    for n in range(1, 5):
+        result = suite("--triows-schedules=50", f"-otriows_seed={n}", test_two=two)
+        text = result.stdout.str()
+        is_race = "AssertionError: a race" in text
+        assert ("It isn't a race" in text) != is_race
+        races += is_race
+    assert races
 
 
 def test_a_time_limit_that_ends_the_process_tells_the_schedule(suite):

@@ -31,16 +31,19 @@ def test_what_is_left_has_failed_even_if_more_of_it_does_not():
     assert fails(found) or found == range(1, 1001)
 
 
-@pytest.mark.parametrize("text", ["17", "17@0", "17@1-1", "17@3-200"])
+@pytest.mark.parametrize("text", ["17", "17@0", "17@1", "17@3-200"])
 def test_a_seed_is_read_as_it_is_written(text):
     assert str(parsed(text)) == text
 
 
 def test_a_seed_says_which_choices_it_makes():
     assert parsed("17@3-5") == Seed(17, range(3, 6))
+    assert parsed("17@4") == parsed("17@4-4") == Seed(17, range(4, 5))
 
 
-@pytest.mark.parametrize("text", ["17@", "17@5", "17@5-3", "17@0-3", "@1-2", "17@1-2-3", "17@a-b"])
+@pytest.mark.parametrize(
+    "text", ["17@", "17@5-", "17@00", "17@5-3", "17@0-3", "@1-2", "17@1-2-3", "17@a-b"]
+)
 def test_what_is_no_seed_is_refused(text):
     with pytest.raises(ValueError, match="seed"):
         parsed(text)

@@ -225,3 +225,10 @@ async def test_nothing_is_lost_before_the_end(autojump_clock):
 def test_numbers_that_make_no_sense_are_refused(options, message):
     with pytest.raises(ValueError, match=re.escape(message) + "$"):
         Network(**options)
+
+
+@pytest.mark.parametrize("network", [{"delay": (0, 2)}, Network, True])
+async def test_something_that_is_no_network_is_refused(network):
+    with pytest.raises(TypeError, match=r"network=Network\(delay=\(0, 2\)\), not network="):
+        async with open_app(echo_app(), network=network):
+            raise AssertionError

@@ -266,19 +266,8 @@ class _Breaker(Watchdog["Stage"]):
         else:
             # The tasks were cancelled, and went on.
             for task in tasks:
-                if inspect.getcoroutinestate(task.coro) == inspect.CORO_CREATED:
-                    # It may start the next one and end, before anything can interrupt it. Let Trio
-                    # call this in the place of its first step. If Trio no longer had this name,
-                    # the task would fail all the same, because its coroutine is closed.
-                    task.coro.close()
-                    if hasattr(task, "_next_send_fn"):
-                        task._next_send_fn = self._raise
-                else:
-                    self._interrupter.follow(task.iter_await_frames(), self._error, self._attempts)
+                self._interrupter.stop(task, self._error, self._attempts)
         self._attempts += 1
-
-    def _raise(self, _value: object) -> NoReturn:
-        raise self._error
 
 
 #: How many of the tasks that keep the loop busy are shown.
@@ -357,6 +346,29 @@ class Interrupter:
             # If the code handles this exception, too, another one follows.
             self.follow(frames, self._error, self._attempts - _PLAIN)
         raise self._error
+
+    def stop(self, task: trio.lowlevel.Task, error: LoopBlocked, times: int) -> None:
+        """
+        Raise an error in a task that waits, when it goes on. Call this in the loop's thread.
+
+        Args:
+            task: The task.
+            error: The error.
+            times: As for :meth:`follow`.
+        """
+        if inspect.getcoroutinestate(task.coro) != inspect.CORO_CREATED:
+            self.follow(task.iter_await_frames(), error, times)
+            return
+
+        def fail(_value: object) -> NoReturn:
+            raise error
+
+        # It may start the next one and end, before anything can interrupt it. Let Trio call this
+        # in the place of its first step. If Trio no longer had this name, the task would fail all
+        # the same, because its coroutine is closed.
+        task.coro.close()
+        if hasattr(task, "_next_send_fn"):
+            task._next_send_fn = fail
 
     def follow(self, frames: Iterable[RawFrame], error: LoopBlocked, times: int) -> None:
         """
@@ -438,11 +450,13 @@ def _raise_after_call(own: set[FrameType], error: LoopBlocked, times: int) -> Ca
     left = times
 
     def profile(frame: FrameType, event: str, _arg: Any) -> None:
+        # Python looks here as well. So if the frame is left before the error was raised, the error
+        # is raised here and leaves the frame. Otherwise Trio's loop would get it.
         nonlocal left
-        if event == "return" and frame.f_back in own and not _is_suspended(frame):
+        if not left:
+            sys.setprofile(None)
+        elif event == "return" and frame.f_back in own and not _is_suspended(frame):
             left -= 1
-            if not left:
-                sys.setprofile(None)
             soon[raised]  # the last thing here: what is called would get the error
 
     def end() -> None:

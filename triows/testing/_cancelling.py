@@ -7,129 +7,29 @@ from random import Random
 from typing import TYPE_CHECKING
 
 import trio
-from trio.testing import MockClock
 
-from _triows_schedules.internals import BYSTANDERS
-from _triows_schedules.schedule import Schedule, installed_seed
+from _triows_schedules.internals import missing
+from _triows_schedules.schedule import Schedule, installed_schedule
 from _triows_schedules.seeds import derived
-from _triows_schedules.trace import place_of
+from triows._counted import counted
 from triows._errors import add_note
 
-from ._tasks import tasks_in, unshield
+from ._stories import Interruption, StoryRun, close_coroutine
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from ._stories import Story
 
 __all__ = ["Interruption", "explore_cancellation"]
 
-#: Seconds of the virtual clock that a story may take. A day is longer than any timeout.
-_LONGEST = 86_400.0
+#: How many steps a story may make in its first run. One that has more would take hours to explore,
+#: because it is run once for each of them.
+_MOST = 100_000
 
-#: How many tasks are shown of a story that does not end.
-_SHOWN = 5
-
-
-class Interruption:
-    """
-    What happens to a story at one of its steps, if it is not a cancellation.
-
-    A story of :func:`explore_cancellation` that takes an argument gets one.
-    """
-
-    def __init__(self) -> None:
-        self._call: Callable[[], object] | None = None
-
-    def by(self, call: Callable[[], object] | None) -> None:
-        """
-        Have something called at the step. At the steps before you say so, nothing happens.
-
-        Args:
-            call: A plain function, called between two steps. It can't await. Let it start a task,
-                or set an event. ``None``: from now on, nothing happens at a step.
-        """
-        self._call = call
-
-
-class _Steps(trio.abc.Instrument):
-    """
-    Counts the steps of all tasks, and interrupts after some of them.
-
-    Args:
-        at: After which steps, the first first.
-        interrupt: Called with the position of the step in *at*.
-    """
-
-    def __init__(self, at: tuple[int, ...], interrupt: Callable[[int], None]) -> None:
-        self.count = 0
-        self.places: list[str] = []
-        #: What *interrupt* has raised. Trio would only log it.
-        self.error: BaseException | None = None
-        self._at = at
-        self._interrupt = interrupt
-
-    def after_task_step(self, task: trio.lowlevel.Task) -> None:
-        """Count it."""
-        if task.name in BYSTANDERS:
-            return
-        self.count += 1
-        if self.count in self._at:
-            self.places.append(f"after step {self.count}: {task.name}, {place_of(task)}")
-            try:
-                self._interrupt(self._at.index(self.count))
-            except BaseException as exc:  # noqa: BLE001 - raised in the test
-                self.error = exc
-
-
-class _Run:
-    """
-    One run of a story.
-
-    Args:
-        story: The story.
-        at: After which steps it is interrupted.
-    """
-
-    def __init__(self, story: Callable[..., Awaitable[object]], at: tuple[int, ...]) -> None:
-        self.steps = _Steps(at, self._interrupt)
-        #: How the story went wrong.
-        self.error: BaseException | None = None
-        self._story = story
-        self._at = at
-        self._interruption = Interruption() if inspect.signature(story).parameters else None
-        self._scope = trio.CancelScope()
-
-    def _interrupt(self, position: int) -> None:
-        # The second of two is always a cancellation.
-        if self._interruption is None or position > 0:
-            self._scope.cancel("explore_cancellation")
-        elif self._interruption._call is not None:
-            self._interruption._call()
-
-    async def main(self) -> None:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._tell, nursery.cancel_scope, name="<story>")
-            nursery.start_soon(self._end_late, nursery)
-
-    async def _tell(self, all_of_it: trio.CancelScope) -> None:
-        trio.lowlevel.add_instrument(self.steps)
-        try:
-            with self._scope:
-                await self._story(*[one for one in [self._interruption] if one is not None])
-        except BaseException as exc:  # noqa: BLE001 - raised by whoever runs it
-            self.error = self.error or exc
-        finally:
-            trio.lowlevel.remove_instrument(self.steps)
-            all_of_it.cancel()
-
-    async def _end_late(self, nursery: trio.Nursery) -> None:
-        """End a story that doesn't end by itself, so that the test fails and does not hang."""
-        await trio.sleep(_LONGEST)
-        tasks = [task for task in tasks_in(nursery) if task is not trio.lowlevel.current_task()]
-        shown = "\n".join(f"  {task.name}, {place_of(task)}" for task in tasks[:_SHOWN])
-        self.error = AssertionError(f"the story does not end. What is left of it:\n{shown}")
-        for task in tasks:
-            unshield(task, nursery.cancel_scope)
-        nursery.cancel_scope.cancel()
+#: How many times the steps of the first run, and how many more, an interrupted story may make. To
+#: end may take longer than to go on: a shutdown has time limits, and looks again and again.
+_TIMES, _MORE = 10, 10_000
 
 
 def explore_cancellation(
@@ -137,7 +37,7 @@ def explore_cancellation(
     *,
     check: Callable[[], object] | None = None,
     pairs: int = 0,
-    at: tuple[int, ...] | None = None,
+    at: int | Sequence[int] | None = None,
 ) -> int:
     """
     Run a story once for each of its steps, and cancel it there.
@@ -157,69 +57,201 @@ def explore_cancellation(
     A step is what a task does between two waits. The steps of all tasks count. Every run has the
     same schedule, so each of them goes like the first until it is interrupted. Time is virtual.
     Call it in a plain ``def`` test. The story makes its own application, with :func:`open_app`,
-    whose leak check also judges.
+    whose leak check also judges. It can't use threads, because no schedule decides when they are
+    done.
+
+    The test's own schedule decides in all runs. So with ``@pytest.mark.schedules(50)``, the story
+    is explored under 50 schedules.
 
     Args:
-        story: An async function. If it takes an argument, that is an :class:`Interruption`: the
-            story says with ``by()`` what happens at the step instead, such as a disconnect or a
-            shutdown.
-        check: Called after each run, with nothing. It raises if something is not as it should be.
+        story: An async function. If it has a required parameter, it gets an :class:`Interruption`:
+            the story says with ``by()`` what happens at the step instead, such as a disconnect or
+            a shutdown.
+        check: A plain function. It is called after each run, with nothing. It raises, or returns
+            ``False``, if something is not as it should be.
         pairs: How many pairs of steps to try as well, at random. The story is interrupted at the
             first, and cancelled at the second.
-        at: Interrupt it after these steps only: a failure says which they were.
+        at: Interrupt it after these steps only. A failure says which they were, and under which
+            schedule. Under another schedule, the steps are others.
 
     Returns:
         How many steps the story has.
 
     Raises:
+        AssertionError: A run does not end, or *check* returned ``False``.
         BaseException: What the story or *check* raised, with a note that says at which step it was
             interrupted.
+        RuntimeError: The story can't be repeated, for example because it uses threads. Or a Trio
+            loop is running already. Or triows does not know this release of Trio.
+        TypeError: An argument is of another kind.
+        ValueError: *pairs* is negative, or the story has no such steps as *at*.
     """
-    seed = installed_seed()
-    steps = _run(story, check, (), seed)
-    if at is not None:
-        _run(story, check, at, seed)
+    _check_place()
+    _check_functions(story, check)
+    _check_pairs(pairs)
+    only = _steps_in(at)
+    exploration = _Exploration(story, check)
+    steps = exploration.first()
+    if only is not None:
+        exploration.again(only)
         return steps
     for step in range(1, steps + 1):
-        _run(story, check, (step,), seed)
-    random = Random(derived("pairs", seed))
-    for _ in range(pairs):
+        exploration.again((step,))
+    random = Random(derived("pairs", exploration.seed))
+    for _ in range(pairs if steps else 0):
         first = 1 + int(random.random() * steps)
-        _run(story, check, (first, first + 1 + int(random.random() * steps)), seed)
+        exploration.again((first, first + 1 + int(random.random() * steps)))
     return steps
 
 
-def _run(
-    story: Callable[..., Awaitable[object]],
-    check: Callable[[], object] | None,
-    at: tuple[int, ...],
-    seed: int,
-) -> int:
-    """Run a story once, and return how many steps it had."""
-    run = _Run(story, at)
-    error: BaseException | None = None
-    with Schedule(seed).installed():
+class _Exploration:
+    """
+    The runs of one story.
+
+    Args:
+        story: The story.
+        check: Called after each run.
+    """
+
+    def __init__(self, story: Story, check: Callable[[], object] | None) -> None:
+        self._story = story
+        self._check = check
+        self._outer = installed_schedule()
+        # How many steps the first run had.
+        self._steps = 0
+
+    @property
+    def seed(self) -> int:
+        """What decides in each run."""
+        return self._schedule().source_seed.number
+
+    def _schedule(self) -> Schedule:
+        return Schedule(0, examples=False) if self._outer is None else self._outer.again()
+
+    def first(self) -> int:
+        """
+        Run the story without an interruption.
+
+        Returns:
+            How many steps it had.
+        """
+        run = StoryRun(self._story, (), self._schedule(), _MOST)
+        error, what = run.outcome(), "the story"
+        if error is None:
+            error, what = self._judged(), "check"
+        if error is not None:
+            add_note(error, f"{what} failed in the first run, in which nothing was interrupted")
+            raise error
+        if not run.has_said_what_happens:
+            raise RuntimeError(
+                "the story takes an Interruption, and has not said with its by() what happens at "
+                "a step, so nothing would happen at any step. If the parameter is something else, "
+                "give it a default"
+            )
+        self._steps = run.steps
+        return run.steps
+
+    def again(self, at: tuple[int, ...]) -> None:
+        """Run the story, and interrupt it after some steps."""
+        if at and at[0] > self._steps:
+            steps = counted(self._steps, "step") + self._under(" under the schedule ")
+            raise ValueError(
+                f"the story has {steps}, so it can't be interrupted after step {at[0]}"
+            )
+        limit = _TIMES * self._steps + _MORE
+        run = StoryRun(self._story, at, self._schedule(), limit, self._steps)
+        error = run.outcome() or self._judged()
+        if error is not None:
+            places = "".join(f"\n  {place}" for place in run.places)
+            add_note(
+                error,
+                f"the story was interrupted{places}\n"
+                f"repeat it with at={at}{self._under(' and --triows-schedule ')}",
+            )
+            raise error
+        if at and not run.places:
+            raise RuntimeError(
+                f"the story ended before its step {at[0]}, and it has {self._steps} if it is not "
+                f"interrupted: something besides the schedule decides how it goes, such as "
+                f"{run.outside or 'what an earlier run has left'}"
+            )
+
+    def _under(self, words: str) -> str:
+        """Name the schedule, after some words, if there is one that can be repeated."""
+        return "" if self._outer is None else f"{words}{self._schedule().source_seed}"
+
+    def _judged(self) -> BaseException | None:
+        """Return what *check* says of a run that has ended."""
+        if self._check is None:
+            return None
         try:
-            trio.run(run.main, clock=MockClock(autojump_threshold=0))
-            error = run.steps.error or run.error
-            if error is None and check is not None:
-                check()
-        except BaseException as exc:  # noqa: BLE001 - raised below
-            error = exc
-    if error is not None:
-        _explain(error, run.steps.places, at)
-        raise error
-    if at and not run.steps.places:
+            told = self._check()
+        except BaseException as exc:  # noqa: BLE001 - raised by whoever runs it
+            return exc
+        if inspect.isawaitable(told):
+            close_coroutine(told)
+            return _async_check()
+        return AssertionError("check returned False") if told is False else None
+
+
+# What is asked for.
+
+
+def _check_place() -> None:
+    if trio.lowlevel.in_trio_run():
         raise RuntimeError(
-            f"the story ended before its step {at[0]}: something besides the schedule decides how "
-            "it goes, such as threads, sockets, or what an earlier run has left"
+            "explore_cancellation runs Trio loops of its own, and so it can't be called inside of "
+            "one: call it in a plain `def` test"
         )
-    return run.steps.count
+    if names := missing():
+        raise RuntimeError(
+            "explore_cancellation needs schedules, and triows does not know this release of Trio: "
+            f"it does not find {', '.join(names)}. Use another release of Trio, or a newer triows"
+        )
 
 
-def _explain(error: BaseException, places: list[str], at: tuple[int, ...]) -> None:
-    if not at:
-        add_note(error, "it was not interrupted: this was the first run")
-        return
-    lines = "".join(f"\n  {place}" for place in places)
-    add_note(error, f"the story was interrupted{lines}\nrepeat it with at={at}")
+def _check_functions(story: object, check: object) -> None:
+    if not callable(story):
+        called = " without calling it" if inspect.iscoroutine(story) else ""
+        close_coroutine(story)
+        raise TypeError(
+            f"explore_cancellation runs the story many times, so it takes an async function"
+            f"{called}, as in explore_cancellation(story); not {story!r}"
+        )
+    if inspect.isasyncgenfunction(story):
+        raise TypeError("the story is an async generator: let it await, and not yield")
+    if check is not None and not callable(check):
+        close_coroutine(check)
+        raise TypeError(f"check is a function that is called after each run, not {check!r}")
+    if inspect.iscoroutinefunction(check):
+        raise _async_check()
+
+
+def _async_check() -> TypeError:
+    return TypeError(
+        "check is a plain function, because it is called when the loop is over: write it with "
+        "`def`, or do what has to be awaited at the end of the story"
+    )
+
+
+def _check_pairs(pairs: int) -> None:
+    if not _is_whole(pairs):
+        raise TypeError(f"pairs is a number of pairs, such as 20, not {pairs!r}")
+    if pairs < 0:
+        raise ValueError(f"pairs is a number of pairs, 0 or more, not {pairs}")
+
+
+def _steps_in(at: object) -> tuple[int, ...] | None:
+    """Read the numbers of steps."""
+    if at is None:
+        return None
+    steps = (at,) if _is_whole(at) else at
+    if not isinstance(steps, (tuple, list, range)) or not all(map(_is_whole, steps)):
+        raise TypeError(f"at has the numbers of steps, such as at=(3,) or at=(3, 8), not {at!r}")
+    if any(step < 1 for step in steps):
+        raise ValueError(f"steps are counted from 1, and at has {at!r}")
+    return tuple(sorted(set(steps)))
+
+
+def _is_whole(number: object) -> bool:
+    return isinstance(number, int) and not isinstance(number, bool)

@@ -376,7 +376,8 @@ async def open_app(
     Raises:
         LoopBlocked: The loop was blocked, or the virtual clock stood still, for *blocked* seconds.
         RuntimeError: The application is running already, or the test doesn't run on Trio.
-        TypeError: *app* is an application of another framework.
+        TypeError: *app* is an application of another framework, or *network* isn't a
+            :class:`Network`.
         StartTimeout: The start-up does not end.
         LeakError: Something is left at the end of the block.
         BaseException: What the application's start-up, its shutdown or one of its resources

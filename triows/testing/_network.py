@@ -124,6 +124,11 @@ class Transit:
     """
 
     def __init__(self, network: Network) -> None:
+        if not isinstance(network, Network):
+            raise TypeError(
+                "open_app() takes a network such as network=Network(delay=(0, 2)), not "
+                f"network={network!r}"
+            )
         loop = current_loop()
         #: Decides. Without a schedule it is the same in each run.
         self.random = Random(0) if loop is None else loop.source("network")

@@ -1,0 +1,147 @@
+"""What people are told about a schedule, in words."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pytest
+
+    from .failures import Failure
+    from .running import Run
+    from .seeds import Seed
+    from .trace import Story
+
+__all__ = ["command", "interrupted", "plural", "switches", "told", "unlike"]
+
+_PLAIN = "in which the tasks of each round run in the order in which they were started"
+
+_CAUSES = (
+    "Something besides the schedule decides. It may be a thread, a socket, the real clock, "
+    "`uuid`, `secrets` or `os.urandom`, the order of a set of strings (set PYTHONHASHSEED), `id()` "
+    "or an address, or something that an earlier run has left behind."
+)
+
+
+def told(run: Run, seed: Seed, again: str) -> Iterator[str]:
+    """
+    Tell about the schedule under which a test has failed, in lines.
+
+    Args:
+        run: The run that has failed.
+        seed: The seed that repeats it.
+        again: The command that repeats it.
+    """
+    line = f"This test failed under the schedule {seed}"
+    yield f"{line}, in its {_ordinal(run.number)} run" if run.of > 1 else line
+    if seed.choices is not None:
+        yield _chosen(seed.choices)
+        if run.draws:
+            yield "The test drew numbers from `random`, and the seed decides them as well."
+    yield from _held(run)
+    if run.schedule.outside:
+        what = " and ".join(sorted(run.schedule.outside))
+        yield (
+            f"Not everything was decided by the schedule: the test used {what}. It may come out "
+            "differently when you run it again."
+        )
+    yield f"Run it again: {again}"
+
+
+def _chosen(choices: range) -> str:
+    """Tell how little of a schedule matters."""
+    if not choices:
+        return f"It isn't a race: it also fails in the plain order, {_PLAIN}."
+    if len(choices) == 1:
+        what = f"choice {choices[0]} matters"
+    else:
+        what = f"choices {choices[0]} to {choices[-1]} matter"
+    return f"Only its {what}. All others can be those of the plain order, {_PLAIN}."
+
+
+def _held(run: Run) -> Iterator[str]:
+    """Tell whether the failure depends on tasks that were held back."""
+    if not run.schedule.held:
+        return
+    held = "ready tasks are held back over several rounds, which Trio never does"
+    if run.fair_runs:
+        yield (
+            f"It relies on Trio's fairness: it fails if {held}. Without that, it did not fail in "
+            f"this way under {plural(run.fair_runs, 'schedule')}."
+        )
+    else:
+        yield (
+            f"With --triows-unfair, {held}. Run the test under many schedules without it to see "
+            "whether it fails then, too."
+        )
+
+
+def command(item: pytest.Item, seed: Seed, *, unfair: bool) -> str:
+    """Give the command that repeats a test under a schedule, for the folder of this command."""
+    # Names of tests are relative to pytest's root folder, which may be another one.
+    start = item.config.invocation_params.dir
+    try:
+        path = os.path.relpath(item.path, start)
+    except ValueError:  # another drive of Windows
+        path = str(item.path)
+    _, colons, name = item.nodeid.partition("::")
+    options = ["--triows-unfair"] if unfair else []
+    return shlex.join(["pytest", f"{path}{colons}{name}", "--triows-schedule", str(seed), *options])
+
+
+def unlike(run: Run, again: Failure | None) -> str:
+    """Tell that a test came out differently when it was run again."""
+    how = "It did not fail" if again is None else "It failed in another way"
+    told = f"{how} when it was run again under the same schedule."
+    return told if run.schedule.outside else f"{told} {_CAUSES}"
+
+
+def switches(story: Story, choices: range | None, least: int) -> tuple[str, str]:
+    """
+    Make the section of a report with the last task switches.
+
+    Args:
+        story: What happened until the failure.
+        choices: The choices that matter. Their switches are shown as well, and marked.
+        least: How many switches are shown at the end.
+    """
+    every = story.switches
+    first = max(len(every) - least, 0)
+    marked = [i for i, one in enumerate(every) if choices and one.is_chosen_by(choices)]
+    shown = [*[i for i in marked if i < first][:least], *range(first, len(every))]
+    lines = []
+    for before, i in zip([None, *shown], shown, strict=False):
+        if before is not None and i > before + 1:
+            lines.append(f"  ... {plural(i - before - 1, 'more switch', 'more switches')}")
+        mark = ("> " if i in marked else "  ") if marked else ""
+        lines.append(f"{mark}{every[i]}")
+    if marked:
+        lines.insert(0, "The schedule's choices decided the lines with >. The rest is plain order.")
+    title = (
+        f"the last {len(every) - first} of {plural(story.number, 'task switch', 'task switches')}"
+    )
+    return f"{title} before the failure", "\n".join(lines)
+
+
+def interrupted(item: pytest.Item, run: Run) -> str:
+    """Tell that somebody has stopped a test."""
+    if run.is_again:
+        which = " when it was run again after it had failed,"
+    else:
+        which = f" in its {_ordinal(run.number)} run," if run.of > 1 else ""
+    return f"{item.nodeid} was interrupted{which} under the schedule {run.schedule.source_seed}"
+
+
+def plural(n: int, one: str, more: str = "") -> str:
+    """Count things."""
+    return f"{n} {one}" if n == 1 else f"{n} {more or one + 's'}"
+
+
+def _ordinal(n: int) -> str:
+    """Write a number as in "the 3rd"."""
+    ending = "th" if n % 100 in {11, 12, 13} else {1: "st", 2: "nd", 3: "rd"}.get(n % 10, "th")
+    return f"{n}{ending}"
