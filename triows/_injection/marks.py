@@ -337,7 +337,7 @@ def _named(thing: Any) -> str:
 
 
 def _object_in(factory: Any) -> str:
-    """Say what ``OBJECT`` stands for in the code for a factory, if it is there."""
+    """Explain ``OBJECT``, if the code for a factory has this word in it."""
     if "OBJECT" not in code_for(factory):
         return ""
     return ", with the object that you have there now in place of OBJECT"
