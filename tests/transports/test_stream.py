@@ -1459,6 +1459,47 @@ async def test_a_close_that_waits_for_its_turn_is_not_cut_off_by_an_outbox_that_
         assert (wire.close_code, wire.eofs) == (3001, 1)
 
 
+@pytest.mark.parametrize(
+    "end", [close(3001), raw_frame(TEXT, mask=None)], ids=["close", "error"]
+)
+async def test_a_handler_that_gives_others_turns_answers_all_that_came_with_the_end(end):
+    wire = ScriptedWire()
+    async with accepted(wire) as transport, trio.open_nursery() as nursery:
+
+        async def echo() -> None:
+            with suppress(WebSocketDisconnect):
+                while True:
+                    message = await transport.receive()
+                    await trio.lowlevel.checkpoint()
+                    await transport.send(message)
+                    await trio.lowlevel.checkpoint()
+
+        nursery.start_soon(echo)
+        await wait_all_tasks_blocked()
+        wire.says(masked("one") + masked("two") + masked("three") + end)
+        await wait_all_tasks_blocked()
+        assert wire.messages == [b"one", b"two", b"three"]
+
+
+async def test_a_handler_that_sends_without_end_does_not_hold_up_a_close():
+    wire = ScriptedWire()
+    async with accepted(wire) as transport, trio.open_nursery() as nursery:
+
+        async def tick() -> None:
+            with suppress(WebSocketDisconnect):
+                while True:
+                    await transport.send("tick")
+                    await trio.lowlevel.checkpoint()
+
+        nursery.start_soon(tick)
+        await trio.lowlevel.checkpoint()
+        wire.says(masked("one") + close(3001, "bye"))
+        with pytest.raises(WebSocketDisconnect):
+            await transport.receive()
+            await transport.receive()
+        assert len(wire.messages) < 10
+
+
 async def test_tiny_messages_are_bounded_in_number(autojump_clock):
     wire = ScriptedWire(room=0)
     timeouts = Timeouts(ping_interval=math.inf, send=30)

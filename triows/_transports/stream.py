@@ -76,6 +76,38 @@ class _Probe:
         self.progress: Progress | None = None
 
 
+class _Grace:
+    """
+    The turns in which a handler answers messages before the end that came together with them.
+
+    It gets another one as long as it has taken or sent a message in the last one, because any
+    call may end its turn.
+
+    Args:
+        turns: How many turns there are. A handler that sends without end can't use more.
+    """
+
+    __slots__ = ("_handled", "_turns")
+
+    def __init__(self, turns: int) -> None:
+        self._turns = turns
+        # The first message may have been handed over before the first turn, so that one counts.
+        self._handled: object = None
+
+    def goes_on(self, handled: object) -> bool:
+        """
+        Tell after a turn whether the handler gets another one.
+
+        Args:
+            handled: What it has handled. This is compared with that of the turn before.
+        """
+        if not self._turns or handled == self._handled:
+            return False
+        self._turns -= 1
+        self._handled = handled
+        return True
+
+
 class StreamTransport:
     """
     A :class:`~triows._transports.interface.Transport` on a connection of our own server.
@@ -102,6 +134,7 @@ class StreamTransport:
         "_delivered",
         "_early",
         "_extensions",
+        "_grace",
         "_hung_up",
         "_inbox",
         "_is_given_up",
@@ -163,6 +196,8 @@ class StreamTransport:
         self._hung_up = False
         # Whether the peer has sent its close frame.
         self._closed_by_peer = False
+        # While the handler answers the messages that came together with the end.
+        self._grace: _Grace | None = None
         # Whether there is nothing more to read. Tasks that wait for that make the event.
         self._read_all = False
         self._wants_read_all: trio.Event | None = None
@@ -252,6 +287,7 @@ class StreamTransport:
         if codec.noticed:
             if found and codec.end is not None:
                 # The handler may answer the messages before the close frame first.
+                self._grace = _Grace(2 * len(found))
                 self._wire.yield_turn()
             else:
                 self._heed(codec)
@@ -268,7 +304,16 @@ class StreamTransport:
         else:
             self._wire.yield_turn()
 
+    def _handled(self) -> tuple[int, int]:
+        """Tell what changes when the handler takes or sends a message."""
+        return len(self._inbox), self.traffic.messages_sent
+
     def on_turn(self) -> None:
+        if self._grace is not None:
+            if self._grace.goes_on(self._handled()):
+                self._wire.yield_turn()
+                return
+            self._grace = None
         self._take(b"")
         if not self._codec.pending:
             self._wire.resume()
