@@ -25,7 +25,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from sybil import Document, Sybil
 from sybil.evaluators.python import pad
 from sybil.integration.pytest import SybilItem
@@ -140,8 +141,17 @@ def forget(namespace: dict[str, Any]) -> None:
         del sys.modules[name]
 
 
+@given(st.none())
+def run_an_example(_: None) -> None:
+    """Have Hypothesis set itself up."""
+
+
 def pytest_collection_finish() -> None:
     """Keep the collector away from the modules and the thousands of tests, which stay anyway."""
+    # At its first example, Hypothesis makes a source of random numbers. Where it repeats the same
+    # examples each time, as under CI, old versions look whether somebody keeps the source. They
+    # don't see a module that the collector leaves alone.
+    run_an_example()
     gc.collect()
     gc.freeze()
 
