@@ -1459,9 +1459,7 @@ async def test_a_close_that_waits_for_its_turn_is_not_cut_off_by_an_outbox_that_
         assert (wire.close_code, wire.eofs) == (3001, 1)
 
 
-@pytest.mark.parametrize(
-    "end", [close(3001), raw_frame(TEXT, mask=None)], ids=["close", "error"]
-)
+@pytest.mark.parametrize("end", [close(3001), raw_frame(TEXT, mask=None)], ids=["close", "error"])
 async def test_a_handler_that_gives_others_turns_answers_all_that_came_with_the_end(end):
     wire = ScriptedWire()
     async with accepted(wire) as transport, trio.open_nursery() as nursery:
