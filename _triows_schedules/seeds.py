@@ -1,11 +1,11 @@
 """
-Seeds: whole numbers that decide a schedule. And the number of schedules, which people type, too.
+Seeds: whole numbers that decide a schedule. This module also reads the number of schedules.
 
-A failing test prints its seed, and people type it. So a seed is short, and there is one kind only:
+A failing test prints its seed, and people type it. So a seed is short, and there is only one kind:
 what a test prints is what ``--triows-schedule`` takes, for that test or for any other.
 
-``1087130238@17-19`` is a seed that makes the choices 17 to 19 of a test only, and ``1087130238@17``
-makes one. All others are the plain ones.
+``1087130238@17-19`` is a seed that makes only the choices 17 to 19 of a test. ``1087130238@17``
+makes one, and ``1087130238@0`` makes none. All other choices are plain.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-What the end of pytest's output tells about schedules.
+What the end of pytest's output says about schedules.
 
 With pytest-xdist, each process that runs tests sends its part to the one that prints.
 """
@@ -51,7 +51,7 @@ class Summary:
         """What repeats the whole run."""
         if self.given is not None:
             return f"triows: each test runs under the schedule {self.given}"
-        return f"triows: schedules from seed {self.base} (to repeat them: -o triows_seed={self.base})"
+        return f"triows: schedules from seed {self.base} (to repeat: -o triows_seed={self.base})"
 
     def note(self, runs: int, outside: set[str]) -> None:
         """Note that a test ran under many schedules, and what else decided."""
@@ -95,7 +95,7 @@ class Summary:
 
 
 def again(reports: list[pytest.TestReport | pytest.CollectReport]) -> Iterator[str]:
-    """Tell how to run each test that has failed again."""
+    """Say how to run each failed test again."""
     # The report of a file that could not be imported has no properties.
     found = (dict(getattr(report, "user_properties", ())).get(AGAIN) for report in reports)
     commands = [str(one) for one in dict.fromkeys(found) if one is not None]

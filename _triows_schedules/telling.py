@@ -120,7 +120,7 @@ def switches(story: Story, choices: range | None, least: int) -> tuple[str, str]
         mark = ("> " if i in marked else "  ") if marked else ""
         lines.append(f"{mark}{every[i]}")
     if marked:
-        lines.insert(0, "The choices that matter decided the lines with >. All others are in plain order.")
+        lines.insert(0, "The choices decided the lines with >. All other lines are in plain order.")
     title = (
         f"the last {len(every) - first} of {plural(story.number, 'task switch', 'task switches')}"
     )

@@ -282,7 +282,7 @@ def test_a_failure_among_many_is_shrunk_to_the_choices_that_matter(suite):
     """
     result = suite("--triows-schedules=100", test_long=long)
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["Only its choice * matters. It fails even if all others are plain*"])
+    result.stdout.fnmatch_lines(["Only its choice * matters. It fails even if *"])
     again = suite("--triows-schedule", seed := seed_in_full(result))
     assert re.fullmatch(r"\d+@\d+", seed)
     again.assert_outcomes(failed=1)

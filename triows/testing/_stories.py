@@ -50,7 +50,7 @@ _ROUNDS = 200
 #: of two tasks that take turns, each is interrupted.
 _BETWEEN = 101
 
-_SHORTER = "\nIt is run once for each of its steps, so make it shorter: a few hundred steps at most."
+_SHORTER = "\nIt is run once for each of its steps, so make it shorter: a few hundred steps."
 
 #: The task that ends a story. Its steps don't count.
 _END = "<end of the story>"
