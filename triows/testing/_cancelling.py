@@ -233,8 +233,8 @@ def _check_functions(story: object, check: object) -> None:
 
 def _async_check() -> TypeError:
     return TypeError(
-        "check has to be a plain function, because it is called after the loop has ended: write "
-        "it with `def`, and do what needs `await` at the end of the story"
+        "check is a plain function, because it is called after the loop has ended: write it with "
+        "`def`, and do what needs `await` at the end of the story"
     )
 
 
