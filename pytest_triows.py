@@ -4,8 +4,8 @@ The pytest plugin of triows: fixtures for testing an application.
 The fixtures are async. They work with pytest-trio (``trio_mode = true``, or the marker), and
 with anyio's plugin on its Trio backend.
 
-The plugin also runs each test that uses Trio under a schedule: a seed decides the order of the
-tasks. It does so in suites that don't use triows, too, if they use Trio.
+The plugin also runs each test that uses Trio under a schedule: a seed decides in which order the
+tasks run. It does so in every suite that uses Trio, even if the suite doesn't use triows.
 """
 
 # pytest loads this module in every suite of an environment that has triows, whether the suite uses
@@ -37,46 +37,48 @@ T = TypeVar("T")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add what is to be said of schedules."""
-    group = parser.getgroup("triows", "the order of Trio's tasks")
+    """Add the options for schedules."""
+    group = parser.getgroup("triows", "triows: the order of Trio's tasks")
     group.addoption(
         "--triows-schedule",
         metavar="SEED",
-        help="run each test under this schedule: a failing test prints the SEED of its own",
+        help="run each test under the schedule of this seed; a test that fails prints its seed",
     )
     group.addoption(
         "--triows-schedules",
         metavar="N",
-        help="run each test that uses Trio under N schedules, until one fails",
+        help="run each test that uses Trio under N schedules, or until it fails",
     )
     group.addoption(
         "--triows-unfair",
         action="store_true",
-        help="also hold ready tasks back over several rounds, which Trio never does",
+        help="also let ready tasks wait for several rounds, which Trio never does",
     )
     group.addoption(
         "--triows-switches",
         metavar="N",
-        help="show the last N task switches before a failure (30 if this is not given)",
+        help="show the last N task switches before a failure (default: 30)",
     )
     parser.addini(
         "triows_seed",
-        "what the schedules of tests are derived from; if it is not set, each run has others",
+        "the seed of the whole run: with it, each run of pytest uses the same schedules",
         default="",
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Check what was said of schedules."""
+    """Describe the marker, and check the options for schedules."""
     config.addinivalue_line(
-        "markers", "schedules(n): run the test under n schedules, until one fails"
+        "markers", "schedules(n): run the test under n schedules, or until it fails"
     )
     config.pluginmanager.register(_Starter(config), "triows-schedules-starter")
 
 
 class _Starter:
     """
-    Loads what runs tests under schedules, if this suite uses Trio. Tells about it at the end.
+    Loads the part that runs tests under schedules, if this suite uses Trio.
+
+    At the end, it says which schedules there were.
 
     Args:
         config: pytest's configuration.
@@ -128,7 +130,7 @@ class _Starter:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Load it when the modules of the tests have been imported."""
+        """Load that part when the modules of the tests have been imported."""
         # A hook may have set markers since.
         if wrong := self._wrong_markers(session.items):
             raise pytest.UsageError(*wrong)
@@ -142,18 +144,18 @@ class _Starter:
         node.workerinput["triows_seed"] = self._summary.base
 
     def pytest_sessionfinish(self) -> None:
-        """Send the process that prints what there is to tell, if this is another one."""
+        """In a process of pytest-xdist, send the summary to the process that prints."""
         if self._made is not None and hasattr(self._config, "workeroutput"):
             self._config.workeroutput["triows"] = self._made.send()
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
-        """Take what a process of pytest-xdist has sent."""
+        """Receive the summary of a process of pytest-xdist."""
         if sent := getattr(node, "workeroutput", {}).get("triows"):
             self._summary.add(sent)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Tell about schedules."""
+        """Say which schedules the tests ran under, and how to repeat the failures."""
         if self._made is None:
             return
         from _triows_schedules.summary import again  # noqa: PLC0415

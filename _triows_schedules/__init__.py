@@ -1,10 +1,10 @@
 """
 Schedules: the order of Trio's tasks in a test, decided by a seed.
 
-What enters is a seed, a whole number. What leaves is a :class:`~.schedule.Schedule`, which stands
-in for Trio's source of randomness while a test runs. Trio hands it each batch of tasks that are
-ready, and runs them in the order that it makes. The same seed makes the same order again, in any
-process and with any Python.
+What enters is a seed, which is a whole number. What leaves is a :class:`~.schedule.Schedule`. It
+replaces Trio's source of randomness while a test runs. Trio passes it each batch of ready tasks,
+and runs them in the order that the schedule chooses. (The documentation calls a batch a round.) The
+same seed gives the same order again, in any process and with any supported Python.
 
 pytest loads the plugin, and so this package, in every suite of an environment with triows. It is
 not inside the package triows, because importing that takes half a second, and not every suite uses
@@ -17,12 +17,12 @@ From the bottom up:
 - ``hypotheses``: gives each example of Hypothesis a schedule of its own.
 - ``schedule``: what a seed decides, in each loop of a test.
 - ``exploring``: which seeds to try, if a test runs under many schedules.
-- ``places``: whose code a function is, and which line tells people most.
-- ``failures``: what a test has failed with, so that two runs can be compared.
-- ``trace``: records the task switches, where somebody asks for them.
-- ``running``: one run of a test of pytest.
+- ``places``: whose code a function is, and which line of a stack helps people most.
+- ``failures``: how a test failed, so that two runs can be compared.
+- ``trace``: records the task switches, if they are to be shown.
+- ``running``: one run of a test.
 - ``shrinking``: finds out which choices of a failing schedule matter.
-- ``telling``: what people are told about a schedule, in words. ``summary``: at the end.
+- ``telling``: the words of a failure's report. ``summary``: those at the end of pytest's output.
 - ``repeating``: runs a test under many schedules, and finds out more about a failure.
 - ``plugin``: the hooks of pytest.
 - ``starting``: reads pytest's options, and starts ``plugin`` if Trio is as expected.

@@ -2,9 +2,9 @@
 Runs the tests of pytest under schedules.
 
 Each test runs under a schedule. Its seed is derived from the seed of the whole run and the name of
-the test. A test that fails says which it was. With ``--triows-schedules``, or the marker
-``schedules``, a test runs under many, until one fails. Its fixtures are made anew each time, apart
-from those of a class, a module or the session. The test has one report all the same.
+the test. The report of a failed test shows the seed. With ``--triows-schedules``, or the marker
+``schedules``, a test runs under many schedules, or until it fails. It gets new fixtures each time,
+except those of a class, a module or the session. But it has only one report.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Schedules:
         self._thread = NamedThread()
 
     def pytest_report_collectionfinish(self) -> str | list[str]:
-        """Tell what repeats the whole run."""
+        """Say how to repeat the whole run."""
         return [] if self._config.option.verbose < 0 else self._summary.schedules
 
     # One run.
@@ -90,7 +90,7 @@ class Schedules:
 
     def _runs_once(self, item: pytest.Item) -> bool:
         """Whether a test runs once, even if it fails."""
-        # Who debugs a test wants to be asked about each failure once.
+        # In a debugger, each failure should come up once.
         is_again = self._options.seed is not None or self._options.unfair
         return self._count_of(item) == 1 and (self._is_debugging or not is_again)
 
@@ -104,7 +104,7 @@ class Schedules:
                 return (yield)
         if not self._runs_once(item):
             return (yield)
-        # Who asks for a schedule wants to know what happens in it.
+        # Somebody who asks for a schedule wants to see what happens in it.
         run = self._new_run(self._seed_of(item), traces=self._options.seed is not None)
         with self._current(item, run), run.installed():
             return (yield)
@@ -126,7 +126,7 @@ class Schedules:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True, specname="pytest_runtest_setup")
     def pytest_runtest_setup_ungrouped(self) -> Generator[None, object, object]:
-        """Let pytest notice that somebody stops it."""
+        """Let pytest notice that it is stopped, for example by Ctrl-C."""
         with ungrouped(get_reraise_exceptions(self._config)):
             return (yield)
 
@@ -184,7 +184,7 @@ class Schedules:
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Tell in the report of a failure which schedule it was, and what happened in it."""
+        """Add the schedule of a failed test, and its task switches, to the report."""
         report = yield
         run = self._run
         if run is not None and report.failed:

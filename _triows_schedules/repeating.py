@@ -1,7 +1,7 @@
 """
-Runs a test under many schedules, until one fails, and finds out more about the failure.
+Runs a test under many schedules, or until it fails, and finds out more about the failure.
 
-A test that has failed is run again: with fewer choices of its schedule, and then with a trace.
+A test that has failed is run again: first with fewer choices of its schedule, then with a trace.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ class Repetition:
         return run
 
     def _explained(self, run: Run) -> Run:
-        """Run a test that has failed again, until its report can tell how that came."""
+        """Run a failed test again, until its report can say how the failure came about."""
         if run.schedule.held:
             run = self._fair(run)
         seed = run.schedule.source_seed

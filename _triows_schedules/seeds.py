@@ -1,11 +1,11 @@
 """
-Seeds: whole numbers that decide a schedule. And the number of schedules, which people type, too.
+Seeds: whole numbers that decide a schedule. This module also reads the number of schedules.
 
-A failing test prints its seed, and people type it. So a seed is short, and there is one kind only:
+A failing test prints its seed, and people type it. So a seed is short, and there is only one kind:
 what a test prints is what ``--triows-schedule`` takes, for that test or for any other.
 
-``1087130238@17-19`` is a seed that makes the choices 17 to 19 of a test only, and ``1087130238@17``
-makes one. All others are the plain ones.
+``1087130238@17-19`` is a seed that makes only the choices 17 to 19 of a test. ``1087130238@17``
+makes one, and ``1087130238@0`` makes none. All other choices are plain.
 """
 
 from __future__ import annotations
@@ -68,8 +68,8 @@ def parsed(text: str) -> Seed:
     first, last = (0, 0) if found is None else (int(found[1]), int(found[2] or found[1]))
     if not 0 < first <= last:
         raise ValueError(
-            f"behind the @ of a seed are the first and the last choice that it makes, such as "
-            f"1087130238@17-19, or one choice, such as 1087130238@17, and {text!r} has {choices!r}"
+            f"after the @ of a seed, write the first and the last choice that it makes, as in "
+            f"1087130238@17-19, or one choice, as in 1087130238@17; {text!r} has {choices!r}"
         )
     return Seed(parsed_number(number), range(first, last + 1))
 
@@ -84,7 +84,7 @@ def parsed_number(text: str) -> int:
     # int() takes more: signs, underscores, digits of other scripts.
     if not (text.isascii() and text.isdecimal() and len(text) <= 20):
         raise ValueError(
-            f"a seed is a whole number, such as a failing test prints, and {text!r} is not"
+            f"a seed is a whole number, such as the one that a failing test prints, not {text!r}"
         )
     return int(text)
 
@@ -97,7 +97,7 @@ def parsed_count(text: str) -> int:
         ValueError: It isn't one.
     """
     if not (text.isascii() and text.isdecimal() and len(text) <= 9 and int(text)):
-        raise ValueError(f"this is a whole number from 1 on, not {text!r}")
+        raise ValueError(f"write a whole number, 1 or more, not {text!r}")
     return int(text)
 
 
@@ -113,6 +113,6 @@ def count_in(marker: pytest.Mark) -> int:
         given = [*map(repr, marker.args), *(f"{k}={v!r}" for k, v in marker.kwargs.items())]
         raise ValueError(
             "write @pytest.mark.schedules(200), with the number of schedules that the test runs "
-            f"under, from 1 on, and not @pytest.mark.schedules({', '.join(given)})"
+            f"under, 1 or more, and not @pytest.mark.schedules({', '.join(given)})"
         )
     return count

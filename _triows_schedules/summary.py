@@ -1,5 +1,5 @@
 """
-What the end of pytest's output tells about schedules.
+What the end of pytest's output says about schedules.
 
 With pytest-xdist, each process that runs tests sends its part to the one that prints.
 """
@@ -51,7 +51,7 @@ class Summary:
         """What repeats the whole run."""
         if self.given is not None:
             return f"triows: each test runs under the schedule {self.given}"
-        return f"triows: schedules from seed {self.base}, again with -o triows_seed={self.base}"
+        return f"triows: schedules from seed {self.base} (to repeat: -o triows_seed={self.base})"
 
     def note(self, runs: int, outside: set[str]) -> None:
         """Note that a test ran under many schedules, and what else decided."""
@@ -77,7 +77,7 @@ class Summary:
         """Tell it."""
         if self.problems:
             yield (
-                "triows: the tests ran without schedules, because triows does not know this "
+                "triows: the tests ran without schedules, because triows does not support this "
                 f"release of Trio. It does not find: {', '.join(self.problems)}"
             )
         elif self._is_remote and not is_quiet:  # the other processes don't print
@@ -88,17 +88,17 @@ class Summary:
         if self._outside:
             yield (
                 f"triows: {self._outside} of them used threads, sockets or the real clock, whose "
-                "order the seed does not decide"
+                "timing the seed does not decide"
             )
         if self.interrupted:
             yield f"triows: {self.interrupted}"
 
 
 def again(reports: list[pytest.TestReport | pytest.CollectReport]) -> Iterator[str]:
-    """Tell how to run each test that has failed again."""
+    """Say how to run each failed test again."""
     # The report of a file that could not be imported has no properties.
     found = (dict(getattr(report, "user_properties", ())).get(AGAIN) for report in reports)
     commands = [str(one) for one in dict.fromkeys(found) if one is not None]
     if commands:
-        yield "triows: run what has failed again, under its schedule:"
+        yield "triows: to run each failed test again, under the same schedule:"
         yield from (f"  {one}" for one in commands)

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 __all__ = ["command", "interrupted", "plural", "switches", "told", "unlike"]
 
-_PLAIN = "in which the tasks of each round run in the order in which they were started"
+_PLAIN = "the tasks of each round run in the order in which they were started"
 
 _CAUSES = (
-    "Something besides the schedule decides. It may be a thread, a socket, the real clock, "
-    "`uuid`, `secrets` or `os.urandom`, the order of a set of strings (set PYTHONHASHSEED), `id()` "
-    "or an address, or something that an earlier run has left behind."
+    "So something besides the schedule decides. It may be a thread, a socket, the real clock, "
+    "`uuid`, `secrets` or `os.urandom`, the order of a set of strings (set PYTHONHASHSEED to fix "
+    "it), `id()` or an address, or something that an earlier run left behind."
 )
 
 
@@ -46,8 +46,8 @@ def told(run: Run, seed: Seed, again: str) -> Iterator[str]:
     if run.schedule.outside:
         what = " and ".join(sorted(run.schedule.outside))
         yield (
-            f"Not everything was decided by the schedule: the test used {what}. It may come out "
-            "differently when you run it again."
+            f"The schedule did not decide everything: the test used {what}. It may end differently "
+            "when you run it again."
         )
     yield f"Run it again: {again}"
 
@@ -55,12 +55,12 @@ def told(run: Run, seed: Seed, again: str) -> Iterator[str]:
 def _chosen(choices: range) -> str:
     """Tell how little of a schedule matters."""
     if not choices:
-        return f"It isn't a race: it also fails in the plain order, {_PLAIN}."
+        return f"It needs no special order: it also fails in the plain order, in which {_PLAIN}."
     if len(choices) == 1:
         what = f"choice {choices[0]} matters"
     else:
         what = f"choices {choices[0]} to {choices[-1]} matter"
-    return f"Only its {what}. All others can be those of the plain order, {_PLAIN}."
+    return f"Only its {what}. It fails even if all others are plain: {_PLAIN}."
 
 
 def _held(run: Run) -> Iterator[str]:
@@ -94,7 +94,7 @@ def command(item: pytest.Item, seed: Seed, *, unfair: bool) -> str:
 
 
 def unlike(run: Run, again: Failure | None) -> str:
-    """Tell that a test came out differently when it was run again."""
+    """Tell that a test ended differently when it was run again."""
     how = "It did not fail" if again is None else "It failed in another way"
     told = f"{how} when it was run again under the same schedule."
     return told if run.schedule.outside else f"{told} {_CAUSES}"
@@ -120,7 +120,7 @@ def switches(story: Story, choices: range | None, least: int) -> tuple[str, str]
         mark = ("> " if i in marked else "  ") if marked else ""
         lines.append(f"{mark}{every[i]}")
     if marked:
-        lines.insert(0, "The schedule's choices decided the lines with >. The rest is plain order.")
+        lines.insert(0, "The choices decided the lines with >. All other lines are in plain order.")
     title = (
         f"the last {len(every) - first} of {plural(story.number, 'task switch', 'task switches')}"
     )

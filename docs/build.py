@@ -20,7 +20,6 @@ import os
 import re
 import subprocess
 import sys
-import textwrap
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -246,7 +245,8 @@ def inherited_from_starlette(value: type) -> Iterator[str]:
             names = [
                 f"`{name}`" for name in vars(base) if not name.startswith("_") and name not in own
             ]
-            yield f"From Starlette's `{base.__name__}`: {', '.join(sorted(names))}."
+            if names:
+                yield f"From Starlette's `{base.__name__}`: {', '.join(sorted(names))}."
 
 
 # Docstrings.
@@ -338,7 +338,7 @@ class Names:
 
     def _paragraph(self, text: str) -> str:
         if text.startswith("    "):
-            return code(textwrap.dedent(text))
+            return code(re.sub(r"^ {4}", "", text, flags=re.MULTILINE))
         if re.match(r"[*-] ", text):
             return self._roles(text)
         return self.inline(text)

@@ -206,9 +206,9 @@ async def test_nothing_is_lost_before_the_end(autojump_clock):
     [
         ({"piece": 0}, "Network.piece is a number of bytes, 1 or more, or None, not 0"),
         ({"piece": 1.5}, "Network.piece is a number of bytes, 1 or more, or None, not 1.5"),
-        ({"resets": 2}, "Network.resets is how likely it is, from 0 to 1, not 2"),
-        ({"stalls": "often"}, "Network.stalls is how likely it is, from 0 to 1, not 'often'"),
-        ({"half_closes": -1}, "Network.half_closes is how likely it is, from 0 to 1, not -1"),
+        ({"resets": 2}, "Network.resets is a probability, from 0 to 1, not 2"),
+        ({"stalls": "often"}, "Network.stalls is a probability, from 0 to 1, not 'often'"),
+        ({"half_closes": -1}, "Network.half_closes is a probability, from 0 to 1, not -1"),
         ({"stall": float("inf")}, "Network.stall is a number of seconds, not inf"),
         (
             {"delay": (2, 1)},

@@ -40,7 +40,7 @@ def explore_cancellation(
     at: int | Sequence[int] | None = None,
 ) -> int:
     """
-    Run a story once for each of its steps, and cancel it there.
+    Run a story once for each of its steps, and cancel it after that step.
 
         def test_a_cart_is_given_back_wherever_its_owner_is_cancelled():
             carts = []
@@ -54,37 +54,41 @@ def explore_cancellation(
 
             explore_cancellation(story, check=check)
 
-    A step is what a task does between two waits. The steps of all tasks count. Every run has the
-    same schedule, so each of them goes like the first until it is interrupted. Time is virtual.
-    Call it in a plain ``def`` test. The story makes its own application, with :func:`open_app`,
-    whose leak check also judges. It can't use threads, because no schedule decides when they are
-    done.
+    A *story* is an async function that does what you want to test. A *step* is what one task does
+    between two waits. The steps of all tasks of the story count, including those of the
+    application.
 
-    The test's own schedule decides in all runs. So with ``@pytest.mark.schedules(50)``, the story
-    is explored under 50 schedules.
+    Call this in a plain ``def`` test: it runs a Trio loop of its own, on a virtual clock, for each
+    run of the story. The story opens its application itself, with :func:`open_app`. The leak check
+    of ``open_app`` then makes the test fail if a run leaves something behind. The story can't use
+    threads, because no schedule decides when a thread is done.
+
+    All runs have the schedule of the test. So each run goes like the first one until it is
+    interrupted. With ``@pytest.mark.schedules(50)``, the story is explored under 50 schedules.
 
     Args:
-        story: An async function. If it has a required parameter, it gets an :class:`Interruption`:
-            the story says with ``by()`` what happens at the step instead, such as a disconnect or
-            a shutdown.
-        check: A plain function. It is called after each run, with nothing. It raises, or returns
-            ``False``, if something is not as it should be.
-        pairs: How many pairs of steps to try as well, at random. The story is interrupted at the
-            first, and cancelled at the second.
-        at: Interrupt it after these steps only. A failure says which they were, and under which
-            schedule. Under another schedule, the steps are others.
+        story: An async function. If it has a required parameter, it gets an :class:`Interruption`.
+            With :meth:`Interruption.by`, the story says what happens after the step in place of the
+            cancellation, such as a disconnect or a shutdown.
+        check: A plain function without parameters. It is called after each run. It raises, or
+            returns ``False``, if something is not as it should be.
+        pairs: How many pairs of steps to try in addition. They are chosen at random. The story is
+            interrupted after the first step of a pair, and cancelled after the second.
+        at: Interrupt the story in one run only, after these steps. The note of a failure gives
+            their numbers and the schedule. Under another schedule, the same numbers mean other
+            steps.
 
     Returns:
-        How many steps the story has.
+        How many steps the story has if it isn't interrupted.
 
     Raises:
         AssertionError: A run does not end, or *check* returned ``False``.
-        BaseException: What the story or *check* raised, with a note that says at which step it was
-            interrupted.
+        BaseException: What the story or *check* raised, with a note that says after which step the
+            story was interrupted.
         RuntimeError: The story can't be repeated, for example because it uses threads. Or a Trio
-            loop is running already. Or triows does not know this release of Trio.
-        TypeError: An argument is of another kind.
-        ValueError: *pairs* is negative, or the story has no such steps as *at*.
+            loop is running already. Or triows doesn't support schedules with this release of Trio.
+        TypeError: An argument is of the wrong type.
+        ValueError: *pairs* is negative, or the story has fewer steps than *at* says.
     """
     _check_place()
     _check_functions(story, check)
@@ -144,9 +148,8 @@ class _Exploration:
             raise error
         if not run.has_said_what_happens:
             raise RuntimeError(
-                "the story takes an Interruption, and has not said with its by() what happens at "
-                "a step, so nothing would happen at any step. If the parameter is something else, "
-                "give it a default"
+                "the story takes an Interruption, but it never called by(), so nothing would "
+                "happen at any step. If the parameter is something else, give it a default"
             )
         self._steps = run.steps
         return run.steps
@@ -171,9 +174,9 @@ class _Exploration:
             raise error
         if at and not run.places:
             raise RuntimeError(
-                f"the story ended before its step {at[0]}, and it has {self._steps} if it is not "
-                f"interrupted: something besides the schedule decides how it goes, such as "
-                f"{run.outside or 'what an earlier run has left'}"
+                f"the story ended before its step {at[0]}, but it had {self._steps} steps in its "
+                f"first run: something besides the schedule decides how it goes, such as "
+                f"{run.outside or 'something that an earlier run left behind'}"
             )
 
     def _under(self, words: str) -> str:
@@ -200,13 +203,14 @@ class _Exploration:
 def _check_place() -> None:
     if trio.lowlevel.in_trio_run():
         raise RuntimeError(
-            "explore_cancellation runs Trio loops of its own, and so it can't be called inside of "
-            "one: call it in a plain `def` test"
+            "explore_cancellation runs Trio loops of its own, so it can't be called inside a "
+            "loop: call it in a plain `def` test"
         )
     if names := missing():
         raise RuntimeError(
-            "explore_cancellation needs schedules, and triows does not know this release of Trio: "
-            f"it does not find {', '.join(names)}. Use another release of Trio, or a newer triows"
+            "explore_cancellation needs schedules, and triows does not support them with this "
+            f"release of Trio: it does not find {', '.join(names)}. Use another release of Trio, "
+            "or a newer triows"
         )
 
 
@@ -219,7 +223,7 @@ def _check_functions(story: object, check: object) -> None:
             f"{called}, as in explore_cancellation(story); not {story!r}"
         )
     if inspect.isasyncgenfunction(story):
-        raise TypeError("the story is an async generator: let it await, and not yield")
+        raise TypeError("the story is an async generator: write an async function without `yield`")
     if check is not None and not callable(check):
         close_coroutine(check)
         raise TypeError(f"check is a function that is called after each run, not {check!r}")
@@ -229,8 +233,8 @@ def _check_functions(story: object, check: object) -> None:
 
 def _async_check() -> TypeError:
     return TypeError(
-        "check is a plain function, because it is called when the loop is over: write it with "
-        "`def`, or do what has to be awaited at the end of the story"
+        "check is a plain function, because it is called after the loop has ended: write it with "
+        "`def`, and do what needs `await` at the end of the story"
     )
 
 

@@ -124,6 +124,8 @@ class AppClient:
         Raises:
             WebSocketDenialResponse: The application refused the connection.
             ReceiveTimeout: The application neither accepted nor refused.
+            WebSocketDisconnect: The connection broke before the application had accepted or
+                refused it.
             ConnectionRefusedError: The application has been shut down.
             LeakError: At the end of the block, the handler or a resource did not end in the time
                 that the settings give it.
@@ -370,8 +372,8 @@ async def open_app(
         blocked: For how many seconds one task, of the application or of the test, may block the
             loop. A virtual clock may stand still for as many seconds of processor time because
             some task is always ready to run. ``math.inf`` sets no limit.
-        network: What happens to the bytes of WebSocket connections. By default, they arrive at
-            once.
+        network: Delays, cuts and breaks WebSocket connections. See :class:`Network`. By default,
+            all bytes arrive at once.
 
     Raises:
         LoopBlocked: The loop was blocked, or the virtual clock stood still, for *blocked* seconds.

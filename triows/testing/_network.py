@@ -45,7 +45,7 @@ def _likely(default: float) -> Any:
     def check(instance: object, attribute: Attribute[Any], value: object) -> None:
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
             raise ValueError(
-                f"Network.{attribute.name} is how likely it is, from 0 to 1, not {value!r}"
+                f"Network.{attribute.name} is a probability, from 0 to 1, not {value!r}"
             )
 
     return field(default=default, validator=check)
@@ -87,21 +87,30 @@ class Network:
         async with open_app(app, network=Network(delay=(0, 2), resets=0.1)) as client:
             ...
 
-    What one side sends reaches the other in pieces that may end anywhere, after a delay, and
-    together with what was sent later. So messages of different connections overtake each other.
-    Within a connection, it keeps TCP's promises (RFC 9293): each direction is a stream without
-    gaps, in order, and a break comes after what has arrived. All of its times are on Trio's clock.
+    It delays what one side sends, and cuts it into pieces that may end at any byte. The other side
+    may get several pieces at once. Messages of different connections can overtake each other.
+
+    Within a connection, the network keeps the promises of TCP (RFC 9293): in each direction, all
+    bytes arrive in order and without gaps. If the connection breaks, both sides can still read what
+    has arrived before. All times are on Trio's clock.
+
+    The network doesn't change plain HTTP requests. If the test runs without a schedule, the network
+    does the same each time.
 
     Args:
-        piece: How many bytes a read gets at most. ``1`` hands over byte after byte. By default, a
-            read ends at any of the bytes that are there.
-        delay: How many seconds the bytes of one write are on their way, or the least and the most.
-        stalls: How likely a write is held up, together with all that follows it.
-        stall: For how many more seconds it is held up then.
-        resets: How likely a connection breaks, at a byte in one of its directions. Both sides get
-            an error once they have read what had arrived.
-        half_closes: How likely the client's side of a connection ends at a byte. The server gets
-            no more of it, and the client's next write fails. What the server sends still arrives.
+        piece: How many bytes a read returns at most. With ``1``, the bytes arrive one by one. By
+            default, a read may end at any of the bytes that have arrived.
+        delay: How many seconds the bytes of one write take: a number, or a tuple of the least and
+            the most.
+        stalls: The probability, from 0 to 1, that a write is held up. Everything that is sent after
+            it in the same direction waits, too.
+        stall: How many more seconds such a write takes.
+        resets: The probability, from 0 to 1, that a connection breaks. It breaks at one of its
+            first 16,000 bytes, in one of the two directions. Both sides get an error when they have
+            read what has arrived.
+        half_closes: The probability, from 0 to 1, that the client's direction of a connection ends
+            at such a byte. The server gets no more from the client, and the client's next write
+            fails. What the server sends still arrives.
 
     Raises:
         ValueError: A number is out of its range.

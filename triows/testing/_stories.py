@@ -50,7 +50,7 @@ _ROUNDS = 200
 #: of two tasks that take turns, each is interrupted.
 _BETWEEN = 101
 
-_SHORTER = "\nIt is run once for each of its steps, so let it end sooner: after some hundred steps."
+_SHORTER = "\nIt is run once for each of its steps, so make it shorter: a few hundred steps."
 
 #: The task that ends a story. Its steps don't count.
 _END = "<end of the story>"
@@ -58,9 +58,9 @@ _END = "<end of the story>"
 
 class Interruption:
     """
-    What happens to a story at one of its steps, if it is not a cancellation.
+    Says what happens to a story after one of its steps, in place of a cancellation.
 
-    A story of :func:`explore_cancellation` with a required parameter gets one.
+    :func:`explore_cancellation` passes one to a story that has a required parameter.
     """
 
     def __init__(self) -> None:
@@ -69,14 +69,16 @@ class Interruption:
 
     def by(self, call: Callable[[], object] | None) -> None:
         """
-        Have something called at the step. At the steps before you say so, nothing happens.
+        Let *call* be called after the step at which this run is interrupted.
+
+        Nothing happens after a step that comes before your first call of this.
 
         Args:
-            call: A plain function, called between two steps. It can't await. Let it start a task,
-                or set an event. ``None``: from now on, nothing happens at a step.
+            call: A plain function. It is called between two steps, so it can't ``await``. It can
+                start a task or set an event. If you pass ``None``, nothing happens from now on.
 
         Raises:
-            TypeError: *call* is an async function, or no function.
+            TypeError: *call* is an async function, or isn't a function.
         """
         if call is not None:
             _check_call(call)
@@ -125,8 +127,8 @@ def _takes_interruption(story: Story) -> bool:
     if len(required) > 1 or any(one.kind is one.KEYWORD_ONLY for one in required):
         names = ", ".join(one.name for one in required)
         raise TypeError(
-            "a story takes nothing, or one argument, which is an Interruption, and this one "
-            f"requires {names}: bind what else it needs with functools.partial"
+            "a story takes no argument, or one, which is an Interruption, but this one requires "
+            f"{names}: bind other arguments with functools.partial"
         )
     return bool(required)
 
@@ -142,10 +144,10 @@ class UsesThreads(RuntimeError):
 
     def __init__(self) -> None:
         super().__init__(
-            "the story uses threads, so nobody can repeat how it goes: a schedule doesn't decide "
+            "the story uses threads, so its runs can't be repeated: a schedule doesn't decide "
             "when a thread is done, and the virtual clock doesn't wait for threads. Leave them "
-            "out of the story: use open_app() instead of TestClient, and put an async function "
-            "in the place of one that uses trio.to_thread"
+            "out of the story: use open_app() instead of TestClient, and replace a function that "
+            "uses trio.to_thread by an async one"
         )
 
 
@@ -331,7 +333,7 @@ class StoryRun:
         """End a story that makes one step after another."""
         why, remedy = f"it has made {self._steps.count} steps", _SHORTER
         if self._usual:
-            why, remedy = f"{why}, and {self._usual} if it is not interrupted", ""
+            why, remedy = f"{why}, and only {self._usual} if it is not interrupted", ""
         self._note_unended(self._tasks() or [task], why, remedy)
         self._end(task)
 
