@@ -97,8 +97,14 @@ class Loop:
         return self._random() < self._yields and self.schedule.chooses
 
     def source(self, name: str) -> Random:
-        """Make a source of chance for something else that the seed is to decide."""
+        """
+        Make a source of chance for something else that the seed is to decide.
+
+        Args:
+            name: What it is, as people call it.
+        """
         self.schedule.decisions += 1
+        self.schedule.besides.add(name)
         self._sources += 1
         return Random(derived(name, self._sources, *self._names))
 
@@ -155,6 +161,8 @@ class Schedule(Random):
         self.held = 0
         #: What else decided: the real clock, threads, sockets.
         self.outside: set[str] = set()
+        #: What the seed decided besides the choices.
+        self.besides: set[str] = set()
         # The number of the next loop of its own.
         self._number = 0
         self._kind = kind
@@ -241,6 +249,7 @@ class Schedule(Random):
         self.decisions = max(self.decisions, inner.decisions)
         self.held += inner.held
         self.outside |= inner.outside
+        self.besides |= inner.besides
 
 
 def installed_schedule() -> Schedule | None:

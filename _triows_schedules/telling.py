@@ -40,8 +40,8 @@ def told(run: Run, seed: Seed, again: str) -> Iterator[str]:
     yield f"{line}, in its {_ordinal(run.number)} run" if run.of > 1 else line
     if seed.choices is not None:
         yield _chosen(seed.choices)
-        if run.draws:
-            yield "The test drew numbers from `random`, and the seed decides them as well."
+        if besides := run.schedule.besides | ({"`random`"} if run.draws else set()):
+            yield f"The seed also decided what {' and '.join(sorted(besides))} did."
     yield from _held(run)
     if run.schedule.outside:
         what = " and ".join(sorted(run.schedule.outside))

@@ -244,14 +244,21 @@ def test_a_story_that_uses_threads_is_refused(work):
 @pytest.mark.real_socket
 def test_a_story_that_fails_because_a_thread_takes_its_time_says_so():
     async def story():
-        over = threading.Event()
+        token = trio.lowlevel.current_trio_token()
+        reported, over = threading.Event(), threading.Event()
+
+        def work():
+            token.run_sync_soon(int)
+            reported.set()
+            over.wait(10)
+
         with trio.fail_after(1):
             try:
-                await trio.to_thread.run_sync(over.wait, 10, abandon_on_cancel=True)
+                await trio.to_thread.run_sync(work, abandon_on_cancel=True)
             finally:
+                # The loop has to wait itself. If a task waited, the clock would jump on.
+                reported.wait(10)
                 over.set()
-                with trio.CancelScope(shield=True):
-                    await trio.to_thread.run_sync(int)
 
     with pytest.raises(trio.TooSlowError) as told:
         explore_cancellation(story)

@@ -221,7 +221,7 @@ def test_is_put_back():
     result = suite("--triows-schedules=100", test_a=drawing)
     result.assert_outcomes(failed=1, passed=2)
     result.stdout.fnmatch_lines(
-        ["It needs no special order*", "The test drew numbers from `random`*"]
+        ["It needs no special order*", "The seed also decided what `random` did."]
     )
     seed = re.search(r"--triows-schedule (\S+)", result.stdout.str())[1]
     suite("--triows-schedule", seed, "-k", "test_draws").assert_outcomes(failed=1, passed=1)
@@ -229,6 +229,29 @@ def test_is_put_back():
     drawn = (suite.path / "drawn.txt").read_text().split()
     assert len(set(drawn[:100])) == 100
     assert drawn[100] == drawn[101]
+
+
+def test_a_report_says_that_the_seed_decided_what_the_network_did(suite):
+    slow = """
+import trio
+from triows import Triows, WebSocket, WebSocketRoute
+from triows.testing import Network, open_app
+
+route = WebSocketRoute("quick")
+
+@route.endpoint
+async def quick(ws: WebSocket) -> None:
+    await ws.accept()
+
+async def test_it_takes_no_time(autojump_clock):
+    network = Network(delay=(0, 2))
+    async with open_app(Triows(route), network=network) as client:
+        async with client.websocket_connect("/quick"):
+            assert trio.current_time() < 2.5
+"""
+    result = suite("--triows-schedules=50", test_slow=slow)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["The seed also decided what the network did."])
 
 
 @pytest.mark.usefixtures("suite")

@@ -140,7 +140,7 @@ class Transit:
             )
         loop = current_loop()
         #: Decides. Without a schedule it is the same in each run.
-        self.random = Random(0) if loop is None else loop.source("network")
+        self.random = Random(0) if loop is None else loop.source("the network")
         self.network = network
         #: How many seconds an answer is on its way at most, if each side writes once.
         self.round_trip = 2 * (network.delay[1] + (network.stall if network.stalls else 0.0))
