@@ -126,8 +126,12 @@ class Server:
         If it is cancelled, the handlers are cancelled, and end as always after a cancellation.
         """
         async with trio.open_nursery() as nursery:
-            for service in (self._reactor.run, self._pinger.run, self._trimmer.run):
-                nursery.start_soon(self._outlive, service)
+            for service, name in (
+                (self._reactor.run, "<triows reactor>"),
+                (self._pinger.run, "<triows pinger>"),
+                (self._trimmer.run, "<triows trimmer>"),
+            ):
+                nursery.start_soon(self._outlive, service, name)
             try:
                 async with trio.open_nursery() as connections:
                     self._tasks = GuardedTasks(connections)
@@ -135,7 +139,7 @@ class Server:
             finally:
                 self._over.set()
 
-    async def _outlive(self, service: Callable[[], Awaitable[None]]) -> None:
+    async def _outlive(self, service: Callable[[], Awaitable[None]], name: str) -> None:
         """
         Run what connections need, until the last of them is over.
 
@@ -144,7 +148,7 @@ class Server:
         """
         async with trio.open_nursery() as nursery:
             nursery.cancel_scope.shield = True
-            nursery.start_soon(service)
+            nursery.start_soon(service, name=name)
             await self._over.wait()
             nursery.cancel_scope.cancel()
 
