@@ -1,7 +1,7 @@
 """
 What a failure tells about its schedule, and the summary about all of them.
 
-Each test here runs pytest in a process of its own, so it holds several of theirs.
+Each run of pytest has a process of its own, so each test here holds several of theirs.
 """
 
 import re
@@ -136,29 +136,32 @@ async def test_works():
 
 
 @pytest.mark.parametrize("workers", ["-n0", "-n1"])
-@pytest.mark.parametrize("marker", ["'a'", "0", "1, 2", "", "number=3", "True"])
-def test_a_wrong_marker_is_refused_when_tests_are_collected_and_its_test_is_named(
-    suite, marker, workers
-):
-    bad = f"""{TWO}
+def test_a_wrong_marker_is_refused_when_tests_are_collected_and_its_test_is_named(suite, workers):
+    markers = {"a": "'a'", "b": "0", "c": "1, 2", "d": "", "e": "number=3", "f": "True"}
+    bad = {
+        f"test_bad_{name}": f"""{TWO}
 def test_first(): ...
 
 @pytest.mark.schedules({marker})
-async def test_bad():
+async def test_{name}():
     await two()
 """
-    result = suite(workers, "-p", "xdist", test_bad=bad, test_good="def test_good(): ...")
+        for name, marker in markers.items()
+    }
+    result = suite(workers, "-p", "xdist", **bad, test_good="def test_good(): ...")
     # This is what pytest does for a file that cannot be imported.
     is_alone = workers == "-n0"
     failed = pytest.ExitCode.INTERRUPTED if is_alone else pytest.ExitCode.TESTS_FAILED
     assert result.ret == failed
-    result.stdout.fnmatch_lines(
-        [
-            "*ERROR collecting test_bad.py*",
-            "test_bad.py:*: test_bad: write @pytest.mark.schedules(200)"
-            f"*, and not @pytest.mark.schedules({marker})",
-        ]
-    )
+    result.assert_outcomes(errors=len(markers), passed=0 if is_alone else 1)
+    for name, marker in markers.items():
+        result.stdout.fnmatch_lines(
+            [
+                f"*ERROR collecting test_bad_{name}.py*",
+                f"test_bad_{name}.py:*: test_{name}: write @pytest.mark.schedules(200)"
+                f"*, and not @pytest.mark.schedules({marker})",
+            ]
+        )
     result.stdout.no_fnmatch_line("*INTERNALERROR*")
 
 
@@ -177,7 +180,7 @@ def test_a_wrong_marker_of_a_hook_is_refused_too(suite, pytester):
 
 
 def test_the_command_that_repeats_a_failure_can_be_pasted_in_the_folder_of_the_first(
-    suite, pytester, monkeypatch
+    suite, pytester, monkeypatch, nested
 ):
     quoted = f"""{TWO}
 @pytest.mark.parametrize("text", ["it's $HOME"])
@@ -188,7 +191,7 @@ async def test_quoted(text):
     pytester.mkdir("inner folder").joinpath("test_a.py").write_text(quoted)
     suite()
     monkeypatch.chdir(pytester.path / "inner folder")
-    result = pytester.runpytest_subprocess("-p", "no:cacheprovider", timeout=60)
+    result = nested.run("-p", "no:cacheprovider")
     result.assert_outcomes(failed=1)
     command = re.search("Run it again: (.*)", result.stdout.str())[1]
     assert command.startswith("pytest 'test_a.py::test_quoted[it'")
@@ -230,7 +233,7 @@ def test_is_put_back():
 
 
 @pytest.mark.usefixtures("suite")
-def test_a_plugin_that_seeds_random_itself_is_left_alone(pytester):
+def test_a_plugin_that_seeds_random_itself_is_left_alone(pytester, nested):
     pytester.makeconftest(
         """
         def pytest_configure(config):
@@ -250,8 +253,7 @@ def test_a_plugin_that_seeds_random_itself_is_left_alone(pytester):
     """
     pytester.makeini("[pytest]\ntrio_mode = true")
     pytester.makepyfile(test_a=drawing)
-    result = pytester.runpytest_subprocess("-p", "no:cacheprovider", timeout=60)
-    result.assert_outcomes(passed=1)
+    nested.run("-p", "no:cacheprovider").assert_outcomes(passed=1)
 
 
 #: Fails if the second round of its three is in another order, long before its end.
@@ -391,8 +393,8 @@ async def test_fails():
 
 @pytest.mark.parametrize("options", [["--tb=no"], ["-q"], ["-qq", "--tb=no"]])
 def test_the_seeds_of_failed_tests_are_at_the_end_and_in_junits_xml(suite, options):
-    result = suite(*options, "--junitxml=report.xml", test_a=EARLY, test_b="import nothing\n")
-    result = suite(*options, "--junitxml=report.xml", "--triows-schedules=50", "test_a.py")
+    options = (*options, "--junitxml=report.xml", "--triows-schedules=50")
+    result = suite(*options, test_a=EARLY)
     command = re.search(r"^  (pytest test_a\.py::test_early .*)$", result.stdout.str(), re.M)[1]
     seed = command.split()[-1]
     xml = (suite.path / "report.xml").read_text()
