@@ -426,6 +426,7 @@ def test_an_exploration_runs_under_each_schedule_of_its_test(suite):
     result.stdout.fnmatch_lines("triows: 1 test ran under 50 schedules")
 
 
+@pytest.mark.usefixtures("measured_processes")
 def test_a_failing_exploration_prints_a_seed_that_repeats_it_at_the_same_step(suite):
     result = suite(test_gap=GAP)
     result.assert_outcomes(failed=1)

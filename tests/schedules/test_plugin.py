@@ -172,12 +172,14 @@ def test_without_options_each_run_has_other_seeds_and_says_which(suite):
         ("-otriows_seed=1.5", "*triows_seed: a seed is a whole number*'1.5'*"),
     ],
 )
+@pytest.mark.usefixtures("measured_processes")
 def test_a_seed_or_number_that_is_none_is_a_usage_error(suite, option, told):
     result = suite(option, test_race=RACE)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(told)
 
 
+@pytest.mark.usefixtures("measured_processes")
 def test_hypothesis_draws_a_schedule_for_each_example_and_shrinks_it(suite):
     text = """
     import trio
@@ -213,6 +215,7 @@ def test_hypothesis_draws_a_schedule_for_each_example_and_shrinks_it(suite):
     result.stdout.no_fnmatch_line("*Flaky*")
 
 
+@pytest.mark.usefixtures("measured_processes")
 def test_without_a_name_of_trios_tests_run_without_schedules_and_it_is_told(suite, pytester):
     pytester.makeconftest("import trio._core._run as run\nrun.Task.__attrs_attrs__ = ()")
     result = suite("-W", "ignore", test_a="async def test_a(): ...")
@@ -222,6 +225,7 @@ def test_without_a_name_of_trios_tests_run_without_schedules_and_it_is_told(suit
     )
 
 
+@pytest.mark.usefixtures("measured_processes")
 def test_a_failure_among_many_shows_the_switches_before_it_and_none_after_it(suite):
     chat = """
     import trio
@@ -261,6 +265,7 @@ def test_a_failure_among_many_shows_the_switches_before_it_and_none_after_it(sui
     again.stdout.fnmatch_lines(told)
 
 
+@pytest.mark.usefixtures("measured_processes")
 def test_a_failure_among_many_is_shrunk_to_the_choices_that_matter(suite):
     long = """
     import trio
@@ -290,6 +295,7 @@ def test_a_failure_among_many_is_shrunk_to_the_choices_that_matter(suite):
     assert seed_in_full(again) == seed
 
 
+@pytest.mark.usefixtures("measured_processes")
 def test_a_failure_in_every_order_is_said_to_be_one(suite):
     always = """
     import trio
@@ -304,6 +310,7 @@ def test_a_failure_in_every_order_is_said_to_be_one(suite):
     result.stdout.fnmatch_lines(["It isn't a race: it also fails in the plain order*"])
 
 
+@pytest.mark.usefixtures("measured_processes")
 def test_a_failure_with_an_application_shows_what_was_alive(suite):
     served = """
     from triows import Triows, WebSocket, WebSocketRoute
@@ -370,6 +377,7 @@ async def test_last():
 
 
 @pytest.mark.parametrize("test", ["test_async", "test_plain", "test_exits"])
+@pytest.mark.usefixtures("measured_processes")
 def test_who_stops_a_test_stops_the_others_and_is_told_which_run_it_was(suite, test):
     options = ("-s", "--triows-schedules=10", "-k", f"{test} or last")
     result = suite(*options, real_process=True, test_a=INTERRUPTED)
@@ -389,6 +397,7 @@ def test_who_stops_a_test_in_its_only_run_stops_the_others(suite):
     result.stdout.no_fnmatch_line("*went on*")
 
 
+@pytest.mark.usefixtures("measured_processes")
 def test_who_stops_a_test_while_it_is_run_again_is_told_of_its_failure(suite):
     options = ("--triows-schedules=10", "-k", "fails_first or last")
     result = suite(*options, real_process=True, test_a=INTERRUPTED)
@@ -476,6 +485,7 @@ def test_a_time_limit_is_that_of_one_run(suite):
     result.stdout.fnmatch_lines("triows: 1 test ran under 30 schedules")
 
 
+@pytest.mark.usefixtures("measured_processes")
 def test_anyios_plugin_on_trio_runs_under_schedules(suite):
     anyio = """
     import pytest

@@ -12,6 +12,7 @@ import pytest
 pytest_plugins = ["pytester"]
 
 
+@pytest.mark.usefixtures("measured_processes")
 def test_what_else_decided_is_told(suite):
     outside = """
     import pytest
@@ -43,6 +44,7 @@ def test_what_else_decided_is_told(suite):
     assert text.count("Run it again") == 4
 
 
+@pytest.mark.usefixtures("measured_processes")
 def test_a_failure_that_does_not_come_again_is_told(suite):
     chance = """
     import trio
@@ -61,6 +63,7 @@ def test_a_failure_that_does_not_come_again_is_told(suite):
     )
 
 
+@pytest.mark.usefixtures("measured_processes")
 def test_with_unfair_a_failure_is_said_to_rely_on_trios_fairness(suite):
     fair = """
     import trio
@@ -136,6 +139,7 @@ async def test_works():
 
 
 @pytest.mark.parametrize("workers", ["-n0", "-n1"])
+@pytest.mark.usefixtures("measured_processes")
 def test_a_wrong_marker_is_refused_when_tests_are_collected_and_its_test_is_named(suite, workers):
     markers = {"a": "'a'", "b": "0", "c": "1, 2", "d": "", "e": "number=3", "f": "True"}
     bad = {
@@ -165,6 +169,7 @@ async def test_{name}():
     result.stdout.no_fnmatch_line("*INTERNALERROR*")
 
 
+@pytest.mark.usefixtures("measured_processes")
 def test_a_wrong_marker_of_a_hook_is_refused_too(suite, pytester):
     pytester.makeconftest(
         """
@@ -199,6 +204,7 @@ async def test_quoted(text):
     done.assert_outcomes(failed=1)
 
 
+@pytest.mark.usefixtures("measured_processes")
 def test_the_seed_decides_random_as_well_and_says_so(suite):
     drawing = f"""{TWO}
 import random
@@ -356,6 +362,7 @@ def test_the_task_that_runs_stands_at_its_own_line_in_the_tree(suite):
     result.stdout.no_fnmatch_line("*_triows_schedules*")
 
 
+@pytest.mark.usefixtures("measured_processes")
 def test_with_xdist_all_processes_have_one_seed_and_the_summary_is_printed(suite):
     noting = f"""{TWO}
 import random
@@ -402,6 +409,7 @@ def test_the_seeds_of_failed_tests_are_at_the_end_and_in_junits_xml(suite, optio
     assert f'<property name="triows_again" value="{command}"' in xml
 
 
+@pytest.mark.usefixtures("measured_processes")
 def test_the_seed_of_a_failed_teardown_is_told_too(suite):
     failing = f"""{TWO}
 @pytest.fixture
@@ -419,6 +427,7 @@ async def test_a(broken):
     assert "triows_schedule" in (suite.path / "report.xml").read_text()
 
 
+@pytest.mark.usefixtures("measured_processes")
 def test_a_failed_subtest_ends_the_runs(suite):
     parts = f"""{TWO}
 runs = []
@@ -439,6 +448,7 @@ def test_ran_three_times():
     result.stdout.fnmatch_lines("*2 failed, 1 passed*")
 
 
+@pytest.mark.usefixtures("measured_processes")
 def test_properties_and_fixtures_of_a_module_are_those_of_the_last_run(suite):
     recording = f"""{TWO}
 made = []
@@ -508,6 +518,7 @@ def test_a_debugger_is_entered_once(suite):
     assert result.stdout.str().count("entering PDB") == 1
 
 
+@pytest.mark.usefixtures("measured_processes")
 def test_a_test_that_takes_too_long_is_not_run_for_hours_to_find_out_why(suite, pytester):
     pytester.makeconftest("import _triows_schedules.repeating as one\none._PATIENCE = 1")
     slow = f"""{TWO}
