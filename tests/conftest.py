@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.nested import Nested
+
 HERE = Path(__file__).parent
 
 #: How many seconds a test of the test clients may take. The clients promise that nothing hangs,
@@ -52,6 +54,14 @@ def measured_processes(measuring: str | None, monkeypatch: pytest.MonkeyPatch) -
     """Measure coverage in the processes of a test that run code which no other test runs."""
     if measuring is not None:
         monkeypatch.setenv("COVERAGE_PROCESS_CONFIG", measuring)
+
+
+@pytest.fixture(scope="session")
+def nested() -> Iterator[Nested]:
+    """Run pytest in processes that are there at once."""
+    nested = Nested()
+    yield nested
+    nested.end()
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

@@ -4,13 +4,11 @@ import re
 import threading
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from typing import Annotated
 
 import pytest
 import trio
 
-import pytest_triows
 from _triows_schedules.schedule import Schedule
 from triows import Triows, WebSocket, WebSocketDisconnect, WebSocketRoute, use
 from triows.testing import (
@@ -23,8 +21,6 @@ from triows.testing import (
 from triows.testing import _cancelling as cancelling
 
 pytest_plugins = ["pytester"]
-
-ROOT = Path(pytest_triows.__file__).parent
 
 
 def test_a_cleanup_that_awaits_is_found_with_the_step_that_repeats_it():
@@ -430,28 +426,16 @@ def test_gap():
 """
 
 
-@pytest.fixture
-def suite(pytester, monkeypatch):
-    """Run a suite that explores."""
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-
-    def run(text, *args):
-        pytester.makepyfile(test_gap=text)
-        always = ("-p", "no:cacheprovider", "-p", "no:randomly")
-        return pytester.runpytest_subprocess(*always, *args, timeout=60)
-
-    return run
-
-
 def test_an_exploration_runs_under_each_schedule_of_its_test(suite):
     fixed = GAP.replace("[2, 0]", "[4]")
-    result = suite(fixed)
+    result = suite(test_gap=fixed)
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines("triows: 1 test ran under 50 schedules")
 
 
+@pytest.mark.usefixtures("measured_processes")
 def test_a_failing_exploration_prints_a_seed_that_repeats_it_at_the_same_step(suite):
-    result = suite(GAP)
+    result = suite(test_gap=GAP)
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         ["*triows schedule*", "This test failed under the schedule *", "*before the failure*"]
@@ -461,7 +445,7 @@ def test_a_failing_exploration_prints_a_seed_that_repeats_it_at_the_same_step(su
     ).groups()
     result.stdout.fnmatch_lines(f"*test_gap.py::test_gap* --triows-schedule {seed}")
     for text in (GAP, GAP.replace("check=check", f"check=check, at={at}")):
-        again = suite(text, "--triows-schedule", seed)
+        again = suite("--triows-schedule", seed, test_gap=text)
         again.assert_outcomes(failed=1)
         again.stdout.fnmatch_lines(f"*repeat it with at={at} and --triows-schedule {seed}*")
 
@@ -500,7 +484,7 @@ def test_each_run_of_a_story_has_the_same_schedule_within_an_example_of_hypothes
     def test_they_differ():
         assert len(orders) > 3
     """
-    suite(given).assert_outcomes(passed=2)
+    suite(test_given=given).assert_outcomes(passed=2)
 
 
 def test_what_runs_under_an_inner_schedule_counts_for_the_outer():

@@ -18,26 +18,22 @@ def without_numbers(text):
     return re.sub(r"\d+(st|nd|rd|th)?", "0", text)
 
 
-def test_the_chat_fails_without_the_copy_and_prints_what_the_page_shows(pytester, monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", str(PAGE.parents[2]))
+def test_the_chat_fails_without_the_copy_and_prints_what_the_page_shows(suite):
     chat = blocks("python")[0]
     assert "in list(members):" in chat
-    pytester.makeini("[pytest]\ntrio_mode = true\ntriows_seed = 2")
-    pytester.makepyfile(test_chat=chat.replace("in list(members):", "in members:"))
-    result = pytester.runpytest_subprocess("-p", "no:cacheprovider", timeout=60)
+    wrong = chat.replace("in list(members):", "in members:")
+    result = suite(ini="trio_mode = true\ntriows_seed = 2", test_chat=wrong)
     result.assert_outcomes(failed=1)
     shown = blocks("text")[0]
     assert without_numbers(shown) in without_numbers(result.stdout.str())
 
 
-def test_a_seat_that_is_lost_prints_how_to_repeat_it_as_the_page_shows(pytester, monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", str(PAGE.parents[2]))
+def test_a_seat_that_is_lost_prints_how_to_repeat_it_as_the_page_shows(suite):
     seats = next(block for block in blocks("python") if "explore_cancellation" in block)
     right = "    finally:\n"
     assert right in seats
     wrong = f"{right}        await trio.lowlevel.checkpoint()\n"
-    pytester.makepyfile(test_seats=f"import trio\n{seats.replace(right, wrong)}")
-    result = pytester.runpytest_subprocess("-p", "no:cacheprovider", timeout=60)
+    result = suite(test_seats=f"import trio\n{seats.replace(right, wrong)}")
     assert result.parseoutcomes()["failed"]
     shown = next(block for block in blocks("text") if "interrupted" in block)
     # Which task has made the step is up to the schedule.

@@ -1,7 +1,7 @@
 """
 Schedules in suites of other people.
 
-Each test here runs pytest in a process of its own, so it holds several of theirs.
+Each run of pytest has a process of its own, so each test here holds several of theirs.
 """
 
 import re
@@ -48,8 +48,9 @@ def test_a_failing_test_prints_a_seed_that_repeats_the_failure(suite):
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*triows schedule*", "*failed under the schedule *"])
     seed = seed_in(result)
-    for _ in range(2):
-        again = suite("--triows-schedule", seed)
+    # A new process hashes strings in another way.
+    for real_process in (False, True):
+        again = suite("--triows-schedule", seed, real_process=real_process)
         again.assert_outcomes(failed=1)
         assert seed_in(again) == seed
         again.stdout.fnmatch_lines("the order was [[]2, 1]")
@@ -171,12 +172,14 @@ def test_without_options_each_run_has_other_seeds_and_says_which(suite):
         ("-otriows_seed=1.5", "*triows_seed: a seed is a whole number*'1.5'*"),
     ],
 )
+@pytest.mark.usefixtures("measured_processes")
 def test_a_seed_or_number_that_is_none_is_a_usage_error(suite, option, told):
     result = suite(option, test_race=RACE)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(told)
 
 
+@pytest.mark.usefixtures("measured_processes")
 def test_hypothesis_draws_a_schedule_for_each_example_and_shrinks_it(suite):
     text = """
     import trio
@@ -212,6 +215,7 @@ def test_hypothesis_draws_a_schedule_for_each_example_and_shrinks_it(suite):
     result.stdout.no_fnmatch_line("*Flaky*")
 
 
+@pytest.mark.usefixtures("measured_processes")
 def test_without_a_name_of_trios_tests_run_without_schedules_and_it_is_told(suite, pytester):
     pytester.makeconftest("import trio._core._run as run\nrun.Task.__attrs_attrs__ = ()")
     result = suite("-W", "ignore", test_a="async def test_a(): ...")
@@ -221,6 +225,7 @@ def test_without_a_name_of_trios_tests_run_without_schedules_and_it_is_told(suit
     )
 
 
+@pytest.mark.usefixtures("measured_processes")
 def test_a_failure_among_many_shows_the_switches_before_it_and_none_after_it(suite):
     chat = """
     import trio
@@ -260,6 +265,7 @@ def test_a_failure_among_many_shows_the_switches_before_it_and_none_after_it(sui
     again.stdout.fnmatch_lines(told)
 
 
+@pytest.mark.usefixtures("measured_processes")
 def test_a_failure_among_many_is_shrunk_to_the_choices_that_matter(suite):
     long = """
     import trio
@@ -289,6 +295,7 @@ def test_a_failure_among_many_is_shrunk_to_the_choices_that_matter(suite):
     assert seed_in_full(again) == seed
 
 
+@pytest.mark.usefixtures("measured_processes")
 def test_a_failure_in_every_order_is_said_to_be_one(suite):
     always = """
     import trio
@@ -303,6 +310,7 @@ def test_a_failure_in_every_order_is_said_to_be_one(suite):
     result.stdout.fnmatch_lines(["It needs no special order: it also fails in the plain order*"])
 
 
+@pytest.mark.usefixtures("measured_processes")
 def test_a_failure_with_an_application_shows_what_was_alive(suite):
     served = """
     from triows import Triows, WebSocket, WebSocketRoute
@@ -369,8 +377,10 @@ async def test_last():
 
 
 @pytest.mark.parametrize("test", ["test_async", "test_plain", "test_exits"])
+@pytest.mark.usefixtures("measured_processes")
 def test_who_stops_a_test_stops_the_others_and_is_told_which_run_it_was(suite, test):
-    result = suite("-s", "--triows-schedules=10", "-k", f"{test} or last", test_a=INTERRUPTED)
+    options = ("-s", "--triows-schedules=10", "-k", f"{test} or last")
+    result = suite(*options, real_process=True, test_a=INTERRUPTED)
     assert result.ret == pytest.ExitCode.INTERRUPTED
     result.assert_outcomes()
     result.stdout.re_match_lines(
@@ -381,14 +391,16 @@ def test_who_stops_a_test_stops_the_others_and_is_told_which_run_it_was(suite, t
 
 def test_who_stops_a_test_in_its_only_run_stops_the_others(suite):
     text = INTERRUPTED.replace("len(runs) == 7", "True")
-    result = suite("-s", "-k", "async or last", test_a=text)
+    result = suite("-s", "-k", "async or last", real_process=True, test_a=text)
     assert result.ret == pytest.ExitCode.INTERRUPTED
     result.stdout.re_match_lines([r"triows: .* was interrupted under the schedule \d+$"])
     result.stdout.no_fnmatch_line("*went on*")
 
 
+@pytest.mark.usefixtures("measured_processes")
 def test_who_stops_a_test_while_it_is_run_again_is_told_of_its_failure(suite):
-    result = suite("--triows-schedules=10", "-k", "fails_first or last", test_a=INTERRUPTED)
+    options = ("--triows-schedules=10", "-k", "fails_first or last")
+    result = suite(*options, real_process=True, test_a=INTERRUPTED)
     assert result.ret == pytest.ExitCode.INTERRUPTED
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
@@ -454,7 +466,7 @@ def test_a_time_limit_that_ends_the_process_tells_the_schedule(suite):
     async def test_a():
         time.sleep(60)
     """
-    result = suite("--timeout=1", "--timeout-method=thread", test_late=late)
+    result = suite("--timeout=1", "--timeout-method=thread", real_process=True, test_late=late)
     assert result.ret == 1
     result.stdout.re_match_lines([r".* triows: the test runs under --triows-schedule \d+ "])
 
@@ -473,6 +485,7 @@ def test_a_time_limit_is_that_of_one_run(suite):
     result.stdout.fnmatch_lines("triows: 1 test ran under 30 schedules")
 
 
+@pytest.mark.usefixtures("measured_processes")
 def test_anyios_plugin_on_trio_runs_under_schedules(suite):
     anyio = """
     import pytest
@@ -516,6 +529,8 @@ def test_a_suite_without_trio_loads_nothing_and_one_with_trio_does_not_load_trio
     """
     options = ("-p", "no:trio", "-p", "no:anyio")
     test = dedent(unused).replace("LOADED", "set()")
-    suite(*options, ini="", test_unused=test).assert_outcomes(passed=1)
-    test = dedent(unused).replace("LOADED", "{'trio', '_triows_schedules'}")
-    suite(*options, ini="", test_unused=f"import trio\n{test}").assert_outcomes(passed=1)
+    result = suite(*options, ini="", real_process=True, test_unused=test)
+    result.assert_outcomes(passed=1)
+    test = "import trio\n" + dedent(unused).replace("LOADED", "{'trio', '_triows_schedules'}")
+    result = suite(*options, ini="", real_process=True, test_unused=test)
+    result.assert_outcomes(passed=1)

@@ -1,7 +1,7 @@
 """
 What a failure tells about its schedule, and the summary about all of them.
 
-Each test here runs pytest in a process of its own, so it holds several of theirs.
+Each run of pytest has a process of its own, so each test here holds several of theirs.
 """
 
 import re
@@ -12,6 +12,7 @@ import pytest
 pytest_plugins = ["pytester"]
 
 
+@pytest.mark.usefixtures("measured_processes")
 def test_what_else_decided_is_told(suite):
     outside = """
     import pytest
@@ -43,6 +44,7 @@ def test_what_else_decided_is_told(suite):
     assert text.count("Run it again") == 4
 
 
+@pytest.mark.usefixtures("measured_processes")
 def test_a_failure_that_does_not_come_again_is_told(suite):
     chance = """
     import trio
@@ -61,6 +63,7 @@ def test_a_failure_that_does_not_come_again_is_told(suite):
     )
 
 
+@pytest.mark.usefixtures("measured_processes")
 def test_with_unfair_a_failure_is_said_to_rely_on_trios_fairness(suite):
     fair = """
     import trio
@@ -136,32 +139,37 @@ async def test_works():
 
 
 @pytest.mark.parametrize("workers", ["-n0", "-n1"])
-@pytest.mark.parametrize("marker", ["'a'", "0", "1, 2", "", "number=3", "True"])
-def test_a_wrong_marker_is_refused_when_tests_are_collected_and_its_test_is_named(
-    suite, marker, workers
-):
-    bad = f"""{TWO}
+@pytest.mark.usefixtures("measured_processes")
+def test_a_wrong_marker_is_refused_when_tests_are_collected_and_its_test_is_named(suite, workers):
+    markers = {"a": "'a'", "b": "0", "c": "1, 2", "d": "", "e": "number=3", "f": "True"}
+    bad = {
+        f"test_bad_{name}": f"""{TWO}
 def test_first(): ...
 
 @pytest.mark.schedules({marker})
-async def test_bad():
+async def test_{name}():
     await two()
 """
-    result = suite(workers, "-p", "xdist", test_bad=bad, test_good="def test_good(): ...")
+        for name, marker in markers.items()
+    }
+    result = suite(workers, "-p", "xdist", **bad, test_good="def test_good(): ...")
     # This is what pytest does for a file that cannot be imported.
     is_alone = workers == "-n0"
     failed = pytest.ExitCode.INTERRUPTED if is_alone else pytest.ExitCode.TESTS_FAILED
     assert result.ret == failed
-    result.stdout.fnmatch_lines(
-        [
-            "*ERROR collecting test_bad.py*",
-            "test_bad.py:*: test_bad: write @pytest.mark.schedules(200)"
-            f"*, and not @pytest.mark.schedules({marker})",
-        ]
-    )
+    result.assert_outcomes(errors=len(markers), passed=0 if is_alone else 1)
+    for name, marker in markers.items():
+        result.stdout.fnmatch_lines(
+            [
+                f"*ERROR collecting test_bad_{name}.py*",
+                f"test_bad_{name}.py:*: test_{name}: write @pytest.mark.schedules(200)"
+                f"*, and not @pytest.mark.schedules({marker})",
+            ]
+        )
     result.stdout.no_fnmatch_line("*INTERNALERROR*")
 
 
+@pytest.mark.usefixtures("measured_processes")
 def test_a_wrong_marker_of_a_hook_is_refused_too(suite, pytester):
     pytester.makeconftest(
         """
@@ -177,7 +185,7 @@ def test_a_wrong_marker_of_a_hook_is_refused_too(suite, pytester):
 
 
 def test_the_command_that_repeats_a_failure_can_be_pasted_in_the_folder_of_the_first(
-    suite, pytester, monkeypatch
+    suite, pytester, monkeypatch, nested
 ):
     quoted = f"""{TWO}
 @pytest.mark.parametrize("text", ["it's $HOME"])
@@ -188,7 +196,7 @@ async def test_quoted(text):
     pytester.mkdir("inner folder").joinpath("test_a.py").write_text(quoted)
     suite()
     monkeypatch.chdir(pytester.path / "inner folder")
-    result = pytester.runpytest_subprocess("-p", "no:cacheprovider", timeout=60)
+    result = nested.run("-p", "no:cacheprovider")
     result.assert_outcomes(failed=1)
     command = re.search("Run it again: (.*)", result.stdout.str())[1]
     assert command.startswith("pytest 'test_a.py::test_quoted[it'")
@@ -196,6 +204,7 @@ async def test_quoted(text):
     done.assert_outcomes(failed=1)
 
 
+@pytest.mark.usefixtures("measured_processes")
 def test_the_seed_decides_random_as_well_and_says_so(suite):
     drawing = f"""{TWO}
 import random
@@ -255,7 +264,7 @@ async def test_it_takes_no_time(autojump_clock):
 
 
 @pytest.mark.usefixtures("suite")
-def test_a_plugin_that_seeds_random_itself_is_left_alone(pytester):
+def test_a_plugin_that_seeds_random_itself_is_left_alone(pytester, nested):
     pytester.makeconftest(
         """
         def pytest_configure(config):
@@ -275,8 +284,7 @@ def test_a_plugin_that_seeds_random_itself_is_left_alone(pytester):
     """
     pytester.makeini("[pytest]\ntrio_mode = true")
     pytester.makepyfile(test_a=drawing)
-    result = pytester.runpytest_subprocess("-p", "no:cacheprovider", timeout=60)
-    result.assert_outcomes(passed=1)
+    nested.run("-p", "no:cacheprovider").assert_outcomes(passed=1)
 
 
 #: Fails if the second round of its three is in another order, long before its end.
@@ -379,6 +387,7 @@ def test_the_task_that_runs_stands_at_its_own_line_in_the_tree(suite):
     result.stdout.no_fnmatch_line("*_triows_schedules*")
 
 
+@pytest.mark.usefixtures("measured_processes")
 def test_with_xdist_all_processes_have_one_seed_and_the_summary_is_printed(suite):
     noting = f"""{TWO}
 import random
@@ -416,8 +425,8 @@ async def test_fails():
 
 @pytest.mark.parametrize("options", [["--tb=no"], ["-q"], ["-qq", "--tb=no"]])
 def test_the_seeds_of_failed_tests_are_at_the_end_and_in_junits_xml(suite, options):
-    result = suite(*options, "--junitxml=report.xml", test_a=EARLY, test_b="import nothing\n")
-    result = suite(*options, "--junitxml=report.xml", "--triows-schedules=50", "test_a.py")
+    options = (*options, "--junitxml=report.xml", "--triows-schedules=50")
+    result = suite(*options, test_a=EARLY)
     command = re.search(r"^  (pytest test_a\.py::test_early .*)$", result.stdout.str(), re.M)[1]
     seed = command.split()[-1]
     xml = (suite.path / "report.xml").read_text()
@@ -425,6 +434,7 @@ def test_the_seeds_of_failed_tests_are_at_the_end_and_in_junits_xml(suite, optio
     assert f'<property name="triows_again" value="{command}"' in xml
 
 
+@pytest.mark.usefixtures("measured_processes")
 def test_the_seed_of_a_failed_teardown_is_told_too(suite):
     failing = f"""{TWO}
 @pytest.fixture
@@ -442,6 +452,7 @@ async def test_a(broken):
     assert "triows_schedule" in (suite.path / "report.xml").read_text()
 
 
+@pytest.mark.usefixtures("measured_processes")
 def test_a_failed_subtest_ends_the_runs(suite):
     parts = f"""{TWO}
 runs = []
@@ -462,6 +473,7 @@ def test_ran_three_times():
     result.stdout.fnmatch_lines("*2 failed, 1 passed*")
 
 
+@pytest.mark.usefixtures("measured_processes")
 def test_properties_and_fixtures_of_a_module_are_those_of_the_last_run(suite):
     recording = f"""{TWO}
 made = []
@@ -531,6 +543,7 @@ def test_a_debugger_is_entered_once(suite):
     assert result.stdout.str().count("entering PDB") == 1
 
 
+@pytest.mark.usefixtures("measured_processes")
 def test_a_test_that_takes_too_long_is_not_run_for_hours_to_find_out_why(suite, pytester):
     pytester.makeconftest("import _triows_schedules.repeating as one\none._PATIENCE = 1")
     slow = f"""{TWO}

@@ -1,7 +1,7 @@
 """
 The pytest plugin in the test suites of users: with pytest-trio, anyio, both, or none.
 
-Each test here runs pytest in a process of its own, so it checks several of the user's tests.
+Each run of pytest has a process of its own, so each test here checks several of the user's tests.
 """
 
 import os
@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import triows
+from tests.nested import LIMIT
 
 pytest_plugins = ["pytester"]
 
@@ -198,15 +199,22 @@ def installed(tmp_path):
 
 
 @pytest.fixture
-def suite(pytester, monkeypatch, installed):
-    """Run a suite in an environment with triows."""
+def suite(pytester, monkeypatch, installed, nested):
+    """
+    Run a suite in an environment with triows.
+
+    It runs in a fork, or in a process that is started for it.
+    """
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(installed), str(ROOT)]))
     pytester.makeconftest(CONFTEST)
 
-    def run(*args, ini="", **files):
+    def run(*args, ini="", real_process=False, **files):
         pytester.makeini(f"[pytest]\nfilterwarnings = error\n{ini}")
         pytester.makepyfile(**files)
-        return pytester.runpytest_subprocess("-p", "no:cacheprovider", *args, timeout=50)
+        args = ("-p", "no:cacheprovider", *args)
+        if real_process:
+            return pytester.runpytest_subprocess(*args, timeout=LIMIT)
+        return nested.run(*args)
 
     return run
 
@@ -386,7 +394,7 @@ def test_a_suite_that_does_not_use_it_pays_nothing(suite, pytester):
             assert name not in sys.modules, name
     """
     # These two plugins import Trio themselves.
-    result = suite("-p", "no:trio", "-p", "no:anyio", test_unused=unused)
+    result = suite("-p", "no:trio", "-p", "no:anyio", real_process=True, test_unused=unused)
     result.assert_outcomes(passed=1)
 
 
