@@ -14,6 +14,7 @@ From the bottom up:
 - ``seeds``: reads, makes and derives seeds.
 - ``orders``: the strategies. Each sorts batches in a way of its own.
 - ``internals``: all private names of Trio that are used, and a check that they are there.
+- ``fixtures``: lets pytest-trio start fixtures in the same order each time.
 - ``hypotheses``: gives each example of Hypothesis a schedule of its own.
 - ``schedule``: what a seed decides, in each loop of a test.
 - ``exploring``: which seeds to try, if a test runs under many schedules.

@@ -24,7 +24,7 @@ from .seeds import derived
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Example", "current", "drawing", "last_seed"]
+__all__ = ["Example", "current", "drawing", "forget", "last_seed"]
 
 #: The seeds that are drawn.
 _HIGHEST = 2**32 - 1
@@ -89,8 +89,19 @@ def last_seed(item: Any) -> int | None:
     return last.seed
 
 
-def drawing(test: Callable[..., Any]) -> Callable[..., Any]:
-    """Let each example of a test draw its seed. *test* is called with the example's values."""
+def forget() -> None:
+    """Forget the examples of the test before."""
+    _examples.last = None
+
+
+def drawing(test: Callable[..., Any], given: int | None) -> Callable[..., Any]:
+    """
+    Let each example of a test draw its seed.
+
+    Args:
+        test: It is called with the example's values.
+        given: The seed that all examples have in place of the one that they draw.
+    """
 
     @functools.wraps(test)
     def draw_first(*args: Any, **kwargs: Any) -> Any:
@@ -98,7 +109,9 @@ def drawing(test: Callable[..., Any]) -> Callable[..., Any]:
         if data is not None and not _is_given(data):
             from hypothesis import note, strategies  # noqa: PLC0415 - not every suite has it
 
-            seed = data.draw(strategies.integers(0, _HIGHEST))
+            # An example that Hypothesis has stored begins with its seed, so it is drawn anyway.
+            drawn = data.draw(strategies.integers(0, _HIGHEST))
+            seed = drawn if given is None else given
             note(f"triows: this example has the schedule {seed}")
             _examples.last = Example(data, seed)
         return test(*args, **kwargs)

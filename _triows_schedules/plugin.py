@@ -14,12 +14,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
-from _pytest.runner import get_reraise_exceptions
 
 from . import hypotheses, internals, seeds, telling
 from .failures import Failure, ungrouped
 from .repeating import Repetition
-from .running import Run
+from .running import Run, stops_tests
 from .seeds import Seed
 from .summary import AGAIN, SEED
 from .timeouts import NamedThread
@@ -79,7 +78,7 @@ class Schedules:
             seed,
             number,
             of,
-            examples=self._options.seed is None,
+            examples="own" if self._options.seed is None else "same",
             # pytest-randomly seeds the module itself, for each test.
             seeds_random=not self._config.pluginmanager.hasplugin("randomly"),
             **options,
@@ -127,19 +126,19 @@ class Schedules:
     @pytest.hookimpl(wrapper=True, tryfirst=True, specname="pytest_runtest_setup")
     def pytest_runtest_setup_ungrouped(self) -> Generator[None, object, object]:
         """Let pytest notice that it is stopped, for example by Ctrl-C."""
-        with ungrouped(get_reraise_exceptions(self._config)):
+        with ungrouped(stops_tests(self._config)):
             return (yield)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True, specname="pytest_runtest_call")
     def pytest_runtest_call_ungrouped(self) -> Generator[None, object, object]:
         """Do it here, too: most of what Trio raises comes from the test itself."""
-        with ungrouped(get_reraise_exceptions(self._config)):
+        with ungrouped(stops_tests(self._config)):
             return (yield)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True, specname="pytest_runtest_teardown")
     def pytest_runtest_teardown_ungrouped(self) -> Generator[None, object, object]:
         """And here."""
-        with ungrouped(get_reraise_exceptions(self._config)):
+        with ungrouped(stops_tests(self._config)):
             return (yield)
 
     # Timeouts.
@@ -158,18 +157,19 @@ class Schedules:
     # Hypothesis.
 
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> None:
-        """Let each example of an async test draw its seed."""
+        """Let each example of an async test draw its seed, or have the one that was given."""
         # This runs when the plugins that run async tests have put what runs them in its place, and
         # before pytest calls the test.
         test = getattr(pyfuncitem.obj, "hypothesis", None)
         inner = getattr(test, "inner_test", None)
-        if self._options.seed is not None or inner is None or not _is_on_trio(pyfuncitem, inner):
-            return
-        pyfuncitem.obj.hypothesis.inner_test = hypotheses.drawing(inner)
+        if inner is not None and _is_on_trio(pyfuncitem, inner):
+            given = None if self._options.seed is None else self._options.seed.number
+            pyfuncitem.obj.hypothesis.inner_test = hypotheses.drawing(inner, given)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
-        """Leave Hypothesis' test as it was."""
+        """Begin with no example, and leave Hypothesis' test as it was."""
+        hypotheses.forget()
         test = getattr(getattr(item, "obj", None), "hypothesis", None)
         inner = getattr(test, "inner_test", None)
         try:
@@ -204,7 +204,8 @@ class Schedules:
 
     def _tell(self, item: pytest.Item, run: Run, report: pytest.TestReport) -> None:
         seed = run.schedule.source_seed
-        if (example := hypotheses.last_seed(item)) is not None:
+        example = hypotheses.last_seed(item)
+        if example is not None and self._options.seed is None:
             seed = Seed(example)
         # In plain order, nothing is held back.
         unfair = run.unfair and seed.choices != range(0)

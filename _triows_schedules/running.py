@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
-from _pytest.runner import call_and_report, get_reraise_exceptions
+from _pytest.runner import call_and_report
 
+from .fixtures import in_order
 from .schedule import Schedule, current_loop
 from .seeds import derived
 from .trace import Trace
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from .seeds import Seed
     from .trace import Story
 
-__all__ = ["Run"]
+__all__ = ["Run", "stops_tests"]
 
 #: Of how many loops the switches are kept, the last ones. ``explore_cancellation`` runs hundreds.
 _LOOPS = 20
@@ -141,7 +142,11 @@ class Run:
     def installed(self) -> Iterator[None]:
         """Let its schedule decide meanwhile."""
         try:
-            with self._random_seeded(), self.schedule.installed():
+            with (
+                self._random_seeded(),
+                in_order(self.schedule.outside.add),
+                self.schedule.installed(),
+            ):
                 yield
         finally:
             for trace in self.traces:
@@ -190,13 +195,21 @@ class Run:
         call = pytest.CallInfo.from_call(
             lambda: item.session._setupstate.teardown_exact(nextitem),
             when="teardown",
-            reraise=get_reraise_exceptions(item.config),
+            reraise=stops_tests(item.config),
         )
         report = item.ihook.pytest_runtest_makereport(item=item, call=call)
         return [report] if report.failed else []
 
     def _report(self, item: pytest.Item, phase: Any, **arguments: Any) -> None:
         self.reports.append(call_and_report(item, phase, log=False, **arguments))
+
+
+def stops_tests(config: pytest.Config) -> tuple[type[BaseException], ...]:
+    """Give the kinds of errors by which somebody stops all tests."""
+    # In a debugger, Ctrl-C stops the test that runs, and not the others.
+    if config.getoption("usepdb", False):
+        return (pytest.exit.Exception,)
+    return pytest.exit.Exception, KeyboardInterrupt
 
 
 def _renew(item: Any) -> None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from random import Random
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from . import hypotheses, internals
 from .orders import Alternating, Fixed, Ranked, Shuffled
@@ -135,7 +135,8 @@ class Schedule(Random):
         choices: Which choices it makes, counted from 1. The others are the plain ones. By default,
             it makes all.
         kind: The strategy, if not the one that the seed picks.
-        examples: Whether each example of Hypothesis has a schedule of its own.
+        examples: Whether each example of Hypothesis has a schedule of its *own*, or this one, the
+            *same* for each, or is *ignored*.
         unfair: Whether it holds ready tasks back over several batches, which Trio never does.
         on_loop: Called in each loop, before its first batch.
     """
@@ -146,7 +147,7 @@ class Schedule(Random):
         *,
         choices: range | None = None,
         kind: Kind | None = None,
-        examples: bool = True,
+        examples: Literal["own", "same", "ignored"] = "own",
         unfair: bool = False,
         on_loop: Callable[[], None] | None = None,
     ) -> None:
@@ -200,12 +201,13 @@ class Schedule(Random):
     def _enter(self) -> Loop:
         """Begin in a loop that is new, or that began under another schedule."""
         # Nothing about a loop of an example may depend on the examples before.
-        example = hypotheses.current() if self._examples else None
+        example = self._example()
+        seed = self._seed_in(example)
         if example is None:
-            seed, number = self.source_seed.number, self._number
+            number = self._number
             self._number += 1
         else:
-            seed, number = example.seed, example.loops
+            number = example.loops
             example.loops += 1
         self.loops += 1
         loop = Loop(self, self._kind or kind_of(seed), seed, number)
@@ -214,6 +216,14 @@ class Schedule(Random):
             self._on_loop()
         return loop
 
+    def _example(self) -> hypotheses.Example | None:
+        return None if self._examples == "ignored" else hypotheses.current()
+
+    def _seed_in(self, example: hypotheses.Example | None) -> int:
+        if example is None or self._examples == "same":
+            return self.source_seed.number
+        return example.seed
+
     def again(self) -> Schedule:
         """
         Make a schedule that decides the same each time.
@@ -221,13 +231,11 @@ class Schedule(Random):
         What it decides in its first loop is the same for every schedule that is made here during a
         test, or during an example of Hypothesis.
         """
-        example = hypotheses.current() if self._examples else None
-        seed = self.source_seed.number if example is None else example.seed
         return Schedule(
-            seed,
+            self._seed_in(self._example()),
             choices=self.source_seed.choices,
             kind=self._kind,
-            examples=False,
+            examples="ignored",
             unfair=self._unfair,
             on_loop=self._on_loop,
         )

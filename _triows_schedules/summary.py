@@ -78,7 +78,7 @@ class Summary:
         if self.problems:
             yield (
                 "triows: the tests ran without schedules, because triows does not support this "
-                f"release of Trio. It does not find: {', '.join(self.problems)}"
+                f"release of Trio or of pytest. It does not find: {', '.join(self.problems)}"
             )
         elif self._is_remote and not is_quiet:  # the other processes don't print
             yield self.schedules

@@ -11,7 +11,6 @@ A run can't read anything from its standard input. It has the hash seed of all o
 from __future__ import annotations
 
 import faulthandler
-import gc
 import io
 import json
 import os
@@ -89,7 +88,6 @@ def main() -> None:
     # Whoever presses Ctrl-C wants no traceback of this process.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     import_pytest()
-    gc.freeze()
     replies = os.dup(1)
     for line in sys.stdin:
         pid = os.fork()

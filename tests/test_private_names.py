@@ -54,6 +54,7 @@ FOREIGN = {
     "_instance": "pytest: tests/schedules/test_plugin.py",
     "_obj": "pytest: tests/schedules/test_plugin.py",
     "_report_sections": "pytest: tests/schedules/test_plugin.py",
+    "_pytest_kwargs": "pytest-trio: tests/schedules/test_plugin.py",
     "_pytest": "pytest: tests/schedules/test_plugin.py",
     "_setupstate": "pytest: tests/schedules/test_telling.py",
     "_pydevd_bundle": "the debugger of PyCharm and VS Code: tests/server/test_watchdog.py",

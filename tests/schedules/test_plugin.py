@@ -179,6 +179,66 @@ def test_a_seed_or_number_that_is_none_is_a_usage_error(suite, option, told):
     result.stderr.fnmatch_lines(told)
 
 
+EXAMPLES = """
+import trio
+from hypothesis import example, given, settings, strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, rule
+from trio.lowlevel import checkpoint
+
+async def order(n):
+    seen = []
+    async def see(i):
+        await checkpoint()
+        seen.append(i)
+    async with trio.open_nursery() as nursery:
+        for i in range(n):
+            nursery.start_soon(see, i)
+    return seen
+
+@given(st.integers(0, 8), st.text())
+@settings(deadline=None)
+async def test_async(n, text):
+    assert (await order(n))[:1] != [2] or len(text) < 2
+
+@example(5)
+@given(st.integers(0, 8))
+@settings(deadline=None)
+async def test_example(n):
+    assert (await order(n))[:1] != [2]
+
+@given(st.integers(0, 8), st.integers())
+@settings(deadline=None)
+def test_plain(n, _):
+    assert trio.run(order, n)[:1] != [2]
+
+@given(st.data())
+@settings(deadline=None)
+async def test_data(data):
+    n = data.draw(st.integers(0, 5))
+    assert (await order(n))[:1] != [data.draw(st.integers(2, 3))]
+
+class Machine(RuleBasedStateMachine):
+    @rule(n=st.integers(0, 5))
+    def order(self, n):
+        assert trio.run(order, n)[:1] != [2]
+
+TestMachine = Machine.TestCase
+TestMachine.settings = settings(max_examples=50, deadline=None)
+"""
+
+
+def test_a_failing_example_of_hypothesis_fails_again_under_the_schedule_that_is_printed(suite):
+    result = suite("--hypothesis-seed=1", "-o", "triows_seed=1", test_examples=EXAMPLES)
+    result.assert_outcomes(failed=5)
+    command = r"  pytest test_examples\.py::(\S+) --triows-schedule (\d+)$"
+    commands = re.findall(command, str(result.stdout), re.MULTILINE)
+    assert len(commands) == 5
+    for name, seed in commands:
+        once_more = suite(f"test_examples.py::{name}", "--triows-schedule", seed)
+        once_more.assert_outcomes(failed=1)
+        once_more.stdout.no_fnmatch_line("*Flaky*")
+
+
 @pytest.mark.usefixtures("measured_processes")
 def test_hypothesis_draws_a_schedule_for_each_example_and_shrinks_it(suite):
     text = """

@@ -130,7 +130,7 @@ class _Exploration:
         return self._schedule().source_seed.number
 
     def _schedule(self) -> Schedule:
-        return Schedule(0, examples=False) if self._outer is None else self._outer.again()
+        return Schedule(0, examples="ignored") if self._outer is None else self._outer.again()
 
     def first(self) -> int:
         """
