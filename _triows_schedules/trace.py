@@ -213,7 +213,7 @@ class Trace(trio.abc.Instrument):
 
 
 def _starter() -> Owner:
-    """Tell whose function has just started a task: the innermost one that isn't Trio's."""
+    """Tell who has just started a task: the user, triows, or what runs the test."""
     try:
         outermost = getattr(trio.lowlevel.current_task().coro, "cr_frame", None)
     except RuntimeError:  # something outside of the loop
@@ -221,7 +221,7 @@ def _starter() -> Owner:
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         owner = owner_of(frame.f_code)
-        if owner is not Owner.SYSTEM or frame is outermost:
+        if owner > Owner.RUNNER or frame is outermost:
             return owner
         frame = frame.f_back
     return Owner.SYSTEM
