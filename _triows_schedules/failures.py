@@ -35,7 +35,8 @@ class Failure(NamedTuple):
     def of(cls, phase: str, error: BaseException | None) -> Failure:
         """Describe a failure. There is no error if a test passed that had to fail."""
         found = () if error is None else leaves(error)
-        return cls(phase, frozenset((type(one), place_in(frames_of(one)).innermost) for one in found))
+        errors = ((type(one), place_in(frames_of(one)).innermost) for one in found)
+        return cls(phase, frozenset(errors))
 
 
 def leaves(error: BaseException) -> Iterator[BaseException]:

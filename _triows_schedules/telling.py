@@ -141,7 +141,7 @@ def switches(story: Story, choices: range | None, least: int) -> tuple[str, str]
 
 def _lines(every: list[Switch], shown: list[int], marked: set[int], first: int) -> list[str]:
     """Give a line for each switch that is shown, and one for those between them."""
-    rows = [_HEADING, *(_cells(every[i]) for i in shown)]
+    rows: list[tuple[str, ...]] = [_HEADING, *(_cells(every[i]) for i in shown)]
     widths = [
         max(len(cell) for cell in column if len(cell) <= _WIDEST)
         for column in zip(*rows, strict=True)
@@ -161,7 +161,8 @@ def _lines(every: list[Switch], shown: list[int], marked: set[int], first: int) 
     return lines + _left_out(every[end:])
 
 
-def _cells(switch: Switch) -> tuple[str, str, str, str]:
+def _cells(switch: Switch) -> tuple[str, ...]:
+    """Tell of a switch, in the order of the columns."""
     time = "" if switch.time is None else f"{switch.time:9.3f}"
     woken_by = "" if switch.woken_by is None else str(switch.woken_by)
     return time, str(switch.place), str(switch.task), woken_by

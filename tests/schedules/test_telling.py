@@ -336,7 +336,7 @@ async def visit(done):
      for _ in range(2)]
     done.set()
 
-async def test_helped(autojump_clock):
+async def test_it(autojump_clock):
     done = trio.Event()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(visit, done)
@@ -362,14 +362,14 @@ def switches_in(result):
 def test_a_switch_is_told_with_the_lines_of_the_tasks_first_and_last_function(suite):
     result = suite("--triows-schedule=1@0", test_a=HELPED, others=OTHERS)
     assert switches_in(result) == [
-        "       time  where it went on                       task                  woken by",
+        "       time  where it went on                       task              woken by",
         "  ... 4 steps of Trio and the test runner",
-        "      0.000  test_a.py:8 visit                      test_a.visit          <test 'test_helped'>",
+        "      0.000  test_a.py:8 visit                      test_a.visit      <test 'test_it'>",
         "      0.000  test_a.py:9 visit -> :6 steps          test_a.visit",
         "      0.000  test_a.py:9 visit -> :6 steps          test_a.visit",
-        "      1.000  test_a.py:10 visit -> others.py:4 ask  test_a.visit          a deadline, or I/O",
-        "      2.000  test_a.py:10 visit -> others.py:4 ask  test_a.visit          a deadline, or I/O",
-        "      2.000  test_a.py:18 test_helped               <test 'test_helped'>  test_a.visit",
+        "      1.000  test_a.py:10 visit -> others.py:4 ask  test_a.visit      a deadline, or I/O",
+        "      2.000  test_a.py:10 visit -> others.py:4 ask  test_a.visit      a deadline, or I/O",
+        "      2.000  test_a.py:18 test_it                   <test 'test_it'>  test_a.visit",
     ]
 
 
