@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from types import CodeType, FrameType
 
-__all__ = ["NOWHERE", "Line", "Owner", "Place", "name_of", "owner_of", "place_in"]
+__all__ = ["Line", "Owner", "Place", "name_of", "owner_of", "place_in"]
 
 
 class Owner(IntEnum):
@@ -111,16 +111,13 @@ class Place(NamedTuple):
         return f"{begin} -> {file}:{inner.line} {inner.function}"
 
 
-#: The place of code that isn't in any function but Trio's.
-NOWHERE = Place(Owner.SYSTEM, None)
-
 #: Functions of their own until Python 3.11, and a part of the function around them since then.
 _COMPREHENSIONS = frozenset({"<listcomp>", "<setcomp>", "<dictcomp>"})
 
 
 def place_in(frames: Iterable[tuple[FrameType, int]]) -> Place:
     """Choose a place among frames, the outermost of which comes first."""
-    place = NOWHERE
+    place = Place(Owner.SYSTEM, None)
     for owner, line in _lines_of(frames):
         if owner > place.owner or (owner == place.owner is not Owner.USER):
             place = Place(owner, line)

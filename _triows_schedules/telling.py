@@ -28,7 +28,7 @@ _HEADING = (f"{'time':>9}", "where it went on", "task", "woken by")
 #: How wide a column gets. What is longer moves the rest of its own line only.
 _WIDEST = 40
 
-#: What people are told of steps in nobody's code but theirs.
+#: Whose the steps are that are left out.
 _OWNERS = {Owner.SYSTEM: "Trio", Owner.RUNNER: "the test runner", Owner.TRIOWS: "triows"}
 
 _CAUSES = (
@@ -115,7 +115,8 @@ def switches(story: Story, choices: range | None, least: int) -> tuple[str, str]
     """
     Make the section of a report with the last task switches.
 
-    Switches in nobody's code but triows' and that of the test's runner are left out.
+    The steps of Trio, triows and the test runner are left out, unless the choices decided them. If
+    there are no others, all are shown.
 
     Args:
         story: What happened until the failure.
@@ -124,7 +125,7 @@ def switches(story: Story, choices: range | None, least: int) -> tuple[str, str]
     """
     every = story.switches
     marked = [i for i, one in enumerate(every) if choices and one.is_chosen_by(choices)]
-    told = [i for i, one in enumerate(every) if one.is_users or i in marked]
+    told = sorted({i for i, one in enumerate(every) if one.is_users}.union(marked))
     if not any(one.is_users for one in every):
         told = list(range(len(every)))
     last = told[max(len(told) - least, 0) :]
@@ -140,7 +141,7 @@ def switches(story: Story, choices: range | None, least: int) -> tuple[str, str]
 
 
 def _lines(every: list[Switch], shown: list[int], marked: set[int], first: int) -> list[str]:
-    """Give a line for each switch that is shown, and one for those between them."""
+    """Give the heading, a line for each switch that is shown, and one for those between them."""
     rows: list[tuple[str, ...]] = [_HEADING, *(_cells(every[i]) for i in shown)]
     widths = [
         max(len(cell) for cell in column if len(cell) <= _WIDEST)
@@ -169,7 +170,7 @@ def _cells(switch: Switch) -> tuple[str, ...]:
 
 
 def _left_out(switches: list[Switch]) -> list[str]:
-    """Tell what isn't shown at one place, in a line if there is something."""
+    """Tell what is left out between two lines, in one line or none."""
     if not switches:
         return []
     number = len(switches)
