@@ -57,7 +57,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--triows-switches",
         metavar="N",
-        help="show the last N task switches before a failure (default: 30)",
+        help="show the last N task switches in your code before a failure (default: 30)",
     )
     parser.addini(
         "triows_seed",

@@ -18,7 +18,7 @@ From the bottom up:
 - ``hypotheses``: gives each example of Hypothesis a schedule of its own.
 - ``schedule``: what a seed decides, in each loop of a test.
 - ``exploring``: which seeds to try, if a test runs under many schedules.
-- ``places``: whose code a function is, and which line of a stack helps people most.
+- ``places``: whose code a function is, and which lines of a stack help people most.
 - ``failures``: how a test failed, so that two runs can be compared.
 - ``trace``: records the task switches, if they are to be shown.
 - ``running``: one run of a test.

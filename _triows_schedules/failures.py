@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
+    from .places import Line
+
 __all__ = ["Failure", "frames_of", "leaves", "ungrouped"]
 
 
@@ -26,14 +28,15 @@ class Failure(NamedTuple):
 
     #: In which phase of the test: ``"setup"``, ``"call"`` or ``"teardown"``.
     phase: str
-    #: The type of each error, and the file and the line in which it was raised.
-    errors: frozenset[tuple[type[BaseException], str, int]]
+    #: The type of each error, and the line at which it was raised.
+    errors: frozenset[tuple[type[BaseException], Line | None]]
 
     @classmethod
     def of(cls, phase: str, error: BaseException | None) -> Failure:
         """Describe a failure. There is no error if a test passed that had to fail."""
         found = () if error is None else leaves(error)
-        return cls(phase, frozenset((type(one), *place_in(frames_of(one))) for one in found))
+        errors = ((type(one), place_in(frames_of(one)).innermost) for one in found)
+        return cls(phase, frozenset(errors))
 
 
 def leaves(error: BaseException) -> Iterator[BaseException]:

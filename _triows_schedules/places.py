@@ -1,8 +1,10 @@
 """
-Places: the line of a file that tells people most about where code is.
+Places: the lines of a stack that tell people most about where code is.
 
-Much of what stands on a stack only works on behalf of others: Trio, and what runs the test. So each
-function has an owner, and the innermost function of the highest owner is the place.
+Much of what is on a stack only works on behalf of others: Trio, and what runs the test. So each
+function has an owner, and the place is where the functions of the highest owner are. In a user's
+code, the innermost function may be one that every task calls, and the outermost one may be at the
+same line all the time. So both are told.
 """
 
 from __future__ import annotations
@@ -13,13 +15,13 @@ from enum import IntEnum
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from types import CodeType, FrameType
 
-__all__ = ["Owner", "name_of", "owner_of", "place_in"]
+__all__ = ["Line", "Owner", "Place", "name_of", "owner_of", "place_in"]
 
 
 class Owner(IntEnum):
@@ -79,16 +81,59 @@ def name_of(file: str) -> str:
     return f"{folder}{path.name}"
 
 
-def place_in(frames: Iterable[tuple[FrameType, int]]) -> tuple[str, int]:
-    """
-    Choose a place among frames, the outermost of which comes first.
+class Line(NamedTuple):
+    """A line at which a function is."""
 
-    Returns:
-        The file's full name and the line. The name is empty if nobody's code is there but Trio's.
-    """
-    place, highest = ("", 0), Owner.RUNNER
-    for frame, line in frames:
-        owner = owner_of(frame.f_code)
-        if owner >= highest:
-            place, highest = (frame.f_code.co_filename, line), owner
+    #: The full name of the file.
+    file: str
+    line: int
+    #: The function. Its qualified name is not the same with every Python.
+    function: str
+
+
+class Place(NamedTuple):
+    """Where code is."""
+
+    owner: Owner
+    #: The line of the owner's innermost function; ``None`` if there is nobody's code but Trio's.
+    innermost: Line | None
+    #: The line of the outermost function, if that is another one and the user's.
+    outermost: Line | None = None
+
+    def __str__(self) -> str:
+        inner, outer = self.innermost, self.outermost
+        if inner is None:
+            return "in Trio"
+        if outer is None:
+            return f"{name_of(inner.file)}:{inner.line} {inner.function}"
+        file = "" if inner.file == outer.file else name_of(inner.file)
+        begin = f"{name_of(outer.file)}:{outer.line} {outer.function}"
+        return f"{begin} -> {file}:{inner.line} {inner.function}"
+
+
+#: Functions of their own until Python 3.11, and a part of the function around them since then.
+_COMPREHENSIONS = frozenset({"<listcomp>", "<setcomp>", "<dictcomp>"})
+
+
+def place_in(frames: Iterable[tuple[FrameType, int]]) -> Place:
+    """Choose a place among frames, the outermost of which comes first."""
+    place = Place(Owner.SYSTEM, None)
+    for owner, line in _lines_of(frames):
+        if owner > place.owner or (owner == place.owner is not Owner.USER):
+            place = Place(owner, line)
+        elif owner == place.owner:
+            place = Place(owner, line, place.outermost or place.innermost)
     return place
+
+
+def _lines_of(frames: Iterable[tuple[FrameType, int]]) -> Iterator[tuple[Owner, Line]]:
+    """Give the functions that belong to somebody, in the same way for every Python."""
+    found: list[tuple[Owner, Line]] = []
+    for frame, number in frames:
+        code = frame.f_code
+        line = Line(code.co_filename, number, code.co_name)
+        if code.co_name in _COMPREHENSIONS and found and found[-1][1].file == line.file:
+            found[-1] = found[-1][0], line._replace(function=found[-1][1].function)
+        else:
+            found.append((owner_of(code), line))
+    return ((owner, line) for owner, line in found if owner > Owner.SYSTEM)

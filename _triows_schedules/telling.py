@@ -6,6 +6,8 @@ import os
 import shlex
 from typing import TYPE_CHECKING
 
+from .places import Owner
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -14,11 +16,20 @@ if TYPE_CHECKING:
     from .failures import Failure
     from .running import Run
     from .seeds import Seed
-    from .trace import Story
+    from .trace import Story, Switch
 
 __all__ = ["command", "interrupted", "plural", "switches", "told", "unlike"]
 
 _PLAIN = "the tasks of each round run in the order in which they were started"
+
+#: The columns of the switches.
+_HEADING = (f"{'time':>9}", "where it went on", "task", "woken by")
+
+#: How wide a column gets. What is longer moves the rest of its own line only.
+_WIDEST = 40
+
+#: Whose the steps are that are left out.
+_OWNERS = {Owner.SYSTEM: "Trio", Owner.RUNNER: "the test runner", Owner.TRIOWS: "triows"}
 
 _CAUSES = (
     "So something besides the schedule decides. It may be a thread, a socket, the real clock, "
@@ -104,27 +115,69 @@ def switches(story: Story, choices: range | None, least: int) -> tuple[str, str]
     """
     Make the section of a report with the last task switches.
 
+    The steps of Trio, triows and the test runner are left out, unless the choices decided them. If
+    there are no others, all are shown.
+
     Args:
         story: What happened until the failure.
         choices: The choices that matter. Their switches are shown as well, and marked.
         least: How many switches are shown at the end.
     """
     every = story.switches
-    first = max(len(every) - least, 0)
     marked = [i for i, one in enumerate(every) if choices and one.is_chosen_by(choices)]
-    shown = [*[i for i in marked if i < first][:least], *range(first, len(every))]
-    lines = []
-    for before, i in zip([None, *shown], shown, strict=False):
-        if before is not None and i > before + 1:
-            lines.append(f"  ... {plural(i - before - 1, 'more switch', 'more switches')}")
-        mark = ("> " if i in marked else "  ") if marked else ""
-        lines.append(f"{mark}{every[i]}")
+    told = sorted({i for i, one in enumerate(every) if one.is_users}.union(marked))
+    if not any(one.is_users for one in every):
+        told = list(range(len(every)))
+    last = told[max(len(told) - least, 0) :]
+    first = last[0] if len(last) < len(told) else 0
+    shown = [*[i for i in marked if i < first][:least], *last]
+    lines = _lines(every, shown, set(marked), first)
     if marked:
         lines.insert(0, "The choices decided the lines with >. All other lines are in plain order.")
     title = (
         f"the last {len(every) - first} of {plural(story.number, 'task switch', 'task switches')}"
     )
     return f"{title} before the failure", "\n".join(lines)
+
+
+def _lines(every: list[Switch], shown: list[int], marked: set[int], first: int) -> list[str]:
+    """Give the heading, a line for each switch that is shown, and one for those between them."""
+    rows: list[tuple[str, ...]] = [_HEADING, *(_cells(every[i]) for i in shown)]
+    widths = [
+        max(len(cell) for cell in column if len(cell) <= _WIDEST)
+        for column in zip(*rows, strict=True)
+    ]
+    if every and every[0].time is None:
+        rows, widths = [row[1:] for row in rows], widths[1:]
+    texts = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+    lines = [f"  {texts[0]}"]
+    end = min(first, *shown) if shown else first
+    for i, text in zip(shown, texts[1:], strict=True):
+        lines += _left_out(every[end:i])
+        lines.append(f"{'>' if i in marked else ' '} {text}")
+        end = i + 1
+    return lines + _left_out(every[end:])
+
+
+def _cells(switch: Switch) -> tuple[str, ...]:
+    """Tell of a switch, in the order of the columns."""
+    time = "" if switch.time is None else f"{switch.time:9.3f}"
+    woken_by = "" if switch.woken_by is None else str(switch.woken_by)
+    return time, str(switch.place), str(switch.task), woken_by
+
+
+def _left_out(switches: list[Switch]) -> list[str]:
+    """Tell what is left out between two lines, in one line or none."""
+    if not switches:
+        return []
+    number = len(switches)
+    if any(one.is_users for one in switches):
+        return [f"  ... {plural(number, 'more switch', 'more switches')}"]
+    owners = sorted({one.place.owner for one in switches})
+    return [f"  ... {plural(number, 'step')} of {' and '.join(_OWNERS[one] for one in owners)}"]
 
 
 def interrupted(item: pytest.Item, run: Run) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import inspect
 import re
+import sys
 import textwrap
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
@@ -19,12 +20,12 @@ from trio.testing import MockClock
 
 from .failures import frames_of, leaves
 from .internals import BYSTANDERS, between_steps
-from .places import name_of, place_in
+from .places import Owner, Place, owner_of, place_in
 from .schedule import current_loop
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from types import CodeType
+    from types import CodeType, FrameType
 
     from .schedule import Schedule
 
@@ -63,9 +64,11 @@ class Switch(NamedTuple):
     #: By a virtual clock.
     time: float | None
     task: object
+    #: Whether the user's code has started the task.
+    is_started_by_user: bool
     #: Where it stood.
-    place: str
-    #: What made it ready.
+    place: Place
+    #: What made it ready. ``None`` stands for the task itself: it waited for nothing.
     woken_by: object
     #: Which choice of the schedule put the tasks of its round in order; 0 if there was only one.
     order: int
@@ -77,7 +80,12 @@ class Switch(NamedTuple):
 
     def __str__(self) -> str:
         time = "" if self.time is None else f"{self.time:9.3f}  "
-        return f"{time}{self.place:25}  {self.task}, woken by {self.woken_by}"
+        return f"{time}{self.place}  {self.task}, woken by {self.woken_by or 'itself'}"
+
+    @property
+    def is_users(self) -> bool:
+        """Whether it is a step of the user's: in their code, or in a task that they started."""
+        return self.is_started_by_user or self.place.owner is Owner.USER
 
     def is_chosen_by(self, choices: range) -> bool:
         """Whether one of these choices decided when it came, or something in it."""
@@ -121,6 +129,8 @@ class Trace(trio.abc.Instrument):
         self._wakers: dict[trio.lowlevel.Task, object] = {}
         self._names: dict[trio.lowlevel.Task, _Named] = {}
         self._namesakes: dict[str, list[None]] = {}
+        # The tasks that the user's code has started.
+        self._users: set[trio.lowlevel.Task] = set()
         # How many choices there were before this round, and before this step.
         self._before_round = self._before_step = schedule.decisions
         self._is_first = True
@@ -133,8 +143,10 @@ class Trace(trio.abc.Instrument):
         return self._names[task]
 
     def task_spawned(self, task: trio.lowlevel.Task) -> None:
-        """Number a task."""
+        """Number a task, and note who has started it."""
         self._name(task)
+        if _starter() is Owner.USER:
+            self._users.add(task)
 
     def task_scheduled(self, task: trio.lowlevel.Task) -> None:
         """Note who woke a task."""
@@ -143,7 +155,7 @@ class Trace(trio.abc.Instrument):
         except RuntimeError:
             self._wakers[task] = "a deadline, or I/O"
         else:
-            self._wakers[task] = "itself" if waker is task else self._name(waker)
+            self._wakers[task] = None if waker is task else self._name(waker)
 
     def after_io_wait(self, timeout: float) -> None:
         """Note that a round begins."""
@@ -174,9 +186,17 @@ class Trace(trio.abc.Instrument):
         frames = tuple(
             (id(frame), line, frame.f_code.co_name) for frame, line in task.iter_await_frames()
         )
-        place = place_of(task)
         self.switches.append(
-            Switch(time, self._name(task), place, woken_by, self._order, range(0), frames)
+            Switch(
+                time,
+                self._name(task),
+                task in self._users,
+                place_of(task),
+                woken_by,
+                self._order,
+                range(0),
+                frames,
+            )
         )
 
     def after_task_step(self, task: trio.lowlevel.Task) -> None:
@@ -189,12 +209,27 @@ class Trace(trio.abc.Instrument):
         """Forget a task."""
         self._wakers.pop(task, None)
         self._names.pop(task, None)
+        self._users.discard(task)
 
 
-def place_of(task: trio.lowlevel.Task) -> str:
-    """Tell where a task waits: in the innermost function of the user's, if it has one."""
-    file, line = place_in(task.iter_await_frames())
-    return f"{name_of(file)}:{line}" if file else "its start"
+def _starter() -> Owner:
+    """Tell who has just started a task: the user, triows, or what runs the test."""
+    try:
+        outermost = getattr(trio.lowlevel.current_task().coro, "cr_frame", None)
+    except RuntimeError:  # something outside of the loop
+        return Owner.SYSTEM
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        owner = owner_of(frame.f_code)
+        if owner > Owner.RUNNER or frame is outermost:
+            return owner
+        frame = frame.f_back
+    return Owner.SYSTEM
+
+
+def place_of(task: trio.lowlevel.Task) -> Place:
+    """Tell where a task waits."""
+    return place_in(task.iter_await_frames())
 
 
 def before_failure(traces: Sequence[Trace], error: BaseException) -> Story:

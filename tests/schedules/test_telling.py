@@ -307,10 +307,10 @@ def test_tasks_of_one_function_have_numbers_and_the_choices_that_matter_are_mark
         [
             "*the last 30 of 2* task switches before the failure*",
             "The choices decided the lines with >. All other lines are in plain order.",
-            ">     0.000  test_a.py:7 *  note #4, woken by *",
-            ">     0.000  test_a.py:7 *  note #3, woken by *",
+            ">     0.000  test_a.py:7 note *  note #4 *  <test 'test_early'>",
+            ">     0.000  test_a.py:7 note *  note #3 *  <test 'test_early'>",
             "  ... * more switches",
-            "      0.000  test_a.py:20 * <test 'test_early'>, woken by itself",
+            "      0.000  test_a.py:22 test_early -> :20 work  <test 'test_early'>",
         ]
     )
     result.stdout.no_fnmatch_line("*note #1*")
@@ -327,6 +327,120 @@ def test_more_switches_are_shown_if_somebody_asks_for_them(suite):
     wrong = suite("--triows-switches=none")
     assert wrong.ret == pytest.ExitCode.USAGE_ERROR
     wrong.stderr.fnmatch_lines("*--triows-switches: *'none'*")
+
+
+#: Fails always, and has a helper in another file that every task calls.
+HELPED = """
+import trio
+from others import ask
+
+async def steps(n):
+    for _ in range(n):
+        await trio.lowlevel.checkpoint()
+
+async def visit(done):
+    await steps(2)
+    [await ask()
+     for _ in range(2)]
+    done.set()
+
+async def test_it(autojump_clock):
+    done = trio.Event()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(visit, done)
+        await done.wait()
+        assert False
+"""
+
+OTHERS = """
+import trio
+
+async def ask():
+    await trio.sleep(1)
+"""
+
+
+def switches_in(result):
+    """The lines of the section with the task switches, without the space at their ends."""
+    text = result.stdout.str()
+    section = re.search(r"task switches before the failure -+\n((?:.*\n)*?)(?:-----|triows:)", text)
+    return [line.rstrip() for line in section[1].splitlines()]
+
+
+def test_a_switch_is_told_with_the_lines_of_the_tasks_first_and_last_function(suite):
+    result = suite("--triows-schedule=1@0", test_a=HELPED, others=OTHERS)
+    assert switches_in(result) == [
+        "       time  where it went on                       task              woken by",
+        "  ... 4 steps of Trio and the test runner",
+        "      0.000  test_a.py:8 visit                      test_a.visit      <test 'test_it'>",
+        "      0.000  test_a.py:9 visit -> :6 steps          test_a.visit",
+        "      0.000  test_a.py:9 visit -> :6 steps          test_a.visit",
+        "      1.000  test_a.py:10 visit -> others.py:4 ask  test_a.visit      a deadline, or I/O",
+        "      2.000  test_a.py:10 visit -> others.py:4 ask  test_a.visit      a deadline, or I/O",
+        "      2.000  test_a.py:18 test_it                   <test 'test_it'>  test_a.visit",
+    ]
+
+
+def test_steps_in_nobodys_code_but_triows_are_folded_and_not_counted(suite):
+    served = """
+    import trio
+    from triows import Triows, WebSocket, WebSocketRoute
+    from triows.testing import open_app
+
+    route = WebSocketRoute("echo")
+
+    @route.endpoint
+    async def echo(ws: WebSocket) -> None:
+        await ws.accept()
+        async for message in ws:
+            await ws.send(message)
+
+    async def test_served(autojump_clock):
+        async with open_app(Triows(route)) as client:
+            async with client.websocket_connect("/echo") as ws:
+                for _ in range(9):
+                    await ws.send("hello")
+                    await ws.receive()
+                assert False
+    """
+    result = suite("--triows-schedule=1", "--triows-switches=6", test_a=served)
+    lines = switches_in(result)
+    shown = [line for line in lines[1:] if "  ... " not in line]
+    assert len(shown) == 6
+    assert all(re.match(r"      0\.000  test_a\.py:\d+ (echo|test_served) ", one) for one in shown)
+    folded = [re.fullmatch(r"  \.\.\. (\d+) steps? of triows", one) for one in lines[1:]]
+    number = 6 + sum(int(one[1]) for one in folded if one)
+    assert number > 6
+    assert f" the last {number} of " in result.stdout.str()
+
+
+def test_a_task_that_the_user_has_started_is_shown_in_any_code(suite):
+    started = """
+    import trio
+
+    async def test_started(autojump_clock):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.sleep, 1)
+            nursery.start_soon(trio.sleep, 2)
+            await trio.sleep(3)
+            assert False
+    """
+    lines = switches_in(suite("--triows-schedule=1", test_a=started))
+    assert "2.000 in Trio trio.sleep #2 a deadline, or I/O" in [" ".join(x.split()) for x in lines]
+
+
+def test_all_steps_are_shown_if_the_users_code_is_in_none(suite):
+    nobody = """
+    import trio
+    from trio.testing import MockClock
+
+    def test_nobody():
+        trio.run(trio.sleep, 1, clock=MockClock(autojump_threshold=0))
+        assert False
+    """
+    lines = switches_in(suite("--triows-schedule=1", test_a=nobody))
+    assert "      1.000  in Trio           trio.sleep  a deadline, or I/O" in lines
+    assert not [line for line in lines if "..." in line]
 
 
 def test_the_place_of_a_task_is_the_users_with_anyio_too(suite):
@@ -354,8 +468,9 @@ def test_the_place_of_a_task_is_the_users_with_anyio_too(suite):
     result = suite("--triows-schedules=3", "-p", "no:trio", ini="", test_anyio=anyio)
     result.stdout.re_match_lines(
         [
-            r"test_anyio\.py:11 .* test_anyio\.wait",
-            r"test_anyio\.py:18 .* woken by itself",
+            r"  .* test_anyio\.wait +anyio\._backends",
+            r"  test_anyio\.py:11 wait +test_anyio\.wait$",
+            r"  test_anyio\.py:18 test_a +anyio\._backends",
         ],
         consecutive=False,
     )
