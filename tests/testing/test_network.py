@@ -210,6 +210,12 @@ async def test_nothing_is_lost_before_the_end(autojump_clock):
         ({"stalls": "often"}, "Network.stalls is a probability, from 0 to 1, not 'often'"),
         ({"half_closes": -1}, "Network.half_closes is a probability, from 0 to 1, not -1"),
         ({"stall": float("inf")}, "Network.stall is a number of seconds, not inf"),
+        ({"stall": 10**20}, f"Network.stall is a number of seconds, not {10**20}"),
+        (
+            {"delay": 10**400},
+            "Network.delay is a number of seconds, or the least and the most of them, such as "
+            f"(0, 0.1), not ({10**400}, {10**400})",
+        ),
         (
             {"delay": (2, 1)},
             "Network.delay is a number of seconds, or the least and the most of them, such as "

@@ -32,6 +32,9 @@ __all__ = ["Network", "Transit"]
 #: or within a long one.
 _DOOM = 14
 
+#: A number of seconds is below this. From here on, the clock's time can't count single seconds.
+_LONGEST = 2**53
+
 #: Where to cut a number of bytes, given a number from 0 to 1: not at all, near the beginning (in
 #: the head of a frame), or anywhere.
 _CUTS: tuple[Callable[[int, float], int], ...] = (
@@ -76,7 +79,7 @@ def _check_stall(instance: object, attribute: Attribute[Any], value: object) -> 
 
 
 def _is_seconds(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < math.inf
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < _LONGEST
 
 
 @frozen(kw_only=True)
