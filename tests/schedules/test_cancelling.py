@@ -319,11 +319,11 @@ async def generator():
         (lambda: None, "the story <lambda> isn't one: it returned None"),
         (
             type,
-            "the story type isn't one: calling it raised a TypeError: type() takes 1 or 3 arguments",
+            "the story type isn't one: calling it raised a TypeError: type() takes 1 or 3",
         ),
         (
             max,
-            "the story max isn't one: calling it raised a TypeError: max expected at least 1 argument",
+            "the story max isn't one: calling it raised a TypeError: max expected at least 1",
         ),
         ("story", "it takes an async function, as in"),
         (generator, "the story is an async generator"),
