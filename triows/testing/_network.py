@@ -97,6 +97,11 @@ class Network:
     bytes arrive in order and without gaps. If the connection breaks, both sides can still read what
     has arrived before. All times are on Trio's clock.
 
+    The client waits for a round trip longer than usual. But the application has its own timeouts. A
+    connection ends if the network is too slow for them: the request has to arrive within
+    ``Timeouts.handshake``, and the answer to a ping within ``Timeouts.ping_timeout``. If the
+    network breaks the connection, or the request comes too late, the client's error says so.
+
     The network doesn't change plain HTTP requests. If the test runs without a schedule, the network
     does the same each time.
 
@@ -122,7 +127,7 @@ class Network:
     piece: int | None = field(default=None, validator=_check_piece)
     delay: tuple[float, float] = field(default=(0.0, 0.1), converter=_range, validator=_check_delay)
     stalls: float = _likely(0.0)
-    stall: float = field(default=10.0, validator=_check_stall)
+    stall: float = field(default=5.0, validator=_check_stall)
     resets: float = _likely(0.0)
     half_closes: float = _likely(0.0)
 
@@ -322,11 +327,13 @@ class _SlowPipe(Pipe):
 
     def fail(self) -> None:
         """Break. What has arrived can still be read."""
+        self.fault = "the test's network reset the connection"
         self._lose()
         self._break()
 
     def stop(self) -> None:
         """End here, for both sides. What has arrived can still be read."""
+        self.fault = "the test's network ended the client's direction of the connection"
         self._lose()
         super().end()
 
