@@ -126,7 +126,7 @@ def resolved(found: Any) -> Any:
 
 
 def class_entry(found: griffe.Class, value: type, names: Names) -> Iterator[str]:
-    yield code(class_signature(found))
+    yield code(class_signature(found, value))
     yield from sections_as_markdown(parse(found), names)
     yield from inherited_from_starlette(value)
     fields = {one.name: one for one in attrs.fields(value)} if attrs.has(value) else {}
@@ -142,15 +142,32 @@ def class_entry(found: griffe.Class, value: type, names: Names) -> Iterator[str]
         yield f"**Attributes:** {', '.join(plain)}"
 
 
-def class_signature(found: griffe.Class) -> str:
+def class_signature(found: griffe.Class, value: type) -> str:
     """Write how a user calls the class, or only its bases if triows makes the objects itself."""
     head = f"class {found.name}"
     init = found.members.get("__init__")
     kinds = {section.kind for section in parse(found)}
-    if isinstance(init, griffe.Function) and griffe.DocstringSectionKind.parameters in kinds:
-        return signature(init, head, skip=1)
+    if griffe.DocstringSectionKind.parameters in kinds:
+        if isinstance(init, griffe.Function):
+            return signature(init, head, skip=1)
+        if attrs.has(value):
+            return signature(made_by_attrs(value), head)
     bases = [str(base).rsplit(".", 1)[-1] for base in found.bases]
     return f"{head}({', '.join(bases)})" if bases else head
+
+
+def made_by_attrs(value: type) -> griffe.Function:
+    """Read the ``__init__`` that attrs has made for a class, as if it were in the source."""
+    parameters = [
+        griffe.Parameter(
+            one.name,
+            annotation=str(one.annotation),
+            kind=griffe.ParameterKind(one.kind.description),
+            default=None if one.default is one.empty else repr(one.default),
+        )
+        for one in inspect.signature(value).parameters.values()
+    ]
+    return griffe.Function("__init__", parameters=griffe.Parameters(*parameters))
 
 
 def member_entry(
@@ -160,6 +177,8 @@ def member_entry(
     if isinstance(member, griffe.Function):
         yield from function_entry(member, member.name, names)
     elif field is not None:
+        if is_argument(member, owner):
+            return
         given = "" if field.default is attrs.NOTHING else f" = {field.default!r}"
         yield code(quoted(f"{member.name}: {member.annotation}{given}"))
         yield names.markdown(member.docstring.value if member.docstring else comment(member))
@@ -304,10 +323,17 @@ def has_heading(member: Any, owner: griffe.Class) -> bool:
     return bool(
         member.is_function
         or member.docstring
-        or "class-attribute" in member.labels
+        or ("class-attribute" in member.labels and not is_argument(member, owner))
         or comment(member)
         or str(member.value) in owner.functions
     )
+
+
+def is_argument(member: Any, owner: griffe.Class) -> bool:
+    """Whether the docstring of a class describes a member as an argument."""
+    kind = griffe.DocstringSectionKind.parameters
+    described = [one for section in parse(owner) if section.kind is kind for one in section.value]
+    return member.name in {one.name for one in described}
 
 
 class Names:

@@ -143,6 +143,16 @@ def test_the_reference_has_every_setting() -> None:
             assert f"#### `{settings.__name__}.{name}`\n" in page
 
 
+def test_the_arguments_of_an_attrs_class_are_described_once() -> None:
+    page = (ROOT / "docs" / "reference" / "triows.testing.md").read_text("utf-8")
+    (entry,) = re.findall(r"^### `Network`\n(.*?)^##", page, re.DOTALL | re.MULTILINE)
+    assert "class Network(\n    *,\n    piece: int | None = None,\n" in entry
+    assert "    delay: float | tuple[float, float] = (0.0, 0.1),\n" in entry
+    for name in inspect.signature(triows.testing.Network).parameters:
+        assert f"\n- `{name}`: " in entry
+    assert "### `Network." not in page
+
+
 def test_the_tree_of_exceptions_is_the_one_that_the_classes_form() -> None:
     page = (ROOT / "docs" / "reference" / "exceptions.md").read_text("utf-8")
     (drawn,) = re.findall(r"^```text\n(TriowsError\n.*?)^```", page, re.DOTALL | re.MULTILINE)

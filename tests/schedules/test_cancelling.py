@@ -313,6 +313,14 @@ async def generator():
     ("told", "text"),
     [
         (lambda: None, "the story <lambda> isn't one: it returned None"),
+        (
+            type,
+            "the story type isn't one: calling it raised a TypeError: type() takes 1 or 3",
+        ),
+        (
+            max,
+            "the story max isn't one: calling it raised a TypeError: max expected at least 1",
+        ),
         ("story", "it takes an async function, as in"),
         (generator, "the story is an async generator"),
         (lambda a, b: None, "this one requires a, b"),
@@ -334,9 +342,28 @@ def test_an_argument_with_a_default_is_the_storys_own():
 
     async def story(x=1, *args, y=2, **options):
         seen.append((x, args, y, options))
+        await trio.lowlevel.checkpoint()
 
-    assert explore_cancellation(story) == 0
-    assert seen == [(1, (), 2, {})]
+    assert explore_cancellation(story) == 1
+    assert seen == [(1, (), 2, {})] * 2
+
+
+def test_an_error_of_the_storys_own_stays_as_it_is():
+    def story():
+        return int(None)
+
+    with pytest.raises(TypeError, match="int") as told:
+        explore_cancellation(story)
+    assert "explore_cancellation" not in str(told.value)
+
+
+@pytest.mark.parametrize("options", [{}, {"pairs": 3}, {"at": 1}])
+def test_a_story_that_never_waits_is_refused(options):
+    async def story():
+        pass
+
+    with pytest.raises(ValueError, match="the story never waits, so there is no step"):
+        explore_cancellation(story, **options)
 
 
 @pytest.mark.parametrize("at", ["3", 1.5, True, (1, "2"), {3: 1}])
@@ -351,6 +378,30 @@ def test_a_step_that_the_story_does_not_have_is_refused():
     text = "the story has 1 step under the schedule 5, so it can't be interrupted after step 999"
     with Schedule(5).installed(), pytest.raises(ValueError, match=text):
         explore_cancellation(story, at=(999,))
+
+
+@pytest.mark.parametrize("at", [(), []])
+def test_steps_that_are_none_at_all_are_refused(at):
+    with pytest.raises(ValueError, match="at is empty, so the story would not be interrupted"):
+        explore_cancellation(story, at=at)
+
+
+def test_a_second_step_that_the_run_does_not_reach_is_refused():
+    async def story():
+        try:
+            await trio.sleep(1)
+        finally:
+            await trio.lowlevel.cancel_shielded_checkpoint()
+
+    text = (
+        "the story that is interrupted after step 1 has 2 steps under the schedule 5, so it can't "
+        "be interrupted after step 99"
+    )
+    with Schedule(5).installed():
+        with pytest.raises(ValueError, match=text):
+            explore_cancellation(story, at=(1, 99))
+        assert explore_cancellation(story, at=(1, 2), pairs=50) == 2
+        assert explore_cancellation(story, pairs=50) == 2  # some of them are not reached
 
 
 def test_pairs_are_a_number():

@@ -7,7 +7,13 @@ import trio
 from trio.testing import check_half_closeable_stream
 
 from triows import Timeouts, Triows, WebSocket, WebSocketDisconnect, WebSocketRoute
-from triows.testing import AppClient, Network, WebSocketDenialResponse, open_app
+from triows.testing import (
+    AppClient,
+    Network,
+    ReceiveTimeout,
+    WebSocketDenialResponse,
+    open_app,
+)
 from triows.testing._memory import MemoryLink, MemoryReactor, MemoryStream
 from triows.testing._network import Transit
 
@@ -162,6 +168,117 @@ async def test_a_network_that_stalls_looks_like_a_peer_that_is_gone(autojump_clo
     assert caught.value.code == 1011
 
 
+# Slow networks.
+
+
+async def answered(network: Network, **options: object) -> list[str]:
+    """Send three messages, and receive them, as a test does that sets no timeout."""
+    async with (
+        open_app(echo_app(**options), network=network) as client,
+        client.websocket_connect("/echo") as ws,
+    ):
+        for number in ("1", "2", "3"):
+            await ws.send(number)
+        return [str(await ws.receive()) for _ in range(3)]
+
+
+@pytest.mark.parametrize("stall", [3, 6, 9])
+@pytest.mark.schedules(30)
+async def test_the_client_waits_as_long_as_the_network_takes(stall, autojump_clock):
+    assert await answered(Network(stalls=0.3, stall=stall)) == ["1", "2", "3"]
+
+
+@pytest.mark.schedules(30)
+async def test_stalls_of_the_usual_length_break_no_timeout(autojump_clock):
+    assert await answered(Network(stalls=0.5)) == ["1", "2", "3"]
+
+
+async def test_longer_timeouts_of_the_application_are_enough_for_a_slower_network(autojump_clock):
+    patient = Timeouts(handshake=100, ping_timeout=200)
+    assert await answered(Network(delay=60), timeouts=patient) == ["1", "2", "3"]
+
+
+async def test_a_timeout_that_the_test_has_set_stays_as_it_is(autojump_clock):
+    network = Network(delay=6)
+    async with (
+        open_app(echo_app(), network=network, timeout=3) as client,
+        client.websocket_connect("/echo") as ws,
+    ):
+        for timeout in (None, 2):
+            await ws.send("hello")
+            with pytest.raises(ReceiveTimeout, match=f"nothing for {timeout or 3} s") as told:
+                await ws.receive(timeout)
+            note = "a round trip of the test's network takes up to 12 s"
+            assert told.value.__notes__[0] == note
+
+
+async def test_the_patience_of_a_test_is_not_the_time_that_the_network_takes(autojump_clock):
+    timeouts = Timeouts(accept=1)
+    async with (
+        open_app(echo_app(timeouts=timeouts), network=Network(delay=8), patience=9) as client,
+        client.websocket_connect("/echo") as ws,
+    ):
+        await ws.send("hello")
+        assert await ws.receive() == "hello"
+
+
+async def connected(network: Network) -> None:
+    async with (
+        open_app(echo_app(), network=network) as client,
+        client.websocket_connect("/echo"),
+    ):
+        raise AssertionError("it is connected")
+
+
+async def test_a_request_that_comes_too_late_is_told_with_the_limit(autojump_clock):
+    with pytest.raises(WebSocketDisconnect) as told:
+        await connected(Network(delay=(11, 12)))
+    assert str(told.value) == (
+        "1006 neither accepted nor refused: the server waits 10 s for a request "
+        "(Timeouts.handshake), and the test's network takes up to 12 s"
+    )
+
+
+async def test_a_server_that_cuts_a_slow_connection_is_told_with_its_limits(autojump_clock):
+    app = echo_app(timeouts=Timeouts(handshake=100))
+    async with (
+        open_app(app, network=Network(delay=60)) as client,
+        client.websocket_connect("/echo") as ws,
+    ):
+        with pytest.raises(WebSocketDisconnect) as told:
+            await ws.send("hello")
+    assert str(told.value) == (
+        "1006 the server cut the connection, maybe because a timeout had passed: a round trip of "
+        "the test's network takes up to 120 s, which is longer than Timeouts.ping_timeout (20 s), "
+        "Timeouts.send (30 s), Timeouts.close (5 s)"
+    )
+
+
+async def test_a_reset_of_the_client_has_no_other_cause(autojump_clock):
+    async with (
+        open_app(echo_app(), network=Network(delay=8)) as client,
+        client.websocket_connect("/echo") as ws,
+    ):
+        ws.reset()
+        with pytest.raises(WebSocketDisconnect, match=r"^1006$"):
+            await ws.receive()
+
+
+RESET = "the test's network reset the connection"
+ENDED = "the test's network ended the client's direction of the connection"
+
+
+@pytest.mark.parametrize(
+    ("network", "cause"), [(Network(resets=1), RESET), (Network(half_closes=1), ENDED)]
+)
+@pytest.mark.schedules(30)
+async def test_a_connection_that_the_network_breaks_says_so(network, cause, autojump_clock):
+    async with open_app(echo_app(), network=network) as client:
+        with pytest.raises(WebSocketDisconnect) as told:
+            await exchange(client)
+    assert cause in str(told.value) or told.value.__notes__ == [cause]
+
+
 async def test_a_connection_of_the_network_is_a_stream_as_trio_defines_one(autojump_clock):
     async with trio.open_nursery() as nursery:
         transit = Transit(Network())
@@ -210,6 +327,12 @@ async def test_nothing_is_lost_before_the_end(autojump_clock):
         ({"stalls": "often"}, "Network.stalls is a probability, from 0 to 1, not 'often'"),
         ({"half_closes": -1}, "Network.half_closes is a probability, from 0 to 1, not -1"),
         ({"stall": float("inf")}, "Network.stall is a number of seconds, not inf"),
+        ({"stall": 10**20}, f"Network.stall is a number of seconds, not {10**20}"),
+        (
+            {"delay": 10**400},
+            "Network.delay is a number of seconds, or the least and the most of them, such as "
+            f"(0, 0.1), not ({10**400}, {10**400})",
+        ),
         (
             {"delay": (2, 1)},
             "Network.delay is a number of seconds, or the least and the most of them, such as "

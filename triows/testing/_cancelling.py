@@ -88,7 +88,8 @@ def explore_cancellation(
         RuntimeError: The story can't be repeated, for example because it uses threads. Or a Trio
             loop is running already. Or triows doesn't support schedules with this release of Trio.
         TypeError: An argument is of the wrong type.
-        ValueError: *pairs* is negative, or the story has fewer steps than *at* says.
+        ValueError: *pairs* is negative, *at* is empty, or a run ends before a step that *at* names.
+            Or the story never waits, so it has no step.
     """
     _check_place()
     _check_functions(story, check)
@@ -97,12 +98,12 @@ def explore_cancellation(
     exploration = _Exploration(story, check)
     steps = exploration.first()
     if only is not None:
-        exploration.again(only)
+        exploration.only(only)
         return steps
     for step in range(1, steps + 1):
         exploration.again((step,))
     random = Random(derived("pairs", exploration.seed))
-    for _ in range(pairs if steps else 0):
+    for _ in range(pairs):
         first = 1 + int(random.random() * steps)
         exploration.again((first, first + 1 + int(random.random() * steps)))
     return steps
@@ -151,16 +152,40 @@ class _Exploration:
                 "the story takes an Interruption, but it never called by(), so nothing would "
                 "happen at any step. If the parameter is something else, give it a default"
             )
+        if not run.steps:
+            raise ValueError(
+                "the story never waits, so there is no step after which it could be interrupted: "
+                "is an `await` missing?"
+            )
         self._steps = run.steps
         return run.steps
 
-    def again(self, at: tuple[int, ...]) -> None:
-        """Run the story, and interrupt it after some steps."""
-        if at and at[0] > self._steps:
-            steps = counted(self._steps, "step") + self._under(" under the schedule ")
-            raise ValueError(
-                f"the story has {steps}, so it can't be interrupted after step {at[0]}"
+    def only(self, at: tuple[int, ...]) -> None:
+        """
+        Run the story, and interrupt it after steps that the user names.
+
+        Raises:
+            ValueError: It has ended before one of them.
+        """
+        if at[0] > self._steps:
+            raise self._too_late("the story", self._steps, at[0])
+        run = self.again(at)
+        if (reached := len(run.places)) < len(at):
+            earlier = " and ".join(map(str, at[:reached]))
+            raise self._too_late(
+                f"the story that is interrupted after step {earlier}", run.steps, at[reached]
             )
+
+    def _too_late(self, story: str, steps: int, step: int) -> ValueError:
+        has = counted(steps, "step") + self._under(" under the schedule ")
+        return ValueError(f"{story} has {has}, so it can't be interrupted after step {step}")
+
+    def again(self, at: tuple[int, ...]) -> StoryRun:
+        """
+        Run the story, and interrupt it after some steps.
+
+        If it ends after the first of them, it is not interrupted at the others.
+        """
         limit = _TIMES * self._steps + _MORE
         run = StoryRun(self._story, at, self._schedule(), limit, self._steps)
         error = run.outcome() or self._judged()
@@ -172,12 +197,13 @@ class _Exploration:
                 f"repeat it with at={at}{self._under(' and --triows-schedule ')}",
             )
             raise error
-        if at and not run.places:
+        if not run.places:
             raise RuntimeError(
                 f"the story ended before its step {at[0]}, but it had {self._steps} steps in its "
                 f"first run: something besides the schedule decides how it goes, such as "
                 f"{run.outside or 'something that an earlier run left behind'}"
             )
+        return run
 
     def _under(self, words: str) -> str:
         """Name the schedule, after some words, if there is one that can be repeated."""
@@ -252,6 +278,11 @@ def _steps_in(at: object) -> tuple[int, ...] | None:
     steps = (at,) if _is_whole(at) else at
     if not isinstance(steps, (tuple, list, range)) or not all(map(_is_whole, steps)):
         raise TypeError(f"at has the numbers of steps, such as at=(3,) or at=(3, 8), not {at!r}")
+    if not steps:
+        raise ValueError(
+            "at is empty, so the story would not be interrupted: pass the numbers of steps, such "
+            "as at=(3,), or leave it out to explore all of them"
+        )
     if any(step < 1 for step in steps):
         raise ValueError(f"steps are counted from 1, and at has {at!r}")
     return tuple(sorted(set(steps)))

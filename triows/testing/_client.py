@@ -153,6 +153,7 @@ class AppClient:
                 messages=inbox,
                 size=inbox_size,
                 compression=compression,
+                slowness=stage.slowness,
             )
             self._nursery.start_soon(peer.run, name=f"<client of {url}>")
             session = WebSocketSession(
@@ -178,7 +179,7 @@ class AppClient:
                     f"the last events of the connection to {url}:\n{peer.events}"
                 )
                 stage.note_raised(body, call.error)
-            _raise_first(peer, call, body, leak)
+            _raise_first(peer, call, stage, body, leak)
 
     def _cookies(
         self, url: str, headers: Mapping[str, str] | Sequence[tuple[str, str]]
@@ -334,7 +335,7 @@ class AppClient:
 async def open_app(
     app: Triows,
     *,
-    timeout: float = TIMEOUT,
+    timeout: float | None = None,
     base_url: str = "http://testserver",
     root_path: str = "",
     patience: float | None = None,
@@ -361,7 +362,8 @@ async def open_app(
 
     Args:
         app: The application. It must not be running.
-        timeout: How many seconds each receive and send waits.
+        timeout: How many seconds each receive and send waits. By default, 5 seconds and the longest
+            round trip of *network*.
         base_url: The URL before each path. The application sees its host as ``Host``.
         root_path: The path at which the application is mounted, as a server would tell it.
         patience: How many seconds a connection, or the application, may take to end before it
@@ -389,6 +391,8 @@ async def open_app(
     await trio.lowlevel.checkpoint()
     check_app(app)
     transit = None if network is None else Transit(network)
+    if timeout is None:
+        timeout = TIMEOUT + (0.0 if transit is None else transit.round_trip)
     stage = Stage(app, Memory(app, root_path, transit), patience, raises=raise_app_exceptions)
     async with _opened(stage, timeout, base_url, startup_timeout, blocked) as client:
         yield client
@@ -539,22 +543,34 @@ def _is_cancelled(error: BaseException | None) -> bool:
 
 
 def _raise_first(
-    peer: Peer, call: Call, body: BaseException | None, leak: BaseException | None
+    peer: Peer, call: Call, stage: Stage, body: BaseException | None, leak: BaseException | None
 ) -> None:
     """Raise what the test has to see. The application's error replaces its consequences."""
     if body is None and call.error is None and leak is None:
         if not peer.accepted:
-            raise _unaccepted(peer)
+            raise _unaccepted(peer, stage)
         return
     if call.error is not None and (body is None or _is_disconnect(body)):
         body = None
     raise_all("errors in the test and in the application", [body, call.error, leak])
 
 
-def _unaccepted(peer: Peer) -> BaseException:
+def _unaccepted(peer: Peer, stage: Stage) -> BaseException:
     if peer.response is not None and peer.mistake is None:
-        return WebSocketDenialResponse(peer.response)
-    error = WebSocketDisconnect(1006, "neither accepted nor refused")
+        refused = WebSocketDenialResponse(peer.response)
+        if peer.fault:
+            refused.add_note(peer.fault)
+        return refused
+    why = ""
+    if peer.fault:
+        why = f": {peer.fault}"
+    elif stage.backend.round_trip and not peer.has_arrived:
+        why = (
+            f": the server waits {stage.app.timeouts.handshake:g} s for a request "
+            "(Timeouts.handshake), and the test's network takes up to "
+            f"{stage.backend.round_trip / 2:g} s"
+        )
+    error = WebSocketDisconnect(1006, f"neither accepted nor refused{why}")
     error.__cause__ = peer.mistake
     return error
 

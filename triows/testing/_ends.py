@@ -18,6 +18,14 @@ __all__ = ["End", "SocketEnd"]
 class End(Protocol):
     """Bytes to and from a server. :class:`~triows.testing._memory.MemoryEnd` is one."""
 
+    @property
+    def fault(self) -> str:
+        """How the test's network broke the connection. Empty if it didn't."""
+
+    @property
+    def has_arrived(self) -> bool:
+        """Whether all that was sent has arrived at the server, as far as the client knows."""
+
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """
         Wait for bytes. ``b""`` means the end. Cancelling this loses no bytes.
@@ -88,6 +96,14 @@ class SocketEnd:
             sock.close()
             raise
         return cls(trio.SocketStream(sock))
+
+    @property
+    def fault(self) -> str:
+        return ""
+
+    @property
+    def has_arrived(self) -> bool:
+        return True
 
     @property
     def address(self) -> tuple[str, int]:

@@ -126,6 +126,7 @@ class Pipe:
         "_lost",
         "_size",
         "_was_full",
+        "fault",
         "is_broken",
         "is_over",
         "on_change",
@@ -140,6 +141,8 @@ class Pipe:
         #: Whether the connection is broken. Nothing can be written any more. The reader gets what
         #: came before, and then the error.
         self.is_broken = False
+        #: How the network broke the connection. Empty if it didn't.
+        self.fault = ""
         #: Called when there is something to read, or the end.
         self.on_change: Callable[[], None] | None = None
         self._size = size
@@ -434,6 +437,14 @@ class MemoryStream(_Stream, trio.abc.HalfCloseableStream):
 
 class MemoryEnd(_Stream):
     """The client's end."""
+
+    @property
+    def fault(self) -> str:
+        return self._incoming.fault or self._outgoing.fault
+
+    @property
+    def has_arrived(self) -> bool:
+        return not self._outgoing.unacknowledged()
 
     def send_eof(self) -> None:
         """Close the client's side. What the server sends can still be read."""

@@ -32,6 +32,9 @@ __all__ = ["Network", "Transit"]
 #: or within a long one.
 _DOOM = 14
 
+#: A number of seconds is below this. From here on, the clock's time can't count single seconds.
+_LONGEST = 2**53
+
 #: Where to cut a number of bytes, given a number from 0 to 1: not at all, near the beginning (in
 #: the head of a frame), or anywhere.
 _CUTS: tuple[Callable[[int, float], int], ...] = (
@@ -76,7 +79,7 @@ def _check_stall(instance: object, attribute: Attribute[Any], value: object) -> 
 
 
 def _is_seconds(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < math.inf
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < _LONGEST
 
 
 @frozen(kw_only=True)
@@ -93,6 +96,11 @@ class Network:
     Within a connection, the network keeps the promises of TCP (RFC 9293): in each direction, all
     bytes arrive in order and without gaps. If the connection breaks, both sides can still read what
     has arrived before. All times are on Trio's clock.
+
+    The client waits for a round trip longer than usual. But the application has its own timeouts. A
+    connection ends if the network is too slow for them: the request has to arrive within
+    ``Timeouts.handshake``, and the answer to a ping within ``Timeouts.ping_timeout``. If the
+    network breaks the connection, or the request comes too late, the client's error says so.
 
     The network doesn't change plain HTTP requests. If the test runs without a schedule, the network
     does the same each time.
@@ -119,7 +127,7 @@ class Network:
     piece: int | None = field(default=None, validator=_check_piece)
     delay: tuple[float, float] = field(default=(0.0, 0.1), converter=_range, validator=_check_delay)
     stalls: float = _likely(0.0)
-    stall: float = field(default=10.0, validator=_check_stall)
+    stall: float = field(default=5.0, validator=_check_stall)
     resets: float = _likely(0.0)
     half_closes: float = _likely(0.0)
 
@@ -319,11 +327,13 @@ class _SlowPipe(Pipe):
 
     def fail(self) -> None:
         """Break. What has arrived can still be read."""
+        self.fault = "the test's network reset the connection"
         self._lose()
         self._break()
 
     def stop(self) -> None:
         """End here, for both sides. What has arrived can still be read."""
+        self.fault = "the test's network ended the client's direction of the connection"
         self._lose()
         super().end()
 

@@ -40,6 +40,9 @@ __all__ = ["Peer"]
 
 _BROKEN = (OSError, trio.BrokenResourceError, trio.ClosedResourceError)
 
+#: How a connection ends without a close frame.
+_GONE = Ended(1006)
+
 #: ClientProtocol needs a URI, but we write the request ourselves.
 _URI = WebSocketURI(secure=False, host="testserver", port=80, path="/", query="")
 
@@ -99,6 +102,7 @@ class Peer:
         messages: How many messages may wait unread before it stops reading.
         size: How many bytes of messages may wait unread.
         compression: Whether it offers permessage-deflate.
+        slowness: Why the server may have cut the connection. It is the reason of such an end.
     """
 
     def __init__(
@@ -110,6 +114,7 @@ class Peer:
         messages: int,
         size: int,
         compression: bool = False,
+        slowness: str = "",
     ) -> None:
         self.inbox = Inbox(messages, size, self)
         self.events = EventLog()
@@ -126,6 +131,7 @@ class Peer:
         self.has_vanished = False
         self._end = end
         self._tasks = tasks
+        self._slowness = slowness
         offered = [Subprotocol(one) for one in subprotocols] or None
         extensions = [ClientPerMessageDeflateFactory()] if compression else None
         self._protocol = ClientProtocol(
@@ -163,6 +169,16 @@ class Peer:
         return self.over.is_set() and self.response is None and self.mistake is None
 
     @property
+    def fault(self) -> str:
+        """How the test's network broke the connection. Empty if it didn't."""
+        return self._end.fault
+
+    @property
+    def has_arrived(self) -> bool:
+        """Whether all that was sent has arrived at the server, as far as the client knows."""
+        return self._end.has_arrived
+
+    @property
     def subprotocol(self) -> str | None:
         """The subprotocol that the server chose."""
         return self._protocol.subprotocol
@@ -197,7 +213,7 @@ class Peer:
                 await self._ways[0].send(b"", self._delay)
                 await self.over.wait()
             return
-        self._note_over("the connection was reset")
+        self._note_over("the connection was reset", self._cut())
 
     async def _receive(self) -> bytes:
         while True:
@@ -240,7 +256,7 @@ class Peer:
             self.events.add(f"the server broke a rule: {self.mistake}")
         await self._answer()
         if not data:
-            self._note_over("the server closed the connection")
+            self._note_over("the server closed the connection", self._cut())
 
     def _take_response(self, response: Response) -> None:
         self.response = response
@@ -309,12 +325,16 @@ class Peer:
                 elif not self.has_vanished:
                     self._end.send_eof()
 
-    def _note_over(self, how: str) -> None:
+    def _cut(self) -> Ended:
+        """Say how a connection ended that neither the client nor a close frame has ended."""
+        return Ended(1006, self.fault or self._slowness)
+
+    def _note_over(self, how: str, ended: Ended = _GONE) -> None:
         if self.over.is_set():
             return
         self.over.set()
-        self.events.add(how)
-        self.inbox.close(Ended(1006))
+        self.events.add(f"{how} ({self.fault})" if self.fault else how)
+        self.inbox.close(ended)
         self.answered.set()
         self._closed.set()
         for ping in self._pings:
@@ -347,7 +367,7 @@ class Peer:
         try:
             await self._write(make)
         except _BROKEN:
-            raise disconnect(self, self.inbox.ended or Ended(1006)) from None
+            raise disconnect(self, self.inbox.ended or self._cut()) from None
 
     async def write(self, data: bytes, event: str | None = None) -> None:
         """
@@ -391,7 +411,7 @@ class Peer:
         if self._protocol.state is not State.OPEN:
             # The server's close frame has come, but messages before it are still unread.
             close = self._protocol.close_rcvd
-            ended = Ended(1006) if close is None else Ended(close.code, close.reason)
+            ended = self._cut() if close is None else Ended(close.code, close.reason)
             raise disconnect(self, ended)
 
     async def ping(self, data: bytes) -> None:
@@ -413,7 +433,7 @@ class Peer:
         await self._write_open(make)
         await ping.over.wait()
         if not ping.is_answered:
-            raise disconnect(self, self.inbox.ended or Ended(1006))
+            raise disconnect(self, self.inbox.ended or self._cut())
 
     async def close(self, code: int, reason: str) -> None:
         """Send a close frame, unless one was sent before. See :meth:`_write`."""

@@ -100,6 +100,8 @@ def missed(kind: type[E], what: str, peer: Peer, call: Call, stage: Stage) -> E:
         stage: The application. A note shows what is alive in it.
     """
     error = kind(f"{what}; the connection's last events:\n{peer.events}")
+    if round_trip := stage.backend.round_trip:
+        error.add_note(f"a round trip of the test's network takes up to {round_trip:g} s")
     error.add_note(stage.picture(call))
     return error
 

@@ -57,6 +57,9 @@ _CALL: ContextVar[Call | None] = ContextVar("triows test connection", default=No
 #: The header by which we recognise plain requests over sockets. The application does not see it.
 MARK = b"x-triows-test-request"
 
+#: The timeouts of the application that wait for bytes of a peer that was accepted.
+_SLOW = ("ping_timeout", "send", "close")
+
 #: How many connections a picture shows. Nobody finds one among more of them.
 _SHOWN = 20
 
@@ -289,7 +292,7 @@ class Stage(Watch):
             patience = _limited(ends) + backend.round_trip + _SLACK
         self.patience = patience
         #: How many seconds the handshake of a connection may take.
-        self.handshake = max(one.accept for one in timeouts) + patience
+        self.handshake = max(one.accept for one in timeouts) + backend.round_trip + patience
         #: How many seconds it takes at most until the application notices by itself that a peer is
         #: gone.
         self.notice = max(
@@ -359,6 +362,24 @@ class Stage(Watch):
         """Let the application shut down, as a server does."""
         self.is_ending = True
         self._trigger.set()
+
+    @property
+    def slowness(self) -> str:
+        """Why the server may cut a connection: its network is slow. Empty if it is fast enough."""
+        round_trip, timeouts = self.backend.round_trip, list(self.app._all_timeouts())
+        least = {name: min(getattr(one, name) for one in timeouts) for name in _SLOW}
+        shorter = [
+            f"Timeouts.{name} ({seconds:g} s)"
+            for name, seconds in least.items()
+            if seconds < round_trip
+        ]
+        if not shorter:
+            return ""
+        return (
+            "the server cut the connection, maybe because a timeout had passed: a round trip of "
+            f"the test's network takes up to {round_trip:g} s, which is longer than "
+            f"{', '.join(shorter)}"
+        )
 
     @property
     def error(self) -> BaseException | None:

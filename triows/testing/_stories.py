@@ -307,13 +307,21 @@ class StoryRun:
             self._nursery.cancel_scope.cancel()
 
     def _awaitable(self) -> Awaitable[object]:
-        told = self._story(*[one for one in [self._interruption] if one is not None])
+        try:
+            told = self._story(*[one for one in [self._interruption] if one is not None])
+        except TypeError as exc:
+            if exc.__traceback__ is None or exc.__traceback__.tb_next is not None:
+                raise  # it comes from the code of the story
+            raise self._not_async(f"calling it raised a TypeError: {exc}") from None
         if not inspect.isawaitable(told):
-            raise TypeError(
-                "explore_cancellation takes an async function, and the story "
-                f"{getattr(self._story, '__name__', self._story)} isn't one: it returned {told!r}"
-            )
+            raise self._not_async(f"it returned {told!r}")
         return told
+
+    def _not_async(self, why: str) -> TypeError:
+        name = getattr(self._story, "__name__", self._story)
+        return TypeError(
+            f"explore_cancellation takes an async function, and the story {name} isn't one: {why}"
+        )
 
     # A story that doesn't end.
 
