@@ -255,14 +255,15 @@ async def visit(client: Any, wait: float = 3) -> None:
 def explore(request: pytest.FixtureRequest, check: Callable[[], None]) -> Callable[..., None]:
     """Interrupt a story at its steps, and judge each run."""
 
-    def explored(story: Callable[..., Awaitable[None]], pairs: int = 0) -> None:
+    def explored(
+        story: Callable[..., Awaitable[None]], *, pairs: int = 0, samples: int = 2
+    ) -> None:
         if SCALE >= 10:
             explore_cancellation(story, check=check, pairs=pairs)
             return
-        steps = explore_cancellation(story, check=check, at=())
-        for n in range(4):
-            step = 1 + derived(request.node.nodeid, n) % steps
-            explore_cancellation(story, check=check, at=(step,))
+        steps = explore_cancellation(story, check=check, at=1)
+        for n in range(samples):
+            explore_cancellation(story, check=check, at=1 + derived(request.node.nodeid, n) % steps)
 
     return explored
 
@@ -438,3 +439,32 @@ def test_what_a_test_expects_may_be_cancelled_anywhere(explore):
             await ws.expect_close(4000, "enough")
 
     explore(story, pairs=20)
+
+
+def test_two_clients_of_which_one_vanishes_end_well_wherever_their_test_is_cancelled(explore):
+    async def tick(ws: WebSocket) -> None:
+        while True:
+            await trio.sleep(1)
+            await ws.send("tick")
+
+    async def echoes(
+        ws: WebSocket, nursery: trio.Nursery, _resource: Annotated[str, use(generated)]
+    ) -> None:
+        await ws.accept()
+        nursery.start_soon(tick, ws)
+        async for message in ws:
+            await ws.send(message)
+
+    async def story() -> None:
+        app = application(echoes)
+        async with open_app(app) as client, client.websocket_connect("/ws") as near:
+            await near.send("hello")
+            assert await near.receive() == "hello"
+            async with client.websocket_connect("/ws") as far:
+                far.delay(0.5)
+                await far.send("hello")
+                await far.receive()
+                far.vanish()
+            await client.shutdown()
+
+    explore(story, samples=30)
