@@ -28,10 +28,10 @@ MANY := tests/connection/test_promise.py tests/testing/test_crowd.py tests/proto
 	tests/transports/test_stream_whole_frames.py tests/injection/test_params_hostile.py \
 	tests/schedules/test_everywhere.py
 
-# Two processes run the tests, because many tests wait for a server that they have started. The tests
-# of a file run in the same process, because they share servers. If a test hangs and ends its process,
+# Three processes run the tests, also on two cores, because many tests wait for a server that they
+# have started. The tests of a file run in the same process, because they share servers. If a test hangs and ends its process,
 # no other one is started, because it would run the same test again.
-SIDE_BY_SIDE := --numprocesses=2 --dist=loadfile --max-worker-restart=0
+SIDE_BY_SIDE := --numprocesses=3 --dist=loadfile --max-worker-restart=0
 
 FOR_COMPLIANCE := $(VENV)/.installed-compliance
 

@@ -181,9 +181,11 @@ def test_a_seed_or_number_that_is_none_is_a_usage_error(suite, option, told):
 
 EXAMPLES = """
 import trio
-from hypothesis import example, given, settings, strategies as st
+from hypothesis import Phase, example, given, settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 from trio.lowlevel import checkpoint
+
+found = settings(deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 
 async def order(n):
     seen = []
@@ -196,23 +198,23 @@ async def order(n):
     return seen
 
 @given(st.integers(0, 8), st.text())
-@settings(deadline=None)
+@found
 async def test_async(n, text):
     assert (await order(n))[:1] != [2] or len(text) < 2
 
 @example(5)
 @given(st.integers(0, 8))
-@settings(deadline=None)
+@found
 async def test_example(n):
     assert (await order(n))[:1] != [2]
 
 @given(st.integers(0, 8), st.integers())
-@settings(deadline=None)
+@found
 def test_plain(n, _):
     assert trio.run(order, n)[:1] != [2]
 
 @given(st.data())
-@settings(deadline=None)
+@found
 async def test_data(data):
     n = data.draw(st.integers(0, 5))
     assert (await order(n))[:1] != [data.draw(st.integers(2, 3))]
@@ -223,7 +225,7 @@ class Machine(RuleBasedStateMachine):
         assert trio.run(order, n)[:1] != [2]
 
 TestMachine = Machine.TestCase
-TestMachine.settings = settings(max_examples=50, deadline=None)
+TestMachine.settings = found
 """
 
 

@@ -76,10 +76,13 @@ async def test_connections_that_have_ended_leave_nothing(
     async with open_app(app) as client:
         await visit(5)  # make the objects that are made only once
         gc.collect()
-        await visit(20)
-        # The collector frees only reference cycles. (Its own count leaves out those that a
-        # generator was part of.)
-        held = len(gc.get_objects())
-        gc.collect()
-        freed = held - len(gc.get_objects())
-        assert freed < 20
+        freed = []
+        for _ in range(3):
+            await visit(20)
+            # The collector frees only reference cycles. (Its own count leaves out those that a
+            # generator was part of.)
+            held = len(gc.get_objects())
+            gc.collect()
+            freed.append(held - len(gc.get_objects()))
+        # Threads of the test runner may leave some meanwhile.
+        assert min(freed) < 20
