@@ -1,11 +1,11 @@
 """
 The order in which pytest-trio starts a test and its fixtures.
 
-pytest-trio runs the test, and each fixture that needs Trio, in a task of its own. It starts them in
-the order of a set, and so in that of their addresses. A fixture also waits for those who use it in
-such an order. Addresses differ from process to process. So here, sets of pytest-trio keep the order
-in which something was added: first a fixture's own fixtures, from left to right, then the fixture,
-and last the test.
+pytest-trio runs the test, and each fixture that needs Trio, in a task of its own. It keeps
+them in a set, which orders them by their addresses in memory, and starts them in that order. A
+fixture also waits in such an order for those that use it. Addresses differ from process to process.
+So this module gives pytest-trio sets that keep the order in which something was added: first the
+fixtures that a fixture uses, from left to right, then the fixture, and last the test.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class _Ordered(dict[Any, None]):
 @contextmanager
 def in_order(note_outside: Callable[[str], None]) -> Iterator[None]:
     """
-    Let pytest-trio, if it is there, start fixtures in the same order each time meanwhile.
+    If pytest-trio is there, let it start fixtures in the same order each time meanwhile.
 
     Args:
         note_outside: Called with what the order depends on, if this is not possible because

@@ -68,7 +68,7 @@ class Switch(NamedTuple):
     is_started_by_user: bool
     #: Where it stood.
     place: Place
-    #: What made it ready. ``None`` stands for the task itself: it waited for nothing.
+    #: What made it ready. ``None`` if the task only let others run.
     woken_by: object
     #: Which choice of the schedule put the tasks of its round in order; 0 if there was only one.
     order: int

@@ -42,7 +42,7 @@ _SHOWN = 5
 #: handles one cancellation and ends with the next. After that, its tasks are interrupted.
 _PLAIN = 2
 
-#: How many times a story that waits for ever is ended. Each time, its tasks are interrupted at
+#: How many times a story that waits forever is ended. Each time, its tasks are interrupted at
 #: another line.
 _ROUNDS = 200
 
@@ -326,7 +326,7 @@ class StoryRun:
     # A story that doesn't end.
 
     async def _end_late(self) -> None:
-        """End a story that waits for ever, so that the test fails and does not hang."""
+        """End a story that waits forever, so that the test fails and does not hang."""
         await trio.sleep(_LONGEST)
         self._note_unended(self._tasks(), "a day of the virtual clock has passed")
         for number in range(_ROUNDS):
