@@ -4,7 +4,7 @@ Places: the lines of a stack that tell people most about where code is.
 Much of what is on a stack only works on behalf of others: Trio, and what runs the test. So each
 function has an owner, and the place is where the functions of the highest owner are. In a user's
 code, the innermost function may be one that every task calls, and the outermost one may be at the
-same line all the time. So both are told.
+same line all the time. So a place has both.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class Place(NamedTuple):
     """Where code is."""
 
     owner: Owner
-    #: The line of the owner's innermost function; ``None`` if there is nobody's code but Trio's.
+    #: The line of the owner's innermost function; ``None`` if all of the code is Trio's.
     innermost: Line | None
     #: The line of the outermost function, if that is another one and the user's.
     outermost: Line | None = None

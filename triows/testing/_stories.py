@@ -2,7 +2,7 @@
 One run of a story of ``explore_cancellation``.
 
 It counts the story's steps, interrupts it at some of them, and ends it whatever it does: a story
-may catch its cancellation and go on, or shield itself and wait for ever.
+may catch its cancellation and go on, or shield itself and wait forever.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ class _Steps(trio.abc.Instrument):
     Counts the steps of all tasks, and interrupts after some of them.
 
     Args:
-        at: After which steps, the first first.
+        at: After which steps, in ascending order.
         limit: How many steps there may be.
         interrupt: Called with the position of the step in *at*.
         stop: Called before a step beyond the limit, with the task that is to make it, and again
@@ -218,7 +218,7 @@ class StoryRun:
 
     Args:
         story: The story.
-        at: After which steps it is interrupted, the first first.
+        at: After which steps it is interrupted, in ascending order.
         schedule: What decides in it.
         limit: How many steps it may make.
         usual: How many steps it makes if it isn't interrupted; 0 if that isn't known.
