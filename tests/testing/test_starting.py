@@ -13,6 +13,12 @@ from triows.testing import StartTimeout, open_app
 TIMEOUTS = Timeouts(teardown=0.1, disconnect_grace=0.1, shutdown_grace=0.1, close=0.1)
 
 
+@pytest.fixture
+def seconds(place) -> float:
+    """How long a start-up may take. On the real clock, a busy machine has to get to it first."""
+    return 0.1 if place == "memory" else 3
+
+
 async def start(opening, app: Triows, seconds: float) -> str:
     """Open *app*, which doesn't start, and return the text of the error."""
     with pytest.raises(StartTimeout) as caught:
@@ -21,7 +27,9 @@ async def start(opening, app: Triows, seconds: float) -> str:
     return str(caught.value)
 
 
-async def test_a_start_up_that_does_not_end_fails_its_test_and_shows_where_it_is(opening, clock):
+async def test_a_start_up_that_does_not_end_fails_its_test_and_shows_where_it_is(
+    opening, clock, seconds
+):
     log: list[str] = []
 
     @asynccontextmanager
@@ -42,17 +50,15 @@ async def test_a_start_up_that_does_not_end_fails_its_test_and_shows_where_it_is
     async def handler(ws: WebSocket, _held: Annotated[None, use(resource, scope="app")]): ...
 
     app = Triows(route, lifespan=lifespan, timeouts=TIMEOUTS)
-    began = trio.current_time()
-    text = await start(opening, app, 0.1)
-    assert 0.1 <= trio.current_time() - began < 0.4
-    assert text.startswith("the application has not started in 0.1 s")
+    text = await start(opening, app, seconds)
+    assert text.startswith(f"the application has not started in {seconds} s")
     test = test_a_start_up_that_does_not_end_fails_its_test_and_shows_where_it_is
     assert line_of(test, "the start-up") in text
     assert log == ["exited"]
     assert not app.is_running
 
 
-async def test_a_start_up_that_shields_itself_is_given_up_too(opening, clock):
+async def test_a_start_up_that_shields_itself_is_given_up_too(opening, clock, seconds):
     @asynccontextmanager
     async def lifespan(app):
         try:
@@ -64,7 +70,7 @@ async def test_a_start_up_that_shields_itself_is_given_up_too(opening, clock):
         yield
 
     app = Triows(lifespan=lifespan, timeouts=TIMEOUTS)
-    text = await start(opening, app, 0.05)
+    text = await start(opening, app, seconds)
     assert line_of(test_a_start_up_that_shields_itself_is_given_up_too, "the start-up") in text
     assert not app.is_running
 
@@ -77,6 +83,16 @@ async def test_a_start_up_may_take_as_long_as_its_test_allows(autojump_clock):
 
     async with open_app(Triows(lifespan=lifespan), startup_timeout=60):
         assert trio.current_time() == 50
+
+
+async def test_a_start_up_is_given_up_when_its_time_is_over(autojump_clock):
+    @asynccontextmanager
+    async def lifespan(app):
+        await trio.sleep_forever()
+        yield
+
+    await start(open_app, Triows(lifespan=lifespan, timeouts=TIMEOUTS), 60)
+    assert trio.current_time() == 60
 
 
 async def test_after_a_start_up_that_was_given_up_the_next_one_is_tried(
