@@ -222,7 +222,8 @@ async def test_what_blocks_the_loop_is_named(where, log):
     with threads_end():
         async with open_server(app) as client, client.websocket_connect("/rooms/lobby"):
             pass
-    (warning,) = log.warnings
+    # A busy machine may hold the loop up in other places, too.
+    (warning,) = [one for one in log.warnings if "log.block()" in one]
     who = rf"the Trio loop has been blocked for \d\.\d s by {who}"
     assert re.match(who, warning, re.DOTALL)
     assert re.search(r"test_watchdog\.py:\d+ in .*blocks  log\.block\(\)\n", warning)

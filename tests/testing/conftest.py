@@ -21,6 +21,16 @@ def clock(place):
 
 
 @pytest.fixture
+def soon(place):
+    """
+    How many seconds to wait for what should come at once, or not at all.
+
+    On sockets it is a long time, because a busy machine may let all of this wait.
+    """
+    return 0.1 if place == "memory" else 2
+
+
+@pytest.fixture
 def opening(place, clock):
     """The function that opens an application there."""
     return open_app if place == "memory" else open_server

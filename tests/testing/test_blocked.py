@@ -487,7 +487,7 @@ def test_a_loop_in_another_thread_ends_after_it_has_failed_the_test(blocks, monk
         await ws.receive()
         blocks()
 
-    client = TestClient(serving(handler), timeout=0.1)
+    client = TestClient(serving(handler), timeout=0.5)
     threads: list[threading.Thread] = []
     with pytest.raises(LoopBlocked, match=r"by the connection to /rooms/\{room\} from"):
         receive_in_thread(client, threads)

@@ -168,11 +168,11 @@ STORIES = {
 }
 
 
-async def check(opening, through, story: Story) -> None:
+async def check(opening, through, story: Story, soon: float) -> None:
     app, seen, url, options = through(story.handler, timeouts=story.timeouts, **story.limits)
     async with (
         opening(app) as client,
-        client.websocket_connect(url, buffer=story.buffer, timeout=0.15, **options) as ws,
+        client.websocket_connect(url, buffer=story.buffer, timeout=soon, **options) as ws,
     ):
         await story.client(ws, seen, client)
         await ws.wait_over(timeout=5)
@@ -183,7 +183,7 @@ async def check(opening, through, story: Story) -> None:
 @pytest.mark.parametrize("story", STORIES)
 @pytest.mark.parametrize("through", [compressed, wrapped, mounted])
 async def test_what_is_in_between_changes_nothing(autojump_clock, through, story):
-    await check(open_app, through, STORIES[story])
+    await check(open_app, through, STORIES[story], 0.15)
 
 
 # These are only some. Other tests show that memory behaves like sockets.
@@ -200,7 +200,7 @@ async def test_what_is_in_between_changes_nothing(autojump_clock, through, story
     ],
 )
 async def test_nor_does_it_on_sockets(through, story):
-    await check(open_server, through, STORIES[story])
+    await check(open_server, through, STORIES[story], 2)
 
 
 @in_memory

@@ -13,12 +13,6 @@ from triows.testing import StartTimeout, open_app
 TIMEOUTS = Timeouts(teardown=0.1, disconnect_grace=0.1, shutdown_grace=0.1, close=0.1)
 
 
-@pytest.fixture
-def seconds(place) -> float:
-    """How long a start-up may take. On the real clock, a busy machine has to get to it first."""
-    return 0.1 if place == "memory" else 3
-
-
 async def start(opening, app: Triows, seconds: float) -> str:
     """Open *app*, which doesn't start, and return the text of the error."""
     with pytest.raises(StartTimeout) as caught:
@@ -28,7 +22,7 @@ async def start(opening, app: Triows, seconds: float) -> str:
 
 
 async def test_a_start_up_that_does_not_end_fails_its_test_and_shows_where_it_is(
-    opening, clock, seconds
+    opening, clock, soon
 ):
     log: list[str] = []
 
@@ -50,15 +44,15 @@ async def test_a_start_up_that_does_not_end_fails_its_test_and_shows_where_it_is
     async def handler(ws: WebSocket, _held: Annotated[None, use(resource, scope="app")]): ...
 
     app = Triows(route, lifespan=lifespan, timeouts=TIMEOUTS)
-    text = await start(opening, app, seconds)
-    assert text.startswith(f"the application has not started in {seconds} s")
+    text = await start(opening, app, soon)
+    assert text.startswith(f"the application has not started in {soon} s")
     test = test_a_start_up_that_does_not_end_fails_its_test_and_shows_where_it_is
     assert line_of(test, "the start-up") in text
     assert log == ["exited"]
     assert not app.is_running
 
 
-async def test_a_start_up_that_shields_itself_is_given_up_too(opening, clock, seconds):
+async def test_a_start_up_that_shields_itself_is_given_up_too(opening, clock, soon):
     @asynccontextmanager
     async def lifespan(app):
         try:
@@ -70,7 +64,7 @@ async def test_a_start_up_that_shields_itself_is_given_up_too(opening, clock, se
         yield
 
     app = Triows(lifespan=lifespan, timeouts=TIMEOUTS)
-    text = await start(opening, app, seconds)
+    text = await start(opening, app, soon)
     assert line_of(test_a_start_up_that_shields_itself_is_given_up_too, "the start-up") in text
     assert not app.is_running
 

@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 #: These are short, because tests on sockets wait in real time.
-TIMEOUTS = Timeouts(send=0.25, disconnect_grace=0.15, close=0.2, shutdown_grace=0.15, teardown=1)
+TIMEOUTS = Timeouts(send=0.5, disconnect_grace=0.4, close=0.4, shutdown_grace=0.4, teardown=1)
 
 #: With pings, for tests about pings. Other tests have none, because a busy machine may be late
 #: with a pong.
