@@ -115,8 +115,8 @@ async def test_hypercorns_configuration_is_used(serve, app):
     await echoes(client)
 
 async def test_options_of_open_server_are_used(serve, app):
-    client = await serve(app, timeout=0.01, raise_app_exceptions=False)
-    with pytest.raises(ReceiveTimeout, match="for 0.01 s"):
+    client = await serve(app, timeout=0.3, raise_app_exceptions=False)
+    with pytest.raises(ReceiveTimeout, match="for 0.3 s"):
         async with client.websocket_connect("/echo") as ws:
             await ws.receive()
 

@@ -233,7 +233,7 @@ def test_bad_parameters_are_refused_with_all_errors():
 
 
 def test_a_receive_fails_the_test_when_nothing_comes():
-    client = TestClient(serving(silent), timeout=0.01)
+    client = TestClient(serving(silent), timeout=0.2)
     with client.websocket_connect("/") as ws:
         for receive in (ws.receive_text, ws.receive_bytes, ws.receive_json):
             with pytest.raises(ReceiveTimeout):

@@ -467,7 +467,7 @@ def test_a_request_that_is_not_answered_fails_in_time_and_shows_what_is_alive(li
     ) as c:
         client.get("/http/hang")
     assert "what is alive in the application" in c.value.__notes__[0]
-    assert client.get("/http/describe").status_code == 200
+    assert client.get("/http/describe", timeout=20).status_code == 200
 
 
 def test_a_request_that_shields_itself_fails_in_time_and_is_a_leak():

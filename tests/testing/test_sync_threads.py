@@ -249,14 +249,14 @@ def test_one_that_was_opened_outside_a_trio_loop_does_not_block_it_either():
 
 
 def test_a_missed_message_fails_in_time_and_tells_the_last_events():
-    client = TestClient(serving(silent, timeouts=Timeouts(disconnect_grace=0)), timeout=0.05)
+    client = TestClient(serving(silent, timeouts=Timeouts(disconnect_grace=0)), timeout=0.5)
     with client.websocket_connect("/") as ws:
         for number in range(12):
             ws.send_text(f"message {number}")
         with pytest.raises(ReceiveTimeout) as caught:
             ws.receive_json()
     lines = str(caught.value).splitlines()
-    assert lines[0] == "the application sent nothing for 0.05 s; the connection's last events:"
+    assert lines[0] == "the application sent nothing for 0.5 s; the connection's last events:"
     assert "earlier events" in lines[1]
     assert [line.partition("  ")[2][-17:] for line in lines[2:12]] == [
         f"sent text 'message {number}'"[-17:] for number in range(2, 12)
@@ -267,14 +267,14 @@ def test_a_missed_message_fails_in_time_and_tells_the_last_events():
 def test_a_connection_may_have_a_timeout_of_its_own():
     client = TestClient(serving(silent, timeouts=Timeouts(disconnect_grace=0)))
     with (
-        client.websocket_connect("/", timeout=0.01) as ws,
-        pytest.raises(ReceiveTimeout, match=r"nothing for 0.01 s"),
+        client.websocket_connect("/", timeout=0.5) as ws,
+        pytest.raises(ReceiveTimeout, match=r"nothing for 0.5 s"),
     ):
         ws.receive()
 
 
 def test_a_send_to_an_application_that_does_not_read_fails_in_time():
-    client = TestClient(serving(silent, timeouts=Timeouts(disconnect_grace=0)), timeout=0.05)
+    client = TestClient(serving(silent, timeouts=Timeouts(disconnect_grace=0)), timeout=0.5)
 
     def flood(ws):
         for _ in range(1000):
@@ -282,7 +282,7 @@ def test_a_send_to_an_application_that_does_not_read_fails_in_time():
 
     with client.websocket_connect("/") as ws, pytest.raises(SendTimeout) as caught:
         flood(ws)
-    assert str(caught.value).startswith("the application did not read for 0.05 s; the connection's")
+    assert str(caught.value).startswith("the application did not read for 0.5 s; the connection's")
 
 
 def test_a_handler_that_blocks_the_loop_fails_the_test_and_is_shown(monkeypatch):
@@ -315,7 +315,7 @@ def test_a_thread_that_the_application_waits_for_fails_the_test_as_a_leak(monkey
             await trio.to_thread.run_sync(go_on.wait)
 
     timeouts = Timeouts(disconnect_grace=0, teardown=0.01, shutdown_grace=0, close=0.01)
-    client = TestClient(serving(handler, timeouts=timeouts), timeout=0.01)
+    client = TestClient(serving(handler, timeouts=timeouts), timeout=0.5)
     client._opening["patience"] = 0.05
     client.__enter__()
     loop = client._acquire(holds=False)
@@ -338,9 +338,9 @@ def test_a_request_that_waits_for_a_thread_fails_in_time_and_is_shown(monkeypatc
 
     app = Triows()
     app.mount("/", Starlette(routes=[Route("/", wait)]))
-    client = TestClient(app, timeout=0.05)
+    client = TestClient(app, timeout=0.5)
     loop = client._acquire(holds=False)
-    with pytest.raises(httpx2.ReadTimeout, match=r"for 0.05 s") as caught:
+    with pytest.raises(httpx2.ReadTimeout, match=r"for 0.5 s") as caught:
         client.get("/")
     go_on.set()
     loop._thread.join()
@@ -400,8 +400,8 @@ def test_a_start_up_that_hangs_fails_the_test_and_is_shown():
         finally:
             log.append("exited")
 
-    client = TestClient(serving(echo, lifespan=lifespan), startup_timeout=0.05)
-    with pytest.raises(StartTimeout, match=r"has not started in 0.05 s") as caught:
+    client = TestClient(serving(echo, lifespan=lifespan), startup_timeout=0.5)
+    with pytest.raises(StartTimeout, match=r"has not started in 0.5 s") as caught:
         echoes(client)
     assert "lifespan  entering" in str(caught.value)
     assert log == ["exited"]
