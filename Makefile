@@ -29,9 +29,10 @@ MANY := tests/connection/test_promise.py tests/testing/test_crowd.py tests/proto
 	tests/schedules/test_everywhere.py
 
 # Three processes run the tests, also on two cores, because many tests wait for a server that they
-# have started. The tests of a file run in the same process, because they share servers. If a test
-# hangs and ends its process, no other one is started, because it would run the same test again.
-SIDE_BY_SIDE := --numprocesses=3 --dist=loadfile --max-worker-restart=0
+# have started. The tests of a file run in the same process, because they share servers. The files
+# begin in the order of tests/conftest.py, the longest ones first. If a test hangs and ends its
+# process, no other one is started, because it would run the same test again.
+SIDE_BY_SIDE := --numprocesses=3 --dist=loadfile --no-loadscope-reorder --max-worker-restart=0
 
 FOR_COMPLIANCE := $(VENV)/.installed-compliance
 

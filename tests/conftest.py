@@ -17,6 +17,21 @@ HERE = Path(__file__).parent
 #: that takes longer for a good reason has a marker of its own.
 HANG = 20
 
+#: The files that take longest, in ``tests``. They begin first. Otherwise one process is busy with
+#: such a file at the end, and the others have nothing left to do.
+LONG = [
+    "server/test_workers.py",
+    "server/test_signals.py",
+    "testing/test_plugin.py",
+    "server/test_reload.py",
+    "schedules/test_everywhere.py",
+    "connection/test_promise.py",
+    "testing/test_crowd.py",
+    "server/test_run.py",
+    "fuzz/test_campaign.py",
+    "test_readme.py",
+]
+
 
 @pytest.fixture(scope="module")
 def untraced() -> Iterator[None]:
@@ -68,3 +83,10 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     path = item.path
     if path.is_relative_to(HERE / "testing") or path.name.startswith("test_memory"):
         item.add_marker(pytest.mark.timeout(HANG))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # A file that has moved since is an error.
+    ranks = {(HERE / name).resolve(strict=True): rank for rank, name in enumerate(LONG)}
+    items.sort(key=lambda item: ranks.get(item.path, len(LONG)))

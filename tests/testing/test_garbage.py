@@ -12,10 +12,17 @@ from triows.testing import WebSocketSession, open_app
 
 @pytest.fixture
 def no_collector():
-    """Switch the garbage collector off, so that reference cycles stay."""
+    """
+    Switch the garbage collector off, so that reference cycles stay.
+
+    What is there already counts as permanent meanwhile. Looking through a million objects of other
+    tests would take most of the time.
+    """
     gc.collect()
     gc.disable()
+    gc.freeze()
     yield
+    gc.unfreeze()
     gc.enable()
 
 
