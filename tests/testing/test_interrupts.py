@@ -1,7 +1,8 @@
 """Ctrl-C at any time ends a test with a plain KeyboardInterrupt."""
 
 import signal
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Annotated
 
 import pytest
@@ -89,6 +90,22 @@ def test_in_the_test_itself_it_comes_out_as_itself(interrupt):
         run(open_app, main)
     assert type(caught.value) is KeyboardInterrupt
     assert seen == ["ended"]
+
+
+def test_before_the_application_starts_it_comes_out_as_itself(monkeypatch):
+    @contextmanager
+    def interrupted(*_: object) -> Iterator[None]:
+        raise KeyboardInterrupt
+        yield
+
+    async def main() -> None:
+        async with open_app(Triows()):
+            raise AssertionError("the block must not begin")
+
+    monkeypatch.setattr("triows.testing._client.unblocked", interrupted)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        run(open_app, main)
+    assert type(caught.value) is KeyboardInterrupt
 
 
 @pytest.mark.parametrize("where", ["a page", "start-up", "a resource", "its exit", "the nursery"])

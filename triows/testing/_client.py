@@ -456,6 +456,7 @@ async def _opened(
         )
     leaks = LeakCheck(stage)
     errors: list[BaseException | None] = []
+    leak: BaseException | None = None
     try:
         with unblocked(stage, blocked):
             async with trio.open_nursery() as nursery:
