@@ -53,6 +53,12 @@ def test_a_peer_that_resets_inside_tls_leaves_nothing(tls_siege):
     assert tls_siege.report(key)["code"] == 1006
 
 
+def test_a_refused_peer_that_stays_is_let_go_in_time(tls_siege):
+    peer = tls_siege.connect()
+    assert peer.ask(request("/nowhere")).status == 404
+    tls_siege.settle()
+
+
 def test_garbage_inside_tls_ends_the_connection(tls_siege):
     key = tls_siege.new_key()
     peer = tls_siege.open(f"/collecting?key={key}")

@@ -694,6 +694,16 @@ async def test_the_end_does_not_wait_for_a_silent_peer_for_ever(autojump_clock):
         assert trio.current_time() - before == 5
 
 
+async def test_the_end_stops_the_tasks_even_if_it_is_cancelled(autojump_clock):
+    async with accepted(ScriptedServer()) as transport:
+        await transport.close(1000, "")
+        with trio.move_on_after(2):
+            await transport.aclose(linger=5)
+        await wait_all_tasks_blocked()
+        nursery = trio.lowlevel.current_task().child_nurseries[-1]
+        assert not nursery.child_tasks
+
+
 @pytest.mark.parametrize("shielded", [False, True])
 async def test_the_end_does_not_wait_for_a_stuck_server_for_ever(autojump_clock, shielded):
     server = ScriptedServer()

@@ -217,9 +217,8 @@ async def refuse(transport: Transport, refusal: Refusal, timeouts: Timeouts) -> 
                 await transport.reject(refusal)
                 await transport.wait_delivered()
         finally:
-            with trio.CancelScope(shield=True, deadline=until):
-                linger = max(0.0, until - trio.current_time())
-                await transport.aclose(linger=linger)
+            with trio.CancelScope(shield=True):  # *linger* bounds it
+                await transport.aclose(linger=max(0.0, until - trio.current_time()))
 
 
 def _header(headers: Sequence[tuple[bytes, bytes]], wanted: bytes) -> str | None:

@@ -346,13 +346,15 @@ class ASGITransport:
     async def aclose(self, *, linger: float) -> None:
         # A server may wait until we have taken all its messages, as Hypercorn does. So the reader
         # goes on and drops messages until the disconnect comes.
-        with trio.move_on_after(linger):
-            await self.wait_delivered()
-            if self.accepted:
-                await self._disconnected.wait()
-        self._note_undelivered()
-        for scope in (self._reading, self._writing, self._watching):
-            scope.cancel()
+        try:
+            with trio.move_on_after(linger):
+                await self.wait_delivered()
+                if self.accepted:
+                    await self._disconnected.wait()
+        finally:
+            self._note_undelivered()
+            for scope in (self._reading, self._writing, self._watching):
+                scope.cancel()
 
     def backlog(self) -> tuple[int, int, int]:
         return len(self._inbox), self._inbox.size, self._outbox_size

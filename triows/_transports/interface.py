@@ -229,7 +229,7 @@ class Transport(Protocol):
         Finish the closing handshake, for at most *linger* seconds, and stop the tasks.
 
         What hasn't gone out by then is dropped, and :attr:`ended` says so. The caller shields
-        this. Afterwards, none of the transport's tasks run.
+        this. Afterwards, none of the transport's tasks run, even if it was cancelled.
         """
 
     def backlog(self) -> tuple[int, int, int]:

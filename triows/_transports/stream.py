@@ -766,9 +766,15 @@ class StreamTransport:
         else:
             # After a hang-up, the inbox may still be open.
             self._drop_unread(self.ended)
-        if self._outbox or not (self._closed_by_peer or self._read_all):
-            with trio.move_on_after(linger):
-                await self._linger()
+        try:
+            if self._outbox or not (self._closed_by_peer or self._read_all):
+                with trio.move_on_after(linger):
+                    await self._linger()
+        finally:
+            self._stop()
+
+    def _stop(self) -> None:
+        """Close the wire, so that its tasks end."""
         self._pinger.discard(self)
         if self._monitor is not None:
             self._monitor.close()
