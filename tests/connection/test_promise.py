@@ -41,7 +41,7 @@ HANGS = math.inf
 @pytest.mark.usefixtures("untraced")
 @pytest.mark.timeout(600)  # there may be many cases
 @settings(
-    max_examples=500 * SCALE,  # `make thorough` is worth its time after a change of this machinery
+    max_examples=300 * SCALE,  # `make thorough` is worth its time after a change of this machinery
     deadline=None,
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],

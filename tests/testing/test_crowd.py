@@ -12,7 +12,7 @@ from triows import Triows, WebSocket, WebSocketRoute
 from triows.testing import open_app
 
 #: How many connections there are, and how many of them are open at a time.
-ALL, AT_ONCE = 3_000 * SCALE, 500
+ALL, AT_ONCE = 2_000 * SCALE, 500
 
 
 def rss() -> float:
