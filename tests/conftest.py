@@ -1,6 +1,5 @@
 """Fixtures and limits for all tests in this folder."""
 
-import gc
 import os
 import signal
 import sys
@@ -88,13 +87,6 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    # A file that has moved since is an error.
+    # If a file has moved, this raises.
     ranks = {(HERE / name).resolve(strict=True): rank for rank, name in enumerate(LONG)}
     items.sort(key=lambda item: ranks.get(item.path, len(LONG)))
-
-
-def pytest_collection_finish() -> None:
-    # Nine thousand tests, and all that they import, stay until the end. Without this, the collector
-    # would look through them again and again.
-    gc.collect()
-    gc.freeze()
