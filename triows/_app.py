@@ -12,35 +12,28 @@ from attrs import define, evolve, field, frozen
 from starlette.datastructures import State, URLPath
 
 from ._arguments import APPLICATION as APPLICATION_ARGUMENTS, hinting
-from ._asgi import ResponseWatch, check_mountable, described, wrapped
+from ._asgi import check_mountable, described, wrapped
 from ._checkpoints import checkpointed
 from ._closing import check_close
-from ._connection.answering import answered
-from ._connection.endpoint import (
-    APP,
-    NURSERY,
-    WEBSOCKET,
-    Endpoint,
-    PathParams,
-    log_refusal,
-    refuse,
-)
-from ._connection.registry import Connections
 from ._elsewhere import APPLICATION, pointing
-from ._errors import add_note, consists_of, exc_info, is_a, leaves, text_of
+from ._errors import consists_of, exc_info, is_a, leaves, text_of
+from ._exchange.log_lines import log_refusal
+from ._exchange.registry import Exchanges
 from ._injection.advice import blind
 from ._injection.listing import written
 from ._injection.plan import Plan, Planner
 from ._injection.providers import check_factory, is_mock, providers
 from ._injection.unused import check_all_used
 from ._inspection.hanging import Overseer
+from ._inspection.inside import Inside, live
 from ._inspection.page import PATH, asks_for_page, serve_page
 from ._inspection.remains import alive
-from ._inspection.tree import Inside
 from ._loop import NO_TRIO, check_trio, note_loop
 from ._managers import asynccontextmanager, contextmanager
 from ._protocol.handshake import check_origins
-from ._reply import from_exception, problem, respond, upgrade_required
+from ._reasons import Reason
+from ._reply import problem, respond, upgrade_required
+from ._request.mounted import MountedRequests
 from ._requires import requirements_of
 from ._routing.mistakes import check_routes
 from ._routing.names import NamedRoute, RouteNames, UnknownRoute
@@ -60,12 +53,14 @@ from ._settings import Compression, Limits, Settings, Timeouts
 from ._transports.bridge import cancelled_by_shutdown
 from ._transports.connection import current, open_transport
 from ._watch import Watch
+from ._websocket.answering import answered
+from ._websocket.endpoint import APP, NURSERY, WEBSOCKET, Endpoint, PathParams
+from ._websocket.refusing import refuse
 from ._where import code_for, name_of, where
 from .exceptions import (
     ClientDisconnect,
     DependencyCycleError,
     DependencyError,
-    HTTPException,
     RouteSetupError,
 )
 from .websocket import WebSocket
@@ -81,7 +76,6 @@ if TYPE_CHECKING:
         Sequence,
     )
 
-    from ._connection.lifetime import Lifetime
     from ._injection.factories import Factory
     from ._protocol.handshake import Origins
     from ._reply import Reply
@@ -143,8 +137,9 @@ class _Entry:
 @frozen
 class _Mounted:
     app: ASGIApp
-    #: Whether it is a triows application, whose connections we drain.
-    is_ours: bool = False
+    #: Whether it is a triows application, whose exchanges we drain.
+    is_ours: bool
+    requests: MountedRequests
 
 
 @pointing(APPLICATION)
@@ -209,7 +204,7 @@ class Triows:
         )
         if lifespan is not None:
             check_lifespan(lifespan)
-        self._connections = Connections(self.limits.connections)
+        self._exchanges = Exchanges(self.limits.connections)
         self._tree: RouteTree[_Entry | _Mounted] = RouteTree()
         self._names = RouteNames(self._tree)
         self._entries: list[_Entry] = []
@@ -281,7 +276,8 @@ class Triows:
         check_mountable(app)
         # With handle(), an error in a triows application is raised to us, and logged only once.
         ours = isinstance(app, Triows)
-        mounted = _Mounted(app.handle if isinstance(app, Triows) else app, is_ours=ours)
+        requests = MountedRequests(template.path, app, self.settings, self._exchanges)
+        mounted = _Mounted(app.handle if isinstance(app, Triows) else app, ours, requests)
         self._names.check_mount(template, name)
         self._tree.mount(template, mounted)
         self._names.mount(template, mounted, name, getattr(app, "url_path_for", None))
@@ -451,7 +447,8 @@ class Triows:
             plan=plan,
             settings=self._settings_of(description),
             origins=self._origins if origins is None else _checked_origins(origins, at),
-            connections=self._connections,
+            exchanges=self._exchanges,
+            shutdown_code=self.shutdown_code,
             app=self,
             shared=self._resources.shared,
             requirements=requirements_of(description.handler),
@@ -595,7 +592,8 @@ class Triows:
         """
         Refuse new connections, close the live ones, and wait until they are over.
 
-        Peers get a close frame with ``shutdown_code``. Handlers get ``shutdown_grace``. Then they
+        Peers get a close frame with ``shutdown_code``. Handlers get ``shutdown_grace``, and so do
+        mounted applications that answer plain requests. Then they
         are cancelled, and their resources exit. It takes :attr:`drain_budget` at most. triows
         applications that are mounted in this one are drained at the same time.
 
@@ -603,7 +601,7 @@ class Triows:
             grace: How many seconds handlers get, if ``shutdown_grace`` is longer.
 
         Returns:
-            Whether all connections are over.
+            Whether all connections and requests are over.
         """
         over: list[bool] = []
 
@@ -613,11 +611,7 @@ class Triows:
         async with trio.open_nursery() as nursery:
             for app in self._mounted.values():
                 nursery.start_soon(drain_mounted, app)
-            over.append(
-                await self._connections.drain(
-                    code=self.shutdown_code, seconds=self.drain_seconds(grace), grace=grace
-                )
-            )
+            over.append(await self._exchanges.drain(seconds=self.drain_seconds(grace), grace=grace))
         return all(over)
 
     async def _leave(self) -> None:
@@ -631,19 +625,13 @@ class Triows:
 
     def _give_up(self) -> None:
         """Cancel all handlers, because a resource of the application has failed."""
-        for lifetime in self._lifetimes():
-            if not lifetime.is_ending:
-                lifetime.cancel("application failed")
-
-    def _lifetimes(self) -> Iterator[Lifetime]:
-        """Yield the live connections, with those of mounted triows applications."""
-        yield from self._connections
-        for app in self._mounted.values():
-            yield from app._lifetimes()
+        for exchange in live(self):
+            if not exchange.lifetime.is_ending:
+                exchange.lifetime.cancel(Reason.APPLICATION_FAILED)
 
     def _end_drain(self) -> None:
         """Accept connections again, because the application may be started again."""
-        self._connections.draining = False
+        self._exchanges.end_drain()
         for app in self._mounted.values():
             app._end_drain()
 
@@ -658,7 +646,7 @@ class Triows:
 
     def _inside(self) -> Inside:
         """Return what :func:`triows.inspect.tree` needs."""
-        return Inside(self.is_running, self._connections, self._resources, self._mounted)
+        return Inside(self.is_running, self._exchanges, self._resources, self._mounted)
 
     # Serving.
 
@@ -780,24 +768,14 @@ class Triows:
         root = "".join(f"/{segment}" for segment in matched)
         scope["root_path"] = scope.get("root_path", "") + root
         scope["path_params"] = {**scope.get("path_params", {}), **match.params}
-        if mounted.is_ours and scope["type"] != "http":
+        if mounted.is_ours:
             await mounted.app(scope, receive, send)
-            return
-        if scope["type"] != "http":
+        elif scope["type"] == "http":
+            await mounted.requests.serve(scope, receive, send)
+        else:
             _blame(f"the mounted application {where(mounted.app)}")
             with cancelled_by_shutdown(receive):
                 await mounted.app(scope, receive, send)
-            return
-        watch = ResponseWatch(send)
-        try:
-            await mounted.app(scope, receive, watch.send)
-        except Exception as exc:
-            if watch.started:
-                raise
-            refusal = _refusal_of(exc)
-            await respond(send, refusal or problem(500))
-            if refusal is None:
-                raise
 
 
 def _blame(who: str) -> None:
@@ -821,17 +799,6 @@ async def _refuse_loop(scope: Scope, receive: Receive, send: Send) -> None:
         raise RuntimeError(NO_TRIO)
     await receive()  # lifespan.startup
     await send({"type": "lifespan.startup.failed", "message": NO_TRIO})
-
-
-def _refusal_of(exc: Exception) -> Reply | None:
-    """Return the answer to a plain request for an error. ``None`` if the error has to be raised."""
-    if not is_a(exc, HTTPException):
-        return None
-    try:
-        return from_exception(exc)
-    except Exception as unusable:  # noqa: BLE001 - it is reported with the other
-        add_note(exc, f"it can't answer the request: {text_of(unusable)}")
-        return None
 
 
 # Exceptions that end more than one connection: Ctrl-C, and a cancellation by our caller.

@@ -24,6 +24,7 @@ from ._injection.resources import Host, ResourceStack
 from ._injection.yields import unmanageable
 from ._loop import note_loop
 from ._managers import asynccontextmanager, contextmanager
+from ._reasons import Reason
 from ._where import name_of, where
 from .exceptions import RouteSetupError
 
@@ -205,9 +206,9 @@ class AppResources:
                 except BaseException as exc:  # noqa: BLE001 - raised when all is closed
                     error = exc
                 real = None if error is None else without_cancelled(error)
-                cancelled = None if error is None or real is not None else "cancelled"
+                cancelled = None if error is None or real is not None else Reason.CANCELLED
                 if body.cancelled_caught:
-                    cancelled = "resource failed"
+                    cancelled = Reason.RESOURCE_FAILED
                 # The shield can't last forever: leave() and the exits have their own deadlines.
                 with trio.CancelScope(shield=True):
                     errors = await _raised_by(leave)

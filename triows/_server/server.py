@@ -15,6 +15,7 @@ from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.utils import parse_socket_addr
 
 from triows._errors import exc_info, is_a, leaves, without_cancelled
+from triows._inspection.inside import live
 from triows._inspection.remains import alive
 from triows._transports.pinger import Pinger
 from triows._transports.reactor import new_reactor
@@ -200,7 +201,7 @@ class Server:
         self._end_idle(over)
         async with trio.open_nursery() as nursery:
             # There are our own connections behind middleware, too. drain() ends those.
-            ours = {lifetime.tasks for lifetime in self._app._lifetimes()}
+            ours = {exchange.lifetime.tasks for exchange in live(self._app)}
             for bridge in tuple(self._bridges):
                 if bridge.opened_in not in ours:
                     nursery.start_soon(bridge.shut_down, self._app.shutdown_code)

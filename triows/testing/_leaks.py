@@ -15,6 +15,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from triows._counted import counted
+from triows._reasons import Reason
 from triows.inspect import look_at_task
 
 from ._stage import current_stage
@@ -141,8 +142,8 @@ class LeakCheck:
             which = "1 connection is" if number == 1 else f"{number} connections are"
             leak = self._error(f"{which} open at the end of the test: leave their blocks first")
         for lifetime in stage.live():
-            if failed or lifetime.transport.ended is None:
-                lifetime.cancel("cancelled")
+            if failed or not lifetime.line.ended:
+                lifetime.cancel(Reason.CANCELLED)
         if not await stage.wait_no_connections(stage.patience) and leak is None:
             which = "a connection has not ended {:g} s after its client left"
             leak = self._error(which.format(stage.patience))

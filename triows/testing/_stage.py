@@ -20,7 +20,9 @@ from attrs import evolve
 from _triows_schedules.schedule import current_loop
 from triows._counted import counted
 from triows._errors import combined, is_a, leaves, without_cancelled
+from triows._inspection.inside import live, with_mounted
 from triows._managers import contextmanager
+from triows._reasons import Reason
 from triows._server.config import Config
 from triows._server.http import Peers
 from triows._server.serve import run_server, serve
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
     from triows import Triows
-    from triows._connection.lifetime import Lifetime
+    from triows._exchange.lifetime import Lifetime
     from triows.types import Receive, Scope, Send
 
     from ._ends import End
@@ -395,11 +397,11 @@ class Stage(Watch):
     def open(self) -> int:
         """Count the connections that neither side has closed."""
         unbound = [one for one in self.live() if _call_of(one) not in self.calls]
-        return len(self.calls) + sum(one.transport.ended is None for one in unbound)
+        return len(self.calls) + sum(not one.line.ended for one in unbound)
 
     def live(self) -> list[Lifetime]:
         """List its connections, with those of applications that are mounted in it."""
-        return [lifetime for app in _with_mounted(self.app) for lifetime in app._connections]
+        return [exchange.lifetime for exchange in live(self.app)]
 
     def picture(self, call: Call | None = None) -> str:
         """Describe what is alive in the application. If it is much, show *call* first."""
@@ -434,13 +436,13 @@ class Stage(Watch):
                 "handlers can't be cancelled from here"
             )
         for lifetime in lifetimes:
-            lifetime.cancel("cancelled")
+            lifetime.cancel(Reason.CANCELLED)
 
     async def wait_no_connections(self, seconds: float) -> bool:
         """Wait until all connections are over, even if cancelled. Return whether they are."""
         with trio.move_on_after(seconds, shield=True):
-            for app in _with_mounted(self.app):
-                await app._connections.wait_empty()
+            for _, inside in with_mounted("", self.app._inside()):
+                await inside.exchanges.wait_empty()
         return not self.live()
 
     async def serve_http(

@@ -13,7 +13,7 @@ from triows import (
     WebSocketException,
     WrongDataType,
 )
-from triows._connection.verdict import Verdict, judge
+from triows._websocket.verdict import Verdict, judge
 
 
 def answers(verdict: Verdict) -> tuple[int, int]:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import trio
 from attrs import define, field
 
-from tests.connection.promise_cases import Brief, Case, Error, Kind, Leaf, Resource, What
+from tests.exchange.promise_cases import Brief, Case, Error, Kind, Leaf, Resource, What
 from triows import HTTPException, WebSocketClose, WebSocketDisconnect
 from triows._reply import Reply
 from triows._transports.interface import Ended

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator
 
 import trio
 
-from tests.connection.promise_cases import TIMEOUTS, Kind, What
-from tests.connection.promise_story import STUBBORN, Instance, Story, leaves
+from tests.exchange.promise_cases import TIMEOUTS, Kind, What
+from tests.exchange.promise_story import STUBBORN, Instance, Story, leaves
 from triows import (
     HandlerCancelled,
     HTTPException,

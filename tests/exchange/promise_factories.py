@@ -7,8 +7,8 @@ from typing import Any, TypeAlias
 
 import trio
 
-from tests.connection.promise_cases import Kind, Resource
-from tests.connection.promise_story import Instance, Story
+from tests.exchange.promise_cases import Kind, Resource
+from tests.exchange.promise_story import Instance, Story
 
 __all__ = ["WRITERS", "Frame"]
 

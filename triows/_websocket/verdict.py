@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from itertools import islice
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from attrs import evolve, frozen
 from starlette.websockets import WebSocketDisconnect as StarlettesDisconnect
 
 from triows._closing import check_close
 from triows._errors import add_note, is_a, leaves, text_of
-from triows._reply import from_exception, problem, try_later
+from triows._exchange.ends import is_end, source_of
+from triows._exchange.refusals import agreed, if_all
+from triows._reasons import Reason
+from triows._reply import problem, try_later
 from triows._traceback import summary
 from triows.exceptions import (
-    HandlerCancelled,
     HTTPException,
     InvalidMessage,
     WebSocketClose,
@@ -24,15 +26,13 @@ from triows.exceptions import (
 if TYPE_CHECKING:
     from triows._reply import Reply
 
-E = TypeVar("E", bound=BaseException)
-
 #: Raised to close the connection: ours, and Starlette's.
 _CLOSES: tuple[type[WebSocketClose | WebSocketException], ...] = (
     WebSocketClose,
     WebSocketException,
 )
 
-__all__ = ["Verdict", "explain", "failed", "is_end", "judge", "why_cancelled"]
+__all__ = ["Verdict", "explain", "failed", "judge"]
 
 
 @frozen
@@ -50,21 +50,17 @@ class Verdict:
     why: str = ""
 
 
-# Why a handler was cancelled, the correct code for that (RFC 6455 section 7.4.1: 1001 going away,
-# 1011 unexpected condition), and what the log says. Where it says nothing, there is an error.
+# The close code if a handler was cancelled and raised nothing (RFC 6455 section 7.4.1): 1001 going
+# away, 1011 unexpected condition.
 _CANCELLED = {
-    "cancelled": (1001, "the handler was cancelled from outside"),
-    "application failed": (
-        1001, "a resource of the application failed, and the handler was cancelled"
-    ),
-    "shutdown": (
-        1001, "the handler did not end in the time that it has at a shutdown, and was cancelled"
-    ),
-    "peer gone": (1001, "the handler did not end within its disconnect_grace, and was cancelled"),
-    "timeout": (1011, ""),
-    "task failed": (1011, ""),
-    "resource failed": (1011, "a resource failed, and the handler was cancelled"),
-}  # fmt: skip
+    Reason.CANCELLED: 1001,
+    Reason.APPLICATION_FAILED: 1001,
+    Reason.SHUTDOWN: 1001,
+    Reason.PEER_GONE: 1001,
+    Reason.TIMEOUT: 1011,
+    Reason.TASK_FAILED: 1011,
+    Reason.RESOURCE_FAILED: 1011,
+}
 
 
 # Made once: nearly all connections end without one.
@@ -80,24 +76,6 @@ _FAILED = problem(500)
 #: How many errors of one connection its log line tells. They are all logged with their tracebacks.
 _MOST_TOLD = 3
 _GOING = try_later("the server is shutting down")
-
-
-def is_end(error: BaseException, own: object) -> bool:
-    """
-    Say whether *error* only means that a connection ends. Several tasks may notice that.
-
-    Args:
-        error: The error, which isn't a group.
-        own: The connection's transport. If another connection has ended, that is news.
-    """
-    if is_a(error, WebSocketDisconnect):
-        return _source_of(error) in (None, own)
-    return is_a(error, HandlerCancelled)
-
-
-def _source_of(error: BaseException) -> object:
-    """Return the transport that a disconnect is about. Its class may do anything if it is asked."""
-    return object.__getattribute__(error, "__dict__").get("source")
 
 
 def explain(error: BaseException, own: object, *, accepted: bool) -> None:
@@ -116,7 +94,7 @@ def explain(error: BaseException, own: object, *, accepted: bool) -> None:
 
 def _misunderstanding(leaf: BaseException, own: object, *, accepted: bool) -> str | None:
     """Say why an exception that ends connections was an error here, if it is one."""
-    if is_a(leaf, WebSocketDisconnect) and _source_of(leaf) not in (None, own):
+    if is_a(leaf, WebSocketDisconnect) and source_of(leaf) not in (None, own):
         return (
             "this is about another connection, which had ended, and not about the connection "
             "whose handler failed: where you use the WebSockets of others, catch "
@@ -144,7 +122,7 @@ def failed(error: BaseException) -> Verdict:
 
 def judge(
     error: BaseException | None,
-    cancelled: str | None,
+    cancelled: Reason | None,
     *,
     accepted: bool,
     own: object = None,
@@ -180,15 +158,9 @@ def judge(
     return failed(error) if verdict is None else verdict
 
 
-def _if_all(found: list[BaseException], *kinds: type[E]) -> list[E]:
-    """Return the exceptions, if all of them are of these kinds."""
-    matching = [exc for exc in found if is_a(exc, *kinds)]
-    return matching if len(matching) == len(found) else []
-
-
 def _judge_closes(found: list[BaseException], *, accepted: bool) -> Verdict | None:
     """Do what all of them ask for, if each wants a close and they agree."""
-    closes = [(exc.code, exc.reason) for exc in _if_all(found, *_CLOSES)]
+    closes = [(exc.code, exc.reason) for exc in if_all(found, *_CLOSES)]
     for code, reason in closes:
         check_close(code, reason)
     if len(set(closes)) != 1:
@@ -205,21 +177,13 @@ def _judge_closes(found: list[BaseException], *, accepted: bool) -> Verdict | No
 
 def _judge_refusals(found: list[BaseException]) -> Verdict | None:
     """Do what all of them ask for, if each is an HTTPException and they agree."""
-    refusals = [from_exception(exc) for exc in _if_all(found, HTTPException)]
-    if len({(refusal.status, refusal.body) for refusal in refusals}) != 1:
-        return None
-    refusal = refusals[0]
-    return Verdict(1011, "", refusal if refusal.why else evolve(refusal, why="HTTPException"))
+    refusal = agreed(found)
+    return None if refusal is None else Verdict(1011, "", refusal)
 
 
-def _judge_quiet(cancelled: str | None, *, could_accept: bool) -> Verdict:
+def _judge_quiet(cancelled: Reason | None, *, could_accept: bool) -> Verdict:
     """Decide for a handler that raised nothing: it returned, or was cancelled."""
     if cancelled is None:
         return Verdict(1000, "", _FORBIDDEN if could_accept else _UNACCEPTABLE)
-    code, _ = _CANCELLED[cancelled]
+    code = _CANCELLED[cancelled]
     return Verdict(code, "", _FAILED if code == 1011 else _GOING)
-
-
-def why_cancelled(cancelled: str | None) -> str:
-    """Return what the log says about a handler that was cancelled, if it was."""
-    return "" if cancelled is None else _CANCELLED[cancelled][1]

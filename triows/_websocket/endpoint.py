@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any
 
-import trio
 from attrs import evolve, field, frozen
 
-from triows._counted import counted
+from triows._exchange.lifetime import Lifetime, Opening
+from triows._exchange.log_lines import log_refusal
+from triows._exchange.refusals import bad_parameters
+from triows._exchange.registry import Exchange
+from triows._injection.call import make_arguments
 from triows._injection.factories import shown
 from triows._injection.params import RequestData, read_params
 from triows._injection.plan import Given
-from triows._log import logger, peer_of
-from triows._printable import printable
+from triows._log import logger
 from triows._protocol.handshake import origin_allowed
 from triows._reply import problem, try_later
 from triows._requires import note_checked
@@ -22,22 +23,26 @@ from triows._where import name_of, where
 from triows.exceptions import NotRunningError
 from triows.websocket import WebSocket
 
-from .lifetime import Lifetime
-from .refusals import bad_parameters
+from .line import WebSocketLine
+from .log_lines import log_end
+from .refusing import refuse
 from .verdict import judge
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+    import trio
+
+    from triows._exchange.registry import Exchanges
     from triows._injection.plan import Plan
+    from triows._injection.resources import ResourceStack
     from triows._protocol.handshake import Origins
     from triows._reply import Reply
     from triows._requires import Requirement
-    from triows._settings import Settings, Timeouts
+    from triows._settings import Settings
     from triows._transports.interface import Transport
     from triows.types import Receive, Scope, Send
 
-    from .registry import Connections
 
 __all__ = [
     "APP",
@@ -45,13 +50,7 @@ __all__ = [
     "WEBSOCKET",
     "Endpoint",
     "PathParams",
-    "log_close",
-    "log_refusal",
-    "refuse",
 ]
-
-#: Characters of a reason that the log shows: a few lines of a terminal.
-_MOST_SHOWN = 300
 
 WEBSOCKET = Given("WebSocket")
 NURSERY = Given("nursery")
@@ -81,7 +80,9 @@ class Endpoint:
     plan: Plan
     settings: Settings
     origins: Origins | None
-    connections: Connections
+    exchanges: Exchanges
+    #: The close code if the server shuts down.
+    shutdown_code: int
     #: The application, for handlers and factories that ask for it.
     app: Any
     #: The values of factories with ``scope="app"``. Empty until the application has started.
@@ -128,9 +129,9 @@ class Endpoint:
 
     def _refuse_unread(self, scope: Scope) -> Reply | None:
         """Refuse a connection for a reason that doesn't depend on the parameters."""
-        if self.connections.draining:
+        if self.exchanges.draining:
             return try_later("the server is shutting down")
-        if self.connections.full:
+        if self.exchanges.full:
             return try_later("the server has as many connections as it may have")
         headers = scope["headers"]
         origin, host = _header(headers, b"origin"), _header(headers, b"host")
@@ -169,36 +170,40 @@ class Endpoint:
         return params, bad_parameters(errors) if errors else None
 
     async def _live(self, scope: Scope, transport: Transport, params: list[Any]) -> None:
-        lifetime = Lifetime(transport, self.settings.timeouts, could_accept=self.can_accept)
-        ws = WebSocket(
-            scope,
+        timeouts = self.settings.timeouts
+        line = WebSocketLine(
             transport,
-            on_answer=lifetime.note_answered,
+            timeouts,
+            handler=self.handler,
+            could_accept=self.can_accept,
+            shutdown_code=self.shutdown_code,
         )
+        lifetime = Lifetime(line, timeouts, Opening(timeouts.accept, line.too_slow))
         transport.on_gone = lifetime.note_gone
 
-        def values(nursery: trio.Nursery | None) -> list[Any]:
-            own = {WEBSOCKET: ws, NURSERY: nursery, APP: self.app}
-            if missing := [factory for factory in self.plan.shared if factory not in self.shared]:
-                raise NotRunningError(
-                    f"{name_of(missing[0])} lives as long as the application, and the application "
-                    "has not been started: serve it by a server that runs its lifespan; in a test, "
-                    "use open_app() or `with TestClient(app)`; if it is mounted, put `async with "
-                    f"app.running()` into the outer application's lifespan\n  at "
-                    f"{where(missing[0])}"
-                )
-            return [
-                *params,
-                *(own[given] for given in self.plan.givens),
-                *(self.shared[factory] for factory in self.plan.shared),
-            ]
+        def note_answered() -> None:
+            lifetime.note_opened()
+            line.note_answered()
 
-        self.connections.add(lifetime, self, scope)
+        ws = WebSocket(scope, transport, on_answer=note_answered)
+
+        async def body(stack: ResourceStack, nursery: trio.Nursery | None) -> object:
+            arguments = await make_arguments(
+                self.plan,
+                self._values(params, {WEBSOCKET: ws, NURSERY: nursery, APP: self.app}),
+                stack,
+                patience=timeouts.teardown,
+                is_over=lambda: line.is_refused,
+            )
+            return None if arguments is None else await self.handler(**arguments)
+
+        exchange = Exchange(lifetime, self, scope, is_connection=True)
+        self.exchanges.add(exchange)
         try:
-            await lifetime.run(self.handler, self.plan, values, wants_nursery=self._wants_nursery)
+            await lifetime.run(body, wants_nursery=self._wants_nursery)
         finally:
-            self.connections.discard(lifetime)
-            _log_end(self.path, scope, transport, lifetime)
+            self.exchanges.discard(exchange)
+            log_end(self.path, scope, transport, lifetime)
         if lifetime.returned is not None:
             logger.warning(
                 "%s returned %s, and nobody gets what a handler returns: send it, for example with "
@@ -207,19 +212,26 @@ class Endpoint:
                 shown(lifetime.returned),
             )
 
+    def _values(self, params: list[Any], own: Mapping[Given, Any]) -> list[Any]:
+        """
+        Return the plan's first values: parameters, givens and shared values.
 
-async def refuse(transport: Transport, refusal: Reply, timeouts: Timeouts) -> None:
-    """Refuse a handshake. All of this takes ``timeouts.close`` at most."""
-    async with trio.open_nursery() as nursery:
-        transport.start(nursery)
-        until = trio.current_time() + timeouts.close
-        try:
-            with trio.move_on_at(until):
-                await transport.reject(refusal)
-                await transport.wait_delivered()
-        finally:
-            with trio.CancelScope(shield=True):  # *linger* bounds it
-                await transport.aclose(linger=max(0.0, until - trio.current_time()))
+        Raises:
+            NotRunningError: A shared value is missing.
+        """
+        if missing := [factory for factory in self.plan.shared if factory not in self.shared]:
+            raise NotRunningError(
+                f"{name_of(missing[0])} lives as long as the application, and the application "
+                "has not been started: serve it by a server that runs its lifespan; in a test, "
+                "use open_app() or `with TestClient(app)`; if it is mounted, put `async with "
+                f"app.running()` into the outer application's lifespan\n  at "
+                f"{where(missing[0])}"
+            )
+        return [
+            *params,
+            *(own[given] for given in self.plan.givens),
+            *(self.shared[factory] for factory in self.plan.shared),
+        ]
 
 
 def _header(headers: Sequence[tuple[bytes, bytes]], wanted: bytes) -> str | None:
@@ -228,79 +240,3 @@ def _header(headers: Sequence[tuple[bytes, bytes]], wanted: bytes) -> str | None
     if not found:
         return None
     return found[0] if len(found) == 1 else ""
-
-
-def log_refusal(scope: Scope, status: int, route: str | None, why: str) -> None:
-    """
-    Log a refusal, in one line.
-
-    Args:
-        scope: The request.
-        status: The HTTP status.
-        route: The template, or ``None`` if there is no route.
-        why: The reason, for whoever reads the log. Browsers don't show why they were refused.
-    """
-    # The path comes from the peer. repr() keeps it on one line.
-    logger.info(
-        "%s %s refused %d%s",
-        peer_of(scope),
-        repr(scope["path"]) if route is None else route,
-        status,
-        _in_brackets(why),
-        extra={"route": route, "peer": peer_of(scope), "status": status},
-    )
-
-
-def log_close(scope: Scope, code: int, why: str) -> None:
-    """Log the close of a connection that no route has served, in one line."""
-    logger.info(
-        "%s %r closed %d%s",
-        peer_of(scope),
-        scope["path"],
-        code,
-        _in_brackets(why),
-        extra={"route": None, "peer": peer_of(scope), "code": code},
-    )
-
-
-def _in_brackets(why: str) -> str:
-    # Parts of it may come from the peer.
-    return f" ({printable(why[:_MOST_SHOWN])})" if why else ""
-
-
-def _log_end(path: str, scope: Scope, transport: Transport, lifetime: Lifetime) -> None:
-    """Log the end of a connection, in one line."""
-    if not logger.isEnabledFor(logging.INFO):
-        return
-    traffic = transport.traffic
-    ended = transport.ended
-    code, reason = (ended.code, ended.reason) if ended else (1006, "")
-    if ended is not None and ended.status is not None:
-        log_refusal(scope, ended.status, path, ended.why or lifetime.why)
-        return
-    duration = trio.current_time() - lifetime.started
-    # The reason may come from the peer. %r keeps it on one line.
-    logger.info(
-        "%s %s closed %d %r%s after %.3f s, received %s (%s), sent %d (%s)",
-        peer_of(scope),
-        path,
-        code,
-        reason,
-        _in_brackets(lifetime.why),
-        duration,
-        counted(traffic.messages_received, "message"),
-        counted(traffic.bytes_received, "byte"),
-        traffic.messages_sent,
-        counted(traffic.bytes_sent, "byte"),
-        extra={
-            "route": path,
-            "peer": peer_of(scope),
-            "code": code,
-            "reason": reason,
-            "duration": duration,
-            "messages_received": traffic.messages_received,
-            "bytes_received": traffic.bytes_received,
-            "messages_sent": traffic.messages_sent,
-            "bytes_sent": traffic.bytes_sent,
-        },
-    )

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, example, given, settings, strategies as st
 from trio.testing import MockClock
 
 from tests.connecting import connect
-from tests.connection.promise_cases import (
+from tests.exchange.promise_cases import (
     Case,
     Error,
     Event,
@@ -28,8 +28,8 @@ from tests.connection.promise_cases import (
     What,
     cases,
 )
-from tests.connection.promise_oracle import check
-from tests.connection.promise_stage import play
+from tests.exchange.promise_oracle import check
+from tests.exchange.promise_stage import play
 from tests.scale import SCALE
 from triows import HTTPException, Triows, WebSocket, WebSocketRoute, use
 from triows._transports.stream import StreamTransport

@@ -9,11 +9,12 @@ import trio
 from attrs import define, field
 from trio.testing import wait_all_tasks_blocked
 
-from tests.connection.promise_cases import TIMEOUTS, Case, Error, Event, Kind, Resource, What
-from tests.connection.promise_factories import WRITERS, Frame
-from tests.connection.promise_story import STUBBORN, Story, leaves
+from tests.exchange.promise_cases import TIMEOUTS, Case, Error, Event, Kind, Resource, What
+from tests.exchange.promise_factories import WRITERS, Frame
+from tests.exchange.promise_story import STUBBORN, Story, leaves
 from tests.transports.messages import MemoryPeer, MemoryTransport
 from triows import Triows, WebSocket, WebSocketDisconnect, WebSocketRoute, use
+from triows._inspection.inside import live
 from triows._reply import Reply
 from triows._transports.bridge import Bridge
 from triows._transports.interface import Ended
@@ -247,7 +248,7 @@ class _World:
                     story.raised = exc  # checked when everything is over
             story.cancelled_outside = self.outside.cancelled_caught
             story.done = story.now()
-        story.connections_left = len(self.app._connections)
+        story.connections_left = len(list(live(self.app)))
         self.over.set()
 
     async def read(self) -> None:
