@@ -11,7 +11,7 @@ from starlette.convertors import CONVERTOR_TYPES
 from starlette.datastructures import URLPath
 from starlette.routing import NoMatchFound
 
-from ..exceptions import RouteConflictError, RouteSetupError
+from triows.exceptions import RouteConflictError, RouteSetupError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -304,14 +304,14 @@ class _Path:
 
 def _text(key: Key, value: Any) -> str:
     """Return the text of a value in the path. The converter would read the value from it."""
-    converter = key.converter
+    name = key.converter_name
     try:
         # Starlette's converter refuses a slash. Here it can be written as %2F.
-        text = str(value) if converter == "str" else key.convertor.to_string(value)
+        text = str(value) if name == "str" else key.converter.to_string(value)
         is_same = (
             value is not None
             and key.accepts(text)
-            and (key.convertor is not _BUILT_IN.get(converter) or _is_same(key, text, value))
+            and (key.converter is not _BUILT_IN.get(name) or _is_same(key, text, value))
         )
     except (AssertionError, ArithmeticError, NotImplementedError, TypeError, ValueError) as exc:
         reason = str(exc) or type(exc).__name__
@@ -326,8 +326,8 @@ _BUILT_IN = dict(CONVERTOR_TYPES)
 
 def _is_same(key: Key, text: str, value: Any) -> bool:
     """Say whether the text keeps the whole value. An ``int`` would lose a fraction, for example."""
-    return text == str(value) or key.convertor.convert(text) == value
+    return text == str(value) or key.converter.convert(text) == value
 
 
 def _braced(key: Key) -> str:
-    return f"{{{key.name}:{key.converter}}}"
+    return f"{{{key.name}:{key.converter_name}}}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
 if TYPE_CHECKING:
-    from ..types import Scope
+    from triows.types import Scope
 
 __all__ = ["BadPath", "join_segments", "request_segments"]
 

@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
 
 from attrs import evolve, frozen
 
-from .._arguments import ROUTE as ROUTE_ARGUMENTS
-from .._arguments import hinting
-from .._elsewhere import ROUTE, pointing
-from .._requires import note_registered, refuse_as_handler, refuse_in_list
-from .._settings import Compression, Limits, Timeouts
-from .._where import name_of, where
-from ..exceptions import RouteSetupError
-from ..types import ASGIApp, UseMark
+from triows._arguments import ROUTE as ROUTE_ARGUMENTS
+from triows._arguments import hinting
+from triows._elsewhere import ROUTE, pointing
+from triows._requires import note_registered, refuse_as_handler, refuse_in_list
+from triows._settings import Compression, Limits, Timeouts
+from triows._where import name_of, where
+from triows.exceptions import RouteSetupError
+from triows.types import ASGIApp, UseMark
+
 from .mistakes import check_routes
 from .names import check_name
 from .template import Template

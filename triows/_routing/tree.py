@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from attrs import define, field, frozen
 
-from ..exceptions import RouteConflictError
+from triows.exceptions import RouteConflictError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -252,7 +252,7 @@ def _match(leaf: _Leaf[T], values: tuple[str, ...], remaining: tuple[str, ...]) 
     try:
         for key, value in zip(leaf.keys, values, strict=True):
             raw[key.name] = value
-            params[key.name] = key.convertor.convert(value)
+            params[key.name] = key.converter.convert(value)
     except ValueError:
         # `int` has a limit of 4300 digits; a user's converter may know which ids exist.
         return None
