@@ -43,9 +43,11 @@ from ._loop import NO_TRIO, check_trio, note_loop
 from ._managers import asynccontextmanager, contextmanager
 from ._protocol.handshake import check_origins
 from ._requires import requirements_of
+from ._routing.leaf import WEBSOCKET as A_WEBSOCKET
+from ._routing.leaf import Match, Mismatch, Target
 from ._routing.mistakes import check_routes
-from ._routing.names import NamedRoute, RouteNames, UnknownRoute
-from ._routing.path import BadPath, request_segments
+from ._routing.names import NamedRoute, UnknownRoute
+from ._routing.path import BadPath, request_method, request_segments
 from ._routing.route import (
     DepsList,
     WebSocketRoute,
@@ -54,8 +56,8 @@ from ._routing.route import (
     listed,
     setting,
 )
+from ._routing.router import Router
 from ._routing.template import Template
-from ._routing.tree import Match, RouteTree
 from ._running import AppResources, check_lifespan
 from ._settings import Compression, Limits, Settings, Timeouts
 from ._transports.bridge import cancelled_by_shutdown
@@ -206,8 +208,7 @@ class Triows:
         if lifespan is not None:
             check_lifespan(lifespan)
         self._connections = Connections(self.limits.connections)
-        self._tree: RouteTree[_Entry | _Mounted] = RouteTree()
-        self._names = RouteNames(self._tree)
+        self._router: Router[_Entry | _Mounted] = Router()
         self._entries: list[_Entry] = []
         # The mounted triows applications, by path. They are drained together with this one.
         self._mounted: dict[str, Triows] = {}
@@ -238,16 +239,11 @@ class Triows:
         entries = [self._entry(description) for route in routes for description in route.describe()]
         self._check_used(entries, [one for route in routes for one in route.own_deps()])
         shared = self._plan_shared([*self._entries, *entries])
-        named = [_named(entry) for entry in entries]
-        self._names.check(named)
-        self._tree.add_all(
-            (entry.description.template, entry, entry.description.where) for entry in entries
-        )
+        self._router.add(map(_named, entries))
         # From here on, nothing can fail.
         for route in routes:
             route.freeze()
         self._entries.extend(entries)
-        self._names.add(named)
         self._shared_plans = shared
         for entry in entries:
             self._warn_if_blind(entry)
@@ -278,9 +274,8 @@ class Triows:
         # With handle(), an error in a triows application is raised to us, and logged only once.
         ours = isinstance(app, Triows)
         mounted = _Mounted(app.handle if isinstance(app, Triows) else app, is_ours=ours)
-        self._names.check_mount(template, name)
-        self._tree.mount(template, mounted)
-        self._names.mount(template, mounted, name, getattr(app, "url_path_for", None))
+        lookup = getattr(app, "url_path_for", None)
+        self._router.mount(template, mounted, name=name, lookup=lookup)
         if isinstance(app, Triows):
             self._mounted[template.path] = app
 
@@ -300,7 +295,7 @@ class Triows:
             starlette.routing.NoMatchFound: No route has that name, several have, or the parameters
                 don't fit its path. The message says what is needed.
         """
-        return self._names.path_for(name, path_params)
+        return self._router.path_for(name, path_params)
 
     @property
     def routes(self) -> Sequence[RouteInfo]:
@@ -741,14 +736,14 @@ class Triows:
         except BadPath as exc:
             await self._refuse(scope, receive, send, problem(400, exc.detail))
             return
-        match = self._tree.match(segments)
+        match = self._router.match(segments, request_method(scope))
         if match is None:
             refusal = evolve(problem(404), why="no route has this path")
             await self._refuse(scope, receive, send, refusal)
+        elif isinstance(match, Mismatch):  # there are only WebSockets
+            await respond(send, upgrade_required())
         elif isinstance(match.value, _Mounted):
             await self._call_mounted(match.value, match, segments, (scope, receive, send))
-        elif scope["type"] == "http":
-            await respond(send, upgrade_required())
         else:
             scope["path_params"] = PathParams(match.params, match.raw_params)
             scope["endpoint"] = match.value.description.handler  # as in Starlette
@@ -894,6 +889,6 @@ def _route_info(entry: _Entry, url_path_for: Callable[..., URLPath]) -> RouteInf
     )
 
 
-def _named(entry: _Entry) -> NamedRoute:
+def _named(entry: _Entry) -> NamedRoute[Any]:
     one = entry.description
-    return NamedRoute(one.name, one.is_named, one.template, entry, one.where)
+    return NamedRoute(one.name, one.is_named, A_WEBSOCKET, Target(one.template, entry, one.where))

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from starlette.convertors import CONVERTOR_TYPES, Convertor, register_url_convertor
 from starlette.routing import compile_path
 
+from triows._routing.leaf import WEBSOCKET, Match, Mismatch, Target
 from triows._routing.template import Template
-from triows._routing.tree import Match, RouteTree, _steps
+from triows._routing.tree import RouteTree, _steps
 from triows.exceptions import RouteConflictError
 
 
@@ -199,6 +200,48 @@ def test_a_template_whose_value_is_none_is_a_route_too() -> None:
     assert tree.match(("a",)) is not None
     with pytest.raises(RouteConflictError):
         tree.add(Template.parse("/a"), None)
+
+
+def with_methods(*routes: tuple[str, str | None]) -> RouteTree[str]:
+    """Make a tree in which each template with a method leads to the text of both."""
+    tree: RouteTree[str] = RouteTree()
+    for template, method in routes:
+        tree.add(Template.parse(template), f"{method} {template}", method=method)
+    return tree
+
+
+def test_templates_of_one_shape_are_told_apart_by_their_methods() -> None:
+    tree = with_methods(("/{a}", WEBSOCKET), ("/{b}", "GET"), ("/{c}", "PUT"))
+    for method, key in ((WEBSOCKET, "a"), ("GET", "b"), ("PUT", "c")):
+        match = tree.match(("x",), method)
+        assert isinstance(match, Match)
+        assert (match.value, match.params) == (f"{method} /{{{key}}}", {key: "x"})
+
+
+def test_the_path_is_matched_first_and_the_method_second() -> None:
+    tree = with_methods(("/me", "GET"), ("/{name}", "PUT"), ("/{name}", WEBSOCKET))
+    tree.mount(Template.parse("/"), "mount")
+    assert tree.match(("me",), "PUT") == Mismatch(Template.parse("/me"), False, ("GET",))
+    assert tree.match(("x",), "GET") == Mismatch(Template.parse("/{name}"), True, ("PUT",))
+    assert isinstance(tree.match(("x", "y"), "GET"), Match)
+
+
+def test_a_template_whose_converters_refuse_a_text_is_no_mismatch(even: None) -> None:
+    tree = with_methods(("/{a:even}", "GET"), ("/{b}", "PUT"))
+    assert tree.match(("4",), "PUT") == Mismatch(Template.parse("/{a:even}"), False, ("GET",))
+    assert isinstance(tree.match(("5",), "PUT"), Match)
+
+
+def test_several_routes_are_added_or_none() -> None:
+    tree = with_methods(("/a", "GET"))
+    routes = [("/a", "PUT"), ("/b", "GET"), ("/b", WEBSOCKET), ("/a", "GET")]
+    with pytest.raises(RouteConflictError):
+        tree.add_all((method, Target(Template.parse(path), path, None)) for path, method in routes)
+    assert tree.match(("a",), "PUT") == Mismatch(Template.parse("/a"), False, ("GET",))
+    assert tree.match(("b",), "GET") is None
+    assert tree.match(("b",), WEBSOCKET) is None
+    tree.add_all((method, Target(Template.parse(path), path, None)) for path, method in routes[:3])
+    assert isinstance(tree.match(("a",), "PUT"), Match)
 
 
 @pytest.mark.parametrize(

@@ -19,10 +19,11 @@ arguments. May import the base modules of triows, and Starlette's converters.
 
 from __future__ import annotations
 
+from .leaf import Match
 from .path import BadPath, request_segments
 from .route import MiddlewareFactory, RouteDescription, WebSocketRoute
 from .template import Template
-from .tree import Match, RouteTree
+from .tree import RouteTree
 
 __all__ = [
     "BadPath",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
 from urllib.parse import quote
 
 from attrs import define, field, frozen
@@ -13,13 +13,18 @@ from starlette.routing import NoMatchFound
 
 from triows.exceptions import RouteConflictError, RouteSetupError
 
+from .leaf import WEBSOCKET, Match
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from .leaf import Method, Target
     from .template import Key, Template
     from .tree import RouteTree
 
 __all__ = ["NamedRoute", "RouteNames", "UnknownRoute", "check_name", "quoted"]
+
+T = TypeVar("T")
 
 #: How many names an error lists.
 _LISTED = 20
@@ -40,7 +45,7 @@ def quoted(text: str) -> str:
     return quote(text, safe="!$&'()*+,;=:@")
 
 
-def check_name(name: Any, where: str | None = None) -> None:
+def check_name(name: Any, at: str | None = None) -> None:
     """
     Refuse what can't be a name.
 
@@ -51,28 +56,36 @@ def check_name(name: Any, where: str | None = None) -> None:
         raise RouteSetupError(
             f"name= takes a str without a colon, not {name!r}: a colon separates the name "
             "of a mount from that of a route in it",
-            where,
+            at,
         )
 
 
 @frozen
-class NamedRoute:
+class NamedRoute(Generic[T]):
     """
     A route that can be found by its name.
 
     Attributes:
         name: Its name.
         is_given: Whether the user gave the name. Otherwise it is the handler's.
-        template: The full path.
-        value: What the tree has for it.
-        where: ``file:line (name)`` of the handler.
+        method: What a request has to ask for.
+        target: What the tree has for it, with the full path.
     """
 
     name: str
     is_given: bool
-    template: Template
-    value: Any
-    where: str
+    method: Method
+    target: Target[T]
+
+    @property
+    def template(self) -> Template:
+        """The full path."""
+        return self.target.template
+
+    @property
+    def protocol(self) -> Literal["http", "websocket"]:
+        """What Starlette's ``URLPath`` calls the protocol of its URL."""
+        return "websocket" if self.method is WEBSOCKET else "http"
 
 
 @frozen
@@ -94,10 +107,10 @@ class RouteNames:
     """
 
     _tree: RouteTree[Any]
-    _routes: dict[str, list[NamedRoute]] = field(factory=dict, init=False)
+    _routes: dict[str, list[NamedRoute[Any]]] = field(factory=dict, init=False)
     _mounts: list[_NamedMount] = field(factory=list, init=False)
 
-    def check(self, routes: Iterable[NamedRoute]) -> None:
+    def check(self, routes: Iterable[NamedRoute[Any]]) -> None:
         """
         Refuse names that were given twice.
 
@@ -111,11 +124,11 @@ class RouteNames:
             if (other := taken.setdefault(route.name, route)) is not route:
                 raise RouteConflictError(
                     f"'{route.template}' is called {route.name!r}, and so is '{other.template}' "
-                    f"at {other.where}: give each a name of its own",
-                    route.where,
+                    f"at {other.target.where}: give each a name of its own",
+                    route.target.where,
                 )
 
-    def add(self, routes: Iterable[NamedRoute]) -> None:
+    def add(self, routes: Iterable[NamedRoute[Any]]) -> None:
         """Add routes that have been checked."""
         for route in routes:
             self._routes.setdefault(route.name, []).append(route)
@@ -164,8 +177,8 @@ class RouteNames:
         if len(fitting) == 1:
             (route,) = fitting
             path = _Path.of(route.template, params)
-            self._check_leads(path, route.value)
-            return URLPath(path.text, protocol="websocket")
+            self._check_leads(path, route.target.value, route.method)
+            return URLPath(path.text, protocol=route.protocol)
         if not fitting:
             found = self._path_in_mount(name, params)
             if found is not None:
@@ -195,12 +208,12 @@ class RouteNames:
             return URLPath(text, protocol=found.protocol, host=found.host)
         return None
 
-    def _check_leads(self, path: _Path, value: Any) -> None:
+    def _check_leads(self, path: _Path, value: Any, method: Method = WEBSOCKET) -> None:
         """Refuse a path that leads to another route, or to this one with other parameters."""
-        match = self._tree.match(path.segments)
+        match = self._tree.match(path.segments, method)
         if match is None:
             raise UnknownRoute(f"the parameters make the path '{path.text}', which leads nowhere")
-        if match.value is not value:
+        if not isinstance(match, Match) or match.value is not value:
             raise UnknownRoute(
                 f"the parameters make the path '{path.text}', which leads to '{match.template}': "
                 "use other values, or change one of the two templates"
@@ -216,12 +229,12 @@ class RouteNames:
         self,
         name: str,
         params: Mapping[str, Any],
-        routes: list[NamedRoute],
+        routes: list[NamedRoute[Any]],
         *,
         is_ambiguous: bool,
     ) -> UnknownRoute:
         if is_ambiguous:
-            places = ", ".join(f"'{one.template}' at {one.where}" for one in routes)
+            places = ", ".join(f"'{one.template}' at {one.target.where}" for one in routes)
             return UnknownRoute(
                 f"several routes are called {name!r} ({places}): give the one that you mean a "
                 "name of its own, @route.endpoint(name=...)"
