@@ -29,7 +29,7 @@ from ._app import RouteInfo as RouteInfo
 from ._app import Triows as Triows
 from ._elsewhere import missing_from_module as _missing
 from ._requires import requires as requires
-from ._routing.route import WebSocketRoute as WebSocketRoute
+from ._routing.websocket_route import WebSocketRoute as WebSocketRoute
 from ._server.serve import serve as serve
 from ._settings import Compression as Compression
 from ._settings import Limits as Limits

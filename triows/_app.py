@@ -43,21 +43,15 @@ from ._loop import NO_TRIO, check_trio, note_loop
 from ._managers import asynccontextmanager, contextmanager
 from ._protocol.handshake import check_origins
 from ._requires import requirements_of
-from ._routing.leaf import WEBSOCKET as A_WEBSOCKET
+from ._routing.handlers import is_handler
 from ._routing.leaf import Match, Mismatch, Target
 from ._routing.mistakes import check_routes
 from ._routing.names import NamedRoute, UnknownRoute
+from ._routing.options import DepsList, compression_setting, listed, setting
 from ._routing.path import BadPath, request_method, request_segments
-from ._routing.route import (
-    DepsList,
-    WebSocketRoute,
-    compression_setting,
-    is_handler,
-    listed,
-    setting,
-)
 from ._routing.router import Router
 from ._routing.template import Template
+from ._routing.websocket_route import WebSocketRoute
 from ._running import AppResources, check_lifespan
 from ._settings import Compression, Limits, Settings, Timeouts
 from ._transports.bridge import cancelled_by_shutdown
@@ -82,7 +76,9 @@ if TYPE_CHECKING:
     from ._connection.lifetime import Lifetime
     from ._injection.factories import Factory
     from ._protocol.handshake import Origins
-    from ._routing.route import Dependency, Handler, MiddlewareFactory, RouteDescription
+    from ._routing.handlers import Handler
+    from ._routing.node import RouteDescription
+    from ._routing.options import Dependency, MiddlewareFactory
     from ._routing.template import Key
     from ._transports.interface import Refusal
     from .types import ASGIApp, Receive, Scope, Send
@@ -202,9 +198,7 @@ class Triows:
         self.shutdown_code = shutdown_code
         self.debug = debug
         self._origins = _checked_origins(origins)
-        self._deps = DepsList.given(
-            listed("deps", deps), of=" of the application", users="no handler"
-        )
+        self._deps = DepsList(deps, of=" of the application", users="no handler")
         if lifespan is not None:
             check_lifespan(lifespan)
         self._connections = Connections(self.limits.connections)
@@ -386,7 +380,8 @@ class Triows:
         )
 
     def _plan(self, description: RouteDescription) -> Plan:
-        planner = self._planner(description.deps, description.template.by_name, description.where)
+        keys, at = description.template.by_name, description.where
+        planner = self._planner(description.options.deps, keys, at)
         return planner.plan(description.handler)
 
     def _check_used(self, entries: Iterable[_Entry], deps: Iterable[DepsList]) -> None:
@@ -403,7 +398,7 @@ class Triows:
         used: dict[int, set[Any]] = {id(self._deps): set(self._shared_plans)}
         for entry in entries:
             plan = entry.endpoint.plan
-            for given in (self._deps, *entry.description.deps):
+            for given in (self._deps, *entry.description.options.deps):
                 used.setdefault(id(given), set()).update(plan.factories, plan.shared)
         for given in deps:
             check_all_used(
@@ -417,25 +412,27 @@ class Triows:
         See :meth:`_check_used`. This checks the lists of routes again, because their routes may
         have been included one by one.
         """
-        given = (one for entry in self._entries for one in (self._deps, *entry.description.deps))
+        given = (
+            one for entry in self._entries for one in (self._deps, *entry.description.options.deps)
+        )
         self._check_used(self._entries, {id(one): one for one in given}.values())
         for app in self._mounted.values():
             app._check_all_used()
 
     def _entry(self, description: RouteDescription) -> _Entry:
         entry = _Entry(description, self._compile(description))
-        entry.app = wrapped(entry.serve, description.middlewares)
-        entry.around = described(description.middlewares)
+        entry.app = wrapped(entry.serve, description.options.middlewares)
+        entry.around = described(description.options.middlewares)
         return entry
 
     def _compile(self, description: RouteDescription) -> Endpoint:
         plan = self._plan(description)
         handler, at = description.handler, description.where
         # A plugin that is given twice is called once.
-        for plugin in {id(plugin): plugin for plugin in description.plugins}.values():
+        for plugin in {id(plugin): plugin for plugin in description.options.plugins}.values():
             info = EndpointInfo(handler, description.template.path, plan.signature, self)
             handler = _plugged(plugin, info, at)
-        origins = description.origins
+        origins = description.options.origins
         return Endpoint(
             path=description.template.path,
             handler=handler,
@@ -449,10 +446,11 @@ class Triows:
         )
 
     def _settings_of(self, description: RouteDescription) -> Settings:
-        compression = description.compression
+        options = description.options
+        compression = options.compression
         return Settings(
-            description.timeouts or self.timeouts,
-            description.limits or self.limits,
+            options.timeouts or self.timeouts,
+            options.limits or self.limits,
             self.settings.compression if compression is None else compression or None,
         )
 
@@ -891,4 +889,4 @@ def _route_info(entry: _Entry, url_path_for: Callable[..., URLPath]) -> RouteInf
 
 def _named(entry: _Entry) -> NamedRoute[Any]:
     one = entry.description
-    return NamedRoute(one.name, one.is_named, A_WEBSOCKET, Target(one.template, entry, one.where))
+    return NamedRoute(one.name, one.is_named, one.method, Target(one.template, entry, one.where))

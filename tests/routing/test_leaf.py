@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from triows._routing.leaf import WEBSOCKET, Leaf, Match, Mismatch, Target
+from triows._routing.leaf import HANDSHAKE, Leaf, Match, Mismatch, Target
 from triows._routing.template import Template
 from triows.exceptions import RouteConflictError
 
@@ -17,7 +17,7 @@ def leaf(**targets: str) -> Leaf[Any]:
     """Make a leaf with a template for each method, which is its own value. `ws` is a WebSocket."""
     made: Leaf[Any] = Leaf()
     for method, template in targets.items():
-        made = made.with_target(WEBSOCKET if method == "ws" else method, target(template, template))
+        made = made.with_target(HANDSHAKE if method == "ws" else method, target(template, template))
     return made
 
 
@@ -38,7 +38,7 @@ def test_a_target_whose_converter_refuses_the_text_matches_nothing() -> None:
 
 def test_a_leaf_has_a_websocket_and_methods_side_by_side() -> None:
     both = leaf(ws="/{a}", GET="/{b}", POST="/{c}")
-    for method, key in ((WEBSOCKET, "a"), ("GET", "b"), ("POST", "c")):
+    for method, key in ((HANDSHAKE, "a"), ("GET", "b"), ("POST", "c")):
         found = both.match(method, ("x",))
         assert isinstance(found, Match)
         assert (found.value, found.params) == (f"/{{{key}}}", {key: "x"})
@@ -50,7 +50,7 @@ def test_a_leaf_has_a_websocket_and_methods_side_by_side() -> None:
         ({"ws": "/a"}, "GET", True, ()),
         ({"ws": "/a", "PUT": "/a", "GET": "/a"}, "POST", True, ("GET", "PUT")),
         ({"GET": "/a"}, "POST", False, ("GET",)),
-        ({"GET": "/a"}, WEBSOCKET, False, ("GET",)),
+        ({"GET": "/a"}, HANDSHAKE, False, ("GET",)),
     ],
 )
 def test_a_mismatch_says_what_the_path_has(
@@ -64,7 +64,7 @@ def test_no_word_of_a_client_is_taken_for_another_method_or_a_websocket(word: st
     assert isinstance(leaf(ws="/a", GET="/a").match(word, ()), Mismatch)
 
 
-@pytest.mark.parametrize("method", [WEBSOCKET, "GET", "POST"])
+@pytest.mark.parametrize("method", [HANDSHAKE, "GET", "POST"])
 def test_a_leaf_whose_converters_refuse_the_text_is_not_of_that_path(method: str | None) -> None:
     assert leaf(ws="/{n:int}", GET="/{n:int}").match(method, ("9" * 5000,)) is None
 
@@ -75,7 +75,7 @@ def test_a_leaf_stays_as_it_is_when_another_is_made_of_it() -> None:
     assert one.match("POST", ()) == Mismatch(Template.parse("/a"), False, ("GET",))
 
 
-@pytest.mark.parametrize(("method", "named"), [(WEBSOCKET, ""), ("GET", "GET ")])
+@pytest.mark.parametrize(("method", "named"), [(HANDSHAKE, ""), ("GET", "GET ")])
 def test_a_second_target_of_one_method_is_refused_and_both_are_named(
     method: str | None, named: str
 ) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triows._routing.leaf import WEBSOCKET
+from triows._routing.leaf import HANDSHAKE
 from triows._routing.path import BadPath, join_segments, request_method, request_segments
 
 
@@ -179,8 +179,8 @@ def test_no_bytes_crash(raw: bytes, root: str) -> None:
     [
         ({"type": "http", "method": "GET"}, "GET"),
         ({"type": "http", "method": "websocket"}, "websocket"),
-        ({"type": "websocket"}, WEBSOCKET),
-        ({"type": "websocket", "method": "GET"}, WEBSOCKET),
+        ({"type": "websocket"}, HANDSHAKE),
+        ({"type": "websocket", "method": "GET"}, HANDSHAKE),
     ],
 )
 def test_a_request_asks_for_a_method_or_a_websocket(scope: Any, method: Any) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from starlette.routing import NoMatchFound
 
-from triows._routing.leaf import WEBSOCKET, Match, Method, Mismatch, Target
+from triows._routing.leaf import HANDSHAKE, Match, Method, Mismatch, Target
 from triows._routing.names import NamedRoute
 from triows._routing.router import Router
 from triows._routing.template import Template
@@ -13,7 +13,7 @@ from triows.exceptions import RouteConflictError, RouteSetupError
 
 
 def named(
-    name: str, template: str, method: Method = WEBSOCKET, *, is_given: bool = True
+    name: str, template: str, method: Method = HANDSHAKE, *, is_given: bool = True
 ) -> NamedRoute[str]:
     return NamedRoute(name, is_given, method, Target(Template.parse(template), name, "here"))
 
@@ -24,7 +24,7 @@ def routed(*routes: NamedRoute[Any]) -> Router[Any]:
     return router
 
 
-def value(router: Router[Any], *segments: str, method: Method = WEBSOCKET) -> Any:
+def value(router: Router[Any], *segments: str, method: Method = HANDSHAKE) -> Any:
     found = router.match(segments, method)
     return found.value if isinstance(found, Match) else found
 
@@ -41,7 +41,7 @@ def test_several_methods_of_one_path_have_names_of_their_own() -> None:
         named("read", "/users/{id}", "GET"),
         named("drop", "/users/{user_id}", "DELETE"),
     )
-    assert [value(router, "users", "1", method=m) for m in (WEBSOCKET, "GET", "DELETE")] == [
+    assert [value(router, "users", "1", method=m) for m in (HANDSHAKE, "GET", "DELETE")] == [
         "live",
         "read",
         "drop",

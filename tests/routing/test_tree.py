@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from starlette.convertors import CONVERTOR_TYPES, Convertor, register_url_convertor
 from starlette.routing import compile_path
 
-from triows._routing.leaf import WEBSOCKET, Match, Mismatch, Target
+from triows._routing.leaf import HANDSHAKE, Match, Mismatch, Target
 from triows._routing.template import Template
 from triows._routing.tree import RouteTree, _steps
 from triows.exceptions import RouteConflictError
@@ -211,15 +211,15 @@ def with_methods(*routes: tuple[str, str | None]) -> RouteTree[str]:
 
 
 def test_templates_of_one_shape_are_told_apart_by_their_methods() -> None:
-    tree = with_methods(("/{a}", WEBSOCKET), ("/{b}", "GET"), ("/{c}", "PUT"))
-    for method, key in ((WEBSOCKET, "a"), ("GET", "b"), ("PUT", "c")):
+    tree = with_methods(("/{a}", HANDSHAKE), ("/{b}", "GET"), ("/{c}", "PUT"))
+    for method, key in ((HANDSHAKE, "a"), ("GET", "b"), ("PUT", "c")):
         match = tree.match(("x",), method)
         assert isinstance(match, Match)
         assert (match.value, match.params) == (f"{method} /{{{key}}}", {key: "x"})
 
 
 def test_the_path_is_matched_first_and_the_method_second() -> None:
-    tree = with_methods(("/me", "GET"), ("/{name}", "PUT"), ("/{name}", WEBSOCKET))
+    tree = with_methods(("/me", "GET"), ("/{name}", "PUT"), ("/{name}", HANDSHAKE))
     tree.mount(Template.parse("/"), "mount")
     assert tree.match(("me",), "PUT") == Mismatch(Template.parse("/me"), False, ("GET",))
     assert tree.match(("x",), "GET") == Mismatch(Template.parse("/{name}"), True, ("PUT",))
@@ -234,12 +234,12 @@ def test_a_template_whose_converters_refuse_a_text_is_no_mismatch(even: None) ->
 
 def test_several_routes_are_added_or_none() -> None:
     tree = with_methods(("/a", "GET"))
-    routes = [("/a", "PUT"), ("/b", "GET"), ("/b", WEBSOCKET), ("/a", "GET")]
+    routes = [("/a", "PUT"), ("/b", "GET"), ("/b", HANDSHAKE), ("/a", "GET")]
     with pytest.raises(RouteConflictError):
         tree.add_all((method, Target(Template.parse(path), path, None)) for path, method in routes)
     assert tree.match(("a",), "PUT") == Mismatch(Template.parse("/a"), False, ("GET",))
     assert tree.match(("b",), "GET") is None
-    assert tree.match(("b",), WEBSOCKET) is None
+    assert tree.match(("b",), HANDSHAKE) is None
     tree.add_all((method, Target(Template.parse(path), path, None)) for path, method in routes[:3])
     assert isinstance(tree.match(("a",), "PUT"), Match)
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from .template import Key, Template
 
-__all__ = ["WEBSOCKET", "Leaf", "Match", "Method", "Mismatch", "Target"]
+__all__ = ["HANDSHAKE", "Leaf", "Match", "Method", "Mismatch", "Target"]
 
 T = TypeVar("T")
 
@@ -29,7 +29,7 @@ T = TypeVar("T")
 Method: TypeAlias = str | None
 
 #: The :data:`Method` of a WebSocket's handshake.
-WEBSOCKET: None = None
+HANDSHAKE: None = None
 
 
 @frozen
@@ -160,10 +160,10 @@ class Leaf(Generic[T]):
         if not fitting:
             return None
         methods = sorted(method for method in fitting if method is not None)
-        return Mismatch(next(iter(fitting.values())), WEBSOCKET in fitting, tuple(methods))
+        return Mismatch(next(iter(fitting.values())), HANDSHAKE in fitting, tuple(methods))
 
 
-def refuse_second(target: Target[Any], other: Target[Any], method: Method = WEBSOCKET) -> None:
+def refuse_second(target: Target[Any], other: Target[Any], method: Method = HANDSHAKE) -> None:
     """
     Refuse a target where there is another one.
 

@@ -13,7 +13,7 @@ from starlette.routing import NoMatchFound
 
 from triows.exceptions import RouteConflictError, RouteSetupError
 
-from .leaf import WEBSOCKET, Match
+from .leaf import HANDSHAKE, Match
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -85,7 +85,7 @@ class NamedRoute(Generic[T]):
     @property
     def protocol(self) -> Literal["http", "websocket"]:
         """What Starlette's ``URLPath`` calls the protocol of its URL."""
-        return "websocket" if self.method is WEBSOCKET else "http"
+        return "websocket" if self.method is HANDSHAKE else "http"
 
 
 @frozen
@@ -208,7 +208,7 @@ class RouteNames:
             return URLPath(text, protocol=found.protocol, host=found.host)
         return None
 
-    def _check_leads(self, path: _Path, value: Any, method: Method = WEBSOCKET) -> None:
+    def _check_leads(self, path: _Path, value: Any, method: Method = HANDSHAKE) -> None:
         """Refuse a path that leads to another route, or to this one with other parameters."""
         match = self._tree.match(path.segments, method)
         if match is None:

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
-from .leaf import WEBSOCKET
+from .leaf import HANDSHAKE
 
 if TYPE_CHECKING:
     from triows.types import Scope
@@ -42,7 +42,7 @@ def request_method(scope: Scope) -> Method:
     Args:
         scope: An ASGI scope of type ``http`` or ``websocket``.
     """
-    return scope["method"] if scope["type"] == "http" else WEBSOCKET
+    return scope["method"] if scope["type"] == "http" else HANDSHAKE
 
 
 def request_segments(scope: Scope) -> tuple[str, ...]:

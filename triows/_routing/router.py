@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from .leaf import WEBSOCKET, Match, Mismatch
+from .leaf import HANDSHAKE, Match, Mismatch
 from .names import RouteNames
 from .tree import RouteTree
 
@@ -67,7 +67,7 @@ class Router(Generic[T]):
         self._names.mount(prefix, value, name, lookup)
 
     def match(
-        self, segments: tuple[str, ...], method: Method = WEBSOCKET
+        self, segments: tuple[str, ...], method: Method = HANDSHAKE
     ) -> Match[T] | Mismatch | None:
         """Find what a path leads to, as :meth:`.tree.RouteTree.match` does."""
         return self._tree.match(segments, method)

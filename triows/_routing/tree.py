@@ -23,7 +23,7 @@ from attrs import define, field, frozen
 
 from triows.exceptions import RouteConflictError
 
-from .leaf import WEBSOCKET, Leaf, Match, Mismatch, Target, refuse_second
+from .leaf import HANDSHAKE, Leaf, Match, Mismatch, Target, refuse_second
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -91,7 +91,7 @@ class RouteTree(Generic[T]):
         self._mounts: _Place[Target[T]] = _Place()
 
     def add(
-        self, template: Template, value: T, *, method: Method = WEBSOCKET, where: str | None = None
+        self, template: Template, value: T, *, method: Method = HANDSHAKE, where: str | None = None
     ) -> None:
         """
         Add a route, which matches whole paths.
@@ -157,7 +157,7 @@ class RouteTree(Generic[T]):
         place.end = target
 
     def match(
-        self, segments: tuple[str, ...], method: Method = WEBSOCKET
+        self, segments: tuple[str, ...], method: Method = HANDSHAKE
     ) -> Match[T] | Mismatch | None:
         """
         Find what a path leads to.
