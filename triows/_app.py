@@ -44,9 +44,9 @@ from ._managers import asynccontextmanager, contextmanager
 from ._protocol.handshake import check_origins
 from ._requires import requirements_of
 from ._routing.handlers import is_handler
-from ._routing.leaf import Match, Mismatch, Target
+from ._routing.leaf import Match, Mismatch
 from ._routing.mistakes import check_routes
-from ._routing.names import NamedRoute, UnknownRoute
+from ._routing.names import UnknownRoute
 from ._routing.options import DepsList, compression_setting, listed, setting
 from ._routing.path import BadPath, request_method, request_segments
 from ._routing.router import Router
@@ -233,7 +233,7 @@ class Triows:
         entries = [self._entry(description) for route in routes for description in route.describe()]
         self._check_used(entries, [one for route in routes for one in route.own_deps()])
         shared = self._plan_shared([*self._entries, *entries])
-        self._router.add(map(_named, entries))
+        self._router.add((entry.description, entry) for entry in entries)
         # From here on, nothing can fail.
         for route in routes:
             route.freeze()
@@ -885,8 +885,3 @@ def _route_info(entry: _Entry, url_path_for: Callable[..., URLPath]) -> RouteInf
         name=entry.description.name,
         url_path_for=url_path_for,
     )
-
-
-def _named(entry: _Entry) -> NamedRoute[Any]:
-    one = entry.description
-    return NamedRoute(one.name, one.is_named, one.method, Target(one.template, entry, one.where))

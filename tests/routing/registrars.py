@@ -18,7 +18,7 @@ def check_callable(func: Any, at: str) -> None:
         raise RouteSetupError(f"{func!r} can't be called", at)
 
 
-CALL = Kind(name="call", check_handler=check_callable, remedy="decorate it with @calls.on")
+CALL = Kind(name="http", check_handler=check_callable, remedy="decorate it with @calls.on")
 
 
 class Calls(Registrar):

@@ -8,8 +8,7 @@ import pytest
 
 from tests.routing.registrars import CALL, Calls
 from triows._routing.kind import WEBSOCKET
-from triows._routing.leaf import HANDSHAKE, Match, Mismatch, Target
-from triows._routing.names import NamedRoute
+from triows._routing.leaf import HANDSHAKE, Match, Mismatch
 from triows._routing.router import Router
 from triows._routing.websocket_route import WebSocketRoute
 from triows._settings import Timeouts
@@ -149,12 +148,11 @@ def test_a_router_finds_the_handlers_of_both_kinds_at_one_path() -> None:
     calls = Calls.beside(sockets)
     calls.on("GET")(read)
     router: Router[Any] = Router()
-    router.add(
-        NamedRoute(one.name, one.is_named, one.method, Target(one.template, one, one.where))
-        for one in sockets.walk()
-    )
+    router.add((one, one) for one in sockets.walk())
     for method, func in ((HANDSHAKE, handler), ("GET", read)):
         match = router.match(("users", "7"), method)
         assert isinstance(match, Match)
         assert (match.value.handler, match.params) == (func, {"user_id": 7})
+    assert router.path_for("handler", {"user_id": 7}).protocol == "websocket"
+    assert router.path_for("read", {"user_id": 7}).protocol == "http"
     assert router.match(("users", "7"), "PUT") == Mismatch(sockets.template, True, ("GET",))

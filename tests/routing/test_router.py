@@ -5,20 +5,37 @@ from typing import Any
 import pytest
 from starlette.routing import NoMatchFound
 
-from triows._routing.leaf import HANDSHAKE, Match, Method, Mismatch, Target
-from triows._routing.names import NamedRoute
+from tests.routing.registrars import CALL
+from triows._routing.kind import WEBSOCKET
+from triows._routing.leaf import HANDSHAKE, Match, Method, Mismatch
+from triows._routing.node import RouteDescription
+from triows._routing.options import RouteOptions
 from triows._routing.router import Router
 from triows._routing.template import Template
 from triows.exceptions import RouteConflictError, RouteSetupError
 
-
-def named(
-    name: str, template: str, method: Method = HANDSHAKE, *, is_given: bool = True
-) -> NamedRoute[str]:
-    return NamedRoute(name, is_given, method, Target(Template.parse(template), name, "here"))
+Routed = tuple[RouteDescription, str]
 
 
-def routed(*routes: NamedRoute[Any]) -> Router[Any]:
+async def handler() -> None: ...
+
+
+def named(name: str, template: str, method: Method = HANDSHAKE) -> Routed:
+    """Make a route whose value is its name."""
+    description = RouteDescription(
+        template=Template.parse(template),
+        kind=WEBSOCKET if method is HANDSHAKE else CALL,
+        method=method,
+        handler=handler,
+        where="here",
+        name=name,
+        is_named=True,
+        options=RouteOptions(),
+    )
+    return description, name
+
+
+def routed(*routes: Routed) -> Router[Any]:
     router: Router[Any] = Router()
     router.add(routes)
     return router
@@ -68,7 +85,7 @@ def test_routes_are_added_from_an_iterator() -> None:
     [(named("a", "/c"), "is called 'a'"), (named("c", "/a"), "matches the same paths")],
 )
 def test_after_a_conflict_neither_names_nor_paths_have_changed(
-    second: NamedRoute[Any], problem: str
+    second: Routed, problem: str
 ) -> None:
     router = routed(named("a", "/a"))
     with pytest.raises(RouteConflictError, match=problem):

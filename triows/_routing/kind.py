@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from attrs import frozen
 
@@ -23,13 +23,13 @@ class Kind:
     description of a route.
 
     Attributes:
-        name: What ASGI calls it.
+        name: What ASGI and Starlette call its protocol.
         check_handler: Refuses what can't be a handler. It is called with the function, and with
             ``file:line (name)`` of it.
         remedy: What to do if there is no handler, for messages.
     """
 
-    name: str
+    name: Literal["http", "websocket"]
     check_handler: Callable[[Any, str], None]
     remedy: str
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import quote
 
 from attrs import define, field, frozen
@@ -18,13 +18,12 @@ from .leaf import HANDSHAKE, Match
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from .leaf import Method, Target
+    from .leaf import Method
+    from .node import RouteDescription
     from .template import Key, Template
     from .tree import RouteTree
 
 __all__ = ["NamedRoute", "RouteNames", "UnknownRoute", "check_name", "quoted"]
-
-T = TypeVar("T")
 
 #: How many names an error lists.
 _LISTED = 20
@@ -61,31 +60,32 @@ def check_name(name: Any, at: str | None = None) -> None:
 
 
 @frozen
-class NamedRoute(Generic[T]):
+class NamedRoute:
     """
     A route that can be found by its name.
 
     Attributes:
-        name: Its name.
-        is_given: Whether the user gave the name. Otherwise it is the handler's.
-        method: What a request has to ask for.
-        target: What the tree has for it, with the full path.
+        description: Its name, its path, and so on.
+        value: What the tree has for it.
     """
 
-    name: str
-    is_given: bool
-    method: Method
-    target: Target[T]
+    description: RouteDescription
+    value: Any
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self.description.name
 
     @property
     def template(self) -> Template:
         """The full path."""
-        return self.target.template
+        return self.description.template
 
     @property
-    def protocol(self) -> Literal["http", "websocket"]:
-        """What Starlette's ``URLPath`` calls the protocol of its URL."""
-        return "websocket" if self.method is HANDSHAKE else "http"
+    def where(self) -> str:
+        """``file:line (name)`` of the handler."""
+        return self.description.where
 
 
 @frozen
@@ -107,28 +107,33 @@ class RouteNames:
     """
 
     _tree: RouteTree[Any]
-    _routes: dict[str, list[NamedRoute[Any]]] = field(factory=dict, init=False)
+    _routes: dict[str, list[NamedRoute]] = field(factory=dict, init=False)
     _mounts: list[_NamedMount] = field(factory=list, init=False)
 
-    def check(self, routes: Iterable[NamedRoute[Any]]) -> None:
+    def check(self, routes: Iterable[NamedRoute]) -> None:
         """
         Refuse names that were given twice.
 
         Raises:
             RouteConflictError: A name was given twice. The message names both places.
         """
-        taken = {one.name: one for named in self._routes.values() for one in named if one.is_given}
+        taken = {
+            one.name: one
+            for named in self._routes.values()
+            for one in named
+            if one.description.is_named
+        }
         for route in routes:
-            if not route.is_given:
+            if not route.description.is_named:
                 continue
             if (other := taken.setdefault(route.name, route)) is not route:
                 raise RouteConflictError(
                     f"'{route.template}' is called {route.name!r}, and so is '{other.template}' "
-                    f"at {other.target.where}: give each a name of its own",
-                    route.target.where,
+                    f"at {other.where}: give each a name of its own",
+                    route.where,
                 )
 
-    def add(self, routes: Iterable[NamedRoute[Any]]) -> None:
+    def add(self, routes: Iterable[NamedRoute]) -> None:
         """Add routes that have been checked."""
         for route in routes:
             self._routes.setdefault(route.name, []).append(route)
@@ -172,13 +177,13 @@ class RouteNames:
         """
         routes = self._routes.get(name, [])
         # A name that somebody gave takes precedence over the names of handlers.
-        routes = [one for one in routes if one.is_given] or routes
+        routes = [one for one in routes if one.description.is_named] or routes
         fitting = [one for one in routes if set(one.template.keys) == set(params)]
         if len(fitting) == 1:
             (route,) = fitting
             path = _Path.of(route.template, params)
-            self._check_leads(path, route.target.value, route.method)
-            return URLPath(path.text, protocol=route.protocol)
+            self._check_leads(path, route.value, route.description.method)
+            return URLPath(path.text, protocol=route.description.kind.name)
         if not fitting:
             found = self._path_in_mount(name, params)
             if found is not None:
@@ -229,12 +234,12 @@ class RouteNames:
         self,
         name: str,
         params: Mapping[str, Any],
-        routes: list[NamedRoute[Any]],
+        routes: list[NamedRoute],
         *,
         is_ambiguous: bool,
     ) -> UnknownRoute:
         if is_ambiguous:
-            places = ", ".join(f"'{one.template}' at {one.target.where}" for one in routes)
+            places = ", ".join(f"'{one.template}' at {one.where}" for one in routes)
             return UnknownRoute(
                 f"several routes are called {name!r} ({places}): give the one that you mean a "
                 "name of its own, @route.endpoint(name=...)"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from .leaf import HANDSHAKE, Match, Mismatch
-from .names import RouteNames
+from .leaf import HANDSHAKE, Match, Mismatch, Target
+from .names import NamedRoute, RouteNames
 from .tree import RouteTree
 
 if TYPE_CHECKING:
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from starlette.datastructures import URLPath
 
     from .leaf import Method
-    from .names import Lookup, NamedRoute
+    from .names import Lookup
+    from .node import RouteDescription
     from .template import Template
 
 __all__ = ["Router"]
@@ -33,18 +34,20 @@ class Router(Generic[T]):
         self._tree: RouteTree[T] = RouteTree()
         self._names = RouteNames(self._tree)
 
-    def add(self, routes: Iterable[NamedRoute[T]]) -> None:
+    def add(self, routes: Iterable[tuple[RouteDescription, T]]) -> None:
         """
-        Add several routes, or none of them.
+        Add several routes, each with its value, or none of them.
 
         Raises:
             RouteConflictError: A name was given twice, or two of the same method match the same
                 paths.
         """
-        routes = tuple(routes)
-        self._names.check(routes)
-        self._tree.add_all((route.method, route.target) for route in routes)
-        self._names.add(routes)
+        named = [NamedRoute(description, value) for description, value in routes]
+        self._names.check(named)
+        self._tree.add_all(
+            (one.description.method, Target(one.template, one.value, one.where)) for one in named
+        )
+        self._names.add(named)
 
     def mount(
         self, prefix: Template, value: T, *, name: str | None = None, lookup: Lookup | None = None
