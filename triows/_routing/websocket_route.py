@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, TypeVar, overload
 
-from triows._arguments import ROUTE as ROUTE_ARGUMENTS
-from triows._arguments import hinting
+from triows._arguments import ROUTE as ROUTE_ARGUMENTS, hinting
 from triows._elsewhere import ROUTE, pointing
 
 from .handlers import Handler
