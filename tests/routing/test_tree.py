@@ -363,6 +363,37 @@ def test_the_tree_agrees_with_a_list_of_expressions(routes: list[str], parts: li
     assert (match and (match.value, match.params)) == naive(kept, path)
 
 
+methods = st.sampled_from([HANDSHAKE, "GET", "PUT"])
+
+
+@given(
+    st.lists(st.tuples(templates(), methods), max_size=12),
+    st.lists(requested, max_size=4),
+    methods,
+)
+def test_the_tree_finds_the_path_first_and_then_the_method(
+    routes: list[tuple[str, str | None]], parts: list[str], asked: str | None
+) -> None:
+    by_shape: dict[Any, dict[str | None, str]] = {}
+    for text, method in routes:
+        by_shape.setdefault(Template.parse(text).shape, {}).setdefault(method, text)
+    tree = with_methods(*((text, m) for there in by_shape.values() for m, text in there.items()))
+    path = "/" + "/".join(parts)
+    found = naive([next(iter(there.values())) for there in by_shape.values()], path)
+    match = tree.match(split(path), asked)
+    if found is None:
+        assert match is None
+        return
+    there = by_shape[Template.parse(found[0]).shape]
+    if asked in there:
+        assert isinstance(match, Match)
+        assert match.value == f"{asked} {there[asked]}"
+    else:
+        assert isinstance(match, Mismatch)
+        assert match.has_websocket == (HANDSHAKE in there)
+        assert match.methods == tuple(sorted(there.keys() - {HANDSHAKE}))
+
+
 @given(st.lists(templates(), max_size=8), st.lists(requested, max_size=4), st.randoms())
 def test_the_order_of_registration_does_not_matter(
     routes: list[str], parts: list[str], random: Any

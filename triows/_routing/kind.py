@@ -19,8 +19,8 @@ class Kind:
     """
     How routes of one kind differ from others, as data.
 
-    Nothing else in this folder asks for the kind. What compiles the handlers finds it in the
-    description of a route.
+    Nothing in this folder asks which kind a route is. What compiles the handlers may: it finds the
+    kind in the description of a route.
 
     Attributes:
         name: What ASGI and Starlette call its protocol.
