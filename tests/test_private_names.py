@@ -30,6 +30,7 @@ FILES = [
 FOREIGN = {
     # Trio.
     "_cancel_status": "below",
+    "_parent": "below",
     "_pending_excs": "below",
     "_next_send_fn": "below",
     "_core": "below, and tests/schedules/test_internals.py",

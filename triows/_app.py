@@ -35,19 +35,15 @@ from ._reasons import Reason
 from ._reply import problem, respond, upgrade_required
 from ._request.mounted import MountedRequests
 from ._requires import requirements_of
+from ._routing.handlers import is_handler
+from ._routing.leaf import Match, Mismatch
 from ._routing.mistakes import check_routes
-from ._routing.names import NamedRoute, RouteNames, UnknownRoute
-from ._routing.path import BadPath, request_segments
-from ._routing.route import (
-    DepsList,
-    WebSocketRoute,
-    compression_setting,
-    is_handler,
-    listed,
-    setting,
-)
+from ._routing.names import UnknownRoute
+from ._routing.options import DepsList, compression_setting, listed, setting
+from ._routing.path import BadPath, request_method, request_segments
+from ._routing.router import Router
 from ._routing.template import Template
-from ._routing.tree import Match, RouteTree
+from ._routing.websocket_route import WebSocketRoute
 from ._running import AppResources, check_lifespan
 from ._settings import Compression, Limits, Settings, Timeouts
 from ._transports.bridge import cancelled_by_shutdown
@@ -79,7 +75,9 @@ if TYPE_CHECKING:
     from ._injection.factories import Factory
     from ._protocol.handshake import Origins
     from ._reply import Reply
-    from ._routing.route import Dependency, Handler, MiddlewareFactory, RouteDescription
+    from ._routing.handlers import Handler
+    from ._routing.node import RouteDescription
+    from ._routing.options import Dependency, MiddlewareFactory
     from ._routing.template import Key
     from .types import ASGIApp, Receive, Scope, Send
 
@@ -199,14 +197,11 @@ class Triows:
         self.shutdown_code = shutdown_code
         self.debug = debug
         self._origins = _checked_origins(origins)
-        self._deps = DepsList.given(
-            listed("deps", deps), of=" of the application", users="no handler"
-        )
+        self._deps = DepsList(deps, of=" of the application", users="no handler")
         if lifespan is not None:
             check_lifespan(lifespan)
         self._exchanges = Exchanges(self.limits.connections)
-        self._tree: RouteTree[_Entry | _Mounted] = RouteTree()
-        self._names = RouteNames(self._tree)
+        self._router: Router[_Entry | _Mounted] = Router()
         self._entries: list[_Entry] = []
         # The mounted triows applications, by path. They are drained together with this one.
         self._mounted: dict[str, Triows] = {}
@@ -237,16 +232,11 @@ class Triows:
         entries = [self._entry(description) for route in routes for description in route.describe()]
         self._check_used(entries, [one for route in routes for one in route.own_deps()])
         shared = self._plan_shared([*self._entries, *entries])
-        named = [_named(entry) for entry in entries]
-        self._names.check(named)
-        self._tree.add_all(
-            (entry.description.template, entry, entry.description.where) for entry in entries
-        )
+        self._router.add((entry.description, entry) for entry in entries)
         # From here on, nothing can fail.
         for route in routes:
             route.freeze()
         self._entries.extend(entries)
-        self._names.add(named)
         self._shared_plans = shared
         for entry in entries:
             self._warn_if_blind(entry)
@@ -278,9 +268,8 @@ class Triows:
         ours = isinstance(app, Triows)
         requests = MountedRequests(template.path, app, self.settings, self._exchanges)
         mounted = _Mounted(app.handle if isinstance(app, Triows) else app, ours, requests)
-        self._names.check_mount(template, name)
-        self._tree.mount(template, mounted)
-        self._names.mount(template, mounted, name, getattr(app, "url_path_for", None))
+        lookup = getattr(app, "url_path_for", None)
+        self._router.mount(template, mounted, name=name, lookup=lookup)
         if isinstance(app, Triows):
             self._mounted[template.path] = app
 
@@ -300,7 +289,7 @@ class Triows:
             starlette.routing.NoMatchFound: No route has that name, several have, or the parameters
                 don't fit its path. The message says what is needed.
         """
-        return self._names.path_for(name, path_params)
+        return self._router.path_for(name, path_params)
 
     @property
     def routes(self) -> Sequence[RouteInfo]:
@@ -391,7 +380,8 @@ class Triows:
         )
 
     def _plan(self, description: RouteDescription) -> Plan:
-        planner = self._planner(description.deps, description.template.by_name, description.where)
+        keys, at = description.template.by_name, description.where
+        planner = self._planner(description.options.deps, keys, at)
         return planner.plan(description.handler)
 
     def _check_used(self, entries: Iterable[_Entry], deps: Iterable[DepsList]) -> None:
@@ -408,7 +398,7 @@ class Triows:
         used: dict[int, set[Any]] = {id(self._deps): set(self._shared_plans)}
         for entry in entries:
             plan = entry.endpoint.plan
-            for given in (self._deps, *entry.description.deps):
+            for given in (self._deps, *entry.description.options.deps):
                 used.setdefault(id(given), set()).update(plan.factories, plan.shared)
         for given in deps:
             check_all_used(
@@ -422,25 +412,27 @@ class Triows:
         See :meth:`_check_used`. This checks the lists of routes again, because their routes may
         have been included one by one.
         """
-        given = (one for entry in self._entries for one in (self._deps, *entry.description.deps))
+        given = (
+            one for entry in self._entries for one in (self._deps, *entry.description.options.deps)
+        )
         self._check_used(self._entries, {id(one): one for one in given}.values())
         for app in self._mounted.values():
             app._check_all_used()
 
     def _entry(self, description: RouteDescription) -> _Entry:
         entry = _Entry(description, self._compile(description))
-        entry.app = wrapped(entry.serve, description.middlewares)
-        entry.around = described(description.middlewares)
+        entry.app = wrapped(entry.serve, description.options.middlewares)
+        entry.around = described(description.options.middlewares)
         return entry
 
     def _compile(self, description: RouteDescription) -> Endpoint:
         plan = self._plan(description)
         handler, at = description.handler, description.where
         # A plugin that is given twice is called once.
-        for plugin in {id(plugin): plugin for plugin in description.plugins}.values():
+        for plugin in {id(plugin): plugin for plugin in description.options.plugins}.values():
             info = EndpointInfo(handler, description.template.path, plan.signature, self)
             handler = _plugged(plugin, info, at)
-        origins = description.origins
+        origins = description.options.origins
         return Endpoint(
             path=description.template.path,
             handler=handler,
@@ -455,10 +447,11 @@ class Triows:
         )
 
     def _settings_of(self, description: RouteDescription) -> Settings:
-        compression = description.compression
+        options = description.options
+        compression = options.compression
         return Settings(
-            description.timeouts or self.timeouts,
-            description.limits or self.limits,
+            options.timeouts or self.timeouts,
+            options.limits or self.limits,
             self.settings.compression if compression is None else compression or None,
         )
 
@@ -733,14 +726,14 @@ class Triows:
         except BadPath as exc:
             await self._refuse(scope, receive, send, problem(400, exc.detail))
             return
-        match = self._tree.match(segments)
+        match = self._router.match(segments, request_method(scope))
         if match is None:
             refusal = evolve(problem(404), why="no route has this path")
             await self._refuse(scope, receive, send, refusal)
+        elif isinstance(match, Mismatch):  # there are only WebSockets
+            await respond(send, upgrade_required())
         elif isinstance(match.value, _Mounted):
             await self._call_mounted(match.value, match, segments, (scope, receive, send))
-        elif scope["type"] == "http":
-            await respond(send, upgrade_required())
         else:
             scope["path_params"] = PathParams(match.params, match.raw_params)
             scope["endpoint"] = match.value.description.handler  # as in Starlette
@@ -863,8 +856,3 @@ def _route_info(entry: _Entry, url_path_for: Callable[..., URLPath]) -> RouteInf
         name=entry.description.name,
         url_path_for=url_path_for,
     )
-
-
-def _named(entry: _Entry) -> NamedRoute:
-    one = entry.description
-    return NamedRoute(one.name, one.is_named, one.template, entry, one.where)

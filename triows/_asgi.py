@@ -13,7 +13,7 @@ from .exceptions import RouteSetupError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ._routing.route import MiddlewareFactory
+    from ._routing.options import MiddlewareFactory
     from .types import ASGIApp
 
 __all__ = ["check_mountable", "described", "wrapped"]

@@ -331,7 +331,7 @@ class _Draft:
 
     def _refuse_path_key(self, key: PathKey, wire: Any) -> NoReturn:
         self.site.refuse(
-            f"{{{self.alias}:{key.converter}}} in the path matches nothing that can be made a "
+            f"{{{self.alias}:{key.converter_name}}} in the path matches nothing that can be made a "
             f"{self._named}: write {key_for(self.alias, wire)} there, or annotate the parameter "
             f"`{self.name}: {type_name(type_for(key))}`"
         )

@@ -7,8 +7,12 @@ from typing import Any, assert_type
 import pytest
 from starlette.middleware import Middleware
 
-from triows._routing.route import RouteDescription, WebSocketRoute
+from triows._routing.kind import WEBSOCKET
+from triows._routing.leaf import HANDSHAKE
+from triows._routing.node import RouteDescription
+from triows._routing.options import RouteOptions
 from triows._routing.template import Template
+from triows._routing.websocket_route import WebSocketRoute
 from triows._settings import Compression, Limits, Timeouts
 from triows._where import where
 from triows.exceptions import RouteSetupError, TemplateError
@@ -115,24 +119,20 @@ def test_endpoint_takes_options() -> None:
     assert route.endpoint(plugins=[plugin_1, plugin_2], deps=[dep_1])(handler) is handler
     assert only(route) == RouteDescription(
         template=Template.parse("/a"),
+        kind=WEBSOCKET,
+        method=HANDSHAKE,
         handler=handler,
         where=where(handler),
         name="handler",
         is_named=False,
-        plugins=(plugin_1, plugin_2),
-        deps=((dep_1,),),
-        middlewares=(),
-        origins=None,
-        timeouts=None,
-        limits=None,
-        compression=None,
+        options=RouteOptions(plugins=(plugin_1, plugin_2), deps=((dep_1,),)),
     )
 
 
 def test_endpoint_takes_the_function_and_options_together() -> None:
     route = WebSocketRoute()
     assert route.endpoint(handler, plugins=[plugin_1]) is handler
-    assert only(route).plugins == (plugin_1,)
+    assert only(route).options.plugins == (plugin_1,)
 
 
 def test_endpoint_with_empty_brackets_is_a_decorator_too() -> None:
@@ -283,13 +283,16 @@ def test_a_description_has_what_the_routes_above_say() -> None:
     child.endpoint(handler, deps=[dep_2])
     top.endpoint(other, deps=[dep_3])
     above, below = top.walk()
-    assert (above.deps, above.middlewares) == (((dep_1,), (dep_3,)), (middleware_1,))
-    assert (below.deps, below.middlewares) == (
+    assert (above.options.deps, above.options.middlewares) == (
+        ((dep_1,), (dep_3,)),
+        (middleware_1,),
+    )
+    assert (below.options.deps, below.options.middlewares) == (
         ((dep_1,), (dep_2,)),
         (middleware_1, middle, middleware_3),
     )
-    assert (below.origins, below.timeouts) == (("https://a",), Timeouts(send=1))
-    assert below.limits is None
+    assert (below.options.origins, below.options.timeouts) == (("https://a",), Timeouts(send=1))
+    assert below.options.limits is None
 
 
 def test_the_nearest_setting_counts_even_if_it_is_empty() -> None:
@@ -297,8 +300,8 @@ def test_the_nearest_setting_counts_even_if_it_is_empty() -> None:
     near = WebSocketRoute("b", origins=[], limits=Limits(inbox=2))
     near.endpoint(handler)
     top.merge(near)
-    assert only(top).origins == ()
-    assert only(top).limits == Limits(inbox=2)
+    assert only(top).options.origins == ()
+    assert only(top).options.limits == Limits(inbox=2)
 
 
 def test_the_nearest_compression_counts_even_if_it_is_none_at_all() -> None:
@@ -308,20 +311,20 @@ def test_the_nearest_compression_counts_even_if_it_is_none_at_all() -> None:
         below = WebSocketRoute(path, compression=compression)
         below.endpoint(handler)
         top.merge(below)
-    assert [one.compression for one in top.walk()] == [strong, False, weak]
+    assert [one.options.compression for one in top.walk()] == [strong, False, weak]
 
 
 def test_a_route_that_says_nothing_of_compression_leaves_it_to_the_application() -> None:
     route = WebSocketRoute("a")
     route.endpoint(handler)
-    assert only(route).compression is None
+    assert only(route).options.compression is None
 
 
 def test_what_is_added_above_later_counts() -> None:
     top = WebSocketRoute()
     (top / "a").endpoint(handler)
     top.add_middleware(middleware_1)
-    assert only(top).middlewares == (middleware_1,)
+    assert only(top).options.middlewares == (middleware_1,)
 
 
 def test_a_subroute_alone_knows_what_is_above_it() -> None:
@@ -336,7 +339,7 @@ def test_lists_that_change_afterwards_change_nothing() -> None:
     route = WebSocketRoute(deps=deps)
     route.endpoint(handler)
     deps.append(dep_2)
-    assert only(route).deps == ((dep_1,), ())
+    assert only(route).options.deps == ((dep_1,),)
 
 
 # Merging
@@ -358,10 +361,10 @@ def test_merged_routes_keep_their_settings_below_those_of_the_new_parent() -> No
     merged.endpoint(handler, plugins=[plugin_1], deps=[dep_3])
     top.merge(merged)
     description = only(top)
-    assert description.deps == ((dep_1,), (dep_2,), (dep_3,))
-    assert description.middlewares == (middleware_1, middleware_2)
-    assert description.plugins == (plugin_1,)
-    assert description.timeouts == Timeouts(send=1)
+    assert description.options.deps == ((dep_1,), (dep_2,), (dep_3,))
+    assert description.options.middlewares == (middleware_1, middleware_2)
+    assert description.options.plugins == (plugin_1,)
+    assert description.options.timeouts == Timeouts(send=1)
 
 
 def test_a_merged_subroute_brings_what_is_above_it() -> None:
@@ -371,7 +374,7 @@ def test_a_merged_subroute_brings_what_is_above_it() -> None:
     top.merge(guarded / "log")
     description = only(top)
     assert description.template.path == "/admin/log"
-    assert (description.deps, description.middlewares) == (((dep_1,), ()), (middleware_1,))
+    assert description.options == RouteOptions(deps=((dep_1,),), middlewares=(middleware_1,))
 
 
 def test_merging_does_not_change_the_merged_route() -> None:
@@ -382,7 +385,7 @@ def test_merging_does_not_change_the_merged_route() -> None:
         (top / "a" / "b").add_middleware(middleware_1)
         (top / "a").endpoint(other)
     assert paths(merged) == ["/a/b"]
-    assert (only(merged).deps, only(merged).middlewares) == (((),), ())
+    assert only(merged).options == RouteOptions()
 
 
 def test_what_the_merged_route_gets_afterwards_does_not_show() -> None:
@@ -392,7 +395,7 @@ def test_what_the_merged_route_gets_afterwards_does_not_show() -> None:
     (merged / "b").endpoint(handler)
     merged.add_middleware(middleware_1)
     assert paths(top) == ["/a"]
-    assert only(top).middlewares == ()
+    assert only(top).options.middlewares == ()
 
 
 def test_a_frozen_route_can_be_merged() -> None:
