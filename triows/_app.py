@@ -884,7 +884,7 @@ def _route_info(entry: _Entry, url_path_for: Callable[..., URLPath]) -> RouteInf
     return RouteInfo(
         path=entry.description.template.path,
         handler=entry.description.where,
-        parameters=tuple(line for spec in plan.params for line in written(spec)),
+        parameters=tuple(line for spec in plan.params for line in written(spec.known)),
         resources=tuple(
             [step.factory.name for step in plan.steps]
             + [f"{name_of(factory)} (application)" for factory in plan.shared]

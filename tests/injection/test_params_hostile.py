@@ -6,6 +6,7 @@ import enum
 import uuid
 from typing import Annotated, Any, Literal
 
+import attrs
 import msgspec
 import pytest
 from hypothesis import example, given
@@ -23,7 +24,7 @@ from triows._injection.params import (
     param_spec,
     read_params,
 )
-from triows._injection.query import parse_query, printable
+from triows._injection.query import excerpt, parse_query
 from triows._routing.template import Template
 
 PATH_KEYS = Template.parse("/{p}").by_name
@@ -162,8 +163,8 @@ def test_what_is_shown_of_the_peers_text_is_short_and_printable() -> None:
     (error,) = errors
     assert error.message.isprintable()
     assert len(error.message) <= 203
-    assert printable("a\nb") == "a\N{REPLACEMENT CHARACTER}b"
-    assert printable("fine") == "fine"
+    assert excerpt("a\nb") == "a\N{REPLACEMENT CHARACTER}b"
+    assert excerpt("fine") == "fine"
 
 
 def test_a_value_that_imitates_an_error_message_is_shown_as_it_is() -> None:
@@ -232,7 +233,7 @@ def test_any_request_gives_values_or_errors_fit_to_be_shown(
     assert len(set(errors)) == len(errors)
     for error in errors:
         assert error.message
-        for text in error.to_dict().values():
+        for text in attrs.astuple(error):
             assert text.isprintable()
             assert len(text) <= 203
         assert "Traceback" not in error.message

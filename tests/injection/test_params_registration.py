@@ -178,7 +178,7 @@ def test_a_decoder_of_a_field_is_looked_at_too() -> None:
 )  # fmt: skip
 def test_whatever_takes_one_text_is_a_decoder(decoder: Any) -> None:
     mark = Param("query", decoder=decoder)
-    assert param_spec("item", Custom, MISSING, mark=mark, path_keys={}, where=WHERE).required
+    assert param_spec("item", Custom, MISSING, mark=mark, path_keys={}, where=WHERE).known.required
 
 
 def test_a_decoder_that_returns_a_coroutine_is_the_applications_mistake() -> None:
@@ -278,7 +278,7 @@ def test_a_path_without_keys_is_said_to_have_none() -> None:
 
 def test_a_decoder_reads_what_nothing_else_can() -> None:
     mark = Param("cookie", decoder=lambda text: Custom())
-    assert param_spec("item", Custom, MISSING, mark=mark, path_keys={}, where=WHERE).required
+    assert param_spec("item", Custom, MISSING, mark=mark, path_keys={}, where=WHERE).known.required
 
 
 @pytest.mark.parametrize(

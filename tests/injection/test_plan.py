@@ -71,7 +71,7 @@ def sources(plan):
     uses of the same value.
     """
     labels = [
-        *(f"{spec.source}:{spec.alias}" for spec in plan.params),
+        *(f"{spec.known.source}:{spec.known.alias}" for spec in plan.params),
         *(given.name for given in plan.givens),
         *(f"app:{factory.__name__}" for factory in plan.shared),
     ]
@@ -150,7 +150,7 @@ def test_a_parameter_that_two_want_as_different_types_is_read_for_each():
 
     async def handler(user: str, value: Annotated[Any, use(factory)]): ...
 
-    assert [spec.type for spec in plan(handler).params] == [str, int]
+    assert [spec.known.type for spec in plan(handler).params] == [str, int]
 
 
 def test_a_keyword_only_parameter_is_a_parameter():

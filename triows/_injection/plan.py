@@ -35,6 +35,7 @@ from .params import (
 )
 from .providers import Providers
 from .signatures import Types, signature_of, unresolved_in
+from .sources import PATH
 
 if TYPE_CHECKING:
     import inspect
@@ -166,7 +167,7 @@ class Planner:
         # A test's fake may have other parameters than the factory that it replaces.
         if self.overrides:
             return
-        taken = {spec.alias for spec in self._params if spec.source == "path"}
+        taken = {spec.known.alias for spec in self._params if spec.known.source == PATH.name}
         if untaken := [key for key in self.path_keys if key not in taken]:
             key = untaken[0]
             problem = untaken_key(handler, key, type_name(type_for(self.path_keys[key])))
@@ -273,7 +274,7 @@ class Planner:
             path_keys=self.path_keys,
             where=asker.where,
         )
-        if spec.fields:
+        if spec.known.fields:
             asker.site(name).check_fields(annotation)
         return _Place("param", self._params.setdefault(spec, len(self._params)))
 
