@@ -17,22 +17,14 @@ from ._asgi import check_mountable, described, wrapped
 from ._checkpoints import checkpointed
 from ._closing import check_close
 from ._connection.answering import answered
-from ._connection.endpoint import (
-    APP,
-    NURSERY,
-    WEBSOCKET,
-    Endpoint,
-    PathParams,
-    log_refusal,
-    refuse,
-)
+from ._connection.endpoint import Endpoint, PathParams, log_refusal, refuse
+from ._connection.kind import blind, websocket_kind
 from ._connection.refusal import from_exception, problem, upgrade_required
 from ._connection.registry import Connections
 from ._elsewhere import APPLICATION, pointing
 from ._errors import add_note, consists_of, exc_info, is_a, leaves, text_of
-from ._injection.advice import blind
 from ._injection.listing import written
-from ._injection.plan import Plan, Planner
+from ._injection.planner import Planner
 from ._injection.providers import check_factory, is_mock, providers
 from ._injection.unused import check_all_used
 from ._inspection.hanging import Overseer
@@ -64,7 +56,6 @@ from ._watch import Watch
 from ._where import code_for, name_of, where
 from .exceptions import DependencyCycleError, DependencyError, HTTPException, RouteSetupError
 from .http import ClientGone, ResponseWatch, respond
-from .websocket import WebSocket
 
 if TYPE_CHECKING:
     from collections.abc import (
@@ -79,6 +70,7 @@ if TYPE_CHECKING:
 
     from ._connection.lifetime import Lifetime
     from ._injection.factories import Factory
+    from ._injection.plan import Plan
     from ._protocol.handshake import Origins
     from ._routing.route import Dependency, Handler, MiddlewareFactory, RouteDescription
     from ._routing.template import Key
@@ -383,8 +375,7 @@ class Triows:
         at: str | None = None,
     ) -> Planner:
         return Planner(
-            givens={WebSocket: WEBSOCKET, trio.Nursery: NURSERY, Triows: APP},
-            app_givens=(APP,),
+            kind=_WEBSOCKETS,
             providers=providers(self._deps, *levels, at=at),
             overrides=self._overrides,
             path_keys=keys or {},
@@ -409,7 +400,7 @@ class Triows:
         for entry in entries:
             plan = entry.endpoint.plan
             for given in (self._deps, *entry.description.deps):
-                used.setdefault(id(given), set()).update(plan.factories, plan.shared)
+                used.setdefault(id(given), set()).update(plan.factories, plan.head.shared)
         for given in deps:
             check_all_used(
                 given, used.get(id(given), ()), of=given.of, users=given.users, at=given.at
@@ -473,7 +464,7 @@ class Triows:
         plans: dict[Callable[..., Any], tuple[Factory, Plan]] = {}
 
         def add(plan: Plan, callers: tuple[Callable[..., Any], ...]) -> None:
-            for factory in plan.shared:
+            for factory in plan.head.shared:
                 if factory in plans and factory not in callers:
                     continue
                 self._check_shared(factory, callers)
@@ -796,6 +787,9 @@ class Triows:
                 raise
 
 
+_WEBSOCKETS = websocket_kind(Triows)
+
+
 def _blame(who: str) -> None:
     """Note who answers the connection of this task from now on, in case nobody does."""
     connection = current.get()
@@ -884,10 +878,10 @@ def _route_info(entry: _Entry, url_path_for: Callable[..., URLPath]) -> RouteInf
     return RouteInfo(
         path=entry.description.template.path,
         handler=entry.description.where,
-        parameters=tuple(line for spec in plan.params for line in written(spec.known)),
+        parameters=tuple(line for spec in plan.head.params for line in written(spec.known)),
         resources=tuple(
-            [step.factory.name for step in plan.steps]
-            + [f"{name_of(factory)} (application)" for factory in plan.shared]
+            [step.factory.name for step in plan.body.steps]
+            + [f"{name_of(factory)} (application)" for factory in plan.head.shared]
         ),
         name=entry.description.name,
         url_path_for=url_path_for,

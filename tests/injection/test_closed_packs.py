@@ -7,6 +7,7 @@ import pydantic
 import pytest
 
 from tests.connecting import connect
+from tests.injection.kinds import WEBSOCKETS
 from triows import Param, Triows, WebSocket, WebSocketRoute, use
 from triows._injection.params import MISSING, ParamError, RequestData, param_spec, read_params
 from triows._routing.template import Template
@@ -39,7 +40,9 @@ CLOSED = [ClosedStruct, ClosedModel, ClosedModelDataclass]
 
 def spec(name, annotation, mark=None, default=MISSING):
     keys = Template.parse("/{room}").by_name
-    return param_spec(name, annotation, default, mark=mark, path_keys=keys, where="chat.py:12")
+    return param_spec(
+        name, annotation, default, mark=mark, path_keys=keys, kind=WEBSOCKETS, where="chat.py:12"
+    )
 
 
 def errors(query, *specs):

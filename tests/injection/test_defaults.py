@@ -18,6 +18,7 @@ import pydantic
 import pytest
 
 from tests.connecting import connect
+from tests.injection.kinds import WEBSOCKETS
 from triows import Param, Triows, WebSocket, WebSocketRoute, use
 from triows._injection.defaults import UncopyableDefault, default_maker
 from triows._injection.params import MISSING, RequestData, param_spec, read_params
@@ -77,7 +78,13 @@ class Colour(enum.Enum):
 
 def read(annotation: Any, default: Any = MISSING) -> Any:
     spec = param_spec(
-        "value", annotation, default, mark=Param("query"), path_keys={}, where="chat.py:12"
+        "value",
+        annotation,
+        default,
+        mark=Param("query"),
+        path_keys={},
+        kind=WEBSOCKETS,
+        where="chat.py:12",
     )
     return lambda: read_params([spec], RequestData(b"", [], {}, max_query_parameters=100))[0][0]
 

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from tests.injection.kinds import WEBSOCKETS
 from triows._injection.listing import written
 from triows._injection.params import MISSING, param_spec
 from triows.types import Param
@@ -18,7 +19,13 @@ class Page(msgspec.Struct):
 
 def lines(annotation, default=MISSING, source="query"):
     spec = param_spec(
-        "value", annotation, default, mark=Param(source), path_keys={}, where="chat.py:12"
+        "value",
+        annotation,
+        default,
+        mark=Param(source),
+        path_keys={},
+        kind=WEBSOCKETS,
+        where="chat.py:12",
     )
     return list(written(spec.known))
 

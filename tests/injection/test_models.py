@@ -9,6 +9,7 @@ import annotated_types
 import pydantic
 import pytest
 
+from tests.injection.kinds import WEBSOCKETS
 from triows import Param
 from triows._injection.params import MISSING, ParamError, RequestData, param_spec, read_params
 from triows.exceptions import HandlerSignatureError
@@ -72,7 +73,9 @@ class WithDecoder(pydantic.BaseModel):
 
 def spec(annotation: Any, source: Any = "query", default: Any = MISSING) -> Any:
     mark = Param(source)
-    return param_spec("page", annotation, default, mark=mark, path_keys={}, where="chat.py:12")
+    return param_spec(
+        "page", annotation, default, mark=mark, path_keys={}, kind=WEBSOCKETS, where="chat.py:12"
+    )
 
 
 def read(annotation: Any, query: str, headers: Any = (), **options: Any) -> Any:
@@ -198,7 +201,9 @@ def test_a_model_that_can_not_be_read_is_refused(model: Any, says: list[str]):
 
 def test_a_model_without_a_mark_is_told_how_to_be_read():
     with pytest.raises(HandlerSignatureError, match=r"mark it Annotated\[Page, Param\('query'\)\]"):
-        param_spec("page", Page, MISSING, mark=None, path_keys={}, where="chat.py:12")
+        param_spec(
+            "page", Page, MISSING, mark=None, path_keys={}, kind=WEBSOCKETS, where="chat.py:12"
+        )
 
 
 # Metadata of other libraries, on parameters that aren't packs.
@@ -245,7 +250,9 @@ def test_constraints_of_other_libraries_hold(
 
 def test_a_parameter_with_constraints_is_not_read_by_the_reader_of_one_without():
     def constrained(type_: Any) -> Any:
-        return param_spec("page", type_, MISSING, mark=None, path_keys={}, where="chat.py:12")
+        return param_spec(
+            "page", type_, MISSING, mark=None, path_keys={}, kind=WEBSOCKETS, where="chat.py:12"
+        )
 
     types = [
         int,

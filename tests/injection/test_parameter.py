@@ -9,6 +9,7 @@ import msgspec
 import pydantic
 import pytest
 
+from tests.injection.kinds import WEBSOCKETS
 from triows._injection.parameter import MADE_ANEW
 from triows._injection.params import MISSING, Parameter, param_spec
 from triows.types import Param
@@ -16,7 +17,9 @@ from triows.types import Param
 
 def known(annotation, default=MISSING, mark=None) -> Parameter:
     mark = mark or Param("query")
-    spec = param_spec("value", annotation, default, mark=mark, path_keys={}, where="chat.py:12")
+    spec = param_spec(
+        "value", annotation, default, mark=mark, path_keys={}, kind=WEBSOCKETS, where="chat.py:12"
+    )
     return spec.known
 
 

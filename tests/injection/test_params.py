@@ -13,6 +13,7 @@ import attrs
 import msgspec
 import pytest
 
+from tests.injection.kinds import WEBSOCKETS
 from triows import types
 from triows._injection.params import (
     MISSING,
@@ -37,7 +38,9 @@ def spec(
     path: str = "/",
 ) -> ParamSpec:
     path_keys = Template.parse(path).by_name
-    return param_spec(name, annotation, default, mark=mark, path_keys=path_keys, where=WHERE)
+    return param_spec(
+        name, annotation, default, mark=mark, path_keys=path_keys, kind=WEBSOCKETS, where=WHERE
+    )
 
 
 def request(

@@ -13,6 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from starlette.requests import cookie_parser
 
+from tests.injection.kinds import WEBSOCKETS
 from triows import types
 from triows._cookies import parse_cookies
 from triows._injection import query as query_module
@@ -36,7 +37,9 @@ NOT_UTF8 = "Not valid UTF-8"
 def spec(
     annotation: Any, mark: types.ParamMark | None = None, name: str = "a", default: Any = MISSING
 ) -> ParamSpec:
-    return param_spec(name, annotation, default, mark=mark, path_keys=PATH_KEYS, where="here")
+    return param_spec(
+        name, annotation, default, mark=mark, path_keys=PATH_KEYS, kind=WEBSOCKETS, where="here"
+    )
 
 
 def read(query: bytes, *specs: ParamSpec, limit: int = 100) -> tuple[list[Any], list[ParamError]]:
@@ -188,7 +191,8 @@ TYPES: list[Any] = [
     Annotated[str, msgspec.Meta(pattern="^a", max_length=3)], Annotated[int, msgspec.Meta(ge=3)],
 ]  # fmt: skip
 SPECS = [
-    param_spec("p", type_, MISSING, mark=None, path_keys=PATH_KEYS, where="here") for type_ in TYPES
+    param_spec("p", type_, MISSING, mark=None, path_keys=PATH_KEYS, kind=WEBSOCKETS, where="here")
+    for type_ in TYPES
 ]
 SPECS += [
     spec(type_, types.Param(source)) for type_ in TYPES for source in ("query", "header", "cookie")

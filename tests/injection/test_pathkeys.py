@@ -14,6 +14,7 @@ import pytest
 import trio
 from starlette.convertors import CONVERTOR_TYPES, Convertor, register_url_convertor
 
+from tests.injection.kinds import WEBSOCKETS
 from triows import Param, Triows, WebSocket, WebSocketRoute, use
 from triows._injection.params import MISSING, param_spec
 from triows._routing.template import Template
@@ -30,7 +31,9 @@ class Colour(enum.Enum):
 
 def spec(converter: str, annotation: Any, mark: Any = None) -> Any:
     keys = Template.parse(f"/{{value:{converter}}}").by_name
-    return param_spec("value", annotation, MISSING, mark=mark, path_keys=keys, where="chat.py:12")
+    return param_spec(
+        "value", annotation, MISSING, mark=mark, path_keys=keys, kind=WEBSOCKETS, where="chat.py:12"
+    )
 
 
 @pytest.mark.parametrize(

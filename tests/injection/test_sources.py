@@ -6,6 +6,7 @@ import attrs
 import msgspec
 import pytest
 
+from tests.injection.kinds import WEBSOCKETS
 from triows._injection.params import MISSING, ParamError, RequestData, param_spec, read_params
 from triows._injection.sources import COOKIE, HEADER, PATH, QUERY, SOURCES, UnusableName
 from triows._routing.template import Template
@@ -20,7 +21,9 @@ def request(query=b"", headers=(), path=None):
 def read(annotation, source, data):
     # Param() checks the source, and knows only those of the table. A mark doesn't.
     mark = ParamMark(source=source, alias=None, decoder=None, constraint=None)
-    spec = param_spec("value", annotation, MISSING, mark=mark, path_keys={}, where="chat.py:12")
+    spec = param_spec(
+        "value", annotation, MISSING, mark=mark, path_keys={}, kind=WEBSOCKETS, where="chat.py:12"
+    )
     (value,), errors = read_params([spec], data)
     return errors or value
 
@@ -29,7 +32,13 @@ def refused(annotation, source, *, path="/"):
     keys = Template.parse(path).by_name
     with pytest.raises(HandlerSignatureError) as caught:
         param_spec(
-            "value", annotation, MISSING, mark=Param(source), path_keys=keys, where="chat.py:12"
+            "value",
+            annotation,
+            MISSING,
+            mark=Param(source),
+            path_keys=keys,
+            kind=WEBSOCKETS,
+            where="chat.py:12",
         )
     return caught.value.message
 

@@ -21,13 +21,16 @@ import msgspec
 import pytest
 from typing_extensions import TypeAliasType
 
+from tests.injection.kinds import WEBSOCKETS
 from triows import Param
 from triows._injection.params import MISSING, RequestData, is_readable, param_spec, read_params
 from triows.exceptions import HandlerSignatureError
 
 
 def spec(annotation: Any, mark: Any = None) -> Any:
-    return param_spec("value", annotation, MISSING, mark=mark, path_keys={}, where="chat.py:12")
+    return param_spec(
+        "value", annotation, MISSING, mark=mark, path_keys={}, kind=WEBSOCKETS, where="chat.py:12"
+    )
 
 
 def read(annotation: Any, *texts: str, mark: Any = None) -> Any:
@@ -162,7 +165,7 @@ type Pair[T] = tuple[T, T]
 type Tree = list[Tree]
 type Size = Annotated[int, Param(le=5)]
 def read(type_, query):
-    spec = param_spec("v", type_, MISSING, mark=None, path_keys={}, where="x")
+    spec = param_spec("v", type_, MISSING, mark=None, path_keys={}, kind=WEBSOCKETS, where="x")
     return read_params([spec], RequestData(query, [], {}, max_query_parameters=9))
 assert read(Pair[int], b"v=1&v=2") == ([(1, 2)], [])
 try:

@@ -10,17 +10,17 @@ from attrs import evolve, field, frozen
 
 from triows._counted import counted
 from triows._injection.factories import shown
-from triows._injection.params import RequestData, read_params
-from triows._injection.plan import Given
+from triows._injection.kinds import APP, NURSERY
+from triows._injection.params import RequestData
 from triows._log import logger, peer_of
 from triows._printable import printable
 from triows._protocol.handshake import origin_allowed
 from triows._requires import note_checked
 from triows._transports.connection import open_transport
-from triows._where import name_of, where
-from triows.exceptions import NotRunningError
+from triows._where import where
 from triows.websocket import WebSocket
 
+from .kind import WEBSOCKET
 from .lifetime import Lifetime
 from .refusal import bad_parameters, problem, try_later
 from .verdict import judge
@@ -38,9 +38,6 @@ if TYPE_CHECKING:
     from .registry import Connections
 
 __all__ = [
-    "APP",
-    "NURSERY",
-    "WEBSOCKET",
     "Endpoint",
     "PathParams",
     "log_close",
@@ -50,10 +47,6 @@ __all__ = [
 
 #: Characters of a reason that the log shows: a few lines of a terminal.
 _MOST_SHOWN = 300
-
-WEBSOCKET = Given("WebSocket")
-NURSERY = Given("nursery")
-APP = Given("application")
 
 
 class PathParams(dict[str, Any]):
@@ -90,12 +83,12 @@ class Endpoint:
 
     @_wants_nursery.default
     def _(self) -> bool:
-        return NURSERY in self.plan.givens
+        return NURSERY in self.plan.head.givens
 
     @property
     def can_accept(self) -> bool:
         """Whether the handler, or a factory, takes the WebSocket."""
-        return WEBSOCKET in self.plan.givens
+        return WEBSOCKET in self.plan.head.givens
 
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """
@@ -163,7 +156,7 @@ class Endpoint:
             raw,
             max_query_parameters=self.settings.limits.query_parameters,
         )
-        params, errors = read_params(self.plan.params, data)
+        params, errors = self.plan.head.read(data)
         return params, bad_parameters(errors) if errors else None
 
     async def _live(self, scope: Scope, transport: Transport, params: list[Any]) -> None:
@@ -178,19 +171,7 @@ class Endpoint:
 
         def values(nursery: trio.Nursery | None) -> list[Any]:
             own = {WEBSOCKET: ws, NURSERY: nursery, APP: self.app}
-            if missing := [factory for factory in self.plan.shared if factory not in self.shared]:
-                raise NotRunningError(
-                    f"{name_of(missing[0])} lives as long as the application, and the application "
-                    "has not been started: serve it by a server that runs its lifespan; in a test, "
-                    "use open_app() or `with TestClient(app)`; if it is mounted, put `async with "
-                    f"app.running()` into the outer application's lifespan\n  at "
-                    f"{where(missing[0])}"
-                )
-            return [
-                *params,
-                *(own[given] for given in self.plan.givens),
-                *(self.shared[factory] for factory in self.plan.shared),
-            ]
+            return self.plan.head.values(params, own, self.shared)
 
         self.connections.add(lifetime, self, scope)
         try:

@@ -335,7 +335,7 @@ class Lifetime:
                     if wants_nursery:
                         await self._start_nursery(tasks)
                     arguments = await make_arguments(
-                        plan,
+                        plan.body,
                         values(self._nursery),
                         self._stack,
                         patience=self._timeouts.teardown,

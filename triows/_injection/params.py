@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, get_args, get_origin
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from triows._annotations import unnamed
 from triows._pydantic import mentions_model
@@ -49,6 +49,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     import msgspec
+
+    from .kinds import RouteKind
 
 __all__ = [
     "MISSING",
@@ -91,6 +93,7 @@ def param_spec(
     *,
     mark: ParamMark | None,
     path_keys: Mapping[str, PathKey],
+    kind: RouteKind,
     where: str,
 ) -> ParamSpec:
     """
@@ -103,15 +106,16 @@ def param_spec(
         name: The parameter's name.
         annotation: Its type, evaluated, without our marks.
         default: Its default, or :data:`MISSING`. It is not checked against the type. If it
-            can be changed, each connection gets a copy of its own.
+            can be changed, it is copied each time.
         mark: What ``Param`` says about it, if anything.
         path_keys: The keys in the route's path template, by name.
+        kind: The kind of the route.
         where: ``file:line (name)`` of the function that wants it.
 
     Raises:
         HandlerSignatureError: The parameter can't be read, or not from there.
     """
-    site = _Site(f"parameter `{name}`", where)
+    site = _Site(f"parameter `{name}`", where, kind)
     mark = mark or _NO_MARK
     source, alias = _placed(name, mark, path_keys, site)
     if source.no_default and default is not MISSING:
@@ -126,12 +130,13 @@ class _Site:
 
     label: str
     where: str
+    kind: RouteKind
 
     def refuse(self, problem: str) -> NoReturn:
         raise HandlerSignatureError(f"{self.label}: {problem}", self.where)
 
     def part(self, name: str) -> _Site:
-        return _Site(f"{self.label}, field `{name}`", self.where)
+        return evolve(self, label=f"{self.label}, field `{name}`")
 
 
 def _placed(
@@ -253,8 +258,8 @@ class _Draft:
             return default_maker(self.default)
         except UncopyableDefault as exc:
             self.site.refuse(
-                "its default can be changed, so each connection needs a copy of its own, and it "
-                f"can't be copied ({exc}): let a factory make it, with "
+                f"its default can be changed, so each {self.site.kind.noun} needs a copy of its "
+                f"own, and it can't be copied ({exc}): let a factory make it, with "
                 f"`{self.name}: Annotated[..., use(factory)]`, or make the default None"
             )
 
@@ -338,13 +343,13 @@ class _Draft:
         named = self._named
         if not is_pack(unwrapped(self.annotation)):
             self.site.refuse(
-                f"a WebSocket handshake has no body to make a {named} from: make it a "
+                f"{self.site.kind.no_body} to make a {named} from: make it a "
                 "msgspec.Struct, a dataclass, an attrs class or a pydantic model and mark it "
                 "Param('query') to read its fields from the query, or let a factory make it with "
                 "use(...)"
             )
         self.site.refuse(
-            f"a WebSocket handshake has no body to make a {named} from: mark it "
+            f"{self.site.kind.no_body} to make a {named} from: mark it "
             f"Annotated[{named}, Param('query')] to read its fields from the query, or let a "
             "factory make it with use(...)"
         )

@@ -492,7 +492,7 @@ class Entry:
         if any(isinstance(one, type) and issubclass(one, _ANSWERS) for one in members):
             self.refuse(
                 f"{name} makes {type_name(made)}, which no handler asks for: a guard is "
-                "annotated `-> None`, and refuses by raising HTTPException or WebSocketClose"
+                "annotated `-> None`, and refuses by raising HTTPException"
             )
         if _is_primitive(made):
             self._refuse_primitive(made)
