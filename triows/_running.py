@@ -20,8 +20,8 @@ from attrs import define, field
 from ._errors import combined, without_cancelled
 from ._injection.call import make_arguments, make_value
 from ._injection.factories import Factory, FactoryKind, factory_kind
+from ._injection.hosts import Host, ResourceStack
 from ._injection.kinds import APP
-from ._injection.resources import Host, ResourceStack
 from ._injection.yields import unmanageable
 from ._loop import note_loop
 from ._managers import asynccontextmanager, contextmanager

@@ -11,9 +11,9 @@ import trio
 from tests.injection.kinds import WEBSOCKETS
 from triows import AsyncResource, WebSocket, use
 from triows._injection.call import make_arguments
+from triows._injection.hosts import ResourceStack
 from triows._injection.planner import Planner
 from triows._injection.providers import providers
-from triows._injection.resources import ResourceStack
 
 
 @attrs.define

@@ -9,10 +9,10 @@ from tests.injection.kinds import WEBSOCKETS
 from triows import Triows, WebSocket, use
 from triows._connection.kind import WEBSOCKET
 from triows._injection.call import make_arguments
+from triows._injection.hosts import ResourceStack
 from triows._injection.kinds import APP, NURSERY
 from triows._injection.params import ParamError, RequestData
 from triows._injection.planner import Planner
-from triows._injection.resources import ResourceStack
 from triows.exceptions import NotRunningError
 
 OWN = {WEBSOCKET: "the WebSocket", NURSERY: "the nursery", APP: "the application"}

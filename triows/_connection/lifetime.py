@@ -26,7 +26,7 @@ from attrs import frozen
 
 from triows._errors import behind, combined, is_a, leaves, without_cancelled
 from triows._injection.call import make_arguments
-from triows._injection.resources import Host, ResourceStack
+from triows._injection.hosts import Host, ResourceStack
 from triows._stacks import add_stack, frames_of
 from triows._where import where
 from triows.exceptions import HandlerCancelled, WebSocketDisconnect

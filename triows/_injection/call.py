@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .factories import Factory
+    from .hosts import ResourceStack
     from .plan import Body
-    from .resources import ResourceStack
 
 __all__ = ["make_arguments", "make_value"]
 
