@@ -19,10 +19,9 @@ from typing import Annotated, Any, NewType, NoReturn, TypeVar, Union, get_args, 
 
 from attrs import frozen
 
-from triows import exceptions
 from triows._annotations import unnamed
 from triows._where import code_for, name_of
-from triows.exceptions import HandlerSignatureError
+from triows.exceptions import HandlerSignatureError, HTTPException
 from triows.types import Ignore, IgnoreMark, Param, ParamMark, UseMark, use
 
 from .conversion import type_name
@@ -37,8 +36,8 @@ M = TypeVar("M")
 _MARKS = (UseMark, ParamMark, IgnoreMark)
 _CONTAINERS = (list, tuple, set, frozenset, dict)
 
-# We export some classes of Starlette, so they are ours, too.
-_EXPORTED = tuple(getattr(exceptions, name) for name in exceptions.__all__)
+# We export the classes of this module of Starlette, so they are ours, too.
+_EXPORTED = HTTPException.__module__
 
 
 def unmarked(annotation: Any) -> tuple[Any, tuple[Any, ...]]:
@@ -331,7 +330,7 @@ def _is_ours(thing: Any) -> bool:
     # A subclass of the user's may be meant as a factory, so only its instances count.
     bases = () if isinstance(thing, type) else type(thing).__mro__
     homes = {_home(thing), *map(_home, bases)}
-    return "triows" in homes or isinstance(thing, _EXPORTED)
+    return "triows" in homes or any(base.__module__ == _EXPORTED for base in bases)
 
 
 def _named(thing: Any) -> str:
