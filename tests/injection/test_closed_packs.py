@@ -9,7 +9,10 @@ import pytest
 from tests.connecting import connect
 from tests.injection.kinds import WEBSOCKETS
 from triows import Param, Triows, WebSocket, WebSocketRoute, use
-from triows._injection.params import MISSING, ParamError, RequestData, param_spec, read_params
+from triows._injection.parameter import MISSING
+from triows._injection.params import param_spec
+from triows._injection.query import ParamError, RequestData
+from triows._injection.readers import read_params
 from triows._routing.template import Template
 from triows.exceptions import HandlerSignatureError
 from triows.testing import WebSocketDenialResponse

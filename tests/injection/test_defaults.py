@@ -21,7 +21,10 @@ from tests.connecting import connect
 from tests.injection.kinds import WEBSOCKETS
 from triows import Param, Triows, WebSocket, WebSocketRoute, use
 from triows._injection.defaults import UncopyableDefault, default_maker
-from triows._injection.params import MISSING, RequestData, param_spec, read_params
+from triows._injection.parameter import MISSING
+from triows._injection.params import param_spec
+from triows._injection.query import RequestData
+from triows._injection.readers import read_params
 from triows.exceptions import HandlerSignatureError
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from tests.injection.kinds import WEBSOCKETS
 from triows._injection.listing import written
-from triows._injection.params import MISSING, param_spec
+from triows._injection.parameter import MISSING
+from triows._injection.params import param_spec
 from triows.types import Param
 
 

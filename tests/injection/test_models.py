@@ -11,7 +11,10 @@ import pytest
 
 from tests.injection.kinds import WEBSOCKETS
 from triows import Param
-from triows._injection.params import MISSING, ParamError, RequestData, param_spec, read_params
+from triows._injection.parameter import MISSING
+from triows._injection.params import param_spec
+from triows._injection.query import ParamError, RequestData
+from triows._injection.readers import read_params
 from triows.exceptions import HandlerSignatureError
 
 

@@ -10,8 +10,8 @@ import pydantic
 import pytest
 
 from tests.injection.kinds import WEBSOCKETS
-from triows._injection.parameter import MADE_ANEW
-from triows._injection.params import MISSING, Parameter, param_spec
+from triows._injection.parameter import MADE_ANEW, MISSING, Parameter
+from triows._injection.params import param_spec
 from triows.types import Param
 
 

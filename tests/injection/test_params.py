@@ -15,14 +15,10 @@ import pytest
 
 from tests.injection.kinds import WEBSOCKETS
 from triows import types
-from triows._injection.params import (
-    MISSING,
-    ParamError,
-    ParamSpec,
-    RequestData,
-    param_spec,
-    read_params,
-)
+from triows._injection.parameter import MISSING
+from triows._injection.params import param_spec
+from triows._injection.query import ParamError, RequestData
+from triows._injection.readers import ParamSpec, read_params
 from triows._routing.template import Template
 
 WHERE = "chat.py:12 (handler)"

@@ -16,15 +16,10 @@ from tests.injection.kinds import WEBSOCKETS
 from triows import types
 from triows._cookies import parse_cookies
 from triows._injection import query as query_module
-from triows._injection.params import (
-    MISSING,
-    ParamError,
-    ParamSpec,
-    RequestData,
-    param_spec,
-    read_params,
-)
-from triows._injection.query import excerpt, parse_query
+from triows._injection.parameter import MISSING
+from triows._injection.params import param_spec
+from triows._injection.query import ParamError, RequestData, excerpt, parse_query
+from triows._injection.readers import ParamSpec, read_params
 from triows._routing.template import Template
 
 PATH_KEYS = Template.parse("/{p}").by_name

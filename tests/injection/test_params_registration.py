@@ -17,14 +17,11 @@ import pytest
 
 from tests.injection.kinds import WEBSOCKETS
 from triows import types
-from triows._injection.params import (
-    MISSING,
-    RequestData,
-    has_fields,
-    is_readable,
-    param_spec,
-    read_params,
-)
+from triows._injection.packs import has_fields
+from triows._injection.parameter import MISSING
+from triows._injection.params import is_readable, param_spec
+from triows._injection.query import RequestData
+from triows._injection.readers import read_params
 from triows._routing.template import Template
 from triows.exceptions import HandlerSignatureError
 

@@ -16,7 +16,8 @@ from starlette.convertors import CONVERTOR_TYPES, Convertor, register_url_conver
 
 from tests.injection.kinds import WEBSOCKETS
 from triows import Param, Triows, WebSocket, WebSocketRoute, use
-from triows._injection.params import MISSING, param_spec
+from triows._injection.parameter import MISSING
+from triows._injection.params import param_spec
 from triows._routing.template import Template
 from triows.exceptions import HandlerSignatureError
 

@@ -11,8 +11,8 @@ from triows._connection.kind import WEBSOCKET
 from triows._injection.call import make_arguments
 from triows._injection.hosts import ResourceStack
 from triows._injection.kinds import APP, NURSERY
-from triows._injection.params import ParamError, RequestData
 from triows._injection.planner import Planner
+from triows._injection.query import ParamError, RequestData
 from triows.exceptions import NotRunningError
 
 OWN = {WEBSOCKET: "the WebSocket", NURSERY: "the nursery", APP: "the application"}

@@ -21,9 +21,10 @@ import trio
 from tests.injection import postponed
 from tests.injection.kinds import WEBSOCKETS
 from triows import AsyncResource, Ignore, Param, Triows, WebSocket, use
-from triows._injection.params import RequestData, read_params
 from triows._injection.planner import Planner
 from triows._injection.providers import providers
+from triows._injection.query import RequestData
+from triows._injection.readers import read_params
 from triows._routing.template import Template
 from triows.exceptions import (
     DependencyCycleError,

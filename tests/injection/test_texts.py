@@ -23,7 +23,10 @@ from typing_extensions import TypeAliasType
 
 from tests.injection.kinds import WEBSOCKETS
 from triows import Param
-from triows._injection.params import MISSING, RequestData, is_readable, param_spec, read_params
+from triows._injection.parameter import MISSING
+from triows._injection.params import is_readable, param_spec
+from triows._injection.query import RequestData
+from triows._injection.readers import read_params
 from triows.exceptions import HandlerSignatureError
 
 
@@ -159,13 +162,18 @@ def test_an_alias_that_contains_itself_is_refused():
 def test_a_type_statement_makes_such_names():
     program = """
 from typing import Annotated
-from triows import Param
-from triows._injection.params import *
+from triows import Param, Triows
+from triows._connection.kind import websocket_kind
+from triows._injection.parameter import MISSING
+from triows._injection.params import param_spec
+from triows._injection.query import RequestData
+from triows._injection.readers import read_params
+kind = websocket_kind(Triows)
 type Pair[T] = tuple[T, T]
 type Tree = list[Tree]
 type Size = Annotated[int, Param(le=5)]
 def read(type_, query):
-    spec = param_spec("v", type_, MISSING, mark=None, path_keys={}, kind=WEBSOCKETS, where="x")
+    spec = param_spec("v", type_, MISSING, mark=None, path_keys={}, kind=kind, where="x")
     return read_params([spec], RequestData(query, [], {}, max_query_parameters=9))
 assert read(Pair[int], b"v=1&v=2") == ([(1, 2)], [])
 try:

@@ -11,7 +11,7 @@ from attrs import evolve, field, frozen
 from triows._counted import counted
 from triows._injection.factories import shown
 from triows._injection.kinds import APP, NURSERY
-from triows._injection.params import RequestData
+from triows._injection.query import RequestData
 from triows._log import logger, peer_of
 from triows._printable import printable
 from triows._protocol.handshake import origin_allowed

@@ -10,7 +10,7 @@ from triows._reply import Reply, problem
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from triows._injection.params import ParamError
+    from triows._injection.query import ParamError
 
 __all__ = ["bad_parameters"]
 

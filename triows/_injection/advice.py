@@ -9,10 +9,10 @@ import sys
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
+from triows._annotations import type_name
 from triows._where import code_for, name_of
 
 from .marks import without_metadata
-from .params import type_name
 from .signatures import is_protocol, signature_of
 
 if TYPE_CHECKING:

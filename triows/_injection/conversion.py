@@ -59,7 +59,6 @@ __all__ = [
     "error_text",
     "is_collection",
     "shape",
-    "type_name",
     "unchanged",
     "wire_type",
 ]

@@ -19,12 +19,11 @@ from typing import Annotated, Any, NewType, NoReturn, TypeVar, Union, get_args, 
 
 from attrs import frozen
 
-from triows._annotations import unnamed
+from triows._annotations import type_name, unnamed
 from triows._where import code_for, name_of
 from triows.exceptions import HandlerSignatureError, HTTPException
 from triows.types import Ignore, IgnoreMark, Param, ParamMark, UseMark, use
 
-from .conversion import type_name
 from .packs import is_pack, pack_fields, unwrapped
 from .signatures import is_protocol, resolved
 from .sources import SOURCES

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, get_args, get_origin
 
 from attrs import evolve, frozen
 
-from triows._annotations import unnamed
+from triows._annotations import type_name, unnamed
 from triows._pydantic import mentions_model
 from triows.exceptions import HandlerSignatureError
 from triows.types import ParamMark
@@ -23,7 +23,6 @@ from .conversion import (
     decoded,
     is_collection,
     shape,
-    type_name,
     unchanged,
     wire_type,
 )
@@ -39,10 +38,9 @@ from .packs import (
     pack_fields,
     unwrapped,
 )
-from .parameter import MADE_ANEW, MISSING, Missing, Parameter
+from .parameter import MADE_ANEW, MISSING, Parameter
 from .pathkeys import PathKey, can_fill, key_for, type_for
-from .query import ParamError, RequestData
-from .readers import ParamSpec, Reader, omitted, pack_reader, read_params, text_reader
+from .readers import ParamSpec, Reader, omitted, pack_reader, text_reader
 from .sources import PATH, QUERY, SOURCES, Source, UnusableName
 
 if TYPE_CHECKING:
@@ -52,21 +50,7 @@ if TYPE_CHECKING:
 
     from .kinds import RouteKind
 
-__all__ = [
-    "MISSING",
-    "Missing",
-    "ParamError",
-    "ParamSpec",
-    "Parameter",
-    "PathKey",
-    "RequestData",
-    "has_fields",
-    "is_readable",
-    "param_spec",
-    "read_params",
-    "type_for",
-    "type_name",
-]
+__all__ = ["is_readable", "param_spec"]
 
 
 _NO_MARK = ParamMark(source=None, alias=None, decoder=None, constraint=None)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, get_origin
 
 from attrs import define, evolve, field, frozen
 
+from triows._annotations import type_name
 from triows._where import code_for, name_of, where
 from triows.exceptions import DependencyCycleError, HandlerSignatureError, MissingProviderError
 from triows.types import IgnoreMark, ParamMark, UseMark
@@ -20,16 +21,10 @@ from .asker import Asker
 from .choice import agreed, check_shared, chosen
 from .factories import Factory
 from .marks import Site, mark_of, unmarked, without_metadata
-from .params import (
-    MISSING,
-    ParamSpec,
-    PathKey,
-    has_fields,
-    is_readable,
-    param_spec,
-    type_for,
-    type_name,
-)
+from .packs import has_fields
+from .parameter import MISSING
+from .params import is_readable, param_spec
+from .pathkeys import PathKey, type_for
 from .plan import Body, Head, Plan, Step
 from .providers import Providers
 from .signatures import Types, signature_of, unresolved_in
@@ -40,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from .kinds import Given, RouteKind
+    from .readers import ParamSpec
 
 __all__ = ["Planner"]
 

@@ -1,5 +1,5 @@
 """
-Decodes what a handshake carries: its query, its headers and its cookies.
+Decodes what a request carries: its query, its headers and its cookies.
 
 Bytes and strings come in. Text by name comes out, and a :class:`ParamError` for everything that
 isn't text. This module doesn't know which names are asked for, or their types.
@@ -167,7 +167,7 @@ class RequestData:
     The parts of one request that parameters are read from.
 
     Each part is decoded when something first asks for it, and then kept. Make one object for each
-    handshake. Pass it to :func:`read_params` only once, with the parameters of the handler and of
+    request. Pass it to :func:`read_params` only once, with the parameters of the handler and of
     all its factories, because each call reports the errors in the query itself.
 
     Args:

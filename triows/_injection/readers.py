@@ -1,7 +1,7 @@
 """
 Reads values from a request, with one function for each parameter, compiled at registration.
 
-:func:`read_params` is called for each handshake. It inspects nothing, because every
+:func:`read_params` is called for each request. It inspects nothing, because every
 :class:`ParamSpec` has its reader. If one reader reports an error, the others go on, so the peer
 sees all errors at once.
 """
