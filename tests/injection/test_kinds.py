@@ -9,8 +9,11 @@ import trio
 
 from tests.injection.kinds import REQUEST, REQUESTS, WEBSOCKETS
 from triows import Triows, WebSocket, use
+from triows._injection.call import make_arguments
+from triows._injection.hosts import ResourceStack
 from triows._injection.kinds import APP, NURSERY
 from triows._injection.planner import Planner
+from triows._injection.query import RequestData
 from triows.exceptions import RouteSetupError
 from triows.types import Param
 
@@ -41,6 +44,26 @@ def test_a_factory_gets_them_too_and_parameters_are_read_as_for_every_kind():
     head = Planner(REQUESTS).plan(handler).head
     assert head.givens == (REQUEST,)
     assert [spec.known.alias for spec in head.params] == ["token", "page"]
+
+
+async def test_the_arguments_of_such_a_handler_are_made_as_for_every_kind(nursery):
+    async def user(request: Request, token: Annotated[str, Param("header")]) -> str:
+        return f"{token} of {request}"
+
+    async def handler(app: Triows, user: Annotated[str, use(user)], page: int = 1): ...
+
+    plan = Planner(REQUESTS).plan(handler)
+    data = RequestData(b"page=2", [(b"token", b"ada")], {}, max_query_parameters=100)
+    params, errors = plan.head.read(data)
+    own = {REQUEST: "the request", NURSERY: nursery, APP: "the application"}
+    values = plan.head.values(params, own, {})
+    stack = ResourceStack(nursery, lambda host: None)
+    assert errors == []
+    assert await make_arguments(plan.body, values, stack, patience=1) == {
+        "app": "the application",
+        "user": "ada of the request",
+        "page": 2,
+    }
 
 
 def test_what_another_kind_gives_is_told_by_the_name_of_ours():
