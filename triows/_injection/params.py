@@ -129,14 +129,14 @@ def _placed(
     """Decide the source and the name on the wire."""
     # The alias comes first, because it says what the template calls the parameter.
     in_path = next((key for key in (mark.alias, name) if key in path_keys), None)
-    if mark.source == "path" and in_path is None:
+    if mark.source == PATH.name and in_path is None:
         keys = ", ".join(f"{{{key}}}" for key in path_keys) or "none"
         site.refuse(
             f'Param("path") reads {{{mark.alias or name}}}, which the path does not have (it '
             f"has: {keys}): add it to the path, give the name that the path has with alias=, or "
             'read it from elsewhere, as in Param("query")'
         )
-    if in_path is not None and mark.source in (None, "path"):
+    if in_path is not None and mark.source in (None, PATH.name):
         return PATH, in_path
     source = QUERY if mark.source is None else SOURCES[mark.source]
     return source, _alias(name, mark.alias, source, site)

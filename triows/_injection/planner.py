@@ -73,7 +73,7 @@ class Planner:
             RouteSetupError: Something can't work. The error, which may be of a subclass, has the
                 file and line of the function, and says what to do instead.
         """
-        return _Draft(self).plan(handler)
+        return _Planning(self).plan(handler)
 
     def plan_shared(
         self, factory: Callable[..., Any], makes: tuple[type, ...] | None = None
@@ -86,7 +86,7 @@ class Planner:
             makes: The classes that the parameters for it expect.
         """
         asker = Asker(self.called(factory), (factory,), "app")
-        return evolve(Factory.of(asker.call), makes=makes), _Draft(self).plan_alone(asker)
+        return evolve(Factory.of(asker.call), makes=makes), _Planning(self).plan_alone(asker)
 
     def called(self, factory: Callable[..., Any]) -> Callable[..., Any]:
         """Return what to call for a factory: the one that overrides it, or the factory itself."""
@@ -96,7 +96,7 @@ class Planner:
 
 
 @define
-class _Draft:
+class _Planning:
     """One plan, while its values are collected."""
 
     planner: Planner

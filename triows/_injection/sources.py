@@ -1,9 +1,10 @@
 """
 The parts of a request that parameters are read from, one row for each.
 
-A row says all that is different about a source, so nothing else asks which source it is. To add
-one, add its name to :data:`~triows.types.ParamSource`, and a row here. Only the path is known by
-name in two more places, because its names are those of the route's template.
+A row says all that is different about a source. To add a source, add its name to
+:data:`~triows.types.ParamSource`, and a row here. Nothing else asks which source a parameter has,
+with one exception: the names of the path are those of the route's template, so :mod:`.params` and
+:mod:`.planner` compare them with :data:`PATH`.
 """
 
 from __future__ import annotations
