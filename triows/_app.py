@@ -19,9 +19,8 @@ from ._elsewhere import APPLICATION, pointing
 from ._errors import consists_of, exc_info, is_a, leaves, text_of
 from ._exchange.log_lines import log_refusal
 from ._exchange.registry import Exchanges
-from ._injection.advice import blind
 from ._injection.listing import written
-from ._injection.plan import Plan, Planner
+from ._injection.planner import Planner
 from ._injection.providers import check_factory, is_mock, providers
 from ._injection.unused import check_all_used
 from ._inspection.hanging import Overseer
@@ -50,7 +49,8 @@ from ._transports.bridge import cancelled_by_shutdown
 from ._transports.connection import current, open_transport
 from ._watch import Watch
 from ._websocket.answering import answered
-from ._websocket.endpoint import APP, NURSERY, WEBSOCKET, Endpoint, PathParams
+from ._websocket.endpoint import Endpoint, PathParams
+from ._websocket.kind import blind, websocket_kind
 from ._websocket.refusing import refuse
 from ._where import code_for, name_of, where
 from .exceptions import (
@@ -59,7 +59,6 @@ from .exceptions import (
     DependencyError,
     RouteSetupError,
 )
-from .websocket import WebSocket
 
 if TYPE_CHECKING:
     from collections.abc import (
@@ -73,6 +72,7 @@ if TYPE_CHECKING:
     )
 
     from ._injection.factories import Factory
+    from ._injection.plan import Plan
     from ._protocol.handshake import Origins
     from ._reply import Reply
     from ._routing.handlers import Handler
@@ -372,8 +372,7 @@ class Triows:
         at: str | None = None,
     ) -> Planner:
         return Planner(
-            givens={WebSocket: WEBSOCKET, trio.Nursery: NURSERY, Triows: APP},
-            app_givens=(APP,),
+            kind=_WEBSOCKETS,
             providers=providers(self._deps, *levels, at=at),
             overrides=self._overrides,
             path_keys=keys or {},
@@ -399,7 +398,7 @@ class Triows:
         for entry in entries:
             plan = entry.endpoint.plan
             for given in (self._deps, *entry.description.options.deps):
-                used.setdefault(id(given), set()).update(plan.factories, plan.shared)
+                used.setdefault(id(given), set()).update(plan.factories, plan.head.shared)
         for given in deps:
             check_all_used(
                 given, used.get(id(given), ()), of=given.of, users=given.users, at=given.at
@@ -467,7 +466,7 @@ class Triows:
         plans: dict[Callable[..., Any], tuple[Factory, Plan]] = {}
 
         def add(plan: Plan, callers: tuple[Callable[..., Any], ...]) -> None:
-            for factory in plan.shared:
+            for factory in plan.head.shared:
                 if factory in plans and factory not in callers:
                     continue
                 self._check_shared(factory, callers)
@@ -771,6 +770,9 @@ class Triows:
                 await mounted.app(scope, receive, send)
 
 
+_WEBSOCKETS = websocket_kind(Triows)
+
+
 def _blame(who: str) -> None:
     """Note who answers the connection of this task from now on, in case nobody does."""
     connection = current.get()
@@ -848,10 +850,10 @@ def _route_info(entry: _Entry, url_path_for: Callable[..., URLPath]) -> RouteInf
     return RouteInfo(
         path=entry.description.template.path,
         handler=entry.description.where,
-        parameters=tuple(line for spec in plan.params for line in written(spec)),
+        parameters=tuple(line for spec in plan.head.params for line in written(spec.known)),
         resources=tuple(
-            [step.factory.name for step in plan.steps]
-            + [f"{name_of(factory)} (application)" for factory in plan.shared]
+            [step.factory.name for step in plan.body.steps]
+            + [f"{name_of(factory)} (application)" for factory in plan.head.shared]
         ),
         name=entry.description.name,
         url_path_for=url_path_for,

@@ -20,7 +20,8 @@ from attrs import define, field
 from ._errors import combined, without_cancelled
 from ._injection.call import make_arguments, make_value
 from ._injection.factories import Factory, FactoryKind, factory_kind
-from ._injection.resources import Host, ResourceStack
+from ._injection.hosts import Host, ResourceStack
+from ._injection.kinds import APP
 from ._injection.yields import unmanageable
 from ._loop import note_loop
 from ._managers import asynccontextmanager, contextmanager
@@ -249,11 +250,10 @@ class AppResources:
                 self.state = _checked_state(state, self.lifespan)
             for original, (factory, plan) in plans.items():
                 self.ends_by = trio.current_time() + STARTING
-                givens = [self.app for _ in plan.givens]
-                values = [*givens, *(self.shared[one] for one in plan.shared)]
-                arguments = await make_arguments(plan, values, stack, patience=self.teardown) or {}
+                values = plan.head.values((), {APP: self.app}, self.shared)
+                arguments = await make_arguments(plan.body, values, stack, patience=self.teardown)
                 self.shared[original] = await make_value(
-                    factory, arguments, stack, patience=self.teardown
+                    factory, arguments or {}, stack, patience=self.teardown
                 )
         finally:
             self.task, self.ends_by = None, math.inf

@@ -25,7 +25,7 @@ import trio
 from attrs import frozen
 
 from triows._errors import behind, combined, is_a, leaves, without_cancelled
-from triows._injection.resources import Host, ResourceStack
+from triows._injection.hosts import Host, ResourceStack
 from triows._reasons import Reason
 from triows._stacks import add_stack, frames_of
 from triows.exceptions import Disconnected, HandlerCancelled

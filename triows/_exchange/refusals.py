@@ -14,7 +14,7 @@ from triows.exceptions import HTTPException
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from triows._injection.params import ParamError
+    from triows._injection.query import ParamError
 
 __all__ = ["agreed", "bad_parameters", "if_all"]
 

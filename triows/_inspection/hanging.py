@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from triows._exchange.registry import Exchange
-    from triows._injection.resources import Host
+    from triows._injection.hosts import Host
     from triows._running import AppResources
     from triows._stacks import RawFrame
 

@@ -20,7 +20,7 @@ from .line import RequestLine
 
 if TYPE_CHECKING:
     from triows._exchange.registry import Exchanges
-    from triows._injection.resources import ResourceStack
+    from triows._injection.hosts import ResourceStack
     from triows._settings import Settings
     from triows.types import ASGIApp, Receive, Scope, Send
 

@@ -12,17 +12,17 @@ from triows._exchange.refusals import bad_parameters
 from triows._exchange.registry import Exchange
 from triows._injection.call import make_arguments
 from triows._injection.factories import shown
-from triows._injection.params import RequestData, read_params
-from triows._injection.plan import Given
+from triows._injection.kinds import APP, NURSERY
+from triows._injection.query import RequestData
 from triows._log import logger
 from triows._protocol.handshake import origin_allowed
 from triows._reply import problem, try_later
 from triows._requires import note_checked
 from triows._transports.connection import open_transport
-from triows._where import name_of, where
-from triows.exceptions import NotRunningError
+from triows._where import where
 from triows.websocket import WebSocket
 
+from .kind import WEBSOCKET
 from .line import WebSocketLine
 from .log_lines import log_end
 from .refusing import refuse
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     import trio
 
     from triows._exchange.registry import Exchanges
+    from triows._injection.hosts import ResourceStack
     from triows._injection.plan import Plan
-    from triows._injection.resources import ResourceStack
     from triows._protocol.handshake import Origins
     from triows._reply import Reply
     from triows._requires import Requirement
@@ -45,16 +45,9 @@ if TYPE_CHECKING:
 
 
 __all__ = [
-    "APP",
-    "NURSERY",
-    "WEBSOCKET",
     "Endpoint",
     "PathParams",
 ]
-
-WEBSOCKET = Given("WebSocket")
-NURSERY = Given("nursery")
-APP = Given("application")
 
 
 class PathParams(dict[str, Any]):
@@ -93,12 +86,12 @@ class Endpoint:
 
     @_wants_nursery.default
     def _(self) -> bool:
-        return NURSERY in self.plan.givens
+        return NURSERY in self.plan.head.givens
 
     @property
     def can_accept(self) -> bool:
         """Whether the handler, or a factory, takes the WebSocket."""
-        return WEBSOCKET in self.plan.givens
+        return WEBSOCKET in self.plan.head.givens
 
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """
@@ -166,7 +159,7 @@ class Endpoint:
             raw,
             max_query_parameters=self.settings.limits.query_parameters,
         )
-        params, errors = read_params(self.plan.params, data)
+        params, errors = self.plan.head.read(data)
         return params, bad_parameters(errors) if errors else None
 
     async def _live(self, scope: Scope, transport: Transport, params: list[Any]) -> None:
@@ -188,9 +181,10 @@ class Endpoint:
         ws = WebSocket(scope, transport, on_answer=note_answered)
 
         async def body(stack: ResourceStack, nursery: trio.Nursery | None) -> object:
+            own = {WEBSOCKET: ws, NURSERY: nursery, APP: self.app}
             arguments = await make_arguments(
-                self.plan,
-                self._values(params, {WEBSOCKET: ws, NURSERY: nursery, APP: self.app}),
+                self.plan.body,
+                self.plan.head.values(params, own, self.shared),
                 stack,
                 patience=timeouts.teardown,
                 is_over=lambda: line.is_refused,
@@ -211,27 +205,6 @@ class Endpoint:
                 where(self.handler),
                 shown(lifetime.returned),
             )
-
-    def _values(self, params: list[Any], own: Mapping[Given, Any]) -> list[Any]:
-        """
-        Return the plan's first values: parameters, givens and shared values.
-
-        Raises:
-            NotRunningError: A shared value is missing.
-        """
-        if missing := [factory for factory in self.plan.shared if factory not in self.shared]:
-            raise NotRunningError(
-                f"{name_of(missing[0])} lives as long as the application, and the application "
-                "has not been started: serve it by a server that runs its lifespan; in a test, "
-                "use open_app() or `with TestClient(app)`; if it is mounted, put `async with "
-                f"app.running()` into the outer application's lifespan\n  at "
-                f"{where(missing[0])}"
-            )
-        return [
-            *params,
-            *(own[given] for given in self.plan.givens),
-            *(self.shared[factory] for factory in self.plan.shared),
-        ]
 
 
 def _header(headers: Sequence[tuple[bytes, bytes]], wanted: bytes) -> str | None:

@@ -34,10 +34,10 @@ from triows._stacks import add_stack, describe, frames_of
 from triows._where import where
 from triows.exceptions import (
     DependencyError,
+    Disconnected,
     HandlerCancelled,
     ResourceExpired,
     TeardownTimeout,
-    WebSocketDisconnect,
 )
 
 from .factories import shown
@@ -225,7 +225,7 @@ class Host:
         # places, its traceback would grow each time.
         self._thrown = error if cancelled is None else HandlerCancelled(cancelled, self._user)
         self._spares_bare = cancelled is not None or (
-            error is not None and consists_of(error, WebSocketDisconnect)
+            error is not None and consists_of(error, Disconnected)
         )
         # Set this even if it isn't entered yet. A factory that shields itself may still enter.
         self._life.deadline = trio.current_time() + seconds

@@ -24,7 +24,7 @@ from triows import (
     use,
 )
 from triows._injection.factories import Factory
-from triows._injection.resources import Host, ResourceStack
+from triows._injection.hosts import Host, ResourceStack
 from triows._where import where
 from triows.testing import open_app
 
