@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 from attrs import field, fields, frozen
 
 from triows._requires import refuse_in_list
-from triows._settings import Compression, Limits, Timeouts
+from triows._settings import Compression, Limits, Settings, Timeouts
 from triows._where import name_of
 from triows.exceptions import RouteSetupError
 from triows.types import ASGIApp, UseMark
@@ -207,6 +207,13 @@ class RouteOptions:
             RouteSetupError: An argument got something that it doesn't take.
         """
         return cls(**{name: _RULES[name].check(name, arguments[name]) for name in arguments})
+
+    @property
+    def settings(self) -> Settings:
+        """What an exchange needs of them. The defaults apply where nothing was given."""
+        return Settings(
+            self.timeouts or Timeouts(), self.limits or Limits(), self.compression or None
+        )
 
     def below(self, above: RouteOptions) -> RouteOptions:
         """Return what applies here, if *above* is what applies further up."""
