@@ -14,7 +14,6 @@ from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.utils import parse_socket_addr
 
-from triows._errors import exc_info, is_a, leaves, without_cancelled
 from triows._inspection.remains import alive
 from triows._transports.pinger import Pinger
 from triows._transports.reactor import new_reactor
@@ -22,6 +21,7 @@ from triows._transports.turn import new_turn
 from triows._transports.wire import CountedStream, PlainWire, TLSWire
 
 from .accepting import accept_from
+from .guarded import GuardedTasks
 from .http import HTTPConnection, Peers
 from .trimmer import Trimmer
 from .websocket import serve_websocket
@@ -29,7 +29,7 @@ from .websocket import serve_websocket
 if TYPE_CHECKING:
     import socket
     import ssl
-    from collections.abc import Awaitable, Callable, Collection, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from hypercorn.config import Config
     from hypercorn.typing import ASGIFramework
@@ -344,48 +344,3 @@ class Server:
             tasks=self._tasks,
             bridges=self._bridges,
         )
-
-
-class GuardedTasks:
-    """
-    Starts tasks and logs their errors, so that an error in one doesn't end the others.
-
-    Args:
-        nursery: The nursery in which the tasks run.
-    """
-
-    def __init__(self, nursery: trio.Nursery) -> None:
-        self._nursery = nursery
-
-    def start_soon(
-        self, function: Callable[..., Awaitable[object]], /, *args: object, name: object = None
-    ) -> None:
-        """Start a task, like the nursery's method."""
-        self._nursery.start_soon(self._run, function, args, name=name)
-
-    @property
-    def live(self) -> Collection[trio.lowlevel.Task]:
-        """The tasks that have not ended."""
-        return self._nursery.child_tasks
-
-    def end_at(self, deadline: float) -> None:
-        """Cancel all tasks that are left at this time."""
-        self._nursery.cancel_scope.deadline = deadline
-
-    @staticmethod
-    async def _run(function: Callable[..., Awaitable[object]], args: tuple[object, ...]) -> None:
-        try:
-            await function(*args)
-        except BaseException as exc:
-            if _interrupts(exc):
-                raise
-            error = without_cancelled(exc)
-            if error is not None:
-                logger.exception("unhandled error in a connection", exc_info=exc_info(error))
-            if error is not exc:
-                raise
-
-
-def _interrupts(exc: BaseException) -> bool:
-    """Say whether somebody wants the process to end."""
-    return any(is_a(leaf, KeyboardInterrupt) for leaf in leaves(exc))
