@@ -85,6 +85,11 @@ class Outbox:
         """Whether something waits."""
         return bool(self._frames)
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a message has to queue behind others."""
+        return bool(self._frames) or self.lock.locked()
+
     def add(self, frame: bytes | memoryview) -> None:
         """
         Let a frame wait after the others. Call :meth:`start` next.

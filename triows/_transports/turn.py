@@ -10,7 +10,7 @@ import trio
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["STRETCH", "Turn", "new_turn", "replace_turns"]
+__all__ = ["STRETCH", "Respite", "Turn", "new_turn", "replace_turns"]
 
 #: Messages that may be sent or received in a row, on however many connections, before the other
 #: tasks get a turn. A full schedule point for each would cost a third of the speed of a busy
@@ -71,6 +71,38 @@ class Turn:
             function()
         else:
             self.loop.run_sync_soon(function)
+
+
+class Respite:
+    """
+    The turns in which a handler answers messages before the end that came together with them.
+
+    It gets another one as long as it has taken or sent a message in the last one, because any
+    call may end its turn.
+
+    Args:
+        turns: How many turns there are. A handler that sends without end can't use more.
+    """
+
+    __slots__ = ("_handled", "_turns")
+
+    def __init__(self, turns: int) -> None:
+        self._turns = turns
+        # The first message may have been handed over before the first turn, so that one counts.
+        self._handled: object = None
+
+    def goes_on(self, handled: object) -> bool:
+        """
+        Tell after a turn whether the handler gets another one.
+
+        Args:
+            handled: What it has handled. This is compared with that of the turn before.
+        """
+        if not self._turns or handled == self._handled:
+            return False
+        self._turns -= 1
+        self._handled = handled
+        return True
 
 
 _make: Callable[[], Turn] = Turn
