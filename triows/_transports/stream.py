@@ -6,14 +6,10 @@ How far the connection has come is a state of each side (``state.py``).
 When data arrives, the task that waits for a message is woken directly. A message is written
 straight to the system. A task for writing exists only while the system takes nothing more. So an
 idle connection needs no task of its own, and a busy one waits only for its peer.
-
-The stream never carries half a frame followed by another frame. Once the system has taken the
-beginning of a frame, either the writing task finishes the frame or the connection ends.
 """
 
 from __future__ import annotations
 
-from functools import partial
 from threading import get_ident
 from typing import TYPE_CHECKING, Final
 
@@ -56,9 +52,6 @@ _LARGE = 2**14
 # More room than can be used. It is for a reader that only looks for the peer's close frame.
 _ANY = (2**31, 2**62)
 
-# The first byte of a pong frame.
-_PONG = 0x8A
-
 # It is compared for each piece of data, and Python 3.11 is slow to find a member in its class.
 _ENDED: Final = Ours.ENDED
 
@@ -92,7 +85,6 @@ class StreamTransport:
         "_is_given_up",
         "_keepalive",
         "_monitor",
-        "_nursery",
         "_ours",
         "_outbox",
         "_own_headers",
@@ -131,7 +123,6 @@ class StreamTransport:
         self._accept_key = upgrade.accept
         self._settings = settings
         self._own_headers = own_headers
-        self._nursery: Starter | None = None
         # Reading.
         limits = settings.limits
         factories = extension_factories(settings.compression)
@@ -148,8 +139,8 @@ class StreamTransport:
         self._respite: Respite | None = None
         # Set when there is nothing more to read. Tasks that wait for that make it.
         self._wants_read_all: trio.Event | None = None
-        # Writing. The outbox is made when something first has to wait.
-        self._outbox: Outbox | None = None
+        # Writing.
+        self._outbox = Outbox(wire, self, turn, limit=limits.outbox)
         # Watches whether the peer takes what waits.
         self._monitor: Monitor | None = None
         # Whether the peer was found too slow, or the connection broke.
@@ -163,7 +154,7 @@ class StreamTransport:
         self._keepalive = Keepalive(self, pinger, settings.timeouts)
 
     def start(self, nursery: Starter) -> None:
-        self._nursery = nursery
+        self._outbox.start(nursery)
         self._wire.start(nursery, self)
 
     # Reading: called by the wire.
@@ -274,28 +265,16 @@ class StreamTransport:
             if end.by_peer:
                 # The peer may keep its side of TCP open (section 7.1.1), so don't wait for that.
                 self._note_read_all(Happening.CLOSE_FRAME)
-            if self._outbox is not None:
-                self._outbox.drop(but=self._close_frame)
+            self._outbox.drop(but=self._close_frame)
         if codec.replies:
             replies, codec.replies = codec.replies, []
-            self._reply(replies)
+            self._outbox.send_control(replies)
         if end is not None:
             if not self._outbox:
                 # There is nothing more to send (section 7.1.1), even if the handler goes on for
                 # a while.
                 self._wire.send_eof()
             self._end(Ended(end.code, end.reason))
-
-    def _reply(self, frames: list[bytes]) -> None:
-        outbox = self._outbox
-        if not outbox:
-            self._hand_over(b"".join(frames))
-            return
-        for frame in frames:
-            if frame[0] == _PONG:
-                outbox.add_pong(frame)
-            else:
-                self._hand_over(frame)
 
     def _end(self, ended: Ended) -> None:
         """Note that the peer has ended the connection: nothing more will come."""
@@ -312,8 +291,7 @@ class StreamTransport:
     def _tell(self, ended: Ended) -> None:
         if self.ended is None:
             self.ended = ended
-            if self._outbox is not None:
-                self._outbox.wake()
+            self._outbox.wake()
             self.on_gone()
 
     def receive_nowait(self) -> str | bytes:
@@ -329,20 +307,20 @@ class StreamTransport:
         except UnicodeEncodeError:
             await trio.lowlevel.checkpoint()
             raise
-        if self._outbox is not None and self._outbox.is_busy:
+        if self._outbox.is_busy:
             await self._send_later(payload, text=text)
             return
         await trio.lowlevel.checkpoint_if_cancelled()
         if self.ended is not None:
             raise await self._disconnected()
         if len(payload) < _LARGE:
-            self._hand_over(self._codec.data_frame(payload, text=text))
+            self._outbox.send(self._codec.data_frame(payload, text=text))
         elif get_ident() != self._turn.thread:
             raise await self._turn.used_elsewhere()  # the system might not take all of it
         elif self._codec.compresses:
-            self._hand_over(self._codec.data_frame(payload, text=text))
+            self._outbox.send(self._codec.data_frame(payload, text=text))
         else:
-            self._hand_over_large(self._codec.plain_head(len(payload), text=text), payload)
+            self._outbox.send_pieces(self._codec.plain_head(len(payload), text=text), payload)
         if self.ended is not None:  # the wire broke while it took the message
             raise await self._disconnected()
         traffic = self.traffic
@@ -363,13 +341,12 @@ class StreamTransport:
         """
         await self._turn.check_loop()
         outbox = self._outbox
-        assert outbox is not None
         async with outbox.lock:
             while self.ended is None and not outbox.has_room(len(payload)):
                 await outbox.wait_progress()
             if self.ended is not None:
                 raise await self._disconnected()
-            self._hand_over(self._codec.data_frame(payload, text=text))
+            outbox.send(self._codec.data_frame(payload, text=text))
             if self.ended is not None:
                 raise await self._disconnected()
             self.traffic.count_sent(len(payload))
@@ -379,48 +356,6 @@ class StreamTransport:
         await trio.lowlevel.checkpoint()
         assert self.ended is not None
         return disconnect(self, self.ended)
-
-    def _hand_over(self, frame: bytes) -> None:
-        """
-        Give a frame to the system. What the system doesn't take goes into the outbox.
-
-        The frame may be empty.
-        """
-        sent = 0
-        if not self._outbox:
-            try:
-                sent = self._wire.send_nowait(frame)
-            except OSError:
-                self._turn.call(self.write_failed)
-                return
-        self._let_wait(memoryview(frame)[sent:] if sent else frame)
-
-    def _let_wait(self, rest: bytes | memoryview) -> None:
-        """
-        Put the rest of a frame into the outbox, if there is a rest.
-
-        A ``memoryview`` means that the system has already taken the beginning of the frame.
-        """
-        if not rest:
-            return
-        if self._outbox is None:
-            self._outbox = Outbox(self._wire, self, limit=self._settings.limits.outbox)
-        assert self._nursery is not None
-        self._outbox.add(rest)
-        # A small message from another loop may come here, too. It has begun, so it goes out.
-        self._turn.call(partial(self._outbox.start, self._nursery))
-
-    def _hand_over_large(self, head: bytes, payload: bytes) -> None:
-        """Give a frame to the system in two pieces, without a copy. The outbox must be empty."""
-        try:
-            sent = self._wire.send_pieces_nowait((head, payload))
-        except OSError:
-            self.write_failed()
-            return
-        if sent >= len(head):
-            self._let_wait(memoryview(payload)[sent - len(head) :])
-        else:
-            self._let_wait(memoryview(head + payload)[sent:] if sent else head + payload)
 
     # Called by the outbox.
 
@@ -448,8 +383,7 @@ class StreamTransport:
         self._is_given_up = True
         self._end(ended)
         self._note_read_all(Happening.EOF)
-        if self._outbox is not None:
-            self._outbox.clear()
+        self._outbox.clear()
 
     # Delivering: either the peer gets what was handed over, or it is found too slow.
 
@@ -482,13 +416,13 @@ class StreamTransport:
             self.fail(1008, why)
             return
         outbox, frame = self._outbox, self._close_frame
-        if outbox is None or frame is None or outbox.has_begun(frame):
+        if frame is None or outbox.has_begun(frame):
             return
         # Our close frame waits behind data that the peer doesn't take.
         outbox.drop(but=None)
         self.ended = Ended(1008, why)
         self._close_frame = self._codec.other_close_frame(1008, why)
-        self._hand_over(self._close_frame)
+        self._outbox.send(self._close_frame)
 
     def _note_delivered(self) -> None:
         if self._delivered is not None and self.delivered:
@@ -517,10 +451,6 @@ class StreamTransport:
             if self._monitor is not None and not self._outbox:
                 self._monitor.stop()
 
-    async def _flushed(self) -> None:
-        if self._outbox is not None:
-            await self._outbox.wait_empty()
-
     # Pings.
 
     async def ping(self) -> float:
@@ -546,15 +476,11 @@ class StreamTransport:
 
     def send_ping(self, payload: bytes) -> bytes:
         frame = self._codec.ping_frame(payload)
-        if self._outbox:
-            self._outbox.add_urgent(frame)
-        else:
-            self._hand_over(frame)
+        self._outbox.send_urgent(frame)
         return frame
 
     def withdraw_ping(self, frame: bytes) -> None:
-        if self._outbox is not None:
-            self._outbox.discard_urgent(frame)
+        self._outbox.discard_urgent(frame)
 
     def all_taken(self) -> int | None:
         return None if self._outbox else self._wire.taken
@@ -575,7 +501,7 @@ class StreamTransport:
             raise WebSocketStateError(ACCEPTED_BESIDE)
         self.accepted = True
         more = [*headers, *self._own_headers()]
-        self._hand_over(acceptance(self._accept_key, subprotocol, self._extensions, more))
+        self._outbox.send(acceptance(self._accept_key, subprotocol, self._extensions, more))
         self._keepalive.start()
         if self._early:
             early, self._early = self._early, b""
@@ -593,7 +519,7 @@ class StreamTransport:
         if self.ended is None:
             head = refusal_head(refusal.status, refusal.headers, self._own_headers())
             self._end_here(Ended(1006, "refused", refusal.status, refusal.why))
-            self._hand_over(head + refusal.body)
+            self._outbox.send(head + refusal.body)
 
     async def close(self, code: int, reason: str) -> None:
         await self._turn.check_loop()
@@ -602,7 +528,7 @@ class StreamTransport:
         if self.ended is None:
             self._close_frame = self._codec.close_frame(code, reason)
             self._end_here(Ended(code, reason))
-            self._hand_over(self._close_frame)
+            self._outbox.send(self._close_frame)
 
     def fail(self, code: int, reason: str) -> None:
         if self.ended is None and self.accepted:
@@ -613,8 +539,7 @@ class StreamTransport:
         """End the connection from our side. What was handed over still goes out."""
         self.ended = ended
         self._drop_unread(ended)
-        if self._outbox is not None:
-            self._outbox.wake()
+        self._outbox.wake()
         self._keepalive.wake()
 
     def _drop_unread(self, ended: Ended) -> None:
@@ -649,13 +574,12 @@ class StreamTransport:
         ended = self.ended
         if ended is not None and self._is_cut(ended):
             self.ended = undelivered(ended)
-        if self._outbox is not None:
-            self._outbox.cancel()
         self._wire.close(abort=bool(self._outbox))
+        self._outbox.close()
         self._note_read_all(Happening.EOF)
         # Break the reference cycles, so that the objects are freed now and don't wait for the
         # garbage collector.
-        self.on_gone, self._outbox, self._monitor = nobody, None, None
+        self.on_gone, self._monitor = nobody, None
         self._codec.close()
 
     def _is_told(self, ended: Ended) -> bool:
@@ -669,7 +593,7 @@ class StreamTransport:
         return bool(self._outbox) or self._wire.unacknowledged() > FIN
 
     async def _linger(self) -> None:
-        await self._flushed()
+        await self._outbox.wait_empty()
         if not self.answered:
             # If we closed while bytes are unread, the system would send a reset, which could
             # destroy what was sent last. So tell the peer that this was all, and let it close
@@ -678,5 +602,4 @@ class StreamTransport:
             await self.wait_over()
 
     def backlog(self) -> tuple[int, int, int]:
-        waiting = 0 if self._outbox is None else self._outbox.size
-        return len(self._inbox), self._inbox.size, waiting
+        return len(self._inbox), self._inbox.size, self._outbox.size
