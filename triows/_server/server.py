@@ -17,7 +17,7 @@ from hypercorn.utils import parse_socket_addr
 from triows._inspection.remains import alive
 from triows._transports.pinger import Pinger
 from triows._transports.reactor import new_reactor
-from triows._transports.turn import new_turn
+from triows._transports.turn import current_turn
 from triows._transports.wire import CountedStream, PlainWire, TLSWire
 
 from .accepting import accept_from
@@ -108,7 +108,7 @@ class Server:
         self._accepted_all = trio.Event()
         self._reactor = new_reactor() if reactor is None else reactor
         self._pinger = Pinger()
-        self._turn = new_turn()
+        self._turn = current_turn()
         self._trimmer = Trimmer()
         self._over = trio.Event()
         self._tasks: GuardedTasks

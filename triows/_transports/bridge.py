@@ -16,7 +16,7 @@ from triows.exceptions import WebSocketDisconnect
 from .asgi import ASGITransport
 from .connection import ASGIConnection, connection_of, message_in
 from .order import SEND, Phase
-from .turn import STRETCH, new_turn
+from .turn import STRETCH, current_turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -77,7 +77,7 @@ class Bridge(ASGIConnection):
         if self._transport is None:
             self._transport = self._make(self._settings)
             self._transport.start(self._nursery)
-            self._turn = new_turn()
+            self._turn = current_turn()
             self.opened_in = trio.lowlevel.current_task().parent_nursery
             self._opened[self] = None
         return self._transport

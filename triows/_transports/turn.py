@@ -10,7 +10,7 @@ import trio
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["STRETCH", "Respite", "Turn", "new_turn", "replace_turns"]
+__all__ = ["STRETCH", "Respite", "Turn", "current_turn", "use_turn"]
 
 #: Messages that may be sent or received in a row, on however many connections, before the other
 #: tasks get a turn. A full schedule point for each would cost a third of the speed of a busy
@@ -105,20 +105,25 @@ class Respite:
         return True
 
 
-_make: Callable[[], Turn] = Turn
+#: A loop has one turn, because all connections in it take the same tasks' time.
+_of_this_loop: trio.lowlevel.RunVar[Turn] = trio.lowlevel.RunVar("triows turn")
 
 
-def new_turn() -> Turn:
-    """Make the turn of a server, or of somebody who stands alone."""
-    return _make()
+def current_turn() -> Turn:
+    """Return the turn of the running loop. It is made when somebody first asks for it."""
+    try:
+        return _of_this_loop.get()
+    except LookupError:
+        turn = Turn()
+        _of_this_loop.set(turn)
+        return turn
 
 
-def replace_turns(make: Callable[[], Turn]) -> None:
+def use_turn(turn: Turn) -> None:
     """
-    Have others made from now on.
+    Let everything that is made in the running loop from now on have this turn.
 
     :mod:`triows.testing` does this, so that a test's schedule decides which calls give others a
     turn. Here, nothing is asked for each message.
     """
-    global _make  # noqa: PLW0603 - there is one way for all servers
-    _make = make
+    _of_this_loop.set(turn)

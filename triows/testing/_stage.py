@@ -32,6 +32,7 @@ from ._blocked import LoopBlocked
 from ._ends import SocketEnd
 from ._memory import MemoryLink, MemoryReactor, pair
 from ._tasks import all_tasks
+from ._turns import follow_schedule
 
 if TYPE_CHECKING:
     import contextvars
@@ -331,6 +332,7 @@ class Stage(Watch):
     async def run(self) -> None:
         """Run the application until :meth:`end`. Keep its errors."""
         _STAGE.set(self)
+        follow_schedule()
         loop = current_loop()
         if loop is not None:
             loop.pictures.append(self.picture)
