@@ -105,7 +105,13 @@ class Upgraded:
             return
         self._scope["subprotocols"] = self._upgrade.subprotocols
         services = self._services
-        bridge = Bridge(self.make_transport, services.tasks, self._app.settings, services.bridges)
+        bridge = Bridge(
+            self.make_transport,
+            services.tasks,
+            self._app.settings,
+            opened=services.bridges,
+            turn=services.turn,
+        )
         try:
             await self._app(self._scope, bridge.receive, bridge.send)
         finally:
