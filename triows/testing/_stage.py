@@ -23,10 +23,10 @@ from triows._errors import combined, is_a, leaves, without_cancelled
 from triows._inspection.inside import live, with_mounted
 from triows._managers import contextmanager
 from triows._reasons import Reason
+from triows._server.arrival import Addresses, Arrival
 from triows._server.config import Config
-from triows._server.http import Peers
 from triows._server.serve import run_server, serve
-from triows._server.server import Accepted, Server
+from triows._server.server import Server, open_server
 from triows._watch import Watch
 from triows.inspect import look_at_task, tree
 
@@ -34,6 +34,7 @@ from ._blocked import LoopBlocked
 from ._ends import SocketEnd
 from ._memory import MemoryLink, MemoryReactor, pair
 from ._tasks import all_tasks
+from ._turns import follow_schedule
 
 if TYPE_CHECKING:
     import contextvars
@@ -165,10 +166,9 @@ class Memory:
         self.round_trip = 0.0 if transit is None else transit.round_trip
         self._transit = transit
         # This server doesn't listen on sockets, so all other defaults will do.
-        config = Config()
-        config.root_path = root_path
-        self._server = Server(app, config, None, [], self._reactor)
-        self._context: contextvars.Context
+        self._config = Config()
+        self._config.root_path = root_path
+        self._server: Server
         self._numbers = count()
 
     async def serve(
@@ -184,8 +184,8 @@ class Memory:
         self, trigger: Callable[[], Awaitable[object]], task_status: trio.TaskStatus[None]
     ) -> None:
         async with self._app.running():
-            self._context = trio.lowlevel.current_task().context
-            async with trio.open_nursery() as nursery:
+            opened = open_server(self._app, self._config, reactor=self._reactor)
+            async with opened as self._server, trio.open_nursery() as nursery:
                 await nursery.start(self._run, trigger)
                 task_status.started()
 
@@ -199,22 +199,21 @@ class Memory:
             call.address = ("testclient", _PORTS[next(self._numbers) % len(_PORTS)])
         pipes = pair if self._transit is None else self._transit.pipes
         link = MemoryLink(buffer, self._reactor, pipes)
-        peers = Peers(call.address, ("testserver", 443 if call.secure else 80), call.secure)
-        accepted = Accepted(link.stream, link.wire, peers)
+        server = ("testserver", 443 if call.secure else 80)
+        arrival = Arrival(link.stream, link.wire, Addresses(call.address, server, call.secure))
 
         def close() -> None:
             link.wire.close(abort=False)
             call.over.set()
 
-        def start() -> None:
+        def opening() -> Arrival:
             _CALL.set(call)
-            call.tells_end = True
-            self._server.start(lambda: accepted, close)
+            return arrival
 
         await trio.lowlevel.checkpoint()
         try:
-            # A server's task would have the context variables that the start-up has set, too.
-            self._context.copy().run(start)
+            self._server.start(opening, close)
+            call.tells_end = True
         except RuntimeError:
             raise ConnectionRefusedError("the application has been shut down") from None
         return link.client
@@ -333,6 +332,7 @@ class Stage(Watch):
     async def run(self) -> None:
         """Run the application until :meth:`end`. Keep its errors."""
         _STAGE.set(self)
+        follow_schedule()
         loop = current_loop()
         if loop is not None:
             loop.pictures.append(self.picture)

@@ -1,4 +1,4 @@
-"""One connection while it speaks HTTP."""
+"""One connection as long as it speaks HTTP: it serves one request after another."""
 
 from __future__ import annotations
 
@@ -10,18 +10,16 @@ from typing import TYPE_CHECKING, Any, cast
 
 import h11  # Hypercorn's
 import trio
-from attrs import frozen
 from hypercorn.events import Closed, RawData, Updated
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.typing import ConnectionState
 from hypercorn.utils import suppress_body
 
-from triows._transports.interface import nobody
 from triows._transports.progress import RATE, SLOW, STALLED, Monitor
 from triows._transports.wire import BROKEN, FIN
 from triows.exceptions import ClientDisconnect
 
-from .h11 import HTTP11, RefusedRequest, WebSocketRequest
+from .h11 import HTTP11
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -41,7 +39,10 @@ if TYPE_CHECKING:
     from triows._transports.pinger import Pinger
     from triows._transports.wire import CountedStream
 
-__all__ = ["HTTPConnection", "Peers"]
+    from .arrival import Addresses
+    from .h11 import WebSocketRequest
+
+__all__ = ["RequestConnection"]
 
 logger = logging.getLogger("triows")
 
@@ -49,17 +50,7 @@ logger = logging.getLogger("triows")
 _CHUNK = 2**16
 
 
-@frozen
-class Peers:
-    """The two ends of a connection, as in ASGI scopes."""
-
-    #: ``None`` on a Unix socket.
-    client: tuple[str, int] | None
-    server: tuple[str, int] | None
-    secure: bool
-
-
-class HTTPConnection(TCPServer):
+class RequestConnection(TCPServer):
     """
     Hypercorn's connection, with limits on its reading, writing and waiting.
 
@@ -68,11 +59,12 @@ class HTTPConnection(TCPServer):
         config: Hypercorn's configuration.
         context: Counts requests, and knows whether the server is ending.
         stream: The connection. With TLS, its handshake is over. The caller closes it.
-        peers: Its two ends.
+        addresses: Its two ends.
         timeouts: The application's.
         tasks: Where requests run. It isn't a nursery of the connection, because that would have to
             wait for what an application still does after its response.
         timer: Says when to check whether the client takes a response.
+        on_request: Called when the client has made a request, but not one for a WebSocket.
     """
 
     def __init__(
@@ -81,10 +73,11 @@ class HTTPConnection(TCPServer):
         config: Config,
         context: WorkerContext,
         stream: trio.abc.Stream,
-        peers: Peers,
+        addresses: Addresses,
         timeouts: Timeouts,
         tasks: Starter,
         timer: Pinger,
+        on_request: Callable[[], None],
     ) -> None:
         super().__init__(app, config, context, {}, stream)  # type: ignore[arg-type]  # says TLS only
         self._bytes = stream
@@ -95,10 +88,10 @@ class HTTPConnection(TCPServer):
         # long as the client makes progress. The monitor is made with the first response.
         self._timer = timer
         self._monitor: Monitor | None = None
-        self._waiting: trio.CancelScope
+        self._waiting = trio.CancelScope()
         self._too_slow: str | None = None
         self._path = ""
-        self._peers = peers
+        self._addresses = addresses
         self._timeouts = timeouts
         self._tasks = tasks
         # Around the reading. Its deadline is the time by which the next request has to be there.
@@ -108,8 +101,7 @@ class HTTPConnection(TCPServer):
         self._requests: set[trio.CancelScope] = set()
         self._latest: trio.CancelScope | None = None
         self._idle = True
-        #: Called when the client has made a request, but not one for a WebSocket.
-        self.on_request: Callable[[], None] = nobody
+        self._on_request = on_request
         # Whether nothing is sent any more, because the last response is out or the stream is
         # broken.
         self._over = self._broken = False
@@ -130,12 +122,12 @@ class HTTPConnection(TCPServer):
                 self.context,
                 cast("Any", self),
                 ConnectionState({}),
-                self._peers.secure,
-                self._peers.client,
-                self._peers.server,
+                self._addresses.secure,
+                self._addresses.client,
+                self._addresses.server,
                 self.protocol_send,
+                patience=self._timeouts.close,
             )
-            self.protocol.patience = self._timeouts.close  # type: ignore[attr-defined]  # HTTP11
             try:
                 return await self._serve_requests()
             finally:
@@ -147,17 +139,15 @@ class HTTPConnection(TCPServer):
 
     async def _serve_requests(self) -> WebSocketRequest | None:
         try:
-            await self._read_data()
+            wanted = await self._read_requests()
+            if wanted is not None:
+                return wanted
             # A client may close its side after its request, and wait for the answer. An
             # application that is told so may also return without one.
             while not self._idle and not self._over and self._latest in self._requests:
                 await self._progress.wait()
-        except WebSocketRequest as wanted:
-            # The traceback refers to the frames that get this exception, and they refer to it.
-            # That cycle would keep everything until the next garbage collection.
-            return wanted.with_traceback(None)
         finally:
-            del self.protocol  # the protocol and this object are a cycle, too
+            del self.protocol  # the protocol and this object are a cycle
         if self._over and not self._broken:
             await self._linger()
         return None
@@ -174,19 +164,22 @@ class HTTPConnection(TCPServer):
         if self._idle:
             self._reading.cancel()
 
-    async def _read_data(self) -> None:
+    async def _read_requests(self) -> WebSocketRequest | None:
+        protocol = cast("HTTP11", self.protocol)
         with self._reading, suppress(*BROKEN):
             while not self._over:
                 data = await self._receive()
-                with suppress(RefusedRequest):
-                    await self.protocol.handle(RawData(data))
+                wanted = await protocol.receive(data)
+                if wanted is not None:
+                    return wanted
                 if not self._idle:
-                    self.on_request()
+                    self._on_request()
                 if not data:
                     break
         # Tell the task that serves a request that the client has gone. If it isn't listening,
         # nothing waits for it.
-        await self.protocol.handle(Closed())
+        await protocol.handle(Closed())
+        return None
 
     async def _receive(self) -> bytes:
         if self.config.read_timeout is None:
@@ -254,7 +247,7 @@ class HTTPConnection(TCPServer):
             self._log_cut(why)
 
     def _log_cut(self, why: str) -> None:
-        client = self._peers.client
+        client = self._addresses.client
         peer = f"{client[0]}:{client[1]}" if client else "?"
         # The path comes from the client. repr() keeps it on one line.
         logger.info("%s %r response cut: %s", peer, self._path, why, extra={"peer": peer})
