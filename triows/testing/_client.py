@@ -19,7 +19,7 @@ from triows.exceptions import WebSocketDisconnect
 from triows.inspect import tree
 
 from ._blocked import BLOCKED, LoopBlocked, unblocked
-from ._http import http_client, memory_transport
+from ._http import http_client, http_transport
 from ._leaks import LeakCheck
 from ._network import Network, Transit
 from ._peer import Peer
@@ -228,9 +228,9 @@ class AppClient:
 
         If the application raises an error that nobody handles, the request raises it. *timeout*
         limits the whole request: until the response is read, and the application has finished what
-        it does after the response. The client takes at most 64 MiB of a response's body. In
-        memory, you get a response when it is complete. Over sockets, ``http.stream()`` gives you
-        the response as it comes, and raises the application's error at its end.
+        it does after the response. The client takes at most 64 MiB of a response's body.
+        ``http.stream()`` gives you the response as it comes, and raises the application's error at
+        its end. Each request has a connection of its own.
 
         Raises:
             RuntimeError: Neither httpx2 nor httpx is installed.
@@ -296,7 +296,7 @@ class AppClient:
         self, request: Any, client: tuple[str, int] | None
     ) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
         """Pass on a request that was read. Return its response's status, headers and body."""
-        transport = memory_transport(self._stage, self._timeout, client)
+        transport = http_transport(self._stage, self._timeout, client)
         response: Any = await transport.handle_async_request(request)
         body = b"".join([chunk async for chunk in response.stream])
         return response.status_code, response.headers.raw, body
