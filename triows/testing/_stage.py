@@ -97,7 +97,7 @@ class Call:
         #: Whether :attr:`over` will be set. Over sockets, it is set only if the server has called
         #: the application.
         self.tells_end = False
-        #: The application's task, and the scope around it. ``None`` until it is called.
+        #: The application's task, and the scope around it, while the application works on it.
         self.task: trio.lowlevel.Task | None = None
         self.scope: trio.CancelScope | None = None
         #: Whether nobody waits for it any more, so that nobody would raise its error.
@@ -110,7 +110,7 @@ class Call:
     @property
     def is_going(self) -> bool:
         """Whether the application is working on it."""
-        return self.task is not None and not self.over.is_set()
+        return self.task is not None
 
     def note_closed(self) -> None:
         """Note that its connection is closed. It isn't over as long as the application goes on."""
@@ -507,5 +507,6 @@ class Stage(Watch):
     def over(self, scope: Scope) -> None:
         if (call := _CALL.get()) is not None:
             call.over.set()
+            call.task = call.scope = None  # the task's context refers to the call
             if call.is_left:
                 self.requests.discard(call)
