@@ -15,22 +15,16 @@ from ._cancelling import explore_cancellation as explore_cancellation
 from ._client import AppClient as AppClient
 from ._client import open_app as open_app
 from ._client import open_server as open_server
+from ._conversation import ReceiveTimeout as ReceiveTimeout
+from ._conversation import SendTimeout as SendTimeout
 from ._frames import frame as frame
+from ._http_peer import HTTPDisconnect as HTTPDisconnect
+from ._http_session import HTTPSession as HTTPSession
 from ._leaks import LeakError as LeakError
 from ._leaks import StartTimeout as StartTimeout
 from ._network import Network as Network
-from ._session import (
-    ReceiveTimeout as ReceiveTimeout,
-)
-from ._session import (
-    SendTimeout as SendTimeout,
-)
-from ._session import (
-    WebSocketDenialResponse as WebSocketDenialResponse,
-)
-from ._session import (
-    WebSocketSession as WebSocketSession,
-)
+from ._session import WebSocketDenialResponse as WebSocketDenialResponse
+from ._session import WebSocketSession as WebSocketSession
 from ._sync import TestClient as TestClient
 from ._sync_session import WebSocketTestSession as WebSocketTestSession
 
@@ -40,6 +34,7 @@ __all__ = [
     "open_server",
     "AppClient",
     "WebSocketSession",
+    "HTTPSession",
     "frame",
     "Network",
     # From a thread of its own
@@ -50,6 +45,7 @@ __all__ = [
     "Interruption",
     # What tests see
     "WebSocketDenialResponse",
+    "HTTPDisconnect",
     "ReceiveTimeout",
     "SendTimeout",
     "StartTimeout",

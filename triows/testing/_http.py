@@ -17,7 +17,7 @@ import h11  # Hypercorn's
 import trio
 
 from ._http_exchange import BODY, HTTPExchange
-from ._http_peer import IncompleteResponse
+from ._http_peer import HTTPDisconnect
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -120,7 +120,7 @@ class _Request:
             with trio.move_on_at(self._deadline):
                 return await fn()
             error = self._late()
-        except (IncompleteResponse, self._httpx.ReadError) as exc:
+        except (HTTPDisconnect, self._httpx.ReadError) as exc:
             error = await self._broken(exc)
         except h11.LocalProtocolError as exc:
             error = self._httpx.LocalProtocolError(str(exc), request=self._request)
@@ -147,14 +147,14 @@ class _Request:
         error = self._exchange.take_error()
         if error is not None:
             return error
-        if not isinstance(exc, IncompleteResponse):
+        if not isinstance(exc, HTTPDisconnect):
             return exc
         peer, kind, text = self._exchange.peer, self._httpx.RemoteProtocolError, str(exc)
         if peer.mistake is not None:
             text = str(peer.mistake)
         elif self._stage.is_ending:
             kind, text = self._httpx.ReadError, "the application has been shut down"
-        elif peer.fault:
+        elif peer.network_fault:
             kind = self._httpx.ReadError
         made: BaseException = kind(text, request=self._request)
         return made

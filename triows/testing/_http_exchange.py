@@ -58,6 +58,7 @@ class HTTPExchange:
         *,
         address: tuple[str, int] | None = None,
         buffer: int = BUFFER,
+        size: int = BUFFER,
     ) -> Self:
         """
         Open a connection for a request.
@@ -68,6 +69,7 @@ class HTTPExchange:
             url: The whole URL.
             address: The peer's address that the application sees. In memory only.
             buffer: How many bytes each direction of the connection holds.
+            size: How many bytes of the response the client reads ahead.
 
         Raises:
             ConnectionRefusedError: The application has been shut down.
@@ -80,7 +82,7 @@ class HTTPExchange:
         except BaseException:
             stage.requests.discard(call)
             raise
-        peer = HTTPPeer(end, stage.nursery, size=BUFFER)
+        peer = HTTPPeer(end, stage.nursery, size=size, lateness=stage.lateness)
         stage.nursery.start_soon(peer.run, name=f"<client of {method} {url}>")
         return cls(stage, peer, call)
 
@@ -99,7 +101,7 @@ class HTTPExchange:
         """
         peer = self.peer
         # Read meanwhile, or the application and the client could each wait for the other to read.
-        peer.size = BODY
+        size, peer.size = peer.size, BODY
         parts: Any = aiter(body)
         try:
             with suppress(*BROKEN):
@@ -108,7 +110,7 @@ class HTTPExchange:
                     await peer.send(part)
                 await peer.send_end()
         finally:
-            peer.size = BUFFER
+            peer.size = size
             if hasattr(parts, "aclose"):  # a generator, as most of them are
                 await parts.aclose()
 

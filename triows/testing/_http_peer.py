@@ -25,14 +25,18 @@ if TYPE_CHECKING:
 
     from ._ends import End
 
-__all__ = ["HTTPPeer", "IncompleteResponse"]
+__all__ = ["HTTPDisconnect", "HTTPPeer"]
 
 #: How many bytes the head of a response may have. httpx takes as many.
 _HEAD = 100 * 2**10
 
 
-class IncompleteResponse(ConnectionError):
-    """The connection ended before the response was complete. The text says why."""
+class HTTPDisconnect(ConnectionError):
+    """
+    The connection of a plain request ended too early. The text says why.
+
+    Either the response will not be complete, or no more of the request can be sent.
+    """
 
 
 class HTTPPeer(ClientSide):
@@ -43,9 +47,10 @@ class HTTPPeer(ClientSide):
         end: The connection. This object owns it from now on.
         tasks: Runs the tasks of a connection with a delay.
         size: How many bytes of the response's body may wait unread before it stops reading.
+        lateness: Why the request may never have arrived.
     """
 
-    def __init__(self, end: End, tasks: Starter, *, size: int) -> None:
+    def __init__(self, end: End, tasks: Starter, *, size: int, lateness: str = "") -> None:
         super().__init__(end, tasks)
         #: How many bytes may wait unread.
         self.size = size
@@ -56,6 +61,7 @@ class HTTPPeer(ClientSide):
         self.is_complete = False
         #: The rule that the server has broken, if it has.
         self.mistake: h11.RemoteProtocolError | None = None
+        self._lateness = lateness
         self._protocol = h11.Connection(h11.CLIENT, max_incomplete_event_size=_HEAD)
         self._parts: deque[bytes] = deque()
         self._unread = 0
@@ -126,11 +132,11 @@ class HTTPPeer(ClientSide):
         Wait for the head of the response.
 
         Raises:
-            IncompleteResponse: It can't come any more.
+            HTTPDisconnect: It can't come any more.
         """
         await self.answered.wait()
         if self.head is None:
-            raise self.incomplete()
+            raise self.disconnect()
         return self.head
 
     async def receive(self) -> bytes:
@@ -138,26 +144,32 @@ class HTTPPeer(ClientSide):
         Wait for a part of the response's body. ``b""`` is its end. Cancelling this loses nothing.
 
         Raises:
-            IncompleteResponse: The connection ended before.
+            HTTPDisconnect: The connection ended before.
         """
         while not self._parts:
             if self.is_complete:
                 return b""
             if self.over.is_set() or self.mistake is not None:
-                raise self.incomplete()
+                raise self.disconnect()
             await self._changed.wait()
         part = self._parts.popleft()
         self._unread -= len(part)
         self._note_change()
         return part
 
-    def incomplete(self) -> IncompleteResponse:
-        """Make the error for a response that will not be complete."""
-        error = IncompleteResponse(
-            self.fault or "the application stopped before its response was complete"
+    def disconnect(self) -> HTTPDisconnect:
+        """Make the error for a connection that ended too early."""
+        error = HTTPDisconnect(
+            self.network_fault or "the application stopped before its response was complete"
         )
         error.__cause__ = self.mistake
         return error
+
+    @property
+    def network_fault(self) -> str:
+        """What the test's network has to do with the end of the connection. Empty if nothing."""
+        late = self.head is None and not self.has_arrived
+        return self.fault or (self._lateness if late else "")
 
     # Writing.
 

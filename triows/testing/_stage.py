@@ -389,6 +389,16 @@ class Stage(Watch):
         )
 
     @property
+    def lateness(self) -> str:
+        """Why a request may never have arrived: its network is slow. Empty if it isn't."""
+        if not (round_trip := self.backend.round_trip):
+            return ""
+        return (
+            f"the server waits {self.app.timeouts.handshake:g} s for a request "
+            f"(Timeouts.handshake), and the test's network takes up to {round_trip / 2:g} s"
+        )
+
+    @property
     def error(self) -> BaseException | None:
         """Everything that went wrong in the application, except in its connections."""
         return combined("errors in the application", self.errors)
@@ -433,6 +443,10 @@ class Stage(Watch):
         Raises:
             RuntimeError: The handler belongs to an application of another framework.
         """
+        if call in self.requests:
+            if call.scope is not None:
+                call.scope.cancel()
+            return
         lifetimes = self._lifetimes(call)
         if not lifetimes and not call.over.is_set():
             raise RuntimeError(
