@@ -344,7 +344,7 @@ async def test_a_client_that_has_left_ends_an_application_that_sends(opening, cl
         assert await response.receive() == b"tick"
         response.reset()
         await response.wait_over()
-    assert seen.end == "ClientGone"
+    assert seen.end == "ClientDisconnect"
 
 
 async def test_a_client_that_does_not_read_is_cut(opening, clock):
@@ -352,7 +352,7 @@ async def test_a_client_that_does_not_read_is_cut(opening, clock):
     async with opening(app) as client, client.stream("GET", "/", buffer=2**14) as response:
         response.stop_reading()
         await response.wait_over()
-    assert seen.end == "ClientGone"
+    assert seen.end == "ClientDisconnect"
 
 
 async def test_a_client_that_reads_again_gets_everything(opening, clock):
@@ -376,7 +376,7 @@ async def test_a_client_that_vanishes_is_missed_by_an_application_that_sends(ope
     async with opening(app) as client, client.stream("GET", "/", buffer=2**14) as response:
         response.vanish()
         await response.wait_over()
-    assert seen.end == "ClientGone"
+    assert seen.end == "ClientDisconnect"
 
 
 @in_memory

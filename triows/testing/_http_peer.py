@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import h11  # Hypercorn's
 import trio
 
+from triows.exceptions import Disconnected
+
 from ._client_side import ClientSide
 from ._events import shown
 
@@ -31,7 +33,7 @@ __all__ = ["HTTPDisconnect", "HTTPPeer"]
 _HEAD = 100 * 2**10
 
 
-class HTTPDisconnect(ConnectionError):
+class HTTPDisconnect(Disconnected, ConnectionError):
     """
     The connection of a plain request ended too early. The text says why.
 

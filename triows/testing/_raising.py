@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from triows._errors import combined, is_a, leaves, without_cancelled
-from triows.exceptions import WebSocketDisconnect
+from triows.exceptions import Disconnected
 
 from ._blocked import LoopBlocked
 
@@ -37,7 +37,7 @@ def raise_all(message: str, errors: Iterable[BaseException | None]) -> None:
         parts = [leaf for error in found for leaf in leaves(error)]
         cancelled = [leaf for leaf in parts if is_a(leaf, trio.Cancelled)]
         # The application was cancelled, too. So it isn't news that it has closed connections.
-        ends = (trio.Cancelled, WebSocketDisconnect)
+        ends = (trio.Cancelled, Disconnected)
         found = [leaf for leaf in parts if not is_a(leaf, *ends)] + [*cancelled[:1]]
     error = combined(message, found)
     if error is not None:
