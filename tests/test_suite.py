@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from tests.real_clock import watched_sleeps, watched_sockets
-from tests.server.siege import IS_CHOSEN
+from tests.server.harness.choice import IS_CHOSEN
 
 ROOT = Path(__file__).parent.parent
 MODULES = [*ROOT.glob("tests/**/*.py"), *ROOT.glob("*.py")]
@@ -44,7 +44,7 @@ def test_no_module_of_the_tests_sleeps_in_a_thread():
         if (lines := sleeps_by_name(ast.parse(text)))
     }
     # One watches the others. The functions of the other one block processes on purpose.
-    assert sorted(found) == ["tests/real_clock.py", "tests/server/blocking.py"]
+    assert sorted(found) == ["tests/real_clock.py", "tests/server/applications/blocking.py"]
 
 
 async def test_a_sleep_on_the_real_clock_is_noticed():

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from attrs import evolve, frozen
 
-from tests.server.process import TRIOWS, ServerProcess
+from tests.server.harness.process import TRIOWS, ServerProcess
 
 from .peer import Peer
 

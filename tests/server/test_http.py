@@ -19,7 +19,7 @@ from trio.testing import MockClock
 
 import triows
 from tests.protocol.frame_streams import raw_frame
-from tests.server.memory import BUFFER, MemoryListener
+from tests.server.harness.memory import BUFFER, MemoryListener
 from triows import Timeouts, Triows, WebSocket, WebSocketRoute
 from triows.testing._ends import End, SocketEnd
 
@@ -143,15 +143,15 @@ async def served_in_memory(app: Triows, config: Config, stop: trio.Event) -> Asy
 
 
 @pytest.fixture
-def clock(ground: str) -> MockClock | None:
+def clock(carrier: str) -> MockClock | None:
     """A virtual clock if there are no sockets. pytest-trio finds it by its type."""
-    return MockClock(autojump_threshold=0) if ground == "memory" else None
+    return MockClock(autojump_threshold=0) if carrier == "memory" else None
 
 
 @pytest.fixture
-def connected(ground: str) -> Callable[..., AbstractAsyncContextManager[End]]:
+def connected(carrier: str) -> Callable[..., AbstractAsyncContextManager[End]]:
     """Serve a site, and connect to it. At the end, no connection and no task may be left."""
-    served = served_in_memory if ground == "memory" else served_on_sockets
+    served = served_in_memory if carrier == "memory" else served_on_sockets
 
     @asynccontextmanager
     async def connected(site: Site, **settings: Any) -> AsyncIterator[End]:

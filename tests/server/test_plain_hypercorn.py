@@ -15,7 +15,7 @@ import websockets.sync.client
 from attrs import frozen
 
 from tests.server.clients import Closed, open_websockets
-from tests.server.process import HYPERCORN, PATIENCE, ServerProcess
+from tests.server.harness.process import HYPERCORN, PATIENCE, ServerProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -179,7 +179,7 @@ def test_a_page_of_another_origin_is_403(server):
 
 async def test_a_signal_tells_the_peers_and_ends_with_0(open_client):
     """Hypercorn waits for its own grace first. Before that, the application learns nothing."""
-    with ServerProcess(HYPERCORN, "served:app", "--graceful-timeout", "0") as process:
+    with ServerProcess(HYPERCORN, "ordinary:app", "--graceful-timeout", "0") as process:
         async with open_client(f"{process.ws_url}/echo") as client:
             await client.send("hi")
             await client.receive()
@@ -192,7 +192,7 @@ async def test_a_signal_tells_the_peers_and_ends_with_0(open_client):
 
 def test_a_failing_start_up_ends_the_server_with_its_traceback():
     # Hypercorn says anyway where it would have served, and has an exit code of its own.
-    with ServerProcess(HYPERCORN, "failing:app") as process:
+    with ServerProcess(HYPERCORN, "failing_start:app") as process:
         process.wait()
     assert "the application failed to start" in process.output
     assert "RuntimeError: there is no database" in process.output

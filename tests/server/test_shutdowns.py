@@ -8,12 +8,12 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.server.peer import CLOSE, Frame, NoClose, Peer, close, request
-from tests.server.siege import PATIENCE, start
+from tests.server.harness.choice import PATIENCE, start
+from tests.server.harness.peer import CLOSE, Frame, NoClose, Peer, close, request
 
 pytestmark = pytest.mark.real_socket
 
-#: What the settings of besieged.py add up to, in seconds, with spare time for a busy machine.
+#: What the settings of attacked.py add up to, in seconds, with spare time for a busy machine.
 BUDGET = 0.5 + 2 * 0.5 + 3 * 0.5 + 2
 
 

@@ -10,7 +10,7 @@ import pytest
 import trio
 from attrs import evolve
 
-from tests.server.slow_peers import serving
+from tests.server.harness.slow_peers import serving
 from triows import (
     AsyncResource,
     Compression,

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from tests.server.process import TRIOWS, ServerProcess
+from tests.server.harness.process import TRIOWS, ServerProcess
 from trials.signals import exit_on_sigterm
 
 from .verdict import Case, read_reports, table, wrong

@@ -4,7 +4,7 @@ The applications that hostile peers attack.
 Commands that run in this folder serve them, and so does the tests' own process.
 
 Another connection, the bystander's at ``/census``, asks what a handler saw. So each test has a
-witness, which notices if anybody is harmed. ``bare.py`` has the same routes in plain ASGI.
+witness, which notices if anybody is harmed. ``attacked_asgi.py`` has the same routes in plain ASGI.
 """
 
 import json

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 __all__ = ["HYPERCORN", "TRIOWS", "ServerProcess"]
 
-FOLDER = Path(__file__).parent
+APPLICATIONS = Path(__file__).parent.parent / "applications"
 
 TRIOWS = [sys.executable, "-m", "triows", "run"]
 HYPERCORN = [sys.executable, "-m", "hypercorn", "-k", "trio"]
@@ -45,10 +45,10 @@ class ServerProcess:
     def __init__(
         self,
         command: list[str],
-        app: str = "served:app",
+        app: str = "ordinary:app",
         *options: str,
         host: str = "127.0.0.1",
-        folder: Path = FOLDER,
+        folder: Path = APPLICATIONS,
     ) -> None:
         self._host = host
         self.lines: list[str] = []

@@ -1,5 +1,5 @@
 """
-The routes of ``besieged.py`` in plain ASGI, written by somebody who trusts the server.
+The routes of ``attacked.py`` in plain ASGI, written by somebody who trusts the server.
 
 With plain Hypercorn, it shows which promises triows keeps even there.
 """
@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import trio
-from besieged import reports, witness
+from attacked import reports, witness
 
 Event = dict[str, Any]
 

@@ -27,7 +27,7 @@ from attrs import field, frozen
 from hypercorn.config import Config
 from trio.testing import MockClock
 
-from tests.server.besieged import descriptors
+from tests.server.applications.attacked import descriptors
 from triows._server.http import Peers
 from triows._server.serve import run_server
 from triows._server.server import Accepted, Server

@@ -1,4 +1,4 @@
-"""The applications that the tests of this folder serve, in processes of their own."""
+"""The handlers that most tests need."""
 
 from typing import Annotated
 

@@ -25,5 +25,6 @@ async def main(server: str, name: str, bind: str) -> None:
 
 
 if __name__ == "__main__":
+    sys.path.insert(0, "")  # find the application, as commands do
     server, name, _, bind = sys.argv[1:]
     trio.run(main, server, name, bind)

@@ -109,7 +109,7 @@ class Socket(Protocol):
     The part of a connection that a peer needs, with the names of the standard library.
 
     For a server in a process of its own, it is a :class:`socket.socket`. For one in memory, it is a
-    :class:`~tests.server.memory.MemorySocket`.
+    :class:`~tests.server.harness.memory.MemorySocket`.
     """
 
     def settimeout(self, seconds: float | None, /) -> None: ...

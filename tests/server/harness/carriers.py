@@ -1,10 +1,10 @@
 """
 Decides which tests run on sockets, and which in memory.
 
-A test that asks for a siege runs in memory: against our server in this process, with a clock of its
-own. With the marker ``on_sockets_too``, it also runs against a server process. With rows of its
-table as arguments, ``on_sockets_too("one", "two")``, only these rows do. If somebody has chosen a
-server (``siege.py``), every test runs only against that server, in a process.
+A test that asks for a checked server runs in memory: against our server in this process, with a
+clock of its own. With the marker ``on_sockets_too``, it also runs against a server process. With
+rows of its table as arguments, ``on_sockets_too("one", "two")``, only these rows do. If somebody
+has chosen a server (``choice.py``), every test runs only against that server, in a process.
 
 Tests that use sockets get the marker ``real_socket`` here. Only tests whose fixtures don't show it
 need the marker themselves.
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.server.siege import IS_CHOSEN
+from tests.server.harness.choice import IS_CHOSEN
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -28,24 +28,24 @@ __all__ = [
 ]
 
 #: The fixtures that use sockets.
-SOCKET_FIXTURES = {"plain_hypercorn", "processes", "standing_tls", "triows_run"}
+SOCKET_FIXTURES = {"plain_hypercorn", "processes", "tls_servers", "triows_run"}
 
-# "memory" is the usual place, so it isn't part of a test's name.
+# "memory" is the usual carrier, so it isn't part of a test's name.
 MEMORY = pytest.param("memory", id=pytest.HIDDEN_PARAM)
 SOCKETS = pytest.param("sockets", id="sockets", marks=pytest.mark.real_socket)
 CHOSEN = pytest.param("sockets", id=pytest.HIDDEN_PARAM, marks=pytest.mark.real_socket)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "ground" not in metafunc.fixturenames:
+    if "carrier" not in metafunc.fixturenames:
         return
     if IS_CHOSEN:
-        grounds = [CHOSEN]
+        carriers = [CHOSEN]
     elif metafunc.definition.get_closest_marker("on_sockets_too"):
-        grounds = [MEMORY, SOCKETS]
+        carriers = [MEMORY, SOCKETS]
     else:
-        grounds = [MEMORY]
-    metafunc.parametrize("ground", grounds, indirect=True)
+        carriers = [MEMORY]
+    metafunc.parametrize("carrier", carriers, indirect=True)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -66,7 +66,7 @@ def _chosen(table: list[pytest.Function]) -> list[pytest.Function]:
 
 
 def _row_on_sockets(item: pytest.Function) -> str | None:
-    if item.callspec.params["ground"] != "sockets":
+    if item.callspec.params["carrier"] != "sockets":
         return None
     return item.callspec.id.replace("-sockets", "").replace("sockets-", "")
 

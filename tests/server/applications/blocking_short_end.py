@@ -1,4 +1,4 @@
-"""The routes of ``blocking.py``, served by a process whose end is brief."""
+"""The routes of ``blocking.py``, served by a process that ends soon."""
 
 from blocking import routes
 from hypercorn.config import Config
