@@ -12,11 +12,10 @@ All of them start ``triows run`` as a process. They share these modules:
 ==============  ==============================================================
 ``server``      the process, watched from outside: its tasks, sockets, memory
 ``statistics``  the route on which the process reports about itself
-``frames``      frames as bytes, valid or not
-``handshakes``  opening handshakes as bytes
-``peer``        a blocking socket that sends and reads them
 ``signals``     what a signal does to a trial
 ==============  ==============================================================
+
+The bytes of bad peers are made by ``tests/raw.py``, and sent by the peer of the server's tests.
 
 ``fuzz`` and ``soak`` need Linux, because they watch the process through ``/proc``.
 """

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
+import socket
 import ssl
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from attrs import evolve, frozen
 
+from tests.server.harness.peer import Peer
 from tests.server.harness.process import TRIOWS, ServerProcess
 
-from .peer import Peer
-
-__all__ = ["Level", "WatchedServer", "poll"]
+__all__ = ["UNSERVED", "Level", "WatchedServer", "connect", "poll"]
 
 ROOT = Path(__file__).parent.parent
 
@@ -87,6 +87,49 @@ class Level:
         )
 
 
+#: What a peer raises that isn't served as it should be.
+UNSERVED = (OSError, EOFError, AssertionError)
+
+#: How many seconds a busy server may take for something.
+PATIENCE = 30
+
+# Several addresses, so that there are enough ports for tens of thousands of connections, including
+# those that were closed in the last minute. Each address has about 28 000 ports.
+_sources = itertools.cycle([f"127.0.0.{number}" for number in range(1, 5)])
+
+
+def connect(
+    address: tuple[str, int], *, timeout: float = PATIENCE, receive_buffer: int | None = None
+) -> socket.socket:
+    """
+    Connect from one of several addresses of this machine, in turn.
+
+    Args:
+        address: The address of the server.
+        timeout: How many seconds this, and every later operation, may take.
+        receive_buffer: How many bytes the system may hold for the peer. With few, a server soon
+            notices that nobody reads what it sends.
+
+    Raises:
+        OSError: There is no server.
+    """
+    sock = socket.socket()
+    try:
+        sock.settimeout(timeout)
+        if receive_buffer is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        # Without this, the system chooses the port before it knows the destination. Then two
+        # connections can't share it.
+        sock.setsockopt(socket.IPPROTO_IP, getattr(socket, "IP_BIND_ADDRESS_NO_PORT", 24), 1)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.bind((next(_sources), 0))
+        sock.connect(address)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
 def poll(condition: Callable[[], bool], seconds: float) -> bool:
     """Check again and again until *condition* is true, for *seconds* at most. Return the result."""
     deadline = time.monotonic() + seconds
@@ -112,23 +155,35 @@ class WatchedServer(ServerProcess):
         super().__init__(TRIOWS, app, *options, folder=ROOT)
         self.tls = tls
 
-    @property
-    def address(self) -> tuple[str, int]:
-        parts = urlsplit(self.url)
-        assert parts.hostname is not None
-        assert parts.port is not None
-        return parts.hostname, parts.port
+    def connect(self, path: str, *lines: bytes, **options: Any) -> Peer:
+        """
+        Open a well-behaved connection.
 
-    def connect(self, path: str, *headers: tuple[str, str], **options: Any) -> Peer:
-        """Open a well-behaved connection."""
-        return Peer(self.address, path, *headers, tls=self.tls, **options)
+        Args:
+            path: The path, and maybe a query.
+            lines: Further header lines of the handshake.
+            options: Options of :func:`connect`.
+
+        Raises:
+            OSError, EOFError, AssertionError: The server doesn't serve it.
+        """
+        sock = connect(self.address, **options)
+        try:
+            if self.tls is not None:
+                sock = self.tls.wrap_socket(sock, server_hostname=self.address[0])
+            peer = Peer(sock)
+            peer.open(path, *lines)
+        except BaseException:
+            sock.close()
+            raise
+        return peer
 
     def echoes(self) -> bool:
         """Say whether it serves a new connection."""
         try:
             with self.connect("/echo", timeout=5) as peer:
-                peer.send("still here?")
-                return peer.receive() == b"still here?" and peer.close() == 1000
+                peer.echo("still here?")
+                return peer.close() == 1000
         except Exception:  # noqa: BLE001 - any error means that it doesn't echo
             return False
 
@@ -182,7 +237,7 @@ class WatchedServer(ServerProcess):
         The result also has the descriptors that are open meanwhile, with that of the connection.
 
         Raises:
-            Exception: What :class:`Peer` raises.
+            OSError, EOFError, AssertionError: The server doesn't answer.
         """
         with self.connect(path) as peer:
             told: dict[str, Any] = json.loads(peer.receive())

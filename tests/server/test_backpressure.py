@@ -6,7 +6,8 @@ from contextlib import suppress
 
 import pytest
 
-from tests.server.harness.peer import PING, PONG, TEXT, NoClose, close, frame
+from tests.raw import PING, PONG, TEXT, close_frame, frame
+from tests.server.harness.peer import NoClose
 
 MiB = 2**20
 
@@ -76,7 +77,7 @@ def test_a_handler_that_only_sends_ends_when_its_peer_has_sent_and_reset(server)
 def test_a_handler_that_only_sends_is_told_that_its_peer_closes(server):
     key = server.new_key()
     peer = server.open(f"/pour?key={key}&size=1000")
-    peer.send(frame(TEXT, b"x") * 30 + close(4001, b"bye"))
+    peer.send(frame(TEXT, b"x") * 30 + close_frame(4001, b"bye"))
     assert peer.read_close()[0] == 4001
     report = server.report(key)
     assert (report["code"], report["reason"]) == (4001, "bye")
@@ -96,7 +97,7 @@ def test_pings_behind_unread_messages_are_answered(server):
 def test_a_close_behind_unread_messages_is_answered(server):
     key = server.new_key()
     peer = server.open(f"/deaf?key={key}")
-    peer.send(frame(TEXT, b"x") * 20 + close(4001, b"bye"))
+    peer.send(frame(TEXT, b"x") * 20 + close_frame(4001, b"bye"))
     assert peer.read_close()[0] == 4001
     report = server.report(key)
     assert (report["code"], report["reason"]) == (4001, "bye")
@@ -130,7 +131,7 @@ def test_a_handler_that_returns_leaves_nothing_with_messages_unread(server):
     peer = server.open("/distracted")
     peer.send(frame(TEXT, b"x") * 30)
     assert peer.read_close() == (1000, "")
-    peer.send_as_far_as_taken(close(1000))
+    peer.send_as_far_as_taken(close_frame(1000))
     peer.read_rest()
     server.settle()
 

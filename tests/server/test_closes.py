@@ -6,19 +6,20 @@ from contextlib import suppress
 
 import pytest
 
-from tests.server.harness.peer import BINARY, PING, TEXT, NoClose, close, frame, request
+from tests.raw import BINARY, PING, TEXT, close_frame, frame, handshake
+from tests.server.harness.peer import NoClose
 
 
 @pytest.mark.on_sockets_too("collecting-4001")
 @pytest.mark.parametrize(
     ("sent", "seen", "answered"),
     [
-        (close(4001, b"bye"), (4001, "bye"), 4001),
-        (close(1000), (1000, ""), 1000),
-        (close(1001, b"a" * 123), (1001, "a" * 123), 1001),
-        (close(1011, "caf\xe9".encode()), (1011, "caf\xe9"), 1011),
-        (close(3000), (3000, ""), 3000),
-        (close(None), (1005, ""), None),
+        (close_frame(4001, b"bye"), (4001, "bye"), 4001),
+        (close_frame(1000), (1000, ""), 1000),
+        (close_frame(1001, b"a" * 123), (1001, "a" * 123), 1001),
+        (close_frame(1011, "caf\xe9".encode()), (1011, "caf\xe9"), 1011),
+        (close_frame(3000), (3000, ""), 3000),
+        (close_frame(None), (1005, ""), None),
     ],
     ids=["4001", "1000", "1001", "1011", "3000", "none"],
 )
@@ -43,7 +44,7 @@ def test_a_peers_code_and_reason_reach_the_handler_and_are_answered(
 )
 def test_every_code_that_may_be_sent_is_answered_with_itself(server, code):
     peer = server.open("/echo")
-    peer.send(close(code))
+    peer.send(close_frame(code))
     assert peer.read_close()[0] == code
 
 
@@ -51,7 +52,7 @@ def test_every_code_that_may_be_sent_is_answered_with_itself(server, code):
 def test_the_servers_code_and_reason_reach_the_peer(server):
     peer = server.open("/closing/4002?reason=enough")
     assert peer.read_close() == (4002, "enough")
-    peer.send(close(4002))
+    peer.send(close_frame(4002))
     peer.read_rest()
 
 
@@ -76,7 +77,7 @@ def test_a_peer_that_does_not_answer_a_close_is_waited_for_no_longer_than_allowe
 def test_what_comes_after_a_close_is_ignored(server):
     key = server.new_key()
     peer = server.open(f"/collecting?key={key}")
-    peer.send(frame(TEXT, b"before") + close(1000) + frame(TEXT, b"after") + close(4000))
+    peer.send(frame(TEXT, b"before") + close_frame() + frame(TEXT, b"after") + close_frame(4000))
     peer.send_as_far_as_taken(frame(PING, b"?") + frame(3, mask=None))
     assert peer.read_close() == (1000, "")
     assert peer.read_rest() == b""
@@ -87,7 +88,7 @@ def test_what_comes_after_a_close_is_ignored(server):
 def test_a_close_in_the_middle_of_a_fragmented_message_is_a_normal_close(server):
     key = server.new_key()
     peer = server.open(f"/collecting?key={key}")
-    peer.send(frame(TEXT, b"begun", fin=False) + close(1000, b"enough"))
+    peer.send(frame(TEXT, b"begun", fin=False) + close_frame(1000, b"enough"))
     assert peer.read_close()[0] == 1000
     report = server.report(key)
     assert (report["messages"], report["code"], report["reason"]) == ([], 1000, "enough")
@@ -131,7 +132,7 @@ def closes(server, way: str) -> bool:
     """Say whether a close frame comes after one bad frame."""
     with server.connect() as peer:
         if way == "in the handshake's packet":
-            peer.send_as_far_as_taken(request("/echo") + BAD + JUNK)
+            peer.send_as_far_as_taken(handshake("/echo") + BAD + JUNK)
             assert peer.read_answer().status == 101
         elif way == "behind echoes that nobody has read":
             peer.open("/echo")
@@ -180,6 +181,6 @@ def test_the_close_frame_arrives_while_the_peer_goes_on_sending(process_server):
 def test_an_unread_close_frame_is_the_last_thing_on_the_wire(server):
     """No message of the handler follows it."""
     peer = server.open("/pour?key=&size=100")
-    peer.send(close(1000))
+    peer.send(close_frame(1000))
     assert peer.read_close() == (1000, "")
     assert peer.read_rest() == b""

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.raw import PING, PONG, TEXT, frame
 from tests.server.harness import link as links
 from tests.server.harness.choice import PATIENCE, start
-from tests.server.harness.peer import PING, PONG, TEXT, Peer, frame
+from tests.server.harness.peer import Peer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.server.harness.peer import TEXT, close, frame, request
+from tests.raw import TEXT, close_frame, frame, handshake
 
 
 @pytest.mark.on_sockets_too("protocol")
@@ -61,7 +61,7 @@ def test_a_quoted_compression_parameter_is_as_good_as_any(either_server):
     offer = b'Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits="15"'
     key = server.new_key()
     peer = server.open(f"/collecting?key={key}", offer)
-    peer.send(frame(TEXT, b"legal (RFC 6455 section 9.1)") + close())
+    peer.send(frame(TEXT, b"legal (RFC 6455 section 9.1)") + close_frame())
     assert peer.read_close() == (1000, "")
     assert server.report(key)["messages"] == ["legal (RFC 6455 section 9.1)"]
 
@@ -74,7 +74,7 @@ def test_one_byte_behind_the_handshake_is_part_of_a_frame(server):
 
 
 def test_a_body_of_the_handshake_is_refused_or_is_no_frame(server):
-    answer = server.ask(request("/echo", b"Content-Length: 4") + b"body")
+    answer = server.ask(handshake("/echo", b"Content-Length: 4") + b"body")
     assert answer.status in {101, 400, 413}
 
 
@@ -82,7 +82,7 @@ def test_a_body_of_the_handshake_is_refused_or_is_no_frame(server):
 @pytest.mark.parametrize("rest", [b"x", b"GET /echo HTTP/1.1\r\n\r\n", frame(TEXT, b"hello")])
 def test_bytes_behind_a_refusal_whose_handler_goes_on_are_ignored(server, target, rest):
     peer = server.connect()
-    answer = peer.ask(request(target))
+    answer = peer.ask(handshake(target))
     assert answer.status in {401, 403, 404}
     peer.send_as_far_as_taken(rest)
     assert peer.read_rest() == b""
@@ -124,7 +124,7 @@ def test_an_applications_mistake_after_accept_is_1011(server, how):
 
 @pytest.mark.on_sockets_too
 def test_a_peer_that_resets_at_any_point_leaves_nothing(server):
-    whole = request("/echo") + frame(TEXT, b"hello" * 100, fin=False) + frame(0, b"more")
+    whole = handshake("/echo") + frame(TEXT, b"hello" * 100, fin=False) + frame(0, b"more")
     for cut in range(1, len(whole), 7):
         peer = server.connect()
         peer.send(whole[:cut])
@@ -137,6 +137,6 @@ def test_a_peer_that_resets_while_it_is_refused_or_accepted_leaves_nothing(serve
     for target in ["/slow", "/refusing/403", "/mistaken/error", "/nope"] * 5:
         server.may_log_traceback = True  # the application's mistake is logged
         peer = server.connect()
-        peer.send(request(target))
+        peer.send(handshake(target))
         peer.reset()
     server.settle()

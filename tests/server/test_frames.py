@@ -6,7 +6,7 @@ import zlib
 
 import pytest
 
-from tests.server.harness.peer import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, close, frame
+from tests.raw import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, close_frame, deflated, frame
 
 VIOLATIONS = {
     "unmasked": frame(TEXT, b"hello", mask=None),
@@ -33,7 +33,7 @@ VIOLATIONS = {
     "300 bytes whose length takes 8": frame(BINARY, bytes(300), width=8),
     "close of 1 byte": frame(CLOSE, b"\x03"),
     **{
-        f"close with {code}": close(code)
+        f"close with {code}": close_frame(code)
         for code in [0, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65535]
     },
 }
@@ -121,7 +121,7 @@ def test_a_character_that_the_last_fragment_leaves_open_is_1007(server):
 @pytest.mark.parametrize("reason", NO_UTF8.values(), ids=NO_UTF8)
 def test_a_reason_that_is_no_utf_8_is_closed_with_1007(server, reason):
     peer = server.open("/echo")
-    peer.send(close(1000, reason))
+    peer.send(close_frame(1000, reason))
     assert peer.read_close()[0] == 1007
 
 
@@ -177,14 +177,6 @@ def test_each_width_of_a_length_is_read_and_written(server, size):
 DEFLATE = b"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits"
 
 
-def deflate(payload: bytes) -> bytes:
-    """Compress as RFC 7692 section 7.2.1 says."""
-    compress = zlib.compressobj(9, zlib.DEFLATED, -15)
-    return (compress.compress(payload) + compress.flush(zlib.Z_SYNC_FLUSH)).removesuffix(
-        b"\x00\x00\xff\xff"
-    )
-
-
 def test_compression_is_off_unless_it_is_asked_for(server):
     answer = server.handshake("/echo", DEFLATE)
     assert answer.status == 101
@@ -197,13 +189,13 @@ def test_a_ping_between_compressed_fragments_harms_neither(compressing_server, o
     key = compressing_server.new_key()
     peer = compressing_server.open(f"/collecting?key={key}", DEFLATE)
     payload = bytes(range(32, 127)) * 50
-    data = deflate(payload)
+    data = deflated(payload)
     half = len(data) // 2
     peer.send(frame(opcode, data[:half], fin=False, reserved=4) + frame(PING, b"?"))
     peer.send(frame(CONTINUATION, data[half:]))
     pong = peer.read_frame()
     assert (pong.opcode, pong.payload) == (PONG, b"?")
-    peer.send(close(1000))
+    peer.send(close_frame(1000))
     assert peer.read_close() == (1000, "")
     expected = payload.decode() if opcode == TEXT else len(payload)
     assert compressing_server.report(key)["messages"] == [expected]
@@ -216,7 +208,7 @@ def test_compressed_messages_that_refer_to_the_one_before_are_read(compressing_s
     for _ in range(3):
         data = compress.compress(b"the same again " * 10) + compress.flush(zlib.Z_SYNC_FLUSH)
         peer.send(frame(TEXT, data.removesuffix(b"\x00\x00\xff\xff"), reserved=4))
-    peer.send(close(1000))
+    peer.send(close_frame(1000))
     peer.read_close()
     assert compressing_server.report(key)["messages"] == ["the same again " * 10] * 3
 
@@ -231,7 +223,7 @@ def test_data_that_is_no_deflate_is_closed_with_1007_or_1002(compressing_server,
 @pytest.mark.parametrize(
     "violation",
     [
-        frame(TEXT, deflate(b"a"), reserved=6),
+        frame(TEXT, deflated(b"a"), reserved=6),
         frame(PING, b"", reserved=4),
         frame(TEXT, b"a", fin=False) + frame(CONTINUATION, b"b", reserved=4),
     ],
@@ -247,5 +239,5 @@ def test_a_reserved_bit_in_the_wrong_place_is_1002_with_compression_too(
 
 def test_compressed_text_that_is_no_utf_8_is_1007(compressing_server):
     peer = compressing_server.open("/echo", DEFLATE)
-    peer.send(frame(TEXT, deflate(b"caf\xe9"), reserved=4))
+    peer.send(frame(TEXT, deflated(b"caf\xe9"), reserved=4))
     assert peer.read_close()[0] == 1007

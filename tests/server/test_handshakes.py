@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.server.harness.peer import KEY, TEXT, close, frame, request
+from tests.raw import KEY, TEXT, close_frame, frame, handshake
 
 VERSION = b"Sec-WebSocket-Version"
 
@@ -116,7 +116,7 @@ def test_a_bad_key_is_400(server, lines):
 @pytest.mark.parametrize("method", [b"POST", b"PUT", b"HEAD", b"CONNECT", b"WEBSOCKET"])
 def test_only_get_opens_a_websocket(server, method):
     peer = server.connect()
-    peer.send(request("/echo", method=method))
+    peer.send(handshake("/echo", method=method))
     status_line = peer.read_rest().partition(b"\r\n")[0]
     assert re.match(rb"HTTP/1.1 (405|400|426|501) ", status_line), status_line
     if method == b"POST":
@@ -213,9 +213,9 @@ def test_garbage_is_400_or_ended(server, garbage):
 @pytest.mark.parametrize(
     "head",
     [
-        request("/" + "x" * 100_000),
-        request("/echo", b"X-A: " + b"x" * 2**20),
-        request("/echo", *[b"X-A: b"] * 10_000),
+        handshake("/" + "x" * 100_000),
+        handshake("/echo", b"X-A: " + b"x" * 2**20),
+        handshake("/echo", *[b"X-A: b"] * 10_000),
     ],
     ids=["target", "header", "headers"],
 )
@@ -269,7 +269,7 @@ def test_a_chunked_body_without_end_is_answered_and_ended(process_server, what):
 
 
 @pytest.mark.on_sockets_too("one")
-@pytest.mark.parametrize("start", [b"", b"G", request("/echo")[:-2]], ids=["none", "one", "all"])
+@pytest.mark.parametrize("start", [b"", b"G", handshake("/echo")[:-2]], ids=["none", "one", "all"])
 def test_a_silent_peer_is_ended(server, start):
     peer = server.connect()
     peer.send(start)
@@ -284,7 +284,7 @@ def test_a_head_that_comes_byte_by_byte_is_ended(server):
     started = server.now()
     ended = False
     # There isn't enough time for all of these bytes, and no byte starts the time again.
-    for byte in request("/echo", b"X-A: " + b"x" * 200):
+    for byte in handshake("/echo", b"X-A: " + b"x" * 200):
         peer.send_as_far_as_taken(bytes([byte]))
         try:
             ended = peer.socket.recv(2**16) == b"" or ended
@@ -318,7 +318,7 @@ def test_a_head_that_comes_byte_by_byte_is_ended(server):
 )
 def test_a_refusal_arrives_whole_and_ends_the_connection(server, target, lines, without):
     peer = server.connect()
-    answer = peer.ask(request(target, *lines, without=without))
+    answer = peer.ask(handshake(target, *lines, without=without))
     assert 400 <= answer.status < 500
     assert answer.header(b"connection") == b"close"
     assert answer.body
@@ -330,7 +330,7 @@ def test_a_refusal_arrives_whole_and_ends_the_connection(server, target, lines, 
 def test_a_refusals_body_arrives_though_the_peer_has_sent_more(process_server):
     for _ in range(100):
         peer = process_server.connect()
-        peer.send_as_far_as_taken(request("/nope") + b"x" * 200_000)
+        peer.send_as_far_as_taken(handshake("/nope") + b"x" * 200_000)
         answer = peer.read_answer()
         assert (answer.status, answer.problem["status"]) == (404, 404)
         peer.socket.close()
@@ -339,7 +339,7 @@ def test_a_refusals_body_arrives_though_the_peer_has_sent_more(process_server):
 def test_a_hundred_refused_peers_hold_no_descriptors_of_the_server(process_server):
     refused = [process_server.connect() for _ in range(100)]
     for peer in refused:
-        assert peer.ask(request("/echo", without=(VERSION,))).status == 400
+        assert peer.ask(handshake("/echo", without=(VERSION,))).status == 400
     process_server.settle()
 
 
@@ -370,7 +370,7 @@ def test_messages_in_the_handshakes_packet_are_delivered(server, target):
 
 def test_a_message_before_a_slow_accept_is_delivered(server):
     peer = server.connect()
-    peer.send(request("/slow"))
+    peer.send(handshake("/slow"))
     peer.send(frame(TEXT, b"one"))
     assert peer.read_answer().status == 101
     assert peer.read_message() == "one"
@@ -379,13 +379,13 @@ def test_a_message_before_a_slow_accept_is_delivered(server):
 def test_much_before_a_slow_accept_is_delivered(server):
     peer = server.connect()
     messages = [f"{number:06}" * 1000 for number in range(20)]
-    peer.send(request("/slow") + b"".join(frame(TEXT, one.encode()) for one in messages))
+    peer.send(handshake("/slow") + b"".join(frame(TEXT, one.encode()) for one in messages))
     assert peer.read_answer().status == 101
     assert [peer.read_message() for _ in messages] == messages
 
 
 def test_a_flood_before_a_slow_accept_is_held_back(process_server):
-    flood = request("/slow") + frame(TEXT, bytes(2**16)) * 1000
+    flood = handshake("/slow") + frame(TEXT, bytes(2**16)) * 1000
     memory = process_server.bystander.ask_for("memory")
     peer = process_server.connect()
     peer.socket.settimeout(0.5)
@@ -401,19 +401,19 @@ def test_a_flood_before_a_slow_accept_is_held_back(process_server):
 @pytest.mark.parametrize("end", ["finish", "reset"])
 def test_a_peer_that_vanishes_before_a_slow_accept_leaves_nothing(server, end):
     peer = server.connect()
-    peer.send(request("/slow"))
+    peer.send(handshake("/slow"))
     getattr(peer, end)()
     server.settle()
 
 
 def test_a_close_before_a_slow_accept_is_answered(server):
-    peer = server.open("/slow", behind=close(1000))
+    peer = server.open("/slow", behind=close_frame(1000))
     assert peer.read_close() == (1000, "")
 
 
 def test_a_handshake_that_comes_byte_by_byte_is_answered(server):
     peer = server.connect()
-    for byte in request("/echo"):
+    for byte in handshake("/echo"):
         peer.send(bytes([byte]))
     assert peer.read_answer().status == 101
     peer.echo("in time")

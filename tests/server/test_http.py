@@ -18,16 +18,13 @@ from starlette.routing import Mount, Route
 from trio.testing import MockClock
 
 import triows
-from tests.protocol.frame_streams import raw_frame
+from tests.raw import TEXT, frame, handshake
 from tests.server.harness.memory import BUFFER, MemoryListener
 from triows import Timeouts, Triows, WebSocket, WebSocketRoute
 from triows.testing._ends import End, SocketEnd
 
 PATIENCE = 20
-UPGRADE = (
-    b"GET /echo HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-)
+UPGRADE = handshake("/echo")
 
 echo_route = WebSocketRoute("echo")
 
@@ -219,7 +216,7 @@ async def test_a_websocket_may_follow_requests_on_one_connection(clock, connecte
     async with connected(Site()) as stream:
         await stream.send_all(asked("hello"))
         await read_response(stream)
-        await stream.send_all(UPGRADE + raw_frame(1, b"at once"))
+        await stream.send_all(UPGRADE + frame(TEXT, b"at once"))
         status, _, rest = await read_response(stream)
         while len(rest) < 9:
             rest += await stream.receive_some()

@@ -11,7 +11,7 @@ import re
 import hpack
 import pytest
 
-from tests.server.harness.peer import CLOSE, frame
+from tests.raw import CLOSE, frame
 
 DATA, HEADERS, PRIORITY, SETTINGS = 0, 1, 2, 4
 END_STREAM, END_HEADERS = 1, 4

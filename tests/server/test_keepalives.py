@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.server.harness.peer import PING, PONG, TEXT, frame
+from tests.raw import PING, PONG, TEXT, frame
 
 
 @pytest.mark.on_sockets_too("watched")

@@ -6,7 +6,7 @@ import zlib
 
 import pytest
 
-from tests.server.harness.peer import BINARY, CONTINUATION, TEXT, frame
+from tests.raw import BINARY, CONTINUATION, TEXT, frame
 
 MiB = 2**20
 

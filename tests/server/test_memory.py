@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
+from tests.raw import TEXT, frame
 from tests.server.applications import attacked
 from tests.server.harness.checked import CheckedServer
 from tests.server.harness.memory import MemoryServer
-from tests.server.harness.peer import TEXT, NoClose, Peer, frame
+from tests.server.harness.peer import NoClose, Peer
 from triows import Triows
 
 if TYPE_CHECKING:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 import signal
-import socket
 from contextlib import suppress
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import pytest
 import trio
 import websockets.sync.client
-from attrs import frozen
 
+from tests import raw
 from tests.server.clients import Closed, open_websockets
+from tests.server.harness.peer import Answer, Peer
 from tests.server.harness.process import HYPERCORN, PATIENCE, ServerProcess
 
 if TYPE_CHECKING:
@@ -32,39 +31,10 @@ def server(plain_hypercorn: ServerProcess) -> Iterator[ServerProcess]:
         assert ws.recv(PATIENCE) == "still there"
 
 
-@frozen
-class Answer:
-    status: int
-    head: bytes
-    body: bytes
-
-    @property
-    def problem(self) -> object:
-        return json.loads(self.body)
-
-
 def handshake(server: ServerProcess, target: str | bytes, *lines: bytes) -> Answer:
     """Ask for a WebSocket with bytes that no client library would send."""
-    address = urlsplit(server.url)
-    raw = target.encode() if isinstance(target, str) else target
-    head = [
-        b"GET " + raw + b" HTTP/1.1",
-        b"Host: 127.0.0.1",
-        b"Connection: Upgrade",
-        b"Upgrade: websocket",
-        b"Sec-WebSocket-Version: 13",
-        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
-        *lines,
-    ]
-    with socket.create_connection((address.hostname, address.port), PATIENCE) as peer:
-        peer.sendall(b"\r\n".join(head) + b"\r\n\r\n")
-        received = b""
-        while chunk := peer.recv(2**16):
-            received += chunk
-            if received.startswith(b"HTTP/1.1 101"):
-                break
-    answer, _, body = received.partition(b"\r\n\r\n")
-    return Answer(int(answer.split()[1]), answer, body)
+    with Peer(server.reach(PATIENCE)) as peer:
+        return peer.ask(raw.handshake(target, *lines))
 
 
 async def test_the_seed_program_is_served(server, open_client):

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import trio
 
+from tests.raw import handshake
 from tests.server.clients import Closed, open_websockets
 from tests.server.harness.process import APPLICATIONS, PATIENCE, TRIOWS, ServerProcess
 
@@ -220,17 +221,12 @@ def test_a_signal_during_the_start_up_ends_it():
 
 
 def test_a_peer_that_never_reads_holds_no_process_beyond_the_time_it_announced():
-    with ServerProcess(TRIOWS, "slow:ending") as process:
-        host, _, port = process.url.removeprefix("http://").partition(":")
-        with socket.create_connection((host, int(port))) as peer:
-            peer.sendall(
-                b"GET /flood HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-                b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-                % host.encode()
-            )
-            process.wait_for("pouring")
-            process.send_signal(signal.SIGTERM)
-            assert process.wait() == 0
+    slow = ServerProcess(TRIOWS, "slow:ending")
+    with slow as process, socket.create_connection(process.address) as peer:
+        peer.sendall(handshake("/flood"))
+        process.wait_for("pouring")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait() == 0
     assert "Traceback" not in process.output
 
 

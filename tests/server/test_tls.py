@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import pytest
 
-from tests.server.harness.peer import PING, PONG, TEXT, close, frame, request
+from tests.raw import PING, PONG, TEXT, close_frame, frame, handshake
 
 pytestmark = pytest.mark.real_socket
 
@@ -25,7 +25,7 @@ def hello(context: ssl.SSLContext) -> bytes:
 
 @pytest.mark.parametrize(
     "garbage",
-    [b"", b"\x00" * 1000, b"\xff" * 1000, b"\x16\x03\x01\xff\xff" + b"\xff" * 70_000, request()],
+    [b"", b"\x00" * 1000, b"\xff" * 1000, b"\x16\x03\x01\xff\xff" + b"\xff" * 70_000, handshake()],
     ids=["nothing", "nuls", "ones", "record", "http"],
 )
 def test_what_is_no_tls_is_ended_without_a_traceback(tls_server, garbage):
@@ -55,7 +55,7 @@ def test_a_peer_that_resets_inside_tls_leaves_nothing(tls_server):
 
 def test_a_refused_peer_that_stays_is_let_go_in_time(tls_server):
     peer = tls_server.connect()
-    assert peer.ask(request("/nowhere")).status == 404
+    assert peer.ask(handshake("/nowhere")).status == 404
     tls_server.settle()
 
 
@@ -76,7 +76,7 @@ def test_messages_pings_and_closes_work_as_without(tls_server):
     assert peer.read_frame().opcode == PONG
     peer.send(frame(TEXT, b"x" * 2**20))
     assert peer.read_message() == "x" * 2**20
-    peer.send(close(4001, b"bye"))
+    peer.send(close_frame(4001, b"bye"))
     assert peer.read_close()[0] == 4001
     report = tls_server.report(key)
     assert (report["code"], report["reason"]) == (4001, "bye")
@@ -98,7 +98,7 @@ def test_a_hundred_violations_with_more_behind_them_get_a_hundred_close_frames(t
 def test_a_hundred_refusals_arrive_though_the_peer_has_sent_more(tls_server):
     for _ in range(100):
         with tls_server.connect() as peer:
-            peer.send_as_far_as_taken(request("/nope") + b"x" * 200_000)
+            peer.send_as_far_as_taken(handshake("/nope") + b"x" * 200_000)
             assert peer.read_answer().problem["status"] == 404
 
 
@@ -149,6 +149,6 @@ def test_a_send_is_cancelled_after_the_second_that_its_handler_gives_it(tls_serv
 
 def test_a_refusal_arrives_whole_and_ends_the_connection(tls_server):
     peer = tls_server.connect()
-    answer = peer.ask(request("/nope"))
+    answer = peer.ask(handshake("/nope"))
     assert (answer.status, answer.problem["status"]) == (404, 404)
     assert peer.read_rest() == b""

@@ -71,8 +71,7 @@ def test_a_server_is_seen_to_hold_a_connection_and_to_give_it_back():
     with WatchedServer("trials.fuzz.application:app") as server:
         before = server.settled_level(10)
         with server.connect("/echo") as peer:
-            peer.send("hello")
-            assert peer.receive() == b"hello"
+            peer.echo("hello")
             held = server.settled_level(10)
             assert held.tasks > before.tasks
             assert held.connections == before.connections + 1

@@ -12,7 +12,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-from trials.peer import connect
+from trials.server import connect
 
 __all__ = ["ENDS", "HEAD", "Attempt", "perform", "read_attempts", "write_attempts"]
 

@@ -15,8 +15,7 @@ from random import Random
 
 from attrs import define, evolve, field, frozen
 
-from trials.peer import Refused
-from trials.server import Level, WatchedServer, poll
+from trials.server import UNSERVED, Level, WatchedServer, poll
 
 from . import frames, handshakes, http2, noise, requests, tls
 from .attempt import Attempt, perform, read_attempts, write_attempts
@@ -140,7 +139,7 @@ class Campaign:
         with self.server() as server:
             try:
                 minded = self._compare(volley, server, seconds)
-            except (OSError, Refused) as exc:
+            except UNSERVED as exc:
                 # It doesn't serve a well-behaved peer any more.
                 minded = True
                 if not _dies(server):
@@ -219,7 +218,7 @@ class Campaign:
                 for _ in threads.map(self._perform, sent, itertools.repeat(server)):
                     pass
                 return bool(server.return_to(before, LEAKING).excess(before))
-            except (OSError, Refused):
+            except UNSERVED:
                 return False  # the server has ended, which is a different finding
 
     def _trace(self, suspects: Sequence[Attempt]) -> Attempt | None:

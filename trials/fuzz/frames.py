@@ -5,10 +5,11 @@ from __future__ import annotations
 import zlib
 from random import Random
 
-from trials.frames import (
+from tests.raw import (
     BINARY,
     CLOSE,
     CONTINUATION,
+    DEFLATE,
     PING,
     PONG,
     RSV1,
@@ -16,8 +17,8 @@ from trials.frames import (
     close_frame,
     deflated,
     frame,
+    handshake,
 )
-from trials.handshakes import DEFLATE, handshake
 
 from .attempt import ENDS, HEAD, Attempt
 from .mutation import cut, mutated, rearranged
@@ -54,7 +55,7 @@ TOKENS = (
     b"GET / HTTP/1.1\r\n\r\n",
 )
 
-BOMB = deflated(bytes(2**20), 9)
+BOMB = deflated(bytes(2**20), level=9)
 EMPTY_BLOCKS = b"\x02\0" * 500
 
 
@@ -65,11 +66,11 @@ def _payload(rng: Random) -> bytes:
     return rng.choice((bytes(size), b"a" * size, rng.randbytes(size)))
 
 
-def _key(rng: Random) -> bytes:
+def _mask(rng: Random) -> bytes:
     return rng.choice((b"\0\0\0\0", rng.randbytes(4)))
 
 
-def _fragments(rng: Random, payload: bytes, bits: int) -> list[bytes]:
+def _fragments(rng: Random, payload: bytes, reserved: int) -> list[bytes]:
     """One message in several frames, with control frames between them."""
     pieces = cut(rng, payload)
     if rng.random() < 0.3:
@@ -79,13 +80,13 @@ def _fragments(rng: Random, payload: bytes, bits: int) -> list[bytes]:
             CONTINUATION if number else rng.choice((TEXT, BINARY)),
             piece,
             fin=number == len(pieces) - 1,
-            bits=0 if number else bits,
-            key=_key(rng),
+            reserved=0 if number else reserved,
+            mask=_mask(rng),
         )
         for number, piece in enumerate(pieces)
     ]
     if len(frames) > 1 and rng.random() < 0.5:
-        frames.insert(1, frame(rng.choice((PING, PONG)), b"between", key=_key(rng)))
+        frames.insert(1, frame(rng.choice((PING, PONG)), b"between", mask=_mask(rng)))
     return frames
 
 
@@ -104,7 +105,7 @@ def _compressed(rng: Random) -> bytes:
 def _message(rng: Random, *, compress: bool) -> list[bytes]:
     how = rng.random()
     if how < 0.15:
-        return [frame(rng.choice((PING, PONG)), _payload(rng)[:125], key=_key(rng))]
+        return [frame(rng.choice((PING, PONG)), _payload(rng)[:125], mask=_mask(rng))]
     if how < 0.22:
         code = rng.choice(CODES)
         return [close_frame(code, rng.choice((b"", b"bye", b"\xff", b"x" * 123)))]
@@ -116,16 +117,16 @@ def _message(rng: Random, *, compress: bool) -> list[bytes]:
                 opcode,
                 _payload(rng)[:200],
                 fin=rng.random() < 0.5,
-                bits=rng.choice((0, 0x10, 0x20, 0x40, 0x70)),
-                key=rng.choice((None, b"\0\0\0\0")),
+                reserved=rng.choice((0, 1, 2, 4, 7)),
+                mask=rng.choice((None, b"\0\0\0\0")),
                 length=rng.choice((None, None, 126, 2**16, 2**31, 2**62, 2**63, 2**64 - 1)),
             )
         ]
     compressed = compress and rng.random() < 0.7
-    payload, bits = (_compressed(rng), RSV1) if compressed else (_payload(rng), 0)
+    payload, reserved = (_compressed(rng), RSV1) if compressed else (_payload(rng), 0)
     if rng.random() < 0.4:
-        return _fragments(rng, payload, bits)
-    return [frame(rng.choice((TEXT, BINARY)), payload, bits=bits, key=_key(rng))]
+        return _fragments(rng, payload, reserved)
+    return [frame(rng.choice((TEXT, BINARY)), payload, reserved=reserved, mask=_mask(rng))]
 
 
 def make(rng: Random, name: str) -> Attempt:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from trials.frames import PING, TEXT, frame
-from trials.handshakes import header_lines
+from tests.raw import PING, TEXT, frame, header_lines
 
 from .attempt import ENDS, HEAD, Attempt
 from .mutation import NASTY, cut, mutated, rearranged

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Iterable
 from random import Random
 
-from trials.handshakes import handshake
+from tests.raw import handshake
 
 from .attempt import ENDS, Attempt
 from .mutation import NASTY, cut, mutated, rearranged
@@ -137,7 +137,9 @@ def make(rng: Random, name: str) -> Attempt:
     how = rng.random()
     if how < 0.05:
         settings = rng.choice(("AAMAAABkAARAAAAAAAIAAAAA", "AAMAAABkAARAAAAAAAIAAAA", "x", ""))
-        head = handshake(rng.choice(("/echo", "/http/count")), ("HTTP2-Settings", settings))
+        head = handshake(
+            rng.choice(("/echo", "/http/count")), f"HTTP2-Settings: {settings}".encode("latin-1")
+        )
         head = head.replace(b"Upgrade: websocket", b"Upgrade: h2c")
         head = head.replace(b"Connection: Upgrade", b"Connection: Upgrade, HTTP2-Settings")
     elif how < 0.15:

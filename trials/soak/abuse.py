@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from trials.frames import BINARY, CONTINUATION, RSV1, TEXT, deflated, frame
-from trials.handshakes import DEFLATE
-from trials.peer import Peer
+from tests.raw import BINARY, CONTINUATION, DEFLATE, RSV1, TEXT, deflated, frame
+from tests.server.harness.peer import Peer, Reset
 from trials.server import WatchedServer
 
 __all__ = ["FINE", "KINDS"]
@@ -19,7 +18,7 @@ FINE = frozenset({"1009", "declined, 1002", "dropped"})
 OVERSIZED = 4 * 2**20
 
 #: 64 kB that inflate to 64 MiB.
-BOMB = deflated(bytes(2**26), 9)
+BOMB = deflated(bytes(2**26), level=9)
 
 #: After this many fragments, we assume that the server has no limit.
 FRAGMENTS = 300_000
@@ -46,7 +45,7 @@ def split(server: WatchedServer) -> str:
 
 def bomb(server: WatchedServer) -> str:
     """Send a little data that inflates to a lot."""
-    return _sent(server, frame(TEXT, BOMB, bits=RSV1), compressing=True)
+    return _sent(server, frame(TEXT, BOMB, reserved=RSV1), compressing=True)
 
 
 def empty_fragments(server: WatchedServer) -> str:
@@ -58,7 +57,8 @@ def empty_fragments(server: WatchedServer) -> str:
 def _sent(server: WatchedServer, *parts: bytes, compressing: bool = False) -> str:
     """Send *parts* until the server refuses, and say how it did."""
     with server.connect("/echo", *([DEFLATE] if compressing else []), timeout=ANSWER) as peer:
-        if compressing and not peer.is_compressing:
+        assert peer.answer is not None
+        if compressing and peer.answer.header(b"sec-websocket-extensions") is None:
             # Send it anyway. The bit is then a reserved one.
             return "declined, " + _answer(peer, parts)
         return _answer(peer, parts)
@@ -67,7 +67,7 @@ def _sent(server: WatchedServer, *parts: bytes, compressing: bool = False) -> st
 def _answer(peer: Peer, parts: tuple[bytes, ...]) -> str:
     try:
         for part in parts:
-            peer.socket.sendall(part)
+            peer.send(part)
     except TimeoutError:
         return "not taken, not refused"
     except OSError:
@@ -76,7 +76,7 @@ def _answer(peer: Peer, parts: tuple[bytes, ...]) -> str:
         code = peer.wait_closed()
     except TimeoutError:
         return "no answer"
-    except OSError:
+    except Reset:
         return "reset"
     return "end without a close frame" if code is None else str(code)
 

@@ -11,8 +11,8 @@ from contextlib import suppress
 from itertools import cycle, islice
 from typing import Any, Self
 
-from trials.frames import CLOSE, close_frame
-from trials.peer import Peer
+from tests.raw import CLOSE, close_frame
+from tests.server.harness.peer import Peer
 from trials.server import WatchedServer
 
 __all__ = ["Crowd"]
@@ -29,10 +29,10 @@ class Crowd:
         server: The server.
         count: How many connections to open.
         paths: The paths to connect to, in turn.
-        options: Options of :func:`trials.peer.connect`.
+        options: Options of :func:`trials.server.connect`.
 
     Raises:
-        Exception: One of them failed with this error of :class:`Peer`.
+        OSError, EOFError, AssertionError: The server doesn't serve one of them.
     """
 
     def __init__(
@@ -84,12 +84,11 @@ def _read(peer: Peer, codes: dict[Peer, int]) -> bool:
     """Read what has come. Say whether more may come."""
     with suppress(BlockingIOError):
         try:
-            while (taken := peer.receive_frame()) is not None:
-                opcode, payload = taken
-                if opcode == CLOSE:
-                    codes[peer] = int.from_bytes(payload[:2], "big") if payload else 1005
+            while True:
+                if (got := peer.read_frame()).opcode == CLOSE:
+                    codes[peer] = int.from_bytes(got.payload[:2], "big") if got.payload else 1005
                     peer.socket.send(close_frame(codes[peer]))
-        except ConnectionError:
+        except (ConnectionError, EOFError):
             pass
         return False
     return True

@@ -12,8 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
-from trials.frames import BINARY, frame
-from trials.peer import reset
+from tests.raw import BINARY, TEXT, frame
 from trials.server import Level, WatchedServer, poll
 
 from .abuse import FINE, KINDS
@@ -78,26 +77,24 @@ def _cycle(server: WatchedServer, count: int) -> str:
 
 def _close(server: WatchedServer) -> None:
     with server.connect("/echo") as peer:
-        peer.send("hello")
-        peer.receive()
+        peer.echo("hello")
         peer.close()
 
 
 def _leave(server: WatchedServer) -> None:
     with server.connect("/echo") as peer:
-        peer.send("hello")
-        peer.receive()
+        peer.echo("hello")
 
 
 def _reset(server: WatchedServer) -> None:
     with server.connect("/echo") as peer:
-        peer.send("hello")
-        reset(peer.socket)
+        peer.send(frame(TEXT, b"hello"))
+        peer.reset()
 
 
 def _leave_early(server: WatchedServer) -> None:
     with server.connect("/echo") as peer:
-        peer.socket.sendall(frame(BINARY, b"half of it", length=20))
+        peer.send(frame(BINARY, b"half of it", length=20))
 
 
 def echo(findings: Findings, scale: float) -> None:
@@ -108,14 +105,14 @@ def echo(findings: Findings, scale: float) -> None:
 def _echo(server: WatchedServer, size: float) -> str:
     payloads = [secrets.token_bytes(size) for size in SIZES]
     messages = [
-        (payload, frame(BINARY, payload, key=secrets.token_bytes(4))) for payload in payloads
+        (payload, frame(BINARY, payload, mask=secrets.token_bytes(4))) for payload in payloads
     ]
     rounds = math.ceil(size / sum(SIZES) / PEERS)
 
     def converse(_: int) -> None:
         with server.connect("/echo") as peer:
             for payload, sent in messages * rounds:
-                peer.socket.sendall(sent)
+                peer.send(sent)
                 if peer.receive() != payload:
                     raise ValueError("another message came back")
             peer.close()

@@ -94,7 +94,11 @@ class Close:
 
 @frozen
 class Broken:
-    """The server has broken a rule. Nothing is read after that."""
+    """
+    The server has broken a rule. Nothing is read after that.
+
+    To end the connection without a close frame breaks a rule, too.
+    """
 
     mistake: Exception
 

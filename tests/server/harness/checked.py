@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any, Self
 
+from tests.raw import close_frame, handshake
 from tests.server.harness.choice import PATIENCE
-from tests.server.harness.peer import Answer, Bystander, Peer, close, request
+from tests.server.harness.peer import Answer, Bystander, Peer
 from tests.server.harness.process import ServerProcess
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ class CheckedServer:
 
     def handshake(self, target: str | bytes = "/echo", *lines: bytes, **how: Any) -> Answer:
         """Connect, ask for a WebSocket and read the response."""
-        return self.ask(request(target, *lines, **how))
+        return self.ask(handshake(target, *lines, **how))
 
     @staticmethod
     def new_key() -> str:
@@ -141,7 +142,7 @@ class CheckedServer:
             with Peer(self._server.reach(PATIENCE, self.context)) as peer:
                 peer.open("/echo")
                 peer.echo("anybody")
-                peer.send(close())
+                peer.send(close_frame())
                 peer.read_rest()
             self.settle()
         assert self._server.is_running

@@ -13,64 +13,20 @@ from typing import Any, Protocol, Self
 
 from attrs import frozen
 
-from triows.testing import frame
+from tests.raw import (
+    BINARY,
+    CLOSE,
+    PING,
+    PONG,
+    TEXT,
+    Frame,
+    close_frame,
+    frame,
+    handshake,
+    take_frame,
+)
 
-__all__ = [
-    "BINARY",
-    "CLOSE",
-    "CONTINUATION",
-    "KEY",
-    "PING",
-    "PONG",
-    "TEXT",
-    "Answer",
-    "Bystander",
-    "Frame",
-    "NoClose",
-    "Peer",
-    "Socket",
-    "close",
-    "frame",
-    "request",
-]
-
-CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
-
-#: RFC 6455's own example of a Sec-WebSocket-Key.
-KEY = b"dGhlIHNhbXBsZSBub25jZQ=="
-
-
-def close(code: int | None = 1000, reason: bytes = b"") -> bytes:
-    return frame(CLOSE, b"" if code is None else struct.pack("!H", code) + reason)
-
-
-def request(
-    target: str | bytes = "/echo",
-    *lines: bytes,
-    method: bytes = b"GET",
-    version: bytes = b"HTTP/1.1",
-    without: tuple[bytes, ...] = (),
-) -> bytes:
-    """
-    Make the head of a handshake.
-
-    Args:
-        target: The text between the method and the version.
-        lines: Further header lines.
-        method: The first word.
-        version: The third word.
-        without: The names of headers to leave out.
-    """
-    raw = target.encode() if isinstance(target, str) else target
-    usual = [
-        b"Host: 127.0.0.1",
-        b"Connection: Upgrade",
-        b"Upgrade: websocket",
-        b"Sec-WebSocket-Version: 13",
-        b"Sec-WebSocket-Key: " + KEY,
-    ]
-    kept = [line for line in usual if line.partition(b":")[0] not in without]
-    return b"\r\n".join([b" ".join([method, raw, version]), *kept, *lines, b"", b""])
+__all__ = ["Answer", "Bystander", "NoClose", "Peer", "Refused", "Reset", "Socket"]
 
 
 @frozen
@@ -92,12 +48,12 @@ class Answer:
         return json.loads(self.body)
 
 
-@frozen
-class Frame:
-    opcode: int
-    payload: bytes
-    fin: bool
-    reserved: int
+class Refused(AssertionError):
+    """The answer to a handshake wasn't 101."""
+
+
+class Reset(EOFError):
+    """The server has reset the connection."""
 
 
 class NoClose(AssertionError):
@@ -133,6 +89,8 @@ class Peer:
         self.socket: Any = socket
         self._patience = socket.gettimeout() or 0
         self._received = bytearray()
+        #: The answer to the handshake of :meth:`open`.
+        self.answer: Answer | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -166,13 +124,13 @@ class Peer:
         Receive something.
 
         Raises:
-            EOFError: Nothing more will come, because of FIN or RST.
+            EOFError: Nothing more will come, because of FIN, or because of RST (:exc:`Reset`).
             TimeoutError: Nothing came.
         """
         try:
             data = self.socket.recv(2**18)
         except (ConnectionError, ssl.SSLError) as exc:
-            raise EOFError(str(exc)) from None
+            raise Reset(str(exc)) from None
         if not data:
             raise EOFError("the server has closed the connection")
         self._received += data
@@ -223,21 +181,13 @@ class Peer:
             return self.read(len(self._received))
 
     def read_frame(self) -> Frame:
-        first, second = self.read(2)
-        size = second & 0x7F
-        if size == 126:
-            size = int.from_bytes(self.read(2), "big")
-        elif size == 127:
-            size = int.from_bytes(self.read(8), "big")
-        assert not second & 0x80, "a server does not mask"
-        return Frame(first & 0x0F, self.read(size), bool(first & 0x80), first >> 4 & 0x07)
+        while (taken := take_frame(self._received)) is None:
+            self._more()
+        return taken
 
     def read_message(self) -> str | bytes:
         """Read a message that consists of one frame."""
-        got = self.read_frame()
-        assert got.fin, got
-        assert got.opcode in (TEXT, BINARY), got
-        return got.payload.decode() if got.opcode == TEXT else got.payload
+        return _message(self.read_frame())
 
     def read_close(self) -> tuple[int | None, str]:
         """
@@ -257,6 +207,23 @@ class Peer:
             return None, ""
         return int.from_bytes(got.payload[:2], "big"), got.payload[2:].decode()
 
+    def wait_closed(self) -> int | None:
+        """
+        Read until the end. Return the code of the close frame, or ``None`` if there was none.
+
+        Raises:
+            Reset: The end was a reset.
+        """
+        code = None
+        try:
+            while True:
+                if (got := self.read_frame()).opcode == CLOSE:
+                    code = int.from_bytes(got.payload[:2], "big") if got.payload else 1005
+        except Reset:
+            raise
+        except EOFError:
+            return code
+
     # Both.
 
     def ask(self, data: bytes) -> Answer:
@@ -265,17 +232,39 @@ class Peer:
         return self.read_answer()
 
     def open(self, target: str = "/echo", *lines: bytes, behind: bytes = b"") -> Answer:
-        """Open a WebSocket, with bytes *behind* the handshake in the same packet."""
-        answer = self.ask(request(target, *lines) + behind)
-        assert answer.status == 101, answer
-        return answer
+        """
+        Open a WebSocket, with bytes *behind* the handshake in the same packet.
+
+        Raises:
+            Refused: The server has refused.
+        """
+        self.answer = self.ask(handshake(target, *lines) + behind)
+        if self.answer.status != 101:
+            raise Refused(self.answer)
+        return self.answer
+
+    def receive(self) -> str | bytes:
+        """Read a message, and answer pings meanwhile."""
+        while (got := self.read_frame()).opcode == PING:
+            self.send(frame(PONG, got.payload))
+        return _message(got)
 
     def echo(self, text: str) -> None:
         """Send a message, and read the same message. Answer pings meanwhile."""
         self.send(frame(TEXT, text.encode()))
-        while (got := self.read_frame()).opcode == PING:
-            self.send(frame(PONG, got.payload))
-        assert (got.opcode, got.payload) == (TEXT, text.encode())
+        got = self.receive()
+        assert got == text, f"got {got!r} for {text!r}"
+
+    def close(self) -> int | None:
+        """Do the closing handshake, wait for the end, and return the server's code."""
+        self.send(close_frame())
+        return self.wait_closed()
+
+
+def _message(got: Frame) -> str | bytes:
+    assert got.fin, got
+    assert got.opcode in (TEXT, BINARY), got
+    return got.payload.decode() if got.opcode == TEXT else got.payload
 
 
 class Bystander(Peer):

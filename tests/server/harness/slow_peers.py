@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
+from tests.raw import BINARY, CLOSE, PING, PONG, TEXT, frame, handshake, take_frame
 from triows._server.config import Config
 from triows._server.http import Peers
 from triows._server.serve import run_server
@@ -18,12 +19,7 @@ if TYPE_CHECKING:
 
     from triows import Triows
 
-__all__ = ["HANDSHAKE", "Site", "SlowPeer", "serving"]
-
-HANDSHAKE = (
-    b"GET %s HTTP/1.1\r\nhost: testserver\r\nconnection: upgrade\r\nupgrade: websocket\r\n"
-    b"sec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n%s\r\n"
-)
+__all__ = ["Site", "SlowPeer", "serving"]
 
 
 class SlowPeer:
@@ -44,11 +40,12 @@ class SlowPeer:
         self.messages: list[int] = []
         self.pings = 0
         self.close_code: int | None = None
-        self._frames_from = 0
+        # The frame that isn't whole yet.
+        self._begun = bytearray()
 
-    async def ask(self, path: str, headers: bytes = b"") -> None:
+    async def ask(self, path: str, *lines: bytes) -> None:
         """Ask for a WebSocket, and read the answer's head at once."""
-        await self.end.send_all(HANDSHAKE % (path.encode(), headers))
+        await self.end.send_all(handshake(path, *lines, host="testserver"))
         await self._read_head()
 
     async def get(self, path: str) -> None:
@@ -84,39 +81,28 @@ class SlowPeer:
             self.received += data
             size -= len(data)
             if b" 101 " in self.head:
-                await self._look_at_frames()
+                await self._look_at_frames(data)
 
-    async def _look_at_frames(self) -> None:
-        while True:
-            data = memoryview(self.received)[self._frames_from :]
-            if len(data) < 2:
-                return
-            size, begin = data[1] & 127, 2
-            if size >= 126:
-                begin += 2 if size == 126 else 8
-                size = int.from_bytes(data[2:begin], "big")
-            if len(data) < begin + size:
-                return
-            first, payload = data[0], bytes(data[begin : begin + size])
-            data.release()
-            self._frames_from += begin + size
-            await self._answer(first & 15, payload)
+    async def _look_at_frames(self, data: bytes) -> None:
+        self._begun += data
+        while (taken := take_frame(self._begun)) is not None:
+            await self._answer(taken.opcode, taken.payload)
 
     async def _answer(self, opcode: int, payload: bytes) -> None:
-        if opcode in {1, 2}:
+        if opcode in {TEXT, BINARY}:
             self.messages.append(len(payload))
-        elif opcode == 8:
+        elif opcode == CLOSE:
             self.close_code = int.from_bytes(payload[:2], "big")
             if self.answers_closes:
-                await self._reply(0x88, payload)
-        elif opcode == 9:
+                await self._reply(CLOSE, payload)
+        elif opcode == PING:
             self.pings += 1
             if self.answers_pings:
-                await self._reply(0x8A, payload)
+                await self._reply(PONG, payload)
 
-    async def _reply(self, first: int, payload: bytes) -> None:
+    async def _reply(self, opcode: int, payload: bytes) -> None:
         try:
-            await self.end.send_all(bytes([first, 0x80 | len(payload), 0, 0, 0, 0]) + payload)
+            await self.end.send_all(frame(opcode, payload))
         except trio.BrokenResourceError:
             self.over = "reset"
 

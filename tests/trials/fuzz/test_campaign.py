@@ -4,11 +4,11 @@ import re
 
 import pytest
 
+from tests.raw import handshake
 from trials.fuzz import campaign
 from trials.fuzz.__main__ import certify
 from trials.fuzz.attempt import HEAD, Attempt, read_attempts
 from trials.fuzz.campaign import Campaign
-from trials.handshakes import handshake
 
 pytestmark = pytest.mark.real_socket
 

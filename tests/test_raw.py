@@ -1,3 +1,5 @@
+"""The bytes that the tests make by hand are what a library reads."""
+
 from __future__ import annotations
 
 import zlib
@@ -6,9 +8,19 @@ import pytest
 import websockets.frames
 from websockets.streams import StreamReader
 
-from trials.frames import BINARY, CLOSE, PING, TEXT, close_frame, deflated, frame
-from trials.handshakes import DEFLATE, handshake
-from trials.peer import Frames
+from tests.raw import (
+    BINARY,
+    CLOSE,
+    DEFLATE,
+    PING,
+    TEXT,
+    Frame,
+    close_frame,
+    deflated,
+    frame,
+    handshake,
+    take_frame,
+)
 
 
 def parsed(data, *, mask=True):
@@ -25,21 +37,23 @@ def parsed(data, *, mask=True):
 
 
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 65_535, 65_536])
-@pytest.mark.parametrize("key", [b"\0\0\0\0", b"\x01\x80\xff\x7f"])
-def test_a_frame_is_what_a_library_reads(size, key):
+@pytest.mark.parametrize("mask", [b"\0\0\0\0", b"\x01\x80\xff\x7f"])
+def test_a_frame_is_what_a_library_reads(size, mask):
     payload = bytes(number % 251 for number in range(size))
-    found = parsed(frame(BINARY, payload, key=key))
+    found = parsed(frame(BINARY, payload, mask=mask))
     assert (found.opcode, found.data, found.fin) == (BINARY, payload, True)
 
 
 def test_a_frame_may_be_wrong():
-    assert frame(TEXT, b"hi", key=None) == b"\x81\x02hi"
+    assert frame(TEXT, b"hi", mask=None) == b"\x81\x02hi"
     assert frame(TEXT, b"", length=2**62)[:10] == b"\x81\xff\x40" + bytes(7)
-    assert frame(PING, fin=False, bits=0x70)[0] == 0x79
+    assert frame(TEXT, b"hi", mask=None, width=2) == b"\x81\x7e\0\x02hi"
+    assert frame(PING, fin=False, reserved=7)[0] == 0x79
 
 
-def test_a_close_frame_has_a_code_and_a_reason():
+def test_a_close_frame_has_a_code_and_a_reason_or_neither():
     assert parsed(close_frame(1001, b"bye")).data == b"\x03\xe9bye"
+    assert parsed(close_frame(None)).data == b""
 
 
 def test_what_is_deflated_inflates_to_what_it_was():
@@ -53,14 +67,20 @@ def test_a_handshake_ends_in_an_empty_line():
     assert head.endswith(b"Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n")
 
 
+def test_a_handshake_may_lack_a_header():
+    head = handshake("/chat", without=(b"Upgrade", b"Host"))
+    assert b"\r\nHost:" not in head
+    assert b"\r\nUpgrade:" not in head
+    assert b"\r\nConnection: Upgrade\r\n" in head
+
+
 @pytest.mark.parametrize("size", [0, 125, 126, 65_536])
 def test_frames_are_found_however_they_arrive(size):
-    payload = bytes(size)
-    stream = frame(TEXT, payload, key=None) + frame(CLOSE, b"\x03\xe8", key=None)
-    frames = Frames()
+    stream = frame(TEXT, bytes(size), mask=None) + frame(CLOSE, b"\x03\xe8", mask=None, fin=False)
+    data = bytearray()
     found = []
     for start in range(0, len(stream), 7):
-        frames.feed(stream[start : start + 7])
-        while (taken := frames.next()) is not None:
+        data += stream[start : start + 7]
+        while (taken := take_frame(data)) is not None:
             found.append(taken)
-    assert found == [(TEXT, payload), (CLOSE, b"\x03\xe8")]
+    assert found == [Frame(TEXT, bytes(size), True, 0), Frame(CLOSE, b"\x03\xe8", False, 0)]
