@@ -25,8 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 from sybil import Document, Sybil
 from sybil.evaluators.python import pad
 from sybil.integration.pytest import SybilItem

@@ -14,8 +14,7 @@ from starlette.middleware.authentication import AuthenticationMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, StreamingResponse
-from starlette.routing import Route
-from starlette.routing import WebSocketRoute as StarletteWebSocketRoute
+from starlette.routing import Route, WebSocketRoute as StarletteWebSocketRoute
 from starlette.staticfiles import StaticFiles
 from trio.testing import wait_all_tasks_blocked
 

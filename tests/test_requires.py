@@ -6,8 +6,12 @@ import logging
 from typing import Annotated
 
 import pytest
-from starlette.authentication import AuthCredentials, AuthenticationBackend, SimpleUser
-from starlette.authentication import requires as starlettes_requires
+from starlette.authentication import (
+    AuthCredentials,
+    AuthenticationBackend,
+    SimpleUser,
+    requires as starlettes_requires,
+)
 from starlette.middleware import Middleware
 from starlette.middleware.authentication import AuthenticationMiddleware
 from starlette.websockets import WebSocket as StarletteWebSocket

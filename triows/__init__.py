@@ -17,97 +17,48 @@ from __future__ import annotations
 #
 # triows/websocket.py has what a handler holds, triows/_app.py the application around everything,
 # triows/_asgi.py what is mounted in it and put around it, triows/_running.py its start-up and
-# shutdown, triows/http.py the answers to plain HTTP, triows/_watch.py the place where errors are
-# reported, and triows/_cli.py the command line. Everything else uses exceptions, types, and the
-# other modules whose names begin with an underscore.
+# shutdown, triows/_reply.py the responses that triows makes itself, triows/_watch.py the place
+# where errors are reported, and triows/_cli.py the command line. Everything else uses exceptions,
+# types, and the other modules whose names begin with an underscore.
 #
 import typing as _typing
 
 # `from x import y as y` tells type checkers that a name is exported.
-from ._app import EndpointInfo as EndpointInfo
-from ._app import RouteInfo as RouteInfo
-from ._app import Triows as Triows
+from ._app import EndpointInfo as EndpointInfo, RouteInfo as RouteInfo, Triows as Triows
 from ._elsewhere import missing_from_module as _missing
 from ._requires import requires as requires
 from ._routing.route import WebSocketRoute as WebSocketRoute
 from ._server.serve import serve as serve
-from ._settings import Compression as Compression
-from ._settings import Limits as Limits
-from ._settings import Timeouts as Timeouts
+from ._settings import Compression as Compression, Limits as Limits, Timeouts as Timeouts
 from .exceptions import (
     AddressError as AddressError,
-)
-from .exceptions import (
+    ClientDisconnect as ClientDisconnect,
     DependencyCycleError as DependencyCycleError,
-)
-from .exceptions import (
     DependencyError as DependencyError,
-)
-from .exceptions import (
+    Disconnected as Disconnected,
     HandlerCancelled as HandlerCancelled,
-)
-from .exceptions import (
     HandlerSignatureError as HandlerSignatureError,
-)
-from .exceptions import (
     HTTPException as HTTPException,
-)
-from .exceptions import (
     InvalidMessage as InvalidMessage,
-)
-from .exceptions import (
     MissingProviderError as MissingProviderError,
-)
-from .exceptions import (
     NotRunningError as NotRunningError,
-)
-from .exceptions import (
     ResourceError as ResourceError,
-)
-from .exceptions import (
     ResourceExpired as ResourceExpired,
-)
-from .exceptions import (
     RouteConflictError as RouteConflictError,
-)
-from .exceptions import (
     RouteSetupError as RouteSetupError,
-)
-from .exceptions import (
     TeardownTimeout as TeardownTimeout,
-)
-from .exceptions import (
     TemplateError as TemplateError,
-)
-from .exceptions import (
     TriowsError as TriowsError,
-)
-from .exceptions import (
     WebSocketClose as WebSocketClose,
-)
-from .exceptions import (
     WebSocketDisconnect as WebSocketDisconnect,
-)
-from .exceptions import (
     WebSocketException as WebSocketException,
-)
-from .exceptions import (
     WebSocketStateError as WebSocketStateError,
-)
-from .exceptions import (
     WrongDataType as WrongDataType,
 )
-from .types import AsyncResource as AsyncResource
-from .types import Ignore as Ignore
-from .types import Param as Param
-from .types import use as use
+from .types import AsyncResource as AsyncResource, Ignore as Ignore, Param as Param, use as use
 from .websocket import (
     WebSocket as WebSocket,
-)
-from .websocket import (
     WebSocketState as WebSocketState,
-)
-from .websocket import (
     WebSocketStatistics as WebSocketStatistics,
 )
 
@@ -141,6 +92,8 @@ __all__ = [
     "DependencyError",
     "DependencyCycleError",
     "MissingProviderError",
+    "Disconnected",
+    "ClientDisconnect",
     "WebSocketDisconnect",
     "WebSocketClose",
     "WebSocketException",

@@ -11,9 +11,8 @@ import trio
 from attrs import define, evolve, field, frozen
 from starlette.datastructures import State, URLPath
 
-from ._arguments import APPLICATION as APPLICATION_ARGUMENTS
-from ._arguments import hinting
-from ._asgi import check_mountable, described, wrapped
+from ._arguments import APPLICATION as APPLICATION_ARGUMENTS, hinting
+from ._asgi import ResponseWatch, check_mountable, described, wrapped
 from ._checkpoints import checkpointed
 from ._closing import check_close
 from ._connection.answering import answered
@@ -26,7 +25,6 @@ from ._connection.endpoint import (
     log_refusal,
     refuse,
 )
-from ._connection.refusal import from_exception, problem, upgrade_required
 from ._connection.registry import Connections
 from ._elsewhere import APPLICATION, pointing
 from ._errors import add_note, consists_of, exc_info, is_a, leaves, text_of
@@ -42,6 +40,7 @@ from ._inspection.tree import Inside
 from ._loop import NO_TRIO, check_trio, note_loop
 from ._managers import asynccontextmanager, contextmanager
 from ._protocol.handshake import check_origins
+from ._reply import from_exception, problem, respond, upgrade_required
 from ._requires import requirements_of
 from ._routing.mistakes import check_routes
 from ._routing.names import NamedRoute, RouteNames, UnknownRoute
@@ -62,8 +61,13 @@ from ._transports.bridge import cancelled_by_shutdown
 from ._transports.connection import current, open_transport
 from ._watch import Watch
 from ._where import code_for, name_of, where
-from .exceptions import DependencyCycleError, DependencyError, HTTPException, RouteSetupError
-from .http import ClientGone, ResponseWatch, respond
+from .exceptions import (
+    ClientDisconnect,
+    DependencyCycleError,
+    DependencyError,
+    HTTPException,
+    RouteSetupError,
+)
 from .websocket import WebSocket
 
 if TYPE_CHECKING:
@@ -80,9 +84,9 @@ if TYPE_CHECKING:
     from ._connection.lifetime import Lifetime
     from ._injection.factories import Factory
     from ._protocol.handshake import Origins
+    from ._reply import Reply
     from ._routing.route import Dependency, Handler, MiddlewareFactory, RouteDescription
     from ._routing.template import Key
-    from ._transports.interface import Refusal
     from .types import ASGIApp, Receive, Scope, Send
 
 __all__ = ["EndpointInfo", "RouteInfo", "Triows"]
@@ -681,7 +685,7 @@ class Triows:
         except BaseException as exc:
             if any(is_a(leaf, *_NOT_OURS) for leaf in leaves(exc)):
                 raise
-            if not consists_of(exc, ClientGone):
+            if not consists_of(exc, ClientDisconnect):
                 note_loop(exc)
                 watch.failed(scope, exc)
         finally:
@@ -756,7 +760,7 @@ class Triows:
             _blame(match.value.around)
             await match.value.app(scope, receive, send)
 
-    async def _refuse(self, scope: Scope, receive: Receive, send: Send, refusal: Refusal) -> None:
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send, refusal: Reply) -> None:
         if scope["type"] == "http":
             await respond(send, refusal)
             return
@@ -819,7 +823,7 @@ async def _refuse_loop(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "lifespan.startup.failed", "message": NO_TRIO})
 
 
-def _refusal_of(exc: Exception) -> Refusal | None:
+def _refusal_of(exc: Exception) -> Reply | None:
     """Return the answer to a plain request for an error. ``None`` if the error has to be raised."""
     if not is_a(exc, HTTPException):
         return None

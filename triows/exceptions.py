@@ -9,7 +9,9 @@ The exceptions of triows.
         * :exc:`DependencyError`: a factory can't be used
             * :exc:`DependencyCycleError`: factories need each other
             * :exc:`MissingProviderError`: no factory makes a type
-    * :exc:`WebSocketDisconnect`: the connection is over (a normal end)
+    * :exc:`Disconnected`: the peer is gone, or the connection is over (a normal end)
+        * :exc:`WebSocketDisconnect`: a WebSocket connection is over
+        * :exc:`ClientDisconnect`: nobody receives the response any more
     * :exc:`WebSocketClose`: raise it to end the connection with a code
         * :exc:`WrongDataType`: text instead of bytes, or the reverse (1003)
         * :exc:`InvalidMessage`: a message is not of the wanted type (1007)
@@ -29,8 +31,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from starlette.exceptions import HTTPException as HTTPException
-from starlette.exceptions import WebSocketException as WebSocketException
+from starlette.exceptions import (
+    HTTPException as HTTPException,
+    WebSocketException as WebSocketException,
+)
 from starlette.websockets import WebSocketDisconnect as StarlettesDisconnect
 
 from ._closing import check_close
@@ -40,8 +44,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AddressError",
+    "ClientDisconnect",
     "DependencyCycleError",
     "DependencyError",
+    "Disconnected",
     "HTTPException",
     "HandlerCancelled",
     "HandlerSignatureError",
@@ -128,7 +134,28 @@ class MissingProviderError(DependencyError):
 # How a connection ends.
 
 
-class WebSocketDisconnect(TriowsError, StarlettesDisconnect):
+class Disconnected(TriowsError):
+    """
+    The peer is gone, or the connection is over: you can't receive or send anything more.
+
+    It may leave a handler: that is a normal end, and is not reported as an error.
+    """
+
+    #: What is over. If the exception leaves the handler of another connection, it is an error
+    #: there, and not a normal end.
+    source: object = None
+
+
+class ClientDisconnect(Disconnected, OSError):
+    """
+    Nobody receives the response any more. A mounted application's ``send`` raises it.
+
+    ASGI requires an error here, and it has to be an OSError:
+    https://asgi.readthedocs.io/en/latest/specs/www.html#disconnected-client-send-exception
+    """
+
+
+class WebSocketDisconnect(Disconnected, StarlettesDisconnect):
     """
     The connection is over: you can't receive or send anything more.
 
@@ -140,10 +167,6 @@ class WebSocketDisconnect(TriowsError, StarlettesDisconnect):
             1005 if there was one without a code.
         reason: The text that came with the code.
     """
-
-    #: The connection that is over. If the exception leaves the handler of another connection, it
-    #: is an error there, and not a normal end.
-    source: object = None
 
     def __init__(self, code: int = 1000, reason: str = "") -> None:
         self.code = code

@@ -17,13 +17,17 @@ from typing import get_type_hints as _get_type_hints
 
 from ._inspection.resources import ResourceNode as ResourceNode
 from ._inspection.signals import print_on_signal as print_on_signal
-from ._inspection.tasks import NurseryNode as NurseryNode
-from ._inspection.tasks import TaskNode as TaskNode
-from ._inspection.tasks import look_at_task as look_at_task
-from ._inspection.tree import ConnectionNode as ConnectionNode
-from ._inspection.tree import Inspected as Inspected
-from ._inspection.tree import Tree as Tree
-from ._inspection.tree import tree as tree
+from ._inspection.tasks import (
+    NurseryNode as NurseryNode,
+    TaskNode as TaskNode,
+    look_at_task as look_at_task,
+)
+from ._inspection.tree import (
+    ConnectionNode as ConnectionNode,
+    Inspected as Inspected,
+    Tree as Tree,
+    tree as tree,
+)
 from ._stacks import Frame as Frame
 
 __all__ = [

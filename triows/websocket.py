@@ -16,8 +16,10 @@ from ._checkpoints import checkpointed
 from ._closing import check_close
 from ._cookies import parse_cookies
 from ._elsewhere import WEBSOCKET, pointing
+from ._headers import HeadersLike, encode_headers
 from ._json import decoder_of, encoded
-from ._protocol.handshake import HeadersLike, check_subprotocol, encode_headers
+from ._protocol.handshake import check_subprotocol
+from ._reply import problem
 from ._transports.interface import disconnect
 from ._where import known_as
 from .exceptions import WebSocketDisconnect, WebSocketStateError, WrongDataType
@@ -27,7 +29,8 @@ if TYPE_CHECKING:
 
     from starlette.datastructures import URL, URLPath
 
-    from ._transports.interface import Refusal, Transport
+    from ._reply import Reply
+    from ._transports.interface import Transport
     from .types import Scope
 
 __all__ = ["WebSocket", "WebSocketState", "WebSocketStatistics"]
@@ -127,12 +130,10 @@ class WebSocket(HTTPConnection):
         transport: Transport,
         *,
         on_answer: Callable[[], None],
-        refusal: Callable[..., Refusal],
     ) -> None:
         super().__init__(scope)
         self._transport = transport
         self._on_answer = on_answer
-        self._refusal = refusal
         # Set when the handler has decided; the transport knows what was handed over.
         self._accepting = False
         self._refused = False
@@ -224,9 +225,9 @@ class WebSocket(HTTPConnection):
                 if not self._refused
                 else "this connection was refused before: call reject() once"
             )
-        await self._refuse(self._refusal(status, detail, headers), "reject()")
+        await self._refuse(problem(status, detail, headers), "reject()")
 
-    async def _refuse(self, refusal: Refusal, method: str) -> None:
+    async def _refuse(self, refusal: Reply, method: str) -> None:
         """Hand over a refusal. If it gives no reason, the log says which *method* refused."""
         refusal = refusal if refusal.why else evolve(refusal, why=method)
         await self._transport.reject(refusal)
@@ -438,7 +439,7 @@ class WebSocket(HTTPConnection):
             return
         if not self._transport.accepted:
             told = None if code == 1000 else code
-            refusal = self._refusal(403, reason, close_code=told)
+            refusal = problem(403, reason, close_code=told)
             await self._refuse(refusal, "close() before accept()")
             return
         await self._transport.close(code, reason)

@@ -14,8 +14,9 @@ from tests.connection.promise_factories import WRITERS, Frame
 from tests.connection.promise_story import STUBBORN, Story, leaves
 from tests.transports.messages import MemoryPeer, MemoryTransport
 from triows import Triows, WebSocket, WebSocketDisconnect, WebSocketRoute, use
+from triows._reply import Reply
 from triows._transports.bridge import Bridge
-from triows._transports.interface import Ended, Refusal
+from triows._transports.interface import Ended
 
 __all__ = ["play"]
 
@@ -48,7 +49,7 @@ class _Wire(MemoryTransport):
 
     story: Story
 
-    def _note(self, how: str, told: Ended | Refusal) -> None:
+    def _note(self, how: str, told: Ended | Reply) -> None:
         if self.ended is None:
             self.story.wire = (self.story.now(), how, told)
 
@@ -60,7 +61,7 @@ class _Wire(MemoryTransport):
         self._note("fail", Ended(code, reason))
         super().fail(code, reason)
 
-    async def reject(self, refusal: Refusal) -> None:
+    async def reject(self, refusal: Reply) -> None:
         self._note("reject", refusal)
         await super().reject(refusal)
 

@@ -12,7 +12,8 @@ from attrs import define, field
 
 from tests.connection.promise_cases import Brief, Case, Error, Kind, Leaf, Resource, What
 from triows import HTTPException, WebSocketClose, WebSocketDisconnect
-from triows._transports.interface import Ended, Refusal
+from triows._reply import Reply
+from triows._transports.interface import Ended
 
 __all__ = ["STUBBORN", "Boom", "Instance", "Moment", "Story", "leaves"]
 
@@ -194,9 +195,9 @@ class Story(Brief):
 
     # The other side.
     events: list[tuple[Moment, What]] = field(factory=list)
-    wire: tuple[Moment, str, Ended | Refusal] | None = None
+    wire: tuple[Moment, str, Ended | Reply] | None = None
     peer_accepted: bool = False
-    peer_refusal: Refusal | None = None
+    peer_refusal: Reply | None = None
     peer_ended: Ended | None = None
 
     # The whole.

@@ -12,8 +12,7 @@ from typing import Annotated
 
 import pytest
 import trio
-from hypothesis import HealthCheck, example, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, example, given, settings, strategies as st
 from trio.testing import MockClock
 
 from tests.connecting import connect

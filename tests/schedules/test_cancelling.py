@@ -15,10 +15,10 @@ from triows.testing import (
     Interruption,
     LeakError,
     TestClient,
+    _cancelling as cancelling,
     explore_cancellation,
     open_app,
 )
-from triows.testing import _cancelling as cancelling
 
 pytest_plugins = ["pytester"]
 

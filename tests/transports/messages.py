@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, NoReturn
 
 import trio
 
+from triows._reply import Reply
 from triows._transports.inbox import Inbox, payload_size
-from triows._transports.interface import Ended, Refusal, Traffic, disconnect, nobody
+from triows._transports.interface import Ended, Traffic, disconnect, nobody
 from triows.exceptions import WebSocketDisconnect
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class MemoryPeer:
         self.accepted = False
         self.subprotocol: str | None = None
         self.headers: Sequence[tuple[bytes, bytes]] = ()
-        self.refusal: Refusal | None = None
+        self.refusal: Reply | None = None
         self._vanished = trio.Event()
 
     async def send(self, message: str | bytes) -> None:
@@ -159,7 +160,7 @@ class MemoryTransport:
         self._peer.answered.set()
         await trio.lowlevel.checkpoint()
 
-    async def reject(self, refusal: Refusal) -> None:
+    async def reject(self, refusal: Reply) -> None:
         if self.ended is None:
             self._peer.refusal = refusal
             self._end(Ended(1006, "refused", refusal.status))

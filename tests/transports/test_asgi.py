@@ -6,9 +6,10 @@ from trio.testing import assert_checkpoints, wait_all_tasks_blocked
 
 from tests.transports.scripted import CONNECT, ScriptedServer, accepted, opened
 from triows import Limits, Timeouts, WebSocketDisconnect
-from triows._transports.interface import Ended, Refusal
+from triows._reply import Reply
+from triows._transports.interface import Ended
 
-REFUSAL = Refusal(404, [(b"content-type", b"text/plain")], b"no such room")
+REFUSAL = Reply(404, [(b"content-type", b"text/plain")], b"no such room")
 
 
 def told(transport) -> list[Ended | None]:

@@ -10,11 +10,12 @@ from trio.testing import assert_checkpoints, wait_all_tasks_blocked
 
 from tests.transports.messages import MemoryPeer, MemoryTransport, memory_connection
 from triows import Limits, Timeouts, WebSocketStateError
+from triows._reply import Reply
 from triows._settings import Settings
 from triows._transports.asgi import ASGITransport
 from triows._transports.bridge import Bridge
 from triows._transports.connection import open_transport
-from triows._transports.interface import Ended, Refusal
+from triows._transports.interface import Ended
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -281,7 +282,7 @@ async def test_a_close_event_before_accept_is_403():
     async with bridged() as (bridge, peer):
         await bridge.receive()
         await bridge.send({"type": "websocket.close", "code": 1008})
-        assert peer.refusal == Refusal(403, (), b"")
+        assert peer.refusal == Reply(403, (), b"")
 
 
 async def test_a_response_before_accept_is_the_refusal():
@@ -291,7 +292,7 @@ async def test_a_response_before_accept_is_the_refusal():
         await bridge.send(start)
         assert peer.refusal is None
         await bridge.send({"type": "websocket.http.response.body", "body": b"nope"})
-        assert peer.refusal == Refusal(401, headers, b"nope")
+        assert peer.refusal == Reply(401, headers, b"nope")
 
 
 async def test_a_response_may_come_in_pieces():
@@ -303,7 +304,7 @@ async def test_a_response_may_come_in_pieces():
             )
         assert peer.refusal is None
         await bridge.send({"type": "websocket.http.response.body"})
-        assert peer.refusal == Refusal(401, [], b"nope")
+        assert peer.refusal == Reply(401, [], b"nope")
 
 
 # The end

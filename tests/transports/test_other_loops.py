@@ -13,7 +13,7 @@ from trio.testing import wait_all_tasks_blocked
 from tests.connecting import connect
 from tests.transports.scripted_wire import ScriptedWire, accepted, opened
 from triows import Limits, Triows, WebSocket, WebSocketDisconnect, WebSocketRoute
-from triows._transports.interface import Refusal
+from triows._reply import Reply
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -59,7 +59,7 @@ async def test_a_handshake_is_not_refused_in_another_loop():
     wire = ScriptedWire()
     async with opened(wire) as transport:
         with pytest.raises(RuntimeError, match=REMEDY):
-            await elsewhere(transport.reject, Refusal(403, (), b""))
+            await elsewhere(transport.reject, Reply(403, (), b""))
         assert transport.ended is None
         await transport.accept(None, ())
         assert transport.accepted

@@ -9,11 +9,12 @@ import trio
 from trio.testing import assert_checkpoints
 
 from triows import WebSocketStateError
-from triows._transports.interface import Ended, Refusal
+from triows._reply import Reply
+from triows._transports.interface import Ended
 from triows._transports.order import BODY, CLOSE, START
 from triows._transports.relay import Relay
 
-FAILED = Refusal(500, [(b"x-a", b"1")], b"failed")
+FAILED = Reply(500, [(b"x-a", b"1")], b"failed")
 EXTENDED = {"type": "websocket", "extensions": {"websocket.http.response": {}}}
 
 

@@ -22,7 +22,8 @@ from tests.transports.scripted_wire import (
     read_frames,
 )
 from triows import Compression, Limits, Timeouts, WebSocketDisconnect
-from triows._transports.interface import Ended, Refusal
+from triows._reply import Reply
+from triows._transports.interface import Ended
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 KiB = 2**10
 
-REFUSAL = Refusal(404, [(b"content-type", b"text/plain"), (b"connection", b"upgrade")], b"no room")
+REFUSAL = Reply(404, [(b"content-type", b"text/plain"), (b"connection", b"upgrade")], b"no room")
 
 both_wires = pytest.mark.parametrize("make_wire", [ScriptedWire, ScriptedTLSWire])
 

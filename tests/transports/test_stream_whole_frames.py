@@ -16,8 +16,7 @@ import pytest
 import trio
 import trio.testing
 from attrs import define, field
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from trio.testing import wait_all_tasks_blocked
 
 from tests.raw import PING, frame

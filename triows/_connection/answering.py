@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from triows._errors import without_cancelled
+from triows._reply import problem, try_later
 from triows._transports.connection import ASGIConnection, connection_of, current
 from triows._transports.relay import Relay
 
 from .endpoint import log_close, log_refusal
-from .refusal import problem, try_later
 
 if TYPE_CHECKING:
     from triows.types import ASGIApp, Receive, Scope, Send

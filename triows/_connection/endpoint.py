@@ -15,6 +15,7 @@ from triows._injection.plan import Given
 from triows._log import logger, peer_of
 from triows._printable import printable
 from triows._protocol.handshake import origin_allowed
+from triows._reply import problem, try_later
 from triows._requires import note_checked
 from triows._transports.connection import open_transport
 from triows._where import name_of, where
@@ -22,7 +23,7 @@ from triows.exceptions import NotRunningError
 from triows.websocket import WebSocket
 
 from .lifetime import Lifetime
-from .refusal import bad_parameters, problem, try_later
+from .refusals import bad_parameters
 from .verdict import judge
 
 if TYPE_CHECKING:
@@ -30,9 +31,10 @@ if TYPE_CHECKING:
 
     from triows._injection.plan import Plan
     from triows._protocol.handshake import Origins
+    from triows._reply import Reply
     from triows._requires import Requirement
     from triows._settings import Settings, Timeouts
-    from triows._transports.interface import Refusal, Transport
+    from triows._transports.interface import Transport
     from triows.types import Receive, Scope, Send
 
     from .registry import Connections
@@ -124,7 +126,7 @@ class Endpoint:
         if error is not None:
             raise error
 
-    def _refuse_unread(self, scope: Scope) -> Refusal | None:
+    def _refuse_unread(self, scope: Scope) -> Reply | None:
         """Refuse a connection for a reason that doesn't depend on the parameters."""
         if self.connections.draining:
             return try_later("the server is shutting down")
@@ -136,7 +138,7 @@ class Endpoint:
             return problem(403, "this origin may not connect")
         return None
 
-    def _refuse_peer(self, scope: Scope) -> Refusal | None:
+    def _refuse_peer(self, scope: Scope) -> Reply | None:
         """
         Refuse a peer that lacks a scope.
 
@@ -151,7 +153,7 @@ class Endpoint:
             return None
         return evolve(problem(missed.status), why="it lacks a scope that @requires asks for")
 
-    def _read_params(self, scope: Scope) -> tuple[list[Any], Refusal | None]:
+    def _read_params(self, scope: Scope) -> tuple[list[Any], Reply | None]:
         path_params = scope.get("path_params") or {}
         if isinstance(path_params, PathParams):
             raw = path_params.raw
@@ -172,7 +174,6 @@ class Endpoint:
             scope,
             transport,
             on_answer=lifetime.note_answered,
-            refusal=problem,
         )
         transport.on_gone = lifetime.note_gone
 
@@ -207,7 +208,7 @@ class Endpoint:
             )
 
 
-async def refuse(transport: Transport, refusal: Refusal, timeouts: Timeouts) -> None:
+async def refuse(transport: Transport, refusal: Reply, timeouts: Timeouts) -> None:
     """Refuse a handshake. All of this takes ``timeouts.close`` at most."""
     async with trio.open_nursery() as nursery:
         transport.start(nursery)

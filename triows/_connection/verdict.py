@@ -10,6 +10,7 @@ from starlette.websockets import WebSocketDisconnect as StarlettesDisconnect
 
 from triows._closing import check_close
 from triows._errors import add_note, is_a, leaves, text_of
+from triows._reply import from_exception, problem, try_later
 from triows._traceback import summary
 from triows.exceptions import (
     HandlerCancelled,
@@ -20,10 +21,8 @@ from triows.exceptions import (
     WebSocketException,
 )
 
-from .refusal import from_exception, problem, try_later
-
 if TYPE_CHECKING:
-    from triows._transports.interface import Refusal
+    from triows._reply import Reply
 
 E = TypeVar("E", bound=BaseException)
 
@@ -44,7 +43,7 @@ class Verdict:
     code: int
     reason: str
     #: The response, if it was not.
-    refusal: Refusal
+    refusal: Reply
     #: The error that somebody has to see; ``None`` for a normal end.
     error: BaseException | None = None
     #: What the log says beside the reason, which the peer is not told.

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
 
 from attrs import evolve, frozen
 
-from .._arguments import ROUTE as ROUTE_ARGUMENTS
-from .._arguments import hinting
+from .._arguments import ROUTE as ROUTE_ARGUMENTS, hinting
 from .._elsewhere import ROUTE, pointing
 from .._requires import note_registered, refuse_as_handler, refuse_in_list
 from .._settings import Compression, Limits, Timeouts

@@ -19,7 +19,7 @@ from hypercorn.utils import suppress_body
 from triows._transports.interface import nobody
 from triows._transports.progress import RATE, SLOW, STALLED, Monitor
 from triows._transports.wire import BROKEN, FIN
-from triows.http import ClientGone
+from triows.exceptions import ClientDisconnect
 
 from .h11 import HTTP11, RefusedRequest, WebSocketRequest
 
@@ -29,8 +29,12 @@ if TYPE_CHECKING:
     from hypercorn.config import Config
     from hypercorn.events import Event
     from hypercorn.trio.worker_context import WorkerContext
-    from hypercorn.typing import AppWrapper, ASGIReceiveEvent, ASGISendEvent
-    from hypercorn.typing import Scope as HypercornScope
+    from hypercorn.typing import (
+        AppWrapper,
+        ASGIReceiveEvent,
+        ASGISendEvent,
+        Scope as HypercornScope,
+    )
 
     from triows._settings import Timeouts
     from triows._transports.interface import Starter
@@ -223,7 +227,7 @@ class HTTPConnection(TCPServer):
     async def _send(self, data: bytes) -> None:
         async with self.send_lock:
             if self._broken:
-                raise ClientGone("the client has gone")
+                raise ClientDisconnect("the client has gone")
             if self._over:
                 return  # Hypercorn still sends something after the last response
             whole, monitor = False, None

@@ -9,10 +9,9 @@ import trio
 from hypercorn.utils import valid_server_name
 
 from triows._connection.endpoint import log_refusal, refuse
-from triows._connection.refusal import problem
 from triows._protocol.upgrade import BadUpgrade, Upgrade, read_upgrade
+from triows._reply import Reply, problem
 from triows._transports.bridge import Bridge
-from triows._transports.interface import Refusal
 from triows._transports.stream import StreamTransport
 
 if TYPE_CHECKING:
@@ -94,7 +93,7 @@ async def serve_websocket(
     except BadUpgrade as exc:
         upgrade = Upgrade("", [])
         refusal = problem(exc.status, exc.detail)
-        refusal = Refusal(exc.status, [*refusal.headers, *exc.headers], refusal.body)
+        refusal = Reply(exc.status, [*refusal.headers, *exc.headers], refusal.body)
         await refuse(make(app.settings), refusal, app.timeouts)
         log_refusal(scope, exc.status, None, exc.detail)
         await log_access()

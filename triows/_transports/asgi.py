@@ -22,12 +22,13 @@ from triows._where import known_as
 from triows.exceptions import WebSocketDisconnect, WebSocketStateError
 
 from .inbox import Inbox, payload_size
-from .interface import ACCEPTED_BESIDE, Ended, Refusal, Traffic, disconnect, nobody, undelivered
+from .interface import ACCEPTED_BESIDE, Ended, Traffic, disconnect, nobody, undelivered
 from .progress import STALLED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from triows._reply import Reply
     from triows._settings import Limits, Timeouts
     from triows.types import Message, Receive, Scope, Send
 
@@ -283,7 +284,7 @@ class ASGITransport:
         if self._mistake is not None:
             raise self._mistake
 
-    async def reject(self, refusal: Refusal) -> None:
+    async def reject(self, refusal: Reply) -> None:
         if self.accepted:
             await trio.lowlevel.checkpoint()
             raise WebSocketStateError(ACCEPTED_BESIDE)

@@ -9,12 +9,12 @@ import trio
 
 from triows._checkpoints import checkpointed
 from triows._managers import contextmanager
+from triows._reply import Reply
 from triows._where import known_as
 from triows.exceptions import WebSocketDisconnect
 
 from .asgi import ASGITransport
 from .connection import ASGIConnection, connection_of, message_in
-from .interface import Refusal
 from .order import SEND, Phase
 from .turn import STRETCH, new_turn
 
@@ -134,7 +134,7 @@ class Bridge(ASGIConnection):
         await transport.close(code, "")
         return True
 
-    async def _refuse_left(self, refusal: Refusal) -> bool:
+    async def _refuse_left(self, refusal: Reply) -> bool:
         transport = self._attached()
         if transport.ended is not None:
             return False
@@ -155,7 +155,7 @@ class Bridge(ASGIConnection):
             if transport.accepted:
                 await transport.close(code, "")
             else:
-                await transport.reject(Refusal(500, (), b""))
+                await transport.reject(Reply(500, (), b""))
         try:
             with trio.CancelScope(deadline=self._deliver_by) as self._delivering:
                 await transport.wait_delivered()

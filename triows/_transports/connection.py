@@ -22,12 +22,13 @@ from attrs import evolve
 
 from triows._checkpoints import checkpointed
 from triows._closing import check_close
-from triows._protocol.handshake import check_raw_headers, check_token
+from triows._headers import check_raw_headers, check_token
+from triows._reply import Reply
 from triows._where import known_as
 from triows.exceptions import WebSocketStateError
 
 from .asgi import ASGITransport
-from .interface import Ended, Refusal
+from .interface import Ended
 from .order import START, Order, Phase
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class ASGIConnection(ABC):
         #: What somebody on our side did wrong here. Middleware may have caught the error.
         self.misuse: WebSocketStateError | None = None
         # A refusal whose body isn't complete.
-        self._refusal: Refusal | None = None
+        self._refusal: Reply | None = None
 
     # Plain functions that return what is to be awaited, so that a message goes through no other
     # coroutine.
@@ -126,7 +127,7 @@ class ASGIConnection(ABC):
                 check_close(code, reason)
                 await self._close(transport, code, reason)
             case "websocket.close":
-                await transport.reject(Refusal(403, (), b"", self._why))
+                await transport.reject(Reply(403, (), b"", self._why))
             case _:
                 await self._refuse(transport, event, phase)
         self.order.note(phase)
@@ -145,7 +146,7 @@ class ASGIConnection(ABC):
     async def _refuse(self, transport: Transport, event: Message, phase: Phase) -> None:
         if event["type"] == START:
             headers = check_raw_headers(event.get("headers") or ())
-            self._refusal = Refusal(event["status"], headers, b"", self._why)
+            self._refusal = Reply(event["status"], headers, b"", self._why)
             return
         assert self._refusal is not None
         body = self._refusal.body + (event.get("body") or b"")
@@ -223,7 +224,7 @@ class ASGIConnection(ABC):
             left = self.order.left(self.who)
         self._check(self.misuse or left)
 
-    async def finish(self, code: int, refusal: Refusal) -> Ended | None:
+    async def finish(self, code: int, refusal: Reply) -> Ended | None:
         """
         End what the application has left open. This doesn't wait for the peer.
 
@@ -248,7 +249,7 @@ class ASGIConnection(ABC):
         """Close, if the peer is still there."""
 
     @abstractmethod
-    async def _refuse_left(self, refusal: Refusal) -> bool:
+    async def _refuse_left(self, refusal: Reply) -> bool:
         """Refuse, if the peer is still there and that is still possible."""
 
 

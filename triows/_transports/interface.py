@@ -11,10 +11,11 @@ from triows.exceptions import WebSocketDisconnect
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from triows._reply import Reply
+
 __all__ = [
     "ACCEPTED_BESIDE",
     "Ended",
-    "Refusal",
     "Starter",
     "Traffic",
     "Transport",
@@ -44,17 +45,6 @@ class Ended:
     #: The HTTP status, if it was refused.
     status: int | None = None
     #: Why it was refused, for the log.
-    why: str = ""
-
-
-@frozen
-class Refusal:
-    """An HTTP response instead of a WebSocket."""
-
-    status: int
-    headers: Sequence[tuple[bytes, bytes]]
-    body: bytes
-    #: The reason that the log gives. The peer is told only what is in the body.
     why: str = ""
 
 
@@ -152,7 +142,7 @@ class Transport(Protocol):
             WebSocketStateError: Somebody else has accepted it.
         """
 
-    async def reject(self, refusal: Refusal) -> None:
+    async def reject(self, refusal: Reply) -> None:
         """
         Hand over a refusal of the handshake. This ends the transport with 1006.
 

@@ -14,10 +14,11 @@ from .connection import ASGIConnection, connection_of
 from .order import BODY, CLOSE, START, Phase
 
 if TYPE_CHECKING:
+    from triows._reply import Reply
     from triows._settings import Settings
     from triows.types import Message, Receive, Scope, Send
 
-    from .interface import Refusal, Transport
+    from .interface import Transport
 
 __all__ = ["Relay"]
 
@@ -93,7 +94,7 @@ class Relay(ASGIConnection):
             return False
         return await self._answer({"type": CLOSE, "code": code, "reason": ""})
 
-    async def _refuse_left(self, refusal: Refusal) -> bool:
+    async def _refuse_left(self, refusal: Reply) -> bool:
         if self._has_disconnected or self._is_responding:
             return False
         if "websocket.http.response" not in self._extensions:

@@ -24,7 +24,7 @@ from triows._where import known_as
 from triows.exceptions import WebSocketStateError
 
 from .inbox import Inbox
-from .interface import ACCEPTED_BESIDE, Ended, Refusal, Traffic, disconnect, nobody, undelivered
+from .interface import ACCEPTED_BESIDE, Ended, Traffic, disconnect, nobody, undelivered
 from .outbox import Outbox
 from .progress import Monitor, Progress
 from .turn import STRETCH
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from triows._protocol.upgrade import Upgrade
+    from triows._reply import Reply
     from triows._settings import Settings
     from triows.exceptions import WebSocketDisconnect
 
@@ -715,7 +716,7 @@ class StreamTransport:
             if self._read_all:
                 self.eof_received()
 
-    async def reject(self, refusal: Refusal) -> None:
+    async def reject(self, refusal: Reply) -> None:
         await self._turn.check_loop()
         if self.accepted:
             await trio.lowlevel.checkpoint()

@@ -10,25 +10,15 @@ from __future__ import annotations
 
 from . import _turns as _turns
 from ._blocked import LoopBlocked as LoopBlocked
-from ._cancelling import Interruption as Interruption
-from ._cancelling import explore_cancellation as explore_cancellation
-from ._client import AppClient as AppClient
-from ._client import open_app as open_app
-from ._client import open_server as open_server
+from ._cancelling import Interruption as Interruption, explore_cancellation as explore_cancellation
+from ._client import AppClient as AppClient, open_app as open_app, open_server as open_server
 from ._frames import frame as frame
-from ._leaks import LeakError as LeakError
-from ._leaks import StartTimeout as StartTimeout
+from ._leaks import LeakError as LeakError, StartTimeout as StartTimeout
 from ._network import Network as Network
 from ._session import (
     ReceiveTimeout as ReceiveTimeout,
-)
-from ._session import (
     SendTimeout as SendTimeout,
-)
-from ._session import (
     WebSocketDenialResponse as WebSocketDenialResponse,
-)
-from ._session import (
     WebSocketSession as WebSocketSession,
 )
 from ._sync import TestClient as TestClient

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import trio
 
-from triows.http import ClientGone
+from triows.exceptions import ClientDisconnect
 
 from ._stage import MARK, Call, Memory
 
@@ -122,7 +122,7 @@ class _Response:
         self._size += len(message.get("body", b"")) + _PIECE
         self.is_too_long = self._size > BODY
         if self.is_too_long:
-            raise ClientGone("the client takes no more of this response")
+            raise ClientDisconnect("the client takes no more of this response")
         await self._send(message)
         self.is_started |= message["type"] == "http.response.start"
         self.is_whole |= message["type"] == "http.response.body" and not message.get("more_body")

@@ -10,14 +10,14 @@ import pytest
 from starlette.datastructures import Headers
 
 from triows import HTTPException, Param, Triows, WebSocket, WebSocketRoute, use
-from triows._connection.refusal import (
-    bad_parameters,
+from triows._connection.refusals import bad_parameters
+from triows._injection.params import ParamError
+from triows._reply import (
     from_exception,
     problem,
     try_later,
     upgrade_required,
 )
-from triows._injection.params import ParamError
 from triows._where import where
 from triows.testing import WebSocketDenialResponse, open_app
 

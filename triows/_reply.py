@@ -1,4 +1,8 @@
-"""Refusals before accept: an HTTP status with an RFC 9457 problem as its body."""
+"""
+Replies: whole HTTP responses that triows makes itself.
+
+Most of them refuse something, with a problem (:rfc:`9457`) as the body.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +10,18 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from attrs import frozen
 
-from triows._counted import counted
-from triows._protocol.handshake import encode_headers
-from triows._transports.interface import Refusal
+from triows._headers import encode_headers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from triows._injection.params import ParamError
-    from triows._protocol.handshake import HeadersLike
+    from triows._headers import HeadersLike
     from triows.exceptions import HTTPException
+    from triows.types import Send
 
-__all__ = ["bad_parameters", "from_exception", "problem", "try_later", "upgrade_required"]
+__all__ = ["Reply", "from_exception", "problem", "respond", "try_later", "upgrade_required"]
 
 # Python 3.13 uses the name of RFC 9110, older versions another. Peers should always see the same.
 _TITLES = {422: "Unprocessable Content"}
@@ -26,6 +29,17 @@ _TITLES = {422: "Unprocessable Content"}
 #: How many seconds a 503 asks a client to wait. It is long enough for a restart. Clients that add
 #: a random time of their own also spread out.
 RETRY_AFTER = 5
+
+
+@frozen
+class Reply:
+    """An HTTP response with its whole body."""
+
+    status: int
+    headers: Sequence[tuple[bytes, bytes]]
+    body: bytes
+    #: The reason that the log gives. The peer is told only what is in the body.
+    why: str = ""
 
 
 def _title(status: int) -> str:
@@ -44,9 +58,9 @@ def _told(detail: Any) -> str:
 
 def problem(
     status: int, detail: Any = "", headers: HeadersLike | None = None, **members: Any
-) -> Refusal:
+) -> Reply:
     """
-    Make a refusal with a problem+json body (:rfc:`9457`).
+    Make a reply with a problem+json body (:rfc:`9457`).
 
     Args:
         status: The HTTP status, 300 to 599 but not 304.
@@ -78,7 +92,7 @@ def problem(
         (b"content-type", b"application/problem+json"),
         (b"content-length", str(len(encoded)).encode()),
     ]
-    return Refusal(
+    return Reply(
         int(status),
         [*own, *encode_headers({} if headers is None else headers)],
         encoded,
@@ -86,33 +100,21 @@ def problem(
     )
 
 
-def bad_parameters(errors: Sequence[ParamError]) -> Refusal:
-    """Make a 422 with every error that was found."""
-    return problem(
-        422,
-        f"{counted(len(errors), 'parameter')} of the request can't be used",
-        errors=[
-            {"location": error.location, "name": error.name, "message": error.message}
-            for error in errors
-        ],
-    )
-
-
-def try_later(detail: str) -> Refusal:
+def try_later(detail: str) -> Reply:
     """Make a 503 with ``Retry-After``."""
     return problem(503, detail, {"Retry-After": str(RETRY_AFTER)})
 
 
-def upgrade_required() -> Refusal:
+def upgrade_required() -> Reply:
     """Make a 426, the answer to plain HTTP on a WebSocket route (:rfc:`9110#section-15.5.22`)."""
     refusal = problem(426, "this address speaks WebSocket only")
     # Added without encode_headers(), which refuses these two because applications must not set
     # them.
     own = [(b"upgrade", b"websocket"), (b"connection", b"Upgrade")]
-    return Refusal(refusal.status, [*refusal.headers, *own], refusal.body)
+    return Reply(refusal.status, [*refusal.headers, *own], refusal.body)
 
 
-def from_exception(exc: HTTPException) -> Refusal:
+def from_exception(exc: HTTPException) -> Reply:
     """
     Make the refusal that an :exc:`~triows.HTTPException` asks for.
 
@@ -121,3 +123,15 @@ def from_exception(exc: HTTPException) -> Refusal:
             status, detail or headers.
     """
     return problem(exc.status_code, exc.detail, exc.headers)
+
+
+async def respond(send: Send, reply: Reply) -> None:
+    """Send a reply by ASGI, as the response to a plain HTTP request."""
+    await send(
+        {
+            "type": "http.response.start",
+            "status": reply.status,
+            "headers": list(reply.headers),
+        }
+    )
+    await send({"type": "http.response.body", "body": reply.body})
