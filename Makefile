@@ -100,13 +100,13 @@ bench: $(FOR_BENCH)  ## Compare the speed with other servers (ARGS="echo --serve
 	@$(VENV)/bin/python -m benchmarks $(or $(strip $(ARGS)),all)
 
 compliance: $(FOR_COMPLIANCE)  ## Run Autobahn|Testsuite (ARGS="'7.*' 9.1.1": some)
-	$(VENV)/bin/python -m compliance $(ARGS)
+	$(VENV)/bin/python -m trials.compliance $(ARGS)
 
 fuzz: $(FOR_WORK)  ## Send garbage to a server (ARGS="frames --seconds 10")
-	$(VENV)/bin/python -m fuzz $(ARGS)
+	$(VENV)/bin/python -m trials.fuzz $(ARGS)
 
 soak: $(FOR_WORK)  ## Look for memory leaks (ARGS="cycles --scale 0.1")
-	$(VENV)/bin/python -m soak $(ARGS)
+	$(VENV)/bin/python -m trials.soak $(ARGS)
 
 clean:  ## Remove the environment, builds and caches
 	rm -rf $(VENV) $(VENV)-* build dist htmlcov .coverage .coverage.* .hypothesis

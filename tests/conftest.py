@@ -28,7 +28,7 @@ LONG = [
     "exchange/test_promise.py",
     "testing/test_crowd.py",
     "server/test_run.py",
-    "fuzz/test_campaign.py",
+    "trials/fuzz/test_campaign.py",
     "test_readme.py",
 ]
 
