@@ -657,8 +657,14 @@ class Triows:
             app._warn_of_debug()
 
     def _inside(self) -> Inside:
-        """Return what :func:`triows.inspect.tree` needs."""
-        return Inside(self.is_running, self._connections, self._resources, self._mounted)
+        """Return what :func:`triows.inspect.tree` needs, and what tests need."""
+        return Inside(
+            self.is_running,
+            self._connections,
+            self._resources,
+            self._mounted,
+            self._all_timeouts,
+        )
 
     # Serving.
 

@@ -22,10 +22,11 @@ from .tasks import TaskNode, frames_in, look_at, look_at_nurseries
 from .text import Line, Outlined, Part
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from triows._connection.registry import Connections, Served
     from triows._running import AppResources
+    from triows._settings import Timeouts
     from triows.types import Scope
 
 __all__ = [
@@ -53,6 +54,8 @@ class Inside:
     resources: AppResources
     #: Applications of ours that are mounted in it, by their paths.
     mounted: Mapping[str, Inspected]
+    #: Yields the timeouts of all its routes, and of applications that are mounted in it.
+    timeouts: Callable[[], Iterable[Timeouts]]
 
 
 class Inspected(Protocol):
