@@ -366,7 +366,7 @@ class WebSocketSession(Conversation[Peer]):
         Raises:
             RuntimeError: The handler belongs to a mounted application of another framework.
         """
-        self._stage.cancel(self._call)
+        self._stage.alive.cancel(self._call)
 
 
 def _check(message: object, *types: type) -> None:
