@@ -49,7 +49,7 @@ class RequestLine:
         self.status: int | None = None
         #: Whether the whole response was handed over.
         self.complete = False
-        #: Whether the client is known to have left.
+        #: Whether the client is known to have left before it had the whole response.
         self.gone = False
         #: Bytes of the bodies.
         self.received = self.sent = 0
@@ -85,8 +85,11 @@ class RequestLine:
             self.complete = not event.get("more_body", False)
 
     def _note_gone(self) -> None:
-        self.gone = True
-        self._changed.set()
+        # Servers also say so when the client has got the whole response. What an application still
+        # does then isn't for the client, so it has all the time that a shutdown gives.
+        if not self.complete:
+            self.gone = True
+            self._changed.set()
 
     # What the lifetime calls.
 
