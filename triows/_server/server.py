@@ -14,6 +14,7 @@ from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.utils import parse_socket_addr
 
+from triows._inspection.inside import live
 from triows._inspection.remains import alive
 from triows._managers import asynccontextmanager
 from triows._transports.pinger import Pinger
@@ -162,7 +163,8 @@ class Server:
         """
         End all connections in order and in time. Then :meth:`wait_ended` returns.
 
-        Plain HTTP requests have Hypercorn's ``graceful_timeout`` at the same time.
+        Plain requests to mounted applications have ``shutdown_grace``, as handlers do. Hypercorn's
+        ``graceful_timeout`` is for what is left of plain HTTP after that.
 
         Args:
             refusing: Whether to go on accepting connections meanwhile, to tell WebSocket clients
@@ -174,19 +176,21 @@ class Server:
             await self.stop_accepting()
         await self._hypercorns.terminated.set()
         started = trio.current_time()
-        http_deadline = started + min(self._config.graceful_timeout, grace)
-        self._end_idle(http_deadline)
+        # What the application knows as an exchange has the grace that drain() gives it.
+        self._end_idle(math.inf)
         async with trio.open_nursery() as nursery:
             # There are our own connections behind middleware, too. drain() ends those.
-            ours = {lifetime.tasks for lifetime in self._app._lifetimes()}
+            ours = {exchange.lifetime.tasks for exchange in live(self._app)}
             for bridge in tuple(self._bridges):
                 if bridge.opened_in not in ours:
                     nursery.start_soon(bridge.shut_down, self._app.shutdown_code)
             await self._app.drain(grace=grace)
         await self._stop_listening()
-        self._end_idle(http_deadline)  # connections that came meanwhile
-        # What is left are plain requests, and WebSockets of mounted applications that aren't ours.
-        # Both were told to end.
+        # What is left are requests that middleware answers by itself, and responses that clients
+        # have not taken.
+        http_deadline = started + min(self._config.graceful_timeout, grace)
+        self._end_idle(http_deadline)
+        # And WebSockets of mounted applications that aren't ours, which were told to end.
         last = max(http_deadline, started + min(self._app.timeouts.shutdown_grace, grace))
         self._tasks.end_at(last)
         soon = trio.current_time() + _LAST_STEPS

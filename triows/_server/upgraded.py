@@ -9,11 +9,12 @@ import trio
 from attrs import frozen
 from hypercorn.utils import valid_server_name
 
-from triows._connection.endpoint import log_refusal, refuse
+from triows._exchange.log_lines import log_refusal
 from triows._protocol.upgrade import BadUpgrade, Upgrade, read_upgrade
 from triows._reply import Reply, problem
 from triows._transports.bridge import Bridge
 from triows._transports.stream import StreamTransport
+from triows._websocket.refusing import refuse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
