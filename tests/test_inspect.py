@@ -9,9 +9,8 @@ import pytest
 import triows.inspect
 from triows.inspect import Frame, Tree
 
-CLASSES = [
-    name for name in triows.inspect.__all__ if inspect.isclass(getattr(triows.inspect, name))
-]
+EXPORTED = {name: getattr(triows.inspect, name) for name in triows.inspect.__all__}
+CLASSES = [name for name, value in EXPORTED.items() if inspect.isclass(value)]
 
 
 @pytest.mark.parametrize("name", EXPORTED)

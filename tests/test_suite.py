@@ -48,16 +48,8 @@ WITHOUT_TESTS = {
     "triows/_transports/order.py",
     "triows/_transports/outbox.py",
     "triows/_transports/turn.py",
-    "triows/testing/_cancelling.py",
-    "triows/testing/_ends.py",
-    "triows/testing/_frames.py",
-    "triows/testing/_loop.py",
-    "triows/testing/_peer.py",
-    "triows/testing/_session.py",
     "triows/testing/_stage.py",
-    "triows/testing/_stories.py",
     "triows/testing/_sync_session.py",
-    "triows/testing/_tasks.py",
     "triows/testing/_turns.py",
 }
 
