@@ -29,8 +29,6 @@ WITHOUT_TESTS = {
     "triows/_injection/query.py",
     "triows/_injection/readers.py",
     "triows/_injection/signatures.py",
-    "triows/_inspection/blocked.py",
-    "triows/_inspection/places.py",
     "triows/_routing/mistakes.py",
     "triows/_server/budget.py",
     "triows/_server/config.py",
@@ -49,7 +47,6 @@ WITHOUT_TESTS = {
     "triows/_transports/outbox.py",
     "triows/_transports/turn.py",
     "triows/testing/_stage.py",
-    "triows/testing/_sync_session.py",
     "triows/testing/_turns.py",
 }
 
