@@ -152,7 +152,9 @@ def class_signature(found: griffe.Class, value: type) -> str:
             return signature(init, head, skip=1)
         if attrs.has(value):
             return signature(made_by_attrs(value), head)
+    private = {one.__name__ for one in value.__mro__ if "._" in one.__module__}
     bases = [str(base).rsplit(".", 1)[-1] for base in found.bases]
+    bases = [base for base in bases if base.partition("[")[0] not in private]
     return f"{head}({', '.join(bases)})" if bases else head
 
 

@@ -27,7 +27,7 @@ LONG = [
     "testing/test_plugin.py",
     "server/test_reload.py",
     "schedules/test_everywhere.py",
-    "connection/test_promise.py",
+    "exchange/test_promise.py",
     "testing/test_crowd.py",
     "server/test_run.py",
     "trials/fuzz/test_campaign.py",

@@ -35,7 +35,16 @@ from triows import (
     WebSocketStateError,
     WrongDataType,
 )
-from triows.testing import AppClient, ReceiveTimeout, WebSocketSession, open_app, open_server
+from triows._inspection.inside import live
+from triows._reasons import Reason
+from triows.testing import (
+    AppClient,
+    HTTPDisconnect,
+    ReceiveTimeout,
+    WebSocketSession,
+    open_app,
+    open_server,
+)
 
 MODULES = (triows, triows.testing, triows.inspect)
 
@@ -402,6 +411,13 @@ CLIENTS = [
         lambda client: entered(client.websocket_connect("/")),
         ConnectionRefusedError,
     ),
+    Case("AppClient.stream", "open", lambda client: entered(client.stream("GET", "/"))),
+    Case(
+        "AppClient.stream",
+        "shut down",
+        lambda client: entered(client.stream("GET", "/")),
+        ConnectionRefusedError,
+    ),
 ]
 
 
@@ -485,6 +501,46 @@ async def test_a_test_session_never_raises_without_a_checkpoint(autojump_clock, 
         await probe(case, session)
 
 
+REQUESTS = [
+    Case("HTTPSession.send", "open", lambda s: s.send(b"a")),
+    Case("HTTPSession.send", "open", lambda s: s.send(wrong), TypeError),
+    Case("HTTPSession.send", "closed", lambda s: s.send(b"a"), HTTPDisconnect),
+    Case("HTTPSession.send_end", "open", lambda s: s.send_end()),
+    Case("HTTPSession.send_end", "closed", lambda s: s.send_end(), HTTPDisconnect),
+    Case("HTTPSession.send_raw", "open", lambda s: s.send_raw(b"a")),
+    Case("HTTPSession.receive_head", "open", lambda s: s.receive_head()),
+    Case("HTTPSession.receive_head", "silent", lambda s: s.receive_head(0), ReceiveTimeout),
+    Case("HTTPSession.receive_head", "closed", lambda s: s.receive_head()),
+    Case("HTTPSession.receive", "open", lambda s: s.receive()),
+    Case("HTTPSession.receive", "silent", lambda s: s.receive(0), ReceiveTimeout),
+    Case("HTTPSession.read", "silent", lambda s: s.read(0), ReceiveTimeout),
+    Case("HTTPSession.__anext__", "open", anext),
+    Case("HTTPSession.expect_nothing", "silent", lambda s: s.expect_nothing(1)),
+    Case("HTTPSession.expect_nothing", "open", lambda s: s.expect_nothing(1), AssertionError),
+    Case("HTTPSession.wait_over", "open", lambda s: s.wait_over(0), ReceiveTimeout),
+    Case("HTTPSession.wait_over", "closed", lambda s: s.wait_over()),
+]
+
+
+@pytest.mark.parametrize("case", REQUESTS, ids=str)
+async def test_a_request_made_step_by_step_never_raises_without_a_checkpoint(autojump_clock, case):
+    async def app(scope, receive, send) -> None:
+        if case.state != "silent":
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"a part", "more_body": True})
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    mounting = Triows()
+    mounting.mount("/", app)
+    async with open_app(mounting) as client, client.stream("POST", "/", sending=True) as session:
+        await trio.sleep(1)
+        if case.state == "closed":
+            session.reset()
+            await trio.sleep(1)
+        await probe(case, session)
+
+
 # A loop that catches everything
 
 
@@ -548,8 +604,8 @@ async def test_a_loop_that_catches_everything_freezes_nobody(autojump_clock, wha
         async with client.websocket_connect("/echo") as other:
             await other.send("still here")
             assert await other.receive() == "still here"
-        for lifetime in app._connections:
-            lifetime.cancel("cancelled")
+        for exchange in live(app):
+            exchange.lifetime.cancel(Reason.CANCELLED)
         nursery.cancel_scope.cancel()
     assert ended == [0]
 
@@ -689,7 +745,7 @@ async def test_the_others_have_their_turn_at_least_every_64_messages(autojump_cl
 
 
 def test_every_public_awaitable_has_a_case():
-    cases = {case.name for case in (*ON_WEBSOCKETS, *ALONE, *CLIENTS, *SESSIONS)}
+    cases = {case.name for case in (*ON_WEBSOCKETS, *ALONE, *CLIENTS, *SESSIONS, *REQUESTS)}
     assert public_awaitables() == cases
 
 

@@ -19,7 +19,7 @@ from trio.testing import MockClock
 
 import triows
 from tests.raw import TEXT, frame, handshake
-from tests.server.harness.memory import BUFFER, MemoryListener
+from tests.server.harness.memory import BUFFER, listening
 from triows import Timeouts, Triows, WebSocket, WebSocketRoute
 from triows.testing._ends import End, SocketEnd
 
@@ -133,9 +133,7 @@ async def served_on_sockets(app: Triows, config: Config, stop: trio.Event) -> As
 
 @asynccontextmanager
 async def served_in_memory(app: Triows, config: Config, stop: trio.Event) -> AsyncIterator[End]:
-    async with app.running(), trio.open_nursery() as nursery:
-        listener = MemoryListener(app, config)
-        await nursery.start(listener.run, stop)
+    async with app.running(), listening(app, config, stop) as listener:
         yield listener.connect()
 
 

@@ -13,9 +13,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, StreamingRespon
 from starlette.routing import Route
 
 from triows import Timeouts, Triows
-from triows.testing import LeakError, _http, open_app, open_server
-
-MARK = "x-triows-test-request"
+from triows.testing import LeakError, LoopBlocked, _http, open_app, open_server
 
 
 class Boom(Exception):
@@ -252,12 +250,10 @@ async def test_a_body_without_end_fails_the_request(client, size, monkeypatch):
     assert (await client.get("/describe")).status_code == 200
 
 
-async def test_a_row_of_empty_pieces_without_end_fails_the_request_in_virtual_time(
-    monkeypatch, autojump_clock
-):
-    monkeypatch.setattr(_http, "BODY", 2**20)
-    async with open_app(made()) as client:
-        with pytest.raises(httpx2.ReadError, match="does not end"):
+async def test_a_row_of_empty_pieces_without_end_fails_the_test_in_virtual_time(autojump_clock):
+    # On the wire, an empty piece is nothing. So only the clock shows that it never ends.
+    with pytest.raises(LoopBlocked, match="kept busy by the request for /endless"):
+        async with open_app(made(), blocked=0.5) as client:
             await client.get("/endless?0")
 
 
@@ -279,7 +275,6 @@ async def test_the_application_sees_the_request_as_a_server_gives_it(client):
         "state": {},
         "extensions": {},
     }
-    assert MARK not in response.request.headers
 
 
 async def test_the_state_of_the_lifespan_is_there(opened):

@@ -1,14 +1,19 @@
 """A network that misbehaves, as far as TCP lets it."""
 
 import re
+from contextlib import suppress
 
+import httpx2
 import pytest
 import trio
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse
 from trio.testing import check_half_closeable_stream
 
 from triows import Timeouts, Triows, WebSocket, WebSocketDisconnect, WebSocketRoute
 from triows.testing import (
     AppClient,
+    HTTPDisconnect,
     Network,
     ReceiveTimeout,
     WebSocketDenialResponse,
@@ -355,3 +360,66 @@ async def test_something_that_is_no_network_is_refused(network):
     with pytest.raises(TypeError, match=r"network=Network\(delay=\(0, 2\)\), not network="):
         async with open_app(echo_app(), network=network):
             raise AssertionError
+
+
+# Plain requests.
+
+
+async def shout(scope, receive, send) -> None:
+    with suppress(ClientDisconnect):
+        body = await Request(scope, receive).body()
+        await PlainTextResponse(body.upper())(scope, receive, send)
+
+
+def http_app(**settings: object) -> Triows:
+    app = Triows(**settings)
+    app.mount("/", shout)
+    return app
+
+
+@pytest.mark.schedules(20)
+async def test_requests_and_responses_arrive_whole(autojump_clock):
+    network = Network(stalls=0.1, stall=2)
+    async with open_app(http_app(), network=network, timeout=1000) as client:
+        for size in (0, 10, 200_000):
+            response = await client.post("/", content=b"x" * size)
+            assert response.content == b"X" * size
+
+
+async def test_a_request_takes_the_time_of_the_network(autojump_clock):
+    async with open_app(http_app(), network=Network(delay=3)) as client:
+        started = trio.current_time()
+        assert (await client.get("/")).status_code == 200
+        assert trio.current_time() == started + 6
+
+
+@pytest.mark.schedules(10)
+async def test_a_request_whose_connection_breaks_says_so(autojump_clock):
+    async with open_app(http_app(), network=Network(resets=1)) as client:
+        with pytest.raises(httpx2.ReadError, match="the test's network"):
+            await client.post("/", content=bytes(2**14))
+        with pytest.raises(HTTPDisconnect, match="the test's network"):
+            async with client.stream("POST", "/", content=bytes(2**14)) as response:
+                await response.read()
+
+
+@pytest.mark.schedules(10)
+async def test_a_request_that_is_cut_is_a_bad_one_for_the_server(autojump_clock):
+    async with open_app(http_app(), network=Network(half_closes=1)) as client:
+        try:
+            assert (await client.post("/", content=bytes(2**14))).status_code == 400
+        except httpx2.ReadError as exc:
+            assert "the test's network" in str(exc)  # noqa: PT017 - it was cut within its head
+
+
+async def test_a_plain_request_that_comes_too_late_is_told_with_the_limit(autojump_clock):
+    too_late = (
+        "the server waits 10 s for a request (Timeouts.handshake), and the test's network takes "
+        "up to 12 s"
+    )
+    async with open_app(http_app(), network=Network(delay=(11, 12))) as client:
+        with pytest.raises(httpx2.ReadError, match=re.escape(too_late)):
+            await client.get("/")
+        with pytest.raises(HTTPDisconnect, match=re.escape(too_late)):
+            async with client.stream("GET", "/"):
+                pytest.fail("it came in time")

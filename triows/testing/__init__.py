@@ -8,16 +8,16 @@ sockets of your machine. :class:`TestClient` is for synchronous tests.
 
 from __future__ import annotations
 
-from . import _turns as _turns
 from ._blocked import LoopBlocked as LoopBlocked
 from ._cancelling import Interruption as Interruption, explore_cancellation as explore_cancellation
 from ._client import AppClient as AppClient, open_app as open_app, open_server as open_server
+from ._conversation import ReceiveTimeout as ReceiveTimeout, SendTimeout as SendTimeout
 from ._frames import frame as frame
+from ._http_peer import HTTPDisconnect as HTTPDisconnect
+from ._http_session import HTTPSession as HTTPSession
 from ._leaks import LeakError as LeakError, StartTimeout as StartTimeout
 from ._network import Network as Network
 from ._session import (
-    ReceiveTimeout as ReceiveTimeout,
-    SendTimeout as SendTimeout,
     WebSocketDenialResponse as WebSocketDenialResponse,
     WebSocketSession as WebSocketSession,
 )
@@ -30,6 +30,7 @@ __all__ = [
     "open_server",
     "AppClient",
     "WebSocketSession",
+    "HTTPSession",
     "frame",
     "Network",
     # From a thread of its own
@@ -40,6 +41,7 @@ __all__ = [
     "Interruption",
     # What tests see
     "WebSocketDenialResponse",
+    "HTTPDisconnect",
     "ReceiveTimeout",
     "SendTimeout",
     "StartTimeout",

@@ -10,7 +10,7 @@ from trio.testing import MockClock
 
 from triows._arguments import CONNECTING, OPENING, hinting
 from triows._checkpoints import checkpointed
-from triows._errors import combined, is_a, leaves, without_cancelled
+from triows._errors import is_a, leaves, without_cancelled
 from triows._loop import check_trio_in_test
 from triows._managers import asynccontextmanager
 from triows._server.config import free_port
@@ -18,22 +18,27 @@ from triows._server.mistakes import app_mistake
 from triows.exceptions import WebSocketDisconnect
 from triows.inspect import tree
 
-from ._blocked import BLOCKED, LoopBlocked, unblocked
-from ._http import http_client, memory_transport
+from ._blocked import BLOCKED, unblocked
+from ._conversation import ReceiveTimeout, missed
+from ._http import http_client, http_library, http_transport
+from ._http_exchange import BUFFER
+from ._http_session import requesting
 from ._leaks import LeakCheck
 from ._network import Network, Transit
 from ._peer import Peer
-from ._session import ReceiveTimeout, WebSocketDenialResponse, WebSocketSession, missed
+from ._raising import is_cancelled, raise_all
+from ._session import WebSocketDenialResponse, WebSocketSession
 from ._stage import Call, Loopback, Memory, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
     from triows._app import Triows
     from triows._server.config import Config
     from triows.inspect import Tree
 
     from ._http import AsyncHTTPClient, HTTPResponse
+    from ._http_session import HTTPSession
 
 __all__ = ["STARTUP_TIMEOUT", "TIMEOUT", "AppClient", "open_app", "open_server"]
 
@@ -43,10 +48,6 @@ TIMEOUT = 5.0
 
 #: How many seconds a start-up may take. If a test needs a container, start it in a fixture.
 STARTUP_TIMEOUT = 15.0
-
-#: How many bytes each direction of a connection in memory holds, like the buffers of a system.
-#: Those begin with 16 to 128 KiB.
-BUFFER = 64 * 2**10
 
 #: How many messages may wait unread on the client's side. websockets has the same limit.
 INBOX = 16
@@ -170,7 +171,7 @@ class AppClient:
             except BaseException as exc:  # noqa: BLE001 - raised below
                 body = exc
             finally:
-                leak = await self._leave(peer, call, is_cancelled=_is_cancelled(body))
+                leak = await self._leave(peer, call, is_cancelled=is_cancelled(body))
             if stage.is_ending and peer.is_unanswered and (body is None or _is_disconnect(body)):
                 # The connection was on its way when the server stopped accepting.
                 body = ConnectionRefusedError("the application has been shut down")
@@ -228,9 +229,9 @@ class AppClient:
 
         If the application raises an error that nobody handles, the request raises it. *timeout*
         limits the whole request: until the response is read, and the application has finished what
-        it does after the response. The client takes at most 64 MiB of a response's body. In
-        memory, you get a response when it is complete. Over sockets, ``http.stream()`` gives you
-        the response as it comes, and raises the application's error at its end.
+        it does after the response. The client takes at most 64 MiB of a response's body.
+        ``http.stream()`` gives you the response as it comes, and raises the application's error at
+        its end. Each request has a connection of its own.
 
         Raises:
             RuntimeError: Neither httpx2 nor httpx is installed.
@@ -292,11 +293,89 @@ class AppClient:
         """Send a DELETE request. See :meth:`request`."""
         return await self.request("DELETE", url, **options)
 
+    @asynccontextmanager
+    async def stream(
+        self,
+        method: str,
+        url: str,
+        *,
+        sending: bool = False,
+        timeout: float | None = None,
+        buffer: int = BUFFER,
+        inbox_size: int = BUFFER,
+        client: tuple[str, int] | None = None,
+        **options: Any,
+    ) -> AsyncIterator[HTTPSession]:
+        """
+        Send a request, and read the response part by part. With *sending*, send it part by part.
+
+            async with client.stream("GET", "/events") as response:
+                assert response.status_code == 200
+                assert await response.receive() == b"data: hello"
+
+        The block begins when the head of the response has come. With *sending*, it begins when the
+        head of the request was sent. The block then sends the body and waits for the response:
+
+            async with client.stream("POST", "/upload", sending=True) as request:
+                await request.send(b"one")
+                await request.send(b"two")
+                await request.send_end()
+                assert await request.receive_head() == 201
+
+        At the end of the block, the client closes the connection if the response is not complete.
+        Then it waits until the application has finished with the request. If the block is
+        cancelled, the connection is cut.
+
+        Args:
+            method: The method, such as ``"GET"``.
+            url: Path and query.
+            sending: Whether the block sends the body. It is sent in chunks, unless *headers* has a
+                ``Content-Length``.
+            timeout: How many seconds each receive and send waits, if not as many as the client
+                says.
+            buffer: How many bytes each direction of the connection holds, like the buffers of two
+                systems.
+            inbox_size: How many unread bytes of the response the client holds before it stops
+                reading.
+            client: The peer's address that the application sees. In memory only.
+            options: What the ``build_request`` method of :attr:`http` takes, such as *headers*,
+                *content* or *json*.
+
+        Raises:
+            HTTPDisconnect: The connection ended before the response began.
+            ReceiveTimeout: The response did not begin in time. At the end of the block, the
+                application has not finished with the request in time, and was cancelled.
+            ConnectionRefusedError: The application has been shut down.
+            BaseException: At the end of the block, the error that nobody in the application
+                handled.
+        """
+        await trio.lowlevel.checkpoint()
+        if sending:
+            options["content"] = _nothing()  # the library then adds the header for a body in chunks
+        request: Any = self.http.build_request(method, url, **options)
+        seconds = self._timeout if timeout is None else timeout
+        async with requesting(
+            self._stage,
+            request,
+            self._note_cookies,
+            sending=sending,
+            timeout=seconds,
+            buffer=buffer,
+            inbox_size=inbox_size,
+            client=client,
+        ) as session:
+            yield session
+
+    def _note_cookies(self, request: Any, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        """Keep the cookies that a response has set."""
+        response: Any = http_library().Response(200, headers=list(headers), request=request)
+        self.http.cookies.extract_cookies(response)
+
     async def _exchange(
         self, request: Any, client: tuple[str, int] | None
     ) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
         """Pass on a request that was read. Return its response's status, headers and body."""
-        transport = memory_transport(self._stage, self._timeout, client)
+        transport = http_transport(self._stage, self._timeout, client)
         response: Any = await transport.handle_async_request(request)
         body = b"".join([chunk async for chunk in response.stream])
         return response.status_code, response.headers.raw, body
@@ -374,7 +453,7 @@ async def open_app(
         blocked: For how many seconds one task, of the application or of the test, may block the
             loop. A virtual clock may stand still for as many seconds of processor time because
             some task is always ready to run. ``math.inf`` sets no limit.
-        network: Delays, cuts and breaks WebSocket connections. See :class:`Network`. By default,
+        network: Delays, cuts and breaks connections. See :class:`Network`. By default,
             all bytes arrive at once.
 
     Raises:
@@ -487,6 +566,13 @@ async def _opened(
     raise_all("errors in the test and in the application", errors)
 
 
+async def _nothing() -> AsyncIterator[bytes]:
+    """A body of unknown length, which is sent by somebody else."""
+    parts: tuple[bytes, ...] = ()
+    for part in parts:
+        yield part
+
+
 def check_app(app: object) -> None:
     """
     Refuse what isn't a triows application.
@@ -539,10 +625,6 @@ def _pairs(headers: Mapping[str, str] | Sequence[tuple[str, str]]) -> list[tuple
     return list(headers.items() if hasattr(headers, "items") else headers)
 
 
-def _is_cancelled(error: BaseException | None) -> bool:
-    return error is not None and without_cancelled(error) is not error
-
-
 def _raise_first(
     peer: Peer, call: Call, stage: Stage, body: BaseException | None, leak: BaseException | None
 ) -> None:
@@ -565,12 +647,8 @@ def _unaccepted(peer: Peer, stage: Stage) -> BaseException:
     why = ""
     if peer.fault:
         why = f": {peer.fault}"
-    elif stage.backend.round_trip and not peer.has_arrived:
-        why = (
-            f": the server waits {stage.app.timeouts.handshake:g} s for a request "
-            "(Timeouts.handshake), and the test's network takes up to "
-            f"{stage.backend.round_trip / 2:g} s"
-        )
+    elif stage.lateness and not peer.has_arrived:
+        why = f": {stage.lateness}"
     error = WebSocketDisconnect(1006, f"neither accepted nor refused{why}")
     error.__cause__ = peer.mistake
     return error
@@ -582,25 +660,3 @@ def _is_disconnect(error: BaseException) -> bool:
         is_a(leaf, WebSocketDisconnect) and not is_a(leaf, WebSocketDenialResponse)
         for leaf in leaves(error)
     )
-
-
-def raise_all(message: str, errors: Iterable[BaseException | None]) -> None:
-    """
-    Raise several errors as one: nothing, the only one itself, or a group.
-
-    If nothing else went wrong, a cancellation is raised by itself. If there are errors, it is in
-    the same group. Alone it would be caught further out, and the errors would be lost.
-    """
-    found = list({id(error): error for error in errors if error is not None}.values())
-    for leaf in [leaf for error in found for leaf in leaves(error)]:
-        if is_a(leaf, KeyboardInterrupt, LoopBlocked):
-            raise leaf  # all other errors are consequences of it
-    if any(_is_cancelled(error) for error in found):
-        parts = [leaf for error in found for leaf in leaves(error)]
-        cancelled = [leaf for leaf in parts if is_a(leaf, trio.Cancelled)]
-        # The application was cancelled, too. So it isn't news that it has closed connections.
-        ends = (trio.Cancelled, WebSocketDisconnect)
-        found = [leaf for leaf in parts if not is_a(leaf, *ends)] + [*cancelled[:1]]
-    error = combined(message, found)
-    if error is not None:
-        raise error

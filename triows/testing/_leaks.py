@@ -15,10 +15,11 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from triows._counted import counted
+from triows._reasons import Reason
 from triows.inspect import look_at_task
 
 from ._stage import current_stage
-from ._tasks import all_tasks, tasks_in, top_tasks, unshield, waits_for_thread
+from ._tasks import all_tasks, tasks_below, tasks_in, top_tasks, unshield, waits_for_thread
 
 if TYPE_CHECKING:
     from ._stage import Call, Stage
@@ -104,6 +105,8 @@ class LeakCheck:
         if not told:
             # If the start-up was given up, only the resources that it has entered exit.
             seconds = stage.ending - stage.patience if stage.never_started else stage.ending
+            if any(call.is_going for call in stage.stuck):
+                seconds = 0.0  # the server waits for it in vain
             await _wait(stage.done, seconds + _MOMENT)
         if not stage.done.is_set() and not told and leak is None and not stage.never_started:
             leak = self._error("the application has not ended")
@@ -141,14 +144,18 @@ class LeakCheck:
             which = "1 connection is" if number == 1 else f"{number} connections are"
             leak = self._error(f"{which} open at the end of the test: leave their blocks first")
         for lifetime in stage.live():
-            if failed or lifetime.transport.ended is None:
-                lifetime.cancel("cancelled")
+            if failed or not lifetime.line.ended:
+                lifetime.cancel(Reason.CANCELLED)
+        await stage.cancel_requests(*stage.requests)
         if not await stage.wait_no_connections(stage.patience) and leak is None:
             which = "a connection has not ended {:g} s after its client left"
             leak = self._error(which.format(stage.patience))
         if leak is None and stage.stuck:
             what = "a request has not ended when it was cancelled: it shields itself"
-            leak = self._error(what, picture=stage.stuck[0])
+            leak = self._error(what, picture=next(iter(stage.stuck.values())))
+        for call in stage.stuck:
+            _unshield_request(call)
+            await _wait(call.over, _MOMENT)
         return leak
 
     async def _strays(self, nursery: trio.Nursery) -> LeakError | None:
@@ -177,6 +184,13 @@ class LeakCheck:
         ]
         news = [task for task in top_tasks() if task not in self._top_tasks]
         return marked + [task for task in news if task not in marked]
+
+
+def _unshield_request(call: Call) -> None:
+    """End a request that was cancelled and shields itself, so that the server can end."""
+    if call.task is not None and call.scope is not None and call.is_going:
+        for task in (call.task, *tasks_below(call.task)):
+            unshield(task, call.scope)
 
 
 async def _wait(event: trio.Event, seconds: float) -> None:

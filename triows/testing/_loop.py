@@ -210,8 +210,8 @@ class Loop:
             with suppress(queue.Empty):
                 return _take(self._ended, _MOMENT)
             seconds -= _MOMENT
-            if stage.done.is_set():
-                # The application is over. What is left is a request, for example in a thread.
+            if stage.done.is_set() or stage.is_unending:
+                # Everything was cancelled. What is left waits for a thread, for example.
                 seconds = min(seconds, _FORCED)
         return None
 

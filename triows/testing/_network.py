@@ -102,8 +102,8 @@ class Network:
     ``Timeouts.handshake``, and the answer to a ping within ``Timeouts.ping_timeout``. If the
     network breaks the connection, or the request comes too late, the client's error says so.
 
-    The network doesn't change plain HTTP requests. If the test runs without a schedule, the network
-    does the same each time.
+    Plain HTTP requests go through it, too, each on a connection of its own. If the test runs
+    without a schedule, the network does the same each time.
 
     Args:
         piece: How many bytes a read returns at most. With ``1``, the bytes arrive one by one. By

@@ -28,12 +28,12 @@ from triows._protocol.client import (
 )
 from triows._transports.inbox import Inbox
 from triows._transports.interface import Ended, disconnect
-from triows._transports.wire import CHUNK
 
-from ._events import EventLog, shown
+from ._client_side import BROKEN, ClientSide
+from ._events import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Callable, Sequence
 
     from websockets.http11 import Response
 
@@ -43,44 +43,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Peer"]
 
-_BROKEN = (OSError, trio.BrokenResourceError, trio.ClosedResourceError)
-
 #: How a connection ends without a close frame.
 _GONE = Ended(1006)
 
 #: How many seconds the closing handshake may take when the client leaves. After that, the
 #: connection is cut, as other clients do.
 _LEAVING = 1.0
-
-#: How many chunks may be on their way at a time, in one direction.
-_ON_THE_WAY = 64
-
-
-class _LongWay:
-    """
-    One direction of a connection with a delay. The order stays the same.
-
-    Args:
-        deliver: Called with each chunk when it arrives.
-    """
-
-    def __init__(self, deliver: Callable[[bytes], Awaitable[None]]) -> None:
-        #: Cancelled when the connection is over.
-        self.scope = trio.CancelScope()
-        self._deliver = deliver
-        self._enter, self._leave = trio.open_memory_channel[tuple[float, bytes]](_ON_THE_WAY)
-
-    async def send(self, chunk: bytes, seconds: float) -> None:
-        """Let a chunk arrive in so many seconds."""
-        await self._enter.send((trio.current_time() + seconds, chunk))
-
-    async def run(self) -> None:
-        """Deliver until the connection is over."""
-        with self.scope:
-            async for due, chunk in self._leave:
-                await trio.sleep_until(due)
-                with suppress(*_BROKEN):  # the reading task sees the error, too
-                    await self._deliver(chunk)
 
 
 @define(eq=False)
@@ -93,7 +61,7 @@ class _WaitingPing:
     over: trio.Event = field(factory=trio.Event)
 
 
-class Peer:
+class Peer(ClientSide):
     """
     The client's side of one connection.
 
@@ -118,30 +86,18 @@ class Peer:
         compression: bool = False,
         slowness: str = "",
     ) -> None:
+        super().__init__(end, tasks)
         self.inbox = Inbox(messages, size, self)
-        self.events = EventLog()
         #: Set when the server has answered the handshake, or the connection is over.
         self.answered = trio.Event()
-        #: Set when nothing more will come.
-        self.over = trio.Event()
         # Set when the server's close frame has come, or the connection is over.
         self._closed = trio.Event()
         #: The answer to the handshake, and the rule that the server has broken, if it has.
         self.response: Response | None = None
         self.mistake: Exception | None = None
         self.accepted = False
-        self.has_vanished = False
-        self._end = end
-        self._tasks = tasks
         self._slowness = slowness
         self._codec = ClientCodec(subprotocols=subprotocols, compression=compression)
-        self._life = trio.CancelScope()
-        # Around the wait for bytes. The event exists while the client doesn't read.
-        self._receiving = trio.CancelScope()
-        self._stopped: trio.Event | None = None
-        self._delay = 0.0
-        self._ways: tuple[_LongWay, _LongWay] | None = None
-        self._sending = trio.Lock()
         self._pings: deque[_WaitingPing] = deque()
 
     @property
@@ -150,24 +106,9 @@ class Peer:
         return self._codec.handshake
 
     @property
-    def is_silent(self) -> bool:
-        """Whether the client doesn't read, so that the server has to notice that by itself."""
-        return self._stopped is not None
-
-    @property
     def is_unanswered(self) -> bool:
         """Whether the connection was over before the server answered the handshake."""
         return self.over.is_set() and self.response is None and self.mistake is None
-
-    @property
-    def fault(self) -> str:
-        """How the test's network broke the connection. Empty if it didn't."""
-        return self._end.fault
-
-    @property
-    def has_arrived(self) -> bool:
-        """Whether all that was sent has arrived at the server, as far as the client knows."""
-        return self._end.has_arrived
 
     @property
     def subprotocol(self) -> str | None:
@@ -177,56 +118,19 @@ class Peer:
     # Reading.
 
     async def run(self) -> None:
-        """Read until the connection is over, or until :meth:`abandon`. This never raises."""
         try:
-            with self._life:
-                await self._read()
+            await super().run()
         finally:
-            for way in self._ways or ():
-                way.scope.cancel()
-            self._ways = None  # they refer to this object
-            self._note_over("the connection is over")
-            self._end.close()
             self._codec.release()
 
-    async def _read(self) -> None:
-        with suppress(*_BROKEN):
-            while data := await self._receive():
-                if self._ways is None:
-                    await self._take(data)
-                else:
-                    await self._ways[0].send(data, self._delay)
-            if self._ways is None:
-                await self._take(b"")
-            else:
-                await self._ways[0].send(b"", self._delay)
-                await self.over.wait()
-            return
-        self._note_over("the connection was reset", self._cut())
+    @property
+    def _is_full(self) -> bool:
+        return self.inbox.full
 
-    async def _receive(self) -> bytes:
-        while True:
-            if self._stopped is not None:
-                await self._stopped.wait()
-            elif self.inbox.full:
-                await self.inbox.wait_room()
-            else:
-                with trio.CancelScope() as self._receiving:
-                    return await self._end.receive_some(CHUNK)
-
-    async def _arrive(self, data: bytes) -> None:
-        """Take a chunk that was on its way, when the client reads."""
-        while self._stopped is not None:
-            await self._stopped.wait()
-        await self._take(data)
-
-    async def _depart(self, data: bytes) -> None:
-        """Send a chunk that was on its way, unless the client has vanished meanwhile."""
-        if not self.has_vanished:
-            await self._end.send_all(data)
+    async def _wait_room(self) -> None:
+        await self.inbox.wait_room()
 
     async def _take(self, data: bytes) -> None:
-        """Process bytes from the server, or the end if *data* is empty."""
         for event in self._codec.receive(data):
             if not isinstance(event, Answer | Broken):
                 # A client without room reads nothing more, not even pings.
@@ -234,8 +138,6 @@ class Peer:
                     await self.inbox.wait_room()
             self._take_event(event)
         await self._answer()
-        if not data:
-            self._note_over("the server closed the connection", self._cut())
 
     def _take_event(self, event: Event) -> None:
         match event:
@@ -283,22 +185,18 @@ class Peer:
     async def _answer(self) -> None:
         """Send the answers that RFC 6455 requires: pongs, and a close frame for a close frame."""
         for chunk in self._codec.answers():
-            with suppress(*_BROKEN):
+            with suppress(*BROKEN):
                 if chunk:
                     await self._write(partial(bytes, chunk))
-                elif not self.has_vanished:
-                    self._end.send_eof()
+                else:
+                    self.send_eof()
 
     def _cut(self) -> Ended:
         """Say how a connection ended that neither the client nor a close frame has ended."""
         return Ended(1006, self.fault or self._slowness)
 
-    def _note_over(self, how: str, ended: Ended = _GONE) -> None:
-        if self.over.is_set():
-            return
-        self.over.set()
-        self.events.add(f"{how} ({self.fault})" if self.fault else how)
-        self.inbox.close(ended)
+    def _ended(self, *, cut: bool) -> None:
+        self.inbox.close(self._cut() if cut else _GONE)
         self.answered.set()
         self._closed.set()
         for ping in self._pings:
@@ -306,31 +204,10 @@ class Peer:
 
     # Writing.
 
-    async def _write(self, make: Callable[[], bytes]) -> None:
-        """
-        Send what *make* returns. It is called when nobody else is sending.
-
-        If this is cancelled before that, nothing is made and nothing is sent. If it is cancelled
-        later, the connection is cut, because nothing can be sent after half a frame.
-        """
-        await trio.lowlevel.checkpoint_if_cancelled()
-        async with self._sending:
-            data = make()
-            try:
-                if self.has_vanished:
-                    await trio.lowlevel.checkpoint()
-                elif self._ways is not None:
-                    await self._ways[1].send(data, self._delay)
-                else:
-                    await self._end.send_all(data)
-            except trio.Cancelled:
-                self.reset()
-                raise
-
     async def _write_open(self, make: Callable[[], bytes]) -> None:
         try:
             await self._write(make)
-        except _BROKEN:
+        except BROKEN:
             raise disconnect(self, self.inbox.ended or self._cut()) from None
 
     async def write(self, data: bytes, event: str | None = None) -> None:
@@ -401,7 +278,7 @@ class Peer:
             self.inbox.close(Ended(code, reason))
             return self._codec.close(code, reason)
 
-        with suppress(*_BROKEN):
+        with suppress(*BROKEN):
             await self._write(make)
 
     async def leave(self) -> None:
@@ -415,48 +292,3 @@ class Peer:
                 await self._closed.wait()
                 return
         self.abandon()
-
-    # Faults.
-
-    def vanish(self) -> None:
-        """Send nothing more, and read nothing more."""
-        self.events.add("vanished")
-        self.has_vanished = True
-        self.stop_reading(noted=False)
-
-    def stop_reading(self, *, noted: bool = True) -> None:
-        """Stop reading."""
-        if noted:
-            self.events.add("stopped reading")
-        if self._stopped is None:
-            self._stopped = trio.Event()
-            self._receiving.cancel()
-
-    def resume_reading(self) -> None:
-        """Read again."""
-        if self._stopped is not None and not self.has_vanished:
-            self.events.add("reads again")
-            self._stopped.set()
-            self._stopped = None
-
-    def reset(self) -> None:
-        """Cut the connection."""
-        self.events.add("reset the connection")
-        self._end.reset()
-        self._note_over("the connection was reset")
-        self._life.cancel()
-
-    def delay(self, seconds: float) -> None:
-        """From now on, let everything that is sent in either direction take this long."""
-        self.events.add(f"everything takes {seconds:g} s from now on")
-        self._delay = seconds
-        if self._ways is None:
-            self._ways = _LongWay(self._arrive), _LongWay(self._depart)
-            for way in self._ways:
-                self._tasks.start_soon(way.run, name="<long way>")
-
-    def abandon(self) -> None:
-        """End the connection without a close frame."""
-        if not self.over.is_set():
-            self._end.reset()
-        self._life.cancel()

@@ -12,36 +12,21 @@ from triows._checkpoints import checkpointed
 from triows._closing import check_close
 from triows.exceptions import WebSocketDisconnect
 
+from ._conversation import Conversation, ReceiveTimeout, SendTimeout
 from ._frames import frame
+from ._peer import Peer
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from websockets.http11 import Response
 
-    from ._peer import Peer
-    from ._stage import Call, Stage
 
-__all__ = [
-    "ReceiveTimeout",
-    "SendTimeout",
-    "WebSocketDenialResponse",
-    "WebSocketSession",
-    "missed",
-]
+__all__ = ["WebSocketDenialResponse", "WebSocketSession"]
 
 T = TypeVar("T")
-E = TypeVar("E", bound=AssertionError)
 
 _CONTINUATION, _TEXT, _BINARY = 0, 1, 2
-
-
-class ReceiveTimeout(trio.TooSlowError, AssertionError):
-    """The application sent nothing in time. The text has the connection's last events."""
-
-
-class SendTimeout(trio.TooSlowError, AssertionError):
-    """The application did not read in time. The text has the connection's last events."""
 
 
 class WebSocketDenialResponse(WebSocketDisconnect):
@@ -88,25 +73,7 @@ class WebSocketDenialResponse(WebSocketDisconnect):
         return msgspec.json.decode(self.content)
 
 
-def missed(kind: type[E], what: str, peer: Peer, call: Call, stage: Stage) -> E:
-    """
-    Make the error for something that a test expected and that didn't come.
-
-    Args:
-        kind: The class of the error.
-        what: What didn't come, as a sentence without a full stop.
-        peer: The client's side of the connection. The message shows its last events.
-        call: The application's side of the same connection.
-        stage: The application. A note shows what is alive in it.
-    """
-    error = kind(f"{what}; the connection's last events:\n{peer.events}")
-    if round_trip := stage.backend.round_trip:
-        error.add_note(f"a round trip of the test's network takes up to {round_trip:g} s")
-    error.add_note(stage.picture(call))
-    return error
-
-
-class WebSocketSession:
+class WebSocketSession(Conversation[Peer]):
     """
     The client's side of a connection that was accepted.
 
@@ -116,16 +83,6 @@ class WebSocketSession:
     Every receive and send fails if nothing moves for *timeout* seconds on Trio's clock. In virtual
     time that takes no time at all.
     """
-
-    def __init__(self, peer: Peer, call: Call, stage: Stage, timeout: float) -> None:
-        self._peer = peer
-        self._call = call
-        self._stage = stage
-        self._timeout = timeout
-        self._delay = 0.0
-
-    def _missed(self, kind: type[E], what: str) -> E:
-        return missed(kind, what, self._peer, self._call, self._stage)
 
     @property
     def accepted_subprotocol(self) -> str | None:
@@ -156,11 +113,6 @@ class WebSocketSession:
         ended = self._peer.inbox.ended
         return None if ended is None else ended.reason
 
-    @property
-    def events(self) -> str:
-        """The connection's last ten events, with seconds, as text."""
-        return str(self._peer.events)
-
     # Sending.
 
     @checkpointed
@@ -175,13 +127,6 @@ class WebSocketSession:
         """
         _check(message, str, bytes, bytearray, memoryview)
         await self._send(self._peer.send, message)
-
-    async def _send(self, send: Callable[..., Awaitable[None]], *args: Any) -> None:
-        with trio.move_on_after(self._timeout):
-            await send(*args)
-            return
-        what = f"the application did not read for {self._timeout:g} s"
-        raise self._missed(SendTimeout, what)
 
     @checkpointed
     async def send_text(self, data: str) -> None:
@@ -397,28 +342,7 @@ class WebSocketSession:
             what = f"nothing was expected for {seconds:g} s, and {what} came"
             raise self._missed(AssertionError, what)
 
-    @checkpointed
-    async def wait_over(self, timeout: float | None = None) -> None:
-        """
-        Wait until the application's side of the connection is over.
-
-        Args:
-            timeout: How many seconds to wait. By default, as many as the settings give the
-                connection to end, and to notice that a peer has vanished or does not read.
-
-        Raises:
-            ReceiveTimeout: It is not over in time.
-        """
-        seconds = self._stage.patience if timeout is None else timeout
-        if timeout is None and self._peer.is_silent:
-            seconds += self._stage.notice
-        with trio.move_on_after(seconds):
-            await self._call.over.wait()
-            return
-        what = f"the application has not ended the connection for {seconds:g} s"
-        raise self._missed(ReceiveTimeout, what)
-
-    # The end, and faults.
+    # The end.
 
     @checkpointed
     async def close(self, code: int = 1000, reason: str = "") -> None:
@@ -431,45 +355,6 @@ class WebSocketSession:
         """
         check_close(code, reason)
         await self._send(self._peer.close, code, reason)
-
-    def reset(self) -> None:
-        """Cut the connection, as a TCP reset does. Both sides see 1006 at once."""
-        self._peer.reset()
-
-    def vanish(self) -> None:
-        """
-        Disappear, as when a cable is pulled: no close frame comes, and no end of the stream.
-
-        From then on, nothing arrives on either side, and pings are not answered. The application
-        goes on until a ping or a send has waited long enough.
-        """
-        self._peer.vanish()
-
-    def stop_reading(self) -> None:
-        """
-        Stop reading until :meth:`resume_reading`. What the application sends piles up.
-
-        Pings are not read either, so they are not answered. Nor is the application's close frame,
-        so :attr:`close_code` stays ``None``. You can still receive what was read before.
-        """
-        self._peer.stop_reading()
-
-    def resume_reading(self) -> None:
-        """Read again."""
-        self._peer.resume_reading()
-
-    def delay(self, seconds: float) -> None:
-        """
-        From now on, let everything take *seconds* longer, in each direction.
-
-        The order stays the same. Zero switches the delay off. Receives and sends wait that much
-        longer before they time out.
-        """
-        if seconds < 0:
-            raise ValueError(f"nothing arrives before it is sent: {seconds} s")
-        self._timeout += 2 * (seconds - self._delay)
-        self._delay = seconds
-        self._peer.delay(seconds)
 
     def cancel_handler(self) -> None:
         """

@@ -11,51 +11,48 @@ from __future__ import annotations
 import math
 from contextvars import ContextVar
 from itertools import count
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol
 
-import outcome
 import trio
 from attrs import evolve
 
 from _triows_schedules.schedule import current_loop
 from triows._counted import counted
 from triows._errors import combined, is_a, leaves, without_cancelled
+from triows._inspection.inside import live, with_mounted
 from triows._managers import contextmanager
+from triows._reasons import Reason
+from triows._server.arrival import Addresses, Arrival
 from triows._server.config import Config
-from triows._server.http import Peers
 from triows._server.serve import run_server, serve
-from triows._server.server import Accepted, Server
+from triows._server.server import Server, open_server
 from triows._watch import Watch
 from triows.inspect import look_at_task, tree
 
 from ._blocked import LoopBlocked
 from ._ends import SocketEnd
 from ._memory import MemoryLink, MemoryReactor, pair
-from ._tasks import all_tasks
+from ._tasks import scope_of
+from ._turns import follow_schedule
 
 if TYPE_CHECKING:
     import contextvars
     from collections.abc import Awaitable, Callable, Iterator
 
     from triows import Triows
-    from triows._connection.lifetime import Lifetime
-    from triows.types import Receive, Scope, Send
+    from triows._exchange.lifetime import Lifetime
+    from triows.types import Scope
 
     from ._ends import End
     from ._network import Transit
 
-__all__ = ["MARK", "Call", "Loopback", "Memory", "Stage", "current_stage"]
-
-T = TypeVar("T")
+__all__ = ["Call", "Loopback", "Memory", "Stage", "current_stage"]
 
 #: Set in all tasks of an application that runs for a test.
 _STAGE: ContextVar[Stage | None] = ContextVar("triows test", default=None)
 
 #: Set in the tasks of one connection, if we know which one it is.
 _CALL: ContextVar[Call | None] = ContextVar("triows test connection", default=None)
-
-#: The header by which we recognise plain requests over sockets. The application does not see it.
-MARK = b"x-triows-test-request"
 
 #: The timeouts of the application that wait for bytes of a peer that was accepted.
 _SLOW = ("ping_timeout", "send", "close")
@@ -88,7 +85,7 @@ def current_stage(context: contextvars.Context) -> Stage | None:
 
 class Call:
     """
-    One connection, or one plain request over sockets, seen from the application's side.
+    One connection, or one plain request, seen from the application's side.
 
     Args:
         url: The URL, for messages.
@@ -103,12 +100,25 @@ class Call:
         #: Whether :attr:`over` will be set. Over sockets, it is set only if the server has called
         #: the application.
         self.tells_end = False
+        #: The application's task, and the scope around it, while the application works on it.
+        self.task: trio.lowlevel.Task | None = None
+        self.scope: trio.CancelScope | None = None
         #: Whether nobody waits for it any more, so that nobody would raise its error.
         self.is_left = False
         #: The error that nobody handled.
         self.error: BaseException | None = None
         #: Set when everything of the connection is over.
         self.over = trio.Event()
+
+    @property
+    def is_going(self) -> bool:
+        """Whether the application is working on it."""
+        return self.task is not None
+
+    def note_closed(self) -> None:
+        """Note that its connection is closed. It isn't over as long as the application goes on."""
+        if self.task is None:
+            self.over.set()
 
 
 class Backend(Protocol):
@@ -163,10 +173,9 @@ class Memory:
         self.round_trip = 0.0 if transit is None else transit.round_trip
         self._transit = transit
         # This server doesn't listen on sockets, so all other defaults will do.
-        config = Config()
-        config.root_path = root_path
-        self._server = Server(app, config, None, [], self._reactor)
-        self._context: contextvars.Context
+        self._config = Config()
+        self._config.root_path = root_path
+        self._server: Server
         self._numbers = count()
 
     async def serve(
@@ -182,8 +191,8 @@ class Memory:
         self, trigger: Callable[[], Awaitable[object]], task_status: trio.TaskStatus[None]
     ) -> None:
         async with self._app.running():
-            self._context = trio.lowlevel.current_task().context
-            async with trio.open_nursery() as nursery:
+            opened = open_server(self._app, self._config, reactor=self._reactor)
+            async with opened as self._server, trio.open_nursery() as nursery:
                 await nursery.start(self._run, trigger)
                 task_status.started()
 
@@ -197,22 +206,21 @@ class Memory:
             call.address = ("testclient", _PORTS[next(self._numbers) % len(_PORTS)])
         pipes = pair if self._transit is None else self._transit.pipes
         link = MemoryLink(buffer, self._reactor, pipes)
-        peers = Peers(call.address, ("testserver", 443 if call.secure else 80), call.secure)
-        accepted = Accepted(link.stream, link.wire, peers)
+        server = ("testserver", 443 if call.secure else 80)
+        arrival = Arrival(link.stream, link.wire, Addresses(call.address, server, call.secure))
 
         def close() -> None:
             link.wire.close(abort=False)
-            call.over.set()
+            call.note_closed()
 
-        def start() -> None:
+        def opening() -> Arrival:
             _CALL.set(call)
-            call.tells_end = True
-            self._server.start(lambda: accepted, close)
+            return arrival
 
         await trio.lowlevel.checkpoint()
         try:
-            # A server's task would have the context variables that the start-up has set, too.
-            self._context.copy().run(start)
+            self._server.start(opening, close)
+            call.tells_end = True
         except RuntimeError:
             raise ConnectionRefusedError("the application has been shut down") from None
         return link.client
@@ -305,8 +313,8 @@ class Stage(Watch):
         self.ending = patience + _limited(app.timeouts.teardown)
         #: Whether something was found that does not end.
         self.has_leaked = False
-        #: Descriptions of requests whose tasks did not end when they were cancelled.
-        self.stuck: list[str] = []
+        #: Requests that did not end when they were cancelled, and what they looked like then.
+        self.stuck: dict[Call, str] = {}
         #: Whether the start-up was given up.
         self.never_started = False
         #: Whether something goes on although it was cancelled and has no shield any more.
@@ -316,8 +324,8 @@ class Stage(Watch):
         self.blocked_is_told = False
         self.errors: list[BaseException] = []
         self.calls: set[Call] = set()
-        #: Plain requests over sockets, by the value of :data:`MARK`.
-        self.requests: dict[bytes, Call] = {}
+        #: Plain requests that have not ended.
+        self.requests: set[Call] = set()
         #: Set when the application runs, or has failed to.
         self.started = trio.Event()
         self.done = trio.Event()
@@ -331,6 +339,7 @@ class Stage(Watch):
     async def run(self) -> None:
         """Run the application until :meth:`end`. Keep its errors."""
         _STAGE.set(self)
+        follow_schedule()
         loop = current_loop()
         if loop is not None:
             loop.pictures.append(self.picture)
@@ -382,6 +391,16 @@ class Stage(Watch):
         )
 
     @property
+    def lateness(self) -> str:
+        """Why a request may never have arrived: its network is slow. Empty if it isn't."""
+        if not (round_trip := self.backend.round_trip):
+            return ""
+        return (
+            f"the server waits {self.app.timeouts.handshake:g} s for a request "
+            f"(Timeouts.handshake), and the test's network takes up to {round_trip / 2:g} s"
+        )
+
+    @property
     def error(self) -> BaseException | None:
         """Everything that went wrong in the application, except in its connections."""
         return combined("errors in the application", self.errors)
@@ -395,11 +414,11 @@ class Stage(Watch):
     def open(self) -> int:
         """Count the connections that neither side has closed."""
         unbound = [one for one in self.live() if _call_of(one) not in self.calls]
-        return len(self.calls) + sum(one.transport.ended is None for one in unbound)
+        return len(self.calls) + sum(not one.line.ended for one in unbound)
 
     def live(self) -> list[Lifetime]:
         """List its connections, with those of applications that are mounted in it."""
-        return [lifetime for app in _with_mounted(self.app) for lifetime in app._connections]
+        return [one.lifetime for one in live(self.app) if one.is_connection]
 
     def picture(self, call: Call | None = None) -> str:
         """Describe what is alive in the application. If it is much, show *call* first."""
@@ -413,93 +432,58 @@ class Stage(Watch):
             text += f"\n(and {counted(more, 'more connection')})"
         if call is not None and not call.over.is_set() and not self._lifetimes(call):
             # It belongs to another framework's application, so we know only its task.
-            tasks = [task for task in all_tasks() if task.context.get(_CALL) is call]
-            text += "".join(f"\n{look_at_task(task)}" for task in tasks[:1])
+            text += "" if call.task is None else f"\n{look_at_task(call.task)}"
         return text
 
     def _lifetimes(self, call: Call) -> list[Lifetime]:
-        return [one for one in self.live() if _call_of(one) is call]
+        found = [exchange.lifetime for exchange in live(self.app)]
+        return [one for one in found if _call_of(one) is call]
 
     def cancel(self, call: Call) -> None:
         """
-        Cancel the handler of a connection.
+        Cancel the handler of a connection or of a request.
 
         Raises:
             RuntimeError: The handler belongs to an application of another framework.
         """
         lifetimes = self._lifetimes(call)
-        if not lifetimes and not call.over.is_set():
+        if not lifetimes and call in self.requests:  # a middleware answers
+            if call.scope is not None:
+                call.scope.cancel()
+        elif not lifetimes and not call.over.is_set():
             raise RuntimeError(
                 "this connection is served by an application of another framework, whose "
                 "handlers can't be cancelled from here"
             )
         for lifetime in lifetimes:
-            lifetime.cancel("cancelled")
+            lifetime.cancel(Reason.CANCELLED)
 
     async def wait_no_connections(self, seconds: float) -> bool:
         """Wait until all connections are over, even if cancelled. Return whether they are."""
         with trio.move_on_after(seconds, shield=True):
-            for app in _with_mounted(self.app):
-                await app._connections.wait_empty()
+            for _, inside in with_mounted("", self.app._inside()):
+                await inside.exchanges.wait_empty()
         return not self.live()
 
-    async def serve_http(
-        self, request: Callable[[], Awaitable[T]], seconds: float
-    ) -> tuple[T | None, str]:
-        """
-        Serve a request in a task of the application.
+    def leave_request(self, call: Call) -> None:
+        """Note that the test has left a request. Its errors count as errors of the application."""
+        call.is_left = True
+        if call.error is not None:
+            self.errors.append(call.error)
+            call.error = None
+        if not call.is_going:
+            self.requests.discard(call)
 
-        Args:
-            request: Calls :meth:`handle_http`, and returns the response.
-            seconds: How many seconds it may take.
-
-        Returns:
-            The response, or ``None`` and a picture of what was alive when the time was over.
-
-        Raises:
-            BaseException: *request* raised this.
-        """
-        results: list[outcome.Outcome[T]] = []
-        over = trio.Event()
-        scope = trio.CancelScope()
-        task: trio.lowlevel.Task | None = None
-
-        async def run() -> None:
-            nonlocal task
-            task = trio.lowlevel.current_task()
-            _STAGE.set(self)
-            try:
-                with scope:
-                    results.append(outcome.Value(await request()))
-            except (Exception, LoopBlocked) as exc:  # noqa: BLE001 - raised where it was sent
-                results.append(outcome.Error(exc))
-                self.note_raised(exc)
-            finally:
-                over.set()
-
-        def picture() -> str:
-            shown = "" if task is None or over.is_set() else f"\n{look_at_task(task)}"
-            return f"{self.picture()}{shown}"
-
-        self.nursery.start_soon(run, name="<request>")
-        shown = ""
-        try:
-            with trio.move_on_after(seconds) as limit:
-                await over.wait()
-            if limit.cancelled_caught:
-                shown = picture()
-        finally:
-            if not over.is_set():
-                scope.cancel()
-                with trio.move_on_after(_MOMENT, shield=True):
-                    await over.wait()
-                if not over.is_set():
-                    self.stuck.append(picture())
-        return (results[0].unwrap(), "") if results else (None, shown)
-
-    async def handle_http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a plain request."""
-        await (self.app.handle if self.raises else self.app)(scope, receive, send)
+    async def cancel_requests(self, *calls: Call) -> None:
+        """Cancel the application's work on requests, and note which of them don't end."""
+        going = [call for call in calls if call.is_going]
+        for call in going:
+            if call.scope is not None:
+                call.scope.cancel()
+        with trio.move_on_after(_MOMENT, shield=True):
+            for call in going:
+                await call.over.wait()
+        self.stuck |= {call: self.picture(call) for call in going if call.is_going}
 
     @contextmanager
     def calling(self, call: Call) -> Iterator[None]:
@@ -514,24 +498,17 @@ class Stage(Watch):
 
     def began(self, scope: Scope) -> None:
         call = _CALL.get()
-        if call is None and scope["type"] == "websocket":
+        if call is None:
             # On a socket, we recognise it by its address. No middleware has changed that yet.
             client: Any = scope.get("client")
             address = tuple(client) if client else None
-            call = next((one for one in self.calls if one.address == address), None)
-            _CALL.set(call)
-        elif call is None:
-            call = self._request_of(scope)
+            calls = (*self.calls, *self.requests)
+            call = next((one for one in calls if one.address == address), None)
             _CALL.set(call)
         if call is not None:
             call.tells_end = True
-
-    def _request_of(self, scope: Scope) -> Call | None:
-        """Find out which request of the test this is, and hide its mark from the application."""
-        headers = list(scope["headers"])
-        scope["headers"] = [pair for pair in headers if pair[0].lower() != MARK]
-        marks = [value for name, value in headers if name.lower() == MARK]
-        return self.requests.get(marks[0]) if marks else None
+            call.task = trio.lowlevel.current_task()
+            call.scope = scope_of(call.task)
 
     def failed(self, scope: Scope, exc: BaseException) -> None:
         if not self.raises:
@@ -546,3 +523,6 @@ class Stage(Watch):
     def over(self, scope: Scope) -> None:
         if (call := _CALL.get()) is not None:
             call.over.set()
+            call.task = call.scope = None  # the task's context refers to the call
+            if call.is_left:
+                self.requests.discard(call)

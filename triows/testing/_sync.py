@@ -328,13 +328,16 @@ class TestClient:
         """Send the HTTP library's request in the loop. The library's transport calls this."""
         loop = self._acquire(holds=True)
         try:
-            return loop.call(loop.client._exchange, request, self._client)
+            return loop.call(loop.client._exchange, request, self._client or _ADDRESS)
         finally:
             self._release(holds=True)
 
 
 # The arguments of websocket_connect().
 _CONNECT = ["url", "subprotocols", "headers", "timeout", "params", "cookies", "auth"]
+
+# The address of clients that make plain requests, as in Starlette.
+_ADDRESS = ("testclient", 50000)
 
 # The schemes of WebSockets for those of HTTP.
 _SCHEMES = {"http": "ws", "https": "wss"}

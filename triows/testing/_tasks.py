@@ -9,23 +9,32 @@ import trio
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["all_tasks", "tasks_in", "top_tasks", "unshield", "waits_for_thread"]
+__all__ = [
+    "all_tasks",
+    "scope_of",
+    "tasks_below",
+    "tasks_in",
+    "top_tasks",
+    "unshield",
+    "waits_for_thread",
+]
 
 
 def all_tasks() -> Iterator[trio.lowlevel.Task]:
     """Yield all tasks of the loop, each before the tasks in its nurseries."""
     root = trio.lowlevel.current_root_task()
-    return iter(()) if root is None else _below(root)
+    return iter(()) if root is None else tasks_below(root)
 
 
 def tasks_in(nursery: trio.Nursery) -> Iterator[trio.lowlevel.Task]:
     """Yield all tasks of a nursery, and the tasks in their nurseries."""
     for child in nursery.child_tasks:
         yield child
-        yield from _below(child)
+        yield from tasks_below(child)
 
 
-def _below(task: trio.lowlevel.Task) -> Iterator[trio.lowlevel.Task]:
+def tasks_below(task: trio.lowlevel.Task) -> Iterator[trio.lowlevel.Task]:
+    """Yield all tasks in the nurseries of a task, and the tasks in their nurseries."""
     for nursery in task.child_nurseries:
         yield from tasks_in(nursery)
 
@@ -40,6 +49,17 @@ def top_tasks() -> Iterator[trio.lowlevel.Task]:
     root = trio.lowlevel.current_root_task()
     for nursery in root.child_nurseries if root is not None else ():
         yield from nursery.child_tasks
+
+
+def scope_of(task: trio.lowlevel.Task) -> trio.CancelScope | None:
+    """
+    Return the innermost cancel scope in which a task is.
+
+    Trio has no public function for this. If a release of Trio had other names inside, there would
+    be none.
+    """
+    scope: trio.CancelScope | None = getattr(getattr(task, "_cancel_status", None), "_scope", None)
+    return scope
 
 
 def unshield(task: trio.lowlevel.Task, top: trio.CancelScope) -> None:

@@ -11,14 +11,13 @@ happens. So seconds take no time, and a peer that waits in vain learns that at o
 
 from __future__ import annotations
 
-import contextvars
 import logging
 import math
 import socket
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
@@ -28,9 +27,9 @@ from hypercorn.config import Config
 from trio.testing import MockClock
 
 from tests.server.applications.attacked import descriptors
-from triows._server.http import Peers
+from triows._server.arrival import Addresses, Arrival
 from triows._server.serve import run_server
-from triows._server.server import Accepted, Server
+from triows._server.server import Server, open_server
 from triows.testing._memory import MemoryEnd, MemoryLink, MemoryReactor
 
 if TYPE_CHECKING:
@@ -118,39 +117,48 @@ class _Lines(logging.Handler):
 
 class MemoryListener:
     """
-    A server with connections in memory, in a task of the caller.
+    Reaches a server with connections in memory.
 
     Args:
-        app: The application, which is running.
-        config: Hypercorn's configuration.
+        server: The server, which is running.
+        reactor: Reads for it.
     """
 
-    def __init__(self, app: Triows, config: Config) -> None:
+    def __init__(self, server: Server, reactor: MemoryReactor) -> None:
         #: The connections that the server has not closed.
         self.open: set[MemoryLink] = set()
-        self._reactor = MemoryReactor()
-        self._server = Server(app, config, None, [], self._reactor)
-        self._context = contextvars.copy_context()
+        self._reactor = reactor
+        self._server = server
         self._ports = iter(range(50_000, 2**32))
-
-    async def run(
-        self, stop: trio.Event, *, task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED
-    ) -> None:
-        await run_server(self._server, stop.wait, task_status, refusing=True)
 
     def connect(self) -> MemoryEnd:
         link = MemoryLink(BUFFER, self._reactor)
-        peers = Peers(("127.0.0.1", next(self._ports)), ("127.0.0.1", 80), secure=False)
-        accepted = Accepted(link.stream, link.wire, peers)
+        client, server = ("127.0.0.1", next(self._ports)), ("127.0.0.1", 80)
+        arrival = Arrival(link.stream, link.wire, Addresses(client, server, secure=False))
         self.open.add(link)
 
         def close() -> None:
             link.wire.close(abort=False)
             self.open.discard(link)
 
-        # Use the context variables of the server, and not those of the test.
-        self._context.copy().run(self._server.start, lambda: accepted, close)
+        self._server.start(lambda: arrival, close)
         return link.client
+
+
+@asynccontextmanager
+async def listening(app: Triows, config: Config, stop: trio.Event) -> AsyncIterator[MemoryListener]:
+    """
+    Serve an application that is running, until *stop* is set.
+
+    Args:
+        app: The application.
+        config: Hypercorn's configuration.
+        stop: Set it to shut the server down.
+    """
+    reactor = MemoryReactor()
+    async with open_server(app, config, reactor=reactor) as server, trio.open_nursery() as nursery:
+        await nursery.start(partial(run_server, server, stop.wait, refusing=True))
+        yield MemoryListener(server, reactor)
 
 
 @frozen
@@ -208,11 +216,10 @@ class MemoryServer:
         with trio.CancelScope() as self._scope:
             async with self._app.running():
                 descriptors.set(lambda: len(self._listener.open))
-                self._listener = MemoryListener(self._app, self._config)
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._wait_for_peers)
-                    async with trio.open_nursery() as serving:
-                        await serving.start(self._listener.run, self._trigger)
+                    served = listening(self._app, self._config, self._trigger)
+                    async with served as self._listener:
                         self._started.set_result(None)
                     nursery.cancel_scope.cancel()
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import trio
 
 from tests.raw import BINARY, CLOSE, PING, PONG, TEXT, frame, handshake, take_frame
+from triows._server.arrival import Addresses, Arrival
 from triows._server.config import Config
-from triows._server.http import Peers
 from triows._server.serve import run_server
-from triows._server.server import Accepted, Server
+from triows._server.server import Server, open_server
 from triows.testing._memory import MemoryEnd, MemoryLink, MemoryReactor
 
 if TYPE_CHECKING:
@@ -110,21 +111,27 @@ class SlowPeer:
 class Site:
     """A server, and how to reach it."""
 
-    def __init__(self, server: Server, reactor: MemoryReactor) -> None:
+    def __init__(
+        self,
+        server: Server,
+        reactor: MemoryReactor,
+        scope: trio.CancelScope,
+        over: trio.Event,
+    ) -> None:
         self.server = server
         self._reactor = reactor
         #: Set it to shut the server down.
         self.stop = trio.Event()
         #: Cancel it to end the server at once.
-        self.scope = trio.CancelScope()
-        self.over = trio.Event()
+        self.scope = scope
+        self.over = over
 
     def connect(self, buffer: int = 2**16) -> SlowPeer:
         """Connect. Each direction holds *buffer* bytes."""
         link = MemoryLink(buffer, self._reactor)
-        peers = Peers(("peer", 50_000), ("testserver", 80), secure=False)
-        accepted = Accepted(link.stream, link.wire, peers)
-        self.server.start(lambda: accepted, lambda: link.wire.close(abort=False))
+        addresses = Addresses(("peer", 50_000), ("testserver", 80), secure=False)
+        arrival = Arrival(link.stream, link.wire, addresses)
+        self.server.start(lambda: arrival, lambda: link.wire.close(abort=False))
         return SlowPeer(link.client)
 
 
@@ -136,15 +143,17 @@ async def serving(app: Triows, **settings: Any) -> AsyncIterator[Site]:
     for name, value in settings.items():
         setattr(config, name, value)
     reactor = MemoryReactor()
-    site = Site(Server(app, config, None, [], reactor), reactor)
+    over = trio.Event()
 
-    async def run(task_status: trio.TaskStatus[Any]) -> None:
-        with site.scope:
-            async with app.running():
-                await run_server(site.server, site.stop.wait, task_status, refusing=True)
-        site.over.set()
+    async def run(task_status: trio.TaskStatus[Site]) -> None:
+        with trio.CancelScope() as scope:
+            async with app.running(), open_server(app, config, reactor=reactor) as server:
+                site = Site(server, reactor, scope, over)
+                async with trio.open_nursery() as nursery:
+                    await nursery.start(partial(run_server, server, site.stop.wait, refusing=True))
+                    task_status.started(site)
+        over.set()
 
     async with trio.open_nursery() as nursery:
-        await nursery.start(run)
-        yield site
+        yield await nursery.start(run)
         nursery.cancel_scope.cancel()
