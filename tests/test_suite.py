@@ -20,7 +20,6 @@ WITHOUT_TESTS = {
     "triows/_asgi.py",
     "triows/_compile.py",
     "triows/_dispatch.py",
-    "triows/_exchange/ends.py",
     "triows/_exchange/line.py",
     "triows/_exchange/nursery.py",
     "triows/_exchange/refusals.py",
@@ -32,7 +31,6 @@ WITHOUT_TESTS = {
     "triows/_request/line.py",
     "triows/_request/mounted.py",
     "triows/_server/arrival.py",
-    "triows/_server/config.py",
     "triows/_server/interrupts.py",
     "triows/_server/loading.py",
     "triows/_server/options.py",
@@ -43,13 +41,9 @@ WITHOUT_TESTS = {
     "triows/_websocket/line.py",
     "triows/_websocket/log_lines.py",
     "triows/_websocket/refusing.py",
-    "triows/testing/_client_side.py",
     "triows/testing/_conversation.py",
     "triows/testing/_http_exchange.py",
-    "triows/testing/_http_peer.py",
-    "triows/testing/_raising.py",
     "triows/testing/_stage.py",
-    "triows/testing/_turns.py",
 }
 
 

@@ -1,4 +1,4 @@
-"""The client's side of a connection, on an end of which the test is the other."""
+"""The client's side of a connection, when the test is the server."""
 
 from __future__ import annotations
 
@@ -10,61 +10,15 @@ from typing import Any
 import pytest
 import trio
 from websockets.frames import Opcode
-from websockets.protocol import SERVER, Protocol
 from websockets.utils import accept_key
 
 from tests import raw
 from tests.raw import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT
+from tests.testing.scripted_end import ScriptedEnd
 from triows import WebSocketDisconnect
 from triows.testing._peer import Peer
 
 frame = partial(raw.frame, mask=None)
-
-
-class ScriptedEnd:
-    """An end whose other side is the test."""
-
-    fault = ""
-    has_arrived = True
-
-    def __init__(self) -> None:
-        self._send, self._receive = trio.open_memory_channel[bytes](100)
-        self.sent = bytearray()
-        #: How the client has ended it: "eof", "closed", "reset".
-        self.ends: list[str] = []
-        #: Cleared while the server doesn't take anything.
-        self.takes = trio.Event()
-        self.takes.set()
-
-    def says(self, data: bytes) -> None:
-        self._send.send_nowait(data)
-
-    async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        data = await self._receive.receive()
-        if data == b"RST":
-            raise trio.BrokenResourceError
-        return data
-
-    async def send_all(self, data: bytes) -> None:
-        await self.takes.wait()
-        self.sent += data
-
-    def send_eof(self) -> None:
-        self.ends.append("eof")
-
-    def close(self) -> None:
-        self.ends.append("closed")
-
-    def reset(self) -> None:
-        self.ends.append("reset")
-
-    @property
-    def frames(self) -> list[tuple[int, bytes]]:
-        """What the client has sent, as a server reads it."""
-        server = Protocol(SERVER)
-        server.receive_data(bytes(self.sent))
-        assert server.parser_exc is None
-        return [(one.opcode, bytes(one.data)) for one in server.events_received()]
 
 
 @asynccontextmanager
@@ -229,18 +183,6 @@ async def test_it_cuts_the_connection_if_nobody_answers_its_close(autojump_clock
         assert end.ends == ["reset"]
 
 
-async def test_a_client_that_stopped_reading_reads_again(autojump_clock):
-    async with opened() as (end, peer):
-        peer.stop_reading()
-        assert peer.is_silent
-        end.says(frame(TEXT, b"waits"))
-        await settle()
-        assert len(peer.inbox) == 0
-        peer.resume_reading()
-        assert await peer.inbox.receive() == "waits"
-        assert not peer.is_silent
-
-
 async def test_a_client_that_has_vanished_sends_nothing(autojump_clock):
     async with opened() as (end, peer):
         peer.vanish()
@@ -258,18 +200,6 @@ async def test_a_reset_is_the_end_for_both(autojump_clock):
         assert end.ends == ["reset"]
         with pytest.raises(WebSocketDisconnect, match="1006"):
             await peer.send("too late")
-
-
-async def test_a_delay_holds_both_directions(autojump_clock):
-    async with opened() as (end, peer):
-        peer.delay(2)
-        end.says(frame(TEXT, b"slow"))
-        await peer.send("slow, too")
-        await trio.sleep(1.9)
-        assert (len(peer.inbox), end.frames) == (0, [])
-        await trio.sleep(0.2)
-        assert await peer.inbox.receive() == "slow"
-        assert end.frames == [(Opcode.TEXT, b"slow, too")]
 
 
 async def cancelled(send: Callable[[], Any]) -> None:
