@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import trio
@@ -63,8 +64,7 @@ class RequestLine:
         """Wait for the next event of the request."""
         event = await self._receive()
         if event["type"] == "http.disconnect":
-            self.gone = True
-            self._changed.set()
+            self._note_gone()
         else:
             self.received += len(event.get("body") or b"")
         return event
@@ -75,10 +75,18 @@ class RequestLine:
         """Send a part of the response."""
         if event["type"] == "http.response.start":
             self.status = event.get("status", 0)
-        await self._send(event)
+        try:
+            await self._send(event)
+        except ClientDisconnect:
+            self._note_gone()
+            raise
         if event["type"] == "http.response.body":
             self.sent += len(event.get("body") or b"")
             self.complete = not event.get("more_body", False)
+
+    def _note_gone(self) -> None:
+        self.gone = True
+        self._changed.set()
 
     # What the lifetime calls.
 
@@ -108,11 +116,8 @@ class RequestLine:
         return Conclusion(reply.why or self._missing, failed=failed, told=True)
 
     async def _respond(self, reply: Reply) -> None:
-        with trio.move_on_after(self._patience):
-            try:
-                await respond(self.send, reply)
-            except ClientDisconnect:
-                self.gone = True
+        with trio.move_on_after(self._patience), suppress(ClientDisconnect):
+            await respond(self.send, reply)
 
     @property
     def _missing(self) -> str:
