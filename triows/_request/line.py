@@ -119,9 +119,8 @@ class RequestLine:
         return Conclusion(reply.why or self._missing, failed=failed, told=True)
 
     async def _respond(self, reply: Reply) -> None:
-        with trio.move_on_after(self._patience):
-            with suppress(ClientDisconnect):
-                await respond(self.send, reply)
+        with trio.move_on_after(self._patience), suppress(ClientDisconnect):
+            await respond(self.send, reply)
 
     @property
     def _missing(self) -> str:
