@@ -28,8 +28,6 @@ WITHOUT_TESTS = {
     "triows/_inspection/own.py",
     "triows/_inspection/requests.py",
     "triows/_plugins.py",
-    "triows/_request/line.py",
-    "triows/_request/mounted.py",
     "triows/_server/arrival.py",
     "triows/_server/interrupts.py",
     "triows/_server/loading.py",
@@ -41,8 +39,6 @@ WITHOUT_TESTS = {
     "triows/_websocket/line.py",
     "triows/_websocket/log_lines.py",
     "triows/_websocket/refusing.py",
-    "triows/testing/_conversation.py",
-    "triows/testing/_http_exchange.py",
     "triows/testing/_stage.py",
 }
 
