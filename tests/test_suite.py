@@ -41,8 +41,6 @@ WITHOUT_TESTS = {
     "triows/_websocket/line.py",
     "triows/_websocket/log_lines.py",
     "triows/_websocket/refusing.py",
-    "triows/testing/_conversation.py",
-    "triows/testing/_http_exchange.py",
     "triows/testing/_stage.py",
 }
 

@@ -207,7 +207,7 @@ class HTTPSession(Conversation[HTTPPeer]):
         The connection then ends without a complete response. It has no effect once the application
         has finished with it.
         """
-        self._stage.cancel(self._call)
+        self._stage.alive.cancel(self._call)
 
 
 @asynccontextmanager

@@ -193,7 +193,7 @@ class Loop:
         stage = self.client._stage
         ended = self._wait_ended()
         if ended is None:
-            picture = self.call_sync(stage.picture)
+            picture = self.call_sync(stage.alive.picture)
             raise LeakError(
                 "the application has not ended: something in it can't be cancelled, for example a "
                 f"thread that it waits for\n\n{picture}"
@@ -205,7 +205,7 @@ class Loop:
         """Wait for the loop's end. Return ``None`` if something can't be cancelled."""
         stage = self.client._stage
         # This is longer than open_app() takes in the worst case.
-        seconds = stage.ending + 3 * _MOMENT
+        seconds = stage.patience.ending + 3 * _MOMENT
         while seconds > 0:
             with suppress(queue.Empty):
                 return _take(self._ended, _MOMENT)
