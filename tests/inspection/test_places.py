@@ -4,7 +4,7 @@ import gc
 from functools import partial
 
 from triows._inspection import places
-from triows._inspection.places import where
+from triows._inspection.places import place_of
 
 
 async def handler() -> None:
@@ -13,16 +13,16 @@ async def handler() -> None:
 
 def test_a_function_is_at_a_line_of_its_file():
     line = handler.__code__.co_firstlineno
-    assert where(handler).endswith(f"test_places.py:{line} (handler)")
+    assert place_of(handler).endswith(f"test_places.py:{line} (handler)")
 
 
 def test_it_is_looked_up_once(monkeypatch):
     async def another() -> None:
         pass
 
-    known = where(another)
-    monkeypatch.setattr(places, "place_of", lambda call: "looked up again")
-    assert where(another) == known
+    known = place_of(another)
+    monkeypatch.setattr(places, "where", lambda call: "looked up again")
+    assert place_of(another) == known
 
 
 def test_what_can_not_be_remembered_is_looked_up_each_time(monkeypatch):
@@ -32,14 +32,14 @@ def test_what_can_not_be_remembered_is_looked_up_each_time(monkeypatch):
         def __call__(self) -> None:
             pass
 
-    monkeypatch.setattr(places, "place_of", lambda call: "app.py:1\n")
-    assert where(Unhashable()) == r"app.py:1\n"
+    monkeypatch.setattr(places, "where", lambda call: "app.py:1\n")
+    assert place_of(Unhashable()) == r"app.py:1\n"
 
 
 def test_it_is_forgotten_with_the_function():
     before = len(places._known)
     call = partial(handler)
-    where(call)
+    place_of(call)
     assert len(places._known) == before + 1
     del call
     gc.collect()
