@@ -24,7 +24,7 @@ FOR_NODE := $(NODE)/node_modules/.package-lock.json
 FOR_TESTS := $(if $(shell command -v npm 2>/dev/null),$(FOR_NODE))
 
 # What Hypothesis makes, and many connections.
-MANY := tests/connection/test_promise.py tests/testing/test_crowd.py tests/protocol tests/routing \
+MANY := tests/exchange/test_promise.py tests/testing/test_crowd.py tests/protocol tests/routing \
 	tests/transports/test_stream_whole_frames.py tests/injection/test_params_hostile.py \
 	tests/schedules/test_everywhere.py
 
@@ -100,13 +100,13 @@ bench: $(FOR_BENCH)  ## Compare the speed with other servers (ARGS="echo --serve
 	@$(VENV)/bin/python -m benchmarks $(or $(strip $(ARGS)),all)
 
 compliance: $(FOR_COMPLIANCE)  ## Run Autobahn|Testsuite (ARGS="'7.*' 9.1.1": some)
-	$(VENV)/bin/python -m compliance $(ARGS)
+	$(VENV)/bin/python -m trials.compliance $(ARGS)
 
 fuzz: $(FOR_WORK)  ## Send garbage to a server (ARGS="frames --seconds 10")
-	$(VENV)/bin/python -m fuzz $(ARGS)
+	$(VENV)/bin/python -m trials.fuzz $(ARGS)
 
 soak: $(FOR_WORK)  ## Look for memory leaks (ARGS="cycles --scale 0.1")
-	$(VENV)/bin/python -m soak $(ARGS)
+	$(VENV)/bin/python -m trials.soak $(ARGS)
 
 clean:  ## Remove the environment, builds and caches
 	rm -rf $(VENV) $(VENV)-* build dist htmlcov .coverage .coverage.* .hypothesis

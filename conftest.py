@@ -68,7 +68,7 @@ sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # Tests have assertions in these modules, too.
-pytest.register_assert_rewrite("tests.server.peer", "tests.server.siege")
+pytest.register_assert_rewrite("tests.server.harness.peer", "tests.server.harness.checked")
 
 # How long an example of Hypothesis takes depends on the machine. It says nothing about the code.
 settings.register_profile(

@@ -25,10 +25,10 @@ LONG = [
     "testing/test_plugin.py",
     "server/test_reload.py",
     "schedules/test_everywhere.py",
-    "connection/test_promise.py",
+    "exchange/test_promise.py",
     "testing/test_crowd.py",
     "server/test_run.py",
-    "fuzz/test_campaign.py",
+    "trials/fuzz/test_campaign.py",
     "test_readme.py",
 ]
 

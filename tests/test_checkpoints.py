@@ -35,6 +35,8 @@ from triows import (
     WebSocketStateError,
     WrongDataType,
 )
+from triows._inspection.inside import live
+from triows._reasons import Reason
 from triows.testing import (
     AppClient,
     HTTPDisconnect,
@@ -602,8 +604,8 @@ async def test_a_loop_that_catches_everything_freezes_nobody(autojump_clock, wha
         async with client.websocket_connect("/echo") as other:
             await other.send("still here")
             assert await other.receive() == "still here"
-        for lifetime in app._connections:
-            lifetime.cancel("cancelled")
+        for exchange in live(app):
+            exchange.lifetime.cancel(Reason.CANCELLED)
         nursery.cancel_scope.cancel()
     assert ended == [0]
 

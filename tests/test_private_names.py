@@ -15,7 +15,7 @@ import pytest
 import trio
 from trio._core import _run
 
-from triows._connection import lifetime
+from triows._exchange import lifetime, nursery as own_nursery
 from triows._inspection import blocked
 from triows.testing import _tasks
 
@@ -30,6 +30,7 @@ FILES = [
 FOREIGN = {
     # Trio.
     "_cancel_status": "below",
+    "_parent": "below",
     "_pending_excs": "below",
     "_next_send_fn": "below",
     "_core": "below, and tests/schedules/test_internals.py",
@@ -127,8 +128,8 @@ def test_without_cancel_status_only_a_scopes_own_cancellation_is_seen():
 
 def test_without_pending_excs_a_cancelled_nursery_counts_as_cancelled_from_within():
     for called in (True, False):
-        nursery = SimpleNamespace(cancel_scope=SimpleNamespace(cancel_called=called))
-        assert lifetime._is_cancelled_within(nursery) is called
+        one = SimpleNamespace(cancel_scope=SimpleNamespace(cancel_called=called))
+        assert own_nursery._is_cancelled_within(one) is called
 
 
 @pytest.mark.parametrize("status", [None, object(), SimpleNamespace(_scope=SimpleNamespace())])

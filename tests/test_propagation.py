@@ -23,7 +23,9 @@ from triows import (
     use,
 )
 from triows._errors import leaves, without
+from triows._inspection.inside import live
 from triows._managers import AsyncGeneratorManager, GeneratorManager, considerate
+from triows._reasons import Reason
 from triows._where import where
 from triows.testing import WebSocketDenialResponse, open_app
 
@@ -407,8 +409,8 @@ async def test_whatever_is_raised_the_peer_is_told_and_it_is_logged_once(
                 own.start_soon(trio.sleep_forever)
                 raise make()
         if how == "after a cancellation":
-            (lifetime,) = app._connections
-            lifetime.cancel("task failed")
+            (lifetime,) = (exchange.lifetime for exchange in live(app))
+            lifetime.cancel(Reason.TASK_FAILED)
         raise make()
 
     app = serving(handler)
@@ -488,8 +490,8 @@ async def test_an_error_in_deciding_how_it_ends_is_one_more_error(
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("the decision's")
 
-    monkeypatch.setattr("triows._connection.lifetime.judge", broken)
-    monkeypatch.setattr("triows._injection.resources.without", broken)
+    monkeypatch.setattr("triows._websocket.line.judge", broken)
+    monkeypatch.setattr("triows._injection.hosts.without", broken)
     assert await closed_with(serving(handler)) == 1011
     (text,) = errors_in(caplog)
     assert "the handler's" in text

@@ -12,6 +12,7 @@ from starlette.middleware import Middleware
 
 import triows
 from tests.connecting import connect, opened
+from tests.raw import DEFLATE, handshake
 from triows import (
     AsyncResource,
     Compression,
@@ -264,15 +265,10 @@ async def test_a_routes_settings_replace_the_applications():
 async def extensions_of(url):
     """Return the server's answer to a client that offers compression."""
     host, port = url.removeprefix("http://").partition("/")[0].split(":")
-    request = (
-        f"GET /{url.rpartition('/')[2]} HTTP/1.1\r\nHost: {host}\r\n"
-        "Connection: Upgrade\r\nUpgrade: websocket\r\n"
-        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-        "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n"
-    )
+    request = handshake(f"/{url.rpartition('/')[2]}", DEFLATE + b"; client_max_window_bits")
     with trio.fail_after(5):
         async with await trio.open_tcp_stream(host, int(port)) as stream:
-            await stream.send_all(request.encode())
+            await stream.send_all(request)
             head = b""
             while b"\r\n\r\n" not in head:
                 head += await stream.receive_some()

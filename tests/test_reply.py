@@ -10,8 +10,8 @@ import pytest
 from starlette.datastructures import Headers
 
 from triows import HTTPException, Param, Triows, WebSocket, WebSocketRoute, use
-from triows._connection.refusals import bad_parameters
-from triows._injection.params import ParamError
+from triows._exchange.refusals import bad_parameters
+from triows._injection.query import ParamError
 from triows._reply import (
     from_exception,
     problem,

@@ -1,4 +1,4 @@
-"""Checks the tests themselves: none of them sleeps, and few use sockets."""
+"""Checks the tests themselves: none sleeps, few use sockets, and each module has its tests."""
 
 from __future__ import annotations
 
@@ -10,10 +10,56 @@ import pytest
 import trio
 
 from tests.real_clock import watched_sleeps, watched_sockets
-from tests.server.siege import IS_CHOSEN
+from tests.server.harness.choice import IS_CHOSEN
 
 ROOT = Path(__file__).parent.parent
 MODULES = [*ROOT.glob("tests/**/*.py"), *ROOT.glob("*.py")]
+
+#: Modules that have no test file of their own yet. Don't add any.
+WITHOUT_TESTS = {
+    "triows/_asgi.py",
+    "triows/_connection/answering.py",
+    "triows/_connection/refusals.py",
+    "triows/_injection/advice.py",
+    "triows/_injection/asker.py",
+    "triows/_injection/choice.py",
+    "triows/_injection/conversion.py",
+    "triows/_injection/listing.py",
+    "triows/_injection/packs.py",
+    "triows/_injection/query.py",
+    "triows/_injection/readers.py",
+    "triows/_injection/signatures.py",
+    "triows/_inspection/blocked.py",
+    "triows/_inspection/places.py",
+    "triows/_routing/mistakes.py",
+    "triows/_server/budget.py",
+    "triows/_server/config.py",
+    "triows/_server/h11.py",
+    "triows/_server/interrupts.py",
+    "triows/_server/lifeline.py",
+    "triows/_server/loading.py",
+    "triows/_server/options.py",
+    "triows/_server/server.py",
+    "triows/_server/trimmer.py",
+    "triows/_server/websocket.py",
+    "triows/_server/worker.py",
+    "triows/_transports/connection.py",
+    "triows/_transports/interface.py",
+    "triows/_transports/order.py",
+    "triows/_transports/outbox.py",
+    "triows/_transports/turn.py",
+    "triows/testing/_cancelling.py",
+    "triows/testing/_ends.py",
+    "triows/testing/_frames.py",
+    "triows/testing/_loop.py",
+    "triows/testing/_peer.py",
+    "triows/testing/_session.py",
+    "triows/testing/_stage.py",
+    "triows/testing/_stories.py",
+    "triows/testing/_sync_session.py",
+    "triows/testing/_tasks.py",
+    "triows/testing/_turns.py",
+}
 
 
 def sleeps_by_name(module: ast.Module) -> list[int]:
@@ -44,7 +90,7 @@ def test_no_module_of_the_tests_sleeps_in_a_thread():
         if (lines := sleeps_by_name(ast.parse(text)))
     }
     # One watches the others. The functions of the other one block processes on purpose.
-    assert sorted(found) == ["tests/real_clock.py", "tests/server/blocking.py"]
+    assert sorted(found) == ["tests/real_clock.py", "tests/server/applications/blocking.py"]
 
 
 async def test_a_sleep_on_the_real_clock_is_noticed():
@@ -95,3 +141,21 @@ def test_a_tenth_of_the_tests_at_most_use_sockets(request):
         pytest.skip("these are not all tests, where they run by default")
     marked = [item for item in items if item.get_closest_marker("real_socket")]
     assert len(marked) <= len(items) / 10
+
+
+def mirrored(module: Path) -> Path:
+    """Say where the tests of a module are: in the same folders, without the underscores."""
+    *folders, name = (part.removeprefix("_") for part in module.with_suffix("").parts[1:])
+    return Path("tests", *folders, f"test_{name}.py")
+
+
+def test_each_module_has_its_test_file():
+    modules = [
+        path.relative_to(ROOT)
+        for path in ROOT.glob("triows/**/*.py")
+        if not path.name.startswith("__")
+    ]
+    assert mirrored(Path("triows/_protocol/codec.py")) == Path("tests/protocol/test_codec.py")
+    missing = {module.as_posix() for module in modules if not (ROOT / mirrored(module)).exists()}
+    assert missing - WITHOUT_TESTS == set(), "write tests for these modules"
+    assert WITHOUT_TESTS - missing == set(), "take these out of WITHOUT_TESTS"

@@ -7,36 +7,16 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from starlette.middleware import Middleware
 
-from ._checkpoints import checkpointed
 from ._where import name_of, where
 from .exceptions import RouteSetupError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ._routing.route import MiddlewareFactory
-    from .types import ASGIApp, Message, Send
+    from ._routing.options import MiddlewareFactory
+    from .types import ASGIApp
 
-__all__ = ["ResponseWatch", "check_mountable", "described", "wrapped"]
-
-
-class ResponseWatch:
-    """
-    Wraps a server's ``send``, and remembers whether a response has begun.
-
-    Args:
-        send: The server's function.
-    """
-
-    def __init__(self, send: Send) -> None:
-        self.started = False
-        self._send = send
-
-    @checkpointed
-    async def send(self, message: Message) -> None:
-        """Pass a message on."""
-        self.started |= message["type"] == "http.response.start"
-        await self._send(message)
+__all__ = ["check_mountable", "described", "wrapped"]
 
 
 def check_mountable(app: object) -> None:

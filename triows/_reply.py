@@ -15,13 +15,21 @@ from attrs import frozen
 from triows._headers import encode_headers
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from triows._headers import HeadersLike
     from triows.exceptions import HTTPException
     from triows.types import Send
 
-__all__ = ["Reply", "from_exception", "problem", "respond", "try_later", "upgrade_required"]
+__all__ = [
+    "Reply",
+    "from_exception",
+    "method_not_allowed",
+    "problem",
+    "respond",
+    "try_later",
+    "upgrade_required",
+]
 
 # Python 3.13 uses the name of RFC 9110, older versions another. Peers should always see the same.
 _TITLES = {422: "Unprocessable Content"}
@@ -103,6 +111,11 @@ def problem(
 def try_later(detail: str) -> Reply:
     """Make a 503 with ``Retry-After``."""
     return problem(503, detail, {"Retry-After": str(RETRY_AFTER)})
+
+
+def method_not_allowed(allowed: Iterable[str]) -> Reply:
+    """Make a 405 (:rfc:`9110#section-15.5.6`), which has to say which methods are allowed."""
+    return problem(405, headers={"Allow": ", ".join(allowed)})
 
 
 def upgrade_required() -> Reply:

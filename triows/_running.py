@@ -20,15 +20,17 @@ from attrs import define, field
 from ._errors import combined, without_cancelled
 from ._injection.call import make_arguments, make_value
 from ._injection.factories import Factory, FactoryKind, factory_kind
-from ._injection.resources import Host, ResourceStack
+from ._injection.hosts import Host, ResourceStack
+from ._injection.kinds import APP
 from ._injection.yields import unmanageable
 from ._loop import note_loop
 from ._managers import asynccontextmanager, contextmanager
+from ._reasons import Reason
 from ._where import name_of, where
 from .exceptions import RouteSetupError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
 
     from ._injection.plan import Plan
 
@@ -152,6 +154,8 @@ class AppResources:
     state: Mapping[str, Any] = field(factory=dict, init=False)
     #: The values of the factories with ``scope="app"``, by the user's function.
     shared: dict[Callable[..., Any], Any] = field(factory=dict, init=False)
+    #: The factories of the resources that the start-up enters. ``None`` while it is not running.
+    planned: Collection[Callable[..., Any]] | None = field(default=None, init=False)
     #: The entered resources, while the application runs.
     stack: ResourceStack | None = field(default=None, init=False)
     #: The task of the start-up, while it lasts.
@@ -195,31 +199,35 @@ class AppResources:
             give_up()
             body.cancel()
 
-        async with trio.open_nursery() as nursery:
-            with _beside(nursery, beside):
-                stack = self.stack = ResourceStack(nursery, expired, "the application")
-                try:
-                    with body:
-                        await self._enter(plans, stack)
-                        yield
-                except BaseException as exc:  # noqa: BLE001 - raised when all is closed
-                    error = exc
-                real = None if error is None else without_cancelled(error)
-                cancelled = None if error is None or real is not None else "cancelled"
-                if body.cancelled_caught:
-                    cancelled = "resource failed"
-                # The shield can't last forever: leave() and the exits have their own deadlines.
-                with trio.CancelScope(shield=True):
-                    errors = await _raised_by(leave)
-                    # An exit that takes longer than it may is cancelled in between.
-                    self.ends_by = trio.current_time() + 2 * self.teardown
-                    errors += await stack.aclose(
-                        seconds=self.teardown, error=real, cancelled=cancelled
-                    )
-                self.shared.clear()
-                self.state = {}
-                self.stack = None
-                self.ends_by = self.told = math.inf
+        self.planned = plans.keys()
+        try:
+            async with trio.open_nursery() as nursery:
+                with _beside(nursery, beside):
+                    stack = self.stack = ResourceStack(nursery, expired, "the application")
+                    try:
+                        with body:
+                            await self._enter(plans, stack)
+                            yield
+                    except BaseException as exc:  # noqa: BLE001 - raised when all is closed
+                        error = exc
+                    real = None if error is None else without_cancelled(error)
+                    cancelled = None if error is None or real is not None else Reason.CANCELLED
+                    if body.cancelled_caught:
+                        cancelled = Reason.RESOURCE_FAILED
+                    # The shield can't last forever: leave() and the exits have their own deadlines.
+                    with trio.CancelScope(shield=True):
+                        errors = await _raised_by(leave)
+                        # An exit that takes longer than it may is cancelled in between.
+                        self.ends_by = trio.current_time() + 2 * self.teardown
+                        errors += await stack.aclose(
+                            seconds=self.teardown, error=real, cancelled=cancelled
+                        )
+                    self.shared.clear()
+                    self.state = {}
+                    self.stack = None
+                    self.ends_by = self.told = math.inf
+        finally:
+            self.planned = None
         found = [exc for exc in (real, *errors) if exc is not None]
         failure = combined("errors in the application's resources", found) if found else error
         if failure is not None:
@@ -248,11 +256,10 @@ class AppResources:
                 self.state = _checked_state(state, self.lifespan)
             for original, (factory, plan) in plans.items():
                 self.ends_by = trio.current_time() + STARTING
-                givens = [self.app for _ in plan.givens]
-                values = [*givens, *(self.shared[one] for one in plan.shared)]
-                arguments = await make_arguments(plan, values, stack, patience=self.teardown) or {}
+                values = plan.head.values((), {APP: self.app}, self.shared)
+                arguments = await make_arguments(plan.body, values, stack, patience=self.teardown)
                 self.shared[original] = await make_value(
-                    factory, arguments, stack, patience=self.teardown
+                    factory, arguments or {}, stack, patience=self.teardown
                 )
         finally:
             self.task, self.ends_by = None, math.inf

@@ -239,7 +239,7 @@ class HandlerCancelled(TriowsError):
     """
 
     def __init__(self, reason: str, what: str = "the handler") -> None:
-        self.reason = reason
+        self.reason = str(reason)
         why = "" if reason == "cancelled" else f": {reason}"
         super().__init__(f"{what} was cancelled{why}")
 

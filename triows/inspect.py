@@ -15,6 +15,9 @@ from __future__ import annotations
 
 from typing import get_type_hints as _get_type_hints
 
+from ._inspection.connections import ConnectionNode as ConnectionNode
+from ._inspection.inside import Inspected as Inspected
+from ._inspection.requests import RequestNode as RequestNode
 from ._inspection.resources import ResourceNode as ResourceNode
 from ._inspection.signals import print_on_signal as print_on_signal
 from ._inspection.tasks import (
@@ -22,12 +25,7 @@ from ._inspection.tasks import (
     TaskNode as TaskNode,
     look_at_task as look_at_task,
 )
-from ._inspection.tree import (
-    ConnectionNode as ConnectionNode,
-    Inspected as Inspected,
-    Tree as Tree,
-    tree as tree,
-)
+from ._inspection.tree import Tree as Tree, tree as tree
 from ._stacks import Frame as Frame
 
 __all__ = [
@@ -39,6 +37,7 @@ __all__ = [
     "Inspected",
     "Tree",
     "ConnectionNode",
+    "RequestNode",
     "ResourceNode",
     "TaskNode",
     "NurseryNode",

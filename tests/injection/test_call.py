@@ -8,13 +8,12 @@ import attrs
 import pytest
 import trio
 
+from tests.injection.kinds import WEBSOCKETS
 from triows import AsyncResource, WebSocket, use
 from triows._injection.call import make_arguments
-from triows._injection.plan import Given, Planner
+from triows._injection.hosts import ResourceStack
+from triows._injection.planner import Planner
 from triows._injection.providers import providers
-from triows._injection.resources import ResourceStack
-
-WS = Given("WebSocket")
 
 
 @attrs.define
@@ -26,8 +25,8 @@ class Ground:
 
     async def make(self, handler, *values, deps=()):
         """Make the arguments of *handler*. *values* are the plan's parameters and givens."""
-        planner = Planner(givens={WebSocket: WS}, providers=providers(deps))
-        return await make_arguments(planner.plan(handler), [*values], self.stack, patience=1)
+        planner = Planner(WEBSOCKETS, providers(deps))
+        return await make_arguments(planner.plan(handler).body, [*values], self.stack, patience=1)
 
     async def close(self, **how):
         return await self.stack.aclose(seconds=1, **how)
@@ -321,7 +320,6 @@ async def test_cancelled_in_a_coroutine_factory_nothing_more_is_called(ground, l
 async def test_a_plan_without_resources_enters_nothing(ground):
     async def handler(a: Annotated[int, use(lambda: 5)], b: int): ...
 
-    plan = Planner(givens={}).plan(handler)
-    assert not plan.hosted
-    assert await make_arguments(plan, [7], ground.stack, patience=1) == {"a": 5, "b": 7}
+    body = Planner(WEBSOCKETS).plan(handler).body
+    assert await make_arguments(body, [7], ground.stack, patience=1) == {"a": 5, "b": 7}
     assert ground.stack.hosts == []

@@ -7,8 +7,12 @@ import pydantic
 import pytest
 
 from tests.connecting import connect
+from tests.injection.kinds import WEBSOCKETS
 from triows import Param, Triows, WebSocket, WebSocketRoute, use
-from triows._injection.params import MISSING, ParamError, RequestData, param_spec, read_params
+from triows._injection.parameter import MISSING
+from triows._injection.params import param_spec
+from triows._injection.query import ParamError, RequestData
+from triows._injection.readers import read_params
 from triows._routing.template import Template
 from triows.exceptions import HandlerSignatureError
 from triows.testing import WebSocketDenialResponse
@@ -39,7 +43,9 @@ CLOSED = [ClosedStruct, ClosedModel, ClosedModelDataclass]
 
 def spec(name, annotation, mark=None, default=MISSING):
     keys = Template.parse("/{room}").by_name
-    return param_spec(name, annotation, default, mark=mark, path_keys=keys, where="chat.py:12")
+    return param_spec(
+        name, annotation, default, mark=mark, path_keys=keys, kind=WEBSOCKETS, where="chat.py:12"
+    )
 
 
 def errors(query, *specs):

@@ -18,9 +18,13 @@ import pydantic
 import pytest
 
 from tests.connecting import connect
+from tests.injection.kinds import WEBSOCKETS
 from triows import Param, Triows, WebSocket, WebSocketRoute, use
 from triows._injection.defaults import UncopyableDefault, default_maker
-from triows._injection.params import MISSING, RequestData, param_spec, read_params
+from triows._injection.parameter import MISSING
+from triows._injection.params import param_spec
+from triows._injection.query import RequestData
+from triows._injection.readers import read_params
 from triows.exceptions import HandlerSignatureError
 
 
@@ -77,7 +81,13 @@ class Colour(enum.Enum):
 
 def read(annotation: Any, default: Any = MISSING) -> Any:
     spec = param_spec(
-        "value", annotation, default, mark=Param("query"), path_keys={}, where="chat.py:12"
+        "value",
+        annotation,
+        default,
+        mark=Param("query"),
+        path_keys={},
+        kind=WEBSOCKETS,
+        where="chat.py:12",
     )
     return lambda: read_params([spec], RequestData(b"", [], {}, max_query_parameters=100))[0][0]
 

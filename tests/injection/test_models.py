@@ -9,8 +9,12 @@ import annotated_types
 import pydantic
 import pytest
 
+from tests.injection.kinds import WEBSOCKETS
 from triows import Param
-from triows._injection.params import MISSING, ParamError, RequestData, param_spec, read_params
+from triows._injection.parameter import MISSING
+from triows._injection.params import param_spec
+from triows._injection.query import ParamError, RequestData
+from triows._injection.readers import read_params
 from triows.exceptions import HandlerSignatureError
 
 
@@ -72,7 +76,9 @@ class WithDecoder(pydantic.BaseModel):
 
 def spec(annotation: Any, source: Any = "query", default: Any = MISSING) -> Any:
     mark = Param(source)
-    return param_spec("page", annotation, default, mark=mark, path_keys={}, where="chat.py:12")
+    return param_spec(
+        "page", annotation, default, mark=mark, path_keys={}, kind=WEBSOCKETS, where="chat.py:12"
+    )
 
 
 def read(annotation: Any, query: str, headers: Any = (), **options: Any) -> Any:
@@ -85,7 +91,7 @@ def test_a_model_is_read_field_by_field():
     query = "size=5&tags=a&tags=b&since=2026-01-01&pageSize=7"
     found = read(Page, query)
     assert found == Page(size=5, tags=["a", "b"], since=date(2026, 1, 1), pageSize=7)
-    assert [part.alias for part in spec(Page).fields] == [
+    assert [part.alias for part in spec(Page).known.fields] == [
         "size", "order", "tags", "since", "pageSize"
     ]  # fmt: skip
 
@@ -198,7 +204,9 @@ def test_a_model_that_can_not_be_read_is_refused(model: Any, says: list[str]):
 
 def test_a_model_without_a_mark_is_told_how_to_be_read():
     with pytest.raises(HandlerSignatureError, match=r"mark it Annotated\[Page, Param\('query'\)\]"):
-        param_spec("page", Page, MISSING, mark=None, path_keys={}, where="chat.py:12")
+        param_spec(
+            "page", Page, MISSING, mark=None, path_keys={}, kind=WEBSOCKETS, where="chat.py:12"
+        )
 
 
 # Metadata of other libraries, on parameters that aren't packs.
@@ -245,7 +253,9 @@ def test_constraints_of_other_libraries_hold(
 
 def test_a_parameter_with_constraints_is_not_read_by_the_reader_of_one_without():
     def constrained(type_: Any) -> Any:
-        return param_spec("page", type_, MISSING, mark=None, path_keys={}, where="chat.py:12")
+        return param_spec(
+            "page", type_, MISSING, mark=None, path_keys={}, kind=WEBSOCKETS, where="chat.py:12"
+        )
 
     types = [
         int,

@@ -13,15 +13,12 @@ import attrs
 import msgspec
 import pytest
 
+from tests.injection.kinds import WEBSOCKETS
 from triows import types
-from triows._injection.params import (
-    MISSING,
-    ParamError,
-    ParamSpec,
-    RequestData,
-    param_spec,
-    read_params,
-)
+from triows._injection.parameter import MISSING
+from triows._injection.params import param_spec
+from triows._injection.query import ParamError, RequestData
+from triows._injection.readers import ParamSpec, read_params
 from triows._routing.template import Template
 
 WHERE = "chat.py:12 (handler)"
@@ -37,7 +34,9 @@ def spec(
     path: str = "/",
 ) -> ParamSpec:
     path_keys = Template.parse(path).by_name
-    return param_spec(name, annotation, default, mark=mark, path_keys=path_keys, where=WHERE)
+    return param_spec(
+        name, annotation, default, mark=mark, path_keys=path_keys, kind=WEBSOCKETS, where=WHERE
+    )
 
 
 def request(
@@ -264,7 +263,7 @@ def test_header_lines_of_one_name_are_joined_with_commas() -> None:
 
 def test_a_headers_name_has_hyphens_for_underscores() -> None:
     param = spec(str, Param("header"), name="user_agent")
-    assert param.alias == "user-agent"
+    assert param.known.alias == "user-agent"
     assert value_of(param, request(headers=[(b"user-agent", b"curl")])) == "curl"
 
 
@@ -295,17 +294,17 @@ def test_an_alias_is_the_name_on_the_wire(source: types.ParamSource) -> None:
 
 def test_the_path_is_read_before_the_query() -> None:
     param = spec(int, name="room", path="/{room}")
-    assert param.source == "path"
+    assert param.known.source == "path"
     assert value_of(param, request("room=2", path={"room": "1"})) == 1
 
 
 def test_an_alias_can_name_a_key_of_the_path() -> None:
     param = spec(int, Param(alias="room_id"), path="/{room_id}")
-    assert (param.source, param.alias) == ("path", "room_id")
+    assert (param.known.source, param.known.alias) == ("path", "room_id")
 
 
 def test_a_mark_can_read_the_query_though_the_path_has_the_name() -> None:
-    assert spec(int, Param("query"), path="/{value}").source == "query"
+    assert spec(int, Param("query"), path="/{value}").known.source == "query"
 
 
 def test_the_constraints_of_param_and_meta_both_hold() -> None:
@@ -327,7 +326,7 @@ def test_every_error_is_reported() -> None:
     data = request("limit=x&flag=1&flag=0&fine=1", path={"room": "x"})
     values, errors = read_params(params, data)
     assert len(values) == len(params)
-    assert [error.to_dict() for error in errors] == [
+    assert [attrs.asdict(error) for error in errors] == [
         {"location": "path", "name": "room", "message": "Expected `int`"},
         {"location": "query", "name": "limit", "message": "Expected `int`"},
         {"location": "query", "name": "flag", "message": "Given 2 times, expected once"},
@@ -431,8 +430,8 @@ def test_a_pack_is_read_field_by_field(page: Any) -> None:
     param = spec(page, Param("query"))
     data = request("size=10&tags=a&tags=b&since=2024-01-01")
     assert value_of(param, data) == page(10, "name", ["a", "b"], date(2024, 1, 1))
-    assert param.type_name == page.__name__
-    assert [part.alias for part in param.fields] == ["size", "order_by", "tags", "since"]
+    assert param.known.type_name == page.__name__
+    assert [part.alias for part in param.known.fields] == ["size", "order_by", "tags", "since"]
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -455,7 +454,7 @@ def test_every_error_in_a_pack_is_reported_under_its_fields_name(page: Any) -> N
 @pytest.mark.parametrize("page", PAGES)
 def test_a_pack_with_a_required_field_is_required(page: Any) -> None:
     param = spec(page, Param("query"))
-    assert param.required
+    assert param.known.required
     assert errors_of(param, request()) == [
         ParamError("query", "size", "Missing required parameter")
     ]
@@ -475,7 +474,7 @@ def test_a_pack_of_defaults_needs_no_query() -> None:
         seed: float = msgspec.field(default_factory=lambda: math.pi)
 
     param = spec(Page, Param("query"))
-    assert not param.required
+    assert not param.known.required
     assert value_of(param, request()) == Page(10, math.pi)
 
 
@@ -655,10 +654,10 @@ def test_a_validator_of_attrs_shows_its_sentence_only() -> None:
     ],
 )
 def test_a_type_is_named_as_a_person_writes_it(type_: Any, name: str) -> None:
-    assert spec(type_).type_name == name
+    assert spec(type_).known.type_name == name
 
 
 def test_a_spec_keeps_the_type_with_its_constraints() -> None:
-    assert spec(int | None, Param(ge=1)).type == Annotated[int | None, msgspec.Meta(ge=1)]
-    assert spec(int).required
-    assert not spec(int, default=None).required
+    assert spec(int | None, Param(ge=1)).known.type == Annotated[int | None, msgspec.Meta(ge=1)]
+    assert spec(int).known.required
+    assert not spec(int, default=None).known.required

@@ -6,23 +6,20 @@ import enum
 import uuid
 from typing import Annotated, Any, Literal
 
+import attrs
 import msgspec
 import pytest
 from hypothesis import example, given, strategies as st
 from starlette.requests import cookie_parser
 
+from tests.injection.kinds import WEBSOCKETS
 from triows import types
 from triows._cookies import parse_cookies
 from triows._injection import query as query_module
-from triows._injection.params import (
-    MISSING,
-    ParamError,
-    ParamSpec,
-    RequestData,
-    param_spec,
-    read_params,
-)
-from triows._injection.query import parse_query, printable
+from triows._injection.parameter import MISSING
+from triows._injection.params import param_spec
+from triows._injection.query import ParamError, RequestData, excerpt, parse_query
+from triows._injection.readers import ParamSpec, read_params
 from triows._routing.template import Template
 
 PATH_KEYS = Template.parse("/{p}").by_name
@@ -34,7 +31,9 @@ NOT_UTF8 = "Not valid UTF-8"
 def spec(
     annotation: Any, mark: types.ParamMark | None = None, name: str = "a", default: Any = MISSING
 ) -> ParamSpec:
-    return param_spec(name, annotation, default, mark=mark, path_keys=PATH_KEYS, where="here")
+    return param_spec(
+        name, annotation, default, mark=mark, path_keys=PATH_KEYS, kind=WEBSOCKETS, where="here"
+    )
 
 
 def read(query: bytes, *specs: ParamSpec, limit: int = 100) -> tuple[list[Any], list[ParamError]]:
@@ -161,8 +160,8 @@ def test_what_is_shown_of_the_peers_text_is_short_and_printable() -> None:
     (error,) = errors
     assert error.message.isprintable()
     assert len(error.message) <= 203
-    assert printable("a\nb") == "a\N{REPLACEMENT CHARACTER}b"
-    assert printable("fine") == "fine"
+    assert excerpt("a\nb") == "a\N{REPLACEMENT CHARACTER}b"
+    assert excerpt("fine") == "fine"
 
 
 def test_a_value_that_imitates_an_error_message_is_shown_as_it_is() -> None:
@@ -186,7 +185,8 @@ TYPES: list[Any] = [
     Annotated[str, msgspec.Meta(pattern="^a", max_length=3)], Annotated[int, msgspec.Meta(ge=3)],
 ]  # fmt: skip
 SPECS = [
-    param_spec("p", type_, MISSING, mark=None, path_keys=PATH_KEYS, where="here") for type_ in TYPES
+    param_spec("p", type_, MISSING, mark=None, path_keys=PATH_KEYS, kind=WEBSOCKETS, where="here")
+    for type_ in TYPES
 ]
 SPECS += [
     spec(type_, types.Param(source)) for type_ in TYPES for source in ("query", "header", "cookie")
@@ -231,7 +231,7 @@ def test_any_request_gives_values_or_errors_fit_to_be_shown(
     assert len(set(errors)) == len(errors)
     for error in errors:
         assert error.message
-        for text in error.to_dict().values():
+        for text in attrs.astuple(error):
             assert text.isprintable()
             assert len(text) <= 203
         assert "Traceback" not in error.message

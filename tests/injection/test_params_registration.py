@@ -15,15 +15,13 @@ import attrs
 import msgspec
 import pytest
 
+from tests.injection.kinds import WEBSOCKETS
 from triows import types
-from triows._injection.params import (
-    MISSING,
-    RequestData,
-    has_fields,
-    is_readable,
-    param_spec,
-    read_params,
-)
+from triows._injection.packs import has_fields
+from triows._injection.parameter import MISSING
+from triows._injection.params import is_readable, param_spec
+from triows._injection.query import RequestData
+from triows._injection.readers import read_params
 from triows._routing.template import Template
 from triows.exceptions import HandlerSignatureError
 
@@ -155,7 +153,9 @@ BAD_DECODERS: list[tuple[Any, str]] = [
 def test_a_decoder_that_could_not_work_is_refused(annotation: Any, decoder: Any, says: str) -> None:
     mark = Param("query", decoder=decoder)
     with pytest.raises(HandlerSignatureError) as caught:
-        param_spec("item", annotation, MISSING, mark=mark, path_keys={}, where=WHERE)
+        param_spec(
+            "item", annotation, MISSING, mark=mark, path_keys={}, kind=WEBSOCKETS, where=WHERE
+        )
     assert says in caught.value.message
     assert caught.value.where == WHERE
 
@@ -165,7 +165,9 @@ def test_a_decoder_of_a_field_is_looked_at_too() -> None:
         ids: Annotated[list[str], Param(decoder=decode_later)]
 
     with pytest.raises(HandlerSignatureError, match="field `ids`: the decoder decode_later is"):
-        param_spec("item", Late, MISSING, mark=Param("query"), path_keys={}, where=WHERE)
+        param_spec(
+            "item", Late, MISSING, mark=Param("query"), path_keys={}, kind=WEBSOCKETS, where=WHERE
+        )
 
 
 @pytest.mark.parametrize(
@@ -178,12 +180,14 @@ def test_a_decoder_of_a_field_is_looked_at_too() -> None:
 )  # fmt: skip
 def test_whatever_takes_one_text_is_a_decoder(decoder: Any) -> None:
     mark = Param("query", decoder=decoder)
-    assert param_spec("item", Custom, MISSING, mark=mark, path_keys={}, where=WHERE).required
+    assert param_spec(
+        "item", Custom, MISSING, mark=mark, path_keys={}, kind=WEBSOCKETS, where=WHERE
+    ).known.required
 
 
 def test_a_decoder_that_returns_a_coroutine_is_the_applications_mistake() -> None:
     mark = Param("query", decoder=lambda text: decode_later(text))  # noqa: PLW0108
-    spec = param_spec("item", str, MISSING, mark=mark, path_keys={}, where=WHERE)
+    spec = param_spec("item", str, MISSING, mark=mark, path_keys={}, kind=WEBSOCKETS, where=WHERE)
     data = RequestData(b"item=1", [], {}, max_query_parameters=9)
     with pytest.raises(RuntimeError, match="returned a coroutine, and a decoder can't await"):
         read_params([spec], data)
@@ -254,6 +258,7 @@ def test_a_parameter_that_can_not_be_read_is_refused(
             default,
             mark=mark,
             path_keys=Template.parse("/{key}").by_name,
+            kind=WEBSOCKETS,
             where=WHERE,
         )
     message = caught.value.message
@@ -267,18 +272,28 @@ def test_a_parameter_that_can_not_be_read_is_refused(
 def test_a_default_on_a_parameter_that_the_path_has_by_name_is_refused() -> None:
     with pytest.raises(HandlerSignatureError, match="default"):
         param_spec(
-            "room", int, 1, mark=None, path_keys=Template.parse("/{room}").by_name, where=WHERE
+            "room",
+            int,
+            1,
+            mark=None,
+            path_keys=Template.parse("/{room}").by_name,
+            kind=WEBSOCKETS,
+            where=WHERE,
         )
 
 
 def test_a_path_without_keys_is_said_to_have_none() -> None:
     with pytest.raises(HandlerSignatureError, match="it has: none"):
-        param_spec("room", int, MISSING, mark=Param("path"), path_keys={}, where=WHERE)
+        param_spec(
+            "room", int, MISSING, mark=Param("path"), path_keys={}, kind=WEBSOCKETS, where=WHERE
+        )
 
 
 def test_a_decoder_reads_what_nothing_else_can() -> None:
     mark = Param("cookie", decoder=lambda text: Custom())
-    assert param_spec("item", Custom, MISSING, mark=mark, path_keys={}, where=WHERE).required
+    assert param_spec(
+        "item", Custom, MISSING, mark=mark, path_keys={}, kind=WEBSOCKETS, where=WHERE
+    ).known.required
 
 
 @pytest.mark.parametrize(

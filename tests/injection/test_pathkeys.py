@@ -14,8 +14,10 @@ import pytest
 import trio
 from starlette.convertors import CONVERTOR_TYPES, Convertor, register_url_convertor
 
+from tests.injection.kinds import WEBSOCKETS
 from triows import Param, Triows, WebSocket, WebSocketRoute, use
-from triows._injection.params import MISSING, param_spec
+from triows._injection.parameter import MISSING
+from triows._injection.params import param_spec
 from triows._routing.template import Template
 from triows.exceptions import HandlerSignatureError
 
@@ -30,7 +32,9 @@ class Colour(enum.Enum):
 
 def spec(converter: str, annotation: Any, mark: Any = None) -> Any:
     keys = Template.parse(f"/{{value:{converter}}}").by_name
-    return param_spec("value", annotation, MISSING, mark=mark, path_keys=keys, where="chat.py:12")
+    return param_spec(
+        "value", annotation, MISSING, mark=mark, path_keys=keys, kind=WEBSOCKETS, where="chat.py:12"
+    )
 
 
 @pytest.mark.parametrize(
@@ -46,7 +50,7 @@ def spec(converter: str, annotation: Any, mark: Any = None) -> Any:
 )
 def test_a_type_that_some_of_the_texts_fit_is_accepted(converter: str, types: list[Any]):
     for type_ in types:
-        assert spec(converter, type_).source == "path"
+        assert spec(converter, type_).known.source == "path"
 
 
 @pytest.mark.parametrize(
@@ -81,7 +85,7 @@ def test_either_remedy_works(converter: str, type_: Any, remedies: list[str]):
 
 
 def test_a_decoder_may_make_anything_of_it():
-    assert spec("int", UUID, Param(decoder=lambda text: UUID(int=int(text)))).source == "path"
+    assert spec("int", UUID, Param(decoder=lambda text: UUID(int=int(text)))).known.source == "path"
 
 
 def test_a_converter_of_the_applications_own_may_match_anything():
@@ -96,7 +100,7 @@ def test_a_converter_of_the_applications_own_may_match_anything():
 
     register_url_convertor("year", Year())
     try:
-        assert spec("year", int).source == "path"
+        assert spec("year", int).known.source == "path"
     finally:
         del CONVERTOR_TYPES["year"]
 

@@ -21,13 +21,19 @@ import msgspec
 import pytest
 from typing_extensions import TypeAliasType
 
+from tests.injection.kinds import WEBSOCKETS
 from triows import Param
-from triows._injection.params import MISSING, RequestData, is_readable, param_spec, read_params
+from triows._injection.parameter import MISSING
+from triows._injection.params import is_readable, param_spec
+from triows._injection.query import RequestData
+from triows._injection.readers import read_params
 from triows.exceptions import HandlerSignatureError
 
 
 def spec(annotation: Any, mark: Any = None) -> Any:
-    return param_spec("value", annotation, MISSING, mark=mark, path_keys={}, where="chat.py:12")
+    return param_spec(
+        "value", annotation, MISSING, mark=mark, path_keys={}, kind=WEBSOCKETS, where="chat.py:12"
+    )
 
 
 def read(annotation: Any, *texts: str, mark: Any = None) -> Any:
@@ -141,7 +147,7 @@ def test_an_alias_in_a_pack_may_have_a_param():
         size: TypeAliasType("Size", Annotated[int, Param(alias="n", le=5)])
 
     page = spec(Page, Param("query"))
-    assert [part.alias for part in page.fields] == ["n"]
+    assert [part.alias for part in page.known.fields] == ["n"]
 
 
 def test_an_alias_that_contains_itself_is_refused():
@@ -156,13 +162,18 @@ def test_an_alias_that_contains_itself_is_refused():
 def test_a_type_statement_makes_such_names():
     program = """
 from typing import Annotated
-from triows import Param
-from triows._injection.params import *
+from triows import Param, Triows
+from triows._websocket.kind import websocket_kind
+from triows._injection.parameter import MISSING
+from triows._injection.params import param_spec
+from triows._injection.query import RequestData
+from triows._injection.readers import read_params
+kind = websocket_kind(Triows)
 type Pair[T] = tuple[T, T]
 type Tree = list[Tree]
 type Size = Annotated[int, Param(le=5)]
 def read(type_, query):
-    spec = param_spec("v", type_, MISSING, mark=None, path_keys={}, where="x")
+    spec = param_spec("v", type_, MISSING, mark=None, path_keys={}, kind=kind, where="x")
     return read_params([spec], RequestData(query, [], {}, max_query_parameters=9))
 assert read(Pair[int], b"v=1&v=2") == ([(1, 2)], [])
 try:

@@ -6,6 +6,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from tests.inspection.looking import connected, only, place_of, serving
 from triows import AsyncResource, Timeouts, Triows, WebSocket, use
+from triows._inspection.inside import live
 from triows.inspect import tree
 
 
@@ -197,7 +198,7 @@ async def test_a_shutdown_that_hangs_is_shown_with_the_resource_that_does(autoju
 async def test_a_host_forgets_its_task_when_the_resource_is_exited(autojump_clock):
     app = serving(stay)
     async with connected(app):
-        (lifetime,) = app._connections
+        (lifetime,) = (exchange.lifetime for exchange in live(app))
         hosts = lifetime.hosts
         assert all(host.task and host.manager for host in hosts)
     assert [(host.task, host.manager) for host in hosts] == [(None, None)] * 4

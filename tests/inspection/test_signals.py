@@ -11,7 +11,7 @@ import trio
 
 from tests.inspection.looking import connected, serving
 from tests.server.clients import open_websockets
-from tests.server.process import TRIOWS, ServerProcess
+from tests.server.harness.process import TRIOWS, ServerProcess
 from triows import Triows, WebSocket
 from triows.inspect import print_on_signal
 
@@ -115,7 +115,7 @@ async def test_an_output_that_is_closed_does_not_end_the_program(
 @pytest.mark.real_socket
 @pytest.mark.usefixtures("measured_processes")
 async def test_a_served_process_prints_its_tree_on_the_signal():
-    with ServerProcess(TRIOWS, "served:app", "--tree-on-signal") as process:
+    with ServerProcess(TRIOWS, "ordinary:app", "--tree-on-signal") as process:
         async with open_websockets(f"{process.ws_url}/echo") as client:
             await client.send("hi")
             await client.receive()
@@ -134,7 +134,7 @@ async def test_a_served_process_prints_its_tree_on_the_signal():
 @pytest.mark.usefixtures("measured_processes")
 async def test_every_worker_prints_its_tree_on_the_signal_to_the_parent():
     options = ["--workers", "2", "--tree-on-signal"]
-    with ServerProcess(TRIOWS, "served:app", *options) as process:
+    with ServerProcess(TRIOWS, "ordinary:app", *options) as process:
         pids = re.findall(r"worker (\d+) is ready", process.output)
         process.send_signal(signal.SIGUSR1)
         for _ in pids:

@@ -10,6 +10,7 @@ from trio.testing import wait_all_tasks_blocked
 from tests.connecting import opened
 from tests.inspection.looking import connected, named, only, place_of, serving, tasks_below
 from triows import Limits, Timeouts, Triows, WebSocket, use
+from triows._inspection.inside import live
 from triows.inspect import Tree, tree
 from triows.testing import WebSocketDenialResponse
 
@@ -433,7 +434,7 @@ async def test_looking_leaves_nothing_behind_of_a_connection_that_is_over(autoju
     app = serving(idle)
     async with opened(app):
         async with connected(app):
-            (lifetime,) = app._connections
+            (lifetime,) = (exchange.lifetime for exchange in live(app))
             tree(app)
             assert lifetime.task is not None
         assert (lifetime.task, lifetime.tasks) == (None, None)

@@ -2,47 +2,12 @@
 
 from __future__ import annotations
 
-import zlib
-
 from attrs import frozen
 from hypothesis import strategies as st
-from websockets.frames import apply_mask
 
-__all__ = ["cuts", "raw_frame", "streams"]
+from tests.raw import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, deflated, frame
 
-TEXT, BINARY, CONT, CLOSE, PING, PONG = 1, 2, 0, 8, 9, 10
-
-
-def raw_frame(
-    opcode: int,
-    payload: bytes = b"",
-    *,
-    fin: bool = True,
-    reserved: int = 0,
-    mask: bytes | None = b"\x11\x22\x33\x44",
-    width: int | None = None,
-    length: int | None = None,
-) -> bytes:
-    """
-    Make a frame, legal or not.
-
-    Args:
-        opcode: 0 to 15.
-        payload: The payload before masking.
-        fin: Whether it is the last frame of its message.
-        reserved: The three reserved bits.
-        mask: The masking key, or ``None`` for a frame without a mask.
-        width: How many bytes the length takes: 0, 2 or 8. By default, as few as possible.
-        length: The length that the header claims, if it isn't the payload's length.
-    """
-    said = len(payload) if length is None else length
-    if width is None:
-        width = 0 if said < 126 else 2 if said < 2**16 else 8
-    second = said if width == 0 else 126 if width == 2 else 127
-    head = bytes([fin << 7 | reserved << 4 | opcode, (mask is not None) << 7 | second])
-    head += said.to_bytes(width, "big") if width else b""
-    return head + (payload if mask is None else mask + apply_mask(payload, mask))
-
+__all__ = ["cuts", "streams"]
 
 sizes = st.one_of(
     st.integers(0, 40), st.sampled_from([124, 125, 126, 127, 128, 200, 65535, 65536, 65537])
@@ -62,7 +27,7 @@ payloads = st.one_of(texts, sizes.map(bytes), st.binary(max_size=40))
 @st.composite
 def whole(draw: st.DrawFn) -> bytes:
     opcode = draw(st.sampled_from([TEXT, BINARY]))
-    return raw_frame(opcode, draw(texts if opcode == TEXT else payloads), mask=draw(masks))
+    return frame(opcode, draw(texts if opcode == TEXT else payloads), mask=draw(masks))
 
 
 @st.composite
@@ -75,7 +40,7 @@ def fragmented(draw: st.DrawFn) -> bytes:
     made = b""
     for number, piece in enumerate(pieces):
         last = number == len(pieces) - 1
-        made += raw_frame(opcode if number == 0 else CONT, piece, fin=last, mask=draw(masks))
+        made += frame(opcode if number == 0 else CONTINUATION, piece, fin=last, mask=draw(masks))
         if not last and draw(st.booleans()):
             made += draw(control())
     return made
@@ -84,16 +49,16 @@ def fragmented(draw: st.DrawFn) -> bytes:
 @st.composite
 def control(draw: st.DrawFn) -> bytes:
     opcode = draw(st.sampled_from([PING, PONG]))
-    return raw_frame(opcode, draw(st.binary(max_size=125)), mask=draw(masks))
+    return frame(opcode, draw(st.binary(max_size=125)), mask=draw(masks))
 
 
 @st.composite
 def close(draw: st.DrawFn) -> bytes:
     code = draw(st.sampled_from([None, 1000, 1001, 1005, 1015, 2999, 3000, 4001, 5000]))
     if code is None:
-        return raw_frame(CLOSE, draw(st.sampled_from([b"", b"\x03"])))
+        return frame(CLOSE, draw(st.sampled_from([b"", b"\x03"])))
     reason = draw(st.one_of(st.text(max_size=20).map(str.encode), no_texts))
-    return raw_frame(CLOSE, code.to_bytes(2, "big") + reason)
+    return frame(CLOSE, code.to_bytes(2, "big") + reason)
 
 
 # In how many bytes a length is written, and what it claims.
@@ -107,7 +72,7 @@ def odd(draw: st.DrawFn) -> bytes:
     payload = draw(st.one_of(payloads, no_texts))
     if width == 2:
         payload = payload[: 2**16 - 1]
-    return raw_frame(
+    return frame(
         draw(st.integers(0, 15)),
         payload,
         fin=draw(st.booleans()),
@@ -118,18 +83,13 @@ def odd(draw: st.DrawFn) -> bytes:
     )
 
 
-def deflated(payload: bytes) -> bytes:
-    compress = zlib.compressobj(wbits=-12)
-    return (compress.compress(payload) + compress.flush(zlib.Z_SYNC_FLUSH))[:-4]
-
-
 @st.composite
 def compressed(draw: st.DrawFn) -> bytes:
     """A compressed message. It breaks a rule if compression was not negotiated."""
     opcode = draw(st.sampled_from([TEXT, BINARY]))
     payload = draw(st.one_of(texts, sizes.map(lambda size: bytes(size * 50))))
-    data = draw(st.sampled_from([deflated(payload), payload]))
-    return raw_frame(opcode, data, reserved=4, mask=draw(masks))
+    data = draw(st.sampled_from([deflated(payload, window=12), payload]))
+    return frame(opcode, data, reserved=4, mask=draw(masks))
 
 
 @frozen

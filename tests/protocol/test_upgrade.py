@@ -7,9 +7,11 @@ from triows import Compression
 from triows._protocol.upgrade import (
     BadUpgrade,
     Upgrade,
+    acceptance,
     asks_for_websocket,
     extension_factories,
     read_upgrade,
+    refusal_head,
     response_head,
 )
 
@@ -324,3 +326,29 @@ def test_a_status_without_a_phrase_keeps_its_blank():
 def test_a_header_may_come_twice_in_a_response():
     cookies = [(b"set-cookie", b"a=1"), (b"set-cookie", b"b=2")]
     assert response_head(404, cookies).count(b"\r\nset-cookie: ") == 2
+
+
+def test_an_acceptance_names_what_was_chosen_and_then_all_other_headers():
+    head = acceptance(ACCEPT, "chat", "permessage-deflate", [(b"x-a", b"1")])
+    assert head.split(b"\r\n") == [
+        b"HTTP/1.1 101 Switching Protocols",
+        b"upgrade: websocket",
+        b"connection: Upgrade",
+        b"sec-websocket-accept: " + ACCEPT.encode(),
+        b"sec-websocket-protocol: chat",
+        b"sec-websocket-extensions: permessage-deflate",
+        b"x-a: 1",
+        b"",
+        b"",
+    ]
+
+
+def test_an_acceptance_names_nothing_that_was_not_chosen():
+    head = acceptance(ACCEPT, None, None, [])
+    assert b"sec-websocket-protocol" not in head
+    assert b"sec-websocket-extensions" not in head
+
+
+def test_a_refusal_closes_its_connection_whatever_its_headers_say():
+    head = refusal_head(403, [(b"connection", b"keep-alive"), (b"x-a", b"1")], [(b"server", b"t")])
+    assert head == b"HTTP/1.1 403 Forbidden\r\nx-a: 1\r\nconnection: close\r\nserver: t\r\n\r\n"

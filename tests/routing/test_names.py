@@ -213,7 +213,7 @@ def test_what_is_not_refused_leads_back(x, y):
         return
     assert path.isascii()
     segments = tuple(unquote(part) for part in path[1:].split("/"))
-    assert app._tree.match(segments).raw_params == {"x": x, "y": y}
+    assert app._router.match(segments).raw_params == {"x": x, "y": y}
 
 
 def test_a_converter_of_the_users_makes_its_text():

@@ -6,7 +6,8 @@ from urllib.parse import quote, unquote
 import pytest
 from hypothesis import given, strategies as st
 
-from triows._routing.path import BadPath, join_segments, request_segments
+from triows._routing.leaf import HANDSHAKE
+from triows._routing.path import BadPath, join_segments, request_method, request_segments
 
 
 def scope_of(raw: bytes, **other: Any) -> dict[str, Any]:
@@ -170,3 +171,16 @@ def test_no_bytes_crash(raw: bytes, root: str) -> None:
         except BadPath:
             continue
         assert all(isinstance(segment, str) for segment in segments)
+
+
+@pytest.mark.parametrize(
+    ("scope", "method"),
+    [
+        ({"type": "http", "method": "GET"}, "GET"),
+        ({"type": "http", "method": "websocket"}, "websocket"),
+        ({"type": "websocket"}, HANDSHAKE),
+        ({"type": "websocket", "method": "GET"}, HANDSHAKE),
+    ],
+)
+def test_a_request_asks_for_a_method_or_a_websocket(scope: Any, method: Any) -> None:
+    assert request_method(scope) == method

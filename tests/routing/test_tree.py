@@ -9,8 +9,9 @@ from hypothesis import given, strategies as st
 from starlette.convertors import CONVERTOR_TYPES, Convertor, register_url_convertor
 from starlette.routing import compile_path
 
+from triows._routing.leaf import HANDSHAKE, Match, Mismatch, Target
 from triows._routing.template import Template
-from triows._routing.tree import Match, RouteTree, _steps
+from triows._routing.tree import RouteTree, _steps
 from triows.exceptions import RouteConflictError
 
 
@@ -200,6 +201,48 @@ def test_a_template_whose_value_is_none_is_a_route_too() -> None:
         tree.add(Template.parse("/a"), None)
 
 
+def with_methods(*routes: tuple[str, str | None]) -> RouteTree[str]:
+    """Make a tree in which each template with a method leads to the text of both."""
+    tree: RouteTree[str] = RouteTree()
+    for template, method in routes:
+        tree.add(Template.parse(template), f"{method} {template}", method=method)
+    return tree
+
+
+def test_templates_of_one_shape_are_told_apart_by_their_methods() -> None:
+    tree = with_methods(("/{a}", HANDSHAKE), ("/{b}", "GET"), ("/{c}", "PUT"))
+    for method, key in ((HANDSHAKE, "a"), ("GET", "b"), ("PUT", "c")):
+        match = tree.match(("x",), method)
+        assert isinstance(match, Match)
+        assert (match.value, match.params) == (f"{method} /{{{key}}}", {key: "x"})
+
+
+def test_the_path_is_matched_first_and_the_method_second() -> None:
+    tree = with_methods(("/me", "GET"), ("/{name}", "PUT"), ("/{name}", HANDSHAKE))
+    tree.mount(Template.parse("/"), "mount")
+    assert tree.match(("me",), "PUT") == Mismatch(Template.parse("/me"), False, ("GET",))
+    assert tree.match(("x",), "GET") == Mismatch(Template.parse("/{name}"), True, ("PUT",))
+    assert isinstance(tree.match(("x", "y"), "GET"), Match)
+
+
+def test_a_template_whose_converters_refuse_a_text_is_no_mismatch(even: None) -> None:
+    tree = with_methods(("/{a:even}", "GET"), ("/{b}", "PUT"))
+    assert tree.match(("4",), "PUT") == Mismatch(Template.parse("/{a:even}"), False, ("GET",))
+    assert isinstance(tree.match(("5",), "PUT"), Match)
+
+
+def test_several_routes_are_added_or_none() -> None:
+    tree = with_methods(("/a", "GET"))
+    routes = [("/a", "PUT"), ("/b", "GET"), ("/b", HANDSHAKE), ("/a", "GET")]
+    with pytest.raises(RouteConflictError):
+        tree.add_all((method, Target(Template.parse(path), path, None)) for path, method in routes)
+    assert tree.match(("a",), "PUT") == Mismatch(Template.parse("/a"), False, ("GET",))
+    assert tree.match(("b",), "GET") is None
+    assert tree.match(("b",), HANDSHAKE) is None
+    tree.add_all((method, Target(Template.parse(path), path, None)) for path, method in routes[:3])
+    assert isinstance(tree.match(("a",), "PUT"), Match)
+
+
 @pytest.mark.parametrize(
     ("path", "value", "remaining"),
     [
@@ -318,6 +361,37 @@ def test_the_tree_agrees_with_a_list_of_expressions(routes: list[str], parts: li
         tree.add(Template.parse(text), text)
     match = tree.match(split(path))
     assert (match and (match.value, match.params)) == naive(kept, path)
+
+
+methods = st.sampled_from([HANDSHAKE, "GET", "PUT"])
+
+
+@given(
+    st.lists(st.tuples(templates(), methods), max_size=12),
+    st.lists(requested, max_size=4),
+    methods,
+)
+def test_the_tree_finds_the_path_first_and_then_the_method(
+    routes: list[tuple[str, str | None]], parts: list[str], asked: str | None
+) -> None:
+    by_shape: dict[Any, dict[str | None, str]] = {}
+    for text, method in routes:
+        by_shape.setdefault(Template.parse(text).shape, {}).setdefault(method, text)
+    tree = with_methods(*((text, m) for there in by_shape.values() for m, text in there.items()))
+    path = "/" + "/".join(parts)
+    found = naive([next(iter(there.values())) for there in by_shape.values()], path)
+    match = tree.match(split(path), asked)
+    if found is None:
+        assert match is None
+        return
+    there = by_shape[Template.parse(found[0]).shape]
+    if asked in there:
+        assert isinstance(match, Match)
+        assert match.value == f"{asked} {there[asked]}"
+    else:
+        assert isinstance(match, Mismatch)
+        assert match.has_websocket == (HANDSHAKE in there)
+        assert match.methods == tuple(sorted(there.keys() - {HANDSHAKE}))
 
 
 @given(st.lists(templates(), max_size=8), st.lists(requested, max_size=4), st.randoms())

@@ -4,15 +4,18 @@ import trio
 from trio.testing import MockClock
 
 from _triows_schedules.schedule import Schedule
+from tests.connecting import opened
+from triows import Triows
 from triows._transports.inbox import Inbox
-from triows._transports.turn import STRETCH, Turn, new_turn
+from triows._transports.turn import STRETCH, Turn, current_turn
 from triows.testing import _turns
-from triows.testing._turns import ScheduledTurn
+from triows.testing._turns import ScheduledTurn, follow_schedule
 
 
 async def turns_of_others(messages):
     """How many turns another task has while messages are received that are there already."""
     turns = 0
+    follow_schedule()
     inbox = Inbox(1000, 10**6)
     for _ in range(messages):
         inbox.put_nowait("hello", 5)
@@ -33,8 +36,9 @@ async def turns_of_others(messages):
 
 async def test_without_a_schedule_others_have_a_turn_once_in_many_calls(monkeypatch):
     monkeypatch.setattr(_turns, "current_loop", lambda: None)
-    assert type(new_turn()) is Turn
-    turn = new_turn()
+    follow_schedule()
+    turn = current_turn()
+    assert type(turn) is Turn
     for _ in range(STRETCH - 1):
         turn.calls += 1
         assert turn.calls < STRETCH
@@ -58,7 +62,8 @@ def test_others_have_a_turn_at_least_as_often_as_without_a_schedule():
 
 def test_in_a_test_a_server_has_such_a_turn():
     async def made():
-        return new_turn()
+        async with opened(Triows()):
+            return current_turn()
 
     with Schedule(1).installed():
         assert type(trio.run(made)) is ScheduledTurn

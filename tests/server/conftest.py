@@ -7,14 +7,15 @@ import pytest
 import trustme
 
 from tests.server.clients import CLIENTS, REAL_CLIENTS, RealClient, chromium, node
-from tests.server.grounds import (
+from tests.server.harness.carriers import (
     pytest_collection_modifyitems,
     pytest_generate_tests,
     pytest_pycollect_makeitem,
 )
-from tests.server.process import HYPERCORN, TRIOWS, ServerProcess
-from tests.server.siege import Siege, Standing, start, start_in_memory, start_named
-from tests.server.versions import Versions
+from tests.server.harness.checked import CheckedServer, SharedServers
+from tests.server.harness.choice import start, start_in_memory, start_with_names
+from tests.server.harness.process import HYPERCORN, TRIOWS, ServerProcess
+from tests.server.harness.versions import Versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -86,86 +87,90 @@ def authority() -> trustme.CA:
 
 
 @pytest.fixture(scope="package")
-def processes() -> Iterator[Standing]:
-    with Standing(lambda name: start_named(name) if name == "named" else start(name)) as standing:
-        yield standing
+def processes() -> Iterator[SharedServers]:
+    with SharedServers(
+        lambda name: start_with_names(name) if name == "named" else start(name)
+    ) as servers:
+        yield servers
 
 
 @pytest.fixture(scope="package")
-def servers_in_memory() -> Iterator[Standing]:
-    with Standing(start_in_memory) as standing:
-        yield standing
+def servers_in_memory() -> Iterator[SharedServers]:
+    with SharedServers(start_in_memory) as servers:
+        yield servers
 
 
 @pytest.fixture
-def standing(ground: str, request: pytest.FixtureRequest) -> Standing:
-    """The servers for the place in which the test runs."""
-    name = "processes" if ground == "sockets" else "servers_in_memory"
-    standing: Standing = request.getfixturevalue(name)
-    return standing
+def servers(carrier: str, request: pytest.FixtureRequest) -> SharedServers:
+    """The servers for the carrier of the test."""
+    name = "processes" if carrier == "sockets" else "servers_in_memory"
+    servers: SharedServers = request.getfixturevalue(name)
+    return servers
 
 
 @pytest.fixture
-def ground(request: pytest.FixtureRequest) -> str:
-    """Where the test's server is: ``memory`` or ``sockets``. See :mod:`tests.server.grounds`."""
-    ground: str = request.param
-    return ground
+def carrier(request: pytest.FixtureRequest) -> str:
+    """What carries the bytes of the test: ``memory`` or ``sockets``. See ``carriers.py``."""
+    carrier: str = request.param
+    return carrier
 
 
-def besiege(
-    standing: Standing, name: str, context: ssl.SSLContext | None = None
-) -> Iterator[Siege]:
-    siege = Siege(standing.get(name), context)
+def checked(
+    servers: SharedServers, name: str, context: ssl.SSLContext | None = None
+) -> Iterator[CheckedServer]:
+    server = CheckedServer(servers.get(name), context)
     try:
-        yield siege
-        siege.lift()
+        yield server
+        server.check()
     except BaseException:
-        standing.give_up(name)
+        servers.give_up(name)
         raise
     finally:
-        siege.abandon()
+        server.hang_up()
 
 
 @pytest.fixture
-def siege(standing: Standing) -> Iterator[Siege]:
+def server(servers: SharedServers) -> Iterator[CheckedServer]:
     """A server. After the test, it has to be as it was before."""
-    yield from besiege(standing, "app")
+    yield from checked(servers, "app")
 
 
 @pytest.fixture
-def compressing_siege(standing: Standing) -> Iterator[Siege]:
+def compressing_server(servers: SharedServers) -> Iterator[CheckedServer]:
     """The same with permessage-deflate switched on."""
-    yield from besiege(standing, "compressing")
+    yield from checked(servers, "compressing")
 
 
 @pytest.fixture(params=["app", "compressing"], ids=["off", "on"])
-def either_siege(standing: Standing, request: pytest.FixtureRequest) -> Iterator[Siege]:
+def either_server(
+    servers: SharedServers, request: pytest.FixtureRequest
+) -> Iterator[CheckedServer]:
     """The same with permessage-deflate switched off and on."""
-    yield from besiege(standing, request.param)
+    yield from checked(servers, request.param)
 
 
 @pytest.fixture
-def named_siege(standing: Standing) -> Iterator[Siege]:
+def named_server(servers: SharedServers) -> Iterator[CheckedServer]:
     """The same with a list of names that the server has."""
-    yield from besiege(standing, "named")
+    yield from checked(servers, "named")
 
 
 @pytest.fixture
-def crowded_siege(standing: Standing) -> Iterator[Siege]:
+def crowded_server(servers: SharedServers) -> Iterator[CheckedServer]:
     """The same with room for three connections, of which the bystander is one."""
-    yield from besiege(standing, "crowded")
+    yield from checked(servers, "crowded")
 
 
 @pytest.fixture
-def process_siege(processes: Standing) -> Iterator[Siege]:
+def process_server(processes: SharedServers) -> Iterator[CheckedServer]:
     """A server in a process, for tests about the system, or about the server's memory."""
-    yield from besiege(processes, "app")
+    yield from checked(processes, "app")
 
 
 @pytest.fixture
-def compressing_process_siege(processes: Standing) -> Iterator[Siege]:
+def compressing_process_server(processes: SharedServers) -> Iterator[CheckedServer]:
     """The same with permessage-deflate switched on."""
-    yield from besiege(processes, "compressing")
+    yield from checked(processes, "compressing")
 
 
 @pytest.fixture(scope="session")
@@ -179,9 +184,9 @@ def certificate(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory)
 
 
 @pytest.fixture(scope="package")
-def standing_tls(certificate: list[str]) -> Iterator[Standing]:
-    with Standing(lambda name: start(name, *certificate)) as standing:
-        yield standing
+def tls_servers(certificate: list[str]) -> Iterator[SharedServers]:
+    with SharedServers(lambda name: start(name, *certificate)) as servers:
+        yield servers
 
 
 @pytest.fixture(scope="session")
@@ -201,9 +206,9 @@ def trust(authority: trustme.CA) -> ssl.SSLContext:
 
 
 @pytest.fixture
-def tls_siege(standing_tls: Standing, trust: ssl.SSLContext) -> Iterator[Siege]:
+def tls_server(tls_servers: SharedServers, trust: ssl.SSLContext) -> Iterator[CheckedServer]:
     """A server in a process that uses TLS."""
-    yield from besiege(standing_tls, "app", trust)
+    yield from checked(tls_servers, "app", trust)
 
 
 @pytest.fixture

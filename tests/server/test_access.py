@@ -12,6 +12,7 @@ from hypercorn.config import Config
 from hypercorn.logging import Logger
 
 import triows
+from tests.raw import header_lines
 from triows import Triows, WebSocket, WebSocketRoute
 from triows._server.access import keep_lines_whole
 
@@ -85,12 +86,7 @@ async def ask(address: tuple[str, int], target: str, *headers: bytes) -> None:
             pass
 
 
-HANDSHAKE = [
-    b"Connection: Upgrade",
-    b"Upgrade: websocket",
-    b"Sec-WebSocket-Version: 13",
-    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
-]
+HANDSHAKE = [f"{name}: {value}".encode() for name, value in header_lines() if name != "Host"]
 
 
 @pytest.mark.real_socket

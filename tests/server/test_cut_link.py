@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.server import link as links
-from tests.server.peer import PING, PONG, TEXT, Peer, frame
-from tests.server.siege import PATIENCE, start
+from tests.raw import PING, PONG, TEXT, frame
+from tests.server.harness import link as links
+from tests.server.harness.choice import PATIENCE, start
+from tests.server.harness.peer import Peer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.server.process import ServerProcess
+    from tests.server.harness.process import ServerProcess
 
 pytestmark = [pytest.mark.real_socket]
 

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tests.server.process import TRIOWS, ServerProcess
+from tests.server.harness.process import TRIOWS, ServerProcess
 
 pytestmark = [
     pytest.mark.real_socket,
@@ -50,7 +50,7 @@ def inner(process: ServerProcess) -> int:
 )
 def test_a_signal_ends_the_first_process_while_it_imports(command, hangs, number, monkeypatch):
     monkeypatch.setenv("HANGS", hangs)
-    process = ServerProcess(command, "importing:app")
+    process = ServerProcess(command, "hanging_import:app")
     try:
         process.wait_for("importing")
         if command is PRETENDING:

@@ -18,16 +18,13 @@ from starlette.routing import Mount, Route
 from trio.testing import MockClock
 
 import triows
-from tests.protocol.frame_streams import raw_frame
-from tests.server.memory import BUFFER, MemoryListener
+from tests.raw import TEXT, frame, handshake
+from tests.server.harness.memory import BUFFER, listening
 from triows import Timeouts, Triows, WebSocket, WebSocketRoute
 from triows.testing._ends import End, SocketEnd
 
 PATIENCE = 20
-UPGRADE = (
-    b"GET /echo HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-)
+UPGRADE = handshake("/echo")
 
 echo_route = WebSocketRoute("echo")
 
@@ -136,22 +133,20 @@ async def served_on_sockets(app: Triows, config: Config, stop: trio.Event) -> As
 
 @asynccontextmanager
 async def served_in_memory(app: Triows, config: Config, stop: trio.Event) -> AsyncIterator[End]:
-    async with app.running(), trio.open_nursery() as nursery:
-        listener = MemoryListener(app, config)
-        await nursery.start(listener.run, stop)
+    async with app.running(), listening(app, config, stop) as listener:
         yield listener.connect()
 
 
 @pytest.fixture
-def clock(ground: str) -> MockClock | None:
+def clock(carrier: str) -> MockClock | None:
     """A virtual clock if there are no sockets. pytest-trio finds it by its type."""
-    return MockClock(autojump_threshold=0) if ground == "memory" else None
+    return MockClock(autojump_threshold=0) if carrier == "memory" else None
 
 
 @pytest.fixture
-def connected(ground: str) -> Callable[..., AbstractAsyncContextManager[End]]:
+def connected(carrier: str) -> Callable[..., AbstractAsyncContextManager[End]]:
     """Serve a site, and connect to it. At the end, no connection and no task may be left."""
-    served = served_in_memory if ground == "memory" else served_on_sockets
+    served = served_in_memory if carrier == "memory" else served_on_sockets
 
     @asynccontextmanager
     async def connected(site: Site, **settings: Any) -> AsyncIterator[End]:
@@ -219,7 +214,7 @@ async def test_a_websocket_may_follow_requests_on_one_connection(clock, connecte
     async with connected(Site()) as stream:
         await stream.send_all(asked("hello"))
         await read_response(stream)
-        await stream.send_all(UPGRADE + raw_frame(1, b"at once"))
+        await stream.send_all(UPGRADE + frame(TEXT, b"at once"))
         status, _, rest = await read_response(stream)
         while len(rest) < 9:
             rest += await stream.receive_some()

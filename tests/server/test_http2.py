@@ -11,7 +11,7 @@ import re
 import hpack
 import pytest
 
-from tests.server.peer import CLOSE, frame
+from tests.raw import CLOSE, frame
 
 DATA, HEADERS, PRIORITY, SETTINGS = 0, 1, 2, 4
 END_STREAM, END_HEADERS = 1, 4
@@ -67,8 +67,8 @@ CONVERSATIONS = {
 
 
 @pytest.mark.parametrize("parts", CONVERSATIONS.values(), ids=CONVERSATIONS)
-def test_prior_knowledge_is_refused(siege, parts):
-    peer = siege.connect()
+def test_prior_knowledge_is_refused(server, parts):
+    peer = server.connect()
     for number, part in enumerate(parts):
         if number:
             # The server answers or has gone. In both cases, it has read this far.
@@ -79,13 +79,13 @@ def test_prior_knowledge_is_refused(siege, parts):
 
 
 @pytest.mark.parametrize("offered", [["h2"], ["h2", "http/1.1"], ["http/1.1", "h2"]])
-def test_tls_does_not_agree_on_it(tls_siege, trust, offered):
+def test_tls_does_not_agree_on_it(tls_server, trust, offered):
     trust.set_alpn_protocols(offered)
-    assert tls_siege.connect().socket.selected_alpn_protocol() in {None, "http/1.1"}
+    assert tls_server.connect().socket.selected_alpn_protocol() in {None, "http/1.1"}
 
 
-def test_a_preface_in_tls_is_refused(tls_siege):
-    peer = tls_siege.connect()
+def test_a_preface_in_tls_is_refused(tls_server):
+    peer = tls_server.connect()
     peer.send(START)
     answer = peer.read_rest()
     assert answer == b"" or re.match(rb"HTTP/1.1 (4\d\d|505) ", answer)

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from tests.server import besieged
-from tests.server.memory import MemoryServer
-from tests.server.peer import TEXT, NoClose, Peer, frame
-from tests.server.siege import Siege
+from tests.raw import TEXT, frame
+from tests.server.applications import attacked
+from tests.server.harness.checked import CheckedServer
+from tests.server.harness.memory import MemoryServer
+from tests.server.harness.peer import NoClose, Peer
 from triows import Triows
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def server() -> Iterator[MemoryServer]:
-    with MemoryServer(Triows(*besieged.routes, timeouts=besieged.TIMEOUTS)) as server:
+    with MemoryServer(Triows(*attacked.routes, timeouts=attacked.TIMEOUTS)) as server:
         yield server
 
 
@@ -66,24 +67,24 @@ def test_a_server_that_ends_while_a_peer_waits_tells_it(server):
     assert peer.read_rest() == b""
 
 
-def test_a_task_that_is_left_is_found_by_the_siege(server):
-    siege = Siege(server)
-    siege.lift()
-    siege = Siege(server)
+def test_a_task_that_is_left_is_found_by_the_check(server):
+    checked = CheckedServer(server)
+    checked.check()
+    checked = CheckedServer(server)
     server.call(trio.lowlevel.spawn_system_task, trio.sleep, 1000)
     with pytest.raises(AssertionError, match="tasks, and"):
-        siege.lift()
+        checked.check()
 
 
-def test_a_connection_that_the_server_keeps_is_found_by_the_siege(server):
-    siege = Siege(server)
+def test_a_connection_that_the_server_keeps_is_found_by_the_check(server):
+    checked = CheckedServer(server)
     server.call(server._listener.open.add, object())
     with pytest.raises(AssertionError, match="descriptors, and"):
-        siege.lift()
+        checked.check()
 
 
-def test_what_the_server_logs_is_found_by_the_siege(server):
-    siege = Siege(server)
-    siege.handshake("/mistaken/error")
+def test_what_the_server_logs_is_found_by_the_check(server):
+    checked = CheckedServer(server)
+    checked.handshake("/mistaken/error")
     with pytest.raises(AssertionError, match="Traceback"):
-        siege.lift()
+        checked.check()

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 import signal
-import socket
 from contextlib import suppress
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import pytest
 import trio
 import websockets.sync.client
-from attrs import frozen
 
+from tests import raw
 from tests.server.clients import Closed, open_websockets
-from tests.server.process import HYPERCORN, PATIENCE, ServerProcess
+from tests.server.harness.peer import Answer, Peer
+from tests.server.harness.process import HYPERCORN, PATIENCE, ServerProcess
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,39 +31,10 @@ def server(plain_hypercorn: ServerProcess) -> Iterator[ServerProcess]:
         assert ws.recv(PATIENCE) == "still there"
 
 
-@frozen
-class Answer:
-    status: int
-    head: bytes
-    body: bytes
-
-    @property
-    def problem(self) -> object:
-        return json.loads(self.body)
-
-
 def handshake(server: ServerProcess, target: str | bytes, *lines: bytes) -> Answer:
     """Ask for a WebSocket with bytes that no client library would send."""
-    address = urlsplit(server.url)
-    raw = target.encode() if isinstance(target, str) else target
-    head = [
-        b"GET " + raw + b" HTTP/1.1",
-        b"Host: 127.0.0.1",
-        b"Connection: Upgrade",
-        b"Upgrade: websocket",
-        b"Sec-WebSocket-Version: 13",
-        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
-        *lines,
-    ]
-    with socket.create_connection((address.hostname, address.port), PATIENCE) as peer:
-        peer.sendall(b"\r\n".join(head) + b"\r\n\r\n")
-        received = b""
-        while chunk := peer.recv(2**16):
-            received += chunk
-            if received.startswith(b"HTTP/1.1 101"):
-                break
-    answer, _, body = received.partition(b"\r\n\r\n")
-    return Answer(int(answer.split()[1]), answer, body)
+    with Peer(server.reach(PATIENCE)) as peer:
+        return peer.ask(raw.handshake(target, *lines))
 
 
 async def test_the_seed_program_is_served(server, open_client):
@@ -179,7 +149,7 @@ def test_a_page_of_another_origin_is_403(server):
 
 async def test_a_signal_tells_the_peers_and_ends_with_0(open_client):
     """Hypercorn waits for its own grace first. Before that, the application learns nothing."""
-    with ServerProcess(HYPERCORN, "served:app", "--graceful-timeout", "0") as process:
+    with ServerProcess(HYPERCORN, "ordinary:app", "--graceful-timeout", "0") as process:
         async with open_client(f"{process.ws_url}/echo") as client:
             await client.send("hi")
             await client.receive()
@@ -192,7 +162,7 @@ async def test_a_signal_tells_the_peers_and_ends_with_0(open_client):
 
 def test_a_failing_start_up_ends_the_server_with_its_traceback():
     # Hypercorn says anyway where it would have served, and has an exit code of its own.
-    with ServerProcess(HYPERCORN, "failing:app") as process:
+    with ServerProcess(HYPERCORN, "failing_start:app") as process:
         process.wait()
     assert "the application failed to start" in process.output
     assert "RuntimeError: there is no database" in process.output

@@ -11,9 +11,9 @@ import pytest
 import trio
 
 from tests.server.clients import Closed, open_trio_websocket
-from tests.server.process import TRIOWS, ServerProcess
+from tests.server.harness.process import TRIOWS, ServerProcess
+from tests.server.harness.versions import Versions
 from tests.server.test_workers import version_at
-from tests.server.versions import Versions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

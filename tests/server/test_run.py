@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 import trio
 
+from tests.raw import handshake
 from tests.server.clients import Closed, open_websockets
-from tests.server.process import FOLDER, PATIENCE, TRIOWS, ServerProcess
+from tests.server.harness.process import APPLICATIONS, PATIENCE, TRIOWS, ServerProcess
 
 pytestmark = pytest.mark.real_socket
 
@@ -30,7 +31,7 @@ async def test_it_serves_tls(authority, cafile, tmp_path):
     certificate.private_key_pem.write_to_path(tmp_path / "key.pem")
     certificate.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
     options = ["--certfile", str(tmp_path / "cert.pem"), "--keyfile", str(tmp_path / "key.pem")]
-    with ServerProcess(TRIOWS, "served:app", *options) as process:
+    with ServerProcess(TRIOWS, "ordinary:app", *options) as process:
         async with open_websockets(f"{process.ws_url}/echo", cafile=cafile) as client:
             await client.send("secret")
             assert await client.receive() == "secret"
@@ -74,7 +75,7 @@ async def test_an_end_that_takes_its_time_says_what_is_left():
 
 
 def test_an_end_without_a_connection_says_which_resource_takes_its_time():
-    with ServerProcess(TRIOWS, "lingering:app") as process:
+    with ServerProcess(TRIOWS, "ending_on_signal:app") as process:
         process.send_signal(signal.SIGTERM)
         process.wait_for(r"still waiting for linger to exit, for [\d.]+ s at most$")
         process.send_signal(signal.SIGWINCH)
@@ -102,7 +103,7 @@ def run_failing(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a command that ends by itself."""
     return subprocess.run(
         [*TRIOWS, *arguments],
-        cwd=FOLDER,
+        cwd=APPLICATIONS,
         capture_output=True,
         text=True,
         timeout=PATIENCE,
@@ -124,16 +125,16 @@ def files_in(traceback: str) -> set[str]:
 
 @pytest.mark.parametrize("options", [[], ["--workers", "2"]])
 def test_a_failing_start_up_ends_with_1_and_the_users_own_frames(options):
-    done = run_failing("failing:app", "--bind", "127.0.0.1:0", *options)
+    done = run_failing("failing_start:app", "--bind", "127.0.0.1:0", *options)
     assert done.returncode == 1
     told = "triows: the application failed to start: RuntimeError: there is no database\n"
     assert told_by(done).startswith(told)
-    assert files_in(done.stderr) == {str(FOLDER / "failing.py")}
+    assert files_in(done.stderr) == {str(APPLICATIONS / "failing_start.py")}
     assert done.stdout == ""
 
 
 async def test_an_application_that_fails_while_it_is_served_says_so_even_if_a_signal_follows():
-    with ServerProcess(TRIOWS, "dying:app") as process:
+    with ServerProcess(TRIOWS, "failing_later:app") as process:
         async with open_websockets(f"{process.ws_url}/poison") as client:
             with pytest.raises(Closed) as caught:
                 await client.receive()
@@ -163,7 +164,7 @@ def test_an_application_that_fails_at_its_end_ends_with_1_and_the_users_own_fram
 def test_an_address_in_use_ends_with_2_and_one_line(options):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        done = run_failing("served:app", "--bind", address, *options)
+        done = run_failing("ordinary:app", "--bind", address, *options)
     assert done.returncode == 2
     told = f"triows: --bind: can't listen at {address}: the address is in use by another process"
     assert told_by(done).startswith(told)
@@ -183,7 +184,7 @@ def test_an_address_in_use_ends_with_2_and_one_line(options):
     ],
 )
 def test_an_address_that_can_not_be_bound_ends_with_2_and_the_reason(address, told):
-    done = run_failing("served:app", "--bind", "127.0.0.1:0", "--bind", address)
+    done = run_failing("ordinary:app", "--bind", "127.0.0.1:0", "--bind", address)
     assert done.returncode == 2
     assert told_by(done).startswith(f"triows: --bind: can't listen at {address}: {told}")
     assert len(told_by(done).splitlines()) == 1
@@ -220,25 +221,20 @@ def test_a_signal_during_the_start_up_ends_it():
 
 
 def test_a_peer_that_never_reads_holds_no_process_beyond_the_time_it_announced():
-    with ServerProcess(TRIOWS, "slow:ending") as process:
-        host, _, port = process.url.removeprefix("http://").partition(":")
-        with socket.create_connection((host, int(port))) as peer:
-            peer.sendall(
-                b"GET /flood HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-                b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-                % host.encode()
-            )
-            process.wait_for("pouring")
-            process.send_signal(signal.SIGTERM)
-            assert process.wait() == 0
+    slow = ServerProcess(TRIOWS, "slow:ending")
+    with slow as process, socket.create_connection(process.address) as peer:
+        peer.sendall(handshake("/flood"))
+        process.wait_for("pouring")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait() == 0
     assert "Traceback" not in process.output
 
 
 @pytest.mark.parametrize("option", ["--certfile", "--keyfile"])
 def test_half_of_what_tls_needs_is_refused(option):
     done = subprocess.run(
-        [*TRIOWS, "served:app", option, "one.pem"],
-        cwd=FOLDER,
+        [*TRIOWS, "ordinary:app", option, "one.pem"],
+        cwd=APPLICATIONS,
         capture_output=True,
         text=True,
         timeout=PATIENCE,

@@ -16,7 +16,8 @@ from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute as StarletteWebSocketRoute
 
 import triows
-from tests.server import served
+from tests.raw import header_lines
+from tests.server.applications import ordinary
 from tests.server.clients import Closed
 from triows import AsyncResource, HandlerCancelled, Timeouts, Triows, WebSocket, WebSocketRoute, use
 
@@ -46,7 +47,7 @@ async def serving(app: Triows, **settings: Any) -> AsyncIterator[str]:
 
 
 def seed() -> Triows:
-    return Triows(*served.routes)
+    return Triows(*ordinary.routes)
 
 
 # Serving
@@ -83,12 +84,7 @@ async def test_it_serves_tls(open_client, authority, cafile, tmp_path):
             assert await client.receive() == "secret"
 
 
-HANDSHAKE = {
-    "Connection": "Upgrade",
-    "Upgrade": "websocket",
-    "Sec-WebSocket-Version": "13",
-    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
-}
+HANDSHAKE = {name: value for name, value in header_lines() if name != "Host"}
 
 
 async def get(url: str, **headers: str) -> httpx.Response:

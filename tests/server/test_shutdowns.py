@@ -8,12 +8,13 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.server.peer import CLOSE, Frame, NoClose, Peer, close, request
-from tests.server.siege import PATIENCE, start
+from tests.raw import CLOSE, Frame, close_frame, handshake
+from tests.server.harness.choice import PATIENCE, start
+from tests.server.harness.peer import NoClose, Peer
 
 pytestmark = pytest.mark.real_socket
 
-#: What the settings of besieged.py add up to, in seconds, with spare time for a busy machine.
+#: What the settings of attacked.py add up to, in seconds, with spare time for a busy machine.
 BUDGET = 0.5 + 2 * 0.5 + 3 * 0.5 + 2
 
 
@@ -27,7 +28,7 @@ def test_every_peer_is_told_and_every_handler_cleans_up():
         process.send_signal(signal.SIGTERM)
         for peer in peers:
             assert peer.read_close() == (1001, "")
-            peer.send_as_far_as_taken(close(1001))
+            peer.send_as_far_as_taken(close_frame(1001))
         assert process.wait() == 0
         assert time.monotonic() - started < BUDGET
         assert process.output.count("cleaned up after 1001") == len(peers)
@@ -47,15 +48,15 @@ def test_peers_of_all_kinds_are_told_and_hold_nothing():
             told[-1].open(target)
         connect().open("/pour?key=d")  # this peer reads nothing
         half_open = connect()
-        half_open.send(request("/echo")[:20])
+        half_open.send(handshake("/echo")[:20])
         connect()
         undecided = connect()
-        undecided.send(request("/slow"))
+        undecided.send(handshake("/slow"))
         started = time.monotonic()
         process.send_signal(signal.SIGTERM)
         assert [peer.read_close()[0] for peer in told] == [1001] * len(told)
         for peer in told:
-            peer.send_as_far_as_taken(close(1001))
+            peer.send_as_far_as_taken(close_frame(1001))
         assert process.wait() == 0
         assert time.monotonic() - started < BUDGET
         assert "Traceback" not in process.output
@@ -85,7 +86,7 @@ def test_a_peer_that_sends_on_during_the_shutdown_gets_its_1001():
             except EOFError as exc:
                 raise NoClose(str(exc)) from None
         assert got.payload == b"\x03\xe9"
-        peer.send_as_far_as_taken(close(1001))
+        peer.send_as_far_as_taken(close_frame(1001))
         assert process.wait() == 0
 
 
@@ -96,7 +97,7 @@ def test_a_new_peer_is_refused_during_the_shutdown():
         assert peer.read_close()[0] == 1001  # while this peer doesn't answer:
         try:
             with Peer(process.reach(PATIENCE)) as late:
-                status = late.ask(request("/echo")).status
+                status = late.ask(handshake("/echo")).status
         except (ConnectionError, EOFError):
             status = 503  # nobody listens any more
         assert status == 503

@@ -8,9 +8,9 @@ import subprocess
 import pytest
 import trio
 
-from tests.server.blocking import WAYS
+from tests.server.applications.blocking import WAYS
 from tests.server.clients import Closed, open_trio_websocket
-from tests.server.process import FOLDER, PATIENCE, TRIOWS, ServerProcess
+from tests.server.harness.process import APPLICATIONS, PATIENCE, TRIOWS, ServerProcess
 
 pytestmark = pytest.mark.real_socket
 
@@ -46,7 +46,7 @@ async def test_a_second_signal_ends_a_blocked_process(way):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_blocked_process_ends_when_the_announced_time_is_over(number):
-    with ServerProcess(TRIOWS, "brief:app") as process:
+    with ServerProcess(TRIOWS, "blocking_short_end:app") as process:
         async with open_trio_websocket(f"{process.ws_url}/block/wait_in_c") as client:
             await client.receive()
             process.send_signal(number)
@@ -106,7 +106,7 @@ def test_a_signal_ends_a_start_up_in_order_and_says_what_it_was_waiting_for():
     assert re.search(r"ended after \d+\.\d s\n$", process.output)
 
 
-@pytest.mark.parametrize("module", ["blocking", "brief"])
+@pytest.mark.parametrize("module", ["blocking", "blocking_short_end"])
 async def test_code_that_never_releases_the_gil_but_takes_signals_ends_with_its_stack(module):
     with ServerProcess(TRIOWS, f"{module}:app") as process:
         async with open_trio_websocket(f"{process.ws_url}/block/search") as client:
@@ -144,7 +144,7 @@ def test_a_signal_ends_a_start_up_that_blocks():
 async def test_a_log_that_nobody_reads_does_not_keep_a_process_alive():
     command = [*TRIOWS, "blocking:app", "--bind", "127.0.0.1:0"]
     with subprocess.Popen(  # noqa: ASYNC220 - this returns at once
-        command, cwd=FOLDER, stderr=subprocess.PIPE, text=True
+        command, cwd=APPLICATIONS, stderr=subprocess.PIPE, text=True
     ) as process:
         try:
             assert process.stderr is not None
@@ -207,7 +207,7 @@ async def test_a_second_signal_ends_blocked_workers():
 
 
 async def test_a_blocked_worker_that_is_replaced_ends_and_the_server_goes_on():
-    with ServerProcess(TRIOWS, "brief:app", "--workers", "2") as process:
+    with ServerProcess(TRIOWS, "blocking_short_end:app", "--workers", "2") as process:
         async with open_trio_websocket(f"{process.ws_url}/block/sleep") as client:
             await client.receive()
             process.send_signal(signal.SIGHUP)
@@ -220,7 +220,7 @@ async def test_a_blocked_worker_that_is_replaced_ends_and_the_server_goes_on():
 
 
 async def test_a_blocked_worker_ends_when_its_parent_is_gone():
-    with ServerProcess(TRIOWS, "brief:app", "--workers", "2") as process:
+    with ServerProcess(TRIOWS, "blocking_short_end:app", "--workers", "2") as process:
         async with open_trio_websocket(f"{process.ws_url}/block/wait_in_c") as client:
             await client.receive()
             process.send_signal(signal.SIGKILL)
@@ -240,7 +240,7 @@ async def test_ctrl_c_gives_the_handlers_of_workers_a_second():
 
 
 async def test_a_change_ends_a_blocked_process(tmp_path):
-    (tmp_path / "changing.py").write_text((FOLDER / "blocking.py").read_text())
+    (tmp_path / "changing.py").write_text((APPLICATIONS / "blocking.py").read_text())
     with ServerProcess(TRIOWS, "changing:app", "--reload", folder=tmp_path) as process:
         process.wait_for(r"serving by process \d+")
         async with open_trio_websocket(f"{process.ws_url}/block/wait_in_c") as client:

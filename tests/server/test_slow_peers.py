@@ -10,7 +10,8 @@ import pytest
 import trio
 from attrs import evolve
 
-from tests.server.slow_peers import serving
+from tests.raw import DEFLATE
+from tests.server.harness.slow_peers import serving
 from triows import (
     AsyncResource,
     Compression,
@@ -107,7 +108,7 @@ async def test_what_is_compressed_counts_as_it_is_sent(autojump_clock, ends):
     app = serve(sending(*[200_000] * 50), compression=Compression(), limits=Limits(outbox=1))
     async with serving(app) as site:
         peer = site.connect(300)
-        await peer.ask("/ws", b"sec-websocket-extensions: permessage-deflate\r\n")
+        await peer.ask("/ws", DEFLATE)
         await peer.read(300)
         assert (len(peer.messages), peer.close_code) == (50, 1000)
     assert ends() == [(1000, "")]
@@ -284,7 +285,9 @@ def serve_and_wait(send: Any, told: list[float]) -> Triows:
     return serve(handler, timeouts=timeouts, compression=Compression())
 
 
-DEFLATE = b"sec-websocket-extensions: permessage-deflate\r\n"
+def lines_for(send: Any) -> list[bytes]:
+    """Offer compression for what doesn't compress."""
+    return [DEFLATE] if send is send_what_does_not_compress else []
 
 
 @pytest.mark.parametrize(("rate", "buffer"), [(300_000, 2**14), (300_000, 2**20), (500_000, 2**18)])
@@ -292,7 +295,7 @@ DEFLATE = b"sec-websocket-extensions: permessage-deflate\r\n"
 async def test_a_steady_reader_that_answers_pings_is_kept(autojump_clock, ends, send, rate, buffer):
     async with serving(serve_and_wait(send, [])) as site:
         peer = site.connect(buffer)
-        await peer.ask("/ws", DEFLATE if send is send_what_does_not_compress else b"")
+        await peer.ask("/ws", *lines_for(send))
         await peer.read(rate, seconds=25)
         assert (peer.close_code, peer.over) == (None, None)
         assert len(peer.received) > 3.8 * MiB
@@ -304,7 +307,7 @@ async def test_a_steady_reader_that_does_not_answer_pings_is_1011(autojump_clock
     async with serving(serve_and_wait(send, [])) as site:
         peer = site.connect()
         peer.answers_pings = False
-        await peer.ask("/ws", DEFLATE if send is send_what_does_not_compress else b"")
+        await peer.ask("/ws", *lines_for(send))
         await peer.read(300_000, seconds=25)
         assert peer.close_code == 1011
     assert ends() == [(1011, "ping timeout")]
@@ -315,7 +318,7 @@ async def test_a_reader_that_stops_is_found_after_interval_and_timeout(autojump_
     told: list[float] = []
     async with serving(serve_and_wait(send, told)) as site:
         peer = site.connect()
-        await peer.ask("/ws", DEFLATE if send is send_what_does_not_compress else b"")
+        await peer.ask("/ws", *lines_for(send))
         await peer.read(300_000, seconds=5)
         assert (peer.over, told) == (None, [])
         stopped = trio.current_time()

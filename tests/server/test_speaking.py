@@ -17,6 +17,7 @@ import trio
 from hypercorn.config import Config
 
 import triows
+from tests.raw import CLOSE, TEXT, frame, handshake
 from tests.speaking import CASES, WRAPPED, Case, Seen, application, check, wrapping
 
 if TYPE_CHECKING:
@@ -26,19 +27,6 @@ pytestmark = pytest.mark.real_socket
 
 #: How many seconds a busy machine may take for one connection. No test waits that long.
 PATIENCE = 20
-
-MASK = b"\x01\x02\x03\x04"
-
-
-def masked(opcode: int, payload: bytes) -> bytes:
-    body = bytes(byte ^ MASK[i % 4] for i, byte in enumerate(payload))
-    return bytes([0x80 | opcode, 0x80 | len(payload)]) + MASK + body
-
-
-HEAD = (
-    b"GET /x HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-)
 
 
 def talk(url: str, trust: ssl.SSLContext | None, *, at_once: bool) -> Seen:
@@ -54,9 +42,9 @@ def talk(url: str, trust: ssl.SSLContext | None, *, at_once: bool) -> Seen:
     peer = socket.create_connection((address.hostname, address.port), PATIENCE)
     if trust is not None:
         peer = trust.wrap_socket(peer, server_hostname="127.0.0.1")
-    command = masked(1, b"command")
+    command = frame(TEXT, b"command")
     with peer, peer.makefile("rb") as stream:
-        peer.sendall(HEAD + command * at_once)
+        peer.sendall(handshake("/x") + command * at_once)
         status = int(stream.readline().split()[1])
         while stream.readline().strip():
             pass
@@ -73,7 +61,7 @@ def talk(url: str, trust: ssl.SSLContext | None, *, at_once: bool) -> Seen:
             elif opcode == 0x88:
                 rest = b""
                 with suppress(OSError):  # Hypercorn may have closed without waiting for an answer
-                    peer.sendall(masked(8, payload))
+                    peer.sendall(frame(CLOSE, payload))
                     rest = stream.read()
                 assert rest == b""  # nothing follows, not even another response
                 return Seen(101, tuple(messages), struct.unpack("!H", payload)[0])

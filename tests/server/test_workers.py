@@ -12,9 +12,9 @@ import pytest
 import trio
 
 from tests.server.clients import Closed, open_trio_websocket
-from tests.server.process import PATIENCE, TRIOWS, ServerProcess
+from tests.server.harness.process import PATIENCE, TRIOWS, ServerProcess
+from tests.server.harness.versions import Versions
 from tests.server.test_run import run_failing
-from tests.server.versions import Versions
 from triows._server.workers import LAST_DELAY, RAN_WELL, Backoff, supervise
 
 if TYPE_CHECKING:
@@ -98,11 +98,11 @@ def test_a_worker_that_keeps_failing_is_started_again_with_growing_delays(versio
 
 
 def test_a_first_start_that_fails_ends_with_1_and_one_traceback():
-    done = run_failing("failing:app", "--workers", "3", "--bind", "127.0.0.1:0")
+    done = run_failing("failing_start:app", "--workers", "3", "--bind", "127.0.0.1:0")
     assert done.returncode == 1
     assert done.stderr.count("failed to start: RuntimeError: there is no database") == 1
     assert done.stderr.count("Traceback") == 1
-    assert "failing.py" in done.stderr
+    assert "failing_start.py" in done.stderr
 
 
 @pytest.mark.usefixtures("measured_processes")
@@ -373,12 +373,12 @@ async def test_workers_serve_tls(versions, authority):
 
 @pytest.mark.parametrize("number", ["0", "-1"])
 def test_no_workers_at_all_are_refused(number):
-    done = run_failing("served:app", "--workers", number)
+    done = run_failing("ordinary:app", "--workers", number)
     assert done.returncode == 2
     assert "--workers: give a whole number, 1 or more" in done.stderr
 
 
 def test_reload_with_several_workers_is_refused():
-    done = run_failing("served:app", "--workers", "2", "--reload")
+    done = run_failing("ordinary:app", "--workers", "2", "--reload")
     assert done.returncode == 2
     assert "leave --workers out" in done.stderr

@@ -273,7 +273,7 @@ def test_a_request_can_be_made_and_sent_apart(client):
 
 def test_background_tasks_have_ended_when_the_response_is_there(client):
     assert client.get("/http/background").text == "started"
-    assert client.app._tree.match(("http", "x")).value.app.state.log == "done"
+    assert client.app._router.match(("http", "x")).value.app.state.log == "done"
 
 
 def test_redirects_are_followed(client):

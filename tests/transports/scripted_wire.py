@@ -12,7 +12,7 @@ import trio
 from websockets.frames import Frame, Opcode
 from websockets.protocol import CLIENT, Protocol
 
-from tests.protocol.frame_streams import BINARY, CLOSE, PING, PONG, TEXT, raw_frame
+from tests.raw import BINARY, CLOSE, PING, PONG, TEXT, close_frame, frame
 from triows import Limits, Timeouts
 from triows._protocol.upgrade import Upgrade
 from triows._settings import Settings
@@ -49,14 +49,14 @@ OWN_HEADERS = [(b"server", b"scripted")]
 def masked(*messages: str | bytes) -> bytes:
     """Write messages as the peer sends them."""
     return b"".join(
-        raw_frame(TEXT, one.encode()) if isinstance(one, str) else raw_frame(BINARY, one)
+        frame(TEXT, one.encode()) if isinstance(one, str) else frame(BINARY, one)
         for one in messages
     )
 
 
 def close(code: int, reason: str = "") -> bytes:
     """Write the peer's close frame."""
-    return raw_frame(CLOSE, code.to_bytes(2, "big") + reason.encode())
+    return close_frame(code, reason.encode())
 
 
 def read_frames(

@@ -10,7 +10,7 @@ from trio.testing import wait_all_tasks_blocked
 from websockets.extensions.permessage_deflate import PerMessageDeflate
 from websockets.frames import Frame, Opcode
 
-from tests.protocol.frame_streams import BINARY, CLOSE, CONT, PING, PONG, TEXT, raw_frame
+from tests.raw import BINARY, CLOSE, CONTINUATION, PING, PONG, RSV1, TEXT, frame
 from tests.transports.scripted_wire import (
     OWN_HEADERS,
     ScriptedTLSWire,
@@ -123,7 +123,7 @@ async def test_what_comes_before_accept_is_delivered_after_it_in_order():
 
 async def test_what_comes_before_accept_is_answered_behind_the_response():
     wire = ScriptedWire()
-    async with opened(wire, early=raw_frame(PING, b"5")) as transport:
+    async with opened(wire, early=frame(PING, b"5")) as transport:
         await wait_all_tasks_blocked()
         assert wire.sent == b""
         await transport.accept(None, [])
@@ -501,7 +501,7 @@ async def test_a_send_after_the_end_raises_at_once():
 async def test_messages_are_text_or_bytes_as_they_were_sent():
     wire = ScriptedWire()
     async with accepted(wire) as transport:
-        wire.says(masked("a", b"b"), raw_frame(TEXT, b"c", fin=False), raw_frame(CONT, b"d"))
+        wire.says(masked("a", b"b"), frame(TEXT, b"c", fin=False), frame(CONTINUATION, b"d"))
         assert [await transport.receive() for _ in range(3)] == ["a", b"b", "cd"]
 
 
@@ -576,10 +576,10 @@ async def test_the_inbox_is_bounded_in_bytes_too():
 async def test_pings_are_answered_while_the_inbox_is_full():
     wire = ScriptedWire()
     async with accepted(wire, limits=Limits(inbox=3)) as transport:
-        wire.says(masked("1", "2", "3"), raw_frame(PING, b"a"))
+        wire.says(masked("1", "2", "3"), frame(PING, b"a"))
         await wait_all_tasks_blocked()
         assert transport.backlog()[0] == 3
-        wire.says(raw_frame(PING, b"b"))
+        wire.says(frame(PING, b"b"))
         await wait_all_tasks_blocked()
         assert wire.pongs == [b"a", b"b"]
 
@@ -640,7 +640,7 @@ async def test_the_peers_close_drops_what_waits_but_what_has_begun(make_wire):
         await transport.send("12345678")
         await wait_all_tasks_blocked()
         await transport.send("waits")
-        wire.says(raw_frame(PING, b"waits, too"))
+        wire.says(frame(PING, b"waits, too"))
         await wait_all_tasks_blocked()
         wire.says(close(4001))
         await wait_all_tasks_blocked()
@@ -654,7 +654,7 @@ async def test_the_peers_close_drops_what_waits_but_what_has_begun(make_wire):
 async def test_what_comes_after_the_peers_close_is_ignored():
     wire = ScriptedWire()
     async with accepted(wire) as transport:
-        wire.says(close(1000), masked("a"), raw_frame(PING), raw_frame(3))
+        wire.says(close(1000), masked("a"), frame(PING), frame(3))
         await wait_all_tasks_blocked()
         assert await ended_by(transport.receive()) == (1000, "")
         assert [opcode for opcode, _ in wire.frames] == [CLOSE]
@@ -663,10 +663,10 @@ async def test_what_comes_after_the_peers_close_is_ignored():
 @pytest.mark.parametrize(
     ("data", "code"),
     [
-        (raw_frame(3), 1002),
-        (raw_frame(TEXT, mask=None), 1002),
-        (raw_frame(TEXT, b"\xff"), 1007),
-        (raw_frame(BINARY, bytes(101)), 1009),
+        (frame(3), 1002),
+        (frame(TEXT, mask=None), 1002),
+        (frame(TEXT, b"\xff"), 1007),
+        (frame(BINARY, bytes(101)), 1009),
     ],
 )
 async def test_a_violation_closes_with_its_code(data, code):
@@ -684,7 +684,7 @@ async def test_a_peer_that_leaves_without_a_close_is_1006():
     wire = ScriptedWire()
     async with accepted(wire) as transport:
         calls = told(transport)
-        wire.says(masked("last"), raw_frame(TEXT, b"half")[:8])
+        wire.says(masked("last"), frame(TEXT, b"half")[:8])
         wire.leaves()
         await wait_all_tasks_blocked()
         assert calls == [Ended(1006)]
@@ -753,7 +753,7 @@ async def test_after_a_hang_up_before_accept_nothing_is_waited_for(autojump_cloc
 async def test_a_ping_is_answered_with_its_payload():
     wire = ScriptedWire()
     async with accepted(wire):
-        wire.says(raw_frame(PING, b"1"), raw_frame(PING, b"2") + raw_frame(PING, b""))
+        wire.says(frame(PING, b"1"), frame(PING, b"2") + frame(PING, b""))
         await wait_all_tasks_blocked()
         assert wire.frames == [(PONG, b"1"), (PONG, b"2"), (PONG, b"")]
 
@@ -765,7 +765,7 @@ async def test_of_pongs_that_wait_only_the_last_is_kept(autojump_clock):
         await transport.send("waits")
         before = transport.backlog()
         for number in range(1000):
-            wire.says(raw_frame(PING, b"%d" % number))
+            wire.says(frame(PING, b"%d" % number))
         await wait_all_tasks_blocked()
         assert transport.backlog() == before
         wire.take()
@@ -779,7 +779,7 @@ async def test_a_peer_that_pings_for_each_byte_that_it_takes_is_answered_once(au
     async with accepted(wire) as transport:
         await transport.send(bytes(120))
         for number in range(110):
-            wire.says(raw_frame(PING, b"%d" % number))
+            wire.says(frame(PING, b"%d" % number))
             wire.take(1)
             await wait_all_tasks_blocked()
         wire.take()
@@ -794,7 +794,7 @@ async def test_a_ping_tells_how_long_its_pong_took(autojump_clock):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(transport.ping)
             await trio.sleep(3)
-            wire.says(raw_frame(PONG, b"not it"), raw_frame(PONG, wire.pings[0]))
+            wire.says(frame(PONG, b"not it"), frame(PONG, wire.pings[0]))
         assert (transport.latency, trio.current_time()) == (3, 3)
 
 
@@ -805,10 +805,10 @@ async def test_a_pong_answers_the_pings_before_it_too(autojump_clock):
             nursery.start_soon(transport.ping)
         await wait_all_tasks_blocked()
         assert len(set(wire.pings)) == 3
-        wire.says(raw_frame(PONG, wire.pings[1]))
+        wire.says(frame(PONG, wire.pings[1]))
         await wait_all_tasks_blocked()
         assert len(nursery.child_tasks) == 1
-        wire.says(raw_frame(PONG, wire.pings[2]))
+        wire.says(frame(PONG, wire.pings[2]))
 
 
 async def test_a_ping_goes_before_the_messages_that_have_not_begun(autojump_clock):
@@ -824,7 +824,7 @@ async def test_a_ping_goes_before_the_messages_that_have_not_begun(autojump_cloc
         wire.take()
         await wait_all_tasks_blocked()
         assert [opcode for opcode, _ in wire.frames] == [TEXT, PING, TEXT]
-        wire.says(raw_frame(PONG, wire.pings[0]))
+        wire.says(frame(PONG, wire.pings[0]))
 
 
 @both_wires
@@ -845,7 +845,7 @@ async def test_a_ping_waits_for_one_frame_only_wherever_the_system_cuts_the_stre
         wire.take()
         await wait_all_tasks_blocked()
         assert [opcode for opcode, _ in wire.frames] == [TEXT, PING, PING, *[TEXT] * 7]
-        wire.says(raw_frame(PONG, wire.pings[1]))
+        wire.says(frame(PONG, wire.pings[1]))
 
 
 @both_wires
@@ -855,11 +855,11 @@ async def test_a_pong_and_a_ping_wait_for_the_same_frame_only(autojump_clock, ma
         for _ in range(3):
             await transport.send("12345678")
         await wait_all_tasks_blocked()
-        wire.says(raw_frame(PING, b"1"), raw_frame(PING, b"2"))
+        wire.says(frame(PING, b"1"), frame(PING, b"2"))
         await wait_all_tasks_blocked()
         nursery.start_soon(transport.ping)
         await wait_all_tasks_blocked()
-        wire.says(raw_frame(PING, b"3"))
+        wire.says(frame(PING, b"3"))
         await wait_all_tasks_blocked()
         wire.take(10)
         await wait_all_tasks_blocked()
@@ -867,7 +867,7 @@ async def test_a_pong_and_a_ping_wait_for_the_same_frame_only(autojump_clock, ma
         await wait_all_tasks_blocked()
         assert [opcode for opcode, _ in wire.frames] == [TEXT, PING, PONG, TEXT, TEXT]
         assert wire.pongs == [b"3"]
-        wire.says(raw_frame(PONG, wire.pings[0]))
+        wire.says(frame(PONG, wire.pings[0]))
 
 
 async def test_a_ping_that_is_cancelled_before_it_goes_out_is_not_sent(autojump_clock):
@@ -932,7 +932,7 @@ async def test_a_peer_that_answers_is_pinged_at_each_interval(autojump_clock):
             await trio.sleep(2)  # after the interval, by 1
             assert len(wire.pings) == number
             await trio.sleep(2)
-            wire.says(raw_frame(PONG, wire.pings[-1]))
+            wire.says(frame(PONG, wire.pings[-1]))
             await wait_all_tasks_blocked()
             assert transport.latency == 3
             await trio.sleep(19)
@@ -997,7 +997,7 @@ async def test_a_pong_in_time_after_its_ping_has_arrived_keeps_the_peer(autojump
     wire = make_wire(room=50)
     async with steadily_taken(wire) as (transport, _):
         await trio.sleep(46)
-        wire.says(raw_frame(PONG, b"\0\0\0\1"))
+        wire.says(frame(PONG, b"\0\0\0\1"))
         await trio.sleep(20)
         assert transport.ended is None
 
@@ -1035,7 +1035,7 @@ async def test_a_ping_that_arrives_late_may_be_answered_for_as_long_as_any(autoj
         await trio.sleep(28)
         wire.unread = 0
         await trio.sleep(9)
-        wire.says(raw_frame(PONG, wire.pings[0]))
+        wire.says(frame(PONG, wire.pings[0]))
         await trio.sleep(1)
         assert transport.ended is None
         await trio.sleep(31)
@@ -1053,7 +1053,7 @@ async def test_a_ping_of_the_handler_waits_as_long_as_data_before_it(autojump_cl
             await trio.sleep(1)
             wire.take(400)
         assert transport.ended is None
-        wire.says(raw_frame(PONG, wire.pings[0]))
+        wire.says(frame(PONG, wire.pings[0]))
         await wait_all_tasks_blocked()
         assert transport.latency == 300
 
@@ -1063,7 +1063,7 @@ async def test_other_things_than_the_pong_do_not_keep_a_peer_alive(autojump_cloc
     async with accepted(wire, timeouts=KEEPALIVE) as transport:
         for _ in range(31):
             await trio.sleep(1)
-            wire.says(raw_frame(PONG, b""), raw_frame(PING, b"a"))
+            wire.says(frame(PONG, b""), frame(PING, b"a"))
         assert transport.ended == Ended(1011, "ping timeout")
 
 
@@ -1071,7 +1071,7 @@ async def test_a_pong_that_is_late_keeps_nobody_alive(autojump_clock):
     wire = ScriptedWire()
     async with accepted(wire, timeouts=KEEPALIVE) as transport:
         await trio.sleep(31)
-        wire.says(raw_frame(PONG, wire.pings[0]))
+        wire.says(frame(PONG, wire.pings[0]))
         await trio.sleep(100)
         assert (transport.ended, len(wire.pings)) == (Ended(1011, "ping timeout"), 1)
 
@@ -1098,7 +1098,7 @@ async def stuck_pong(wire, transport) -> None:
     """Let the pong wait behind more messages than the inbox takes."""
     wire.says(masked("1", "2"))
     await trio.sleep(25)
-    wire.says(masked("3"), raw_frame(PONG, wire.pings[0]))
+    wire.says(masked("3"), frame(PONG, wire.pings[0]))
     await wait_all_tasks_blocked()
     assert wire.paused
 
@@ -1113,7 +1113,7 @@ async def test_a_pong_behind_a_full_inbox_is_waited_for_while_the_peer_takes_our
         assert transport.ended is None
         for _ in range(3):
             await transport.receive()
-        wire.says(raw_frame(PONG, wire.pings[-1]))
+        wire.says(frame(PONG, wire.pings[-1]))
         await trio.sleep(9)
         assert transport.ended is None
 
@@ -1393,7 +1393,7 @@ async def test_messages_and_their_bytes_are_counted():
     async with accepted(wire) as transport:
         await transport.send("\N{SNOWMAN}")
         await transport.send(b"12")
-        wire.says(masked("\N{GRINNING FACE}", b"a", "b"), raw_frame(PING, b"not counted"))
+        wire.says(masked("\N{GRINNING FACE}", b"a", "b"), frame(PING, b"not counted"))
         await wait_all_tasks_blocked()
         await transport.receive()
         traffic = transport.traffic
@@ -1421,8 +1421,8 @@ async def test_compression_is_negotiated_in_the_response_and_used_both_ways():
         assert len(wire.body) < 100
         frames = read_frames(wire.body, [theirs])
         assert [bytes(frame.data) for frame in frames] == [message.encode()] * 2
-        frame = theirs.encode(frames[0])
-        wire.says(raw_frame(TEXT, bytes(frame.data), reserved=4))
+        encoded = theirs.encode(frames[0])
+        wire.says(frame(TEXT, bytes(encoded.data), reserved=RSV1))
         assert await transport.receive() == message
 
 
@@ -1445,7 +1445,7 @@ async def test_a_message_that_inflates_over_the_limit_is_1009():
     async with accepted(
         wire, extensions=OFFER, compression=Compression(), limits=limits
     ) as transport:
-        wire.says(raw_frame(BINARY, bytes(data), reserved=4))
+        wire.says(frame(BINARY, bytes(data), reserved=4))
         assert (await ended_by(transport.receive()))[0] == 1009
 
 
@@ -1470,7 +1470,7 @@ async def test_a_close_that_waits_for_its_turn_is_not_cut_off_by_an_outbox_that_
         assert (wire.close_code, wire.eofs) == (3001, 1)
 
 
-@pytest.mark.parametrize("end", [close(3001), raw_frame(TEXT, mask=None)], ids=["close", "error"])
+@pytest.mark.parametrize("end", [close(3001), frame(TEXT, mask=None)], ids=["close", "error"])
 async def test_a_handler_that_gives_others_turns_answers_all_that_came_with_the_end(end):
     wire = ScriptedWire()
     async with accepted(wire) as transport, trio.open_nursery() as nursery:

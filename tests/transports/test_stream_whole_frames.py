@@ -19,7 +19,7 @@ from attrs import define, field
 from hypothesis import given, strategies as st
 from trio.testing import wait_all_tasks_blocked
 
-from tests.protocol.frame_streams import PING, raw_frame
+from tests.raw import PING, frame
 from tests.transports.scripted_wire import ScriptedTLSWire, ScriptedWire, accepted, close, masked
 from triows import Limits, Timeouts, WebSocketDisconnect
 from triows._transports import stream
@@ -119,7 +119,7 @@ class Story:
             case "stop", *_:
                 wire.room = 0
             case "peer pings", payload:
-                wire.says(raw_frame(PING, payload))
+                wire.says(frame(PING, payload))
             case "peer says", number:
                 wire.says(masked(*["a"] * number))
             case "peer closes", *_:

@@ -9,20 +9,20 @@ import sys
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
-from triows._where import code_for, name_of, where
+from triows._annotations import type_name
+from triows._where import code_for, name_of
 
 from .marks import without_metadata
-from .params import type_name
 from .signatures import is_protocol, signature_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
+    from .kinds import RouteKind
     from .providers import Providers
 
 __all__ = [
     "annotation_advice",
-    "blind",
     "disagreement",
     "given_advice",
     "mistaken_for_text",
@@ -30,31 +30,11 @@ __all__ = [
     "untaken_key",
 ]
 
-# What the connection provides, by the names that people and other libraries use for it.
-_USUAL = {
-    "ws": "WebSocket",
-    "websocket": "WebSocket",
-    "web_socket": "WebSocket",
-    "socket": "WebSocket",
-    "request": "WebSocket",
-    "nursery": "trio.Nursery",
-    "app": "Triows",
-    "Request": "WebSocket",
-    "HTTPConnection": "WebSocket",
-    "TaskGroup": "trio.Nursery",
-    "Starlette": "Triows",
-    "FastAPI": "Triows",
-    "Lihil": "Triows",
-}
 
-# Of these names, the ones that hardly anybody gives to a parameter of a request.
-_UNMISTAKABLE = ("ws", "websocket", "web_socket", "socket", "nursery")
-
-
-def annotation_advice(name: str) -> str:
+def annotation_advice(name: str, kind: RouteKind) -> str:
     """Say what to write for a parameter without an annotation."""
-    if name in _USUAL:
-        return f"write `{name}: {_USUAL[name]}`"
+    if name in kind.names:
+        return f"write `{name}: {kind.names[name]}`"
     if name == "self":
         return "it belongs to a method: give the method of an object, and not that of the class"
     return (
@@ -63,19 +43,19 @@ def annotation_advice(name: str) -> str:
     )
 
 
-def mistaken_for_text(name: str, annotation: Any) -> str | None:
+def mistaken_for_text(name: str, annotation: Any, kind: RouteKind) -> str | None:
     """
-    Say what to write if a parameter would be read from the query by mistake, as in ``ws: str``.
+    Say what to write if a parameter would be read from the query by mistake: ``nursery: str``.
 
-    Its name says that it is something of the connection. Every client that doesn't send a text of
-    that name would be refused.
+    Its name says that it is something that handlers of this kind are given. Every client that
+    doesn't send a text of that name would be refused.
     """
     says_nothing = without_metadata(annotation) is Any
-    if name not in _UNMISTAKABLE and not (says_nothing and name in _USUAL):
+    if name not in kind.unmistakable and not (says_nothing and name in kind.names):
         return None
     type_ = type_name(annotation)
     return (
-        f"write `{name}: {_USUAL[name]}`, or, if clients do send a {name!r} in the query, "
+        f"write `{name}: {kind.names[name]}`, or, if clients do send a {name!r} in the query, "
         f'`{name}: Annotated[{type_}, Param("query")]`'
     )
 
@@ -94,15 +74,6 @@ def untaken_key(handler: Any, key: str, type_: str) -> str:
     return (
         f"nothing takes {{{key}}} of the path: add a parameter {written} to the handler or to one "
         "of its factories, or take it out of the path"
-    )
-
-
-def blind(handler: Any) -> str:
-    """Say what to do about a handler that can't accept, because nothing gives it the WebSocket."""
-    return (
-        f"{where(handler)} can't accept a connection, because neither it nor its factories take "
-        "the WebSocket: add a parameter `ws: WebSocket`, and call `await ws.accept()`. If it is "
-        "there to refuse every connection, annotate it `-> NoReturn`"
     )
 
 
@@ -166,21 +137,21 @@ def _is_value(annotation: Any) -> bool:
 _LATER = ("BackgroundTasks", "BackgroundTask")
 
 
-def _for_later(name: str) -> str:
+def _for_later(name: str, kind: RouteKind) -> str:
     return (
-        f"annotate it `{name}: trio.Nursery` for tasks that end with the connection. Start work "
+        f"annotate it `{name}: trio.Nursery` for tasks that end with the {kind.noun}. Start work "
         'that has to outlive it in a nursery that a factory with scope="app" makes, '
         f'`{name}: Annotated[trio.Nursery, use(factory, scope="app")]`, and call '
         f"`{name}.start_soon(...)`"
     )
 
 
-def given_advice(name: str, annotation: Any, givens: Iterable[Any]) -> str | None:
+def given_advice(name: str, annotation: Any, kind: RouteKind) -> str | None:
     """
-    Say what to write for a parameter that probably means something of the connection.
+    Say what to write for a parameter that probably means one of the givens.
 
-    Starlette has a WebSocket, too, and other libraries have other names for a WebSocket, a nursery
-    or an application.
+    Other libraries have classes with the same names, and other names for a nursery or an
+    application.
     """
     annotation = without_metadata(annotation)
     if (problem := _not_a_type(name, annotation)) is not None:
@@ -189,15 +160,17 @@ def given_advice(name: str, annotation: Any, givens: Iterable[Any]) -> str | Non
     for wanted in members:
         if not isinstance(wanted, type):
             continue
-        ours = next((one for one in givens if one.__name__ == wanted.__name__), None)
-        meant = _USUAL.get(wanted.__name__) if ours is None else _full_name(ours)
+        ours = next((one for one in kind.givens if one.__name__ == wanted.__name__), None)
+        meant = kind.names.get(wanted.__name__) if ours is None else _full_name(ours)
         shown = _full_name(wanted) if wanted is annotation else type_name(annotation)
         if wanted.__name__ in _LATER:
-            return f"`{name}` is a {shown}, which nothing makes: {_for_later(name)}"
+            return f"`{name}` is a {shown}, which nothing makes: {_for_later(name, kind)}"
         if meant is not None:
             return f"`{name}` is a {shown}, which nothing makes: annotate it `{name}: {meant}`"
-    if annotation is object and name in _USUAL:
-        return f"`{name}` is any object, which nothing makes: annotate it `{name}: {_USUAL[name]}`"
+    if annotation is object and name in kind.names:
+        return (
+            f"`{name}` is any object, which nothing makes: annotate it `{name}: {kind.names[name]}`"
+        )
     return None
 
 

@@ -1,4 +1,4 @@
-"""Carry out a plan: make the arguments of a handler for one connection."""
+"""Carry out the body of a plan: make the arguments of a handler."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .factories import Factory
-    from .plan import Plan
-    from .resources import ResourceStack
+    from .hosts import ResourceStack
+    from .plan import Body
 
 __all__ = ["make_arguments", "make_value"]
 
 
 async def make_arguments(
-    plan: Plan,
+    body: Body,
     values: list[Any],
     stack: ResourceStack,
     *,
@@ -24,15 +24,14 @@ async def make_arguments(
     is_over: Callable[[], bool] | None = None,
 ) -> dict[str, Any] | None:
     """
-    Call a plan's factories in order, and return the handler's arguments.
+    Call the factories of a plan in order, and return the handler's arguments.
 
     Return ``None`` if a factory has refused the connection. If this is cancelled, the resources
     entered so far are in *stack*, whose owner exits them.
 
     Args:
-        plan: What to make.
-        values: The plan's first values: parameters, givens and shared values. The results of the
-            factories are added to this list.
+        body: What to make.
+        values: The values of the plan's head. The results of the factories are added to this list.
         stack: The stack on which resources are entered that have to be exited.
         patience: How many seconds the cleanup of a factory may take if it is cancelled.
         is_over: Asked after each factory whether it has refused the connection. If so, no other
@@ -41,12 +40,12 @@ async def make_arguments(
     Raises:
         BaseException: What a factory raised.
     """
-    for step in plan.steps:
+    for step in body.steps:
         arguments = {name: values[place] for name, place in step.arguments}
         values.append(await make_value(step.factory, arguments, stack, patience=patience))
         if is_over is not None and is_over():
             return None
-    return {name: values[place] for name, place in plan.arguments}
+    return {name: values[place] for name, place in body.arguments}
 
 
 async def make_value(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, get_origin
 
 from attrs import evolve
 
+from triows._annotations import type_name
 from triows._where import name_of
 from triows.exceptions import MissingProviderError
 from triows.types import UseMark
@@ -20,7 +21,6 @@ from triows.types import UseMark
 from .advice import disagreement
 from .factories import UNKNOWN, agree, instance_types, made_type, unopened
 from .marks import unmarked, without_metadata
-from .params import type_name
 from .providers import check_factory, specialised
 from .signatures import Types, is_protocol, parameters_of, signature_of
 

@@ -45,7 +45,7 @@ from triows._annotations import constraints, type_name, unnamed
 from triows._where import name_of
 from triows.types import ParamMark
 
-from .query import BadValue, printable
+from .query import BadValue, excerpt
 from .texts import TEXT_TYPES, read_text, text_union, with_seconds
 
 if TYPE_CHECKING:
@@ -59,7 +59,6 @@ __all__ = [
     "error_text",
     "is_collection",
     "shape",
-    "type_name",
     "unchanged",
     "wire_type",
 ]
@@ -243,7 +242,7 @@ def _reason(message: str) -> str:
     head, _, path = message.rpartition(" - at `$[0]")
     head = head.removesuffix(", got `str`").replace("`array` of length", "a list of length")
     index = path.strip("[]`")
-    return printable(f"Item {int(index) + 1}: {head}" if index.isdigit() else head)
+    return excerpt(f"Item {int(index) + 1}: {head}" if index.isdigit() else head)
 
 
 def _mentions(annotation: Any, types: tuple[Any, ...]) -> bool:
@@ -375,4 +374,4 @@ def error_text(exc: ValueError | TypeError) -> str:
     text = exc.args[0] if exc.args else ""
     if isinstance(exc, (TypeError, UnicodeError)) or not isinstance(text, str) or not text:
         return INVALID
-    return printable(text)
+    return excerpt(text)

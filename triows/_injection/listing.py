@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING
 
 from triows._printable import printable
 
-from .packs import NO_DEFAULT, pack_fields, unwrapped
-from .params import MISSING
+from .parameter import MADE_ANEW, MISSING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .params import ParamSpec
+    from .parameter import Parameter
 
 __all__ = ["written"]
 
@@ -20,27 +19,26 @@ __all__ = ["written"]
 _MOST_SHOWN = 40
 
 
-def written(spec: ParamSpec) -> Iterator[str]:
+def written(parameter: Parameter) -> Iterator[str]:
     """Say what is read for a parameter: ``query size: int = 10``, or one line for each field."""
-    if not spec.fields:
-        yield _line(spec, spec.default)
+    if not parameter.fields:
+        yield _line(parameter, parameter.default)
         return
-    defaults = {one.argument: one.default for one in pack_fields(unwrapped(spec.type))}
-    for field in spec.fields:
+    for field in parameter.fields:
         # If the whole pack has a default, none of its fields has to be given.
-        required = field.required and spec.default is MISSING
-        yield _line(field, MISSING if required else defaults.get(field.name, NO_DEFAULT))
+        optional = field.required and not parameter.required
+        yield _line(field, MADE_ANEW if optional else field.default)
 
 
-def _line(spec: ParamSpec, default: object) -> str:
-    return f"{spec.source} {spec.alias}: {spec.type_name}{_shown(default)}"
+def _line(parameter: Parameter, default: object) -> str:
+    return f"{parameter.source} {parameter.alias}: {parameter.type_name}{_shown(default)}"
 
 
 def _shown(default: object) -> str:
     if default is MISSING:
         return ""
     try:
-        shown = " (optional)" if default is NO_DEFAULT else f" = {printable(repr(default))}"
+        shown = " (optional)" if default is MADE_ANEW else f" = {printable(repr(default))}"
     except Exception:  # noqa: BLE001 - the class is an application's
         return " (optional)"
     return shown if len(shown) <= _MOST_SHOWN else f"{shown[:_MOST_SHOWN]}..."

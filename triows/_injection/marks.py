@@ -19,14 +19,14 @@ from typing import Annotated, Any, NewType, NoReturn, TypeVar, Union, get_args, 
 
 from attrs import frozen
 
-from triows._annotations import unnamed
+from triows._annotations import type_name, unnamed
 from triows._where import code_for, name_of
-from triows.exceptions import HandlerSignatureError, HTTPException, WebSocketException
-from triows.types import Ignore, IgnoreMark, Param, ParamMark, ParamSource, UseMark, use
+from triows.exceptions import HandlerSignatureError, HTTPException
+from triows.types import Ignore, IgnoreMark, Param, ParamMark, UseMark, use
 
-from .conversion import type_name
 from .packs import is_pack, pack_fields, unwrapped
 from .signatures import is_protocol, resolved
+from .sources import SOURCES
 
 __all__ = ["Site", "mark_of", "unmarked", "without_metadata"]
 
@@ -35,8 +35,8 @@ M = TypeVar("M")
 _MARKS = (UseMark, ParamMark, IgnoreMark)
 _CONTAINERS = (list, tuple, set, frozenset, dict)
 
-# We export these classes of Starlette, so they are ours, too.
-_STARLETTES = (HTTPException, WebSocketException)
+# We export the classes of this module of Starlette, so they are ours, too.
+_EXPORTED = HTTPException.__module__
 
 
 def unmarked(annotation: Any) -> tuple[Any, tuple[Any, ...]]:
@@ -329,7 +329,7 @@ def _is_ours(thing: Any) -> bool:
     # A subclass of the user's may be meant as a factory, so only its instances count.
     bases = () if isinstance(thing, type) else type(thing).__mro__
     homes = {_home(thing), *map(_home, bases)}
-    return "triows" in homes or isinstance(thing, _STARLETTES)
+    return "triows" in homes or any(base.__module__ == _EXPORTED for base in bases)
 
 
 def _named(thing: Any) -> str:
@@ -365,7 +365,7 @@ def _source_named_by(extra: Any) -> str | None:
     if not isinstance(word, str) or (word is not extra and not _may_mean_a_source(extra)):
         return None
     singular = word.strip().lower().removesuffix("s")
-    return singular if singular in get_args(ParamSource) else None
+    return singular if singular in SOURCES else None
 
 
 def _may_mean_a_source(extra: Any) -> bool:
@@ -438,10 +438,7 @@ _FRAMEWORKS = ("fastapi", "ididi", "lihil", "litestar")
 _FOREIGN = {
     "Depends": "use(factory)",
     "Security": "use(factory)",
-    "Header": 'Param("header")',
-    "Cookie": 'Param("cookie")',
-    "Query": 'Param("query")',
-    "Path": 'Param("path")',
+    **{name.capitalize(): f'Param("{name}")' for name in SOURCES},
 }
 
 

@@ -12,7 +12,7 @@ import dataclasses
 import inspect
 import typing
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Final, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 
 import attrs
 import msgspec
@@ -21,13 +21,13 @@ from attrs import frozen
 from triows._pydantic import adapter_of, fields_of, is_model, problems, validation_error
 
 from .conversion import error_text, wire_type
-from .query import BadValue, printable
+from .parameter import MADE_ANEW, MISSING
+from .query import BadValue, excerpt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
 __all__ = [
-    "NO_DEFAULT",
     "BadPack",
     "PackField",
     "UnreadableField",
@@ -40,9 +40,6 @@ __all__ = [
     "pack_fields",
     "unwrapped",
 ]
-
-#: The default of a field that has none, or one that is made anew for each object anyway.
-NO_DEFAULT: Final = object()
 
 
 class UnreadableField(Exception):
@@ -72,18 +69,19 @@ class PackField:
         argument: The name of its argument in the class's ``__init__``.
         wire: Its name in a request. It is the field's name if the class doesn't set another.
         type: Its annotation, evaluated.
-        required: Whether the class has no default for it.
-        default: The default that all objects of the class share, or :data:`NO_DEFAULT`.
+        default: The default that all objects of the class share. :data:`.MADE_ANEW` if each object
+            gets its own, and :data:`.MISSING` if there is none.
         is_text: Whether the class itself converts it from text, as pydantic's do.
+        description: What the class says about it, apart from its annotation.
     """
 
     name: str
     argument: str
     wire: str
     type: Any
-    required: bool
-    default: Any = NO_DEFAULT
+    default: Any
     is_text: bool = False
+    description: str = ""
 
 
 def unwrapped(annotation: Any) -> Any:
@@ -150,18 +148,25 @@ def pack_fields(pack: Any) -> list[PackField]:
 
 def _struct_fields(cls: Any) -> Iterator[PackField]:
     for info in msgspec.structs.fields(cls):
-        default = NO_DEFAULT if info.default is msgspec.NODEFAULT else info.default
-        yield PackField(info.name, info.name, info.encode_name, info.type, info.required, default)
+        default = _default(info.default, missing=msgspec.NODEFAULT, required=info.required)
+        yield PackField(info.name, info.name, info.encode_name, info.type, default)
+
+
+def _default(default: Any, *, missing: object, required: bool) -> Any:
+    """Say which default a field has. *missing* is the class's own word for none."""
+    if required:
+        return MISSING
+    return MADE_ANEW if default is missing else default
 
 
 def _dataclass_fields(cls: Any) -> Iterator[PackField]:
     hints = typing.get_type_hints(cls, include_extras=True)
     for info in dataclasses.fields(cls):
-        missing = info.default is dataclasses.MISSING
-        required = missing and info.default_factory is dataclasses.MISSING
+        none: Any = dataclasses.MISSING
+        required = info.default is none and info.default_factory is none
         if info.init:
-            default = NO_DEFAULT if missing else info.default
-            yield PackField(info.name, info.name, info.name, hints[info.name], required, default)
+            default = _default(info.default, missing=none, required=required)
+            yield PackField(info.name, info.name, info.name, hints[info.name], default)
 
 
 def _attrs_fields(cls: Any) -> Iterator[PackField]:
@@ -172,10 +177,10 @@ def _attrs_fields(cls: Any) -> Iterator[PackField]:
         name = info.name.lstrip("_")
         alias = info.alias or name
         if info.init:
-            required = info.default is attrs.NOTHING
-            shared = not required and not isinstance(info.default, attrs.Factory)  # type: ignore[arg-type]
-            default = info.default if shared else NO_DEFAULT
-            yield PackField(name, alias, alias, hints[info.name], required, default)
+            made = isinstance(info.default, attrs.Factory)  # type: ignore[arg-type]
+            default = MADE_ANEW if made else info.default
+            default = MISSING if default is attrs.NOTHING else default
+            yield PackField(name, alias, alias, hints[info.name], default)
 
 
 def _model_fields(cls: Any) -> Iterator[PackField]:
@@ -191,7 +196,9 @@ def _model_fields(cls: Any) -> Iterator[PackField]:
         type_ = Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
         argument = name if config.get("validate_by_alias") is False else wire
         # Pydantic copies the defaults that can be changed.
-        yield PackField(name, argument, wire, type_, info.is_required(), is_text=True)
+        default = MISSING if info.is_required() else MADE_ANEW
+        described = info.description or ""
+        yield PackField(name, argument, wire, type_, default, is_text=True, description=described)
 
 
 def _model_config(cls: Any) -> Mapping[str, Any]:
@@ -259,7 +266,7 @@ def _problem(place: tuple[Any, ...], text: str) -> tuple[str | None, str]:
     item = next((one for one in place[1:] if isinstance(one, int)), None)
     return (
         str(place[0]) if place else None,
-        printable(text if item is None else f"Item {item + 1}: {text}"),
+        excerpt(text if item is None else f"Item {item + 1}: {text}"),
     )
 
 

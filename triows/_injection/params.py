@@ -7,15 +7,14 @@ work. The functions in :mod:`.readers` then read the values from requests.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, get_args, get_origin
 
-from attrs import frozen
+from attrs import evolve, frozen
 
-from triows._annotations import unnamed
+from triows._annotations import type_name, unnamed
 from triows._pydantic import mentions_model
 from triows.exceptions import HandlerSignatureError
-from triows.types import ParamMark, ParamSource
+from triows.types import ParamMark
 
 from .conversion import (
     Shape,
@@ -24,13 +23,11 @@ from .conversion import (
     decoded,
     is_collection,
     shape,
-    type_name,
     unchanged,
     wire_type,
 )
 from .defaults import UncopyableDefault, default_maker, is_immutable
 from .packs import (
-    NO_DEFAULT,
     PackField,
     UnreadableField,
     has_fields,
@@ -41,42 +38,22 @@ from .packs import (
     pack_fields,
     unwrapped,
 )
+from .parameter import MADE_ANEW, MISSING, Parameter
 from .pathkeys import PathKey, can_fill, key_for, type_for
-from .query import ParamError, RequestData
-from .readers import (
-    MISSING,
-    OMITTED,
-    Missing,
-    ParamSpec,
-    Reader,
-    pack_reader,
-    read_params,
-    text_reader,
-)
+from .readers import ParamSpec, Reader, omitted, pack_reader, text_reader
+from .sources import PATH, QUERY, SOURCES, Source, UnusableName
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = [
-    "MISSING",
-    "Missing",
-    "ParamError",
-    "ParamSpec",
-    "PathKey",
-    "RequestData",
-    "has_fields",
-    "is_readable",
-    "param_spec",
-    "read_params",
-    "type_for",
-    "type_name",
-]
+    import msgspec
+
+    from .kinds import RouteKind
+
+__all__ = ["is_readable", "param_spec"]
 
 
 _NO_MARK = ParamMark(source=None, alias=None, decoder=None, constraint=None)
-
-# RFC 9110 section 5.1: a field name is a token.
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 def is_readable(annotation: Any) -> bool:
@@ -100,6 +77,7 @@ def param_spec(
     *,
     mark: ParamMark | None,
     path_keys: Mapping[str, PathKey],
+    kind: RouteKind,
     where: str,
 ) -> ParamSpec:
     """
@@ -112,23 +90,21 @@ def param_spec(
         name: The parameter's name.
         annotation: Its type, evaluated, without our marks.
         default: Its default, or :data:`MISSING`. It is not checked against the type. If it
-            can be changed, each connection gets a copy of its own.
+            can be changed, it is copied each time.
         mark: What ``Param`` says about it, if anything.
         path_keys: The keys in the route's path template, by name.
+        kind: The kind of the route.
         where: ``file:line (name)`` of the function that wants it.
 
     Raises:
         HandlerSignatureError: The parameter can't be read, or not from there.
     """
-    site = _Site(f"parameter `{name}`", where)
+    site = _Site(f"parameter `{name}`", where, kind)
     mark = mark or _NO_MARK
     source, alias = _placed(name, mark, path_keys, site)
-    if source == "path" and default is not MISSING:
-        site.refuse(
-            "it is part of the path, which doesn't match without it, so its default would never "
-            "be used: take it out"
-        )
-    key = path_keys[alias] if source == "path" else None
+    if source.no_default and default is not MISSING:
+        site.refuse(source.no_default)
+    key = path_keys[alias] if source is PATH else None
     return _Draft(name, annotation, default, mark, source, alias, site, path_key=key).spec()
 
 
@@ -138,46 +114,41 @@ class _Site:
 
     label: str
     where: str
+    kind: RouteKind
 
     def refuse(self, problem: str) -> NoReturn:
         raise HandlerSignatureError(f"{self.label}: {problem}", self.where)
 
     def part(self, name: str) -> _Site:
-        return _Site(f"{self.label}, field `{name}`", self.where)
+        return evolve(self, label=f"{self.label}, field `{name}`")
 
 
 def _placed(
     name: str, mark: ParamMark, path_keys: Mapping[str, PathKey], site: _Site
-) -> tuple[ParamSource, str]:
+) -> tuple[Source, str]:
     """Decide the source and the name on the wire."""
     # The alias comes first, because it says what the template calls the parameter.
     in_path = next((key for key in (mark.alias, name) if key in path_keys), None)
-    if mark.source == "path" and in_path is None:
+    if mark.source == PATH.name and in_path is None:
         keys = ", ".join(f"{{{key}}}" for key in path_keys) or "none"
         site.refuse(
             f'Param("path") reads {{{mark.alias or name}}}, which the path does not have (it '
             f"has: {keys}): add it to the path, give the name that the path has with alias=, or "
             'read it from elsewhere, as in Param("query")'
         )
-    if in_path is not None and mark.source in (None, "path"):
-        return "path", in_path
-    source: ParamSource = mark.source or "query"
+    if in_path is not None and mark.source in (None, PATH.name):
+        return PATH, in_path
+    source = QUERY if mark.source is None else SOURCES[mark.source]
     return source, _alias(name, mark.alias, source, site)
 
 
-def _alias(name: str, alias: str | None, source: ParamSource, site: _Site) -> str:
+def _alias(name: str, alias: str | None, source: Source, site: _Site) -> str:
     if alias == "":
         site.refuse("its alias is empty: give a name, or leave alias= out")
-    if source != "header":
-        return alias or name
-    # Headers are written with hyphens, and some proxies drop headers with underscores.
-    header = alias or name.replace("_", "-")
-    if not _HEADER_NAME.fullmatch(header):
-        site.refuse(
-            f"{header!r} can't be the name of a header: give one of letters, digits and hyphens "
-            "with alias="
-        )
-    return header.lower()
+    try:
+        return source.named(name, alias)
+    except UnusableName as exc:
+        site.refuse(str(exc))
 
 
 @frozen
@@ -188,12 +159,12 @@ class _Draft:
     annotation: Any
     default: Any
     mark: ParamMark
-    source: ParamSource
+    source: Source
     alias: str
     site: _Site
-    #: Whether it is passed as text to a class that converts it itself.
-    is_text: bool = False
     path_key: PathKey | None = None
+    #: The field of a pack that it is, if it is one.
+    field: PackField | None = None
 
     def spec(self) -> ParamSpec:
         if self.mark.decoder is not None:
@@ -210,7 +181,7 @@ class _Draft:
             convert = decoded(decoder)
         except TypeError as exc:
             self.site.refuse(str(exc))
-        return self._spec(self.annotation, self._text_reader("text", convert))
+        return self._spec(self.annotation, self._text_reader("text", convert), ())
 
     def _value(self) -> ParamSpec:
         # Put Param's constraint around the others. msgspec merges them.
@@ -220,14 +191,10 @@ class _Draft:
         except TypeError as exc:
             self.site.refuse(str(exc))
         kind, convert = self._converted(wire)
-        if kind == "texts" and self.source in ("path", "cookie"):
-            elsewhere = (
-                f"take {{{self.alias}}} out of the path, so that it is read from the query"
-                if self.source == "path"
-                else 'read it from the query with Param("query")'
-            )
+        if kind == "texts" and self.source.joined is None:
+            elsewhere = self.source.instead_of_list.format(alias=self.alias)
             self.site.refuse(
-                f"a {self.source} holds one value, not a {self._named}: split the text with "
+                f"a {self.source.name} holds one value, not a {self._named}: split the text with "
                 f"Param(decoder=...), or {elsewhere}"
             )
         if self.path_key is not None and not can_fill(self.path_key, wire):
@@ -235,10 +202,11 @@ class _Draft:
         # If pydantic reads it, keep its metadata, so that it isn't taken for the same as another
         # parameter of that name.
         type_ = self.annotation if mentions_model(self.annotation) else constrained
-        return self._spec(type_, self._text_reader(kind, convert))
+        constraints = get_args(wire)[1:] if get_origin(wire) is Annotated else ()
+        return self._spec(type_, self._text_reader(kind, convert), constraints)
 
     def _converted(self, wire: Any) -> tuple[Shape, Callable[[Any], Any]]:
-        if self.is_text:
+        if self.field is not None and self.field.is_text:
             return self._raw(wire), unchanged
         if mentions_model(self.annotation):
             return self._raw(wire), model_converter(self.annotation)
@@ -267,19 +235,22 @@ class _Draft:
     def _default(self) -> Callable[[], Any] | None:
         if self.default is MISSING:
             return None
+        # A class fills in what can't be changed, or what it makes anew for each object.
+        if self.field is not None and (self.default is MADE_ANEW or is_immutable(self.default)):
+            return omitted
         try:
             return default_maker(self.default)
         except UncopyableDefault as exc:
             self.site.refuse(
-                "its default can be changed, so each connection needs a copy of its own, and it "
-                f"can't be copied ({exc}): let a factory make it, with "
+                f"its default can be changed, so each {self.site.kind.noun} needs a copy of its "
+                f"own, and it can't be copied ({exc}): let a factory make it, with "
                 f"`{self.name}: Annotated[..., use(factory)]`, or make the default None"
             )
 
     def _pack(self) -> ParamSpec:
         # Without an explicit source, it is probably meant as a body, or its factory was forgotten.
         # Nobody expects that it takes over the query.
-        if self.mark.source is None or self.source == "path":
+        if self.mark.source is None or not self.source.packs:
             self._refuse_structure()
         if self.mark.alias is not None or self.mark.constraint is not None:
             self.site.refuse(
@@ -288,42 +259,45 @@ class _Draft:
             )
         build = unwrapped(self.annotation)
         parts = tuple(part.spec() for part in _parts(self, build))
-        if not is_made_from(build, [part.name for part in parts]):
+        if not is_made_from(build, [part.known.name for part in parts]):
             self.site.refuse(
                 f"{self._named} can't be made from its fields, because its __init__ takes other "
                 "arguments: use a class without InitVar and without an __init__ of its own, or a "
                 "factory with use(...)"
             )
         closed = is_closed(build)
-        if closed and self.source != "query":
+        if closed and not self.source.closed_packs:
             self.site.refuse(
-                f"{self._named} forbids unknown names, and every client sends {self.source}s that "
-                "no handler asks for: allow them in its class, or read it from the query"
+                f"{self._named} forbids unknown names, and every client sends "
+                f"{self.source.name}s that no handler asks for: allow them in its class, or read "
+                "it from the query"
             )
-        readers = [(part.name, part.alias, part.read) for part in parts]
-        read = pack_reader(self.source, self.alias, build, readers, self._default())
-        return self._spec(self.annotation, read, parts, closed=closed)
+        read = pack_reader(self.source, self.alias, build, parts, self._default())
+        fields = tuple(part.known for part in parts)
+        return self._spec(self.annotation, read, (), fields=fields, closed=closed)
 
     def _spec(
-        self,
-        type_: Any,
-        read: Reader,
-        fields: tuple[ParamSpec, ...] = (),
-        *,
-        closed: bool = False,
+        self, type_: Any, read: Reader, constraints: tuple[msgspec.Meta, ...], **pack: Any
     ) -> ParamSpec:
-        return ParamSpec(
+        known = Parameter(
             name=self.name,
-            source=self.source,
+            source=self.source.name,
             alias=self.alias,
             type=type_,
             default=self.default,
-            type_name=self._named,
+            constraints=constraints,
+            description=self._description(constraints),
             decoder=self.mark.decoder,
-            fields=fields,
-            closed=closed,
-            read=read,
+            **pack,
         )
+        return ParamSpec(known, read)
+
+    def _description(self, constraints: tuple[msgspec.Meta, ...]) -> str:
+        """Find the description in a field's class, or in the metadata of msgspec or pydantic."""
+        found = "" if self.field is None else self.field.description
+        metadata = get_args(self.annotation)[1:] if get_origin(self.annotation) is Annotated else ()
+        texts = (getattr(one, "description", None) for one in (*metadata, *constraints))
+        return found or next((text for text in texts if isinstance(text, str)), "")
 
     @property
     def _named(self) -> str:
@@ -331,7 +305,7 @@ class _Draft:
 
     def _refuse_path_key(self, key: PathKey, wire: Any) -> NoReturn:
         self.site.refuse(
-            f"{{{self.alias}:{key.converter}}} in the path matches nothing that can be made a "
+            f"{{{self.alias}:{key.converter_name}}} in the path matches nothing that can be made a "
             f"{self._named}: write {key_for(self.alias, wire)} there, or annotate the parameter "
             f"`{self.name}: {type_name(type_for(key))}`"
         )
@@ -353,13 +327,13 @@ class _Draft:
         named = self._named
         if not is_pack(unwrapped(self.annotation)):
             self.site.refuse(
-                f"a WebSocket handshake has no body to make a {named} from: make it a "
+                f"{self.site.kind.no_body} to make a {named} from: make it a "
                 "msgspec.Struct, a dataclass, an attrs class or a pydantic model and mark it "
                 "Param('query') to read its fields from the query, or let a factory make it with "
                 "use(...)"
             )
         self.site.refuse(
-            f"a WebSocket handshake has no body to make a {named} from: mark it "
+            f"{self.site.kind.no_body} to make a {named} from: mark it "
             f"Annotated[{named}, Param('query')] to read its fields from the query, or let a "
             "factory make it with use(...)"
         )
@@ -395,25 +369,23 @@ def _parts(pack: _Draft, build: Any) -> list[_Draft]:
 def _part(pack: _Draft, part: PackField) -> _Draft:
     site = pack.site.part(part.name)
     annotation, mark = _split(part.type)
-    if mark.source not in (None, pack.source):
+    if mark.source not in (None, pack.source.name):
         site.refuse(
-            f"the other fields are read from the {pack.source}, so it can't come from the "
+            f"the other fields are read from the {pack.source.name}, so it can't come from the "
             f"{mark.source}: make it a parameter of its own"
         )
     # There are notations for nesting (a.b, a[b]), but each framework has another.
     if has_fields(annotation) and mark.decoder is None:
         site.refuse(
-            f"a {pack.source} has no nesting, so a field can't be a {type_name(annotation)}: move "
-            "its fields up, or say how to read it from one text with Param(decoder=...)"
+            f"a {pack.source.name} has no nesting, so a field can't be a {type_name(annotation)}: "
+            "move its fields up, or say how to read it from one text with Param(decoder=...)"
         )
     # A name that was chosen for the wire is used as it is, even for a header.
     chosen = mark.alias or (part.wire if part.wire != part.name else None)
     alias = _alias(part.wire, chosen, pack.source, site)
-    # The class itself fills in a default that can't be changed, or that it makes anew each time.
-    default = MISSING if part.required else OMITTED
-    if part.default is not NO_DEFAULT and not is_immutable(part.default):
-        default = part.default
-    return _Draft(part.argument, annotation, default, mark, pack.source, alias, site, part.is_text)
+    return _Draft(
+        part.argument, annotation, part.default, mark, pack.source, alias, site, field=part
+    )
 
 
 def _split(annotation: Any) -> tuple[Any, ParamMark]:

@@ -31,7 +31,7 @@ class PathKey(Protocol):
     """A ``{name:converter}`` of a path template."""
 
     @property
-    def converter(self) -> str:
+    def converter_name(self) -> str:
         """The converter's name."""
 
     @property
@@ -100,7 +100,7 @@ def _forms(annotation: Any) -> Sequence[str] | None:
 
 def type_for(key: PathKey) -> type:
     """Return the type that a parameter for a key usually has."""
-    found: type = _TYPES.get(key.converter, str) if key.builtin else str
+    found: type = _TYPES.get(key.converter_name, str) if key.builtin else str
     return found
 
 

@@ -1,53 +1,77 @@
 """
-Plans what a handler needs. This happens once, when its route is registered.
+What a handler needs, as a list of values to make in order.
 
-A :class:`Plan` is a list of values to make in order: parameters from the request, what the
-connection itself has, the application's resources, and then one step for each factory. Values
-refer to each other by their position in that list, so nothing has to be inspected while a
-connection is served.
+A :class:`Plan` has two halves. Its :class:`Head` is made at once: parameters from the request,
+givens, and the application's resources. Its :class:`Body` has a step for each guard and factory,
+and is awaited. Values refer to each other by their position in that list, so nothing has to be
+inspected while a connection is served.
 """
 
 from __future__ import annotations
 
-from types import NoneType
-from typing import TYPE_CHECKING, Any, get_origin
+from typing import TYPE_CHECKING, Any
 
-from attrs import define, evolve, field, frozen
+from attrs import frozen
 
-from triows._where import code_for, name_of, where
-from triows.exceptions import DependencyCycleError, HandlerSignatureError, MissingProviderError
-from triows.types import IgnoreMark, ParamMark, UseMark
+from triows._where import name_of, where
+from triows.exceptions import NotRunningError
 
-from .advice import annotation_advice, given_advice, mistaken_for_text, provider_advice, untaken_key
-from .asker import Asker
-from .choice import agreed, check_shared, chosen
-from .factories import Factory
-from .marks import Site, mark_of, unmarked, without_metadata
-from .params import (
-    MISSING,
-    ParamSpec,
-    PathKey,
-    has_fields,
-    is_readable,
-    param_spec,
-    type_for,
-    type_name,
-)
-from .providers import Providers
-from .signatures import Types, signature_of, unresolved_in
+from .readers import read_params
 
 if TYPE_CHECKING:
     import inspect
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["Given", "Plan", "Planner", "Step"]
+    from .factories import Factory
+    from .kinds import Given
+    from .query import ParamError, RequestData
+    from .readers import ParamSpec
+
+__all__ = ["Body", "Head", "Plan", "Step"]
 
 
 @frozen
-class Given:
-    """A value that the connection itself has: the WebSocket, its nursery, the application."""
+class Head:
+    """The values that are there before anything is awaited."""
 
-    name: str
+    params: tuple[ParamSpec, ...]
+    givens: tuple[Given, ...]
+    #: Factories whose values live from start-up to shutdown, as the user named them.
+    shared: tuple[Callable[..., Any], ...]
+
+    def read(self, data: RequestData) -> tuple[list[Any], list[ParamError]]:
+        """Read the parameters. Results and errors are those of :func:`.read_params`."""
+        return read_params(self.params, data)
+
+    def values(
+        self,
+        params: Sequence[Any],
+        own: Mapping[Given, Any],
+        shared: Mapping[Callable[..., Any], Any],
+    ) -> list[Any]:
+        """
+        Make the plan's first values: parameters, then givens, then the application's resources.
+
+        Args:
+            params: What :meth:`read` has returned.
+            own: The value of each given.
+            shared: The application's resources, by factory.
+
+        Raises:
+            NotRunningError: The application's start-up hasn't made one of its resources.
+        """
+        if missing := [factory for factory in self.shared if factory not in shared]:
+            raise NotRunningError(
+                f"{name_of(missing[0])} lives as long as the application, and the application "
+                "has not been started: serve it by a server that runs its lifespan; in a test, "
+                "use open_app() or `with TestClient(app)`; if it is mounted, put `async with "
+                f"app.running()` into the outer application's lifespan\n  at {where(missing[0])}"
+            )
+        return [
+            *params,
+            *(own[given] for given in self.givens),
+            *(shared[factory] for factory in self.shared),
+        ]
 
 
 @frozen
@@ -59,344 +83,25 @@ class Step:
 
 
 @frozen
-class Plan:
+class Body:
     """
-    How to make the arguments of one handler.
+    What is awaited once: the steps, and then the handler's arguments.
 
-    The list of values is: :attr:`params`, then :attr:`givens`, then :attr:`shared`, then
-    the results of :attr:`steps`.
+    The results of the steps come after the values of the head.
     """
 
-    params: tuple[ParamSpec, ...]
-    givens: tuple[Given, ...]
-    #: Factories whose values live from start-up to shutdown, as the user named them.
-    shared: tuple[Callable[..., Any], ...]
-    #: The classes of their values, if that can be checked.
-    expected: Mapping[Callable[..., Any], tuple[type, ...] | None]
     steps: tuple[Step, ...]
     arguments: tuple[tuple[str, int], ...]
-    signature: inspect.Signature
-    #: All factories of the steps, as the user named them, even if others override them.
-    factories: frozenset[Callable[..., Any]]
-
-    @property
-    def hosted(self) -> bool:
-        """Whether any step makes a resource that has to be exited."""
-        return any(step.factory.kind.hosted for step in self.steps)
 
 
 @frozen
-class _Place:
-    """A value of the plan: which of its lists it is in, and its index there."""
+class Plan:
+    """How to make the arguments of one handler, and what was found out about it."""
 
-    kind: str
-    index: int
-
-
-@define
-class Planner:
-    """
-    Makes one plan.
-
-    Args:
-        givens: The types that the connection itself provides.
-        app_givens: The ones among them that also exist when the application starts.
-        providers: The guards, and the factories that are found by the type they make.
-        overrides: Factories to be used instead of others.
-        path_keys: The keys in the route's path template, by name.
-    """
-
-    givens: Mapping[Any, Given]
-    app_givens: Collection[Given] = ()
-    providers: Providers = field(factory=Providers)
-    overrides: Mapping[Callable[..., Any], Callable[..., Any]] = field(factory=dict)
-    path_keys: Mapping[str, PathKey] = field(factory=dict)
-    _params: dict[ParamSpec, int] = field(factory=dict, init=False)
-    _given: dict[Given, int] = field(factory=dict, init=False)
-    _shared: dict[Callable[..., Any], int] = field(factory=dict, init=False)
-    _expected: dict[Callable[..., Any], tuple[type, ...] | None] = field(factory=dict, init=False)
-    _steps: list[tuple[Factory, dict[str, _Place]]] = field(factory=list, init=False)
-    _reused: dict[tuple[Any, ...], _Place] = field(factory=dict, init=False)
-    _used: set[Callable[..., Any]] = field(factory=set, init=False)
-
-    def plan(self, handler: Callable[..., Any]) -> Plan:
-        """
-        Plan the guards, and after them the arguments of *handler*.
-
-        Raises:
-            RouteSetupError: Something can't work. The error, which may be of a subclass, has the
-                file and line of the function, and says what to do instead.
-        """
-        asker = Asker(handler, (handler,))
-        for guard in self.providers.guards:
-            self._guarded_by(asker, guard)
-        arguments = self._places(asker)
-        self._check_path_keys(handler)
-        return self._numbered(arguments, handler)
-
-    def plan_shared(
-        self, factory: Callable[..., Any], makes: tuple[type, ...] | None = None
-    ) -> tuple[Factory, Plan]:
-        """
-        Plan a factory with ``scope="app"``. Return the factory to call, and its plan.
-
-        Args:
-            factory: The factory as the user named it, even if another overrides it.
-            makes: The classes that the parameters for it expect.
-        """
-        asker = Asker(self._called(factory), (factory,), "app")
-        places = self._places(asker)
-        return evolve(Factory.of(asker.call), makes=makes), self._numbered(places, asker.call)
-
-    def _guarded_by(self, asker: Asker, guard: UseMark) -> None:
-        """Plan a guard. No parameter takes its value, which is ``None``."""
-        factory: Any = guard.factory
-        overridden = self._called(factory) is not factory
-        place = self._step(asker, factory, {}, None if overridden else (NoneType,))
-        if guard.reuse:
-            self._reused[factory, ()] = place
-
-    def _called(self, factory: Callable[..., Any]) -> Callable[..., Any]:
-        """Return what to call for a factory: the one that overrides it, or the factory itself."""
-        # You can override Repo, for all types, or only Repo[int].
-        generic = get_origin(factory) or factory
-        return self.overrides.get(factory, self.overrides.get(generic, factory))
-
-    def _check_path_keys(self, handler: Callable[..., Any]) -> None:
-        # A test's fake may have other parameters than the factory that it replaces.
-        if self.overrides:
-            return
-        taken = {spec.alias for spec in self._params if spec.source == "path"}
-        if untaken := [key for key in self.path_keys if key not in taken]:
-            key = untaken[0]
-            problem = untaken_key(handler, key, type_name(type_for(self.path_keys[key])))
-            raise HandlerSignatureError(problem, where(handler))
-
-    def _places(self, asker: Asker) -> dict[str, _Place]:
-        """Say where each argument of *asker* will be, after planning what has to come before."""
-        signature = signature_of(asker.call, asker.types)
-        Site("the return annotation", asker.where).check_return(signature.return_annotation)
-        return {
-            parameter.name: self._place(asker, parameter)
-            for parameter in signature.parameters.values()
-        }
-
-    def _place(self, asker: Asker, parameter: inspect.Parameter) -> _Place:
-        asker.check_by_name(parameter)
-        site = asker.site(parameter.name)
-        site.check_parameter(parameter.annotation)
-        annotation, marks = unmarked(parameter.annotation)
-        use_mark, param_mark = mark_of(UseMark, marks), mark_of(ParamMark, marks)
-        if param_mark is None or param_mark.decoder is None or parameter.default is ...:
-            site.check_default(parameter.default, parameter.annotation)
-        if use_mark is not None:
-            mark, types = chosen(
-                asker, parameter.name, annotation, use_mark, self.providers, self.givens
-            )
-            return self._made(asker, parameter, annotation, mark, types)
-        if (missing := unresolved_in(annotation)) is not None:
-            site.refuse(
-                f"asks for {missing!r}, which can't be resolved: define or import it at module "
-                "level, not under TYPE_CHECKING or inside a function"
-            )
-        by_type = param_mark is None and mark_of(IgnoreMark, marks) is None
-        if by_type and not self._is_path_key(parameter, annotation):
-            place = self._made_by_type(asker, parameter, annotation)
-        else:
-            place = self._given_by_type(asker, parameter, annotation, param_mark)
-        return place or self._read(asker, parameter, annotation, param_mark)
-
-    def _made_by_type(
-        self, asker: Asker, parameter: inspect.Parameter, annotation: Any
-    ) -> _Place | None:
-        """Plan a parameter by its type, if a factory makes that type or the connection has it."""
-        found = self.providers.find(annotation, asker.where)
-        if found is None:
-            given = self._given_by_type(asker, parameter, annotation, None)
-            # What can be read from the request is read, even if a factory makes a subclass of it.
-            if given is not None or is_readable(annotation):
-                return given
-            found = self.providers.find_below(annotation, asker.where)
-        if found is None:
-            return None
-        provider, types = found
-        return self._made(asker, parameter, annotation, provider.mark, types)
-
-    def _given_by_type(
-        self, asker: Asker, parameter: inspect.Parameter, annotation: Any, mark: ParamMark | None
-    ) -> _Place | None:
-        """Plan a parameter that the connection fills because of its type, if it is one."""
-        given = self._lookup(self.givens, without_metadata(annotation))
-        if given is None:
-            return None
-        if mark is not None:
-            asker.site(parameter.name).refuse(
-                f"is the connection's own {given.name}, which is not read from the request: take "
-                "its Param() out"
-            )
-        if asker.scope == "app" and given not in self.app_givens:
-            raise asker.misuse(
-                f"`{parameter.name}` is the {given.name} of one connection, and {asker.name} lives "
-                'as long as the application: take the parameter out, or drop scope="app"'
-            )
-        return _Place("given", self._given.setdefault(given, len(self._given)))
-
-    def _is_path_key(self, parameter: inspect.Parameter, annotation: Any) -> bool:
-        """Say whether the path fills it. The name of a key takes precedence over the type."""
-        return parameter.name in self.path_keys and is_readable(annotation)
-
-    @staticmethod
-    def _lookup(table: Mapping[Any, Any], annotation: Any) -> Any:
-        try:
-            return table.get(annotation)
-        except TypeError:  # an annotation that can't be hashed
-            return None
-
-    def _read(
-        self, asker: Asker, parameter: inspect.Parameter, annotation: Any, mark: ParamMark | None
-    ) -> _Place:
-        """Plan a parameter that comes from the request."""
-        name = parameter.name
-        if annotation is parameter.empty:
-            if name not in self.path_keys:
-                raise HandlerSignatureError(
-                    f"`{name}` has no annotation: {asker.remedy(annotation_advice(name))}",
-                    asker.where,
-                )
-            annotation = str
-        self._check_readable(asker, name, annotation, mark)
-        spec = param_spec(
-            name,
-            annotation,
-            MISSING if parameter.default is parameter.empty else parameter.default,
-            mark=mark,
-            path_keys=self.path_keys,
-            where=asker.where,
-        )
-        if spec.fields:
-            asker.site(name).check_fields(annotation)
-        return _Place("param", self._params.setdefault(spec, len(self._params)))
-
-    def _check_readable(
-        self, asker: Asker, name: str, annotation: Any, mark: ParamMark | None
-    ) -> None:
-        """
-        Refuse a type that no request can have.
-
-        :func:`.param_spec` refuses types that a request can have, and that can't be read.
-
-        Raises:
-            DependencyError: The parameter needs a factory that doesn't exist, or a request where
-                there is none.
-            HandlerSignatureError: Its name says that it isn't meant to be read from the request.
-        """
-        in_app = asker.scope == "app"
-        if mark is None and not is_readable(annotation):
-            problem = f"nothing makes the {type_name(annotation)} that `{name}` asks for"
-            meant = given_advice(name, annotation, self.givens)
-            nearly = self.providers.near(annotation) is not None
-            if meant is not None or in_app or nearly or not has_fields(annotation):
-                advice = provider_advice(name, annotation, self.providers, in_app=in_app)
-                raise MissingProviderError(
-                    meant or f"{problem}: {asker.remedy(advice)}",
-                    asker.where,
-                    asker.chain,
-                )
-        if in_app:
-            raise asker.misuse(
-                f"`{name}` would come from a request, and {asker.name} lives as long as the "
-                "application: take the parameter out, give its value with functools.partial, or "
-                'drop scope="app"'
-            )
-        by_query = mark is None and name not in self.path_keys
-        if by_query and (meant := mistaken_for_text(name, annotation)) is not None:
-            raise HandlerSignatureError(
-                f"`{name}: {type_name(annotation)}` would be read from the query of the request: "
-                f"{asker.remedy(meant)}",
-                asker.where,
-            )
-
-    def _made(
-        self,
-        asker: Asker,
-        parameter: inspect.Parameter,
-        annotation: Any,
-        mark: UseMark,
-        types: Types,
-    ) -> _Place:
-        """Plan a parameter that a factory makes."""
-        factory: Any = mark.factory
-        name = name_of(factory)
-        if parameter.default is not parameter.empty:
-            raise HandlerSignatureError(
-                f"`{parameter.name}` is made by a factory, so its default would never be used: "
-                "take it out",
-                asker.where,
-            )
-        # The value of a test's fake is not checked.
-        overridden = self._called(factory) is not factory
-        makes = None if overridden else agreed(asker, parameter.name, annotation, factory, types)
-        if mark.scope == "app":
-            check_shared(asker, factory, types)
-            self._expected.setdefault(factory, makes)
-            return _Place("shared", self._shared.setdefault(factory, len(self._shared)))
-        if asker.scope == "app":
-            raise asker.misuse(
-                f"{name} lives as long as a connection, and {asker.name} as long as the "
-                f'application: use({code_for(factory)}, scope="app"), or drop scope="app" there'
-            )
-        if not mark.reuse:
-            return self._step(asker, factory, types, makes)
-        key = (factory, tuple(types.items()))
-        if key not in self._reused:
-            self._reused[key] = self._step(asker, factory, types, makes)
-        return self._reused[key]
-
-    def _step(
-        self,
-        asker: Asker,
-        factory: Callable[..., Any],
-        types: Types,
-        makes: tuple[type, ...] | None,
-    ) -> _Place:
-        """Plan a call of a factory, after the calls that it needs itself."""
-        callers = (*asker.callers, factory)
-        if factory in asker.callers:
-            raise DependencyCycleError(
-                f"{name_of(factory)} needs itself: make one of the factories do without the other "
-                "(Ignore[TYPE] asks for what the connection itself has, and for no factory)",
-                where(factory),
-                tuple(map(name_of, callers)),
-            )
-        self._used |= {factory, get_origin(factory) or factory}
-        call = self._called(factory)
-        arguments = self._places(Asker(call, callers, types=types))
-        self._steps.append((evolve(Factory.of(call), makes=makes), arguments))
-        return _Place("step", len(self._steps) - 1)
-
-    def _numbered(self, arguments: Mapping[str, _Place], call: Callable[..., Any]) -> Plan:
-        """Turn places into numbers, now that the length of each list is known."""
-        starts: dict[str, int] = {}
-        total = 0
-        for kind, table in (
-            ("param", self._params),
-            ("given", self._given),
-            ("shared", self._shared),
-            ("step", self._steps),
-        ):
-            starts[kind] = total
-            total += len(table)
-
-        def numbers(places: Mapping[str, _Place]) -> tuple[tuple[str, int], ...]:
-            return tuple((name, starts[place.kind] + place.index) for name, place in places.items())
-
-        return Plan(
-            params=tuple(self._params),
-            givens=tuple(self._given),
-            shared=tuple(self._shared),
-            expected=dict(self._expected),
-            steps=tuple(Step(factory, numbers(places)) for factory, places in self._steps),
-            arguments=numbers(arguments),
-            signature=signature_of(call),
-            factories=frozenset(self._used),
-        )
+    head: Head
+    body: Body
+    #: The classes of the values of :attr:`Head.shared`, if that can be checked.
+    expected: Mapping[Callable[..., Any], tuple[type, ...] | None]
+    signature: inspect.Signature
+    #: All factories of the steps, as the user named them, even if others override them.
+    factories: frozenset[Callable[..., Any]]

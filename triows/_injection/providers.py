@@ -30,13 +30,14 @@ from typing import (
 from attrs import frozen
 from starlette.responses import Response
 
+from triows._annotations import type_name
 from triows._where import code_for, name_of, where
 from triows.exceptions import DependencyError
 from triows.types import IgnoreMark, UseMark
 
 from .factories import UNKNOWN, assumed_type, is_nothing, unopened
 from .marks import Site, mark_of, unmarked, without_metadata
-from .params import is_readable, type_name
+from .params import is_readable
 from .signatures import Types, is_protocol, parameters_of, resolved, signature_of, unresolved_in
 from .yields import unmanageable
 
@@ -492,7 +493,7 @@ class Entry:
         if any(isinstance(one, type) and issubclass(one, _ANSWERS) for one in members):
             self.refuse(
                 f"{name} makes {type_name(made)}, which no handler asks for: a guard is "
-                "annotated `-> None`, and refuses by raising HTTPException or WebSocketClose"
+                "annotated `-> None`, and refuses by raising HTTPException"
             )
         if _is_primitive(made):
             self._refuse_primitive(made)

@@ -1,5 +1,5 @@
 """
-Decodes what a handshake carries: its query, its headers and its cookies.
+Decodes what a request carries: its query, its headers and its cookies.
 
 Bytes and strings come in. Text by name comes out, and a :class:`ParamError` for everything that
 isn't text. This module doesn't know which names are asked for, or their types.
@@ -26,8 +26,8 @@ __all__ = [
     "ParamError",
     "Query",
     "RequestData",
+    "excerpt",
     "parse_query",
-    "printable",
 ]
 
 # How many characters of a name or message a refusal shows. Names come from the peer, and messages
@@ -38,8 +38,8 @@ MAX_SHOWN = 200
 _STRAY_PERCENT = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 
-def printable(text: str) -> str:
-    """Make text from a peer fit to be shown: short, and without control characters."""
+def excerpt(text: str) -> str:
+    """Shorten a peer's text so that it can be shown, and replace its control characters."""
     if len(text) > MAX_SHOWN:
         text = text[:MAX_SHOWN] + "..."
     if text.isprintable():
@@ -65,10 +65,6 @@ class ParamError:
     location: ParamSource
     name: str
     message: str
-
-    def to_dict(self) -> dict[str, str]:
-        """Return the error as the JSON object that the body of a 422 has."""
-        return {"location": self.location, "name": self.name, "message": self.message}
 
 
 class BadValue(Exception):
@@ -133,7 +129,7 @@ def _collect(query_string: bytes) -> Query:
     # If one value of a name can be read and another can't, nobody knows which one was meant.
     for name in problems:
         values.pop(name, None)
-    errors = [ParamError("query", printable(name), text) for name, text in problems.items()]
+    errors = [ParamError("query", excerpt(name), text) for name, text in problems.items()]
     return Query(values, errors, frozenset(problems))
 
 
@@ -171,7 +167,7 @@ class RequestData:
     The parts of one request that parameters are read from.
 
     Each part is decoded when something first asks for it, and then kept. Make one object for each
-    handshake. Pass it to :func:`read_params` only once, with the parameters of the handler and of
+    request. Pass it to :func:`read_params` only once, with the parameters of the handler and of
     all its factories, because each call reports the errors in the query itself.
 
     Args:

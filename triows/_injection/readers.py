@@ -1,7 +1,7 @@
 """
 Reads values from a request, with one function for each parameter, compiled at registration.
 
-:func:`read_params` is called for each handshake. It inspects nothing, because every
+:func:`read_params` is called for each request. It inspects nothing, because every
 :class:`ParamSpec` has its reader. If one reader reports an error, the others go on, so the peer
 sees all errors at once.
 """
@@ -9,41 +9,23 @@ sees all errors at once.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from attrs import field, frozen
 
 from .packs import BadPack, pack_builder
-from .query import BadValue, ParamError, RequestData, printable
+from .query import BadValue, ParamError, RequestData, excerpt
+from .sources import SOURCES
 
 if TYPE_CHECKING:
-    from triows.types import ParamSource
-
     from .conversion import Shape
+    from .parameter import Parameter
+    from .sources import Source
 
-__all__ = [
-    "MISSING",
-    "OMITTED",
-    "Missing",
-    "ParamSpec",
-    "Reader",
-    "pack_reader",
-    "read_params",
-    "text_reader",
-]
+__all__ = ["ParamSpec", "Reader", "omitted", "pack_reader", "read_params", "text_reader"]
 
 Reader: TypeAlias = Callable[[RequestData, list[ParamError]], Any]
-
-
-class Missing(enum.Enum):
-    """The type of :data:`MISSING`."""
-
-    MISSING = "MISSING"
-
-
-#: The default of a parameter that has none.
-MISSING: Final = Missing.MISSING
 
 
 class _Outcome(enum.Enum):
@@ -56,58 +38,26 @@ class _Outcome(enum.Enum):
 
 
 _FAILED: Final = _Outcome.FAILED
-#: The default of a field that its class fills in.
-OMITTED: Final = _Outcome.OMITTED
+_OMITTED: Final = _Outcome.OMITTED
 
 
-def _by_value(default: Any) -> Any:
-    """Compare plain values by value. Other objects may answer ``==`` with anything."""
-    plain = isinstance(default, (str, int, float, enum.Enum))
-    return (type(default), default) if plain else id(default)
+def omitted() -> Any:
+    """Make the default of a field that its class fills in."""
+    return _OMITTED
 
 
 @frozen
 class ParamSpec:
     """
-    One parameter of a handler or factory, ready to be read.
-
-    Two parameters that ask for the same thing are equal, so it is read once for both.
+    A parameter, ready to be read.
 
     Args:
-        name: The parameter's name in Python.
-        source: Where it is read from.
-        alias: Its name in the request. The name of a header is in lower case.
-        type: Its annotation with all constraints, including those of ``Param``.
-        default: Its value if the request doesn't have it, or :data:`MISSING`.
-        type_name: The type as a person writes it.
-        decoder: The application's function that replaces the conversion by type.
-        fields: The parameters that a pack is built from. Empty for all other types.
-        closed: Whether it is a pack that forbids names in the query that nothing reads.
+        known: What is known of it. If that is equal for two parameters, both are the same.
         read: The function that takes the value from a request and reports errors.
     """
 
-    name: str
-    source: ParamSource
-    alias: str
-    type: Any = field(hash=False)
-    default: Any = field(hash=False, eq=_by_value)
-    type_name: str
-    decoder: Callable[[str], Any] | None = field(hash=False, repr=False)
-    fields: tuple[ParamSpec, ...] = field(repr=False)
-    closed: bool = field(repr=False)
+    known: Parameter
     read: Reader = field(eq=False, repr=False)
-
-    @property
-    def in_query(self) -> bool:
-        """Whether it is read from the query."""
-        return self.source == "query"
-
-    @property
-    def required(self) -> bool:
-        """Whether a request without it is refused."""
-        return self.default is MISSING and (
-            not self.fields or any(part.required for part in self.fields)
-        )
 
 
 def read_params(
@@ -137,57 +87,26 @@ def read_params(
     errors = list(data.query.errors)
     values = [spec.read(data, errors) for spec in specs]
     for spec in specs:
-        if spec.closed:
-            errors += _unknown(specs, data)
-            break
-    # A handler and its factory may ask for the same parameter. Its error is reported once.
+        if spec.known.closed:
+            errors += _unknown(SOURCES[spec.known.source], specs, data)
+    # Several may report the same, for example a handler and its factory that ask for the same
+    # parameter. It is an error once.
     return values, list(dict.fromkeys(errors)) if errors else errors
 
 
-def _unknown(specs: Sequence[ParamSpec], data: RequestData) -> list[ParamError]:
-    """Refuse the names in the query that neither a pack nor another parameter reads."""
-    known = {part.alias for spec in specs for part in spec.fields or (spec,) if part.in_query}
+def _unknown(source: Source, specs: Sequence[ParamSpec], data: RequestData) -> list[ParamError]:
+    """Refuse the names in a source that neither a pack nor another parameter reads."""
+    parameters = [part for spec in specs for part in spec.known.fields or (spec.known,)]
+    known = {one.alias for one in parameters if one.source == source.name}
     return [
-        ParamError("query", printable(name), "Unknown parameter")
-        for name in data.query.values
+        ParamError(source.name, excerpt(name), "Unknown parameter")
+        for name in source.values(data)
         if name not in known
     ]
 
 
-def _path(data: RequestData) -> Mapping[str, Any]:
-    return data.path_params
-
-
-def _query(data: RequestData) -> Mapping[str, Any]:
-    return data.query.values
-
-
-def _headers(data: RequestData) -> Mapping[str, Any]:
-    return data.headers
-
-
-def _cookies(data: RequestData) -> Mapping[str, Any]:
-    return data.cookies
-
-
-_TABLES: dict[ParamSource, Callable[[RequestData], Mapping[str, Any]]] = {
-    "path": _path,
-    "query": _query,
-    "header": _headers,
-    "cookie": _cookies,
-}
-
-
-def _one_value(values: list[str]) -> str:
-    # Proxies and servers differ on which value counts, and attackers use the difference (HTTP
-    # parameter pollution).
-    if len(values) != 1:
-        raise BadValue(f"Given {len(values)} times, expected once")
-    return values[0]
-
-
 def text_reader(
-    source: ParamSource,
+    source: Source,
     alias: str,
     kind: Shape,
     convert: Callable[[Any], Any],
@@ -203,13 +122,8 @@ def text_reader(
         convert: Makes the value, or raises :exc:`BadValue`.
         default: Makes the value if the request doesn't have it. ``None`` if it is required.
     """
-    table = _TABLES[source]
-    join: Callable[[list[str]], str] | None = None
-    if kind == "text" and source == "query":
-        join = _one_value
-    elif kind == "text" and source == "header":
-        # RFC 9110 section 5.3: several lines of one name are one value, joined with commas.
-        join = ", ".join
+    table = source.values
+    join = source.joined if kind == "text" else None
     absent = _absent(source, alias, default)
 
     def read(data: RequestData, errors: list[ParamError]) -> Any:
@@ -219,21 +133,22 @@ def text_reader(
         try:
             return convert(raw if join is None else join(raw))
         except BadValue as exc:
-            errors.append(ParamError(source, alias, str(exc)))
+            errors.append(ParamError(source.name, alias, str(exc)))
             return _FAILED
 
     return read
 
 
-def _absent(source: ParamSource, alias: str, default: Callable[[], Any] | None) -> Reader:
+def _absent(source: Source, alias: str, default: Callable[[], Any] | None) -> Reader:
     """Make the reader for a request that does not have the parameter."""
+    hides = source.hides
 
     def absent(data: RequestData, errors: list[ParamError]) -> Any:
-        # The parameter was there, or may have been. The query's own error is already reported.
-        if source == "query" and data.query.hides(alias):
+        # The parameter was there, or may have been. The source's own error is already reported.
+        if hides(data, alias):
             return _FAILED
         if default is None:
-            errors.append(ParamError(source, alias, "Missing required parameter"))
+            errors.append(ParamError(source.name, alias, "Missing required parameter"))
             return _FAILED
         return default()
 
@@ -241,10 +156,10 @@ def _absent(source: ParamSource, alias: str, default: Callable[[], Any] | None) 
 
 
 def pack_reader(
-    source: ParamSource,
+    source: Source,
     alias: str,
     pack: Any,
-    parts: Sequence[tuple[str, str, Reader]],
+    parts: Sequence[ParamSpec],
     default: Callable[[], Any] | None,
 ) -> Reader:
     """
@@ -254,14 +169,14 @@ def pack_reader(
         source: Where the fields are read from.
         alias: The name in errors that are about the whole object.
         pack: The class.
-        parts: For each field, the name of its argument, its name in the source, and its reader.
+        parts: The fields. Their names are those of the arguments.
         default: Makes the value if the request has none of its fields. ``None`` if the class
             itself makes it.
     """
-    table = _TABLES[source]
+    table = source.values
     build = pack_builder(pack)
-    wire_names = {argument: name for argument, name, _ in parts}
-    readers = [(argument, read) for argument, _, read in parts]
+    wire_names = {part.known.name: part.known.alias for part in parts}
+    readers = [(part.known.name, part.read) for part in parts]
 
     def read(data: RequestData, errors: list[ParamError]) -> Any:
         if default is not None and table(data).keys().isdisjoint(wire_names.values()):
@@ -270,13 +185,13 @@ def pack_reader(
         values = {argument: read_part(data, errors) for argument, read_part in readers}
         if any(value is _FAILED for value in values.values()):
             return _FAILED
-        given = {name: value for name, value in values.items() if value is not OMITTED}
+        given = {name: value for name, value in values.items() if value is not _OMITTED}
         try:
             return build(given)
         except BadPack as exc:
             for argument, text in exc.problems:
                 name = alias if argument is None else wire_names.get(argument, alias)
-                errors.append(ParamError(source, name, text))
+                errors.append(ParamError(source.name, name, text))
             return _FAILED
 
     return read

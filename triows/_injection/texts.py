@@ -38,8 +38,7 @@ _WITHOUT_SECONDS = re.compile(r"(?:\d{4}-\d\d-\d\d[Tt ])?\d\d:\d\d(?=[Zz+-]|\Z)"
 
 def text_union(*members: Any) -> Any:
     """Make one class for several of :data:`TEXT_TYPES`, because msgspec takes only one."""
-    union = _TextUnion("TextUnion", (), {})
-    union.members = members
+    union = _TextUnion("TextUnion", (), {"members": members})
     for member in members:
         # msgspec looks whether what `read_text` made is an instance of the union.
         union.register(member)

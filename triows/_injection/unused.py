@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, get_origin
 
+from triows._annotations import type_name
 from triows._where import code_for, name_of, where
 from triows.exceptions import DependencyError
 
 from .factories import is_nothing
-from .params import type_name
 from .providers import Entry
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from triows._log import peer_of
 from triows._printable import printable
 from triows._stacks import Frame, describe, frame_at, lines, shown
 
-from .tree import with_mounted
+from .inside import described, with_mounted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from triows._stacks import RawFrame
     from triows.types import Scope
 
-    from .tree import Inspected
+    from .inside import Inspected
 
 __all__ = ["Blocker", "LoopView", "Sample", "blocker_of", "waiting_at"]
 
@@ -162,9 +162,9 @@ def _who(sample: Sample, apps: Iterable[Inspected]) -> str:
     ancestors = {*_ancestors(sample.task)}
     for app in apps:
         for prefix, inside in with_mounted("", app._inside()):
-            for lifetime, route, scope in inside.connections.described():
-                if lifetime.task in ancestors:
-                    return f"the connection to {prefix}{route.path} from {_peer(scope)}"
+            for exchange in inside.exchanges:
+                if exchange.lifetime.task in ancestors:
+                    return described(prefix, exchange)
     for scope in sample.scopes:
         kind = "handshake" if scope["type"] == "websocket" else "request"
         path = printable(str(scope.get("path", "")))

@@ -6,7 +6,7 @@ and goes on. Then everything that waits for that task waits, too: the resources 
 and the shutdown. So a warning says which code it is. A start-up may take as long as it likes, but
 a warning says what it waits for if that takes long.
 
-One task of the application looks at all connections every few seconds. That costs the connections
+One task of the application looks at all exchanges every few seconds. That costs them
 nothing, and no warning is late: what is told to end after one look is not due before the next.
 """
 
@@ -19,28 +19,26 @@ from typing import TYPE_CHECKING, Any
 import trio
 from attrs import frozen
 
-from triows._connection.lifetime import Lifetime
+from triows._exchange.lifetime import Lifetime
 from triows._injection.call import make_value
-from triows._log import peer_of
-from triows._printable import printable
 from triows._running import STARTING
 from triows._stacks import describe, lines, relative, shown
 
+from .inside import described, with_mounted
+from .own import inner_nurseries, own_frames
 from .places import where
 from .tasks import await_frames, frames_in, look_at_nurseries, outline_of_nurseries
 from .text import bounded, indented
-from .tree import inner_nurseries, own_frames, with_mounted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
-    from triows._connection.registry import Served
-    from triows._injection.resources import Host
+    from triows._exchange.registry import Exchange
+    from triows._injection.hosts import Host
     from triows._running import AppResources
     from triows._stacks import RawFrame
-    from triows.types import Scope
 
-    from .tree import Inspected
+    from .inside import Inspected
 
 __all__ = ["Hanging", "Overseer", "starting"]
 
@@ -49,7 +47,7 @@ logger = logging.getLogger("triows")
 #: Seconds between two looks, at least. If ``Timeouts.teardown`` is shorter, a warning may be late.
 _LEAST = 0.5
 
-#: Connections to look at before other tasks get a turn.
+#: Exchanges to look at before other tasks get a turn.
 _AT_ONCE = 500
 
 #: The same for those that are late, which takes longer.
@@ -79,7 +77,7 @@ class Hanging:
 
 class Overseer:
     """
-    Warns of what goes on, once for each connection, or for each part of the start-up.
+    Warns of what goes on, once for each exchange, or for each part of the start-up.
 
     Args:
         app: The application.
@@ -122,25 +120,24 @@ class Overseer:
     def _all(self) -> Iterator[AppResources | Lifetime]:
         for _, inside in with_mounted("", self._app._inside()):
             yield inside.resources
-            yield from inside.connections
+            yield from (exchange.lifetime for exchange in inside.exchanges)
 
     async def _warn_of(self, late: list[Lifetime]) -> None:
-        """Write one warning for all connections in which the same code hangs."""
+        """Write one warning for all exchanges in which the same code hangs."""
         alike: dict[Hanging, list[str]] = {}
-        for number, (lifetime, path, route, scope) in enumerate(self._described(late), 1):
-            connection = f"the connection to {path} from {printable(peer_of(scope))}"
-            alike.setdefault(_hanging(lifetime, route), []).append(connection)
+        for number, (prefix, exchange) in enumerate(self._found(late), 1):
+            alike.setdefault(_hanging(exchange), []).append(described(prefix, exchange))
             if number % _FEW == 0:
                 await trio.lowlevel.checkpoint()
         for found, (first, *others) in alike.items():
-            more = f"\n  ({_others(len(others))} like this)" if others else ""
+            more = f"\n  ({_others(len(others), late[0].line.noun)} like this)" if others else ""
             logger.warning("%s has not ended: %s%s\n  (%s)", first, found, more, _REMEDY)
 
-    def _described(self, late: list[Lifetime]) -> Iterator[tuple[Lifetime, str, Served, Scope]]:
+    def _found(self, late: list[Lifetime]) -> Iterator[tuple[str, Exchange]]:
         for prefix, inside in with_mounted("", self._app._inside()):
             for lifetime in late:
-                if (found := inside.connections.find(lifetime)) is not None:
-                    yield lifetime, prefix + found[0].path, *found
+                if (exchange := inside.exchanges.find(lifetime)) is not None:
+                    yield prefix, exchange
 
 
 def starting(app: Inspected) -> Hanging | None:
@@ -174,9 +171,10 @@ def _exiting(resources: AppResources) -> Hanging | None:
     return None if host is None else _hanging_resource(host, 2 * resources.teardown)
 
 
-def _hanging(lifetime: Lifetime, route: Served) -> Hanging:
-    """Say what a connection waits for that is late."""
-    patience, handler = route.settings.timeouts.teardown, _place(route.handler)
+def _hanging(exchange: Exchange) -> Hanging:
+    """Say what an exchange waits for that is late."""
+    lifetime, served = exchange.lifetime, exchange.served
+    patience, handler = served.settings.timeouts.teardown, _place(served.handler)
     if lifetime.is_ending and (host := _released(lifetime.hosts)) is not None:
         return _hanging_resource(host, 2 * patience)
     if lifetime.is_ending:
@@ -189,7 +187,9 @@ def _hanging(lifetime: Lifetime, route: Served) -> Hanging:
     why = "" if lifetime.cancelled == "cancelled" else f" ({lifetime.cancelled})"
     goes_on = f"goes on {patience:g} s after it was cancelled{why}, and waits at"
     making = lifetime.making
-    who = f"the handler {handler}" if making is None else f"the factory {_place(making.call)}"
+    who = (
+        f"{lifetime.line.who} {handler}" if making is None else f"the factory {_place(making.call)}"
+    )
     return Hanging(f"{who} {goes_on}", _stack(own_frames(lifetime), inner_nurseries(lifetime)))
 
 
@@ -231,5 +231,5 @@ def _stack(
     return (*lines(shown(describe(frames))), *bounded(below, _TASKS))
 
 
-def _others(number: int) -> str:
-    return "1 more connection hangs" if number == 1 else f"{number} more connections hang"
+def _others(number: int, noun: str) -> str:
+    return f"1 more {noun} hangs" if number == 1 else f"{number} more {noun}s hang"

@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 
     from triows.types import Scope, Send
 
+    from .inside import Inspected
     from .text import Line
-    from .tree import Inspected, Tree
+    from .tree import Tree
 
 __all__ = ["PATH", "asks_for_page", "serve_page"]
 
@@ -231,8 +232,8 @@ async def _respond(
 def page(seen: Tree) -> str:
     """Make the page of a tree. If the tree is large, it shows only the oldest connections."""
     outline = seen.outline()
-    resources = len(outline.children) - len(seen.connections)
-    left_out = max(0, len(seen.connections) - _MOST)
+    resources = len(outline.children) - len(seen.connections) - len(seen.requests)
+    left_out = max(0, len(seen.connections) + len(seen.requests) - _MOST)
     lines = outline.children[: resources + _MOST]
     more = f"<p>and {left_out} more, which ?format=json has as well</p>" if left_out else ""
     return "".join(

@@ -14,14 +14,15 @@ from triows._printable import printable
 from triows._stacks import describe, innermost, lines, shown
 
 from .blocked import LoopView, blocker_of
+from .inside import with_mounted
 from .tasks import await_frames
 from .text import bounded, indented
-from .tree import glance, with_mounted
+from .tree import glance
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from .tree import Inspected
+    from .inside import Inspected
 
 __all__ = ["Remains", "alive", "everything"]
 
@@ -69,7 +70,7 @@ def _known(app: Inspected) -> set[trio.lowlevel.Task | None]:
     for _, inside in with_mounted("", app._inside()):
         stack = inside.resources.stack
         known |= {host.task for host in (() if stack is None else stack.hosts)}
-        known |= {lifetime.task for lifetime in inside.connections}
+        known |= {exchange.lifetime.task for exchange in inside.exchanges}
     return known
 
 

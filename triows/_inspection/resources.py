@@ -17,7 +17,7 @@ from .text import Line, Outlined, Style
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from triows._injection.resources import Host
+    from triows._injection.hosts import Host
     from triows._running import AppResources
 
 __all__ = ["ResourceNode", "State", "look_at_resources", "look_at_shared"]

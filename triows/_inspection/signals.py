@@ -12,7 +12,8 @@ import trio
 from .tree import tree
 
 if TYPE_CHECKING:
-    from .tree import Inspected, Tree
+    from .inside import Inspected
+    from .tree import Tree
 
 __all__ = ["print_on_signal"]
 

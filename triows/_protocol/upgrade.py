@@ -35,9 +35,11 @@ if TYPE_CHECKING:
 __all__ = [
     "BadUpgrade",
     "Upgrade",
+    "acceptance",
     "asks_for_websocket",
     "extension_factories",
     "read_upgrade",
+    "refusal_head",
     "response_head",
 ]
 
@@ -237,3 +239,47 @@ def response_head(status: int, headers: Sequence[tuple[bytes, bytes]]) -> bytes:
     lines = [b"HTTP/1.1 %d %s\r\n" % (status, phrase)]
     lines += [b"%s: %s\r\n" % header for header in headers]
     return b"".join([*lines, b"\r\n"])
+
+
+def acceptance(
+    accept: str,
+    subprotocol: str | None,
+    extensions: str | None,
+    headers: Sequence[tuple[bytes, bytes]],
+) -> bytes:
+    """
+    Write the head of the response that accepts a handshake.
+
+    Args:
+        accept: See :attr:`Upgrade.accept`.
+        subprotocol: The subprotocol that was chosen, if any.
+        extensions: The value of ``Sec-WebSocket-Extensions``, if any were chosen.
+        headers: All other headers.
+    """
+    own = [
+        (b"upgrade", b"websocket"),
+        (b"connection", b"Upgrade"),
+        (b"sec-websocket-accept", accept.encode()),
+    ]
+    if subprotocol is not None:
+        own.append((b"sec-websocket-protocol", subprotocol.encode()))
+    if extensions is not None:
+        own.append((b"sec-websocket-extensions", extensions.encode()))
+    return response_head(101, [*own, *headers])
+
+
+def refusal_head(
+    status: int,
+    headers: Sequence[tuple[bytes, bytes]],
+    own_headers: Sequence[tuple[bytes, bytes]],
+) -> bytes:
+    """
+    Write the head of a response that refuses a handshake. It is the last one on its connection.
+
+    Args:
+        status: The HTTP status.
+        headers: The headers of the refusal.
+        own_headers: Those of the server.
+    """
+    kept = [one for one in headers if one[0] != b"connection"]
+    return response_head(status, [*kept, (b"connection", b"close"), *own_headers])

@@ -6,8 +6,8 @@ import inspect
 from collections.abc import Iterable
 from typing import Any
 
-from .._where import name_of, where
-from ..exceptions import RouteSetupError
+from triows._where import name_of, where
+from triows.exceptions import RouteSetupError
 
 __all__ = ["check_routes"]
 

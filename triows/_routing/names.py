@@ -11,11 +11,15 @@ from starlette.convertors import CONVERTOR_TYPES
 from starlette.datastructures import URLPath
 from starlette.routing import NoMatchFound
 
-from ..exceptions import RouteConflictError, RouteSetupError
+from triows.exceptions import RouteConflictError, RouteSetupError
+
+from .leaf import HANDSHAKE, Match
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from .leaf import Method
+    from .node import RouteDescription
     from .template import Key, Template
     from .tree import RouteTree
 
@@ -40,7 +44,7 @@ def quoted(text: str) -> str:
     return quote(text, safe="!$&'()*+,;=:@")
 
 
-def check_name(name: Any, where: str | None = None) -> None:
+def check_name(name: Any, at: str | None = None) -> None:
     """
     Refuse what can't be a name.
 
@@ -51,7 +55,7 @@ def check_name(name: Any, where: str | None = None) -> None:
         raise RouteSetupError(
             f"name= takes a str without a colon, not {name!r}: a colon separates the name "
             "of a mount from that of a route in it",
-            where,
+            at,
         )
 
 
@@ -61,18 +65,27 @@ class NamedRoute:
     A route that can be found by its name.
 
     Attributes:
-        name: Its name.
-        is_given: Whether the user gave the name. Otherwise it is the handler's.
-        template: The full path.
+        description: Its name, its path, and so on.
         value: What the tree has for it.
-        where: ``file:line (name)`` of the handler.
     """
 
-    name: str
-    is_given: bool
-    template: Template
+    description: RouteDescription
     value: Any
-    where: str
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self.description.name
+
+    @property
+    def template(self) -> Template:
+        """The full path."""
+        return self.description.template
+
+    @property
+    def where(self) -> str:
+        """``file:line (name)`` of the handler."""
+        return self.description.where
 
 
 @frozen
@@ -104,9 +117,14 @@ class RouteNames:
         Raises:
             RouteConflictError: A name was given twice. The message names both places.
         """
-        taken = {one.name: one for named in self._routes.values() for one in named if one.is_given}
+        taken = {
+            one.name: one
+            for named in self._routes.values()
+            for one in named
+            if one.description.is_named
+        }
         for route in routes:
-            if not route.is_given:
+            if not route.description.is_named:
                 continue
             if (other := taken.setdefault(route.name, route)) is not route:
                 raise RouteConflictError(
@@ -159,13 +177,13 @@ class RouteNames:
         """
         routes = self._routes.get(name, [])
         # A name that somebody gave takes precedence over the names of handlers.
-        routes = [one for one in routes if one.is_given] or routes
+        routes = [one for one in routes if one.description.is_named] or routes
         fitting = [one for one in routes if set(one.template.keys) == set(params)]
         if len(fitting) == 1:
             (route,) = fitting
             path = _Path.of(route.template, params)
-            self._check_leads(path, route.value)
-            return URLPath(path.text, protocol="websocket")
+            self._check_leads(path, route.value, route.description.method)
+            return URLPath(path.text, protocol=route.description.kind.name)
         if not fitting:
             found = self._path_in_mount(name, params)
             if found is not None:
@@ -195,12 +213,12 @@ class RouteNames:
             return URLPath(text, protocol=found.protocol, host=found.host)
         return None
 
-    def _check_leads(self, path: _Path, value: Any) -> None:
+    def _check_leads(self, path: _Path, value: Any, method: Method = HANDSHAKE) -> None:
         """Refuse a path that leads to another route, or to this one with other parameters."""
-        match = self._tree.match(path.segments)
+        match = self._tree.match(path.segments, method)
         if match is None:
             raise UnknownRoute(f"the parameters make the path '{path.text}', which leads nowhere")
-        if match.value is not value:
+        if not isinstance(match, Match) or match.value is not value:
             raise UnknownRoute(
                 f"the parameters make the path '{path.text}', which leads to '{match.template}': "
                 "use other values, or change one of the two templates"
@@ -304,14 +322,14 @@ class _Path:
 
 def _text(key: Key, value: Any) -> str:
     """Return the text of a value in the path. The converter would read the value from it."""
-    converter = key.converter
+    name = key.converter_name
     try:
         # Starlette's converter refuses a slash. Here it can be written as %2F.
-        text = str(value) if converter == "str" else key.convertor.to_string(value)
+        text = str(value) if name == "str" else key.converter.to_string(value)
         is_same = (
             value is not None
             and key.accepts(text)
-            and (key.convertor is not _BUILT_IN.get(converter) or _is_same(key, text, value))
+            and (key.converter is not _BUILT_IN.get(name) or _is_same(key, text, value))
         )
     except (AssertionError, ArithmeticError, NotImplementedError, TypeError, ValueError) as exc:
         reason = str(exc) or type(exc).__name__
@@ -326,8 +344,8 @@ _BUILT_IN = dict(CONVERTOR_TYPES)
 
 def _is_same(key: Key, text: str, value: Any) -> bool:
     """Say whether the text keeps the whole value. An ``int`` would lose a fraction, for example."""
-    return text == str(value) or key.convertor.convert(text) == value
+    return text == str(value) or key.converter.convert(text) == value
 
 
 def _braced(key: Key) -> str:
-    return f"{{{key.name}:{key.converter}}}"
+    return f"{{{key.name}:{key.converter_name}}}"

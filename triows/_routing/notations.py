@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from ..exceptions import TemplateError
+from triows.exceptions import TemplateError
 
 if TYPE_CHECKING:
     from collections.abc import Collection

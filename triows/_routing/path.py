@@ -1,4 +1,4 @@
-"""The path of a request, from an ASGI scope to decoded segments."""
+"""What a request asks for: its method, and its path as decoded segments, from an ASGI scope."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
-if TYPE_CHECKING:
-    from ..types import Scope
+from .leaf import HANDSHAKE
 
-__all__ = ["BadPath", "join_segments", "request_segments"]
+if TYPE_CHECKING:
+    from triows.types import Scope
+
+    from .leaf import Method
+
+__all__ = ["BadPath", "join_segments", "request_method", "request_segments"]
 
 _MALFORMED = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -29,6 +33,16 @@ class BadPath(ValueError):
     def __init__(self, detail: str) -> None:
         self.detail = detail
         super().__init__(detail)
+
+
+def request_method(scope: Scope) -> Method:
+    """
+    Return what a request asks its path for.
+
+    Args:
+        scope: An ASGI scope of type ``http`` or ``websocket``.
+    """
+    return scope["method"] if scope["type"] == "http" else HANDSHAKE
 
 
 def request_segments(scope: Scope) -> tuple[str, ...]:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from attrs import field, frozen
 from starlette.convertors import CONVERTOR_TYPES, Convertor
 
-from ..exceptions import TemplateError
+from triows.exceptions import TemplateError
+
 from .notations import advice_on_converter, check_notation, key_name, refused
 
 if TYPE_CHECKING:
@@ -61,23 +62,34 @@ class Key:
     One ``{name:converter}``.
 
     Two keys are equal if they have the same name and match the same texts.
+
+    Attributes:
+        name: Its name, which is that of a parameter.
+        converter_name: What is written after the colon, or "str".
+        pattern: What it matches.
+        converter: Makes the value from the text, and the reverse. Starlette spells it "convertor".
     """
 
     name: str
-    converter: str
+    converter_name: str
     pattern: Pattern
-    convertor: Convertor[Any] = field(eq=False, repr=False)
+    converter: Convertor[Any] = field(eq=False, repr=False)
 
     @property
     def shape(self) -> Hashable:
         """What it matches, whatever its name is."""
         # The expression is part of it, because somebody may register a name again with another.
-        return (self.converter, self.pattern)
+        return (self.converter_name, self.pattern)
 
     @property
     def builtin(self) -> bool:
         """Whether the converter is one of Starlette's own."""
-        return type(self.convertor).__module__ == Convertor.__module__
+        return type(self.converter).__module__ == Convertor.__module__
+
+    @property
+    def is_rest(self) -> bool:
+        """Whether this is a ``{name:path}``, which takes all segments that are left."""
+        return self.converter_name == REST
 
     def accepts(self, text: str) -> bool:
         """Say whether the converter accepts a text."""
@@ -107,7 +119,7 @@ class Segment:
     @property
     def is_rest(self) -> bool:
         """Whether this is a ``{name:path}``, which takes all segments that are left."""
-        return any(key.converter == REST for key in self.keys)
+        return any(key.is_rest for key in self.keys)
 
     @property
     def shape(self) -> Hashable:
@@ -122,7 +134,7 @@ class Segment:
         If several have literal text and keys, the one with more literal text comes first, then the
         one with the more specific keys.
         """
-        ranks = tuple(_PRECEDENCE.get(key.converter, _REGISTERED) for key in self.keys)
+        ranks = tuple(_PRECEDENCE.get(key.converter_name, _REGISTERED) for key in self.keys)
         if not ranks:
             return (_LITERAL, 0, ())
         if len(self.parts) == 1:
@@ -336,7 +348,9 @@ def _segment(template: str, text: str) -> Segment:
             "clients resolve it before they send the request, so write the path that you mean",
         )
     parts = tuple(_parts(template, text))
-    if len(parts) > 1 and any(isinstance(part, Key) and part.converter == REST for part in parts):
+    if len(parts) > 1 and any(
+        isinstance(part, Key) and part.converter_name == REST for part in parts
+    ):
         raise refused(
             template,
             f"has {text!r}, a `path` key that shares its segment",
@@ -378,9 +392,9 @@ def _check_literal(template: str, literal: str) -> None:
 
 
 def _key(template: str, text: str) -> Key:
-    name, colon, converter = text.partition(":")
+    name, colon, converter_name = text.partition(":")
     if not colon:
-        converter = "str"
+        converter_name = "str"
     if not name.isidentifier():
         suggestion = key_name(name)
         raise refused(
@@ -388,17 +402,18 @@ def _key(template: str, text: str) -> Key:
             f"has the key {name!r}, which isn't a name in Python",
             f"use letters, digits and underscores, as in {{{suggestion}}}",
         )
-    if converter not in CONVERTOR_TYPES:
+    if converter_name not in CONVERTOR_TYPES:
         raise refused(
             template,
-            f"has the unknown converter {converter!r}",
-            advice_on_converter(name, converter, CONVERTOR_TYPES),
+            f"has the unknown converter {converter_name!r}",
+            advice_on_converter(name, converter_name, CONVERTOR_TYPES),
         )
-    convertor = CONVERTOR_TYPES[converter]
-    return Key(name, converter, _pattern(template, converter, convertor.regex), convertor)
+    converter = CONVERTOR_TYPES[converter_name]
+    pattern = _pattern(template, converter_name, converter.regex)
+    return Key(name, converter_name, pattern, converter)
 
 
-def _pattern(template: str, converter: str, regex: str) -> Pattern:
+def _pattern(template: str, converter_name: str, regex: str) -> Pattern:
     if regex in _ANYTHING:
         return _ANYTHING[regex]
     try:
@@ -406,6 +421,6 @@ def _pattern(template: str, converter: str, regex: str) -> Pattern:
     except re.error as exc:
         raise refused(
             template,
-            f"has the converter {converter!r}, whose regular expression {regex!r} is invalid",
+            f"has the converter {converter_name!r}, whose regular expression {regex!r} is invalid",
             str(exc),
         ) from exc

@@ -17,83 +17,66 @@ If the rest of the path does not match below one template, the next one is tried
 from __future__ import annotations
 
 import bisect
-from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 
 from attrs import define, field, frozen
 
-from ..exceptions import RouteConflictError
+from triows.exceptions import RouteConflictError
+
+from .leaf import HANDSHAKE, Leaf, Match, Mismatch, Target, refuse_second
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from .template import Key, Segment, Template
+    from .leaf import Method
+    from .template import Segment, Template
 
-__all__ = ["Match", "RouteTree"]
+__all__ = ["RouteTree"]
 
 T = TypeVar("T")
-
-
-@frozen
-class Match(Generic[T]):
-    """
-    The result of looking up a path.
-
-    Attributes:
-        value: The value that was added or mounted.
-        template: The template that matched.
-        raw_params: The keys' texts, decoded.
-        params: The keys' values, as their converters made them.
-        remaining: The segments below a mount: ``()`` for the mount point itself, ``("",)``
-            for the mount point and a slash. Always ``()`` for a route.
-    """
-
-    value: T
-    template: Template
-    raw_params: dict[str, str]
-    params: dict[str, Any]
-    remaining: tuple[str, ...] = ()
+#: What is at the end of a template.
+E = TypeVar("E")
 
 
 @frozen(eq=False)
-class _Leaf(Generic[T]):
-    template: Template
-    value: T
-    where: str | None
-    keys: tuple[Key, ...]
-
-
-@frozen(eq=False)
-class _Branch(Generic[T]):
+class _Branch(Generic[E]):
     segment: Segment
-    node: _Node[T]
+    place: _Place[E]
 
 
 @define(eq=False)
-class _Node(Generic[T]):
+class _Place(Generic[E]):
     """A place in the tree: what may come next, and what ends here."""
 
-    literals: dict[str, _Node[T]] = field(factory=dict)
+    literals: dict[str, _Place[E]] = field(factory=dict)
     # In order of precedence.
-    branches: list[_Branch[T]] = field(factory=list)
-    rests: list[_Branch[T]] = field(factory=list)
-    leaf: _Leaf[T] | None = None
+    branches: list[_Branch[E]] = field(factory=list)
+    rests: list[_Branch[E]] = field(factory=list)
+    end: E | None = None
 
-    def child(self, segment: Segment) -> _Node[T]:
-        """Return the node below for a segment. Segments of the same shape share one."""
+    def below(self, template: Template) -> _Place[E]:
+        """Return the place to which a template leads from here. Make what is missing."""
+        place = self
+        for segment in template.segments:
+            place = place._next(segment)
+        return place
+
+    def _next(self, segment: Segment) -> _Place[E]:
+        """Return the place below for a segment. Segments of the same shape share one."""
         if segment.literal is not None:
-            return self.literals.setdefault(segment.literal, _Node())
+            return self.literals.setdefault(segment.literal, _Place())
         branches = self.rests if segment.is_rest else self.branches
         for branch in branches:
             if branch.segment.shape == segment.shape:
-                return branch.node
-        branch = _Branch[T](segment, _Node())
+                return branch.place
+        branch = _Branch[E](segment, _Place())
         # Put it after equal ones, so that the order of registration decides among them.
         bisect.insort_right(branches, branch, key=lambda other: other.segment.precedence)
-        return branch.node
+        return branch.place
 
 
-# A node, how many segments of the path led to it, and the texts of the keys on the way.
-_Step: TypeAlias = tuple[_Node[T], int, tuple[str, ...]]
+# A place, how many segments of the path led to it, and the texts of the keys on the way.
+_Step: TypeAlias = tuple[_Place[E], int, tuple[str, ...]]
 
 
 class RouteTree(Generic[T]):
@@ -104,46 +87,53 @@ class RouteTree(Generic[T]):
     """
 
     def __init__(self) -> None:
-        self._routes: _Node[T] = _Node()
-        self._mounts: _Node[T] = _Node()
+        self._routes: _Place[Leaf[T]] = _Place()
+        self._mounts: _Place[Target[T]] = _Place()
 
-    def add(self, template: Template, value: T, where: str | None = None) -> None:
+    def add(
+        self, template: Template, value: T, *, method: Method = HANDSHAKE, where: str | None = None
+    ) -> None:
         """
         Add a route, which matches whole paths.
 
         Args:
             template: The paths.
             value: What :meth:`match` finds for these paths.
+            method: What a request has to ask for.
             where: ``file:line (name)`` of the user's function, for the error.
 
         Raises:
-            RouteConflictError: There is a template of the same shape.
+            RouteConflictError: There is a template of the same shape with that method.
         """
-        _insert(self._routes, template, value, where)
+        self.add_all([(method, Target(template, value, where))])
 
-    def add_all(self, routes: Iterable[tuple[Template, T, str | None]]) -> None:
+    def add_all(self, routes: Iterable[tuple[Method, Target[T]]]) -> None:
         """
         Add several routes, as :meth:`add` does, or none of them.
 
         Raises:
-            RouteConflictError: There is a template of the same shape, in the tree or among
-                them. The tree then matches what it matched before.
+            RouteConflictError: There is a template of the same shape with that method, in the
+                tree or among them. The tree then matches what it matched before.
         """
-        added: list[_Node[T]] = []
+        before: list[tuple[_Place[Leaf[T]], Leaf[T] | None]] = []
         try:
-            for template, value, where in routes:
-                added.append(_insert(self._routes, template, value, where))
+            for method, target in routes:
+                place = self._routes.below(target.template)
+                leaf = (place.end or Leaf()).with_target(method, target)
+                before.append((place, place.end))
+                place.end = leaf
         except RouteConflictError:
-            # The nodes that were made on the way stay. Nothing ends at them.
-            for node in added:
-                node.leaf = None
+            # The places that were made on the way stay. Nothing ends at them.
+            for place, end in reversed(before):
+                place.end = end
             raise
 
     def mount(self, prefix: Template, value: T, where: str | None = None) -> None:
         """
         Add a value for all paths that begin with the prefix and match no route.
 
-        The longest prefix wins. Among prefixes of the same length, the most specific wins.
+        The longest prefix wins. Among prefixes of the same length, the most specific wins. A mount
+        gets all methods, and WebSockets.
 
         Args:
             prefix: How the paths begin. ``/`` means all paths.
@@ -160,21 +150,29 @@ class RouteTree(Generic[T]):
                 "the path. Mount at the part before it",
                 where,
             )
-        _insert(self._mounts, prefix, value, where)
+        place = self._mounts.below(prefix)
+        target = Target(prefix, value, where)
+        if place.end is not None:
+            refuse_second(target, place.end)
+        place.end = target
 
-    def match(self, segments: tuple[str, ...]) -> Match[T] | None:
+    def match(
+        self, segments: tuple[str, ...], method: Method = HANDSHAKE
+    ) -> Match[T] | Mismatch | None:
         """
         Find what a path leads to.
 
         A value that its converter refuses with :exc:`ValueError` doesn't match, and the search
-        goes on.
+        goes on. It doesn't go on after a :class:`.leaf.Mismatch`: the path is matched first, and
+        the method second.
 
         Args:
             segments: The decoded segments, from :func:`.path.request_segments`.
+            method: What the request asks for.
         """
-        for node, index, values in _steps(self._routes, segments):
-            if node.leaf is not None and index == len(segments):
-                found = _match(node.leaf, values, ())
+        for place, index, texts in _steps(self._routes, segments):
+            if place.end is not None and index == len(segments):
+                found = place.end.match(method, texts)
                 if found is not None:
                     return found
         return self._match_mount(segments)
@@ -183,77 +181,48 @@ class RouteTree(Generic[T]):
         reached = list(_steps(self._mounts, segments))
         # The sort is stable, so steps of the same length stay in order of precedence.
         reached.sort(key=lambda step: step[1], reverse=True)
-        for node, index, values in reached:
-            if node.leaf is not None:
-                found = _match(node.leaf, values, segments[index:])
+        for place, index, texts in reached:
+            if place.end is not None:
+                found = place.end.match(texts, segments[index:])
                 if found is not None:
                     return found
         return None
 
 
-def _insert(root: _Node[T], template: Template, value: T, where: str | None) -> _Node[T]:
-    node = root
-    for segment in template.segments:
-        node = node.child(segment)
-    if (other := node.leaf) is not None:
-        at = f" at {other.where}" if other.where else ""
-        raise RouteConflictError(
-            f"'{template}' matches the same paths as '{other.template}', which was registered "
-            f"before{at}: change one of them, or remove it",
-            where,
-        )
-    keys = tuple(key for segment in template.segments for key in segment.keys)
-    node.leaf = _Leaf(template, value, where, keys)
-    return node
-
-
-def _steps(root: _Node[T], segments: tuple[str, ...]) -> Iterator[_Step[T]]:
+def _steps(root: _Place[E], segments: tuple[str, ...]) -> Iterator[_Step[E]]:
     """
-    Go through all nodes to which a beginning of the path leads, the most specific first.
+    Go through all places to which a beginning of the path leads, the most specific first.
 
     The stack is a list and not a recursion, so a template with a thousand segments doesn't fail.
-    No node is visited twice, so hostile paths can't make it slower than the tree is large.
+    No place is visited twice, so hostile paths can't make it slower than the tree is large.
     """
-    stack: list[_Step[T]] = [(root, 0, ())]
+    stack: list[_Step[E]] = [(root, 0, ())]
     while stack:
-        node, index, values = stack.pop()
-        yield node, index, values
+        place, index, texts = stack.pop()
+        yield place, index, texts
         # Last in, first out, so the least specific is pushed first.
-        if node.rests and (index < len(segments) or not segments):
-            stack.extend(_rest_steps(node, segments, index, values))
+        if place.rests and (index < len(segments) or not segments):
+            stack.extend(_rest_steps(place, segments, index, texts))
         if index == len(segments):
             continue
         text = segments[index]
         # No key matches an empty segment, whatever its expression says: "/a//b" is not
         # "/a/{name}/b" with nothing for a name.
         if text:
-            for branch in reversed(node.branches):
+            for branch in reversed(place.branches):
                 found = branch.segment.match(text)
                 if found is not None:
-                    stack.append((branch.node, index + 1, values + found))
-        literal = node.literals.get(text)
+                    stack.append((branch.place, index + 1, texts + found))
+        literal = place.literals.get(text)
         if literal is not None:
-            stack.append((literal, index + 1, values))
+            stack.append((literal, index + 1, texts))
 
 
 def _rest_steps(
-    node: _Node[T], segments: tuple[str, ...], index: int, values: tuple[str, ...]
-) -> Iterator[_Step[T]]:
+    place: _Place[E], segments: tuple[str, ...], index: int, texts: tuple[str, ...]
+) -> Iterator[_Step[E]]:
     rest = "/".join(segments[index:])
-    for branch in reversed(node.rests):
+    for branch in reversed(place.rests):
         found = branch.segment.match(rest)
         if found is not None:
-            yield branch.node, len(segments), values + found
-
-
-def _match(leaf: _Leaf[T], values: tuple[str, ...], remaining: tuple[str, ...]) -> Match[T] | None:
-    raw: dict[str, str] = {}
-    params: dict[str, Any] = {}
-    try:
-        for key, value in zip(leaf.keys, values, strict=True):
-            raw[key.name] = value
-            params[key.name] = key.convertor.convert(value)
-    except ValueError:
-        # `int` has a limit of 4300 digits; a user's converter may know which ids exist.
-        return None
-    return Match(leaf.value, leaf.template, raw, params, remaining)
+            yield branch.place, len(segments), texts + found

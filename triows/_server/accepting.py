@@ -17,7 +17,7 @@ __all__ = ["accept_from"]
 logger = logging.getLogger("triows")
 
 #: How many connections to accept before other tasks get a turn.
-_AT_ONCE = 32
+_ACCEPTS = 32
 
 #: How many seconds to wait if the system has no more descriptors or memory. Trio waits as long.
 _PAUSE = 0.1
@@ -56,7 +56,7 @@ async def accept_from(
     complained = False
     while True:
         await trio.lowlevel.wait_readable(listener)
-        for _ in range(_AT_ONCE):
+        for _ in range(_ACCEPTS):
             if (full := room()) is not None:
                 await full.wait()
                 break

@@ -10,7 +10,7 @@ from hypercorn.config import Config
 
 from triows._app import Triows
 from triows._loop import note_loop
-from triows._routing.route import WebSocketRoute
+from triows._routing.websocket_route import WebSocketRoute
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence

@@ -19,7 +19,7 @@ import watchfiles
 from .budget import AIR, INTERRUPT_GRACE
 from .interrupts import SIGNALLED
 from .listening import configuration, listening
-from .worker import Worker, told
+from .worker import Worker, exit_in_words
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Iterable, Sequence
@@ -151,7 +151,7 @@ class Reloader:
             logger.info("serving by process %d", worker.pid)
         code = await worker.wait()
         if not worker.dismissed:
-            logger.error("the process ended: %s; waiting for a change", told(code))
+            logger.error("the process ended: %s; waiting for a change", exit_in_words(code))
 
     async def _end(self, worker: Worker) -> None:
         """Let *worker* drain for a short time, then end it at once, even if it is blocked."""

@@ -14,7 +14,7 @@ from triows._loop import check_trio
 from .access import keep_lines_whole
 from .listening import listening
 from .mistakes import check_app, check_config, check_sockets, check_trigger, wait_triggered
-from .server import Server
+from .server import open_server
 from .tls import tls_context
 from .watchdog import blocks_named
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from hypercorn.config import Config
 
     from triows._app import Triows
+
+    from .server import Server
 
     #: Waits until the server has to end, and shuts it down.
     Ending: TypeAlias = Callable[[Server], Awaitable[None]]
@@ -112,8 +114,8 @@ async def serve_until(
         with blocks_named(app):
             async with app.running():
                 with listening(config, sockets) as listeners:
-                    server = Server(app, config, tls, listeners)
-                    await _run_until(ending, server, task_status, refusing=sockets is None)
+                    async with open_server(app, config, tls=tls, listeners=listeners) as server:
+                        await _run_until(ending, server, task_status, refusing=sockets is None)
     except BaseExceptionGroup as group:
         # The nurseries wrap what passes through them.
         error = only(group)
@@ -131,7 +133,7 @@ async def run_server(
     refusing: bool,
 ) -> None:
     """
-    Run a server until it is cancelled, or until a trigger, and then until it has ended.
+    Let a server go on until a trigger, and then until it has ended.
 
     Args:
         server: The server of an application that is running.
@@ -165,5 +167,5 @@ async def _run_until(
         nursery.start_soon(ending, server)
         nursery.start_soon(worn_out, server)
         task_status.started(server.urls)
-        await server.run()
+        await server.wait_ended()
         nursery.cancel_scope.cancel()

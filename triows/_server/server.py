@@ -5,31 +5,34 @@ from __future__ import annotations
 import logging
 import math
 from contextlib import suppress
+from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
 import trio
-from attrs import frozen
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.utils import parse_socket_addr
 
-from triows._errors import exc_info, is_a, leaves, without_cancelled
+from triows._inspection.inside import live
 from triows._inspection.remains import alive
+from triows._managers import asynccontextmanager
 from triows._transports.pinger import Pinger
 from triows._transports.reactor import new_reactor
-from triows._transports.turn import new_turn
+from triows._transports.turn import current_turn
 from triows._transports.wire import CountedStream, PlainWire, TLSWire
 
 from .accepting import accept_from
-from .http import HTTPConnection, Peers
+from .arrival import Addresses, Arrival
+from .guarded import GuardedTasks
+from .requests import RequestConnection
 from .trimmer import Trimmer
-from .websocket import serve_websocket
+from .upgraded import Services, Upgraded
 
 if TYPE_CHECKING:
     import socket
     import ssl
-    from collections.abc import Awaitable, Callable, Collection, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from hypercorn.config import Config
     from hypercorn.typing import ASGIFramework
@@ -37,11 +40,10 @@ if TYPE_CHECKING:
     from triows._app import Triows
     from triows._transports.bridge import Bridge
     from triows._transports.reactor import Reactor
-    from triows._transports.wire import Wire
 
     from .listening import Listener
 
-__all__ = ["LINGER", "Accepted", "Server"]
+__all__ = ["LINGER", "Server", "open_server"]
 
 logger = logging.getLogger("triows")
 
@@ -50,30 +52,23 @@ logger = logging.getLogger("triows")
 LINGER = 0.5
 
 #: Seconds for the last steps of a shutdown, on a machine under load.
-_MOMENT = 1.0
-
-
-@frozen(eq=False)
-class Accepted:
-    """A connection that was accepted."""
-
-    #: The stream for HTTP.
-    stream: trio.abc.Stream
-    #: The same connection, for a WebSocket.
-    wire: Wire
-    peers: Peers
+_LAST_STEPS = 1.0
 
 
 class Server:
     """
-    Serves an application that is running.
+    Serves an application that is running. :func:`open_server` makes it.
 
     Args:
         app: The application.
         config: Hypercorn's configuration.
         tls: The TLS context for listeners with TLS.
         listeners: Where to accept connections. They are closed when the accepting is over.
-        reactor: Reads for connections that aren't sockets and are given to :meth:`start`.
+        reactor: Reads for connections.
+        pinger: Says when to look at a connection.
+        tasks: Runs the connections.
+        trimmer: Told about connections that have ended.
+        all_ended: Set when it has ended, with all its connections.
     """
 
     def __init__(
@@ -82,92 +77,73 @@ class Server:
         config: Config,
         tls: ssl.SSLContext | None,
         listeners: Sequence[Listener],
-        reactor: Reactor | None = None,
+        *,
+        reactor: Reactor,
+        pinger: Pinger,
+        trimmer: Trimmer,
+        tasks: GuardedTasks,
+        all_ended: trio.Event,
     ) -> None:
         self._app = app
         self._config = config
         self._listeners = listeners
         self._wrapped = ASGIWrapper(cast("ASGIFramework", app))
-        self._context = WorkerContext(config.max_requests)
+        self._hypercorns = WorkerContext(config.max_requests)
         self._tls = tls
-        self._handshakes: set[trio.CancelScope] = set()
-        # Dicts, not sets: what is done to all of them is done in the order in which they came. The
-        # order of a set changes with each run.
-        self._http: dict[HTTPConnection, None] = {}
+        self._tls_handshakes: set[trio.CancelScope] = set()
+        # A dict, not a set: what is done to all of them is done in the order in which they came.
+        # The order of a set changes with each run.
+        self._speaking_http: dict[RequestConnection, None] = {}
         # Connections that have not made a request yet.
-        self._silent: set[Callable[[], Accepted]] = set()
+        self._silent: set[Callable[[], Arrival]] = set()
         self._asked = trio.Event()
-        # Connections whose WebSocket another application serves.
-        self._bridges: dict[Bridge, None] = {}
         self._connections = 0
         # Accept some more connections than are allowed, so that these can be answered with 503.
         limit = app.limits.connections
         self._limit = math.inf if limit is None else limit + config.backlog
         self._room = trio.Event()
-        self._accepting = trio.CancelScope()
-        self._accepted_all = trio.Event()
-        self._reactor = new_reactor() if reactor is None else reactor
-        self._pinger = Pinger()
-        self._turn = new_turn()
-        self._trimmer = Trimmer()
-        self._over = trio.Event()
-        self._tasks: GuardedTasks
-        self._told_by = math.inf
+        self._listening = trio.CancelScope()
+        self._has_stopped_listening = trio.Event()
+        self._reactor = reactor
+        self._pinger = pinger
+        self._trimmer = trimmer
+        self._tasks = tasks
+        self._all_ended = all_ended
+        # Connections whose WebSocket another application serves.
+        self._bridges: dict[Bridge, None] = {}
+        self._services = Services(
+            pinger, current_turn(), tasks, self._bridges, partial(config.response_headers, "h11")
+        )
+        # For connections that come from elsewhere: they see what the start-up has set, too.
+        self._variables = copy_context()
+        self._should_end_by = math.inf
 
     @property
     def urls(self) -> list[str]:
         """The URLs on which it listens."""
         return [one.url for one in self._listeners]
 
-    async def run(self) -> None:
-        """
-        Accept and serve connections until :meth:`shut_down`, and then until they have ended.
-
-        If it is cancelled, the handlers are cancelled, and end as always after a cancellation.
-        """
-        async with trio.open_nursery() as nursery:
-            for service, name in (
-                (self._reactor.run, "<triows reactor>"),
-                (self._pinger.run, "<triows pinger>"),
-                (self._trimmer.run, "<triows trimmer>"),
-            ):
-                nursery.start_soon(self._outlive, service, name)
-            try:
-                async with trio.open_nursery() as connections:
-                    self._tasks = GuardedTasks(connections)
-                    await self._accept()
-            finally:
-                self._over.set()
-
-    async def _outlive(self, service: Callable[[], Awaitable[None]], name: str) -> None:
-        """
-        Run what connections need, until the last of them is over.
-
-        Connections that are cancelled still wait for their peers' close frames. Each of them has a
-        limit for that, so this has one, too.
-        """
-        async with trio.open_nursery() as nursery:
-            nursery.cancel_scope.shield = True
-            nursery.start_soon(service, name=name)
-            await self._over.wait()
-            nursery.cancel_scope.cancel()
-
-    async def _accept(self) -> None:
+    async def listen(self) -> None:
+        """Accept connections until they are not wanted any more, and close the listeners."""
         try:
-            with self._accepting:
+            with self._listening:
                 async with trio.open_nursery() as nursery:
                     for one in self._listeners:
-                        start = partial(self._start, one)
+                        start = partial(self._start_accepted, one)
                         nursery.start_soon(accept_from, one.socket, start, self._full)
                     await trio.sleep_forever()
         finally:
             for one in self._listeners:
                 one.socket.close()
-            self._accepted_all.set()
+            self._has_stopped_listening.set()
+
+    async def wait_ended(self) -> None:
+        """Wait until :meth:`shut_down` was called and all connections have ended."""
+        await self._all_ended.wait()
 
     async def wait_worn_out(self) -> None:
         """Wait until it has served as many requests as the configuration allows."""
-        await self._context.terminate.wait()
+        await self._hypercorns.terminate.wait()
 
     @property
     def connections(self) -> int:
@@ -176,15 +152,19 @@ class Server:
 
     async def stop_accepting(self) -> None:
         """Close the listeners, and answer clients that were accepted a moment ago."""
-        self._accepting.cancel()
-        await self._accepted_all.wait()
-        await self._answer_accepted()
+        await self._stop_listening()
+        await self._answer_silent()
+
+    async def _stop_listening(self) -> None:
+        self._listening.cancel()
+        await self._has_stopped_listening.wait()
 
     async def shut_down(self, *, refusing: bool, grace: float = math.inf) -> None:
         """
-        End all connections in order and in time. Then :meth:`run` returns.
+        End all connections in order and in time. Then :meth:`wait_ended` returns.
 
-        Plain HTTP requests have Hypercorn's ``graceful_timeout`` at the same time.
+        Plain requests to mounted applications have ``shutdown_grace``, as handlers do. Hypercorn's
+        ``graceful_timeout`` is for what is left of plain HTTP after that.
 
         Args:
             refusing: Whether to go on accepting connections meanwhile, to tell WebSocket clients
@@ -194,47 +174,50 @@ class Server:
         """
         if not refusing:
             await self.stop_accepting()
-        await self._context.terminated.set()
+        await self._hypercorns.terminated.set()
         started = trio.current_time()
-        over = started + min(self._config.graceful_timeout, grace)
-        self._end_idle(over)
+        # What the application knows as an exchange has the grace that drain() gives it.
+        self._end_idle(math.inf)
         async with trio.open_nursery() as nursery:
             # There are our own connections behind middleware, too. drain() ends those.
-            ours = {lifetime.tasks for lifetime in self._app._lifetimes()}
+            ours = {exchange.lifetime.tasks for exchange in live(self._app)}
             for bridge in tuple(self._bridges):
                 if bridge.opened_in not in ours:
                     nursery.start_soon(bridge.shut_down, self._app.shutdown_code)
             await self._app.drain(grace=grace)
-        self._accepting.cancel()
-        await self._accepted_all.wait()
-        self._end_idle(over)  # connections that came meanwhile
-        # What is left are plain requests, and WebSockets of mounted applications that aren't ours.
-        # Both were told to end.
-        ends_at = max(over, started + min(self._app.timeouts.shutdown_grace, grace))
-        self._tasks.end_at(ends_at)
-        self._told_by = max(ends_at + self._app.timeouts.teardown, trio.current_time() + _MOMENT)
+        await self._stop_listening()
+        # What is left are requests that middleware answers by itself, and responses that clients
+        # have not taken.
+        http_deadline = started + min(self._config.graceful_timeout, grace)
+        self._end_idle(http_deadline)
+        # And WebSockets of mounted applications that aren't ours, which were told to end.
+        last = max(http_deadline, started + min(self._app.timeouts.shutdown_grace, grace))
+        self._tasks.end_at(last)
+        soon = trio.current_time() + _LAST_STEPS
+        self._should_end_by = max(last + self._app.timeouts.teardown, soon)
 
     async def warn_of_rest(self) -> None:
-        """Log what is left after :meth:`shut_down` when :meth:`run` should have returned."""
-        await trio.sleep_until(self._told_by)
+        """Log what is left after :meth:`shut_down` when everything should have ended."""
+        await trio.sleep_until(self._should_end_by)
         logger.error(
             "the server can't end, because something in the application has not ended:\n%s",
             alive(self._app, self._tasks.live),
         )
 
-    def _end_idle(self, over: float) -> None:
-        for scope in tuple(self._handshakes):
+    def _end_idle(self, deadline: float) -> None:
+        """End connections without a request now, and other requests at the deadline."""
+        for scope in tuple(self._tls_handshakes):
             scope.cancel()
-        for connection in tuple(self._http):
-            connection.shut_down(over)
+        for connection in tuple(self._speaking_http):
+            connection.shut_down(deadline)
 
-    async def _answer_accepted(self) -> None:
+    async def _answer_silent(self) -> None:
         """Serve connections that were accepted a moment ago, because nobody else will."""
         with trio.move_on_after(LINGER):
             while self._silent:
                 await self._asked.wait()
 
-    def _note_asked(self, opening: Callable[[], Accepted]) -> None:
+    def _note_asked(self, opening: Callable[[], Arrival]) -> None:
         self._silent.discard(opening)
         self._asked.set()
         self._asked = trio.Event()
@@ -243,57 +226,65 @@ class Server:
         """Finish TLS's handshake. Return whether it succeeded in time."""
         seconds = min(self._config.ssl_handshake_timeout, self._app.timeouts.handshake)
         with trio.move_on_after(seconds) as scope:
-            self._handshakes.add(scope)
+            self._tls_handshakes.add(scope)
             try:
                 await stream.do_handshake()
             except trio.BrokenResourceError:
                 return False
             finally:
-                self._handshakes.discard(scope)
+                self._tls_handshakes.discard(scope)
         return not scope.cancelled_caught
 
     def _full(self) -> trio.Event | None:
         return self._room if self._connections >= self._limit else None
 
-    def _start(self, listener: Listener, connection: socket.socket) -> None:
-        opening = partial(self._accepted, connection, secure=listener.secure)
-        self.start(opening, connection.close)
+    # Starting connections.
 
-    def start(self, opening: Callable[[], Accepted], close: Callable[[], object]) -> None:
+    def start(self, opening: Callable[[], Arrival], close: Callable[[], object]) -> None:
         """
-        Serve a connection, in a task of the server.
+        Serve a connection that comes from elsewhere, in a task of the server.
+
+        The task has the server's context variables, and not those of the caller.
 
         Args:
-            opening: Returns the connection. It may raise OSError if the connection is broken by
-                now.
+            opening: Returns the connection. It is called in that task. It may raise OSError if the
+                connection is broken by now.
             close: Called at the end, however the connection went.
 
         Raises:
             RuntimeError: The server has ended. The connection is left as it is.
         """
+        self._variables.copy().run(self._start, opening, close)
+
+    def _start_accepted(self, listener: Listener, sock: socket.socket) -> None:
+        self._start(partial(self._arrival, sock, secure=listener.secure), sock.close)
+
+    def _start(self, opening: Callable[[], Arrival], close: Callable[[], object]) -> None:
         self._tasks.start_soon(self._serve, opening, close, name="<triows connection>")
         self._connections += 1
         self._silent.add(opening)
 
-    def _accepted(self, sock: socket.socket, *, secure: bool) -> Accepted:
-        peers = Peers(
+    def _arrival(self, sock: socket.socket, *, secure: bool) -> Arrival:
+        addresses = Addresses(
             parse_socket_addr(sock.family, sock.getpeername()),
             parse_socket_addr(sock.family, sock.getsockname()),
             secure,
         )
         stream = CountedStream(trio.socket.from_stdlib_socket(sock))
         if not secure:
-            return Accepted(stream, PlainWire(sock, self._reactor), peers)
+            return Arrival(stream, PlainWire(sock, self._reactor), addresses)
         assert self._tls is not None
         tls = trio.SSLStream(stream, self._tls, server_side=True, https_compatible=True)
-        return Accepted(tls, TLSWire(tls, sock, self._reactor), peers)
+        return Arrival(tls, TLSWire(tls, sock, self._reactor), addresses)
 
-    async def _serve(self, opening: Callable[[], Accepted], close: Callable[[], object]) -> None:
+    # Serving one connection: first its plain requests, and then, perhaps, its WebSocket.
+
+    async def _serve(self, opening: Callable[[], Arrival], close: Callable[[], object]) -> None:
         try:
             with suppress(OSError):  # the connection broke, so there is nobody to tell
-                upgraded = await self._serve_http(opening)
+                upgraded = await self._serve_requests(opening)
                 if upgraded is not None:
-                    await upgraded()
+                    await upgraded.serve()
         finally:
             close()
             self._note_asked(opening)
@@ -303,89 +294,116 @@ class Server:
                 self._room.set()
                 self._room = trio.Event()
 
-    async def _serve_http(
-        self, opening: Callable[[], Accepted]
-    ) -> Callable[[], Awaitable[None]] | None:
-        """Serve plain requests. Return what to do next, so that nothing of this stays in memory."""
-        accepted = opening()
-        stream, wire, peers = accepted.stream, accepted.wire, accepted.peers
+    async def _serve_requests(self, opening: Callable[[], Arrival]) -> Upgraded | None:
+        """
+        Serve plain requests.
+
+        Returns:
+            The connection as it goes on if a request asks for a WebSocket. It keeps nothing that is
+            needed for HTTP only.
+        """
+        arrival = opening()
+        stream, addresses = arrival.stream, arrival.addresses
         if isinstance(stream, trio.SSLStream) and not await self._shake_hands(stream):
             return None
-        http = HTTPConnection(
+        http = RequestConnection(
             self._wrapped,
             self._config,
-            self._context,
+            self._hypercorns,
             stream,
-            peers,
+            addresses,
             self._app.timeouts,
             self._tasks,
             self._pinger,
+            partial(self._note_asked, opening),
         )
-        http.on_request = partial(self._note_asked, opening)
-        self._http[http] = None
+        self._speaking_http[http] = None
         try:
             wanted = await http.serve()
         finally:
-            del self._http[http]
+            del self._speaking_http[http]
         if wanted is None:
             return None
-        await self._context.mark_request()
+        await self._hypercorns.mark_request()
         # In the same step, the application decides whether it is draining.
         self._note_asked(opening)
-        return partial(
-            serve_websocket,
-            self._app,
-            self._config,
-            wanted,
-            wire,
-            peers,
-            pinger=self._pinger,
-            turn=self._turn,
-            tasks=self._tasks,
-            bridges=self._bridges,
-        )
+        return Upgraded(self._app, self._config, wanted, arrival.wire, addresses, self._services)
 
 
-class GuardedTasks:
+@asynccontextmanager
+async def open_server(
+    app: Triows,
+    config: Config,
+    *,
+    tls: ssl.SSLContext | None = None,
+    listeners: Sequence[Listener] = (),
+    reactor: Reactor | None = None,
+) -> AsyncIterator[Server]:
     """
-    Starts tasks and logs their errors, so that an error in one doesn't end the others.
+    Serve an application that is running, in tasks that end with the block.
+
+    At its end, the block waits until :meth:`Server.shut_down` was called and all connections have
+    ended. If it is cancelled, the handlers are cancelled, and end as always after a cancellation.
 
     Args:
-        nursery: The nursery in which the tasks run.
+        app: As in :class:`Server`.
+        config: As in :class:`Server`.
+        tls: As in :class:`Server`.
+        listeners: As in :class:`Server`.
+        reactor: Reads for connections that aren't sockets and are given to :meth:`Server.start`.
     """
+    parts = (app, config, tls, listeners, new_reactor() if reactor is None else reactor)
+    async with trio.open_nursery() as nursery:
+        yield await nursery.start(_run, *parts, name="<triows server>")
 
-    def __init__(self, nursery: trio.Nursery) -> None:
-        self._nursery = nursery
 
-    def start_soon(
-        self, function: Callable[..., Awaitable[object]], /, *args: object, name: object = None
-    ) -> None:
-        """Start a task, like the nursery's method."""
-        self._nursery.start_soon(self._run, function, args, name=name)
-
-    @property
-    def live(self) -> Collection[trio.lowlevel.Task]:
-        """The tasks that have not ended."""
-        return self._nursery.child_tasks
-
-    def end_at(self, deadline: float) -> None:
-        """Cancel all tasks that are left at this time."""
-        self._nursery.cancel_scope.deadline = deadline
-
-    @staticmethod
-    async def _run(function: Callable[..., Awaitable[object]], args: tuple[object, ...]) -> None:
+async def _run(
+    app: Triows,
+    config: Config,
+    tls: ssl.SSLContext | None,
+    listeners: Sequence[Listener],
+    reactor: Reactor,
+    task_status: trio.TaskStatus[Server],
+) -> None:
+    """Make the server, and the nurseries around it. Return when it has ended."""
+    pinger, trimmer, all_ended = Pinger(), Trimmer(), trio.Event()
+    async with trio.open_nursery() as nursery:
+        for service, name in (
+            (reactor.run, "<triows reactor>"),
+            (pinger.run, "<triows pinger>"),
+            (trimmer.run, "<triows trimmer>"),
+        ):
+            nursery.start_soon(_outlive, all_ended, service, name)
         try:
-            await function(*args)
-        except BaseException as exc:
-            if _interrupts(exc):
-                raise
-            error = without_cancelled(exc)
-            if error is not None:
-                logger.exception("unhandled error in a connection", exc_info=exc_info(error))
-            if error is not exc:
-                raise
+            async with trio.open_nursery() as connections:
+                server = Server(
+                    app,
+                    config,
+                    tls,
+                    listeners,
+                    reactor=reactor,
+                    pinger=pinger,
+                    trimmer=trimmer,
+                    tasks=GuardedTasks(connections),
+                    all_ended=all_ended,
+                )
+                task_status.started(server)
+                await server.listen()
+        finally:
+            all_ended.set()
 
 
-def _interrupts(exc: BaseException) -> bool:
-    """Say whether somebody wants the process to end."""
-    return any(is_a(leaf, KeyboardInterrupt) for leaf in leaves(exc))
+async def _outlive(
+    connections_ended: trio.Event, service: Callable[[], Awaitable[None]], name: str
+) -> None:
+    """
+    Run what connections need, until the last of them is over.
+
+    Connections that are cancelled still wait for their peers' close frames. Each of them has a
+    limit for that, so this has one, too.
+    """
+    async with trio.open_nursery() as nursery:
+        nursery.cancel_scope.shield = True
+        nursery.start_soon(service, name=name)
+        await connections_ended.wait()
+        nursery.cancel_scope.cancel()

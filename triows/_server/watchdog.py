@@ -52,7 +52,7 @@ W = TypeVar("W")
 _LOOKS = 4
 
 #: Seconds that the thread gets to end. It needs no time, unless nobody reads the log.
-_MOMENT = 1.0
+_THREADS_END = 1.0
 
 
 class Times:
@@ -250,7 +250,7 @@ class Watchdog(Generic[W]):
         self._over.set()
         if self._thread is not None:
             trio.lowlevel.remove_instrument(self._rounds)
-            self._thread.join(_MOMENT)
+            self._thread.join(_THREADS_END)
 
     def _run(self) -> None:
         try:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     #: Returns the command of a worker. Its argument is the one that :func:`.inherited` takes.
     Command: TypeAlias = Callable[[str], Sequence[str]]
 
-__all__ = ["Worker", "told"]
+__all__ = ["Worker", "exit_in_words"]
 
 logger = logging.getLogger("triows")
 
@@ -139,7 +139,7 @@ def _other(number: int) -> int:
     return signal.SIGINT if number == signal.SIGTERM else signal.SIGTERM
 
 
-def told(code: int) -> str:
+def exit_in_words(code: int) -> str:
     """Say what an exit code means: ``exit code 3``, or ``SIGSEGV``."""
     if code >= 0:
         return f"exit code {code}"

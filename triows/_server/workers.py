@@ -17,7 +17,7 @@ from attrs import define, field
 
 from .interrupts import SIGNALLED
 from .listening import configuration, listening
-from .worker import Worker, told
+from .worker import Worker, exit_in_words
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Sequence
@@ -220,7 +220,7 @@ class Supervisor:
             logger.info("worker %d is ready", worker.pid)
             return worker
         code = await self._gone(worker)
-        logger.error("worker %d failed to start: %s", worker.pid, told(code))
+        logger.error("worker %d failed to start: %s", worker.pid, exit_in_words(code))
         return code
 
     def _fill(self, slot: Slot, worker: Worker) -> None:
@@ -239,7 +239,7 @@ class Supervisor:
         code = await self._gone(worker)
         assert worker.ready_at is not None
         ran = trio.current_time() - worker.ready_at
-        logger.error("worker %d ended without being asked to: %s", worker.pid, told(code))
+        logger.error("worker %d ended without being asked to: %s", worker.pid, exit_in_words(code))
         await self._refill(slot, ran)
 
     async def _refill(self, slot: Slot, ran: float) -> None:
@@ -318,7 +318,7 @@ class Supervisor:
         if graceful:
             logger.info("worker %d has ended", worker.pid)
             return
-        logger.error("worker %d has ended with %s", worker.pid, told(code))
+        logger.error("worker %d has ended with %s", worker.pid, exit_in_words(code))
         if self._signal is not None and self._code == 0:
             forced = worker.killed or exit_code(code) > SIGNALLED
             self._code = SIGNALLED + self._signal if forced else 1

@@ -3,8 +3,10 @@ MESSAGES <-> A PEER. Only the modules here wait for a peer.
 
 What comes in: messages to send, an acceptance or a refusal, a close. What goes out: the peer's
 messages, and how the connection ended. ``interface.py`` has the interface. It has two
-implementations: a connection of our own server (``stream.py``, which uses ``wire``, ``reactor``,
-``inbox``, ``outbox`` and ``pinger``) and any ASGI ``receive``/``send`` pair (``asgi.py``).
+implementations: a connection of our own server (``stream.py``) and any ASGI ``receive``/``send``
+pair (``asgi.py``). The first has a state for each side (``state.py``), reads through ``reactor``,
+``wire`` and ``inbox``, writes through ``outbox``, and looks after its peer with ``keepalive`` and
+``progress``, whose clock is the ``pinger``.
 Tests have a wire and a reactor without sockets (``testing/_memory.py``). The code above the wire is
 the same for both. May import base and ``_protocol``.
 """

@@ -16,7 +16,7 @@ from triows.exceptions import WebSocketDisconnect
 from .asgi import ASGITransport
 from .connection import ASGIConnection, connection_of, message_in
 from .order import SEND, Phase
-from .turn import STRETCH, new_turn
+from .turn import STRETCH, current_turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,33 +37,36 @@ class Bridge(ASGIConnection):
     It is made once: for the endpoint, or for whoever asks for events first.
 
     Args:
-        make: Makes the transport, with the settings of the route that was found.
+        make_transport: Makes the transport, with the settings of the route that was found. It is
+            called once.
         nursery: Runs the transport's tasks if somebody asks for ASGI events. Whoever opened the
             nursery calls :meth:`aclose` before leaving it.
         settings: The application's settings. They apply if somebody asks for ASGI events.
         opened: If somebody asks for ASGI events, the bridge adds itself here, so that the server
             can call :meth:`shut_down`.
+        turn: The server's turn.
     """
 
     def __init__(
         self,
-        make: Callable[[Settings], Transport],
+        make_transport: Callable[[Settings], Transport],
         nursery: Starter,
         settings: Settings,
         opened: dict[Bridge, None] | None = None,
+        turn: Turn | None = None,
     ) -> None:
         super().__init__()
         #: Around an application that isn't ours, and is called with the bridge's own methods.
         self.serving: trio.CancelScope | None = None
         #: The nursery of the task that first asked for events.
         self.opened_in: trio.Nursery | None = None
-        self._make = make
+        self._make_transport = make_transport
         self._nursery = nursery
         self._settings = settings
         self._opened = {} if opened is None else opened
         # The transport for events. The endpoint may have another one, and then this is None.
         self._transport: Transport | None = None
-        self._turn: Turn
+        self._turn = current_turn() if turn is None else turn
         self._disconnect: Message | None = None
         # Whether we have closed the connection.
         self._closed = False
@@ -75,9 +78,8 @@ class Bridge(ASGIConnection):
 
     def _attached(self) -> Transport:
         if self._transport is None:
-            self._transport = self._make(self._settings)
+            self._transport = self._make_transport(self._settings)
             self._transport.start(self._nursery)
-            self._turn = new_turn()
             self.opened_in = trio.lowlevel.current_task().parent_nursery
             self._opened[self] = None
         return self._transport
@@ -110,7 +112,8 @@ class Bridge(ASGIConnection):
 
     def _make_endpoint(self, scope: Scope, settings: Settings) -> Transport:
         if self._transport is None:
-            return self._make(settings)
+            # No middleware has asked for an event: the endpoint gets the connection itself.
+            return self._make_transport(settings)
         # A middleware has waited for an event, so there is a transport already. The endpoint gets
         # its events, as from any other server, and ends by itself at a shutdown.
         self._opened.pop(self, None)

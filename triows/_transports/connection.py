@@ -268,7 +268,12 @@ def message_in(event: Message) -> str | bytes:
 
 
 def connection_of(method: object) -> ASGIConnection | None:
-    """Return the connection whose own method this is, if it is one."""
+    """
+    Return the connection whose own ``receive`` or ``send`` this is.
+
+    Middleware that only looks at the scope passes on the bound method that it got, and a bound
+    method knows its object. A function that wraps it belongs to no connection.
+    """
     owner = getattr(method, "__self__", None)
     return owner if isinstance(owner, ASGIConnection) else None
 

@@ -13,7 +13,7 @@ import trio
 from triows._where import known_as
 
 from .interface import disconnect
-from .turn import STRETCH, new_turn
+from .turn import STRETCH, current_turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -79,7 +79,7 @@ class Inbox:
         self.size = 0
         #: Called once when there is room again, for a reader that waits for other things, too.
         self.on_room: Callable[[], object] | None = None
-        self._turn = new_turn() if turn is None else turn
+        self._turn = current_turn() if turn is None else turn
         self._max_messages = messages
         self._max_size = size
         # Made when the first message has to wait.

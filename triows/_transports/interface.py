@@ -102,12 +102,14 @@ class Transport(Protocol):
     #: How it ended, or ``None`` if it hasn't.
     ended: Ended | None
     traffic: Traffic
-    #: Seconds between the last ping and its pong, or ``None``.
-    latency: float | None
     #: Whether :meth:`ping` works, and the transport sends pings of its own.
     can_ping: bool
     #: Whether the transport still reads and writes while the task that serves it is cancelled.
     outlives_cancellation: bool
+
+    @property
+    def latency(self) -> float | None:
+        """Seconds between the last ping and its pong, or ``None``."""
 
     @property
     def over(self) -> bool:

@@ -1,10 +1,15 @@
-"""Data that waits because the system takes no more, and the task that writes it."""
+"""
+What is sent: given to the system at once, or kept until it takes more, in a task that writes.
+
+The stream never carries half a frame followed by another frame. Once the system has taken the
+beginning of a frame, either the writing task finishes the frame or the connection ends.
+"""
 
 from __future__ import annotations
 
 from collections import deque
 from itertools import islice
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import trio
 
@@ -12,6 +17,7 @@ from .wire import BROKEN
 
 if TYPE_CHECKING:
     from .interface import Starter
+    from .turn import Turn
     from .wire import Wire
 
 __all__ = ["Outbox"]
@@ -20,6 +26,12 @@ __all__ = ["Outbox"]
 #: How many frames may wait, however small they are. Each takes about 60 bytes in addition to its
 #: own, so a mebibyte of the smallest frames would take twenty.
 _MOST = 4096
+
+# All outboxes in which nothing has waited share this, because an empty deque takes 700 bytes.
+_NOTHING: Final[deque[bytes | memoryview]] = deque(maxlen=0)
+
+# The first byte of a pong frame.
+_PONG = 0x8A
 
 
 class Owner(Protocol):
@@ -44,32 +56,64 @@ class Owner(Protocol):
         """Called when nothing waits any more."""
 
 
+class _Nobody:
+    """The owner of an outbox that is closed."""
+
+    def writing(self) -> None: ...
+
+    def write_failed(self) -> None: ...
+
+    def frame_taken(self, frame: object, end: int) -> None: ...
+
+    def written(self) -> None: ...
+
+
+_NOBODY: Final = _Nobody()
+
+
 class Outbox:
     """
-    Frames that wait for the system, in order.
+    Takes frames for the system, and keeps those that have to wait, in order.
 
-    It is made when the system first takes less than it gets. A frame that has begun is completed
-    before anything else is written. Control frames go right behind it, ahead of all data frames
-    that have not begun. The owner decides how long all that may take.
+    A frame that has begun is completed before anything else is written. Control frames go right
+    behind it, ahead of all data frames that have not begun. The owner decides how long all that may
+    take. As long as nothing waits, there is no task.
 
     Args:
         wire: Where to write.
         owner: Told what happens.
+        turn: The loop in which the owner is called, whoever sends.
         limit: How many bytes may wait. A single frame may be larger.
     """
 
-    def __init__(self, wire: Wire, owner: Owner, *, limit: int) -> None:
+    __slots__ = (
+        "_frames",
+        "_has_begun",
+        "_limit",
+        "_lock",
+        "_nursery",
+        "_owner",
+        "_pong",
+        "_progress",
+        "_scope",
+        "_turn",
+        "_urgent",
+        "_wire",
+        "size",
+    )
+
+    def __init__(self, wire: Wire, owner: Owner, turn: Turn, *, limit: int) -> None:
         #: Bytes that wait, without those of control frames that have not begun.
         self.size = 0
-        #: FIFO, so that messages go out whole and in the order in which send() was called.
-        #: Held by the sender that waits for room.
-        self.lock = trio.Lock()
         self._wire = wire
         self._owner = owner
+        self._turn = turn
         self._limit = limit
+        # Where a task may run that writes what waits.
+        self._nursery: Starter | None = None
         # In the order in which they are written. If the system has taken a part of the first
         # frame, that frame is a view.
-        self._frames: deque[bytes | memoryview] = deque()
+        self._frames = _NOTHING
         # Whether the first frame has begun. Then it can't be dropped, and nothing can go before it.
         self._has_begun = False
         # How many control frames wait. They come after a first frame that has begun, and before
@@ -78,32 +122,105 @@ class Outbox:
         self._urgent = 0
         self._pong: bytes | None = None
         self._scope: trio.CancelScope | None = None
-        # Replaced each time the system has taken something.
-        self._progress = trio.Event()
+        # See lock(), and wait_progress(). Both are made when somebody first has to wait.
+        self._lock: trio.Lock | None = None
+        self._progress: trio.Event | None = None
+
+    def start(self, nursery: Starter) -> None:
+        """Let a task of *nursery* write what waits, from now on."""
+        self._nursery = nursery
 
     def __bool__(self) -> bool:
         """Whether something waits."""
         return bool(self._frames)
 
-    def add(self, frame: bytes | memoryview) -> None:
+    @property
+    def is_busy(self) -> bool:
+        """Whether a message has to queue behind others."""
+        return bool(self._frames) or (self._lock is not None and self._lock.locked())
+
+    @property
+    def lock(self) -> trio.Lock:
         """
-        Let a frame wait after the others. Call :meth:`start` next.
+        Held by the sender that waits for room.
+
+        It is FIFO, so that messages go out whole and in the order in which send() was called.
+        """
+        if self._lock is None:
+            self._lock = trio.Lock()
+        return self._lock
+
+    def send(self, frame: bytes) -> None:
+        """
+        Give a frame to the system. What the system doesn't take waits.
+
+        The frame may be empty.
+        """
+        sent = 0
+        if not self._frames:
+            try:
+                sent = self._wire.send_nowait(frame)
+            except OSError:
+                self._turn.call(self._owner.write_failed)
+                return
+        if sent < len(frame):
+            self._let_wait(memoryview(frame)[sent:] if sent else frame)
+
+    def send_pieces(self, head: bytes, payload: bytes) -> None:
+        """Give a frame to the system in two pieces, without a copy. Nothing may wait."""
+        try:
+            sent = self._wire.send_pieces_nowait((head, payload))
+        except OSError:
+            self._turn.call(self._owner.write_failed)
+            return
+        if sent == len(head) + len(payload):
+            return
+        if sent >= len(head):
+            self._let_wait(memoryview(payload)[sent - len(head) :])
+        else:
+            self._let_wait(memoryview(head + payload)[sent:] if sent else head + payload)
+
+    def send_control(self, frames: list[bytes]) -> None:
+        """Send answers to control frames. A pong goes ahead of all data frames."""
+        if not self._frames:
+            self.send(b"".join(frames))
+            return
+        for frame in frames:
+            if frame[0] == _PONG:
+                self._add_pong(frame)
+            else:
+                self.send(frame)
+
+    def send_urgent(self, frame: bytes) -> None:
+        """Send a control frame ahead of all data frames that have not begun."""
+        if self._frames:
+            self._add_urgent(frame)
+        else:
+            self.send(frame)
+
+    def _let_wait(self, rest: bytes | memoryview) -> None:
+        """
+        Let a frame wait after the others.
 
         A view has begun: the system has taken what came before it, and nothing else waits.
         """
-        self._has_begun |= isinstance(frame, memoryview)
-        self._frames.append(frame)
-        self.size += len(frame)
+        if self._frames is _NOTHING:
+            self._frames = deque()
+        self._has_begun |= isinstance(rest, memoryview)
+        self._frames.append(rest)
+        self.size += len(rest)
+        # A small message from another loop may come here, too. It has begun, so it goes out.
+        self._turn.call(self._start_writing)
 
-    def start(self, nursery: Starter) -> None:
-        """Let a task of *nursery* write the frames, if none does yet."""
+    def _start_writing(self) -> None:
+        """Let a task write the frames, if none does yet."""
         if self._scope is None and self._frames:
+            assert self._nursery is not None
             self._scope = trio.CancelScope(shield=True)
-            nursery.start_soon(self._write, self._scope, name="<triows writer>")
+            self._nursery.start_soon(self._write, self._scope, self._owner, name="<triows writer>")
             self._owner.writing()
 
-    def add_urgent(self, frame: bytes) -> None:
-        """Let a control frame wait, ahead of all data frames that have not begun."""
+    def _add_urgent(self, frame: bytes) -> None:
         self._frames.insert(self._has_begun + self._urgent, frame)
         self._urgent += 1
 
@@ -114,11 +231,11 @@ class Outbox:
             del self._frames[index]
             self._urgent -= 1
 
-    def add_pong(self, frame: bytes) -> None:
-        """Let a pong wait in the same way. It replaces one that waits."""
+    def _add_pong(self, frame: bytes) -> None:
+        """Let a pong wait in place of one that waits."""
         if self._pong is not None:
             self.discard_urgent(self._pong)
-        self.add_urgent(frame)
+        self._add_urgent(frame)
         self._pong = frame
 
     def _find_urgent(self, frame: bytes) -> int | None:
@@ -128,6 +245,8 @@ class Outbox:
 
     def drop(self, *, but: bytes | None) -> None:
         """Forget all frames that have not begun, *but* one that goes out in any case."""
+        if not self._frames:
+            return
         begun = [self._frames.popleft()] if self._has_begun else []
         kept = [*begun, *(one for one in self._frames if one is but)]
         self._frames.clear()
@@ -148,10 +267,13 @@ class Outbox:
         self.size = 0
         self.wake()
 
-    def cancel(self) -> None:
-        """Write nothing more. A frame that has begun is lost."""
+    def close(self) -> None:
+        """Write nothing more, and forget everything. A frame that has begun is lost."""
         if self._scope is not None:
             self._scope.cancel()
+        self.clear()
+        # They refer to each other, and would stay until the next garbage collection.
+        self._owner = _NOBODY
 
     def has_room(self, size: int) -> bool:
         """Say whether *size* bytes may wait, too. A frame above the limit goes alone."""
@@ -160,20 +282,23 @@ class Outbox:
 
     def wake(self) -> None:
         """Wake the waiting tasks, so that they check again."""
-        self._progress.set()
-        self._progress = trio.Event()
+        if self._progress is not None:
+            self._progress.set()
+            self._progress = None
 
     async def wait_progress(self) -> None:
         """Wait until the system has taken something, or somebody calls :meth:`wake`."""
+        if self._progress is None:
+            self._progress = trio.Event()
         await self._progress.wait()
 
     async def wait_empty(self) -> None:
         """Wait until the outbox is empty."""
         while self:
-            await self._progress.wait()
+            await self.wait_progress()
 
-    async def _write(self, scope: trio.CancelScope) -> None:
-        # Shielded, but bounded: the owner watches the peer's progress, and calls cancel().
+    async def _write(self, scope: trio.CancelScope, owner: Owner) -> None:
+        # Shielded, but bounded: the owner watches the peer's progress, and calls close().
         with scope:
             try:
                 while self:
@@ -182,9 +307,9 @@ class Outbox:
                     # During this wait, others may add frames after the first, or drop some.
                     self._note_sent(await self._wire.send_some(self._frames))
             except BROKEN:
-                self._owner.write_failed()
+                owner.write_failed()
         self._scope = None
-        self._owner.written()
+        owner.written()
 
     def _begin(self) -> None:
         """Note that the first frame can't be dropped any more, unless that is known."""

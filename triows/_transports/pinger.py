@@ -14,7 +14,7 @@ __all__ = ["Pinged", "Pinger"]
 logger = logging.getLogger("triows")
 
 #: Connections to look at before other tasks get a turn: about 15 us each.
-_AT_ONCE = 128
+_CALLS = 128
 
 
 class Pinged(Protocol):
@@ -72,7 +72,7 @@ class Pinger:
     def _call_due(self) -> None:
         now = trio.current_time()
         for queue in tuple(self._queues.values()):
-            for pinged, due in list(islice(queue.items(), _AT_ONCE)):
+            for pinged, due in list(islice(queue.items(), _CALLS)):
                 if due > now:
                     break
                 if queue.get(pinged) != due:

@@ -29,7 +29,7 @@ __all__ = ["EpollReactor", "Reactor", "Readable", "TaskReactor", "new_reactor"]
 logger = logging.getLogger("triows")
 
 #: Sockets to read before other tasks get a turn: about 5 us each, so a few milliseconds.
-_AT_ONCE = 512
+_SOCKETS = 512
 
 
 class Readable(Protocol):
@@ -100,7 +100,7 @@ class EpollReactor:
                     # random order. After this checkpoint, all of them have run.
                     await trio.lowlevel.checkpoint()
                     self._take_turns()
-                for ready, flags in self._epoll.poll(0, _AT_ONCE):
+                for ready, flags in self._epoll.poll(0, _SOCKETS):
                     reader = self._readers.get(ready)
                     if reader is not None:  # None: discarded a moment ago, or the bell
                         self._read(ready, flags, reader)

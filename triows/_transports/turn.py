@@ -10,7 +10,7 @@ import trio
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["STRETCH", "Turn", "new_turn", "replace_turns"]
+__all__ = ["STRETCH", "Respite", "Turn", "current_turn", "use_turn"]
 
 #: Messages that may be sent or received in a row, on however many connections, before the other
 #: tasks get a turn. A full schedule point for each would cost a third of the speed of a busy
@@ -73,20 +73,57 @@ class Turn:
             self.loop.run_sync_soon(function)
 
 
-_make: Callable[[], Turn] = Turn
-
-
-def new_turn() -> Turn:
-    """Make the turn of a server, or of somebody who stands alone."""
-    return _make()
-
-
-def replace_turns(make: Callable[[], Turn]) -> None:
+class Respite:
     """
-    Have others made from now on.
+    The turns in which a handler answers messages before the end that came together with them.
+
+    It gets another one as long as it has taken or sent a message in the last one, because any
+    call may end its turn.
+
+    Args:
+        turns: How many turns there are. A handler that sends without end can't use more.
+    """
+
+    __slots__ = ("_handled", "_turns")
+
+    def __init__(self, turns: int) -> None:
+        self._turns = turns
+        # The first message may have been handed over before the first turn, so that one counts.
+        self._handled: object = None
+
+    def goes_on(self, handled: object) -> bool:
+        """
+        Tell after a turn whether the handler gets another one.
+
+        Args:
+            handled: What it has handled. This is compared with that of the turn before.
+        """
+        if not self._turns or handled == self._handled:
+            return False
+        self._turns -= 1
+        self._handled = handled
+        return True
+
+
+#: A loop has one turn, because all connections in it take the same tasks' time.
+_of_this_loop: trio.lowlevel.RunVar[Turn] = trio.lowlevel.RunVar("triows turn")
+
+
+def current_turn() -> Turn:
+    """Return the turn of the running loop. It is made when somebody first asks for it."""
+    try:
+        return _of_this_loop.get()
+    except LookupError:
+        turn = Turn()
+        _of_this_loop.set(turn)
+        return turn
+
+
+def use_turn(turn: Turn) -> None:
+    """
+    Let everything that is made in the running loop from now on have this turn.
 
     :mod:`triows.testing` does this, so that a test's schedule decides which calls give others a
     turn. Here, nothing is asked for each message.
     """
-    global _make  # noqa: PLW0603 - there is one way for all servers
-    _make = make
+    _of_this_loop.set(turn)

@@ -8,7 +8,6 @@ sockets of your machine. :class:`TestClient` is for synchronous tests.
 
 from __future__ import annotations
 
-from . import _turns as _turns
 from ._blocked import LoopBlocked as LoopBlocked
 from ._cancelling import Interruption as Interruption, explore_cancellation as explore_cancellation
 from ._client import AppClient as AppClient, open_app as open_app, open_server as open_server

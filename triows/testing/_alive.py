@@ -8,15 +8,15 @@ import trio
 from attrs import evolve
 
 from triows._counted import counted
-from triows._inspection.tree import with_mounted
+from triows._inspection.inside import live, with_mounted
+from triows._reasons import Reason
 from triows.inspect import look_at_task, tree
 
 from ._calls import call_of
 
 if TYPE_CHECKING:
     from triows import Triows
-    from triows._connection.lifetime import Lifetime
-    from triows._inspection.tree import Inside
+    from triows._exchange.lifetime import Lifetime
 
     from ._calls import Call, Calls
 
@@ -44,19 +44,15 @@ class Alive:
         #: Requests that did not end when they were cancelled, and what they looked like then.
         self.stuck: dict[Call, str] = {}
 
-    def _all(self) -> list[Inside]:
-        """What the application shows, and what applications show that are mounted in it."""
-        return [inside for _, inside in with_mounted("", self._app._inside())]
-
     def open(self) -> int:
         """Count the connections that neither side has closed."""
         known = self._calls.connections
         unbound = [one for one in self.lifetimes() if _call_of(one) not in known]
-        return len(known) + sum(one.transport.ended is None for one in unbound)
+        return len(known) + sum(not one.line.ended for one in unbound)
 
     def lifetimes(self) -> list[Lifetime]:
         """List its connections, with those of applications that are mounted in it."""
-        return [lifetime for inside in self._all() for lifetime in inside.connections]
+        return [one.lifetime for one in live(self._app) if one.is_connection]
 
     def picture(self, call: Call | None = None) -> str:
         """Describe what is alive in the application. If it is much, show *call* first."""
@@ -74,33 +70,33 @@ class Alive:
         return text
 
     def _lifetimes(self, call: Call) -> list[Lifetime]:
-        return [one for one in self.lifetimes() if _call_of(one) is call]
+        found = [exchange.lifetime for exchange in live(self._app)]
+        return [one for one in found if _call_of(one) is call]
 
     def cancel(self, call: Call) -> None:
         """
-        Cancel the handler of a connection.
+        Cancel the handler of a connection or of a request.
 
         Raises:
             RuntimeError: The handler belongs to an application of another framework.
         """
-        if call in self._calls.requests:
+        lifetimes = self._lifetimes(call)
+        if not lifetimes and call in self._calls.requests:  # a middleware answers
             if call.scope is not None:
                 call.scope.cancel()
-            return
-        lifetimes = self._lifetimes(call)
-        if not lifetimes and not call.over.is_set():
+        elif not lifetimes and not call.over.is_set():
             raise RuntimeError(
                 "this connection is served by an application of another framework, whose "
                 "handlers can't be cancelled from here"
             )
         for lifetime in lifetimes:
-            lifetime.cancel("cancelled")
+            lifetime.cancel(Reason.CANCELLED)
 
     async def wait_no_connections(self, seconds: float) -> bool:
         """Wait until all connections are over, even if cancelled. Return whether they are."""
         with trio.move_on_after(seconds, shield=True):
-            for inside in self._all():
-                await inside.connections.wait_empty()
+            for _, inside in with_mounted("", self._app._inside()):
+                await inside.exchanges.wait_empty()
         return not self.lifetimes()
 
     async def cancel_requests(self, *calls: Call) -> None:

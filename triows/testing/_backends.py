@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import contextvars
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Protocol
 
 import trio
 
+from triows._server.arrival import Addresses, Arrival
 from triows._server.config import Config
-from triows._server.http import Peers
 from triows._server.serve import run_server, serve
-from triows._server.server import Accepted, Server
+from triows._server.server import Server, open_server
 
 from ._ends import SocketEnd
 from ._memory import MemoryLink, MemoryReactor, pair
@@ -84,10 +84,10 @@ class Memory:
         self.round_trip = 0.0 if transit is None else transit.round_trip
         self._transit = transit
         # This server doesn't listen on sockets, so all other defaults will do.
-        config = Config()
-        config.root_path = root_path
-        self._server = Server(app, config, None, [], self._reactor)
-        self._context = contextvars.copy_context()
+        self._config = Config()
+        self._config.root_path = root_path
+        # The server while it runs.
+        self._server: Server | None = None
         self._numbers = count()
 
     async def serve(
@@ -103,37 +103,34 @@ class Memory:
         self, trigger: Callable[[], Awaitable[object]], task_status: trio.TaskStatus[None]
     ) -> None:
         async with self._app.running():
-            # A server's task would have the context variables that the start-up has set, too.
-            self._context = trio.lowlevel.current_task().context
-            async with trio.open_nursery() as nursery:
-                await nursery.start(self._run, trigger)
+            opened = open_server(self._app, self._config, reactor=self._reactor)
+            async with opened as server, trio.open_nursery() as nursery:
+                await nursery.start(partial(run_server, server, trigger, refusing=True))
+                self._server = server
                 task_status.started()
-
-    async def _run(
-        self, trigger: Callable[[], Awaitable[object]], task_status: trio.TaskStatus[object]
-    ) -> None:
-        await run_server(self._server, trigger, task_status, refusing=True)
 
     async def connect(self, call: Call, buffer: int) -> End:
         if call.address is None:
             call.address = ("testclient", _PORTS[next(self._numbers) % len(_PORTS)])
         pipes = pair if self._transit is None else self._transit.pipes
         link = MemoryLink(buffer, self._reactor, pipes)
-        peers = Peers(call.address, ("testserver", 443 if call.secure else 80), call.secure)
-        accepted = Accepted(link.stream, link.wire, peers)
+        server = ("testserver", 443 if call.secure else 80)
+        arrival = Arrival(link.stream, link.wire, Addresses(call.address, server, call.secure))
 
         def close() -> None:
             link.wire.close(abort=False)
             call.note_closed()
 
-        def start() -> None:
+        def opening() -> Arrival:
             call.mark()
-            call.tells_end = True
-            self._server.start(lambda: accepted, close)
+            return arrival
 
         await trio.lowlevel.checkpoint()
+        if self._server is None:
+            raise ConnectionRefusedError("the application has not started")
         try:
-            self._context.copy().run(start)
+            self._server.start(opening, close)
+            call.tells_end = True
         except RuntimeError:
             raise ConnectionRefusedError("the application has been shut down") from None
         return link.client

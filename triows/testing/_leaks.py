@@ -15,6 +15,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from triows._counted import counted
+from triows._reasons import Reason
 from triows.inspect import look_at_task
 
 from ._stage import current_stage
@@ -145,8 +146,8 @@ class LeakCheck:
             which = "1 connection is" if number == 1 else f"{number} connections are"
             leak = self._error(f"{which} open at the end of the test: leave their blocks first")
         for lifetime in stage.alive.lifetimes():
-            if failed or lifetime.transport.ended is None:
-                lifetime.cancel("cancelled")
+            if failed or not lifetime.line.ended:
+                lifetime.cancel(Reason.CANCELLED)
         if any(call.is_going for call in stage.calls.requests):
             await _settle()  # they may be ending just now
         await stage.alive.cancel_requests(*stage.calls.requests)

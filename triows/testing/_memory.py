@@ -49,6 +49,7 @@ class MemoryReactor:
         # whether that is the end.
         self._ready: dict[int, bool] = {}
         self._yielded: list[Readable] = []
+        self._numbers = count(1)
         self._wanted = trio.Event()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -83,6 +84,10 @@ class MemoryReactor:
             # A mistake of ours must not end the other connections.
             logger.exception("unhandled error in reading from a connection")
             reader.on_error()
+
+    def number(self) -> int:
+        """Return a number for another connection."""
+        return next(self._numbers)
 
     def note_ready(self, fd: int, *, over: bool) -> None:
         """Note that there is something to read for *fd*. If *over*, that is the end."""
@@ -465,9 +470,6 @@ class MemoryEnd(_Stream):
         self._incoming.drop()
 
 
-_numbers = count(1)
-
-
 class MemoryWire(Readable):
     """
     The server's end as a :class:`~triows._transports.wire.Wire`.
@@ -484,7 +486,7 @@ class MemoryWire(Readable):
         self._incoming = incoming
         self._outgoing = outgoing
         self._reactor = reactor
-        self._number = next(_numbers)
+        self._number = reactor.number()
         self._is_paused = False
         self._is_closed = False
         # Removed when the wire is closed, because the sink refers to the wire.

@@ -1,8 +1,8 @@
 """
 The client's side of a WebSocket. It behaves as a browser does, or misbehaves on request.
 
-It uses websockets' sans-I/O client for RFC 6455, and one of the two ends: in memory or on a socket.
-So a test works in the same way with both.
+It uses the :class:`ClientCodec` for RFC 6455, and one of the two ends: in memory or on a socket. So
+a test works in the same way with both.
 """
 
 from __future__ import annotations
@@ -14,15 +14,18 @@ from typing import TYPE_CHECKING
 
 import trio
 from attrs import define, field
-from websockets.client import ClientProtocol
-from websockets.exceptions import InvalidStatus
-from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
-from websockets.frames import Frame, Opcode
-from websockets.http11 import Response
-from websockets.protocol import State
-from websockets.typing import Subprotocol
-from websockets.uri import WebSocketURI
 
+from triows._protocol.client import (
+    Answer,
+    BadText,
+    Broken,
+    ClientCodec,
+    Close,
+    Event,
+    Message,
+    Ping,
+    Pong,
+)
 from triows._transports.inbox import Inbox
 from triows._transports.interface import Ended, disconnect
 
@@ -31,6 +34,8 @@ from ._events import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from websockets.http11 import Response
 
     from triows._transports.interface import Starter
 
@@ -41,16 +46,13 @@ __all__ = ["Peer"]
 #: How a connection ends without a close frame.
 _GONE = Ended(1006)
 
-#: ClientProtocol needs a URI, but we write the request ourselves.
-_URI = WebSocketURI(secure=False, host="testserver", port=80, path="/", query="")
-
 #: How many seconds the closing handshake may take when the client leaves. After that, the
 #: connection is cut, as other clients do.
 _LEAVING = 1.0
 
 
 @define(eq=False)
-class _Ping:
+class _WaitingPing:
     """A ping that waits for its pong."""
 
     data: bytes
@@ -95,24 +97,13 @@ class Peer(ClientSide):
         self.mistake: Exception | None = None
         self.accepted = False
         self._slowness = slowness
-        offered = [Subprotocol(one) for one in subprotocols] or None
-        extensions = [ClientPerMessageDeflateFactory()] if compression else None
-        self._protocol = ClientProtocol(
-            _URI, subprotocols=offered, extensions=extensions, max_size=None
-        )
-        # For a message that isn't complete: whether it is text, and the fragments so far.
-        self._text = False
-        self._parts: list[bytes] = []
-        self._pings: deque[_Ping] = deque()
+        self._codec = ClientCodec(subprotocols=subprotocols, compression=compression)
+        self._pings: deque[_WaitingPing] = deque()
 
     @property
     def handshake(self) -> list[tuple[str, str]]:
         """The headers that the request needs for RFC 6455, except ``Host``."""
-        return [
-            (name, value)
-            for name, value in self._protocol.connect().headers.raw_items()
-            if name != "Host"
-        ]
+        return self._codec.handshake
 
     @property
     def is_unanswered(self) -> bool:
@@ -122,7 +113,7 @@ class Peer(ClientSide):
     @property
     def subprotocol(self) -> str | None:
         """The subprotocol that the server chose."""
-        return self._protocol.subprotocol
+        return self._codec.subprotocol
 
     # Reading.
 
@@ -130,9 +121,7 @@ class Peer(ClientSide):
         try:
             await super().run()
         finally:
-            # The protocol and its parser refer to each other. Break that cycle, so that they don't
-            # stay until the next garbage collection.
-            self._protocol.parser.close()
+            self._codec.release()
 
     @property
     def _is_full(self) -> bool:
@@ -142,72 +131,47 @@ class Peer(ClientSide):
         await self.inbox.wait_room()
 
     async def _take(self, data: bytes) -> None:
-        protocol = self._protocol
-        if data:
-            protocol.receive_data(data)
-        else:
-            protocol.receive_eof()
-        for event in protocol.events_received():
-            if isinstance(event, Frame):
+        for event in self._codec.receive(data):
+            if not isinstance(event, Answer | Broken):
                 # A client without room reads nothing more, not even pings.
                 while self.inbox.full:
                     await self.inbox.wait_room()
-                self._take_frame(event)
-            elif isinstance(event, Response):
-                self._take_response(event)
-        if protocol.parser_exc is not None and self.mistake is None:
-            self.mistake = protocol.parser_exc
-            self.events.add(f"the server broke a rule: {self.mistake}")
+            self._take_event(event)
         await self._answer()
 
-    def _take_response(self, response: Response) -> None:
-        self.response = response
-        mistake = self._protocol.handshake_exc
-        self.accepted = mistake is None
-        if mistake is not None and not isinstance(mistake, InvalidStatus):
-            self.mistake = mistake
-        self.events.add(
-            "the server accepted"
-            if self.accepted
-            else f"the server refused: {response.status_code}"
-        )
-        self.answered.set()
-
-    def _take_frame(self, frame: Frame) -> None:
-        data = bytes(frame.data)
-        match frame.opcode:
-            case Opcode.TEXT | Opcode.BINARY | Opcode.CONT:
-                self._take_data(frame, data)
-            case Opcode.PING:
+    def _take_event(self, event: Event) -> None:
+        match event:
+            case Message(content, size):
+                self.events.add(f"received {shown(content)}")
+                self.inbox.put_nowait(content, size)
+            case Ping(data):
                 self.events.add(f"received ping {shown(data)}")
-            case Opcode.PONG:
+            case Pong(data):
                 self._take_pong(data)
-            case Opcode.CLOSE:
-                received = self._protocol.close_rcvd
-                code, reason = (received.code, received.reason) if received else (1005, "")
+            case Close(code, reason):
                 self.events.add(f"received close {code} {reason!r}")
                 self.inbox.close(Ended(code, reason))
                 self._closed.set()
+            case Answer():
+                self._take_answer(event)
+            case BadText(mistake):
+                self.mistake = mistake
+                text = shown(mistake.object)
+                self.events.add(f"the server sent a text that isn't valid UTF-8: {text}")
+            case Broken(mistake):
+                self.mistake = mistake
+                self.events.add(f"the server broke a rule: {mistake}")
 
-    def _take_data(self, frame: Frame, data: bytes) -> None:
-        if frame.opcode is not Opcode.CONT:
-            self._text = frame.opcode is Opcode.TEXT
-        self._parts.append(data)
-        if frame.fin:
-            whole = b"".join(self._parts)
-            self._parts.clear()
-            message: str | bytes = whole
-            if self._text:
-                try:
-                    message = whole.decode()
-                except UnicodeDecodeError as exc:
-                    self.mistake = exc
-                    self.events.add(
-                        f"the server sent a text that isn't valid UTF-8: {shown(whole)}"
-                    )
-                    return
-            self.events.add(f"received {shown(message)}")
-            self.inbox.put_nowait(message, len(whole))
+    def _take_answer(self, answer: Answer) -> None:
+        self.response = answer.response
+        self.accepted = answer.accepted
+        self.mistake = answer.mistake
+        self.events.add(
+            "the server accepted"
+            if answer.accepted
+            else f"the server refused: {answer.response.status_code}"
+        )
+        self.answered.set()
 
     def _take_pong(self, data: bytes) -> None:
         self.events.add(f"received pong {shown(data)}")
@@ -220,7 +184,7 @@ class Peer(ClientSide):
 
     async def _answer(self) -> None:
         """Send the answers that RFC 6455 requires: pongs, and a close frame for a close frame."""
-        for chunk in self._protocol.data_to_send():
+        for chunk in self._codec.answers():
             with suppress(*BROKEN):
                 if chunk:
                     await self._write(partial(bytes, chunk))
@@ -271,23 +235,16 @@ class Peer(ClientSide):
         def make() -> bytes:
             self._check_open()
             self.events.add(f"sent {shown(message)}")
-            if isinstance(message, str):
-                self._protocol.send_text(message.encode())
-            else:
-                self._protocol.send_binary(message)
-            return self._made()
+            return self._codec.message(message)
 
         await self._write_open(make)
-
-    def _made(self) -> bytes:
-        return b"".join(self._protocol.data_to_send())
 
     def _check_open(self) -> None:
         if (ended := self.inbox.ended) is not None:
             raise disconnect(self, ended)
-        if self._protocol.state is not State.OPEN:
+        if not self._codec.is_open:
             # The server's close frame has come, but messages before it are still unread.
-            close = self._protocol.close_rcvd
+            close = self._codec.close_received
             ended = self._cut() if close is None else Ended(close.code, close.reason)
             raise disconnect(self, ended)
 
@@ -298,14 +255,13 @@ class Peer(ClientSide):
         Raises:
             WebSocketDisconnect: The connection is over, or ended during the wait.
         """
-        ping = _Ping(data)
+        ping = _WaitingPing(data)
 
         def make() -> bytes:
             self._check_open()
             self.events.add(f"sent ping {shown(data)}")
-            self._protocol.send_ping(data)
             self._pings.append(ping)
-            return self._made()
+            return self._codec.ping(data)
 
         await self._write_open(make)
         await ping.over.wait()
@@ -316,12 +272,11 @@ class Peer(ClientSide):
         """Send a close frame, unless one was sent before. See :meth:`_write`."""
 
         def make() -> bytes:
-            if not self.accepted or self._protocol.close_sent is not None or self.over.is_set():
+            if not self.accepted or self._codec.has_sent_close or self.over.is_set():
                 return b""
             self.events.add(f"sent close {code} {reason!r}")
-            self._protocol.send_close(code, reason)
             self.inbox.close(Ended(code, reason))
-            return self._made()
+            return self._codec.close(code, reason)
 
         with suppress(*BROKEN):
             await self._write(make)

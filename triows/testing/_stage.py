@@ -20,6 +20,7 @@ from ._alive import Alive
 from ._blocked import LoopBlocked
 from ._calls import Calls
 from ._patience import Patience
+from ._turns import follow_schedule
 
 if TYPE_CHECKING:
     import contextvars
@@ -88,6 +89,7 @@ class Stage:
     async def run(self) -> None:
         """Run the application until :meth:`end`. Keep its errors."""
         _STAGE.set(self)
+        follow_schedule()
         loop = current_loop()
         if loop is not None:
             loop.pictures.append(self.alive.picture)

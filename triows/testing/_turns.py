@@ -8,9 +8,9 @@ calls. In a test, they would do so rarely, or never. A race across such a call w
 from __future__ import annotations
 
 from _triows_schedules.schedule import current_loop
-from triows._transports.turn import STRETCH, Turn, replace_turns
+from triows._transports.turn import STRETCH, Turn, use_turn
 
-__all__ = ["ScheduledTurn"]
+__all__ = ["ScheduledTurn", "follow_schedule"]
 
 
 class ScheduledTurn(Turn):
@@ -30,8 +30,7 @@ class ScheduledTurn(Turn):
         self._calls = STRETCH if calls and loop is not None and loop.yields() else calls
 
 
-def _turn() -> Turn:
-    return Turn() if current_loop() is None else ScheduledTurn()
-
-
-replace_turns(_turn)
+def follow_schedule() -> None:
+    """Let the schedule of the running loop decide about turns from now on, if it has one."""
+    if current_loop() is not None:
+        use_turn(ScheduledTurn())

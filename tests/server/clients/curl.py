@@ -13,7 +13,7 @@ import trio
 from attrs import define
 
 from tests.server.clients.interface import Closed
-from tests.server.process import PATIENCE
+from tests.server.harness.process import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar
 
 import trio
 
-from tests.server.process import PATIENCE
+from tests.server.harness.process import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping, Sequence

@@ -14,7 +14,7 @@ import websockets.sync.client
 from attrs import frozen
 
 from tests.server.clients.interface import Closed
-from tests.server.process import PATIENCE
+from tests.server.harness.process import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping, Sequence

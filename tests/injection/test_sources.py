@@ -1,0 +1,138 @@
+"""The table of sources: one row says all that is different about a part of a request."""
+
+from typing import Annotated, get_args
+
+import attrs
+import msgspec
+import pytest
+
+from tests.injection.kinds import WEBSOCKETS
+from triows._injection.parameter import MISSING
+from triows._injection.params import param_spec
+from triows._injection.query import ParamError, RequestData
+from triows._injection.readers import read_params
+from triows._injection.sources import COOKIE, HEADER, PATH, QUERY, SOURCES, UnusableName
+from triows._routing.template import Template
+from triows.exceptions import HandlerSignatureError
+from triows.types import Param, ParamMark, ParamSource
+
+
+def request(query=b"", headers=(), path=None):
+    return RequestData(query, headers, path or {}, max_query_parameters=100)
+
+
+def read(annotation, source, data):
+    # Param() checks the source, and knows only those of the table. A mark doesn't.
+    mark = ParamMark(source=source, alias=None, decoder=None, constraint=None)
+    spec = param_spec(
+        "value", annotation, MISSING, mark=mark, path_keys={}, kind=WEBSOCKETS, where="chat.py:12"
+    )
+    (value,), errors = read_params([spec], data)
+    return errors or value
+
+
+def refused(annotation, source, *, path="/"):
+    keys = Template.parse(path).by_name
+    with pytest.raises(HandlerSignatureError) as caught:
+        param_spec(
+            "value",
+            annotation,
+            MISSING,
+            mark=Param(source),
+            path_keys=keys,
+            kind=WEBSOCKETS,
+            where="chat.py:12",
+        )
+    return caught.value.message
+
+
+class Page(msgspec.Struct):
+    size: int
+
+
+def test_the_table_has_a_row_for_each_word_that_param_takes():
+    assert tuple(SOURCES) == get_args(ParamSource)
+    assert all(source.name == name for name, source in SOURCES.items())
+
+
+def test_each_source_has_its_own_values():
+    data = request(b"a=1", [(b"X-A", b"2"), (b"cookie", b"a=3")], {"a": "4"})
+    assert QUERY.values(data) == {"a": ["1"]}
+    assert HEADER.values(data) == {"x-a": ["2"], "cookie": ["a=3"]}
+    assert COOKIE.values(data) == {"a": "3"}
+    assert PATH.values(data) == {"a": "4"}
+
+
+def test_a_name_of_the_query_has_one_text_and_lines_of_a_header_are_joined():
+    assert HEADER.joined(["a", "b"]) == "a, b"
+    twice = request(b"value=a&value=b", [(b"value", b"a"), (b"value", b"b")])
+    assert read(str, "header", twice) == "a, b"
+    assert read(str, "query", twice) == [
+        ParamError("query", "value", "Given 2 times, expected once")
+    ]
+
+
+@pytest.mark.parametrize("source", [QUERY, HEADER])
+def test_a_list_is_read_from_a_source_in_which_a_name_has_several_texts(source):
+    data = request(b"value=1&value=2", [(b"value", b"1"), (b"value", b"2")])
+    assert read(list[int], source.name, data) == [1, 2]
+
+
+@pytest.mark.parametrize("source", [PATH, COOKIE])
+def test_a_list_is_refused_where_a_name_has_one_text_with_what_to_do(source):
+    message = refused(list[int], source.name, path="/{value}")
+    assert source.instead_of_list.format(alias="value") in message
+
+
+def test_a_headers_name_is_made_with_hyphens_in_lower_case():
+    assert HEADER.named("user_agent", None) == "user-agent"
+    assert HEADER.named("token", "X_Token") == "x_token"
+    with pytest.raises(UnusableName, match="can't be the name of a header"):
+        HEADER.named("token", "x token")
+
+
+@pytest.mark.parametrize("source", [PATH, QUERY, COOKIE])
+def test_other_names_are_used_as_they_are(source):
+    assert source.named("User_Agent", None) == "User_Agent"
+    assert source.named("value", "x token") == "x token"
+
+
+def test_only_the_query_has_names_that_an_error_hides():
+    data = request(b"a=%zz&b=1", [(b"cookie", b"c=1")])
+    assert QUERY.hides(data, "a")
+    assert not QUERY.hides(data, "b")
+    assert not any(source.hides(data, "a") for source in (PATH, HEADER, COOKIE))
+
+
+def test_a_pack_is_refused_in_the_path():
+    assert "has no body to make a Page from" in refused(Page, "path", path="/{value}")
+
+
+@pytest.mark.parametrize("source", [HEADER, COOKIE])
+def test_a_closed_pack_is_refused_where_clients_send_what_nobody_asked_for(source):
+    class Closed(msgspec.Struct, forbid_unknown_fields=True):
+        size: int
+
+    assert f"every client sends {source.name}s" in refused(Closed, source.name)
+
+
+def test_a_new_source_is_one_row(monkeypatch):
+    fragment = attrs.evolve(
+        QUERY,
+        name="fragment",
+        values=lambda data: {"size": ["7"], "value": ["1", "2"]},
+        hides=lambda data, name: False,
+    )
+    monkeypatch.setitem(SOURCES, "fragment", fragment)
+
+    class Closed(msgspec.Struct, forbid_unknown_fields=True):
+        size: int
+
+    assert read(list[int], "fragment", request()) == [1, 2]
+    assert read(Annotated[Page, "text"], "fragment", request()) == Page(7)
+    assert read(Closed, "fragment", request()) == [
+        ParamError("fragment", "value", "Unknown parameter")
+    ]
+    assert read(str, "fragment", request()) == [
+        ParamError("fragment", "value", "Given 2 times, expected once")
+    ]

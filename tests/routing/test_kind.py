@@ -1,0 +1,17 @@
+import pytest
+
+from triows._routing.kind import WEBSOCKET
+from triows.exceptions import RouteSetupError
+
+
+def test_the_handler_of_a_websocket_is_a_coroutine_function() -> None:
+    async def handler() -> None: ...
+
+    WEBSOCKET.check_handler(handler, "here")
+    with pytest.raises(RouteSetupError, match="not supported for websocket") as caught:
+        WEBSOCKET.check_handler(lambda: None, "here")
+    assert caught.value.where == "here"
+
+
+def test_a_kind_has_the_name_of_its_scopes() -> None:
+    assert WEBSOCKET.name == "websocket"

@@ -1,0 +1,74 @@
+"""The connection between a worker and its parent, on the worker's side."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+
+import pytest
+
+from triows._server.budget import Budget
+from triows._server.lifeline import Lifeline, inherited
+
+
+@pytest.fixture
+def pair():
+    parents, workers = socket.socketpair()
+    yield parents, workers
+    parents.close()
+    workers.close()
+
+
+@pytest.fixture
+def sighup():
+    before = signal.getsignal(signal.SIGHUP)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+def test_a_worker_that_is_ready_states_how_long_its_end_may_take(pair):
+    parents, workers = pair
+    Lifeline(workers).ready(Budget(30.5, 3.0, 1.0, 7.25))
+    assert parents.recv(100) == b"30.5 3.0 1.0 7.25\n"
+
+
+def test_a_parent_that_is_gone_needs_no_report(pair):
+    parents, workers = pair
+    parents.close()
+    Lifeline(workers).ready(Budget.unknown())
+
+
+def test_its_descriptor_is_readable_when_the_parent_is_gone(pair):
+    parents, workers = pair
+    line = Lifeline(workers)
+    assert select.select([line], [], [], 0)[0] == []
+    parents.close()
+    assert select.select([line], [], [], 1)[0] == [line]
+
+
+@pytest.mark.real_socket
+def test_a_worker_takes_over_its_line_and_the_listening_sockets(pair, sighup):
+    _, workers = pair
+    listener = socket.create_server(("127.0.0.1", 0))
+    numbers = [os.dup(workers.fileno()), os.dup(listener.fileno())]
+    for number in numbers:
+        os.set_inheritable(number, True)
+    taken = inherited(",".join(map(str, numbers)))
+    try:
+        assert taken.lifeline.fileno() == numbers[0]
+        assert [one.getsockname() for one in taken.sockets] == [listener.getsockname()]
+        assert not any(map(os.get_inheritable, numbers))
+    finally:
+        listener.close()
+        taken.lifeline._socket.close()
+        for sock in taken.sockets:
+            sock.close()
+
+
+def test_a_worker_is_not_ended_by_the_signal_for_its_parent(pair, sighup):
+    _, workers = pair
+    taken = inherited(str(os.dup(workers.fileno())))
+    os.kill(os.getpid(), signal.SIGHUP)
+    taken.lifeline._socket.close()

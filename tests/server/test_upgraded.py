@@ -1,0 +1,158 @@
+"""A connection whose request asks for a WebSocket, on a wire for tests."""
+
+from __future__ import annotations
+
+import h11
+import pytest
+import trio
+
+from tests.transports.scripted_wire import QUIET, ScriptedWire, close
+from triows import Triows, WebSocket, WebSocketRoute
+from triows._server.arrival import Addresses
+from triows._server.config import Config
+from triows._server.guarded import GuardedTasks
+from triows._server.h11 import WebSocketRequest
+from triows._server.upgraded import Services, Upgraded
+from triows._transports.pinger import Pinger
+from triows._transports.turn import Turn
+
+ADDRESSES = Addresses(("peer", 50_000), ("testserver", 80), secure=False)
+HEADERS = [
+    ("host", "testserver"),
+    ("connection", "upgrade"),
+    ("upgrade", "websocket"),
+    ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+    ("sec-websocket-version", "13"),
+]
+
+
+class Log:
+    """Hypercorn's logger, as far as it is asked for the access log."""
+
+    def __init__(self):
+        self.lines = []
+
+    async def access(self, request, response, seconds):
+        self.lines.append((request["path"], response["status"], seconds))
+
+
+@pytest.fixture
+def scopes():
+    """The scopes that the application gets."""
+    return []
+
+
+@pytest.fixture
+def app(scopes):
+    route = WebSocketRoute("/{rest:path}")
+
+    @route.endpoint
+    async def echo(ws: WebSocket, rest: str) -> None:
+        scopes.append(ws.scope)
+        await ws.accept()
+        async for message in ws:
+            await ws.send(message)
+
+    return Triows(route, timeouts=QUIET)
+
+
+@pytest.fixture
+def config():
+    made = Config()
+    made.accesslog, made._log = "-", Log()
+    return made
+
+
+@pytest.fixture
+def wire():
+    return ScriptedWire()
+
+
+@pytest.fixture
+def serve(app, config, wire, nursery):
+    async def serve(target="/", headers=HEADERS, early=b"", addresses=ADDRESSES):
+        request = h11.Request(method="GET", target=target, headers=headers)
+        tasks = GuardedTasks(nursery)
+        services = Services(Pinger(), Turn(), tasks, {}, lambda: [(b"server", b"scripted")])
+        wanted = WebSocketRequest(request, early)
+        async with app.running():
+            await Upgraded(app, config, wanted, wire, addresses, services).serve()
+
+    return serve
+
+
+async def test_a_handshake_is_answered_and_the_connection_served_to_its_end(
+    autojump_clock, serve, wire
+):
+    wire.says(b"\x81\x82\0\0\0\0hi" + close(1000))
+    await serve()
+    assert wire.head.startswith(b"HTTP/1.1 101 ")
+    assert b"server: scripted" in wire.head
+    assert wire.messages == [b"hi"]
+    assert wire.close_code == 1000
+    assert wire.end is not None
+
+
+async def test_bytes_that_came_with_the_request_are_the_first_ones(autojump_clock, serve, wire):
+    wire.says(close(1000))
+    await serve(early=b"\x81\x82\0\0\0\0hi")
+    assert wire.messages == [b"hi"]
+
+
+async def test_the_scope_is_that_of_the_request(autojump_clock, serve, wire, scopes):
+    wire.says(close(1000))
+    secure = Addresses(None, ("testserver", 443), secure=True)
+    await serve("/a%20b?c=d", addresses=secure)
+    (scope,) = scopes
+    assert scope["path"] == "/a b"
+    assert scope["raw_path"] == b"/a%20b"
+    assert scope["query_string"] == b"c=d"
+    assert scope["scheme"] == "wss"
+    assert scope["client"] is None
+    assert scope["server"] == ("testserver", 443)
+
+
+async def test_a_handshake_that_cannot_be_read_is_refused(autojump_clock, serve, wire, scopes):
+    await serve(headers=[one for one in HEADERS if one[0] != "sec-websocket-key"])
+    assert wire.head.startswith(b"HTTP/1.1 400 ")
+    assert b"connection: close" in wire.head
+    assert scopes == []
+    assert wire.end is not None
+
+
+async def test_a_handshake_for_another_server_is_refused(autojump_clock, serve, wire, config):
+    config.server_names = ["other"]
+    await serve()
+    assert wire.head.startswith(b"HTTP/1.1 404 ")
+
+
+async def test_the_access_log_has_a_line_when_it_is_over(autojump_clock, serve, wire, config):
+    wire.says(close(1000))
+    await serve("/here")
+    assert [line[:2] for line in config.log.lines] == [("/here", 101)]
+
+
+async def test_the_access_log_has_a_line_for_a_refusal(autojump_clock, serve, config):
+    await serve(headers=HEADERS[:3])
+    assert [line[:2] for line in config.log.lines] == [("/", 400)]
+
+
+async def test_without_an_access_log_there_is_no_line(autojump_clock, serve, wire, config):
+    config.accesslog = None
+    wire.says(close(1000))
+    await serve()
+    assert config.log.lines == []
+
+
+async def test_a_log_that_takes_long_is_waited_for_as_long_as_a_close(
+    autojump_clock, serve, wire, config
+):
+    class Slow:
+        async def access(self, request, response, seconds):
+            await trio.sleep_forever()
+
+    config._log = Slow()
+    wire.says(close(1000))
+    began = trio.current_time()
+    await serve()
+    assert trio.current_time() - began == pytest.approx(QUIET.close)

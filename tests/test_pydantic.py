@@ -1,0 +1,110 @@
+"""Pydantic's classes are recognized, and its errors are cut to what a peer may see."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Annotated, Any, Literal
+
+import pydantic
+import pytest
+from pydantic.dataclasses import dataclass
+from typing_extensions import TypeAliasType
+
+from triows._pydantic import (
+    adapter_of,
+    fields_of,
+    is_model,
+    mentions_model,
+    problems,
+    validation_error,
+)
+
+
+class User(pydantic.BaseModel):
+    name: str
+    age: int = pydantic.Field(default=1, ge=0)
+
+    @pydantic.field_validator("name")
+    @classmethod
+    def check(cls, name: str) -> str:
+        if name == "root":
+            raise ValueError("no secrets")
+        return name
+
+
+@dataclass
+class Point:
+    x: int
+
+
+class Plain:
+    pass
+
+
+def test_nothing_of_it_imports_pydantic():
+    text = "import sys, triows; sys.exit('pydantic' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", text], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("annotation", "expected"),
+    [(User, True), (Point, True), (Plain, False), (int, False), (list[User], False), (None, False)],
+)
+def test_a_model_is_a_class_with_a_validator(annotation, expected):
+    assert is_model(annotation) is expected
+
+
+@pytest.mark.parametrize(
+    ("annotation", "expected"),
+    [
+        (User, True),
+        (list[Point], True),
+        (dict[str, User | None], True),
+        (TypeAliasType("Alias", User), True),
+        (Annotated[int, pydantic.Field(ge=1)], True),
+        (Annotated[int, "a comment"], False),
+        (Literal["User"], False),
+        (list[int], False),
+    ],
+)
+def test_it_reads_what_contains_a_model_or_its_metadata(annotation, expected):
+    assert mentions_model(annotation) is expected
+
+
+def test_a_type_that_contains_itself_mentions_none():
+    alias: Any = TypeAliasType("alias", "list[alias]")
+    vars(sys.modules[__name__])["alias"] = alias
+    assert not mentions_model(alias)
+
+
+def test_an_adapter_reads_any_type():
+    assert adapter_of(list[Point]).validate_python([{"x": "1"}]) == [Point(1)]
+
+
+@pytest.mark.parametrize(("cls", "names"), [(User, ["name", "age"]), (Point, ["x"])])
+def test_fields_are_described_by_name(cls, names):
+    assert list(fields_of(cls)) == names
+
+
+def found(function) -> list[tuple[tuple[Any, ...], str]]:
+    with pytest.raises(validation_error()) as caught:
+        function()
+    return problems(caught.value, lambda error: f"raised: {error}")
+
+
+def test_each_problem_has_its_place_and_pydantics_sentence():
+    told = found(lambda: User.model_validate({"age": -1}))
+    assert told == [
+        (("name",), "Field required"),
+        (("age",), "Input should be greater than or equal to 0"),
+    ]
+
+
+def test_what_a_check_of_the_model_raised_is_told_as_the_caller_says():
+    assert found(lambda: User(name="root")) == [(("name",), "raised: no secrets")]
+
+
+def test_names_of_the_applications_classes_are_not_told():
+    told = found(lambda: adapter_of(list[User]).validate_python([Plain()]))
+    assert told == [((0,), "Invalid value")]

@@ -1,0 +1,64 @@
+"""The words for a signature are checked when they are written."""
+
+from __future__ import annotations
+
+from typing import Annotated, get_args
+
+import msgspec
+import pytest
+
+from triows.types import IGNORE, Ignore, Param, use
+
+
+def factory() -> int:
+    return 1
+
+
+def test_ignore_is_a_mark_beside_the_type():
+    assert get_args(Ignore[int]) == (int, IGNORE)
+    assert repr(IGNORE) == "Ignore"
+
+
+def test_a_param_says_nothing_unless_it_is_told():
+    mark = Param()
+    assert (mark.source, mark.alias, mark.decoder, mark.constraint) == (None, None, None, None)
+
+
+@pytest.mark.parametrize("source", ["path", "query", "header", "cookie"])
+def test_a_param_has_one_of_four_sources(source):
+    assert Param(source).source == source
+
+
+def test_a_name_in_the_place_of_a_source_is_refused_with_alias():
+    with pytest.raises(ValueError, match=r"not 'x-token'\. .*write alias='x-token'"):
+        Param("x-token")
+
+
+def test_constraints_are_msgspecs():
+    assert Param(ge=1, lt=9).constraint == msgspec.Meta(ge=1, lt=9)
+    assert Param(pattern="^a").constraint == msgspec.Meta(pattern="^a")
+    assert Param(min_length=0).constraint == msgspec.Meta(min_length=0)
+
+
+def test_constraints_that_make_no_sense_are_refused():
+    with pytest.raises((TypeError, ValueError)):
+        Param(gt=1, ge=1)
+
+
+def test_use_makes_a_value_of_its_own_for_the_connection():
+    mark = use(factory)
+    assert (mark.factory, mark.reuse, mark.scope) == (factory, False, "connection")
+
+
+def test_use_may_leave_the_factory_to_the_type():
+    assert use(scope="app").factory is None
+
+
+def test_a_scope_that_does_not_exist_is_refused_with_those_that_do():
+    with pytest.raises(ValueError, match=r"takes 'connection' or 'app', not 'request'"):
+        use(factory, scope="request")
+
+
+def test_marks_can_be_compared():
+    assert Annotated[int, use(factory)] == Annotated[int, use(factory)]
+    assert Param("query", alias="a") != Param("query", alias="b")

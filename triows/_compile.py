@@ -1,0 +1,303 @@
+"""
+Turns the descriptions of routes into what serves them.
+
+The :class:`Compiler` keeps what belongs to all routes of an application: its own factories and
+settings, which factories are overridden, and the plans of the resources that live as long as the
+application. Mistakes in routes are reported here.
+"""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from typing import TYPE_CHECKING, Any, Never, NoReturn, TypeAlias
+
+from attrs import define, evolve, field, frozen
+
+from ._injection.planner import Planner
+from ._injection.providers import check_factory, is_mock, providers
+from ._injection.unused import check_all_used
+from ._managers import contextmanager
+from ._plugins import plugged
+from ._protocol.handshake import check_origins
+from ._requires import requirements_of
+from ._targets import Entry
+from ._websocket.endpoint import Endpoint
+from ._websocket.kind import blind
+from ._where import code_for, name_of, where
+from .exceptions import DependencyCycleError, DependencyError, RouteSetupError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from ._exchange.registry import Exchanges
+    from ._injection.factories import Factory
+    from ._injection.kinds import RouteKind
+    from ._injection.plan import Plan
+    from ._protocol.handshake import Origins
+    from ._routing.node import RouteDescription
+    from ._routing.options import Dependency, DepsList, RouteOptions
+    from ._routing.template import Key
+    from ._running import AppResources
+
+logger = logging.getLogger("triows")
+
+__all__ = ["Compiled", "Compiler", "SharedPlans", "check_origin_setting"]
+
+#: The resources of the application, each after the ones that it needs, with their plans.
+SharedPlans: TypeAlias = "dict[Callable[..., Any], tuple[Factory, Plan]]"
+
+
+@frozen
+class Compiled:
+    """Routes that were compiled together, and what the application needs with them."""
+
+    entries: Sequence[Entry]
+    shared: SharedPlans
+
+
+@define(eq=False)
+class Compiler:
+    """Compiles the routes of one application, and compiles them again for overrides."""
+
+    app: Any
+    #: What handlers of WebSocket routes may ask for.
+    kind: RouteKind
+    #: The application's own factories.
+    deps: DepsList
+    #: The application's settings, which apply to every route that has none of its own.
+    options: RouteOptions
+    #: Makes what plugins get to know: :class:`.EndpointInfo`.
+    endpoint_info: Callable[..., Any]
+    exchanges: Exchanges
+    #: The close code if the server shuts down.
+    shutdown_code: int
+    resources: AppResources
+    #: The routes, in the order of their registration.
+    entries: list[Entry] = field(factory=list, init=False)
+    shared: SharedPlans = field(factory=dict, init=False)
+    _overrides: dict[Callable[..., Any], Callable[..., Any]] = field(factory=dict, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        providers(self.deps)  # report a mistake in them here, and not at the first route
+
+    def compile(
+        self, descriptions: Iterable[RouteDescription], deps: Iterable[DepsList]
+    ) -> Compiled:
+        """
+        Compile routes. This changes nothing: call :meth:`add` when nothing can fail any more.
+
+        Args:
+            descriptions: The routes.
+            deps: The lists of factories that were given to them.
+
+        Raises:
+            RouteSetupError: There is a mistake. The error may be of a subclass.
+        """
+        entries = [Entry(one, self._endpoint(one)) for one in descriptions]
+        self._check_used(entries, deps)
+        return Compiled(entries, self._plan_shared([*self.entries, *entries]))
+
+    def add(self, compiled: Compiled) -> None:
+        """Keep routes, and log a warning about each that can only refuse."""
+        self.entries.extend(compiled.entries)
+        self.shared = compiled.shared
+        for entry in compiled.entries:
+            self._warn_if_blind(entry)
+
+    def check_all_used(self) -> None:
+        """
+        Refuse factories that no handler uses, now that all handlers are known.
+
+        This checks the lists of routes again, because their routes may have been included one by
+        one.
+
+        Raises:
+            DependencyError: A factory would never be called.
+        """
+        given = (one for entry in self.entries for one in (self.deps, *_deps_of(entry)))
+        self._check_used(self.entries, {id(one): one for one in given}.values())
+
+    @contextmanager
+    def override(self, factory: Callable[..., Any], fake: Callable[..., Any]) -> Iterator[None]:
+        """
+        Use another factory instead of one. See :meth:`.Triows.override`.
+
+        Raises:
+            DependencyError: There is nothing to override, or it is too late.
+            RouteSetupError: *fake* can't be used there. The error may be of a subclass.
+        """
+        self._check_override(factory, fake)
+        replaced = self._overrides.get(factory)
+        self._overrides[factory] = fake
+        try:
+            self._recompile()
+            yield
+        finally:
+            # Undo only this one, because others may have begun or ended meanwhile.
+            if replaced is None:
+                self._overrides.pop(factory, None)
+            else:
+                self._overrides[factory] = replaced
+            self._recompile()
+
+    def _check_override(self, factory: Callable[..., Any], fake: Callable[..., Any]) -> None:
+        if not callable(fake):
+            raise DependencyError(
+                f"override() takes a factory, not {fake!r}: write override({code_for(factory)}, "
+                "lambda: ...)"
+            )
+        check_factory(factory, f"override({factory!r}, ...)", None)
+        if is_mock(fake):
+            raise DependencyError(
+                f"override() got {fake!r}, and a mock takes any call, so nothing says whether it "
+                f"is the factory or its value: write override({code_for(factory)}, lambda: mock) "
+                "to hand it over, or lambda: mock() to call it"
+            )
+        used = {one for entry in self.entries for one in entry.endpoint.plan.factories}
+        if factory not in used | self.shared.keys():
+            raise DependencyError(
+                f"no route uses {name_of(factory)}, so there is nothing to override: give the "
+                "factory as it is in use(...) or deps=",
+                where(factory),
+            )
+        if self.resources.planned is not None and factory in self.shared:
+            raise DependencyError(
+                f"{name_of(factory)} lives as long as the application: override it before the "
+                "application starts",
+                where(factory),
+            )
+
+    def _warn_if_blind(self, entry: Entry) -> None:
+        """Log a warning about a handler that can only refuse, unless its annotation says so."""
+        # A test's fake may not take what the factory that it replaces takes.
+        if self._overrides or entry.endpoint.can_accept:
+            return
+        handler = entry.description.handler
+        if entry.endpoint.plan.signature.return_annotation not in (NoReturn, Never):
+            logger.warning("%s: %s", entry.description.template.path, blind(handler))
+
+    def _recompile(self) -> None:
+        for entry in self.entries:
+            entry.endpoint = evolve(entry.endpoint, plan=self._plan(entry.description))
+        self.shared = self._plan_shared(self.entries)
+
+    def _planner(
+        self,
+        levels: Iterable[Iterable[Dependency]] = (),
+        keys: Mapping[str, Key] | None = None,
+        at: str | None = None,
+    ) -> Planner:
+        return Planner(
+            kind=self.kind,
+            providers=providers(self.deps, *levels, at=at),
+            overrides=self._overrides,
+            path_keys=keys or {},
+        )
+
+    def _plan(self, description: RouteDescription) -> Plan:
+        keys, at = description.template.by_name, description.where
+        planner = self._planner(description.options.deps, keys, at)
+        return planner.plan(description.handler)
+
+    def _check_used(self, entries: Iterable[Entry], deps: Iterable[DepsList]) -> None:
+        """
+        Refuse a factory of *deps* that none of *entries* uses.
+
+        Raises:
+            DependencyError: A factory would never be called.
+        """
+        # A fake may not need what the factory that it replaces needs.
+        if self._overrides:
+            return
+        # The application's resources may also use the application's own factories.
+        used: dict[int, set[Any]] = {id(self.deps): set(self.shared)}
+        for entry in entries:
+            plan = entry.endpoint.plan
+            for given in (self.deps, *_deps_of(entry)):
+                used.setdefault(id(given), set()).update(plan.factories, plan.head.shared)
+        for given in deps:
+            check_all_used(
+                given, used.get(id(given), ()), of=given.of, users=given.users, at=given.at
+            )
+
+    def _endpoint(self, description: RouteDescription) -> Endpoint:
+        plan = self._plan(description)
+        at, path = description.where, description.template.path
+        check_origin_setting(description.options.origins, at)
+        options = description.options.below(self.options)
+        info = partial(self.endpoint_info, path=path, signature=plan.signature, app=self.app)
+        handler = plugged(description.handler, options.plugins, info, at)
+        return Endpoint(
+            path=path,
+            handler=handler,
+            plan=plan,
+            settings=options.settings,
+            origins=options.origins,
+            exchanges=self.exchanges,
+            shutdown_code=self.shutdown_code,
+            app=self.app,
+            shared=self.resources.shared,
+            requirements=requirements_of(description.handler),
+        )
+
+    def _plan_shared(self, entries: Iterable[Entry]) -> SharedPlans:
+        """
+        Plan the application's resources, each after the ones that it needs.
+
+        Raises:
+            DependencyError: A resource is new, and the start-up has already run.
+        """
+        plans: SharedPlans = {}
+
+        def add(plan: Plan, callers: tuple[Callable[..., Any], ...]) -> None:
+            for factory in plan.head.shared:
+                if factory in plans and factory not in callers:
+                    continue
+                self._check_shared(factory, callers)
+                planned = self._planner().plan_shared(factory, plan.expected[factory])
+                add(planned[1], (*callers, factory))
+                plans[factory] = planned
+
+        for entry in entries:
+            add(entry.endpoint.plan, (entry.description.handler,))
+        return plans
+
+    def _check_shared(
+        self, factory: Callable[..., Any], callers: tuple[Callable[..., Any], ...]
+    ) -> None:
+        """Refuse a resource of the application that needs itself, or that comes too late."""
+        if factory in callers:
+            raise DependencyCycleError(
+                f"{name_of(factory)} needs itself: make one of the factories do without the other",
+                where(factory),
+                [name_of(caller) for caller in (*callers, factory)],
+            )
+        if self.resources.planned is not None and factory not in self.resources.planned:
+            raise DependencyError(
+                f"{name_of(factory)} lives as long as the application, which has been started "
+                "without it: include its route before that",
+                where(factory),
+                [name_of(caller) for caller in callers],
+            )
+
+
+def _deps_of(entry: Entry) -> tuple[DepsList, ...]:
+    return entry.description.options.deps
+
+
+def check_origin_setting(origins: Origins | None, at: str | None = None) -> None:
+    """
+    Refuse origins that could never match, or that would match more than was meant.
+
+    Args:
+        origins: The setting, or ``None``.
+        at: ``file:line (name)`` of the handler, if it is the setting of one.
+
+    Raises:
+        RouteSetupError: One of them can't be used.
+    """
+    try:
+        check_origins(origins or ())
+    except (TypeError, ValueError) as exc:
+        raise RouteSetupError(str(exc), at) from None

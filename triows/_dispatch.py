@@ -1,0 +1,67 @@
+"""Finds what a request asks for, and hands the request over."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import evolve, frozen
+
+from ._exchange.log_lines import log_refusal
+from ._reply import method_not_allowed, problem, respond, upgrade_required
+from ._routing.leaf import Mismatch
+from ._routing.path import BadPath, request_method, request_segments
+from ._transports.connection import open_transport
+from ._websocket.refusing import refuse
+
+if TYPE_CHECKING:
+    from ._reply import Reply
+    from ._routing.router import Router
+    from ._settings import Settings
+    from ._targets import Target
+    from .types import Receive, Scope, Send
+
+__all__ = ["Dispatcher"]
+
+
+@frozen(eq=False)
+class Dispatcher:
+    """The ASGI application that is inside the application's middlewares."""
+
+    router: Router[Target]
+    #: The application's, for connections that no route gets.
+    settings: Settings
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Find the route or the mounted application of a scope, and call it."""
+        try:
+            segments = request_segments(scope)
+        except BadPath as exc:
+            await self._refuse(scope, receive, send, problem(400, exc.detail))
+            return
+        match = self.router.match(segments, request_method(scope))
+        if match is None:
+            await self._refuse(scope, receive, send, _NOT_FOUND)
+        elif isinstance(match, Mismatch):
+            await self._refuse(scope, receive, send, _refusal_of(match, scope))
+        else:
+            await match.value.serve(match, segments, scope, receive, send)
+
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send, refusal: Reply) -> None:
+        if scope["type"] == "http":
+            await respond(send, refusal)
+            return
+        transport = open_transport(scope, receive, send, self.settings)
+        await refuse(transport, refusal, self.settings.timeouts)
+        log_refusal(scope, refusal.status, None, refusal.why)
+
+
+def _refusal_of(mismatch: Mismatch, scope: Scope) -> Reply:
+    """Refuse a request for a path that has something else."""
+    if scope["type"] == "websocket":
+        return _NO_WEBSOCKET
+    return method_not_allowed(mismatch.methods) if mismatch.methods else upgrade_required()
+
+
+# Made once, because they are the same for all requests.
+_NOT_FOUND = evolve(problem(404), why="no route has this path")
+_NO_WEBSOCKET = evolve(problem(404), why="the route of this path isn't one for WebSockets")

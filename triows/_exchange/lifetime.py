@@ -1,0 +1,436 @@
+"""
+The life of one exchange: its factories, its handler, and its end.
+
+One task runs the handler, and the factories that need no exit. It runs them inside a cancel scope,
+*the body*. Everything that may end an exchange cancels the body, at once or after a grace, and
+says why. After that, the steps are always these, in this order. Each has a deadline and is
+shielded from cancellation:
+
+1. the exchange's nursery is cancelled and waited for;
+2. the line tells the peer the outcome, for example by a close frame with the correct code. This
+   does not wait for the peer;
+3. the resources exit, the last entered first;
+4. what was handed over is delivered, as fast as the peer takes it; then the line lets go of the
+   peer. A shutdown or a cancellation cuts this short.
+
+Then the log line is written, and what went wrong is raised.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+import trio
+from attrs import frozen
+
+from triows._errors import behind, combined, is_a, leaves, without_cancelled
+from triows._injection.hosts import Host, ResourceStack
+from triows._reasons import Reason
+from triows._stacks import add_stack, frames_of
+from triows.exceptions import Disconnected, HandlerCancelled
+
+from .ends import why_cancelled
+from .nursery import OwnNursery
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
+
+    from triows._injection.factories import Factory
+    from triows._settings import Timeouts
+
+    from .line import Line
+
+__all__ = ["Body", "Lifetime", "Opening", "Stage"]
+
+#: What an exchange does: it makes the arguments, on the stack of resources, and calls the handler.
+#: It gets the exchange's nursery if somebody wants it, and returns what the handler returned.
+Body: TypeAlias = "Callable[[ResourceStack, trio.Nursery | None], Awaitable[object]]"
+
+#: What an exchange is doing: it makes the arguments, runs the handler, or ends.
+Stage: TypeAlias = Literal["arguments", "handler", "end"]
+
+# Exceptions that a resource may see at its yield, or raise, although nothing has gone wrong.
+_NORMAL = (Disconnected, HandlerCancelled, trio.Cancelled)
+
+
+@frozen
+class Opening:
+    """A limit for the beginning of an exchange, until :meth:`Lifetime.note_opened`."""
+
+    #: How many seconds it may take.
+    seconds: float
+    #: Makes the error for one that takes longer. It gets the factory that is being made, if any.
+    too_slow: Callable[[Factory | None], trio.TooSlowError]
+
+
+@frozen
+class _Outcome:
+    """How the handler ended, or the factories before it: returned, raised or was cancelled."""
+
+    error: BaseException | None = None
+    #: Why it was cancelled, if it was and raised nothing.
+    cancelled: Reason | None = None
+
+
+def _is_cancelled(scope: trio.CancelScope) -> bool:
+    """Say whether a scope is cancelled, also from outside, which Trio tells only tasks in it."""
+    status = getattr(scope, "_cancel_status", None)
+    return scope.cancel_called or bool(getattr(status, "effectively_cancelled", False))
+
+
+class Lifetime:
+    """
+    Runs one exchange.
+
+    Args:
+        line: The way to the peer. It isn't started yet.
+        timeouts: The timeouts of the route.
+        opening: The limit for the beginning, if there is one.
+    """
+
+    def __init__(self, line: Line, timeouts: Timeouts, opening: Opening | None = None) -> None:
+        self.line = line
+        self.started = trio.current_time()
+        self.error: BaseException | None = None
+        #: What the handler has returned.
+        self.returned: object = None
+        #: What the log says about the end in addition to what the peer was told.
+        self.why = ""
+        #: The task that runs it, and the nursery there with everything that belongs to it. ``None``
+        #: before and after, because both would keep alive what the handler held.
+        self.task: trio.lowlevel.Task | None = None
+        self.tasks: trio.Nursery | None = None
+        self._timeouts = timeouts
+        self._opening = opening
+        within = math.inf if opening is None else opening.seconds
+        self._body = trio.CancelScope(deadline=self.started + within)
+        self._stack: ResourceStack | None = None
+        self._nursery: OwnNursery | None = None
+        self._nursery_error: BaseException | None = None
+        # Whether the peer was told that something failed, although the error isn't known yet.
+        self._unexplained = False
+        # Whether the peer is gone, or the server shuts down. The handler may go on for its grace.
+        self._ending = False
+        # Why the body is cancelled, and why it will be at its deadline.
+        self._cancelled: Reason | None = None
+        self._at_deadline = Reason.TIMEOUT
+        #: Whether the line has let go of the peer.
+        self._closed = False
+        # When a grace is over, and why there is one. The limit of the opening may be earlier.
+        self._grace_over = (math.inf, Reason.CANCELLED)
+        # When the body was cancelled, and when the end has to be over once it has begun.
+        self._cancelled_at = math.inf
+        self._ends_by: float | None = None
+        #: The value of :meth:`due` of which a warning was written.
+        self.told = math.inf
+        # What to report if the opening takes too long.
+        self._too_slow: trio.TooSlowError | None = None
+
+    # What may end an exchange. All of these are synchronous and may come at any time.
+
+    def note_opened(self) -> None:
+        """Note that the opening is over, or doesn't matter. From now on, only a grace ends it."""
+        deadline, self._at_deadline = self._grace_over
+        if deadline != self._body.deadline:  # setting it takes time
+            self._body.deadline = deadline
+
+    def note_gone(self) -> None:
+        """Note that the peer is gone. Stop the exchange's nursery, and let the handler finish."""
+        self._end_after(self._timeouts.disconnect_grace, Reason.PEER_GONE)
+        self.note_opened()
+
+    def note_shutdown(self, grace: float) -> None:
+        """Note that the server shuts down. The handler has *grace* seconds to finish."""
+        self._end_after(grace, Reason.SHUTDOWN)
+
+    async def shut_down(self, grace: float = math.inf) -> None:
+        """
+        Tell the peer that the server shuts down, and let the handler finish.
+
+        The handler has ``shutdown_grace`` to finish, or *grace* if that is shorter. If the peer is
+        gone, or leaves meanwhile, it has ``disconnect_grace`` from then on.
+        """
+        self.note_shutdown(min(grace, self._timeouts.shutdown_grace))
+        if not await self.line.shut_down():
+            self._end_after(self._timeouts.disconnect_grace, Reason.PEER_GONE)
+
+    def _end_after(self, grace: float, why: Reason) -> None:
+        self._ending = True
+        if self._nursery is not None:
+            self._nursery.cancel()
+        over = trio.current_time() + grace
+        if over < self._grace_over[0]:
+            self._grace_over = (over, why)
+        if over < self._body.deadline:
+            self._body.deadline, self._at_deadline = over, why
+
+    def cancel(self, why: Reason) -> None:
+        """Cancel the handler at once."""
+        if self._cancelled is None:
+            # If the body's deadline has passed, that came first. The body is only slow to end.
+            self._cancelled = self._at_deadline if self._body.cancel_called else why
+            self._cancelled_at = min(trio.current_time(), self._body.deadline)
+        self._body.cancel()
+
+    def _note_expired(self, host: Host) -> None:
+        self.cancel(Reason.RESOURCE_FAILED)
+
+    def _note_task_failed(self, error: BaseException) -> None:
+        # Here, too, it isn't an error that the peer has left.
+        if not self._is_end(error):
+            self._nursery_error = error
+            self.cancel(Reason.TASK_FAILED)
+
+    # What inspection can see of it. The code that runs it doesn't use this.
+
+    @property
+    def hosts(self) -> Sequence[Host]:
+        """Its resources, in the order of entry."""
+        return () if self._stack is None else tuple(self._stack.hosts)
+
+    @property
+    def cancelled(self) -> Reason | None:
+        """Why the handler was cancelled, if it was."""
+        if self._cancelled is None and self.task is not None and _is_cancelled(self._body):
+            return self._at_deadline if self._body.cancel_called else Reason.CANCELLED
+        return self._cancelled
+
+    @property
+    def making(self) -> Factory | None:
+        """The factory that makes an argument at the moment."""
+        return None if self._stack is None else self._stack.making
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether its handler, or the factories before it, are over."""
+        return self._ends_by is not None
+
+    @property
+    def stage(self) -> Stage:
+        """What it is doing."""
+        if self.is_ending:
+            return "end"
+        return "handler" if self.making is None else "arguments"
+
+    def due(self, now: float) -> float:
+        """
+        Return by when what it does now has to be over, on Trio's clock; ``inf`` if it may go on.
+
+        A handler that was cancelled has ``Timeouts.teardown`` for its own cleanup. The end has the
+        same time twice, because a resource that takes longer than it may is cancelled in between.
+
+        Args:
+            now: The time. A cancellation from outside is known only from the first call after it.
+        """
+        if self._ends_by is not None:
+            return self._ends_by
+        if self._cancelled_at == math.inf and _is_cancelled(self._body):
+            self._cancelled_at = min(now, self._body.deadline)
+        if self.making is not None and self.making.kind.hosted:
+            return math.inf  # the end waits for it, and comes in time
+        return self._cancelled_at + self._timeouts.teardown
+
+    @property
+    def grace(self) -> tuple[float, Reason] | None:
+        """When the handler's grace is over, on Trio's clock, and why it ends, if there is one."""
+        return self._grace_over if self._ending else None
+
+    # The life.
+
+    async def run(self, body: Body, *, wants_nursery: bool = False) -> None:
+        """
+        Make the arguments, call the handler, and end the exchange, whatever happens.
+
+        Args:
+            body: Makes the arguments and calls the handler.
+            wants_nursery: Whether the body wants the exchange's nursery.
+
+        Raises:
+            BaseException: All that went wrong, as one exception. It is :attr:`error`, too.
+            trio.Cancelled: It was cancelled from outside, and nothing went wrong.
+
+        In either case everything is closed by then.
+        """
+        errors: list[BaseException] = []
+        cancelled: BaseException | None = None
+        try:
+            async with trio.open_nursery() as tasks:
+                self.task, self.tasks = trio.lowlevel.current_task(), tasks
+                self.line.start(tasks)
+                self._stack = ResourceStack(tasks, self._note_expired)
+                # Don't give the outcome a name. The traceback of its error refers to this frame,
+                # so both would stay until the next garbage collection.
+                errors += await self._finish(
+                    await self._run_body(tasks, body, wants_nursery=wants_nursery)
+                )
+                if not self._closed:
+                    await self._let_go(errors)
+                # The line's tasks are all that is left.
+                tasks.cancel_scope.cancel()
+        except BaseException as exc:  # noqa: BLE001 - raised below
+            cancelled = exc
+            # Our own tasks raise nothing. If one does, its error is not lost.
+            if (rest := without_cancelled(exc)) is not None:
+                errors.append(rest)
+        finally:
+            self.line.note_over()
+            self._stack = self._nursery = None  # they refer to this object
+            self.task = self.tasks = None
+        errors += self._take_nursery_error()
+        self.error = self._combined(errors)
+        # An error takes precedence over a cancellation. The next checkpoint of whoever was
+        # cancelled raises that again; the error would be lost.
+        if self.error is not None:
+            self.line.explain(self.error)
+            raise self.error
+        if cancelled is not None:
+            raise cancelled
+        # A cancellation from outside was held back until everything was closed, whatever else
+        # cancelled the handler first. Now it goes on.
+        await trio.lowlevel.checkpoint_if_cancelled()
+
+    async def _run_body(self, tasks: trio.Nursery, body: Body, *, wants_nursery: bool) -> _Outcome:
+        """Make the arguments and call the handler, until it ends or is cancelled."""
+        assert self._stack is not None
+        error: BaseException | None = None
+        outside = False
+        try:
+            with self._body:
+                try:
+                    nursery = await self._open_nursery(tasks) if wants_nursery else None
+                    self.returned = await body(self._stack, nursery)
+                except BaseException as exc:
+                    if (self._cancelled or self._at_deadline) is Reason.TIMEOUT:
+                        self._note_too_slow(exc)
+                    raise
+        except BaseException as exc:  # noqa: BLE001 - raised when all is closed
+            error = without_cancelled(exc)
+            outside = error is not exc
+        try:
+            if not outside and not self._body.cancelled_caught:
+                return _Outcome(error)
+            if self._cancelled is None:
+                passed = self._body.cancel_called
+                self._cancelled = self._at_deadline if passed else Reason.CANCELLED
+            return _Outcome(error, self._cancelled if error is None else None)
+        finally:
+            del error  # its traceback refers to this frame
+
+    async def _open_nursery(self, tasks: trio.Nursery) -> trio.Nursery:
+        self._nursery = OwnNursery(self._note_task_failed)
+        if self._ending:  # already
+            self._nursery.cancel()
+        return await self._nursery.open(tasks)
+
+    def _note_too_slow(self, error: BaseException) -> None:
+        """Find out what the opening has waited for, while that can be seen."""
+        if self._opening is None or not self._body.cancel_called:
+            return
+        assert self._stack is not None
+        self._too_slow = self._opening.too_slow(self._stack.making)
+        add_stack(self._too_slow, self._stack.interrupted or frames_of(error))
+
+    # The end.
+
+    async def _finish(self, outcome: _Outcome) -> list[BaseException]:
+        """Tell the peer, exit the resources, and return all that has to be reported."""
+        timeouts = self._timeouts
+        # Each of the awaits below is bounded by a deadline of its own.
+        with trio.CancelScope(shield=True):
+            last = trio.current_time() + timeouts.teardown
+            self._ends_by = last + timeouts.teardown
+            if self._nursery is not None:
+                await self._nursery.leave(timeouts.teardown / 2)
+            errors = await self._conclude(outcome.error)
+            seconds = max(last - trio.current_time(), timeouts.teardown / 2)
+            errors += await self._exit_resources(outcome, seconds, errors)
+            self._ends_by = math.inf  # each step from here on has its own limit
+            if self.line.delivered:
+                await self._close_line(errors)
+        return errors
+
+    async def _let_go(self, errors: list[BaseException]) -> None:
+        """
+        Let the peer take what was handed over, then let go of it.
+
+        A slow peer may take minutes, so nothing shields that wait. When it is cancelled, or over
+        because the server shuts down, what is left has ``Timeouts.close``.
+
+        Args:
+            errors: What goes wrong is added.
+        """
+        cancelled = True
+        try:
+            await self.line.wait_delivered()
+            cancelled = False
+        finally:
+            with trio.CancelScope(shield=True):  # aclose() has a deadline
+                await self._close_line(errors, cancelled=cancelled)
+
+    async def _close_line(self, errors: list[BaseException], *, cancelled: bool = False) -> None:
+        from_outside = self._cancelled is not None and self._cancelled.from_outside
+        try:
+            await self.line.aclose(cancelled=cancelled, from_outside=from_outside)
+        except Exception as exc:  # noqa: BLE001 - the other errors must not be lost
+            errors.append(exc)
+        self._closed = True
+        # Tasks of the exchange's nursery are left, if they take longer than they may.
+        self._ends_by = trio.current_time() + self._timeouts.teardown
+
+    async def _exit_resources(
+        self, outcome: _Outcome, seconds: float, known: Iterable[BaseException]
+    ) -> list[BaseException]:
+        """Exit all resources, and return what went wrong in addition to what is *known*."""
+        if self._stack is None or not self._stack.hosts:
+            return []
+        failed = await self._stack.aclose(
+            seconds=seconds, error=outcome.error, cancelled=outcome.cancelled
+        )
+        errors: list[BaseException] = []
+        handlers = [] if outcome.error is None else [outcome.error]
+        for exc in failed:
+            if not self._came_too_late(exc, [*known, *handlers, *errors]):
+                errors.append(exc)
+        return errors
+
+    def _came_too_late(self, exc: BaseException, known: Iterable[BaseException]) -> bool:
+        """
+        Say whether an exit only had something to say to a peer that was gone.
+
+        As in a handler, that is a normal end. It isn't one if the peer was told of an error,
+        because nobody else would learn of that error.
+        """
+        if self._unexplained:
+            return False
+        reported = {id(leaf) for error in known for leaf in leaves(error)}
+        return self._is_end(exc) and all(
+            is_a(one, *_NORMAL) or id(one) in reported for one in behind(exc)
+        )
+
+    def _is_end(self, error: BaseException) -> bool:
+        return all(self.line.is_end(leaf) for leaf in leaves(error))
+
+    async def _conclude(self, error: BaseException | None) -> list[BaseException]:
+        """Let the line tell the peer how the exchange ends. Return what has to be reported."""
+        found = [*([] if error is None else [error]), *self._take_nursery_error()]
+        if not found and self._cancelled is Reason.TIMEOUT and self._too_slow is not None:
+            found.append(self._too_slow)
+        # If a resource failed, its error comes when it exits.
+        self._unexplained = expected = self._cancelled is Reason.RESOURCE_FAILED
+        try:
+            end = await self.line.conclude(found, self._cancelled)
+        except Exception as exc:  # noqa: BLE001 - whatever it is, the resources have to exit
+            return [*found, exc]
+        self._unexplained = expected and end.told and not end.failed
+        reason = self._cancelled or (self._at_deadline if self._body.cancel_called else None)
+        self.why = "; ".join(filter(None, (end.why, why_cancelled(reason, self.line.who))))
+        return found if end.failed else []
+
+    def _combined(self, errors: list[BaseException]) -> BaseException | None:
+        return combined(f"errors in one {self.line.noun}", errors)
+
+    def _take_nursery_error(self) -> list[BaseException]:
+        """Return the error of the exchange's nursery, but only once."""
+        error, self._nursery_error = self._nursery_error, None
+        return [] if error is None else [error]

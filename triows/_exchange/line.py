@@ -1,0 +1,98 @@
+"""What a lifetime needs of the peer. Each kind of exchange has its own line."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from attrs import frozen
+
+if TYPE_CHECKING:
+    import trio
+
+    from triows._reasons import Reason
+
+__all__ = ["Conclusion", "Line"]
+
+
+@frozen
+class Conclusion:
+    """How an exchange ends, as its line has decided."""
+
+    #: What the log says in addition to what the peer was told.
+    why: str = ""
+    #: Whether the errors have to be reported. If not, the end is a normal one.
+    failed: bool = False
+    #: Whether the peer was told of the end just now. It may have ended the exchange before.
+    told: bool = False
+
+
+class Line(Protocol):
+    """
+    The way to the peer of one exchange.
+
+    A lifetime calls :meth:`start`, then :meth:`conclude` when the handler is over. When the
+    resources have exited, it calls :meth:`wait_delivered` and :meth:`aclose`.
+    """
+
+    @property
+    def noun(self) -> str:
+        """What messages call the exchange: "connection" or "request"."""
+
+    @property
+    def who(self) -> str:
+        """What messages call what it runs, for example "the handler"."""
+
+    @property
+    def delivered(self) -> bool:
+        """Whether nothing is left to deliver, or there is nobody to deliver it to."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether the peer has been told of the end, or has left."""
+
+    def start(self, tasks: trio.Nursery) -> None:
+        """Begin. What reads and writes runs in *tasks*, and is shielded until :meth:`aclose`."""
+
+    def is_end(self, error: BaseException) -> bool:
+        """Say whether *error*, which isn't a group, only means that the exchange is over."""
+
+    def explain(self, error: BaseException) -> None:
+        """Add a note to each exception in *error* that was meant to end it, and couldn't."""
+
+    async def conclude(self, errors: list[BaseException], reason: Reason | None) -> Conclusion:
+        """
+        Tell the peer the outcome. This must not wait for a peer that doesn't read.
+
+        Args:
+            errors: What was raised. If something goes wrong meanwhile, it is added.
+            reason: Why the handler was cancelled, if it was.
+
+        Raises:
+            Exception: The peer could not be told.
+        """
+
+    async def shut_down(self) -> bool:
+        """
+        Tell the peer that the server shuts down, as soon as that is possible.
+
+        The handler goes on meanwhile.
+
+        Returns:
+            Whether the peer is still there, so that the handler has its whole grace.
+        """
+
+    def note_over(self) -> None:
+        """Note that nothing more will be told. :meth:`shut_down` must not wait any longer."""
+
+    async def wait_delivered(self) -> None:
+        """Wait until the peer has got everything. A shutdown, or cancelling this, cuts it short."""
+
+    async def aclose(self, *, cancelled: bool, from_outside: bool) -> None:
+        """
+        Let go of the peer, within ``Timeouts.close``. The caller shields this.
+
+        Args:
+            cancelled: Whether :meth:`wait_delivered` was cancelled.
+            from_outside: Whether the handler was cancelled by something around the exchange. Then
+                the server may have been cancelled, too, and read no more.
+        """

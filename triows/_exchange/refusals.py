@@ -1,0 +1,53 @@
+"""Refusals that all kinds of exchange have in common."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from attrs import evolve
+
+from triows._counted import counted
+from triows._errors import is_a
+from triows._reply import Reply, from_exception, problem
+from triows.exceptions import HTTPException
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from triows._injection.query import ParamError
+
+__all__ = ["agreed", "bad_parameters", "if_all"]
+
+E = TypeVar("E", bound=BaseException)
+
+
+def bad_parameters(errors: Sequence[ParamError]) -> Reply:
+    """Make a 422 with every error that was found."""
+    return problem(
+        422,
+        f"{counted(len(errors), 'parameter')} of the request can't be used",
+        errors=[
+            {"location": error.location, "name": error.name, "message": error.message}
+            for error in errors
+        ],
+    )
+
+
+def if_all(found: Sequence[BaseException], *kinds: type[E]) -> list[E]:
+    """Return the exceptions, if all of them are of these kinds."""
+    matching = [exc for exc in found if is_a(exc, *kinds)]
+    return matching if len(matching) == len(found) else []
+
+
+def agreed(found: Sequence[BaseException]) -> Reply | None:
+    """
+    Make the refusal that all exceptions ask for, if each is an HTTPException and they agree.
+
+    Raises:
+        Exception: One of them asks for what can't be sent.
+    """
+    refusals = [from_exception(exc) for exc in if_all(found, HTTPException)]
+    if len({(refusal.status, refusal.body) for refusal in refusals}) != 1:
+        return None
+    refusal = refusals[0]
+    return refusal if refusal.why else evolve(refusal, why="HTTPException")

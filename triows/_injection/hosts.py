@@ -1,0 +1,350 @@
+"""
+Resources that always exit, however the connection ends.
+
+Three obvious designs don't work. ``tests/injection/test_traps.py`` has a test for each of them.
+
+1. An :class:`contextlib.AsyncExitStack` in the handler's task. Once the handler is cancelled, every
+   ``await`` in a ``finally`` is cancelled again.
+2. The same, with a shield around the exits. If a factory has a nursery or a cancel scope around its
+   ``yield``, that was entered outside the shield and is exited inside it. Trio says that the
+   cancel scope stack is corrupted, and it is right.
+3. A shield around the factories that is switched on only at the end. By then, the cancellation has
+   reached the factories' own nurseries, and everything inside those stays cancelled.
+
+What works is what pytest-trio does for fixtures: **each resource lives in a task of its own**, its
+:class:`Host`. The host enters the resource, waits while the handler uses it, and exits it. All of
+this happens in one task, so scopes and nurseries around a ``yield`` are nested as they are written.
+Hosts are shielded, so a cancellation from outside reaches the handler first. The hosts go on until
+they are released, one by one, the last entered first, each with a deadline. A host never raises
+into the nursery that it shares with other hosts. It keeps its error, so that the others still exit
+in order.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from triows._errors import add_note, consists_of, without
+from triows._managers import AsyncGeneratorManager, GeneratorManager, considerate
+from triows._stacks import add_stack, describe, frames_of
+from triows._where import where
+from triows.exceptions import (
+    DependencyError,
+    Disconnected,
+    HandlerCancelled,
+    ResourceExpired,
+    TeardownTimeout,
+)
+
+from .factories import shown
+
+if TYPE_CHECKING:
+    import contextvars
+    from collections.abc import Callable, Mapping
+
+    from triows._stacks import Frame
+
+    from .factories import Factory
+
+__all__ = ["Host", "ResourceStack"]
+
+
+class Host:
+    """
+    The task that one resource lives in.
+
+    Args:
+        factory: The factory that makes the resource.
+        arguments: The factory's arguments.
+        on_expired: Called once, in the host's task, if the resource fails while it is in use: one
+            of its background tasks failed, or a deadline around its ``yield`` passed. It should
+            cancel whatever uses the resource. It isn't called if somebody calls ``cancel()`` on a
+            scope or nursery around the ``yield``. Then the resource stays until it is its turn to
+            exit, and exits as usual. A resource that wants to end its connection can raise an
+            error in a background task.
+        user: What uses the resource, for a message.
+    """
+
+    def __init__(
+        self,
+        factory: Factory,
+        arguments: Mapping[str, Any],
+        on_expired: Callable[[Host], None],
+        user: str = "the handler",
+    ) -> None:
+        self.factory = factory
+        self.value: Any = None
+        self.error: BaseException | None = None
+        self.entered = False
+        self.expired = False
+        #: The host's task, and the context manager in it. Inspection uses them to see where the
+        #: resource waits. ``None`` before and after, because both would keep alive what the
+        #: resource held.
+        self.task: trio.lowlevel.Task | None = None
+        self.manager: object = None
+        #: Set when the resource is entered, or entering it has failed.
+        self.settled = trio.Event()
+        self.done = trio.Event()
+        self._arguments = arguments
+        self._on_expired = on_expired
+        self._user = user
+        self._released = trio.Event()
+        # The exception to raise at the yield, and whether not to raise it at a bare yield.
+        self._thrown: BaseException | None = None
+        self._spares_bare = False
+        # The exception with which the resource was exited.
+        self._left_by: BaseException | None = None
+        # Shielded from the start, so that only cancel_entry() can cancel the factory.
+        self._entry = trio.CancelScope(shield=True)
+        # Becomes a shield against _entry at the moment when the resource is entered. If
+        # cancel_entry() comes in the same tick, it must not cancel the exit. This isn't the third
+        # design above: the shield is switched on while nothing inside is cancelled yet.
+        self._life = trio.CancelScope()
+
+    async def run(self, context: contextvars.Context) -> None:
+        """Enter the resource, hold it until it is released, and exit it. This never raises."""
+        # A factory and its handler see each other's context variables, as if they were one task.
+        # Trio has no public argument for this. pytest-trio does the same.
+        self.task = trio.lowlevel.current_task()
+        self.task.context = context
+        await trio.lowlevel.cancel_shielded_checkpoint()
+        try:
+            with self._entry, self._life:
+                await self._live()
+        except BaseException as exc:  # noqa: BLE001 - the stack reports it
+            self.error = exc
+        self.task = self.manager = None
+        try:
+            self._judge()
+        except Exception as exc:  # noqa: BLE001 - the stack reports it, too
+            self.error = exc
+        finally:
+            # Their tracebacks refer to this host.
+            self._thrown = self._left_by = None
+            self.settled.set()
+            self.done.set()
+
+    async def _live(self) -> None:
+        try:
+            manager = self.manager = _manager_of(self.factory, self._arguments)
+            if isinstance(manager, contextlib.AbstractAsyncContextManager):
+                async with manager as value:
+                    await self._hold(value)
+            else:
+                with manager as value:
+                    await self._hold(value)
+        except BaseException as exc:
+            self._left_by = exc
+            if exc.__traceback__ is not None and exc.__traceback__.tb_next is None:
+                # Python itself refused something, and nothing else would say whose it was.
+                add_note(exc, f"this is about the resource {self.factory.name}{self._at}")
+            raise
+
+    @property
+    def _at(self) -> str:
+        return f"\n  at {where(self.factory.call)}"
+
+    async def _hold(self, value: Any) -> None:
+        """Wait at the resource's ``yield``, and raise there what :meth:`release` was given."""
+        self._life.shield = True
+        self.value = value
+        self.entered = True
+        self.settled.set()
+        try:
+            await self._released.wait()
+        except trio.Cancelled as exc:
+            # Only a scope of the resource itself can be cancelled here. If nobody called cancel(),
+            # the resource has failed. Then whatever uses it has to end first, and after that
+            # Cancelled is raised in the resource. If somebody called cancel(), they meant it, and
+            # the resource just waits for its turn to exit.
+            meant = exc.source == "explicit"
+            if not meant:
+                self._expire()
+            # This always ends, because the stack's owner releases every host on every path.
+            with trio.CancelScope(shield=True):
+                await self._released.wait()
+            if not meant:
+                raise
+        # Only now do we know at which of its yields a generator is.
+        spared = self._spares_bare and not self.factory.is_guarded(self.manager)
+        if self._thrown is not None and not spared:
+            raise self._thrown
+
+    def _expire(self) -> None:
+        if not self._entry.cancel_called:
+            self.expired = True
+            self._on_expired(self)
+
+    def _judge(self) -> None:
+        """Decide what is left to report after the resource has exited."""
+        if self.error is not None and self._thrown is not None:
+            self.error = without(self.error, self._thrown)
+        if self.error is None and self._life.cancelled_caught and self._released.is_set():
+            self.error = TeardownTimeout(
+                f"{self.factory.name} did not exit in time, which is its share of Timeouts.teardown"
+                f"{self._at}"
+            )
+            if self._left_by is not None:
+                add_stack(self.error, frames_of(self._left_by))
+            # Keep the error that was being raised when the exit took too long.
+            self.error.__context__ = self._left_by
+        if self.error is None and self.expired:
+            self.error = ResourceExpired(
+                f"{self.factory.name} ended while it was in use: a cancel scope around its "
+                "yield was cancelled, by its deadline or because a task failed"
+                f"{self._at}"
+            )
+
+    @property
+    def released(self) -> bool:
+        """Whether it has been told to exit."""
+        return self._released.is_set()
+
+    def frames(self) -> tuple[Frame, ...]:
+        """Describe where it waits. Don't call this in its own task."""
+        return () if self.task is None else describe(self.task.iter_await_frames())
+
+    def cancel_entry(self) -> None:
+        """Cancel the factory if the resource isn't entered yet. Otherwise this has no effect."""
+        if not self.settled.is_set():
+            self._entry.cancel()
+
+    def release(self, error: BaseException | None, cancelled: str | None, seconds: float) -> None:
+        """
+        Let the resource exit within *seconds*.
+
+        If the handler raised, its error is raised at the ``yield``. If the handler was cancelled,
+        :exc:`~triows.HandlerCancelled` is raised there, with the reason. But if the peer has left
+        or the handler was cancelled, nothing is raised at a bare ``yield``: the lines after it run.
+        """
+        # Each host gets a HandlerCancelled of its own. If one exception were raised in several
+        # places, its traceback would grow each time.
+        self._thrown = error if cancelled is None else HandlerCancelled(cancelled, self._user)
+        self._spares_bare = cancelled is not None or (
+            error is not None and consists_of(error, Disconnected)
+        )
+        # Set this even if it isn't entered yet. A factory that shields itself may still enter.
+        self._life.deadline = trio.current_time() + seconds
+        if not self.entered:
+            self._entry.cancel()
+        self._released.set()
+
+
+def _manager_of(factory: Factory, arguments: Mapping[str, Any]) -> Any:
+    """
+    Call a factory, and return its context manager.
+
+    Raises:
+        DependencyError: It didn't return what can be entered.
+    """
+    manager = considerate(factory.open(**arguments))
+    if isinstance(manager, AsyncGeneratorManager | GeneratorManager):
+        expected = "a generator"
+        made: Any = manager.gen
+        fits = hasattr(made, "athrow" if isinstance(manager, AsyncGeneratorManager) else "throw")
+        remedy = "let its decorators return what the function that they decorate returns"
+    else:
+        expected, made = "a context manager", manager
+        fits = isinstance(
+            made, contextlib.AbstractAsyncContextManager | contextlib.AbstractContextManager
+        )
+        remedy = "return one, or change the annotation of what it returns"
+    if fits:
+        return manager
+    if inspect.iscoroutine(made):
+        made.close()  # or Python warns that it was never awaited
+    raise DependencyError(
+        f"{factory.name} returned {shown(made)}, where {expected} is expected: {remedy}",
+        where(factory.call),
+    )
+
+
+class ResourceStack:
+    """
+    The resources of one connection, or of the application, in the order of entry.
+
+    Args:
+        nursery: The nursery in which the hosts run. The stack's owner opened it, and always calls
+            :meth:`aclose` before leaving it.
+        on_expired: Called when a resource fails while it is in use.
+        user: What uses the resources, for messages.
+    """
+
+    def __init__(
+        self,
+        nursery: trio.Nursery,
+        on_expired: Callable[[Host], None],
+        user: str = "the handler",
+    ) -> None:
+        self.hosts: list[Host] = []
+        #: The factory that is being called at the moment, of whatever kind. If it fails or is
+        #: cancelled, it is the last one.
+        self.making: Factory | None = None
+        #: Where a resource was when its entry was cancelled.
+        self.interrupted: tuple[Frame, ...] = ()
+        self._nursery = nursery
+        self._on_expired = on_expired
+        self._user = user
+
+    async def enter(self, factory: Factory, arguments: Mapping[str, Any], patience: float) -> Any:
+        """
+        Enter a resource and return its value.
+
+        Cancelling this cancels the factory, and waits for its cleanup for at most *patience*
+        seconds. The stack stays usable.
+
+        Raises:
+            BaseException: The factory raised this instead of making a value.
+        """
+        host = Host(factory, arguments, self._on_expired, self._user)
+        self.hosts.append(host)
+        self._nursery.start_soon(
+            host.run, trio.lowlevel.current_task().context, name=f"<resource {factory.name}>"
+        )
+        try:
+            await host.settled.wait()
+        except trio.Cancelled:
+            self.interrupted = host.frames()
+            host.cancel_entry()
+            with trio.move_on_after(patience, shield=True):
+                await host.settled.wait()
+            raise
+        if not host.entered:
+            self.hosts.remove(host)
+            assert host.error is not None
+            raise host.error
+        return host.value
+
+    async def aclose(
+        self, *, seconds: float, error: BaseException | None = None, cancelled: str | None = None
+    ) -> list[BaseException]:
+        """
+        Exit every resource, the last entered first, and return what went wrong.
+
+        The caller shields this. It takes *seconds* at most. Each resource may take an equal share
+        of the time that is left, so the others get their turn even if one never ends.
+
+        Args:
+            seconds: How long all exits together may take.
+            error: What the handler raised. It is raised at each ``yield``.
+            cancelled: Why the handler was cancelled, if it was. In that case
+                :exc:`~triows.HandlerCancelled` is raised at each guarded ``yield``.
+        """
+        end = trio.current_time() + seconds
+        least = seconds / max(1, len(self.hosts))
+        errors: list[BaseException] = []
+        while self.hosts:
+            host = self.hosts[-1]
+            share = (end - trio.current_time()) / len(self.hosts)
+            # If a resource shielded itself and took all the time, the others still get the share
+            # that they had at the beginning.
+            host.release(error, cancelled, share if share > 0 else least)
+            await host.done.wait()  # bounded by its deadline
+            self.hosts.pop()
+            if host.error is not None:
+                errors.append(host.error)
+        return errors

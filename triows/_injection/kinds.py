@@ -1,0 +1,69 @@
+"""
+What handlers of one kind of route may ask for, and how messages speak of it.
+
+Nothing else here knows which kinds there are. Each of them is a :class:`RouteKind`, which whoever
+compiles its routes hands to the :class:`.planner.Planner`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+__all__ = ["APP", "NAMES_OF_ALL", "NURSERY", "Given", "RouteKind"]
+
+
+@frozen(eq=False)
+class Given:
+    """
+    A value that a handler gets because it asks for the value's type.
+
+    Args:
+        name: What messages call it.
+        in_app: Whether there is one for the whole application. Factories with ``scope="app"`` can
+            ask for it, too.
+    """
+
+    name: str
+    in_app: bool = False
+
+
+# Handlers of every kind can ask for these.
+NURSERY = Given("nursery")
+APP = Given("application", in_app=True)
+
+#: The names by which people and other libraries call those, and what to write instead.
+NAMES_OF_ALL = {
+    "nursery": "trio.Nursery",
+    "app": "Triows",
+    "TaskGroup": "trio.Nursery",
+    "Starlette": "Triows",
+    "FastAPI": "Triows",
+    "Lihil": "Triows",
+}
+
+
+@frozen(eq=False)
+class RouteKind:
+    """
+    A kind of route.
+
+    Args:
+        noun: What messages call what a handler serves, such as "connection".
+        givens: What a handler, or a factory for it, gets by asking for a type.
+        names: Other names for these types, and what to write instead: names that people give to
+            parameters, and names of the classes of other libraries.
+        unmistakable: Of these names, the ones that hardly anybody gives to a parameter that comes
+            from the request.
+        no_body: The sentence that says why a class can't be made from a body.
+    """
+
+    noun: str
+    givens: Mapping[type, Given]
+    names: Mapping[str, str]
+    unmistakable: Collection[str]
+    no_body: str

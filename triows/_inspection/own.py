@@ -1,0 +1,43 @@
+"""What belongs to an exchange, in a task that may be anybody's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from triows._exchange.lifetime import Lifetime
+
+from .tasks import TaskNode, frames_in, look_at, look_at_nurseries
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import trio
+
+    from triows._stacks import RawFrame
+
+__all__ = ["inner_nurseries", "look_at_own", "own_frames"]
+
+# A server's task or a test's task may run a exchange. Only the frames and nurseries inside of
+# Lifetime.run() belong to the exchange.
+
+
+def own_frames(lifetime: Lifetime) -> list[RawFrame]:
+    """The frames of a exchange's task that belong to the exchange."""
+    return [] if lifetime.task is None else frames_in(lifetime.task, Lifetime.run)
+
+
+def inner_nurseries(lifetime: Lifetime) -> list[trio.Nursery]:
+    """The nurseries that a exchange's handler has opened."""
+    task, own = lifetime.task, lifetime.tasks
+    nurseries = [] if task is None else task.child_nurseries
+    return nurseries[nurseries.index(own) + 1 :] if own in nurseries else []
+
+
+def look_at_own(lifetime: Lifetime, name: str) -> Iterator[TaskNode]:
+    """Describe the tasks of an exchange. Its own comes first, under this *name*."""
+    task, own = lifetime.task, lifetime.tasks
+    if task is None or own is None:
+        return
+    yield look_at(task, own_frames(lifetime), inner_nurseries(lifetime), name=name)
+    for nursery in look_at_nurseries([own], but={host.task for host in lifetime.hosts}):
+        yield from nursery.tasks

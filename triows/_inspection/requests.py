@@ -1,0 +1,133 @@
+"""Describes live plain requests."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from attrs import frozen
+
+from triows._counted import counted
+from triows._log import peer_of
+from triows._printable import printable
+from triows._stacks import relative
+from triows._where import name_of
+
+from .own import look_at_own
+from .places import where
+from .tasks import TaskNode  # noqa: TC001 - triows.inspect evaluates it
+from .text import Line, Outlined, Part
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from triows._exchange.registry import Exchange
+    from triows._request.line import RequestLine
+
+__all__ = ["RequestNode", "look_at_request"]
+
+State: TypeAlias = Literal["unanswered", "answering", "answered"]
+
+
+@frozen
+class RequestNode(Outlined):
+    """A live plain request, which a mounted application answers."""
+
+    #: The template at which the application is mounted. If it is mounted in one that is mounted,
+    #: that one's path comes first.
+    route: str
+    method: str
+    #: The request's path. Characters that can't be printed are escaped.
+    path: str
+    #: ``host:port`` of the peer, or ``?`` if the server doesn't know it.
+    peer: str
+    #: ``file:line (name)`` of the application.
+    application: str
+    #: How many seconds ago the request came.
+    age: float
+    #: ``"unanswered"``, then ``"answering"`` from the response's status on, and ``"answered"`` when
+    #: the whole response was handed over.
+    state: State
+    #: The status of the response, once it has begun.
+    status: int | None
+    #: Why the request ends, while the application may still finish: ``"peer gone"`` or
+    #: ``"shutdown"``.
+    ending: str | None
+    #: How many seconds the application has left to finish.
+    grace: float | None
+    #: Why the application was cancelled, if it was: ``"peer gone"``, ``"shutdown"``,
+    #: ``"application failed"`` (a resource of the outer application), or ``"cancelled"`` (from
+    #: outside).
+    cancelled: str | None
+    #: How many bytes of the request's body the application has taken.
+    bytes_received: int
+    #: How many bytes of the response's body it has sent.
+    bytes_sent: int
+    #: First comes the task that runs the application, then what the application has started.
+    tasks: tuple[TaskNode, ...]
+
+    def outline(self) -> Line:
+        """See :class:`Outlined`."""
+        return Line.of(
+            (self.method, "title"),
+            (self.path, "title"),
+            (self.peer, ""),
+            *_state_parts(self),
+            (f"{self.age:.1f} s", ""),
+            below=[
+                Line.of(("application", "aside"), (relative(self.application), "place")),
+                Line.of(
+                    (f"received {counted(self.bytes_received, 'byte')}", "aside"),
+                    (f"sent {counted(self.bytes_sent, 'byte')}", "aside"),
+                ),
+                *(
+                    Line.of(("task", "aside"), *line.parts, below=line.children)
+                    for line in (task.outline() for task in self.tasks)
+                ),
+            ],
+        )
+
+
+def look_at_request(prefix: str, exchange: Exchange, line: RequestLine, now: float) -> RequestNode:
+    """
+    Describe a request.
+
+    Args:
+        prefix: Where its application is mounted.
+        exchange: The request.
+        line: Its line.
+        now: The time, on Trio's clock.
+    """
+    lifetime, served, scope = exchange.lifetime, exchange.served, exchange.scope
+    grace = lifetime.grace
+    return RequestNode(
+        route=prefix + served.path,
+        method=printable(scope.get("method", "")),
+        path=printable(scope.get("path", "")),
+        peer=printable(peer_of(scope)),
+        application=where(served.handler),
+        age=now - lifetime.started,
+        state=_state_of(line),
+        status=line.status,
+        ending=None if grace is None else str(grace[1]),
+        grace=None if grace is None else max(0.0, grace[0] - now),
+        cancelled=None if lifetime.cancelled is None else str(lifetime.cancelled),
+        bytes_received=line.received,
+        bytes_sent=line.sent,
+        tasks=tuple(look_at_own(lifetime, name_of(served.handler))),
+    )
+
+
+def _state_of(line: RequestLine) -> State:
+    if line.complete:
+        return "answered"
+    return "unanswered" if line.status is None else "answering"
+
+
+def _state_parts(seen: RequestNode) -> Iterator[Part]:
+    status = "" if seen.status is None else f" {seen.status}"
+    yield f"{seen.state}{status}", "good" if seen.state == "answered" else "busy"
+    if seen.cancelled is not None:
+        why = "" if seen.cancelled == "cancelled" else f": {seen.cancelled}"
+        yield f"cancelled{why}", "bad"
+    elif seen.ending is not None:
+        yield f"{seen.ending}, {seen.grace or 0:.1f} s left", "busy"

@@ -1,0 +1,170 @@
+"""The line of a plain request: what was received and sent, and the answer if there is none."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import trio
+from attrs import evolve
+
+from triows._checkpoints import checkpointed
+from triows._errors import add_note, is_a, leaves, text_of
+from triows._exchange.line import Conclusion
+from triows._exchange.refusals import agreed
+from triows._reply import problem, respond, try_later
+from triows._where import known_as
+from triows.exceptions import ClientDisconnect, HandlerCancelled
+
+if TYPE_CHECKING:
+    from triows._reasons import Reason
+    from triows._reply import Reply
+    from triows.types import Message, Receive, Send
+
+__all__ = ["RequestLine"]
+
+
+class RequestLine:
+    """
+    Tells the client of one request how it ends. It is a :class:`.Line`.
+
+    The application gets :meth:`receive` and :meth:`send` in place of the server's. If it ends
+    before it has begun a response, this answers. A response that has begun can't be completed by
+    anybody else: the server cuts it.
+
+    Args:
+        receive: The server's function.
+        send: The server's function.
+        patience: How many seconds the server may take for an answer of ours.
+    """
+
+    noun = "request"
+    who = "the application"
+
+    def __init__(self, receive: Receive, send: Send, *, patience: float) -> None:
+        self._receive = receive
+        self._send = send
+        self._patience = patience
+        #: The status of the response, once it has begun.
+        self.status: int | None = None
+        #: Whether the whole response was handed over.
+        self.complete = False
+        #: Whether the application was told that the client has left.
+        self.gone = False
+        #: Bytes of the bodies.
+        self.received = self.sent = 0
+        self._over = False
+        # Set when the client has left or the request is over. A shutdown waits for that.
+        self._changed = trio.Event()
+
+    # What the application calls.
+
+    @known_as("receive")
+    async def receive(self) -> Message:
+        """Wait for the next event of the request."""
+        event = await self._receive()
+        if event["type"] == "http.disconnect":
+            self.gone = True
+            self._changed.set()
+        else:
+            self.received += len(event.get("body") or b"")
+        return event
+
+    @known_as("send")
+    @checkpointed
+    async def send(self, event: Message) -> None:
+        """Send a part of the response."""
+        if event["type"] == "http.response.start":
+            self.status = event.get("status", 0)
+        await self._send(event)
+        if event["type"] == "http.response.body":
+            self.sent += len(event.get("body") or b"")
+            self.complete = not event.get("more_body", False)
+
+    # What the lifetime calls.
+
+    @property
+    def ended(self) -> bool:
+        return self.complete or self.gone
+
+    def start(self, tasks: trio.Nursery) -> None:
+        """Do nothing: the server reads and writes."""
+
+    def is_end(self, error: BaseException) -> bool:
+        return is_a(error, ClientDisconnect, HandlerCancelled)
+
+    def explain(self, error: BaseException) -> None:
+        """Add nothing."""
+
+    async def conclude(self, errors: list[BaseException], reason: Reason | None) -> Conclusion:
+        found = [leaf for error in errors for leaf in leaves(error) if not self.is_end(leaf)]
+        if self.status is not None:
+            return Conclusion(self._missing, failed=bool(found))
+        refusal = _refusal(found)
+        failed = bool(found) and refusal is None
+        if self.gone:
+            return Conclusion(self._missing, failed=failed)
+        reply = refusal or self._answer(found, reason)
+        await self._respond(reply)
+        return Conclusion(reply.why or self._missing, failed=failed, told=True)
+
+    async def _respond(self, reply: Reply) -> None:
+        with trio.move_on_after(self._patience):
+            try:
+                await respond(self.send, reply)
+            except ClientDisconnect:
+                self.gone = True
+
+    @property
+    def _missing(self) -> str:
+        """Say why there is no whole response, for the log."""
+        if self.complete:
+            return ""
+        return "the client has left" if self.gone else "the response is incomplete"
+
+    @staticmethod
+    def _answer(found: list[BaseException], reason: Reason | None) -> Reply:
+        """Make the answer to a request that the application has left without one."""
+        if not found and reason is not None:
+            return _GOING
+        return _FAILED if found else _UNANSWERED
+
+    async def shut_down(self) -> bool:
+        """
+        Wait until the request is over, or its client has left.
+
+        There is nothing to tell the client: it waits for its response.
+        """
+        while not self._over and not self.gone:
+            await self._changed.wait()
+        return not self.gone
+
+    def note_over(self) -> None:
+        self._over = True
+        self._changed.set()
+
+    @property
+    def delivered(self) -> bool:
+        return True
+
+    async def wait_delivered(self) -> None:
+        """Return at once: what was handed over is the server's matter."""
+        await trio.lowlevel.checkpoint()
+
+    async def aclose(self, *, cancelled: bool, from_outside: bool) -> None:
+        """Do nothing: the server closes the connection, or keeps it for the next request."""
+
+
+def _refusal(found: list[BaseException]) -> Reply | None:
+    """Return the reply that the errors ask for, if they do and it can be sent."""
+    try:
+        return agreed(found)
+    except Exception as unusable:  # noqa: BLE001 - it is reported with the others
+        for exc in found:
+            add_note(exc, f"it can't answer the request: {text_of(unusable)}")
+        return None
+
+
+# Made once, because they are the same for all requests.
+_FAILED = problem(500)
+_UNANSWERED = evolve(_FAILED, why="the application returned without a response")
+_GOING = try_later("the server is shutting down")

@@ -1,0 +1,35 @@
+"""A connection as it arrives: what reads and writes it, and between whom it is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+if TYPE_CHECKING:
+    import trio
+
+    from triows._transports.wire import Wire
+
+__all__ = ["Addresses", "Arrival"]
+
+
+@frozen
+class Addresses:
+    """The two ends of a connection, as in ASGI scopes."""
+
+    #: ``None`` on a Unix socket.
+    client: tuple[str, int] | None
+    server: tuple[str, int] | None
+    secure: bool
+
+
+@frozen(eq=False)
+class Arrival:
+    """A connection that was accepted."""
+
+    #: The stream for HTTP.
+    stream: trio.abc.Stream
+    #: The same connection, for a WebSocket.
+    wire: Wire
+    addresses: Addresses

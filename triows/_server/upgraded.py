@@ -1,0 +1,184 @@
+"""One connection, from the request that asks for a WebSocket to its end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import unquote
+
+import trio
+from attrs import frozen
+from hypercorn.utils import valid_server_name
+
+from triows._exchange.log_lines import log_refusal
+from triows._protocol.upgrade import BadUpgrade, Upgrade, read_upgrade
+from triows._reply import Reply, problem
+from triows._transports.bridge import Bridge
+from triows._transports.stream import StreamTransport
+from triows._websocket.refusing import refuse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hypercorn.config import Config
+
+    from triows._app import Triows
+    from triows._settings import Settings
+    from triows._transports.interface import Starter
+    from triows._transports.pinger import Pinger
+    from triows._transports.turn import Turn
+    from triows._transports.wire import Wire
+    from triows.types import Scope
+
+    from .arrival import Addresses
+    from .h11 import WebSocketRequest
+
+__all__ = ["Services", "Upgraded"]
+
+
+@frozen(eq=False)
+class Services:
+    """What one server does for all its connections."""
+
+    pinger: Pinger
+    turn: Turn
+    #: Runs the tasks of a connection whose application uses ASGI's ``receive`` and ``send``.
+    tasks: Starter
+    #: Such connections. A dict, not a set: what is done to all of them is done in the order in
+    #: which they came. The order of a set changes with each run.
+    bridges: dict[Bridge, None]
+    #: Makes the headers that the server adds to each response.
+    own_headers: Callable[[], list[tuple[bytes, bytes]]]
+
+
+class Upgraded:
+    """
+    A connection whose request asks for a WebSocket.
+
+    Args:
+        app: The application. It logs its errors itself.
+        config: Hypercorn's configuration.
+        wanted: The request.
+        wire: The connection. It is closed when :meth:`serve` returns.
+        addresses: Its two ends.
+        services: The server's.
+    """
+
+    __slots__ = (
+        "_app",
+        "_config",
+        "_scope",
+        "_services",
+        "_started",
+        "_transport",
+        "_upgrade",
+        "_wanted",
+        "_wire",
+    )
+
+    def __init__(
+        self,
+        app: Triows,
+        config: Config,
+        wanted: WebSocketRequest,
+        wire: Wire,
+        addresses: Addresses,
+        services: Services,
+    ) -> None:
+        self._app = app
+        self._config = config
+        self._wanted = wanted
+        self._wire = wire
+        self._services = services
+        self._scope = _scope(config, wanted, addresses)
+        self._started = trio.current_time()
+        # What a request that can't be read asks for. See serve().
+        self._upgrade = Upgrade("", [])
+        # What was made last, for the access log.
+        self._transport: StreamTransport | None = None
+
+    async def serve(self) -> None:
+        """Answer the handshake, and serve the connection until it ends."""
+        try:
+            self._upgrade = self._read_upgrade()
+        except BadUpgrade as exc:
+            await self._refuse(exc)
+            await self._log_access()
+            return
+        self._scope["subprotocols"] = self._upgrade.subprotocols
+        services = self._services
+        bridge = Bridge(
+            self.make_transport,
+            services.tasks,
+            self._app.settings,
+            opened=services.bridges,
+            turn=services.turn,
+        )
+        try:
+            await self._app(self._scope, bridge.receive, bridge.send)
+        finally:
+            try:
+                await bridge.aclose()
+            finally:
+                await self._log_access()
+
+    def _read_upgrade(self) -> Upgrade:
+        request = self._wanted.request
+        upgrade = read_upgrade(request.method, request.http_version, list(request.headers))
+        if not valid_server_name(self._config, cast("Any", request)):
+            raise BadUpgrade(404, "this server is not here")
+        return upgrade
+
+    async def _refuse(self, bad: BadUpgrade) -> None:
+        refusal = problem(bad.status, bad.detail)
+        refusal = Reply(bad.status, [*refusal.headers, *bad.headers], refusal.body)
+        transport = self.make_transport(self._app.settings)
+        await refuse(transport, refusal, self._app.timeouts)
+        log_refusal(self._scope, bad.status, None, bad.detail)
+
+    def make_transport(self, settings: Settings) -> StreamTransport:
+        """Make the transport, with the settings of the route that was found. Call this once."""
+        self._transport = StreamTransport(
+            self._wire,
+            self._upgrade,
+            early=self._wanted.early,
+            settings=settings,
+            own_headers=self._services.own_headers,
+            pinger=self._services.pinger,
+            turn=self._services.turn,
+        )
+        return self._transport
+
+    async def _log_access(self) -> None:
+        """Write Hypercorn's line for the request when it is over, as for a plain request."""
+        if self._config.accesslog is None or self._transport is None:
+            return
+        ended = self._transport.ended
+        status = 101 if ended is None or ended.status is None else ended.status
+        response: Any = {"status": status, "headers": []}
+        seconds = trio.current_time() - self._started
+        # It is only a line in a log, but the configuration may name a logger that takes long.
+        with trio.move_on_after(self._app.timeouts.close, shield=True):
+            await self._config.log.access(cast("Any", self._scope), response, seconds)
+
+
+def _scope(config: Config, wanted: WebSocketRequest, addresses: Addresses) -> Scope:
+    request = wanted.request
+    path, _, query = request.target.partition(b"?")
+    raw = config.h11_pass_raw_headers
+    headers: Any = request.headers.raw_items() if raw else request.headers
+    return {
+        "type": "websocket",
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
+        "http_version": request.http_version.decode("ascii"),
+        "scheme": "wss" if addresses.secure else "ws",
+        "path": unquote(path.decode("ascii")),
+        "raw_path": path,
+        "query_string": query,
+        "root_path": config.root_path,
+        "headers": list(headers),
+        "client": addresses.client,
+        "server": addresses.server,
+        "subprotocols": [],
+        "state": {},
+        "extensions": {"websocket.http.response": {}},
+    }

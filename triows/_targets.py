@@ -1,0 +1,123 @@
+"""What a path leads to: an endpoint with its middlewares, or a mounted application."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from attrs import frozen
+
+from ._asgi import described, wrapped
+from ._transports.bridge import cancelled_by_shutdown
+from ._transports.connection import current
+from ._websocket.endpoint import PathParams
+from ._where import where
+
+if TYPE_CHECKING:
+    from ._request.mounted import MountedRequests
+    from ._routing.leaf import Match
+    from ._routing.node import RouteDescription
+    from ._websocket.endpoint import Endpoint
+    from .types import ASGIApp, Receive, Scope, Send
+
+__all__ = ["Entry", "Mount", "Target"]
+
+
+class Target(Protocol):
+    """Serves what comes for a path."""
+
+    async def serve(
+        self,
+        match: Match[Any],
+        segments: tuple[str, ...],
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        """
+        Serve one scope.
+
+        Args:
+            match: How the path was found.
+            segments: The path.
+            scope: The scope. What is known now is added to it.
+            receive: ASGI's function.
+            send: ASGI's function.
+        """
+
+
+class Entry:
+    """
+    An endpoint, with the middlewares of its route around it.
+
+    Args:
+        description: The route.
+        endpoint: What serves it. It is another one while a factory is overridden.
+
+    Raises:
+        RouteSetupError: One of the middlewares doesn't make an ASGI application around another.
+    """
+
+    def __init__(self, description: RouteDescription, endpoint: Endpoint) -> None:
+        self.description = description
+        self.endpoint = endpoint
+        middlewares = description.options.middlewares
+        self._app = wrapped(self._serve_endpoint, middlewares)
+        #: What messages call the middlewares.
+        self._around = described(middlewares)
+
+    async def serve(
+        self,
+        match: Match[Any],
+        segments: tuple[str, ...],
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        """See :class:`Target`."""
+        scope["path_params"] = PathParams(match.params, match.raw_params)
+        scope["endpoint"] = self.description.handler  # as in Starlette
+        _blame(self._around)
+        await self._app(scope, receive, send)
+
+    async def _serve_endpoint(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.endpoint.serve(scope, receive, send)
+
+
+@frozen
+class Mount:
+    """A mounted application."""
+
+    app: ASGIApp
+    #: Whether it is a triows application. Then it has exchanges of its own.
+    is_ours: bool
+    #: Serves the plain requests to it, if it isn't.
+    requests: MountedRequests
+
+    async def serve(
+        self,
+        match: Match[Any],
+        segments: tuple[str, ...],
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        """See :class:`Target`."""
+        matched = segments[: len(segments) - len(match.remaining)]
+        root = "".join(f"/{segment}" for segment in matched)
+        scope["root_path"] = scope.get("root_path", "") + root
+        scope["path_params"] = {**scope.get("path_params", {}), **match.params}
+        if self.is_ours:
+            await self.app(scope, receive, send)
+        elif scope["type"] == "http":
+            await self.requests.serve(scope, receive, send)
+        else:
+            _blame(f"the mounted application {where(self.app)}")
+            with cancelled_by_shutdown(receive):
+                await self.app(scope, receive, send)
+
+
+def _blame(who: str) -> None:
+    """Note who answers the connection of this task from now on, in case nobody does."""
+    connection = current.get()
+    if connection is not None:
+        connection.who = who

@@ -1,0 +1,215 @@
+"""A route's handler, compiled: from an ASGI connection to its log line."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from attrs import evolve, field, frozen
+
+from triows._exchange.lifetime import Lifetime, Opening
+from triows._exchange.log_lines import log_refusal
+from triows._exchange.refusals import bad_parameters
+from triows._exchange.registry import Exchange
+from triows._injection.call import make_arguments
+from triows._injection.factories import shown
+from triows._injection.kinds import APP, NURSERY
+from triows._injection.query import RequestData
+from triows._log import logger
+from triows._protocol.handshake import origin_allowed
+from triows._reply import problem, try_later
+from triows._requires import note_checked
+from triows._transports.connection import open_transport
+from triows._where import where
+from triows.websocket import WebSocket
+
+from .kind import WEBSOCKET
+from .line import WebSocketLine
+from .log_lines import log_end
+from .refusing import refuse
+from .verdict import judge
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+    import trio
+
+    from triows._exchange.registry import Exchanges
+    from triows._injection.hosts import ResourceStack
+    from triows._injection.plan import Plan
+    from triows._protocol.handshake import Origins
+    from triows._reply import Reply
+    from triows._requires import Requirement
+    from triows._settings import Settings
+    from triows._transports.interface import Transport
+    from triows.types import Receive, Scope, Send
+
+
+__all__ = [
+    "Endpoint",
+    "PathParams",
+]
+
+
+class PathParams(dict[str, Any]):
+    """
+    The parameters of a path, for ``scope["path_params"]``, as in Starlette.
+
+    Args:
+        params: The values that the template's converters made.
+        raw: The texts in the path, decoded. The handler's arguments are made from these.
+    """
+
+    def __init__(self, params: Mapping[str, Any], raw: Mapping[str, str]) -> None:
+        super().__init__(params)
+        self.raw = raw
+
+
+@frozen(eq=False)
+class Endpoint:
+    """Serves the connections of one route."""
+
+    path: str
+    handler: Callable[..., Awaitable[object]]
+    plan: Plan
+    settings: Settings
+    origins: Origins | None
+    exchanges: Exchanges
+    #: The close code if the server shuts down.
+    shutdown_code: int
+    #: The application, for handlers and factories that ask for it.
+    app: Any
+    #: The values of factories with ``scope="app"``. Empty until the application has started.
+    shared: Mapping[Callable[..., Any], Any]
+    #: The scopes that the peer needs.
+    requirements: tuple[Requirement, ...]
+    _wants_nursery: bool = field(init=False)
+
+    @_wants_nursery.default
+    def _(self) -> bool:
+        return NURSERY in self.plan.head.givens
+
+    @property
+    def can_accept(self) -> bool:
+        """Whether the handler, or a factory, takes the WebSocket."""
+        return WEBSOCKET in self.plan.head.givens
+
+    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """
+        Serve one connection until its end.
+
+        Raises:
+            BaseException: Everything that went wrong, as one exception, when all is closed.
+        """
+        transport = open_transport(scope, receive, send, self.settings)
+        params: list[Any] = []
+        error: BaseException | None = None
+        try:
+            refusal = self._refuse_unread(scope) or self._refuse_peer(scope)
+            if refusal is None:
+                params, refusal = self._read_params(scope)
+        except Exception as exc:  # noqa: BLE001 - raised below
+            # A decoder, or the check of a pack: the same as if a factory had raised it.
+            verdict = judge(exc, None, accepted=False, own=transport)
+            refusal = evolve(verdict.refusal, why=verdict.why or verdict.refusal.why)
+            error = verdict.error
+        if refusal is None:
+            await self._live(scope, transport, params)
+            return
+        await refuse(transport, refusal, self.settings.timeouts)
+        log_refusal(scope, refusal.status, self.path, refusal.why)
+        if error is not None:
+            raise error
+
+    def _refuse_unread(self, scope: Scope) -> Reply | None:
+        """Refuse a connection for a reason that doesn't depend on the parameters."""
+        if self.exchanges.draining:
+            return try_later("the server is shutting down")
+        if self.exchanges.full:
+            return try_later("the server has as many connections as it may have")
+        headers = scope["headers"]
+        origin, host = _header(headers, b"origin"), _header(headers, b"host")
+        if not origin_allowed(origin, host, self.origins):
+            return problem(403, "this origin may not connect")
+        return None
+
+    def _refuse_peer(self, scope: Scope) -> Reply | None:
+        """
+        Refuse a peer that lacks a scope.
+
+        Raises:
+            RouteSetupError: Nobody has authenticated it.
+        """
+        if not self.requirements:
+            return None
+        missed = next((one for one in self.requirements if not one.is_met(scope)), None)
+        note_checked(self.requirements)
+        if missed is None:
+            return None
+        return evolve(problem(missed.status), why="it lacks a scope that @requires asks for")
+
+    def _read_params(self, scope: Scope) -> tuple[list[Any], Reply | None]:
+        path_params = scope.get("path_params") or {}
+        if isinstance(path_params, PathParams):
+            raw = path_params.raw
+        else:  # middleware has replaced it
+            raw = {name: str(value) for name, value in path_params.items()}
+        data = RequestData(
+            scope.get("query_string") or b"",
+            scope["headers"],
+            raw,
+            max_query_parameters=self.settings.limits.query_parameters,
+        )
+        params, errors = self.plan.head.read(data)
+        return params, bad_parameters(errors) if errors else None
+
+    async def _live(self, scope: Scope, transport: Transport, params: list[Any]) -> None:
+        timeouts = self.settings.timeouts
+        line = WebSocketLine(
+            transport,
+            timeouts,
+            handler=self.handler,
+            could_accept=self.can_accept,
+            shutdown_code=self.shutdown_code,
+        )
+        lifetime = Lifetime(line, timeouts, Opening(timeouts.accept, line.too_slow))
+        transport.on_gone = lifetime.note_gone
+
+        def note_answered() -> None:
+            lifetime.note_opened()
+            line.note_answered()
+
+        ws = WebSocket(scope, transport, on_answer=note_answered)
+
+        async def body(stack: ResourceStack, nursery: trio.Nursery | None) -> object:
+            own = {WEBSOCKET: ws, NURSERY: nursery, APP: self.app}
+            arguments = await make_arguments(
+                self.plan.body,
+                self.plan.head.values(params, own, self.shared),
+                stack,
+                patience=timeouts.teardown,
+                is_over=lambda: line.is_refused,
+            )
+            return None if arguments is None else await self.handler(**arguments)
+
+        exchange = Exchange(lifetime, self, scope, is_connection=True)
+        self.exchanges.add(exchange)
+        try:
+            await lifetime.run(body, wants_nursery=self._wants_nursery)
+        finally:
+            self.exchanges.discard(exchange)
+            log_end(self.path, scope, transport, lifetime)
+        if lifetime.returned is not None:
+            logger.warning(
+                "%s returned %s, and nobody gets what a handler returns: send it, for example with "
+                "`await ws.send_json(...)`",
+                where(self.handler),
+                shown(lifetime.returned),
+            )
+
+
+def _header(headers: Sequence[tuple[bytes, bytes]], wanted: bytes) -> str | None:
+    """Return the value of a header, or ``""`` if a header that may come only once came twice."""
+    found = [value.decode("latin-1") for name, value in headers if name.lower() == wanted]
+    if not found:
+        return None
+    return found[0] if len(found) == 1 else ""
