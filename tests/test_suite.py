@@ -54,10 +54,8 @@ WITHOUT_TESTS = {
     "triows/testing/_loop.py",
     "triows/testing/_peer.py",
     "triows/testing/_session.py",
-    "triows/testing/_stage.py",
     "triows/testing/_stories.py",
     "triows/testing/_sync_session.py",
-    "triows/testing/_tasks.py",
     "triows/testing/_turns.py",
 }
 
