@@ -1,10 +1,11 @@
-"""Walks through Trio's tasks, and the shields that are taken away from them."""
+"""Trio's tasks are walked through, and their shields taken away."""
+
+from __future__ import annotations
 
 import threading
+from contextlib import suppress
 
-import pytest
 import trio
-from trio.testing import wait_all_tasks_blocked
 
 from triows.testing._tasks import (
     all_tasks,
@@ -17,66 +18,101 @@ from triows.testing._tasks import (
 )
 
 
-async def parent():
+def names(tasks) -> list[str]:
+    return [task.name for task in tasks]
+
+
+async def sleep(task_status=trio.TASK_STATUS_IGNORED) -> None:
+    task_status.started(trio.lowlevel.current_task())
+    await trio.sleep_forever()
+
+
+async def parent(task_status) -> None:
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(trio.sleep_forever, name="child")
-        await trio.sleep_forever()
+        await nursery.start(sleep, name="child")
+        task_status.started()
 
 
-def names(tasks):
-    return [task.name.rpartition(".")[2] for task in tasks]
+async def test_a_task_comes_before_those_in_its_nurseries(nursery):
+    async with trio.open_nursery() as ours:
+        await ours.start(parent, name="parent")
+        await ours.start(sleep, name="other")
+        found = names(tasks_in(ours))
+        assert sorted(found) == ["child", "other", "parent"]
+        assert found.index("parent") < found.index("child")
+        assert set(tasks_in(ours)) <= set(all_tasks())
+        ours.cancel_scope.cancel()
 
 
-async def test_tasks_come_before_the_tasks_in_their_nurseries():
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(parent)
-        await wait_all_tasks_blocked()
-        assert names(tasks_in(nursery)) == ["parent", "child"]
-        (task,) = nursery.child_tasks
+async def test_the_current_task_is_one_of_all_and_the_main_task_is_at_the_top():
+    assert trio.lowlevel.current_task() in set(all_tasks())
+    assert set(top_tasks()) < set(all_tasks())
+
+
+async def test_a_system_task_is_at_the_top():
+    task = trio.lowlevel.spawn_system_task(trio.lowlevel.checkpoint, name="system")
+    assert task in set(top_tasks())
+    await trio.testing.wait_all_tasks_blocked()
+
+
+async def test_a_shielded_task_can_be_cancelled_without_its_shields(autojump_clock):
+    ended = []
+
+    async def shielded(task_status) -> None:
+        with trio.CancelScope(shield=True), trio.CancelScope(shield=True):
+            task_status.started(trio.lowlevel.current_task())
+            try:
+                await trio.sleep_forever()
+            finally:
+                ended.append(True)
+
+    with trio.fail_after(5):
+        async with trio.open_nursery() as nursery:
+            task = await nursery.start(shielded)
+            nursery.cancel_scope.cancel()
+            with trio.CancelScope(shield=True):
+                await trio.testing.wait_all_tasks_blocked()
+            still_there = not ended
+            unshield(task, nursery.cancel_scope)
+    assert still_there
+    assert ended
+
+
+async def test_shields_above_are_left(autojump_clock):
+    with trio.CancelScope(shield=True) as above:
+        async with trio.open_nursery() as nursery:
+            task = await nursery.start(sleep)
+            unshield(task, nursery.cancel_scope)
+            nursery.cancel_scope.cancel()
+        assert above.shield
+
+
+async def test_what_waits_for_a_thread_is_recognized():
+    release = threading.Event()
+    with suppress(trio.Cancelled):
+        async with trio.open_nursery() as nursery:
+            sleeping = await nursery.start(sleep)
+            nursery.start_soon(trio.to_thread.run_sync, release.wait, name="waiting")
+            await trio.testing.wait_all_tasks_blocked()
+            (waiting,) = (task for task in tasks_in(nursery) if task.name == "waiting")
+            assert waits_for_thread(waiting)
+            assert not waits_for_thread(sleeping)
+            release.set()
+            nursery.cancel_scope.cancel()
+
+
+async def test_the_tasks_in_the_nurseries_of_a_task_are_below_it(nursery):
+    async with trio.open_nursery() as ours:
+        await ours.start(parent, name="parent")
+        (task,) = ours.child_tasks
         assert names(tasks_below(task)) == ["child"]
-        everything = list(all_tasks())
-        assert set(tasks_in(nursery)) | {trio.lowlevel.current_task()} <= set(everything)
-        assert set(top_tasks()) < set(everything)
-        nursery.cancel_scope.cancel()
+        ours.cancel_scope.cancel()
 
 
 async def test_the_innermost_scope_of_a_task_can_be_cancelled():
-    async with trio.open_nursery() as nursery:
-        with trio.CancelScope() as outer, trio.CancelScope() as inner:
-            assert scope_of(trio.lowlevel.current_task()) is inner
-            inner.cancel()
-            await trio.sleep_forever()
-        assert inner.cancelled_caught
-        assert not outer.cancel_called
-        assert scope_of(trio.lowlevel.current_task()) is nursery.cancel_scope
-
-
-@pytest.mark.parametrize("shields", [1, 3])
-async def test_a_task_without_its_shields_can_be_cancelled(shields):
-    async def shielded(left):
-        with trio.CancelScope(shield=True):
-            if left > 1:
-                await shielded(left - 1)
-            await trio.sleep_forever()
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(shielded, shields)
-        await wait_all_tasks_blocked()
-        nursery.cancel_scope.cancel()
-        (task,) = nursery.child_tasks
-        with trio.CancelScope(shield=True):
-            await wait_all_tasks_blocked()
-        assert nursery.child_tasks
-        unshield(task, nursery.cancel_scope)
-
-
-async def test_a_task_that_waits_for_a_thread_is_recognised():
-    go_on = threading.Event()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(trio.to_thread.run_sync, go_on.wait)
-        nursery.start_soon(trio.sleep_forever)
-        await wait_all_tasks_blocked()
-        waiting = {waits_for_thread(task) for task in nursery.child_tasks}
-        go_on.set()
-        nursery.cancel_scope.cancel()
-    assert waiting == {True, False}
+    with trio.CancelScope() as outer, trio.CancelScope() as inner:
+        assert scope_of(trio.lowlevel.current_task()) is inner
+        inner.cancel()
+        await trio.sleep_forever()
+    assert inner.cancelled_caught
+    assert not outer.cancel_called
