@@ -35,7 +35,6 @@ WITHOUT_TESTS = {
     "triows/_websocket/line.py",
     "triows/_websocket/log_lines.py",
     "triows/_websocket/refusing.py",
-    "triows/testing/_stage.py",
 }
 
 

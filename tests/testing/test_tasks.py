@@ -7,7 +7,15 @@ from contextlib import suppress
 
 import trio
 
-from triows.testing._tasks import all_tasks, tasks_in, top_tasks, unshield, waits_for_thread
+from triows.testing._tasks import (
+    all_tasks,
+    scope_of,
+    tasks_below,
+    tasks_in,
+    top_tasks,
+    unshield,
+    waits_for_thread,
+)
 
 
 def names(tasks) -> list[str]:
@@ -91,3 +99,20 @@ async def test_what_waits_for_a_thread_is_recognized():
             assert not waits_for_thread(sleeping)
             release.set()
             nursery.cancel_scope.cancel()
+
+
+async def test_the_tasks_in_the_nurseries_of_a_task_are_below_it(nursery):
+    async with trio.open_nursery() as ours:
+        await ours.start(parent, name="parent")
+        (task,) = ours.child_tasks
+        assert names(tasks_below(task)) == ["child"]
+        ours.cancel_scope.cancel()
+
+
+async def test_the_innermost_scope_of_a_task_can_be_cancelled():
+    with trio.CancelScope() as outer, trio.CancelScope() as inner:
+        assert scope_of(trio.lowlevel.current_task()) is inner
+        inner.cancel()
+        await trio.sleep_forever()
+    assert inner.cancelled_caught
+    assert not outer.cancel_called

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Protocol
 
@@ -85,7 +86,8 @@ class Memory:
         # This server doesn't listen on sockets, so all other defaults will do.
         self._config = Config()
         self._config.root_path = root_path
-        self._server: Server
+        # The server while it runs.
+        self._server: Server | None = None
         self._numbers = count()
 
     async def serve(
@@ -102,14 +104,10 @@ class Memory:
     ) -> None:
         async with self._app.running():
             opened = open_server(self._app, self._config, reactor=self._reactor)
-            async with opened as self._server, trio.open_nursery() as nursery:
-                await nursery.start(self._run, trigger)
+            async with opened as server, trio.open_nursery() as nursery:
+                await nursery.start(partial(run_server, server, trigger, refusing=True))
+                self._server = server
                 task_status.started()
-
-    async def _run(
-        self, trigger: Callable[[], Awaitable[object]], task_status: trio.TaskStatus[object]
-    ) -> None:
-        await run_server(self._server, trigger, task_status, refusing=True)
 
     async def connect(self, call: Call, buffer: int) -> End:
         if call.address is None:
@@ -128,6 +126,8 @@ class Memory:
             return arrival
 
         await trio.lowlevel.checkpoint()
+        if self._server is None:
+            raise ConnectionRefusedError("the application has not started")
         try:
             self._server.start(opening, close)
             call.tells_end = True

@@ -119,7 +119,7 @@ class Conversation(Generic[P]):
         Disappear, as when a cable is pulled: no close frame comes, and no end of the stream.
 
         From then on, nothing arrives on either side, and pings are not answered. The application
-        goes on until a ping, a send, or a read of a request's body has waited long enough.
+        goes on until a ping or a send has waited long enough.
         """
         self._peer.vanish()
 

@@ -204,8 +204,8 @@ class HTTPSession(Conversation[HTTPPeer]):
         """
         Cancel what the application does with the request, as a cancel scope would.
 
-        The connection then ends without a complete response. It has no effect once the application
-        has finished with it.
+        If the response has begun, the connection ends before it is complete. It has no effect once
+        the application has finished with the request.
         """
         self._stage.alive.cancel(self._call)
 
