@@ -1,69 +1,59 @@
-"""Which errors only mean that an exchange ends, and what the log says about a cancelled handler."""
-
 from __future__ import annotations
 
 import pytest
+import trio
 
+from triows import ClientDisconnect, HandlerCancelled, HTTPException, WebSocketDisconnect
 from triows._exchange.ends import is_end, source_of, why_cancelled
 from triows._reasons import Reason
-from triows.exceptions import (
-    ClientDisconnect,
-    HandlerCancelled,
-    WebSocketClose,
-    WebSocketDisconnect,
-)
 
-OURS, OTHERS = object(), object()
+OWN, OTHER = object(), object()
 
 
-def gone(source: object, cls=WebSocketDisconnect):
-    error = cls()
+def about(source: object) -> WebSocketDisconnect:
+    error = WebSocketDisconnect(1006)
     error.source = source
     return error
 
 
-@pytest.mark.parametrize("cls", [WebSocketDisconnect, ClientDisconnect])
-def test_a_disconnect_of_the_exchange_itself_is_its_end(cls):
-    assert is_end(gone(OURS, cls), OURS)
-    assert is_end(cls(), OURS)
-
-
-def test_a_disconnect_of_another_exchange_is_news():
-    assert not is_end(gone(OTHERS), OURS)
-
-
-def test_that_the_handler_was_cancelled_is_an_end():
-    assert is_end(HandlerCancelled("shutdown"), OURS)
-
-
-@pytest.mark.parametrize("error", [ValueError(), WebSocketClose(1000), KeyboardInterrupt()])
-def test_any_other_error_is_none(error):
-    assert not is_end(error, OURS)
-
-
-def test_a_disconnect_whose_class_lies_is_still_about_its_source():
-    class Lying(WebSocketDisconnect):
-        def __getattribute__(self, name):
-            raise RuntimeError("no")
-
-    error = Lying.__new__(Lying)
-    object.__setattr__(error, "source", OURS)
-    assert source_of(error) is OURS
-
-
 @pytest.mark.parametrize(
-    ("reason", "said"),
+    ("error", "is_one"),
     [
-        (None, ""),
-        (Reason.TIMEOUT, ""),
-        (Reason.TASK_FAILED, ""),
-        (Reason.CANCELLED, "it was cancelled from outside"),
-        (Reason.RESOURCE_FAILED, "a resource failed, and it was cancelled"),
-        (
-            Reason.PEER_GONE,
-            "it did not end within its disconnect_grace, and was cancelled",
-        ),
+        (about(OWN), True),
+        (about(None), True),
+        (WebSocketDisconnect(1000), True),  # an application has made it
+        (ClientDisconnect(), True),
+        (HandlerCancelled("shutdown"), True),
+        (about(OTHER), False),
+        (trio.BrokenResourceError(), False),
+        (HTTPException(400), False),
+        (KeyboardInterrupt(), False),
     ],
 )
-def test_the_log_says_why_unless_an_error_says_more(reason, said):
-    assert why_cancelled(reason, "it") == said
+def test_an_end_is_what_several_tasks_may_notice_of_it(error, is_one):
+    assert is_end(error, OWN) == is_one
+
+
+def test_a_disconnect_knows_what_it_is_about():
+    assert (source_of(about(OWN)), source_of(ClientDisconnect())) == (OWN, None)
+
+
+def test_a_disconnect_that_raises_when_it_is_asked_is_looked_at_all_the_same():
+    class Sly(WebSocketDisconnect):
+        def __getattribute__(self, name: str) -> object:
+            raise LookupError
+
+    error = Sly()
+    object.__setattr__(error, "source", OTHER)
+    assert source_of(error) is OTHER
+    assert not is_end(error, OWN)
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_the_log_says_why_a_handler_was_cancelled_unless_an_error_says_more(reason):
+    why = why_cancelled(reason, "the application")
+    assert ("the application" in why) == (reason not in {Reason.TIMEOUT, Reason.TASK_FAILED})
+
+
+def test_a_handler_that_was_not_cancelled_needs_no_word():
+    assert why_cancelled(None, "the handler") == ""

@@ -1,53 +1,66 @@
-"""Refusals that all kinds of exchange have in common."""
-
 from __future__ import annotations
 
 import json
+from http import HTTPStatus
 
 import pytest
 
-from triows import HTTPException
+from triows import HTTPException, WebSocketClose
 from triows._exchange.refusals import agreed, bad_parameters, if_all
 from triows._injection.query import ParamError
 
+ERRORS = [
+    ParamError("query", "page", "it isn't an int"),
+    ParamError("path", "room", "it is missing"),
+]
 
-def test_all_parameters_that_cannot_be_used_are_told_at_once():
-    errors = [
-        ParamError("query", "page", "Expected `int`"),
-        ParamError("header", "x-token", "missing"),
-    ]
-    reply = bad_parameters(errors)
+
+@pytest.mark.parametrize(("count", "detail"), [(1, "1 parameter of"), (2, "2 parameters of")])
+def test_parameters_that_can_not_be_used_are_all_in_a_422(count, detail):
+    reply = bad_parameters(ERRORS[:count])
     body = json.loads(reply.body)
-    assert reply.status == 422
-    assert body["detail"] == "2 parameters of the request can't be used"
-    assert body["errors"] == [
-        {"location": "query", "name": "page", "message": "Expected `int`"},
-        {"location": "header", "name": "x-token", "message": "missing"},
-    ]
+    assert (reply.status, body["title"]) == (422, "Unprocessable Content")
+    assert body["detail"] == f"{detail} the request can't be used"
+    assert (
+        body["errors"]
+        == [
+            {"location": "query", "name": "page", "message": "it isn't an int"},
+            {"location": "path", "name": "room", "message": "it is missing"},
+        ][:count]
+    )
 
 
-def test_exceptions_count_only_if_all_are_of_the_kinds():
-    one, two, other = ValueError(), KeyError(), OSError()
-    assert if_all([one, two], ValueError, LookupError) == [one, two]
-    assert if_all([one, other], ValueError, LookupError) == []
-    assert if_all([], ValueError) == []
-
-
-def test_exceptions_that_agree_are_one_refusal():
-    reply = agreed([HTTPException(403, "not you"), HTTPException(403, "not you")])
-    assert reply is not None
-    assert (reply.status, reply.why) == (403, "not you")
+def test_exceptions_are_taken_if_all_of_them_are_of_the_kinds():
+    http, close, other = HTTPException(401), WebSocketClose(4001), ValueError()
+    assert if_all([http, close], HTTPException, WebSocketClose) == [http, close]
+    assert if_all([http, close], HTTPException) == []
+    assert if_all([http, other], HTTPException, WebSocketClose) == []
 
 
 @pytest.mark.parametrize(
-    "found",
+    ("errors", "status"),
     [
-        [],
-        [ValueError()],
-        [HTTPException(403, "not you"), ValueError()],
-        [HTTPException(403, "not you"), HTTPException(401, "who?")],
-        [HTTPException(403, "not you"), HTTPException(403, "not now")],
+        ([HTTPException(401)], 401),
+        ([HTTPException(401, "who?"), HTTPException(401, "who?")], 401),
+        ([HTTPException(401, "who?"), HTTPException(401, "what?")], None),
+        ([HTTPException(401), HTTPException(HTTPStatus.FORBIDDEN)], None),
+        ([HTTPException(401), ValueError()], None),
+        ([ValueError()], None),
+        ([], None),
     ],
 )
-def test_where_they_do_not_agree_there_is_none(found):
-    assert agreed(found) is None
+def test_a_refusal_is_what_all_exceptions_agree_on(errors, status):
+    reply = agreed(errors)
+    assert (reply and reply.status) == status
+
+
+def test_the_log_tells_the_detail_of_a_refusal_or_what_raised_it():
+    first, second = agreed([HTTPException(401, "who?")]), agreed([HTTPException(401, "")])
+    assert first is not None
+    assert second is not None
+    assert (first.why, second.why) == ("who?", "HTTPException")
+
+
+def test_a_refusal_that_can_not_be_sent_is_raised():
+    with pytest.raises(ValueError, match="status"):
+        agreed([HTTPException(200, "fine")])

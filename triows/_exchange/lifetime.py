@@ -92,7 +92,6 @@ class Lifetime:
     def __init__(self, line: Line, timeouts: Timeouts, opening: Opening | None = None) -> None:
         self.line = line
         self.started = trio.current_time()
-        self.error: BaseException | None = None
         #: What the handler has returned.
         self.returned: object = None
         #: What the log says about the end in addition to what the peer was told.
@@ -247,7 +246,7 @@ class Lifetime:
             wants_nursery: Whether the body wants the exchange's nursery.
 
         Raises:
-            BaseException: All that went wrong, as one exception. It is :attr:`error`, too.
+            BaseException: All that went wrong, as one exception.
             trio.Cancelled: It was cancelled from outside, and nothing went wrong.
 
         In either case everything is closed by then.
@@ -275,17 +274,20 @@ class Lifetime:
                 errors.append(rest)
         finally:
             self.line.note_over()
-            self._stack = self._nursery = None  # they refer to this object
+            self._stack = self._nursery = self._too_slow = None  # they refer to this object
             self.task = self.tasks = None
         errors += self._take_nursery_error()
-        self.error = self._combined(errors)
+        error = self._combined(errors)
         # An error takes precedence over a cancellation. The next checkpoint of whoever was
         # cancelled raises that again; the error would be lost.
-        if self.error is not None:
-            self.line.explain(self.error)
-            raise self.error
-        if cancelled is not None:
-            raise cancelled
+        try:
+            if error is not None:
+                self.line.explain(error)
+                raise error
+            if cancelled is not None:
+                raise cancelled
+        finally:
+            del error, errors, cancelled  # as above: their tracebacks refer to this frame
         # A cancellation from outside was held back until everything was closed, whatever else
         # cancelled the handler first. Now it goes on.
         await trio.lowlevel.checkpoint_if_cancelled()
