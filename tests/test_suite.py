@@ -20,7 +20,6 @@ WITHOUT_TESTS = {
     "triows/_asgi.py",
     "triows/_compile.py",
     "triows/_dispatch.py",
-    "triows/_exchange/line.py",
     "triows/_inspection/connections.py",
     "triows/_inspection/own.py",
     "triows/_inspection/requests.py",
@@ -31,10 +30,6 @@ WITHOUT_TESTS = {
     "triows/_server/worker.py",
     "triows/_targets.py",
     "triows/_transports/interface.py",
-    "triows/_websocket/answering.py",
-    "triows/_websocket/line.py",
-    "triows/_websocket/log_lines.py",
-    "triows/_websocket/refusing.py",
 }
 
 
