@@ -1,87 +1,88 @@
-"""Plugins are put around a handler, and what isn't one is refused."""
-
 from __future__ import annotations
 
 import functools
 import inspect
-import re
-from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from attrs import frozen
 
 from triows import RouteSetupError
 from triows._plugins import plugged
-
-AT = "app.py:1 (handler)"
-
-
-async def handler(room: str) -> None:
-    called.append(f"handler of {room}")
+from triows._where import where
 
 
-called: list[str] = []
+@frozen
+class Info:
+    """What plugins get to know."""
+
+    func: Any
+    signature: inspect.Signature
 
 
-@pytest.fixture(autouse=True)
-def nothing_called():
-    called.clear()
+async def handler(room: str, page: int = 1) -> str:
+    return f"{room} {page}"
 
 
-def info_of(call):
-    return SimpleNamespace(call=call, signature=inspect.signature(handler))
+def around(*plugins: Any) -> Any:
+    signature = inspect.signature(handler)
+    return plugged(handler, plugins, lambda func: Info(func, signature), where(handler))
 
 
-def named(name):
-    def plugin(info):
-        async def around(**kwargs) -> None:
-            called.append(name)
-            await info.call(**kwargs)
+def saying(word: str) -> Any:
+    def plugin(info: Info) -> Any:
+        async def wrapper(**arguments: Any) -> str:
+            return f"{word}({await info.func(**arguments)})"
 
-        return around
+        return wrapper
 
     return plugin
 
 
+def test_without_plugins_a_handler_stays_as_it_is():
+    assert around() is handler
+
+
 async def test_the_first_plugin_is_the_innermost():
-    await plugged(handler, [named("first"), named("second")], info_of, AT)(room="7")
-    assert called == ["second", "first", "handler of 7"]
+    assert await around(saying("a"), saying("b"))(room="x") == "b(a(x 1))"
 
 
 async def test_a_plugin_that_is_given_twice_is_called_once():
-    plugin = named("once")
-    await plugged(handler, [plugin, plugin], info_of, AT)(room="7")
-    assert called == ["once", "handler of 7"]
+    once = saying("a")
+    assert await around(once, saying("b"), once)(room="x", page=2) == "b(a(x 2))"
 
 
-def test_without_plugins_it_is_the_handler_itself():
-    assert plugged(handler, [], info_of, AT) is handler
+def test_a_plugin_may_return_the_handler_itself():
+    assert around(lambda info: info.func) is handler
 
 
-async def async_plugin(info):
-    return info.call
+async def not_a_plugin(info: Info) -> None: ...
 
 
-@pytest.mark.parametrize("plugin", [None, "a plugin", async_plugin])
-def test_what_is_no_plain_function_is_no_plugin(plugin):
-    with pytest.raises(RouteSetupError, match="isn't a plugin: give a function"):
-        plugged(handler, [plugin], info_of, AT)
+@pytest.mark.parametrize("plugin", ["audit", None, not_a_plugin])
+def test_what_is_no_plugin_is_refused(plugin):
+    with pytest.raises(RouteSetupError, match="isn't a plugin: give a function") as caught:
+        around(plugin)
+    at = where(plugin) if callable(plugin) else where(handler)
+    assert caught.value.where == at
 
 
-@pytest.mark.parametrize("returned", [None, print, "a handler"])
-def test_what_it_returns_is_an_async_function(returned):
-    def plugin(info):
-        return returned
+@pytest.mark.parametrize("made", [None, lambda **arguments: None, "text"])
+def test_a_plugin_that_makes_no_async_function_is_refused(made):
+    def plugin(info: Info) -> Any:
+        return made
 
-    with pytest.raises(RouteSetupError, match="let it return an `async def`"):
-        plugged(handler, [plugin], info_of, AT)
+    with pytest.raises(RouteSetupError, match=r"plugin returned .* let it return an `async def`"):
+        around(plugin)
 
 
-def test_what_it_returns_takes_the_handlers_arguments():
-    def plugin(info):
-        @functools.wraps(info.call)
-        async def around(other: str) -> None: ...
+def test_a_plugin_whose_function_takes_other_arguments_is_refused():
+    def plugin(info: Info) -> Any:
+        @functools.wraps(info.func)
+        async def wrapper(room: str) -> None: ...
 
-        return around
+        return wrapper
 
-    with pytest.raises(RouteSetupError, match=re.escape("let it take **kwargs")):
-        plugged(handler, [plugin], info_of, AT)
+    with pytest.raises(RouteSetupError, match=r"let it take \*\*kwargs") as caught:
+        around(plugin)
+    assert caught.value.where == where(plugin)
