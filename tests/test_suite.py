@@ -17,9 +17,6 @@ MODULES = [*ROOT.glob("tests/**/*.py"), *ROOT.glob("*.py")]
 
 #: Modules that have no test file of their own yet. Don't add any.
 WITHOUT_TESTS = {
-    "triows/_asgi.py",
-    "triows/_compile.py",
-    "triows/_dispatch.py",
     "triows/_inspection/connections.py",
     "triows/_inspection/own.py",
     "triows/_inspection/requests.py",
@@ -28,7 +25,6 @@ WITHOUT_TESTS = {
     "triows/_server/loading.py",
     "triows/_server/options.py",
     "triows/_server/worker.py",
-    "triows/_targets.py",
     "triows/_transports/interface.py",
 }
 
