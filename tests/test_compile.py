@@ -169,7 +169,7 @@ def test_a_resource_of_the_application_that_needs_itself_is_refused():
         compiled(compiler(), routed(handler))
 
 
-def first(value: Annotated[str, use(lambda: second, scope="app")]) -> int:
+def first(value: str) -> int:
     return 1
 
 
