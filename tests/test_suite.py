@@ -17,9 +17,6 @@ MODULES = [*ROOT.glob("tests/**/*.py"), *ROOT.glob("*.py")]
 
 #: Modules that have no test file of their own yet. Don't add any.
 WITHOUT_TESTS = {
-    "triows/_inspection/connections.py",
-    "triows/_inspection/own.py",
-    "triows/_inspection/requests.py",
     "triows/_server/arrival.py",
     "triows/_server/interrupts.py",
     "triows/_server/loading.py",
