@@ -20,12 +20,8 @@ WITHOUT_TESTS = {
     "triows/_inspection/connections.py",
     "triows/_inspection/own.py",
     "triows/_inspection/requests.py",
-    "triows/_server/arrival.py",
-    "triows/_server/interrupts.py",
     "triows/_server/loading.py",
     "triows/_server/options.py",
-    "triows/_server/worker.py",
-    "triows/_transports/interface.py",
 }
 
 
