@@ -51,7 +51,8 @@ class Verdict:
 
 
 # The close code if a handler was cancelled and raised nothing (RFC 6455 section 7.4.1): 1001 going
-# away, 1011 unexpected condition.
+# away, 1011 unexpected condition. It is sent only if the connection hasn't ended before: at a
+# shutdown, an accepted connection has got the application's shutdown_code already.
 _CANCELLED = {
     Reason.CANCELLED: 1001,
     Reason.APPLICATION_FAILED: 1001,
