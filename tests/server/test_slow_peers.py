@@ -577,7 +577,8 @@ async def test_a_response_that_a_client_does_not_take_is_cut_and_logged_once(
 
 async def test_a_shutdown_does_not_wait_for_a_client_that_reads_slowly(autojump_clock, caplog):
     caplog.set_level(logging.INFO, "triows")
-    async with serving(web(MiB), graceful_timeout=3) as site, trio.open_nursery() as nursery:
+    app = web(MiB, timeouts=evolve(QUIET, shutdown_grace=3))
+    async with serving(app) as site, trio.open_nursery() as nursery:
         peer = site.connect()
         await peer.get("/web")
         nursery.start_soon(peer.read, 10_000)

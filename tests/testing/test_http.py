@@ -154,7 +154,8 @@ async def test_errors_that_are_not_to_be_raised_are_what_a_peer_sees(opened, cap
 
 async def test_an_application_that_does_not_answer_is_a_server_error(client):
     response = await client.get("/nothing")
-    assert (response.status_code, response.content) == (500, b"")
+    assert (response.status_code, response.json()["title"]) == (500, "Internal Server Error")
+    assert response.headers["content-type"] == "application/problem+json"
 
 
 async def test_half_a_response_is_a_mistake_of_the_server(client):

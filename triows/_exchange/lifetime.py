@@ -41,17 +41,17 @@ if TYPE_CHECKING:
 
     from .line import Line
 
-__all__ = ["Body", "Lifetime", "Opening", "Stage"]
+__all__ = ["Body", "Lifetime", "LifetimeStage", "Opening"]
 
 #: What an exchange does: it makes the arguments, on the stack of resources, and calls the handler.
 #: It gets the exchange's nursery if somebody wants it, and returns what the handler returned.
 Body: TypeAlias = "Callable[[ResourceStack, trio.Nursery | None], Awaitable[object]]"
 
 #: What an exchange is doing: it makes the arguments, runs the handler, or ends.
-Stage: TypeAlias = Literal["arguments", "handler", "end"]
+LifetimeStage: TypeAlias = Literal["arguments", "handler", "end"]
 
 # Exceptions that a resource may see at its yield, or raise, although nothing has gone wrong.
-_NORMAL = (Disconnected, HandlerCancelled, trio.Cancelled)
+_NO_ERRORS = (Disconnected, HandlerCancelled, trio.Cancelled)
 
 
 @frozen
@@ -65,7 +65,7 @@ class Opening:
 
 
 @frozen
-class _Outcome:
+class _HandlerEnd:
     """How the handler ended, or the factories before it: returned, raised or was cancelled."""
 
     error: BaseException | None = None
@@ -92,7 +92,6 @@ class Lifetime:
     def __init__(self, line: Line, timeouts: Timeouts, opening: Opening | None = None) -> None:
         self.line = line
         self.started = trio.current_time()
-        self.error: BaseException | None = None
         #: What the handler has returned.
         self.returned: object = None
         #: What the log says about the end in addition to what the peer was told.
@@ -207,7 +206,7 @@ class Lifetime:
         return self._ends_by is not None
 
     @property
-    def stage(self) -> Stage:
+    def stage(self) -> LifetimeStage:
         """What it is doing."""
         if self.is_ending:
             return "end"
@@ -247,7 +246,7 @@ class Lifetime:
             wants_nursery: Whether the body wants the exchange's nursery.
 
         Raises:
-            BaseException: All that went wrong, as one exception. It is :attr:`error`, too.
+            BaseException: All that went wrong, as one exception.
             trio.Cancelled: It was cancelled from outside, and nothing went wrong.
 
         In either case everything is closed by then.
@@ -275,22 +274,27 @@ class Lifetime:
                 errors.append(rest)
         finally:
             self.line.note_over()
-            self._stack = self._nursery = None  # they refer to this object
+            self._stack = self._nursery = self._too_slow = None  # they refer to this object
             self.task = self.tasks = None
         errors += self._take_nursery_error()
-        self.error = self._combined(errors)
+        error = self._combined(errors)
         # An error takes precedence over a cancellation. The next checkpoint of whoever was
         # cancelled raises that again; the error would be lost.
-        if self.error is not None:
-            self.line.explain(self.error)
-            raise self.error
-        if cancelled is not None:
-            raise cancelled
+        try:
+            if error is not None:
+                self.line.explain(error)
+                raise error
+            if cancelled is not None:
+                raise cancelled
+        finally:
+            del error, errors, cancelled  # as above: their tracebacks refer to this frame
         # A cancellation from outside was held back until everything was closed, whatever else
         # cancelled the handler first. Now it goes on.
         await trio.lowlevel.checkpoint_if_cancelled()
 
-    async def _run_body(self, tasks: trio.Nursery, body: Body, *, wants_nursery: bool) -> _Outcome:
+    async def _run_body(
+        self, tasks: trio.Nursery, body: Body, *, wants_nursery: bool
+    ) -> _HandlerEnd:
         """Make the arguments and call the handler, until it ends or is cancelled."""
         assert self._stack is not None
         error: BaseException | None = None
@@ -309,11 +313,11 @@ class Lifetime:
             outside = error is not exc
         try:
             if not outside and not self._body.cancelled_caught:
-                return _Outcome(error)
+                return _HandlerEnd(error)
             if self._cancelled is None:
                 passed = self._body.cancel_called
                 self._cancelled = self._at_deadline if passed else Reason.CANCELLED
-            return _Outcome(error, self._cancelled if error is None else None)
+            return _HandlerEnd(error, self._cancelled if error is None else None)
         finally:
             del error  # its traceback refers to this frame
 
@@ -333,7 +337,7 @@ class Lifetime:
 
     # The end.
 
-    async def _finish(self, outcome: _Outcome) -> list[BaseException]:
+    async def _finish(self, outcome: _HandlerEnd) -> list[BaseException]:
         """Tell the peer, exit the resources, and return all that has to be reported."""
         timeouts = self._timeouts
         # Each of the awaits below is bounded by a deadline of its own.
@@ -379,7 +383,7 @@ class Lifetime:
         self._ends_by = trio.current_time() + self._timeouts.teardown
 
     async def _exit_resources(
-        self, outcome: _Outcome, seconds: float, known: Iterable[BaseException]
+        self, outcome: _HandlerEnd, seconds: float, known: Iterable[BaseException]
     ) -> list[BaseException]:
         """Exit all resources, and return what went wrong in addition to what is *known*."""
         if self._stack is None or not self._stack.hosts:
@@ -405,7 +409,7 @@ class Lifetime:
             return False
         reported = {id(leaf) for error in known for leaf in leaves(error)}
         return self._is_end(exc) and all(
-            is_a(one, *_NORMAL) or id(one) in reported for one in behind(exc)
+            is_a(one, *_NO_ERRORS) or id(one) in reported for one in behind(exc)
         )
 
     def _is_end(self, error: BaseException) -> bool:

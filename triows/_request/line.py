@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import trio
@@ -48,7 +49,7 @@ class RequestLine:
         self.status: int | None = None
         #: Whether the whole response was handed over.
         self.complete = False
-        #: Whether the application was told that the client has left.
+        #: Whether the client is known to have left before it had the whole response.
         self.gone = False
         #: Bytes of the bodies.
         self.received = self.sent = 0
@@ -63,8 +64,7 @@ class RequestLine:
         """Wait for the next event of the request."""
         event = await self._receive()
         if event["type"] == "http.disconnect":
-            self.gone = True
-            self._changed.set()
+            self._note_gone()
         else:
             self.received += len(event.get("body") or b"")
         return event
@@ -75,10 +75,21 @@ class RequestLine:
         """Send a part of the response."""
         if event["type"] == "http.response.start":
             self.status = event.get("status", 0)
-        await self._send(event)
+        try:
+            await self._send(event)
+        except ClientDisconnect:
+            self._note_gone()
+            raise
         if event["type"] == "http.response.body":
             self.sent += len(event.get("body") or b"")
             self.complete = not event.get("more_body", False)
+
+    def _note_gone(self) -> None:
+        # Servers also say so when the client has got the whole response. What an application still
+        # does then isn't for the client, so it has all the time that a shutdown gives.
+        if not self.complete:
+            self.gone = True
+            self._changed.set()
 
     # What the lifetime calls.
 
@@ -108,11 +119,8 @@ class RequestLine:
         return Conclusion(reply.why or self._missing, failed=failed, told=True)
 
     async def _respond(self, reply: Reply) -> None:
-        with trio.move_on_after(self._patience):
-            try:
-                await respond(self.send, reply)
-            except ClientDisconnect:
-                self.gone = True
+        with trio.move_on_after(self._patience), suppress(ClientDisconnect):
+            await respond(self.send, reply)
 
     @property
     def _missing(self) -> str:

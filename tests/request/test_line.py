@@ -1,0 +1,282 @@
+"""What a request's client is told, and what is known of its response."""
+
+from __future__ import annotations
+
+import json
+import math
+from contextlib import suppress
+from typing import Any
+
+import pytest
+import trio
+
+from triows import ClientDisconnect, HandlerCancelled, HTTPException
+from triows._reasons import Reason
+from triows._request.line import RequestLine
+
+START = {"type": "http.response.start", "status": 201, "headers": []}
+
+
+class Server:
+    """ASGI's two functions. The test plays the client."""
+
+    def __init__(self) -> None:
+        self.sent: list[Any] = []
+        self.client_is_gone = False
+        #: If there is one, sends wait for it.
+        self.gate: trio.Event | None = None
+        self._into, self._events = trio.open_memory_channel[Any](math.inf)
+
+    async def receive(self) -> Any:
+        return await self._events.receive()
+
+    async def send(self, event: Any) -> None:
+        await trio.lowlevel.checkpoint()
+        if self.gate is not None:
+            await self.gate.wait()
+        if self.client_is_gone:
+            raise ClientDisconnect
+        self.sent.append(event)
+
+    def put(self, event: Any) -> None:
+        self._into.send_nowait(event)
+
+    def leave(self) -> None:
+        self.put({"type": "http.disconnect"})
+
+    @property
+    def status(self) -> int | None:
+        return self.sent[0]["status"] if self.sent else None
+
+
+@pytest.fixture
+def server() -> Server:
+    return Server()
+
+
+@pytest.fixture
+def line(server) -> RequestLine:
+    return RequestLine(server.receive, server.send, patience=5)
+
+
+def body(data: bytes, *, more: bool = False) -> dict[str, Any]:
+    return {"type": "http.response.body", "body": data, "more_body": more}
+
+
+# What the application sends and receives
+
+
+async def test_events_pass_through_unchanged(line, server):
+    event = {"type": "http.request", "body": b"abc", "more_body": False}
+    server.put(event)
+    assert await line.receive() is event
+    await line.send(START)
+    await line.send(body(b"de"))
+    assert server.sent == [START, body(b"de")]
+
+
+async def test_the_bytes_of_both_bodies_are_counted(line, server):
+    server.put({"type": "http.request", "body": b"abc", "more_body": True})
+    server.put({"type": "http.request"})
+    await line.receive()
+    await line.receive()
+    await line.send(START)
+    await line.send(body(b"de", more=True))
+    await line.send({"type": "http.response.body"})
+    assert (line.received, line.sent) == (3, 2)
+
+
+async def test_a_response_is_complete_with_its_last_part(line):
+    seen = [(line.status, line.complete)]
+    for event in (START, body(b"a", more=True), body(b"")):
+        await line.send(event)
+        seen.append((line.status, line.complete))
+    assert seen == [(None, False), (201, False), (201, False), (201, True)]
+    assert line.ended
+
+
+async def test_a_response_has_begun_even_if_its_beginning_was_cancelled(
+    autojump_clock, line, server
+):
+    server.gate = trio.Event()
+    with trio.move_on_after(1):
+        await line.send(START)
+    assert line.status == 201
+    await line.conclude([], Reason.CANCELLED)
+    assert server.sent == []
+
+
+@pytest.mark.parametrize("notice", ["receive", "send"])
+async def test_a_client_has_left_when_the_application_was_told(line, server, notice):
+    server.leave()
+    server.client_is_gone = True
+    assert not line.ended
+    if notice == "receive":
+        assert await line.receive() == {"type": "http.disconnect"}
+    else:
+        with pytest.raises(ClientDisconnect):
+            await line.send(START)
+    assert (line.gone, line.ended, line.complete) == (True, True, False)
+
+
+# How it ends
+
+
+TEA = HTTPException(418, "tea")
+
+
+@pytest.mark.parametrize(
+    ("errors", "reason", "status", "why", "failed"),
+    [
+        ([], None, 500, "the application returned without a response", False),
+        ([HandlerCancelled("shutdown")], Reason.SHUTDOWN, 503, "the server is shutting", False),
+        ([], Reason.SHUTDOWN, 503, "the server is shutting down", False),
+        ([], Reason.APPLICATION_FAILED, 503, "the server is shutting down", False),
+        ([], Reason.CANCELLED, 503, "the server is shutting down", False),
+        ([ValueError()], None, 500, "", True),
+        ([ValueError()], Reason.SHUTDOWN, 500, "", True),
+        ([TEA], None, 418, "tea", False),
+        ([TEA], Reason.SHUTDOWN, 418, "tea", False),
+        ([ExceptionGroup("", [TEA, HTTPException(418, "tea")])], None, 418, "tea", False),
+        ([ExceptionGroup("", [TEA, ClientDisconnect()])], None, 418, "tea", False),
+        ([ExceptionGroup("", [TEA, HTTPException(401)])], None, 500, "", True),
+        ([TEA, ValueError()], None, 500, "", True),
+    ],
+)
+async def test_an_application_that_left_a_request_open_is_answered_for(
+    line, server, errors, reason, status, why, failed
+):
+    end = await line.conclude(errors, reason)
+    assert (server.status, line.status, line.complete) == (status, status, True)
+    assert end.why.startswith(why)
+    assert bool(end.why) == bool(why)
+    assert (end.failed, end.told) == (failed, True)
+
+
+async def test_the_answer_does_not_tell_what_was_raised(line, server):
+    await line.conclude([ValueError("the password is 1234")], None)
+    assert b"1234" not in server.sent[-1]["body"]
+    assert json.loads(server.sent[-1]["body"])["status"] == 500
+
+
+async def test_a_refusal_that_can_not_be_sent_says_so_and_is_an_error(line, server):
+    error = HTTPException(401, object())
+    end = await line.conclude([error], None)
+    assert (server.status, end.failed) == (500, True)
+    (note,) = error.__notes__
+    assert note.startswith("it can't answer the request: ")
+
+
+@pytest.mark.parametrize(
+    ("errors", "failed"), [([], False), ([ClientDisconnect()], False), ([TEA], True)]
+)
+async def test_a_response_that_has_begun_can_not_be_completed(line, server, errors, failed):
+    await line.send(START)
+    end = await line.conclude(errors, None)
+    assert server.sent == [START]
+    assert (end.why, end.failed, end.told) == ("the response is incomplete", failed, False)
+
+
+@pytest.mark.parametrize(("errors", "failed"), [([], False), ([ValueError()], True)])
+async def test_a_whole_response_is_left_alone_whatever_came_after_it(line, server, errors, failed):
+    await line.send(START)
+    await line.send(body(b""))
+    end = await line.conclude(errors, None)
+    assert len(server.sent) == 2
+    assert (end.why, end.failed) == ("", failed)
+
+
+@pytest.mark.parametrize("begun", [False, True])
+@pytest.mark.parametrize(
+    ("errors", "failed"), [([], False), ([TEA], False), ([ValueError()], True)]
+)
+async def test_a_client_that_has_left_is_told_nothing(line, server, begun, errors, failed):
+    if begun:
+        await line.send(START)
+        failed = bool(errors)
+    sent = list(server.sent)
+    server.leave()
+    await line.receive()
+    end = await line.conclude(errors, None)
+    assert server.sent == sent
+    assert (end.why, end.failed, end.told) == ("the client has left", failed, False)
+
+
+async def test_a_client_that_leaves_before_the_answer_is_no_error(line, server):
+    server.client_is_gone = True
+    end = await line.conclude([ValueError()], None)
+    assert (end.why, end.failed, line.gone) == ("the client has left", True, True)
+
+
+async def test_a_server_that_does_not_take_the_answer_is_not_waited_for(
+    autojump_clock, line, server
+):
+    server.gate = trio.Event()
+    end = await line.conclude([ValueError()], None)
+    assert trio.current_time() == 5
+    assert (end.why, end.failed) == ("the response is incomplete", True)
+
+
+@pytest.mark.parametrize(
+    ("error", "is_end"),
+    [
+        (ClientDisconnect(), True),
+        (HandlerCancelled("shutdown"), True),
+        (OSError(), False),
+        (TEA, False),
+    ],
+)
+def test_that_nobody_is_there_any_more_is_not_an_error(line, error, is_end):
+    assert line.is_end(error) == is_end
+
+
+# A shutdown
+
+
+async def test_a_shutdown_waits_until_the_request_is_over(autojump_clock, line):
+    async with trio.open_nursery() as nursery:
+
+        @nursery.start_soon
+        async def end() -> None:
+            await trio.sleep(3)
+            line.note_over()
+
+        assert await line.shut_down()
+        assert trio.current_time() == 3
+
+
+@pytest.mark.parametrize("notice", ["receive", "send"])
+async def test_a_shutdown_hears_of_a_client_that_leaves_meanwhile(
+    autojump_clock, line, server, notice
+):
+    async with trio.open_nursery() as nursery:
+
+        @nursery.start_soon
+        async def leave() -> None:
+            await trio.sleep(3)
+            server.leave()
+            server.client_is_gone = True
+            with suppress(ClientDisconnect):
+                await (line.receive() if notice == "receive" else line.send(START))
+
+        assert not await line.shut_down()
+        assert trio.current_time() == 3
+
+
+async def test_a_client_that_had_left_before_the_shutdown_is_not_waited_for(line, server):
+    server.leave()
+    await line.receive()
+    assert not await line.shut_down()
+
+
+# What the lifetime need not wait for
+
+
+async def test_what_was_handed_over_is_the_matter_of_the_server(autojump_clock, line):
+    async with trio.open_nursery() as nursery:
+        line.start(nursery)
+        assert line.delivered
+        await line.wait_delivered()
+        await line.aclose(cancelled=True, from_outside=True)
+        assert nursery.child_tasks == frozenset()
+    assert trio.current_time() == 0

@@ -1,0 +1,155 @@
+"""What a path leads to decides who serves a request, or how it is refused."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+import trio
+
+from tests.routing.registrars import Calls
+from tests.transports.scripted import CONNECT, ScriptedServer
+from triows import Limits, Timeouts, WebSocketRoute
+from triows._dispatch import Dispatcher
+from triows._routing.leaf import Match
+from triows._routing.router import Router
+from triows._routing.template import Template
+from triows._settings import Settings
+
+
+class Noting:
+    """A target that notes what it gets."""
+
+    def __init__(self) -> None:
+        self.served: list[tuple[Match[Any], tuple[str, ...], str]] = []
+
+    async def serve(
+        self, match: Match[Any], segments: tuple[str, ...], scope: Any, receive: Any, send: Any
+    ) -> None:
+        await trio.lowlevel.checkpoint()
+        self.served.append((match, segments, scope["type"]))
+
+
+async def handler() -> None: ...
+
+
+@pytest.fixture
+def target() -> Noting:
+    return Noting()
+
+
+@pytest.fixture
+def dispatcher(target) -> Dispatcher:
+    """Serve WebSockets at /live, calls at /users, both at /both/{id}, and a mount at /files."""
+    live, both = WebSocketRoute("live"), WebSocketRoute("both/{id}")
+    live.endpoint(handler)
+    both.endpoint(handler)
+    users = Calls.beside(WebSocketRoute("users"))
+    for method in ("POST", "GET"):
+        users.on(method)(handler)
+    Calls.beside(both).on("GET")(handler)
+    router: Router[Any] = Router()
+    for node in (live._node, both._node, users._node):
+        router.add((description, target) for description in node.walk())
+    router.mount(Template.parse("/files"), target)
+    return Dispatcher(router, Settings(Timeouts(), Limits(), None))
+
+
+def scope(path: str, method: str = "GET") -> dict[str, Any]:
+    return {"type": "http", "path": unquote(path), "raw_path": path.encode(), "method": method}
+
+
+async def asked(dispatcher: Dispatcher, path: str, method: str = "GET") -> Any:
+    """Make a plain request. Return the status, the headers and the problem, if it was refused."""
+    sent: list[Any] = []
+
+    async def send(event: Any) -> None:
+        sent.append(event)
+
+    await dispatcher(scope(path, method), trio.sleep_forever, send)
+    if not sent:
+        return None
+    start, body = sent
+    return start["status"], dict(start["headers"]), json.loads(body["body"])
+
+
+async def connected(dispatcher: Dispatcher, path: str) -> int | None:
+    """Ask for a WebSocket. Return the status, if it was refused."""
+    server = ScriptedServer()
+    await server.put(CONNECT)
+    websocket = {**server.scope, "path": unquote(path), "raw_path": path.encode()}
+    await dispatcher(websocket, server.receive, server.send)
+    return server.sent[0]["status"] if server.sent else None
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "params"),
+    [("/users", "GET", {}), ("/users", "POST", {}), ("/both/7", "GET", {"id": "7"})],
+)
+async def test_a_request_is_served_by_the_target_of_its_method(
+    dispatcher, target, path, method, params
+):
+    assert await asked(dispatcher, path, method) is None
+    ((match, segments, kind),) = target.served
+    assert (match.params, segments, kind) == (params, tuple(path.strip("/").split("/")), "http")
+
+
+@pytest.mark.parametrize("path", ["/live", "/both/7"])
+async def test_a_websocket_is_served_by_the_target_of_websockets(dispatcher, target, path):
+    assert await connected(dispatcher, path) is None
+    ((_, _, kind),) = target.served
+    assert kind == "websocket"
+
+
+async def test_a_mount_serves_both_kinds_and_all_methods(dispatcher, target):
+    assert await asked(dispatcher, "/files/a/b", "PROPFIND") is None
+    assert await connected(dispatcher, "/files/a/b") is None
+    assert [(match.remaining, kind) for match, _, kind in target.served] == [
+        (("a", "b"), "http"),
+        (("a", "b"), "websocket"),
+    ]
+
+
+@pytest.mark.parametrize(("path", "allow"), [("/users", b"GET, POST"), ("/both/7", b"GET")])
+async def test_a_path_with_other_methods_is_405_and_says_which(dispatcher, target, path, allow):
+    status, headers, problem = await asked(dispatcher, path, "DELETE")
+    assert (status, headers[b"allow"], problem["title"]) == (405, allow, "Method Not Allowed")
+    assert target.served == []
+
+
+async def test_a_path_with_nothing_but_a_websocket_is_426(dispatcher):
+    status, headers, problem = await asked(dispatcher, "/live")
+    assert (status, headers[b"upgrade"]) == (426, b"websocket")
+    assert problem["detail"] == "this address speaks WebSocket only"
+
+
+@pytest.mark.parametrize(
+    ("path", "status"), [("/nothing", 404), ("/user", 404), ("/users/1", 404), ("/%ff", 400)]
+)
+async def test_a_path_that_leads_to_nothing_is_404_and_one_that_can_not_be_read_is_400(
+    dispatcher, path, status
+):
+    assert (await asked(dispatcher, path))[0] == status
+    assert await connected(dispatcher, path) == status
+
+
+@pytest.mark.parametrize(
+    ("path", "line"),
+    [
+        ("/users", "? '/users' refused 404 (the route of this path isn't one for WebSockets)"),
+        ("/nothing", "? '/nothing' refused 404 (no route has this path)"),
+    ],
+)
+async def test_the_log_says_why_a_websocket_was_refused(dispatcher, caplog, path, line):
+    caplog.set_level(logging.INFO, "triows")
+    assert await connected(dispatcher, path) == 404
+    assert caplog.messages == [line]
+
+
+async def test_the_log_has_no_line_for_a_plain_request_that_was_refused(dispatcher, caplog):
+    caplog.set_level(logging.INFO, "triows")
+    await asked(dispatcher, "/nothing")
+    assert caplog.messages == []
