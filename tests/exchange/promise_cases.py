@@ -263,7 +263,10 @@ def _resources(draw: st.DrawFn) -> Resource:
 
 @st.composite
 def _handlers(
-    draw: st.DrawFn, closes: st.SearchStrategy[bool], unaccepted: Sequence[str]
+    draw: st.DrawFn,
+    closes: st.SearchStrategy[bool],
+    unaccepted: Sequence[str],
+    lingers: st.SearchStrategy[float],
 ) -> Handler:
     accepts = draw(st.sampled_from((True, True, True, False)))
     return Handler(
@@ -274,7 +277,7 @@ def _handlers(
         seconds=draw(st.sampled_from((*GRID, math.inf, math.inf))),
         closes=draw(closes) if accepts else False,
         raises=draw(st.none() | _errors),
-        lingers=draw(_short),
+        lingers=draw(lingers),
         dies=draw(st.sampled_from(("at once",) * 3 + ("slowly", "raising", "raising beside"))),
     )
 
@@ -304,9 +307,15 @@ def _cases(handlers: st.SearchStrategy[Handler]) -> st.SearchStrategy[Case]:
 
 def connections() -> st.SearchStrategy[Case]:
     """The strategy for all cases of WebSocket connections."""
-    return _cases(_handlers(_rarely, ("sleeps",)))
+    return _cases(_handlers(_rarely, ("sleeps",), _short))
 
 
 def requests() -> st.SearchStrategy[Case]:
-    """The same for plain requests. Nearly all of them end with a response that is complete."""
-    return _cases(_handlers(st.booleans(), ("sleeps", "receives")))
+    """
+    The strategy for all cases of plain requests.
+
+    Half of their handlers complete the response. Some go on for ever after their client has left:
+    only a shutdown ends those.
+    """
+    lingers = _short | st.just(math.inf)
+    return _cases(_handlers(st.booleans(), ("sleeps", "receives"), lingers))

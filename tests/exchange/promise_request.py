@@ -42,7 +42,8 @@ class RequestStory(Story):
     complete: Moment | None = None
     #: What no server accepts.
     misuse: list[str] = field(factory=list)
-    #: When the client was gone, as the server knows, and when the handler was told so.
+    #: When the client was gone, as the server knows, and when ``receive`` or ``send`` said so,
+    #: before the response was complete.
     gone: Moment | None = None
     noticed: Moment | None = None
 
@@ -84,9 +85,12 @@ class _Server:
             self._asked = True
             return {"type": "http.request", "body": b"", "more_body": False}
         await self._gone.wait()
-        if self.story.noticed is None:
-            self.story.noticed = self.story.now()
+        self._tell()
         return {"type": "http.disconnect"}
+
+    def _tell(self) -> None:
+        if self.story.noticed is None and self.story.complete is None:
+            self.story.noticed = self.story.now()
 
     async def send(self, event: dict[str, Any]) -> None:
         if event["type"] == "http.response.start":
@@ -98,6 +102,7 @@ class _Server:
                 await trio.lowlevel.checkpoint()
                 await self._deliver(event)
             if self._gone.is_set():
+                self._tell()
                 raise ClientDisconnect
         finally:
             self.story.busy = self.story.now()

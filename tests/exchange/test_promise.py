@@ -164,6 +164,16 @@ def test_resources_exit_and_everyone_is_told_the_truth_however_a_connection_ends
     ),
     None,
 )
+# The same when it leaves during the shutdown.
+@example(
+    Case(
+        (Resource(),),
+        Handler(accepts=False, does="receives", seconds=HANGS, lingers=HANGS),
+        (Event(What.DRAIN, 1), Event(What.PEER_CLOSES, 1.5)),
+        grace=0,
+    ),
+    None,
+)
 # The client has left, and only the answer notices that.
 @example(
     Case((Resource(),), Handler(seconds=1, accepts=False), (Event(What.PEER_RESETS, 0.5),)), None
