@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.nested import Nested
+import pytest_triows
+from tests.nested import LIMIT, Nested
 
 HERE = Path(__file__).parent
+ROOT = Path(pytest_triows.__file__).parent
 
 #: How many seconds a test of the test clients may take. The clients promise that nothing hangs,
 #: because each wait has a limit. If one doesn't, the run ends here and prints all stacks. A test
@@ -77,6 +79,30 @@ def nested() -> Iterator[Nested]:
     nested = Nested()
     yield nested
     nested.end()
+
+
+@pytest.fixture
+def suite(pytester, monkeypatch, nested):
+    """
+    Run a suite of somebody who has triows installed.
+
+    With ``real_process``, and if it gets something on standard input, it runs in a process that is
+    started for it. All others are forks of one.
+    """
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+
+    def run(*args, ini="trio_mode = true", stdin=b"", real_process=False, **files):
+        pytester.makeini(f"[pytest]\nfilterwarnings = error\n{ini}")
+        if files:
+            pytester.makepyfile(**files)
+        args = ("-p", "no:cacheprovider", "-p", "no:randomly", *args)
+        if stdin or real_process:
+            command = (sys.executable, "-m", "pytest", *args)
+            return pytester.run(*command, timeout=LIMIT, stdin=stdin)
+        return nested.run(*args)
+
+    run.path = pytester.path
+    return run
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

@@ -17,29 +17,8 @@ MODULES = [*ROOT.glob("tests/**/*.py"), *ROOT.glob("*.py")]
 
 #: Modules that have no test file of their own yet. Don't add any.
 WITHOUT_TESTS = {
-    "triows/_server/arrival.py",
-    "triows/_server/config.py",
-    "triows/_server/interrupts.py",
     "triows/_server/loading.py",
     "triows/_server/options.py",
-    "triows/_server/worker.py",
-    "triows/_transports/interface.py",
-    "triows/testing/_cancelling.py",
-    "triows/testing/_client_side.py",
-    "triows/testing/_conversation.py",
-    "triows/testing/_ends.py",
-    "triows/testing/_frames.py",
-    "triows/testing/_http_exchange.py",
-    "triows/testing/_http_peer.py",
-    "triows/testing/_loop.py",
-    "triows/testing/_peer.py",
-    "triows/testing/_raising.py",
-    "triows/testing/_session.py",
-    "triows/testing/_stage.py",
-    "triows/testing/_stories.py",
-    "triows/testing/_sync_session.py",
-    "triows/testing/_tasks.py",
-    "triows/testing/_turns.py",
 }
 
 

@@ -7,19 +7,22 @@ from __future__ import annotations
 # triows/_protocol/    bytes <-> messages: handshakes and frames, without I/O
 # triows/_transports/  messages <-> a peer: our own stream, on sockets or in memory, and ASGI
 # triows/_routing/     a path -> a route: templates, the tree, WebSocketRoute
-# triows/_injection/   a route and a connection -> the handler's arguments: plans, parameters,
+# triows/_injection/   a route and a request -> the handler's arguments: plans, parameters,
 #                      resources
-# triows/_connection/  one connection, from the matched route to its log line
+# triows/_exchange/    one exchange, whatever its kind: its lifetime, over a line to the peer
+# triows/_websocket/   the exchange of a WebSocket: its endpoint, its line, the verdict
+# triows/_request/     the exchange of a plain request: its line, mounted applications
 # triows/_inspection/  a live application -> a tree for people: what waits, and at which line
 # triows/_server/      the server, on Hypercorn; nothing else imports Hypercorn
 # triows/inspect.py    the public part of _inspection
 # triows/testing/      test clients, which connect to the server itself
 #
-# triows/websocket.py has what a handler holds, triows/_app.py the application around everything,
-# triows/_asgi.py what is mounted in it and put around it, triows/_running.py its start-up and
-# shutdown, triows/_reply.py the responses that triows makes itself, triows/_watch.py the place
-# where errors are reported, and triows/_cli.py the command line. Everything else uses exceptions,
-# types, and the other modules whose names begin with an underscore.
+# triows/websocket.py has what a handler holds. triows/_app.py has the application around
+# everything; beside it, _compile.py turns routes into what serves them, _dispatch.py finds what a
+# request asks for among the _targets.py, _plugins.py and _asgi.py put around them what users give,
+# _running.py has start-up and shutdown, and _watch.py is the place where errors are reported.
+# triows/_cli.py is the command line. Everything else uses exceptions, types, and the other modules
+# whose names begin with an underscore: _reply.py, _reasons.py, _headers.py, _settings.py and so on.
 #
 import typing as _typing
 

@@ -414,8 +414,14 @@ class Triows:
             app._check_all_used()
 
     def _inside(self) -> Inside:
-        """Return what :func:`triows.inspect.tree` needs."""
-        return Inside(self.is_running, self._exchanges, self._resources, self._mounted)
+        """Return what :func:`triows.inspect.tree` needs, and what tests need."""
+        return Inside(
+            self.is_running,
+            self._exchanges,
+            self._resources,
+            self._mounted,
+            self._all_timeouts,
+        )
 
     # Serving.
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from websockets.frames import EXTERNAL_CLOSE_CODES, CloseCode
 
-__all__ = ["MAX_REASON", "CloseCode", "check_close"]
+__all__ = ["MAX_REASON", "NORMAL_CODES", "CloseCode", "check_close"]
 
 # RFC 6455 section 5.5: a control frame carries at most 125 bytes, two of them the code.
 MAX_REASON = 123
+
+#: The codes of a normal end (RFC 6455 section 7.4.1): done, and going away.
+NORMAL_CODES = (1000, 1001)
 
 
 def check_close(code: int, reason: str) -> None:

@@ -25,6 +25,11 @@ The exceptions of triows.
 
 :exc:`HTTPException` and :exc:`WebSocketException` are Starlette's own classes, so that code
 written for either framework can raise them.
+
+These are all exceptions that an application sees. Those of the test clients are in
+:mod:`triows.testing`. An exception that one part of triows raises for another, and that never gets
+out, is beside the code that raises it. A wrong argument, or a call at the wrong time, raises
+Python's own ``TypeError``, ``ValueError`` or ``RuntimeError``.
 """
 
 from __future__ import annotations

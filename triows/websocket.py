@@ -13,7 +13,7 @@ from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocketState
 
 from ._checkpoints import checkpointed
-from ._closing import check_close
+from ._closing import NORMAL_CODES, check_close
 from ._cookies import parse_cookies
 from ._elsewhere import WEBSOCKET, pointing
 from ._headers import HeadersLike, encode_headers
@@ -98,7 +98,7 @@ class _Messages(Generic[T]):
         try:
             return await self._receive()
         except WebSocketDisconnect as exc:
-            if exc.code in _NORMAL:
+            if exc.code in NORMAL_CODES:
                 raise StopAsyncIteration from None
             raise
 
@@ -527,7 +527,3 @@ class WebSocket(HTTPConnection):
             inbox_bytes=size,
             outbox_bytes=outbox,
         )
-
-
-# RFC 6455 section 7.4.1: done, and going away.
-_NORMAL = (1000, 1001)

@@ -1,13 +1,14 @@
 """
-Describes what may happen to a connection with resources, with Hypothesis strategies for it.
+Describes what may happen to an exchange with resources, with Hypothesis strategies for it.
 
-A :class:`Case` describes one run completely. It prints as the code that makes it again. Times are
-seconds since the start of the connection. They are on a coarse grid, so that things often happen
-in the same tick.
+A :class:`Case` describes one run completely, of a WebSocket connection or of a plain request. It
+prints as the code that makes it again. Times are seconds since the start of the exchange. They are
+on a coarse grid, so that things often happen in the same tick.
 """
 
 import enum
 import math
+from collections.abc import Sequence
 
 from attrs import fields, frozen
 from hypothesis import strategies as st
@@ -26,7 +27,8 @@ __all__ = [
     "Resource",
     "Task",
     "What",
-    "cases",
+    "connections",
+    "requests",
 ]
 
 
@@ -96,7 +98,7 @@ class Leaf(_Named):
     BOOM = "an error of its own"
     CLOSE = "WebSocketClose(4001)"
     HTTP = "HTTPException(418)"
-    DISCONNECT = "WebSocketDisconnect(1006)"
+    DISCONNECT = "what a handler gets when its peer is gone"
 
 
 @frozen(repr=False)
@@ -132,17 +134,19 @@ class Resource(Brief):
 
 @frozen(repr=False)
 class Handler(Brief):
-    """What the handler does."""
+    """What the handler does. The handler of a request accepts by beginning its response."""
 
-    #: How long it waits before it accepts. If it doesn't accept, that is all it does.
+    #: How long it waits before it accepts. If it doesn't accept, it sends nothing.
     waits: float = 0
     accepts: bool = True
-    #: Whether a factory accepts in its place. The factory then yields, and closes with 4004.
+    #: Whether a factory accepts in its place. The factory then yields, and closes with 4004, or
+    #: completes the response.
     by_factory: bool = False
     #: Whether it ``"sleeps"``, ``"receives"`` or ``"sends"``, and for how long at most.
     does: str = "sleeps"
     seconds: float = 0
-    #: What it does in the end: it closes with 4002, or raises, or just returns.
+    #: What it does in the end: it closes with 4002 or completes the response, or raises, or just
+    #: returns.
     closes: bool = False
     raises: Error | None = None
     #: How long it goes on after it has noticed that the peer is gone.
@@ -155,7 +159,7 @@ class Handler(Brief):
 
 @frozen(repr=False)
 class Task(Brief):
-    """A task in the connection's nursery."""
+    """A task in the exchange's nursery."""
 
     #: When it fails by itself.
     fails_after: float = math.inf
@@ -167,7 +171,7 @@ class Task(Brief):
 class What(_Named):
     """What happens from outside."""
 
-    PEER_CLOSES = "a close frame with 4003"
+    PEER_CLOSES = "a close frame with 4003, or the client of a request leaves"
     PEER_RESETS = "the peer is cut off, and the server notices"
     PEER_VANISHES = "the peer is cut off, and the server does not notice"
     CANCEL = "the scope around the application is cancelled"
@@ -258,15 +262,17 @@ def _resources(draw: st.DrawFn) -> Resource:
 
 
 @st.composite
-def _handlers(draw: st.DrawFn) -> Handler:
+def _handlers(
+    draw: st.DrawFn, closes: st.SearchStrategy[bool], unaccepted: Sequence[str]
+) -> Handler:
     accepts = draw(st.sampled_from((True, True, True, False)))
     return Handler(
         waits=draw(st.sampled_from((0, 0, 0, 0.5, 1, 2, math.inf))),
         accepts=accepts,
         by_factory=accepts and draw(_rarely),
-        does=draw(st.sampled_from(("sleeps", "receives", "sends"))) if accepts else "sleeps",
+        does=draw(st.sampled_from(("sleeps", "receives", "sends") if accepts else unaccepted)),
         seconds=draw(st.sampled_from((*GRID, math.inf, math.inf))),
-        closes=draw(_rarely) if accepts else False,
+        closes=draw(closes) if accepts else False,
         raises=draw(st.none() | _errors),
         lingers=draw(_short),
         dies=draw(st.sampled_from(("at once",) * 3 + ("slowly", "raising", "raising beside"))),
@@ -282,12 +288,11 @@ _tasks = st.builds(
 _events = st.builds(Event, st.sampled_from(What), _times)
 
 
-def cases() -> st.SearchStrategy[Case]:
-    """The strategy for all cases."""
+def _cases(handlers: st.SearchStrategy[Handler]) -> st.SearchStrategy[Case]:
     return st.builds(
         Case,
         resources=st.lists(_resources(), min_size=1, max_size=6).map(tuple),
-        handler=_handlers(),
+        handler=handlers,
         events=st.lists(_events, max_size=2).map(tuple),
         task=st.none() | _tasks,
         reads=st.booleans(),
@@ -295,3 +300,13 @@ def cases() -> st.SearchStrategy[Case]:
         grace=st.sampled_from((1, 0)),
         teardown=st.sampled_from((4, 1)),
     )
+
+
+def connections() -> st.SearchStrategy[Case]:
+    """The strategy for all cases of WebSocket connections."""
+    return _cases(_handlers(_rarely, ("sleeps",)))
+
+
+def requests() -> st.SearchStrategy[Case]:
+    """The same for plain requests. Nearly all of them end with a response that is complete."""
+    return _cases(_handlers(st.booleans(), ("sleeps", "receives")))

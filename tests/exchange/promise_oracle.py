@@ -7,8 +7,10 @@ errors have to be reported. If two things happen at the same time, either may be
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from typing import ClassVar, Generic, TypeVar
 
 import trio
 
@@ -20,23 +22,30 @@ from triows import (
     ResourceExpired,
     TeardownTimeout,
     WebSocketClose,
-    WebSocketDisconnect,
 )
+from triows.exceptions import Disconnected
 
-__all__ = ["check"]
+__all__ = ["CODES", "NEAR", "Judge", "check", "same"]
 
 NEAR = 1e-6
 
 
-def check(story: Story) -> None:
+S = TypeVar("S", bound=Story)
+
+
+def check(judge_type: "type[Judge[S]]", story: S) -> None:
     """
     Compare a story with the promise.
+
+    Args:
+        judge_type: Knows what is true of its line.
+        story: What happened.
 
     Raises:
         AssertionError: The promise is broken. A note has the whole story.
     """
     try:
-        judge = _Judge(story)
+        judge = judge_type(story)
         judge.check_everything_is_over()
         judge.check_resources_exit_once_in_reverse()
         judge.check_handler_ends_in_time()
@@ -44,10 +53,11 @@ def check(story: Story) -> None:
         judge.check_what_resources_see()
         judge.check_cleanups_work()
         judge.check_own_tasks_outlive_the_handler()
-        judge.check_connection_task()
+        judge.check_own_task()
         judge.check_budget()
         judge.check_errors()
         judge.check_normal_ends_are_quiet()
+        judge.check_the_peer_is_told_before_the_exits()
         judge.check_what_the_peer_is_told()
     except AssertionError as exc:
         exc.add_note(story.tell())
@@ -70,8 +80,18 @@ CODES = {
 }
 
 
-class _Judge:
-    def __init__(self, story: Story) -> None:
+class Judge(ABC, Generic[S]):
+    """
+    What is true of every line.
+
+    Args:
+        story: What happened.
+    """
+
+    #: The close code and the status, if nothing went wrong and the handler has told neither.
+    quiet: ClassVar[tuple[int, int]]
+
+    def __init__(self, story: S) -> None:
         self.story = story
         self.case = story.case
         self.timeouts = TIMEOUTS
@@ -92,35 +112,29 @@ class _Judge:
 
     def _strikes(self) -> Iterator[tuple[float, str, bool]]:
         """When and why the handler is cancelled, and whether that is certain."""
-        story, case = self.story, self.case
-        gone, drained = self.gone_at, story.when(What.DRAIN)
-        ending = min(gone, drained.time if drained else math.inf)
-        accept = self.timeouts.accept
-        late = story.accepted is None or same(story.accepted.time, accept)
-        if late and gone >= accept - NEAR:
-            yield accept, "timeout", not same(gone, accept)
+        story = self.story
+        drained = story.when(What.DRAIN)
+        ending = min(self.gone_at, drained.time if drained else math.inf)
+        yield from self._strikes_of_the_peer()
         if (cancelled := story.when(What.CANCEL)) is not None:
             yield cancelled.time, "cancelled", True
         if drained is not None:
             yield drained.time + self.timeouts.shutdown_grace, "shutdown", True
-        if gone < math.inf:
-            yield gone + case.grace, "peer gone", True
-        if late and same(gone, accept):
-            yield accept, "peer gone", False
         for one in story.instances:
             if one.kind.hosted and (at := self.expires(one)) is not None:
                 yield at, "resource failed", True
         for failed in story.task_failed:
-            # If the connection was already ending, a task that fails in its cleanup isn't the
-            # reason.
+            # If the exchange was already ending, a task that fails in its cleanup isn't the reason.
             yield failed.time, "task failed", failed.time < ending - NEAR
 
+    @abstractmethod
+    def _strikes_of_the_peer(self) -> Iterator[tuple[float, str, bool]]:
+        """The same for what the peer does, or doesn't do."""
+
     @property
+    @abstractmethod
     def gone_at(self) -> float:
-        """When the server must have noticed that the peer is gone."""
-        if self.story.wire is not None and self.story.wire[1] in ("peer", "fail"):
-            return self.story.wire[0].time
-        return math.inf
+        """When the exchange's nursery was cancelled because the peer is gone."""
 
     def expires(self, one: Instance) -> float | None:
         """When a resource fails by itself while it is in use."""
@@ -156,7 +170,7 @@ class _Judge:
             return end, {"raised", "cancelled"} if tie else {"raised"}
         # It was cancelled between two factories, or while one entered.
         exits = [one.began.time for one in self.entered if one.began is not None]
-        return min(exits, default=self.first_strike), {"cancelled"}
+        return min([*exits, *self.answered], default=self.first_strike), {"cancelled"}
 
     @property
     def entry_errors(self) -> list[BaseException]:
@@ -176,7 +190,7 @@ class _Judge:
     def check_everything_is_over(self) -> None:
         story = self.story
         assert story.done is not None
-        assert story.connections_left == 0
+        assert story.exchanges_left == 0
         assert story.tasks_left == []
         if self.outcomes == {"cancelled"} and self.reasons == {"cancelled"}:
             assert story.cancelled_outside or story.raised is not None, "a cancellation is lost"
@@ -209,7 +223,7 @@ class _Judge:
     def check_handler_is_used_well(self) -> None:
         """The handler sees no exceptions but those that the documentation names."""
         for exc in self.body_errors:
-            expected = isinstance(exc, WebSocketDisconnect) or _holds(self.story.made, exc)
+            expected = isinstance(exc, Disconnected) or _holds(self.story.made, exc)
             assert expected, f"the handler had to suffer {exc!r}"
 
     def check_what_resources_see(self) -> None:
@@ -236,12 +250,17 @@ class _Judge:
         return bool(one.begun) == all(map(_is_disconnect, self.body_errors))
 
     @property
-    def closing_begins(self) -> float:
-        """When the first resource has to exit. By then, the connection's nursery is over."""
+    def told_by(self) -> float:
+        """When the peer has to be told at the latest. By then, the exchange's nursery is over."""
         ended = self.story.task_ended
         if ended is None:
             return self.body_end
         return max(self.body_end, min(ended.time, self.body_end + self.case.teardown / 2))
+
+    @property
+    def closing_begins(self) -> float:
+        """When the first resource has to exit. That is at once, if the peer takes the answer."""
+        return self.told_by
 
     def check_cleanups_work(self) -> None:
         """Cleanups work, unless one takes more than its share, or its own scope has failed."""
@@ -287,8 +306,8 @@ class _Judge:
                 assert one.cleaned is not None
                 assert one.child_ended > one.cleaned, f"its task did not live on: {one}"
 
-    def check_connection_task(self) -> None:
-        """A task of the connection's nursery lives exactly as long as the connection."""
+    def check_own_task(self) -> None:
+        """A task of the exchange's nursery lives exactly as long as the exchange."""
         story = self.story
         if self.case.task is None or story.task_cancelled is None:
             return
@@ -304,11 +323,11 @@ class _Judge:
         assert same(story.task_cancelled.time, max(due, began))
 
     def check_budget(self) -> None:
-        """The whole end takes ``teardown`` at most, because the peer here answers at once."""
+        """The whole end takes ``teardown``, and exits have half of it, however late they begin."""
         assert self.story.done is not None
         last = self.body_end + self.case.teardown
+        last = max(last, self.closing_begins + self.case.teardown / 2)
         if self.story.task_ended is not None:
-            last = max(last, self.closing_begins + self.case.teardown / 2)
             last = max(last, self.story.task_ended.time)
         assert self.story.done.time <= last + NEAR
 
@@ -343,7 +362,7 @@ class _Judge:
         # Errors that come after the peer was told don't change what it was told.
         answers = [self._answer([*self.body_errors, *known]) for known in self.known_tasks]
         for exc in [*self.body_errors, *self.story.task_errors]:
-            quiet = isinstance(exc, WebSocketDisconnect) or exc in answers
+            quiet = isinstance(exc, Disconnected) or exc in answers
             quiet |= len(self.outcomes) > 1 and isinstance(exc, HTTPException | WebSocketClose)
             (optional if quiet else required).append(exc)
         for one in self.story.instances:
@@ -358,23 +377,28 @@ class _Judge:
     @property
     def known_tasks(self) -> tuple[list[BaseException], list[BaseException]]:
         """
-        The errors of the connection's nursery that were known when the peer was told.
+        The errors of the exchange's nursery that were known when the peer was told.
 
         The first list is without those that came in the same tick. The second list has them, too.
         """
-        last = self.closing_begins
+        last = self.told_by
         tasks = list(zip(self.story.task_failed, self.story.task_errors, strict=True))
         before = [error for moment, error in tasks if moment.time <= last - NEAR]
         return before, [error for moment, error in tasks if moment.time <= last + NEAR]
 
     def _answer(self, errors: Iterable[BaseException]) -> BaseException | None:
         """The exception that asks for a close or a refusal, if nothing else was raised."""
-        real = [exc for exc in errors if not isinstance(exc, WebSocketDisconnect)]
-        if len(real) == 1 and isinstance(real[0], WebSocketClose):
-            return real[0]
-        if len(real) == 1 and isinstance(real[0], HTTPException) and not self.story.accepted:
-            return real[0]
-        return None
+        real = [exc for exc in errors if not isinstance(exc, Disconnected)]
+        return real[0] if len(real) == 1 and self._asks_for_an_end(real[0]) else None
+
+    @property
+    def answered(self) -> Iterable[float]:
+        """When the framework has answered, if only it can have done so."""
+        return ()
+
+    @abstractmethod
+    def _asks_for_an_end(self, error: BaseException) -> bool:
+        """Whether an exception only says how to end."""
 
     def _check_ours(self, rest: list[BaseException]) -> None:
         """Check the errors that the framework adds. Each must have a reason."""
@@ -398,83 +422,16 @@ class _Judge:
         if late and quiet and len(self.reasons) == len(self.outcomes) == 1:
             assert kinds[trio.TooSlowError], rest
 
-    # The peer.
+    # How it ends.
 
+    def check_the_peer_is_told_before_the_exits(self) -> None:
+        exits = [one.began for one in self.entered if one.began is not None]
+        if self.story.told is not None and exits:
+            assert self.story.told < min(exits), "told too late"
+
+    @abstractmethod
     def check_what_the_peer_is_told(self) -> None:
-        story = self.story
-        assert story.wire is not None
-        moment, how, told = story.wire
-        assert moment.time <= self._noticed_by() + NEAR, "it ought to have noticed"
-        if how == "peer":
-            assert story.when(What.PEER_CLOSES) or story.when(What.PEER_RESETS)
-            return
-        if how == "fail":
-            self._check_failed(moment.time, told.code)
-        elif how == "close":
-            assert story.peer_accepted, "closed what was never accepted"
-            assert told.code in self._codes(moment.time), told
-            assert told.code != 1011 or story.raised is not None, "only the peer is told"
-        elif how == "reject":
-            assert told.status in self._statuses(), told
-            assert told.status != 500 or story.raised is not None, "only the peer is told"
-            if not story.when(What.PEER_VANISHES):
-                assert story.peer_refusal is told
-        else:
-            raise AssertionError("cut without a close frame or a refusal")
-        if how != "reject" and not story.when(What.PEER_VANISHES):
-            assert story.peer_ended == told
-
-    def _noticed_by(self) -> float:
-        """When the server notices at the latest that a peer doesn't read, or has vanished."""
-        story, timeouts = self.story, self.timeouts
-        vanished = story.when(What.PEER_VANISHES)
-        by = math.inf
-        if vanished is not None and story.accepted is not None:
-            since = max(vanished.time, story.accepted.time)
-            by = since + timeouts.ping_interval + timeouts.ping_timeout
-        if story.sending is not None:
-            late = story.sending.time + timeouts.send
-            # A handler that was cancelled before that doesn't wait any more.
-            if self.body_end >= late - NEAR:
-                by = min(by, late)
-        return by
-
-    def _check_failed(self, at: float, code: int) -> None:
-        story = self.story
-        if code == 1008:
-            if story.sending is not None:
-                assert same(at, story.sending.time + self.timeouts.send)
-        else:
-            assert code == 1011, "no other fault is in the cases"
-            vanished = story.when(What.PEER_VANISHES)
-            assert vanished is not None
-            assert at >= vanished.time + self.timeouts.ping_timeout - NEAR
-
-    def _codes(self, at: float) -> set[int]:
-        """The close codes that are correct at that time."""
-        story = self.story
-        codes = set()
-        drained = story.when(What.DRAIN)
-        if drained and story.accepted:
-            due = max(drained.time, story.accepted.time)
-            assert at <= due + NEAR, "the shutdown did not close it"
-            if same(at, due):
-                codes.add(1001)
-        if story.closing is not None:
-            assert at <= story.closing.time + NEAR
-            if same(at, story.closing.time):
-                codes.add(4002)
-                return codes
-        assert at <= self.closing_begins + NEAR
-        if at >= self.body_end - NEAR:
-            codes |= {code for code, _ in self._verdicts()}
-        return codes
-
-    def _statuses(self) -> set[int]:
-        drained = self.story.when(What.DRAIN)
-        if drained and drained.time == 0 and not self.story.instances and not self.story.began:
-            return {503}
-        return {status for _, status in self._verdicts()}
+        """Whatever the peer is told is true, and it is told if it is there."""
 
     def _verdicts(self) -> Iterator[tuple[int, int]]:
         """The close codes and statuses for the way in which the handler ended."""
@@ -492,12 +449,12 @@ class _Judge:
         """The same for a resource that fails when the handler ends, or soon after."""
         for one in self.entered:
             at = self.expires(one)
-            if at is not None and self.body_end - NEAR <= at <= self.closing_begins + NEAR:
+            if at is not None and self.body_end - NEAR <= at <= self.told_by + NEAR:
                 yield CODES["resource failed"]
 
     def _verdict(self, errors: list[BaseException]) -> Iterator[tuple[int, int]]:
         answer = self._answer(errors)
-        real = [exc for exc in errors if not isinstance(exc, WebSocketDisconnect)]
+        real = [exc for exc in errors if not isinstance(exc, Disconnected)]
         if isinstance(answer, WebSocketClose):
             yield answer.code, 403
         elif isinstance(answer, HTTPException):
@@ -505,7 +462,7 @@ class _Judge:
         elif real:
             yield 1011, 500
         else:
-            yield 1000, 403
+            yield self.quiet
 
 
 def _shown(error: BaseException | None) -> Iterator[BaseException]:
@@ -522,7 +479,7 @@ def _shown(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _is_disconnect(error: BaseException) -> bool:
-    return all(isinstance(leaf, WebSocketDisconnect) for leaf in leaves(error))
+    return all(isinstance(leaf, Disconnected) for leaf in leaves(error))
 
 
 def _holds(exceptions: Iterable[BaseException], wanted: BaseException) -> bool:

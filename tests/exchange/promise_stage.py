@@ -1,8 +1,14 @@
-"""Runs a case: its handler, its peer, and everything that happens from outside."""
+"""
+Runs a case: its handler, its peer, and everything that happens from outside.
+
+A :class:`World` is a line with everything around it. ``promise_websocket`` and
+``promise_request`` have one each.
+"""
 
 import inspect
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, ClassVar, Generic, NoReturn, TypeVar
 
 import attrs
 import trio
@@ -12,17 +18,115 @@ from trio.testing import wait_all_tasks_blocked
 from tests.exchange.promise_cases import TIMEOUTS, Case, Error, Event, Kind, Resource, What
 from tests.exchange.promise_factories import WRITERS, Frame
 from tests.exchange.promise_story import STUBBORN, Story, leaves
-from tests.transports.messages import MemoryPeer, MemoryTransport
-from triows import Triows, WebSocket, WebSocketDisconnect, WebSocketRoute, use
-from triows._inspection.inside import live
-from triows._reply import Reply
-from triows._transports.bridge import Bridge
-from triows._transports.interface import Ended
+from triows import Timeouts, use
+from triows.exceptions import Disconnected
 
-__all__ = ["play"]
+__all__ = ["World", "handler_of", "play"]
 
-#: When the peer closes, if nothing else has ended the connection before.
+#: When the last event comes, if nothing else has ended the exchange before.
 LAST = 9.0
+
+S = TypeVar("S", bound=Story)
+
+
+@define(eq=False)
+class World(ABC, Generic[S]):
+    """What serves an exchange, its peer, and the ways in which a handler uses its line."""
+
+    #: What the handler asks for.
+    given: ClassVar[type]
+    #: What ends every handler.
+    last: ClassVar[What]
+
+    case: Case
+    story: S = field(init=False)
+    outside: trio.CancelScope = field(factory=trio.CancelScope)
+    #: Around a peer that reads.
+    reading: trio.CancelScope = field(factory=trio.CancelScope)
+    over: trio.Event = field(factory=trio.Event)
+
+    @story.default
+    def _(self) -> S:
+        return self._begin_story()
+
+    @abstractmethod
+    def _begin_story(self) -> S: ...
+
+    @property
+    def timeouts(self) -> Timeouts:
+        case = self.case
+        return attrs.evolve(TIMEOUTS, disconnect_grace=case.grace, teardown=case.teardown)
+
+    # What a handler does with what it was given.
+
+    @abstractmethod
+    async def accept(self, peer: Any) -> None: ...
+
+    @abstractmethod
+    async def receive(self, peer: Any) -> None:
+        """Receive until the peer is gone."""
+
+    @abstractmethod
+    async def send(self, peer: Any) -> None: ...
+
+    @abstractmethod
+    async def finish(self, peer: Any) -> None: ...
+
+    @abstractmethod
+    async def finish_late(self, peer: Any) -> None:
+        """The same in the exit of a resource, if nobody else has finished."""
+
+    # The server, and what happens from outside.
+
+    @abstractmethod
+    async def serve(self, tasks: trio.Nursery) -> None:
+        """Do what the server's task does for this exchange. It has a nursery for that."""
+
+    @property
+    @abstractmethod
+    def exchanges(self) -> int:
+        """How many are alive."""
+
+    @abstractmethod
+    async def drain(self) -> None: ...
+
+    @abstractmethod
+    async def read(self) -> None:
+        """Read like a peer that keeps up."""
+
+    @abstractmethod
+    def leave(self, what: What) -> None:
+        """Let the peer leave in one of the ways."""
+
+    async def run(self) -> None:
+        """Serve the exchange until its end."""
+        story = self.story
+        async with trio.open_nursery() as tasks:
+            with self.outside:
+                try:
+                    await self.serve(tasks)
+                except BaseException as exc:
+                    if not any(isinstance(leaf, Exception) for leaf in leaves(exc)):
+                        raise
+                    story.raised = exc  # checked when everything is over
+            story.cancelled_outside = self.outside.cancelled_caught
+            story.done = story.now()
+        story.exchanges_left = self.exchanges
+        self.over.set()
+
+    async def happen(self, event: Event) -> None:
+        await trio.sleep(event.at)
+        self.story.events.append((self.story.now(), event.what))
+        match event.what:
+            case What.CANCEL:
+                self.outside.cancel()
+            case What.DRAIN:
+                await self.drain()
+            case What.PEER_VANISHES:
+                self.reading.cancel()
+                self.leave(event.what)
+            case _:
+                self.leave(event.what)
 
 
 def _nothing() -> None:
@@ -45,60 +149,29 @@ def _asked(case: Case, story: Story) -> dict[str, Any]:
     return asked
 
 
-class _Wire(MemoryTransport):
-    """Notes which of these calls ended the connection."""
-
-    story: Story
-
-    def _note(self, how: str, told: Ended | Reply) -> None:
-        if self.ended is None:
-            self.story.wire = (self.story.now(), how, told)
-
-    def peer_ended(self, ended: Ended) -> None:
-        self._note("peer", ended)
-        super().peer_ended(ended)
-
-    def fail(self, code: int, reason: str) -> None:
-        self._note("fail", Ended(code, reason))
-        super().fail(code, reason)
-
-    async def reject(self, refusal: Reply) -> None:
-        self._note("reject", refusal)
-        await super().reject(refusal)
-
-    async def close(self, code: int, reason: str) -> None:
-        self._note("close", Ended(code, reason))
-        await super().close(code, reason)
-
-    async def aclose(self, *, linger: float) -> None:
-        self._note("cut", Ended(1006))
-        await super().aclose(linger=linger)
+# The handler, and the exchange's task.
 
 
-# The handler, the connection's task, the peer and the rest of the world.
-
-
-async def _handle(case: Case, story: Story, ws: WebSocket) -> None:
-    handler = case.handler
+async def _handle(world: World, peer: Any) -> None:
+    story, handler = world.story, world.case.handler
     if handler.waits:
         await trio.sleep(handler.waits)
     if handler.accepts and not handler.by_factory:
-        await ws.accept()
+        await world.accept(peer)
         story.accepted = story.now()
     with trio.move_on_after(handler.seconds):
         if handler.does == "receives":
-            async for _ in ws:
-                pass
+            await world.receive(peer)
         while handler.does == "sends":
             story.sending = story.now()
-            await ws.send("news")
+            await world.send(peer)
             story.sending = None
             await trio.sleep(0.5)
         await trio.sleep_forever()
     story.sending = None
     if handler.closes:
         story.closing = story.now()
-        await ws.close(4002)
+        await world.finish(peer)
     if handler.raises is not None:
         raise story.make(handler.raises)
 
@@ -144,15 +217,18 @@ async def _die(case: Case, story: Story, nursery: Any, exc: trio.Cancelled) -> N
     raise exc
 
 
-def _handler(case: Case, story: Story) -> Callable[..., Any]:
-    async def handler(ws: WebSocket, nursery: Any = None, **resources: Any) -> None:
+def handler_of(world: World) -> Callable[..., Any]:
+    """The handler of a case. It asks for what its line gives, for resources, and for a nursery."""
+    case, story = world.case, world.story
+
+    async def handler(peer: Any, nursery: Any = None, **resources: Any) -> None:
         story.began = story.now()
         try:
             if case.task is not None:
                 nursery.start_soon(_run_task, case, story)
             try:
-                await _handle(case, story, ws)
-            except WebSocketDisconnect:
+                await _handle(world, peer)
+            except Disconnected:
                 await trio.sleep(case.handler.lingers)
                 _start_another(story, nursery)
                 raise
@@ -167,20 +243,25 @@ def _handler(case: Case, story: Story) -> Callable[..., Any]:
         finally:
             story.ended = story.now()
 
-    async def accepting(ws: WebSocket):
+    async def accepting(peer: world.given):
         one = story.calls(Resource(Kind.BARE))
-        await ws.accept()
+        await world.accept(peer)
         story.accepted = story.now()
         one.enters()
         frame = Frame(one)  # noqa: F841 - it is its end that counts
-        yield ws
+        yield peer
         one.begins(None)
-        await ws.close(4004)
-        await one.clean()
+        try:
+            await world.finish_late(peer)
+        except Disconnected as exc:
+            one.errors.append(exc)
+            raise
+        finally:
+            await one.clean()
 
-    annotations = {"ws": WebSocket, **_asked(case, story)}
+    annotations = {"peer": world.given, **_asked(case, story)}
     if case.handler.by_factory:
-        annotations["ws"] = Annotated[WebSocket, use(accepting)]
+        annotations["peer"] = Annotated[world.given, use(accepting)]
     if case.task is not None:
         annotations["nursery"] = trio.Nursery
     handler.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
@@ -192,24 +273,6 @@ def _handler(case: Case, story: Story) -> Callable[..., Any]:
     return handler
 
 
-def _application(case: Case, story: Story) -> Triows:
-    route = WebSocketRoute("/")
-    route.ws_handler(_handler(case, story))
-    timeouts = attrs.evolve(TIMEOUTS, disconnect_grace=case.grace, teardown=case.teardown)
-    return Triows(route, timeouts=timeouts)
-
-
-SCOPE = {
-    "type": "websocket",
-    "path": "/",
-    "raw_path": b"/",
-    "query_string": b"",
-    "headers": [(b"host", b"testserver")],
-    "subprotocols": [],
-    "extensions": {"websocket.http.response": {}},
-}
-
-
 def _tasks(task: trio.lowlevel.Task | None) -> Iterator[trio.lowlevel.Task]:
     """Yield all tasks below one."""
     for nursery in task.child_nurseries if task is not None else ():
@@ -218,86 +281,23 @@ def _tasks(task: trio.lowlevel.Task | None) -> Iterator[trio.lowlevel.Task]:
             yield from _tasks(child)
 
 
-@define(eq=False)
-class _World:
-    case: Case
-    story: Story
-    app: Triows
-    peer: MemoryPeer
-    outside: trio.CancelScope = field(factory=trio.CancelScope)
-    over: trio.Event = field(factory=trio.Event)
-
-    def _transport(self, settings: Any) -> MemoryTransport:
-        self.peer.server = wire = _Wire(
-            self.peer, limits=settings.limits, timeouts=settings.timeouts
-        )
-        wire.story = self.story
-        return wire
-
-    async def connection(self) -> None:
-        """Do what the server's task does for this connection."""
-        story = self.story
-        async with trio.open_nursery() as nursery:
-            bridge = Bridge(self._transport, nursery, self.app.settings)
-            with self.outside:
-                try:
-                    await self.app.handle(dict(SCOPE), bridge.receive, bridge.send)
-                except BaseException as exc:
-                    if not any(isinstance(leaf, Exception) for leaf in leaves(exc)):
-                        raise
-                    story.raised = exc  # checked when everything is over
-            story.cancelled_outside = self.outside.cancelled_caught
-            story.done = story.now()
-        story.connections_left = len(list(live(self.app)))
-        self.over.set()
-
-    async def read(self) -> None:
-        """Read like a peer that keeps up."""
-        try:
-            while True:
-                await self.peer.inbox.receive()
-        except WebSocketDisconnect:
-            pass
-
-    async def event(self, event: Event, reading: trio.CancelScope) -> None:
-        await trio.sleep(event.at)
-        self.story.events.append((self.story.now(), event.what))
-        match event.what:
-            case What.PEER_CLOSES:
-                self.peer.close(4003, "")
-            case What.PEER_RESETS:
-                self.peer.reset()
-            case What.PEER_VANISHES:
-                reading.cancel()
-                self.peer.vanish()
-            case What.CANCEL:
-                self.outside.cancel()
-            case What.DRAIN:
-                await self.app.drain()
-
-
-async def play(case: Case) -> Story:
-    """Run a case to its end."""
-    story = Story(case)
-    # The peer takes one message without reading it.
-    peer = MemoryPeer(1, 2**16)
-    world = _World(case, story, _application(case, story), peer)
+async def play(line: Callable[[Case], World[S]], case: Case) -> S:
+    """Run a case to its end on a line, and return its story."""
+    world = line(case)
+    story = world.story
     before = set(_tasks(trio.lowlevel.current_root_task()))
+
     with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(world.connection)
-            reading = trio.CancelScope()
-            for event in (*case.events, Event(What.PEER_CLOSES, LAST)):
-                nursery.start_soon(world.event, event, reading)
+            nursery.start_soon(world.run)
+            for event in (*case.events, Event(world.last, LAST)):
+                nursery.start_soon(world.happen, event)
             if case.reads:
-                with reading:
+                with world.reading:
                     await world.read()
             await world.over.wait()
             await wait_all_tasks_blocked()
             left = set(_tasks(trio.lowlevel.current_root_task())) - before - nursery.child_tasks
             story.tasks_left = [task.name for task in left]
             nursery.cancel_scope.cancel()
-    story.peer_accepted = peer.accepted
-    story.peer_refusal = peer.refusal
-    story.peer_ended = peer.inbox.ended
     return story

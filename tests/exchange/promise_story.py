@@ -4,6 +4,7 @@ The record of a run: everything that the user's code and the peer see.
 It has nothing from inside the framework.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,9 +12,8 @@ import trio
 from attrs import define, field
 
 from tests.exchange.promise_cases import Brief, Case, Error, Kind, Leaf, Resource, What
-from triows import HTTPException, WebSocketClose, WebSocketDisconnect
-from triows._reply import Reply
-from triows._transports.interface import Ended
+from triows import HTTPException, WebSocketClose
+from triows.exceptions import Disconnected
 
 __all__ = ["STUBBORN", "Boom", "Instance", "Moment", "Story", "leaves"]
 
@@ -168,8 +168,8 @@ class Instance(Brief):
 
 
 @define(eq=False, repr=False)
-class Story(Brief):
-    """What happened."""
+class Story(Brief, ABC):
+    """What happened. Each line adds what its peer sees."""
 
     case: Case = field(repr=False)
     count: int = field(default=0, repr=False)
@@ -187,7 +187,7 @@ class Story(Brief):
     outcome: str | None = None
     error: BaseException | None = None
 
-    # The task in the connection's nursery.
+    # The task in the exchange's nursery.
     task_failed: list[Moment] = field(factory=list)
     task_cancelled: Moment | None = None
     task_ended: Moment | None = None
@@ -195,17 +195,22 @@ class Story(Brief):
 
     # The other side.
     events: list[tuple[Moment, What]] = field(factory=list)
-    wire: tuple[Moment, str, Ended | Reply] | None = None
-    peer_accepted: bool = False
-    peer_refusal: Reply | None = None
-    peer_ended: Ended | None = None
 
     # The whole.
     done: Moment | None = None
     raised: BaseException | None = None
     cancelled_outside: bool = False
-    connections_left: int = 0
+    exchanges_left: int = 0
     tasks_left: list[str] = field(factory=list)
+
+    @property
+    @abstractmethod
+    def told(self) -> Moment | None:
+        """When the peer was told of the end, or at least that there will be a response."""
+
+    @abstractmethod
+    def disconnect(self) -> Disconnected:
+        """What a handler gets when its peer is gone."""
 
     def now(self) -> Moment:
         self.count += 1
@@ -230,7 +235,7 @@ class Story(Brief):
             case Leaf.HTTP:
                 return HTTPException(418)
             case Leaf.DISCONNECT:
-                return WebSocketDisconnect(1006)
+                return self.disconnect()
 
     def when(self, what: What) -> Moment | None:
         """When something happened from outside for the first time."""

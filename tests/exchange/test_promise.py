@@ -1,10 +1,11 @@
 """
-The promise: however a connection ends, its resources exit, and everyone learns how it ended.
+The promise: however an exchange ends, its resources exit, and everyone learns how it ended.
 
-This is one property, tested with hundreds of generated connections, and by ``make thorough`` with
-thousands. ``promise_cases`` describes what may happen. ``promise_stage`` runs it, with the
-factories of ``promise_factories``. ``promise_story`` is the record of what users and peers see.
-``promise_oracle`` checks it.
+This is one property, tested with hundreds of generated connections and as many requests, and by
+``make thorough`` with thousands. ``promise_cases`` describes what may happen. ``promise_stage``
+runs it, with the factories of ``promise_factories``. ``promise_story`` is the record of what users
+and peers see. ``promise_oracle`` checks it. All of them are the same for every kind of exchange;
+``promise_websocket`` and ``promise_request`` have what differs.
 """
 
 import math
@@ -26,10 +27,13 @@ from tests.exchange.promise_cases import (
     Resource,
     Task,
     What,
-    cases,
+    connections,
+    requests,
 )
 from tests.exchange.promise_oracle import check
+from tests.exchange.promise_request import Request, RequestJudge
 from tests.exchange.promise_stage import play
+from tests.exchange.promise_websocket import Connection, ConnectionJudge
 from tests.scale import SCALE
 from triows import HTTPException, Triows, WebSocket, WebSocketRoute, use
 from triows._transports.stream import StreamTransport
@@ -37,15 +41,19 @@ from triows._transports.stream import StreamTransport
 HANGS = math.inf
 
 
-@pytest.mark.usefixtures("untraced")
-@pytest.mark.timeout(600)  # there may be many cases
-@settings(
+MANY = settings(
     max_examples=300 * SCALE,  # `make thorough` is worth its time after a change of this machinery
     deadline=None,
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-@given(case=cases(), order=st.random_module())  # Trio runs the tasks of a tick in random order
+ORDERS = st.random_module()  # Trio runs the tasks of a tick in random order
+
+
+@pytest.mark.usefixtures("untraced")
+@pytest.mark.timeout(600 * SCALE)
+@MANY
+@given(case=connections(), order=ORDERS)
 # These examples have failed before. A task of the connection's nursery fails when the handler has
 # returned. No resource may be told that the handler was cancelled.
 @example(Case((Resource(),), task=Task(cleanup_fails=True)), None)
@@ -134,7 +142,38 @@ HANGS = math.inf
 def test_resources_exit_and_everyone_is_told_the_truth_however_a_connection_ends(
     case: Case, order: object
 ):
-    check(trio.run(play, case, clock=MockClock(autojump_threshold=0)))
+    check(ConnectionJudge, trio.run(play, Connection, case, clock=MockClock(autojump_threshold=0)))
+
+
+@pytest.mark.usefixtures("untraced")
+@pytest.mark.timeout(600 * SCALE)
+@MANY
+@given(case=requests(), order=ORDERS)
+# This example has failed before. A resource fails before there is a response. That isn't a
+# shutdown, so the client is told 500 and not 503.
+@example(Case((Resource(Kind.EXPIRING, after=1),), Handler(waits=HANGS)), None)
+# The client doesn't take the answer. The exits begin all the same, and have their time.
+@example(Case((Resource(exit=1),), Handler(accepts=False), reads=False, teardown=1), None)
+# The handler is told that its client has left, and the shutdown shortens its grace.
+@example(
+    Case(
+        (Resource(),),
+        Handler(accepts=False, does="receives", seconds=HANGS, lingers=2),
+        (Event(What.PEER_CLOSES, 1), Event(What.DRAIN, 1)),
+        grace=0,
+    ),
+    None,
+)
+# The client has left, and only the answer notices that.
+@example(
+    Case((Resource(),), Handler(seconds=1, accepts=False), (Event(What.PEER_RESETS, 0.5),)), None
+)
+# A resource completes the response that another factory has begun.
+@example(Case((Resource(),), Handler(by_factory=True, seconds=1)), None)
+def test_resources_exit_and_everyone_is_told_the_truth_however_a_request_ends(
+    case: Case, order: object
+):
+    check(RequestJudge, trio.run(play, Request, case, clock=MockClock(autojump_threshold=0)))
 
 
 async def test_a_connection_that_is_cancelled_at_once_does_not_begin_its_handler():

@@ -1,75 +1,68 @@
+"""What an application shows of itself, and of those that are mounted in it."""
+
 from __future__ import annotations
 
-from typing import Any
+from types import SimpleNamespace
 
 import pytest
-import trio
 
-from triows import Triows
-from triows._exchange.registry import Exchange
-from triows._inspection.inside import described, live, with_mounted
+from triows._inspection.inside import Inside, described, live, with_mounted
 
 
-class Served:
-    path = "/rooms/{room}"
+class App:
+    """An application with some exchanges."""
+
+    def __init__(self, *exchanges, **mounted) -> None:
+        below = {f"/{path}": app for path, app in mounted.items()}
+        self.inside = Inside(True, list(exchanges), None, below, list)
+
+    def _inside(self) -> Inside:
+        return self.inside
 
 
-class Lifetime:
-    """Stands for one that is told of no drain."""
+def exchange(*, connection: bool, path="/rooms/7"):
+    return SimpleNamespace(
+        is_connection=connection,
+        served=SimpleNamespace(path="/rooms/{room}"),
+        scope={"path": path, "client": ("10.0.0.1", 1234)},
+    )
 
 
-SCOPE = {"path": "/rooms/a\nb", "client": ("10.0.0.1\n", 1234)}
+def test_an_application_comes_before_those_in_it_which_have_their_paths():
+    inner = App()
+    middle = App(inner=inner)
+    outer = App(middle=middle)
+    found = list(with_mounted("", outer.inside))
+    assert found == [
+        ("", outer.inside),
+        ("/middle", middle.inside),
+        ("/middle/inner", inner.inside),
+    ]
 
 
-def exchange(*, is_connection: bool = True, scope: Any = SCOPE) -> Any:
-    return Exchange(Lifetime(), Served(), scope, is_connection)
+def test_one_that_is_mounted_twice_comes_once():
+    inner = App()
+    outer = App(a=inner, b=inner)
+    assert [inside for _, inside in with_mounted("", outer.inside)].count(inner.inside) == 1
 
 
-def prefixes(app: Triows) -> list[str]:
-    return sorted(path for path, _ in with_mounted("", app._inside()))
+def test_one_that_is_mounted_in_itself_comes_once():
+    app = App()
+    app.inside.mounted["/again"] = app
+    assert len(list(with_mounted("", app.inside))) == 1
 
 
-def test_each_application_of_ours_is_found_at_its_path():
-    outer, middle, inner = Triows(), Triows(), Triows()
-    middle.mount("/inner", inner)
-    outer.mount("/", middle)
-    assert prefixes(outer) == ["", "", "/inner"]
-    assert [one.exchanges for _, one in with_mounted("/at", inner._inside())] == [inner._exchanges]
+def test_the_live_exchanges_are_those_of_all():
+    outer = App("one", inner=App("two", "three"))
+    assert list(live(outer)) == ["one", "two", "three"]
 
 
-def test_an_application_that_is_mounted_twice_or_in_a_circle_is_found_once():
-    outer, inner = Triows(), Triows()
-    outer.mount("/one", inner)
-    outer.mount("/two", inner)
-    inner.mount("/outer", outer)
-    assert len(prefixes(outer)) == 2
+def test_a_connection_is_described_by_its_route():
+    text = described("/api", exchange(connection=True))
+    assert text == "the connection to /api/rooms/{room} from 10.0.0.1:1234"
 
 
-def test_the_exchanges_of_all_of_them_are_live():
-    outer, inner = Triows(), Triows()
-    outer.mount("/in", inner)
-    first, second = exchange(), exchange(is_connection=False)
-    inner._exchanges.add(first)
-    outer._exchanges.add(second)
-    assert list(live(outer)) == [second, first]
-    assert list(live(inner)) == [first]
-
-
-@pytest.mark.parametrize(
-    ("is_connection", "text"),
-    [
-        (True, r"the connection to /in/rooms/{room} from 10.0.0.1\n:1234"),
-        (False, r"the request for /rooms/a\nb from 10.0.0.1\n:1234"),
-    ],
-)
-def test_a_message_says_which_exchange_it_is_on_one_line(is_connection, text):
-    assert described("/in", exchange(is_connection=is_connection)) == text
-
-
-async def test_an_application_shows_whether_it_is_running():
-    app = Triows()
-    assert not app._inside().running
-    async with app.running():
-        assert app._inside().running
-        await trio.lowlevel.checkpoint()
-    assert app._inside().resources is app._resources
+@pytest.mark.parametrize(("path", "shown"), [("/rooms/7", "/rooms/7"), ("/a\nb", r"/a\nb")])
+def test_a_request_is_described_by_its_path(path, shown):
+    text = described("/api", exchange(connection=False, path=path))
+    assert text == f"the request for {shown} from 10.0.0.1:1234"

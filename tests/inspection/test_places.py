@@ -1,57 +1,46 @@
 from __future__ import annotations
 
 import gc
-from weakref import ref
-
-import pytest
+from functools import partial
 
 from triows._inspection import places
-from triows._inspection.places import where
+from triows._inspection.places import place_of
 
 
-def test_a_place_is_the_file_the_line_and_the_name():
-    line = test_a_place_is_the_file_the_line_and_the_name.__code__.co_firstlineno
-    name = "test_a_place_is_the_file_the_line_and_the_name"
-    assert where(test_a_place_is_the_file_the_line_and_the_name) == f"{__file__}:{line} ({name})"
+async def handler() -> None:
+    pass
 
 
-def test_a_place_is_looked_up_once(monkeypatch):
-    def function() -> None: ...
-
-    first = where(function)
-    monkeypatch.setattr(places, "place_of", lambda call: pytest.fail("it is known"))
-    assert where(function) == first
+def test_a_function_is_at_a_line_of_its_file():
+    line = handler.__code__.co_firstlineno
+    assert place_of(handler).endswith(f"test_places.py:{line} (handler)")
 
 
-def test_a_function_is_not_kept_alive():
-    def function() -> None: ...
+def test_it_is_looked_up_once(monkeypatch):
+    async def another() -> None:
+        pass
 
-    where(function)
-    kept = ref(function)
-    del function
+    known = place_of(another)
+    monkeypatch.setattr(places, "where", lambda call: "looked up again")
+    assert place_of(another) == known
+
+
+def test_what_can_not_be_remembered_is_looked_up_each_time(monkeypatch):
+    class Unhashable:
+        __hash__ = None
+
+        def __call__(self) -> None:
+            pass
+
+    monkeypatch.setattr(places, "where", lambda call: "app.py:1\n")
+    assert place_of(Unhashable()) == r"app.py:1\n"
+
+
+def test_it_is_forgotten_with_the_function():
+    before = len(places._known)
+    call = partial(handler)
+    place_of(call)
+    assert len(places._known) == before + 1
+    del call
     gc.collect()
-    assert kept() is None
-
-
-class Unhashable:
-    __hash__ = None
-
-    def __call__(self) -> None: ...
-
-
-class Slotted:
-    __slots__ = ()
-
-    def __call__(self) -> None: ...
-
-
-@pytest.mark.parametrize("call", [Unhashable(), Slotted()])
-def test_what_can_not_be_remembered_has_a_place_all_the_same(call):
-    assert where(call).endswith(f"({type(call).__name__}.__call__)")
-
-
-def test_a_name_that_can_not_be_printed_is_escaped():
-    def function() -> None: ...
-
-    function.__qualname__ = "a\nb"
-    assert where(function).endswith(r"(a\nb)")
+    assert len(places._known) <= before

@@ -14,7 +14,7 @@ from websockets.protocol import SERVER, Protocol
 
 from tests.protocol.frame_streams import Stream, streams
 from tests.raw import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, frame
-from triows._protocol.codec import Codec, End
+from triows._protocol.codec import Codec, EndOfFrames
 
 LIMIT = 70_000
 FRAGMENTS = 4
@@ -28,7 +28,7 @@ class Outcome:
     messages: list[tuple[str | bytes, int]] = field(factory=list)
     pongs: list[bytes] = field(factory=list)
     replies: bytes = b""
-    end: End | None = None
+    end: EndOfFrames | None = None
 
 
 class SlowCodec(Codec):
@@ -118,9 +118,9 @@ def library(stream: Stream, *, compressing: bool) -> Outcome:
                 parts = []
     out.replies = b"".join(protocol.data_to_send())
     if protocol.close_rcvd is not None and protocol.parser_exc is None:
-        out.end = End(protocol.close_rcvd.code, protocol.close_rcvd.reason, by_peer=True)
+        out.end = EndOfFrames(protocol.close_rcvd.code, protocol.close_rcvd.reason, by_peer=True)
     elif protocol.close_sent is not None:
-        out.end = End(protocol.close_sent.code, protocol.close_sent.reason, by_peer=False)
+        out.end = EndOfFrames(protocol.close_sent.code, protocol.close_sent.reason, by_peer=False)
     return out
 
 
@@ -205,7 +205,7 @@ def test_a_length_that_may_not_stand_there_is_1002_as_soon_as_it_is_read(frame):
 def test_a_close_between_fragments_is_a_close():
     frames = [frame(TEXT, b"begun", fin=False), frame(CLOSE, b"\x03\xe8done")]
     out = received(*frames)
-    assert (out.messages, out.end) == ([], End(1000, "done", by_peer=True))
+    assert (out.messages, out.end) == ([], EndOfFrames(1000, "done", by_peer=True))
     assert out.replies == b"\x88\x06\x03\xe8done"
 
 
@@ -252,11 +252,11 @@ def test_a_message_that_inflates_over_the_limit_is_1009():
 
 def test_nothing_is_read_after_a_close():
     out = received(frame(CLOSE, b"\x03\xe8"), frame(TEXT, b"late"), frame(3))
-    assert (out.messages, out.end) == ([], End(1000, "", by_peer=True))
+    assert (out.messages, out.end) == ([], EndOfFrames(1000, "", by_peer=True))
 
 
 def test_a_close_without_a_code_is_1005():
-    assert received(frame(CLOSE)).end == End(1005, "", by_peer=True)
+    assert received(frame(CLOSE)).end == EndOfFrames(1005, "", by_peer=True)
 
 
 def test_pings_are_answered_in_order():
@@ -319,7 +319,7 @@ def test_a_peers_answer_to_our_close_is_its_close():
     codec = Codec(message_size=LIMIT, fragments=FRAGMENTS)
     codec.close_frame(1001, "")
     codec.receive(frame(CLOSE, b"\x03\xe9"), *ROOM)
-    assert (codec.end, codec.replies) == (End(1001, "", by_peer=True), [])
+    assert (codec.end, codec.replies) == (EndOfFrames(1001, "", by_peer=True), [])
 
 
 def test_failing_writes_a_close_frame_and_reads_no_more():

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import trio
+from attrs import evolve
 
 from tests.connecting import connect, opened
 from triows import Limits, Timeouts, Triows, WebSocket, WebSocketRoute
@@ -151,7 +152,7 @@ async def test_an_application_that_never_answers_fails_the_test(autojump_clock):
 
     async def try_to_connect() -> None:
         async with opened(serving(shielded), patience=200) as client:
-            client._stage.handshake = 20
+            client._stage.patience = evolve(client._stage.patience, handshake=20)
             async with client.websocket_connect("/"):
                 pass
 

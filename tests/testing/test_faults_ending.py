@@ -235,8 +235,8 @@ async def cancel_one_of_two(opening, **options) -> None:
 async def test_a_handler_cancelled_before_it_accepts_is_a_503(opening, clock):
     async def cancel() -> None:
         await seen.begun.wait()
-        (call,) = client._stage.calls
-        client._stage.cancel(call)
+        (call,) = client._stage.calls.connections
+        client._stage.alive.cancel(call)
 
     app, seen = watched(sit, accepts=False)
     async with opening(app) as client, trio.open_nursery() as nursery:

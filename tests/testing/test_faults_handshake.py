@@ -23,16 +23,16 @@ from tests.testing.watching import (
 )
 from triows import HTTPException, WebSocket
 from triows.testing import AppClient, WebSocketDenialResponse, frame
+from triows.testing._calls import Call
 from triows.testing._client import _request
 from triows.testing._peer import Peer
-from triows.testing._stage import Call
 
 
 @asynccontextmanager
 async def reached(client: AppClient):
     """Make a peer that has sent nothing yet, its request, and an event for the end."""
     call = Call("/ws", secure=False)
-    with client._stage.calling(call):
+    with client._stage.calls.calling(call):
         end = await client._stage.backend.connect(call, 2**16)
         async with trio.open_nursery() as nursery:
             peer = Peer(end, nursery, subprotocols=(), messages=16, size=2**16)

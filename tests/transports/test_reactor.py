@@ -134,7 +134,7 @@ async def test_the_end_is_something_to_read(reactor, pair, how):
 
 
 async def test_more_readers_than_are_read_at_once_are_all_read(reactor, pair, monkeypatch):
-    monkeypatch.setattr("triows._transports.reactor._AT_ONCE", 7)
+    monkeypatch.setattr("triows._transports.reactor._SOCKETS", 7)
     sockets = [pair() for _ in range(50)]
     readers = [Reader(reactor, ours) for ours, _ in sockets]
     await wait_all_tasks_blocked()

@@ -18,6 +18,7 @@ from triows import Triows
 from triows.inspect import Tree
 from triows.testing import (
     AppClient,
+    HTTPSession,
     LeakError,
     ReceiveTimeout,
     SendTimeout,
@@ -113,6 +114,25 @@ async def on_sockets() -> None:
     async with open_server(app, raise_app_exceptions=False) as client:
         assert_type(client.base_url, str)
     open_server(app, base_url="http://example.org")  # type: ignore[call-arg]
+
+
+async def step_by_step(client: AppClient) -> None:
+    async with client.stream("POST", "/", sending=True, headers={"a": "b"}) as session:
+        assert_type(session, HTTPSession)
+        assert_type(await session.send(b"a"), None)
+        assert_type(await session.send_end(), None)
+        assert_type(await session.receive_head(), int)
+        assert_type(session.status_code, int)
+        assert_type(session.headers, Headers)
+        assert_type(await session.receive(timeout=1), bytes)
+        assert_type([part async for part in session], list[bytes])
+        assert_type(await session.read(), bytes)
+        assert_type(session.events, str)
+        assert_type(await session.wait_over(), None)
+        assert_type(session.close(), None)
+        assert_type(session.reset(), None)
+        assert_type(session.send_eof(), None)
+        await session.send("text")  # type: ignore[arg-type]
 
 
 async def plainly(client: AppClient, sync: TestClient) -> None:

@@ -41,17 +41,17 @@ if TYPE_CHECKING:
 
     from .line import Line
 
-__all__ = ["Body", "Lifetime", "Opening", "Stage"]
+__all__ = ["Body", "Lifetime", "LifetimeStage", "Opening"]
 
 #: What an exchange does: it makes the arguments, on the stack of resources, and calls the handler.
 #: It gets the exchange's nursery if somebody wants it, and returns what the handler returned.
 Body: TypeAlias = "Callable[[ResourceStack, trio.Nursery | None], Awaitable[object]]"
 
 #: What an exchange is doing: it makes the arguments, runs the handler, or ends.
-Stage: TypeAlias = Literal["arguments", "handler", "end"]
+LifetimeStage: TypeAlias = Literal["arguments", "handler", "end"]
 
 # Exceptions that a resource may see at its yield, or raise, although nothing has gone wrong.
-_NORMAL = (Disconnected, HandlerCancelled, trio.Cancelled)
+_NO_ERRORS = (Disconnected, HandlerCancelled, trio.Cancelled)
 
 
 @frozen
@@ -65,7 +65,7 @@ class Opening:
 
 
 @frozen
-class _Outcome:
+class _HandlerEnd:
     """How the handler ended, or the factories before it: returned, raised or was cancelled."""
 
     error: BaseException | None = None
@@ -206,7 +206,7 @@ class Lifetime:
         return self._ends_by is not None
 
     @property
-    def stage(self) -> Stage:
+    def stage(self) -> LifetimeStage:
         """What it is doing."""
         if self.is_ending:
             return "end"
@@ -292,7 +292,9 @@ class Lifetime:
         # cancelled the handler first. Now it goes on.
         await trio.lowlevel.checkpoint_if_cancelled()
 
-    async def _run_body(self, tasks: trio.Nursery, body: Body, *, wants_nursery: bool) -> _Outcome:
+    async def _run_body(
+        self, tasks: trio.Nursery, body: Body, *, wants_nursery: bool
+    ) -> _HandlerEnd:
         """Make the arguments and call the handler, until it ends or is cancelled."""
         assert self._stack is not None
         error: BaseException | None = None
@@ -311,11 +313,11 @@ class Lifetime:
             outside = error is not exc
         try:
             if not outside and not self._body.cancelled_caught:
-                return _Outcome(error)
+                return _HandlerEnd(error)
             if self._cancelled is None:
                 passed = self._body.cancel_called
                 self._cancelled = self._at_deadline if passed else Reason.CANCELLED
-            return _Outcome(error, self._cancelled if error is None else None)
+            return _HandlerEnd(error, self._cancelled if error is None else None)
         finally:
             del error  # its traceback refers to this frame
 
@@ -335,7 +337,7 @@ class Lifetime:
 
     # The end.
 
-    async def _finish(self, outcome: _Outcome) -> list[BaseException]:
+    async def _finish(self, outcome: _HandlerEnd) -> list[BaseException]:
         """Tell the peer, exit the resources, and return all that has to be reported."""
         timeouts = self._timeouts
         # Each of the awaits below is bounded by a deadline of its own.
@@ -381,7 +383,7 @@ class Lifetime:
         self._ends_by = trio.current_time() + self._timeouts.teardown
 
     async def _exit_resources(
-        self, outcome: _Outcome, seconds: float, known: Iterable[BaseException]
+        self, outcome: _HandlerEnd, seconds: float, known: Iterable[BaseException]
     ) -> list[BaseException]:
         """Exit all resources, and return what went wrong in addition to what is *known*."""
         if self._stack is None or not self._stack.hosts:
@@ -407,7 +409,7 @@ class Lifetime:
             return False
         reported = {id(leaf) for error in known for leaf in leaves(error)}
         return self._is_end(exc) and all(
-            is_a(one, *_NORMAL) or id(one) in reported for one in behind(exc)
+            is_a(one, *_NO_ERRORS) or id(one) in reported for one in behind(exc)
         )
 
     def _is_end(self, error: BaseException) -> bool:

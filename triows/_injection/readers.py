@@ -28,7 +28,7 @@ __all__ = ["ParamSpec", "Reader", "omitted", "pack_reader", "read_params", "text
 Reader: TypeAlias = Callable[[RequestData, list[ParamError]], Any]
 
 
-class _Outcome(enum.Enum):
+class _Unread(enum.Enum):
     """What a reader returns instead of a value."""
 
     #: There are errors. They have been reported.
@@ -37,8 +37,8 @@ class _Outcome(enum.Enum):
     OMITTED = "OMITTED"
 
 
-_FAILED: Final = _Outcome.FAILED
-_OMITTED: Final = _Outcome.OMITTED
+_FAILED: Final = _Unread.FAILED
+_OMITTED: Final = _Unread.OMITTED
 
 
 def omitted() -> Any:

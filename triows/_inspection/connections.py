@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from attrs import frozen
 
 from triows._counted import counted
-from triows._exchange.lifetime import Stage  # noqa: TC001 - triows.inspect evaluates it
+from triows._exchange.lifetime import LifetimeStage  # noqa: TC001 - triows.inspect evaluates it
 from triows._log import peer_of
 from triows._printable import printable
 from triows._stacks import relative
 from triows._where import name_of
 
 from .own import look_at_own
-from .places import where
+from .places import place_of
 from .resources import ResourceNode, look_at_resources
 from .tasks import TaskNode  # noqa: TC001 - triows.inspect evaluates it
 from .text import Line, Outlined, Part
@@ -47,7 +47,7 @@ class ConnectionNode(Outlined):
     age: float
     #: What is happening: ``"arguments"`` while they are made, ``"handler"`` while it runs, and
     #: ``"end"`` during the close frame, the exits and the closing handshake.
-    stage: Stage
+    stage: LifetimeStage
     #: ``"handshake"`` before accept, then ``"open"``, and ``"closing"`` when a close frame has been
     #: sent or the peer is gone; or ``"refused"``.
     state: State
@@ -111,7 +111,7 @@ def look_at_connection(
         route=prefix + route.path,
         path=printable(scope.get("path", "")),
         peer=printable(peer_of(scope)),
-        handler=where(route.handler),
+        handler=place_of(route.handler),
         age=now - lifetime.started,
         stage=lifetime.stage,
         state=_state_of(transport),

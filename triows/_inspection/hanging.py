@@ -26,7 +26,7 @@ from triows._stacks import describe, lines, relative, shown
 
 from .inside import described, with_mounted
 from .own import inner_nurseries, own_frames
-from .places import where
+from .places import place_of
 from .tasks import await_frames, frames_in, look_at_nurseries, outline_of_nurseries
 from .text import bounded, indented
 
@@ -203,7 +203,7 @@ def _hanging_resource(host: Host, seconds: float) -> Hanging:
 
 
 def _place(call: Callable[..., Any]) -> str:
-    return relative(where(call))
+    return relative(place_of(call))
 
 
 def _entering(hosts: Sequence[Host]) -> Host | None:

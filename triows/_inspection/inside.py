@@ -10,10 +10,11 @@ from triows._log import peer_of
 from triows._printable import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from triows._exchange.registry import Exchange, Exchanges
     from triows._running import AppResources
+    from triows._settings import Timeouts
 
 __all__ = ["Inside", "Inspected", "described", "live", "with_mounted"]
 
@@ -27,6 +28,8 @@ class Inside:
     resources: AppResources
     #: Applications of ours that are mounted in it, by their paths.
     mounted: Mapping[str, Inspected]
+    #: Yields the timeouts of all its routes, and of applications that are mounted in it.
+    timeouts: Callable[[], Iterable[Timeouts]]
 
 
 class Inspected(Protocol):

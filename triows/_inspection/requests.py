@@ -13,7 +13,7 @@ from triows._stacks import relative
 from triows._where import name_of
 
 from .own import look_at_own
-from .places import where
+from .places import place_of
 from .tasks import TaskNode  # noqa: TC001 - triows.inspect evaluates it
 from .text import Line, Outlined, Part
 
@@ -104,7 +104,7 @@ def look_at_request(prefix: str, exchange: Exchange, line: RequestLine, now: flo
         method=printable(scope.get("method", "")),
         path=printable(scope.get("path", "")),
         peer=printable(peer_of(scope)),
-        application=where(served.handler),
+        application=place_of(served.handler),
         age=now - lifetime.started,
         state=_state_of(line),
         status=line.status,

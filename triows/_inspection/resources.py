@@ -10,7 +10,7 @@ from triows._injection.call import make_value
 from triows._printable import printable
 from triows._stacks import Frame, describe, frame_at, innermost, relative
 
-from .places import where
+from .places import place_of
 from .tasks import NurseryNode, await_frames, frames_in, look_at_nurseries, outline_of_nurseries
 from .text import Line, Outlined, Style
 
@@ -67,7 +67,7 @@ def look_at_shared(resources: AppResources) -> Iterator[ResourceNode]:
         frame = innermost(describe(frames_in(resources.task, make_value)))
         yield ResourceNode(
             name=printable(factory.name),
-            where=where(factory.call),
+            where=place_of(factory.call),
             state="entering",
             at=frame.where if frame else "",
             source=frame.source if frame else "",
@@ -84,7 +84,7 @@ def _look(host: Host) -> ResourceNode:
     frame = _frame_of(host)
     return ResourceNode(
         name=printable(host.factory.name),
-        where=where(host.factory.call),
+        where=place_of(host.factory.call),
         state=_state_of(host),
         at=frame.where if frame else "",
         source=frame.source if frame else "",

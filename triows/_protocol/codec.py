@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from websockets.extensions import Extension
 
-__all__ = ["Codec", "End", "Received"]
+__all__ = ["Codec", "EndOfFrames", "Received"]
 
 #: A message, and how many bytes it has on the wire without its frame's head.
 Received = tuple[str | bytes, int]
@@ -69,7 +69,7 @@ _BINARY_HEADS = [bytes((_BINARY, length)) for length in range(_SHORT + 1)]
 
 
 @frozen
-class End:
+class EndOfFrames:
     """Why nothing more is read: the peer's close frame, or the rule that it broke."""
 
     code: int
@@ -126,7 +126,7 @@ class Codec:
         #: The frames that answer what arrived: pongs, and then perhaps a close frame.
         self.replies: list[bytes] = []
         #: Set when nothing more will be read.
-        self.end: End | None = None
+        self.end: EndOfFrames | None = None
         #: Whether bytes wait that could be read now, if there were room for their messages or this
         #: call hadn't already read enough.
         self.pending = False
@@ -339,7 +339,7 @@ class Codec:
             protocol.parser_exc = None  # it and the parser are a reference cycle
             sent = protocol.close_sent
             assert sent is not None
-            self.end = End(sent.code, sent.reason, by_peer=False)
+            self.end = EndOfFrames(sent.code, sent.reason, by_peer=False)
             self.noticed = True
 
     def _collect(self, protocol: Protocol) -> None:
@@ -357,7 +357,7 @@ class Codec:
         elif opcode is Opcode.CLOSE:
             close = self._library.close_rcvd
             assert close is not None
-            self.end = End(close.code, close.reason, by_peer=True)
+            self.end = EndOfFrames(close.code, close.reason, by_peer=True)
             self.noticed = True
         elif opcode is not Opcode.PING:
             self._take_data(frame, found)
@@ -457,5 +457,5 @@ class Codec:
         protocol = self._library
         protocol.fail(code, reason)
         self._collect(protocol)
-        self.end = End(code, reason, by_peer=False)
+        self.end = EndOfFrames(code, reason, by_peer=False)
         self.noticed = True

@@ -12,12 +12,12 @@ from triows._checkpoints import checkpointed
 from triows._errors import add_note, is_a, leaves, text_of
 from triows._exchange.line import Conclusion
 from triows._exchange.refusals import agreed
+from triows._reasons import Reason
 from triows._reply import problem, respond, try_later
 from triows._where import known_as
 from triows.exceptions import ClientDisconnect, HandlerCancelled
 
 if TYPE_CHECKING:
-    from triows._reasons import Reason
     from triows._reply import Reply
     from triows.types import Message, Receive, Send
 
@@ -49,7 +49,7 @@ class RequestLine:
         self.status: int | None = None
         #: Whether the whole response was handed over.
         self.complete = False
-        #: Whether the application was told that the client has left.
+        #: Whether the client is known to have left before it had the whole response.
         self.gone = False
         #: Bytes of the bodies.
         self.received = self.sent = 0
@@ -85,8 +85,11 @@ class RequestLine:
             self.complete = not event.get("more_body", False)
 
     def _note_gone(self) -> None:
-        self.gone = True
-        self._changed.set()
+        # Servers also say so when the client has got the whole response. What an application still
+        # does then isn't for the client, so it has all the time that a shutdown gives.
+        if not self.complete:
+            self.gone = True
+            self._changed.set()
 
     # What the lifetime calls.
 
@@ -111,7 +114,7 @@ class RequestLine:
         failed = bool(found) and refusal is None
         if self.gone:
             return Conclusion(self._missing, failed=failed)
-        reply = refusal or self._answer(found, reason)
+        reply = refusal or (_FAILED if found else _QUIET[reason])
         await self._respond(reply)
         return Conclusion(reply.why or self._missing, failed=failed, told=True)
 
@@ -125,13 +128,6 @@ class RequestLine:
         if self.complete:
             return ""
         return "the client has left" if self.gone else "the response is incomplete"
-
-    @staticmethod
-    def _answer(found: list[BaseException], reason: Reason | None) -> Reply:
-        """Make the answer to a request that the application has left without one."""
-        if not found and reason is not None:
-            return _GOING
-        return _FAILED if found else _UNANSWERED
 
     async def shut_down(self) -> bool:
         """
@@ -173,3 +169,16 @@ def _refusal(found: list[BaseException]) -> Reply | None:
 _FAILED = problem(500)
 _UNANSWERED = evolve(_FAILED, why="the application returned without a response")
 _GOING = try_later("the server is shutting down")
+
+# The answer if the application has left the request without one, and raised nothing: it returned,
+# or was cancelled for a reason.
+_QUIET = {
+    None: _UNANSWERED,
+    Reason.CANCELLED: _GOING,
+    Reason.APPLICATION_FAILED: _GOING,
+    Reason.SHUTDOWN: _GOING,
+    Reason.PEER_GONE: _GOING,
+    Reason.TIMEOUT: _FAILED,
+    Reason.TASK_FAILED: _FAILED,
+    Reason.RESOURCE_FAILED: _FAILED,
+}

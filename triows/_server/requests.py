@@ -88,7 +88,7 @@ class RequestConnection(TCPServer):
         # long as the client makes progress. The monitor is made with the first response.
         self._timer = timer
         self._monitor: Monitor | None = None
-        self._waiting = trio.CancelScope()
+        self._waiting: trio.CancelScope | None = None
         self._too_slow: str | None = None
         self._path = ""
         self._addresses = addresses
@@ -265,6 +265,7 @@ class RequestConnection(TCPServer):
 
     def _note_look(self, why: str | None) -> None:
         """Called by the monitor, with the reason if the client is too slow."""
+        assert self._waiting is not None
         if why is not None:
             self._too_slow = {
                 STALLED: f"the client took nothing for {self._timeouts.send:g} s",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import unquote
 
 import trio
@@ -33,6 +33,10 @@ if TYPE_CHECKING:
     from .h11 import WebSocketRequest
 
 __all__ = ["Services", "Upgraded"]
+
+
+#: What a request that can't be read asks for.
+_UNREADABLE: Final = Upgrade("", [])
 
 
 @frozen(eq=False)
@@ -91,8 +95,7 @@ class Upgraded:
         self._services = services
         self._scope = _scope(config, wanted, addresses)
         self._started = trio.current_time()
-        # What a request that can't be read asks for. See serve().
-        self._upgrade = Upgrade("", [])
+        self._upgrade = _UNREADABLE
         # What was made last, for the access log.
         self._transport: StreamTransport | None = None
 

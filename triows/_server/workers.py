@@ -67,7 +67,39 @@ def supervise(
         OSError: An address can't be bound.
     """
     with listening(configuration(bind, certfile, keyfile)) as addresses:
-        return trio.run(Supervisor(command, name, addresses, workers, tree_signal).run)
+        return trio.run(_supervise, command, name, addresses, workers, tree_signal)
+
+
+async def _supervise(
+    command: Command,
+    name: str,
+    addresses: Sequence[Listener],
+    workers: int,
+    tree_signal: int | None,
+) -> int:
+    others = () if tree_signal is None else (tree_signal,)
+    with trio.open_signal_receiver(
+        signal.SIGINT, signal.SIGTERM, signal.SIGHUP, *others
+    ) as signals:
+        async with trio.open_nursery() as nursery:
+            async with trio.open_nursery() as endings:
+                with trio.CancelScope() as serving:
+                    async with trio.open_nursery() as keepers:
+                        supervisor = Supervisor(
+                            command,
+                            name,
+                            addresses,
+                            workers,
+                            tree_signal,
+                            serving=serving,
+                            keepers=keepers,
+                            endings=endings,
+                        )
+                        nursery.start_soon(supervisor.take, signals)
+                        await supervisor.serve()
+                supervisor.dismiss_all()
+            nursery.cancel_scope.cancel()
+        return supervisor.ended()
 
 
 @define
@@ -110,6 +142,9 @@ class Supervisor:
         addresses: The listeners from which the workers accept.
         workers: How many workers there are.
         tree_signal: As in :func:`supervise`.
+        serving: Around the serving. It is cancelled when the workers have to end.
+        keepers: Runs what keeps the slots filled.
+        endings: Runs the ends of workers.
     """
 
     def __init__(
@@ -118,7 +153,11 @@ class Supervisor:
         name: str,
         addresses: Sequence[Listener],
         workers: int,
-        tree_signal: int | None = None,
+        tree_signal: int | None,
+        *,
+        serving: trio.CancelScope,
+        keepers: trio.Nursery,
+        endings: trio.Nursery,
     ) -> None:
         self._command = command
         self._name = name
@@ -133,35 +172,29 @@ class Supervisor:
         self._signal: int | None = None
         self._stopped_at = 0.0
         self._hurry = trio.Event()
-        self._serving = trio.CancelScope()
+        self._serving = serving
+        self._keepers = keepers
+        self._endings = endings
         self._replacing = trio.CancelScope()
         self._wanted = trio.Event()
-        self._endings: trio.Nursery
-        self._keepers: trio.Nursery
 
-    async def run(self) -> int:
-        """Serve until a signal ends it, and return the exit code."""
-        others = () if self._tree_signal is None else (self._tree_signal,)
-        with trio.open_signal_receiver(
-            signal.SIGINT, signal.SIGTERM, signal.SIGHUP, *others
-        ) as signals:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._take, signals)
-                async with trio.open_nursery() as self._endings:
-                    with self._serving:
-                        await self._serve()
-                    for worker in list(self._live):
-                        self._dismiss(worker)
-                nursery.cancel_scope.cancel()
-            if self._signal is not None:
-                logger.info("ended after %.1f s", trio.current_time() - self._stopped_at)
+    def dismiss_all(self) -> None:
+        """Tell all workers to end."""
+        for worker in list(self._live):
+            self._dismiss(worker)
+
+    def ended(self) -> int:
+        """Return the exit code, when everything has ended."""
+        if self._signal is not None:
+            logger.info("ended after %.1f s", trio.current_time() - self._stopped_at)
         return self._code
 
     def _pids(self) -> str:
         pids = sorted(worker.pid for worker in self._live | self._dismissed)
         return ", ".join(map(str, pids)) or "none is left"
 
-    async def _take(self, signals: AsyncIterable[int]) -> None:
+    async def take(self, signals: AsyncIterable[int]) -> None:
+        """Do what signals ask for."""
         async for number in signals:
             if number == signal.SIGHUP:
                 # A worker that is being started now may run an older version.
@@ -185,7 +218,8 @@ class Supervisor:
 
     # Keeping the slots filled.
 
-    async def _serve(self) -> None:
+    async def serve(self) -> None:
+        """Start the workers. If the first one fails to start, nothing else is started."""
         first, *others = self._slots
         # One worker starts before the others. If an error would stop them all, it is shown only
         # once, and everything ends here.
@@ -193,14 +227,13 @@ class Supervisor:
         if isinstance(worker, int):
             self._code = exit_code(worker)
             return
-        async with trio.open_nursery() as self._keepers:
-            self._fill(first, worker)
-            self._keepers.start_soon(self._replace_when_wanted)
-            async with trio.open_nursery() as nursery:
-                for slot in others:
-                    nursery.start_soon(self._attempt, slot)
-            urls = ", ".join(one.url for one in self._addresses)
-            logger.info("serving %s on %s by %d workers", self._name, urls, len(self._slots))
+        self._fill(first, worker)
+        self._keepers.start_soon(self._replace_when_wanted)
+        async with trio.open_nursery() as nursery:
+            for slot in others:
+                nursery.start_soon(self._attempt, slot)
+        urls = ", ".join(one.url for one in self._addresses)
+        logger.info("serving %s on %s by %d workers", self._name, urls, len(self._slots))
 
     async def _started(self) -> Worker | int:
         """Start a worker and wait until it serves. If it fails to start, return its code."""

@@ -271,7 +271,8 @@ class Outbox:
         """Write nothing more, and forget everything. A frame that has begun is lost."""
         if self._scope is not None:
             self._scope.cancel()
-        self.clear()
+        if self._frames:
+            self.clear()
         # They refer to each other, and would stay until the next garbage collection.
         self._owner = _NOBODY
 

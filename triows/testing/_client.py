@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -18,7 +20,9 @@ from triows._server.mistakes import app_mistake
 from triows.exceptions import WebSocketDisconnect
 from triows.inspect import tree
 
+from ._backends import Loopback, Memory
 from ._blocked import BLOCKED, unblocked
+from ._calls import Call
 from ._conversation import ReceiveTimeout, missed
 from ._http import http_client, http_library, http_transport
 from ._http_exchange import BUFFER
@@ -28,10 +32,10 @@ from ._network import Network, Transit
 from ._peer import Peer
 from ._raising import is_cancelled, raise_all
 from ._session import WebSocketDenialResponse, WebSocketSession
-from ._stage import Call, Loopback, Memory, Stage
+from ._stage import Stage
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from triows._app import Triows
     from triows._server.config import Config
@@ -145,7 +149,7 @@ class AppClient:
         call = Call(url, secure=scheme in {"wss", "https"})
         call.address = client
         stage = self._stage
-        with stage.calling(call):
+        with stage.calls.calling(call):
             end = await stage.backend.connect(call, buffer)
             peer = Peer(
                 end,
@@ -154,7 +158,7 @@ class AppClient:
                 messages=inbox,
                 size=inbox_size,
                 compression=compression,
-                slowness=stage.slowness,
+                slowness=stage.patience.slowness,
             )
             self._nursery.start_soon(peer.run, name=f"<client of {url}>")
             session = WebSocketSession(
@@ -195,7 +199,7 @@ class AppClient:
 
     async def _answered(self, peer: Peer, call: Call, request: bytes) -> None:
         """Send the handshake's request and wait for the answer."""
-        with trio.move_on_after(self._stage.handshake):
+        with trio.move_on_after(self._stage.patience.handshake):
             await peer.write(request)
             await peer.answered.wait()
             return
@@ -205,7 +209,7 @@ class AppClient:
     async def _leave(self, peer: Peer, call: Call, *, is_cancelled: bool) -> BaseException | None:
         """End a connection, and wait for the application's side. Return an error if it hangs."""
         told = self._stage.has_leaked
-        with trio.move_on_after(0.0 if told else self._stage.patience, shield=True):
+        with trio.move_on_after(0.0 if told else self._stage.patience.connection, shield=True):
             if is_cancelled:
                 peer.abandon()
             else:
@@ -398,7 +402,7 @@ class AppClient:
             LeakError: The shutdown takes longer than the settings allow.
         """
         self._stage.end()
-        with trio.move_on_after(self._stage.shutdown):
+        with trio.move_on_after(self._stage.patience.shutdown):
             await self._stage.done.wait()
             return
         raise self._leaks.of_shutdown()
@@ -472,8 +476,9 @@ async def open_app(
     transit = None if network is None else Transit(network)
     if timeout is None:
         timeout = TIMEOUT + (0.0 if transit is None else transit.round_trip)
-    stage = Stage(app, Memory(app, root_path, transit), patience, raises=raise_app_exceptions)
-    async with _opened(stage, timeout, base_url, startup_timeout, blocked) as client:
+    memory = Memory(app, root_path, transit)
+    staged = partial(Stage, app, memory, patience=patience, raises=raise_app_exceptions)
+    async with _opened(app, staged, timeout, base_url, startup_timeout, blocked) as client:
         yield client
 
 
@@ -519,27 +524,35 @@ async def open_server(
             "a server on real sockets needs the real clock: leave autojump_clock, or "
             "clock=MockClock(), to tests with open_app()"
         )
-    stage = Stage(app, Loopback(app, config or free_port()), patience, raises=raise_app_exceptions)
-    async with _opened(stage, timeout, None, startup_timeout, blocked) as client:
+    sockets = Loopback(app, config or free_port())
+    staged = partial(Stage, app, sockets, patience=patience, raises=raise_app_exceptions)
+    async with _opened(app, staged, timeout, None, startup_timeout, blocked) as client:
         yield client
 
 
 @asynccontextmanager
 async def _opened(
-    stage: Stage, timeout: float, base_url: str | None, startup_timeout: float, blocked: float
+    app: Triows,
+    staged: Callable[[trio.Nursery], Stage],
+    timeout: float,
+    base_url: str | None,
+    startup_timeout: float,
+    blocked: float,
 ) -> AsyncIterator[AppClient]:
-    if stage.app.is_running:
+    if app.is_running:
         raise RuntimeError(
             "this application is running already: leave the open_app(), TestClient or server "
             "that runs it first"
         )
-    leaks = LeakCheck(stage)
     errors: list[BaseException | None] = []
     leak: BaseException | None = None
     try:
-        with unblocked(stage, blocked):
+        with ExitStack() as watch:
             async with trio.open_nursery() as nursery:
-                stage.nursery = nursery
+                stage = staged(nursery)
+                leaks = LeakCheck(stage)
+                # It watches until the nursery has ended.
+                watch.enter_context(unblocked(stage, blocked))
                 nursery.start_soon(stage.run, name="<application>")
                 try:
                     with trio.move_on_after(startup_timeout):
@@ -554,7 +567,7 @@ async def _opened(
                 except BaseException as exc:  # noqa: BLE001 - raised below
                     errors.append(exc)
                 finally:
-                    leak = await leaks.leave(nursery, failed=bool(errors))
+                    leak = await leaks.leave(failed=bool(errors))
     except BaseException as exc:  # noqa: BLE001 - raised below
         errors.append(exc)
     if stage.blocked_is_told:
@@ -647,8 +660,8 @@ def _unaccepted(peer: Peer, stage: Stage) -> BaseException:
     why = ""
     if peer.fault:
         why = f": {peer.fault}"
-    elif stage.lateness and not peer.has_arrived:
-        why = f": {stage.lateness}"
+    elif stage.patience.lateness and not peer.has_arrived:
+        why = f": {stage.patience.lateness}"
     error = WebSocketDisconnect(1006, f"neither accepted nor refused{why}")
     error.__cause__ = peer.mistake
     return error

@@ -17,7 +17,8 @@ from ._client_side import ClientSide
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from ._stage import Call, Stage
+    from ._calls import Call
+    from ._stage import Stage
 
 __all__ = ["Conversation", "ReceiveTimeout", "SendTimeout", "missed"]
 
@@ -45,9 +46,9 @@ def missed(kind: type[E], what: str, peer: ClientSide, call: Call, stage: Stage)
         stage: The application. A note shows what is alive in it.
     """
     error = kind(f"{what}; the connection's last events:\n{peer.events}")
-    if round_trip := stage.backend.round_trip:
+    if round_trip := stage.patience.round_trip:
         error.add_note(f"a round trip of the test's network takes up to {round_trip:g} s")
-    error.add_note(stage.picture(call))
+    error.add_note(stage.alive.picture(call))
     return error
 
 
@@ -96,9 +97,9 @@ class Conversation(Generic[P]):
         Raises:
             ReceiveTimeout: It is not over in time.
         """
-        seconds = self._stage.patience if timeout is None else timeout
+        seconds = self._stage.patience.connection if timeout is None else timeout
         if timeout is None and self._peer.is_silent:
-            seconds += self._stage.notice
+            seconds += self._stage.patience.notice
         with trio.move_on_after(seconds):
             await self._call.over.wait()
             return
@@ -118,7 +119,7 @@ class Conversation(Generic[P]):
         Disappear, as when a cable is pulled: no close frame comes, and no end of the stream.
 
         From then on, nothing arrives on either side, and pings are not answered. The application
-        goes on until a ping, a send, or a read of a request's body has waited long enough.
+        goes on until a ping or a send has waited long enough.
         """
         self._peer.vanish()
 

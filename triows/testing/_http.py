@@ -136,7 +136,7 @@ class _Request:
             f"{self._request.method} {self._request.url} for {self._seconds:g} s",
             request=self._request,
         )
-        error.add_note(self._stage.picture(self._exchange.call))
+        error.add_note(self._stage.alive.picture(self._exchange.call))
         return error
 
     async def _broken(self, exc: Exception) -> BaseException:

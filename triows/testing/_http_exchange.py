@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from ._client_side import BROKEN
+from triows._transports.wire import BROKEN
+
+from ._calls import Call
 from ._http_peer import HTTPPeer
-from ._stage import Call
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Sequence
@@ -26,9 +27,6 @@ BUFFER = 64 * 2**10
 #: How many bytes of a response's body the client takes. It is far more than a test looks at, and
 #: fits into the memory of any machine that runs tests.
 BODY = 64 * 2**20
-
-#: How many seconds a cancelled request gets to end.
-_MOMENT = 0.5
 
 
 class HTTPExchange:
@@ -76,13 +74,13 @@ class HTTPExchange:
         """
         call = Call(url, secure=url.startswith("https:"))
         call.address = address
-        stage.requests.add(call)
+        stage.calls.requests.add(call)
         try:
             end = await stage.backend.connect(call, buffer)
         except BaseException:
-            stage.requests.discard(call)
+            stage.calls.requests.discard(call)
             raise
-        peer = HTTPPeer(end, stage.nursery, size=size, lateness=stage.lateness)
+        peer = HTTPPeer(end, stage.nursery, size=size, lateness=stage.patience.lateness)
         stage.nursery.start_soon(peer.run, name=f"<client of {method} {url}>")
         return cls(stage, peer, call)
 
@@ -129,7 +127,7 @@ class HTTPExchange:
         """Close the connection. From now on, errors count as errors of the application."""
         self.peer.close()
         if not self.call.is_left:
-            self._stage.leave_request(self.call)
+            self._stage.calls.leave_request(self.call)
 
     async def give_up(self, grace: float = 0.0) -> None:
         """
@@ -141,4 +139,4 @@ class HTTPExchange:
         self.peer.abandon()
         with trio.move_on_after(grace, shield=True):
             await self.wait_over()
-        await self._stage.cancel_requests(self.call)
+        await self._stage.alive.cancel_requests(self.call)

@@ -12,8 +12,8 @@ from starlette.datastructures import Headers
 from triows._checkpoints import checkpointed
 from triows._errors import is_a, leaves
 from triows._managers import asynccontextmanager
+from triows._transports.wire import BROKEN
 
-from ._client_side import BROKEN
 from ._conversation import Conversation, ReceiveTimeout
 from ._http_exchange import BODY, HTTPExchange
 from ._http_peer import HTTPDisconnect, HTTPPeer
@@ -204,10 +204,10 @@ class HTTPSession(Conversation[HTTPPeer]):
         """
         Cancel what the application does with the request, as a cancel scope would.
 
-        The connection then ends without a complete response. It has no effect once the application
-        has finished with it.
+        If the response has begun, the connection ends before it is complete. It has no effect once
+        the application has finished with the request.
         """
-        self._stage.cancel(self._call)
+        self._stage.alive.cancel(self._call)
 
 
 @asynccontextmanager

@@ -18,19 +18,18 @@ from triows._counted import counted
 from triows._reasons import Reason
 from triows.inspect import look_at_task
 
+from ._patience import ENDING
 from ._stage import current_stage
 from ._tasks import all_tasks, tasks_below, tasks_in, top_tasks, unshield, waits_for_thread
 
 if TYPE_CHECKING:
-    from ._stage import Call, Stage
+    from ._calls import Call
+    from ._stage import Stage
 
 __all__ = ["LeakCheck", "LeakError", "StartTimeout"]
 
 #: How often to take the shields away from a task that makes new ones.
 _ROUNDS = 10
-
-#: How many seconds tasks get that are just ending.
-_MOMENT = 0.5
 
 
 class LeakError(AssertionError):
@@ -57,7 +56,7 @@ class LeakCheck:
         self, what: str, *, call: Call | None = None, picture: str | None = None
     ) -> LeakError:
         self._stage.has_leaked = True
-        return LeakError(f"{what}{self._cause()}\n\n{picture or self._stage.picture(call)}")
+        return LeakError(f"{what}{self._cause()}\n\n{picture or self._stage.alive.picture(call)}")
 
     def _cause(self) -> str:
         """Say why something has not ended, if that can be seen."""
@@ -69,10 +68,10 @@ class LeakCheck:
 
     def of_connection(self, call: Call) -> LeakError:
         """Make the error for a connection that did not end in time."""
+        seconds = self._stage.patience.connection
         return self._error(
-            f"the connection to {call.url} has not ended {self._stage.patience:g} s after its "
-            "client left: its handler, a resource, or a task of its nursery goes on when it is "
-            "cancelled",
+            f"the connection to {call.url} has not ended {seconds:g} s after its client left: its "
+            "handler, a resource, or a task of its nursery goes on when it is cancelled",
             call=call,
         )
 
@@ -84,17 +83,16 @@ class LeakCheck:
         """Make the error for an application that did not start in time."""
         self._stage.never_started = True
         what = f"the application has not started in {seconds:g} s"
-        return StartTimeout(f"{what}\n\n{self._stage.picture()}")
+        return StartTimeout(f"{what}\n\n{self._stage.alive.picture()}")
 
-    async def leave(self, nursery: trio.Nursery, *, failed: bool) -> LeakError | None:
+    async def leave(self, *, failed: bool) -> LeakError | None:
         """
         End the application, whatever it does, and look for what is left.
 
         Args:
-            nursery: The nursery in which everything of it runs.
             failed: Whether the test has failed already.
         """
-        stage = self._stage
+        stage, nursery = self._stage, self._stage.nursery
         leak: LeakError | None = None
         told = stage.has_leaked
         if stage.never_started:
@@ -103,15 +101,18 @@ class LeakCheck:
             leak = await self._leave_connections(failed=failed)
         stage.end()
         if not told:
+            patience = stage.patience
             # If the start-up was given up, only the resources that it has entered exit.
-            seconds = stage.ending - stage.patience if stage.never_started else stage.ending
-            if any(call.is_going for call in stage.stuck):
+            seconds = (
+                patience.ending - patience.connection if stage.never_started else patience.ending
+            )
+            if any(call.is_going for call in stage.alive.stuck):
                 seconds = 0.0  # the server waits for it in vain
-            await _wait(stage.done, seconds + _MOMENT)
+            await _wait(stage.done, seconds + ENDING)
         if not stage.done.is_set() and not told and leak is None and not stage.never_started:
             leak = self._error("the application has not ended")
         nursery.cancel_scope.cancel()
-        if not stage.done.is_set() or stage.stuck:
+        if not stage.done.is_set() or stage.alive.stuck:
             await self._force(nursery, leak)
         if told or leak is not None or stage.never_started:
             return leak
@@ -122,8 +123,7 @@ class LeakCheck:
         for _ in range(_ROUNDS):
             for task in tasks_in(nursery):
                 unshield(task, nursery.cancel_scope)
-            with trio.move_on_after(_MOMENT, shield=True):
-                await wait_all_tasks_blocked()
+            await _settle()
             if not nursery.child_tasks:
                 return
         # The watchdog interrupts a loop that catches every cancellation. A thread can't be
@@ -139,31 +139,31 @@ class LeakCheck:
         """Wait for connections that are ending, and end the others."""
         stage = self._stage
         leak: LeakError | None = None
-        number = stage.open()
+        number = stage.alive.open()
         if number and not failed and not stage.is_ending:
             which = "1 connection is" if number == 1 else f"{number} connections are"
             leak = self._error(f"{which} open at the end of the test: leave their blocks first")
-        for lifetime in stage.live():
+        for lifetime in stage.alive.lifetimes():
             if failed or not lifetime.line.ended:
                 lifetime.cancel(Reason.CANCELLED)
-        await stage.cancel_requests(*stage.requests)
-        if not await stage.wait_no_connections(stage.patience) and leak is None:
+        if any(call.is_going for call in stage.calls.requests):
+            await _settle()  # they may be ending just now
+        await stage.alive.cancel_requests(*stage.calls.requests)
+        if not await stage.alive.wait_no_connections(stage.patience.connection) and leak is None:
             which = "a connection has not ended {:g} s after its client left"
-            leak = self._error(which.format(stage.patience))
-        if leak is None and stage.stuck:
+            leak = self._error(which.format(stage.patience.connection))
+        if leak is None and stage.alive.stuck:
             what = "a request has not ended when it was cancelled: it shields itself"
-            leak = self._error(what, picture=next(iter(stage.stuck.values())))
-        for call in stage.stuck:
+            leak = self._error(what, picture=next(iter(stage.alive.stuck.values())))
+        for call in stage.alive.stuck:
             _unshield_request(call)
-            await _wait(call.over, _MOMENT)
+            await _wait(call.over, ENDING)
         return leak
 
     async def _strays(self, nursery: trio.Nursery) -> LeakError | None:
         """Look for tasks that the application started in a nursery that isn't its own."""
         if self._find_strays(nursery):
-            # They may be ending just now.
-            with trio.move_on_after(_MOMENT, shield=True):
-                await wait_all_tasks_blocked()
+            await _settle()  # they may be ending just now
         strays = self._find_strays(nursery)
         if not strays:
             return None
@@ -191,6 +191,12 @@ def _unshield_request(call: Call) -> None:
     if call.task is not None and call.scope is not None and call.is_going:
         for task in (call.task, *tasks_below(call.task)):
             unshield(task, call.scope)
+
+
+async def _settle() -> None:
+    """Wait a moment until all tasks wait, even if this task is cancelled."""
+    with trio.move_on_after(ENDING, shield=True):
+        await wait_all_tasks_blocked()
 
 
 async def _wait(event: trio.Event, seconds: float) -> None:

@@ -9,7 +9,7 @@ import trio
 from starlette.datastructures import Headers
 
 from triows._checkpoints import checkpointed
-from triows._closing import check_close
+from triows._closing import NORMAL_CODES, check_close
 from triows.exceptions import WebSocketDisconnect
 
 from ._conversation import Conversation, ReceiveTimeout, SendTimeout
@@ -287,7 +287,7 @@ class WebSocketSession(Conversation[Peer]):
         try:
             return await self.receive()
         except WebSocketDisconnect as exc:
-            if exc.code in _NORMAL:
+            if exc.code in NORMAL_CODES:
                 raise StopAsyncIteration from None
             raise
 
@@ -366,7 +366,7 @@ class WebSocketSession(Conversation[Peer]):
         Raises:
             RuntimeError: The handler belongs to a mounted application of another framework.
         """
-        self._stage.cancel(self._call)
+        self._stage.alive.cancel(self._call)
 
 
 def _check(message: object, *types: type) -> None:
@@ -381,9 +381,6 @@ def _check(message: object, *types: type) -> None:
 def _of(type_: Any) -> str:
     return "" if type_ is Any else f" of {getattr(type_, '__qualname__', type_)}"
 
-
-# RFC 6455 section 7.4.1: normal closure, and going away. The application's side has the same two.
-_NORMAL = (1000, 1001)
 
 # Headers that every response to a handshake has (RFC 6455 section 4.2.2), and those of servers.
 _HANDSHAKE = {

@@ -477,6 +477,7 @@ def test_gap():
 """
 
 
+@pytest.mark.timeout(60)
 def test_an_exploration_runs_under_each_schedule_of_its_test(suite):
     fixed = GAP.replace("[2, 0]", "[4]")
     result = suite(test_gap=fixed)
@@ -485,6 +486,7 @@ def test_an_exploration_runs_under_each_schedule_of_its_test(suite):
 
 
 @pytest.mark.usefixtures("measured_processes")
+@pytest.mark.timeout(60)
 def test_a_failing_exploration_prints_a_seed_that_repeats_it_at_the_same_step(suite):
     result = suite(test_gap=GAP)
     result.assert_outcomes(failed=1)
@@ -501,6 +503,7 @@ def test_a_failing_exploration_prints_a_seed_that_repeats_it_at_the_same_step(su
         again.stdout.fnmatch_lines(f"*repeat it with at={at} and --triows-schedule {seed}*")
 
 
+@pytest.mark.timeout(60)
 def test_each_run_of_a_story_has_the_same_schedule_within_an_example_of_hypothesis(suite):
     given = """
     from hypothesis import given, settings, strategies as st

@@ -1,0 +1,268 @@
+"""One worker, seen from its parent. The test plays the process. Real ones: test_workers.py."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+
+import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from triows._server.budget import AIR, Budget
+from triows._server.worker import Worker, exit_in_words
+
+BUDGET = Budget(graceful=30.0, interrupted=3.0, idle=1.0, at_once=7.0)
+REPORT = b"30.0 3.0 1.0 7.0\n"
+
+
+class PlayedProcess:
+    """
+    A process that does what the test says.
+
+    Args:
+        codes: The signals that end it, and the exit codes to which they lead.
+    """
+
+    pid = 4321
+
+    def __init__(self, codes):
+        self.signals = []
+        self.returncode = None
+        self._codes = codes
+        self._over = trio.Event()
+
+    def exit(self, code):
+        self.returncode = code
+        self._over.set()
+
+    async def wait(self):
+        await self._over.wait()
+        return self.returncode
+
+    def send_signal(self, number):
+        self.signals.append(number)
+        if number in self._codes:
+            self.exit(self._codes[number])
+
+    def kill(self):
+        self.exit(-signal.SIGKILL)
+
+
+class Played:
+    """A worker, its process, and the process's end of the line."""
+
+    def __init__(self, codes):
+        ours, self.line = trio.socket.socketpair()
+        self.process = PlayedProcess(codes)
+        self.worker = Worker(self.process, ours)
+
+    async def become_ready(self):
+        await self.line.send(REPORT)
+        assert await self.worker.wait_ready()
+
+
+@pytest.fixture
+async def play():
+    """Make a worker whose process ends by these signals only."""
+    played = []
+
+    def make(codes=None):
+        played.append(Played(codes or {}))
+        return played[-1]
+
+    yield make
+    for one in played:
+        one.worker.close()
+        one.line.close()
+
+
+def hurrying():
+    hurry = trio.Event()
+    hurry.set()
+    return hurry
+
+
+# The start
+
+
+async def test_a_worker_is_ready_when_it_says_how_long_its_end_may_take(autojump_clock, play):
+    played = play()
+    assert played.worker.budget == Budget.unknown()
+    await played.line.send(REPORT)
+    assert await played.worker.wait_ready()
+    assert played.worker.budget == BUDGET
+    assert played.worker.ready_at == trio.current_time()
+
+
+@pytest.mark.parametrize("closes", [True, False], ids=["closed", "held open by its child"])
+async def test_a_worker_that_ends_first_is_not_ready(autojump_clock, play, closes):
+    played = play()
+    answers = []
+
+    async def note_answer():
+        answers.append(await played.worker.wait_ready())
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(note_answer)
+        if closes:
+            played.line.close()
+        await wait_all_tasks_blocked()
+        assert answers == []
+        played.process.exit(1)
+    assert answers == [False]
+    assert played.worker.ready_at is None
+
+
+async def test_signals_are_passed_on_only_when_it_listens_to_them(play):
+    played = play()
+    played.worker.pass_on(signal.SIGUSR1)
+    await played.become_ready()
+    played.worker.pass_on(signal.SIGUSR2)
+    assert played.process.signals == [signal.SIGUSR2]
+
+
+# The end
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_worker_that_heeds_the_signal_gets_no_other(autojump_clock, play, number):
+    played = play({number: 3})
+    await played.become_ready()
+    assert await played.worker.end(trio.Event(), number) == 3
+    assert played.process.signals == [number]
+    assert (played.worker.dismissed, played.worker.killed) == (True, False)
+
+
+async def test_a_worker_that_is_not_ready_is_never_interrupted(autojump_clock, play):
+    played = play({signal.SIGTERM: 0})
+    await played.worker.end(trio.Event(), signal.SIGINT)
+    assert played.process.signals == [signal.SIGTERM]
+
+
+@pytest.mark.parametrize(
+    ("number", "seconds"), [(signal.SIGTERM, BUDGET.graceful), (signal.SIGINT, BUDGET.interrupted)]
+)
+async def test_a_worker_is_killed_after_the_time_that_it_stated(
+    autojump_clock, play, caplog, number, seconds
+):
+    played = play()
+    await played.become_ready()
+    began = trio.current_time()
+    assert await played.worker.end(trio.Event(), number) == -signal.SIGKILL
+    assert trio.current_time() - began == pytest.approx(seconds + AIR)
+    assert played.worker.killed
+    assert caplog.messages == [f"worker 4321 is killed: it has not ended in {seconds:g} s"]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [(signal.SIGTERM, signal.SIGINT), (signal.SIGINT, signal.SIGTERM)],
+)
+async def test_a_hurry_sends_the_other_signal_which_the_system_can_not_merge(
+    autojump_clock, play, first, second
+):
+    played = play({second: 0})
+    await played.become_ready()
+    hurry = trio.Event()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(played.worker.end, hurry, first)
+        await wait_all_tasks_blocked()
+        assert played.process.signals == [first]
+        hurry.set()
+    assert played.process.signals == [first, second]
+    assert not played.worker.killed
+
+
+async def test_a_worker_that_ignores_the_hurry_is_killed_earlier(autojump_clock, play):
+    played = play()
+    await played.become_ready()
+    began = trio.current_time()
+    assert await played.worker.end(hurrying()) == -signal.SIGKILL
+    assert trio.current_time() - began == pytest.approx(BUDGET.at_once + AIR)
+
+
+async def test_a_worker_that_has_ended_is_not_hurried(autojump_clock, play):
+    played = play({signal.SIGTERM: 0})
+    await played.become_ready()
+    await played.worker.end(hurrying())
+    assert played.process.signals == [signal.SIGTERM]
+
+
+async def test_the_line_is_closed_after_the_end(autojump_clock, play):
+    played = play({signal.SIGTERM: 0})
+    await played.worker.end(trio.Event())
+    assert await played.line.recv(1) == b""
+
+
+# Its process
+
+
+def is_open(descriptor):
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True
+
+
+async def test_a_process_gets_its_end_of_the_line_first_and_then_the_sockets(monkeypatch):
+    started = []
+
+    async def open_process(command, **options):
+        assert all(map(is_open, options["pass_fds"]))
+        started.append((command, options))
+        return PlayedProcess({})
+
+    monkeypatch.setattr(trio.lowlevel, "open_process", open_process)
+    with socket.socket() as listener:
+        worker = await Worker.start(lambda numbers: ["serve", numbers], [listener])
+        ((command, options),) = started
+        line, given = options["pass_fds"]
+        assert given == listener.fileno()
+    worker.close()
+    assert worker.pid == PlayedProcess.pid
+    assert command == ["serve", f"{line},{given}"]
+    assert not is_open(line)  # the parent would never see that the worker has closed it
+
+
+async def test_a_process_is_in_a_group_of_its_own_so_ctrl_c_does_not_reach_it(monkeypatch):
+    started = {}
+
+    async def open_process(_command, **options):
+        started.update(options)
+        return PlayedProcess({})
+
+    monkeypatch.setattr(trio.lowlevel, "open_process", open_process)
+    worker = await Worker.start(lambda numbers: ["serve", numbers], [])
+    worker.close()
+    assert started["process_group"] == 0
+    assert started["stdin"] is subprocess.DEVNULL
+
+
+async def test_a_process_that_can_not_be_started_leaves_no_line_open(monkeypatch):
+    made = []
+
+    def socketpair(make=socket.socketpair):
+        made.extend(make())
+        return made
+
+    monkeypatch.setattr(socket, "socketpair", socketpair)
+    with pytest.raises(FileNotFoundError):
+        await Worker.start(lambda _numbers: ["/nowhere/python"], [])
+    assert [end.fileno() for end in made] == [-1, -1]
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (0, "exit code 0"),
+        (3, "exit code 3"),
+        (-signal.SIGSEGV, "SIGSEGV"),
+        (-63, "signal 63"),  # a real-time signal, which has no name
+    ],
+)
+def test_an_exit_code_is_told_in_words(code, words):
+    assert exit_in_words(code) == words

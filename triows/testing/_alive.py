@@ -1,0 +1,113 @@
+"""What is alive in an application that runs for a test: shown, cancelled, and waited for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import trio
+from attrs import evolve
+
+from triows._counted import counted
+from triows._inspection.inside import live, with_mounted
+from triows._reasons import Reason
+from triows.inspect import look_at_task, tree
+
+from ._calls import call_of
+from ._patience import ENDING
+
+if TYPE_CHECKING:
+    from triows import Triows
+    from triows._exchange.lifetime import Lifetime
+
+    from ._calls import Call, Calls
+
+__all__ = ["Alive"]
+
+#: How many connections a picture shows. Nobody finds one among more of them.
+_SHOWN = 20
+
+
+class Alive:
+    """
+    The connections and requests of an application that have not ended.
+
+    Args:
+        app: The application.
+        calls: What the test knows of them.
+    """
+
+    def __init__(self, app: Triows, calls: Calls) -> None:
+        self._app = app
+        self._calls = calls
+        #: Requests that did not end when they were cancelled, and what they looked like then.
+        self.stuck: dict[Call, str] = {}
+
+    def open(self) -> int:
+        """Count the connections that neither side has closed."""
+        known = self._calls.connections
+        unbound = [one for one in self.lifetimes() if _call_of(one) not in known]
+        return len(known) + sum(not one.line.ended for one in unbound)
+
+    def lifetimes(self) -> list[Lifetime]:
+        """List its connections, with those of applications that are mounted in it."""
+        return [one.lifetime for one in live(self._app) if one.is_connection]
+
+    def picture(self, call: Call | None = None) -> str:
+        """Describe what is alive in the application. If it is much, show *call* first."""
+        seen = tree(self._app)
+        shown = seen.connections
+        if len(shown) > _SHOWN:
+            own = "" if call is None or call.address is None else "{}:{}".format(*call.address)
+            shown = tuple(sorted(shown, key=lambda one: one.peer != own)[:_SHOWN])
+        text = f"what is alive in the application:\n{evolve(seen, connections=shown)}"
+        if more := len(seen.connections) - len(shown):
+            text += f"\n(and {counted(more, 'more connection')})"
+        if call is not None and not call.over.is_set() and not self._lifetimes(call):
+            # It belongs to another framework's application, so we know only its task.
+            text += "" if call.task is None else f"\n{look_at_task(call.task)}"
+        return text
+
+    def _lifetimes(self, call: Call) -> list[Lifetime]:
+        found = [exchange.lifetime for exchange in live(self._app)]
+        return [one for one in found if _call_of(one) is call]
+
+    def cancel(self, call: Call) -> None:
+        """
+        Cancel the handler of a connection or of a request.
+
+        Raises:
+            RuntimeError: The handler belongs to an application of another framework.
+        """
+        lifetimes = self._lifetimes(call)
+        if not lifetimes and call in self._calls.requests:  # a middleware answers
+            if call.scope is not None:
+                call.scope.cancel()
+        elif not lifetimes and not call.over.is_set():
+            raise RuntimeError(
+                "this connection is served by an application of another framework, whose "
+                "handlers can't be cancelled from here"
+            )
+        for lifetime in lifetimes:
+            lifetime.cancel(Reason.CANCELLED)
+
+    async def wait_no_connections(self, seconds: float) -> bool:
+        """Wait until all connections are over, even if cancelled. Return whether they are."""
+        with trio.move_on_after(seconds, shield=True):
+            for _, inside in with_mounted("", self._app._inside()):
+                await inside.exchanges.wait_empty()
+        return not self.lifetimes()
+
+    async def cancel_requests(self, *calls: Call) -> None:
+        """Cancel the application's work on requests, and note which of them don't end."""
+        going = [call for call in calls if call.is_going]
+        for call in going:
+            if call.scope is not None:
+                call.scope.cancel()
+        with trio.move_on_after(ENDING, shield=True):
+            for call in going:
+                await call.over.wait()
+        self.stuck |= {call: self.picture(call) for call in going if call.is_going}
+
+
+def _call_of(lifetime: Lifetime) -> Call | None:
+    return None if lifetime.task is None else call_of(lifetime.task.context)
