@@ -578,6 +578,29 @@ async def test_it_is_known_by_when_it_has_to_be_over(autojump_clock, line, lifet
     assert seen == [math.inf, 1 + 4, 3 + 2 * 4]
 
 
+async def test_tasks_that_are_left_when_the_peer_was_let_go_are_due_after_the_teardown(
+    autojump_clock, line, lifetime
+):
+    async def task() -> None:
+        with trio.CancelScope(shield=True):
+            await trio.sleep(20)
+
+    async def body(stack: Stack, nursery: Any) -> None:
+        nursery.start_soon(task)
+        await wait_all_tasks_blocked()
+
+    async def look() -> None:
+        await trio.sleep(10)
+        seen.append((line.calls[-1], lifetime.due(trio.current_time())))
+
+    seen: list[Any] = []
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(look)
+        await lifetime.run(body, wants_nursery=True)
+    # The nursery was left after half of the teardown.
+    assert (seen, trio.current_time()) == ([("aclose", 2 + 4)], 20)
+
+
 async def test_a_factory_that_is_being_entered_is_waited_for_by_the_end(autojump_clock, lifetime):
     seen: list[float] = []
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import trio
+from trio.testing import assert_checkpoints
 
 from triows import ClientDisconnect, HandlerCancelled, HTTPException
 from triows._reasons import Reason
@@ -276,7 +277,8 @@ async def test_what_was_handed_over_is_the_matter_of_the_server(autojump_clock, 
     async with trio.open_nursery() as nursery:
         line.start(nursery)
         assert line.delivered
-        await line.wait_delivered()
+        with assert_checkpoints():
+            await line.wait_delivered()
         await line.aclose(cancelled=True, from_outside=True)
         assert nursery.child_tasks == frozenset()
     assert trio.current_time() == 0
