@@ -20,8 +20,6 @@ WITHOUT_TESTS = {
     "triows/_inspection/connections.py",
     "triows/_inspection/own.py",
     "triows/_inspection/requests.py",
-    "triows/_server/loading.py",
-    "triows/_server/options.py",
 }
 
 
