@@ -73,6 +73,17 @@ def measured_processes(measuring: str | None, monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setenv("COVERAGE_PROCESS_CONFIG", measuring)
 
 
+@pytest.fixture
+def import_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty current folder. Modules imported from it are forgotten after the test."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    before = set(sys.modules)
+    yield tmp_path
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
+
+
 @pytest.fixture(scope="session")
 def nested() -> Iterator[Nested]:
     """Run pytest in processes that are there at once."""

@@ -16,10 +16,7 @@ ROOT = Path(__file__).parent.parent
 MODULES = [*ROOT.glob("tests/**/*.py"), *ROOT.glob("*.py")]
 
 #: Modules that have no test file of their own yet. Don't add any.
-WITHOUT_TESTS = {
-    "triows/_server/loading.py",
-    "triows/_server/options.py",
-}
+WITHOUT_TESTS = {}
 
 
 def sleeps_by_name(module: ast.Module) -> list[int]:

@@ -356,9 +356,9 @@ class Triows:
         """
         Refuse new connections, close the live ones, and wait until they are over.
 
-        Peers get a close frame with ``shutdown_code``. Handlers get ``shutdown_grace``, and so do
-        mounted applications that answer plain requests. Then they
-        are cancelled, and their resources exit. It takes :attr:`drain_budget` at most. triows
+        Peers get a close frame with ``shutdown_code``. Handlers, and mounted applications that
+        answer plain requests, get ``shutdown_grace``. Those that still run after it are cancelled,
+        and resources exit. It takes :attr:`drain_budget` at most. triows
         applications that are mounted in this one are drained at the same time.
 
         Args:

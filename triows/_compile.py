@@ -67,7 +67,7 @@ class Compiler:
     deps: DepsList
     #: The application's settings, which apply to every route that has none of its own.
     options: RouteOptions
-    #: Makes what plugins get to know: :class:`.EndpointInfo`.
+    #: Makes the :class:`.EndpointInfo` that a plugin gets.
     endpoint_info: Callable[..., Any]
     exchanges: Exchanges
     #: The close code if the server shuts down.
@@ -121,7 +121,7 @@ class Compiler:
     @contextmanager
     def override(self, factory: Callable[..., Any], fake: Callable[..., Any]) -> Iterator[None]:
         """
-        Use another factory instead of one. See :meth:`.Triows.override`.
+        Replace a factory by another one during the block. See :meth:`.Triows.override`.
 
         Raises:
             DependencyError: There is nothing to override, or it is too late.

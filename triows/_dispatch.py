@@ -28,7 +28,7 @@ class Dispatcher:
     """The ASGI application that is inside the application's middlewares."""
 
     router: Router[Target]
-    #: The application's, for connections that no route gets.
+    #: The application's settings. They apply to connections that no route matches.
     settings: Settings
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -56,7 +56,7 @@ class Dispatcher:
 
 
 def _refusal_of(mismatch: Mismatch, scope: Scope) -> Reply:
-    """Refuse a request for a path that has something else."""
+    """Refuse a request whose path exists, but not for this kind of request."""
     if scope["type"] == "websocket":
         return _NO_WEBSOCKET
     return method_not_allowed(mismatch.methods) if mismatch.methods else upgrade_required()

@@ -88,9 +88,9 @@ class Mount:
     """A mounted application."""
 
     app: ASGIApp
-    #: Whether it is a triows application. Then it has exchanges of its own.
+    #: Whether it is a triows application, which has exchanges of its own.
     is_ours: bool
-    #: Serves the plain requests to it, if it isn't.
+    #: Serves the plain requests to any other application.
     requests: MountedRequests
 
     async def serve(
@@ -117,7 +117,7 @@ class Mount:
 
 
 def _blame(who: str) -> None:
-    """Note who answers the connection of this task from now on, in case nobody does."""
+    """Note whom a message names if nobody answers the connection of this task."""
     connection = current.get()
     if connection is not None:
         connection.who = who

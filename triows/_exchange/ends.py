@@ -8,7 +8,7 @@ from triows.exceptions import Disconnected, HandlerCancelled
 
 __all__ = ["is_end", "source_of", "why_cancelled"]
 
-# What the log says. Where it says nothing, there is an error that says more.
+# What the log says. It needs no words for the other reasons, because an error says more.
 _WHY = {
     Reason.CANCELLED: "{} was cancelled from outside",
     Reason.APPLICATION_FAILED: "a resource of the application failed, and {} was cancelled",
@@ -26,8 +26,8 @@ def is_end(error: BaseException, own: object) -> bool:
 
     Args:
         error: The error, which isn't a group.
-        own: What the disconnects of this exchange have as their source. If another exchange has
-            ended, that is news.
+        own: What the disconnects of this exchange have as their source. A disconnect of another
+            exchange is an error here.
     """
     if is_a(error, Disconnected):
         return source_of(error) in (None, own)
@@ -35,7 +35,7 @@ def is_end(error: BaseException, own: object) -> bool:
 
 
 def source_of(error: BaseException) -> object:
-    """Return what a disconnect is about. Its class may do anything if it is asked."""
+    """Return what a disconnect is about. This runs no code of a subclass."""
     return object.__getattribute__(error, "__dict__").get("source")
 
 

@@ -3,8 +3,8 @@ The life of one exchange: its factories, its handler, and its end.
 
 One task runs the handler, and the factories that need no exit. It runs them inside a cancel scope,
 *the body*. Everything that may end an exchange cancels the body, at once or after a grace, and
-says why. After that, the steps are always these, in this order. Each has a deadline and is
-shielded from cancellation:
+says why. After that, the steps are always these, in this order. Each has a deadline and is shielded
+from cancellation, except for the wait for a slow peer in the last one:
 
 1. the exchange's nursery is cancelled and waited for;
 2. the line tells the peer the outcome, for example by a close frame with the correct code. This

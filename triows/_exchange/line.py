@@ -22,7 +22,7 @@ class Conclusion:
     why: str = ""
     #: Whether the errors have to be reported. If not, the end is a normal one.
     failed: bool = False
-    #: Whether the peer was told of the end just now. It may have ended the exchange before.
+    #: Whether this told the peer of the end. If not, the exchange had ended before.
     told: bool = False
 
 
@@ -40,7 +40,7 @@ class Line(Protocol):
 
     @property
     def who(self) -> str:
-        """What messages call what it runs, for example "the handler"."""
+        """The words that messages use for what runs, for example "the handler"."""
 
     @property
     def delivered(self) -> bool:
@@ -57,7 +57,7 @@ class Line(Protocol):
         """Say whether *error*, which isn't a group, only means that the exchange is over."""
 
     def explain(self, error: BaseException) -> None:
-        """Add a note to each exception in *error* that was meant to end it, and couldn't."""
+        """Add a note to each exception in *error* that should have ended the exchange, but couldn't."""
 
     async def conclude(self, errors: list[BaseException], reason: Reason | None) -> Conclusion:
         """

@@ -1,4 +1,4 @@
-"""The line that the log gets for each exchange."""
+"""The log line of a refusal, and how log lines show a reason. All kinds of exchange use them."""
 
 from __future__ import annotations
 

@@ -130,8 +130,8 @@ class Exchanges:
         """
         End all exchanges, and wait until they are over.
 
-        Every peer is told, if that is possible. Every handler has its ``shutdown_grace`` to
-        finish, and is then cancelled. Its resources exit.
+        Peers of WebSockets get a close frame. Handlers, and mounted applications that answer plain
+        requests, have ``shutdown_grace`` to finish, and are then cancelled. Resources exit.
 
         Args:
             seconds: How long to wait at most.

@@ -124,13 +124,14 @@ class Overseer:
 
     async def _warn_of(self, late: list[Lifetime]) -> None:
         """Write one warning for all exchanges in which the same code hangs."""
-        alike: dict[Hanging, list[str]] = {}
+        alike: dict[tuple[Hanging, str], list[str]] = {}
         for number, (prefix, exchange) in enumerate(self._found(late), 1):
-            alike.setdefault(_hanging(exchange), []).append(described(prefix, exchange))
+            kind = (_hanging(exchange), exchange.lifetime.line.noun)
+            alike.setdefault(kind, []).append(described(prefix, exchange))
             if number % _FEW == 0:
                 await trio.lowlevel.checkpoint()
-        for found, (first, *others) in alike.items():
-            more = f"\n  ({_others(len(others), late[0].line.noun)} like this)" if others else ""
+        for (found, noun), (first, *others) in alike.items():
+            more = f"\n  ({_others(len(others), noun)} like this)" if others else ""
             logger.warning("%s has not ended: %s%s\n  (%s)", first, found, more, _REMEDY)
 
     def _found(self, late: list[Lifetime]) -> Iterator[tuple[str, Exchange]]:

@@ -50,7 +50,7 @@ class RequestNode(Outlined):
     #: The status of the response, once it has begun.
     status: int | None
     #: Why the request ends, while the application may still finish: ``"peer gone"`` or
-    #: ``"shutdown"``.
+    #: ``"shutdown"``. It is ``None`` unless the server shuts down.
     ending: str | None
     #: How many seconds the application has left to finish.
     grace: float | None

@@ -1,4 +1,4 @@
-"""The line of a plain request: what was received and sent, and the answer if there is none."""
+"""The line of a plain request: it counts what passes, and answers if the application doesn't."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class RequestLine:
     Tells the client of one request how it ends. It is a :class:`.Line`.
 
     The application gets :meth:`receive` and :meth:`send` in place of the server's. If it ends
-    before it has begun a response, this answers. A response that has begun can't be completed by
-    anybody else: the server cuts it.
+    before it has begun a response, this answers. Nobody else can complete a response that has begun,
+    so the server cuts the connection.
 
     Args:
         receive: The server's function.
@@ -85,8 +85,8 @@ class RequestLine:
             self.complete = not event.get("more_body", False)
 
     def _note_gone(self) -> None:
-        # Servers also say so when the client has got the whole response. What an application still
-        # does then isn't for the client, so it has all the time that a shutdown gives.
+        # Servers also send http.disconnect after a whole response. The client hasn't left early
+        # then, so the application keeps its whole grace.
         if not self.complete:
             self.gone = True
             self._changed.set()

@@ -1,4 +1,4 @@
-"""A route's handler, compiled: from an ASGI connection to its log line."""
+"""Serves the connections of one route, from the ASGI scope to the log line."""
 
 from __future__ import annotations
 

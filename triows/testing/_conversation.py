@@ -54,7 +54,7 @@ def missed(kind: type[E], what: str, peer: ClientSide, call: Call, stage: Stage)
 
 class Conversation(Generic[P]):
     """
-    One connection, as a test uses it.
+    One conversation, as a test uses it.
 
     Args:
         peer: The client's side.
@@ -118,8 +118,8 @@ class Conversation(Generic[P]):
         """
         Disappear, as when a cable is pulled: no close frame comes, and no end of the stream.
 
-        From then on, nothing arrives on either side, and pings are not answered. The application
-        goes on until a ping or a send has waited long enough.
+        From then on, nothing arrives on either side. The application goes on until a send, or on a
+        WebSocket a ping, has waited too long.
         """
         self._peer.vanish()
 

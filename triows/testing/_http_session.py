@@ -29,10 +29,10 @@ __all__ = ["HTTPSession", "requesting"]
 
 class HTTPSession(Conversation[HTTPPeer]):
     """
-    The client's side of one plain request, which goes on. :meth:`AppClient.stream` makes it.
+    The client's side of a plain request that the test makes step by step.
 
-    Every receive and send fails if nothing moves for *timeout* seconds on Trio's clock. In virtual
-    time that takes no time at all.
+    :meth:`AppClient.stream` makes it. Every receive and send fails if it takes longer than the
+    session's timeout, on Trio's clock. In virtual time that takes no time at all.
     """
 
     @property
