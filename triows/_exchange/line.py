@@ -57,7 +57,7 @@ class Line(Protocol):
         """Say whether *error*, which isn't a group, only means that the exchange is over."""
 
     def explain(self, error: BaseException) -> None:
-        """Add a note to each exception in *error* that should have ended the exchange, but couldn't."""
+        """Add a note to each exception in *error* that was to end the exchange, but couldn't."""
 
     async def conclude(self, errors: list[BaseException], reason: Reason | None) -> Conclusion:
         """

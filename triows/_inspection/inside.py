@@ -63,4 +63,5 @@ def described(prefix: str, exchange: Exchange) -> str:
     peer = printable(peer_of(exchange.scope))
     if exchange.is_connection:
         return f"the connection to {prefix}{exchange.served.path} from {peer}"
-    return f"the request to {prefix}{exchange.served.path} from {peer}"
+    # A mount's template says little about what was asked for.
+    return f"the request for {printable(str(exchange.scope.get('path', '')))} from {peer}"

@@ -29,8 +29,8 @@ class RequestLine:
     Tells the client of one request how it ends. It is a :class:`.Line`.
 
     The application gets :meth:`receive` and :meth:`send` in place of the server's. If it ends
-    before it has begun a response, this answers. Nobody else can complete a response that has begun,
-    so the server cuts the connection.
+    before it has begun a response, this answers. Nobody else can complete a response that has
+    begun, so the server cuts the connection.
 
     Args:
         receive: The server's function.
