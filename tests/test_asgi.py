@@ -108,7 +108,7 @@ def test_what_makes_no_application_around_another_is_refused(middleware, remedy)
 # Mounting
 
 
-@pytest.mark.parametrize("mountable", [app, Saying(app), Triows(), print])
+@pytest.mark.parametrize("mountable", [app, Saying(app), Triows(), print, max])
 def test_what_can_be_called_with_a_scope_and_two_functions_can_be_mounted(mountable):
     check_mountable(mountable)
 

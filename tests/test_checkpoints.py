@@ -678,14 +678,18 @@ async def test_no_message_of_a_mounted_http_application_raises_without_a_checkpo
             await send(message)
         probed.append(True)
 
-    async def refuse(event: Any) -> None:
-        raise TypeError("not this")
+    async def take(event: Any) -> None:
+        if not str(event["type"]).startswith("http.response."):
+            raise TypeError("not this")
+        answers.append(event["type"])
 
+    answers: list[str] = []
     app = Triows()
     app.mount("/mounted", mounted)
     scope = {"type": "http", "path": "/mounted", "headers": [], "method": "GET"}
-    await app.handle(scope, partial(trio.sleep_forever), refuse)
+    await app.handle(scope, partial(trio.sleep_forever), take)
     assert probed
+    assert answers == ["http.response.start", "http.response.body"]  # of triows: 500
 
 
 async def visit(client: AppClient, *, leaves: bool) -> None:

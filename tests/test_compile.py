@@ -2,6 +2,7 @@
 
 import logging
 from typing import Annotated, Any, NoReturn
+from unittest.mock import Mock
 
 import pytest
 from attrs import frozen
@@ -169,7 +170,7 @@ def test_a_resource_of_the_application_that_needs_itself_is_refused():
         compiled(compiler(), routed(handler))
 
 
-def first(value: Annotated[str, use(lambda: second, scope="app")]) -> int:
+def first(value: str) -> int:
     return 1
 
 
@@ -296,6 +297,7 @@ def test_an_override_that_can_not_be_used_changes_nothing():
     ("factory", "fake", "message"),
     [
         (get_text, fake_number, "no route uses get_text"),
+        (get_number, Mock(), "a mock takes any call"),
         (get_number, 2, r"takes a factory, not 2: write override\(get_number, lambda: ...\)"),
     ],
 )

@@ -49,6 +49,8 @@ class NotingLine:
         self.explained: list[BaseException] = []
         self.is_over = False
         self.reader_ended = False
+        #: What the line's own task raises when it is cancelled, if anything.
+        self.reader_raises: Exception | None = None
 
     def start(self, tasks: trio.Nursery) -> None:
         self.calls.append("start")
@@ -59,6 +61,8 @@ class NotingLine:
             await trio.sleep_forever()
         finally:
             self.reader_ended = True
+            if self.reader_raises is not None:
+                raise self.reader_raises
 
     def is_end(self, error: BaseException) -> bool:
         return isinstance(error, Disconnected)

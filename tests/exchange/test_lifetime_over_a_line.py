@@ -196,6 +196,16 @@ async def test_a_line_that_fails_to_let_go_loses_no_other_error(line, lifetime, 
     assert line.calls.count("aclose") == 1
 
 
+async def test_an_error_of_the_lines_own_task_is_not_lost(line, lifetime):
+    async def body(stack: Stack, nursery: Any) -> None:
+        await wait_all_tasks_blocked()
+        raise Boom
+
+    line.reader_raises = LookupError()
+    errors = await raised_by(lifetime, body)
+    assert [type(error) for error in errors] == [Boom, LookupError]
+
+
 async def test_an_error_goes_before_a_cancellation(autojump_clock, line, lifetime):
     async def body(stack: Stack, nursery: Any) -> None:
         try:
@@ -304,6 +314,19 @@ async def test_tasks_have_ended_before_the_peer_is_told(autojump_clock, line, li
 
     await lifetime.run(body, wants_nursery=True)
     assert line.calls == ["start", "task", "conclude", "exit", "aclose"]
+
+
+async def test_a_nursery_that_is_opened_when_the_peer_is_gone_cancels_its_tasks(
+    autojump_clock, lifetime
+):
+    async def body(stack: Stack, nursery: Any) -> None:
+        nursery.start_soon(ended.wait)
+        await wait_all_tasks_blocked()
+        assert not nursery.child_tasks
+
+    ended = trio.Event()
+    lifetime.note_gone()
+    await lifetime.run(body, wants_nursery=True)
 
 
 async def test_without_the_wish_there_is_no_nursery(lifetime):
@@ -553,6 +576,22 @@ async def test_it_is_known_by_when_it_has_to_be_over(autojump_clock, line, lifet
     await lifetime.run(body)
     # The body may go on, then has the teardown for its cleanup, and its end has that twice.
     assert seen == [math.inf, 1 + 4, 3 + 2 * 4]
+
+
+async def test_a_factory_that_is_being_entered_is_waited_for_by_the_end(autojump_clock, lifetime):
+    seen: list[float] = []
+
+    async def entering() -> Any:
+        lifetime.cancel(Reason.SHUTDOWN)
+        seen.append(lifetime.due(trio.current_time()))
+        await trio.sleep_forever()
+        yield
+
+    async def body(stack: ResourceStack, nursery: Any) -> None:
+        await make_value(Factory.of(entering), {}, stack, patience=1)
+
+    await lifetime.run(body)
+    assert seen == [math.inf]
 
 
 # Memory

@@ -450,7 +450,7 @@ async def test_a_thread_that_a_test_waits_for_does_not_fail_it(autojump_clock, m
 def test_a_handler_that_goes_on_when_it_is_cancelled_is_ended_on_the_real_clock(
     spins, capfd, monkeypatch
 ):
-    monkeypatch.setattr(_leaks, "_MOMENT", 0.02)
+    monkeypatch.setattr(_leaks, "ENDING", 0.02)
 
     async def handler(_ws: WebSocket) -> None:
         await spins()
@@ -480,7 +480,7 @@ def receive_in_thread(client: TestClient, threads: list[threading.Thread]) -> No
 
 @pytest.mark.parametrize("blocks", [computes, sleeps_often, handles_every_exception])
 def test_a_loop_in_another_thread_ends_after_it_has_failed_the_test(blocks, monkeypatch):
-    monkeypatch.setattr(_loop, "_MOMENT", 0.1)
+    monkeypatch.setattr(_loop, "_LEAST", 0.1)
     monkeypatch.setattr(_loop, "BLOCKED", 0.5)
 
     async def handler(ws: WebSocket) -> None:
@@ -497,7 +497,7 @@ def test_a_loop_in_another_thread_ends_after_it_has_failed_the_test(blocks, monk
 
 @pytest.mark.parametrize("spins", [gives_way, handles_all_there_is])
 def test_a_virtual_clock_in_another_thread_is_watched_there(spins, monkeypatch):
-    monkeypatch.setattr(_loop, "_MOMENT", 0.1)
+    monkeypatch.setattr(_loop, "_LEAST", 0.1)
     monkeypatch.setattr(_loop, "BLOCKED", BLOCKED)
 
     async def handler(_ws: WebSocket) -> None:

@@ -286,7 +286,7 @@ def test_a_send_to_an_application_that_does_not_read_fails_in_time():
 
 
 def test_a_handler_that_blocks_the_loop_fails_the_test_and_is_shown(monkeypatch):
-    monkeypatch.setattr(_loop, "_MOMENT", 0.1)
+    monkeypatch.setattr(_loop, "_LEAST", 0.1)
     go_on = threading.Event()
 
     async def handler(ws: Accepted) -> None:
@@ -307,7 +307,7 @@ def test_a_handler_that_blocks_the_loop_fails_the_test_and_is_shown(monkeypatch)
 
 
 def test_a_thread_that_the_application_waits_for_fails_the_test_as_a_leak(monkeypatch):
-    monkeypatch.setattr(_loop, "_MOMENT", 0.1)
+    monkeypatch.setattr(_loop, "_LEAST", 0.1)
     go_on = threading.Event()
 
     async def handler(ws: Accepted) -> None:
@@ -328,7 +328,7 @@ def test_a_thread_that_the_application_waits_for_fails_the_test_as_a_leak(monkey
 
 
 def test_a_request_that_waits_for_a_thread_fails_in_time_and_is_shown(monkeypatch, capfd):
-    monkeypatch.setattr(_loop, "_MOMENT", 0.1)
+    monkeypatch.setattr(_loop, "_LEAST", 0.1)
     monkeypatch.setattr(_loop, "_FORCED", 0.5)
     go_on = threading.Event()
 
@@ -367,7 +367,7 @@ def test_ctrl_c_is_seen_in_a_second_though_the_client_waits_for_a_thousand(monke
 
 
 def test_ctrl_c_in_a_start_up_waits_until_what_it_has_entered_has_exited(monkeypatch):
-    monkeypatch.setattr(_loop, "_MOMENT", 0.001)
+    monkeypatch.setattr(_loop, "_LEAST", 0.001)
     main = threading.get_ident()
     exited = []
 

@@ -124,7 +124,7 @@ async def test_a_peer_that_can_not_be_told_is_an_error_of_the_line():
         await line.conclude([], None)
 
 
-async def test_an_exception_that_can_not_be_judged_is_an_error_and_1011():
+async def test_an_exception_that_can_not_be_asked_for_its_code_is_an_error_and_1011():
     class Sly(WebSocketClose):
         @property
         def code(self) -> int:

@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 
 __all__ = ["inner_nurseries", "look_at_own", "own_frames"]
 
-# A server's task or a test's task may run a exchange. Only the frames and nurseries inside of
+# A server's task or a test's task may run an exchange. Only the frames and nurseries inside of
 # Lifetime.run() belong to the exchange.
 
 
 def own_frames(lifetime: Lifetime) -> list[RawFrame]:
-    """The frames of a exchange's task that belong to the exchange."""
+    """The frames of an exchange's task that belong to the exchange."""
     return [] if lifetime.task is None else frames_in(lifetime.task, Lifetime.run)
 
 
 def inner_nurseries(lifetime: Lifetime) -> list[trio.Nursery]:
-    """The nurseries that a exchange's handler has opened."""
+    """The nurseries that an exchange's handler has opened."""
     task, own = lifetime.task, lifetime.tasks
     nurseries = [] if task is None else task.child_nurseries
     return nurseries[nurseries.index(own) + 1 :] if own in nurseries else []

@@ -13,6 +13,7 @@ from triows._reasons import Reason
 from triows.inspect import look_at_task, tree
 
 from ._calls import call_of
+from ._patience import ENDING
 
 if TYPE_CHECKING:
     from triows import Triows
@@ -24,9 +25,6 @@ __all__ = ["Alive"]
 
 #: How many connections a picture shows. Nobody finds one among more of them.
 _SHOWN = 20
-
-#: How many seconds a cancelled task gets to end.
-_MOMENT = 0.5
 
 
 class Alive:
@@ -105,7 +103,7 @@ class Alive:
         for call in going:
             if call.scope is not None:
                 call.scope.cancel()
-        with trio.move_on_after(_MOMENT, shield=True):
+        with trio.move_on_after(ENDING, shield=True):
             for call in going:
                 await call.over.wait()
         self.stuck |= {call: self.picture(call) for call in going if call.is_going}

@@ -63,7 +63,7 @@ _STEPS = 200
 _PLAIN = 2
 
 
-class Stage(Protocol):
+class Blockable(Protocol):
     """Where an application runs in a test."""
 
     app: Triows
@@ -139,7 +139,7 @@ def _polls(task: trio.lowlevel.Task) -> bool:
     return any(frame.f_code is code for frame, _ in task.iter_await_frames())
 
 
-class _Breaker(Watchdog["Stage"]):
+class _Breaker(Watchdog["Blockable"]):
     """Fails the tests of one loop."""
 
     def __init__(self) -> None:
@@ -501,12 +501,12 @@ def _soon(ident: int) -> Any:
 
 
 @contextmanager
-def unblocked(stage: Stage, seconds: float) -> Iterator[None]:
+def unblocked(stage: Blockable, seconds: float) -> Iterator[None]:
     """
     Make sure that an application's test ends, during a block in its loop.
 
     Args:
-        stage: The application's stage. :attr:`Stage.blocked` is set to the error to raise.
+        stage: The application's stage. :attr:`Blockable.blocked` is set to the error to raise.
         seconds: How many seconds the loop may be blocked.
     """
     with _Breaker.watching(stage, seconds):

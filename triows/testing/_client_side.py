@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from triows._transports.wire import CHUNK
+from triows._transports.wire import BROKEN, CHUNK
 
 from ._events import EventLog
 
@@ -23,10 +23,7 @@ if TYPE_CHECKING:
 
     from ._ends import End
 
-__all__ = ["BROKEN", "ClientSide"]
-
-#: What an end raises when the connection is over.
-BROKEN = (OSError, trio.BrokenResourceError, trio.ClosedResourceError)
+__all__ = ["ClientSide"]
 
 #: How many chunks may be on their way at a time, in one direction.
 _ON_THE_WAY = 64

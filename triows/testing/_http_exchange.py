@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
+from triows._transports.wire import BROKEN
+
 from ._calls import Call
-from ._client_side import BROKEN
 from ._http_peer import HTTPPeer
 
 if TYPE_CHECKING:
@@ -26,9 +27,6 @@ BUFFER = 64 * 2**10
 #: How many bytes of a response's body the client takes. It is far more than a test looks at, and
 #: fits into the memory of any machine that runs tests.
 BODY = 64 * 2**20
-
-#: How many seconds a cancelled request gets to end.
-_MOMENT = 0.5
 
 
 class HTTPExchange:

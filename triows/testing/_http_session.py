@@ -12,8 +12,8 @@ from starlette.datastructures import Headers
 from triows._checkpoints import checkpointed
 from triows._errors import is_a, leaves
 from triows._managers import asynccontextmanager
+from triows._transports.wire import BROKEN
 
-from ._client_side import BROKEN
 from ._conversation import Conversation, ReceiveTimeout
 from ._http_exchange import BODY, HTTPExchange
 from ._http_peer import HTTPDisconnect, HTTPPeer

@@ -18,6 +18,7 @@ from triows._counted import counted
 from triows._reasons import Reason
 from triows.inspect import look_at_task
 
+from ._patience import ENDING
 from ._stage import current_stage
 from ._tasks import all_tasks, tasks_below, tasks_in, top_tasks, unshield, waits_for_thread
 
@@ -29,9 +30,6 @@ __all__ = ["LeakCheck", "LeakError", "StartTimeout"]
 
 #: How often to take the shields away from a task that makes new ones.
 _ROUNDS = 10
-
-#: How many seconds tasks get that are just ending.
-_MOMENT = 0.5
 
 
 class LeakError(AssertionError):
@@ -110,7 +108,7 @@ class LeakCheck:
             )
             if any(call.is_going for call in stage.alive.stuck):
                 seconds = 0.0  # the server waits for it in vain
-            await _wait(stage.done, seconds + _MOMENT)
+            await _wait(stage.done, seconds + ENDING)
         if not stage.done.is_set() and not told and leak is None and not stage.never_started:
             leak = self._error("the application has not ended")
         nursery.cancel_scope.cancel()
@@ -159,7 +157,7 @@ class LeakCheck:
             leak = self._error(what, picture=next(iter(stage.alive.stuck.values())))
         for call in stage.alive.stuck:
             _unshield_request(call)
-            await _wait(call.over, _MOMENT)
+            await _wait(call.over, ENDING)
         return leak
 
     async def _strays(self, nursery: trio.Nursery) -> LeakError | None:
@@ -197,7 +195,7 @@ def _unshield_request(call: Call) -> None:
 
 async def _settle() -> None:
     """Wait a moment until all tasks wait, even if this task is cancelled."""
-    with trio.move_on_after(_MOMENT, shield=True):
+    with trio.move_on_after(ENDING, shield=True):
         await wait_all_tasks_blocked()
 
 

@@ -63,7 +63,7 @@ def interruptible(exc: BaseException | None) -> Iterator[None]:
 
 
 #: How many seconds a loop gets at least to show that it runs, even on a busy machine.
-_MOMENT = 1.0
+_LEAST = 1.0
 
 #: How many seconds this thread waits at a time. If a signal comes just before a thread begins to
 #: wait, Python handles it only after the wait. With a longer wait, Ctrl-C would seem to do nothing.
@@ -115,7 +115,7 @@ class Loop:
         self, app: Triows, *, timeout: float, run_options: Mapping[str, Any], **options: Any
     ) -> None:
         self._app = app
-        self._patience = max(timeout, _MOMENT)
+        self._patience = max(timeout, _LEAST)
         self._run_options = run_options
         self._given = {**options, "run_options": run_options}
         # If the loop is blocked, this object raises it in the test. The loop's own watchdog ends
@@ -172,8 +172,8 @@ class Loop:
                 self._token.run_sync_soon(self._scope.cancel)
         seconds = _START_UP
         while self._thread.is_alive() and seconds > 0:
-            self._thread.join(_MOMENT)
-            seconds -= _MOMENT
+            self._thread.join(_LEAST)
+            seconds -= _LEAST
             if not self._turns(_FORCED):
                 return
 
@@ -205,11 +205,11 @@ class Loop:
         """Wait for the loop's end. Return ``None`` if something can't be cancelled."""
         stage = self.client._stage
         # This is longer than open_app() takes in the worst case.
-        seconds = stage.patience.ending + 3 * _MOMENT
+        seconds = stage.patience.ending + 3 * _LEAST
         while seconds > 0:
             with suppress(queue.Empty):
-                return _take(self._ended, _MOMENT)
-            seconds -= _MOMENT
+                return _take(self._ended, _LEAST)
+            seconds -= _LEAST
             if stage.done.is_set() or stage.is_unending:
                 # Everything was cancelled. What is left waits for a thread, for example.
                 seconds = min(seconds, _FORCED)

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
     from triows import Timeouts, Triows
 
-__all__ = ["Patience"]
+__all__ = ["ENDING", "Patience"]
+
+#: How many seconds a task gets that was cancelled, or is just ending.
+ENDING = 0.5
 
 #: The timeouts of the application that wait for bytes of a peer that was accepted.
 _SLOW = ("ping_timeout", "send", "close")

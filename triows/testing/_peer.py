@@ -28,8 +28,9 @@ from triows._protocol.client import (
 )
 from triows._transports.inbox import Inbox
 from triows._transports.interface import Ended, disconnect
+from triows._transports.wire import BROKEN
 
-from ._client_side import BROKEN, ClientSide
+from ._client_side import ClientSide
 from ._events import shown
 
 if TYPE_CHECKING:
