@@ -33,7 +33,7 @@ def meant(*arguments):
 # Commands
 
 
-@pytest.mark.parametrize("arguments", [["run", "a:b"], ["routes", "a:b"], ["--version"]])
+@pytest.mark.parametrize("arguments", [["run", "a:b"], ["--version"], ["--bind=[::1]:80", "run"]])
 def test_what_is_a_command_or_an_option_is_left_alone(arguments):
     assert command_meant(arguments) is None
 
