@@ -116,6 +116,8 @@ class RequestLine:
             return Conclusion(self._missing, failed=failed)
         reply = refusal or (_FAILED if found else _QUIET[reason])
         await self._respond(reply)
+        if self.gone:
+            return Conclusion(self._missing, failed=failed)
         return Conclusion(reply.why or self._missing, failed=failed, told=True)
 
     async def _respond(self, reply: Reply) -> None:
