@@ -115,14 +115,15 @@ class RequestLine:
         if self.gone:
             return Conclusion(self._missing, failed=failed)
         reply = refusal or (_FAILED if found else _QUIET[reason])
-        await self._respond(reply)
-        if self.gone:
-            return Conclusion(self._missing, failed=failed)
-        return Conclusion(reply.why or self._missing, failed=failed, told=True)
+        told = await self._respond(reply)
+        why = reply.why if told else ""
+        return Conclusion(why or self._missing, failed=failed, told=told)
 
-    async def _respond(self, reply: Reply) -> None:
+    async def _respond(self, reply: Reply) -> bool:
+        """Answer, and return whether the client hasn't left."""
         with trio.move_on_after(self._patience), suppress(ClientDisconnect):
             await respond(self.send, reply)
+        return not self.gone
 
     @property
     def _missing(self) -> str:
