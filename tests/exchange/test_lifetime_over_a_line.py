@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import math
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import ref
@@ -641,8 +640,11 @@ async def test_nothing_of_an_exchange_waits_for_the_garbage_collection(autojump_
     gc.disable()
     try:
         with trio.move_on_after(5):
-            with suppress(Boom, trio.TooSlowError):
+            # From Python 3.12 on, suppress() makes a cycle of a group that it doesn't suppress.
+            try:  # noqa: SIM105
                 await lifetime.run(body, wants_nursery=True)
+            except (Boom, trio.TooSlowError):
+                pass
         line.outcome = None
         line.explained.clear()
         assert [held() for held in kept] == [None]
