@@ -90,7 +90,7 @@ class Mount:
     app: ASGIApp
     #: Whether it is a triows application, which has exchanges of its own.
     is_ours: bool
-    #: Serves the plain requests to any other application.
+    #: Serves the plain requests to it.
     requests: MountedRequests
 
     async def serve(
@@ -106,10 +106,12 @@ class Mount:
         root = "".join(f"/{segment}" for segment in matched)
         scope["root_path"] = scope.get("root_path", "") + root
         scope["path_params"] = {**scope.get("path_params", {}), **match.params}
-        if self.is_ours:
-            await self.app(scope, receive, send)
+        if scope["type"] == "http" and self.is_ours:
+            await self.requests.pass_on(self.app, scope, receive, send)
         elif scope["type"] == "http":
             await self.requests.serve(scope, receive, send)
+        elif self.is_ours:
+            await self.app(scope, receive, send)
         else:
             _blame(f"the mounted application {where(self.app)}")
             with cancelled_by_shutdown(receive):

@@ -262,13 +262,21 @@ class RequestJudge(Judge[RequestStory]):
     def check_what_the_peer_is_told(self) -> None:
         story = self.story
         assert story.misuse == []
-        if story.response is None:
+        if story.response is None and self._is_left_open:
+            pass
+        elif story.response is None:
             assert story.noticed is not None, "nobody has answered"
             assert story.noticed.time <= self.told_by + NEAR, "nobody has answered in time"
         elif story.is_ours:
             self._check_response()
         else:
             self._check_answer(*story.response)
+
+    @property
+    def _is_left_open(self) -> bool:
+        """Whether whoever has cancelled the request from outside may answer it."""
+        cancelled = self.story.when(What.CANCEL)
+        return cancelled is not None and cancelled.time <= self.told_by + NEAR
 
     def _check_response(self) -> None:
         """Only the handler, or its factory, can complete its response."""

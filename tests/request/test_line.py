@@ -126,6 +126,12 @@ async def test_a_client_has_left_when_the_application_was_told(line, server, not
 TEA = HTTPException(418, "tea")
 
 
+@pytest.mark.parametrize("errors", [[], [ValueError()], [TEA]])
+async def test_whoever_has_cancelled_a_request_from_outside_may_answer_it(line, server, errors):
+    end = await line.conclude(errors, Reason.CANCELLED)
+    assert (line.status, end.told, end.why) == (None, False, "")
+
+
 @pytest.mark.parametrize(
     ("errors", "reason", "status", "why", "failed"),
     [
@@ -133,7 +139,6 @@ TEA = HTTPException(418, "tea")
         ([HandlerCancelled("shutdown")], Reason.SHUTDOWN, 503, "the server is shutting", False),
         ([], Reason.SHUTDOWN, 503, "the server is shutting down", False),
         ([], Reason.APPLICATION_FAILED, 503, "the server is shutting down", False),
-        ([], Reason.CANCELLED, 503, "the server is shutting down", False),
         ([ValueError()], None, 500, "", True),
         ([ValueError()], Reason.SHUTDOWN, 500, "", True),
         ([TEA], None, 418, "tea", False),

@@ -7,8 +7,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import httpx2
 import pytest
 import trio
+from starlette.middleware.base import BaseHTTPMiddleware
+from starlette.responses import PlainTextResponse
 from trio.testing import wait_all_tasks_blocked
 
 from tests.connecting import opened
@@ -454,15 +457,95 @@ async def test_requests_to_a_mounted_triows_are_its_own_exchanges_and_logged_onc
     assert len([one for one in log.records if hasattr(one, "method")]) == 1
 
 
-async def test_a_cancelled_request_is_cancelled_at_once_and_tells_its_client(autojump_clock, log):
+async def test_a_cancelled_request_is_cancelled_at_once_and_left_open(autojump_clock, log):
     app, answer = mounting(goes_on), Answer()
     async with app.running():
         with trio.move_on_after(3) as cancelled:
             await app(scope(), answer.receive, answer.send)
     assert cancelled.cancelled_caught
-    assert answer.statuses == [(503, 3)]
-    (end,) = ends(log)
-    assert end.endswith("the application was cancelled from outside)")
+    assert answer.statuses == []
+    assert ends(log) == ["not answered (the application was cancelled from outside)"]
+
+
+class TimingOut:
+    """A middleware that answers by itself if that takes too long."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        with trio.move_on_after(1) as limit:
+            await self.app(scope, receive, send)
+        if limit.cancelled_caught:
+            await PlainTextResponse("too slow", 504)(scope, receive, send)
+
+
+async def test_a_middleware_that_cancels_the_application_answers_in_its_place(autojump_clock):
+    async with open_app(mounting(goes_on, middlewares=[TimingOut])) as client:
+        response = await client.get("/files")
+    assert (response.status_code, response.text) == (504, "too slow")
+
+
+class Passing(BaseHTTPMiddleware):
+    async def dispatch(self, request: Any, call_next: Any) -> Any:
+        return await call_next(request)
+
+
+@pytest.mark.parametrize("middlewares", [[], [Passing]])
+async def test_a_response_that_a_shutdown_cuts_is_not_ended_properly(autojump_clock, middlewares):
+    async def streams(scope: Any, receive: Any, send: Any) -> None:
+        await send(START)
+        while True:
+            await send(PART)
+            await trio.sleep(1)
+
+    async def read(client: AppClient) -> None:
+        with pytest.raises(httpx2.RemoteProtocolError):
+            await client.get("/files", timeout=100)
+
+    app = mounting(streams, middlewares=middlewares)
+    async with open_app(app) as client, trio.open_nursery() as nursery:
+        nursery.start_soon(read, client)
+        await trio.sleep(2)
+        await client.shutdown()
+
+
+async def test_a_middleware_of_a_mounted_application_of_ours_may_refuse():
+    class Refusing:
+        def __init__(self, app: Any) -> None:
+            self.app = app
+
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            raise HTTPException(401, "who are you?")
+
+    async with open_app(mounting(Triows(middlewares=[Refusing]))) as client:
+        response = await client.get("/files/x")
+    assert (response.status_code, response.json()["detail"]) == (401, "who are you?")
+
+
+@pytest.mark.parametrize(
+    "change", [lambda scope: scope.pop("path"), lambda scope: scope.update(path="/x", client=None)]
+)
+async def test_the_line_tells_the_request_as_it_came(log, change):
+    async def changing(scope: Any, receive: Any, send: Any) -> None:
+        change(scope)
+        await send(START)
+        await send(END)
+
+    async with open_app(mounting(changing)) as client:
+        assert (await client.get("/files/a")).text == "end"
+    (line,) = (one.getMessage() for one in log.records if hasattr(one, "method"))
+    assert " GET '/files/a' answered 200 after " in line
+    assert not line.startswith("?")
+
+
+async def test_what_the_server_refuses_to_send_is_not_taken_for_a_response(log):
+    async def mistaken(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [("a", "b")]})
+
+    async with open_app(mounting(mistaken), raise_app_exceptions=False) as client:
+        assert (await client.get("/files")).status_code == 500
+    assert ends(log) == ["answered 500"]
 
 
 async def test_nothing_is_left_of_a_request_that_is_over():

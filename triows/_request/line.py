@@ -10,6 +10,7 @@ from attrs import evolve
 
 from triows._checkpoints import checkpointed
 from triows._errors import add_note, is_a, leaves, text_of
+from triows._exchange.ends import source_of
 from triows._exchange.line import Conclusion
 from triows._exchange.refusals import agreed
 from triows._reasons import Reason
@@ -73,13 +74,21 @@ class RequestLine:
     @checkpointed
     async def send(self, event: Message) -> None:
         """Send a part of the response."""
-        if event["type"] == "http.response.start":
-            self.status = event.get("status", 0)
+        begins = event["type"] == "http.response.start"
+        status = event.get("status") if begins else self.status
         try:
             await self._send(event)
-        except ClientDisconnect:
+        except ClientDisconnect as exc:
+            if exc.source is None:
+                exc.source = self
             self._note_gone()
             raise
+        except Exception:
+            status = self.status  # the server has refused it
+            raise
+        finally:
+            # If it was cancelled, some of it may have been sent.
+            self.status = status
         if event["type"] == "http.response.body":
             self.sent += len(event.get("body") or b"")
             self.complete = not event.get("more_body", False)
@@ -101,7 +110,10 @@ class RequestLine:
         """Do nothing: the server reads and writes."""
 
     def is_end(self, error: BaseException) -> bool:
-        return is_a(error, ClientDisconnect, HandlerCancelled)
+        if is_a(error, ClientDisconnect):
+            # If the client of this request is there, that of another one may have gone.
+            return self.gone or source_of(error) in (None, self)
+        return is_a(error, HandlerCancelled)
 
     def explain(self, error: BaseException) -> None:
         """Add nothing."""
@@ -112,7 +124,9 @@ class RequestLine:
             return Conclusion(self._missing, failed=bool(found))
         refusal = _refusal(found)
         failed = bool(found) and refusal is None
-        if self.gone:
+        # Whoever has cancelled it from outside may answer, for example a middleware with a timeout.
+        # Or it is the server, which sends nothing more.
+        if self.gone or reason is Reason.CANCELLED:
             return Conclusion(self._missing, failed=failed)
         reply = refusal or (_FAILED if found else _QUIET[reason])
         told = await self._respond(reply)
@@ -126,11 +140,16 @@ class RequestLine:
         return not self.gone
 
     @property
+    def is_incomplete(self) -> bool:
+        """Whether a response has begun, and its end is missing."""
+        return self.status is not None and not self.complete
+
+    @property
     def _missing(self) -> str:
         """Say why there is no whole response, for the log."""
-        if self.complete:
-            return ""
-        return "the client has left" if self.gone else "the response is incomplete"
+        if self.gone:
+            return "the client has left"
+        return "the response is incomplete" if self.is_incomplete else ""
 
     async def shut_down(self) -> bool:
         """
@@ -177,7 +196,6 @@ _GOING = try_later("the server is shutting down")
 # or was cancelled for a reason.
 _QUIET = {
     None: _UNANSWERED,
-    Reason.CANCELLED: _GOING,
     Reason.APPLICATION_FAILED: _GOING,
     Reason.SHUTDOWN: _GOING,
     Reason.PEER_GONE: _GOING,

@@ -9,16 +9,20 @@ import trio
 from attrs import frozen
 
 from triows._counted import counted
+from triows._errors import is_a
 from triows._exchange.lifetime import Lifetime
 from triows._exchange.log_lines import in_brackets, log_refusal
 from triows._exchange.registry import Exchange
 from triows._log import logger, peer_of
 from triows._printable import printable
 from triows._reply import respond, try_later
+from triows.exceptions import ClientDisconnect
 
 from .line import RequestLine
 
 if TYPE_CHECKING:
+    from typing import Self
+
     from triows._exchange.registry import Exchanges
     from triows._injection.hosts import ResourceStack
     from triows._settings import Settings
@@ -54,20 +58,61 @@ class MountedRequests:
             return
         line = RequestLine(receive, send, patience=timeouts.close)
         lifetime = Lifetime(line, timeouts)
+        # The application may change the scope.
+        request = _Request.of(scope, self.path)
 
         async def body(_stack: ResourceStack, _nursery: trio.Nursery | None) -> None:
             await self.handler(scope, line.receive, line.send)
 
-        exchange = Exchange(lifetime, self, scope, is_connection=False)
+        exchange = Exchange(lifetime, self, {**scope}, is_connection=False)
         self.exchanges.add(exchange)
         try:
             await lifetime.run(body)
         finally:
             self.exchanges.discard(exchange)
-            _log_end(scope, line, lifetime, self.path)
+            _log_end(request, line, lifetime)
+        if lifetime.cancelled is not None and line.is_incomplete:
+            # Otherwise a middleware would take the response for complete, and end it properly.
+            raise ClientDisconnect("the application was cancelled in the middle of its response")
+
+    async def pass_on(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        """
+        Let an application answer that has exchanges of its own.
+
+        If it raises an error before it has begun a response, this answers.
+
+        Args:
+            app: The application.
+            scope: The request.
+            receive: ASGI's function.
+            send: ASGI's function.
+
+        Raises:
+            BaseException: What the application raised, unless it asked for an answer.
+        """
+        line = RequestLine(receive, send, patience=self.settings.timeouts.close)
+        try:
+            await app(scope, line.receive, line.send)
+        except Exception as exc:
+            if is_a(exc, ClientDisconnect) or (await line.conclude([exc], None)).failed:
+                raise
 
 
-def _log_end(scope: Scope, line: RequestLine, lifetime: Lifetime, route: str) -> None:
+@frozen
+class _Request:
+    """What the log says of a request."""
+
+    peer: str
+    method: str
+    path: str
+    route: str
+
+    @classmethod
+    def of(cls, scope: Scope, route: str) -> Self:
+        return cls(peer_of(scope), str(scope.get("method")), str(scope.get("path")), route)
+
+
+def _log_end(request: _Request, line: RequestLine, lifetime: Lifetime) -> None:
     """Log the end of a request, in one line."""
     if not logger.isEnabledFor(logging.INFO):
         return
@@ -76,18 +121,18 @@ def _log_end(scope: Scope, line: RequestLine, lifetime: Lifetime, route: str) ->
     # Method and path come from the client. %r keeps them on one line.
     logger.info(
         "%s %s %r %s%s after %.3f s, received %s, sent %s",
-        peer_of(scope),
-        printable(scope["method"]),
-        scope["path"],
+        request.peer,
+        printable(request.method),
+        request.path,
         answered,
         in_brackets(lifetime.why),
         duration,
         counted(line.received, "byte"),
         counted(line.sent, "byte"),
         extra={
-            "route": route,
-            "peer": peer_of(scope),
-            "method": scope["method"],
+            "route": request.route,
+            "peer": request.peer,
+            "method": request.method,
             "status": line.status,
             "duration": duration,
             "bytes_received": line.received,

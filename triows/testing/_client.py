@@ -546,6 +546,7 @@ async def _opened(
         )
     errors: list[BaseException | None] = []
     leak: BaseException | None = None
+    stage: Stage | None = None
     try:
         with ExitStack() as watch:
             async with trio.open_nursery() as nursery:
@@ -570,6 +571,9 @@ async def _opened(
                     leak = await leaks.leave(failed=bool(errors))
     except BaseException as exc:  # noqa: BLE001 - raised below
         errors.append(exc)
+    if stage is None:  # it could not be made
+        raise_all("errors in the test and in the application", errors)
+        return
     if stage.blocked_is_told:
         # The test has seen it. What was cancelled because of it adds nothing.
         errors = [without_cancelled(one) for one in errors if one is not None]

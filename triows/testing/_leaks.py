@@ -149,6 +149,8 @@ class LeakCheck:
         if any(call.is_going for call in stage.calls.requests):
             await _settle()  # they may be ending just now
         await stage.alive.cancel_requests(*stage.calls.requests)
+        for call in tuple(stage.calls.requests):  # nobody else would raise their errors
+            stage.calls.leave_request(call)
         if not await stage.alive.wait_no_connections(stage.patience.connection) and leak is None:
             which = "a connection has not ended {:g} s after its client left"
             leak = self._error(which.format(stage.patience.connection))
