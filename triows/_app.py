@@ -27,6 +27,7 @@ from ._inspection.remains import alive
 from ._loop import NO_TRIO, check_trio, note_loop
 from ._managers import asynccontextmanager, contextmanager
 from ._reasons import Reason
+from ._request.guard import guarded
 from ._request.mounted import MountedRequests
 from ._routing.mistakes import check_routes
 from ._routing.names import UnknownRoute
@@ -480,7 +481,7 @@ class Triows:
                     patience=self.timeouts.close,
                 )
             else:
-                await self._stack(scope, receive, send)
+                await guarded(self._stack, scope, receive, send)
         except Exception:
             await trio.lowlevel.cancel_shielded_checkpoint()
             raise

@@ -507,7 +507,7 @@ async def test_a_response_that_a_shutdown_cuts_is_not_ended_properly(autojump_cl
     async with open_app(app) as client, trio.open_nursery() as nursery:
         nursery.start_soon(read, client)
         await trio.sleep(2)
-        await client.shutdown()
+        await app.drain()
 
 
 async def test_a_middleware_of_a_mounted_application_of_ours_may_refuse():

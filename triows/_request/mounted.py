@@ -18,6 +18,7 @@ from triows._printable import printable
 from triows._reply import respond, try_later
 from triows.exceptions import ClientDisconnect
 
+from .guard import cut_response
 from .line import RequestLine
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class MountedRequests:
             _log_end(request, line, lifetime)
         if lifetime.cancelled is not None and line.is_incomplete:
             # Otherwise a middleware would take the response for complete, and end it properly.
-            raise ClientDisconnect("the application was cancelled in the middle of its response")
+            raise cut_response()
 
     async def pass_on(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         """
