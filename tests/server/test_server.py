@@ -38,7 +38,7 @@ class Reached:
         self.link = MemoryLink(2**16, reactor)
         self.closed = trio.Event()
         addresses = Addresses(("peer", 50_000), ("testserver", 80), secure=False)
-        self._arrival = Arrival(self.link.stream, self.link.wire, addresses)
+        self._arrival = Arrival(self.link.wire, addresses)
         server.start(self._opening, self._close)
 
     def _opening(self):

@@ -125,9 +125,10 @@ class Wire(Counted, Protocol):
 
     def start(self, nursery: Starter, sink: Sink) -> None:
         """
-        Begin to read.
+        Begin to read, or let another sink have what is read from now on.
 
-        If this needs a task, the task runs in *nursery* and is shielded until :meth:`close`.
+        If the end was read before, the other sink is told of it, too. If this needs a task, the
+        task runs in *nursery* and is shielded until :meth:`close`.
         """
 
     def pause(self) -> None:
@@ -289,7 +290,7 @@ class PlainWire(_SocketWire):
         reactor: Says when there is something to read.
     """
 
-    __slots__ = ("_is_paused", "taken")
+    __slots__ = ("_is_paused", "_is_watched", "taken")
 
     breaks_when_cancelled = False
 
@@ -297,10 +298,14 @@ class PlainWire(_SocketWire):
         super().__init__(sock, reactor)
         self.taken = 0
         self._is_paused = False
+        # Whether the reactor reads. It doesn't after the end.
+        self._is_watched = False
 
     def start(self, nursery: Starter, sink: Sink) -> None:
         self._sink = sink
-        self._reactor.add(self._fd, self)
+        if not self._is_watched:
+            self._is_watched = True
+            self._reactor.add(self._fd, self)
 
     def pause(self) -> None:
         self._is_paused = True
@@ -309,6 +314,10 @@ class PlainWire(_SocketWire):
     def resume(self) -> None:
         self._is_paused = False
         self._reactor.resume(self._fd)
+
+    def on_error(self) -> None:
+        self._is_watched = False
+        super().on_error()
 
     def on_readable(self) -> None:
         """Read what is there, up to a limit. The reactor calls this."""
@@ -320,8 +329,7 @@ class PlainWire(_SocketWire):
             except OSError:
                 data = b""
             if not data:
-                self._reactor.discard(self._fd)
-                self._sink.eof_received()
+                self.on_error()
                 return
             self._sink.data_received(data)
             if len(data) < CHUNK or self._is_paused or self._fd < 0:
