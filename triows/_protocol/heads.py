@@ -10,6 +10,7 @@ everything that h11, llhttp or nginx might understand differently, and everythin
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -34,6 +35,9 @@ MOST_HEADERS = 200
 
 #: The greatest length of a body. It has 19 digits, and h11, llhttp and nginx can read it.
 GREATEST_LENGTH = 2**63 - 1
+
+#: How many bytes a host and its port may have. A name in DNS has 253 (:rfc:`1035#section-2.3.4`).
+LONGEST_AUTHORITY = 253 + len(":65535")
 
 _STRAY = "the head has a character or a line end that is not allowed"
 
@@ -185,9 +189,10 @@ def read_head(head: bytes) -> Request:
     Raises:
         BadRequest: It is refused.
     """
-    check_characters(head)
-    first, *lines = head.split(b"\r\n")
-    method, target, version = _read_request_line(first)
+    lines = head.split(b"\r\n")
+    if len(head.translate(None, _IN_LINES)) != 2 * len(lines) - 2:  # as check_characters()
+        raise BadRequest(400, _STRAY)
+    method, target, version = _read_request_line(lines.pop(0))
     headers = read_fields(lines)
     path, _, query = target.partition(b"?")
     if not path.startswith(b"/"):
@@ -195,7 +200,10 @@ def read_head(head: bytes) -> Request:
     fields = dict(headers)
     if len(fields) != len(headers):
         _join_fields(fields, headers)
-    _check_host(fields.get(b"host"), version)
+    if b"host" in fields:
+        _check_authority(fields[b"host"])
+    elif version == "1.1":
+        raise BadRequest(400, "no Host")
     length, is_chunked = 0, False
     if b"content-length" in fields or b"transfer-encoding" in fields:
         length, is_chunked = _read_framing(fields, version, head)
@@ -304,16 +312,11 @@ def _read_other_form(
     return path or b"/", query
 
 
-def _check_host(host: bytes | None, version: str) -> None:
-    if host is not None:
-        _check_authority(host)
-    elif version == "1.1":
-        raise BadRequest(400, "no Host")
-
-
+# A server has few names, so the last ones are remembered. Those that are refused are not.
+@lru_cache(maxsize=64)
 def _check_authority(authority: bytes) -> None:
     match = _AUTHORITY.fullmatch(authority)
-    if match is None or int(match[1] or 0) >= 2**16:
+    if match is None or len(authority) > LONGEST_AUTHORITY or int(match[1] or 0) >= 2**16:
         raise BadRequest(400, "the host isn't a name or an address, with or without a port")
 
 

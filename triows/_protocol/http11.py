@@ -84,8 +84,8 @@ class RequestReader:
         # added to.
         self._data: bytes | bytearray = b""
         self._position = 0
-        # In how many of these bytes the end of the head was searched. Without it, a head that
-        # comes byte by byte would be searched as often.
+        # How many of these bytes are no part of the head's end. Without it, a head that comes byte
+        # by byte would be searched as often.
         self._searched = 0
         self._empty_lines = 0
         self._next = _HEAD
@@ -195,21 +195,21 @@ class RequestReader:
     def _section(self) -> bytes | None:
         """Return the lines up to the next empty line, if they are all there."""
         start = self._position
-        search_from = start + max(self._searched - len(_END) + 1, 0)
-        end = self._data.find(_END, search_from, start + self._head_size)
-        if end >= 0:
-            return bytes(self._data[start:end])
-        self._refuse_early()
-        return None
+        end = self._data.find(_END, start + self._searched, start + self._head_size)
+        if end < 0:
+            self._refuse_early()
+            return None
+        section = self._data[start:end]
+        return section if isinstance(section, bytes) else bytes(section)
 
     def _refuse_early(self) -> None:
         """Refuse a head whose end isn't there yet, if nothing can make it a valid one."""
         start = self._position
         begun = bytes(self._data[start + self._searched : start + self._head_size])
-        # A CR at the end may become a line end.
-        begun = begun.removesuffix(b"\r")
-        check_characters(begun)
-        self._searched += len(begun)
+        # What may be the beginning of the end is searched again.
+        settled = begun.rstrip(_CRLF)
+        check_characters(begun.removesuffix(b"\r"))
+        self._searched += len(settled)
         if self.buffered < self._head_size:
             return
         if self._next == _HEAD and _CRLF not in self._data[start : start + self._head_size]:
