@@ -41,12 +41,12 @@ LONGEST_AUTHORITY = 253 + len(":65535")
 
 _STRAY = "the head has a character or a line end that is not allowed"
 
-# What a line may consist of (RFC 9112 section 2.2, RFC 9110 section 5.5): tabs, visible ASCII,
-# spaces, and the bytes of other encodings, which are allowed in values.
-_IN_LINES = bytes([0x09, *range(0x20, 0x7F), *range(0x80, 0x100)])
+#: What a line may consist of (RFC 9112 section 2.2, RFC 9110 section 5.5): tabs, visible ASCII,
+#: spaces, and the bytes of other encodings, which are allowed in values.
+IN_LINES = bytes([0x09, *range(0x20, 0x7F), *range(0x80, 0x100)])
 
-# What a header's name and a method may consist of (RFC 9110 section 5.6.2).
-_IN_TOKENS = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+#: What a header's name and a method may consist of (RFC 9110 section 5.6.2).
+IN_TOKENS = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 # What a target may consist of: visible ASCII. A fragment, after "#", is never sent (RFC 9112
 # section 3.2): nginx would cut it off, and h11 wouldn't.
@@ -175,7 +175,7 @@ def check_characters(lines: bytes) -> None:
     Raises:
         BadRequest: There is a control character, or a CR or LF alone.
     """
-    if len(lines.translate(None, _IN_LINES)) != 2 * lines.count(b"\r\n"):
+    if len(lines.translate(None, IN_LINES)) != 2 * lines.count(b"\r\n"):
         raise BadRequest(400, _STRAY)
 
 
@@ -190,7 +190,7 @@ def read_head(head: bytes) -> Request:
         BadRequest: It is refused.
     """
     lines = head.split(b"\r\n")
-    if len(head.translate(None, _IN_LINES)) != 2 * len(lines) - 2:  # as check_characters()
+    if len(head.translate(None, IN_LINES)) != 2 * len(lines) - 2:  # as check_characters()
         raise BadRequest(400, _STRAY)
     method, target, version = _read_request_line(lines.pop(0))
     headers = read_fields(lines)
@@ -247,7 +247,7 @@ def _read_request_line(line: bytes) -> tuple[str, bytes, str]:
 
 
 def _read_method(method: bytes) -> str:
-    if not method or method.translate(None, _IN_TOKENS):
+    if not method or method.translate(None, IN_TOKENS):
         raise BadRequest(400, "the method isn't a token")
     if method != method.upper():
         # Methods are case-sensitive (RFC 9110 section 9.1). An application that takes "head" for
@@ -284,7 +284,7 @@ def read_fields(lines: Sequence[bytes]) -> Headers:
 
 def _read_name(name: bytes, colon: bytes) -> bytes:
     # This refuses a line that continues the line before it, and a space before the colon.
-    if not colon or not name or name.translate(None, _IN_TOKENS):
+    if not colon or not name or name.translate(None, IN_TOKENS):
         raise BadRequest(400, "a header isn't a name, a colon and a value")
     return name.lower()
 
@@ -370,7 +370,7 @@ def _read_length(length: bytes) -> int:
 def _read_options(connection: bytes | None) -> frozenset[bytes]:
     """Read a value of Connection. A list may have empty elements (:rfc:`9110#section-5.6.1.2`)."""
     options = [option.strip() for option in (connection or b"").lower().split(b",")]
-    if any(option.translate(None, _IN_TOKENS) for option in options):
+    if any(option.translate(None, IN_TOKENS) for option in options):
         raise BadRequest(400, "Connection isn't a list of tokens")
     return frozenset(options)
 
