@@ -161,7 +161,8 @@ async def test_a_refusal_is_a_response_that_ends_the_connection():
         assert (status, wire.body) == (b"HTTP/1.1 404 Not Found", b"no room")
         assert headers == [
             b"content-type: text/plain",
-            b"connection: close",
+            b"content-length: 7",
+            b"connection: upgrade, close",
             b"server: scripted",
         ]
         assert (transport.ended, transport.accepted) == (Ended(1006, "refused", 404), False)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from attrs import field, frozen
@@ -23,6 +22,8 @@ from websockets.headers import (
     parse_upgrade,
 )
 from websockets.utils import accept_key
+
+from .responses import response_head
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,8 +40,6 @@ __all__ = [
     "asks_for_websocket",
     "extension_factories",
     "read_upgrade",
-    "refusal_head",
-    "response_head",
 ]
 
 Headers = list[tuple[bytes, bytes]]
@@ -224,23 +223,6 @@ def _accept(key: str) -> str:
     return accept_key(key)
 
 
-def response_head(status: int, headers: Sequence[tuple[bytes, bytes]]) -> bytes:
-    """
-    Write the status line and the headers of a response, and the empty line after them.
-
-    Args:
-        status: The HTTP status. :class:`http.HTTPStatus` need not know it.
-        headers: The headers. They must be checked already, so that none has a line break.
-    """
-    try:
-        phrase = HTTPStatus(status).phrase.encode()
-    except ValueError:
-        phrase = b""
-    lines = [b"HTTP/1.1 %d %s\r\n" % (status, phrase)]
-    lines += [b"%s: %s\r\n" % header for header in headers]
-    return b"".join([*lines, b"\r\n"])
-
-
 def acceptance(
     accept: str,
     subprotocol: str | None,
@@ -266,20 +248,3 @@ def acceptance(
     if extensions is not None:
         own.append((b"sec-websocket-extensions", extensions.encode()))
     return response_head(101, [*own, *headers])
-
-
-def refusal_head(
-    status: int,
-    headers: Sequence[tuple[bytes, bytes]],
-    own_headers: Sequence[tuple[bytes, bytes]],
-) -> bytes:
-    """
-    Write the head of a response that refuses a handshake. It is the last one on its connection.
-
-    Args:
-        status: The HTTP status.
-        headers: The headers of the refusal.
-        own_headers: Those of the server.
-    """
-    kept = [one for one in headers if one[0] != b"connection"]
-    return response_head(status, [*kept, (b"connection", b"close"), *own_headers])

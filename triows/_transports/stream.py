@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from triows._protocol.codec import Codec
-from triows._protocol.upgrade import acceptance, extension_factories, refusal_head
+from triows._protocol.responses import header_lines, whole_response
+from triows._protocol.upgrade import acceptance, extension_factories
 from triows._where import known_as
 from triows.exceptions import WebSocketStateError
 
@@ -518,9 +519,9 @@ class StreamTransport:
             await trio.lowlevel.checkpoint()
             raise WebSocketStateError(ACCEPTED_BESIDE)
         if self.ended is None:
-            head = refusal_head(refusal.status, refusal.headers, self._own_headers())
+            whole = whole_response(refusal, header_lines(self._own_headers()))
             self._end_here(Ended(1006, "refused", refusal.status, refusal.why))
-            self._outbox.send(head + refusal.body)
+            self._outbox.send(whole)
 
     async def close(self, code: int, reason: str) -> None:
         await self._turn.check_loop()
