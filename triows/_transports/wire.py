@@ -36,11 +36,13 @@ __all__ = [
     "BROKEN",
     "CHUNK",
     "FIN",
+    "PIECES",
     "READS",
     "Counted",
     "CountedStream",
     "PlainWire",
     "Sink",
+    "SocketWire",
     "TLSWire",
     "Wire",
     "unacknowledged",
@@ -59,7 +61,7 @@ FIN = 1
 READS = 4
 
 #: How many waiting pieces to pass to the system in one call. It takes up to 1024 (IOV_MAX).
-_PIECES = 64
+PIECES = 64
 
 # Windows doesn't have it.
 _HAS_SENDMSG = hasattr(socket.socket, "sendmsg")
@@ -156,7 +158,9 @@ class Wire(Counted, Protocol):
 
         Args:
             outbox: The pieces to send, at least one. Others may change it during the wait, and
-                may even empty it. Only a piece of which the system has taken a part stays first.
+                may even empty it. But a piece of which the system has taken a part stays first.
+                So does a piece of a single byte that was offered before: under TLS, it may be
+                encrypted already.
 
         Raises:
             OSError: the connection broke.
@@ -235,10 +239,10 @@ class CountedStream(trio.abc.HalfCloseableStream):
         await self._stream.aclose()
 
 
-class _SocketWire(Readable):
+class SocketWire(Readable):
     """The part that is the same with and without TLS: the socket, and the reactor's calls."""
 
-    __slots__ = ("_fd", "_reactor", "_sink", "_socket")
+    __slots__ = ("_fd", "_is_paused", "_reactor", "_sink", "_socket")
 
     _sink: Sink
 
@@ -246,6 +250,19 @@ class _SocketWire(Readable):
         self._socket = sock
         self._fd = sock.fileno()
         self._reactor = reactor
+        self._is_paused = False
+
+    def start(self, nursery: Starter, sink: Sink) -> None:
+        self._sink = sink
+        self._reactor.add(self._fd, self)
+
+    def pause(self) -> None:
+        self._is_paused = True
+        self._reactor.pause(self._fd)
+
+    def resume(self) -> None:
+        self._is_paused = False
+        self._reactor.resume(self._fd)
 
     def yield_turn(self) -> None:
         self._reactor.yield_turn(self)
@@ -280,7 +297,7 @@ class _SocketWire(Readable):
         self._socket.close()
 
 
-class PlainWire(_SocketWire):
+class PlainWire(SocketWire):
     """
     A :class:`Wire` on a socket.
 
@@ -289,26 +306,13 @@ class PlainWire(_SocketWire):
         reactor: Says when there is something to read.
     """
 
-    __slots__ = ("_is_paused", "taken")
+    __slots__ = ("taken",)
 
     breaks_when_cancelled = False
 
     def __init__(self, sock: socket.socket, reactor: Reactor) -> None:
         super().__init__(sock, reactor)
         self.taken = 0
-        self._is_paused = False
-
-    def start(self, nursery: Starter, sink: Sink) -> None:
-        self._sink = sink
-        self._reactor.add(self._fd, self)
-
-    def pause(self) -> None:
-        self._is_paused = True
-        self._reactor.pause(self._fd)
-
-    def resume(self) -> None:
-        self._is_paused = False
-        self._reactor.resume(self._fd)
 
     def on_readable(self) -> None:
         """Read what is there, up to a limit. The reactor calls this."""
@@ -350,12 +354,12 @@ class PlainWire(_SocketWire):
             await trio.lowlevel.wait_writable(self._fd)
             # If nothing was sent, either the outbox was emptied during the wait, or the socket
             # wasn't writable after all.
-            sent = self.send_pieces_nowait(list(islice(outbox, _PIECES)))
+            sent = self.send_pieces_nowait(list(islice(outbox, PIECES)))
             if sent or not outbox:
                 return sent
 
 
-class TLSWire(_SocketWire):
+class TLSWire(SocketWire):
     """
     A :class:`Wire` with TLS.
 
