@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import ssl
+import subprocess
 import sys
 from collections import deque
 from contextlib import asynccontextmanager, suppress
@@ -14,6 +16,8 @@ from attrs import define
 from hypothesis import given, strategies as st
 from trio.testing import wait_all_tasks_blocked
 
+from tests.raw import BINARY, close_frame, frame
+from tests.transports.scripted_wire import QUIET, read_frames
 from tests.transports.sockets import (
     PATIENCE,
     MiB,
@@ -26,8 +30,14 @@ from tests.transports.sockets import (
     tcp,
 )
 from tests.transports.tls_client import Certificates, Client
+from triows import Limits
+from triows._protocol.upgrade import Upgrade
+from triows._settings import Settings
+from triows._transports.pinger import Pinger
 from triows._transports.reactor import EpollReactor, TaskReactor
+from triows._transports.stream import StreamTransport
 from triows._transports.tls import TLS, TLSWire
+from triows._transports.turn import Turn
 from triows._transports.wire import CHUNK, unacknowledged
 
 if TYPE_CHECKING:
@@ -45,6 +55,8 @@ versions = pytest.mark.parametrize(
 OVERHEAD = 200
 
 CERTIFICATES = Certificates.make()
+SERVER = TLS(CERTIFICATES.server())
+CLIENT = CERTIFICATES.client()
 
 
 @define
@@ -291,6 +303,43 @@ async def drop(client: Client, size: int) -> None:
             size -= len(await client.below.recv(size))
 
 
+# Clients that aren't ours
+
+
+async def test_trios_own_client_meets_no_ragged_end():
+    async with begun() as ends:
+        below = trio.SocketStream(ends.client.below)
+        stream = trio.SSLStream(below, CLIENT, server_hostname="localhost")
+        with trio.fail_after(PATIENCE):
+            await stream.send_all(b"hello")
+            await ends.sink.wait_data(5)
+            await send(ends, b"welcome")
+            assert await stream.receive_some() == b"welcome"
+            ends.wire.close(abort=False)
+            # Without close_notify, this would raise BrokenResourceError.
+            assert await stream.receive_some() == b""
+
+
+async def test_the_standard_librarys_client_meets_no_ragged_end():
+    async with begun() as ends:
+        ends.theirs.settimeout(PATIENCE)
+
+        def speak() -> list[bytes]:
+            options = {"server_hostname": "localhost", "suppress_ragged_eofs": False}
+            with CLIENT.wrap_socket(ends.theirs, **options) as client:
+                client.sendall(b"hello")
+                return [client.recv(100), client.recv(100)]
+
+        async def answer() -> None:
+            await ends.sink.wait_data(5)
+            await send(ends, b"welcome")
+            ends.wire.close(abort=False)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(answer)
+            assert await trio.to_thread.run_sync(speak) == [b"welcome", b""]
+
+
 # Reading
 
 
@@ -410,6 +459,74 @@ async def test_a_peer_that_leaves_is_noticed_while_reading_is_paused():
         ends.wire.resume()
         await ends.sink.wait_call("eof")
         assert (ends.sink.data, ends.sink.calls) == (b"firstlast", ["hangup", "eof"])
+
+
+@pytest.mark.real_socket
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs the openssl command")
+async def test_a_peer_that_asks_for_new_keys_gets_them():
+    listener = socket.create_server(("127.0.0.1", 0))
+    command = ["openssl", "s_client", "-connect", f"127.0.0.1:{listener.getsockname()[1]}"]
+    with listener, trio.fail_after(PATIENCE):
+        peer = await trio.lowlevel.open_process(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        ours, _ = await trio.to_thread.run_sync(listener.accept)
+        async with running((ours, listener)) as (reactor, nursery):
+            wire, sink = TLSWire(ours, reactor, TLS(CERTIFICATES.server())), Sink()
+            wire.start(nursery, sink)
+            await peer.stdin.send_all(b"hello\n")
+            await sink.wait_data(6)
+            # s_client asks for new keys when a line is K.
+            await peer.stdin.send_all(b"K\n")
+            await read_until(peer.stdout, b"KEYUPDATE\n")
+            wire.send_nowait(b"welcome\n")
+            await read_until(peer.stdout, b"welcome\n")
+            await peer.stdin.send_all(b"again\n")
+            await sink.wait_data(12)
+            assert (sink.data, sink.calls) == (b"hello\nagain\n", [])
+            wire.close(abort=False)
+        assert await peer.wait() == 0
+
+
+async def read_until(stream: trio.abc.ReceiveStream, end: bytes) -> None:
+    got = b""
+    while end not in got:
+        more = await stream.receive_some()
+        assert more, got
+        got += more
+
+
+class Chatty:
+    """A TLS context whose connections answer every chunk that comes, as if it were a request."""
+
+    def wrap_bio(self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, **_: Any) -> Chatty:
+        self.incoming, self.outgoing = incoming, outgoing
+        return self
+
+    def do_handshake(self) -> None: ...
+
+    def read(self, size: int) -> bytes:
+        self.incoming.read()
+        self.outgoing.write(bytes(1000))
+        raise ssl.SSLWantReadError
+
+    def unwrap(self) -> None: ...
+
+
+async def test_a_peer_that_makes_openssl_answer_on_and_on_and_does_not_read_is_given_up():
+    ours, theirs = sockets = socketpair()
+    async with running(sockets) as (reactor, nursery):
+        wire, sink = TLSWire(ours, reactor, TLS(Chatty())), Sink()  # type: ignore[arg-type]
+        wire.start(nursery, sink)
+        theirs.send(b"?")
+        await wait_all_tasks_blocked()
+        fill_below(ours)
+        while not sink.calls:
+            theirs.send(b"?")
+            await wait_all_tasks_blocked()
+            assert wire.unacknowledged() - unacknowledged(ours.fileno()) <= 2 * CHUNK + 1000
+        assert sink.calls == ["eof"]
+        wire.close(abort=True)
 
 
 async def test_a_wire_that_its_sink_closes_reads_nothing_more():
@@ -747,10 +864,6 @@ class Quiet(Sink):
         self.data += data
 
 
-SERVER = TLS(CERTIFICATES.server())
-CLIENT = CERTIFICATES.client()
-
-
 # The end
 
 
@@ -816,3 +929,113 @@ async def test_saying_our_last_on_a_wire_that_broke_has_no_effect():
         ends.wire.send_eof()
         ends.wire.close(abort=False)
         ends.wire.send_eof()
+
+
+# A transport on it
+
+
+@asynccontextmanager
+async def connected(
+    make_reactor: Callable[[], Reactor] = EpollReactor,
+) -> AsyncIterator[tuple[Ends, StreamTransport]]:
+    """Let a transport use a wire, and accept its WebSocket."""
+    ours, theirs = sockets = socketpair()
+    async with running(sockets, make_reactor) as (reactor, nursery):
+        wire, client = TLSWire(ours, reactor, SERVER), Client(theirs, CLIENT)
+        transport = StreamTransport(
+            wire,
+            Upgrade("key", [], []),
+            early=b"",
+            settings=Settings(QUIET, Limits(message_size=16 * MiB), None),
+            own_headers=list,
+            pinger=Pinger(),
+            turn=Turn(),
+        )
+        transport.start(nursery)
+        try:
+            await client.shake_hands()
+            await wait_all_tasks_blocked()
+            await transport.accept(None, [])
+            assert (await client.receive()).endswith(b"\r\n\r\n")
+            yield Ends(wire, Sink(), ours, theirs, client, nursery), transport
+        finally:
+            with trio.CancelScope(shield=True):
+                await transport.aclose(linger=0)
+
+
+@pytest.mark.parametrize("make_reactor", [EpollReactor, TaskReactor])
+async def test_a_large_message_is_echoed_whole(make_reactor):
+    message = os.urandom(10 * MiB)
+    async with connected(make_reactor=make_reactor) as (ends, transport):
+        got: list[bytes] = []
+
+        async def read() -> None:
+            got.append(await ends.client.receive_exactly(len(message) + 10))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ends.client.send, frame(BINARY, message))
+            nursery.start_soon(read)
+            received = await transport.receive()
+            await transport.send(received)
+        assert received == message
+        assert [one.data for one in read_frames(got[0])] == [message]
+
+
+async def test_messages_stay_whole_and_in_order_when_senders_are_cancelled():
+    async with connected() as (ends, transport):
+        handed_over: list[bytes] = []
+        cancelled = 0
+
+        async def send_one(message: bytes) -> None:
+            await transport.send(message)
+            handed_over.append(message)
+
+        for number in range(100):
+            with trio.CancelScope() as scope:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(send_one, b"%d" % (number % 10) * 50_000)
+                    await wait_all_tasks_blocked()
+                    scope.cancel()
+            cancelled += scope.cancelled_caught
+        await transport.close(1000, "")
+        got = bytearray()
+        while not got.endswith(GOODBYE):
+            got += await ends.client.receive()
+        assert cancelled
+        assert [one.data for one in read_frames(bytes(got))[:-1]] == handed_over
+
+
+#: A close frame with 1000.
+GOODBYE = b"\x88\x02\x03\xe8"
+
+
+async def test_a_closing_handshake_ends_with_close_notify():
+    async with connected() as (ends, transport):
+        await transport.close(1000, "")
+        assert await ends.client.receive() == GOODBYE
+        await ends.client.send(close_frame(1000))
+        assert await ends.client.receive() == b""
+        await transport.aclose(linger=PATIENCE)
+        assert transport.answered
+
+
+async def test_a_peer_that_reads_nothing_makes_a_sender_wait_within_bounds():
+    async with connected() as (ends, transport), trio.open_nursery() as nursery:
+        sent = 0
+
+        async def pour() -> None:
+            nonlocal sent
+            while True:
+                await transport.send(bytes(CHUNK))
+                sent += 1
+
+        nursery.start_soon(pour)
+        await wait_all_tasks_blocked()
+        first = sent
+        kept = ends.wire.unacknowledged() - unacknowledged(ends.sock.fileno())
+        assert kept <= CHUNK + OVERHEAD
+        assert transport.backlog()[2] <= Limits().outbox
+        await ends.client.receive_exactly(4 * CHUNK)
+        await wait_all_tasks_blocked()
+        assert sent > first
+        nursery.cancel_scope.cancel()

@@ -341,6 +341,12 @@ class _LastWord(Readable):
     def on_error(self) -> None:
         self._wire.on_error()
 
+    # The reactor calls these only for what was added to it.
+
+    def on_readable(self) -> None: ...
+
+    def on_hangup(self) -> None: ...
+
 
 def _batches(pieces: Iterable[bytes | memoryview]) -> Iterator[bytes | memoryview]:
     """Join small pieces and cut large ones, so that a batch has at most a chunk."""
