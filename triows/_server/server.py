@@ -17,6 +17,7 @@ from hypercorn.utils import parse_socket_addr
 from triows._inspection.inside import live
 from triows._inspection.remains import alive
 from triows._managers import asynccontextmanager
+from triows._transports.cork import Cork
 from triows._transports.pinger import Pinger
 from triows._transports.reactor import new_reactor
 from triows._transports.turn import current_turn
@@ -65,6 +66,7 @@ class Server:
         tls: The TLS context for listeners with TLS.
         listeners: Where to accept connections. They are closed when the accepting is over.
         reactor: Reads for connections.
+        cork: Flushes what connections hold back until the end of a turn.
         pinger: Says when to look at a connection.
         tasks: Runs the connections.
         trimmer: Told about connections that have ended.
@@ -79,6 +81,7 @@ class Server:
         listeners: Sequence[Listener],
         *,
         reactor: Reactor,
+        cork: Cork,
         pinger: Pinger,
         trimmer: Trimmer,
         tasks: GuardedTasks,
@@ -112,7 +115,12 @@ class Server:
         # Connections whose WebSocket another application serves.
         self._bridges: dict[Bridge, None] = {}
         self._services = Services(
-            pinger, current_turn(), tasks, self._bridges, partial(config.response_headers, "h11")
+            pinger,
+            current_turn(),
+            cork,
+            tasks,
+            self._bridges,
+            partial(config.response_headers, "h11"),
         )
         # For connections that come from elsewhere: they see what the start-up has set, too.
         self._variables = copy_context()
@@ -367,9 +375,11 @@ async def _run(
 ) -> None:
     """Make the server, and the nurseries around it. Return when it has ended."""
     pinger, trimmer, all_ended = Pinger(), Trimmer(), trio.Event()
+    cork = Cork(current_turn())
     async with trio.open_nursery() as nursery:
         for service, name in (
             (reactor.run, "<triows reactor>"),
+            (cork.run, "<triows cork>"),
             (pinger.run, "<triows pinger>"),
             (trimmer.run, "<triows trimmer>"),
         ):
@@ -382,6 +392,7 @@ async def _run(
                     tls,
                     listeners,
                     reactor=reactor,
+                    cork=cork,
                     pinger=pinger,
                     trimmer=trimmer,
                     tasks=GuardedTasks(connections),
