@@ -13,6 +13,7 @@ from triows._server.config import Config
 from triows._server.guarded import GuardedTasks
 from triows._server.h11 import WebSocketRequest
 from triows._server.upgraded import Services, Upgraded
+from triows._transports.cork import Cork
 from triows._transports.pinger import Pinger
 from triows._transports.turn import Turn
 
@@ -73,7 +74,9 @@ def serve(app, config, wire, nursery):
     async def serve(target="/", headers=HEADERS, early=b"", addresses=ADDRESSES):
         request = h11.Request(method="GET", target=target, headers=headers)
         tasks = GuardedTasks(nursery)
-        services = Services(Pinger(), Turn(), tasks, {}, lambda: [(b"server", b"scripted")])
+        turn = Turn()
+        own_headers = [(b"server", b"scripted")]
+        services = Services(Pinger(), turn, Cork(turn), tasks, {}, lambda: own_headers)
         wanted = WebSocketRequest(request, early)
         async with app.running():
             await Upgraded(app, config, wanted, wire, addresses, services).serve()

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from triows._protocol.http11 import Request
     from triows._settings import Timeouts
+    from triows._transports.cork import Cork
     from triows._transports.interface import Starter
     from triows._transports.pinger import Pinger
     from triows._transports.turn import Turn
@@ -76,6 +77,7 @@ class HTTPServices:
     timeouts: Timeouts
     pinger: Pinger
     turn: Turn
+    cork: Cork
     pool: Pool
     #: Runs what a wire needs.
     tasks: Starter

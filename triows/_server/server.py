@@ -14,6 +14,7 @@ from hypercorn.utils import parse_socket_addr, valid_server_name
 from triows._inspection.inside import live
 from triows._inspection.remains import alive
 from triows._managers import asynccontextmanager
+from triows._transports.cork import Cork
 from triows._transports.pinger import Pinger
 from triows._transports.reactor import new_reactor
 from triows._transports.turn import current_turn
@@ -67,6 +68,7 @@ class Server:
         tls: The TLS context for listeners with TLS.
         listeners: Where to accept connections. They are closed when the accepting is over.
         reactor: Reads for connections.
+        cork: Flushes what connections hold back until the end of a turn.
         pinger: Says when to look at a connection.
         tasks: Runs the connections.
         trimmer: Told about connections that have ended.
@@ -81,6 +83,7 @@ class Server:
         listeners: Sequence[Listener],
         *,
         reactor: Reactor,
+        cork: Cork,
         pinger: Pinger,
         trimmer: Trimmer,
         tasks: GuardedTasks,
@@ -114,7 +117,7 @@ class Server:
         self._bridges: dict[Bridge, None] = {}
         own_headers = OwnHeaders(config)
         turn = current_turn()
-        self._services = Services(pinger, turn, tasks, self._bridges, own_headers)
+        self._services = Services(pinger, turn, cork, tasks, self._bridges, own_headers)
         # For connections that come from elsewhere: they see what the start-up has set, too.
         self._variables = copy_context()
         self._pool = Pool(tasks, self._variables)
@@ -125,6 +128,7 @@ class Server:
             timeouts=app.timeouts,
             pinger=pinger,
             turn=turn,
+            cork=cork,
             pool=self._pool,
             tasks=tasks,
             own_headers=own_headers,
@@ -368,9 +372,11 @@ async def _run(
 ) -> None:
     """Make the server, and the nurseries around it. Return when it has ended."""
     pinger, trimmer, all_ended = Pinger(), Trimmer(), trio.Event()
+    cork = Cork(current_turn())
     async with trio.open_nursery() as nursery:
         for service, name in (
             (reactor.run, "<triows reactor>"),
+            (cork.run, "<triows cork>"),
             (pinger.run, "<triows pinger>"),
             (trimmer.run, "<triows trimmer>"),
         ):
@@ -383,6 +389,7 @@ async def _run(
                     tls,
                     listeners,
                     reactor=reactor,
+                    cork=cork,
                     pinger=pinger,
                     trimmer=trimmer,
                     tasks=GuardedTasks(connections),

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from triows._app import Triows
     from triows._protocol.http11 import Request
     from triows._settings import Settings
+    from triows._transports.cork import Cork
     from triows._transports.interface import Starter
     from triows._transports.pinger import Pinger
     from triows._transports.turn import Turn
@@ -44,6 +45,7 @@ class Services:
 
     pinger: Pinger
     turn: Turn
+    cork: Cork
     #: Runs the tasks of a connection whose application uses ASGI's ``receive`` and ``send``.
     tasks: Starter
     #: Such connections. A dict, not a set: what is done to all of them is done in the order in
@@ -143,6 +145,7 @@ class Upgraded:
             own_headers=self._services.own_headers,
             pinger=self._services.pinger,
             turn=self._services.turn,
+            cork=self._services.cork,
         )
         connection.take_over(self._transport)
         return self._transport

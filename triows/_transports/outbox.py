@@ -1,6 +1,9 @@
 """
 What is sent: given to the system at once, or kept until it takes more, in a task that writes.
 
+A message that isn't the first one of its turn is held back until the end of the turn, so that the
+messages of one turn leave in one system call (see ``cork.py``).
+
 The stream never carries half a frame followed by another frame. Once the system has taken the
 beginning of a frame, either the writing task finishes the frame or the connection ends.
 """
@@ -9,6 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from itertools import islice
+from threading import get_ident
 from typing import TYPE_CHECKING, Final, Protocol
 
 import trio
@@ -16,6 +20,9 @@ import trio
 from .wire import BROKEN
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from .cork import Cork
     from .interface import Starter
     from .turn import Turn
     from .wire import Wire
@@ -26,6 +33,10 @@ __all__ = ["Outbox"]
 #: How many frames may wait, however small they are. Each takes about 60 bytes in addition to its
 #: own, so a mebibyte of the smallest frames would take twenty.
 _MOST = 4096
+
+#: How many frames may be held back in a turn, and how many bytes of them. They are copied into one
+#: piece, and more of them in one system call would save little.
+_HELD_FRAMES, _HELD_BYTES = 64, 2**14
 
 # All outboxes in which nothing has waited share this, because an empty deque takes 700 bytes.
 _NOTHING: Final[deque[bytes | memoryview]] = deque(maxlen=0)
@@ -83,14 +94,18 @@ class Outbox:
         wire: Where to write.
         owner: Told what happens.
         turn: The loop in which the owner is called, whoever sends.
+        cork: Flushes what is held back in a turn.
         limit: How many bytes may wait. A single frame may be larger.
     """
 
     __slots__ = (
+        "_cork",
         "_frames",
         "_has_begun",
+        "_held",
         "_limit",
         "_lock",
+        "_most_held",
         "_nursery",
         "_owner",
         "_pong",
@@ -99,16 +114,24 @@ class Outbox:
         "_turn",
         "_urgent",
         "_wire",
+        "_wrote_in",
         "size",
     )
 
-    def __init__(self, wire: Wire, owner: Owner, turn: Turn, *, limit: int) -> None:
-        #: Bytes that wait, without those of control frames that have not begun.
+    def __init__(self, wire: Wire, owner: Owner, turn: Turn, cork: Cork, *, limit: int) -> None:
+        #: Bytes that are held back or wait, without those of control frames that have not begun.
         self.size = 0
         self._wire = wire
         self._owner = owner
         self._turn = turn
+        self._cork = cork
         self._limit = limit
+        self._most_held = min(limit, _HELD_BYTES)
+        # Messages that are held back until the end of the turn. Meanwhile nothing else waits. It is
+        # made when there are some, because few connections of many have any.
+        self._held: list[bytes] | None = None
+        # The number of the turn in which a message was last written.
+        self._wrote_in = -1
         # Where a task may run that writes what waits.
         self._nursery: Starter | None = None
         # In the order in which they are written. If the system has taken a part of the first
@@ -131,8 +154,8 @@ class Outbox:
         self._nursery = nursery
 
     def __bool__(self) -> bool:
-        """Whether something waits."""
-        return bool(self._frames)
+        """Whether something is held back or waits."""
+        return self._held is not None or bool(self._frames)
 
     @property
     def is_busy(self) -> bool:
@@ -150,24 +173,87 @@ class Outbox:
             self._lock = trio.Lock()
         return self._lock
 
+    def post(self, frame: bytes, more: object) -> None:
+        """
+        Give a message to the system, or hold it back if it isn't the only one of this turn.
+
+        Nothing may wait, and only the outbox's own loop may call this while it :attr:`holds`
+        messages. They leave at the end of the turn, or before whatever else is sent.
+
+        Args:
+            frame: The message.
+            more: Whether another one is likely to follow in this turn. The last one takes those
+                that are held back along, unless the system was given one in this turn already.
+        """
+        number = self._turn.number
+        if (more or self._wrote_in == number) and self._may_hold(len(frame)):
+            if self._held is None:
+                self._held = []
+                self._cork.add(self)
+            self._held.append(frame)
+            self.size += len(frame)
+            return
+        self._wrote_in = number
+        if self._held is not None:
+            self.send(frame)
+        else:
+            self._give(frame, (frame,))
+
+    def _may_hold(self, size: int) -> bool:
+        if self.size + size > self._most_held:
+            return False
+        if self._held is not None:
+            return len(self._held) < _HELD_FRAMES
+        return self._cork.is_open and get_ident() == self._turn.thread
+
+    @property
+    def holds(self) -> bool:
+        """Whether messages are held back."""
+        return self._held is not None
+
+    def flush(self) -> None:
+        """Write what is held back."""
+        held = self._held
+        if held is None:
+            return
+        self._held, self.size = None, 0
+        self._give(b"".join(held), held)
+
     def send(self, frame: bytes) -> None:
         """
-        Give a frame to the system. What the system doesn't take waits.
+        Give a frame to the system, behind what is held back. What the system doesn't take waits.
 
         The frame may be empty.
         """
-        sent = 0
-        if not self._frames:
-            try:
-                sent = self._wire.send_nowait(frame)
-            except OSError:
-                self._turn.call(self._owner.write_failed)
-                return
-        if sent < len(frame):
-            self._let_wait(memoryview(frame)[sent:] if sent else frame)
+        held = self._held
+        if held is not None:
+            held.append(frame)
+            self.flush()
+        elif self._frames:
+            self._let_wait(frame)
+        else:
+            self._give(frame, (frame,))
+
+    def _give(self, data: bytes, frames: Iterable[bytes]) -> None:
+        """Give frames, which are *data*, to the system. Nothing may wait before them."""
+        try:
+            sent = self._wire.send_nowait(data)
+        except OSError:
+            self._turn.call(self._owner.write_failed)
+            return
+        if sent == len(data):
+            return
+        for frame in frames:
+            if sent < len(frame):
+                self._let_wait(memoryview(frame)[sent:] if sent else frame)
+            sent = max(0, sent - len(frame))
 
     def send_pieces(self, head: bytes, payload: bytes) -> None:
         """Give a frame to the system in two pieces, without a copy. Nothing may wait."""
+        self.flush()
+        if self._frames:
+            self._let_wait(head + payload)
+            return
         try:
             sent = self._wire.send_pieces_nowait((head, payload))
         except OSError:
@@ -181,7 +267,8 @@ class Outbox:
             self._let_wait(memoryview(head + payload)[sent:] if sent else head + payload)
 
     def send_control(self, frames: list[bytes]) -> None:
-        """Send answers to control frames. A pong goes ahead of all data frames."""
+        """Send answers to control frames. A pong goes ahead of all data frames that wait."""
+        self.flush()
         if not self._frames:
             self.send(b"".join(frames))
             return
@@ -192,11 +279,16 @@ class Outbox:
                 self.send(frame)
 
     def send_urgent(self, frame: bytes) -> None:
-        """Send a control frame ahead of all data frames that have not begun."""
+        """Send a control frame ahead of all data frames that wait and have not begun."""
+        self.flush()
         if self._frames:
             self._add_urgent(frame)
         else:
             self.send(frame)
+
+    def give_up(self) -> None:
+        """Give up the connection."""
+        self._owner.write_failed()
 
     def _let_wait(self, rest: bytes | memoryview) -> None:
         """
@@ -244,7 +336,12 @@ class Outbox:
         return next((at for at, one in enumerate(waiting, first) if one is frame), None)
 
     def drop(self, *, but: bytes | None) -> None:
-        """Forget all frames that have not begun, *but* one that goes out in any case."""
+        """
+        Forget all frames that have not begun, *but* one that goes out in any case.
+
+        What is held back is not forgotten: the system gets it first, as it would without that.
+        """
+        self.flush()
         if not self._frames:
             return
         begun = [self._frames.popleft()] if self._has_begun else []
@@ -261,6 +358,7 @@ class Outbox:
 
     def clear(self) -> None:
         """Forget everything: nothing can be written any more."""
+        self._held = None
         self._frames.clear()
         self._has_begun = False
         self._urgent, self._pong = 0, None
@@ -271,7 +369,7 @@ class Outbox:
         """Write nothing more, and forget everything. A frame that has begun is lost."""
         if self._scope is not None:
             self._scope.cancel()
-        if self._frames:
+        if self:
             self.clear()
         # They refer to each other, and would stay until the next garbage collection.
         self._owner = _NOBODY
@@ -294,7 +392,8 @@ class Outbox:
         await self._progress.wait()
 
     async def wait_empty(self) -> None:
-        """Wait until the outbox is empty."""
+        """Write what is held back, and wait until the outbox is empty."""
+        self.flush()
         while self:
             await self.wait_progress()
 
@@ -302,7 +401,7 @@ class Outbox:
         # Shielded, but bounded: the owner watches the peer's progress, and calls close().
         with scope:
             try:
-                while self:
+                while self._frames:
                     if self._wire.breaks_when_cancelled:
                         self._begin()  # TLS encrypts it at once, so it can't be dropped
                     # During this wait, others may add frames after the first, or drop some.

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from triows._settings import Settings
     from triows.exceptions import WebSocketDisconnect
 
+    from .cork import Cork
     from .interface import Starter
     from .pinger import Pinger
     from .turn import Turn
@@ -70,6 +71,7 @@ class StreamTransport:
         own_headers: Makes the headers that the server adds to each response.
         pinger: Says when it is time for a ping.
         turn: The server's turn, which counts the messages of all its connections.
+        cork: Flushes messages that are held back until the end of the turn.
     """
 
     can_ping = True
@@ -114,6 +116,7 @@ class StreamTransport:
         own_headers: Callable[[], Headers],
         pinger: Pinger,
         turn: Turn,
+        cork: Cork,
     ) -> None:
         self.accepted = False
         self.ended: Ended | None = None
@@ -142,7 +145,7 @@ class StreamTransport:
         # Set when there is nothing more to read. Tasks that wait for that make it.
         self._wants_read_all: trio.Event | None = None
         # Writing.
-        self._outbox = Outbox(wire, self, turn, limit=limits.outbox)
+        self._outbox = Outbox(wire, self, turn, cork, limit=limits.outbox)
         # Watches whether the peer takes what waits.
         self._monitor: Monitor | None = None
         # Whether the peer was found too slow, or the connection broke.
@@ -212,7 +215,7 @@ class StreamTransport:
     def _take(self, data: bytes) -> None:
         """Read frames, hand their messages to the inbox, and act on the control frames."""
         codec, inbox = self._codec, self._inbox
-        self._turn.calls = 0  # other tasks have just had their turn
+        self._turn.begin()
         has_ended = self._ours is _ENDED
         messages, size = _ANY if has_ended else inbox.room
         found = codec.receive(data, messages, size)
@@ -309,20 +312,22 @@ class StreamTransport:
         except UnicodeEncodeError:
             await trio.lowlevel.checkpoint()
             raise
-        if self._outbox.is_busy:
+        outbox = self._outbox
+        if outbox.is_busy:
             await self._send_later(payload, text=text)
             return
         await trio.lowlevel.checkpoint_if_cancelled()
         if self.ended is not None:
             raise await self._disconnected()
+        if (len(payload) >= _LARGE or outbox.holds) and get_ident() != self._turn.thread:
+            # The system might not take all of it, or the messages before it are held back.
+            raise await self._turn.used_elsewhere()
         if len(payload) < _LARGE:
-            self._outbox.send(self._codec.data_frame(payload, text=text))
-        elif get_ident() != self._turn.thread:
-            raise await self._turn.used_elsewhere()  # the system might not take all of it
+            outbox.post(self._codec.data_frame(payload, text=text), self._inbox.waiting)
         elif self._codec.compresses:
-            self._outbox.send(self._codec.data_frame(payload, text=text))
+            outbox.send(self._codec.data_frame(payload, text=text))
         else:
-            self._outbox.send_pieces(self._codec.plain_head(len(payload), text=text), payload)
+            outbox.send_pieces(self._codec.plain_head(len(payload), text=text), payload)
         if self.ended is not None:  # the wire broke while it took the message
             raise await self._disconnected()
         traffic = self.traffic
