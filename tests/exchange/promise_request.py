@@ -202,7 +202,11 @@ class Request(World[RequestStory]):
         exchange = Exchange(lifetime, self, dict(SCOPE), is_connection=False)
         self.registry.add(exchange)
         try:
-            await lifetime.run(body, wants_nursery=NURSERY in head.givens)
+            await lifetime.run(
+                body,
+                wants_nursery=NURSERY in head.givens,
+                enters_resources=self.plan.body.enters_resources,
+            )
         finally:
             self.registry.discard(exchange)
 

@@ -3,8 +3,9 @@ The life of one exchange: its factories, its handler, and its end.
 
 One task runs the handler, and the factories that need no exit. It runs them inside a cancel scope,
 *the body*. Everything that may end an exchange cancels the body, at once or after a grace, and
-says why. After that, the steps are always these, in this order. Each has a deadline and is shielded
-from cancellation, except for the wait for a slow peer in the last one:
+says why. After that, the steps are always these, in this order. Whatever waits in them has a
+deadline and a shield of its own, except for the wait for a slow peer in the last one. A step that
+has nothing to wait for opens no scope, because most exchanges end like that:
 
 1. the exchange's nursery is cancelled and waited for;
 2. the line tells the peer the outcome, for example by a close frame with the correct code. This
@@ -73,6 +74,9 @@ class _HandlerEnd:
     cancelled: Reason | None = None
 
 
+_RETURNED = _HandlerEnd()
+
+
 def _is_cancelled(scope: trio.CancelScope) -> bool:
     """Say whether a scope is cancelled, also from outside, which Trio tells only tasks in it."""
     status = getattr(scope, "_cancel_status", None)
@@ -96,10 +100,12 @@ class Lifetime:
         self.returned: object = None
         #: What the log says about the end in addition to what the peer was told.
         self.why = ""
-        #: The task that runs it, and the nursery there with everything that belongs to it. ``None``
-        #: before and after, because both would keep alive what the handler held.
+        #: The task that runs it, and the nursery there with its own tasks, if there is one. Both are
+        #: ``None`` before and after, because they would keep alive what the handler held.
         self.task: trio.lowlevel.Task | None = None
         self.tasks: trio.Nursery | None = None
+        #: How many nurseries were open in that task before.
+        self.outer_nurseries = 0
         self._timeouts = timeouts
         self._opening = opening
         within = math.inf if opening is None else opening.seconds
@@ -237,13 +243,18 @@ class Lifetime:
 
     # The life.
 
-    async def run(self, body: Body, *, wants_nursery: bool = False) -> None:
+    async def run(
+        self, body: Body, *, wants_nursery: bool = False, enters_resources: bool = False
+    ) -> None:
         """
         Make the arguments, call the handler, and end the exchange, whatever happens.
+
+        Tasks of the exchange run in a nursery around all that. There is none if nobody needs it.
 
         Args:
             body: Makes the arguments and calls the handler.
             wants_nursery: Whether the body wants the exchange's nursery.
+            enters_resources: Whether the body enters resources on the stack.
 
         Raises:
             BaseException: All that went wrong, as one exception.
@@ -253,20 +264,17 @@ class Lifetime:
         """
         errors: list[BaseException] = []
         cancelled: BaseException | None = None
+        self.task = trio.lowlevel.current_task()
+        self.outer_nurseries = len(self.task.child_nurseries)
         try:
-            async with trio.open_nursery() as tasks:
-                self.task, self.tasks = trio.lowlevel.current_task(), tasks
-                self.line.start(tasks)
-                self._stack = ResourceStack(tasks, self._note_expired)
-                # Don't give the outcome a name. The traceback of its error refers to this frame,
-                # so both would stay until the next garbage collection.
-                errors += await self._finish(
-                    await self._run_body(tasks, body, wants_nursery=wants_nursery)
-                )
-                if not self._closed:
-                    await self._let_go(errors)
-                # The line's tasks are all that is left.
-                tasks.cancel_scope.cancel()
+            if not (wants_nursery or enters_resources or self.line.needs_nursery):
+                await self._live(body, None, errors)
+            else:
+                async with trio.open_nursery() as tasks:
+                    self.tasks = tasks
+                    await self._live(body, tasks, errors, wants_nursery=wants_nursery)
+                    # The line's tasks are all that is left.
+                    tasks.cancel_scope.cancel()
         except BaseException as exc:  # noqa: BLE001 - raised below
             cancelled = exc
             # Our own tasks raise nothing. If one does, its error is not lost.
@@ -292,17 +300,38 @@ class Lifetime:
         # cancelled the handler first. Now it goes on.
         await trio.lowlevel.checkpoint_if_cancelled()
 
-    async def _run_body(
-        self, tasks: trio.Nursery, body: Body, *, wants_nursery: bool
-    ) -> _HandlerEnd:
-        """Make the arguments and call the handler, until it ends or is cancelled."""
+    async def _live(
+        self,
+        body: Body,
+        tasks: trio.Nursery | None,
+        errors: list[BaseException],
+        *,
+        wants_nursery: bool = False,
+    ) -> None:
+        """Run the body, and end the exchange. What has to be reported is added to *errors*."""
+        self.line.start(tasks)
+        self._stack = ResourceStack(tasks, self._note_expired)
+        # Don't give the outcome a name. The traceback of its error refers to this frame, so both
+        # would stay until the next garbage collection.
+        await self._finish(await self._run_body(body, tasks if wants_nursery else None), errors)
+        if not self._closed:
+            await self._let_go(errors)
+
+    async def _run_body(self, body: Body, tasks: trio.Nursery | None) -> _HandlerEnd:
+        """
+        Make the arguments and call the handler, until it ends or is cancelled.
+
+        Args:
+            body: What to run.
+            tasks: Where the exchange's nursery is held, if the body wants one.
+        """
         assert self._stack is not None
         error: BaseException | None = None
         outside = False
         try:
             with self._body:
                 try:
-                    nursery = await self._open_nursery(tasks) if wants_nursery else None
+                    nursery = None if tasks is None else await self._open_nursery(tasks)
                     self.returned = await body(self._stack, nursery)
                 except BaseException as exc:
                     if (self._cancelled or self._at_deadline) is Reason.TIMEOUT:
@@ -313,7 +342,7 @@ class Lifetime:
             outside = error is not exc
         try:
             if not outside and not self._body.cancelled_caught:
-                return _HandlerEnd(error)
+                return _RETURNED if error is None else _HandlerEnd(error)
             if self._cancelled is None:
                 passed = self._body.cancel_called
                 self._cancelled = self._at_deadline if passed else Reason.CANCELLED
@@ -337,22 +366,20 @@ class Lifetime:
 
     # The end.
 
-    async def _finish(self, outcome: _HandlerEnd) -> list[BaseException]:
-        """Tell the peer, exit the resources, and return all that has to be reported."""
+    async def _finish(self, outcome: _HandlerEnd, errors: list[BaseException]) -> None:
+        """Tell the peer, and exit the resources. What has to be reported is added to *errors*."""
         timeouts = self._timeouts
-        # Each of the awaits below is bounded by a deadline of its own.
-        with trio.CancelScope(shield=True):
-            last = trio.current_time() + timeouts.teardown
-            self._ends_by = last + timeouts.teardown
-            if self._nursery is not None:
-                await self._nursery.leave(timeouts.teardown / 2)
-            errors = await self._conclude(outcome.error)
+        last = trio.current_time() + timeouts.teardown
+        self._ends_by = last + timeouts.teardown
+        if self._nursery is not None:
+            await self._nursery.leave(timeouts.teardown / 2)
+        await self._conclude(outcome.error, errors)
+        if self.hosts:
             seconds = max(last - trio.current_time(), timeouts.teardown / 2)
             errors += await self._exit_resources(outcome, seconds, errors)
-            self._ends_by = math.inf  # each step from here on has its own limit
-            if self.line.delivered:
-                await self._close_line(errors)
-        return errors
+        self._ends_by = math.inf  # each step from here on has its own limit
+        if self.line.delivered:
+            await self._close_line(errors)
 
     async def _let_go(self, errors: list[BaseException]) -> None:
         """
@@ -369,8 +396,7 @@ class Lifetime:
             await self.line.wait_delivered()
             cancelled = False
         finally:
-            with trio.CancelScope(shield=True):  # aclose() has a deadline
-                await self._close_line(errors, cancelled=cancelled)
+            await self._close_line(errors, cancelled=cancelled)
 
     async def _close_line(self, errors: list[BaseException], *, cancelled: bool = False) -> None:
         from_outside = self._cancelled is not None and self._cancelled.from_outside
@@ -386,11 +412,11 @@ class Lifetime:
         self, outcome: _HandlerEnd, seconds: float, known: Iterable[BaseException]
     ) -> list[BaseException]:
         """Exit all resources, and return what went wrong in addition to what is *known*."""
-        if self._stack is None or not self._stack.hosts:
-            return []
-        failed = await self._stack.aclose(
-            seconds=seconds, error=outcome.error, cancelled=outcome.cancelled
-        )
+        assert self._stack is not None
+        with trio.CancelScope(shield=True):  # each exit has a deadline
+            failed = await self._stack.aclose(
+                seconds=seconds, error=outcome.error, cancelled=outcome.cancelled
+            )
         errors: list[BaseException] = []
         handlers = [] if outcome.error is None else [outcome.error]
         for exc in failed:
@@ -415,8 +441,14 @@ class Lifetime:
     def _is_end(self, error: BaseException) -> bool:
         return all(self.line.is_end(leaf) for leaf in leaves(error))
 
-    async def _conclude(self, error: BaseException | None) -> list[BaseException]:
-        """Let the line tell the peer how the exchange ends. Return what has to be reported."""
+    async def _conclude(self, error: BaseException | None, errors: list[BaseException]) -> None:
+        """
+        Let the line tell the peer how the exchange ends.
+
+        Args:
+            error: What the handler raised.
+            errors: What has to be reported is added.
+        """
         found = [*([] if error is None else [error]), *self._take_nursery_error()]
         if not found and self._cancelled is Reason.TIMEOUT and self._too_slow is not None:
             found.append(self._too_slow)
@@ -425,11 +457,13 @@ class Lifetime:
         try:
             end = await self.line.conclude(found, self._cancelled)
         except Exception as exc:  # noqa: BLE001 - whatever it is, the resources have to exit
-            return [*found, exc]
+            errors += [*found, exc]
+            return
         self._unexplained = expected and end.told and not end.failed
         reason = self._cancelled or (self._at_deadline if self._body.cancel_called else None)
         self.why = "; ".join(filter(None, (end.why, why_cancelled(reason, self.line.who))))
-        return found if end.failed else []
+        if end.failed:
+            errors += found
 
     def _combined(self, errors: list[BaseException]) -> BaseException | None:
         return combined(f"errors in one {self.line.noun}", errors)

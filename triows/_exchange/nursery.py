@@ -66,11 +66,15 @@ class OwnNursery:
             self._nursery.cancel_scope.cancel()
 
     async def leave(self, seconds: float) -> None:
-        """Close it, because the handler is over. Its tasks have some *seconds* to clean up."""
+        """
+        Close it, because the handler is over. Its tasks have some *seconds* to clean up.
+
+        A cancellation has no effect on this.
+        """
         self._handler_left.set()
         if self._nursery is not None:
             self._nursery.cancel_scope.cancel()
-            with trio.move_on_after(seconds):
+            with trio.move_on_after(seconds, shield=True):
                 await self._left.wait()
 
     async def _hold(self, task_status: trio.TaskStatus[trio.Nursery]) -> None:

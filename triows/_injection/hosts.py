@@ -269,14 +269,14 @@ class ResourceStack:
 
     Args:
         nursery: The nursery in which the hosts run. The stack's owner opened it, and always calls
-            :meth:`aclose` before leaving it.
+            :meth:`aclose` before leaving it. ``None`` if no resources will be entered.
         on_expired: Called when a resource fails while it is in use.
         user: What uses the resources, for messages.
     """
 
     def __init__(
         self,
-        nursery: trio.Nursery,
+        nursery: trio.Nursery | None,
         on_expired: Callable[[Host], None],
         user: str = "the handler",
     ) -> None:
@@ -300,6 +300,7 @@ class ResourceStack:
         Raises:
             BaseException: The factory raised this instead of making a value.
         """
+        assert self._nursery is not None
         host = Host(factory, arguments, self._on_expired, self._user)
         self.hosts.append(host)
         self._nursery.start_soon(

@@ -41,6 +41,8 @@ class RequestLine:
 
     noun = "request"
     who = "the application"
+    #: The server reads and writes.
+    needs_nursery = False
 
     def __init__(self, receive: Receive, send: Send, *, patience: float) -> None:
         self._receive = receive
@@ -106,7 +108,7 @@ class RequestLine:
     def ended(self) -> bool:
         return self.complete or self.gone
 
-    def start(self, tasks: trio.Nursery) -> None:
+    def start(self, tasks: trio.Nursery | None) -> None:
         """Do nothing: the server reads and writes."""
 
     def is_end(self, error: BaseException) -> bool:
@@ -135,7 +137,7 @@ class RequestLine:
 
     async def _respond(self, reply: Reply) -> bool:
         """Answer, and return whether the client hasn't left."""
-        with trio.move_on_after(self._patience), suppress(ClientDisconnect):
+        with trio.move_on_after(self._patience, shield=True), suppress(ClientDisconnect):
             await respond(self.send, reply)
         return not self.gone
 

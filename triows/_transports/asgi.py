@@ -54,6 +54,7 @@ class ASGITransport:
     """
 
     can_ping = False
+    needs_nursery = True
     outlives_cancellation = False
 
     def __init__(
@@ -348,7 +349,7 @@ class ASGITransport:
         # A server may wait until we have taken all its messages, as Hypercorn does. So the reader
         # goes on and drops messages until the disconnect comes.
         try:
-            with trio.move_on_after(linger):
+            with trio.move_on_after(linger, shield=True):
                 await self.wait_delivered()
                 if self.accepted:
                     await self._disconnected.wait()

@@ -75,6 +75,7 @@ class StreamTransport:
     """
 
     can_ping = True
+    needs_nursery = False
     outlives_cancellation = True
 
     __slots__ = (
@@ -568,7 +569,7 @@ class StreamTransport:
             self._drop_unread(self.ended)
         try:
             if self._outbox or not self.over:
-                with trio.move_on_after(linger):
+                with trio.move_on_after(linger, shield=True):
                     await self._linger()
         finally:
             self._stop()

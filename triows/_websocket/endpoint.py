@@ -82,6 +82,7 @@ class Endpoint:
     shared: Mapping[Callable[..., Any], Any]
     #: The scopes that the peer needs.
     requirements: tuple[Requirement, ...]
+    #: Whether the handler, or a factory, takes the connection's nursery.
     _wants_nursery: bool = field(init=False)
 
     @_wants_nursery.default
@@ -194,7 +195,11 @@ class Endpoint:
         exchange = Exchange(lifetime, self, scope, is_connection=True)
         self.exchanges.add(exchange)
         try:
-            await lifetime.run(body, wants_nursery=self._wants_nursery)
+            await lifetime.run(
+                body,
+                wants_nursery=self._wants_nursery,
+                enters_resources=self.plan.body.enters_resources,
+            )
         finally:
             self.exchanges.discard(exchange)
             log_end(self.path, scope, transport, lifetime)
