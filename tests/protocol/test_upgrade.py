@@ -310,7 +310,7 @@ def test_one_handshake_negotiates_anew_each_time():
 
 
 def test_an_acceptance_names_what_was_chosen_and_then_all_other_headers():
-    head = acceptance(ACCEPT, "chat", "permessage-deflate", [(b"x-a", b"1")])
+    head = acceptance(ACCEPT, "chat", "permessage-deflate", [(b"x-a", b"1")], b"server: s\r\n")
     assert head.split(b"\r\n") == [
         b"HTTP/1.1 101 Switching Protocols",
         b"upgrade: websocket",
@@ -325,6 +325,6 @@ def test_an_acceptance_names_what_was_chosen_and_then_all_other_headers():
 
 
 def test_an_acceptance_names_nothing_that_was_not_chosen():
-    head = acceptance(ACCEPT, None, None, [])
+    head = acceptance(ACCEPT, None, None, [], b"")
     assert b"sec-websocket-protocol" not in head
     assert b"sec-websocket-extensions" not in head

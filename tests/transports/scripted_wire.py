@@ -14,6 +14,7 @@ from websockets.protocol import CLIENT, Protocol
 
 from tests.raw import BINARY, CLOSE, PING, PONG, TEXT, close_frame, frame
 from triows import Limits, Timeouts
+from triows._protocol.responses import header_lines
 from triows._protocol.upgrade import Upgrade
 from triows._settings import Settings
 from triows._transports.cork import Cork
@@ -308,7 +309,7 @@ async def opened(
         Upgrade("the key's answer", [], [] if extensions is None else [extensions]),
         early=early,
         settings=Settings(timeouts, limits or Limits(), compression),
-        own_headers=lambda: list(OWN_HEADERS),
+        own_lines=lambda: header_lines(OWN_HEADERS),
         pinger=pinger,
         turn=turn,
         cork=cork,

@@ -947,7 +947,7 @@ async def connected(
             Upgrade("key", [], []),
             early=b"",
             settings=Settings(QUIET, Limits(message_size=16 * MiB), None),
-            own_headers=list,
+            own_lines=bytes,
             pinger=Pinger(),
             turn=Turn(),
         )

@@ -235,7 +235,6 @@ def _read_request_line(line: bytes) -> tuple[str, bytes, str]:
     except ValueError:
         # HTTP/0.9 has no version, too.
         raise BadRequest(400, "the request line isn't a method, a target and a version") from None
-    method = _METHODS.get(raw_method) or _read_method(raw_method)
     version = _VERSIONS.get(raw_version)
     if version is None:
         if _ANY_VERSION.fullmatch(raw_version):
@@ -243,6 +242,8 @@ def _read_request_line(line: bytes) -> tuple[str, bytes, str]:
         raise BadRequest(400, "the request line doesn't end with a version of HTTP")
     if not target or target.translate(None, _IN_TARGETS):
         raise BadRequest(400, "the target is empty or has a character that is not allowed")
+    # After the others, because what isn't HTTP at all has no method that is missing here.
+    method = _METHODS.get(raw_method) or _read_method(raw_method)
     return method, target, version
 
 

@@ -173,6 +173,11 @@ class ResponseWriter:
         """Whether all of the response was returned to be sent."""
         return self._phase is _Phase.ENDED
 
+    @property
+    def ends_by_close(self) -> bool:
+        """Whether the end of the connection is the end of the body, if it isn't reset."""
+        return self._framing is _Framing.CLOSE
+
     # The head.
 
     def start(

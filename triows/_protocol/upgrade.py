@@ -228,6 +228,7 @@ def acceptance(
     subprotocol: str | None,
     extensions: str | None,
     headers: Sequence[tuple[bytes, bytes]],
+    own_lines: bytes,
 ) -> bytes:
     """
     Write the head of the response that accepts a handshake.
@@ -236,7 +237,8 @@ def acceptance(
         accept: See :attr:`Upgrade.accept`.
         subprotocol: The subprotocol that was chosen, if any.
         extensions: The value of ``Sec-WebSocket-Extensions``, if any were chosen.
-        headers: All other headers.
+        headers: Those of the application.
+        own_lines: The lines of the server's own headers.
     """
     own = [
         (b"upgrade", b"websocket"),
@@ -247,4 +249,5 @@ def acceptance(
         own.append((b"sec-websocket-protocol", subprotocol.encode()))
     if extensions is not None:
         own.append((b"sec-websocket-extensions", extensions.encode()))
-    return response_head(101, [*own, *headers])
+    head = response_head(101, [*own, *headers])
+    return b"%s%s\r\n" % (head[:-2], own_lines)

@@ -1,80 +1,25 @@
-"""A request of our own server, shown to ASGI middleware and mounted applications as events."""
+"""A request to our own server, shown to ASGI middleware and mounted applications as events."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 import trio
 
 from triows._where import known_as
 from triows.exceptions import ClientDisconnect
 
-from .transport import RequestTransport
-
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
-
     from triows.types import Message, Receive, Send
 
-__all__ = ["EngineRequest", "RequestBridge", "bridge_of"]
+    from .transport import EngineRequest
 
-
-class EngineRequest(RequestTransport, Protocol):
-    """A request of our own server. Only one task may receive, and one may send, at a time."""
-
-    @property
-    def has_more(self) -> bool:
-        """Whether more of the request's body will come, as far as that is known."""
-
-    async def receive(self) -> bytes:
-        """
-        Wait for a part of the request's body. It is empty only if there is no more.
-
-        A part that is there is returned even if the caller is cancelled.
-
-        Raises:
-            ClientDisconnect: The client has gone, or has broken a rule. The rest won't come.
-        """
-
-    async def wait_over(self) -> None:
-        """Wait until the client has left, or has got the whole response."""
-
-    def start(self, status: int, headers: Iterable[tuple[bytes, bytes]], *, trailers: bool) -> None:
-        """
-        Begin the response. It is sent together with the first part of its body.
-
-        Raises:
-            ValueError: This can't be sent.
-            ClientDisconnect: The client has gone.
-        """
-
-    async def send(self, body: bytes, *, more: bool) -> None:
-        """
-        Send a part of the response's body, and wait while the client is slow.
-
-        If this is cancelled before a byte is handed over, nothing is sent. After that, the
-        connection is cut, so that the client sees that something is missing.
-
-        Raises:
-            ClientDisconnect: The client has gone.
-            ValueError: It is more or less than the response has announced.
-        """
-
-    async def send_file(self, path: str) -> None:
-        """
-        Send a file as the body of the response, and as its end. See :meth:`send`.
-
-        Raises:
-            OSError: The file can't be read.
-        """
-
-    async def send_trailers(self, headers: Iterable[tuple[bytes, bytes]], *, more: bool) -> None:
-        """Send trailers, if the client wants them. See :meth:`send`."""
+__all__ = ["RequestBridge", "bridge_of"]
 
 
 class RequestBridge:
     """
-    ASGI's two functions on a request of our own server.
+    ASGI's two functions on a request to our own server.
 
     Args:
         transport: The request.
@@ -115,46 +60,30 @@ class RequestBridge:
     @known_as("send")
     async def send(self, event: Message) -> None:
         """Send a part of the response."""
-        await trio.lowlevel.checkpoint_if_cancelled()
         try:
-            await _SENDERS[event["type"]](self.transport, event)
-        except KeyError as exc:
-            await trio.lowlevel.cancel_shielded_checkpoint()
-            if event.get("type") in _SENDERS:
-                raise
-            raise RuntimeError(
-                f"{event.get('type')!r} isn't an event for an HTTP response"
-            ) from exc
+            kind = event["type"]
+            if kind == "http.response.body":
+                body = event.get("body", b"")
+                await self.transport.send(body, more=event.get("more_body", False))
+            elif kind == "http.response.start":
+                await trio.lowlevel.checkpoint_if_cancelled()
+                headers, trailers = event.get("headers", ()), event.get("trailers", False)
+                self.transport.start(event["status"], headers, trailers=trailers)
+            else:
+                await self._send_other(kind, event)
         except Exception:
             await trio.lowlevel.cancel_shielded_checkpoint()
             raise
 
-
-async def _start(transport: EngineRequest, event: Message) -> None:
-    transport.start(
-        event["status"], event.get("headers") or (), trailers=event.get("trailers", False)
-    )
-
-
-async def _send_body(transport: EngineRequest, event: Message) -> None:
-    await transport.send(event.get("body") or b"", more=event.get("more_body", False))
-
-
-async def _send_file(transport: EngineRequest, event: Message) -> None:
-    await transport.send_file(event["path"])
-
-
-async def _send_trailers(transport: EngineRequest, event: Message) -> None:
-    headers = event.get("headers") or ()
-    await transport.send_trailers(headers, more=event.get("more_trailers", False))
-
-
-_SENDERS: dict[str, Callable[[EngineRequest, Message], Awaitable[Any]]] = {
-    "http.response.start": _start,
-    "http.response.body": _send_body,
-    "http.response.pathsend": _send_file,
-    "http.response.trailers": _send_trailers,
-}
+    async def _send_other(self, kind: str, event: Message) -> None:
+        """Send what few applications send."""
+        if kind == "http.response.pathsend":
+            await self.transport.send_file(event["path"])
+        elif kind == "http.response.trailers":
+            headers = event.get("headers", ())
+            await self.transport.send_trailers(headers, more=event.get("more_trailers", False))
+        else:
+            raise ValueError(f"{kind!r} isn't an event of an HTTP response")
 
 
 def bridge_of(receive: Receive, send: Send) -> RequestBridge | None:

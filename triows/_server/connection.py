@@ -19,10 +19,9 @@ import trio
 from attrs import frozen
 
 from triows._log import peer_of
-from triows._managers import contextmanager
 from triows._printable import printable
 from triows._protocol.http11 import BadRequest, RequestReader
-from triows._protocol.responses import CONTINUE, last_response
+from triows._protocol.responses import CONTINUE, ResponseWriter, whole_response
 from triows._protocol.upgrade import asks_for_websocket
 from triows._reply import problem
 from triows._request.bridge import RequestBridge
@@ -31,13 +30,15 @@ from triows._transports.progress import RATE, SLOW, STALLED, Monitor
 from triows._transports.wire import BROKEN, CHUNK, FIN, READS
 from triows.exceptions import ClientDisconnect
 
+from .body import BodyWatch
 from .request import StreamRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
     from contextvars import Context
 
     from triows._protocol.http11 import Request
+    from triows._reply import Reply
     from triows._settings import Timeouts
     from triows._transports.cork import Cork
     from triows._transports.interface import Starter
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from triows.types import ASGIApp, Scope
 
     from .arrival import Addresses
+    from .files import OpenFile
     from .own_headers import OwnHeaders
     from .pool import Pool, Worker
 
@@ -81,11 +83,12 @@ class HTTPServices:
     pool: Pool
     #: Runs what a wire needs.
     tasks: Starter
-    own_headers: OwnHeaders
+    own_lines: OwnHeaders
     #: What Hypercorn's configuration says.
     keep_alive_timeout: float
     keep_alive_requests: int
     read_timeout: float
+    tls_timeout: float
     head_size: int
     passes_raw_headers: bool
     root_path: str
@@ -113,6 +116,7 @@ class HTTPConnection:
     """
 
     __slots__ = (
+        "_body",
         "_context",
         "_current",
         "_deadline",
@@ -136,7 +140,7 @@ class HTTPConnection:
         "addresses",
         "on_asked",
         "on_over",
-        "own_headers",
+        "own_lines",
         "turn",
         "wire",
     )
@@ -151,7 +155,7 @@ class HTTPConnection:
         self.wire = wire
         self.addresses = addresses
         self.turn = services.turn
-        self.own_headers = services.own_headers
+        self.own_lines = services.own_lines
         self._services = services
         self._context = context
         #: Called when the first request has come, or nothing will come.
@@ -182,17 +186,23 @@ class HTTPConnection:
         self._lock: trio.Lock | None = None
         self._monitor: Monitor | None = None
         self._too_slow: str | None = None
+        # Exists while the application waits for a body.
+        self._body: BodyWatch | None = None
 
     def start(self) -> None:
         """Begin to read."""
-        self._wait(self._services.timeouts.handshake)
+        timeouts = self._services.timeouts
+        if self.addresses.secure:
+            self._wait(min(timeouts.handshake, self._services.tls_timeout))
+        else:
+            self._wait(timeouts.handshake)
         self.wire.start(self._services.tasks, self)
 
     def shut_down(self) -> None:
         """End soon: at once if there is no request, and otherwise after the response."""
         if self._current is not None:
             self._is_last = True
-            self._current.close_after()
+            self._current.writer.keep_alive = False
         elif not (self._is_upgraded or self._is_lingering):
             self.close()
 
@@ -207,6 +217,7 @@ class HTTPConnection:
             return
         self._is_closed = self._is_last = True
         self._services.pinger.discard(self)
+        self._stop_watching_body()
         if self._monitor is not None:
             self._monitor.close()
             self._monitor = None  # they refer to each other
@@ -227,6 +238,8 @@ class HTTPConnection:
             self._websocket.data_received(data)
         elif not self._is_lingering:
             self._reader.receive(data)
+            if self._body is not None:
+                self._body.received += len(data)
             self._look()
 
     def _look(self) -> None:
@@ -309,9 +322,10 @@ class HTTPConnection:
             self._is_upgraded = True
             services.pool.start(partial(self._serve_websocket, head), self._context.copy())
             return
-        is_last = self._is_last or self._requests >= services.keep_alive_requests
-        request = StreamRequest(self, head, keep_alive=head.keep_alive and not is_last)
-        request.has_more = not self._reader.body_ended
+        writer = ResponseWriter(head, self.own_lines())
+        if self._is_last or self._requests >= services.keep_alive_requests:
+            writer.keep_alive = False
+        request = StreamRequest(self, head, writer, has_more=not self._reader.body_ended)
         self._current = request
         worker = services.pool.start(partial(self._serve, request), self._context.copy())
         services.jobs[worker] = None
@@ -358,17 +372,23 @@ class HTTPConnection:
         """End what the application has left open."""
         if request is not self._current:
             return
-        if request.status is None and returned:
+        if not (request.writer.begun or request.left) and returned:
+            self._current = None
             self._reply(problem(500))
+        elif request.writer.ends_by_close:
+            # The client has to see that something is missing.
+            self._cut("the application has left it incomplete")
         else:
-            # The client has to see that the rest is missing.
-            self.close(abort=request.needs_reset)
+            request.note_left(gone=True)
+            self._current = None
+            self._linger()
 
     def note_complete(self, request: StreamRequest) -> None:
         """Note that the whole response of a request was handed over."""
         assert request is self._current
         self._current = None
-        if self._is_last or self._has_eof or not request.keeps_alive:
+        self._stop_watching_body()
+        if self._is_last or self._has_eof or not request.writer.keep_alive:
             self._linger()
         elif request.has_more:
             self._to_drop = _MOST_DROPPED
@@ -412,73 +432,128 @@ class HTTPConnection:
             self._fail(request, exc)
             return b""
         request.has_more = not self._reader.body_ended
+        if not request.has_more:
+            self._stop_watching_body()
         self._release()
         return part
 
     def _fail(self, request: StreamRequest, exc: BadRequest) -> None:
         """Answer a request whose body breaks a rule. A response that has begun goes on."""
         self._is_last = True
-        if request.status is None:
+        self._stop_watching_body()
+        begun = request.writer.begun
+        if not begun:
+            self._current = None
             self._refuse(exc.status, exc.detail)
-        request.note_left(gone=request.status is None)
+        request.note_left(gone=not begun)
 
-    @contextmanager
-    def waiting_for_body(self) -> Iterator[None]:
-        yield
+    def watch_body(self, request: StreamRequest) -> BodyWatch:
+        """Watch whether the client sends the body of a request, until it is over."""
+        if self._body is None:
+            services = self._services
+            patience = min(services.timeouts.send, services.read_timeout)
+            too_slow = partial(self._fail, request, _SLOW_BODY)
+            self._body = BodyWatch(services.pinger, patience, too_slow)
+        return self._body
+
+    def _stop_watching_body(self) -> None:
+        if self._body is not None:
+            self._body.close()
+            self._body = None  # it refers to this object
 
     async def send_continue(self) -> None:
         """Tell the client to send its body (:rfc:`9110#section-10.1.1`)."""
-        await self.write([CONTINUE])
+        if rest := self.write_nowait([CONTINUE]):
+            await self.write_rest(rest)
 
     # Writing.
 
-    async def write(self, pieces: Sequence[bytes]) -> None:
+    def write_nowait(self, pieces: list[bytes]) -> deque[bytes | memoryview] | None:
         """
-        Send, and wait while the client is slow.
+        Send as much as the system takes at once.
 
-        If this is cancelled after a byte was handed over, the connection is cut.
+        Returns:
+            What is left for :meth:`write_rest`.
 
         Raises:
             ClientDisconnect: The client has gone.
         """
         if self._lock is not None and self._lock.locked():
-            async with self._lock:
-                await self._write(pieces)
-        else:
-            await self._write(pieces)
-
-    async def _write(self, pieces: Sequence[bytes]) -> None:
+            return deque(pieces)
         try:
             if len(pieces) == 1:
-                sent = self.wire.send_nowait(pieces[0])
                 size = len(pieces[0])
+                sent = self.wire.send_nowait(pieces[0])
             else:
-                sent = self.wire.send_pieces_nowait(pieces)
                 size = sum(map(len, pieces))
+                sent = self.wire.send_pieces_nowait(pieces)
         except OSError as exc:
             self.close()
             raise ClientDisconnect("the client has gone") from exc
-        if sent < size:
-            await self._write_rest(_after(pieces, sent))
+        return None if sent == size else _after(pieces, sent)
 
-    async def _write_rest(self, pieces: deque[bytes | memoryview]) -> None:
+    async def write_rest(self, pieces: deque[bytes | memoryview]) -> None:
+        """
+        Send the rest, and wait while the client is slow.
+
+        If this is cancelled, the connection is cut.
+
+        Raises:
+            ClientDisconnect: The client has gone, or is too slow.
+        """
         if self._lock is None:
             self._lock = trio.Lock()
+        async with self._lock:
+            if not self._is_closed:
+                await self._write(pieces)
+        if pieces:
+            raise ClientDisconnect(self._too_slow or "the client has gone")
+
+    async def _write(self, pieces: deque[bytes | memoryview]) -> None:
         monitor = self._watch()
         try:
             with trio.CancelScope() as self._waiting:
                 while pieces:
                     _drop(pieces, await self.wire.send_some(pieces))
-        except BROKEN as exc:
+        except BROKEN:
             self.close()
-            raise ClientDisconnect("the client has gone") from exc
         finally:
             self._waiting = None
             monitor.stop()
             if pieces and not self._is_closed:
                 self._cut(self._too_slow or "cancelled")
-        if pieces:
+
+    async def write_file(self, file: OpenFile) -> None:
+        """
+        Send a file, and wait while the client is slow. See :meth:`write_rest`.
+
+        Raises:
+            ClientDisconnect: The client has gone, or is too slow.
+            OSError: The file can't be read.
+        """
+        offset = 0
+        while offset < file.size:
+            offset += await self._write_part(file, offset)
+
+    async def _write_part(self, file: OpenFile, offset: int) -> int:
+        wire: Any = self.wire
+        if not hasattr(wire, "send_file"):
+            data = await file.read(offset)
+            if rest := self.write_nowait([data]):
+                await self.write_rest(rest)
+            return len(data)
+        monitor, sent = self._watch(), 0
+        try:
+            with trio.CancelScope() as self._waiting:
+                sent = await wire.send_file(file.descriptor, offset, file.size - offset)
+        finally:
+            self._waiting = None
+            monitor.stop()
+            if not (sent or self._is_closed):
+                self._cut(self._too_slow or "cancelled")
+        if not sent:
             raise ClientDisconnect(self._too_slow or "the client has gone")
+        return sent
 
     def _watch(self) -> Monitor:
         """Watch the client's progress from now on."""
@@ -532,7 +607,7 @@ class HTTPConnection:
 
     def _reply(self, reply: Reply) -> None:
         """Answer without waiting, and end the connection."""
-        data = last_response(reply, self.own_headers())
+        data = whole_response(reply, self.own_lines())
         try:
             sent = self.wire.send_nowait(data)
         except OSError:
@@ -585,9 +660,17 @@ class HTTPConnection:
         self._due_at = math.inf
         left = self._deadline - trio.current_time()
         if left <= _TOLERANCE:
-            self.close()
+            self._end_waiting()
         elif left < math.inf:
             self._look_after(math.ceil(left / _STEP) * _STEP)
+
+    def _end_waiting(self) -> None:
+        more = self._services.timeouts.handshake - self._services.tls_timeout
+        if self.addresses.secure and not self._requests and self.wire.secured and more > 0:
+            # The handshake was in time, and the head has the rest.
+            self._wait(more)
+        else:
+            self.close()
 
     # A WebSocket takes the connection over.
 
@@ -605,6 +688,8 @@ class HTTPConnection:
         """Return what has come after the request for a WebSocket."""
         return self._reader.take_rest()
 
+
+_SLOW_BODY: Final = BadRequest(408, "the body comes too slowly")
 
 #: The version of the specification that the scopes follow. Applications must not change it.
 _ASGI: Final = {"version": "3.0", "spec_version": "2.4"}

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from triows._protocol.responses import header_lines
+
 if TYPE_CHECKING:
     from hypercorn.config import Config
 
@@ -25,12 +27,15 @@ class OwnHeaders:
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._made = config.response_headers("h11")
+        self._made = self._write()
         self._made_at = trio.current_time()
 
-    def __call__(self) -> list[tuple[bytes, bytes]]:
-        """Return the headers. Do not change the list."""
+    def __call__(self) -> bytes:
+        """Return the headers as lines."""
         now = trio.current_time()
         if now - self._made_at > _FRESH:
-            self._made, self._made_at = self._config.response_headers("h11"), now
+            self._made, self._made_at = self._write(), now
         return self._made
+
+    def _write(self) -> bytes:
+        return header_lines(self._config.response_headers("h11"))

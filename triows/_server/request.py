@@ -6,40 +6,43 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from triows._protocol.responses import Response
 from triows._request.transport import nobody
 from triows._transports.turn import STRETCH
 from triows.exceptions import ClientDisconnect
+
+from .files import OpenFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from triows._protocol.http11 import Request
-    from triows._reply import Reply
+    from triows._protocol.responses import ResponseWriter
 
     from .connection import HTTPConnection
     from .pool import Worker
 
 __all__ = ["StreamRequest"]
 
+_GONE = "the client has gone"
+
 
 class StreamRequest:
     """
-    One request. It is an :class:`~triows._request.bridge.EngineRequest`.
+    One request. It is an :class:`~triows._request.transport.EngineRequest`.
 
-    The connection calls ``note_...``. All others are for the application.
+    The connection owns it, and calls ``note_...``. All other methods are for the application.
 
     Args:
         connection: Reads and writes.
         head: The request's head.
-        keep_alive: Whether the connection may go on after the response.
+        writer: Writes the response.
+        has_more: Whether there is a body.
     """
 
     __slots__ = (
         "_changed",
         "_connection",
         "_continue_due",
-        "_response",
         "complete",
         "has_more",
         "head",
@@ -51,25 +54,25 @@ class StreamRequest:
         "status",
         "summary",
         "worker",
+        "writer",
     )
 
-    def __init__(self, connection: HTTPConnection, head: Request, *, keep_alive: bool) -> None:
+    #: The task that runs the application.
+    worker: Worker
+
+    def __init__(
+        self, connection: HTTPConnection, head: Request, writer: ResponseWriter, *, has_more: bool
+    ) -> None:
         self.head = head
+        self.writer = writer
         self.on_left: Callable[[], None] = nobody
         self.status: int | None = None
-        self.complete = False
-        self.left = False
-        #: Whether nothing can be sent any more.
-        self.is_gone = False
+        self.complete = self.left = self.is_gone = False
         self.received = self.sent = 0
-        #: Whether more of the body will come. The connection sets it.
-        self.has_more = False
-        #: What the application runs in.
-        self.worker: Worker
+        self.has_more = has_more
         #: What the access log gets of the response.
         self.summary: dict[str, Any] | None = None
         self._connection = connection
-        self._response = Response(head, keep_alive=keep_alive)
         # Whether the client waits for us before it sends its body.
         self._continue_due = head.expects_continue
         # Made by whoever waits, and set when anything has changed.
@@ -96,15 +99,6 @@ class StreamRequest:
             self.on_left()
         self.note_change()
 
-    @property
-    def keeps_alive(self) -> bool:
-        """Whether the connection goes on after the response, as far as that was told."""
-        return self._response.keeps_alive
-
-    def close_after(self) -> None:
-        """Let the response be the last one, if its head hasn't been sent."""
-        self._response.close_after()
-
     # The body of the request.
 
     async def receive(self) -> bytes:
@@ -112,17 +106,21 @@ class StreamRequest:
             part = self._connection.take_body(self)
             if part or not self.has_more:
                 self.received += len(part)
-                await self._give_turns()
+                await self._note_call()
                 return part
             if self.left or self.complete:
                 await trio.lowlevel.checkpoint()
                 raise ClientDisconnect("the client has left before the end of its request")
-            if self._continue_due and self.status is None:
+            if self._continue_due and not self.writer.begun:
                 self._continue_due = False
                 await self._connection.send_continue()
-            with self._connection.waiting_for_body():
+            watch = self._connection.watch_body(self)
+            watch.is_waiting = True
+            try:
                 await self._wait_change()
-        await self._give_turns()
+            finally:
+                watch.is_waiting = False
+        await self._note_call()
         return b""
 
     async def wait_over(self) -> None:
@@ -134,7 +132,7 @@ class StreamRequest:
             self._changed = trio.Event()
         await self._changed.wait()
 
-    async def _give_turns(self) -> None:
+    async def _note_call(self) -> None:
         turn = self._connection.turn
         turn.calls += 1
         if turn.calls >= STRETCH:
@@ -142,51 +140,71 @@ class StreamRequest:
 
     # The response.
 
-    async def respond(self, reply: Reply) -> None:
-        await trio.lowlevel.checkpoint_if_cancelled()
-        self.start(reply.status, reply.headers)
-        await self.send(reply.body, more=False)
-
     def start(
         self, status: int, headers: Iterable[tuple[bytes, bytes]], *, trailers: bool = False
     ) -> None:
-        self._check_there()
-        if self.status is not None:
-            raise RuntimeError("http.response.start came twice")
-        self._response.start(status, headers, self._connection.own_headers(), trailers=trailers)
+        if self.is_gone:
+            raise ClientDisconnect(_GONE)
+        self.writer.start(status, headers, trailers=trailers)
         self.status = status
         self.summary = {"status": status, "headers": headers}
 
     async def send(self, body: bytes, *, more: bool) -> None:
-        self._check_open("http.response.body")
-        pieces = self._response.body(body, more=more)
+        await trio.lowlevel.checkpoint_if_cancelled()
+        if self.is_gone:
+            raise ClientDisconnect(_GONE)
+        pieces = self.writer.body(body, more=more)
         self.sent += len(body)
-        await self._write(pieces)
+        if pieces and (rest := self._connection.write_nowait(pieces)):
+            await self._connection.write_rest(rest)
+        if not more:
+            self._note_sent()
+        turn = self._connection.turn
+        turn.calls += 1
+        if turn.calls >= STRETCH:
+            await turn.end()
 
     async def send_trailers(self, headers: Iterable[tuple[bytes, bytes]], *, more: bool) -> None:
-        self._check_open("http.response.trailers")
-        await self._write(self._response.trailers(headers, more=more))
+        await trio.lowlevel.checkpoint_if_cancelled()
+        if self.is_gone:
+            raise ClientDisconnect(_GONE)
+        pieces = self.writer.trailers(headers, more=more)
+        if pieces and (rest := self._connection.write_nowait(pieces)):
+            await self._connection.write_rest(rest)
+        self._note_sent()
+        await self._note_call()
 
-    async def _write(self, pieces: list[bytes]) -> None:
-        connection = self._connection
-        if pieces:
-            await connection.write(pieces)
-        if self._response.ended:
+    def _note_sent(self) -> None:
+        if self.writer.ended:
             self.complete = True
             self.note_change()
-            connection.note_complete(self)
-        await self._give_turns()
+            self._connection.note_complete(self)
 
     async def send_file(self, path: str) -> None:
-        raise NotImplementedError
+        await trio.lowlevel.checkpoint_if_cancelled()
+        file = await OpenFile.open(path)
+        try:
+            if file.content is not None:
+                await self.send(file.content, more=False)
+            else:
+                await self._send_large(file)
+        finally:
+            file.close()
 
-    def _check_there(self) -> None:
+    async def _send_large(self, file: OpenFile) -> None:
         if self.is_gone:
-            raise ClientDisconnect("the client has gone")
+            raise ClientDisconnect(_GONE)
+        before, after = self.writer.around(file.size, more=False)
+        connection = self._connection
+        if before and (rest := connection.write_nowait([before])):
+            await connection.write_rest(rest)
+        if self.writer.has_body:
+            self.sent += file.size
+            await connection.write_file(file)
+        if after and (rest := connection.write_nowait([after])):
+            await connection.write_rest(rest)
+        self._note_sent()
 
-    def _check_open(self, event: str) -> None:
-        self._check_there()
-        if self.status is None:
-            raise RuntimeError(f"{event} came before http.response.start")
-        if self.complete:
-            raise RuntimeError(f"{event} came after the end of the response")
+    async def give_up(self) -> None:
+        self._connection.close(abort=True)
+        await trio.lowlevel.checkpoint()

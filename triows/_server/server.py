@@ -17,11 +17,12 @@ from triows._managers import asynccontextmanager
 from triows._transports.cork import Cork
 from triows._transports.pinger import Pinger
 from triows._transports.reactor import new_reactor
+from triows._transports.tls import TLS, TLSWire
 from triows._transports.turn import current_turn
 from triows._transports.wire import PlainWire
 
-from .access import access_logger
 from .accepting import accept_from
+from .access import access_logger
 from .arrival import Addresses, Arrival
 from .connection import HTTPConnection, HTTPServices
 from .guarded import GuardedTasks
@@ -92,7 +93,7 @@ class Server:
         self._app = app
         self._config = config
         self._listeners = listeners
-        self._tls = tls
+        self._tls = None if tls is None else TLS(tls)
         # A dict, not a set: what is done to all of them is done in the order in which they came.
         # The order of a set changes with each run.
         self._connections: dict[HTTPConnection, None] = {}
@@ -115,12 +116,12 @@ class Server:
         self._all_ended = all_ended
         # Connections whose WebSocket another application serves.
         self._bridges: dict[Bridge, None] = {}
-        own_headers = OwnHeaders(config)
+        own_lines = OwnHeaders(config)
         turn = current_turn()
-        self._services = Services(pinger, turn, cork, tasks, self._bridges, own_headers)
+        self._services = Services(pinger, turn, cork, tasks, self._bridges, own_lines)
         # For connections that come from elsewhere: they see what the start-up has set, too.
         self._variables = copy_context()
-        self._pool = Pool(tasks, self._variables)
+        self._pool = Pool(tasks, pinger, self._variables)
         # The requests that are being served.
         self._jobs: dict[Worker, None] = {}
         self._http = HTTPServices(
@@ -131,10 +132,11 @@ class Server:
             cork=cork,
             pool=self._pool,
             tasks=tasks,
-            own_headers=own_headers,
+            own_lines=own_lines,
             jobs=self._jobs,
             keep_alive_timeout=config.keep_alive_timeout,
             keep_alive_requests=config.keep_alive_max_requests,
+            tls_timeout=config.ssl_handshake_timeout,
             read_timeout=math.inf if config.read_timeout is None else config.read_timeout,
             head_size=config.h11_max_incomplete_size,
             passes_raw_headers=config.h11_pass_raw_headers,
@@ -237,7 +239,7 @@ class Server:
             connection.shut_down()
         if deadline < math.inf:
             for worker in self._jobs:
-                worker.scope.deadline = min(worker.scope.deadline, deadline)
+                worker.end_at(deadline)
 
     async def _answer_silent(self) -> None:
         """Serve connections that were accepted a moment ago, because nobody else will."""
@@ -314,9 +316,7 @@ class Server:
         if not secure:
             return Arrival(PlainWire(sock, self._reactor), addresses)
         assert self._tls is not None
-        from triows._transports.tls import TLSWire
-
-        return Arrival(TLSWire(sock, self._tls, self._reactor), addresses)
+        return Arrival(TLSWire(sock, self._reactor, self._tls), addresses)
 
     async def _serve_websocket(self, connection: HTTPConnection, head: Request) -> None:
         # In the same step, the application decides whether it is draining.

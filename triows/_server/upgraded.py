@@ -51,8 +51,8 @@ class Services:
     #: Such connections. A dict, not a set: what is done to all of them is done in the order in
     #: which they came. The order of a set changes with each run.
     bridges: dict[Bridge, None]
-    #: Makes the headers that the server adds to each response.
-    own_headers: Callable[[], list[tuple[bytes, bytes]]]
+    #: Makes the lines of the headers that the server adds to each response.
+    own_lines: Callable[[], bytes]
 
 
 class Upgraded:
@@ -142,7 +142,7 @@ class Upgraded:
             self._upgrade,
             early=connection.take_rest(),
             settings=settings,
-            own_headers=self._services.own_headers,
+            own_lines=self._services.own_lines,
             pinger=self._services.pinger,
             turn=self._services.turn,
             cork=self._services.cork,

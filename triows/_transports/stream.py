@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from triows._protocol.codec import Codec
-from triows._protocol.responses import header_lines, whole_response
+from triows._protocol.responses import whole_response
 from triows._protocol.upgrade import acceptance, extension_factories
 from triows._where import known_as
 from triows.exceptions import WebSocketStateError
@@ -68,7 +68,7 @@ class StreamTransport:
         upgrade: What the handshake asks for.
         early: The bytes that arrived after the handshake and are already read.
         settings: The settings of the route.
-        own_headers: Makes the headers that the server adds to each response.
+        own_lines: Makes the lines of the headers that the server adds to each response.
         pinger: Says when it is time for a ping.
         turn: The server's turn, which counts the messages of all its connections.
         cork: Flushes messages that are held back until the end of the turn.
@@ -92,7 +92,7 @@ class StreamTransport:
         "_monitor",
         "_ours",
         "_outbox",
-        "_own_headers",
+        "_own_lines",
         "_pinger",
         "_respite",
         "_settings",
@@ -114,7 +114,7 @@ class StreamTransport:
         *,
         early: bytes,
         settings: Settings,
-        own_headers: Callable[[], Headers],
+        own_lines: Callable[[], bytes],
         pinger: Pinger,
         turn: Turn,
         cork: Cork,
@@ -128,7 +128,7 @@ class StreamTransport:
         self._wire = wire
         self._accept_key = upgrade.accept
         self._settings = settings
-        self._own_headers = own_headers
+        self._own_lines = own_lines
         # Reading.
         limits = settings.limits
         factories = extension_factories(settings.compression)
@@ -508,8 +508,9 @@ class StreamTransport:
             await trio.lowlevel.checkpoint()
             raise WebSocketStateError(ACCEPTED_BESIDE)
         self.accepted = True
-        more = [*headers, *self._own_headers()]
-        self._outbox.send(acceptance(self._accept_key, subprotocol, self._extensions, more))
+        self._outbox.send(
+            acceptance(self._accept_key, subprotocol, self._extensions, headers, self._own_lines())
+        )
         self._keepalive.start()
         if self._early:
             early, self._early = self._early, b""
@@ -525,7 +526,7 @@ class StreamTransport:
             await trio.lowlevel.checkpoint()
             raise WebSocketStateError(ACCEPTED_BESIDE)
         if self.ended is None:
-            whole = whole_response(refusal, header_lines(self._own_headers()))
+            whole = whole_response(refusal, self._own_lines())
             self._end_here(Ended(1006, "refused", refusal.status, refusal.why))
             self._outbox.send(whole)
 

@@ -8,6 +8,7 @@ non-blocking socket.
 
 from __future__ import annotations
 
+import os
 import socket
 import struct
 import sys
@@ -118,6 +119,8 @@ class Sink(Protocol):
 class Wire(Counted, Protocol):
     """Reads and writes the bytes of one connection. Whoever made it owns it."""
 
+    #: Whether TLS's handshake is over. It is true if there is no TLS.
+    secured: bool
     #: Whether cancelling :meth:`send_some` makes the connection unusable.
     breaks_when_cancelled: bool
 
@@ -285,6 +288,7 @@ class PlainWire(SocketWire):
 
     __slots__ = ("taken",)
 
+    secured = True
     breaks_when_cancelled = False
 
     def __init__(self, sock: socket.socket, reactor: Reactor) -> None:
@@ -324,6 +328,33 @@ class PlainWire(SocketWire):
             return 0
         self.taken += sent
         return sent
+
+    async def send_file(self, file: int, offset: int, size: int) -> int:
+        """
+        Wait until the system takes a part of a file, and return how many bytes it took.
+
+        The disk may have to be waited for, so a thread does this.
+
+        Args:
+            file: The file's descriptor.
+            offset: Where the part begins.
+            size: How many bytes it has at most.
+
+        Raises:
+            OSError: The connection broke, or the file can't be read.
+        """
+        while True:
+            await trio.lowlevel.wait_writable(self._fd)
+            # If the connection is closed meanwhile, the system may give its number to another one.
+            own = os.dup(self._fd)
+            try:
+                sent = await trio.to_thread.run_sync(os.sendfile, own, file, offset, size)
+            except BlockingIOError:
+                continue
+            finally:
+                os.close(own)
+            self.taken += sent
+            return sent
 
     async def send_some(self, outbox: deque[bytes | memoryview]) -> int:
         while True:
