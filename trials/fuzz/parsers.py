@@ -15,7 +15,15 @@ from attrs import define, field
 
 from triows._protocol.http11 import BadRequest, Request, RequestReader
 
-__all__ = ["Reading", "disagreement", "read_by_h11", "read_by_llhttp", "read_by_us"]
+__all__ = [
+    "Reading",
+    "Readings",
+    "difference",
+    "disagreement",
+    "read_by_h11",
+    "read_by_llhttp",
+    "read_by_us",
+]
 
 #: How many bytes a head may have. No stream is longer, so that it makes no difference.
 HEAD_SIZE = 2**20
@@ -171,25 +179,33 @@ def disagreement(data: bytes) -> str | None:
     """Say about which request our parser disagrees with another one that accepts it, and how."""
     ours = read_by_us(data)
     for name, read in OTHERS.items():
-        found = _difference(ours, read(data))
+        found = difference(ours, read(data))
         if found is not None:
             return f"{name} reads {data!r} differently: {found}"
     return None
 
 
-def _difference(ours: Readings, theirs: Readings) -> str | None:
+def difference(ours: Readings, theirs: Readings) -> str | None:
+    """Say how two parsers differ, as far as neither refuses what the other one reads."""
     for number, our in enumerate(ours.requests):
-        is_our_last = number + 1 == len(ours.requests)
         if number >= len(theirs.requests):
-            refused = theirs.refuses or theirs.has_ended
-            return None if refused else f"request {number} is not there"
+            is_clear = theirs.refuses or theirs.has_ended
+            return None if is_clear else f"request {number} is not there"
         their = theirs.requests[number]
         if (our.method, our.target, our.headers) != (their.method, their.target, their.headers):
             return f"{our} and {their}"
-        if is_our_last and (ours.refuses or ours.has_ended):
-            return None
-        if number + 1 == len(theirs.requests) and theirs.refuses and not their.is_whole:
+        if _is_open(ours, number) or (_is_open(theirs, number) and not their.is_whole):
             return None
         if our != their:
             return f"{our} and {their}"
-    return None
+    if ours.refuses or ours.has_ended or len(theirs.requests) == len(ours.requests):
+        return None
+    return f"request {len(ours.requests)} is not there for us"
+
+
+def _is_open(readings: Readings, number: int) -> bool:
+    """Say whether a request is the last one, and what follows its head is not settled."""
+    is_last = number + 1 == len(readings.requests)
+    return is_last and (
+        readings.has_ended or (readings.refuses and not readings.requests[-1].is_whole)
+    )
