@@ -50,7 +50,7 @@ VALID = [
     b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length:3   \r\n\r\nabc",
     b"POST / HTTP/1.1\r\nhost:a\r\ncontent-length: 0\r\nconnection: keep-alive\r\n\r\n",
     b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
-    b"PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n\r\n3;a=b\r\nabc\r\n0\r\nX: y\r\n\r\n",
+    b"PUT / HTTP/1.1\r\nHost:a\r\nTransfer-Encoding:Chunked\r\n\r\n3;a\r\nabc\r\n0\r\nX:y\r\n\r\n",
     b"DELETE / HTTP/1.1\r\nHost: a\r\nX:\r\nY: \xe4\r\nZ:\tz\t\r\n\r\n",
     b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\nabc",
     b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
