@@ -7,9 +7,10 @@ from random import Random
 
 from attrs import frozen
 
-from .mutation import NASTY, mutated, rearranged
+from .attempt import ENDS, Attempt
+from .mutation import NASTY, cut, mutated, rearranged
 
-__all__ = ["stream"]
+__all__ = ["make", "stream"]
 
 
 @frozen
@@ -177,3 +178,7 @@ def stream(rng: Random) -> bytes:
     maker = Maker(rng, rng.choice((0.0, 0.02, 0.05, 0.1)))
     data = b"".join(maker.request() for _ in range(rng.choice((1, 1, 2, 3))))
     return mutated(rng, data, NASTY) if rng.random() < 0.3 else data
+
+
+def make(rng: Random, name: str) -> Attempt:
+    return Attempt(name, cut(rng, stream(rng)), rng.choice(ENDS))
