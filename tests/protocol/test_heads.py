@@ -214,10 +214,16 @@ def test_a_host_is_needed_except_in_1_0():
     assert read(host=None, first=b"GET / HTTP/1.0").headers == []
 
 
-@pytest.mark.parametrize("second", [b"Host: a", b"host: b", b"HOST:"])
+@pytest.mark.parametrize("second", [b"Host: a", b"host: b", b"HOST:a"])
 @pytest.mark.parametrize("first", [b"GET / HTTP/1.1", b"GET / HTTP/1.0", b"GET http://a HTTP/1.1"])
 def test_two_hosts_are_refused(first, second):
-    assert refusal(head(second, first=first))[0] == 400
+    assert refusal(head(second, first=first)) == (400, "more than one host")
+
+
+def test_a_host_may_be_as_long_as_in_dns():
+    longest = b".".join([b"a" * 63] * 4)[:-2]
+    assert read(host=b"Host: " + longest + b":65535").headers
+    assert refusal(head(host=b"Host: b" + longest + b":65535"))[0] == 400
 
 
 def test_the_host_of_the_target_is_the_one_that_counts():
@@ -259,6 +265,8 @@ def test_control_characters_are_refused(line, control):
     "line",
     [
         b"Host",
+        b"Accept",
+        b"content-length",
         b"X",
         b": a",
         b"X : a",

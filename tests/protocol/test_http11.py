@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from tests.protocol.reading import HEAD_SIZE, events, one_by_one
+from triows._protocol import http11
 from triows._protocol.http11 import (
     CHUNK_LINE,
     EMPTY_LINES,
@@ -240,9 +241,11 @@ def test_the_data_before_a_bad_chunk_is_read():
 
 def test_chunks_may_not_be_mostly_extensions():
     chunk = b"1;" + b"a" * 100 + b"\r\nx\r\n"
-    count = MOST_EXCESS // 80
+    count = MOST_EXCESS // 100
     assert bodies(CHUNKED + chunk * 100 + b"0\r\n\r\n") == [b"x" * 100]
     assert refusal(CHUNKED + chunk * count + chunk * count)[0] == 400
+    body = CHUNKED + chunk * count + b"0\r\n\r\n"
+    assert bodies(body * 3) == [b"x" * count] * 3
 
 
 def test_tiny_chunks_without_extensions_may_be_many():
@@ -295,6 +298,43 @@ def test_trailers_have_the_limit_of_a_head():
     fits = b"a: ".ljust(HEAD_SIZE - 4, b"b") + b"\r\n\r\n"
     assert trailers(CHUNKED + b"0\r\n" + fits)
     assert refusal(CHUNKED + b"0\r\nb" + fits)[0] == 431
+    assert refusal(CHUNKED + b"0\r\n" + b"a" * HEAD_SIZE)[0] == 431
+
+
+# How much work it is
+
+
+class Counting(bytearray):
+    """Counts the bytes that are searched and copied."""
+
+    seen = 0
+
+    def find(self, what: bytes, start: int, end: int) -> int:  # type: ignore[override]
+        Counting.seen += max(min(end, len(self)) - start, 0)
+        return super().find(what, start, end)
+
+    def __getitem__(self, place: slice) -> Counting:  # type: ignore[override]
+        found = super().__getitem__(place)
+        Counting.seen += len(found)
+        return found  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        padded(10_000),
+        GET[:-2] + b"a: b\r\n" * 180,
+        b"GET /" + b"a" * 9000,
+        CHUNKED + b"0\r\n" + b"a: ".ljust(9000, b"b") + b"\r\n\r\n",
+        POST.replace(b"5", b"5000") + b"x" * 5000,
+        CHUNKED + b"1000\r\n" + b"x" * 4096 + b"\r\n0\r\n\r\n",
+    ],
+)
+def test_bytes_that_come_one_by_one_are_not_searched_again_each_time(monkeypatch, data):
+    monkeypatch.setattr(http11, "bytearray", Counting, raising=False)
+    monkeypatch.setattr(Counting, "seen", 0)
+    assert events(one_by_one(data), head_size=10_000) is not None
+    assert 0 < Counting.seen < 12 * len(data)
 
 
 # However the bytes are cut

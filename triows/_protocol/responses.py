@@ -81,6 +81,11 @@ class _Framing(Enum):
     CLOSE = auto()
 
 
+# Looking them up in their classes each time would take a tenth of the time of a response.
+_HEAD, _BODY, _TRAILERS, _DROPPED_TRAILERS, _ENDED = _Phase
+_NOTHING, _LENGTH, _CHUNKED, _CLOSE = _Framing
+
+
 def header_lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     """
     Write headers as lines, each with its line end.
@@ -120,6 +125,12 @@ def _status_line(status: int) -> bytes:
     return _STATUS_LINES.get(status) or b"HTTP/1.1 %d " % status
 
 
+def _blame(headers: list[tuple[bytes, bytes]]) -> str:
+    """Say which header has a character that is not allowed. The names were checked."""
+    name = next(name for name, value in headers if value.translate(None, IN_LINES))
+    return f"the value of header {name!r} has characters that are not allowed in a header"
+
+
 class ResponseWriter:
     """
     Writes one response. What its methods return has to be sent in the same order.
@@ -157,21 +168,21 @@ class ResponseWriter:
         self._request = request
         self._is_current = request is None or request.http_version == "1.1"
         self._own = own
-        self._phase = _Phase.HEAD
-        self._framing = _Framing.LENGTH
+        self._phase = _HEAD
+        self._framing = _LENGTH
         self._status = 0
         self._head = b""
         # The options of Connection, apart from those that we set.
-        self._options: list[bytes] = []
+        self._options: tuple[bytes, ...] = ()
         # How long the body is, as the application says. As the body is written, it becomes how
         # much of it is missing.
         self._declared: int | None = None
-        self._after_body = _Phase.ENDED
+        self._after_body = _ENDED
 
     @property
     def ended(self) -> bool:
         """Whether all of the response was returned to be sent."""
-        return self._phase is _Phase.ENDED
+        return self._phase is _ENDED
 
     @property
     def ends_by_close(self) -> bool:
@@ -197,12 +208,13 @@ class ResponseWriter:
                 example because it has a line break, or ``content-length`` isn't one number.
             TypeError: A header isn't a pair of bytes.
         """
-        self._expect(_Phase.HEAD)
+        if self._phase is not _HEAD:
+            raise self._mistake()
         if not 200 <= status <= 999:
             raise ValueError(f"a response has a status from 200 to 999, not {status}")
         # They may be left from a head that was refused.
-        self._declared, self._options = None, []
-        lines = [_status_line(status)]
+        self._declared, self._options = None, ()
+        lines = [_STATUS_LINES.get(status) or _status_line(status)]
         headers = list(headers)
         try:
             for name, value in headers:
@@ -216,11 +228,10 @@ class ResponseWriter:
         except (AttributeError, TypeError):
             raise TypeError("a header is a pair of bytes: a name and a value") from None
         if len(head.translate(None, IN_LINES)) != 2 * len(lines) - 2:
-            # This says which header it is.
-            check_raw_headers((name, value.strip(b" \t")) for name, value in headers)
-        self._phase, self._status, self._head = _Phase.BODY, status, head
+            raise ValueError(_blame(headers))
+        self._phase, self._status, self._head = _BODY, status, head
         if trailers:
-            self._after_body = _Phase.TRAILERS
+            self._after_body = _TRAILERS
 
     def _read_other(self, name: bytes, value: bytes) -> bytes:
         """Read a header that the table doesn't have. Return the beginning of its line, if any."""
@@ -246,7 +257,7 @@ class ResponseWriter:
         if b"close" in [option.lower() for option in options]:
             self.keep_alive = False
         ours = {b"", b"close", b"keep-alive"}
-        self._options += [option for option in options if option.lower() not in ours]
+        self._options += tuple(option for option in options if option.lower() not in ours)
         return b""
 
     def _read_coding(self, name: bytes, value: bytes) -> bytes:
@@ -279,7 +290,7 @@ class ResponseWriter:
         if not isinstance(data, bytes):
             data = bytes(memoryview(data))  # the application may change a bytearray
         before, after = self.around(len(data), more=more)
-        if self._framing is _Framing.NOTHING:
+        if self._framing is _NOTHING:
             data = b""
         if len(data) > JOINED:
             return [piece for piece in (before, data, after) if piece]
@@ -304,17 +315,18 @@ class ResponseWriter:
                 shorter than its ``content-length``. If :attr:`begun` is true, the connection has
                 to be cut then, so that the client notices. Otherwise there may be another response.
         """
-        self._expect(_Phase.BODY)
+        if self._phase is not _BODY:
+            raise self._mistake()
         before = b"" if self.begun else self._begin(size, more)
         after = b""
-        if self._framing is _Framing.LENGTH:
+        if self._framing is _LENGTH:
             self._count(size, more)
-        elif self._framing is _Framing.CHUNKED:
+        elif self._framing is _CHUNKED:
             if size:
                 before += b"%x\r\n" % size
                 after = b"\r\n"
             if not more:
-                after += b"0\r\n" if self._after_body is _Phase.TRAILERS else b"0\r\n\r\n"
+                after += b"0\r\n" if self._after_body is _TRAILERS else b"0\r\n\r\n"
         self.begun = True
         if not more:
             self._phase = self._after_body
@@ -323,7 +335,7 @@ class ResponseWriter:
     @property
     def has_body(self) -> bool:
         """Whether the body is sent, once the response has begun."""
-        return self._framing is not _Framing.NOTHING
+        return self._framing is not _NOTHING
 
     def trailers(
         self, headers: Iterable[tuple[bytes, bytes]], *, more: bool = False
@@ -347,18 +359,16 @@ class ResponseWriter:
             TypeError: A trailer isn't a pair of bytes.
         """
         lines = header_lines(check_raw_headers(headers))
-        if self._phase is not _Phase.DROPPED_TRAILERS:
-            self._expect(_Phase.TRAILERS)
-            written = [lines if more else lines + b"\r\n"]
-        else:
-            written = []
+        is_dropped = self._phase is _DROPPED_TRAILERS
+        if not is_dropped and self._phase is not _TRAILERS:
+            raise self._mistake()
         if not more:
-            self._phase = _Phase.ENDED
-        return [piece for piece in written if piece]
+            self._phase = _ENDED
+            lines += b"\r\n"
+        return [lines] if lines and not is_dropped else []
 
-    def _expect(self, phase: _Phase) -> None:
-        if self._phase is not phase:
-            raise ValueError(f"the response {self._phase.value}")
+    def _mistake(self) -> ValueError:
+        return ValueError(f"the response {self._phase.value}")
 
     def _begin(self, size: int, more: bool) -> bytes:
         """Settle how the body is framed, and write the head."""
@@ -370,11 +380,11 @@ class ResponseWriter:
 
     def _connection_line(self) -> bytes:
         """Say whether the connection ends (:rfc:`9112#section-9.3`), and what else is there."""
-        options = list(self._options)
+        options = self._options
         if not self.keep_alive:
-            options.append(b"close")
+            options += (b"close",)
         elif not self._is_current:
-            options.append(b"keep-alive")
+            options += (b"keep-alive",)
         return b"connection: " + b", ".join(options) + b"\r\n"
 
     def _frame(self, size: int, more: bool) -> bytes:
@@ -382,19 +392,19 @@ class ResponseWriter:
         declared = self._declared
         request = self._request
         if self._status in _BODILESS or (request is not None and request.method == "HEAD"):
-            self._framing = _Framing.NOTHING
-        if self._after_body is _Phase.TRAILERS and not self._may_have_trailers():
-            self._after_body = _Phase.DROPPED_TRAILERS
-        if self._framing is _Framing.NOTHING:
+            self._framing = _NOTHING
+        if self._after_body is _TRAILERS and not self._may_have_trailers():
+            self._after_body = _DROPPED_TRAILERS
+        if self._framing is _NOTHING:
             return self._frame_nothing(size, more)
-        if declared is None and not more and self._after_body is not _Phase.TRAILERS:
+        if declared is None and not more and self._after_body is not _TRAILERS:
             self._declared = declared = size
         if declared is not None:
             return b"content-length: %d\r\n" % declared
         if self._is_current:
-            self._framing = _Framing.CHUNKED
+            self._framing = _CHUNKED
             return b"transfer-encoding: chunked\r\n"
-        self._framing = _Framing.CLOSE
+        self._framing = _CLOSE
         self.keep_alive = False
         return b""
 
@@ -414,7 +424,7 @@ class ResponseWriter:
         request = self._request
         if request is None or not self._is_current or self._declared is not None:
             return False
-        if self._framing is _Framing.NOTHING:
+        if self._framing is _NOTHING:
             return False
         accepted = [value.lower().split(b",") for name, value in request.headers if name == b"te"]
         return any(one.strip() == b"trailers" for values in accepted for one in values)
