@@ -273,7 +273,7 @@ class TLSWire(SocketWire):
         sent, self._owed = self._owed, 0
         if sent:
             pieces = [memoryview(pieces[0])[sent:], *pieces[1:]]
-        for batch in _batches(pieces):
+        for batch in _batches_of_a_turn(pieces):
             self._encrypt(batch)
             sent += len(batch)
             if self._sealed:
@@ -348,16 +348,8 @@ class _LastWord(Readable):
     def on_hangup(self) -> None: ...
 
 
-def _batches(pieces: Sequence[bytes | memoryview]) -> Iterable[bytes | memoryview]:
-    """Join small pieces and cut large ones: a few batches of a chunk at most."""
-    size = sum(map(len, pieces))
-    if size > CHUNK:
-        return islice(_cut(pieces), READS)
-    return (_joined(pieces),) if size else ()
-
-
-def _cut(pieces: Sequence[bytes | memoryview]) -> Iterator[bytes | memoryview]:
-    """Yield batches of exactly a chunk, and the rest."""
+def _batches(pieces: Iterable[bytes | memoryview]) -> Iterator[bytes | memoryview]:
+    """Join small pieces and cut large ones, so that a batch has at most a chunk."""
     batch: list[bytes | memoryview] = []
     room = CHUNK
     for piece in pieces:
@@ -368,8 +360,17 @@ def _cut(pieces: Sequence[bytes | memoryview]) -> Iterator[bytes | memoryview]:
             batch, room = [], CHUNK
         batch.append(rest)
         room -= len(rest)
-    yield _joined(batch)
+    if room < CHUNK:
+        yield _joined(batch)
 
 
 def _joined(pieces: Sequence[bytes | memoryview]) -> bytes | memoryview:
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def _batches_of_a_turn(pieces: Sequence[bytes | memoryview]) -> Iterable[bytes | memoryview]:
+    """Return the first few batches. Nearly always, there is only one."""
+    size = sum(map(len, pieces))
+    if size > CHUNK:
+        return islice(_batches(pieces), READS)
+    return (_joined(pieces),) if size else ()
