@@ -54,6 +54,12 @@ versions = pytest.mark.parametrize(
 #: What TLS adds to a chunk at most: 22 bytes for each of four records, and some to spare.
 OVERHEAD = 200
 
+#: A close frame with 1000.
+CLOSE_FRAME = b"\x88\x02\x03\xe8"
+
+#: What OpenSSL says last, in the tests that play it.
+GOODBYE = b"goodbye"
+
 CERTIFICATES = Certificates.make()
 SERVER = TLS(CERTIFICATES.server())
 CLIENT = CERTIFICATES.client()
@@ -267,6 +273,22 @@ async def test_a_message_waits_for_the_rest_of_the_handshake():
             await wait_all_tasks_blocked()
             await drop(ends.client, before)
         assert await ends.client.receive() == b"welcome"
+
+
+async def test_a_sender_that_waits_for_the_handshake_is_told_that_the_wire_was_closed():
+    async with begun() as ends, trio.open_nursery() as nursery:
+        await ends.client.shake_hands(keep_last=True)
+        fill_below(ends.sock)
+        await ends.client.flush()
+        await wait_all_tasks_blocked()
+
+        async def write() -> None:
+            with pytest.raises(trio.ClosedResourceError):
+                await ends.wire.send_some(deque([b"ab"]))
+
+        nursery.start_soon(write)
+        await wait_all_tasks_blocked()
+        ends.wire.close(abort=True)
 
 
 @pytest.mark.parametrize("how", ["close", "leave"])
@@ -535,7 +557,8 @@ class Chatty:
         self.outgoing.write(bytes(1000))
         raise ssl.SSLWantReadError
 
-    def unwrap(self) -> None: ...
+    def unwrap(self) -> None:
+        self.outgoing.write(GOODBYE)
 
 
 async def test_a_peer_that_makes_openssl_answer_on_and_on_and_does_not_read_is_given_up():
@@ -569,6 +592,19 @@ async def test_an_answer_that_waits_needs_no_task_after_the_handshake(waits):
             while size > 0:
                 size -= len(theirs.recv(MiB))
             await wait_all_tasks_blocked()
+        wire.close(abort=True)
+
+
+async def test_an_answer_that_cannot_be_sent_is_an_end():
+    ours, theirs = sockets = socketpair()
+    async with running(sockets) as (reactor, nursery):
+        wire, sink = TLSWire(ours, reactor, TLS(Chatty())), Sink()  # type: ignore[arg-type]
+        theirs.send(b"?")
+        theirs.shutdown(socket.SHUT_RD)
+        wire.start(nursery, sink)
+        await sink.wait_call("eof")
+        await wait_all_tasks_blocked()
+        assert sink.calls == ["eof"]
         wire.close(abort=True)
 
 
@@ -690,9 +726,7 @@ async def test_what_waits_may_be_emptied_meanwhile():
         nursery.start_soon(write)
         await wait_all_tasks_blocked()
         outbox.clear()
-        nursery.start_soon(ends.client.receive_exactly, 16 * MiB)
-        await wait_all_tasks_blocked()
-        ends.wire.close(abort=False)
+        ends.theirs.recv(16 * MiB)
 
 
 async def test_a_byte_alone_waits_as_well():
@@ -938,6 +972,29 @@ async def test_a_close_while_bytes_wait_says_no_goodbye_in_their_place():
         assert ends.theirs.recv(16 * MiB) == b""
 
 
+async def test_an_answer_that_waits_goes_out_before_the_goodbye():
+    ours, theirs = sockets = socketpair()
+    async with running(sockets) as (reactor, nursery):
+        wire, sink = TLSWire(ours, reactor, TLS(Chatty())), Sink()  # type: ignore[arg-type]
+        wire.start(nursery, sink)
+        theirs.send(b"?")
+        await wait_all_tasks_blocked()
+        fill_below(ours)
+        theirs.send(b"?")
+        await wait_all_tasks_blocked()
+        theirs.recv(16 * MiB)
+        wire.close(abort=False)
+        assert theirs.recv(16 * MiB) == bytes(1000) + GOODBYE
+
+
+async def test_after_our_last_nothing_waits_for_the_system():
+    async with opened() as ends:
+        fill(ends.wire)
+        ends.wire.send_eof()
+        ends.theirs.recv(16 * MiB)
+        assert ends.wire.unacknowledged() == 0
+
+
 async def test_after_we_have_said_our_last_the_peer_is_still_heard():
     async with opened() as ends:
         assert ends.wire.send_nowait(b"last") == 4
@@ -1043,20 +1100,16 @@ async def test_messages_stay_whole_and_in_order_when_senders_are_cancelled():
             cancelled += scope.cancelled_caught
         await transport.close(1000, "")
         got = bytearray()
-        while not got.endswith(GOODBYE):
+        while not got.endswith(CLOSE_FRAME):
             got += await ends.client.receive()
         assert cancelled
         assert [one.data for one in read_frames(bytes(got))[:-1]] == handed_over
 
 
-#: A close frame with 1000.
-GOODBYE = b"\x88\x02\x03\xe8"
-
-
 async def test_a_closing_handshake_ends_with_close_notify():
     async with connected() as (ends, transport):
         await transport.close(1000, "")
-        assert await ends.client.receive() == GOODBYE
+        assert await ends.client.receive() == CLOSE_FRAME
         await ends.client.send(close_frame(1000))
         assert await ends.client.receive() == b""
         await transport.aclose(linger=PATIENCE)

@@ -249,7 +249,7 @@ class TLSWire(SocketWire):
 
     def send_pieces_nowait(self, pieces: Sequence[bytes | memoryview]) -> int:
         if self._sealed or get_ident() != self._tls.thread:
-            return 0
+            return 0  # the caller lets it wait, and calls send_some() in the right thread
         return self._send(pieces)
 
     async def send_some(self, outbox: deque[bytes | memoryview]) -> int:
@@ -305,8 +305,15 @@ class TLSWire(SocketWire):
     # The end.
 
     def _say_goodbye(self) -> None:
-        """Send ``close_notify`` (RFC 8446 section 6.1), if the system takes it at once."""
-        if not self.secured or self._sealed:
+        """
+        Send ``close_notify`` (RFC 8446 section 6.1), if the system takes it at once.
+
+        It says that nothing is missing, so it isn't sent while something that was handed over is.
+        """
+        if self._sealed and not self._owed:
+            with suppress(OSError):
+                self._write()
+        if self._sealed or self._owed or not self.secured:
             return
         try:
             with suppress(OSError):  # the peer hasn't said it yet, or the connection is broken
@@ -320,6 +327,7 @@ class TLSWire(SocketWire):
         if self._fd >= 0:
             self._say_goodbye()
         super().send_eof()
+        self._sealed = b""  # it can't be written any more
 
     def close(self, *, abort: bool) -> None:
         if self._fd >= 0 and not abort:
