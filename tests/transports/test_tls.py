@@ -54,6 +54,12 @@ versions = pytest.mark.parametrize(
 #: What TLS adds to a chunk at most: 22 bytes for each of four records, and some to spare.
 OVERHEAD = 200
 
+#: A close frame with 1000.
+CLOSE_FRAME = b"\x88\x02\x03\xe8"
+
+#: What OpenSSL says last, in the tests that play it.
+GOODBYE = b"goodbye"
+
 CERTIFICATES = Certificates.make()
 SERVER = TLS(CERTIFICATES.server())
 CLIENT = CERTIFICATES.client()
@@ -269,6 +275,22 @@ async def test_a_message_waits_for_the_rest_of_the_handshake():
         assert await ends.client.receive() == b"welcome"
 
 
+async def test_a_sender_that_waits_for_the_handshake_is_told_that_the_wire_was_closed():
+    async with begun() as ends, trio.open_nursery() as nursery:
+        await ends.client.shake_hands(keep_last=True)
+        fill_below(ends.sock)
+        await ends.client.flush()
+        await wait_all_tasks_blocked()
+
+        async def write() -> None:
+            with pytest.raises(trio.ClosedResourceError):
+                await ends.wire.send_some(deque([b"ab"]))
+
+        nursery.start_soon(write)
+        await wait_all_tasks_blocked()
+        ends.wire.close(abort=True)
+
+
 @pytest.mark.parametrize("how", ["close", "leave"])
 async def test_a_handshake_that_waits_ends_with_the_connection(how):
     async with begun() as ends:
@@ -414,6 +436,30 @@ async def test_garbage_behind_a_message_is_an_end_and_answered_with_an_alert(cap
     assert caplog.records == []
 
 
+async def test_a_record_that_came_in_part_makes_no_chunk_larger():
+    async with opened() as ends:
+        ends.client.tls.write(bytes(2**14))
+        for _ in range(4):
+            ends.client.tls.write(bytes(16_000))
+        records = ends.client.outgoing.read()
+        ends.theirs.send(records[: 2**14])
+        await wait_all_tasks_blocked()
+        assert ends.sink.data == b""
+        ends.theirs.send(records[2**14 :])
+        await ends.sink.wait_data(2**14 + 64_000)
+        assert max(ends.sink.chunks) <= CHUNK
+
+
+async def test_a_pause_in_the_middle_of_much_takes_effect_at_once():
+    async with opened() as ends:
+        ends.sink.then = ends.wire.pause
+        ends.client.tls.write(bytes(2 * CHUNK))
+        ends.theirs.send(ends.client.outgoing.read())
+        await ends.sink.wait_data(1)
+        await wait_all_tasks_blocked()
+        assert len(ends.sink.chunks) == 1
+
+
 async def test_while_it_is_paused_nothing_is_delivered_and_then_all():
     async with opened() as ends:
         ends.sink.then = ends.wire.pause
@@ -439,6 +485,7 @@ async def test_a_pause_that_comes_with_the_peers_last_words_holds_back_the_end()
         ends.wire.pause()
         await wait_all_tasks_blocked()
         assert ends.sink.calls == []
+        ends.wire.resume()
         ends.wire.resume()
         await ends.sink.wait_call("eof")
         await wait_all_tasks_blocked()
@@ -510,7 +557,8 @@ class Chatty:
         self.outgoing.write(bytes(1000))
         raise ssl.SSLWantReadError
 
-    def unwrap(self) -> None: ...
+    def unwrap(self) -> None:
+        self.outgoing.write(GOODBYE)
 
 
 async def test_a_peer_that_makes_openssl_answer_on_and_on_and_does_not_read_is_given_up():
@@ -525,6 +573,37 @@ async def test_a_peer_that_makes_openssl_answer_on_and_on_and_does_not_read_is_g
             theirs.send(b"?")
             await wait_all_tasks_blocked()
             assert wire.unacknowledged() - unacknowledged(ours.fileno()) <= 2 * CHUNK + 1000
+        assert sink.calls == ["eof"]
+        wire.close(abort=True)
+
+
+@pytest.mark.parametrize("waits", [False, True], ids=["taken", "waited"])
+async def test_an_answer_that_waits_needs_no_task_after_the_handshake(waits):
+    # If there were one, it would get into the way of whoever waits until something can be sent.
+    ours, theirs = sockets = socketpair()
+    async with running(sockets) as (reactor, nursery):
+        wire, sink = TLSWire(ours, reactor, TLS(Chatty())), Sink()  # type: ignore[arg-type]
+        wire.start(nursery, sink)
+        for number in range(3):
+            size = fill_below(ours) if number or waits else 0
+            theirs.send(b"?")
+            await wait_all_tasks_blocked()
+            assert len(nursery.child_tasks) == (waits and not number)
+            while size > 0:
+                size -= len(theirs.recv(MiB))
+            await wait_all_tasks_blocked()
+        wire.close(abort=True)
+
+
+async def test_an_answer_that_cannot_be_sent_is_an_end():
+    ours, theirs = sockets = socketpair()
+    async with running(sockets) as (reactor, nursery):
+        wire, sink = TLSWire(ours, reactor, TLS(Chatty())), Sink()  # type: ignore[arg-type]
+        theirs.send(b"?")
+        theirs.shutdown(socket.SHUT_RD)
+        wire.start(nursery, sink)
+        await sink.wait_call("eof")
+        await wait_all_tasks_blocked()
         assert sink.calls == ["eof"]
         wire.close(abort=True)
 
@@ -647,9 +726,7 @@ async def test_what_waits_may_be_emptied_meanwhile():
         nursery.start_soon(write)
         await wait_all_tasks_blocked()
         outbox.clear()
-        nursery.start_soon(ends.client.receive_exactly, 16 * MiB)
-        await wait_all_tasks_blocked()
-        ends.wire.close(abort=False)
+        ends.theirs.recv(16 * MiB)
 
 
 async def test_a_byte_alone_waits_as_well():
@@ -886,12 +963,36 @@ async def test_a_close_before_the_handshake_is_only_an_end():
         assert await ends.client.below.recv(10) == b""
 
 
-async def test_a_close_while_the_system_takes_nothing_does_not_wait():
+async def test_a_close_while_bytes_wait_says_no_goodbye_in_their_place():
     async with opened() as ends:
-        size = fill(ends.wire)
+        fill(ends.wire)
+        # There is room again, but the rest of the last record is missing.
+        ends.theirs.recv(16 * MiB)
         ends.wire.close(abort=False)
-        with pytest.raises(ssl.SSLEOFError):
-            await ends.client.receive_exactly(size + 1)
+        assert ends.theirs.recv(16 * MiB) == b""
+
+
+async def test_an_answer_that_waits_goes_out_before_the_goodbye():
+    ours, theirs = sockets = socketpair()
+    async with running(sockets) as (reactor, nursery):
+        wire, sink = TLSWire(ours, reactor, TLS(Chatty())), Sink()  # type: ignore[arg-type]
+        wire.start(nursery, sink)
+        theirs.send(b"?")
+        await wait_all_tasks_blocked()
+        fill_below(ours)
+        theirs.send(b"?")
+        await wait_all_tasks_blocked()
+        theirs.recv(16 * MiB)
+        wire.close(abort=False)
+        assert theirs.recv(16 * MiB) == bytes(1000) + GOODBYE
+
+
+async def test_after_our_last_nothing_waits_for_the_system():
+    async with opened() as ends:
+        fill(ends.wire)
+        ends.wire.send_eof()
+        ends.theirs.recv(16 * MiB)
+        assert ends.wire.unacknowledged() == 0
 
 
 async def test_after_we_have_said_our_last_the_peer_is_still_heard():
@@ -999,20 +1100,16 @@ async def test_messages_stay_whole_and_in_order_when_senders_are_cancelled():
             cancelled += scope.cancelled_caught
         await transport.close(1000, "")
         got = bytearray()
-        while not got.endswith(GOODBYE):
+        while not got.endswith(CLOSE_FRAME):
             got += await ends.client.receive()
         assert cancelled
         assert [one.data for one in read_frames(bytes(got))[:-1]] == handed_over
 
 
-#: A close frame with 1000.
-GOODBYE = b"\x88\x02\x03\xe8"
-
-
 async def test_a_closing_handshake_ends_with_close_notify():
     async with connected() as (ends, transport):
         await transport.close(1000, "")
-        assert await ends.client.receive() == GOODBYE
+        assert await ends.client.receive() == CLOSE_FRAME
         await ends.client.send(close_frame(1000))
         assert await ends.client.receive() == b""
         await transport.aclose(linger=PATIENCE)

@@ -85,8 +85,9 @@ class Client:
         self.slice_size = slice_size
         #: Encrypted bytes that nobody has sent yet.
         self.outgoing = ssl.MemoryBIO()
-        self._incoming = ssl.MemoryBIO()
-        self.tls = context.wrap_bio(self._incoming, self.outgoing, server_hostname="localhost")
+        #: Encrypted bytes that nobody has read yet.
+        self.incoming = ssl.MemoryBIO()
+        self.tls = context.wrap_bio(self.incoming, self.outgoing, server_hostname="localhost")
 
     async def shake_hands(self, *, keep_last: bool = False) -> None:
         """Shake hands. The last flight can be kept, to be sent by the next :meth:`flush`."""
@@ -127,9 +128,9 @@ class Client:
                 except ssl.SSLWantReadError:
                     await self.flush()
                     if data := await self.below.recv(MiB):
-                        self._incoming.write(data)
+                        self.incoming.write(data)
                     else:
-                        self._incoming.write_eof()
+                        self.incoming.write_eof()
                 else:
                     if flush:
                         await self.flush()

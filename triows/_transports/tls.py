@@ -244,7 +244,7 @@ class TLSWire(SocketWire):
 
     def send_pieces_nowait(self, pieces: Sequence[bytes | memoryview]) -> int:
         if self._sealed or get_ident() != self._tls.thread:
-            return 0
+            return 0  # the caller lets it wait, and calls send_some() in the right thread
         return self._send(pieces)
 
     async def send_some(self, outbox: deque[bytes | memoryview]) -> int:
@@ -268,7 +268,7 @@ class TLSWire(SocketWire):
         sent, self._owed = self._owed, 0
         if sent:
             pieces = [memoryview(pieces[0])[sent:], *pieces[1:]]
-        for batch in islice(_batches(pieces), READS):
+        for batch in _batches_of_a_turn(pieces):
             self._encrypt(batch)
             sent += len(batch)
             if self._sealed:
@@ -300,8 +300,15 @@ class TLSWire(SocketWire):
     # The end.
 
     def _say_goodbye(self) -> None:
-        """Send ``close_notify`` (RFC 8446 section 6.1), if the system takes it at once."""
-        if not self.secured or self._sealed:
+        """
+        Send ``close_notify`` (RFC 8446 section 6.1), if the system takes it at once.
+
+        It says that nothing is missing, so it isn't sent while something that was handed over is.
+        """
+        if self._sealed and not self._owed:
+            with suppress(OSError):
+                self._write()
+        if self._sealed or self._owed or not self.secured:
             return
         try:
             with suppress(OSError):  # the peer hasn't said it yet, or the connection is broken
@@ -315,6 +322,7 @@ class TLSWire(SocketWire):
         if self._fd >= 0:
             self._say_goodbye()
         super().send_eof()
+        self._sealed = b""  # it can't be written any more
 
     def close(self, *, abort: bool) -> None:
         if self._fd >= 0 and not abort:
@@ -338,5 +346,13 @@ def _batches(pieces: Iterable[bytes | memoryview]) -> Iterator[bytes | memoryvie
         yield _joined(batch)
 
 
-def _joined(pieces: list[bytes | memoryview]) -> bytes | memoryview:
+def _joined(pieces: Sequence[bytes | memoryview]) -> bytes | memoryview:
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def _batches_of_a_turn(pieces: Sequence[bytes | memoryview]) -> Iterable[bytes | memoryview]:
+    """Return the first few batches. Nearly always, there is only one."""
+    size = sum(map(len, pieces))
+    if size > CHUNK:
+        return islice(_batches(pieces), READS)
+    return (_joined(pieces),) if size else ()
