@@ -186,12 +186,14 @@ class Codec:
         self.pending = False
         if self.end is not None:
             return found  # after a close, or a violation (RFC 6455 section 7.1.7)
-        if self._position < len(self._data):
+        if self._data:
             data = self._data[self._position :] + data
         self._room = size
         if self._missing:
             data = self._gather(data, found)
-        position = self._read(data, found, count)
+        position = self._read_plain(data, 0, found, count)
+        if position < len(data):
+            position = self._read(data, position, found, count)
         if self.pending:
             # Keep the whole and remember the position: the rest may be read in many small turns,
             # and cutting it each time would copy it each time.
@@ -200,18 +202,15 @@ class Codec:
             self._data, self._position = data[position:], 0
         return found
 
-    def _read(self, data: bytes, found: list[Received], count: int) -> int:
-        """Read frame by frame. Return the position from which on nothing could be read yet."""
-        position = 0
+    def _read(self, data: bytes, position: int, found: list[Received], count: int) -> int:
+        """Read on frame by frame. Return the position from which nothing could be read yet."""
         for _ in range(_TURN):
-            if not self._owed and not self._fragments and self.end is None:
-                position = self._read_plain(data, position, found, count)
             if self.end is not None:
                 return len(data)
             step = self._read_other(data, position, found, count) if position < len(data) else 0
             if not step:
                 return position
-            position += step
+            position = self._read_plain(data, position + step, found, count)
         self.pending = position < len(data) and self.end is None
         return position
 
@@ -219,9 +218,13 @@ class Codec:
         """
         Read whole, plain data frames as long as there are some. This is the fast lane.
 
+        There are none while a frame or a message is incomplete, or after the end.
+
         Returns:
             The position from which on the library has to read.
         """
+        if self._owed or self._fragments or self.end is not None:
+            return position
         end, limit = len(data), self._message_size
         while end - position >= _LEAST and len(found) < count and self._room > 0:
             first, second = data[position], data[position + 1]

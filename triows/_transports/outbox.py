@@ -192,18 +192,30 @@ class Outbox:
             Whether this was possible. If not, the message has to queue behind others, or it comes
             from another loop and others are held back.
         """
-        if self._frames or (self._lock is not None and self._lock.locked()):
+        held, number = self._held, self._turn.number
+        others = more or self._wrote_in == number
+        if held is None:
+            if self._frames or (self._lock is not None and self._lock.locked()):
+                return False
+            held = self._begin_holding() if others else None
+        elif get_ident() != self._turn.thread:
             return False
-        number = self._turn.number
-        if more or self._held is not None or self._wrote_in == number:
-            if get_ident() != self._turn.thread:
-                if self._held is not None:
-                    return False
-            elif (more or self._wrote_in == number) and self._holds_back(frame):
-                return True
-        self._wrote_in = number
-        self.send(frame)
+        size = self.size + len(frame)
+        if held is not None and others and size <= self._most_held and len(held) < _HELD_FRAMES:
+            held.append(frame)
+            self.size = size
+        else:
+            self._wrote_in = number
+            self.send(frame)
         return True
+
+    def _begin_holding(self) -> list[bytes] | None:
+        """Return where to hold messages back, or ``None`` if nobody would flush them."""
+        if not self._cork.is_open or get_ident() != self._turn.thread:
+            return None
+        self._held = []
+        self._cork.add(self)
+        return self._held
 
     def queue(self, frame: bytes, size: int) -> bool:
         """
@@ -215,19 +227,6 @@ class Outbox:
         if (self._lock is not None and self._lock.locked()) or not self.has_room(size):
             return False
         self.send(frame)
-        return True
-
-    def _holds_back(self, frame: bytes) -> bool:
-        """Hold a message back, if there is room."""
-        if not self._cork.is_open or self.size + len(frame) > self._most_held:
-            return False
-        if self._held is None:
-            self._held = []
-            self._cork.add(self)
-        elif len(self._held) >= _HELD_FRAMES:
-            return False
-        self._held.append(frame)
-        self.size += len(frame)
         return True
 
     def send(self, frame: bytes) -> None:
