@@ -127,6 +127,13 @@ _ALL = (
         ("fastapi", "starlette", "uvicorn", "uvloop", "websockets"),
     ),
     Peer(
+        "bare-loop",
+        "a bare loop over sockets",
+        _module("bare_loop"),
+        (),
+        asked_for=True,
+    ),
+    Peer(
         "picows",
         "picows on uvloop, callbacks",
         _module("picows_server"),

@@ -109,7 +109,7 @@ async def test_an_empty_frame_does_not_wait(outbox):
 @pytest.mark.parametrize("room", range(8))
 async def test_a_frame_in_two_pieces_may_be_cut_anywhere(wire, outbox, room):
     wire.take(room)
-    outbox.send_pieces(b"head", b"and")
+    outbox.post_pieces(b"head", b"and")
     assert outbox.size == 7 - room
     assert await drained(wire) == b"headand"
 
@@ -215,7 +215,7 @@ async def test_whoever_holds_the_lock_keeps_others_in_line(outbox):
 async def test_a_broken_wire_is_told_and_nothing_waits(wire, owner, outbox):
     wire.is_broken = True
     outbox.send(b"hello")
-    outbox.send_pieces(b"he", b"llo")
+    outbox.post_pieces(b"he", b"llo")
     assert owner.told == ["failed", "failed"]
     assert not outbox
 
@@ -321,7 +321,7 @@ async def test_no_more_is_held_back_than_may_wait(wire, owner, nursery):
 
 SENDS = {
     "a frame": lambda outbox: outbox.send(b"x"),
-    "pieces": lambda outbox: outbox.send_pieces(b"", b"x"),
+    "pieces": lambda outbox: outbox.post_pieces(b"", b"x"),
     "an answer": lambda outbox: outbox.send_control([b"x"]),
     "a ping": lambda outbox: outbox.send_urgent(b"x"),
 }

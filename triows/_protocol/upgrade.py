@@ -28,7 +28,7 @@ from .responses import response_head
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from websockets.extensions import Extension, ServerExtensionFactory
+    from websockets.extensions.permessage_deflate import PerMessageDeflate
     from websockets.typing import ExtensionHeader
 
     from triows._settings import Compression
@@ -78,8 +78,8 @@ class Upgrade:
     _extensions: list[str] = field(factory=list)
 
     def negotiate(
-        self, factories: Sequence[ServerExtensionFactory]
-    ) -> tuple[list[Extension], str | None]:
+        self, factories: Sequence[ServerPerMessageDeflateFactory]
+    ) -> tuple[list[PerMessageDeflate], str | None]:
         """
         Choose among the extensions that the client offers.
 
@@ -88,7 +88,7 @@ class Upgrade:
         Returns:
             The extensions, and the value of the response's ``Sec-WebSocket-Extensions``.
         """
-        accepted: list[Extension] = []
+        accepted: list[PerMessageDeflate] = []
         headers: list[ExtensionHeader] = []
         for name, params in self._offers() if factories else ():
             for factory in factories:
@@ -112,7 +112,9 @@ class Upgrade:
             return []
 
 
-def extension_factories(compression: Compression | None) -> list[ServerExtensionFactory]:
+def extension_factories(
+    compression: Compression | None,
+) -> list[ServerPerMessageDeflateFactory]:
     """Return the extensions that :meth:`Upgrade.negotiate` may choose under a route's setting."""
     if compression is None:
         return []

@@ -11,6 +11,7 @@ from triows.exceptions import WebSocketDisconnect
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from triows._protocol.frames import Prepared
     from triows._reply import Reply
 
 __all__ = [
@@ -185,6 +186,18 @@ class Transport(Protocol):
 
         Raises:
             WebSocketDisconnect: The connection has ended.
+        """
+
+    def post(self, prepared: Prepared) -> bool:
+        """
+        Hand over a message that goes to other connections, too, without waiting.
+
+        It goes out after all messages that were handed over before, and before those of a later
+        :meth:`send`. Call this only in the loop of the server, and after the acceptance.
+
+        Returns:
+            ``False`` if there was no room for it, and it was not handed over. A connection that has
+            ended has room for everything, and sends nothing.
         """
 
     async def ping(self) -> float:

@@ -20,8 +20,6 @@ import trio
 from .wire import BROKEN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from .cork import Cork
     from .interface import Starter
     from .turn import Turn
@@ -159,7 +157,13 @@ class Outbox:
 
     @property
     def is_busy(self) -> bool:
-        """Whether a message has to queue behind others."""
+        """
+        Whether a message has to queue behind others.
+
+        While some are held back, it has to if it comes from another loop.
+        """
+        if self._held is not None:
+            return get_ident() != self._turn.thread
         return bool(self._frames) or (self._lock is not None and self._lock.locked())
 
     @property
@@ -173,51 +177,57 @@ class Outbox:
             self._lock = trio.Lock()
         return self._lock
 
-    def post(self, frame: bytes, more: object) -> None:
+    def post(self, frame: bytes, more: object) -> bool:
         """
         Give a message to the system, or hold it back if it isn't the only one of this turn.
 
-        Nothing may wait, and only the outbox's own loop may call this while it :attr:`holds`
-        messages. They leave at the end of the turn, or before whatever else is sent.
+        What is held back leaves at the end of the turn, or before whatever else is sent.
 
         Args:
             frame: The message.
             more: Whether another one is likely to follow in this turn. The last one takes those
                 that are held back along, unless the system was given one in this turn already.
+
+        Returns:
+            Whether this was possible. If not, the message has to queue behind others, or it comes
+            from another loop and others are held back.
         """
-        number = self._turn.number
-        if (more or self._wrote_in == number) and self._may_hold(len(frame)):
-            if self._held is None:
-                self._held = []
-                self._cork.add(self)
-            self._held.append(frame)
-            self.size += len(frame)
-            return
-        self._wrote_in = number
-        if self._held is not None:
-            self.send(frame)
-        else:
-            self._give(frame, (frame,))
-
-    def _may_hold(self, size: int) -> bool:
-        if self.size + size > self._most_held:
-            return False
-        if self._held is not None:
-            return len(self._held) < _HELD_FRAMES
-        return self._cork.is_open and get_ident() == self._turn.thread
-
-    @property
-    def holds(self) -> bool:
-        """Whether messages are held back."""
-        return self._held is not None
-
-    def flush(self) -> None:
-        """Write what is held back."""
-        held = self._held
+        held, number = self._held, self._turn.number
+        others = more or self._wrote_in == number
         if held is None:
-            return
-        self._held, self.size = None, 0
-        self._give(b"".join(held), held)
+            if self._frames or (self._lock is not None and self._lock.locked()):
+                return False
+            held = self._begin_holding() if others else None
+        elif get_ident() != self._turn.thread:
+            return False
+        size = self.size + len(frame)
+        if held is not None and others and size <= self._most_held and len(held) < _HELD_FRAMES:
+            held.append(frame)
+            self.size = size
+        else:
+            self._wrote_in = number
+            self.send(frame)
+        return True
+
+    def _begin_holding(self) -> list[bytes] | None:
+        """Return where to hold messages back, or ``None`` if nobody would flush them."""
+        if not self._cork.is_open or get_ident() != self._turn.thread:
+            return None
+        self._held = []
+        self._cork.add(self)
+        return self._held
+
+    def queue(self, frame: bytes, size: int) -> bool:
+        """
+        Let a message of *size* bytes wait behind those that wait already.
+
+        Returns:
+            Whether there was room. There is none while a sender waits for some.
+        """
+        if (self._lock is not None and self._lock.locked()) or not self.has_room(size):
+            return False
+        self.send(frame)
+        return True
 
     def send(self, frame: bytes) -> None:
         """
@@ -225,46 +235,60 @@ class Outbox:
 
         The frame may be empty.
         """
-        held = self._held
-        if held is not None:
-            held.append(frame)
+        if self._held is not None:
+            self._held.append(frame)
             self.flush()
-        elif self._frames:
-            self._let_wait(frame)
-        else:
-            self._give(frame, (frame,))
+            return
+        sent = 0
+        if not self._frames:
+            try:
+                sent = self._wire.send_nowait(frame)
+            except OSError:
+                self._turn.call(self._owner.write_failed)
+                return
+        if sent < len(frame):
+            self._let_wait(memoryview(frame)[sent:] if sent else frame)
 
-    def _give(self, data: bytes, frames: Iterable[bytes]) -> None:
-        """Give frames, which are *data*, to the system. Nothing may wait before them."""
+    def flush(self) -> None:
+        """Write what is held back."""
+        held, self._held = self._held, None
+        if held is None:
+            return
+        self.size = 0
         try:
-            sent = self._wire.send_nowait(data)
+            sent = self._wire.send_nowait(b"".join(held))
         except OSError:
             self._turn.call(self._owner.write_failed)
             return
-        if sent == len(data):
-            return
-        for frame in frames:
+        for frame in held:
             if sent < len(frame):
                 self._let_wait(memoryview(frame)[sent:] if sent else frame)
             sent = max(0, sent - len(frame))
 
-    def send_pieces(self, head: bytes, payload: bytes) -> None:
-        """Give a frame to the system in two pieces, without a copy. Nothing may wait."""
+    def post_pieces(self, head: bytes, payload: bytes) -> bool:
+        """
+        Give a large message to the system in two pieces, without a copy.
+
+        Returns:
+            Whether this was possible. If not, the message has to queue behind others, or it comes
+            from another loop, where nobody would write what the system doesn't take at once.
+        """
+        if get_ident() != self._turn.thread or self.is_busy:
+            return False
         self.flush()
         if self._frames:
             self._let_wait(head + payload)
-            return
+            return True
         try:
             sent = self._wire.send_pieces_nowait((head, payload))
         except OSError:
             self._turn.call(self._owner.write_failed)
-            return
-        if sent == len(head) + len(payload):
-            return
-        if sent >= len(head):
+            return True
+        if len(head) <= sent < len(head) + len(payload):
             self._let_wait(memoryview(payload)[sent - len(head) :])
-        else:
+        elif sent < len(head):
             self._let_wait(memoryview(head + payload)[sent:] if sent else head + payload)
+        return True
 
     def send_control(self, frames: list[bytes]) -> None:
         """Send answers to control frames. A pong goes ahead of all data frames that wait."""

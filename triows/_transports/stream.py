@@ -10,12 +10,12 @@ idle connection needs no task of its own, and a busy one waits only for its peer
 
 from __future__ import annotations
 
-from threading import get_ident
 from typing import TYPE_CHECKING, Final
 
 import trio
 
 from triows._protocol.codec import Codec
+from triows._protocol.frames import plain_frame, plain_head
 from triows._protocol.responses import whole_response
 from triows._protocol.upgrade import acceptance, extension_factories
 from triows._where import known_as
@@ -33,6 +33,7 @@ from .wire import CHUNK, FIN
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from triows._protocol.frames import Prepared
     from triows._protocol.upgrade import Upgrade
     from triows._reply import Reply
     from triows._settings import Settings
@@ -131,8 +132,8 @@ class StreamTransport:
         self._own_lines = own_lines
         # Reading.
         limits = settings.limits
-        factories = extension_factories(settings.compression)
-        extensions, self._extensions = upgrade.negotiate(factories)
+        offered = extension_factories(settings.compression)
+        extensions, self._extensions = upgrade.negotiate(offered)
         self._codec = Codec(
             message_size=limits.message_size, fragments=limits.fragments, extensions=extensions
         )
@@ -313,22 +314,16 @@ class StreamTransport:
         except UnicodeEncodeError:
             await trio.lowlevel.checkpoint()
             raise
-        outbox = self._outbox
-        if outbox.is_busy:
-            await self._send_later(payload, text=text)
-            return
         await trio.lowlevel.checkpoint_if_cancelled()
         if self.ended is not None:
             raise await self._disconnected()
-        if (len(payload) >= _LARGE or outbox.holds) and get_ident() != self._turn.thread:
-            # The system might not take all of it, or the messages before it are held back.
-            raise await self._turn.used_elsewhere()
-        if len(payload) < _LARGE:
-            outbox.post(self._codec.data_frame(payload, text=text), self._inbox.waiting)
-        elif self._codec.compresses:
-            outbox.send(self._codec.data_frame(payload, text=text))
+        if self._extensions is None and len(payload) < _LARGE:
+            handed = self._outbox.post(plain_frame(payload, text=text), self._inbox.waiting)
         else:
-            outbox.send_pieces(self._codec.plain_head(len(payload), text=text), payload)
+            handed = self._post_other(payload, text=text)
+        if not handed:
+            await self._send_later(payload, text=text)
+            return
         if self.ended is not None:  # the wire broke while it took the message
             raise await self._disconnected()
         traffic = self.traffic
@@ -339,6 +334,15 @@ class StreamTransport:
         if turn.calls >= STRETCH:
             # Only after the write, so that no other message goes out before this one.
             await turn.end()
+
+    def _post_other(self, payload: bytes, *, text: bool) -> bool:
+        """Hand over a message that is large or compressed, unless it has to queue behind others."""
+        outbox = self._outbox
+        if self._extensions is None:
+            return outbox.post_pieces(plain_head(len(payload), text=text), payload)
+        if outbox.is_busy:
+            return False
+        return outbox.post(self._codec.data_frame(payload, text=text), self._inbox.waiting)
 
     async def _send_later(self, payload: bytes, *, text: bool) -> None:
         """
@@ -359,6 +363,16 @@ class StreamTransport:
                 raise await self._disconnected()
             self.traffic.count_sent(len(payload))
 
+    def post(self, prepared: Prepared) -> bool:
+        if self.ended is not None:
+            return True
+        plain, size = self._extensions is None, len(prepared.payload)
+        frame = prepared.plain if plain else self._codec.shared_frame(prepared)
+        handed = self._outbox.post(frame, None) or self._outbox.queue(frame, size)
+        if handed and self.ended is None:  # the wire didn't break while it took the message
+            self.traffic.count_sent(size)
+        return handed
+
     async def _disconnected(self) -> WebSocketDisconnect:
         """Pass a checkpoint, then make the error for a call after the connection's end."""
         await trio.lowlevel.checkpoint()
@@ -371,9 +385,7 @@ class StreamTransport:
         self._watch()
 
     def write_failed(self) -> None:
-        ended = self.ended
-        if ended is not None and self._is_told(ended):
-            self.ended = undelivered(ended)
+        self._note_undelivered()
         self._break(Ended(1006))
 
     def frame_taken(self, frame: object, end: int) -> None:
@@ -580,9 +592,8 @@ class StreamTransport:
         self._keepalive.close()
         if self._monitor is not None:
             self._monitor.close()
-        ended = self.ended
-        if ended is not None and self._is_cut(ended):
-            self.ended = undelivered(ended)
+        if self._outbox or self._wire.unacknowledged() > FIN:
+            self._note_undelivered()
         self._wire.close(abort=bool(self._outbox))
         self._outbox.close()
         self._note_read_all(Happening.EOF)
@@ -591,15 +602,11 @@ class StreamTransport:
         self.on_gone, self._monitor = nobody, None
         self._codec.close()
 
-    def _is_told(self, ended: Ended) -> bool:
-        """Whether we ended the connection with a close frame that the peer hasn't answered."""
-        return self.accepted and ended.code != 1006 and not self.answered
-
-    def _is_cut(self, ended: Ended) -> bool:
-        """Whether such a close frame hasn't reached the peer's system."""
-        if not self._is_told(ended):
-            return False
-        return bool(self._outbox) or self._wire.unacknowledged() > FIN
+    def _note_undelivered(self) -> None:
+        """Note that a close frame with which we ended hasn't reached the peer's system."""
+        ended = self.ended
+        if ended is not None and ended.code != 1006 and self.accepted and not self.answered:
+            self.ended = undelivered(ended)
 
     async def _linger(self) -> None:
         await self._outbox.wait_empty()
