@@ -103,7 +103,7 @@ class Mount:
     ) -> None:
         """See :class:`Target`."""
         matched = segments[: len(segments) - len(match.remaining)]
-        root = "".join(f"/{segment}" for segment in matched)
+        root = "".join([f"/{segment}" for segment in matched])
         scope["root_path"] = scope.get("root_path", "") + root
         scope["path_params"] = {**scope.get("path_params", {}), **match.params}
         if scope["type"] == "http" and self.is_ours:

@@ -100,8 +100,8 @@ class Lifetime:
         self.returned: object = None
         #: What the log says about the end in addition to what the peer was told.
         self.why = ""
-        #: The task that runs it, and the nursery there with its own tasks, if there is one. Both are
-        #: ``None`` before and after, because they would keep alive what the handler held.
+        #: The task that runs it, and the nursery there with its own tasks, if there is one. They
+        #: are ``None`` before and after, because they would keep alive what the handler held.
         self.task: trio.lowlevel.Task | None = None
         self.tasks: trio.Nursery | None = None
         #: How many nurseries were open in that task before.
