@@ -276,8 +276,8 @@ class Lifetime:
                 async with trio.open_nursery() as tasks:
                     self.tasks = tasks
                     await self._live(body, tasks, errors, wants_nursery=wants_nursery)
-                    # The line's tasks are all that is left.
-                    tasks.cancel_scope.cancel()
+                    if self.line.needs_nursery:  # its tasks are all that is left
+                        tasks.cancel_scope.cancel()
         except BaseException as exc:  # noqa: BLE001 - raised below
             cancelled = exc
             # Our own tasks raise nothing. If one does, its error is not lost.
