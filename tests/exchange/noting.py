@@ -29,6 +29,7 @@ class NotingLine:
     noun = "call"
     who = "the callee"
     needs_nursery = True
+    is_complete = False
 
     def __init__(self) -> None:
         #: What was called, in order.

@@ -184,7 +184,7 @@ class Request(World[RequestStory]):
 
     async def finish_late(self, peer: RequestLine) -> None:
         # A client that doesn't read would only make it one more exit that takes too long.
-        if not peer.complete and self.server.reads:
+        if not peer.is_complete and self.server.reads:
             await self.finish(peer)
 
     async def serve(self, tasks: trio.Nursery) -> None:

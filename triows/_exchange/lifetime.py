@@ -93,44 +93,47 @@ class Lifetime:
         opening: The limit for the beginning, if there is one.
     """
 
+    # The class has what most exchanges never change, because there is one object for each request.
+
+    #: What the handler has returned.
+    returned: object = None
+    #: What the log says about the end in addition to what the peer was told.
+    why = ""
+    #: The task that runs it, and the nursery there with its own tasks, if there is one. They are
+    #: ``None`` before and after, because they would keep alive what the handler held.
+    task: trio.lowlevel.Task | None = None
+    tasks: trio.Nursery | None = None
+    #: How many nurseries were open in that task before.
+    outer_nurseries = 0
+    #: The value of :meth:`due` of which a warning was written.
+    told = math.inf
+    _stack: ResourceStack | None = None
+    _nursery: OwnNursery | None = None
+    _nursery_error: BaseException | None = None
+    # Whether the peer was told that something failed, although the error isn't known yet.
+    _unexplained = False
+    # Whether the peer is gone, or the server shuts down. The handler may go on for its grace.
+    _ending = False
+    # Why the body is cancelled, and why it will be at its deadline.
+    _cancelled: Reason | None = None
+    _at_deadline = Reason.TIMEOUT
+    # Whether the line has let go of the peer.
+    _closed = False
+    # When a grace is over, and why there is one. The limit of the opening may be earlier.
+    _grace_over = (math.inf, Reason.CANCELLED)
+    # When the body was cancelled, and when the end has to be over once it has begun.
+    _cancelled_at = math.inf
+    _ends_by: float | None = None
+    # What to report if the opening takes too long.
+    _too_slow: trio.TooSlowError | None = None
+
     def __init__(self, line: Line, timeouts: Timeouts, opening: Opening | None = None) -> None:
         self.line = line
         self.started = trio.current_time()
-        #: What the handler has returned.
-        self.returned: object = None
-        #: What the log says about the end in addition to what the peer was told.
-        self.why = ""
-        #: The task that runs it, and the nursery there with its own tasks, if there is one. Both are
-        #: ``None`` before and after, because they would keep alive what the handler held.
-        self.task: trio.lowlevel.Task | None = None
-        self.tasks: trio.Nursery | None = None
-        #: How many nurseries were open in that task before.
-        self.outer_nurseries = 0
         self._timeouts = timeouts
         self._opening = opening
         within = math.inf if opening is None else opening.seconds
         self._body = trio.CancelScope(deadline=self.started + within)
-        self._stack: ResourceStack | None = None
-        self._nursery: OwnNursery | None = None
-        self._nursery_error: BaseException | None = None
-        # Whether the peer was told that something failed, although the error isn't known yet.
-        self._unexplained = False
-        # Whether the peer is gone, or the server shuts down. The handler may go on for its grace.
-        self._ending = False
-        # Why the body is cancelled, and why it will be at its deadline.
-        self._cancelled: Reason | None = None
-        self._at_deadline = Reason.TIMEOUT
-        #: Whether the line has let go of the peer.
-        self._closed = False
-        # When a grace is over, and why there is one. The limit of the opening may be earlier.
-        self._grace_over = (math.inf, Reason.CANCELLED)
-        # When the body was cancelled, and when the end has to be over once it has begun.
-        self._cancelled_at = math.inf
-        self._ends_by: float | None = None
-        #: The value of :meth:`due` of which a warning was written.
-        self.told = math.inf
-        # What to report if the opening takes too long.
-        self._too_slow: trio.TooSlowError | None = None
 
     # What may end an exchange. All of these are synchronous and may come at any time.
 
@@ -273,8 +276,8 @@ class Lifetime:
                 async with trio.open_nursery() as tasks:
                     self.tasks = tasks
                     await self._live(body, tasks, errors, wants_nursery=wants_nursery)
-                    # The line's tasks are all that is left.
-                    tasks.cancel_scope.cancel()
+                    if self.line.needs_nursery:  # its tasks are all that is left
+                        tasks.cancel_scope.cancel()
         except BaseException as exc:  # noqa: BLE001 - raised below
             cancelled = exc
             # Our own tasks raise nothing. If one does, its error is not lost.
@@ -284,18 +287,19 @@ class Lifetime:
             self.line.note_over()
             self._stack = self._nursery = self._too_slow = None  # they refer to this object
             self.task = self.tasks = None
-        errors += self._take_nursery_error()
-        error = self._combined(errors)
-        # An error takes precedence over a cancellation. The next checkpoint of whoever was
-        # cancelled raises that again; the error would be lost.
-        try:
-            if error is not None:
-                self.line.explain(error)
-                raise error
-            if cancelled is not None:
-                raise cancelled
-        finally:
-            del error, errors, cancelled  # as above: their tracebacks refer to this frame
+        if errors or cancelled is not None or self._nursery_error is not None:
+            errors += self._take_nursery_error()
+            error = self._combined(errors)
+            # An error takes precedence over a cancellation. The next checkpoint of whoever was
+            # cancelled raises that again; the error would be lost.
+            try:
+                if error is not None:
+                    self.line.explain(error)
+                    raise error
+                if cancelled is not None:
+                    raise cancelled
+            finally:
+                del error, errors, cancelled  # as in _live(): their tracebacks refer to this frame
         # A cancellation from outside was held back until everything was closed, whatever else
         # cancelled the handler first. Now it goes on.
         await trio.lowlevel.checkpoint_if_cancelled()
@@ -310,47 +314,42 @@ class Lifetime:
     ) -> None:
         """Run the body, and end the exchange. What has to be reported is added to *errors*."""
         self.line.start(tasks)
-        self._stack = ResourceStack(tasks, self._note_expired)
-        # Don't give the outcome a name. The traceback of its error refers to this frame, so both
-        # would stay until the next garbage collection.
-        await self._finish(await self._run_body(body, tasks if wants_nursery else None), errors)
-        if not self._closed:
-            await self._let_go(errors)
-
-    async def _run_body(self, body: Body, tasks: trio.Nursery | None) -> _HandlerEnd:
-        """
-        Make the arguments and call the handler, until it ends or is cancelled.
-
-        Args:
-            body: What to run.
-            tasks: Where the exchange's nursery is held, if the body wants one.
-        """
-        assert self._stack is not None
+        stack = self._stack = ResourceStack(tasks, self._note_expired)
         error: BaseException | None = None
-        outside = False
         try:
             with self._body:
                 try:
-                    nursery = None if tasks is None else await self._open_nursery(tasks)
-                    self.returned = await body(self._stack, nursery)
+                    nursery = await self._open_nursery(tasks) if wants_nursery else None
+                    self.returned = await body(stack, nursery)
                 except BaseException as exc:
                     if (self._cancelled or self._at_deadline) is Reason.TIMEOUT:
                         self._note_too_slow(exc)
                     raise
         except BaseException as exc:  # noqa: BLE001 - raised when all is closed
-            error = without_cancelled(exc)
-            outside = error is not exc
+            error = exc
         try:
-            if not outside and not self._body.cancelled_caught:
-                return _RETURNED if error is None else _HandlerEnd(error)
-            if self._cancelled is None:
-                passed = self._body.cancel_called
-                self._cancelled = self._at_deadline if passed else Reason.CANCELLED
-            return _HandlerEnd(error, self._cancelled if error is None else None)
+            await self._finish(self._outcome(error), errors)
+            if not self._closed:
+                await self._let_go(errors)
         finally:
-            del error  # its traceback refers to this frame
+            # The traceback of the error refers to this frame, so it would stay until the next
+            # garbage collection.
+            del error, errors
 
-    async def _open_nursery(self, tasks: trio.Nursery) -> trio.Nursery:
+    def _outcome(self, error: BaseException | None) -> _HandlerEnd:
+        """Say how the handler, or a factory before it, has ended that raised *error*."""
+        if error is None and not self._body.cancelled_caught:
+            return _RETURNED
+        real = None if error is None else without_cancelled(error)
+        if real is error and not self._body.cancelled_caught:
+            return _HandlerEnd(real)
+        if self._cancelled is None:
+            passed = self._body.cancel_called
+            self._cancelled = self._at_deadline if passed else Reason.CANCELLED
+        return _HandlerEnd(real, self._cancelled if real is None else None)
+
+    async def _open_nursery(self, tasks: trio.Nursery | None) -> trio.Nursery:
+        assert tasks is not None
         self._nursery = OwnNursery(self._note_task_failed)
         if self._ending:  # already
             self._nursery.cancel()
@@ -368,6 +367,9 @@ class Lifetime:
 
     async def _finish(self, outcome: _HandlerEnd, errors: list[BaseException]) -> None:
         """Tell the peer, and exit the resources. What has to be reported is added to *errors*."""
+        if outcome is _RETURNED and self.line.is_complete and self._is_plain:
+            self._closed = True
+            return
         timeouts = self._timeouts
         last = trio.current_time() + timeouts.teardown
         self._ends_by = last + timeouts.teardown
@@ -464,6 +466,11 @@ class Lifetime:
         self.why = "; ".join(filter(None, (end.why, why_cancelled(reason, self.line.who))))
         if end.failed:
             errors += found
+
+    @property
+    def _is_plain(self) -> bool:
+        """Whether nothing was opened that has to be closed, and nothing has ended the body."""
+        return self.tasks is None and not self._body.cancel_called
 
     def _combined(self, errors: list[BaseException]) -> BaseException | None:
         return combined(f"errors in one {self.line.noun}", errors)

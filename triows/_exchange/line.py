@@ -47,6 +47,10 @@ class Line(Protocol):
         """Whether nothing is left to deliver, or there is nobody to deliver it to."""
 
     @property
+    def is_complete(self) -> bool:
+        """Whether the peer has got all that it wants. If all went well, nothing else is done."""
+
+    @property
     def ended(self) -> bool:
         """Whether the peer has been told of the end, or has left."""
 

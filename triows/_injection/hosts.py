@@ -43,7 +43,6 @@ from triows.exceptions import (
 from .factories import shown
 
 if TYPE_CHECKING:
-    import contextvars
     from collections.abc import Callable, Mapping
 
     from triows._stacks import Frame
@@ -105,13 +104,17 @@ class Host:
         # design above: the shield is switched on while nothing inside is cancelled yet.
         self._life = trio.CancelScope()
 
-    async def run(self, context: contextvars.Context) -> None:
-        """Enter the resource, hold it until it is released, and exit it. This never raises."""
+    def start(self, nursery: trio.Nursery) -> None:
+        """Enter the resource in a task of *nursery*."""
+        others = nursery.child_tasks
+        nursery.start_soon(self._run, name=f"<resource {self.factory.name}>")
+        (self.task,) = nursery.child_tasks - others
         # A factory and its handler see each other's context variables, as if they were one task.
         # Trio has no public argument for this. pytest-trio does the same.
-        self.task = trio.lowlevel.current_task()
-        self.task.context = context
-        await trio.lowlevel.cancel_shielded_checkpoint()
+        self.task.context = trio.lowlevel.current_task().context
+
+    async def _run(self) -> None:
+        """Enter the resource, hold it until it is released, and exit it. This never raises."""
         try:
             with self._entry, self._life:
                 await self._live()
@@ -303,9 +306,7 @@ class ResourceStack:
         assert self._nursery is not None
         host = Host(factory, arguments, self._on_expired, self._user)
         self.hosts.append(host)
-        self._nursery.start_soon(
-            host.run, trio.lowlevel.current_task().context, name=f"<resource {factory.name}>"
-        )
+        host.start(self._nursery)
         try:
             await host.settled.wait()
         except trio.Cancelled:

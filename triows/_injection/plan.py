@@ -99,6 +99,10 @@ class Body:
     def _(self) -> bool:
         return any(step.factory.kind.hosted for step in self.steps)
 
+    def arguments_in(self, values: Sequence[Any]) -> dict[str, Any]:
+        """Choose the handler's arguments among all values of the plan."""
+        return {name: values[place] for name, place in self.arguments}
+
 
 @frozen
 class Plan:

@@ -181,16 +181,12 @@ class Endpoint:
 
         ws = WebSocket(scope, transport, on_answer=note_answered)
 
-        async def body(stack: ResourceStack, nursery: trio.Nursery | None) -> object:
+        def body(stack: ResourceStack, nursery: trio.Nursery | None) -> Awaitable[object]:
             own = {WEBSOCKET: ws, NURSERY: nursery, APP: self.app}
-            arguments = await make_arguments(
-                self.plan.body,
-                self.plan.head.values(params, own, self.shared),
-                stack,
-                patience=timeouts.teardown,
-                is_over=lambda: line.is_refused,
-            )
-            return None if arguments is None else await self.handler(**arguments)
+            values = self.plan.head.values(params, own, self.shared)
+            if self.plan.body.steps:
+                return self._call_factories(values, stack, line)
+            return self.handler(**self.plan.body.arguments_in(values))
 
         exchange = Exchange(lifetime, self, scope, is_connection=True)
         self.exchanges.add(exchange)
@@ -210,6 +206,19 @@ class Endpoint:
                 where(self.handler),
                 shown(lifetime.returned),
             )
+
+    async def _call_factories(
+        self, values: list[Any], stack: ResourceStack, line: WebSocketLine
+    ) -> object:
+        """Call the factories, and then the handler, unless a factory has refused."""
+        arguments = await make_arguments(
+            self.plan.body,
+            values,
+            stack,
+            patience=self.settings.timeouts.teardown,
+            is_over=lambda: line.is_refused,
+        )
+        return None if arguments is None else await self.handler(**arguments)
 
 
 def _header(headers: Sequence[tuple[bytes, bytes]], wanted: bytes) -> str | None:

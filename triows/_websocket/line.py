@@ -41,6 +41,8 @@ class WebSocketLine:
 
     noun = "connection"
     who = "the handler"
+    #: There is always a closing handshake.
+    is_complete = False
 
     def __init__(
         self,
