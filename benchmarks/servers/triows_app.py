@@ -1,8 +1,10 @@
-"""triows: handlers without parameters or resources, for ``triows run``."""
+"""triows: handlers without parameters or resources, and a mounted application."""
 
 from __future__ import annotations
 
 from triows import Triows, WebSocket, WebSocketRoute
+
+from . import bare_http
 
 echo_route = WebSocketRoute("echo")
 fan_out_route = WebSocketRoute("fanout")
@@ -29,3 +31,4 @@ async def fan_out(ws: WebSocket) -> None:
 
 
 app = Triows(echo_route, fan_out_route)
+app.mount("/", bare_http.app)
