@@ -24,8 +24,12 @@ __all__ = ["POSSIBLE", "Asking", "Connection", "Load", "Question", "whole_answer
 #: Whether this system has what the load needs.
 POSSIBLE = hasattr(select, "epoll")
 
-#: How many bytes are read at a time.
-ROOM = 2**20
+#: How many bytes are read at a time. Python allocates as many for each read, and the system maps
+#: larger blocks anew each time, which takes longer than a small answer.
+ROOM = 2**16
+
+#: How many are thrown away at a time.
+DUMP = 2**20
 
 #: Bodies from this size on are thrown away.
 BIG = 100_000
@@ -100,7 +104,7 @@ class Connection:
         self._poll = poll
         self._unsent = memoryview(b"")
         self._read = self._throw_away if throws_away else self._keep
-        self._room = memoryview(bytearray(ROOM if throws_away else 0))
+        self._room = memoryview(bytearray(DUMP if throws_away else 0))
         self.connect()
 
     def connect(self) -> None:
@@ -155,7 +159,7 @@ class Connection:
         return len(data)
 
     def _throw_away(self) -> int:
-        return self._socket.recv_into(self._room, ROOM, THROW_AWAY)
+        return self._socket.recv_into(self._room, DUMP, THROW_AWAY)
 
 
 class Asking(Connection):
