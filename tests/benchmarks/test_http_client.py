@@ -33,7 +33,7 @@ def serving(answers: Answers, request: int = len(QUESTION.request)) -> Iterator[
     """Serve in threads, and yield the port. An empty answer ends the connection."""
 
     def answer(number: int, sock: socket.socket) -> None:
-        with sock, suppress(ConnectionError):  # the load may have hung up
+        with sock, suppress(OSError):  # the load may have hung up
             count = 0
             data = HELLO
             while data not in (b"", GOODBYE) and sock.recv(request, socket.MSG_WAITALL):
