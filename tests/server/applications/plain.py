@@ -152,14 +152,23 @@ HANDLERS: dict[str, Callable[[Request], Awaitable[None]]] = {
 }
 
 
+def target(scope: Scope) -> str:
+    """The path and the query, as they were sent."""
+    query = scope["query_string"]
+    return (scope["raw_path"] + (b"?" + query if query else b"")).decode("latin-1")
+
+
 async def site(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.close"})  # refuses it
+        return
     request = Request(scope, receive, send)
     if scope["path"] != "/requests":
         asked.append(
             {
                 "method": scope["method"],
-                "path": scope["path"],
-                "query": scope["query_string"].decode("latin-1"),
+                "target": target(scope),
                 "host": request.header(b"host"),
             }
         )
