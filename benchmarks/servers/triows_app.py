@@ -1,4 +1,4 @@
-"""triows: handlers without parameters or resources, for ``triows run``."""
+"""triows: handlers without parameters or resources, and a mounted application."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from triows._transports.fan_out import fan_out
 
 if TYPE_CHECKING:
     from triows._transports.interface import Transport
+
+from . import bare_http
 
 echo_route = WebSocketRoute("echo")
 fan_out_route = WebSocketRoute("fanout")
@@ -37,3 +39,4 @@ async def to_everyone(ws: WebSocket) -> None:
 
 
 app = Triows(echo_route, fan_out_route)
+app.mount("/", bare_http.app)
