@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["OwnHeaders"]
 
-#: For how many seconds the headers are used. ``Date`` has whole seconds (:rfc:`9110#section-5.6.7`).
+#: For how many seconds the headers are used: `Date` has whole seconds (RFC 9110 section 5.6.7).
 _FRESH = 0.5
 
 
