@@ -121,14 +121,17 @@ class HTTPConnection:
         "_current",
         "_deadline",
         "_due_at",
+        "_has_begun",
         "_has_eof",
+        "_held",
+        "_held_size",
         "_is_closed",
         "_is_idle",
         "_is_last",
         "_is_lingering",
         "_is_paused",
         "_is_upgraded",
-        "_lock",
+        "_is_writing",
         "_monitor",
         "_reader",
         "_requests",
@@ -137,6 +140,7 @@ class HTTPConnection:
         "_too_slow",
         "_waiting",
         "_websocket",
+        "_written",
         "addresses",
         "on_asked",
         "on_over",
@@ -183,7 +187,14 @@ class HTTPConnection:
         self._deadline = self._due_at = math.inf
         # Around the wait for a slow client. Made when somebody has to wait.
         self._waiting: trio.CancelScope | None = None
-        self._lock: trio.Lock | None = None
+        # Whether a task writes what the system hasn't taken at once, and what others wait for.
+        self._is_writing = False
+        self._written: trio.Event | None = None
+        # Whole responses that leave together with the next one, and whether a request has begun
+        # since they were looked at.
+        self._held: list[bytes] = []
+        self._held_size = 0
+        self._has_begun = False
         self._monitor: Monitor | None = None
         self._too_slow: str | None = None
         # Exists while the application waits for a body.
@@ -226,6 +237,7 @@ class HTTPConnection:
             self._current = None
         if self._waiting is not None:
             self._waiting.cancel()
+        self._held.clear()
         self.wire.close(abort=abort)
         self.on_asked()
         self.on_over()
@@ -327,6 +339,7 @@ class HTTPConnection:
             writer.keep_alive = False
         request = StreamRequest(self, head, writer, has_more=not self._reader.body_ended)
         self._current = request
+        self._has_begun = True
         worker = services.pool.start(partial(self._serve, request), self._context.copy())
         services.jobs[worker] = None
         request.worker = worker
@@ -468,6 +481,64 @@ class HTTPConnection:
 
     # Writing.
 
+    def hold(self, response: bytes) -> bool:
+        """
+        Keep a whole response, so that it leaves together with that of the next request.
+
+        This is for requests that come many at a time. It waits until the next response, or until
+        its application waits for something.
+
+        Returns:
+            Whether it was kept. It isn't if no further request has come.
+        """
+        if (
+            not self._reader.buffered
+            or self._is_last
+            or self._is_writing
+            or self._held_size + len(response) > CHUNK
+            or not self._services.cork.is_open
+        ):
+            return False
+        if not self._held:
+            self._services.cork.add(self)
+        self._held.append(response)
+        self._held_size += len(response)
+        return True
+
+    def flush(self) -> None:
+        """Send the responses that were kept, unless another one may come in this turn."""
+        if self._has_begun and self._held:
+            self._has_begun = False
+            self._services.cork.add(self)
+        else:
+            self._send_held()
+
+    def give_up(self) -> None:
+        """End the connection, because there is a bug in it."""
+        self.close(abort=True)
+
+    def _take_held(self) -> list[bytes]:
+        held, self._held, self._held_size = self._held, [], 0
+        return held
+
+    def _send_held(self) -> None:
+        if not self._held or self._is_closed:
+            return
+        try:
+            rest = self.write_nowait(self._take_held())
+        except ClientDisconnect:
+            return
+        if rest:
+            # No task waits for these responses, because they are complete.
+            self._is_writing = True
+            self._services.pool.start(partial(self._write_held, rest), self._context.copy())
+
+    async def _write_held(self, rest: deque[bytes | memoryview]) -> None:
+        try:
+            await self._write(rest)
+        finally:
+            self._end_writing()
+
     def write_nowait(self, pieces: list[bytes]) -> deque[bytes | memoryview] | None:
         """
         Send as much as the system takes at once.
@@ -478,7 +549,9 @@ class HTTPConnection:
         Raises:
             ClientDisconnect: The client has gone.
         """
-        if self._lock is not None and self._lock.locked():
+        if self._held:
+            pieces = self._take_held() + pieces
+        if self._is_writing:
             return deque(pieces)
         try:
             if len(pieces) == 1:
@@ -501,15 +574,30 @@ class HTTPConnection:
         Raises:
             ClientDisconnect: The client has gone, or is too slow.
         """
-        if self._lock is None:
-            self._lock = trio.Lock()
-        async with self._lock:
-            if not self._is_closed:
-                await self._write(pieces)
+        while self._is_writing:
+            await self._wait_written()
+        self._is_writing = True
+        try:
+            await self._write(pieces)
+        finally:
+            self._end_writing()
         if pieces:
             raise ClientDisconnect(self._too_slow or "the client has gone")
 
+    async def _wait_written(self) -> None:
+        if self._written is None:
+            self._written = trio.Event()
+        await self._written.wait()
+
+    def _end_writing(self) -> None:
+        self._is_writing = False
+        if self._written is not None:
+            self._written.set()
+            self._written = None
+
     async def _write(self, pieces: deque[bytes | memoryview]) -> None:
+        if self._is_closed:
+            return
         monitor = self._watch()
         try:
             with trio.CancelScope() as self._waiting:
@@ -607,6 +695,7 @@ class HTTPConnection:
 
     def _reply(self, reply: Reply) -> None:
         """Answer without waiting, and end the connection."""
+        self._send_held()
         data = whole_response(reply, self.own_lines())
         try:
             sent = self.wire.send_nowait(data)
@@ -628,6 +717,7 @@ class HTTPConnection:
         client that reads steadily gets everything. Then it has ``Timeouts.close`` to close its
         side.
         """
+        self._send_held()
         self._is_last = self._is_lingering = True
         self.on_asked()
         if self._has_eof:

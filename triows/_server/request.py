@@ -155,7 +155,9 @@ class StreamRequest:
             raise ClientDisconnect(_GONE)
         pieces = self.writer.body(body, more=more)
         self.sent += len(body)
-        if pieces and (rest := self._connection.write_nowait(pieces)):
+        # Several pieces, or a part, are more than what may wait for another response.
+        held = len(pieces) == 1 and not more and self._connection.hold(pieces[0])
+        if pieces and not held and (rest := self._connection.write_nowait(pieces)):
             await self._connection.write_rest(rest)
         if not more:
             self._note_sent()

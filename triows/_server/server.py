@@ -116,7 +116,7 @@ class Server:
         self._all_ended = all_ended
         # Connections whose WebSocket another application serves.
         self._bridges: dict[Bridge, None] = {}
-        own_lines = OwnHeaders(config)
+        own_lines = OwnHeaders(config, pinger)
         turn = current_turn()
         self._services = Services(pinger, turn, cork, tasks, self._bridges, own_lines)
         # For connections that come from elsewhere: they see what the start-up has set, too.
