@@ -107,8 +107,8 @@ class RequestReader:
 
     def receive(self, data: bytes) -> None:
         """Take the next bytes of the stream, cut at any place. This reads nothing."""
-        if self._position == len(self._data):
-            self._data, self._position = data, 0
+        if not self._data:
+            self._data = data
             return
         if isinstance(self._data, bytearray):
             del self._data[: self._position]  # this moves nothing in memory
@@ -137,6 +137,8 @@ class RequestReader:
         if self._next != _HEAD:
             raise RuntimeError("read the body first, until body_ended")
         self.trailers = ()
+        if not self._data:
+            return None  # nothing has come since the last request
         if self._data.startswith(_CRLF, self._position):
             self._skip_empty_lines()
         head = self._section()
