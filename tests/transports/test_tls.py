@@ -254,6 +254,7 @@ async def test_a_handshake_goes_on_when_the_system_did_not_take_it_at_once(versi
         await wait_all_tasks_blocked()
         await drop(ends.client, before)
         await ends.client.shake_hands()
+        await wait_all_tasks_blocked()
         await send(ends, b"welcome")
         assert await ends.client.receive() == b"welcome"
         await wait_all_tasks_blocked()
