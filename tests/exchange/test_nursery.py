@@ -170,6 +170,7 @@ async def test_one_that_is_left_before_it_was_opened_leaves_no_task(autojump_clo
     with trio.move_on_after(1):
         await own.open(later)
     await own.leave(5)
-    with trio.fail_after(9):
+    with trio.move_on_after(9):
         async with trio.open_nursery() as tasks:
             tasks.start_soon(*later.calls[0])
+    assert trio.current_time() == 1
