@@ -334,15 +334,20 @@ class HTTPConnection:
             self._is_upgraded = True
             services.pool.start(partial(self._serve_websocket, head), self._context.copy())
             return
-        writer = ResponseWriter(head, self.own_lines())
-        if self._is_last or self._requests >= services.keep_alive_requests:
-            writer.keep_alive = False
-        request = StreamRequest(self, head, writer, has_more=not self._reader.body_ended)
+        has_more = not self._reader.body_ended
+        request = StreamRequest(self, head, self.new_writer(head), has_more=has_more)
         self._current = request
         self._has_begun = True
         worker = services.pool.start(partial(self._serve, request), self._context.copy())
         services.jobs[worker] = None
         request.worker = worker
+
+    def new_writer(self, head: Request) -> ResponseWriter:
+        """Make the writer of the response to a request."""
+        writer = ResponseWriter(head, self.own_lines())
+        if self._is_last or self._requests >= self._services.keep_alive_requests:
+            writer.keep_alive = False
+        return writer
 
     async def _serve(self, request: StreamRequest) -> None:
         services = self._services
@@ -388,8 +393,14 @@ class HTTPConnection:
         if not (request.writer.begun or request.left) and returned:
             self._current = None
             self._reply(problem(500))
-        elif request.writer.ends_by_close:
-            # The client has to see that something is missing.
+        else:
+            self.cut_off(request)
+
+    def cut_off(self, request: StreamRequest) -> None:
+        """Let nothing more be sent for a request. The client sees that something is missing."""
+        if request is not self._current:
+            return
+        if request.writer.ends_by_close:
             self._cut("the application has left it incomplete")
         else:
             request.note_left(gone=True)
