@@ -135,6 +135,7 @@ class Host:
     async def _live(self) -> None:
         try:
             manager = self.manager = _manager_of(self.factory, self._arguments)
+            self._arguments = {}  # the resource has them
             if isinstance(manager, contextlib.AbstractAsyncContextManager):
                 async with manager as value:
                     await self._hold(value)
