@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from .own_headers import OwnHeaders
     from .pool import Pool, Worker
 
-__all__ = ["HTTPConnection", "HTTPServices"]
+__all__ = ["LINGER", "HTTPConnection", "HTTPServices"]
 
 logger = logging.getLogger("triows")
 
@@ -63,6 +63,10 @@ _MOST = READS * CHUNK
 #: connection can go on. For more than that, a new connection is cheaper. nginx drops as many
 #: (``lingering_close`` aside) as fit its buffers.
 _MOST_DROPPED = CHUNK
+
+#: Seconds that a connection may take to make its first request when the server shuts down. A client
+#: that has just connected takes milliseconds. A silent one must not hold up the shutdown.
+LINGER = 0.5
 
 #: Deadlines are looked at in steps of so many seconds, so that many connections share a queue.
 _STEP: Final = 0.25
@@ -133,6 +137,7 @@ class HTTPConnection:
         "_is_upgraded",
         "_is_writing",
         "_monitor",
+        "_path",
         "_reader",
         "_requests",
         "_services",
@@ -168,8 +173,9 @@ class HTTPConnection:
         self.on_over: Callable[[], None] = nobody
         self._is_closed = False
         self._reader = RequestReader(head_size=services.head_size)
-        # How many requests there were.
+        # How many requests there were, and the path of the last one, for the log.
         self._requests = 0
+        self._path = b""
         # The request whose response isn't complete.
         self._current: StreamRequest | None = None
         # How many bytes of the last request's body may still be dropped. ``None`` if it was read.
@@ -210,11 +216,23 @@ class HTTPConnection:
         self.wire.start(self._services.tasks, self)
 
     def shut_down(self) -> None:
-        """End soon: at once if there is no request, and otherwise after the response."""
+        """
+        End soon: at once if a request was served, and otherwise after the response.
+
+        A client that has just connected has :data:`LINGER` seconds to make its request.
+        """
         if self._current is not None:
-            self._is_last = True
             self._current.writer.keep_alive = False
-        elif not (self._is_upgraded or self._is_lingering):
+        elif not (self._is_upgraded or self._is_lingering or self._is_last):
+            if self._requests:
+                self.close()
+            else:
+                self._wait(LINGER)
+        self._is_last = True
+
+    def close_idle(self) -> None:
+        """Close at once, unless a task serves a request, which ends by itself."""
+        if self._current is None and not (self._is_upgraded or self._is_lingering):
             self.close()
 
     def close(self, *, abort: bool = False) -> None:
@@ -312,6 +330,7 @@ class HTTPConnection:
             self._deadline = math.inf
             self._is_idle = False
             self._requests += 1
+            self._path = head.path
             self._services.note_request()
             self._begin(head)
             self.on_asked()
@@ -687,7 +706,7 @@ class HTTPConnection:
         """End a response that can't be completed, so that the client sees that."""
         client = self.addresses.client
         peer = f"{client[0]}:{client[1]}" if client else "?"
-        path = "" if self._current is None else self._current.head.path.decode("ascii")
+        path = self._path.decode("ascii")
         logger.info("%s %r response cut: %s", peer, path, why, extra={"peer": peer})
         self.close(abort=True)
 

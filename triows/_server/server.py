@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from contextlib import ExitStack
 from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING
@@ -24,7 +25,7 @@ from triows._transports.wire import PlainWire
 from .accepting import accept_from
 from .access import access_logger
 from .arrival import Addresses, Arrival
-from .connection import HTTPConnection, HTTPServices
+from .connection import LINGER, HTTPConnection, HTTPServices
 from .guarded import GuardedTasks
 from .own_headers import OwnHeaders
 from .pool import Pool
@@ -47,13 +48,9 @@ if TYPE_CHECKING:
     from .listening import Listener
     from .pool import Worker
 
-__all__ = ["LINGER", "Server", "open_server"]
+__all__ = ["Server", "open_server"]
 
 logger = logging.getLogger("triows")
-
-#: Seconds that a connection may take to make a request after the accepting has ended. A client that
-#: has just connected takes milliseconds. A silent one must not hold up the shutdown.
-LINGER = 0.5
 
 #: Seconds for the last steps of a shutdown, on a machine under load.
 _LAST_STEPS = 1.0
@@ -100,7 +97,7 @@ class Server:
         # Connections that have not made a request yet.
         self._silent: set[HTTPConnection] = set()
         self._asked = trio.Event()
-        # How many requests may still come, and set when that is none.
+        # How many requests may still come, and set when there was another one.
         self._requests_left = math.inf if config.max_requests is None else config.max_requests
         self._worn_out = trio.Event()
         # Accept some more connections than are allowed, so that these can be answered with 503.
@@ -255,7 +252,7 @@ class Server:
 
     def _note_request(self) -> None:
         self._requests_left -= 1
-        if self._requests_left <= 0:
+        if self._requests_left < 0:
             self._worn_out.set()
 
     def _full(self) -> trio.Event | None:
@@ -329,8 +326,13 @@ class Server:
             await self._room.wait()
         self._pool.close()
 
+    def close_idle(self) -> None:
+        """Close what nothing is running for, because the server was cancelled."""
+        for connection in tuple(self._connections):
+            connection.close_idle()
+
     def close(self) -> None:
-        """Close all connections at once, because the server was cancelled."""
+        """Close what is left when all tasks have ended."""
         for connection in tuple(self._connections):
             connection.close()
 
@@ -382,25 +384,27 @@ async def _run(
         ):
             nursery.start_soon(_outlive, all_ended, service, name)
         try:
-            async with trio.open_nursery() as connections:
-                server = Server(
-                    app,
-                    config,
-                    tls,
-                    listeners,
-                    reactor=reactor,
-                    cork=cork,
-                    pinger=pinger,
-                    trimmer=trimmer,
-                    tasks=GuardedTasks(connections),
-                    all_ended=all_ended,
-                )
-                task_status.started(server)
-                try:
-                    await server.listen()
-                    await server.wait_closed()
-                finally:
-                    server.close()
+            with ExitStack() as ends:
+                async with trio.open_nursery() as connections:
+                    server = Server(
+                        app,
+                        config,
+                        tls,
+                        listeners,
+                        reactor=reactor,
+                        cork=cork,
+                        pinger=pinger,
+                        trimmer=trimmer,
+                        tasks=GuardedTasks(connections),
+                        all_ended=all_ended,
+                    )
+                    ends.callback(server.close)
+                    task_status.started(server)
+                    try:
+                        await server.listen()
+                        await server.wait_closed()
+                    finally:
+                        server.close_idle()
         finally:
             all_ended.set()
 
