@@ -26,12 +26,12 @@ def test_the_same_two_ends_with_and_without_tls_differ():
 
 async def test_two_connections_differ_even_if_all_that_is_known_of_them_is_equal(link):
     addresses = Addresses(None, None, secure=False)  # of a Unix socket
-    one, other = (Arrival(link.stream, link.wire, addresses) for _ in range(2))
+    one, other = (Arrival(link.wire, addresses) for _ in range(2))
     assert len({one, other}) == 2
 
 
 async def test_what_has_arrived_stays_as_it_is(link):
-    arrival = Arrival(link.stream, link.wire, Addresses(PEER, SERVER, secure=False))
+    arrival = Arrival(link.wire, Addresses(PEER, SERVER, secure=False))
     with pytest.raises(FrozenInstanceError):
         arrival.addresses = Addresses(None, None, secure=True)
     with pytest.raises(FrozenInstanceError):

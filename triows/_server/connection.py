@@ -132,6 +132,7 @@ class HTTPConnection:
         "_lock",
         "_monitor",
         "_more_time",
+        "_path",
         "_reader",
         "_requests",
         "_services",
@@ -170,6 +171,8 @@ class HTTPConnection:
         self._requests = 0
         # The request whose response isn't complete.
         self._current: StreamRequest | None = None
+        # Of the last request, if the connection ends after it. This is for the log.
+        self._path = b""
         # How many bytes of the last request's body may still be dropped. ``None`` if it was read.
         self._to_drop: int | None = None
         # Whether a request has asked for a WebSocket, and what reads for that.
@@ -211,6 +214,11 @@ class HTTPConnection:
         elif self._to_drop is not None:
             self._linger()  # the rest of the body must not destroy the response
         elif not (self._is_upgraded or self._is_lingering):
+            self.close()
+
+    def abandon(self) -> None:
+        """Close the connection at once, unless it is a WebSocket's, whose task ends it."""
+        if not self._is_upgraded:
             self.close()
 
     def close(self, *, abort: bool = False) -> None:
@@ -399,8 +407,10 @@ class HTTPConnection:
         self._current = None
         self._stop_watching_body()
         if self._is_last or not request.writer.keep_alive:
+            self._path = request.head.path
             self._linger()
         elif request.has_more:
+            self._path = request.head.path
             self._to_drop = _MOST_DROPPED
             self._drop_rest()
         else:
@@ -611,8 +621,8 @@ class HTTPConnection:
         """End a response that can't be completed, so that the client sees that."""
         client = self.addresses.client
         peer = f"{client[0]}:{client[1]}" if client else "?"
-        path = "" if self._current is None else self._current.head.path.decode("ascii")
-        logger.info("%s %r response cut: %s", peer, path, why, extra={"peer": peer})
+        path = self._path if self._current is None else self._current.head.path
+        logger.info("%s %r response cut: %s", peer, path.decode(), why, extra={"peer": peer})
         self.close(abort=True)
 
     def _refuse(self, status: int, detail: str) -> None:

@@ -330,9 +330,9 @@ class Server:
         self._pool.close()
 
     def close(self) -> None:
-        """Close all connections at once, because the server was cancelled."""
+        """Close all plain connections at once, because the server was cancelled."""
         for connection in tuple(self._connections):
-            connection.close()
+            connection.abandon()
 
 
 @asynccontextmanager

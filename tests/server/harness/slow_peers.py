@@ -130,7 +130,7 @@ class Site:
         """Connect. Each direction holds *buffer* bytes."""
         link = MemoryLink(buffer, self._reactor)
         addresses = Addresses(("peer", 50_000), ("testserver", 80), secure=False)
-        arrival = Arrival(link.stream, link.wire, addresses)
+        arrival = Arrival(link.wire, addresses)
         self.server.start(lambda: arrival, lambda: link.wire.close(abort=False))
         return SlowPeer(link.client)
 
