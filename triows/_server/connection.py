@@ -31,6 +31,7 @@ from triows._transports.wire import BROKEN, CHUNK, FIN, READS
 from triows.exceptions import ClientDisconnect
 
 from .body import BodyWatch
+from .files import SHORTER
 from .request import StreamRequest
 
 if TYPE_CHECKING:
@@ -137,6 +138,7 @@ class HTTPConnection:
         "_is_upgraded",
         "_is_writing",
         "_monitor",
+        "_more_time",
         "_path",
         "_reader",
         "_requests",
@@ -191,6 +193,8 @@ class HTTPConnection:
         self._is_paused = False
         # When the next request, or the client's end, has to be there; and when to look.
         self._deadline = self._due_at = math.inf
+        # How many seconds of that the first head has after the handshake of TLS.
+        self._more_time = 0.0
         # Around the wait for a slow client. Made when somebody has to wait.
         self._waiting: trio.CancelScope | None = None
         # Whether a task writes what the system hasn't taken at once, and what others wait for.
@@ -209,10 +213,11 @@ class HTTPConnection:
     def start(self) -> None:
         """Begin to read."""
         timeouts = self._services.timeouts
-        if self.addresses.secure:
-            self._wait(min(timeouts.handshake, self._services.tls_timeout))
-        else:
-            self._wait(timeouts.handshake)
+        patience = min(timeouts.handshake, self._services.read_timeout)
+        if self.addresses.secure and self._services.tls_timeout < patience:
+            self._more_time = patience - self._services.tls_timeout
+            patience = self._services.tls_timeout
+        self._wait(patience)
         self.wire.start(self._services.tasks, self)
 
     def shut_down(self) -> None:
@@ -223,6 +228,8 @@ class HTTPConnection:
         """
         if self._current is not None:
             self._current.writer.keep_alive = False
+        elif self._to_drop is not None:
+            self._linger()  # the rest of the body must not destroy the response
         elif not (self._is_upgraded or self._is_lingering or self._is_last):
             if self._requests:
                 self.close()
@@ -308,7 +315,7 @@ class HTTPConnection:
 
     def hung_up(self) -> None:
         if self._current is not None:
-            self._current.note_left(gone=False)
+            self._current.note_hung_up()
 
     def on_turn(self) -> None:
         """Do nothing: nobody asks for it."""
@@ -342,7 +349,7 @@ class HTTPConnection:
             if self._requests and not self._is_idle:
                 self._is_idle = True
                 self._wait(min(self._services.keep_alive_timeout, self._services.read_timeout))
-        elif self._is_idle:
+        elif self._is_idle or self._deadline == math.inf:
             self._is_idle = False
             self._wait(min(self._services.timeouts.handshake, self._services.read_timeout))
 
@@ -357,6 +364,8 @@ class HTTPConnection:
         request = StreamRequest(self, head, self.new_writer(head), has_more=has_more)
         self._current = request
         self._has_begun = True
+        if self._has_eof:
+            request.note_left(gone=False)
         worker = services.pool.start(partial(self._serve, request), self._context.copy())
         services.jobs[worker] = None
         request.worker = worker
@@ -411,7 +420,8 @@ class HTTPConnection:
             return
         if not (request.writer.begun or request.left) and returned:
             self._current = None
-            self._reply(problem(500))
+            request.summary = {"status": 500, "headers": []}
+            self._reply(problem(500), "the application has not answered")
         else:
             self.cut_off(request)
 
@@ -431,7 +441,7 @@ class HTTPConnection:
         assert request is self._current
         self._current = None
         self._stop_watching_body()
-        if self._is_last or self._has_eof or not request.writer.keep_alive:
+        if self._is_last or not request.writer.keep_alive:
             self._linger()
         elif request.has_more:
             self._to_drop = _MOST_DROPPED
@@ -455,6 +465,7 @@ class HTTPConnection:
         except BadRequest:
             self._linger()  # the response is out
             return
+        self._release()
         if self._reader.body_ended:
             self._to_drop = None
             self._go_on()
@@ -487,6 +498,7 @@ class HTTPConnection:
         begun = request.writer.begun
         if not begun:
             self._current = None
+            request.summary = {"status": exc.status, "headers": []}
             self._refuse(exc.status, exc.detail)
         request.note_left(gone=not begun)
 
@@ -604,13 +616,18 @@ class HTTPConnection:
         Raises:
             ClientDisconnect: The client has gone, or is too slow.
         """
-        while self._is_writing:
-            await self._wait_written()
-        self._is_writing = True
         try:
-            await self._write(pieces)
+            while self._is_writing:
+                await self._wait_written()
+            self._is_writing = True
+            try:
+                await self._write(pieces)
+            finally:
+                self._end_writing()
         finally:
-            self._end_writing()
+            # Whoever was cancelled while it waited for its turn leaves a gap, too.
+            if pieces and not self._is_closed:
+                self._cut(self._too_slow or "cancelled")
         if pieces:
             raise ClientDisconnect(self._too_slow or "the client has gone")
 
@@ -638,8 +655,6 @@ class HTTPConnection:
         finally:
             self._waiting = None
             monitor.stop()
-            if pieces and not self._is_closed:
-                self._cut(self._too_slow or "cancelled")
 
     async def write_file(self, file: OpenFile) -> None:
         """
@@ -657,19 +672,27 @@ class HTTPConnection:
         wire: Any = self.wire
         if not hasattr(wire, "send_file"):
             data = await file.read(offset)
+            if self._is_closed:
+                raise ClientDisconnect("the client has gone")
             if rest := self.write_nowait([data]):
                 await self.write_rest(rest)
             return len(data)
-        monitor, sent = self._watch(), 0
+        monitor, ended = self._watch(), False
+        sent = 0
         try:
             with trio.CancelScope() as self._waiting:
                 sent = await wire.send_file(file.descriptor, offset, file.size - offset)
+                ended = not sent
+        except BROKEN:
+            self.close()
         finally:
             self._waiting = None
             monitor.stop()
             if not (sent or self._is_closed):
-                self._cut(self._too_slow or "cancelled")
-        if not sent:
+                self._cut(SHORTER if ended else self._too_slow or "cancelled")
+        if ended:
+            raise OSError(SHORTER)
+        if self._is_closed:
             raise ClientDisconnect(self._too_slow or "the client has gone")
         return sent
 
@@ -712,23 +735,23 @@ class HTTPConnection:
 
     def _refuse(self, status: int, detail: str) -> None:
         """Refuse what the client has sent. This ends the connection."""
-        client = self.addresses.client
-        peer = peer_of({"client": client})
+        self._reply(problem(status, detail), detail)
+
+    def _reply(self, reply: Reply, why: str) -> None:
+        """Answer without waiting, and end the connection. *why* is for the log."""
+        peer = peer_of({"client": self.addresses.client})
         logger.info(
             "%s refused %d (%s)",
             peer,
-            status,
-            printable(detail),
-            extra={"peer": peer, "status": status, "route": None},
+            reply.status,
+            printable(why),
+            extra={"peer": peer, "status": reply.status, "route": None},
         )
-        self._reply(problem(status, detail))
-
-    def _reply(self, reply: Reply) -> None:
-        """Answer without waiting, and end the connection."""
         self._send_held()
         data = whole_response(reply, self.own_lines())
         try:
-            sent = self.wire.send_nowait(data)
+            # A task may still write "100 Continue".
+            sent = 0 if self._is_writing else self.wire.send_nowait(data)
         except OSError:
             self.close()
             return
@@ -749,6 +772,8 @@ class HTTPConnection:
         """
         self._send_held()
         self._is_last = self._is_lingering = True
+        self._to_drop = None
+        self._stop_watching_body()
         self.on_asked()
         if self._has_eof:
             self.close()
@@ -761,6 +786,7 @@ class HTTPConnection:
         if self.wire.unacknowledged() <= FIN:
             self._wait(self._services.timeouts.close)
         else:
+            self._deadline = math.inf
             self._watch()
 
     # The time.
@@ -785,9 +811,9 @@ class HTTPConnection:
             self._look_after(math.ceil(left / _STEP) * _STEP)
 
     def _end_waiting(self) -> None:
-        more = self._services.timeouts.handshake - self._services.tls_timeout
-        if self.addresses.secure and not self._requests and self.wire.secured and more > 0:
+        if self._more_time and not self._requests and self.wire.secured:
             # The handshake was in time, and the head has the rest.
+            more, self._more_time = self._more_time, 0.0
             self._wait(more)
         else:
             self.close()

@@ -14,7 +14,10 @@ from triows._transports.wire import CHUNK
 if TYPE_CHECKING:
     from typing import Self
 
-__all__ = ["OpenFile"]
+__all__ = ["SHORTER", "OpenFile"]
+
+#: Why a file can't be sent to its end, though its length was announced.
+SHORTER = "the file has become shorter while it was sent"
 
 
 @frozen(eq=False)
@@ -61,7 +64,7 @@ class OpenFile:
         size = min(CHUNK, self.size - offset)
         data = await trio.to_thread.run_sync(os.pread, self.descriptor, size, offset)
         if not data:
-            raise OSError("the file has become shorter while it was sent")
+            raise OSError(SHORTER)
         return data
 
     def close(self) -> None:

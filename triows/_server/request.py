@@ -42,6 +42,7 @@ class StreamRequest:
         "_changed",
         "_connection",
         "_continue_due",
+        "_has_heard_all",
         "complete",
         "has_more",
         "head",
@@ -74,6 +75,8 @@ class StreamRequest:
         self._connection = connection
         # Whether the client waits for us before it sends its body.
         self._continue_due = head.expects_continue
+        # Whether no more of the body can come.
+        self._has_heard_all = False
         # Made by whoever waits, and set when anything has changed.
         self._changed: trio.Event | None = None
 
@@ -93,6 +96,11 @@ class StreamRequest:
             gone: Whether it can't be answered either.
         """
         self.is_gone |= gone
+        self._has_heard_all = True
+        self.note_hung_up()
+
+    def note_hung_up(self) -> None:
+        """Note that the client has closed its side. There may still be more of the body to read."""
         if not self.left and not self.complete:
             self.left = True
             self.on_left()
@@ -104,10 +112,11 @@ class StreamRequest:
         while self.has_more:
             part = self._connection.take_body(self)
             if part or not self.has_more:
+                self._continue_due = False  # the client doesn't wait for it
                 self.received += len(part)
                 await self._note_call()
                 return part
-            if self.left or self.complete:
+            if self._has_heard_all or self.complete:
                 await trio.lowlevel.checkpoint()
                 raise ClientDisconnect("the client has left before the end of its request")
             if self._continue_due and not self.writer.begun:
@@ -155,6 +164,9 @@ class StreamRequest:
         if self.is_gone:
             raise self._disconnect()
         self.writer.start(status, headers, trailers=trailers)
+        if self._continue_due and self.has_more:
+            # The client may not send its body now, and nobody could tell what comes instead.
+            self.writer.keep_alive = False
         self.status = status
         self.summary = {"status": status, "headers": headers}
 
