@@ -145,6 +145,10 @@ class StreamRequest:
     ) -> None:
         if self.is_gone:
             raise ClientDisconnect(_GONE)
+        if self._continue_due and self.has_more:
+            # Some clients then send the body, and others the next request: so nobody can say what
+            # would come next (RFC 9110 section 10.1.1).
+            self.writer.keep_alive = False
         self.writer.start(status, headers, trailers=trailers)
         self.status = status
         self.summary = {"status": status, "headers": headers}
