@@ -165,7 +165,7 @@ class StreamRequest:
             raise self._disconnect()
         self.writer.start(status, headers, trailers=trailers)
         if self._continue_due and self.has_more:
-            # Some clients then send the body, and others the next request: nobody can tell what would
+            # Some clients then send the body, others the next request: nobody can tell what would
             # come (RFC 9110 section 10.1.1).
             self.writer.keep_alive = False
         self.status = status
