@@ -144,6 +144,7 @@ class Server:
             serve_websocket=self._serve_websocket,
         )
         self._should_end_by = math.inf
+        self._has_ended = False
 
     @property
     def urls(self) -> list[str]:
@@ -274,7 +275,7 @@ class Server:
         Raises:
             RuntimeError: The server has ended. The connection is left as it is.
         """
-        if self._all_ended.is_set():
+        if self._has_ended:
             raise RuntimeError("this server has ended")
         context = self._variables.copy()
         context.run(self._start, opening, close, context)
@@ -321,13 +322,15 @@ class Server:
         await Upgraded(self._app, self._config, connection, head, self._services).serve()
 
     async def wait_closed(self) -> None:
-        """Wait until no connection is left. After that, no task is left that waits for requests."""
+        """Wait until no connection is left. After that, none may come, and no task waits for one."""
         while self._connections:
             await self._room.wait()
+        self._has_ended = True
         self._pool.close()
 
     def close_idle(self) -> None:
-        """Close what nothing is running for, because the server was cancelled."""
+        """Close what nothing is running for, because the server was cancelled. None may come."""
+        self._has_ended = True
         for connection in tuple(self._connections):
             connection.close_idle()
 
