@@ -322,7 +322,7 @@ class Server:
         await Upgraded(self._app, self._config, connection, head, self._services).serve()
 
     async def wait_closed(self) -> None:
-        """Wait until no connection is left. After that, none may come, and no task waits for one."""
+        """Wait until no connection is left. From then on none may come, and no task waits."""
         while self._connections:
             await self._room.wait()
         self._has_ended = True
