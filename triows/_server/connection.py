@@ -358,7 +358,7 @@ class HTTPConnection:
         if head.upgrade and asks_for_websocket(head.headers):
             services.pinger.discard(self)
             self._is_upgraded = True
-            services.pool.start(partial(self._serve_websocket, head), self._context.copy())
+            services.pool.start(partial(self._upgrade, head), self._context.copy())
             return
         has_more = not self._reader.body_ended
         request = StreamRequest(self, head, self.new_writer(head), has_more=has_more)
@@ -820,9 +820,13 @@ class HTTPConnection:
 
     # A WebSocket takes the connection over.
 
-    async def _serve_websocket(self, head: Request) -> None:
+    def _upgrade(self, head: Request) -> Awaitable[None]:
+        # A plain function, because a coroutine would keep the head.
+        return self._serve_websocket(self._services.serve_websocket(self, head))
+
+    async def _serve_websocket(self, serving: Awaitable[None]) -> None:
         try:
-            await self._services.serve_websocket(self, head)
+            await serving
         finally:
             self.close()
 

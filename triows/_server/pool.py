@@ -126,9 +126,12 @@ class Pool:
             return trio.lowlevel.Abort.SUCCEEDED
 
         with worker.scope:
-            while (job := worker.job) is not None:
-                await job()
+            while worker.job is not None:
+                running = worker.job()
+                # Otherwise a WebSocket would keep the head of its request in memory.
                 worker.job = None
+                await running
+                del running
                 if not self._has_use_for(worker):
                     return
                 # It must not keep alive what the last job has left in its context.

@@ -316,10 +316,10 @@ class Server:
         assert self._tls is not None
         return Arrival(TLSWire(sock, self._reactor, self._tls), addresses)
 
-    async def _serve_websocket(self, connection: HTTPConnection, head: Request) -> None:
+    def _serve_websocket(self, connection: HTTPConnection, head: Request) -> Awaitable[None]:
         # In the same step, the application decides whether it is draining.
         self._note_asked(connection)
-        await Upgraded(self._app, self._config, connection, head, self._services).serve()
+        return Upgraded(self._app, self._config, connection, head, self._services).serve()
 
     async def wait_closed(self) -> None:
         """Wait until no connection is left. From then on none may come, and no task waits."""

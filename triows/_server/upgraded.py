@@ -69,9 +69,9 @@ class Upgraded:
 
     __slots__ = (
         "_app",
+        "_bad",
         "_config",
         "_connection",
-        "_head",
         "_scope",
         "_services",
         "_started",
@@ -90,20 +90,24 @@ class Upgraded:
         self._app = app
         self._config = config
         self._connection = connection
-        self._head = head
         self._services = services
         self._scope = _scope(config, head, connection.addresses)
         self._started = trio.current_time()
         self._upgrade = _UNREADABLE
+        self._bad: BadUpgrade | None = None
+        try:
+            self._upgrade = read_upgrade(
+                head.method.encode(), head.http_version.encode(), head.headers
+            )
+        except BadUpgrade as exc:
+            self._bad = exc.with_traceback(None)  # its frames refer to this object
         # What was made last, for the access log.
         self._transport: StreamTransport | None = None
 
     async def serve(self) -> None:
         """Answer the handshake, and serve the connection until it ends."""
-        try:
-            self._upgrade = self._read_upgrade()
-        except BadUpgrade as exc:
-            await self._refuse(exc)
+        if self._bad is not None:
+            await self._refuse(self._bad)
             await self._log_access()
             return
         self._scope["subprotocols"] = self._upgrade.subprotocols
@@ -122,10 +126,6 @@ class Upgraded:
                 await bridge.aclose()
             finally:
                 await self._log_access()
-
-    def _read_upgrade(self) -> Upgrade:
-        head = self._head
-        return read_upgrade(head.method.encode(), head.http_version.encode(), head.headers)
 
     async def _refuse(self, bad: BadUpgrade) -> None:
         refusal = problem(bad.status, bad.detail)
