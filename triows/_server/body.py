@@ -49,5 +49,6 @@ class BodyWatch:
             self._too_slow()
 
     def close(self) -> None:
-        """Watch no longer."""
+        """Watch no longer. Call this once."""
         self._monitor.close()
+        del self._monitor  # they refer to each other

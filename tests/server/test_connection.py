@@ -1,0 +1,735 @@
+"""One connection as long as it speaks HTTP: its requests, its time and its end."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import weakref
+from typing import Any
+
+import pytest
+import trio
+
+from tests.server.harness.engine import asked, opened_engine, read_responses, settled
+from tests.transports.scripted_wire import ScriptedWire
+from triows import ClientDisconnect, Timeouts
+from triows._transports.wire import CHUNK, READS
+
+MOST = READS * CHUNK
+
+
+class Site:
+    """An application whose paths say what it does. It notes what it has seen."""
+
+    def __init__(self) -> None:
+        self.seen: list[Any] = []
+        self.scopes: list[Any] = []
+        self.go = trio.Event()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.scopes.append(scope)
+        name = scope["path"].strip("/") or "hello"
+        self.seen.append(name)
+        await getattr(self, name, self.hello)(receive, send)
+
+    async def answer(self, send: Any, body: bytes = b"", status: int = 200) -> None:
+        await send({"type": "http.response.start", "status": status, "headers": []})
+        await send({"type": "http.response.body", "body": body})
+
+    async def hello(self, receive: Any, send: Any) -> None:
+        await self.answer(send, b"hello")
+
+    async def size(self, receive: Any, send: Any) -> None:
+        """Say how long the body is."""
+        await self.answer(send, b"%d" % len(await body_of(receive)))
+
+    async def waiting(self, receive: Any, send: Any) -> None:
+        """Answer when the test allows it."""
+        await self.go.wait()
+        await self.answer(send, b"done")
+
+    async def late(self, receive: Any, send: Any) -> None:
+        """Read the body when the test allows it."""
+        await self.go.wait()
+        await self.size(receive, send)
+
+    async def streaming(self, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"half", "more_body": True})
+        await self.go.wait()
+        await send({"type": "http.response.body", "body": b"whole"})
+
+    async def background(self, receive: Any, send: Any) -> None:
+        await self.answer(send, b"early")
+        await self.go.wait()
+        self.seen.append("end of background")
+
+    async def leaving(self, receive: Any, send: Any) -> None:
+        """Wait until the client has left, and answer nevertheless."""
+        while (event := await receive())["type"] != "http.disconnect":
+            pass
+        self.seen.append(event["type"])
+        await self.answer(send, b"too late")
+
+    async def nothing(self, receive: Any, send: Any) -> None: ...
+
+    async def broken(self, receive: Any, send: Any) -> None:
+        raise LookupError("a secret")
+
+    async def half(self, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"half", "more_body": True})
+        raise LookupError("a secret")
+
+    async def afterwards(self, receive: Any, send: Any) -> None:
+        await self.answer(send, b"whole")
+        raise LookupError("a secret")
+
+    async def large(self, receive: Any, send: Any) -> None:
+        try:
+            await self.answer(send, bytes(1000))
+        except ClientDisconnect as exc:
+            self.seen.append(str(exc))
+            raise
+
+
+async def body_of(receive: Any) -> bytes:
+    body, more = b"", True
+    while more:
+        event = await receive()
+        if event["type"] == "http.disconnect":
+            raise ClientDisconnect("the body is incomplete")
+        body += event["body"]
+        more = event["more_body"]
+    return body
+
+
+@pytest.fixture
+def site() -> Site:
+    return Site()
+
+
+def bodies(wire: ScriptedWire, *methods: str) -> list[bytes]:
+    whole, rest = read_responses(bytes(wire.sent), *methods)
+    assert rest == []
+    return [body for _, _, body in whole]
+
+
+# Requests that follow one another.
+
+
+async def test_requests_follow_one_another_on_a_connection(autojump_clock, site):
+    async with opened_engine(site) as engine:
+        wire = engine.connect()
+        for count in range(1, 4):
+            wire.says(asked())
+            await settled()
+            assert bodies(wire, *["GET"] * count) == [b"hello"] * count
+        assert wire.end is None
+        assert len(engine.requests) == 3
+
+
+async def test_requests_that_come_at_once_are_answered_in_order(autojump_clock, site):
+    async with opened_engine(site) as engine:
+        wire = engine.connect()
+        wire.says(asked("/waiting") + asked("/size", method="POST", body=b"abc") + asked("/hello"))
+        await settled()
+        assert site.seen == ["waiting"]  # the next begins when this is answered
+        site.go.set()
+        await settled()
+        assert bodies(wire, "GET", "POST", "GET") == [b"done", b"3", b"hello"]
+
+
+async def test_a_request_may_come_byte_by_byte(autojump_clock, site):
+    async with opened_engine(site) as engine:
+        wire = engine.connect()
+        request = asked("/size", method="POST", body=b"abc") + asked()
+        wire.says(*(request[n : n + 1] for n in range(len(request))))
+        await settled()
+        assert bodies(wire, "POST", "GET") == [b"3", b"hello"]
+
+
+async def test_reading_pauses_while_requests_wait_and_goes_on_then(autojump_clock, site):
+    async with opened_engine(site) as engine:
+        wire = engine.connect()
+        wire.says(asked("/waiting"))
+        one = asked("/hello", f"x-padding: {'x' * 4000}")
+        count = (MOST + CHUNK) // len(one) + 2
+        for _ in range(count):
+            wire.says(one)
+        await settled()
+        assert wire.paused
+        assert len(wire._into) > 0
+        site.go.set()
+        await settled()
+        assert not wire.paused
+        assert bodies(wire, *["GET"] * (count + 1)) == [b"done"] + [b"hello"] * count
+
+
+async def test_background_work_goes_on_while_the_next_request_is_served(autojump_clock, site):
+    async with opened_engine(site) as engine:
+        wire = engine.connect()
+        wire.says(asked("/background"))
+        await settled()
+        wire.says(asked())
+        await settled()
+        assert bodies(wire, "GET", "GET") == [b"early", b"hello"]
+        site.go.set()
+        await settled()
+        assert site.seen[-1] == "end of background"
+        assert wire.end is None
+
+
+@pytest.mark.parametrize(
+    ("lines", "version"), [(["connection: close"], "1.1"), ([], "1.0"), (["connection: x"], "1.0")]
+)
+async def test_bytes_behind_the_last_request_are_ignored(autojump_clock, site, lines, version):
+    async with opened_engine(site) as engine:
+        wire = engine.connect()
+        wire.says(asked("/hello", *lines, version=version) + asked("/broken") + b"\0")
+        await settled()
+        ((status, headers, body),) = read_responses(bytes(wire.sent), "GET")[0]
+        assert (status, headers["connection"], body) == (200, "close", b"hello")
+        assert wire.eofs == 1
+        wire.says(asked("/broken"))
+        await settled()
+        assert site.seen == ["hello"]
+
+
+async def test_a_client_of_the_old_version_may_keep_its_connection(autojump_clock, site):
+    async with opened_engine(site) as engine:
+        wire = engine.connect()
+        for _ in range(2):
+            wire.says(asked("/hello", "connection: keep-alive", version="1.0"))
+        await settled()
+        assert bodies(wire, "GET", "GET") == [b"hello"] * 2
+
+
+async def test_an_empty_line_before_a_request_and_behind_a_body_is_ignored(autojump_clock, site):
+    async with opened_engine(site) as engine:
+        wire = engine.connect()
+        wire.says(b"\r\n" + asked("/size", method="POST", body=b"abc") + b"\r\n")
+        await settled()
+        wire.says(asked())
+        await settled()
+        assert bodies(wire, "POST", "GET") == [b"3", b"hello"]
+
+
+async def test_a_target_may_be_a_url(autojump_clock, site):
+    async with opened_engine(site) as engine:
+        wire = engine.connect()
+        wire.says(asked("http://testserver/size?a=b"))
+        await settled()
+        assert bodies(wire, "GET") == [b"0"]
+        assert site.scopes[0]["raw_path"] == b"/size"
+        assert site.scopes[0]["query_string"] == b"a=b"
+
+
+@pytest.mark.parametrize("token", ["h2c", "TLS/1.0", "websocket2"])
+async def test_an_upgrade_that_is_not_ours_is_ignored(autojump_clock, site, token):
+    async with opened_engine(site) as engine:
+        wire = engine.connect()
+        lines = ["connection: upgrade, http2-settings", "http2-settings: AAMAAABk"]
+        wire.says(asked("/hello", *lines, f"upgrade: {token}") + asked())
+        await settled()
+        assert bodies(wire, "GET", "GET") == [b"hello"] * 2
+
+
+async def test_a_connection_has_so_many_requests_as_the_configuration_allows(autojump_clock, site):
+    async with opened_engine(site, keep_alive_requests=2) as engine:
+        wire = engine.connect()
+        wire.says(asked() * 3)
+        await settled()
+        whole, _ = read_responses(bytes(wire.sent), "GET", "GET")
+        assert [headers.get("connection") for _, headers, _ in whole] == [None, "close"]
+        assert wire.eofs == 1
+
+
+async def test_a_request_for_another_host_gets_404_and_the_end(autojump_clock, site, caplog):
+    caplog.set_level(logging.INFO)
+    async with opened_engine(site, serves=lambda head: False) as engine:
+        wire = engine.connect()
+        wire.says(asked())
+        await settled()
+        ((status, headers, _),) = read_responses(bytes(wire.sent), "GET")[0]
+        assert (status, headers["connection"]) == (404, "close")
+    assert site.seen == []
+    assert caplog.messages == ["peer:50000 refused 404 (this server is not here)"]
+
+
+async def test_scopes_have_what_the_configuration_says(autojump_clock, site):
+    async with opened_engine(site, root_path="/root", passes_raw_headers=True) as engine:
+        wire = engine.connect()
+        wire.says(b"GET /a%20b HTTP/1.1\r\nHoSt: testserver\r\nX-Y: z\r\n\r\n")
+        await settled()
+        (scope,) = site.scopes
+        assert scope["root_path"] == "/root"
+        assert scope["path"] == "/a b"
+        assert scope["headers"] == [(b"HoSt", b"testserver"), (b"X-Y", b"z")]
+        assert (scope["scheme"], scope["client"]) == ("http", ("peer", 50_000))
+
+
+# A client that closes its side.
+
+
+async def test_a_client_that_has_closed_its_side_gets_all_answers(autojump_clock, site):
+    async with opened_engine(site) as engine:
+        wire = engine.connect()
+        wire.says(asked("/waiting") + asked() + asked("/size", method="POST", body=b"abc"))
+        wire.leaves()
+        await settled()
+        site.go.set()
+        await settled()
+        assert bodies(wire, "GET", "GET", "POST") == [b"done", b"hello", b"3"]
+        assert wire.end == "closed"
+
+
+async def test_a_later_request_of_such_a_client_knows_that_it_has_left(autojump_clock, site):
+    async with opened_engine(site) as engine:
+        wire = engine.connect()
+        wire.says(asked("/waiting") + asked("/leaving"))
+        wire.leaves()
+        await settled()
+        site.go.set()
+        await settled()
+        assert site.seen == ["waiting", "leaving", "http.disconnect"]
+        assert bodies(wire, "GET", "GET") == [b"done", b"too late"]
+
+
+async def test_a_client_that_leaves_in_the_middle_of_a_head_is_not_answered(autojump_clock, site):
+    async with opened_engine(site) as engine:
+        wire = engine.connect()
+        wire.says(asked()[:-1])
+        wire.leaves()
+        await settled()
+        assert (wire.end, bytes(wire.sent)) == ("closed", b"")
+
+
+async def test_the_rest_of_a_body_is_read_though_its_client_has_hung_up(autojump_clock, site):
+    body = bytes(CHUNK)
+    async with opened_engine(site) as engine:
+        wire = engine.connect()
+        length = 8 * CHUNK
+        wire.says(asked("/late", f"content-length: {length}", method="POST"), *[body] * 8)
+        await settled()
+        assert wire.paused
+        wire.leaves()  # while reading is paused
+        site.go.set()
+        await settled()
+        assert bodies(wire, "POST") == [b"%d" % length]
+
+
+async def test_an_application_learns_of_a_hang_up_while_reading_is_paused(autojump_clock, site):
+    async with opened_engine(site) as engine:
+        wire = engine.connect()
+        wire.says(asked("/leaving"), *[bytes(CHUNK)] * 8)
+        await settled()
+        assert wire.paused
+        wire.leaves()
+        await settled()
+        assert site.seen == ["leaving", "http.disconnect"]
+
+
+# Bodies.
+
+
+async def test_a_body_that_nobody_reads_is_dropped_even_if_reading_was_paused(autojump_clock, site):
+    async with opened_engine(site) as engine:
+        wire = engine.connect()
+        wire.says(asked("/waiting", f"content-length: {5 * CHUNK}", method="POST"))
+        wire.says(*[bytes(CHUNK)] * 5)
+        await settled()
+        assert wire.paused
+        site.go.set()
+        await settled()
+        wire.says(asked())
+        await settled()
+        assert bodies(wire, "POST", "GET") == [b"done", b"hello"]
+
+
+async def test_a_chunked_body_that_nobody_reads_is_dropped_after_a_pause(autojump_clock, site):
+    # The chunks are mostly frames, so the pause comes long before the limit of what is dropped.
+    chunks = b"1\r\nx\r\n" * (5 * CHUNK // 6)
+    async with opened_engine(site) as engine:
+        wire = engine.connect()
+        wire.says(asked("/waiting", "transfer-encoding: chunked", method="POST"), chunks)
+        await settled()
+        assert wire.paused
+        site.go.set()
+        await settled()
+        wire.says(b"0\r\n\r\n" + asked())
+        await settled()
+        assert bodies(wire, "POST", "GET") == [b"done", b"hello"]
+
+
+async def test_a_long_body_that_nobody_reads_ends_the_connection(autojump_clock, site):
+    async with opened_engine(site) as engine:
+        wire = engine.connect()
+        wire.says(asked("/hello", "content-length: 10000000000", method="POST"), bytes(2 * CHUNK))
+        await settled()
+        assert bodies(wire, "POST") == [b"hello"]
+        assert wire.eofs == 1
+
+
+async def test_a_body_that_is_to_be_dropped_and_does_not_come_is_not_waited_for(
+    autojump_clock, site
+):
+    async with opened_engine(site) as engine:
+        wire = engine.connect()
+        wire.says(asked("/hello", "content-length: 10", method="POST"))
+        await trio.sleep(4)
+        wire.says(b"slow")
+        await trio.sleep(2)
+        assert wire.end == "closed"
+
+
+async def test_a_body_that_breaks_a_rule_gets_400(autojump_clock, site, caplog):
+    caplog.set_level(logging.INFO)
+    async with opened_engine(site) as engine:
+        wire = engine.connect()
+        wire.says(asked("/size", "transfer-encoding: chunked", method="POST", body=b"")[:-2])
+        wire.says(b"\r\nwhat?\r\n")
+        await settled()
+        ((status, headers, body),) = read_responses(bytes(wire.sent), "POST")[0]
+        assert (status, headers["connection"]) == (400, "close")
+        assert headers["content-type"] == "application/problem+json"
+        assert b"chunk" in body
+    assert len(caplog.messages) == 1
+
+
+async def test_a_body_that_breaks_a_rule_does_not_end_a_response_that_has_begun(
+    autojump_clock, site
+):
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"half", "more_body": True})
+        while (event := await receive())["type"] != "http.disconnect":
+            site.seen.append(event["body"])
+        await send({"type": "http.response.body", "body": b"whole"})
+
+    async with opened_engine(app) as engine:
+        wire = engine.connect()
+        wire.says(asked("/", "transfer-encoding: chunked", method="POST") + b"1\r\nx\r\n")
+        await settled()
+        wire.says(b"what?\r\n" + asked())
+        await settled()
+        assert bodies(wire, "POST") == [b"halfwhole"]
+        assert site.seen == [b"x"]
+        assert wire.eofs == 1
+
+
+async def test_a_slow_body_gets_408(autojump_clock, site):
+    async with opened_engine(site, timeouts=Timeouts(send=10)) as engine:
+        wire = engine.connect()
+        wire.says(asked("/size", "content-length: 10", method="POST"))
+        await trio.sleep(9)
+        assert wire.sent == b""
+        await trio.sleep(2)
+        ((status, headers, _),) = read_responses(bytes(wire.sent), "POST")[0]
+        assert (status, headers["connection"]) == (408, "close")
+
+
+async def test_a_body_that_nobody_waits_for_is_not_slow(autojump_clock, site):
+    async with opened_engine(site, timeouts=Timeouts(send=10)) as engine:
+        wire = engine.connect()
+        wire.says(asked("/late", "content-length: 3", method="POST"))
+        await trio.sleep(100)
+        site.go.set()
+        wire.says(b"abc")
+        await settled()
+        assert bodies(wire, "POST") == [b"3"]
+
+
+# Time.
+
+
+async def test_a_silent_connection_is_closed(autojump_clock, site):
+    async with opened_engine(site, timeouts=Timeouts(handshake=7)) as engine:
+        wire = engine.connect()
+        await trio.sleep(6.9)
+        assert wire.end is None
+        await trio.sleep(0.5)
+        assert wire.end == "closed"
+
+
+@pytest.mark.parametrize("secured", [True, False])
+async def test_a_connection_that_is_silent_after_or_in_the_handshake_of_tls_is_closed(
+    autojump_clock, site, secured
+):
+    async with opened_engine(site, tls_timeout=2, timeouts=Timeouts(handshake=7)) as engine:
+        wire = ScriptedWire()
+        wire.secured = secured
+        engine.connect(wire, secure=True)
+        await trio.sleep(6.5 if secured else 1.9)
+        assert wire.end is None
+        await trio.sleep(1)
+        assert wire.end == "closed"
+
+
+async def test_an_idle_connection_is_closed_and_one_that_is_used_is_kept(autojump_clock, site):
+    async with opened_engine(site) as engine:
+        idle, used = engine.connect(), engine.connect()
+        idle.says(asked())
+        for _ in range(4):
+            used.says(asked())
+            await trio.sleep(4)
+        assert (idle.end, used.end) == ("closed", None)
+        await trio.sleep(1.5)
+        assert used.end == "closed"
+
+
+@pytest.mark.parametrize("where", ["alone", "behind a request", "behind a body"])
+async def test_a_slow_head_is_not_waited_for_wherever_it_begins(autojump_clock, site, where):
+    async with opened_engine(site, timeouts=Timeouts(handshake=7)) as engine:
+        wire = engine.connect()
+        if where == "alone":
+            wire.says(asked())
+            await settled()
+            wire.says(b"GET")
+        elif where == "behind a request":
+            wire.says(asked() + b"GET")
+        else:
+            wire.says(asked("/size", method="POST", body=b"abc") + b"GET")
+        for _ in range(6):
+            await trio.sleep(1)
+            wire.says(b"x")
+        assert wire.end is None
+        await trio.sleep(1.5)
+        assert wire.end == "closed"
+
+
+async def test_a_read_timeout_bounds_what_is_waited_for(autojump_clock, site):
+    async with opened_engine(site, read_timeout=2) as engine:
+        silent, idle = engine.connect(), engine.connect()
+        idle.says(asked())
+        body = engine.connect()
+        body.says(asked("/size", "content-length: 3", method="POST"))
+        await trio.sleep(1.9)
+        assert (silent.end, idle.end, bytes(body.sent)) == (None, None, b"")
+        await trio.sleep(0.7)
+        assert (silent.end, idle.end) == ("closed", "closed")
+        assert b" 408 " in body.sent
+
+
+# Applications that make mistakes.
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/broken"])
+async def test_an_application_that_answers_nothing_is_answered_for(
+    autojump_clock, site, caplog, path
+):
+    caplog.set_level(logging.INFO)
+    async with opened_engine(site) as engine:
+        wire = engine.connect()
+        wire.says(asked(path))
+        await settled()
+        ((status, headers, _),) = read_responses(bytes(wire.sent), "GET")[0]
+        assert (status, headers["connection"]) == (500, "close")
+        assert headers["content-type"] == "application/problem+json"
+        assert b"secret" not in wire.sent
+    assert caplog.messages[-1] == "peer:50000 refused 500 (the application has not answered)"
+
+
+async def test_a_response_that_is_left_in_the_middle_is_not_ended(autojump_clock, site):
+    async with opened_engine(site) as engine:
+        wire = engine.connect()
+        wire.says(asked("/half") + asked())
+        await settled()
+        whole, rest = read_responses(bytes(wire.sent), "GET", over=True)
+        assert (whole, rest[0][2]) == ([], b"half")
+        assert wire.eofs == 1
+
+
+async def test_a_body_that_ends_with_its_connection_is_reset_if_it_is_left(autojump_clock, site):
+    async with opened_engine(site) as engine:
+        wire = engine.connect()
+        wire.says(asked("/half", version="1.0"))
+        await settled()
+        assert wire.end == "reset"
+
+
+async def test_an_error_after_the_response_harms_nobody(autojump_clock, site):
+    async with opened_engine(site) as engine:
+        wire = engine.connect()
+        wire.says(asked("/afterwards") + asked())
+        await settled()
+        assert bodies(wire, "GET", "GET") == [b"whole", b"hello"]
+
+
+# Writing.
+
+
+async def test_a_response_that_fits_is_one_call_of_the_system(autojump_clock, site):
+    async with opened_engine(site) as engine:
+        wire = engine.connect()
+        wire.says(asked())
+        await settled()
+        assert len(wire.calls) == 1
+
+
+async def test_a_client_that_reads_slowly_gets_everything(autojump_clock, site):
+    async with opened_engine(site) as engine:
+        wire = engine.connect(ScriptedWire(room=10))
+        wire.says(asked("/large") + asked())
+        for _ in range(200):
+            await trio.sleep(0.1)
+            wire.take(100)
+        assert bodies(wire, "GET", "GET") == [bytes(1000), b"hello"]
+
+
+async def test_a_client_that_takes_nothing_is_cut_and_its_application_told(
+    autojump_clock, site, caplog
+):
+    caplog.set_level(logging.INFO)
+    async with opened_engine(site, timeouts=Timeouts(send=10)) as engine:
+        wire = engine.connect(ScriptedWire(room=10))
+        wire.says(asked("/large"))
+        await trio.sleep(9.5)
+        assert wire.end is None
+        await trio.sleep(2)
+        assert wire.end == "reset"
+    why = "the client took nothing for 10 s"
+    assert site.seen == ["large", why]
+    assert caplog.messages == [f"peer:50000 '/large' response cut: {why}"]
+
+
+async def test_a_connection_that_breaks_in_a_response_is_told_to_its_application(
+    autojump_clock, site, caplog
+):
+    async with opened_engine(site) as engine:
+        wire = engine.connect(ScriptedWire(room=10))
+        wire.says(asked("/large"))
+        await settled()
+        wire.break_off()
+        await settled()
+        assert site.seen == ["large", "the client has gone"]
+        assert wire.end == "closed"
+    assert caplog.messages == []
+
+
+# The end.
+
+
+async def test_a_client_has_time_to_read_the_last_response(autojump_clock, site):
+    async with opened_engine(site, timeouts=Timeouts(close=3)) as engine:
+        wire = engine.connect()
+        wire.says(asked("/hello", "connection: close"))
+        await trio.sleep(2.5)
+        assert (wire.eofs, wire.end) == (1, None)
+        await trio.sleep(1)
+        assert wire.end == "closed"
+
+
+async def test_a_client_that_closes_its_side_after_the_last_response_ends_it(autojump_clock, site):
+    async with opened_engine(site) as engine:
+        wire = engine.connect()
+        wire.says(asked("/hello", "connection: close"))
+        await settled()
+        wire.leaves()
+        await settled()
+        assert wire.end == "closed"
+
+
+async def test_a_slow_reader_gets_the_last_response_after_a_body_was_dropped(autojump_clock, site):
+    async with opened_engine(site, timeouts=Timeouts(close=3)) as engine:
+        wire = ScriptedWire()
+        wire.unread = 1_000_000
+        engine.connect(wire)
+        wire.says(asked("/hello", "content-length: 1000000", method="POST"))
+        await settled()
+        wire.says(bytes(2 * CHUNK))
+        for _ in range(50):
+            await trio.sleep(1)
+            assert wire.end is None
+            wire.unread -= 20_000
+        await trio.sleep(5)
+        assert wire.end == "closed"
+
+
+async def test_a_shutdown_ends_idle_connections_at_once_and_lets_a_request_end(
+    autojump_clock, site
+):
+    async with opened_engine(site) as engine:
+        silent, idle, half, busy, last, dropping = (engine.connect() for _ in range(6))
+        idle.says(asked())
+        half.says(asked()[:-1])
+        busy.says(asked("/waiting") + asked())
+        last.says(asked("/hello", "connection: close"))
+        dropping.says(asked("/hello", "content-length: 10", method="POST"))
+        await settled()
+        for connection in tuple(engine.open):
+            connection.shut_down()
+        assert [one.end for one in (silent, idle, half)] == ["closed"] * 3
+        # These two wait until their clients have read the response.
+        assert [(one.end, one.eofs) for one in (last, dropping)] == [(None, 1)] * 2
+        assert busy.end is None
+        site.go.set()
+        await settled()
+        ((_, headers, body),) = read_responses(bytes(busy.sent), "GET")[0]
+        assert (headers["connection"], body) == ("close", b"done")
+        assert busy.eofs == 1
+
+
+async def test_a_response_that_has_begun_is_completed_at_a_shutdown(autojump_clock, site):
+    async with opened_engine(site) as engine:
+        wire = engine.connect()
+        wire.says(asked("/streaming") + asked())
+        await settled()
+        engine.open[0].shut_down()
+        site.go.set()
+        await settled()
+        assert bodies(wire, "GET") == [b"halfwhole"]
+        assert wire.eofs == 1
+
+
+async def test_a_connection_keeps_nothing_of_a_request_that_is_over(autojump_clock):
+    class Mark:
+        pass
+
+    marks: list[weakref.ref[Mark]] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        scope["mark"] = mark = Mark()
+        marks.append(weakref.ref(mark))
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async with opened_engine(app) as engine:
+        wire = engine.connect()
+        gc.collect()
+        gc.disable()  # what is in a cycle would wait for it
+        try:
+            for _ in range(1000):
+                wire.says(asked("/", method="POST", body=b"abc"))
+                await settled()
+            assert len(marks) == 1000
+            assert [mark() for mark in marks if mark() is not None] == []
+        finally:
+            gc.enable()
+
+
+async def test_a_connection_that_is_over_is_freed_at_once(autojump_clock):
+    marks: list[weakref.ref[Any]] = []
+
+    class Marked(ScriptedWire):
+        """A wire can be referred to weakly, and its connection refers to it."""
+
+    async with opened_engine(Site(), timeouts=Timeouts(close=1)) as engine:
+        gc.collect()
+        gc.disable()
+        try:
+            wire = engine.connect(Marked(room=10))
+            marks.append(weakref.ref(wire))
+            wire.says(asked("/size", "content-length: 3", method="POST"))
+            await settled()
+            wire.says(b"abc" + asked("/large", "connection: close"))
+            await settled()
+            wire.take()
+            await trio.sleep(20)
+            assert (engine.open, wire.end) == ([], "closed")
+            del wire._sink  # a wire of the server does this when it is closed
+            del wire
+            await settled()
+            assert [mark() for mark in marks] == [None]
+        finally:
+            gc.enable()
