@@ -35,10 +35,15 @@ class OwnHeaders:
     def __call__(self) -> bytes:
         """Return the headers as lines."""
         if self._lines is None:
-            self._lines = header_lines(self._config.response_headers("h11"))
+            self._lines = header_lines(map(_named, self._config.response_headers("h11")))
             self._timer.add(self, _FRESH)
         return self._lines
 
     def on_due(self) -> None:
         """Forget them. The timer calls this."""
         self._lines = None
+
+
+def _named(header: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
+    """Say in ``server`` who serves. The configuration names Hypercorn."""
+    return (b"server", b"triows") if header[0] == b"server" else header
