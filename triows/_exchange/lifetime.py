@@ -20,6 +20,7 @@ Then the log line is written, and what went wrong is raised.
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import trio
@@ -91,6 +92,9 @@ class Lifetime:
         line: The way to the peer. It isn't started yet.
         timeouts: The timeouts of the route.
         opening: The limit for the beginning, if there is one.
+        around: A scope around the whole task, if nothing but this exchange runs in it now. It saves
+            the exchange a scope of its own. Who lends it doesn't use it again if it was cancelled,
+            or has a deadline.
     """
 
     # The class has what most exchanges never change, because there is one object for each request.
@@ -127,13 +131,24 @@ class Lifetime:
     # What to report if the opening takes too long.
     _too_slow: trio.TooSlowError | None = None
 
-    def __init__(self, line: Line, timeouts: Timeouts, opening: Opening | None = None) -> None:
+    def __init__(
+        self,
+        line: Line,
+        timeouts: Timeouts,
+        opening: Opening | None = None,
+        *,
+        around: trio.CancelScope | None = None,
+    ) -> None:
         self.line = line
         self.started = trio.current_time()
         self._timeouts = timeouts
         self._opening = opening
-        within = math.inf if opening is None else opening.seconds
-        self._body = trio.CancelScope(deadline=self.started + within)
+        if around is None:
+            within = math.inf if opening is None else opening.seconds
+            self._body = trio.CancelScope(deadline=self.started + within)
+        else:
+            self._body = around
+            self._is_lent = True
 
     # What may end an exchange. All of these are synchronous and may come at any time.
 
@@ -164,6 +179,8 @@ class Lifetime:
             self._end_after(self._timeouts.disconnect_grace, Reason.PEER_GONE)
 
     def _end_after(self, grace: float, why: Reason) -> None:
+        if self._is_over:
+            return
         self._ending = True
         if self._nursery is not None:
             self._nursery.cancel()
@@ -175,6 +192,8 @@ class Lifetime:
 
     def cancel(self, why: Reason) -> None:
         """Cancel the handler at once."""
+        if self._is_over:
+            return
         if self._cancelled is None:
             # If the body's deadline has passed, that came first. The body is only slow to end.
             self._cancelled = self._at_deadline if self._body.cancel_called else why
@@ -284,6 +303,7 @@ class Lifetime:
             if (rest := without_cancelled(exc)) is not None:
                 errors.append(rest)
         finally:
+            self._is_over = self._is_lent
             self.line.note_over()
             self._stack = self._nursery = self._too_slow = None  # they refer to this object
             self.task = self.tasks = None
@@ -317,7 +337,8 @@ class Lifetime:
         stack = self._stack = ResourceStack(tasks, self._note_expired)
         error: BaseException | None = None
         try:
-            with self._body:
+            # A cancellation goes on to whoever has lent the scope, when all is closed.
+            with nullcontext() if self._is_lent else self._body:
                 try:
                     nursery = await self._open_nursery(tasks) if wants_nursery else None
                     self.returned = await body(stack, nursery)

@@ -97,5 +97,8 @@ class ForeignRequest:
             self.left = True
             self.on_left()
 
+    def lend_scope(self) -> trio.CancelScope | None:
+        return None
+
     async def respond(self, reply: Reply) -> None:
         await respond(self.send, reply)

@@ -15,7 +15,7 @@ from .bridge import bridge_of
 if TYPE_CHECKING:
     from triows.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["cut_response", "guarded"]
+__all__ = ["cut_response", "guarded", "is_guarded"]
 
 
 class _Cuttable(Protocol):
@@ -75,6 +75,11 @@ async def guarded(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> N
         await app(scope, receive, send)
     finally:
         _current.reset(token)
+
+
+def is_guarded() -> bool:
+    """Say whether there is a middleware around the request of this task."""
+    return _current.get() is not None
 
 
 def cut_response(receive: Receive, send: Send) -> ClientDisconnect:

@@ -20,7 +20,7 @@ from triows.exceptions import ClientDisconnect
 
 from .bridge import bridge_of
 from .foreign import ForeignRequest
-from .guard import cut_response
+from .guard import cut_response, is_guarded
 from .line import RequestLine
 
 if TYPE_CHECKING:
@@ -63,7 +63,9 @@ class MountedRequests:
             return
         transport, receive, send = open_request(receive, send)
         line = RequestLine(transport, patience=timeouts.close)
-        lifetime = Lifetime(line, timeouts)
+        # What is around the application would be cancelled as well, so there must be nothing.
+        around = None if is_guarded() else transport.lend_scope()
+        lifetime = Lifetime(line, timeouts, around=around)
 
         def body(_stack: ResourceStack, _nursery: trio.Nursery | None) -> Awaitable[None]:
             return self.handler(scope, receive, send)

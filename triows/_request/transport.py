@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    import trio
+
     from triows._reply import Reply
 
 __all__ = ["EngineRequest", "RequestTransport", "nobody"]
@@ -35,6 +37,14 @@ class RequestTransport(Protocol):
     @property
     def begun(self) -> bool:
         """Whether something of the response was handed over, so that there can't be another one."""
+
+    def lend_scope(self) -> trio.CancelScope | None:
+        """
+        Return the scope around the task that serves only this request, but only once.
+
+        Returns:
+            The scope, or ``None`` if there is no such task.
+        """
 
     async def respond(self, reply: Reply) -> None:
         """

@@ -7,6 +7,7 @@ Waking it takes half the time that starting another task would take. An idle con
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, TypeAlias
 
 import trio
@@ -33,21 +34,19 @@ _PATIENCE = 0.1
 class Worker:
     """One task, and what it runs."""
 
-    __slots__ = ("is_spoilt", "job", "scope", "task")
+    __slots__ = ("job", "scope", "task")
 
     def __init__(self, job: Job) -> None:
         #: What it runs, or will run next. ``None`` lets it end.
         self.job: Job | None = job
-        #: Around the task. See :meth:`end_at`.
+        #: Around the task. The job may be given to it. If it was cancelled, or has a deadline, the
+        #: task runs no other job.
         self.scope = trio.CancelScope()
-        #: Whether it can't run another job.
-        self.is_spoilt = False
         #: ``None`` until it has started.
         self.task: trio.lowlevel.Task | None = None
 
     def end_at(self, deadline: float) -> None:
         """Cancel the job at this time, if it goes on until then."""
-        self.is_spoilt = True
         self.scope.deadline = min(self.scope.deadline, deadline)
 
 
@@ -141,7 +140,8 @@ class Pool:
 
     def _has_use_for(self, worker: Worker) -> bool:
         """Say whether it may wait for another job."""
-        if len(self._waiting) >= _MOST_WAITING or self._is_closed or worker.is_spoilt:
+        is_spoilt = worker.scope.deadline < math.inf or worker.scope.cancel_called
+        if is_spoilt or self._is_closed or len(self._waiting) >= _MOST_WAITING:
             return False
         if not self._waiting:
             self._timer.add(self, _PATIENCE)

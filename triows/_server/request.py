@@ -43,6 +43,7 @@ class StreamRequest:
         "_connection",
         "_continue_due",
         "_has_heard_all",
+        "_is_lent",
         "complete",
         "has_more",
         "head",
@@ -77,6 +78,8 @@ class StreamRequest:
         self._continue_due = head.expects_continue
         # Whether no more of the body can come.
         self._has_heard_all = False
+        # Whether somebody may cancel the worker.
+        self._is_lent = False
         # Made by whoever waits, and set when anything has changed.
         self._changed: trio.Event | None = None
 
@@ -105,6 +108,12 @@ class StreamRequest:
             self.left = True
             self.on_left()
         self.note_change()
+
+    def lend_scope(self) -> trio.CancelScope | None:
+        if self._is_lent:
+            return None
+        self._is_lent = True
+        return self.worker.scope
 
     # The body of the request.
 
