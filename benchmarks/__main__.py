@@ -77,6 +77,15 @@ def parser() -> argparse.ArgumentParser:
     memory.add_argument("--connections", type=int, default=5000, help="how many")
     latency = measure("latency", "measure p50 and p99 at half load")
     latency.add_argument("--connections", type=int, default=32, help="how many")
+    requests = measure("requests", "measure plain requests per second")
+    requests.add_argument("--connections", type=int, default=32, help="how many")
+    requests.add_argument(
+        "--pipelined", type=numbers, default=[1, 16], help="requests that are sent together"
+    )
+    bodies = measure("bodies", "measure uploads and downloads of 1 MB, and files of 10 MB")
+    bodies.add_argument("--connections", type=int, default=8, help="how many")
+    request_latency = measure("request-latency", "measure p50 and p99 of requests at half load")
+    request_latency.add_argument("--connections", type=int, default=32, help="how many")
     measure("cost", "measure what our layers cost, per message and per handshake", rounds=5)
     commands.add_parser("routing", help="compare 10 routes with 10 000")
     report = commands.add_parser("report", help="renew the docs from a stored run")

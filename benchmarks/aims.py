@@ -13,6 +13,30 @@ __all__ = ["Verdict", "verdicts"]
 
 OURS = "triows"
 
+#: The measure, its parameters, the server that we are compared with, and how many times as fast as
+#: that we want to be.
+FASTER: tuple[tuple[str, dict[str, int], str, float], ...] = (
+    ("echo", {"size": 32, "connections": 32, "flight": 8}, "lihil", 1.3),
+    ("echo", {"size": 32, "connections": 32, "flight": 8}, "hypercorn", 8),
+    ("echo", {"size": 32, "connections": 32, "flight": 8}, "picows", 0.9),
+    ("echo", {"size": 32, "connections": 32, "flight": 1}, "lihil", 0.95),
+    ("echo", {"size": 32, "connections": 32, "flight": 1}, "hypercorn", 5),
+    ("echo", {"size": 32, "connections": 32, "flight": 1}, "picows", 0.5),
+    ("fanout", {"size": 32, "connections": 500}, "bare-loop", 0.8),
+    ("fanout", {"size": 32, "connections": 500}, "websockets-uvloop", 1.4),
+    ("handshakes", {}, "hypercorn", 1),
+    ("handshakes", {}, "websockets-uvloop", 1),
+    ("handshakes", {}, "lihil", 1.3),
+    ("requests", {"pipelined": 1}, "uvicorn", 1.3),
+    ("requests", {"pipelined": 16}, "uvicorn", 1.3),
+    ("uploads", {}, "uvicorn", 1),
+    ("downloads", {}, "uvicorn", 1),
+    ("files", {}, "uvicorn", 1.3),
+)
+
+#: How many kB an idle connection may take, with a server of ours.
+MEMORY = {OURS: 15, "triows-typed": 20}
+
 #: Costs per message within this ratio count as the same. Two rounds of one server differ as much.
 SAME = 1.03
 
@@ -60,28 +84,17 @@ def limit(case: Case, *names: str) -> str:
 
 def verdicts(run: Run) -> Iterator[Verdict]:
     """Check all aims about which *run* says something."""
-    for peer, flight, wanted in (
-        ("lihil", 8, 1.3),
-        ("hypercorn", 8, 8.0),
-        ("lihil", 1, 0.95),
-        ("hypercorn", 1, 5.0),
-    ):
-        yield from _faster(run.of("echo", size=32, connections=32, flight=flight), peer, wanted)
+    for measure, parameters, peer, wanted in FASTER:
+        yield from _faster(run.of(measure, **parameters), peer, wanted)
     yield from _worst(run.of("echo"), "quart-trio", 3.0)
-    yield from _faster(run.of("handshakes"), "hypercorn", 1.0)
+    for case in run.of("handshakes"):
+        yield from _faster([case], "engine", 0.85, ours="triows-typed")
+    for case in run.of("echo", size=32, connections=32, flight=8):
+        yield from _framework(case, SAME)
     for case in run.of("memory"):
-        mine, other = case.value(OURS, "echoed"), case.value("hypercorn", "echoed")
-        if mine and other:
-            ratio = mine / other
-            aim = "memory per idle connection, compared with hypercorn"
-            held = "yes" if ratio <= 1.2 else "no"
-            yield Verdict(aim, "<= 1.2", ratio, None, held, "")
-    for cases, wanted in (
-        (run.of("echo", size=32, connections=32, flight=8), SAME),
-        (run.of("handshakes"), 1.25),
-    ):
-        for case in cases:
-            yield from _framework(case, wanted)
+        yield from _small(case)
+    for case in run.of("request_latency"):
+        yield from _quick(case, "uvicorn")
 
 
 def _worst(cases: list[Case], peer: str, wanted: float) -> Iterator[Verdict]:
@@ -97,17 +110,39 @@ def _worst(cases: list[Case], peer: str, wanted: float) -> Iterator[Verdict]:
             yield from _faster([worst], peer, wanted, prefix=f"the worst {name}: ")
 
 
-def _faster(cases: list[Case], peer: str, wanted: float, prefix: str = "") -> Iterator[Verdict]:
+def _faster(
+    cases: list[Case], peer: str, wanted: float, prefix: str = "", ours: str = OURS
+) -> Iterator[Verdict]:
     for case in cases:
-        ratio, cost = speed(case, OURS, peer), thrift(case, OURS, peer)
+        ratio, cost = speed(case, ours, peer), thrift(case, ours, peer)
         if ratio is None:
             continue
-        limited_by = limit(case, OURS, peer)
+        limited_by = limit(case, ours, peer)
         held = "yes" if ratio >= wanted else "no"
         if held == "no" and limited_by != "server" and (cost or 0) >= wanted:
             held = "by core time"
-        aim = f"{prefix}{title(case)}, compared with {peer}"
+        with_ours = "" if ours == OURS else f"{ours} "
+        aim = f"{prefix}{title(case)}, {with_ours}compared with {peer}"
         yield Verdict(aim, f">= {wanted:g}", ratio, cost, held, limited_by)
+
+
+def _small(case: Case) -> Iterator[Verdict]:
+    for name, wanted in MEMORY.items():
+        echoed = case.value(name, "echoed")
+        if echoed is not None:
+            size = echoed / 1e3
+            held = "yes" if size <= wanted else "no"
+            aim = f"kB of memory per idle connection of {name}"
+            yield Verdict(aim, f"<= {wanted}", size, None, held, "")
+
+
+def _quick(case: Case, peer: str) -> Iterator[Verdict]:
+    """Compare the p99 at the same rate."""
+    mine, other = case.value(OURS, "p99"), case.value(peer, "p99")
+    if "rate" in case.parameters and mine and other:
+        ratio = mine / other
+        held = "yes" if ratio <= 1 else "no"
+        yield Verdict(f"p99, {title(case)}, compared with {peer}", "<= 1", ratio, None, held, "")
 
 
 def _framework(case: Case, wanted: float) -> Iterator[Verdict]:

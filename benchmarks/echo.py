@@ -92,7 +92,7 @@ class Echo:
         return attrs.asdict(self)
 
     def applies(self, server: ServerProcess) -> bool:
-        return True
+        return server.peer.echo is not None
 
     async def sample(self, server: ServerProcess, seconds: float) -> Sample:
         payload = b"a" * self.size

@@ -34,7 +34,7 @@ class Handshakes:
         return attrs.asdict(self)
 
     def applies(self, server: ServerProcess) -> bool:
-        return True
+        return server.peer.echo is not None
 
     async def sample(self, server: ServerProcess, seconds: float) -> Sample:
         request = RawConnection.request(server.port, server.peer.echo)

@@ -84,7 +84,7 @@ class Latency:
         return asked if self.rate is None else {**asked, "rate": self.rate}
 
     def applies(self, server: ServerProcess) -> bool:
-        return True
+        return server.peer.echo is not None
 
     async def sample(self, server: ServerProcess, seconds: float) -> Sample:
         rate = self.rate or await self._capacity(server, seconds) / 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import ClassVar, Protocol
 
 from .process import ServerProcess
@@ -41,23 +41,27 @@ class Measure(Protocol):
 
 
 async def window(
-    server: ServerProcess, seconds: float, count: Callable[[], float], enough: int = 16
+    server: ServerProcess,
+    seconds: float,
+    count: Callable[[], float],
+    enough: int = 16,
+    pass_time: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> Sample:
     """
-    Watch for *seconds* how far *count* gets, and what that costs.
+    Watch for *seconds* how far *count* gets, and what that costs. Meanwhile, *pass_time* runs.
 
     If it hasn't increased by *enough*, the window becomes longer, up to :data:`AT_MOST` times. If
     it hasn't increased at all, the window becomes as long as :data:`PATIENCE`.
 
     Raises:
-        TimeoutError: It hasn't increased in all that time.
+        TimeoutError: It hasn't increased by one in all that time.
     """
     me = [os.getpid()]
     counted, clock = count(), time.perf_counter()
     server_before, client_before = server.usage(), usage(me)
     done, passed = 0.0, 0.0
-    while passed < seconds * AT_MOST or (not done and passed < PATIENCE):
-        await asyncio.sleep(seconds)
+    while passed < seconds * AT_MOST or (done < 1 and passed < PATIENCE):
+        await pass_time(seconds)
         done, passed = count() - counted, time.perf_counter() - clock
         if done >= enough:
             break

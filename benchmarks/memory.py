@@ -45,7 +45,7 @@ class Memory:
         return attrs.asdict(self)
 
     def applies(self, server: ServerProcess) -> bool:
-        return True
+        return server.peer.echo is not None
 
     async def sample(self, server: ServerProcess, seconds: float) -> Sample:
         begin = time.perf_counter()

@@ -1,4 +1,4 @@
-"""The table of servers: their names, how to start them, and where they echo."""
+"""The table of servers: their names, how to start them, and what they answer."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ class Peer:
         title: Its name in tables and plots.
         command: The command that starts it. ``{port}`` is replaced by the port.
         distributions: The distributions whose versions are stored with the results.
-        echo: The path and query of its echo.
+        echo: The path and query of its echo. ``None`` if it has none.
         fan_out: The path of its fan-out. ``None`` if it has none.
+        plain: The plain requests that it answers: names in :data:`.requests.ASKED`.
         asked_for: Whether it takes part only if somebody names it.
         folder: The folder in which it is started, and from which it is imported.
     """
@@ -34,10 +35,16 @@ class Peer:
     title: str
     command: tuple[str, ...]
     distributions: tuple[str, ...]
-    echo: str = "/echo"
+    echo: str | None = "/echo"
     fan_out: str | None = "/fanout"
+    plain: frozenset[str] = frozenset()
     asked_for: bool = False
     folder: Path = ROOT
+
+
+#: The plain requests that ``servers/bare_http.py`` answers, and those of frameworks.
+_BARE = frozenset({"requests", "uploads", "downloads", "files"})
+_SMALL = frozenset({"requests"})
 
 
 def _module(name: str) -> tuple[str, ...]:
@@ -61,8 +68,16 @@ def _hypercorn(name: str) -> tuple[str, ...]:
 
 def _uvicorn(name: str) -> tuple[str, ...]:
     return (
-        *(sys.executable, "-m", "uvicorn", "--loop", "uvloop"),
-        *("--ws-per-message-deflate", "false", "--log-level", "warning"),
+        *(sys.executable, "-m", "uvicorn", "--loop", "uvloop", "--http", "httptools"),
+        *("--ws-per-message-deflate", "false", "--log-level", "warning", "--no-access-log"),
+        *("--host", "127.0.0.1", "--port", "{port}", f"benchmarks.servers.{name}:app"),
+    )
+
+
+def _granian(name: str) -> tuple[str, ...]:
+    return (
+        *(sys.executable, "-m", "granian", "--interface", "asgi", "--loop", "uvloop"),
+        *("--log-level", "warning", "--no-ws", "--http", "1"),
         *("--host", "127.0.0.1", "--port", "{port}", f"benchmarks.servers.{name}:app"),
     )
 
@@ -75,7 +90,13 @@ _ALL = (
         ("triows", "trio", "websockets"),
         fan_out=None,
     ),
-    Peer("triows", "triows", _triows("triows_app"), ("triows", "trio", "websockets")),
+    Peer(
+        "triows",
+        "triows",
+        _triows("triows_app"),
+        ("triows", "trio", "websockets"),
+        plain=_BARE,
+    ),
     Peer(
         "triows-typed",
         "triows, typed + resource",
@@ -89,6 +110,7 @@ _ALL = (
         "Hypercorn on Trio, bare ASGI",
         _hypercorn("hypercorn_bare"),
         ("hypercorn", "trio", "wsproto"),
+        plain=_BARE,
     ),
     Peer(
         "quart-trio",
@@ -118,19 +140,46 @@ _ALL = (
         "lihil",
         "lihil on uvicorn, uvloop",
         _uvicorn("lihil_app"),
-        ("lihil", "uvicorn", "uvloop", "websockets"),
+        ("lihil", "uvicorn", "httptools", "uvloop", "websockets"),
+        plain=_SMALL,
     ),
     Peer(
         "fastapi",
         "FastAPI on uvicorn, uvloop",
         _uvicorn("fastapi_app"),
-        ("fastapi", "starlette", "uvicorn", "uvloop", "websockets"),
+        ("fastapi", "starlette", "uvicorn", "httptools", "uvloop", "websockets"),
+        plain=_SMALL,
+    ),
+    Peer(
+        "bare-loop",
+        "a bare loop over sockets",
+        _module("bare_loop"),
+        (),
+        asked_for=True,
     ),
     Peer(
         "picows",
         "picows on uvloop, callbacks",
         _module("picows_server"),
         ("picows", "uvloop"),
+    ),
+    Peer(
+        "uvicorn",
+        "uvicorn on uvloop, bare ASGI",
+        _uvicorn("bare_http"),
+        ("uvicorn", "httptools", "uvloop"),
+        echo=None,
+        fan_out=None,
+        plain=_BARE,
+    ),
+    Peer(
+        "granian",
+        "Granian (Rust) on uvloop, bare ASGI",
+        _granian("bare_http"),
+        ("granian", "uvloop"),
+        echo=None,
+        fan_out=None,
+        plain=_BARE,
         asked_for=True,
     ),
 )

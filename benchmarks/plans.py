@@ -11,6 +11,8 @@ from .handshakes import Handshakes
 from .latency import Latency
 from .measure import Measure
 from .memory import Memory
+from .request_latency import REFERENCE, RequestLatency
+from .requests import Requests
 
 __all__ = ["OURS", "PLANS"]
 
@@ -62,6 +64,33 @@ def _latency(size: int, connections: int) -> Iterator[Measure]:
         yield Latency(size, connections, capacities, round(min(capacities.values()) / 2))
 
 
+def requests(arguments: argparse.Namespace) -> Iterator[Measure]:
+    for pipelined in arguments.pipelined:
+        yield Requests("requests", arguments.connections, pipelined)
+
+
+def bodies(arguments: argparse.Namespace) -> Iterator[Measure]:
+    yield from _bodies(arguments.connections)
+
+
+def _bodies(connections: int) -> Iterator[Measure]:
+    for name in ("uploads", "downloads", "files"):
+        yield Requests(name, connections)
+
+
+def request_latency(arguments: argparse.Namespace) -> Iterator[Measure]:
+    return _request_latency(arguments.connections)
+
+
+def _request_latency(connections: int) -> Iterator[Measure]:
+    capacities: dict[str, float] = {}
+    yield RequestLatency(connections, capacities)
+    if len(capacities) > 1:
+        # The same rate for all that can keep up with it.
+        most = capacities.get(REFERENCE, min(capacities.values()))
+        yield RequestLatency(connections, capacities, round(most / 2))
+
+
 def cost(_arguments: argparse.Namespace) -> Iterator[Measure]:
     yield Echo(32, 1, 32)
     yield Echo(32, 8, 32)
@@ -77,6 +106,10 @@ def everything(_arguments: argparse.Namespace) -> Iterator[Measure]:
     yield Handshakes()
     yield from _latency(32, 32)
     yield Memory(5000)
+    yield Requests("requests", 32)
+    yield Requests("requests", 32, 16)
+    yield from _bodies(8)
+    yield from _request_latency(32)
 
 
 #: By the name of the command.
@@ -85,6 +118,9 @@ PLANS: dict[str, Callable[[argparse.Namespace], Iterator[Measure]]] = {
     "fanout": fan_out,
     "handshakes": handshakes,
     "memory": memory,
+    "requests": requests,
+    "bodies": bodies,
+    "request-latency": request_latency,
     "latency": latency,
     "cost": cost,
     "all": everything,

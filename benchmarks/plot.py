@@ -9,7 +9,7 @@ import attrs
 
 from .peers import PEERS
 from .results import Case, Run
-from .table import number, title
+from .table import ASKED, number, title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,6 +49,7 @@ def panels(run: Run) -> list[Panel]:
     ]
     chosen += [_panel(run, case, "deliveries/s") for case in run.of("fanout")]
     chosen += [_panel(run, case, "connections/s") for case in run.of("handshakes")]
+    chosen += [_panel(run, case, "requests/s") for name in ASKED for case in run.of(name)]
     for case in run.of("memory"):
         values = _known(run, case, "echoed", 1e-3)
         chosen.append(Panel("Idle connections", "kB of memory each, less is better", values))
@@ -57,13 +58,20 @@ def panels(run: Run) -> list[Panel]:
             question = f"Latency, {number(case.parameters['rate'])} messages/s to each server"
             values = _known(run, case, "p99", 1e3)
             chosen.append(Panel(question, "p99 in ms, less is better", values))
+    for case in run.of("request_latency"):
+        if "rate" in case.parameters:
+            values = _known(run, case, "p99", 1e3)
+            chosen.append(Panel(_capital(title(case)), "p99 in ms, less is better", values))
     return chosen
 
 
 def _panel(run: Run, case: Case, unit: str) -> Panel:
-    question = title(case)
     rates = {name: rate for name in run.servers if (rate := case.rate(name)) is not None}
-    return Panel(question[0].upper() + question[1:], f"{unit}, more is better", rates)
+    return Panel(_capital(title(case)), f"{unit}, more is better", rates)
+
+
+def _capital(text: str) -> str:
+    return text[0].upper() + text[1:]
 
 
 def _known(run: Run, case: Case, name: str, scale: float) -> dict[str, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .aims import OURS, speed, thrift, verdicts
 from .peers import PEERS
 from .results import Case, Run, Sample
-from .table import grid, held_back, number, size
+from .table import ASKED, grid, held_back, number, size
 
 __all__ = ["aims", "summary"]
 
@@ -17,7 +17,18 @@ MISSING = "-"
 
 def summary(run: Run) -> str:
     """Everything about *run*, as Markdown."""
-    parts = [_where(run), _ratios(run), _echoes(run), _others(run), aims(run)]
+    messages = [case for case in run.cases if case.measure in ("echo", "fanout", "handshakes")]
+    requests = [case for case in run.cases if case.measure in ASKED]
+    parts = [
+        _where(run),
+        _ratios(run, messages),
+        _rates(run, messages, "Messages, deliveries and handshakes"),
+        _others(run),
+        _ratios(run, requests),
+        _rates(run, requests, "Plain requests"),
+        _latencies(run),
+        aims(run),
+    ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -34,19 +45,27 @@ def _where(run: Run) -> str:
     )
 
 
-def _ratios(run: Run) -> str:
-    peers = [
-        name for name in run.servers if name != OURS and name not in ("triows-typed", "engine")
+def _servers(run: Run, cases: list[Case]) -> list[str]:
+    """The servers about which *cases* say something."""
+    return [
+        name
+        for name in run.servers
+        if any(name in case.samples or name in case.failures for case in cases)
     ]
+
+
+def _ratios(run: Run, cases: list[Case]) -> str:
+    servers = _servers(run, cases)
+    if OURS not in servers:
+        return ""
+    peers = [name for name in servers if name not in (OURS, "triows-typed", "engine")]
     rows = []
-    for case in _rated(run):
+    for case in cases:
         cells = []
         for peer in peers:
             ratio, cost = speed(case, OURS, peer), thrift(case, OURS, peer)
             cells.append(f"{ratio:.2f} ({cost:.2f})" if ratio and cost else MISSING)
         rows.append([_short(case), *cells])
-    if not rows:
-        return ""
     return (
         "**The speed of triows, compared with each of the others.** 2.00 means twice as fast. The "
         "number in brackets compares the servers' time on their core for the same work.\n\n"
@@ -54,15 +73,16 @@ def _ratios(run: Run) -> str:
     )
 
 
-def _echoes(run: Run) -> str:
-    rows = [[_short(case), *(_rate(case, name) for name in run.servers)] for case in _rated(run)]
+def _rates(run: Run, cases: list[Case], what: str) -> str:
+    servers = _servers(run, cases)
+    rows = [[_short(case), *(_rate(case, name) for name in servers)] for case in cases]
     if not rows:
         return ""
     return (
-        "**Messages, deliveries and handshakes per second.** A letter marks a rate that the "
+        f"**{what} per second.** A letter marks a rate that the "
         "server's core did not limit: `k` if the kernel's hand-over between two idle sides took "
         "the time, `l` if the load did, and `o` if other processes of the machine did.\n\n"
-        + grid(["", *run.servers], rows)
+        + grid(["", *servers], rows)
     )
 
 
@@ -74,32 +94,49 @@ def _rate(case: Case, name: str) -> str:
 
 
 def _others(run: Run) -> str:
-    columns: list[tuple[str, list[str]]] = []
-    for case in run.of("memory"):
-        columns += [
-            ("kB per idle connection", _values(run, case, "accepted", 1e-3, ".1f")),
-            ("after an echo", _values(run, case, "echoed", 1e-3, ".1f")),
-        ]
-    for case in run.of("latency"):
-        load = f"{number(case.parameters['rate'])}/s" if "rate" in case.parameters else "half load"
-        columns += [
-            (f"p50 ms, {load}", _values(run, case, "p50", 1e3, ".2f")),
-            (f"p99 ms, {load}", _values(run, case, "p99", 1e3, ".2f")),
-        ]
-    if not columns:
-        return ""
-    head = ["", *(name for name, _ in columns)]
-    rows = [[server, *(cells[i] for _, cells in columns)] for i, server in enumerate(run.servers)]
-    return (
+    cases = [*run.of("memory"), *run.of("latency")]
+    return _table(
+        run,
+        cases,
         "**Memory, and latency.** The latency is that of an echo of 32 B on 32 connections, at "
-        "half of the rate that each server can reach, and at half of what the slowest can reach."
-        "\n\n" + grid(head, rows)
+        "half of the rate that each server can reach, and at half of what the slowest can reach.",
     )
 
 
-def _values(run: Run, case: Case, name: str, scale: float, form: str) -> list[str]:
-    values = [case.value(server, name) for server in run.servers]
-    return [MISSING if value is None else format(value * scale, form) for value in values]
+def _latencies(run: Run) -> str:
+    return _table(
+        run,
+        run.of("request_latency"),
+        "**The latency of small requests** on 32 connections, at half of the rate that each server "
+        "can reach, and at half of what uvicorn can reach, for all servers that keep up with that.",
+    )
+
+
+def _table(run: Run, cases: list[Case], text: str) -> str:
+    """A table with a row for each server, and columns for each value."""
+    if not cases:
+        return ""
+    servers = _servers(run, cases)
+    columns = [column for case in cases for column in _columns(case)]
+    head = ["", *(name for name, *_ in columns)]
+    rows = [[server, *(_value(server, *column) for _, *column in columns)] for server in servers]
+    return f"{text}\n\n{grid(head, rows)}"
+
+
+def _columns(case: Case) -> list[tuple[str, Case, str, float, str]]:
+    """For each value: the head of the column, where it is, its name, its factor and its format."""
+    if case.measure == "memory":
+        return [
+            ("kB per idle connection", case, "accepted", 1e-3, ".1f"),
+            ("after an echo", case, "echoed", 1e-3, ".1f"),
+        ]
+    load = f"{number(case.parameters['rate'])}/s" if "rate" in case.parameters else "half load"
+    return [(f"{name} ms, {load}", case, name, 1e3, ".2f") for name in ("p50", "p99")]
+
+
+def _value(server: str, case: Case, name: str, scale: float, form: str) -> str:
+    value = case.value(server, name)
+    return MISSING if value is None else format(value * scale, form)
 
 
 def aims(run: Run) -> str:
@@ -121,10 +158,6 @@ def aims(run: Run) -> str:
     return f"**What we aimed at, and what we reached.**\n\n{grid(head, rows)}"
 
 
-def _rated(run: Run) -> list[Case]:
-    return [case for case in run.cases if case.measure in ("echo", "fanout", "handshakes")]
-
-
 def _short(case: Case) -> str:
     p = case.parameters
     match case.measure:
@@ -132,4 +165,6 @@ def _short(case: Case) -> str:
             return f"echo {size(p['size'])}, {p['connections']} x {p['flight']}"
         case "fanout":
             return f"fan-out {size(p['size'])} to {p['connections']}"
+        case name if name in ASKED:
+            return f"{ASKED[name]}, {p['connections']} x {p['pipelined']}"
     return "handshakes"

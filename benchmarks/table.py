@@ -6,10 +6,19 @@ from collections.abc import Sequence
 
 from .results import Case, Run, Sample
 
-__all__ = ["BUSY", "details", "grid", "held_back", "number", "size", "title"]
+__all__ = ["ASKED", "BUSY", "details", "grid", "held_back", "number", "size", "title"]
 
 #: Below this share of its core a server is not the limit; something else is.
 BUSY = 0.9
+
+
+#: What plain requests ask for, by the name of the measure.
+ASKED = {
+    "requests": "small requests",
+    "uploads": "uploads of 1 MB",
+    "downloads": "downloads of 1 MB",
+    "files": "files of 10 MB",
+}
 
 
 def grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -56,6 +65,12 @@ def title(case: Case) -> str:
         case "latency":
             load = f"{number(p['rate'])} messages/s" if "rate" in p else "half of its own rate"
             return f"latency, {size(p['size'])}, {connections}, {load}"
+        case "request_latency":
+            load = f"{number(p['rate'])} requests/s" if "rate" in p else "half of its own rate"
+            return f"latency of small requests, {connections}, {load}"
+        case name if name in ASKED:
+            pipelined = f", {p['pipelined']} pipelined" if p["pipelined"] > 1 else ""
+            return f"{ASKED[name]}, {connections}{pipelined}"
     raise ValueError(f"no such measure: {case.measure}")
 
 
@@ -78,8 +93,7 @@ def held_back(sample: Sample) -> str:
 def details(run: Run, case: Case) -> str:
     """The table of a case, under its question."""
     names = [name for name in run.servers if name in case.samples]
-    columns = {"memory": _memory, "latency": _latency}.get(case.measure, _rates)
-    head, rows = columns(case, names)
+    head, rows = COLUMNS.get(case.measure, _rates)(case, names)
     failed = [f"\n{name} failed: {text}" for name, text in case.failures.items()]
     return f"**{title(case)}**\n\n{grid(head, rows)}\n" + "\n".join(failed)
 
@@ -131,3 +145,7 @@ def _latency(case: Case, names: list[str]) -> tuple[list[str], list[list[str]]]:
             [name, number(rate), f"{p50 * 1e3:.2f}", f"{p99 * 1e3:.2f}", f"{disturbed:.0%}"]
         )
     return ["server", "per second", "p50 ms", "p99 ms", "disturbed"], rows
+
+
+#: How the table of a measure is made, if it isn't about rates.
+COLUMNS = {"memory": _memory, "latency": _latency, "request_latency": _latency}

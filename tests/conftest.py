@@ -25,6 +25,7 @@ LONG = [
     "server/test_workers.py",
     "server/test_signals.py",
     "testing/test_plugin.py",
+    "server/test_http_clients.py",
     "server/test_reload.py",
     "schedules/test_everywhere.py",
     "exchange/test_promise.py",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import trio
@@ -173,6 +174,8 @@ class Triows:
         # The mounted triows applications, by path. They are drained together with this one.
         self._mounted: dict[str, Triows] = {}
         self._stack = wrapped(Dispatcher(self._router, self.settings), middlewares)
+        # Without middlewares, nobody but the server is told that a response was cut.
+        self._serve_http = partial(guarded, self._stack) if middlewares else self._stack
         self._around = described(middlewares)
         self._watch = Watch()
         check_routes(routes, WebSocketRoute, "Triows")
@@ -481,7 +484,7 @@ class Triows:
                     patience=self.timeouts.close,
                 )
             else:
-                await guarded(self._stack, scope, receive, send)
+                await self._serve_http(scope, receive, send)
         except Exception:
             await trio.lowlevel.cancel_shielded_checkpoint()
             raise

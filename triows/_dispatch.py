@@ -14,6 +14,8 @@ from ._transports.connection import open_transport
 from ._websocket.refusing import refuse
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from ._reply import Reply
     from ._routing.router import Router
     from ._settings import Settings
@@ -31,20 +33,18 @@ class Dispatcher:
     #: The application's settings. They apply to connections that no route matches.
     settings: Settings
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Find the route or the mounted application of a scope, and call it."""
         try:
             segments = request_segments(scope)
         except BadPath as exc:
-            await self._refuse(scope, receive, send, problem(400, exc.detail))
-            return
+            return self._refuse(scope, receive, send, problem(400, exc.detail))
         match = self.router.match(segments, request_method(scope))
         if match is None:
-            await self._refuse(scope, receive, send, _NOT_FOUND)
-        elif isinstance(match, Mismatch):
-            await self._refuse(scope, receive, send, _refusal_of(match, scope))
-        else:
-            await match.value.serve(match, segments, scope, receive, send)
+            return self._refuse(scope, receive, send, _NOT_FOUND)
+        if isinstance(match, Mismatch):
+            return self._refuse(scope, receive, send, _refusal_of(match, scope))
+        return match.value.serve(match, segments, scope, receive, send)
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send, refusal: Reply) -> None:
         if scope["type"] == "http":

@@ -13,6 +13,8 @@ from ._websocket.endpoint import PathParams
 from ._where import where
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from ._request.mounted import MountedRequests
     from ._routing.leaf import Match
     from ._routing.node import RouteDescription
@@ -25,16 +27,19 @@ __all__ = ["Entry", "Mount", "Target"]
 class Target(Protocol):
     """Serves what comes for a path."""
 
-    async def serve(
+    # Plain functions that return what is to be awaited. A coroutine around another takes memory as
+    # long as a connection lives.
+
+    def serve(
         self,
         match: Match[Any],
         segments: tuple[str, ...],
         scope: Scope,
         receive: Receive,
         send: Send,
-    ) -> None:
+    ) -> Awaitable[None]:
         """
-        Serve one scope.
+        Serve one scope. Nothing happens before the result is awaited, except to the scope.
 
         Args:
             match: How the path was found.
@@ -65,22 +70,22 @@ class Entry:
         #: What messages call the middlewares.
         self._around = described(middlewares)
 
-    async def serve(
+    def serve(
         self,
         match: Match[Any],
         segments: tuple[str, ...],
         scope: Scope,
         receive: Receive,
         send: Send,
-    ) -> None:
+    ) -> Awaitable[None]:
         """See :class:`Target`."""
         scope["path_params"] = PathParams(match.params, match.raw_params)
         scope["endpoint"] = self.description.handler  # as in Starlette
         _blame(self._around)
-        await self._app(scope, receive, send)
+        return self._app(scope, receive, send)
 
-    async def _serve_endpoint(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self.endpoint.serve(scope, receive, send)
+    def _serve_endpoint(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        return self.endpoint.serve(scope, receive, send)
 
 
 @frozen
@@ -93,29 +98,31 @@ class Mount:
     #: Serves the plain requests to it.
     requests: MountedRequests
 
-    async def serve(
+    def serve(
         self,
         match: Match[Any],
         segments: tuple[str, ...],
         scope: Scope,
         receive: Receive,
         send: Send,
-    ) -> None:
+    ) -> Awaitable[None]:
         """See :class:`Target`."""
         matched = segments[: len(segments) - len(match.remaining)]
-        root = "".join(f"/{segment}" for segment in matched)
+        root = "".join([f"/{segment}" for segment in matched])
         scope["root_path"] = scope.get("root_path", "") + root
         scope["path_params"] = {**scope.get("path_params", {}), **match.params}
         if scope["type"] == "http" and self.is_ours:
-            await self.requests.pass_on(self.app, scope, receive, send)
-        elif scope["type"] == "http":
-            await self.requests.serve(scope, receive, send)
-        elif self.is_ours:
+            return self.requests.pass_on(self.app, scope, receive, send)
+        if scope["type"] == "http":
+            return self.requests.serve(scope, receive, send)
+        if self.is_ours:
+            return self.app(scope, receive, send)
+        return self._serve_websocket(scope, receive, send)
+
+    async def _serve_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        _blame(f"the mounted application {where(self.app)}")
+        with cancelled_by_shutdown(receive):
             await self.app(scope, receive, send)
-        else:
-            _blame(f"the mounted application {where(self.app)}")
-            with cancelled_by_shutdown(receive):
-                await self.app(scope, receive, send)
 
 
 def _blame(who: str) -> None:

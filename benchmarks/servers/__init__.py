@@ -3,5 +3,5 @@ The servers that are compared. Each has one file, written as its users would wri
 
 Each echoes text messages on ``/echo``. On ``/fanout``, it sends each message to everyone who is
 connected there, including the sender. Compression is off if possible, and the client of the
-benchmarks doesn't offer it.
+benchmarks doesn't offer it. Plain requests are answered as ``bare_http`` answers them.
 """

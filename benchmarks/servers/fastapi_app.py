@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fastapi import FastAPI, WebSocket
+from fastapi.responses import PlainTextResponse
 
 app = FastAPI()
 members: set[WebSocket] = set()
@@ -13,6 +14,11 @@ async def echo(ws: WebSocket) -> None:
     await ws.accept()
     async for message in ws.iter_text():
         await ws.send_text(message)
+
+
+@app.get("/small", response_class=PlainTextResponse)
+async def small() -> str:
+    return "Hello, world!"
 
 
 @app.websocket("/fanout")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from . import bare_http
+
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
@@ -27,12 +29,9 @@ async def fan_out(receive: Receive, send: Send) -> None:
 
 
 async def app(scope: dict[str, Any], receive: Receive, send: Send) -> None:
-    if scope["type"] == "lifespan":
-        await receive()
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-        await send({"type": "lifespan.shutdown.complete"})
-    elif scope["type"] == "websocket":
+    if scope["type"] != "websocket":
+        await bare_http.app(scope, receive, send)
+    else:
         await receive()  # websocket.connect
         await send({"type": "websocket.accept"})
         await (echo if scope["path"] == "/echo" else fan_out)(receive, send)

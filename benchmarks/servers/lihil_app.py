@@ -2,10 +2,11 @@
 
 # No `from __future__ import annotations`: lihil does not evaluate annotations that are text.
 
-from lihil import Lihil, WebSocket, WebSocketRoute
+from lihil import Lihil, Route, Text, WebSocket, WebSocketRoute
 
 echo_route = WebSocketRoute("echo")
 fan_out_route = WebSocketRoute("fanout")
+small_route = Route("small")
 members: set[WebSocket] = set()
 
 
@@ -14,6 +15,11 @@ async def echo(ws: WebSocket) -> None:
     await ws.accept()
     async for message in ws.iter_text():
         await ws.send_text(message)
+
+
+@small_route.get
+async def small() -> Text:
+    return "Hello, world!"
 
 
 @fan_out_route.endpoint
@@ -29,4 +35,4 @@ async def fan_out(ws: WebSocket) -> None:
 
 
 app = Lihil()
-app.include_routes(echo_route, fan_out_route)
+app.include_routes(echo_route, fan_out_route, small_route)

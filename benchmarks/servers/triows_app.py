@@ -1,12 +1,20 @@
-"""triows: handlers without parameters or resources, for ``triows run``."""
+"""triows: handlers without parameters or resources, and a mounted application."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from triows import Triows, WebSocket, WebSocketRoute
+from triows._transports.fan_out import fan_out
+
+if TYPE_CHECKING:
+    from triows._transports.interface import Transport
+
+from . import bare_http
 
 echo_route = WebSocketRoute("echo")
 fan_out_route = WebSocketRoute("fanout")
-members: set[WebSocket] = set()
+members: set[Transport] = set()
 
 
 @echo_route.endpoint
@@ -17,15 +25,18 @@ async def echo(ws: WebSocket) -> None:
 
 
 @fan_out_route.endpoint
-async def fan_out(ws: WebSocket) -> None:
+async def to_everyone(ws: WebSocket) -> None:
+    # There is no public name for this yet.
+    transport = ws._transport
     await ws.accept()
-    members.add(ws)
+    members.add(transport)
     try:
         async for message in ws:
-            for member in list(members):
-                await member.send(message)
+            for full in await fan_out(members, message):
+                await full.send(message)
     finally:
-        members.discard(ws)
+        members.discard(transport)
 
 
 app = Triows(echo_route, fan_out_route)
+app.mount("/", bare_http.app)

@@ -84,6 +84,28 @@ def test_latency_is_measured_at_a_server_s_own_half_load_and_at_that_of_the_slow
         assert same.value(name, "rate") == same.parameters["rate"]
 
 
+def test_small_requests_are_counted_one_by_one_and_pipelined(tmp_path: Path) -> None:
+    cases = measured(tmp_path, "requests", "--connections", "2", "--pipelined", "1,3").cases
+    assert [case.parameters["pipelined"] for case in cases] == [1, 3]
+    for case in cases:
+        assert all(case.rate(name) for name in ("triows", "hypercorn"))
+
+
+def test_bodies_of_both_directions_and_files_are_counted(tmp_path: Path) -> None:
+    cases = measured(tmp_path, "bodies", "--connections", "1").cases
+    assert [case.measure for case in cases] == ["uploads", "downloads", "files"]
+    for case in cases:
+        assert all(case.rate(name) for name in ("triows", "hypercorn"))
+
+
+def test_the_latency_of_requests_is_measured_for_servers_that_keep_up(tmp_path: Path) -> None:
+    own, same = measured(tmp_path, "request-latency", "--connections", "2").cases
+    for name in ("triows", "hypercorn"):
+        p50, p99 = own.value(name, "p50"), own.value(name, "p99")
+        assert 0 < (p50 or 0) <= (p99 or 0)
+        assert same.value(name, "rate") == same.parameters["rate"]
+
+
 def test_an_unknown_server_is_a_mistake_that_names_the_known_ones(tmp_path: Path) -> None:
     done = bench(tmp_path, "echo", "--servers", "nobody")
     assert done.returncode == 2

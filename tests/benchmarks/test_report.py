@@ -97,6 +97,38 @@ def test_the_cost_of_the_framework_is_measured_by_time_on_the_core() -> None:
     assert verdict.held == "yes"
 
 
+def test_idle_memory_is_held_against_a_number() -> None:
+    asked = Case("memory", {"connections": 5000})
+    asked.samples["triows"] = [sample(values={"echoed": 15_001})]  # type: ignore[arg-type]
+    asked.samples["triows-typed"] = [sample(values={"echoed": 19_000})]  # type: ignore[arg-type]
+    engine, typed = verdicts(run(asked))
+    assert (engine.wanted, engine.rate, engine.held) == ("<= 15", 15.001, "no")
+    assert (typed.wanted, typed.rate, typed.held) == ("<= 20", 19, "yes")
+
+
+def test_plain_requests_have_tables_of_their_own_with_the_servers_that_answer_them() -> None:
+    asked = Case("requests", {"connections": 32, "pipelined": 16})
+    asked.samples["lihil"] = [sample(2000)]
+    page = summary(run(case(triows=[sample(1000)]), asked))
+    echoes, _, requests = page.partition("**Plain requests per second.**")
+    assert "| small requests, 32 x 16 |" in requests
+    assert "triows" not in requests
+    assert "lihil |" not in echoes
+
+
+@pytest.mark.parametrize(("p99", "held"), [(0.002, "yes"), (0.0021, "no")])
+def test_the_p99_is_compared_at_the_same_rate(p99: float, held: str) -> None:
+    own = Case("request_latency", {"connections": 32})
+    same = Case("request_latency", {"connections": 32, "rate": 8000})
+    for asked in (own, same):
+        for name, value in (("triows", p99), ("uvicorn", 0.002)):
+            values = {"rate": 8000, "p50": 0.001, "p99": value}
+            asked.samples[name] = [sample(values=values)]  # type: ignore[arg-type]
+    (verdict,) = verdicts(run(own, same))
+    assert "8 000 requests/s" in verdict.aim
+    assert verdict.held == held
+
+
 def test_a_failure_is_shown_in_place_of_a_rate() -> None:
     asked = case(triows=[sample()])
     asked.failures["lihil"] = "TimeoutError: nothing came back"

@@ -28,6 +28,8 @@ class NotingLine:
 
     noun = "call"
     who = "the callee"
+    needs_nursery = True
+    is_complete = False
 
     def __init__(self) -> None:
         #: What was called, in order.
@@ -52,9 +54,10 @@ class NotingLine:
         #: What the line's own task raises when it is cancelled, if anything.
         self.reader_raises: Exception | None = None
 
-    def start(self, tasks: trio.Nursery) -> None:
+    def start(self, tasks: trio.Nursery | None) -> None:
         self.calls.append("start")
-        tasks.start_soon(self._read)
+        if tasks is not None and self.needs_nursery:
+            tasks.start_soon(self._read)
 
     async def _read(self) -> None:
         try:
@@ -71,7 +74,7 @@ class NotingLine:
         self.explained.append(error)
 
     async def conclude(self, errors: list[BaseException], reason: Reason | None) -> Conclusion:
-        await trio.lowlevel.checkpoint()
+        await trio.lowlevel.cancel_shielded_checkpoint()
         self.calls.append("conclude")
         self.outcome = (list(errors), reason)
         if self.conclude_raises is not None:
@@ -95,7 +98,7 @@ class NotingLine:
         await self.got_all.wait()
 
     async def aclose(self, *, cancelled: bool, from_outside: bool) -> None:
-        await trio.lowlevel.checkpoint()
+        await trio.lowlevel.cancel_shielded_checkpoint()
         self.calls.append("aclose")
         self.closing = {"cancelled": cancelled, "from_outside": from_outside}
         if self.aclose_raises is not None:

@@ -184,7 +184,7 @@ class Request(World[RequestStory]):
 
     async def finish_late(self, peer: RequestLine) -> None:
         # A client that doesn't read would only make it one more exit that takes too long.
-        if not peer.complete and self.server.reads:
+        if not peer.is_complete and self.server.reads:
             await self.finish(peer)
 
     async def serve(self, tasks: trio.Nursery) -> None:
@@ -202,7 +202,11 @@ class Request(World[RequestStory]):
         exchange = Exchange(lifetime, self, dict(SCOPE), is_connection=False)
         self.registry.add(exchange)
         try:
-            await lifetime.run(body, wants_nursery=NURSERY in head.givens)
+            await lifetime.run(
+                body,
+                wants_nursery=NURSERY in head.givens,
+                enters_resources=self.plan.body.enters_resources,
+            )
         finally:
             self.registry.discard(exchange)
 

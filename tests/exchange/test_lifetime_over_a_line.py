@@ -653,3 +653,43 @@ async def test_nothing_of_an_exchange_waits_for_the_garbage_collection(autojump_
         assert kept[-1]() is None
     finally:
         gc.enable()
+
+
+# What it opens
+
+
+async def nurseries_within(lifetime: Lifetime, **options: bool) -> int:
+    """Count the nurseries that are open in the task of an exchange, beside those around it."""
+    task = trio.lowlevel.current_task()
+    around, seen = len(task.child_nurseries), []
+
+    async def body(stack: Stack, nursery: Any) -> None:
+        await trio.lowlevel.checkpoint()
+        seen.append(len(task.child_nurseries) - around)
+
+    await lifetime.run(body, **options)
+    return seen[0]
+
+
+async def test_an_exchange_without_tasks_opens_no_nursery(line, lifetime):
+    line.needs_nursery = False
+    assert await nurseries_within(lifetime) == 0
+
+
+@pytest.mark.parametrize("why", ["needs_nursery", "wants_nursery", "enters_resources"])
+async def test_an_exchange_with_tasks_opens_one_nursery(line, lifetime, why):
+    line.needs_nursery = why == "needs_nursery"
+    assert await nurseries_within(lifetime, **({} if line.needs_nursery else {why: True})) == 1
+
+
+async def test_an_exchange_that_opens_no_nursery_ends_in_the_same_steps(line, lifetime):
+    line.needs_nursery = False
+
+    async def body(stack: Stack, nursery: Any) -> None:
+        assert (stack.hosts, nursery) == ([], None)
+        line.calls.append("body")
+        raise Boom
+
+    assert [type(error) for error in await raised_by(lifetime, body)] == [Boom]
+    assert line.calls == ["start", "body", "conclude", "aclose"]
+    assert (lifetime.task, lifetime.tasks) == (None, None)

@@ -153,3 +153,15 @@ async def test_one_that_nobody_opened_is_left_at_once(autojump_clock):
     await trio.lowlevel.checkpoint()
     await own.leave(5)
     assert trio.current_time() == 0
+
+
+async def test_one_that_is_left_before_it_was_opened_leaves_no_task(autojump_clock):
+    with trio.fail_after(9):
+        # In some of these rounds, the nursery's task runs only after leave().
+        for _ in range(20):
+            async with trio.open_nursery() as tasks:
+                own = OwnNursery([].append)
+                with trio.CancelScope() as scope:
+                    scope.cancel()
+                    await own.open(tasks)
+                await own.leave(5)

@@ -54,6 +54,23 @@ async def test_a_handler_deep_in_functions_of_its_own_is_shown_at_the_innermost(
     assert functions.index("handler") < functions.index("ask")
 
 
+async def test_the_nurseries_of_a_handler_are_its_own_whether_or_not_its_exchange_has_one(
+    autojump_clock,
+):
+    for needs_nursery in (False, True):
+        line = NotingLine()
+        line.needs_nursery = needs_nursery
+        lifetime = lifetime_over(line)
+
+        async def body(stack: object, nursery: object, lifetime=lifetime) -> None:
+            assert inner_nurseries(lifetime) == []
+            async with trio.open_nursery() as inner:
+                await trio.lowlevel.checkpoint()
+                assert inner_nurseries(lifetime) == [inner]
+
+        await lifetime.run(body)
+
+
 async def test_a_handler_may_look_at_itself(autojump_clock):
     seen = []
 

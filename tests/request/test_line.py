@@ -88,10 +88,10 @@ async def test_the_bytes_of_both_bodies_are_counted(line, server):
 
 
 async def test_a_response_is_complete_with_its_last_part(line):
-    seen = [(line.status, line.complete)]
+    seen = [(line.status, line.is_complete)]
     for event in (START, body(b"a", more=True), body(b"")):
         await line.send(event)
-        seen.append((line.status, line.complete))
+        seen.append((line.status, line.is_complete))
     assert seen == [(None, False), (201, False), (201, False), (201, True)]
     assert line.ended
 
@@ -117,7 +117,7 @@ async def test_a_client_has_left_when_the_application_was_told(line, server, not
     else:
         with pytest.raises(ClientDisconnect):
             await line.send(START)
-    assert (line.gone, line.ended, line.complete) == (True, True, False)
+    assert (line.gone, line.ended, line.is_complete) == (True, True, False)
 
 
 # How it ends
@@ -153,7 +153,7 @@ async def test_an_application_that_left_a_request_open_is_answered_for(
     line, server, errors, reason, status, why, failed
 ):
     end = await line.conclude(errors, reason)
-    assert (server.status, line.status, line.complete) == (status, status, True)
+    assert (server.status, line.status, line.is_complete) == (status, status, True)
     assert end.why.startswith(why)
     assert bool(end.why) == bool(why)
     assert (end.failed, end.told) == (failed, True)

@@ -7,6 +7,9 @@ import pytest
 import trustme
 
 from tests.server.clients import CLIENTS, REAL_CLIENTS, RealClient, chromium, node
+from tests.server.clients.http import HTTP_CLIENTS, HTTPClient
+from tests.server.clients.http.chromium import Chromium
+from tests.server.clients.http.programs import Program
 from tests.server.harness.carriers import (
     pytest_collection_modifyitems,
     pytest_generate_tests,
@@ -64,6 +67,27 @@ def open_pinging_client(open_real_client: RealClient) -> RealClient:
     """Each of the clients that can send a ping."""
     open_real_client.skip_if_it_cannot("ping")
     return open_real_client
+
+
+@pytest.fixture(
+    scope="package", params=[*HTTP_CLIENTS, pytest.param("chromium", marks=pytest.mark.browser)]
+)
+def http_client(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> HTTPClient:
+    """Each of the clients for plain HTTP that people use. It is compiled if it has to be."""
+    client: HTTPClient
+    if request.param == "chromium":
+        if (reason := chromium.missing()) is not None:
+            pytest.skip(reason)
+        client = Chromium(request.getfixturevalue("browser_in_thread"))
+    else:
+        client = HTTP_CLIENTS[request.param](tmp_path_factory.mktemp("client"))
+        if (reason := client.missing()) is not None:
+            pytest.skip(reason)
+    if isinstance(client, Program):
+        client.make()
+    return client
 
 
 @pytest.fixture(scope="package")
@@ -165,6 +189,12 @@ def crowded_server(servers: SharedServers) -> Iterator[CheckedServer]:
 def process_server(processes: SharedServers) -> Iterator[CheckedServer]:
     """A server in a process, for tests about the system, or about the server's memory."""
     yield from checked(processes, "app")
+
+
+@pytest.fixture
+def plain_server(processes: SharedServers) -> Iterator[CheckedServer]:
+    """A server in a process, which answers plain requests."""
+    yield from checked(processes, "plain")
 
 
 @pytest.fixture

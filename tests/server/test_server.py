@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextvars import ContextVar
 
 import pytest
@@ -38,7 +39,7 @@ class Reached:
         self.link = MemoryLink(2**16, reactor)
         self.closed = trio.Event()
         addresses = Addresses(("peer", 50_000), ("testserver", 80), secure=False)
-        self._arrival = Arrival(self.link.stream, self.link.wire, addresses)
+        self._arrival = Arrival(self.link.wire, addresses)
         server.start(self._opening, self._close)
 
     def _opening(self):
@@ -50,9 +51,11 @@ class Reached:
 
     async def ask(self, path="/site"):
         await self.link.client.send_all(REQUEST.replace(b"GET /", b"GET " + path.encode()))
-        answer = b""
-        while not answer.endswith(b"0\r\n\r\n"):  # the last chunk
+        answer, length = b"", None
+        while length is None or len(answer.partition(b"\r\n\r\n")[2]) < length:
             answer += await self.link.client.receive_some()
+            found = re.search(rb"content-length: (\d+)\r\n.*\r\n\r\n", answer, re.DOTALL)
+            length = found and int(found[1])
         return answer
 
 

@@ -89,6 +89,7 @@ class MemoryTransport:
     """
 
     can_ping = True
+    needs_nursery = False
     outlives_cancellation = True
 
     def __init__(self, peer: MemoryPeer, *, limits: Limits, timeouts: Timeouts) -> None:
@@ -164,7 +165,7 @@ class MemoryTransport:
         if self.ended is None:
             self._peer.refusal = refusal
             self._end(Ended(1006, "refused", refusal.status))
-        await trio.lowlevel.checkpoint()
+        await trio.lowlevel.cancel_shielded_checkpoint()
 
     async def receive(self) -> str | bytes:
         return await self._inbox.receive()
@@ -205,7 +206,7 @@ class MemoryTransport:
     async def close(self, code: int, reason: str) -> None:
         if self.ended is None:
             self._end(Ended(code, reason))
-        await trio.lowlevel.checkpoint()
+        await trio.lowlevel.cancel_shielded_checkpoint()
 
     @property
     def over(self) -> bool:
@@ -249,7 +250,7 @@ class MemoryTransport:
             self._end(Ended(1006))
         self._pinging.cancel()
         self._heard_all.set()
-        await trio.lowlevel.checkpoint()
+        await trio.lowlevel.cancel_shielded_checkpoint()
 
     def backlog(self) -> tuple[int, int, int]:
         return len(self._inbox), self._inbox.size, self._peer.inbox.size

@@ -14,8 +14,10 @@ from websockets.protocol import CLIENT, Protocol
 
 from tests.raw import BINARY, CLOSE, PING, PONG, TEXT, close_frame, frame
 from triows import Limits, Timeouts
+from triows._protocol.responses import header_lines
 from triows._protocol.upgrade import Upgrade
 from triows._settings import Settings
+from triows._transports.cork import Cork
 from triows._transports.pinger import Pinger
 from triows._transports.stream import StreamTransport
 from triows._transports.turn import Turn
@@ -104,6 +106,8 @@ class ScriptedWire:
         self.room = room
         #: The bytes that the system has taken.
         self.sent = bytearray()
+        #: What was passed to the system at once, call by call.
+        self.calls: list[bytes] = []
         self.paused = False
         self.eofs = 0
         #: How it was closed: ``"closed"`` or ``"reset"``.
@@ -154,6 +158,7 @@ class ScriptedWire:
 
     def send_nowait(self, data: bytes) -> int:
         self._check()
+        self.calls.append(bytes(data))
         return self._take(data)
 
     def send_pieces_nowait(self, pieces: Sequence[bytes]) -> int:
@@ -297,19 +302,24 @@ async def opened(
     on_gone: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[StreamTransport]:
     """Open a transport on *wire*, and run its tasks. It isn't accepted yet."""
-    pinger = Pinger()
+    pinger, turn = Pinger(), Turn()
+    cork = Cork(turn)
     transport = StreamTransport(
         wire,
         Upgrade("the key's answer", [], [] if extensions is None else [extensions]),
         early=early,
         settings=Settings(timeouts, limits or Limits(), compression),
-        own_headers=lambda: list(OWN_HEADERS),
+        own_lines=lambda: header_lines(OWN_HEADERS),
         pinger=pinger,
-        turn=Turn(),
+        turn=turn,
+        cork=cork,
     )
     transport.on_gone = on_gone
     async with trio.open_nursery() as nursery:
         nursery.start_soon(pinger.run)
+        nursery.start_soon(cork.run)
+        while not cork.is_open:
+            await trio.lowlevel.checkpoint()
         try:
             # Its tasks are shielded, so this nursery ends only if aclose() has ended them.
             async with trio.open_nursery() as tasks:

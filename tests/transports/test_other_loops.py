@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,12 @@ REMEDY = r"write `trio.from_thread.run\(ws.send, message\)` in place of `trio.ru
 async def elsewhere(function: Callable[..., Awaitable[Any]], *args: Any) -> Any:
     """Call an async function in a loop of its own, in a thread."""
     return await trio.to_thread.run_sync(partial(trio.run, function, *args))
+
+
+def elsewhere_at_once(function: Callable[..., Awaitable[Any]], *args: Any) -> Any:
+    """Do the same without a turn for this loop meanwhile."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(trio.run, function, *args).result()
 
 
 @pytest.mark.parametrize(
@@ -75,6 +82,17 @@ async def test_a_small_message_of_another_loop_that_has_begun_goes_out_whole():
         wire.take()
         await wait_all_tasks_blocked()
         assert wire.messages == [b"12345678", b"c"]
+
+
+async def test_a_message_of_another_loop_is_refused_while_others_are_held_back():
+    wire = ScriptedWire()
+    async with accepted(wire) as transport:
+        await transport.send("a")
+        await transport.send("b")
+        with pytest.raises(RuntimeError, match=REMEDY):
+            elsewhere_at_once(transport.send, "c")
+        await wait_all_tasks_blocked()
+        assert wire.messages == [b"a", b"b"]
 
 
 async def test_a_message_of_another_loop_that_finds_the_connection_broken_ends_it():

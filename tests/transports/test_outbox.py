@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gc
 import weakref
+from functools import partial
 
 import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
 from tests.transports.scripted_wire import ScriptedTLSWire, ScriptedWire
+from triows._transports.cork import Cork
 from triows._transports.outbox import Outbox
 from triows._transports.turn import Turn
 
@@ -46,12 +48,31 @@ def wire() -> ScriptedWire:
     return ScriptedWire(room=0)
 
 
+def made(wire: ScriptedWire, owner: Owner, limit: int = 10) -> Outbox:
+    turn = Turn()
+    return Outbox(wire, owner, turn, Cork(turn), limit=limit)
+
+
+@pytest.fixture
+async def corked(wire, owner, nursery):
+    """An outbox with a large limit that may hold messages back, on a wire that takes everything."""
+    turn = Turn()
+    cork = Cork(turn)
+    outbox = Outbox(wire, owner, turn, cork, limit=2**20)
+    outbox.start(nursery)
+    wire.take()
+    nursery.start_soon(cork.run)
+    await wait_all_tasks_blocked()
+    yield outbox
+    outbox.close()
+
+
 @pytest.fixture
 async def outbox(wire, owner, nursery):
-    made = Outbox(wire, owner, Turn(), limit=10)
-    made.start(nursery)
-    yield made
-    made.close()  # its task is shielded
+    outbox = made(wire, owner)
+    outbox.start(nursery)
+    yield outbox
+    outbox.close()  # its task is shielded
 
 
 async def drained(wire: ScriptedWire) -> bytes:
@@ -88,7 +109,7 @@ async def test_an_empty_frame_does_not_wait(outbox):
 @pytest.mark.parametrize("room", range(8))
 async def test_a_frame_in_two_pieces_may_be_cut_anywhere(wire, outbox, room):
     wire.take(room)
-    outbox.send_pieces(b"head", b"and")
+    outbox.post_pieces(b"head", b"and")
     assert outbox.size == 7 - room
     assert await drained(wire) == b"headand"
 
@@ -159,7 +180,7 @@ async def test_a_frame_has_begun_when_the_system_has_taken_a_byte(wire, outbox, 
 
 async def test_under_tls_a_frame_has_begun_when_it_is_encrypted(owner, nursery):
     wire = ScriptedTLSWire(room=0)
-    outbox = Outbox(wire, owner, Turn(), limit=10)
+    outbox = made(wire, owner)
     outbox.start(nursery)
     outbox.send(first := b"first")
     outbox.send(second := b"second")
@@ -194,7 +215,7 @@ async def test_whoever_holds_the_lock_keeps_others_in_line(outbox):
 async def test_a_broken_wire_is_told_and_nothing_waits(wire, owner, outbox):
     wire.is_broken = True
     outbox.send(b"hello")
-    outbox.send_pieces(b"he", b"llo")
+    outbox.post_pieces(b"he", b"llo")
     assert owner.told == ["failed", "failed"]
     assert not outbox
 
@@ -221,9 +242,150 @@ async def test_after_a_close_nothing_is_written_and_nobody_waits(wire, owner, ou
 
 async def test_after_a_close_it_does_not_keep_its_owner():
     owner = Owner()
-    outbox = Outbox(ScriptedWire(), owner, Turn(), limit=10)
+    outbox = made(ScriptedWire(), owner)
     outbox.close()
     gone = weakref.ref(owner)
     del owner
     gc.collect()
     assert gone() is None
+
+
+# Holding messages back.
+
+
+def post(outbox: Outbox, *frames: bytes, more: bool = False) -> None:
+    for frame in frames:
+        outbox.post(frame, more)
+
+
+async def test_the_first_message_of_a_turn_goes_straight_and_the_others_leave_together(
+    wire, corked
+):
+    post(corked, b"a", b"b", b"c")
+    assert wire.calls == [b"a"]
+    assert corked.size == 2
+    assert not corked.is_busy
+    await wait_all_tasks_blocked()
+    assert wire.calls == [b"a", b"bc"]
+    assert not corked
+
+
+async def test_a_message_is_held_back_no_longer_than_the_tasks_that_are_ready_run(wire, corked):
+    post(corked, b"a", b"b")
+    await trio.lowlevel.checkpoint()
+    await trio.lowlevel.checkpoint()
+    assert wire.calls == [b"a", b"b"]
+
+
+async def test_after_each_turn_the_first_message_goes_straight_again(wire, corked):
+    for _ in range(2):
+        post(corked, b"a", b"b")
+        await wait_all_tasks_blocked()
+    assert wire.calls == [b"a", b"b"] * 2
+
+
+async def test_the_last_answer_takes_those_before_it_along(wire, corked):
+    post(corked, b"a", b"b", more=True)
+    assert wire.calls == []
+    post(corked, b"c")
+    assert wire.calls == [b"abc"]
+
+
+async def test_messages_are_not_held_back_as_long_as_nobody_would_flush_them(wire, outbox):
+    wire.take()
+    post(outbox, b"a", b"b", more=True)
+    assert wire.calls == [b"a", b"b"]
+
+
+async def test_what_is_held_back_is_bounded_in_messages(wire, corked):
+    post(corked, *[b"a"] * 100, more=True)
+    assert wire.calls == [b"a" * 65]
+
+
+async def test_what_is_held_back_is_bounded_in_bytes(wire, corked):
+    post(corked, *[bytes(2**13)] * 3, more=True)
+    assert wire.calls == [bytes(3 * 2**13)]
+
+
+async def test_no_more_is_held_back_than_may_wait(wire, owner, nursery):
+    turn = Turn()
+    cork = Cork(turn)
+    outbox = Outbox(wire, owner, turn, cork, limit=10)
+    nursery.start_soon(cork.run)
+    await wait_all_tasks_blocked()
+    wire.take()
+    post(outbox, b"12345", b"67890", b"1", more=True)
+    assert wire.calls == [b"12345678901"]
+    outbox.close()
+
+
+SENDS = {
+    "a frame": lambda outbox: outbox.send(b"x"),
+    "pieces": lambda outbox: outbox.post_pieces(b"", b"x"),
+    "an answer": lambda outbox: outbox.send_control([b"x"]),
+    "a ping": lambda outbox: outbox.send_urgent(b"x"),
+}
+
+
+@pytest.mark.parametrize("send", SENDS.values(), ids=SENDS)
+async def test_whatever_is_sent_goes_behind_what_is_held_back(wire, corked, send):
+    post(corked, b"a", b"b", more=True)
+    send(corked)
+    assert wire.sent == b"abx"
+
+
+@pytest.mark.parametrize("send", SENDS.values(), ids=SENDS)
+async def test_if_the_system_is_full_what_is_held_back_and_then_sent_still_goes_out(
+    wire, corked, send
+):
+    wire.room = 1
+    post(corked, b"begun", b"b", more=True)
+    send(corked)
+    assert len(corked._frames) == 3  # the first one has begun
+    out = await drained(wire)
+    assert out in {b"begunbx", b"begunxb"}  # control frames overtake what waits
+
+
+async def test_what_the_system_does_not_take_at_the_end_of_the_turn_waits(wire, corked, owner):
+    wire.room = 4
+    post(corked, b"abc", b"def", b"ghi", more=True)
+    await wait_all_tasks_blocked()
+    assert corked.is_busy
+    assert (wire.sent, corked.size) == (b"abcd", 5)
+    assert await drained(wire) == b"abcdefghi"
+    assert owner.told == ["writing", "written"]
+    assert owner.taken == [(b"def", 6), (b"ghi", 9)]
+
+
+async def test_what_is_held_back_is_not_dropped(wire, corked):
+    post(corked, b"a", b"b", more=True)
+    corked.drop(but=None)
+    assert wire.sent == b"ab"
+
+
+async def test_waiting_until_it_is_empty_writes_what_is_held_back(wire, corked):
+    post(corked, b"a", b"b", more=True)
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await corked.wait_empty()
+    assert wire.sent == b"ab"
+
+
+async def test_what_is_held_back_is_forgotten_if_nothing_can_be_written(wire, corked):
+    post(corked, b"a", b"b", more=True)
+    corked.clear()
+    assert (bool(corked), corked.size) == (False, 0)
+    await wait_all_tasks_blocked()
+    assert wire.sent == b""
+
+
+async def test_the_owner_is_told_if_writing_fails_at_the_end_of_the_turn(wire, corked, owner):
+    post(corked, b"a", b"b", more=True)
+    wire.is_broken = True
+    await wait_all_tasks_blocked()
+    assert owner.told == ["failed"]
+
+
+async def test_in_another_thread_nothing_is_held_back(wire, corked):
+    await trio.to_thread.run_sync(partial(post, corked, b"a", b"b", more=True))
+    assert wire.calls == [b"a", b"b"]

@@ -161,7 +161,8 @@ async def test_a_refusal_is_a_response_that_ends_the_connection():
         assert (status, wire.body) == (b"HTTP/1.1 404 Not Found", b"no room")
         assert headers == [
             b"content-type: text/plain",
-            b"connection: close",
+            b"content-length: 7",
+            b"connection: upgrade, close",
             b"server: scripted",
         ]
         assert (transport.ended, transport.accepted) == (Ended(1006, "refused", 404), False)
@@ -213,13 +214,100 @@ async def test_nobody_is_refused_who_has_left():
 # Sending
 
 
-async def test_a_message_is_with_the_system_when_send_returns():
+async def test_a_message_is_with_the_system_when_send_returns_or_at_the_end_of_the_turn():
     wire = ScriptedWire()
     async with accepted(wire) as transport:
         await transport.send("\N{SNOWMAN}")
+        assert wire.frames == [(TEXT, "\N{SNOWMAN}".encode())]
         await transport.send(b"\xff")
-        assert wire.frames == [(TEXT, "\N{SNOWMAN}".encode()), (BINARY, b"\xff")]
+        assert transport.backlog() == (0, 0, 3)
+        await wait_all_tasks_blocked()
+        assert wire.frames[1:] == [(BINARY, b"\xff")]
         assert transport.backlog() == (0, 0, 0)
+
+
+async def test_answers_to_messages_that_came_together_leave_together():
+    wire = ScriptedWire()
+    async with accepted(wire) as transport, trio.open_nursery() as nursery:
+
+        async def echo() -> None:
+            while True:
+                await transport.send(await transport.receive())
+
+        nursery.start_soon(echo)
+        await wait_all_tasks_blocked()
+        before = len(wire.calls)
+        wire.says(masked(*"abcdefgh"))
+        await wait_all_tasks_blocked()
+        assert wire.messages == [bytes([one]) for one in b"abcdefgh"]
+        assert len(wire.calls) == before + 1
+        nursery.cancel_scope.cancel()
+
+
+async def test_messages_of_several_tasks_in_one_turn_leave_in_two_calls_in_order():
+    wire = ScriptedWire()
+    order: list[bytes] = []
+
+    async def send(number: int) -> None:
+        message = b"%d" % number
+        order.append(message)
+        await transport.send(message)
+
+    async with accepted(wire) as transport:
+        before = len(wire.calls)
+        async with trio.open_nursery() as nursery:
+            for number in range(20):
+                nursery.start_soon(send, number)
+        await wait_all_tasks_blocked()
+        assert wire.messages == order
+        assert len(wire.calls) == before + 2
+
+
+async def test_a_send_after_one_that_was_held_back_and_then_failed_raises():
+    wire = ScriptedWire()
+    async with accepted(wire) as transport:
+        await transport.send("a")
+        await transport.send("held back")
+        wire.is_broken = True
+        await wait_all_tasks_blocked()
+        assert await ended_by(transport.send("b")) == (1006, "")
+
+
+@pytest.mark.parametrize("message", ["x" * 2**14, "small"])
+async def test_a_message_of_any_size_goes_behind_those_that_are_held_back(message):
+    wire = ScriptedWire()
+    async with accepted(wire) as transport:
+        for one in ("a", "b", message, "c"):
+            await transport.send(one)
+        await wait_all_tasks_blocked()
+        assert wire.messages == [b"a", b"b", message.encode(), b"c"]
+
+
+async def test_the_end_comes_after_what_is_held_back():
+    wire = ScriptedWire()
+    async with accepted(wire) as transport:
+        await transport.send("a")
+        await transport.send("b")
+        await transport.close(4000, "done")
+        assert [opcode for opcode, _ in wire.frames] == [TEXT, TEXT, CLOSE]
+
+
+async def test_an_end_without_a_close_frame_still_sends_what_is_held_back():
+    wire = ScriptedWire()
+    async with accepted(wire) as transport:
+        await transport.send("a")
+        await transport.send("b")
+        await transport.aclose(linger=0)
+        assert (wire.messages, wire.end) == ([b"a", b"b"], "closed")
+
+
+async def test_the_answer_to_a_ping_goes_behind_what_is_held_back():
+    wire = ScriptedWire()
+    async with accepted(wire) as transport:
+        await transport.send("a")
+        await transport.send("b")
+        transport.data_received(frame(PING, b"?"))
+        assert [opcode for opcode, _ in wire.frames] == [TEXT, TEXT, PONG]
 
 
 @both_wires
@@ -1306,13 +1394,13 @@ async def test_the_end_waits_for_nobody_longer_than_it_may(autojump_clock):
 
 
 @both_wires
-async def test_the_end_closes_the_connection_even_if_it_is_cancelled(autojump_clock, make_wire):
+async def test_no_cancellation_shortens_the_end(autojump_clock, make_wire):
     wire = make_wire()
     async with accepted(wire) as transport:
         await transport.close(1000, "")
         with trio.move_on_after(2):
             await transport.aclose(linger=5)
-        assert (trio.current_time(), wire.end) == (2, "closed")
+        assert (trio.current_time(), wire.end) == (5, "closed")
 
 
 async def test_what_still_comes_at_the_end_is_read_and_dropped(autojump_clock):
@@ -1418,6 +1506,7 @@ async def test_compression_is_negotiated_in_the_response_and_used_both_ways():
         ) in wire.head.split(b"\r\n")
         for _ in range(2):
             await transport.send(message)
+        await wait_all_tasks_blocked()
         assert len(wire.body) < 100
         frames = read_frames(wire.body, [theirs])
         assert [bytes(frame.data) for frame in frames] == [message.encode()] * 2

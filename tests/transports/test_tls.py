@@ -1072,7 +1072,7 @@ async def connected(
             Upgrade("key", [], []),
             early=b"",
             settings=Settings(QUIET, Limits(message_size=16 * MiB), None),
-            own_headers=list,
+            own_lines=bytes,
             pinger=Pinger(),
             turn=Turn(),
         )

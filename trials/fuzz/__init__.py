@@ -1,5 +1,5 @@
 """
-Garbage against ``triows run``, of six kinds.
+Garbage against ``triows run``, of seven kinds, and against our parser of requests.
 
     make fuzz
     make fuzz ARGS="handshakes --seconds 10"
@@ -8,6 +8,9 @@ Garbage against ``triows run``, of six kinds.
 One connection is an *attempt*. The category and a number decide what it sends, so it can be sent
 again. If an attempt finds something, it is kept in ``trials/fuzz/seeds/``, byte for byte, and sent
 first the next time.
+
+The category ``parsers`` needs no server: it reads streams of requests with three parsers, and finds
+where they disagree.
 """
 
 from __future__ import annotations

@@ -13,6 +13,11 @@ import trustme
 from trials.signals import exit_on_sigterm
 
 from .campaign import CATEGORIES, Campaign, Certificate
+from .comparison import Comparison
+
+#: The category that needs no server.
+PARSERS = "parsers"
+ALL = (*CATEGORIES, PARSERS)
 
 
 def certify(folder: Path) -> Certificate:
@@ -39,39 +44,63 @@ def report(campaign: Campaign) -> None:
         print(f"    before: {before}\n    after:  {after}")
     for error, times in campaign.errors.most_common():
         print(f"    {times} x {error[:200]}")
-    for name in campaign.kept:
+    report_findings(campaign)
+
+
+def report_findings(found: Campaign | Comparison) -> None:
+    for name in found.kept:
         print(f"    kept: trials/fuzz/seeds/{name}")
-    for problem in campaign.problems:
+    for problem in found.problems:
         print(f"    FAILED: {problem}", flush=True)
+
+
+def compare(seed: int, seconds: float) -> Comparison:
+    """Run the category that needs no server, and print its result."""
+    comparison = Comparison(seed)
+    comparison.run(seconds)
+    print(f"{PARSERS}: {comparison.done} streams, {comparison.done / comparison.seconds:.0f}/s")
+    report_findings(comparison)
+    return comparison
+
+
+def attack(category: str, seed: int, certificate: Certificate, seconds: float) -> Campaign:
+    """Run a category against a server, and print its result."""
+    campaign = Campaign(category, seed, certificate)
+    campaign.run(seconds)
+    report(campaign)
+    return campaign
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="fuzz", description=__doc__)
     parser.add_argument(
-        "categories", nargs="*", metavar="CATEGORY", help=f"of {', '.join(CATEGORIES)} (all)"
+        "categories", nargs="*", metavar="CATEGORY", help=f"of {', '.join(ALL)} (all)"
     )
     parser.add_argument("--seconds", type=float, default=60, help="for each category (60)")
     parser.add_argument("--seed", type=int, default=1, help="what is sent follows from it (1)")
     parser.add_argument("--replay", type=Path, metavar="FILE", help="send what a file has kept")
     options = parser.parse_args()
     exit_on_sigterm()
-    if unknown := set(options.categories) - CATEGORIES.keys():
+    if unknown := set(options.categories) - set(ALL):
         parser.error(f"no such category: {', '.join(unknown)}")
     with tempfile.TemporaryDirectory() as folder:
         certificate = certify(Path(folder))
         if options.replay is not None:
             category = options.replay.name.partition("-")[0]
-            campaign = Campaign(category, options.seed, certificate)
-            fine = campaign.replay(options.replay)
+            fine = (
+                Comparison(options.seed)
+                if category == PARSERS
+                else Campaign(category, options.seed, certificate)
+            ).replay(options.replay)
             print(f"{options.replay}: {'nothing' if fine else 'finds something'}")
             return 0 if fine else 1
-        failed = False
-        for category in options.categories or CATEGORIES:
-            campaign = Campaign(category, options.seed, certificate)
-            campaign.run(options.seconds)
-            report(campaign)
-            failed |= bool(campaign.problems)
-    return 1 if failed else 0
+        problems: list[str] = []
+        for category in options.categories or ALL:
+            if category == PARSERS:
+                problems += compare(options.seed, options.seconds).problems
+            else:
+                problems += attack(category, options.seed, certificate, options.seconds).problems
+    return 1 if problems else 0
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from attrs import define, evolve, field, frozen
 
 from trials.server import UNSERVED, Level, WatchedServer, poll
 
-from . import frames, handshakes, http2, noise, requests, tls
+from . import frames, handshakes, http2, noise, requests, streams, tls
 from .attempt import Attempt, perform, read_attempts, write_attempts
 from .bystander import Bystander
 from .volley import SIDE_BY_SIDE, Volley
@@ -33,6 +33,7 @@ CATEGORIES = {
     "http2": http2.make,
     "tls": tls.make,
     "requests": requests.make,
+    "pipelines": streams.make,
 }
 
 #: How many seconds the leftovers of an attempt have to go away. It is more than any timeout of the

@@ -3,8 +3,9 @@ The life of one exchange: its factories, its handler, and its end.
 
 One task runs the handler, and the factories that need no exit. It runs them inside a cancel scope,
 *the body*. Everything that may end an exchange cancels the body, at once or after a grace, and
-says why. After that, the steps are always these, in this order. Each has a deadline and is shielded
-from cancellation, except for the wait for a slow peer in the last one:
+says why. After that, the steps are always these, in this order. Whatever waits in them has a
+deadline and a shield of its own, except for the wait for a slow peer in the last one. A step that
+has nothing to wait for opens no scope, because most exchanges end like that:
 
 1. the exchange's nursery is cancelled and waited for;
 2. the line tells the peer the outcome, for example by a close frame with the correct code. This
@@ -73,6 +74,9 @@ class _HandlerEnd:
     cancelled: Reason | None = None
 
 
+_RETURNED = _HandlerEnd()
+
+
 def _is_cancelled(scope: trio.CancelScope) -> bool:
     """Say whether a scope is cancelled, also from outside, which Trio tells only tasks in it."""
     status = getattr(scope, "_cancel_status", None)
@@ -89,42 +93,47 @@ class Lifetime:
         opening: The limit for the beginning, if there is one.
     """
 
+    # The class has what most exchanges never change, because there is one object for each request.
+
+    #: What the handler has returned.
+    returned: object = None
+    #: What the log says about the end in addition to what the peer was told.
+    why = ""
+    #: The task that runs it, and the nursery there with its own tasks, if there is one. They are
+    #: ``None`` before and after, because they would keep alive what the handler held.
+    task: trio.lowlevel.Task | None = None
+    tasks: trio.Nursery | None = None
+    #: How many nurseries were open in that task before.
+    outer_nurseries = 0
+    #: The value of :meth:`due` of which a warning was written.
+    told = math.inf
+    _stack: ResourceStack | None = None
+    _nursery: OwnNursery | None = None
+    _nursery_error: BaseException | None = None
+    # Whether the peer was told that something failed, although the error isn't known yet.
+    _unexplained = False
+    # Whether the peer is gone, or the server shuts down. The handler may go on for its grace.
+    _ending = False
+    # Why the body is cancelled, and why it will be at its deadline.
+    _cancelled: Reason | None = None
+    _at_deadline = Reason.TIMEOUT
+    # Whether the line has let go of the peer.
+    _closed = False
+    # When a grace is over, and why there is one. The limit of the opening may be earlier.
+    _grace_over = (math.inf, Reason.CANCELLED)
+    # When the body was cancelled, and when the end has to be over once it has begun.
+    _cancelled_at = math.inf
+    _ends_by: float | None = None
+    # What to report if the opening takes too long.
+    _too_slow: trio.TooSlowError | None = None
+
     def __init__(self, line: Line, timeouts: Timeouts, opening: Opening | None = None) -> None:
         self.line = line
         self.started = trio.current_time()
-        #: What the handler has returned.
-        self.returned: object = None
-        #: What the log says about the end in addition to what the peer was told.
-        self.why = ""
-        #: The task that runs it, and the nursery there with everything that belongs to it. ``None``
-        #: before and after, because both would keep alive what the handler held.
-        self.task: trio.lowlevel.Task | None = None
-        self.tasks: trio.Nursery | None = None
         self._timeouts = timeouts
         self._opening = opening
         within = math.inf if opening is None else opening.seconds
         self._body = trio.CancelScope(deadline=self.started + within)
-        self._stack: ResourceStack | None = None
-        self._nursery: OwnNursery | None = None
-        self._nursery_error: BaseException | None = None
-        # Whether the peer was told that something failed, although the error isn't known yet.
-        self._unexplained = False
-        # Whether the peer is gone, or the server shuts down. The handler may go on for its grace.
-        self._ending = False
-        # Why the body is cancelled, and why it will be at its deadline.
-        self._cancelled: Reason | None = None
-        self._at_deadline = Reason.TIMEOUT
-        #: Whether the line has let go of the peer.
-        self._closed = False
-        # When a grace is over, and why there is one. The limit of the opening may be earlier.
-        self._grace_over = (math.inf, Reason.CANCELLED)
-        # When the body was cancelled, and when the end has to be over once it has begun.
-        self._cancelled_at = math.inf
-        self._ends_by: float | None = None
-        #: The value of :meth:`due` of which a warning was written.
-        self.told = math.inf
-        # What to report if the opening takes too long.
-        self._too_slow: trio.TooSlowError | None = None
 
     # What may end an exchange. All of these are synchronous and may come at any time.
 
@@ -237,13 +246,18 @@ class Lifetime:
 
     # The life.
 
-    async def run(self, body: Body, *, wants_nursery: bool = False) -> None:
+    async def run(
+        self, body: Body, *, wants_nursery: bool = False, enters_resources: bool = False
+    ) -> None:
         """
         Make the arguments, call the handler, and end the exchange, whatever happens.
+
+        Tasks of the exchange run in a nursery around all that. There is none if nobody needs it.
 
         Args:
             body: Makes the arguments and calls the handler.
             wants_nursery: Whether the body wants the exchange's nursery.
+            enters_resources: Whether the body enters resources on the stack.
 
         Raises:
             BaseException: All that went wrong, as one exception.
@@ -253,20 +267,17 @@ class Lifetime:
         """
         errors: list[BaseException] = []
         cancelled: BaseException | None = None
+        self.task = trio.lowlevel.current_task()
+        self.outer_nurseries = len(self.task.child_nurseries)
         try:
-            async with trio.open_nursery() as tasks:
-                self.task, self.tasks = trio.lowlevel.current_task(), tasks
-                self.line.start(tasks)
-                self._stack = ResourceStack(tasks, self._note_expired)
-                # Don't give the outcome a name. The traceback of its error refers to this frame,
-                # so both would stay until the next garbage collection.
-                errors += await self._finish(
-                    await self._run_body(tasks, body, wants_nursery=wants_nursery)
-                )
-                if not self._closed:
-                    await self._let_go(errors)
-                # The line's tasks are all that is left.
-                tasks.cancel_scope.cancel()
+            if not (wants_nursery or enters_resources or self.line.needs_nursery):
+                await self._live(body, None, errors)
+            else:
+                async with trio.open_nursery() as tasks:
+                    self.tasks = tasks
+                    await self._live(body, tasks, errors, wants_nursery=wants_nursery)
+                    if self.line.needs_nursery:  # its tasks are all that is left
+                        tasks.cancel_scope.cancel()
         except BaseException as exc:  # noqa: BLE001 - raised below
             cancelled = exc
             # Our own tasks raise nothing. If one does, its error is not lost.
@@ -276,52 +287,69 @@ class Lifetime:
             self.line.note_over()
             self._stack = self._nursery = self._too_slow = None  # they refer to this object
             self.task = self.tasks = None
-        errors += self._take_nursery_error()
-        error = self._combined(errors)
-        # An error takes precedence over a cancellation. The next checkpoint of whoever was
-        # cancelled raises that again; the error would be lost.
-        try:
-            if error is not None:
-                self.line.explain(error)
-                raise error
-            if cancelled is not None:
-                raise cancelled
-        finally:
-            del error, errors, cancelled  # as above: their tracebacks refer to this frame
+        if errors or cancelled is not None or self._nursery_error is not None:
+            errors += self._take_nursery_error()
+            error = self._combined(errors)
+            # An error takes precedence over a cancellation. The next checkpoint of whoever was
+            # cancelled raises that again; the error would be lost.
+            try:
+                if error is not None:
+                    self.line.explain(error)
+                    raise error
+                if cancelled is not None:
+                    raise cancelled
+            finally:
+                del error, errors, cancelled  # as in _live(): their tracebacks refer to this frame
         # A cancellation from outside was held back until everything was closed, whatever else
         # cancelled the handler first. Now it goes on.
         await trio.lowlevel.checkpoint_if_cancelled()
 
-    async def _run_body(
-        self, tasks: trio.Nursery, body: Body, *, wants_nursery: bool
-    ) -> _HandlerEnd:
-        """Make the arguments and call the handler, until it ends or is cancelled."""
-        assert self._stack is not None
+    async def _live(
+        self,
+        body: Body,
+        tasks: trio.Nursery | None,
+        errors: list[BaseException],
+        *,
+        wants_nursery: bool = False,
+    ) -> None:
+        """Run the body, and end the exchange. What has to be reported is added to *errors*."""
+        self.line.start(tasks)
+        stack = self._stack = ResourceStack(tasks, self._note_expired)
         error: BaseException | None = None
-        outside = False
         try:
             with self._body:
                 try:
                     nursery = await self._open_nursery(tasks) if wants_nursery else None
-                    self.returned = await body(self._stack, nursery)
+                    self.returned = await body(stack, nursery)
                 except BaseException as exc:
                     if (self._cancelled or self._at_deadline) is Reason.TIMEOUT:
                         self._note_too_slow(exc)
                     raise
         except BaseException as exc:  # noqa: BLE001 - raised when all is closed
-            error = without_cancelled(exc)
-            outside = error is not exc
+            error = exc
         try:
-            if not outside and not self._body.cancelled_caught:
-                return _HandlerEnd(error)
-            if self._cancelled is None:
-                passed = self._body.cancel_called
-                self._cancelled = self._at_deadline if passed else Reason.CANCELLED
-            return _HandlerEnd(error, self._cancelled if error is None else None)
+            await self._finish(self._outcome(error), errors)
+            if not self._closed:
+                await self._let_go(errors)
         finally:
-            del error  # its traceback refers to this frame
+            # The traceback of the error refers to this frame, so it would stay until the next
+            # garbage collection.
+            del error, errors
 
-    async def _open_nursery(self, tasks: trio.Nursery) -> trio.Nursery:
+    def _outcome(self, error: BaseException | None) -> _HandlerEnd:
+        """Say how the handler, or a factory before it, has ended that raised *error*."""
+        if error is None and not self._body.cancelled_caught:
+            return _RETURNED
+        real = None if error is None else without_cancelled(error)
+        if real is error and not self._body.cancelled_caught:
+            return _HandlerEnd(real)
+        if self._cancelled is None:
+            passed = self._body.cancel_called
+            self._cancelled = self._at_deadline if passed else Reason.CANCELLED
+        return _HandlerEnd(real, self._cancelled if real is None else None)
+
+    async def _open_nursery(self, tasks: trio.Nursery | None) -> trio.Nursery:
+        assert tasks is not None
         self._nursery = OwnNursery(self._note_task_failed)
         if self._ending:  # already
             self._nursery.cancel()
@@ -337,22 +365,23 @@ class Lifetime:
 
     # The end.
 
-    async def _finish(self, outcome: _HandlerEnd) -> list[BaseException]:
-        """Tell the peer, exit the resources, and return all that has to be reported."""
+    async def _finish(self, outcome: _HandlerEnd, errors: list[BaseException]) -> None:
+        """Tell the peer, and exit the resources. What has to be reported is added to *errors*."""
+        if outcome is _RETURNED and self.line.is_complete and self._is_plain:
+            self._closed = True
+            return
         timeouts = self._timeouts
-        # Each of the awaits below is bounded by a deadline of its own.
-        with trio.CancelScope(shield=True):
-            last = trio.current_time() + timeouts.teardown
-            self._ends_by = last + timeouts.teardown
-            if self._nursery is not None:
-                await self._nursery.leave(timeouts.teardown / 2)
-            errors = await self._conclude(outcome.error)
+        last = trio.current_time() + timeouts.teardown
+        self._ends_by = last + timeouts.teardown
+        if self._nursery is not None:
+            await self._nursery.leave(timeouts.teardown / 2)
+        await self._conclude(outcome.error, errors)
+        if self.hosts:
             seconds = max(last - trio.current_time(), timeouts.teardown / 2)
             errors += await self._exit_resources(outcome, seconds, errors)
-            self._ends_by = math.inf  # each step from here on has its own limit
-            if self.line.delivered:
-                await self._close_line(errors)
-        return errors
+        self._ends_by = math.inf  # each step from here on has its own limit
+        if self.line.delivered:
+            await self._close_line(errors)
 
     async def _let_go(self, errors: list[BaseException]) -> None:
         """
@@ -369,8 +398,7 @@ class Lifetime:
             await self.line.wait_delivered()
             cancelled = False
         finally:
-            with trio.CancelScope(shield=True):  # aclose() has a deadline
-                await self._close_line(errors, cancelled=cancelled)
+            await self._close_line(errors, cancelled=cancelled)
 
     async def _close_line(self, errors: list[BaseException], *, cancelled: bool = False) -> None:
         from_outside = self._cancelled is not None and self._cancelled.from_outside
@@ -386,11 +414,11 @@ class Lifetime:
         self, outcome: _HandlerEnd, seconds: float, known: Iterable[BaseException]
     ) -> list[BaseException]:
         """Exit all resources, and return what went wrong in addition to what is *known*."""
-        if self._stack is None or not self._stack.hosts:
-            return []
-        failed = await self._stack.aclose(
-            seconds=seconds, error=outcome.error, cancelled=outcome.cancelled
-        )
+        assert self._stack is not None
+        with trio.CancelScope(shield=True):  # each exit has a deadline
+            failed = await self._stack.aclose(
+                seconds=seconds, error=outcome.error, cancelled=outcome.cancelled
+            )
         errors: list[BaseException] = []
         handlers = [] if outcome.error is None else [outcome.error]
         for exc in failed:
@@ -415,8 +443,14 @@ class Lifetime:
     def _is_end(self, error: BaseException) -> bool:
         return all(self.line.is_end(leaf) for leaf in leaves(error))
 
-    async def _conclude(self, error: BaseException | None) -> list[BaseException]:
-        """Let the line tell the peer how the exchange ends. Return what has to be reported."""
+    async def _conclude(self, error: BaseException | None, errors: list[BaseException]) -> None:
+        """
+        Let the line tell the peer how the exchange ends.
+
+        Args:
+            error: What the handler raised.
+            errors: What has to be reported is added.
+        """
         found = [*([] if error is None else [error]), *self._take_nursery_error()]
         if not found and self._cancelled is Reason.TIMEOUT and self._too_slow is not None:
             found.append(self._too_slow)
@@ -425,11 +459,18 @@ class Lifetime:
         try:
             end = await self.line.conclude(found, self._cancelled)
         except Exception as exc:  # noqa: BLE001 - whatever it is, the resources have to exit
-            return [*found, exc]
+            errors += [*found, exc]
+            return
         self._unexplained = expected and end.told and not end.failed
         reason = self._cancelled or (self._at_deadline if self._body.cancel_called else None)
         self.why = "; ".join(filter(None, (end.why, why_cancelled(reason, self.line.who))))
-        return found if end.failed else []
+        if end.failed:
+            errors += found
+
+    @property
+    def _is_plain(self) -> bool:
+        """Whether nothing was opened that has to be closed, and nothing has ended the body."""
+        return self.tasks is None and not self._body.cancel_called
 
     def _combined(self, errors: list[BaseException]) -> BaseException | None:
         return combined(f"errors in one {self.line.noun}", errors)

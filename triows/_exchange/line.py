@@ -47,11 +47,25 @@ class Line(Protocol):
         """Whether nothing is left to deliver, or there is nobody to deliver it to."""
 
     @property
+    def is_complete(self) -> bool:
+        """Whether the peer has got all that it wants. If all went well, nothing else is done."""
+
+    @property
     def ended(self) -> bool:
         """Whether the peer has been told of the end, or has left."""
 
-    def start(self, tasks: trio.Nursery) -> None:
-        """Begin. What reads and writes runs in *tasks*, and is shielded until :meth:`aclose`."""
+    @property
+    def needs_nursery(self) -> bool:
+        """Whether tasks of the exchange read and write."""
+
+    def start(self, tasks: trio.Nursery | None) -> None:
+        """
+        Begin.
+
+        Args:
+            tasks: Where tasks run that read and write. They are shielded until :meth:`aclose`. It
+                is ``None`` if the exchange has no nursery, because nobody needs one.
+        """
 
     def is_end(self, error: BaseException) -> bool:
         """Say whether *error*, which isn't a group, only means that the exchange is over."""
@@ -62,6 +76,9 @@ class Line(Protocol):
     async def conclude(self, errors: list[BaseException], reason: Reason | None) -> Conclusion:
         """
         Tell the peer the outcome. This must not wait for a peer that doesn't read.
+
+        A cancellation has no effect on it. If it has to wait, it does so in a shield with a
+        deadline.
 
         Args:
             errors: What was raised. If something goes wrong meanwhile, it is added.
@@ -89,7 +106,10 @@ class Line(Protocol):
 
     async def aclose(self, *, cancelled: bool, from_outside: bool) -> None:
         """
-        Let go of the peer, within ``Timeouts.close``. The caller shields this.
+        Let go of the peer, within ``Timeouts.close``.
+
+        A cancellation has no effect on it. If it has to wait, it does so in a shield with a
+        deadline.
 
         Args:
             cancelled: Whether :meth:`wait_delivered` was cancelled.

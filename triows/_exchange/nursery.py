@@ -51,12 +51,10 @@ class OwnNursery:
         Args:
             tasks: Where the task that holds it runs. :meth:`leave` ends that task.
         """
-        self._nursery = await tasks.start(self._hold, name="<connection nursery>")
-        # A start() that was cancelled may still return, with a nursery that has been closed. The
-        # handler must not get to see it.
-        await trio.lowlevel.checkpoint_if_cancelled()
-        if self._ending:  # while it was starting
-            self._nursery.cancel_scope.cancel()
+        opened = trio.Event()
+        tasks.start_soon(self._hold, opened, name="<connection nursery>")
+        await opened.wait()
+        assert self._nursery is not None
         return self._nursery
 
     def cancel(self) -> None:
@@ -66,17 +64,26 @@ class OwnNursery:
             self._nursery.cancel_scope.cancel()
 
     async def leave(self, seconds: float) -> None:
-        """Close it, because the handler is over. Its tasks have some *seconds* to clean up."""
-        self._handler_left.set()
-        if self._nursery is not None:
-            self._nursery.cancel_scope.cancel()
-            with trio.move_on_after(seconds):
-                await self._left.wait()
+        """
+        Close it, because the handler is over. Its tasks have some *seconds* to clean up.
 
-    async def _hold(self, task_status: trio.TaskStatus[trio.Nursery]) -> None:
+        A cancellation has no effect on this.
+        """
+        self._handler_left.set()
+        if self._nursery is None:
+            self._ending = True  # its task hasn't run yet, and ends as soon as it does
+            return
+        self._nursery.cancel_scope.cancel()
+        with trio.move_on_after(seconds, shield=True):
+            await self._left.wait()
+
+    async def _hold(self, opened: trio.Event) -> None:
         try:
             async with trio.open_nursery() as nursery:
-                task_status.started(nursery)
+                self._nursery = nursery
+                opened.set()
+                if self._ending:  # already
+                    nursery.cancel_scope.cancel()
                 try:
                     await trio.sleep_forever()
                 except trio.Cancelled:
@@ -84,7 +91,7 @@ class OwnNursery:
                     # not know yet, may start further tasks. They end at once, as those before
                     # them did; a nursery that is closed would raise instead.
                     crashed = _is_cancelled_within(nursery) and not self._ending
-                    if self._nursery is nursery and not crashed:
+                    if not crashed:
                         # This always ends, because leave() is called on every path.
                         with trio.CancelScope(shield=True):
                             await self._handler_left.wait()

@@ -60,8 +60,8 @@ class Exchanges:
         # In the order in which they came.
         self._live: dict[Lifetime, Exchange] = {}
         self._connections = 0
-        self._empty = trio.Event()
-        self._empty.set()
+        # Set when no exchange is left. Whoever waits for that makes it.
+        self._empty: trio.Event | None = None
         # When the drain began, and how many seconds it gives handlers, if their own grace is
         # longer. ``None`` while there is no drain.
         self._drain: tuple[float, float] | None = None
@@ -107,8 +107,6 @@ class Exchanges:
 
     def add(self, exchange: Exchange) -> None:
         """Add an exchange that begins. During a drain, it has what is left of the grace."""
-        if not self._live:
-            self._empty = trio.Event()
         self._live[exchange.lifetime] = exchange
         self._connections += exchange.is_connection
         if self._drain is not None:
@@ -118,12 +116,15 @@ class Exchanges:
         """Remove an exchange that is over."""
         del self._live[exchange.lifetime]
         self._connections -= exchange.is_connection
-        if not self._live:
+        if self._empty is not None and not self._live:
             self._empty.set()
+            self._empty = None
 
     async def wait_empty(self) -> None:
         """Wait until no exchange is left."""
         while self._live:
+            if self._empty is None:
+                self._empty = trio.Event()
             await self._empty.wait()
 
     async def drain(self, *, seconds: float, grace: float = math.inf) -> bool:

@@ -45,7 +45,7 @@ async def make_arguments(
         values.append(await make_value(step.factory, arguments, stack, patience=patience))
         if is_over is not None and is_over():
             return None
-    return {name: values[place] for name, place in body.arguments}
+    return body.arguments_in(values)
 
 
 async def make_value(

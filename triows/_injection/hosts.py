@@ -43,7 +43,6 @@ from triows.exceptions import (
 from .factories import shown
 
 if TYPE_CHECKING:
-    import contextvars
     from collections.abc import Callable, Mapping
 
     from triows._stacks import Frame
@@ -105,13 +104,17 @@ class Host:
         # design above: the shield is switched on while nothing inside is cancelled yet.
         self._life = trio.CancelScope()
 
-    async def run(self, context: contextvars.Context) -> None:
-        """Enter the resource, hold it until it is released, and exit it. This never raises."""
+    def start(self, nursery: trio.Nursery) -> None:
+        """Enter the resource in a task of *nursery*."""
+        others = nursery.child_tasks
+        nursery.start_soon(self._run, name=f"<resource {self.factory.name}>")
+        (self.task,) = nursery.child_tasks - others
         # A factory and its handler see each other's context variables, as if they were one task.
         # Trio has no public argument for this. pytest-trio does the same.
-        self.task = trio.lowlevel.current_task()
-        self.task.context = context
-        await trio.lowlevel.cancel_shielded_checkpoint()
+        self.task.context = trio.lowlevel.current_task().context
+
+    async def _run(self) -> None:
+        """Enter the resource, hold it until it is released, and exit it. This never raises."""
         try:
             with self._entry, self._life:
                 await self._live()
@@ -269,14 +272,14 @@ class ResourceStack:
 
     Args:
         nursery: The nursery in which the hosts run. The stack's owner opened it, and always calls
-            :meth:`aclose` before leaving it.
+            :meth:`aclose` before leaving it. ``None`` if no resources will be entered.
         on_expired: Called when a resource fails while it is in use.
         user: What uses the resources, for messages.
     """
 
     def __init__(
         self,
-        nursery: trio.Nursery,
+        nursery: trio.Nursery | None,
         on_expired: Callable[[Host], None],
         user: str = "the handler",
     ) -> None:
@@ -300,11 +303,10 @@ class ResourceStack:
         Raises:
             BaseException: The factory raised this instead of making a value.
         """
+        assert self._nursery is not None
         host = Host(factory, arguments, self._on_expired, self._user)
         self.hosts.append(host)
-        self._nursery.start_soon(
-            host.run, trio.lowlevel.current_task().context, name=f"<resource {factory.name}>"
-        )
+        host.start(self._nursery)
         try:
             await host.settled.wait()
         except trio.Cancelled:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from attrs import frozen
+from attrs import field, frozen
 
 from triows._where import name_of, where
 from triows.exceptions import NotRunningError
@@ -92,6 +92,16 @@ class Body:
 
     steps: tuple[Step, ...]
     arguments: tuple[tuple[str, int], ...]
+    #: Whether one of the steps makes a resource that has to be exited.
+    enters_resources: bool = field(init=False)
+
+    @enters_resources.default
+    def _(self) -> bool:
+        return any(step.factory.kind.hosted for step in self.steps)
+
+    def arguments_in(self, values: Sequence[Any]) -> dict[str, Any]:
+        """Choose the handler's arguments among all values of the plan."""
+        return {name: values[place] for name, place in self.arguments}
 
 
 @frozen

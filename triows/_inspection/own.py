@@ -28,16 +28,17 @@ def own_frames(lifetime: Lifetime) -> list[RawFrame]:
 
 def inner_nurseries(lifetime: Lifetime) -> list[trio.Nursery]:
     """The nurseries that an exchange's handler has opened."""
-    task, own = lifetime.task, lifetime.tasks
-    nurseries = [] if task is None else task.child_nurseries
-    return nurseries[nurseries.index(own) + 1 :] if own in nurseries else []
+    if lifetime.task is None:
+        return []
+    own = lifetime.outer_nurseries + (lifetime.tasks is not None)
+    return list(lifetime.task.child_nurseries[own:])
 
 
 def look_at_own(lifetime: Lifetime, name: str) -> Iterator[TaskNode]:
     """Describe the tasks of an exchange. Its own comes first, under this *name*."""
-    task, own = lifetime.task, lifetime.tasks
-    if task is None or own is None:
+    if lifetime.task is None:
         return
-    yield look_at(task, own_frames(lifetime), inner_nurseries(lifetime), name=name)
-    for nursery in look_at_nurseries([own], but={host.task for host in lifetime.hosts}):
+    yield look_at(lifetime.task, own_frames(lifetime), inner_nurseries(lifetime), name=name)
+    own = [] if lifetime.tasks is None else [lifetime.tasks]
+    for nursery in look_at_nurseries(own, but={host.task for host in lifetime.hosts}):
         yield from nursery.tasks

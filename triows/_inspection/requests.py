@@ -118,7 +118,7 @@ def look_at_request(prefix: str, exchange: Exchange, line: RequestLine, now: flo
 
 
 def _state_of(line: RequestLine) -> State:
-    if line.complete:
+    if line.is_complete:
         return "answered"
     return "unanswered" if line.status is None else "answering"
 

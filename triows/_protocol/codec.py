@@ -16,11 +16,14 @@ from __future__ import annotations
 
 import codecs
 import logging
+import zlib
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 from websockets.frames import Close, Frame, Opcode
 from websockets.protocol import SERVER, Protocol, State
+
+from .frames import BINARY, SHORT, TEXT, plain_frame
 
 try:
     from websockets.speedups import apply_mask
@@ -30,7 +33,9 @@ except ImportError:  # no compiled extension for this platform
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from websockets.extensions import Extension
+    from websockets.extensions.permessage_deflate import PerMessageDeflate
+
+    from .frames import Prepared
 
 __all__ = ["Codec", "EndOfFrames", "Received"]
 
@@ -43,17 +48,14 @@ logger = logging.getLogger("triows.frames")
 logger.setLevel(logging.WARNING)
 
 # First bytes of frames (RFC 6455 section 5.2): FIN and an opcode, without a reserved bit.
-_TEXT, _BINARY, _CLOSE = 0x81, 0x82, 0x88
-_PLAIN = frozenset({_TEXT, _BINARY})
+_CLOSE = 0x88
+_PLAIN = frozenset({TEXT, BINARY})
 # The parts of the first byte: the opcode, and its bit that only control frames have. Then the
 # opcodes that are not reserved (section 11.8).
 _OPCODE, _CONTROL = 0x0F, 0x08
 _OPCODES = frozenset(Opcode)
 # Bits of the second byte: MASK, and the length or the number of bytes in which it follows.
 _MASK, _LENGTH = 0x80, 0x7F
-
-#: The greatest length that fits into the second byte. A control frame can't be longer (5.5).
-_SHORT = 125
 
 # How long a masked frame is at least, and how long a header is at most before its masking key.
 _LEAST, _LONGEST = 6, 10
@@ -63,9 +65,6 @@ _LEAST, _LONGEST = 6, 10
 _TURN = 128
 
 _utf8 = codecs.getincrementaldecoder("utf-8")
-
-_TEXT_HEADS = [bytes((_TEXT, length)) for length in range(_SHORT + 1)]
-_BINARY_HEADS = [bytes((_BINARY, length)) for length in range(_SHORT + 1)]
 
 
 @frozen
@@ -90,7 +89,7 @@ class Codec:
             the connection with 1009.
         fragments: How many frames a received message may have. One with more ends the connection
             with 1009.
-        extensions: The extensions that were negotiated.
+        extensions: The extensions that were negotiated: none, or permessage-deflate.
     """
 
     __slots__ = (
@@ -98,6 +97,7 @@ class Codec:
         "_decoder",
         "_extensions",
         "_fragments",
+        "_has_lost_track",
         "_max_fragments",
         "_message_size",
         "_missing",
@@ -117,7 +117,7 @@ class Codec:
     )
 
     def __init__(
-        self, *, message_size: int, fragments: int, extensions: Sequence[Extension] = ()
+        self, *, message_size: int, fragments: int, extensions: Sequence[PerMessageDeflate] = ()
     ) -> None:
         #: Whether one of the attributes below has something new.
         self.noticed = False
@@ -133,6 +133,8 @@ class Codec:
         self._message_size = message_size
         self._max_fragments = fragments
         self._extensions = list(extensions)
+        # Whether the peer has got a compressed message that our compressor doesn't know.
+        self._has_lost_track = False
         self._protocol: Protocol | None = None
         # The bytes from this position on are not read yet.
         self._data = b""
@@ -158,7 +160,7 @@ class Codec:
         protocol = self._protocol
         if protocol is None:
             protocol = Protocol(SERVER, max_size=self._message_size, logger=logger)
-            protocol.extensions = self._extensions
+            protocol.extensions = [*self._extensions]
             self._protocol = protocol
         return protocol
 
@@ -184,12 +186,14 @@ class Codec:
         self.pending = False
         if self.end is not None:
             return found  # after a close, or a violation (RFC 6455 section 7.1.7)
-        if self._position < len(self._data):
+        if self._data:
             data = self._data[self._position :] + data
         self._room = size
         if self._missing:
             data = self._gather(data, found)
-        position = self._read(data, found, count)
+        position = self._read_plain(data, 0, found, count)
+        if position < len(data):
+            position = self._read(data, position, found, count)
         if self.pending:
             # Keep the whole and remember the position: the rest may be read in many small turns,
             # and cutting it each time would copy it each time.
@@ -198,18 +202,15 @@ class Codec:
             self._data, self._position = data[position:], 0
         return found
 
-    def _read(self, data: bytes, found: list[Received], count: int) -> int:
-        """Read frame by frame. Return the position from which on nothing could be read yet."""
-        position = 0
+    def _read(self, data: bytes, position: int, found: list[Received], count: int) -> int:
+        """Read on frame by frame. Return the position from which nothing could be read yet."""
         for _ in range(_TURN):
-            if not self._owed and not self._fragments and self.end is None:
-                position = self._read_plain(data, position, found, count)
             if self.end is not None:
                 return len(data)
             step = self._read_other(data, position, found, count) if position < len(data) else 0
             if not step:
                 return position
-            position += step
+            position = self._read_plain(data, position + step, found, count)
         self.pending = position < len(data) and self.end is None
         return position
 
@@ -217,9 +218,13 @@ class Codec:
         """
         Read whole, plain data frames as long as there are some. This is the fast lane.
 
+        There are none while a frame or a message is incomplete, or after the end.
+
         Returns:
             The position from which on the library has to read.
         """
+        if self._owed or self._fragments or self.end is not None:
+            return position
         end, limit = len(data), self._message_size
         while end - position >= _LEAST and len(found) < count and self._room > 0:
             first, second = data[position], data[position + 1]
@@ -227,9 +232,9 @@ class Codec:
                 break
             length = second & _LENGTH
             start = position + _LEAST
-            if length > _SHORT:
-                least = _SHORT if length == _SHORT + 1 else 0xFFFF
-                start += 2 if least == _SHORT else 8
+            if length > SHORT:
+                least = SHORT if length == SHORT + 1 else 0xFFFF
+                start += 2 if least == SHORT else 8
                 length = int.from_bytes(data[position + 2 : start - 4], "big")
                 if length <= least:
                     break
@@ -250,7 +255,7 @@ class Codec:
         """Take the message of a plain frame. Return whether it is valid."""
         length = len(payload)
         self._room -= length
-        if first == _BINARY:
+        if first == BINARY:
             found.append((payload, length))
         else:
             try:
@@ -302,7 +307,7 @@ class Codec:
             self._owed = 2  # the library refuses the frame when it sees these two bytes
             return
         length = second & _LENGTH
-        width = 0 if length <= _SHORT else 2 if length == _SHORT + 1 else 8
+        width = 0 if length <= SHORT else 2 if length == SHORT + 1 else 8
         if len(header) < 2 + width:
             return
         if width:
@@ -319,7 +324,7 @@ class Codec:
         """Fail if the length must not be written in this many bytes. Return whether it failed."""
         if first & _CONTROL:
             self.fail(1002, "control frame too long")  # RFC 6455 section 5.5
-        elif length <= (_SHORT if width == 2 else 0xFFFF):
+        elif length <= (SHORT if width == 2 else 0xFFFF):
             self.fail(1002, "length not minimal")  # section 5.2, Payload length
         elif length >= 2**63:
             self.fail(1002, "length with its highest bit set")  # section 5.2, too
@@ -392,32 +397,37 @@ class Codec:
 
     # Writing.
 
-    @property
-    def compresses(self) -> bool:
-        """Whether compression was negotiated. If not, a frame is just a head and the payload."""
-        return bool(self._extensions)
-
-    @staticmethod
-    def plain_head(length: int, *, text: bool) -> bytes:
-        """Return the head that comes before the payload of a whole, uncompressed message."""
-        if length <= _SHORT:
-            return (_TEXT_HEADS if text else _BINARY_HEADS)[length]
-        first = _TEXT if text else _BINARY
-        if length <= 0xFFFF:
-            return bytes((first, 126)) + length.to_bytes(2, "big")
-        return bytes((first, 127)) + length.to_bytes(8, "big")
-
     def data_frame(self, payload: bytes, *, text: bool) -> bytes:
         """Return a whole message as one frame, compressed if that was negotiated."""
         if not self._extensions:
-            length = len(payload)
-            if length <= _SHORT:
-                return (_TEXT_HEADS if text else _BINARY_HEADS)[length] + payload
-            return self.plain_head(length, text=text) + payload
+            return plain_frame(payload, text=text)
+        if self._has_lost_track:
+            self._begin_compressing_anew()
         # Don't let the library's protocol do this: it may already have failed, while the handler
         # still answers messages that came before.
         frame = Frame(Opcode.TEXT if text else Opcode.BINARY, payload)
         return frame.serialize(mask=False, extensions=self._extensions)
+
+    def shared_frame(self, prepared: Prepared) -> bytes:
+        """Return a message that goes to other connections, too, as one frame."""
+        if not self._extensions:
+            return prepared.plain
+        (deflate,) = self._extensions
+        self._has_lost_track = True
+        return prepared.compressed_as(deflate)
+
+    def _begin_compressing_anew(self) -> None:
+        """
+        Refer to none of the messages so far.
+
+        The peer counts a shared message among those to which a later one may refer (RFC 7692
+        section 7.2.3.2), and our compressor has never seen it.
+        """
+        self._has_lost_track = False
+        (deflate,) = self._extensions
+        if not deflate.local_no_context_takeover:
+            bits = deflate.local_max_window_bits
+            deflate.encoder = zlib.compressobj(wbits=-bits, **deflate.compress_settings)
 
     def ping_frame(self, payload: bytes) -> bytes:
         """Return a ping with *payload*, which has 125 bytes at most."""

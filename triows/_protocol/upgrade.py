@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from attrs import field, frozen
@@ -24,10 +23,12 @@ from websockets.headers import (
 )
 from websockets.utils import accept_key
 
+from .responses import response_head
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from websockets.extensions import Extension, ServerExtensionFactory
+    from websockets.extensions.permessage_deflate import PerMessageDeflate
     from websockets.typing import ExtensionHeader
 
     from triows._settings import Compression
@@ -39,8 +40,6 @@ __all__ = [
     "asks_for_websocket",
     "extension_factories",
     "read_upgrade",
-    "refusal_head",
-    "response_head",
 ]
 
 Headers = list[tuple[bytes, bytes]]
@@ -79,8 +78,8 @@ class Upgrade:
     _extensions: list[str] = field(factory=list)
 
     def negotiate(
-        self, factories: Sequence[ServerExtensionFactory]
-    ) -> tuple[list[Extension], str | None]:
+        self, factories: Sequence[ServerPerMessageDeflateFactory]
+    ) -> tuple[list[PerMessageDeflate], str | None]:
         """
         Choose among the extensions that the client offers.
 
@@ -89,7 +88,7 @@ class Upgrade:
         Returns:
             The extensions, and the value of the response's ``Sec-WebSocket-Extensions``.
         """
-        accepted: list[Extension] = []
+        accepted: list[PerMessageDeflate] = []
         headers: list[ExtensionHeader] = []
         for name, params in self._offers() if factories else ():
             for factory in factories:
@@ -113,7 +112,9 @@ class Upgrade:
             return []
 
 
-def extension_factories(compression: Compression | None) -> list[ServerExtensionFactory]:
+def extension_factories(
+    compression: Compression | None,
+) -> list[ServerPerMessageDeflateFactory]:
     """Return the extensions that :meth:`Upgrade.negotiate` may choose under a route's setting."""
     if compression is None:
         return []
@@ -224,28 +225,12 @@ def _accept(key: str) -> str:
     return accept_key(key)
 
 
-def response_head(status: int, headers: Sequence[tuple[bytes, bytes]]) -> bytes:
-    """
-    Write the status line and the headers of a response, and the empty line after them.
-
-    Args:
-        status: The HTTP status. :class:`http.HTTPStatus` need not know it.
-        headers: The headers. They must be checked already, so that none has a line break.
-    """
-    try:
-        phrase = HTTPStatus(status).phrase.encode()
-    except ValueError:
-        phrase = b""
-    lines = [b"HTTP/1.1 %d %s\r\n" % (status, phrase)]
-    lines += [b"%s: %s\r\n" % header for header in headers]
-    return b"".join([*lines, b"\r\n"])
-
-
 def acceptance(
     accept: str,
     subprotocol: str | None,
     extensions: str | None,
     headers: Sequence[tuple[bytes, bytes]],
+    own_lines: bytes,
 ) -> bytes:
     """
     Write the head of the response that accepts a handshake.
@@ -254,7 +239,8 @@ def acceptance(
         accept: See :attr:`Upgrade.accept`.
         subprotocol: The subprotocol that was chosen, if any.
         extensions: The value of ``Sec-WebSocket-Extensions``, if any were chosen.
-        headers: All other headers.
+        headers: Those of the application.
+        own_lines: The lines of the server's own headers.
     """
     own = [
         (b"upgrade", b"websocket"),
@@ -265,21 +251,5 @@ def acceptance(
         own.append((b"sec-websocket-protocol", subprotocol.encode()))
     if extensions is not None:
         own.append((b"sec-websocket-extensions", extensions.encode()))
-    return response_head(101, [*own, *headers])
-
-
-def refusal_head(
-    status: int,
-    headers: Sequence[tuple[bytes, bytes]],
-    own_headers: Sequence[tuple[bytes, bytes]],
-) -> bytes:
-    """
-    Write the head of a response that refuses a handshake. It is the last one on its connection.
-
-    Args:
-        status: The HTTP status.
-        headers: The headers of the refusal.
-        own_headers: Those of the server.
-    """
-    kept = [one for one in headers if one[0] != b"connection"]
-    return response_head(status, [*kept, (b"connection", b"close"), *own_headers])
+    head = response_head(101, [*own, *headers])
+    return b"%s%s\r\n" % (head[:-2], own_lines)

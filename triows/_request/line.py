@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import trio
 from attrs import evolve
 
-from triows._checkpoints import checkpointed
 from triows._errors import add_note, is_a, leaves, text_of
 from triows._exchange.ends import source_of
 from triows._exchange.line import Conclusion
@@ -41,6 +40,21 @@ class RequestLine:
 
     noun = "request"
     who = "the application"
+    #: The server reads and writes.
+    needs_nursery = False
+
+    __slots__ = (
+        "_changed",
+        "_over",
+        "_patience",
+        "_receive",
+        "_send",
+        "gone",
+        "is_complete",
+        "received",
+        "sent",
+        "status",
+    )
 
     def __init__(self, receive: Receive, send: Send, *, patience: float) -> None:
         self._receive = receive
@@ -48,15 +62,16 @@ class RequestLine:
         self._patience = patience
         #: The status of the response, once it has begun.
         self.status: int | None = None
-        #: Whether the whole response was handed over.
-        self.complete = False
+        #: Whether the whole response was handed over. The lifetime then has nothing left to do.
+        self.is_complete = False
         #: Whether the client is known to have left before it had the whole response.
         self.gone = False
         #: Bytes of the bodies.
         self.received = self.sent = 0
         self._over = False
-        # Set when the client has left or the request is over. A shutdown waits for that.
-        self._changed = trio.Event()
+        # Set when the client has left or the request is over. A shutdown waits for that, and makes
+        # it.
+        self._changed: trio.Event | None = None
 
     # What the application calls.
 
@@ -71,42 +86,53 @@ class RequestLine:
         return event
 
     @known_as("send")
-    @checkpointed
     async def send(self, event: Message) -> None:
         """Send a part of the response."""
-        begins = event["type"] == "http.response.start"
-        status = event.get("status") if begins else self.status
+        # As checkpointed() does it, without another coroutine for each call.
+        await trio.lowlevel.checkpoint_if_cancelled()
+        status = self.status
         try:
+            kind = event["type"]
+            if kind == "http.response.start":
+                status = event.get("status")
             await self._send(event)
-        except ClientDisconnect as exc:
-            if exc.source is None:
-                exc.source = self
-            self._note_gone()
-            raise
-        except Exception:
-            status = self.status  # the server has refused it
+        except Exception as exc:
+            await trio.lowlevel.cancel_shielded_checkpoint()
+            if is_a(exc, ClientDisconnect):
+                self._note_disconnect(exc)
+            else:
+                status = self.status  # the server has refused it
             raise
         finally:
             # If it was cancelled, some of it may have been sent.
             self.status = status
-        if event["type"] == "http.response.body":
+        if kind == "http.response.body":
             self.sent += len(event.get("body") or b"")
-            self.complete = not event.get("more_body", False)
+            self.is_complete = not event.get("more_body", False)
+
+    def _note_disconnect(self, exc: ClientDisconnect) -> None:
+        if exc.source is None:
+            exc.source = self
+        self._note_gone()
 
     def _note_gone(self) -> None:
         # Servers also send http.disconnect after a whole response. The client hasn't left early
         # then, so the application keeps its whole grace.
-        if not self.complete:
+        if not self.is_complete:
             self.gone = True
+            self._change()
+
+    def _change(self) -> None:
+        if self._changed is not None:
             self._changed.set()
 
     # What the lifetime calls.
 
     @property
     def ended(self) -> bool:
-        return self.complete or self.gone
+        return self.is_complete or self.gone
 
-    def start(self, tasks: trio.Nursery) -> None:
+    def start(self, tasks: trio.Nursery | None) -> None:
         """Do nothing: the server reads and writes."""
 
     def is_end(self, error: BaseException) -> bool:
@@ -135,14 +161,14 @@ class RequestLine:
 
     async def _respond(self, reply: Reply) -> bool:
         """Answer, and return whether the client hasn't left."""
-        with trio.move_on_after(self._patience), suppress(ClientDisconnect):
+        with trio.move_on_after(self._patience, shield=True), suppress(ClientDisconnect):
             await respond(self.send, reply)
         return not self.gone
 
     @property
     def is_incomplete(self) -> bool:
         """Whether a response has begun, and its end is missing."""
-        return self.status is not None and not self.complete
+        return self.status is not None and not self.is_complete
 
     @property
     def _missing(self) -> str:
@@ -158,12 +184,14 @@ class RequestLine:
         There is nothing to tell the client: it waits for its response.
         """
         while not self._over and not self.gone:
+            if self._changed is None:
+                self._changed = trio.Event()
             await self._changed.wait()
         return not self.gone
 
     def note_over(self) -> None:
         self._over = True
-        self._changed.set()
+        self._change()
 
     @property
     def delivered(self) -> bool:

@@ -22,7 +22,7 @@ from .guard import cut_response
 from .line import RequestLine
 
 if TYPE_CHECKING:
-    from typing import Self
+    from collections.abc import Awaitable
 
     from triows._exchange.registry import Exchanges
     from triows._injection.hosts import ResourceStack
@@ -52,26 +52,26 @@ class MountedRequests:
             BaseException: What the application raised, as one exception, when all is closed.
         """
         timeouts = self.settings.timeouts
-        if self.exchanges.grace_left(timeouts) <= 0:
+        if self.exchanges.draining and self.exchanges.grace_left(timeouts) <= 0:
             refusal = try_later("the server is shutting down")
             await respond(send, refusal)
             log_refusal(scope, refusal.status, self.path, refusal.why)
             return
         line = RequestLine(receive, send, patience=timeouts.close)
         lifetime = Lifetime(line, timeouts)
-        # The application may change the scope.
-        request = _Request.of(scope, self.path)
 
-        async def body(_stack: ResourceStack, _nursery: trio.Nursery | None) -> None:
-            await self.handler(scope, line.receive, line.send)
+        def body(_stack: ResourceStack, _nursery: trio.Nursery | None) -> Awaitable[None]:
+            return self.handler(scope, line.receive, line.send)
 
+        # A copy, because the application may change the scope.
         exchange = Exchange(lifetime, self, {**scope}, is_connection=False)
         self.exchanges.add(exchange)
         try:
             await lifetime.run(body)
         finally:
             self.exchanges.discard(exchange)
-            _log_end(request, line, lifetime)
+            if logger.isEnabledFor(logging.INFO):
+                _log_end(exchange, line)
         if lifetime.cancelled is not None and line.is_incomplete:
             # Otherwise a middleware would take the response for complete, and end it properly.
             raise cut_response()
@@ -99,41 +99,27 @@ class MountedRequests:
                 raise
 
 
-@frozen
-class _Request:
-    """What the log says of a request."""
-
-    peer: str
-    method: str
-    path: str
-    route: str
-
-    @classmethod
-    def of(cls, scope: Scope, route: str) -> Self:
-        return cls(peer_of(scope), str(scope.get("method")), str(scope.get("path")), route)
-
-
-def _log_end(request: _Request, line: RequestLine, lifetime: Lifetime) -> None:
+def _log_end(exchange: Exchange, line: RequestLine) -> None:
     """Log the end of a request, in one line."""
-    if not logger.isEnabledFor(logging.INFO):
-        return
+    lifetime, scope = exchange.lifetime, exchange.scope
+    method, peer = str(scope.get("method")), peer_of(scope)
     duration = trio.current_time() - lifetime.started
     answered = "not answered" if line.status is None else f"answered {line.status}"
     # Method and path come from the client. %r keeps them on one line.
     logger.info(
         "%s %s %r %s%s after %.3f s, received %s, sent %s",
-        request.peer,
-        printable(request.method),
-        request.path,
+        peer,
+        printable(method),
+        str(scope.get("path")),
         answered,
         in_brackets(lifetime.why),
         duration,
         counted(line.received, "byte"),
         counted(line.sent, "byte"),
         extra={
-            "route": request.route,
-            "peer": request.peer,
-            "method": request.method,
+            "route": exchange.served.path,
+            "peer": peer,
+            "method": method,
             "status": line.status,
             "duration": duration,
             "bytes_received": line.received,

@@ -70,7 +70,9 @@ def request_segments(scope: Scope) -> tuple[str, ...]:
             asterisk-form and absolute-form of :rfc:`9112#section-3.2`).
     """
     path: str = scope["path"]
-    root = scope.get("root_path", "").rstrip("/")
+    root = scope.get("root_path", "")
+    if root:
+        root = root.rstrip("/")
     segments = _raw_segments(scope.get("raw_path"), path)
     if segments is not None:
         below = _below_root(segments, root, path)
@@ -107,7 +109,7 @@ def _split_raw(raw: bytes) -> list[bytes]:
 
 def _split(path: str) -> tuple[str, ...]:
     _check_form(path[:1])
-    if _SURROGATE.search(path):
+    if not path.isascii() and _SURROGATE.search(path):
         # How a server that decodes with "surrogateescape" passes on bytes that aren't valid UTF-8.
         raise BadPath(_NO_UTF_8)
     return tuple(path[1:].split("/")) if len(path) > 1 else ()
@@ -120,6 +122,8 @@ def _check_form(first: str) -> None:
 
 
 def _strip_root(path: str, root: str) -> str:
+    if not root:
+        return path
     below = path.removeprefix(root)
     return below if below[:1] in ("", "/") else path
 

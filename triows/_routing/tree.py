@@ -17,7 +17,7 @@ If the rest of the path does not match below one template, the next one is tried
 from __future__ import annotations
 
 import bisect
-from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from attrs import define, field, frozen
 
@@ -178,15 +178,19 @@ class RouteTree(Generic[T]):
         return self._match_mount(segments)
 
     def _match_mount(self, segments: tuple[str, ...]) -> Match[T] | None:
-        reached = list(_steps(self._mounts, segments))
+        reached = [step for step in _steps(self._mounts, segments) if step[0].end is not None]
         # The sort is stable, so steps of the same length stay in order of precedence.
-        reached.sort(key=lambda step: step[1], reverse=True)
+        reached.sort(key=_length, reverse=True)
         for place, index, texts in reached:
-            if place.end is not None:
-                found = place.end.match(texts, segments[index:])
-                if found is not None:
-                    return found
+            assert place.end is not None
+            found = place.end.match(texts, segments[index:])
+            if found is not None:
+                return found
         return None
+
+
+def _length(step: _Step[Any]) -> int:
+    return step[1]
 
 
 def _steps(root: _Place[E], segments: tuple[str, ...]) -> Iterator[_Step[E]]:

@@ -10,16 +10,34 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
+from hypercorn.logging import Logger
+
 from triows._printable import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from hypercorn.config import Config
-    from hypercorn.logging import Logger
     from hypercorn.typing import ResponseSummary, WWWScope
 
-__all__ = ["keep_lines_whole"]
+    from triows.types import Scope
+
+__all__ = ["access_logger", "keep_lines_whole"]
+
+
+def access_logger(config: Config) -> Callable[[Scope, Any, float], Awaitable[None]] | None:
+    """
+    Return what writes the line of a request into the access log, or ``None`` if nobody wants it.
+
+    A configuration may have a class of its own for its log, which counts requests, for example. So
+    it is asked even if there is no file for the access log.
+    """
+    log: Any = config.log
+    inner = log._log if isinstance(log, _AccessLog) else log
+    if type(inner) is Logger and inner.access_logger is None:
+        return None
+    access: Callable[[Scope, Any, float], Awaitable[None]] = log.access
+    return access
 
 
 def keep_lines_whole(config: Config) -> None:

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 if TYPE_CHECKING:
-    import trio
-
     from triows._transports.wire import Wire
 
 __all__ = ["Addresses", "Arrival"]
@@ -28,8 +26,5 @@ class Addresses:
 class Arrival:
     """A connection that was accepted."""
 
-    #: The stream for HTTP.
-    stream: trio.abc.Stream
-    #: The same connection, for a WebSocket.
     wire: Wire
     addresses: Addresses

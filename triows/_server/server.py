@@ -4,28 +4,30 @@ from __future__ import annotations
 
 import logging
 import math
-from contextlib import suppress
 from contextvars import copy_context
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import trio
-from hypercorn.app_wrappers import ASGIWrapper
-from hypercorn.trio.worker_context import WorkerContext
-from hypercorn.utils import parse_socket_addr
+from hypercorn.utils import parse_socket_addr, valid_server_name
 
 from triows._inspection.inside import live
 from triows._inspection.remains import alive
 from triows._managers import asynccontextmanager
+from triows._transports.cork import Cork
 from triows._transports.pinger import Pinger
 from triows._transports.reactor import new_reactor
+from triows._transports.tls import TLS, TLSWire
 from triows._transports.turn import current_turn
-from triows._transports.wire import CountedStream, PlainWire, TLSWire
+from triows._transports.wire import PlainWire
 
 from .accepting import accept_from
+from .access import access_logger
 from .arrival import Addresses, Arrival
+from .connection import HTTPConnection, HTTPServices
 from .guarded import GuardedTasks
-from .requests import RequestConnection
+from .own_headers import OwnHeaders
+from .pool import Pool
 from .trimmer import Trimmer
 from .upgraded import Services, Upgraded
 
@@ -33,15 +35,17 @@ if TYPE_CHECKING:
     import socket
     import ssl
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from contextvars import Context
 
     from hypercorn.config import Config
-    from hypercorn.typing import ASGIFramework
 
     from triows._app import Triows
+    from triows._protocol.http11 import Request
     from triows._transports.bridge import Bridge
     from triows._transports.reactor import Reactor
 
     from .listening import Listener
+    from .pool import Worker
 
 __all__ = ["LINGER", "Server", "open_server"]
 
@@ -65,6 +69,7 @@ class Server:
         tls: The TLS context for listeners with TLS.
         listeners: Where to accept connections. They are closed when the accepting is over.
         reactor: Reads for connections.
+        cork: Flushes what connections hold back until the end of a turn.
         pinger: Says when to look at a connection.
         tasks: Runs the connections.
         trimmer: Told about connections that have ended.
@@ -79,6 +84,7 @@ class Server:
         listeners: Sequence[Listener],
         *,
         reactor: Reactor,
+        cork: Cork,
         pinger: Pinger,
         trimmer: Trimmer,
         tasks: GuardedTasks,
@@ -87,17 +93,16 @@ class Server:
         self._app = app
         self._config = config
         self._listeners = listeners
-        self._wrapped = ASGIWrapper(cast("ASGIFramework", app))
-        self._hypercorns = WorkerContext(config.max_requests)
-        self._tls = tls
-        self._tls_handshakes: set[trio.CancelScope] = set()
+        self._tls = None if tls is None else TLS(tls)
         # A dict, not a set: what is done to all of them is done in the order in which they came.
         # The order of a set changes with each run.
-        self._speaking_http: dict[RequestConnection, None] = {}
+        self._connections: dict[HTTPConnection, None] = {}
         # Connections that have not made a request yet.
-        self._silent: set[Callable[[], Arrival]] = set()
+        self._silent: set[HTTPConnection] = set()
         self._asked = trio.Event()
-        self._connections = 0
+        # How many requests may still come, and set when that is none.
+        self._requests_left = math.inf if config.max_requests is None else config.max_requests
+        self._worn_out = trio.Event()
         # Accept some more connections than are allowed, so that these can be answered with 503.
         limit = app.limits.connections
         self._limit = math.inf if limit is None else limit + config.backlog
@@ -111,11 +116,36 @@ class Server:
         self._all_ended = all_ended
         # Connections whose WebSocket another application serves.
         self._bridges: dict[Bridge, None] = {}
-        self._services = Services(
-            pinger, current_turn(), tasks, self._bridges, partial(config.response_headers, "h11")
-        )
+        own_lines = OwnHeaders(config)
+        turn = current_turn()
+        self._services = Services(pinger, turn, cork, tasks, self._bridges, own_lines)
         # For connections that come from elsewhere: they see what the start-up has set, too.
         self._variables = copy_context()
+        self._pool = Pool(tasks, pinger, self._variables)
+        # The requests that are being served.
+        self._jobs: dict[Worker, None] = {}
+        self._http = HTTPServices(
+            app=app,
+            timeouts=app.timeouts,
+            pinger=pinger,
+            turn=turn,
+            cork=cork,
+            pool=self._pool,
+            tasks=tasks,
+            own_lines=own_lines,
+            jobs=self._jobs,
+            keep_alive_timeout=config.keep_alive_timeout,
+            keep_alive_requests=config.keep_alive_max_requests,
+            tls_timeout=config.ssl_handshake_timeout,
+            read_timeout=math.inf if config.read_timeout is None else config.read_timeout,
+            head_size=config.h11_max_incomplete_size,
+            passes_raw_headers=config.h11_pass_raw_headers,
+            root_path=config.root_path,
+            serves=partial(valid_server_name, config),
+            log_access=access_logger(config),
+            note_request=self._note_request,
+            serve_websocket=self._serve_websocket,
+        )
         self._should_end_by = math.inf
 
     @property
@@ -143,12 +173,12 @@ class Server:
 
     async def wait_worn_out(self) -> None:
         """Wait until it has served as many requests as the configuration allows."""
-        await self._hypercorns.terminate.wait()
+        await self._worn_out.wait()
 
     @property
     def connections(self) -> int:
         """How many connections there are, of any kind."""
-        return self._connections
+        return len(self._connections)
 
     async def stop_accepting(self) -> None:
         """Close the listeners, and answer clients that were accepted a moment ago."""
@@ -174,7 +204,6 @@ class Server:
         """
         if not refusing:
             await self.stop_accepting()
-        await self._hypercorns.terminated.set()
         started = trio.current_time()
         # What the application knows as an exchange has the grace that drain() gives it.
         self._end_idle(math.inf)
@@ -206,10 +235,11 @@ class Server:
 
     def _end_idle(self, deadline: float) -> None:
         """End connections without a request now, and other requests at the deadline."""
-        for scope in tuple(self._tls_handshakes):
-            scope.cancel()
-        for connection in tuple(self._speaking_http):
-            connection.shut_down(deadline)
+        for connection in tuple(self._connections):
+            connection.shut_down()
+        if deadline < math.inf:
+            for worker in self._jobs:
+                worker.end_at(deadline)
 
     async def _answer_silent(self) -> None:
         """Serve connections that were accepted a moment ago, because nobody else will."""
@@ -217,52 +247,65 @@ class Server:
             while self._silent:
                 await self._asked.wait()
 
-    def _note_asked(self, opening: Callable[[], Arrival]) -> None:
-        self._silent.discard(opening)
-        self._asked.set()
-        self._asked = trio.Event()
+    def _note_asked(self, connection: HTTPConnection) -> None:
+        if connection in self._silent:
+            self._silent.discard(connection)
+            self._asked.set()
+            self._asked = trio.Event()
 
-    async def _shake_hands(self, stream: trio.SSLStream[CountedStream]) -> bool:
-        """Finish TLS's handshake. Return whether it succeeded in time."""
-        seconds = min(self._config.ssl_handshake_timeout, self._app.timeouts.handshake)
-        with trio.move_on_after(seconds) as scope:
-            self._tls_handshakes.add(scope)
-            try:
-                await stream.do_handshake()
-            except trio.BrokenResourceError:
-                return False
-            finally:
-                self._tls_handshakes.discard(scope)
-        return not scope.cancelled_caught
+    def _note_request(self) -> None:
+        self._requests_left -= 1
+        if self._requests_left <= 0:
+            self._worn_out.set()
 
     def _full(self) -> trio.Event | None:
-        return self._room if self._connections >= self._limit else None
+        return self._room if len(self._connections) >= self._limit else None
 
     # Starting connections.
 
     def start(self, opening: Callable[[], Arrival], close: Callable[[], object]) -> None:
         """
-        Serve a connection that comes from elsewhere, in a task of the server.
+        Serve a connection that comes from elsewhere.
 
-        The task has the server's context variables, and not those of the caller.
+        Its requests have the server's context variables, and not those of the caller.
 
         Args:
-            opening: Returns the connection. It is called in that task. It may raise OSError if the
-                connection is broken by now.
+            opening: Returns the connection. It is called in the context that its requests will
+                have. It may raise OSError if the connection is broken by now.
             close: Called at the end, however the connection went.
 
         Raises:
             RuntimeError: The server has ended. The connection is left as it is.
         """
-        self._variables.copy().run(self._start, opening, close)
+        if self._all_ended.is_set():
+            raise RuntimeError("this server has ended")
+        context = self._variables.copy()
+        context.run(self._start, opening, close, context)
 
     def _start_accepted(self, listener: Listener, sock: socket.socket) -> None:
-        self._start(partial(self._arrival, sock, secure=listener.secure), sock.close)
+        self.start(partial(self._arrival, sock, secure=listener.secure), sock.close)
 
-    def _start(self, opening: Callable[[], Arrival], close: Callable[[], object]) -> None:
-        self._tasks.start_soon(self._serve, opening, close, name="<triows connection>")
-        self._connections += 1
-        self._silent.add(opening)
+    def _start(
+        self, opening: Callable[[], Arrival], close: Callable[[], object], context: Context
+    ) -> None:
+        try:
+            arrival = opening()
+        except OSError:  # the connection broke, so there is nobody to tell
+            close()
+            return
+        connection = HTTPConnection(self._http, arrival.wire, arrival.addresses, context)
+        connection.on_asked = partial(self._note_asked, connection)
+        connection.on_over = partial(self._note_over, connection, close)
+        self._connections[connection] = None
+        self._silent.add(connection)
+        connection.start()
+
+    def _note_over(self, connection: HTTPConnection, close: Callable[[], object]) -> None:
+        close()
+        del self._connections[connection]
+        self._trimmer.note_ended()
+        self._room.set()
+        self._room = trio.Event()
 
     def _arrival(self, sock: socket.socket, *, secure: bool) -> Arrival:
         addresses = Addresses(
@@ -270,64 +313,26 @@ class Server:
             parse_socket_addr(sock.family, sock.getsockname()),
             secure,
         )
-        stream = CountedStream(trio.socket.from_stdlib_socket(sock))
         if not secure:
-            return Arrival(stream, PlainWire(sock, self._reactor), addresses)
+            return Arrival(PlainWire(sock, self._reactor), addresses)
         assert self._tls is not None
-        tls = trio.SSLStream(stream, self._tls, server_side=True, https_compatible=True)
-        return Arrival(tls, TLSWire(tls, sock, self._reactor), addresses)
+        return Arrival(TLSWire(sock, self._reactor, self._tls), addresses)
 
-    # Serving one connection: first its plain requests, and then, perhaps, its WebSocket.
-
-    async def _serve(self, opening: Callable[[], Arrival], close: Callable[[], object]) -> None:
-        try:
-            with suppress(OSError):  # the connection broke, so there is nobody to tell
-                upgraded = await self._serve_requests(opening)
-                if upgraded is not None:
-                    await upgraded.serve()
-        finally:
-            close()
-            self._note_asked(opening)
-            self._connections -= 1
-            self._trimmer.note_ended()
-            if not self._room.is_set():
-                self._room.set()
-                self._room = trio.Event()
-
-    async def _serve_requests(self, opening: Callable[[], Arrival]) -> Upgraded | None:
-        """
-        Serve plain requests.
-
-        Returns:
-            The connection as it goes on if a request asks for a WebSocket. It keeps nothing that is
-            needed for HTTP only.
-        """
-        arrival = opening()
-        stream, addresses = arrival.stream, arrival.addresses
-        if isinstance(stream, trio.SSLStream) and not await self._shake_hands(stream):
-            return None
-        http = RequestConnection(
-            self._wrapped,
-            self._config,
-            self._hypercorns,
-            stream,
-            addresses,
-            self._app.timeouts,
-            self._tasks,
-            self._pinger,
-            partial(self._note_asked, opening),
-        )
-        self._speaking_http[http] = None
-        try:
-            wanted = await http.serve()
-        finally:
-            del self._speaking_http[http]
-        if wanted is None:
-            return None
-        await self._hypercorns.mark_request()
+    async def _serve_websocket(self, connection: HTTPConnection, head: Request) -> None:
         # In the same step, the application decides whether it is draining.
-        self._note_asked(opening)
-        return Upgraded(self._app, self._config, wanted, arrival.wire, addresses, self._services)
+        self._note_asked(connection)
+        await Upgraded(self._app, self._config, connection, head, self._services).serve()
+
+    async def wait_closed(self) -> None:
+        """Wait until no connection is left. After that, no task is left that waits for requests."""
+        while self._connections:
+            await self._room.wait()
+        self._pool.close()
+
+    def close(self) -> None:
+        """Close all connections at once, because the server was cancelled."""
+        for connection in tuple(self._connections):
+            connection.close()
 
 
 @asynccontextmanager
@@ -367,9 +372,11 @@ async def _run(
 ) -> None:
     """Make the server, and the nurseries around it. Return when it has ended."""
     pinger, trimmer, all_ended = Pinger(), Trimmer(), trio.Event()
+    cork = Cork(current_turn())
     async with trio.open_nursery() as nursery:
         for service, name in (
             (reactor.run, "<triows reactor>"),
+            (cork.run, "<triows cork>"),
             (pinger.run, "<triows pinger>"),
             (trimmer.run, "<triows trimmer>"),
         ):
@@ -382,13 +389,18 @@ async def _run(
                     tls,
                     listeners,
                     reactor=reactor,
+                    cork=cork,
                     pinger=pinger,
                     trimmer=trimmer,
                     tasks=GuardedTasks(connections),
                     all_ended=all_ended,
                 )
                 task_status.started(server)
-                await server.listen()
+                try:
+                    await server.listen()
+                    await server.wait_closed()
+                finally:
+                    server.close()
         finally:
             all_ended.set()
 

@@ -7,7 +7,6 @@ from urllib.parse import unquote
 
 import trio
 from attrs import frozen
-from hypercorn.utils import valid_server_name
 
 from triows._exchange.log_lines import log_refusal
 from triows._protocol.upgrade import BadUpgrade, Upgrade, read_upgrade
@@ -22,15 +21,16 @@ if TYPE_CHECKING:
     from hypercorn.config import Config
 
     from triows._app import Triows
+    from triows._protocol.http11 import Request
     from triows._settings import Settings
+    from triows._transports.cork import Cork
     from triows._transports.interface import Starter
     from triows._transports.pinger import Pinger
     from triows._transports.turn import Turn
-    from triows._transports.wire import Wire
     from triows.types import Scope
 
     from .arrival import Addresses
-    from .h11 import WebSocketRequest
+    from .connection import HTTPConnection
 
 __all__ = ["Services", "Upgraded"]
 
@@ -45,13 +45,14 @@ class Services:
 
     pinger: Pinger
     turn: Turn
+    cork: Cork
     #: Runs the tasks of a connection whose application uses ASGI's ``receive`` and ``send``.
     tasks: Starter
     #: Such connections. A dict, not a set: what is done to all of them is done in the order in
     #: which they came. The order of a set changes with each run.
     bridges: dict[Bridge, None]
-    #: Makes the headers that the server adds to each response.
-    own_headers: Callable[[], list[tuple[bytes, bytes]]]
+    #: Makes the lines of the headers that the server adds to each response.
+    own_lines: Callable[[], bytes]
 
 
 class Upgraded:
@@ -61,39 +62,37 @@ class Upgraded:
     Args:
         app: The application. It logs its errors itself.
         config: Hypercorn's configuration.
-        wanted: The request.
-        wire: The connection. It is closed when :meth:`serve` returns.
-        addresses: Its two ends.
+        connection: The connection. It is closed when :meth:`serve` returns.
+        head: The request.
         services: The server's.
     """
 
     __slots__ = (
         "_app",
         "_config",
+        "_connection",
+        "_head",
         "_scope",
         "_services",
         "_started",
         "_transport",
         "_upgrade",
-        "_wanted",
-        "_wire",
     )
 
     def __init__(
         self,
         app: Triows,
         config: Config,
-        wanted: WebSocketRequest,
-        wire: Wire,
-        addresses: Addresses,
+        connection: HTTPConnection,
+        head: Request,
         services: Services,
     ) -> None:
         self._app = app
         self._config = config
-        self._wanted = wanted
-        self._wire = wire
+        self._connection = connection
+        self._head = head
         self._services = services
-        self._scope = _scope(config, wanted, addresses)
+        self._scope = _scope(config, head, connection.addresses)
         self._started = trio.current_time()
         self._upgrade = _UNREADABLE
         # What was made last, for the access log.
@@ -125,11 +124,8 @@ class Upgraded:
                 await self._log_access()
 
     def _read_upgrade(self) -> Upgrade:
-        request = self._wanted.request
-        upgrade = read_upgrade(request.method, request.http_version, list(request.headers))
-        if not valid_server_name(self._config, cast("Any", request)):
-            raise BadUpgrade(404, "this server is not here")
-        return upgrade
+        head = self._head
+        return read_upgrade(head.method.encode(), head.http_version.encode(), head.headers)
 
     async def _refuse(self, bad: BadUpgrade) -> None:
         refusal = problem(bad.status, bad.detail)
@@ -140,15 +136,18 @@ class Upgraded:
 
     def make_transport(self, settings: Settings) -> StreamTransport:
         """Make the transport, with the settings of the route that was found. Call this once."""
+        connection = self._connection
         self._transport = StreamTransport(
-            self._wire,
+            connection.wire,
             self._upgrade,
-            early=self._wanted.early,
+            early=connection.take_rest(),
             settings=settings,
-            own_headers=self._services.own_headers,
+            own_lines=self._services.own_lines,
             pinger=self._services.pinger,
             turn=self._services.turn,
+            cork=self._services.cork,
         )
+        connection.take_over(self._transport)
         return self._transport
 
     async def _log_access(self) -> None:
@@ -164,21 +163,18 @@ class Upgraded:
             await self._config.log.access(cast("Any", self._scope), response, seconds)
 
 
-def _scope(config: Config, wanted: WebSocketRequest, addresses: Addresses) -> Scope:
-    request = wanted.request
-    path, _, query = request.target.partition(b"?")
-    raw = config.h11_pass_raw_headers
-    headers: Any = request.headers.raw_items() if raw else request.headers
+def _scope(config: Config, head: Request, addresses: Addresses) -> Scope:
+    path = head.path.decode("ascii")
     return {
         "type": "websocket",
         "asgi": {"version": "3.0", "spec_version": "2.3"},
-        "http_version": request.http_version.decode("ascii"),
+        "http_version": head.http_version,
         "scheme": "wss" if addresses.secure else "ws",
-        "path": unquote(path.decode("ascii")),
-        "raw_path": path,
-        "query_string": query,
+        "path": unquote(path) if "%" in path else path,
+        "raw_path": head.path,
+        "query_string": head.query,
         "root_path": config.root_path,
-        "headers": list(headers),
+        "headers": head.headers_as_sent() if config.h11_pass_raw_headers else head.headers,
         "client": addresses.client,
         "server": addresses.server,
         "subprotocols": [],

@@ -28,6 +28,7 @@ from .progress import STALLED
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from triows._protocol.frames import Prepared
     from triows._reply import Reply
     from triows._settings import Limits, Timeouts
     from triows.types import Message, Receive, Scope, Send
@@ -54,6 +55,7 @@ class ASGITransport:
     """
 
     can_ping = False
+    needs_nursery = True
     outlives_cancellation = False
 
     def __init__(
@@ -252,9 +254,21 @@ class ASGITransport:
                 await self._progress.wait()
             if self.ended is not None:
                 self._raise_ended()
-            key = "text" if isinstance(message, str) else "bytes"
-            self._submit({"type": "websocket.send", key: message}, size)
-            self.traffic.count_sent(size)
+            self._submit_message(message, size)
+
+    def post(self, prepared: Prepared) -> bool:
+        message, size = prepared.message, len(prepared.payload)
+        if self.ended is not None:
+            return True
+        if self._send_lock.locked() or self._must_wait(size):
+            return False
+        self._submit_message(message, size)
+        return True
+
+    def _submit_message(self, message: str | bytes, size: int) -> None:
+        key = "text" if isinstance(message, str) else "bytes"
+        self._submit({"type": "websocket.send", key: message}, size)
+        self.traffic.count_sent(size)
 
     def _must_wait(self, size: int) -> bool:
         # A message that is larger than the outbox goes alone.
@@ -348,7 +362,7 @@ class ASGITransport:
         # A server may wait until we have taken all its messages, as Hypercorn does. So the reader
         # goes on and drops messages until the disconnect comes.
         try:
-            with trio.move_on_after(linger):
+            with trio.move_on_after(linger, shield=True):
                 await self.wait_delivered()
                 if self.accepted:
                     await self._disconnected.wait()

@@ -39,8 +39,8 @@ class Bridge(ASGIConnection):
     Args:
         make_transport: Makes the transport, with the settings of the route that was found. It is
             called once.
-        nursery: Runs the transport's tasks if somebody asks for ASGI events. Whoever opened the
-            nursery calls :meth:`aclose` before leaving it.
+        nursery: Runs the transport's tasks. Whoever opened the nursery calls :meth:`aclose` before
+            leaving it.
         settings: The application's settings. They apply if somebody asks for ASGI events.
         opened: If somebody asks for ASGI events, the bridge adds itself here, so that the server
             can call :meth:`shut_down`.
@@ -78,11 +78,15 @@ class Bridge(ASGIConnection):
 
     def _attached(self) -> Transport:
         if self._transport is None:
-            self._transport = self._make_transport(self._settings)
-            self._transport.start(self._nursery)
+            self._transport = self._started(self._settings)
             self.opened_in = trio.lowlevel.current_task().parent_nursery
             self._opened[self] = None
         return self._transport
+
+    def _started(self, settings: Settings) -> Transport:
+        transport = self._make_transport(settings)
+        transport.start(self._nursery)
+        return transport
 
     async def _close(self, transport: Transport, code: int, reason: str) -> None:
         if transport.ended is None:
@@ -113,7 +117,7 @@ class Bridge(ASGIConnection):
     def _make_endpoint(self, scope: Scope, settings: Settings) -> Transport:
         if self._transport is None:
             # No middleware has asked for an event: the endpoint gets the connection itself.
-            return self._make_transport(settings)
+            return self._started(settings)
         # A middleware has waited for an event, so there is a transport already. The endpoint gets
         # its events, as from any other server, and ends by itself at a shutdown.
         self._opened.pop(self, None)
@@ -166,8 +170,7 @@ class Bridge(ASGIConnection):
             self._opened.pop(self, None)
             now = trio.current_time()
             until = min(now + self._settings.timeouts.close, self._deliver_by)
-            with trio.CancelScope(shield=True):  # *linger* bounds it
-                await transport.aclose(linger=max(0.0, until - now))
+            await transport.aclose(linger=max(0.0, until - now))
 
     @known_as("receive")
     async def _receive(self) -> Message:

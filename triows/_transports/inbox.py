@@ -61,13 +61,13 @@ class Inbox:
         "_max_messages",
         "_max_size",
         "_owner",
-        "_queue",
         "_receiver",
         "_room",
         "_turn",
         "ended",
         "on_room",
         "size",
+        "waiting",
     )
 
     def __init__(
@@ -82,14 +82,14 @@ class Inbox:
         self._turn = current_turn() if turn is None else turn
         self._max_messages = messages
         self._max_size = size
-        # Made when the first message has to wait.
-        self._queue: deque[tuple[str | bytes, int]] = _NOTHING
+        #: The messages that wait, and their sizes. Made when the first one has to wait.
+        self.waiting: deque[tuple[str | bytes, int]] = _NOTHING
         self._receiver: trio.lowlevel.Task | None = None
         # Made when the inbox is full, set when it no longer is.
         self._room: trio.Event | None = None
 
     def __len__(self) -> int:
-        return len(self._queue)
+        return len(self.waiting)
 
     @property
     def full(self) -> bool:
@@ -101,7 +101,7 @@ class Inbox:
         """How many messages there is room for, and how many bytes of them; none if full."""
         if self._room is not None:
             return 0, 0
-        return self._max_messages - len(self._queue), self._max_size - self.size
+        return self._max_messages - len(self.waiting), self._max_size - self.size
 
     def put_nowait(self, message: str | bytes, size: int) -> None:
         """Add a message of *size* bytes. It is dropped if the inbox is closed."""
@@ -117,16 +117,16 @@ class Inbox:
             if len(items) == 1:
                 return
             items = items[1:]
-        if self._queue is _NOTHING:
-            self._queue = deque()
-        self._queue.extend(items)
+        if self.waiting is _NOTHING:
+            self.waiting = deque()
+        self.waiting.extend(items)
         for _, size in items:
             self.size += size
         if self._room is None and self._is_full():
             self._room = trio.Event()
 
     def _is_full(self) -> bool:
-        return len(self._queue) >= self._max_messages or self.size >= self._max_size
+        return len(self.waiting) >= self._max_messages or self.size >= self._max_size
 
     async def wait_room(self) -> None:
         """Wait until there is room, or the inbox is closed."""
@@ -171,10 +171,10 @@ class Inbox:
         if self._receiver is not None:
             await trio.lowlevel.checkpoint()
             raise self._busy()
-        if self._queue:
+        if self.waiting:
             await trio.lowlevel.checkpoint_if_cancelled()
             # As _take(), in line: it is called for each message of a busy connection.
-            message, size = self._queue.popleft()
+            message, size = self.waiting.popleft()
             self.size -= size
             turn = self._turn
             if self._room is not None and not self._is_full():
@@ -203,14 +203,14 @@ class Inbox:
         """
         if self._receiver is not None:
             raise self._busy()
-        if self._queue:
+        if self.waiting:
             return self._take()
         if self.ended is not None:
             raise self._disconnect(self.ended)
         raise trio.WouldBlock
 
     def _take(self) -> str | bytes:
-        message, size = self._queue.popleft()
+        message, size = self.waiting.popleft()
         self.size -= size
         if self._room is not None and not self._is_full():
             self._make_room()

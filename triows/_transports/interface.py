@@ -11,6 +11,7 @@ from triows.exceptions import WebSocketDisconnect
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from triows._protocol.frames import Prepared
     from triows._reply import Reply
 
 __all__ = [
@@ -95,7 +96,7 @@ class Transport(Protocol):
     the peer, the transport calls :attr:`on_gone`, synchronously and once.
     """
 
-    #: Set by the owner before :meth:`start`.
+    #: Set by the owner before it waits for anything.
     on_gone: Callable[[], None]
     #: Whether an acceptance has been handed over.
     accepted: bool
@@ -104,6 +105,9 @@ class Transport(Protocol):
     traffic: Traffic
     #: Whether :meth:`ping` works, and the transport sends pings of its own.
     can_ping: bool
+    #: Whether the owner opens a nursery for the transport's tasks, and calls :meth:`start`. If not,
+    #: whoever made the transport has started it.
+    needs_nursery: bool
     #: Whether the transport still reads and writes while the task that serves it is cancelled.
     outlives_cancellation: bool
 
@@ -148,6 +152,8 @@ class Transport(Protocol):
         """
         Hand over a refusal of the handshake. This ends the transport with 1006.
 
+        It doesn't wait for the peer, and a cancellation has no effect on it.
+
         Raises:
             WebSocketStateError: Somebody else has accepted it.
         """
@@ -182,6 +188,18 @@ class Transport(Protocol):
             WebSocketDisconnect: The connection has ended.
         """
 
+    def post(self, prepared: Prepared) -> bool:
+        """
+        Hand over a message that goes to other connections, too, without waiting.
+
+        It goes out after all messages that were handed over before, and before those of a later
+        :meth:`send`. Call this only in the loop of the server, and after the acceptance.
+
+        Returns:
+            ``False`` if there was no room for it, and it was not handed over. A connection that has
+            ended has room for everything, and sends nothing.
+        """
+
     async def ping(self) -> float:
         """
         Send a ping and wait for its pong. Return the round trip in seconds.
@@ -195,7 +213,7 @@ class Transport(Protocol):
         Hand over a close frame. It goes out after what was sent before.
 
         This has no effect if the connection has ended. It doesn't wait for the peer, as
-        :meth:`wait_delivered` does.
+        :meth:`wait_delivered` does, and a cancellation has no effect on it.
         """
 
     async def wait_over(self) -> None:
@@ -220,8 +238,8 @@ class Transport(Protocol):
         """
         Finish the closing handshake, for at most *linger* seconds, and stop the tasks.
 
-        What hasn't gone out by then is dropped, and :attr:`ended` says so. The caller shields
-        this. Afterwards, none of the transport's tasks run, even if it was cancelled.
+        What hasn't gone out by then is dropped, and :attr:`ended` says so. A cancellation has no
+        effect on this. Afterwards, none of the transport's tasks do anything more.
         """
 
     def backlog(self) -> tuple[int, int, int]:

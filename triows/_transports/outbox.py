@@ -1,6 +1,9 @@
 """
 What is sent: given to the system at once, or kept until it takes more, in a task that writes.
 
+A message that isn't the first one of its turn is held back until the end of the turn, so that the
+messages of one turn leave in one system call (see ``cork.py``).
+
 The stream never carries half a frame followed by another frame. Once the system has taken the
 beginning of a frame, either the writing task finishes the frame or the connection ends.
 """
@@ -9,6 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from itertools import islice
+from threading import get_ident
 from typing import TYPE_CHECKING, Final, Protocol
 
 import trio
@@ -16,6 +20,7 @@ import trio
 from .wire import BROKEN
 
 if TYPE_CHECKING:
+    from .cork import Cork
     from .interface import Starter
     from .turn import Turn
     from .wire import Wire
@@ -26,6 +31,10 @@ __all__ = ["Outbox"]
 #: How many frames may wait, however small they are. Each takes about 60 bytes in addition to its
 #: own, so a mebibyte of the smallest frames would take twenty.
 _MOST = 4096
+
+#: How many frames may be held back in a turn, and how many bytes of them. They are copied into one
+#: piece, and more of them in one system call would save little.
+_HELD_FRAMES, _HELD_BYTES = 64, 2**14
 
 # All outboxes in which nothing has waited share this, because an empty deque takes 700 bytes.
 _NOTHING: Final[deque[bytes | memoryview]] = deque(maxlen=0)
@@ -83,14 +92,18 @@ class Outbox:
         wire: Where to write.
         owner: Told what happens.
         turn: The loop in which the owner is called, whoever sends.
+        cork: Flushes what is held back in a turn.
         limit: How many bytes may wait. A single frame may be larger.
     """
 
     __slots__ = (
+        "_cork",
         "_frames",
         "_has_begun",
+        "_held",
         "_limit",
         "_lock",
+        "_most_held",
         "_nursery",
         "_owner",
         "_pong",
@@ -99,16 +112,24 @@ class Outbox:
         "_turn",
         "_urgent",
         "_wire",
+        "_wrote_in",
         "size",
     )
 
-    def __init__(self, wire: Wire, owner: Owner, turn: Turn, *, limit: int) -> None:
-        #: Bytes that wait, without those of control frames that have not begun.
+    def __init__(self, wire: Wire, owner: Owner, turn: Turn, cork: Cork, *, limit: int) -> None:
+        #: Bytes that are held back or wait, without those of control frames that have not begun.
         self.size = 0
         self._wire = wire
         self._owner = owner
         self._turn = turn
+        self._cork = cork
         self._limit = limit
+        self._most_held = min(limit, _HELD_BYTES)
+        # Messages that are held back until the end of the turn. Meanwhile nothing else waits. It is
+        # made when there are some, because few connections of many have any.
+        self._held: list[bytes] | None = None
+        # The number of the turn in which a message was last written.
+        self._wrote_in = -1
         # Where a task may run that writes what waits.
         self._nursery: Starter | None = None
         # In the order in which they are written. If the system has taken a part of the first
@@ -131,12 +152,18 @@ class Outbox:
         self._nursery = nursery
 
     def __bool__(self) -> bool:
-        """Whether something waits."""
-        return bool(self._frames)
+        """Whether something is held back or waits."""
+        return self._held is not None or bool(self._frames)
 
     @property
     def is_busy(self) -> bool:
-        """Whether a message has to queue behind others."""
+        """
+        Whether a message has to queue behind others.
+
+        While some are held back, it has to if it comes from another loop.
+        """
+        if self._held is not None:
+            return get_ident() != self._turn.thread
         return bool(self._frames) or (self._lock is not None and self._lock.locked())
 
     @property
@@ -150,12 +177,68 @@ class Outbox:
             self._lock = trio.Lock()
         return self._lock
 
+    def post(self, frame: bytes, more: object) -> bool:
+        """
+        Give a message to the system, or hold it back if it isn't the only one of this turn.
+
+        What is held back leaves at the end of the turn, or before whatever else is sent.
+
+        Args:
+            frame: The message.
+            more: Whether another one is likely to follow in this turn. The last one takes those
+                that are held back along, unless the system was given one in this turn already.
+
+        Returns:
+            Whether this was possible. If not, the message has to queue behind others, or it comes
+            from another loop and others are held back.
+        """
+        held, number = self._held, self._turn.number
+        others = more or self._wrote_in == number
+        if held is None:
+            if self._frames or (self._lock is not None and self._lock.locked()):
+                return False
+            held = self._begin_holding() if others else None
+        elif get_ident() != self._turn.thread:
+            return False
+        size = self.size + len(frame)
+        if held is not None and others and size <= self._most_held and len(held) < _HELD_FRAMES:
+            held.append(frame)
+            self.size = size
+        else:
+            self._wrote_in = number
+            self.send(frame)
+        return True
+
+    def _begin_holding(self) -> list[bytes] | None:
+        """Return where to hold messages back, or ``None`` if nobody would flush them."""
+        if not self._cork.is_open or get_ident() != self._turn.thread:
+            return None
+        self._held = []
+        self._cork.add(self)
+        return self._held
+
+    def queue(self, frame: bytes, size: int) -> bool:
+        """
+        Let a message of *size* bytes wait behind those that wait already.
+
+        Returns:
+            Whether there was room. There is none while a sender waits for some.
+        """
+        if (self._lock is not None and self._lock.locked()) or not self.has_room(size):
+            return False
+        self.send(frame)
+        return True
+
     def send(self, frame: bytes) -> None:
         """
-        Give a frame to the system. What the system doesn't take waits.
+        Give a frame to the system, behind what is held back. What the system doesn't take waits.
 
         The frame may be empty.
         """
+        if self._held is not None:
+            self._held.append(frame)
+            self.flush()
+            return
         sent = 0
         if not self._frames:
             try:
@@ -166,22 +249,50 @@ class Outbox:
         if sent < len(frame):
             self._let_wait(memoryview(frame)[sent:] if sent else frame)
 
-    def send_pieces(self, head: bytes, payload: bytes) -> None:
-        """Give a frame to the system in two pieces, without a copy. Nothing may wait."""
+    def flush(self) -> None:
+        """Write what is held back."""
+        held, self._held = self._held, None
+        if held is None:
+            return
+        self.size = 0
+        try:
+            sent = self._wire.send_nowait(b"".join(held))
+        except OSError:
+            self._turn.call(self._owner.write_failed)
+            return
+        for frame in held:
+            if sent < len(frame):
+                self._let_wait(memoryview(frame)[sent:] if sent else frame)
+            sent = max(0, sent - len(frame))
+
+    def post_pieces(self, head: bytes, payload: bytes) -> bool:
+        """
+        Give a large message to the system in two pieces, without a copy.
+
+        Returns:
+            Whether this was possible. If not, the message has to queue behind others, or it comes
+            from another loop, where nobody would write what the system doesn't take at once.
+        """
+        if get_ident() != self._turn.thread or self.is_busy:
+            return False
+        self.flush()
+        if self._frames:
+            self._let_wait(head + payload)
+            return True
         try:
             sent = self._wire.send_pieces_nowait((head, payload))
         except OSError:
             self._turn.call(self._owner.write_failed)
-            return
-        if sent == len(head) + len(payload):
-            return
-        if sent >= len(head):
+            return True
+        if len(head) <= sent < len(head) + len(payload):
             self._let_wait(memoryview(payload)[sent - len(head) :])
-        else:
+        elif sent < len(head):
             self._let_wait(memoryview(head + payload)[sent:] if sent else head + payload)
+        return True
 
     def send_control(self, frames: list[bytes]) -> None:
-        """Send answers to control frames. A pong goes ahead of all data frames."""
+        """Send answers to control frames. A pong goes ahead of all data frames that wait."""
+        self.flush()
         if not self._frames:
             self.send(b"".join(frames))
             return
@@ -192,11 +303,16 @@ class Outbox:
                 self.send(frame)
 
     def send_urgent(self, frame: bytes) -> None:
-        """Send a control frame ahead of all data frames that have not begun."""
+        """Send a control frame ahead of all data frames that wait and have not begun."""
+        self.flush()
         if self._frames:
             self._add_urgent(frame)
         else:
             self.send(frame)
+
+    def give_up(self) -> None:
+        """Give up the connection."""
+        self._owner.write_failed()
 
     def _let_wait(self, rest: bytes | memoryview) -> None:
         """
@@ -244,7 +360,12 @@ class Outbox:
         return next((at for at, one in enumerate(waiting, first) if one is frame), None)
 
     def drop(self, *, but: bytes | None) -> None:
-        """Forget all frames that have not begun, *but* one that goes out in any case."""
+        """
+        Forget all frames that have not begun, *but* one that goes out in any case.
+
+        What is held back is not forgotten: the system gets it first, as it would without that.
+        """
+        self.flush()
         if not self._frames:
             return
         begun = [self._frames.popleft()] if self._has_begun else []
@@ -261,6 +382,7 @@ class Outbox:
 
     def clear(self) -> None:
         """Forget everything: nothing can be written any more."""
+        self._held = None
         self._frames.clear()
         self._has_begun = False
         self._urgent, self._pong = 0, None
@@ -271,7 +393,7 @@ class Outbox:
         """Write nothing more, and forget everything. A frame that has begun is lost."""
         if self._scope is not None:
             self._scope.cancel()
-        if self._frames:
+        if self:
             self.clear()
         # They refer to each other, and would stay until the next garbage collection.
         self._owner = _NOBODY
@@ -294,7 +416,8 @@ class Outbox:
         await self._progress.wait()
 
     async def wait_empty(self) -> None:
-        """Wait until the outbox is empty."""
+        """Write what is held back, and wait until the outbox is empty."""
+        self.flush()
         while self:
             await self.wait_progress()
 
@@ -302,7 +425,7 @@ class Outbox:
         # Shielded, but bounded: the owner watches the peer's progress, and calls close().
         with scope:
             try:
-                while self:
+                while self._frames:
                     if self._wire.breaks_when_cancelled:
                         self._begin()  # TLS encrypts it at once, so it can't be dropped
                     # During this wait, others may add frames after the first, or drop some.

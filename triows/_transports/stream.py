@@ -10,13 +10,14 @@ idle connection needs no task of its own, and a busy one waits only for its peer
 
 from __future__ import annotations
 
-from threading import get_ident
 from typing import TYPE_CHECKING, Final
 
 import trio
 
 from triows._protocol.codec import Codec
-from triows._protocol.upgrade import acceptance, extension_factories, refusal_head
+from triows._protocol.frames import plain_frame, plain_head
+from triows._protocol.responses import whole_response
+from triows._protocol.upgrade import acceptance, extension_factories
 from triows._where import known_as
 from triows.exceptions import WebSocketStateError
 
@@ -32,11 +33,13 @@ from .wire import CHUNK, FIN
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from triows._protocol.frames import Prepared
     from triows._protocol.upgrade import Upgrade
     from triows._reply import Reply
     from triows._settings import Settings
     from triows.exceptions import WebSocketDisconnect
 
+    from .cork import Cork
     from .interface import Starter
     from .pinger import Pinger
     from .turn import Turn
@@ -66,12 +69,14 @@ class StreamTransport:
         upgrade: What the handshake asks for.
         early: The bytes that arrived after the handshake and are already read.
         settings: The settings of the route.
-        own_headers: Makes the headers that the server adds to each response.
+        own_lines: Makes the lines of the headers that the server adds to each response.
         pinger: Says when it is time for a ping.
         turn: The server's turn, which counts the messages of all its connections.
+        cork: Flushes messages that are held back until the end of the turn.
     """
 
     can_ping = True
+    needs_nursery = False
     outlives_cancellation = True
 
     __slots__ = (
@@ -88,7 +93,7 @@ class StreamTransport:
         "_monitor",
         "_ours",
         "_outbox",
-        "_own_headers",
+        "_own_lines",
         "_pinger",
         "_respite",
         "_settings",
@@ -110,9 +115,10 @@ class StreamTransport:
         *,
         early: bytes,
         settings: Settings,
-        own_headers: Callable[[], Headers],
+        own_lines: Callable[[], bytes],
         pinger: Pinger,
         turn: Turn,
+        cork: Cork,
     ) -> None:
         self.accepted = False
         self.ended: Ended | None = None
@@ -123,11 +129,11 @@ class StreamTransport:
         self._wire = wire
         self._accept_key = upgrade.accept
         self._settings = settings
-        self._own_headers = own_headers
+        self._own_lines = own_lines
         # Reading.
         limits = settings.limits
-        factories = extension_factories(settings.compression)
-        extensions, self._extensions = upgrade.negotiate(factories)
+        offered = extension_factories(settings.compression)
+        extensions, self._extensions = upgrade.negotiate(offered)
         self._codec = Codec(
             message_size=limits.message_size, fragments=limits.fragments, extensions=extensions
         )
@@ -141,7 +147,7 @@ class StreamTransport:
         # Set when there is nothing more to read. Tasks that wait for that make it.
         self._wants_read_all: trio.Event | None = None
         # Writing.
-        self._outbox = Outbox(wire, self, turn, limit=limits.outbox)
+        self._outbox = Outbox(wire, self, turn, cork, limit=limits.outbox)
         # Watches whether the peer takes what waits.
         self._monitor: Monitor | None = None
         # Whether the peer was found too slow, or the connection broke.
@@ -211,7 +217,7 @@ class StreamTransport:
     def _take(self, data: bytes) -> None:
         """Read frames, hand their messages to the inbox, and act on the control frames."""
         codec, inbox = self._codec, self._inbox
-        self._turn.calls = 0  # other tasks have just had their turn
+        self._turn.begin()
         has_ended = self._ours is _ENDED
         messages, size = _ANY if has_ended else inbox.room
         found = codec.receive(data, messages, size)
@@ -308,20 +314,16 @@ class StreamTransport:
         except UnicodeEncodeError:
             await trio.lowlevel.checkpoint()
             raise
-        if self._outbox.is_busy:
-            await self._send_later(payload, text=text)
-            return
         await trio.lowlevel.checkpoint_if_cancelled()
         if self.ended is not None:
             raise await self._disconnected()
-        if len(payload) < _LARGE:
-            self._outbox.send(self._codec.data_frame(payload, text=text))
-        elif get_ident() != self._turn.thread:
-            raise await self._turn.used_elsewhere()  # the system might not take all of it
-        elif self._codec.compresses:
-            self._outbox.send(self._codec.data_frame(payload, text=text))
+        if self._extensions is None and len(payload) < _LARGE:
+            handed = self._outbox.post(plain_frame(payload, text=text), self._inbox.waiting)
         else:
-            self._outbox.send_pieces(self._codec.plain_head(len(payload), text=text), payload)
+            handed = self._post_other(payload, text=text)
+        if not handed:
+            await self._send_later(payload, text=text)
+            return
         if self.ended is not None:  # the wire broke while it took the message
             raise await self._disconnected()
         traffic = self.traffic
@@ -332,6 +334,15 @@ class StreamTransport:
         if turn.calls >= STRETCH:
             # Only after the write, so that no other message goes out before this one.
             await turn.end()
+
+    def _post_other(self, payload: bytes, *, text: bool) -> bool:
+        """Hand over a message that is large or compressed, unless it has to queue behind others."""
+        outbox = self._outbox
+        if self._extensions is None:
+            return outbox.post_pieces(plain_head(len(payload), text=text), payload)
+        if outbox.is_busy:
+            return False
+        return outbox.post(self._codec.data_frame(payload, text=text), self._inbox.waiting)
 
     async def _send_later(self, payload: bytes, *, text: bool) -> None:
         """
@@ -352,6 +363,16 @@ class StreamTransport:
                 raise await self._disconnected()
             self.traffic.count_sent(len(payload))
 
+    def post(self, prepared: Prepared) -> bool:
+        if self.ended is not None:
+            return True
+        plain, size = self._extensions is None, len(prepared.payload)
+        frame = prepared.plain if plain else self._codec.shared_frame(prepared)
+        handed = self._outbox.post(frame, None) or self._outbox.queue(frame, size)
+        if handed and self.ended is None:  # the wire didn't break while it took the message
+            self.traffic.count_sent(size)
+        return handed
+
     async def _disconnected(self) -> WebSocketDisconnect:
         """Pass a checkpoint, then make the error for a call after the connection's end."""
         await trio.lowlevel.checkpoint()
@@ -364,9 +385,7 @@ class StreamTransport:
         self._watch()
 
     def write_failed(self) -> None:
-        ended = self.ended
-        if ended is not None and self._is_told(ended):
-            self.ended = undelivered(ended)
+        self._note_undelivered()
         self._break(Ended(1006))
 
     def frame_taken(self, frame: object, end: int) -> None:
@@ -501,8 +520,9 @@ class StreamTransport:
             await trio.lowlevel.checkpoint()
             raise WebSocketStateError(ACCEPTED_BESIDE)
         self.accepted = True
-        more = [*headers, *self._own_headers()]
-        self._outbox.send(acceptance(self._accept_key, subprotocol, self._extensions, more))
+        self._outbox.send(
+            acceptance(self._accept_key, subprotocol, self._extensions, headers, self._own_lines())
+        )
         self._keepalive.start()
         if self._early:
             early, self._early = self._early, b""
@@ -518,9 +538,9 @@ class StreamTransport:
             await trio.lowlevel.checkpoint()
             raise WebSocketStateError(ACCEPTED_BESIDE)
         if self.ended is None:
-            head = refusal_head(refusal.status, refusal.headers, self._own_headers())
+            whole = whole_response(refusal, self._own_lines())
             self._end_here(Ended(1006, "refused", refusal.status, refusal.why))
-            self._outbox.send(head + refusal.body)
+            self._outbox.send(whole)
 
     async def close(self, code: int, reason: str) -> None:
         await self._turn.check_loop()
@@ -562,7 +582,7 @@ class StreamTransport:
             self._drop_unread(self.ended)
         try:
             if self._outbox or not self.over:
-                with trio.move_on_after(linger):
+                with trio.move_on_after(linger, shield=True):
                     await self._linger()
         finally:
             self._stop()
@@ -572,9 +592,8 @@ class StreamTransport:
         self._keepalive.close()
         if self._monitor is not None:
             self._monitor.close()
-        ended = self.ended
-        if ended is not None and self._is_cut(ended):
-            self.ended = undelivered(ended)
+        if self._outbox or self._wire.unacknowledged() > FIN:
+            self._note_undelivered()
         self._wire.close(abort=bool(self._outbox))
         self._outbox.close()
         self._note_read_all(Happening.EOF)
@@ -583,15 +602,11 @@ class StreamTransport:
         self.on_gone, self._monitor = nobody, None
         self._codec.close()
 
-    def _is_told(self, ended: Ended) -> bool:
-        """Whether we ended the connection with a close frame that the peer hasn't answered."""
-        return self.accepted and ended.code != 1006 and not self.answered
-
-    def _is_cut(self, ended: Ended) -> bool:
-        """Whether such a close frame hasn't reached the peer's system."""
-        if not self._is_told(ended):
-            return False
-        return bool(self._outbox) or self._wire.unacknowledged() > FIN
+    def _note_undelivered(self) -> None:
+        """Note that a close frame with which we ended hasn't reached the peer's system."""
+        ended = self.ended
+        if ended is not None and ended.code != 1006 and self.accepted and not self.answered:
+            self.ended = undelivered(ended)
 
     async def _linger(self) -> None:
         await self._outbox.wait_empty()

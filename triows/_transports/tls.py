@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 from attrs import Factory, frozen
 
-from .reactor import Readable
-from .wire import BROKEN, CHUNK, PIECES, READS, SocketWire, unacknowledged
+from .wire import BROKEN, CHUNK, PIECES, READS, LastWord, SocketWire, unacknowledged
 
 if TYPE_CHECKING:
     import socket
@@ -129,15 +128,15 @@ class TLSWire(SocketWire):
         if self._is_over:
             self._is_paused = False
             # Not at once: whoever calls this doesn't expect to be called back.
-            self._reactor.yield_turn(_LastWord(self))
+            self._reactor.yield_turn(LastWord(self))
         else:
             super().resume()
 
     def tell_end(self) -> None:
         """Tell the sink that the peer has said its last, unless reading is paused again."""
-        if self._is_over and not self._is_paused and self._fd >= 0:
+        if not self._is_paused and self._fd >= 0:
             self._is_over = False
-            self._end_reading()
+            self.on_error()
 
     def on_readable(self) -> None:
         """Read and decrypt what is there, up to a limit. The reactor calls this."""
@@ -149,7 +148,7 @@ class TLSWire(SocketWire):
             except OSError:
                 data = b""
             if not data:
-                self._end_reading()
+                self.on_error()
                 return
             if not (self._is_refused or self._take(data)):
                 return
@@ -204,11 +203,7 @@ class TLSWire(SocketWire):
         elif self._is_paused:
             self._is_over = True
         else:
-            self._end_reading()
-
-    def _end_reading(self) -> None:
-        self._reactor.discard(self._fd)
-        self._sink.eof_received()
+            self.on_error()
 
     # What OpenSSL sends by itself: the handshake, alerts, new keys.
 
@@ -333,27 +328,6 @@ class TLSWire(SocketWire):
         if self._fd >= 0 and not abort:
             self._say_goodbye()
         super().close(abort=abort)
-
-
-class _LastWord(Readable):
-    """Takes a turn of the reactor for a wire, apart from those that its sink asks for."""
-
-    __slots__ = ("_wire",)
-
-    def __init__(self, wire: TLSWire) -> None:
-        self._wire = wire
-
-    def on_turn(self) -> None:
-        self._wire.tell_end()
-
-    def on_error(self) -> None:
-        self._wire.on_error()
-
-    # The reactor calls these only for what was added to it.
-
-    def on_readable(self) -> None: ...
-
-    def on_hangup(self) -> None: ...
 
 
 def _batches(pieces: Iterable[bytes | memoryview]) -> Iterator[bytes | memoryview]:

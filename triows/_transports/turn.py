@@ -25,7 +25,7 @@ class Turn:
     All connections of a server share one, since a broadcast sends a little on each of many.
     """
 
-    __slots__ = ("calls", "loop", "thread")
+    __slots__ = ("calls", "loop", "number", "thread")
 
     def __init__(self) -> None:
         #: The loop in which this was made.
@@ -35,10 +35,18 @@ class Turn:
         self.thread = get_ident()
         #: Whoever handles a message adds one, and calls :meth:`end` at :data:`STRETCH`.
         self.calls = 0
+        #: Changes when tasks that were ready have run, so what is done at two numbers wasn't done
+        #: in one turn of the loop. It may stay the same for several turns.
+        self.number = 0
+
+    def begin(self) -> None:
+        """Note that the other tasks have just had their turn."""
+        self.calls = 0
+        self.number += 1
 
     async def end(self) -> None:
         """Let other tasks run. This can't be cancelled, because the message is handled already."""
-        self.calls = 0
+        self.begin()
         await trio.lowlevel.cancel_shielded_checkpoint()
 
     # Somebody may call trio.run(ws.send, message) in a thread. What wakes a task up, or waits to

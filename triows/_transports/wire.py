@@ -1,15 +1,14 @@
 """
-A TCP connection, plain or with TLS, behind one small interface.
+A TCP connection behind one small interface, and the plain one.
 
 Trio's own streams can only wait until bytes can be read or written. To answer at once, a server
-has to try without waiting. So the reactor reads a plain connection, and bytes are written
-directly to its non-blocking socket. TLS uses Trio's stream, which can only wait. So a TLS
-connection has a task that reads, and writing always waits for the outbox's task.
+has to try without waiting. So the reactor reads a connection, and bytes are written directly to its
+non-blocking socket.
 """
 
 from __future__ import annotations
 
-import errno
+import os
 import socket
 import struct
 import sys
@@ -39,11 +38,9 @@ __all__ = [
     "PIECES",
     "READS",
     "Counted",
-    "CountedStream",
     "PlainWire",
     "Sink",
     "SocketWire",
-    "TLSWire",
     "Wire",
     "unacknowledged",
 ]
@@ -122,14 +119,17 @@ class Sink(Protocol):
 class Wire(Counted, Protocol):
     """Reads and writes the bytes of one connection. Whoever made it owns it."""
 
+    #: Whether TLS's handshake is over. It is true if there is no TLS.
+    secured: bool
     #: Whether cancelling :meth:`send_some` makes the connection unusable.
     breaks_when_cancelled: bool
 
     def start(self, nursery: Starter, sink: Sink) -> None:
         """
-        Begin to read.
+        Begin to read, or let another sink have what is read from now on.
 
-        If this needs a task, the task runs in *nursery* and is shielded until :meth:`close`.
+        If the end was read before, the other sink is told of it, too. If this needs a task, the
+        task runs in *nursery* and is shielded until :meth:`close`.
         """
 
     def pause(self) -> None:
@@ -185,64 +185,10 @@ def _reset_on_close(sock: Any) -> None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
-class CountedStream(trio.abc.HalfCloseableStream):
-    """
-    A stream on a socket that is :class:`Counted` and can be reset.
-
-    Trio's own stream doesn't tell how many of the bytes the system has taken. Only one task may
-    send at a time. This class doesn't check that.
-
-    Args:
-        sock: A connected socket.
-    """
-
-    def __init__(self, sock: trio.socket.SocketType) -> None:
-        self.taken = 0
-        self._socket = sock
-        self._stream = trio.SocketStream(sock)
-        self._has_sent_eof = False
-
-    def unacknowledged(self) -> int:
-        return unacknowledged(self._socket.fileno())
-
-    def cut(self) -> None:
-        """Make :meth:`aclose` reset the connection."""
-        _reset_on_close(self._socket)
-
-    async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        return bytes(await self._stream.receive_some(max_bytes))
-
-    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        if self._has_sent_eof:
-            raise trio.ClosedResourceError("nothing can be sent after the end")
-        left = memoryview(data)
-        if not left:
-            await self._stream.send_all(left)
-        while left:
-            try:
-                sent = await self._socket.send(left)
-            except OSError as exc:
-                if exc.errno in {errno.EBADF, errno.ENOTSOCK}:
-                    raise trio.ClosedResourceError("this socket was closed here") from None
-                raise trio.BrokenResourceError(f"the connection broke: {exc}") from exc
-            self.taken += sent
-            left = left[sent:]
-
-    async def wait_send_all_might_not_block(self) -> None:
-        await self._stream.wait_send_all_might_not_block()
-
-    async def send_eof(self) -> None:
-        self._has_sent_eof = True
-        await self._stream.send_eof()
-
-    async def aclose(self) -> None:
-        await self._stream.aclose()
-
-
 class SocketWire(Readable):
     """The part that is the same with and without TLS: the socket, and the reactor's calls."""
 
-    __slots__ = ("_fd", "_is_paused", "_reactor", "_sink", "_socket")
+    __slots__ = ("_fd", "_has_begun", "_has_ended", "_is_paused", "_reactor", "_sink", "_socket")
 
     _sink: Sink
 
@@ -251,10 +197,17 @@ class SocketWire(Readable):
         self._fd = sock.fileno()
         self._reactor = reactor
         self._is_paused = False
+        # Whether reading has begun, and whether the peer has said its last.
+        self._has_begun = self._has_ended = False
 
     def start(self, nursery: Starter, sink: Sink) -> None:
         self._sink = sink
-        self._reactor.add(self._fd, self)
+        if self._has_ended:
+            # Not at once: whoever calls this doesn't expect to be called back.
+            self._reactor.yield_turn(LastWord(self))
+        elif not self._has_begun:
+            self._has_begun = True
+            self._reactor.add(self._fd, self)
 
     def pause(self) -> None:
         self._is_paused = True
@@ -279,8 +232,14 @@ class SocketWire(Readable):
             self._sink.on_turn()
 
     def on_error(self) -> None:
+        self._has_ended = True
         self._reactor.discard(self._fd)
         self._sink.eof_received()
+
+    def tell_end(self) -> None:
+        """Tell the sink that the peer has said its last."""
+        if self._fd >= 0:
+            self.on_error()
 
     def unacknowledged(self) -> int:
         return unacknowledged(self._fd)
@@ -297,6 +256,27 @@ class SocketWire(Readable):
         self._socket.close()
 
 
+class LastWord(Readable):
+    """Takes a turn of the reactor for a wire, apart from those that its sink asks for."""
+
+    __slots__ = ("_wire",)
+
+    def __init__(self, wire: SocketWire) -> None:
+        self._wire = wire
+
+    def on_turn(self) -> None:
+        self._wire.tell_end()
+
+    def on_error(self) -> None:
+        self._wire.on_error()
+
+    # The reactor calls these only for what was added to it.
+
+    def on_readable(self) -> None: ...
+
+    def on_hangup(self) -> None: ...
+
+
 class PlainWire(SocketWire):
     """
     A :class:`Wire` on a socket.
@@ -308,6 +288,7 @@ class PlainWire(SocketWire):
 
     __slots__ = ("taken",)
 
+    secured = True
     breaks_when_cancelled = False
 
     def __init__(self, sock: socket.socket, reactor: Reactor) -> None:
@@ -324,8 +305,7 @@ class PlainWire(SocketWire):
             except OSError:
                 data = b""
             if not data:
-                self._reactor.discard(self._fd)
-                self._sink.eof_received()
+                self.on_error()
                 return
             self._sink.data_received(data)
             if len(data) < CHUNK or self._is_paused or self._fd < 0:
@@ -349,6 +329,33 @@ class PlainWire(SocketWire):
         self.taken += sent
         return sent
 
+    async def send_file(self, file: int, offset: int, size: int) -> int:
+        """
+        Wait until the system takes a part of a file, and return how many bytes it took.
+
+        The disk may have to be waited for, so a thread does this.
+
+        Args:
+            file: The file's descriptor.
+            offset: Where the part begins.
+            size: How many bytes it has at most.
+
+        Raises:
+            OSError: The connection broke, or the file can't be read.
+        """
+        while True:
+            await trio.lowlevel.wait_writable(self._fd)
+            # If the connection is closed meanwhile, the system may give its number to another one.
+            own = os.dup(self._fd)
+            try:
+                sent = await trio.to_thread.run_sync(os.sendfile, own, file, offset, size)
+            except BlockingIOError:
+                continue
+            finally:
+                os.close(own)
+            self.taken += sent
+            return sent
+
     async def send_some(self, outbox: deque[bytes | memoryview]) -> int:
         while True:
             await trio.lowlevel.wait_writable(self._fd)
@@ -357,78 +364,3 @@ class PlainWire(SocketWire):
             sent = self.send_pieces_nowait(list(islice(outbox, PIECES)))
             if sent or not outbox:
                 return sent
-
-
-class TLSWire(SocketWire):
-    """
-    A :class:`Wire` with TLS.
-
-    Args:
-        stream: The TLS stream, after its handshake.
-        sock: The socket below the stream.
-        reactor: Notices a peer that leaves while reading is paused.
-    """
-
-    # send_all() encrypts a piece first. If it is cancelled, the rest of that can't be sent later.
-    breaks_when_cancelled = True
-
-    def __init__(
-        self, stream: trio.SSLStream[CountedStream], sock: socket.socket, reactor: Reactor
-    ) -> None:
-        super().__init__(sock, reactor)
-        self._stream = stream
-        self._reading = trio.CancelScope(shield=True)
-        # Exists while reading is paused, and is set when reading goes on.
-        self._paused: trio.Event | None = None
-
-    @property
-    def taken(self) -> int:
-        return self._stream.transport_stream.taken
-
-    def start(self, nursery: Starter, sink: Sink) -> None:
-        self._sink = sink
-        nursery.start_soon(self._read, sink, name="<triows TLS reader>")
-
-    async def _read(self, sink: Sink) -> None:
-        with self._reading:
-            with suppress(*BROKEN):
-                while data := bytes(await self._stream.receive_some(CHUNK)):
-                    sink.data_received(data)
-                    if self._paused is not None:
-                        self._reactor.add(self._fd, self)
-                        self._reactor.pause(self._fd)
-                        await self._paused.wait()
-                        self._reactor.discard(self._fd)
-            sink.eof_received()
-
-    def on_readable(self) -> None:
-        """Do nothing: a task reads the stream. The reactor only notices a peer that leaves."""
-
-    def pause(self) -> None:
-        if self._paused is None:
-            self._paused = trio.Event()
-
-    def resume(self) -> None:
-        if self._paused is not None:
-            self._paused.set()
-            self._paused = None
-
-    def send_nowait(self, data: bytes) -> int:
-        return 0
-
-    def send_pieces_nowait(self, pieces: Sequence[bytes]) -> int:
-        return 0
-
-    async def send_some(self, outbox: deque[bytes | memoryview]) -> int:
-        # Send a large frame in pieces: the encrypted copy of the whole would take its memory again.
-        piece = memoryview(outbox[0])[:CHUNK]
-        await self._stream.send_all(piece)
-        return len(piece)
-
-    # send_eof() is inherited: it closes our half of TCP, because Trio's stream can't close half of
-    # TLS. HTTPS servers do the same. The peer has got our close frame through TLS, so it knows
-    # that nothing more will come.
-
-    def close(self, *, abort: bool) -> None:
-        self._reading.cancel()
-        super().close(abort=abort)

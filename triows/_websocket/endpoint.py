@@ -82,6 +82,7 @@ class Endpoint:
     shared: Mapping[Callable[..., Any], Any]
     #: The scopes that the peer needs.
     requirements: tuple[Requirement, ...]
+    #: Whether the handler, or a factory, takes the connection's nursery.
     _wants_nursery: bool = field(init=False)
 
     @_wants_nursery.default
@@ -180,21 +181,21 @@ class Endpoint:
 
         ws = WebSocket(scope, transport, on_answer=note_answered)
 
-        async def body(stack: ResourceStack, nursery: trio.Nursery | None) -> object:
+        def body(stack: ResourceStack, nursery: trio.Nursery | None) -> Awaitable[object]:
             own = {WEBSOCKET: ws, NURSERY: nursery, APP: self.app}
-            arguments = await make_arguments(
-                self.plan.body,
-                self.plan.head.values(params, own, self.shared),
-                stack,
-                patience=timeouts.teardown,
-                is_over=lambda: line.is_refused,
-            )
-            return None if arguments is None else await self.handler(**arguments)
+            values = self.plan.head.values(params, own, self.shared)
+            if self.plan.body.steps:
+                return self._call_factories(values, stack, line)
+            return self.handler(**self.plan.body.arguments_in(values))
 
         exchange = Exchange(lifetime, self, scope, is_connection=True)
         self.exchanges.add(exchange)
         try:
-            await lifetime.run(body, wants_nursery=self._wants_nursery)
+            await lifetime.run(
+                body,
+                wants_nursery=self._wants_nursery,
+                enters_resources=self.plan.body.enters_resources,
+            )
         finally:
             self.exchanges.discard(exchange)
             log_end(self.path, scope, transport, lifetime)
@@ -205,6 +206,19 @@ class Endpoint:
                 where(self.handler),
                 shown(lifetime.returned),
             )
+
+    async def _call_factories(
+        self, values: list[Any], stack: ResourceStack, line: WebSocketLine
+    ) -> object:
+        """Call the factories, and then the handler, unless a factory has refused."""
+        arguments = await make_arguments(
+            self.plan.body,
+            values,
+            stack,
+            patience=self.settings.timeouts.teardown,
+            is_over=lambda: line.is_refused,
+        )
+        return None if arguments is None else await self.handler(**arguments)
 
 
 def _header(headers: Sequence[tuple[bytes, bytes]], wanted: bytes) -> str | None:

@@ -41,6 +41,8 @@ class WebSocketLine:
 
     noun = "connection"
     who = "the handler"
+    #: There is always a closing handshake.
+    is_complete = False
 
     def __init__(
         self,
@@ -76,8 +78,14 @@ class WebSocketLine:
     def ended(self) -> bool:
         return self.transport.ended is not None
 
-    def start(self, tasks: trio.Nursery) -> None:
-        self.transport.start(tasks)
+    @property
+    def needs_nursery(self) -> bool:
+        return self.transport.needs_nursery
+
+    def start(self, tasks: trio.Nursery | None) -> None:
+        if self.transport.needs_nursery:
+            assert tasks is not None
+            self.transport.start(tasks)
 
     def is_end(self, error: BaseException) -> bool:
         return is_end(error, self.transport)
@@ -184,7 +192,7 @@ class WebSocketLine:
         if (cancelled or from_outside) and not self.transport.outlives_cancellation:
             # The server below may have been cancelled, too. Then it no longer reads, and the
             # peer's answer to our close frame does not come.
-            with trio.move_on_at(until):
+            with trio.CancelScope(deadline=until, shield=True):
                 await self.transport.wait_delivered()
             until = -math.inf
         await self.transport.aclose(linger=max(0.0, until - trio.current_time()))

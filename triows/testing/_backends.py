@@ -115,7 +115,7 @@ class Memory:
         pipes = pair if self._transit is None else self._transit.pipes
         link = MemoryLink(buffer, self._reactor, pipes)
         server = ("testserver", 443 if call.secure else 80)
-        arrival = Arrival(link.stream, link.wire, Addresses(call.address, server, call.secure))
+        arrival = Arrival(link.wire, Addresses(call.address, server, call.secure))
 
         def close() -> None:
             link.wire.close(abort=False)

@@ -480,6 +480,7 @@ class MemoryWire(Readable):
         reactor: Says when there is something to read.
     """
 
+    secured = True
     breaks_when_cancelled = False
 
     def __init__(self, incoming: Pipe, outgoing: Pipe, reactor: MemoryReactor) -> None:

@@ -8,6 +8,7 @@ without the name of the folder.
 ``ordinary``            the usual handlers
 ``attacked``            handlers for hostile peers, which report what they saw
 ``attacked_asgi``       the same routes in plain ASGI
+``plain``               plain requests, for clients and proxies that aren't ours
 ``blocking``            what blocks the event loop
 ``blocking_short_end``  the same with short timeouts for the shutdown
 ``hanging``             what hangs, and doesn't block the loop

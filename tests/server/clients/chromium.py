@@ -120,20 +120,26 @@ class BrowserInThread:
     async def open(
         self, url: str, *, cafile: str | None = None, subprotocols: Sequence[str] = ()
     ) -> AsyncIterator[ChromiumClient]:
+        async with self.page(url, trusting=cafile is not None) as page:
+            opened = await self.loop.run(page.evaluate(SCRIPT, [url, list(subprotocols)]))
+            assert opened[0] == "open", opened
+            yield ChromiumClient(self.loop, page, opened[1] or None)
+
+    @asynccontextmanager
+    async def page(self, url: str, *, trusting: bool = False) -> AsyncIterator[Page]:
+        """
+        Open a page with the server's origin, which doesn't come from the server.
+
+        A browser trusts only the system's authorities. With *trusting*, it trusts anybody.
+        """
         parts = urlsplit(url)
-        # The page has the server's origin, but doesn't come from the server.
         page_url = f"{parts.scheme.replace('ws', 'http')}://{parts.netloc}/"
-        # It trusts only the system's authorities, so let it trust anybody.
-        context = await self.loop.run(
-            self.browser.new_context(ignore_https_errors=cafile is not None)
-        )
+        context = await self.loop.run(self.browser.new_context(ignore_https_errors=trusting))
         try:
             page = await self.loop.run(context.new_page())
             await self.loop.run(page.route(page_url, _give_empty_page))
             await self.loop.run(page.goto(page_url))
-            opened = await self.loop.run(page.evaluate(SCRIPT, [url, list(subprotocols)]))
-            assert opened[0] == "open", opened
-            yield ChromiumClient(self.loop, page, opened[1] or None)
+            yield page
         finally:
             self.loop.run_sync(context.close())
 

@@ -122,6 +122,12 @@ class CheckedServer:
         return self._server.ws_url
 
     @property
+    def url(self) -> str:
+        """The same for plain requests."""
+        assert isinstance(self._server, ServerProcess)
+        return self._server.url
+
+    @property
     def log(self) -> str:
         """Everything that the server has logged since the test began."""
         return "".join(self._server.lines[self._logged :])

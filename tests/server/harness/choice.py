@@ -72,11 +72,13 @@ PATIENCE = 15 if SERVER == "triows" else 2
 
 _COMMANDS = {"triows": TRIOWS, "hypercorn": HYPERCORN, "bare": HYPERCORN}
 
+_OTHERS = {"failing": "failing_start:app", "plain": "plain:app"}
+
 
 def _application(name: str) -> str:
     if SERVER == "bare":
         return f"attacked_asgi:{name}"
-    return "failing_start:app" if name == "failing" else f"attacked:{name}"
+    return _OTHERS.get(name, f"attacked:{name}")
 
 
 def start(
@@ -86,7 +88,7 @@ def start(
     Start the server that was chosen.
 
     Args:
-        name: The name of an application of ``attacked.py``, or ``failing``.
+        name: The name of an application of ``attacked.py``, or ``failing``, or ``plain``.
         options: Further options of the command.
         below: A command that runs other commands.
         host: The host on which to serve.

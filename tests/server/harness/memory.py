@@ -134,7 +134,7 @@ class MemoryListener:
     def connect(self) -> MemoryEnd:
         link = MemoryLink(BUFFER, self._reactor)
         client, server = ("127.0.0.1", next(self._ports)), ("127.0.0.1", 80)
-        arrival = Arrival(link.stream, link.wire, Addresses(client, server, secure=False))
+        arrival = Arrival(link.wire, Addresses(client, server, secure=False))
         self.open.add(link)
 
         def close() -> None:

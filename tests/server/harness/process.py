@@ -14,10 +14,10 @@ import threading
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any, Self
 from urllib.parse import urlsplit
 
-__all__ = ["HYPERCORN", "TRIOWS", "ServerProcess"]
+__all__ = ["HYPERCORN", "PATIENCE", "TRIOWS", "Output", "ServerProcess"]
 
 APPLICATIONS = Path(__file__).parent.parent / "applications"
 
@@ -28,11 +28,46 @@ HYPERCORN = [sys.executable, "-m", "hypercorn", "-k", "trio"]
 PATIENCE = 30
 
 
+class Output:
+    """
+    What a process prints. It is read all the time, so the process never has to wait for that.
+
+    Args:
+        stream: The end of the pipe.
+    """
+
+    def __init__(self, stream: IO[str]) -> None:
+        self.lines: list[str] = []
+        self._stream = stream
+        self._unread: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        for line in self._stream:
+            self.lines.append(line)
+            self._unread.put(line)
+        self._unread.put(None)
+
+    def wait_for(self, pattern: str) -> str:
+        """Wait for a line with a match of *pattern*, and return the match."""
+        while (line := self._unread.get(timeout=PATIENCE)) is not None:
+            if match := re.search(pattern, line):
+                return match[0]
+        raise AssertionError(f"it ended without {pattern!r}:\n{''.join(self.lines)}")
+
+    def join(self) -> None:
+        """Wait until everything is read. The process must have ended."""
+        self._reader.join()
+
+    def close(self) -> None:
+        self._reader.join()
+        self._stream.close()
+
+
 class ServerProcess:
     """
     A command that serves. It is ready when it has said where it listens.
-
-    Its output is read all the time, so it never has to wait for that.
 
     Args:
         command: The command without the application and the address.
@@ -51,9 +86,7 @@ class ServerProcess:
         folder: Path = APPLICATIONS,
     ) -> None:
         self._host = host
-        self.lines: list[str] = []
         self.url = ""
-        self._unread: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._process = subprocess.Popen(
             [*command, app, "--bind", f"{host}:0", *options],
             cwd=folder,
@@ -63,15 +96,9 @@ class ServerProcess:
             text=True,
             start_new_session=True,
         )
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def _read(self) -> None:
         assert self._process.stdout is not None
-        for line in self._process.stdout:
-            self.lines.append(line)
-            self._unread.put(line)
-        self._unread.put(None)
+        self._output = Output(self._process.stdout)
+        self.lines = self._output.lines
 
     def __enter__(self) -> Self:
         try:
@@ -86,9 +113,7 @@ class ServerProcess:
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
-        self._reader.join()
-        assert self._process.stdout is not None
-        self._process.stdout.close()
+        self._output.close()
 
     def stop(self, seconds: float = 5) -> None:
         """End it by a signal if possible."""
@@ -99,10 +124,7 @@ class ServerProcess:
 
     def wait_for(self, pattern: str) -> str:
         """Wait for a line with a match of *pattern*, and return the match."""
-        while (line := self._unread.get(timeout=PATIENCE)) is not None:
-            if match := re.search(pattern, line):
-                return match[0]
-        raise AssertionError(f"it ended without {pattern!r}:\n{self.output}")
+        return self._output.wait_for(pattern)
 
     @property
     def output(self) -> str:
@@ -154,5 +176,5 @@ class ServerProcess:
     def wait(self) -> int:
         """Wait for its end, and return its exit code."""
         code = self._process.wait(PATIENCE)
-        self._reader.join()
+        self._output.join()
         return code

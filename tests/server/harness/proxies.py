@@ -1,0 +1,165 @@
+"""nginx and HAProxy, which pass on to a server what they get."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from attrs import frozen
+
+from tests.server.harness.process import Output
+
+__all__ = ["PROXIES", "Proxy", "ProxyProcess"]
+
+# They tell which requests they understood, and how each ended: the answer of the server, or "-".
+
+# It passes on all that it may: invalid headers, several slashes, and bodies as they come.
+NGINX = """
+daemon off;
+user root;
+worker_processes 1;
+pid {folder}/nginx.pid;
+error_log {folder}/error.log info;
+events {{ worker_connections 256; }}
+http {{
+    log_format meant escape=none "meant: $request_method $request_uri $upstream_status";
+    access_log /dev/stdout meant;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    scgi_temp_path {folder}/scgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    client_max_body_size 0;
+    ignore_invalid_headers off;
+    underscores_in_headers on;
+    merge_slashes off;
+    map $http_upgrade $upgrading {{ default upgrade; "" ""; }}
+    upstream app {{ server {server}; keepalive 4; }}
+    server {{
+        listen {address};
+        proxy_http_version 1.1;
+        proxy_set_header Host $http_host;
+        proxy_set_header Upgrade $http_upgrade;
+        proxy_set_header Connection $upgrading;
+        proxy_request_buffering {buffering};
+        # Tests say at once that they send nothing more.
+        proxy_ignore_client_abort on;
+        location / {{ proxy_pass http://app; }}
+    }}
+}}
+"""
+
+HAPROXY = """
+global
+    maxconn 256
+    nbthread 1
+    log stdout format raw local0
+defaults
+    mode http
+    timeout connect 60s
+    timeout client 60s
+    timeout server 60s
+    option http-keep-alive
+    http-reuse always
+    log global
+    log-format "meant: %HM %HU %ST"
+frontend in
+    bind fd@{descriptor}
+    {accepting}
+    default_backend app
+backend app
+    server app {server}
+"""
+
+
+@frozen
+class Proxy:
+    """
+    A proxy with a configuration.
+
+    Args:
+        program: The program.
+        options: Its options, in which ``{file}`` and ``{folder}`` are replaced.
+        configuration: Its configuration, in which settings are replaced.
+        settings: What is different in this configuration.
+    """
+
+    program: str
+    options: tuple[str, ...]
+    configuration: str
+    settings: Mapping[str, str]
+
+    def missing(self) -> str | None:
+        """Return why it can't be used here, or ``None``."""
+        if shutil.which(self.program) is None:
+            return f"no {self.program} here: apt-get install {self.program}"
+        return None
+
+
+def _nginx(**settings: str) -> Proxy:
+    return Proxy("nginx", ("-c", "{file}", "-p", "{folder}"), NGINX, settings)
+
+
+def _haproxy(**settings: str) -> Proxy:
+    return Proxy("haproxy", ("-db", "-f", "{file}"), HAPROXY, settings)
+
+
+PROXIES = {
+    "nginx": _nginx(buffering="on"),
+    "nginx, unbuffered": _nginx(buffering="off"),
+    "haproxy": _haproxy(accepting=""),
+    "haproxy, lenient": _haproxy(accepting="option accept-invalid-http-request"),
+}
+
+
+class ProxyProcess:
+    """
+    A running proxy. It gets a socket that listens already, so nobody has to wait for it.
+
+    Args:
+        proxy: Which one it is.
+        server: The host and port of the server behind it.
+        folder: The folder for its files.
+    """
+
+    def __init__(self, proxy: Proxy, server: str, folder: Path) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            self.address: tuple[str, int] = listener.getsockname()
+            descriptor = listener.fileno()
+            file = folder / "configuration"
+            file.write_text(
+                proxy.configuration.format(
+                    folder=folder,
+                    server=server,
+                    address="{}:{}".format(*self.address),
+                    descriptor=descriptor,
+                    **proxy.settings,
+                )
+            )
+            options = [option.format(file=file, folder=folder) for option in proxy.options]
+            self._process = subprocess.Popen(
+                [proxy.program, *options],
+                # This is how nginx gets sockets from the nginx that it replaces.
+                env={**os.environ, "NGINX": f"{descriptor};"},
+                pass_fds=[descriptor],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                encoding="latin-1",
+                start_new_session=True,
+            )
+        assert self._process.stdout is not None
+        self.output = Output(self._process.stdout)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: Any) -> None:
+        os.killpg(self._process.pid, signal.SIGKILL)  # nginx has a child
+        self._process.wait()
+        self.output.close()

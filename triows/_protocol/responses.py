@@ -1,0 +1,448 @@
+"""
+HTTP/1.1 responses: heads, bodies and their framing as bytes (:rfc:`9112`), without I/O.
+
+A response that is known at once is one piece of bytes, and so one system call.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from triows._headers import check_raw_headers
+
+from .heads import IN_LINES, IN_TOKENS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from triows._reply import Reply
+
+    from .heads import Request
+
+__all__ = [
+    "CONTINUE",
+    "ResponseWriter",
+    "header_lines",
+    "response_head",
+    "whole_response",
+]
+
+#: The interim response that makes a client send its body (:rfc:`9110#section-15.2.1`).
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+#: Bodies and chunks of up to this many bytes are copied to what comes before them, so that they are
+#: one piece. Copying 16 KiB takes about a microsecond, which is less than a second system call.
+JOINED = 2**14
+
+_STATUS_LINES = {
+    status.value: b"HTTP/1.1 %d %s" % (status.value, status.phrase.encode())
+    for status in HTTPStatus
+}
+
+# Names as applications send them, with what they become. All other names are checked each time.
+_PREFIXES = {
+    name: name + b": "
+    for name in (
+        b"accept-ranges access-control-allow-credentials access-control-allow-headers "
+        b"access-control-allow-methods access-control-allow-origin access-control-expose-headers "
+        b"access-control-max-age age allow alt-svc cache-control content-disposition "
+        b"content-encoding content-language content-location content-range "
+        b"content-security-policy content-type cross-origin-opener-policy etag expires "
+        b"last-modified link location permissions-policy pragma referrer-policy retry-after "
+        b"sec-websocket-accept sec-websocket-extensions sec-websocket-protocol "
+        b"sec-websocket-version set-cookie strict-transport-security upgrade vary "
+        b"www-authenticate x-content-type-options x-frame-options x-request-id"
+    ).split()
+}
+
+# These have no body, and what an application sends as one is dropped. A client wouldn't read it,
+# but take it for the next response (RFC 9112 section 6.3, RFC 9110 section 15.3.6).
+_BODILESS = frozenset({204, 205, 304})
+
+
+class _Phase(Enum):
+    """How far the application is, in words for its mistakes."""
+
+    HEAD = "has not been started"
+    BODY = "has been started already"
+    TRAILERS = "has had its body already, and only trailers may follow"
+    DROPPED_TRAILERS = "has had its body, and only trailers may follow"
+    ENDED = "has ended already"
+
+
+class _Framing(Enum):
+    """How the end of a body is told."""
+
+    NOTHING = auto()
+    LENGTH = auto()
+    CHUNKED = auto()
+    CLOSE = auto()
+
+
+# Looking them up in their classes each time would take a tenth of the time of a response.
+_HEAD, _BODY, _TRAILERS, _DROPPED_TRAILERS, _ENDED = _Phase
+_NOTHING, _LENGTH, _CHUNKED, _CLOSE = _Framing
+
+
+def header_lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """
+    Write headers as lines, each with its line end.
+
+    Args:
+        headers: The headers. They must be checked already, so that none has a line break.
+    """
+    return b"".join([b"%s: %s\r\n" % header for header in headers])
+
+
+def response_head(status: int, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """
+    Write the status line and the headers of a response, and the empty line after them.
+
+    Args:
+        status: The HTTP status. :class:`http.HTTPStatus` need not know it.
+        headers: The headers. They must be checked already, so that none has a line break.
+    """
+    return b"%s\r\n%s\r\n" % (_status_line(status), header_lines(headers))
+
+
+def whole_response(reply: Reply, own: bytes) -> bytes:
+    """
+    Write a response that is the last one on its connection.
+
+    Args:
+        reply: The response.
+        own: As in :class:`ResponseWriter`.
+    """
+    writer = ResponseWriter(None, own)
+    writer.start(reply.status, reply.headers)
+    return b"".join(writer.body(reply.body, more=False))
+
+
+def _status_line(status: int) -> bytes:
+    # The phrase may be missing, but not the space before it (RFC 9112 section 4).
+    return _STATUS_LINES.get(status) or b"HTTP/1.1 %d " % status
+
+
+def _blame(headers: list[tuple[bytes, bytes]]) -> str:
+    """Say which header has a character that is not allowed. The names were checked."""
+    name = next(name for name, value in headers if value.translate(None, IN_LINES))
+    return f"the value of header {name!r} has characters that are not allowed in a header"
+
+
+class ResponseWriter:
+    """
+    Writes one response. What its methods return has to be sent in the same order.
+
+    The head is held back until the body begins, because then it may be known how long the body is.
+
+    Args:
+        request: The request that is answered. ``None`` means one that could not be read: then the
+            response is the last one on the connection.
+        own: The lines of the server's own headers, see :func:`header_lines`. Those that the
+            application sets itself are left out.
+    """
+
+    __slots__ = (
+        "_after_body",
+        "_declared",
+        "_framing",
+        "_head",
+        "_is_current",
+        "_options",
+        "_own",
+        "_phase",
+        "_request",
+        "_status",
+        "begun",
+        "keep_alive",
+    )
+
+    def __init__(self, request: Request | None, own: bytes) -> None:
+        #: Whether another request may follow on the connection. It may be set to ``False`` before
+        #: the body begins, and then the client is told so.
+        self.keep_alive = request is not None and request.keep_alive
+        #: Whether something was returned to be sent.
+        self.begun = False
+        self._request = request
+        self._is_current = request is None or request.http_version == "1.1"
+        self._own = own
+        self._phase = _HEAD
+        self._framing = _LENGTH
+        self._status = 0
+        self._head = b""
+        # The options of Connection, apart from those that we set.
+        self._options: tuple[bytes, ...] = ()
+        # How long the body is, as the application says. As the body is written, it becomes how
+        # much of it is missing.
+        self._declared: int | None = None
+        self._after_body = _ENDED
+
+    @property
+    def ended(self) -> bool:
+        """Whether all of the response was returned to be sent."""
+        return self._phase is _ENDED
+
+    @property
+    def ends_by_close(self) -> bool:
+        """Whether the end of the connection is the end of the body, if it isn't reset."""
+        return self._framing is _Framing.CLOSE
+
+    # The head.
+
+    def start(
+        self, status: int, headers: Iterable[tuple[bytes, bytes]], *, trailers: bool = False
+    ) -> None:
+        """
+        Take the head of the response, without sending it.
+
+        Args:
+            status: The HTTP status.
+            headers: The headers, in any case. This ignores ``transfer-encoding``, and takes
+                ``connection: close`` as what it means.
+            trailers: Whether :meth:`trailers` will be called after the body.
+
+        Raises:
+            ValueError: The status isn't that of a final response. Or a header can't be sent, for
+                example because it has a line break, or ``content-length`` isn't one number.
+            TypeError: A header isn't a pair of bytes.
+        """
+        if self._phase is not _HEAD:
+            raise self._mistake()
+        if not 200 <= status <= 999:
+            raise ValueError(f"a response has a status from 200 to 999, not {status}")
+        # They may be left from a head that was refused.
+        self._declared, self._options = None, ()
+        lines = [_STATUS_LINES.get(status) or _status_line(status)]
+        headers = list(headers)
+        try:
+            for name, value in headers:
+                prefix = _PREFIXES.get(name)
+                if prefix is None:
+                    prefix = self._read_other(name, value)
+                    if not prefix:
+                        continue
+                lines.append(prefix + value)
+            head = b"\r\n".join(lines)
+        except (AttributeError, TypeError):
+            raise TypeError("a header is a pair of bytes: a name and a value") from None
+        if len(head.translate(None, IN_LINES)) != 2 * len(lines) - 2:
+            raise ValueError(_blame(headers))
+        self._phase, self._status, self._head = _BODY, status, head
+        if trailers:
+            self._after_body = _TRAILERS
+
+    def _read_other(self, name: bytes, value: bytes) -> bytes:
+        """Read a header that the table doesn't have. Return the beginning of its line, if any."""
+        lowered = name.lower()
+        special = _SPECIAL.get(lowered)
+        if special is not None:
+            return special(self, lowered, value)
+        if not name or name.translate(None, IN_TOKENS):
+            raise ValueError(f"{name!r} can't be a header's name (RFC 9110 section 5.1)")
+        return lowered + b": "
+
+    def _read_length(self, name: bytes, value: bytes) -> bytes:
+        digits = value.strip(b" \t")
+        if self._declared is not None or not digits.isdigit() or len(digits) > 19:
+            raise ValueError(f"content-length is one number of bytes, not {value!r}")
+        self._declared = int(digits)
+        return b""
+
+    def _read_connection(self, name: bytes, value: bytes) -> bytes:
+        options = [option.strip(b" \t") for option in value.split(b",")]
+        if any(option.translate(None, IN_TOKENS) for option in options):
+            raise ValueError(f"connection is a list of tokens, not {value!r}")
+        if b"close" in [option.lower() for option in options]:
+            self.keep_alive = False
+        ours = {b"", b"close", b"keep-alive"}
+        self._options += tuple(option for option in options if option.lower() not in ours)
+        return b""
+
+    def _read_coding(self, name: bytes, value: bytes) -> bytes:
+        return b""  # an application isn't asked how its body is framed
+
+    def _read_own(self, name: bytes, value: bytes) -> bytes:
+        """Let an application set what the server would set."""
+        lines = self._own.splitlines(keepends=True)
+        prefix = name + b": "
+        self._own = b"".join([line for line in lines if not line.startswith(prefix)])
+        return prefix
+
+    # The body.
+
+    def body(self, data: bytes | bytearray | memoryview, *, more: bool) -> list[bytes]:
+        """
+        Write a part of the body.
+
+        Args:
+            data: The next bytes. They are dropped if the response can't have a body.
+            more: Whether another part follows.
+
+        Returns:
+            The pieces to send. Large data are not copied.
+
+        Raises:
+            ValueError: See :meth:`around`.
+            TypeError: The data aren't bytes.
+        """
+        if not isinstance(data, bytes):
+            data = bytes(memoryview(data))  # the application may change a bytearray
+        before, after = self.around(len(data), more=more)
+        if self._framing is _NOTHING:
+            data = b""
+        if len(data) > JOINED:
+            return [piece for piece in (before, data, after) if piece]
+        whole = before + data + after if data else before + after
+        return [whole] if whole else []
+
+    def around(self, size: int, *, more: bool) -> tuple[bytes, bytes]:
+        """
+        Write what is around a part of the body that the caller sends itself, such as a file.
+
+        If :attr:`has_body` is then false, the part must not be sent.
+
+        Args:
+            size: How many bytes the part has.
+            more: Whether another part follows.
+
+        Returns:
+            What has to be sent before the part, and what after it.
+
+        Raises:
+            ValueError: The response isn't started, or its body has ended. Or the body is longer or
+                shorter than its ``content-length``. If :attr:`begun` is true, the connection has
+                to be cut then, so that the client notices. Otherwise there may be another response.
+        """
+        if self._phase is not _BODY:
+            raise self._mistake()
+        before = b"" if self.begun else self._begin(size, more)
+        after = b""
+        if self._framing is _LENGTH:
+            self._count(size, more)
+        elif self._framing is _CHUNKED:
+            if size:
+                before += b"%x\r\n" % size
+                after = b"\r\n"
+            if not more:
+                after += b"0\r\n" if self._after_body is _TRAILERS else b"0\r\n\r\n"
+        self.begun = True
+        if not more:
+            self._phase = self._after_body
+        return before, after
+
+    @property
+    def has_body(self) -> bool:
+        """Whether the body is sent, once the response has begun."""
+        return self._framing is not _NOTHING
+
+    def trailers(
+        self, headers: Iterable[tuple[bytes, bytes]], *, more: bool = False
+    ) -> list[bytes]:
+        """
+        Write trailers.
+
+        They are dropped if the client hasn't said that it takes them, or if the body isn't chunked
+        (:rfc:`9110#section-6.5.1`).
+
+        Args:
+            headers: The trailers.
+            more: Whether more trailers follow.
+
+        Returns:
+            The pieces to send.
+
+        Raises:
+            ValueError: A trailer can't be sent, or :meth:`start` wasn't told of trailers, or the
+                body hasn't ended.
+            TypeError: A trailer isn't a pair of bytes.
+        """
+        lines = header_lines(check_raw_headers(headers))
+        is_dropped = self._phase is _DROPPED_TRAILERS
+        if not is_dropped and self._phase is not _TRAILERS:
+            raise self._mistake()
+        if not more:
+            self._phase = _ENDED
+            lines += b"\r\n"
+        return [lines] if lines and not is_dropped else []
+
+    def _mistake(self) -> ValueError:
+        return ValueError(f"the response {self._phase.value}")
+
+    def _begin(self, size: int, more: bool) -> bytes:
+        """Settle how the body is framed, and write the head."""
+        framing = self._frame(size, more)
+        connection = b""
+        if self._options or not (self.keep_alive and self._is_current):
+            connection = self._connection_line()
+        return b"%s\r\n%s%s%s\r\n" % (self._head, framing, connection, self._own)
+
+    def _connection_line(self) -> bytes:
+        """Say whether the connection ends (:rfc:`9112#section-9.3`), and what else is there."""
+        options = self._options
+        if not self.keep_alive:
+            options += (b"close",)
+        elif not self._is_current:
+            options += (b"keep-alive",)
+        return b"connection: " + b", ".join(options) + b"\r\n"
+
+    def _frame(self, size: int, more: bool) -> bytes:
+        """Settle how the body is framed (:rfc:`9112#section-6`). Return the header for that."""
+        declared = self._declared
+        request = self._request
+        if self._status in _BODILESS or (request is not None and request.method == "HEAD"):
+            self._framing = _NOTHING
+        if self._after_body is _TRAILERS and not self._may_have_trailers():
+            self._after_body = _DROPPED_TRAILERS
+        if self._framing is _NOTHING:
+            return self._frame_nothing(size, more)
+        if declared is None and not more and self._after_body is not _TRAILERS:
+            self._declared = declared = size
+        if declared is not None:
+            return b"content-length: %d\r\n" % declared
+        if self._is_current:
+            self._framing = _CHUNKED
+            return b"transfer-encoding: chunked\r\n"
+        self._framing = _CLOSE
+        self.keep_alive = False
+        return b""
+
+    def _frame_nothing(self, size: int, more: bool) -> bytes:
+        """Return the length that a response without a body may still tell."""
+        if self._status == 204:
+            return b""  # it must not tell one (RFC 9110 section 8.6)
+        if self._status == 205:
+            return b"content-length: 0\r\n"  # section 15.3.6
+        # To HEAD and with 304, it is what the response to GET would have. An application that sends
+        # nothing may only have saved itself the work.
+        declared = size or None if self._declared is None and not more else self._declared
+        return b"" if declared is None else b"content-length: %d\r\n" % declared
+
+    def _may_have_trailers(self) -> bool:
+        """Say whether the body can be chunked, and the client takes trailers."""
+        request = self._request
+        if request is None or not self._is_current or self._declared is not None:
+            return False
+        if self._framing is _NOTHING:
+            return False
+        accepted = [value.lower().split(b",") for name, value in request.headers if name == b"te"]
+        return any(one.strip() == b"trailers" for values in accepted for one in values)
+
+    def _count(self, size: int, more: bool) -> None:
+        """Check that the body is as long as was declared."""
+        left = (self._declared or 0) - size
+        if left < 0:
+            raise ValueError("the body is longer than its content-length")
+        if left and not more:
+            raise ValueError("the body is shorter than its content-length")
+        self._declared = left
+
+
+_SPECIAL: dict[bytes, Callable[[ResponseWriter, bytes, bytes], bytes]] = {
+    b"content-length": ResponseWriter._read_length,
+    b"connection": ResponseWriter._read_connection,
+    b"transfer-encoding": ResponseWriter._read_coding,
+    b"date": ResponseWriter._read_own,
+    b"server": ResponseWriter._read_own,
+}

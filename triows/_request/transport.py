@@ -1,0 +1,90 @@
+"""What a plain request needs of the server, whoever that is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+__all__ = ["EngineRequest", "nobody"]
+
+
+def nobody() -> None:
+    """Do nothing. This is the ``on_left`` of a request until its owner sets another."""
+
+
+class EngineRequest(Protocol):
+    """
+    One request to our own server, and its response: what the engine takes and gives.
+
+    ASGI's events are made of this. Only one task may receive at a time.
+    """
+
+    #: Called once, when the client is found to have left before it had the whole response.
+    on_left: Callable[[], None]
+    #: The status of the response, once it has begun.
+    status: int | None
+    #: Whether the whole response was handed over.
+    complete: bool
+    #: Whether the client is known to have left before it had the whole response. It may only have
+    #: closed its side (:rfc:`9112#section-9.6`), and still read a response.
+    left: bool
+    #: Whether nothing can be sent any more.
+    is_gone: bool
+    #: How many bytes of the two bodies were handed over.
+    received: int
+    sent: int
+    #: Whether more of the request's body will come, as far as that is known.
+    has_more: bool
+
+    async def receive(self) -> bytes:
+        """
+        Wait for a part of the request's body. It is empty only if there is no more.
+
+        A part that is there is returned even if the caller is cancelled.
+
+        Raises:
+            ClientDisconnect: The client has gone, or has broken a rule. The rest won't come.
+        """
+
+    async def wait_over(self) -> None:
+        """Wait until the client has left, or the whole response was handed over."""
+
+    def start(
+        self, status: int, headers: Iterable[tuple[bytes, bytes]], *, trailers: bool = False
+    ) -> None:
+        """
+        Begin the response. It is sent together with the first part of its body.
+
+        Raises:
+            ValueError: It has begun, or can't be sent.
+            TypeError: A header isn't a pair of bytes.
+            ClientDisconnect: The client has gone.
+        """
+
+    async def send(self, body: bytes, *, more: bool) -> None:
+        """
+        Send a part of the response's body, and wait while the client is slow.
+
+        If this is cancelled before a byte is handed over, nothing is sent. After that, the
+        connection is cut, so that the client sees that something is missing.
+
+        Raises:
+            ClientDisconnect: The client has gone.
+            ValueError: It hasn't begun, or is over, or this is more or less than was announced.
+        """
+
+    async def send_file(self, path: str) -> None:
+        """
+        Send a file as the body of the response, and as its end. See :meth:`send`.
+
+        Raises:
+            OSError: The file can't be read.
+        """
+
+    async def send_trailers(self, headers: Iterable[tuple[bytes, bytes]], *, more: bool) -> None:
+        """Send trailers, if the client wants them. See :meth:`send`."""
+
+    async def give_up(self) -> None:
+        """Let nothing more be sent. The client sees that the response is incomplete."""

@@ -1,0 +1,710 @@
+"""
+One connection as long as it speaks HTTP: it reads requests, and answers them in their order.
+
+The reactor calls it when bytes have come. When the head of a request is complete, a task of the
+pool runs the application. The next request begins when the response is complete. So there is no
+task while nothing happens, and each request has one.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections import deque
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote
+
+import trio
+from attrs import frozen
+
+from triows._log import peer_of
+from triows._printable import printable
+from triows._protocol.http11 import BadRequest, RequestReader
+from triows._protocol.responses import CONTINUE, ResponseWriter, whole_response
+from triows._protocol.upgrade import asks_for_websocket
+from triows._reply import problem
+from triows._request.bridge import RequestBridge
+from triows._request.transport import nobody
+from triows._transports.progress import RATE, SLOW, STALLED, Monitor
+from triows._transports.wire import BROKEN, CHUNK, FIN, READS
+from triows.exceptions import ClientDisconnect
+
+from .body import BodyWatch
+from .request import StreamRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+    from contextvars import Context
+
+    from triows._protocol.http11 import Request
+    from triows._reply import Reply
+    from triows._settings import Timeouts
+    from triows._transports.cork import Cork
+    from triows._transports.interface import Starter
+    from triows._transports.pinger import Pinger
+    from triows._transports.turn import Turn
+    from triows._transports.wire import Sink, Wire
+    from triows.types import ASGIApp, Scope
+
+    from .arrival import Addresses
+    from .files import OpenFile
+    from .own_headers import OwnHeaders
+    from .pool import Pool, Worker
+
+__all__ = ["HTTPConnection", "HTTPServices"]
+
+logger = logging.getLogger("triows")
+
+#: How many bytes may wait that nobody has asked for: the rest of a body, or further requests.
+_MOST = READS * CHUNK
+
+#: How many bytes of a body that the application hasn't read are read and dropped, so that the
+#: connection can go on. For more than that, a new connection is cheaper. nginx drops as many
+#: (``lingering_close`` aside) as fit its buffers.
+_MOST_DROPPED = CHUNK
+
+#: Deadlines are looked at in steps of so many seconds, so that many connections share a queue.
+_STEP: Final = 0.25
+
+#: Seconds by which two clocks may differ without an effect.
+_TOLERANCE: Final = 1e-6
+
+
+@frozen(eq=False)
+class HTTPServices:
+    """What one server does for all its connections, as long as they speak HTTP."""
+
+    app: ASGIApp
+    timeouts: Timeouts
+    pinger: Pinger
+    turn: Turn
+    cork: Cork
+    pool: Pool
+    #: Runs what a wire needs.
+    tasks: Starter
+    own_lines: OwnHeaders
+    #: What Hypercorn's configuration says.
+    keep_alive_timeout: float
+    keep_alive_requests: int
+    read_timeout: float
+    tls_timeout: float
+    head_size: int
+    passes_raw_headers: bool
+    root_path: str
+    #: Whether the server serves the host of a request.
+    serves: Callable[[Request], bool]
+    #: Writes the line of a request into the access log, or ``None``.
+    log_access: Callable[[Scope, Any, float], Awaitable[None]] | None
+    #: Called for each request.
+    note_request: Callable[[], None]
+    #: Serves a request that asks for a WebSocket until the connection is over.
+    serve_websocket: Callable[[HTTPConnection, Request], Awaitable[None]]
+    #: The requests that are being served. A dict, not a set, so that the order is always the same.
+    jobs: dict[Worker, None]
+
+
+class HTTPConnection:
+    """
+    One connection. It is the :class:`~triows._transports.wire.Sink` of its wire.
+
+    Args:
+        services: The server's.
+        wire: The connection. This object owns it until a WebSocket takes it over.
+        addresses: Its two ends.
+        context: The context of the application's calls.
+    """
+
+    __slots__ = (
+        "_body",
+        "_context",
+        "_current",
+        "_deadline",
+        "_due_at",
+        "_has_eof",
+        "_is_closed",
+        "_is_idle",
+        "_is_last",
+        "_is_lingering",
+        "_is_paused",
+        "_is_upgraded",
+        "_lock",
+        "_monitor",
+        "_reader",
+        "_requests",
+        "_services",
+        "_to_drop",
+        "_too_slow",
+        "_waiting",
+        "_websocket",
+        "addresses",
+        "on_asked",
+        "on_over",
+        "own_lines",
+        "turn",
+        "wire",
+    )
+
+    def __init__(
+        self,
+        services: HTTPServices,
+        wire: Wire,
+        addresses: Addresses,
+        context: Context,
+    ) -> None:
+        self.wire = wire
+        self.addresses = addresses
+        self.turn = services.turn
+        self.own_lines = services.own_lines
+        self._services = services
+        self._context = context
+        #: Called when the first request has come, or nothing will come.
+        self.on_asked: Callable[[], None] = nobody
+        #: Called once, when the connection is closed.
+        self.on_over: Callable[[], None] = nobody
+        self._is_closed = False
+        self._reader = RequestReader(head_size=services.head_size)
+        # How many requests there were.
+        self._requests = 0
+        # The request whose response isn't complete.
+        self._current: StreamRequest | None = None
+        # How many bytes of the last request's body may still be dropped. ``None`` if it was read.
+        self._to_drop: int | None = None
+        # Whether a request has asked for a WebSocket, and what reads for that.
+        self._is_upgraded = False
+        self._websocket: Sink | None = None
+        # Whether the client has closed its side, and whether it has sent nothing of a next request.
+        self._has_eof = False
+        self._is_idle = False
+        # Whether there is no request after this one, and whether the last response is out.
+        self._is_last = self._is_lingering = False
+        self._is_paused = False
+        # When the next request, or the client's end, has to be there; and when to look.
+        self._deadline = self._due_at = math.inf
+        # Around the wait for a slow client. Made when somebody has to wait.
+        self._waiting: trio.CancelScope | None = None
+        self._lock: trio.Lock | None = None
+        self._monitor: Monitor | None = None
+        self._too_slow: str | None = None
+        # Exists while the application waits for a body.
+        self._body: BodyWatch | None = None
+
+    def start(self) -> None:
+        """Begin to read."""
+        timeouts = self._services.timeouts
+        if self.addresses.secure:
+            self._wait(min(timeouts.handshake, self._services.tls_timeout))
+        else:
+            self._wait(timeouts.handshake)
+        self.wire.start(self._services.tasks, self)
+
+    def shut_down(self) -> None:
+        """End soon: at once if there is no request, and otherwise after the response."""
+        if self._current is not None:
+            self._is_last = True
+            self._current.writer.keep_alive = False
+        elif not (self._is_upgraded or self._is_lingering):
+            self.close()
+
+    def close(self, *, abort: bool = False) -> None:
+        """
+        Close the connection. A second call has no effect.
+
+        Args:
+            abort: Let the client see that something is missing, and the system keep nothing.
+        """
+        if self._is_closed:
+            return
+        self._is_closed = self._is_last = True
+        self._services.pinger.discard(self)
+        self._stop_watching_body()
+        if self._monitor is not None:
+            self._monitor.close()
+            self._monitor = None  # they refer to each other
+        if self._current is not None:
+            self._current.note_left(gone=True)
+            self._current = None
+        if self._waiting is not None:
+            self._waiting.cancel()
+        self.wire.close(abort=abort)
+        self.on_asked()
+        self.on_over()
+        self.on_asked = self.on_over = nobody  # they refer to this object
+
+    # Reading: called by the wire.
+
+    def data_received(self, data: bytes) -> None:
+        if self._websocket is not None:
+            self._websocket.data_received(data)
+        elif not self._is_lingering:
+            self._reader.receive(data)
+            if self._body is not None:
+                self._body.received += len(data)
+            self._look()
+
+    def _look(self) -> None:
+        """Do what the bytes that have come ask for."""
+        if self._current is not None:
+            if self._current.has_more:
+                self._current.note_change()
+            self._hold()
+        elif self._is_upgraded:
+            self._hold()
+        elif self._to_drop is not None:
+            self._drop_rest()
+        else:
+            self._serve_next()
+
+    def _hold(self) -> None:
+        """Read nothing more for now if there is enough."""
+        if not self._is_paused and self._reader.buffered > _MOST:
+            self._is_paused = True
+            self.wire.pause()
+
+    def _release(self) -> None:
+        if self._is_paused and self._reader.buffered <= _MOST:
+            self._is_paused = False
+            self.wire.resume()
+
+    def eof_received(self) -> None:
+        if self._is_upgraded:
+            return  # the wire tells the WebSocket again when it begins to read
+        self._has_eof = True
+        if self._current is not None:
+            # A client may close its side after its request, and wait for the answer.
+            self._current.note_left(gone=False)
+        else:
+            self.close()
+
+    def hung_up(self) -> None:
+        if self._current is not None:
+            self._current.note_left(gone=False)
+
+    def on_turn(self) -> None:
+        """Do nothing: nobody asks for it."""
+
+    # Requests.
+
+    def _serve_next(self) -> None:
+        """Serve the next request, if its head is there."""
+        try:
+            head = self._reader.next_request()
+        except BadRequest as exc:
+            self._refuse(exc.status, exc.detail)
+            return
+        if head is None:
+            self._wait_for_head()
+        elif not self._services.serves(head):
+            self._refuse(404, "this server is not here")
+        else:
+            self._deadline = math.inf
+            self._is_idle = False
+            self._requests += 1
+            self._services.note_request()
+            self._begin(head)
+            self.on_asked()
+
+    def _wait_for_head(self) -> None:
+        if self._has_eof:
+            self.close()
+        elif not self._reader.buffered:
+            if self._requests and not self._is_idle:
+                self._is_idle = True
+                self._wait(min(self._services.keep_alive_timeout, self._services.read_timeout))
+        elif self._is_idle:
+            self._is_idle = False
+            self._wait(min(self._services.timeouts.handshake, self._services.read_timeout))
+
+    def _begin(self, head: Request) -> None:
+        services = self._services
+        if head.upgrade and asks_for_websocket(head.headers):
+            services.pinger.discard(self)
+            self._is_upgraded = True
+            services.pool.start(partial(self._serve_websocket, head), self._context.copy())
+            return
+        writer = ResponseWriter(head, self.own_lines())
+        if self._is_last or self._requests >= services.keep_alive_requests:
+            writer.keep_alive = False
+        request = StreamRequest(self, head, writer, has_more=not self._reader.body_ended)
+        self._current = request
+        worker = services.pool.start(partial(self._serve, request), self._context.copy())
+        services.jobs[worker] = None
+        request.worker = worker
+
+    async def _serve(self, request: StreamRequest) -> None:
+        services = self._services
+        began = trio.current_time() if services.log_access is not None else 0.0
+        bridge = RequestBridge(request)
+        scope = self._scope(request.head)
+        returned = False
+        try:
+            await services.app(scope, bridge.receive, bridge.send)
+            returned = True
+        finally:
+            del services.jobs[request.worker]
+            self._end_request(request, returned=returned)
+        if services.log_access is not None:
+            await services.log_access(scope, request.summary, trio.current_time() - began)
+
+    def _scope(self, head: Request) -> Scope:
+        path = head.path.decode("ascii")
+        addresses = self.addresses
+        return {
+            "type": "http",
+            "asgi": _ASGI,
+            "http_version": head.http_version,
+            "method": head.method,
+            "scheme": "https" if addresses.secure else "http",
+            "path": unquote(path) if "%" in path else path,
+            "raw_path": head.path,
+            "query_string": head.query,
+            "root_path": self._services.root_path,
+            "headers": head.headers_as_sent()
+            if self._services.passes_raw_headers
+            else head.headers,
+            "client": addresses.client,
+            "server": addresses.server,
+            "state": {},
+            "extensions": {"http.response.pathsend": {}, "http.response.trailers": {}},
+        }
+
+    def _end_request(self, request: StreamRequest, *, returned: bool) -> None:
+        """End what the application has left open."""
+        if request is not self._current:
+            return
+        if not (request.writer.begun or request.left) and returned:
+            self._current = None
+            self._reply(problem(500))
+        elif request.writer.ends_by_close:
+            # The client has to see that something is missing.
+            self._cut("the application has left it incomplete")
+        else:
+            request.note_left(gone=True)
+            self._current = None
+            self._linger()
+
+    def note_complete(self, request: StreamRequest) -> None:
+        """Note that the whole response of a request was handed over."""
+        assert request is self._current
+        self._current = None
+        self._stop_watching_body()
+        if self._is_last or self._has_eof or not request.writer.keep_alive:
+            self._linger()
+        elif request.has_more:
+            self._to_drop = _MOST_DROPPED
+            self._drop_rest()
+        else:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        if self._reader.buffered:
+            self._serve_next()
+            self._release()
+        else:
+            self._wait_for_head()
+
+    def _drop_rest(self) -> None:
+        """Drop the rest of a body that nobody has read, and go on, unless it is too much."""
+        assert self._to_drop is not None
+        try:
+            while part := self._reader.next_body():
+                self._to_drop -= len(part)
+        except BadRequest:
+            self._linger()  # the response is out
+            return
+        if self._reader.body_ended:
+            self._to_drop = None
+            self._go_on()
+        elif self._to_drop <= 0 or self._has_eof:
+            self._linger()
+        elif self._deadline == math.inf:
+            self._wait(self._services.keep_alive_timeout)
+
+    # What a request needs.
+
+    def take_body(self, request: StreamRequest) -> bytes:
+        """Return what has come of a request's body. It may be nothing."""
+        if request is not self._current:
+            return b""
+        try:
+            part = self._reader.next_body()
+        except BadRequest as exc:
+            self._fail(request, exc)
+            return b""
+        request.has_more = not self._reader.body_ended
+        if not request.has_more:
+            self._stop_watching_body()
+        self._release()
+        return part
+
+    def _fail(self, request: StreamRequest, exc: BadRequest) -> None:
+        """Answer a request whose body breaks a rule. A response that has begun goes on."""
+        self._is_last = True
+        self._stop_watching_body()
+        begun = request.writer.begun
+        if not begun:
+            self._current = None
+            self._refuse(exc.status, exc.detail)
+        request.note_left(gone=not begun)
+
+    def watch_body(self, request: StreamRequest) -> BodyWatch:
+        """Watch whether the client sends the body of a request, until it is over."""
+        if self._body is None:
+            services = self._services
+            patience = min(services.timeouts.send, services.read_timeout)
+            too_slow = partial(self._fail, request, _SLOW_BODY)
+            self._body = BodyWatch(services.pinger, patience, too_slow)
+        return self._body
+
+    def _stop_watching_body(self) -> None:
+        if self._body is not None:
+            self._body.close()
+            self._body = None  # it refers to this object
+
+    async def send_continue(self) -> None:
+        """Tell the client to send its body (:rfc:`9110#section-10.1.1`)."""
+        if rest := self.write_nowait([CONTINUE]):
+            await self.write_rest(rest)
+
+    # Writing.
+
+    def write_nowait(self, pieces: list[bytes]) -> deque[bytes | memoryview] | None:
+        """
+        Send as much as the system takes at once.
+
+        Returns:
+            What is left for :meth:`write_rest`.
+
+        Raises:
+            ClientDisconnect: The client has gone.
+        """
+        if self._lock is not None and self._lock.locked():
+            return deque(pieces)
+        try:
+            if len(pieces) == 1:
+                size = len(pieces[0])
+                sent = self.wire.send_nowait(pieces[0])
+            else:
+                size = sum(map(len, pieces))
+                sent = self.wire.send_pieces_nowait(pieces)
+        except OSError as exc:
+            self.close()
+            raise ClientDisconnect("the client has gone") from exc
+        return None if sent == size else _after(pieces, sent)
+
+    async def write_rest(self, pieces: deque[bytes | memoryview]) -> None:
+        """
+        Send the rest, and wait while the client is slow.
+
+        If this is cancelled, the connection is cut.
+
+        Raises:
+            ClientDisconnect: The client has gone, or is too slow.
+        """
+        if self._lock is None:
+            self._lock = trio.Lock()
+        async with self._lock:
+            if not self._is_closed:
+                await self._write(pieces)
+        if pieces:
+            raise ClientDisconnect(self._too_slow or "the client has gone")
+
+    async def _write(self, pieces: deque[bytes | memoryview]) -> None:
+        monitor = self._watch()
+        try:
+            with trio.CancelScope() as self._waiting:
+                while pieces:
+                    _drop(pieces, await self.wire.send_some(pieces))
+        except BROKEN:
+            self.close()
+        finally:
+            self._waiting = None
+            monitor.stop()
+            if pieces and not self._is_closed:
+                self._cut(self._too_slow or "cancelled")
+
+    async def write_file(self, file: OpenFile) -> None:
+        """
+        Send a file, and wait while the client is slow. See :meth:`write_rest`.
+
+        Raises:
+            ClientDisconnect: The client has gone, or is too slow.
+            OSError: The file can't be read.
+        """
+        offset = 0
+        while offset < file.size:
+            offset += await self._write_part(file, offset)
+
+    async def _write_part(self, file: OpenFile, offset: int) -> int:
+        wire: Any = self.wire
+        if not hasattr(wire, "send_file"):
+            data = await file.read(offset)
+            if rest := self.write_nowait([data]):
+                await self.write_rest(rest)
+            return len(data)
+        monitor, sent = self._watch(), 0
+        try:
+            with trio.CancelScope() as self._waiting:
+                sent = await wire.send_file(file.descriptor, offset, file.size - offset)
+        finally:
+            self._waiting = None
+            monitor.stop()
+            if not (sent or self._is_closed):
+                self._cut(self._too_slow or "cancelled")
+        if not sent:
+            raise ClientDisconnect(self._too_slow or "the client has gone")
+        return sent
+
+    def _watch(self) -> Monitor:
+        """Watch the client's progress from now on."""
+        if self._monitor is None:
+            services = self._services
+            self._monitor = Monitor(
+                self._acknowledged, services.pinger, services.timeouts.send, self._note_progress
+            )
+        self._monitor.start()
+        return self._monitor
+
+    def _acknowledged(self) -> int:
+        return self.wire.taken - self.wire.unacknowledged()
+
+    def _note_progress(self, why: str | None) -> None:
+        """Called by the monitor, with the reason if the client is too slow."""
+        if why is not None:
+            self._too_slow = {
+                STALLED: f"the client took nothing for {self._services.timeouts.send:g} s",
+                SLOW: f"the client took less than {RATE} bytes a second",
+            }[why]
+            if self._waiting is not None:
+                self._waiting.cancel()
+            else:
+                self._cut(self._too_slow)
+        elif self._is_lingering and self.wire.unacknowledged() <= FIN:
+            self._wait(self._services.timeouts.close)
+            if self._monitor is not None:
+                self._monitor.stop()
+
+    def _cut(self, why: str) -> None:
+        """End a response that can't be completed, so that the client sees that."""
+        client = self.addresses.client
+        peer = f"{client[0]}:{client[1]}" if client else "?"
+        path = "" if self._current is None else self._current.head.path.decode("ascii")
+        logger.info("%s %r response cut: %s", peer, path, why, extra={"peer": peer})
+        self.close(abort=True)
+
+    def _refuse(self, status: int, detail: str) -> None:
+        """Refuse what the client has sent. This ends the connection."""
+        client = self.addresses.client
+        peer = peer_of({"client": client})
+        logger.info(
+            "%s refused %d (%s)",
+            peer,
+            status,
+            printable(detail),
+            extra={"peer": peer, "status": status, "route": None},
+        )
+        self._reply(problem(status, detail))
+
+    def _reply(self, reply: Reply) -> None:
+        """Answer without waiting, and end the connection."""
+        data = whole_response(reply, self.own_lines())
+        try:
+            sent = self.wire.send_nowait(data)
+        except OSError:
+            self.close()
+            return
+        if sent < len(data):
+            self._cut("the client took nothing before")
+        else:
+            self._linger()
+
+    # The end.
+
+    def _linger(self) -> None:
+        """
+        Let the client read the last response before the connection is closed.
+
+        Unread bytes would make the system send a reset, which could arrive before the response. A
+        client that reads steadily gets everything. Then it has ``Timeouts.close`` to close its
+        side.
+        """
+        self._is_last = self._is_lingering = True
+        self.on_asked()
+        if self._has_eof:
+            self.close()
+            return
+        self._reader.take_rest()
+        self.wire.send_eof()
+        if self._is_paused:
+            self._is_paused = False
+            self.wire.resume()
+        if self.wire.unacknowledged() <= FIN:
+            self._wait(self._services.timeouts.close)
+        else:
+            self._watch()
+
+    # The time.
+
+    def _wait(self, seconds: float) -> None:
+        """Close the connection after so many seconds, unless something comes."""
+        self._deadline = trio.current_time() + seconds
+        if self._deadline < self._due_at:
+            self._look_after(seconds)
+
+    def _look_after(self, seconds: float) -> None:
+        self._due_at = trio.current_time() + seconds
+        self._services.pinger.add(self, seconds)
+
+    def on_due(self) -> None:
+        """Called when it is time to look at the deadline."""
+        self._due_at = math.inf
+        left = self._deadline - trio.current_time()
+        if left <= _TOLERANCE:
+            self._end_waiting()
+        elif left < math.inf:
+            self._look_after(math.ceil(left / _STEP) * _STEP)
+
+    def _end_waiting(self) -> None:
+        more = self._services.timeouts.handshake - self._services.tls_timeout
+        if self.addresses.secure and not self._requests and self.wire.secured and more > 0:
+            # The handshake was in time, and the head has the rest.
+            self._wait(more)
+        else:
+            self.close()
+
+    # A WebSocket takes the connection over.
+
+    async def _serve_websocket(self, head: Request) -> None:
+        try:
+            await self._services.serve_websocket(self, head)
+        finally:
+            self.close()
+
+    def take_over(self, sink: Sink) -> None:
+        """Hand everything that comes from now on to a WebSocket, which starts the wire again."""
+        self._websocket = sink
+
+    def take_rest(self) -> bytes:
+        """Return what has come after the request for a WebSocket."""
+        return self._reader.take_rest()
+
+
+_SLOW_BODY: Final = BadRequest(408, "the body comes too slowly")
+
+#: The version of the specification that the scopes follow. Applications must not change it.
+_ASGI: Final = {"version": "3.0", "spec_version": "2.4"}
+
+
+def _after(pieces: Sequence[bytes], sent: int) -> deque[bytes | memoryview]:
+    """Return what is left of some pieces."""
+    left: deque[bytes | memoryview] = deque(pieces)
+    _drop(left, sent)
+    return left
+
+
+def _drop(pieces: deque[bytes | memoryview], sent: int) -> None:
+    """Remove the bytes that were sent from the front."""
+    while sent and len(pieces[0]) <= sent:
+        sent -= len(pieces.popleft())
+    if sent:
+        pieces[0] = memoryview(pieces[0])[sent:]

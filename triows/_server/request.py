@@ -1,0 +1,210 @@
+"""One request on a connection of ours, and its response."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from triows._request.transport import nobody
+from triows._transports.turn import STRETCH
+from triows.exceptions import ClientDisconnect
+
+from .files import OpenFile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from triows._protocol.http11 import Request
+    from triows._protocol.responses import ResponseWriter
+
+    from .connection import HTTPConnection
+    from .pool import Worker
+
+__all__ = ["StreamRequest"]
+
+_GONE = "the client has gone"
+
+
+class StreamRequest:
+    """
+    One request. It is an :class:`~triows._request.transport.EngineRequest`.
+
+    The connection owns it, and calls ``note_...``. All other methods are for the application.
+
+    Args:
+        connection: Reads and writes.
+        head: The request's head.
+        writer: Writes the response.
+        has_more: Whether there is a body.
+    """
+
+    __slots__ = (
+        "_changed",
+        "_connection",
+        "_continue_due",
+        "complete",
+        "has_more",
+        "head",
+        "is_gone",
+        "left",
+        "on_left",
+        "received",
+        "sent",
+        "status",
+        "summary",
+        "worker",
+        "writer",
+    )
+
+    #: The task that runs the application.
+    worker: Worker
+
+    def __init__(
+        self, connection: HTTPConnection, head: Request, writer: ResponseWriter, *, has_more: bool
+    ) -> None:
+        self.head = head
+        self.writer = writer
+        self.on_left: Callable[[], None] = nobody
+        self.status: int | None = None
+        self.complete = self.left = self.is_gone = False
+        self.received = self.sent = 0
+        self.has_more = has_more
+        #: What the access log gets of the response.
+        self.summary: dict[str, Any] | None = None
+        self._connection = connection
+        # Whether the client waits for us before it sends its body.
+        self._continue_due = head.expects_continue
+        # Made by whoever waits, and set when anything has changed.
+        self._changed: trio.Event | None = None
+
+    # Called by the connection.
+
+    def note_change(self) -> None:
+        """Wake whoever waits, because something has come or has ended."""
+        if self._changed is not None:
+            self._changed.set()
+            self._changed = None
+
+    def note_left(self, *, gone: bool) -> None:
+        """
+        Note that the client has closed its side.
+
+        Args:
+            gone: Whether it can't be answered either.
+        """
+        self.is_gone |= gone
+        if not self.left and not self.complete:
+            self.left = True
+            self.on_left()
+        self.note_change()
+
+    # The body of the request.
+
+    async def receive(self) -> bytes:
+        while self.has_more:
+            part = self._connection.take_body(self)
+            if part or not self.has_more:
+                self.received += len(part)
+                await self._note_call()
+                return part
+            if self.left or self.complete:
+                await trio.lowlevel.checkpoint()
+                raise ClientDisconnect("the client has left before the end of its request")
+            if self._continue_due and not self.writer.begun:
+                self._continue_due = False
+                await self._connection.send_continue()
+            watch = self._connection.watch_body(self)
+            watch.is_waiting = True
+            try:
+                await self._wait_change()
+            finally:
+                watch.is_waiting = False
+        await self._note_call()
+        return b""
+
+    async def wait_over(self) -> None:
+        while not (self.left or self.complete):
+            await self._wait_change()
+
+    async def _wait_change(self) -> None:
+        if self._changed is None:
+            self._changed = trio.Event()
+        await self._changed.wait()
+
+    async def _note_call(self) -> None:
+        turn = self._connection.turn
+        turn.calls += 1
+        if turn.calls >= STRETCH:
+            await turn.end()
+
+    # The response.
+
+    def start(
+        self, status: int, headers: Iterable[tuple[bytes, bytes]], *, trailers: bool = False
+    ) -> None:
+        if self.is_gone:
+            raise ClientDisconnect(_GONE)
+        self.writer.start(status, headers, trailers=trailers)
+        self.status = status
+        self.summary = {"status": status, "headers": headers}
+
+    async def send(self, body: bytes, *, more: bool) -> None:
+        await trio.lowlevel.checkpoint_if_cancelled()
+        if self.is_gone:
+            raise ClientDisconnect(_GONE)
+        pieces = self.writer.body(body, more=more)
+        self.sent += len(body)
+        if pieces and (rest := self._connection.write_nowait(pieces)):
+            await self._connection.write_rest(rest)
+        if not more:
+            self._note_sent()
+        turn = self._connection.turn
+        turn.calls += 1
+        if turn.calls >= STRETCH:
+            await turn.end()
+
+    async def send_trailers(self, headers: Iterable[tuple[bytes, bytes]], *, more: bool) -> None:
+        await trio.lowlevel.checkpoint_if_cancelled()
+        if self.is_gone:
+            raise ClientDisconnect(_GONE)
+        pieces = self.writer.trailers(headers, more=more)
+        if pieces and (rest := self._connection.write_nowait(pieces)):
+            await self._connection.write_rest(rest)
+        self._note_sent()
+        await self._note_call()
+
+    def _note_sent(self) -> None:
+        if self.writer.ended:
+            self.complete = True
+            self.note_change()
+            self._connection.note_complete(self)
+
+    async def send_file(self, path: str) -> None:
+        await trio.lowlevel.checkpoint_if_cancelled()
+        file = await OpenFile.open(path)
+        try:
+            if file.content is not None:
+                await self.send(file.content, more=False)
+            else:
+                await self._send_large(file)
+        finally:
+            file.close()
+
+    async def _send_large(self, file: OpenFile) -> None:
+        if self.is_gone:
+            raise ClientDisconnect(_GONE)
+        before, after = self.writer.around(file.size, more=False)
+        connection = self._connection
+        if before and (rest := connection.write_nowait([before])):
+            await connection.write_rest(rest)
+        if self.writer.has_body:
+            self.sent += file.size
+            await connection.write_file(file)
+        if after and (rest := connection.write_nowait([after])):
+            await connection.write_rest(rest)
+        self._note_sent()
+
+    async def give_up(self) -> None:
+        self._connection.close(abort=True)
+        await trio.lowlevel.checkpoint()
