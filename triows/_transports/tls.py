@@ -102,8 +102,8 @@ class TLSWire(SocketWire):
         # Whether the handshake has failed. What comes after that is dropped.
         self._is_refused = False
         # Encrypted bytes that the system hasn't taken yet: a chunk at most, and answers to the
-        # peer. Nothing can overtake them. One record at a time would be less, but costs half as much
-        # again for a large message.
+        # peer. Nothing can overtake them. A record at a time would be less, but a large message
+        # would cost half as much again.
         self._sealed = b""
         # How many of the plain bytes in there were not reported as taken: the last one, or none.
         # It makes the sender keep the rest of its piece, and call send_some() to have it written.
