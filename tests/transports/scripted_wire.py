@@ -100,8 +100,6 @@ class ScriptedWire:
         room: How many bytes the system takes. :meth:`take` makes it take more.
     """
 
-    breaks_when_cancelled = False
-
     def __init__(self, room: float = math.inf) -> None:
         self.room = room
         #: The bytes that the system has taken.
@@ -165,6 +163,10 @@ class ScriptedWire:
         return self.send_nowait(b"".join(pieces))
 
     async def send_some(self, outbox: deque[bytes | memoryview]) -> int:
+        await self._wait_for_room()
+        return self._take(b"".join(outbox))
+
+    async def _wait_for_room(self) -> None:
         await trio.lowlevel.checkpoint()
         while not self.room and not self.is_broken:
             await self._changed.wait()
@@ -172,7 +174,6 @@ class ScriptedWire:
             # Somebody closed the wire after this task was woken.
             raise OSError(errno.EBADF, "closed")
         self._check()
-        return self._take(b"".join(outbox))
 
     def _check(self) -> None:
         assert self.end is None, "sent on a wire that is closed"
@@ -268,26 +269,56 @@ class ScriptedWire:
         return None
 
 
-class ScriptedTLSWire(ScriptedWire):
-    """The same with TLS: nothing is sent at once, and a cancelled send breaks the connection."""
+#: How many bytes the scripted TLS encrypts at a time.
+BATCH = 100
 
-    breaks_when_cancelled = True
+
+class ScriptedTLSWire(ScriptedWire):
+    """
+    The same with TLS: it takes more than the system does, apart from the last byte of that.
+
+    What is encrypted has to go out before anything else, so the sender must not drop that byte.
+    """
+
+    def __init__(self, room: float = math.inf) -> None:
+        super().__init__(room)
+        self._sealed = b""
+        self._owed = b""
+        self._taken = 0
+
+    @property
+    def taken(self) -> int:
+        return self._taken
+
+    def unacknowledged(self) -> int:
+        return self.unread + len(self._sealed)
 
     def send_nowait(self, data: bytes) -> int:
-        return 0
+        self._check()
+        return 0 if self._sealed else self._seal(data)
 
     async def send_some(self, outbox: deque[bytes | memoryview]) -> int:
-        first = left = bytes(outbox[0])
-        done = False
-        try:
-            while left:
-                taken = await super().send_some(deque([left]))
-                left = left[taken:]
-            done = True
-        finally:
-            self.is_broken |= not done
-        assert bytes(outbox[0]) == first, "the first piece changed meanwhile"
-        return len(first)
+        sent = 0
+        while outbox and not sent:
+            if self._sealed:
+                sealed = deque[bytes | memoryview]([self._sealed])
+                self._sealed = self._sealed[await super().send_some(sealed) :]
+            else:
+                await self._wait_for_room()
+                sent = self._seal(b"".join(outbox))
+        return sent
+
+    def _seal(self, data: bytes) -> int:
+        assert data.startswith(self._owed), "the sender has dropped a byte that is encrypted"
+        sealed = len(self._owed)
+        while sealed < len(data) and not self._sealed:
+            batch = data[sealed : sealed + BATCH]
+            sealed += len(batch)
+            self._sealed = batch[self._take(batch) :]
+        self._owed = self._sealed[-1:]
+        taken = sealed - len(self._owed)
+        self._taken += taken
+        return taken
 
 
 @asynccontextmanager

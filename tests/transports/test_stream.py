@@ -316,7 +316,9 @@ async def test_what_the_system_does_not_take_waits_in_the_outbox(autojump_clock,
     async with accepted(wire) as transport:
         await transport.send("12345678")
         await transport.send("abc")
-        assert (wire.body, transport.backlog()) == (b"", (0, 0, 15))
+        # TLS has taken the first frame apart from its last byte.
+        waiting = 15 if make_wire is ScriptedWire else 6
+        assert (wire.body, transport.backlog()) == (b"", (0, 0, waiting))
         wire.take(5)
         await wait_all_tasks_blocked()
         assert wire.body == b"\x81\x08123"
@@ -326,9 +328,8 @@ async def test_what_the_system_does_not_take_waits_in_the_outbox(autojump_clock,
         assert transport.backlog() == (0, 0, 0)
 
 
-@both_wires
-async def test_a_send_waits_for_room_in_the_outbox(autojump_clock, make_wire):
-    wire = make_wire(room=0)
+async def test_a_send_waits_for_room_in_the_outbox(autojump_clock):
+    wire = ScriptedWire(room=0)
     async with accepted(wire, limits=Limits(outbox=100)) as transport:
         for _ in range(3):
             await transport.send(bytes(28))
@@ -541,10 +542,7 @@ async def test_a_wire_that_breaks_is_a_peer_that_is_gone(make_wire):
     async with accepted(wire) as transport:
         calls = told(transport)
         wire.is_broken = True
-        if wire.breaks_when_cancelled:  # TLS writes it later
-            await transport.send("a")
-        else:
-            assert await ended_by(transport.send("a")) == (1006, "")
+        assert await ended_by(transport.send("a")) == (1006, "")
         await wait_all_tasks_blocked()
         assert calls == [Ended(1006)]
         assert await ended_by(transport.send("b")) == (1006, "")

@@ -33,6 +33,7 @@ from tests.transports.tls_client import Certificates, Client
 from triows import Limits
 from triows._protocol.upgrade import Upgrade
 from triows._settings import Settings
+from triows._transports.cork import Cork
 from triows._transports.pinger import Pinger
 from triows._transports.reactor import EpollReactor, TaskReactor
 from triows._transports.stream import StreamTransport
@@ -498,10 +499,23 @@ async def test_a_pause_that_comes_with_the_peers_last_words_holds_back_the_end()
         await wait_all_tasks_blocked()
         assert ends.sink.calls == []
         ends.wire.resume()
+        ends.wire.pause()
         ends.wire.resume()
         await ends.sink.wait_call("eof")
         await wait_all_tasks_blocked()
         assert ends.sink.calls == ["eof"]
+
+
+async def test_who_takes_a_wire_over_is_told_of_the_end_as_well():
+    async with opened() as ends:
+        await ends.client.say_goodbye()
+        await ends.sink.wait_call("eof")
+        second = Sink()
+        ends.wire.start(ends.nursery, second)
+        assert second.calls == []
+        await second.wait_call("eof")
+        await wait_all_tasks_blocked()
+        assert (ends.sink.calls, second.calls) == (["eof"], ["eof"])
 
 
 @linux_only
@@ -1067,6 +1081,7 @@ async def connected(
     ours, theirs = sockets = socketpair()
     async with running(sockets, make_reactor) as (reactor, nursery):
         wire, client = TLSWire(ours, reactor, SERVER), Client(theirs, CLIENT)
+        turn = Turn()
         transport = StreamTransport(
             wire,
             Upgrade("key", [], []),
@@ -1074,7 +1089,8 @@ async def connected(
             settings=Settings(QUIET, Limits(message_size=16 * MiB), None),
             own_lines=bytes,
             pinger=Pinger(),
-            turn=Turn(),
+            turn=turn,
+            cork=Cork(turn),
         )
         transport.start(nursery)
         try:

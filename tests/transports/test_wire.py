@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import select
 import socket
-import ssl
 import sys
 from collections import deque
 from contextlib import asynccontextmanager
@@ -10,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
-import trustme
 from attrs import define
 from trio.testing import wait_all_tasks_blocked
 
@@ -26,7 +24,7 @@ from tests.transports.sockets import (
     tcp,
     trio_socket,
 )
-from triows._transports.wire import CHUNK, CountedStream, PlainWire, TLSWire
+from triows._transports.wire import CHUNK, PlainWire
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -50,17 +48,6 @@ class Ends:
     nursery: trio.Nursery
 
 
-@pytest.fixture(scope="module")
-def contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """The TLS contexts of the server and the client."""
-    ca = trustme.CA()
-    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    ca.issue_cert("localhost").configure_cert(server)
-    client = ssl.create_default_context()
-    ca.configure_trust(client)
-    return server, client
-
-
 @asynccontextmanager
 async def plain(make: Callable[[], Any] = socketpair) -> AsyncIterator[Ends]:
     ours, theirs = sockets = make()
@@ -72,43 +59,6 @@ async def plain(make: Callable[[], Any] = socketpair) -> AsyncIterator[Ends]:
             yield Ends(wire, sink, ours, theirs, peer, nursery)
         finally:
             wire.close(abort=False)
-
-
-@asynccontextmanager
-async def tls(contexts: Any, make: Callable[[], Any] = socketpair) -> AsyncIterator[Ends]:
-    """Open a wire with TLS, after the handshake."""
-    server, client = contexts
-    ours, theirs = sockets = make()
-    async with running(sockets) as (reactor, nursery):
-        stream = trio.SSLStream(
-            CountedStream(trio_socket(ours)), server, server_side=True, https_compatible=True
-        )
-        peer = trio.SSLStream(
-            trio.SocketStream(trio_socket(theirs)),
-            client,
-            server_hostname="localhost",
-            https_compatible=True,
-        )
-        with trio.fail_after(PATIENCE):
-            async with trio.open_nursery() as handshakes:
-                handshakes.start_soon(stream.do_handshake)
-                handshakes.start_soon(peer.do_handshake)
-            # Read what TLS itself sends after the handshake.
-            async with trio.open_nursery() as first:
-                first.start_soon(peer.receive_some, 1)
-                await stream.send_all(b".")
-        wire, sink = TLSWire(stream, ours, reactor), Sink()
-        wire.start(nursery, sink)
-        try:
-            yield Ends(wire, sink, ours, theirs, peer, nursery)
-        finally:
-            wire.close(abort=False)
-
-
-@pytest.fixture(params=["plain", "tls"])
-def opened(request, contexts):
-    """Each of the wires, on a socketpair."""
-    return plain if request.param == "plain" else lambda: tls(contexts)
 
 
 async def read(ends: Ends, size: int) -> bytes:
@@ -142,8 +92,8 @@ def fill(ends: Ends) -> int:
 # Reading
 
 
-async def test_what_comes_is_given_to_the_sink(opened):
-    async with opened() as ends:
+async def test_what_comes_is_given_to_the_sink():
+    async with plain() as ends:
         await ends.peer.send_all(b"abc")
         await ends.sink.wait_data(3)
         await ends.peer.send_all(b"def")
@@ -151,8 +101,8 @@ async def test_what_comes_is_given_to_the_sink(opened):
         assert (ends.sink.data, ends.sink.calls) == (b"abcdef", [])
 
 
-async def test_much_is_read_in_chunks(opened):
-    async with opened() as ends:
+async def test_much_is_read_in_chunks():
+    async with plain() as ends:
         data = bytes(range(256)) * 2048
         with trio.fail_after(PATIENCE):
             await ends.peer.send_all(data)
@@ -161,8 +111,8 @@ async def test_much_is_read_in_chunks(opened):
         assert max(ends.sink.chunks) <= CHUNK
 
 
-async def test_the_end_is_told_once_behind_what_came(opened):
-    async with opened() as ends:
+async def test_the_end_is_told_once_behind_what_came():
+    async with plain() as ends:
         await ends.peer.send_all(b"last")
         ends.theirs.shutdown(socket.SHUT_WR)
         await ends.sink.wait_call("eof")
@@ -170,8 +120,8 @@ async def test_the_end_is_told_once_behind_what_came(opened):
         assert (ends.sink.data, ends.sink.calls) == (b"last", ["eof"])
 
 
-async def test_while_it_is_paused_nothing_more_is_read_and_then_all(opened):
-    async with opened() as ends:
+async def test_while_it_is_paused_nothing_more_is_read_and_then_all():
+    async with plain() as ends:
         ends.sink.then = ends.wire.pause
         await ends.peer.send_all(b"first")
         await ends.sink.wait_data(5)
@@ -185,8 +135,8 @@ async def test_while_it_is_paused_nothing_more_is_read_and_then_all(opened):
         assert ends.sink.data == b"firstsecond"
 
 
-async def test_it_can_be_paused_again_and_again(opened):
-    async with opened() as ends:
+async def test_it_can_be_paused_again_and_again():
+    async with plain() as ends:
         ends.sink.then = ends.wire.pause
         for number in range(1, 6):
             with trio.fail_after(PATIENCE):
@@ -197,8 +147,8 @@ async def test_it_can_be_paused_again_and_again(opened):
             ends.wire.resume()
 
 
-async def test_a_pause_that_is_over_before_the_next_turn_is_none(opened):
-    async with opened() as ends:
+async def test_a_pause_that_is_over_before_the_next_turn_is_none():
+    async with plain() as ends:
 
         def pause_shortly() -> None:
             ends.wire.pause()
@@ -211,8 +161,8 @@ async def test_a_pause_that_is_over_before_the_next_turn_is_none(opened):
 
 
 @linux_only
-async def test_a_peer_that_leaves_is_noticed_while_reading_is_paused(opened):
-    async with opened() as ends:
+async def test_a_peer_that_leaves_is_noticed_while_reading_is_paused():
+    async with plain() as ends:
         ends.sink.then = ends.wire.pause
         await ends.peer.send_all(b"first")
         await ends.sink.wait_data(5)
@@ -230,29 +180,13 @@ async def test_a_peer_that_leaves_is_noticed_while_reading_is_paused(opened):
 
 
 @pytest.mark.real_socket
-@pytest.mark.parametrize("kind", ["plain", "tls"])
-async def test_a_reset_is_an_end(contexts, kind):
-    async with plain(tcp) if kind == "plain" else tls(contexts, tcp) as ends:
+async def test_a_reset_is_an_end():
+    async with plain(tcp) as ends:
         await ends.peer.send_all(b"a")
         await ends.sink.wait_data(1)
         reset(ends.theirs)
         await ends.sink.wait_call("eof")
         assert ends.sink.calls == ["eof"]
-
-
-async def test_tls_that_is_cut_off_is_an_end(contexts):
-    async with tls(contexts) as ends:
-        ends.theirs.send(b"\x17\x03\x03\x00\x20half")
-        ends.theirs.shutdown(socket.SHUT_WR)
-        await ends.sink.wait_call("eof")
-        assert (ends.sink.data, ends.sink.calls) == (b"", ["eof"])
-
-
-async def test_garbage_under_tls_is_an_end(contexts):
-    async with tls(contexts) as ends:
-        ends.theirs.send(b"GET / HTTP/1.1\r\n\r\n")
-        await ends.sink.wait_call("eof")
-        assert (ends.sink.data, ends.sink.calls) == (b"", ["eof"])
 
 
 async def test_a_mistake_of_the_sink_ends_its_wire(caplog):
@@ -270,8 +204,8 @@ async def test_a_mistake_of_the_sink_ends_its_wire(caplog):
     assert [record.exc_info[0] for record in caplog.records] == [ZeroDivisionError]
 
 
-async def test_a_turn_comes_when_the_others_have_had_theirs(opened):
-    async with opened() as ends:
+async def test_a_turn_comes_when_the_others_have_had_theirs():
+    async with plain() as ends:
         ends.wire.yield_turn()
         assert ends.sink.calls == []
         await ends.sink.wait_call("turn")
@@ -279,8 +213,8 @@ async def test_a_turn_comes_when_the_others_have_had_theirs(opened):
         assert ends.sink.calls == ["turn"]
 
 
-async def test_no_turn_comes_after_the_end(opened):
-    async with opened() as ends:
+async def test_no_turn_comes_after_the_end():
+    async with plain() as ends:
         ends.wire.yield_turn()
         ends.wire.close(abort=False)
         await wait_all_tasks_blocked()
@@ -302,15 +236,8 @@ async def test_a_plain_wire_sends_a_part_and_then_none_when_the_system_is_full()
         assert ends.wire.send_nowait(b"a") == 0
 
 
-async def test_under_tls_nothing_is_sent_at_once(contexts):
-    async with tls(contexts) as ends:
-        assert ends.wire.send_nowait(b"abc") == 0
-        with pytest.raises(BlockingIOError):
-            ends.theirs.recv(10)
-
-
-async def test_much_arrives_whole_and_in_order(opened):
-    async with opened() as ends:
+async def test_much_arrives_whole_and_in_order():
+    async with plain() as ends:
         data = bytes(range(256)) * 8192
         got: list[bytes] = []
 
@@ -337,12 +264,6 @@ async def test_more_pieces_than_the_system_takes_at_a_time_are_no_error():
         taken = await ends.wire.send_some(pieces)
         assert 0 < taken <= 5000
         assert ends.theirs.recv(5000) == b"a" * taken
-
-
-async def test_under_tls_one_piece_goes_out_at_a_time(contexts):
-    async with tls(contexts) as ends:
-        assert await ends.wire.send_some(deque([b"abc", b"def"])) == 3
-        assert await read(ends, 3) == b"abc"
 
 
 async def test_it_waits_until_the_system_takes_something():
@@ -382,7 +303,6 @@ async def test_what_waits_may_change_meanwhile():
 
 async def test_a_plain_wire_that_is_cancelled_has_sent_nothing_and_goes_on():
     async with plain() as ends:
-        assert not ends.wire.breaks_when_cancelled
         size = fill(ends)
         with trio.move_on_after(0) as scope:
             await ends.wire.send_some(deque([b"lost"]))
@@ -390,14 +310,6 @@ async def test_a_plain_wire_that_is_cancelled_has_sent_nothing_and_goes_on():
         await read(ends, size)
         await send(ends, b"kept")
         assert await read(ends, 4) == b"kept"
-
-
-async def test_a_tls_wire_that_is_cancelled_says_that_it_breaks(contexts):
-    async with tls(contexts) as ends:
-        assert ends.wire.breaks_when_cancelled
-        with trio.move_on_after(0) as scope:
-            await ends.wire.send_some(deque([bytes(16 * MiB)]))
-        assert scope.cancelled_caught
 
 
 async def test_sending_to_a_peer_that_has_left_fails():
@@ -409,15 +321,8 @@ async def test_sending_to_a_peer_that_has_left_fails():
             await ends.wire.send_some(deque([b"a"]))
 
 
-async def test_sending_to_a_peer_that_has_left_fails_under_tls(contexts):
-    async with tls(contexts) as ends:
-        ends.theirs.close()
-        with pytest.raises(trio.BrokenResourceError):
-            await ends.wire.send_some(deque([b"a"]))
-
-
-async def test_after_we_have_said_our_last_the_peer_is_still_heard(opened):
-    async with opened() as ends:
+async def test_after_we_have_said_our_last_the_peer_is_still_heard():
+    async with plain() as ends:
         await send(ends, b"last")
         ends.wire.send_eof()
         ends.wire.send_eof()
@@ -427,8 +332,8 @@ async def test_after_we_have_said_our_last_the_peer_is_still_heard(opened):
         assert ends.theirs.recv(10) == b""
 
 
-async def test_saying_our_last_on_a_wire_that_broke_has_no_effect(opened):
-    async with opened() as ends:
+async def test_saying_our_last_on_a_wire_that_broke_has_no_effect():
+    async with plain() as ends:
         ends.theirs.close()
         await ends.sink.wait_call("eof")
         ends.wire.send_eof()
@@ -472,71 +377,11 @@ async def test_a_peer_that_reads_is_seen_though_the_system_takes_nothing_more():
         assert select.select([], [ends.sock], [], 0)[1] == []  # it is not writable yet
 
 
-@linux_only
-@pytest.mark.real_socket
-async def test_under_tls_what_the_socket_has_taken_counts(contexts):
-    async with tls(contexts, narrow) as ends, trio.open_nursery() as nursery:
-        wire, before = ends.wire, ends.wire.taken
-        nursery.start_soon(wire.send_some, deque([bytes(CHUNK)]))
-        await wait_all_tasks_blocked()
-        assert before < wire.taken
-        assert len(await read(ends, CHUNK)) == CHUNK
-        with trio.fail_after(PATIENCE):
-            while wire.unacknowledged():
-                await trio.lowlevel.checkpoint()
-        assert wire.taken - before > CHUNK  # TLS adds some
-
-
-@pytest.mark.real_socket
-async def test_a_counted_stream_counts_what_it_was_given_and_can_be_cut():
-    ours, theirs = tcp()
-    with ours, theirs:
-        ours.setblocking(False)
-        stream = CountedStream(trio_socket(ours))
-        await stream.send_all(b"")
-        await stream.send_all(b"abc")
-        assert stream.taken == 3
-        assert theirs.recv(10) == b"abc"
-        theirs.sendall(b"d")
-        assert await stream.receive_some(10) == b"d"
-        with trio.fail_after(PATIENCE):
-            while stream.unacknowledged():
-                await trio.lowlevel.checkpoint()
-        stream.cut()
-        await stream.aclose()
-        with pytest.raises(ConnectionResetError):
-            theirs.recv(10)
-
-
-async def test_a_counted_stream_is_a_stream_as_trio_defines_one():
-    async def make() -> Any:
-        ours, theirs = socketpair()
-        for sock in (ours, theirs):
-            sock.setblocking(False)
-        return CountedStream(trio_socket(ours)), CountedStream(trio_socket(theirs))
-
-    left, right = await make()
-    async with left, right:
-        await left.send_eof()
-        await left.send_eof()
-        with pytest.raises(trio.ClosedResourceError):
-            await left.send_all(b"a")
-        assert await right.receive_some(1) == b""
-        await right.aclose()
-        with pytest.raises(trio.ClosedResourceError):
-            await right.send_all(b"a")
-    left, right = await make()
-    async with left, right:
-        await right.aclose()
-        with pytest.raises(trio.BrokenResourceError):
-            await left.send_all(b"a")
-
-
 # The end
 
 
-async def test_after_closing_nothing_is_read_and_the_peer_sees_an_end(opened):
-    async with opened() as ends:
+async def test_after_closing_nothing_is_read_and_the_peer_sees_an_end():
+    async with plain() as ends:
         await send(ends, b"last")
         ends.wire.close(abort=False)
         ends.wire.close(abort=True)
@@ -546,8 +391,8 @@ async def test_after_closing_nothing_is_read_and_the_peer_sees_an_end(opened):
         assert ends.nursery.child_tasks == frozenset()
 
 
-async def test_closing_ends_it_while_it_is_paused(opened):
-    async with opened() as ends:
+async def test_closing_ends_it_while_it_is_paused():
+    async with plain() as ends:
         ends.sink.then = ends.wire.pause
         await ends.peer.send_all(b"a")
         await ends.sink.wait_data(1)
@@ -572,9 +417,8 @@ async def test_who_waits_for_the_system_is_told_that_the_wire_was_closed():
 
 
 @pytest.mark.real_socket
-@pytest.mark.parametrize("kind", ["plain", "tls"])
-async def test_an_abort_resets_the_connection(contexts, kind):
-    async with plain(tcp) if kind == "plain" else tls(contexts, tcp) as ends:
+async def test_an_abort_resets_the_connection():
+    async with plain(tcp) as ends:
         ends.wire.close(abort=True)
         ends.theirs.settimeout(PATIENCE)
         with pytest.raises(ConnectionResetError):
@@ -589,8 +433,8 @@ async def test_a_close_without_abort_lets_arrive_what_was_sent():
         assert len(await read(ends, size + 1)) == size
 
 
-async def test_a_wire_reads_on_while_its_owner_is_cancelled(opened):
-    async with opened() as ends:
+async def test_a_wire_reads_on_while_its_owner_is_cancelled():
+    async with plain() as ends:
         with trio.CancelScope() as scope:
             scope.cancel()
             with trio.CancelScope(shield=True):

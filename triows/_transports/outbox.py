@@ -426,8 +426,6 @@ class Outbox:
         with scope:
             try:
                 while self._frames:
-                    if self._wire.breaks_when_cancelled:
-                        self._begin()  # TLS encrypts it at once, so it can't be dropped
                     # During this wait, others may add frames after the first, or drop some.
                     self._note_sent(await self._wire.send_some(self._frames))
             except BROKEN:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 from attrs import Factory, frozen
 
-from .wire import BROKEN, CHUNK, PIECES, READS, LastWord, SocketWire, unacknowledged
+from .wire import BROKEN, CHUNK, PIECES, READS, SocketWire, unacknowledged
 
 if TYPE_CHECKING:
     import socket
@@ -80,7 +80,6 @@ class TLSWire(SocketWire):
 
     __slots__ = (
         "_flight",
-        "_is_over",
         "_is_refused",
         "_nursery",
         "_owed",
@@ -90,8 +89,6 @@ class TLSWire(SocketWire):
         "ssl_object",
         "taken",
     )
-
-    breaks_when_cancelled = False
 
     def __init__(self, sock: socket.socket, reactor: Reactor, tls: TLS) -> None:
         super().__init__(sock, reactor)
@@ -104,10 +101,9 @@ class TLSWire(SocketWire):
         self._tls = tls
         # Whether the handshake has failed. What comes after that is dropped.
         self._is_refused = False
-        # Whether the peer's last came while reading was paused. It is told when that is over.
-        self._is_over = False
-        # Encrypted bytes that the system hasn't taken yet. While there are any, nothing more is
-        # encrypted except answers to the peer.
+        # Encrypted bytes that the system hasn't taken yet: a chunk at most, and answers to the
+        # peer. Nothing can overtake them. A record at a time would be less, but a large message
+        # would cost half as much again.
         self._sealed = b""
         # How many of the plain bytes in there were not reported as taken: the last one, or none.
         # It makes the sender keep the rest of its piece, and call send_some() to have it written.
@@ -123,20 +119,6 @@ class TLSWire(SocketWire):
         super().start(nursery, sink)
 
     # Reading.
-
-    def resume(self) -> None:
-        if self._is_over:
-            self._is_paused = False
-            # Not at once: whoever calls this doesn't expect to be called back.
-            self._reactor.yield_turn(LastWord(self))
-        else:
-            super().resume()
-
-    def tell_end(self) -> None:
-        """Tell the sink that the peer has said its last, unless reading is paused again."""
-        if not self._is_paused and self._fd >= 0:
-            self._is_over = False
-            self.on_error()
 
     def on_readable(self) -> None:
         """Read and decrypt what is there, up to a limit. The reactor calls this."""
@@ -201,7 +183,7 @@ class TLSWire(SocketWire):
             self._is_refused = True
             super().send_eof()
         elif self._is_paused:
-            self._is_over = True
+            self._is_over = True  # it is told when reading goes on
         else:
             self.on_error()
 

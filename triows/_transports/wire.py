@@ -121,8 +121,6 @@ class Wire(Counted, Protocol):
 
     #: Whether TLS's handshake is over. It is true if there is no TLS.
     secured: bool
-    #: Whether cancelling :meth:`send_some` makes the connection unusable.
-    breaks_when_cancelled: bool
 
     def start(self, nursery: Starter, sink: Sink) -> None:
         """
@@ -188,7 +186,16 @@ def _reset_on_close(sock: Any) -> None:
 class SocketWire(Readable):
     """The part that is the same with and without TLS: the socket, and the reactor's calls."""
 
-    __slots__ = ("_fd", "_has_begun", "_has_ended", "_is_paused", "_reactor", "_sink", "_socket")
+    __slots__ = (
+        "_fd",
+        "_has_begun",
+        "_has_ended",
+        "_is_over",
+        "_is_paused",
+        "_reactor",
+        "_sink",
+        "_socket",
+    )
 
     _sink: Sink
 
@@ -199,12 +206,14 @@ class SocketWire(Readable):
         self._is_paused = False
         # Whether reading has begun, and whether the peer has said its last.
         self._has_begun = self._has_ended = False
+        # Whether the sink still has to be told of that.
+        self._is_over = False
 
     def start(self, nursery: Starter, sink: Sink) -> None:
         self._sink = sink
         if self._has_ended:
-            # Not at once: whoever calls this doesn't expect to be called back.
-            self._reactor.yield_turn(LastWord(self))
+            self._is_over = True
+            self._tell_end_soon()
         elif not self._has_begun:
             self._has_begun = True
             self._reactor.add(self._fd, self)
@@ -215,7 +224,14 @@ class SocketWire(Readable):
 
     def resume(self) -> None:
         self._is_paused = False
-        self._reactor.resume(self._fd)
+        if self._is_over:
+            self._tell_end_soon()
+        else:
+            self._reactor.resume(self._fd)
+
+    def _tell_end_soon(self) -> None:
+        # Not at once: whoever causes this doesn't expect to be called back.
+        self._reactor.yield_turn(LastWord(self))
 
     def yield_turn(self) -> None:
         self._reactor.yield_turn(self)
@@ -237,8 +253,9 @@ class SocketWire(Readable):
         self._sink.eof_received()
 
     def tell_end(self) -> None:
-        """Tell the sink that the peer has said its last."""
-        if self._fd >= 0:
+        """Tell the sink that the peer has said its last, once, unless reading is paused."""
+        if self._is_over and not self._is_paused and self._fd >= 0:
+            self._is_over = False
             self.on_error()
 
     def unacknowledged(self) -> int:
@@ -289,7 +306,6 @@ class PlainWire(SocketWire):
     __slots__ = ("taken",)
 
     secured = True
-    breaks_when_cancelled = False
 
     def __init__(self, sock: socket.socket, reactor: Reactor) -> None:
         super().__init__(sock, reactor)

@@ -481,7 +481,6 @@ class MemoryWire(Readable):
     """
 
     secured = True
-    breaks_when_cancelled = False
 
     def __init__(self, incoming: Pipe, outgoing: Pipe, reactor: MemoryReactor) -> None:
         self._incoming = incoming
