@@ -83,6 +83,7 @@ class RequestBridge:
             headers = event.get("headers", ())
             await self.transport.send_trailers(headers, more=event.get("more_trailers", False))
         else:
+            await trio.lowlevel.checkpoint_if_cancelled()
             raise ValueError(f"{kind!r} isn't an event of an HTTP response")
 
 
