@@ -310,7 +310,7 @@ class HTTPConnection:
         if head is None:
             self._wait_for_head()
         elif not self._services.serves(head):
-            self._refuse(404, "this server is not here")
+            self._refuse(404, "this server is not here", head)
         else:
             self._deadline = math.inf
             self._is_idle = False
@@ -392,7 +392,7 @@ class HTTPConnection:
         if not (request.writer.begun or request.left) and returned:
             self._current = None
             request.summary = {"status": 500, "headers": []}
-            self._reply(problem(500), "the application has not answered")
+            self._reply(problem(500), "the application has not answered", request.head)
         elif request.writer.ends_by_close:
             # The client has to see that something is missing.
             self._cut("the application has left it incomplete")
@@ -466,7 +466,7 @@ class HTTPConnection:
         if not begun:
             self._current = None
             request.summary = {"status": exc.status, "headers": []}
-            self._refuse(exc.status, exc.detail)
+            self._refuse(exc.status, exc.detail, request.head)
         request.note_left(gone=not begun)
 
     def watch_body(self, request: StreamRequest) -> BodyWatch:
@@ -625,12 +625,19 @@ class HTTPConnection:
         logger.info("%s %r response cut: %s", peer, path.decode(), why, extra={"peer": peer})
         self.close(abort=True)
 
-    def _refuse(self, status: int, detail: str) -> None:
+    def _refuse(self, status: int, detail: str, head: Request | None = None) -> None:
         """Refuse what the client has sent. This ends the connection."""
-        self._reply(problem(status, detail), detail)
+        self._reply(problem(status, detail), detail, head)
 
-    def _reply(self, reply: Reply, why: str) -> None:
-        """Answer without waiting, and end the connection. *why* is for the log."""
+    def _reply(self, reply: Reply, why: str, head: Request | None) -> None:
+        """
+        Answer without waiting, and end the connection.
+
+        Args:
+            reply: The answer.
+            why: What the log says.
+            head: The request, if it could be read.
+        """
         peer = peer_of({"client": self.addresses.client})
         logger.info(
             "%s refused %d (%s)",
@@ -639,7 +646,7 @@ class HTTPConnection:
             printable(why),
             extra={"peer": peer, "status": reply.status, "route": None},
         )
-        data = whole_response(reply, self.own_lines())
+        data = whole_response(reply, self.own_lines(), head)
         try:
             is_busy = self._lock is not None and self._lock.locked()  # with "100 Continue"
             sent = 0 if is_busy else self.wire.send_nowait(data)
