@@ -113,8 +113,8 @@ class Timeouts:
     #: however long that takes. What the peer's system has acknowledged counts as progress. A peer
     #: that takes less than 240 bytes a second for 5 seconds is closed, too. Kestrel has the same
     #: rule. Mobile networks usually recover in less than half a minute. Responses to plain HTTP
-    #: requests are limited in the same way: a client that is too slow is cut off. So are the bodies of
-    #: requests while the application waits for them: a client that sends too slowly gets 408.
+    #: requests are limited in the same way: a client that is too slow is cut off. So are the bodies
+    #: of requests while the application waits for them: a client that sends too slowly gets 408.
     send: float = _seconds(30)
 
     #: Limits the closing handshake. RFC 6455, section 7.1.1, asks a server to close first, and
