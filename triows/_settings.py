@@ -88,9 +88,10 @@ class Timeouts:
         ValueError: A timeout is not a number, or too small.
     """
 
-    #: Limits the head of a connection's first request, and TLS's handshake before it. (Between
-    #: requests, Hypercorn's ``keep_alive_timeout`` applies.) A healthy client takes
-    #: milliseconds. nginx gives 60 s, Apache 20 s.
+    #: Limits the head of a connection's first request, together with TLS's handshake before it. The
+    #: head of a later request has the same time from its first byte on. (Until that byte comes,
+    #: Hypercorn's ``keep_alive_timeout`` applies.) A healthy client takes milliseconds. nginx gives
+    #: 60 s, Apache 20 s.
     handshake: float = _seconds(10)
 
     #: Limits the time from the request to ``accept()`` or a refusal, including the factories.
@@ -111,8 +112,9 @@ class Timeouts:
     #: This measures progress and not the total: a slow peer that reads steadily gets everything,
     #: however long that takes. What the peer's system has acknowledged counts as progress. A peer
     #: that takes less than 240 bytes a second for 5 seconds is closed, too. Kestrel has the same
-    #: rule. Responses to plain HTTP requests are limited in the same way. Mobile networks usually
-    #: recover in less than half a minute.
+    #: rule. Mobile networks usually recover in less than half a minute. Responses to plain HTTP
+    #: requests are limited in the same way: a client that is too slow is cut off. So are the bodies
+    #: of requests while the application waits for them: a client that sends too slowly gets 408.
     send: float = _seconds(30)
 
     #: Limits the closing handshake. RFC 6455, section 7.1.1, asks a server to close first, and
