@@ -155,7 +155,6 @@ _ALL = (
         "a bare loop over sockets",
         _module("bare_loop"),
         (),
-        asked_for=True,
     ),
     Peer(
         "picows",

@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import trio
 from starlette.middleware import Middleware
 
 from triows import RouteSetupError, Triows
@@ -124,3 +125,25 @@ def test_what_can_be_called_with_a_scope_and_two_functions_can_be_mounted(mounta
 def test_what_can_not_is_refused_with_what_to_give_instead(other, remedy):
     with pytest.raises(RouteSetupError, match=remedy):
         check_mountable(other)
+
+
+async def test_nothing_happens_in_an_application_before_a_middleware_awaits_its_call():
+    happened: list[str] = []
+
+    async def rest() -> None:
+        await trio.lowlevel.checkpoint()
+
+    def app(scope: object, receive: object, send: object) -> object:
+        happened.append("application")
+        return rest()
+
+    def middleware(inner: Any) -> Any:
+        async def call(scope: Any, receive: Any, send: Any) -> None:
+            called = inner(scope, receive, send)
+            happened.append("called")
+            await called
+
+        return call
+
+    await wrapped(app, [middleware])({}, None, None)
+    assert happened == ["called", "application"]

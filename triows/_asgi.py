@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ._routing.options import MiddlewareFactory
-    from .types import ASGIApp
+    from .types import ASGIApp, Receive, Scope, Send
 
 __all__ = ["check_mountable", "described", "wrapped"]
 
@@ -61,12 +61,28 @@ def wrapped(app: ASGIApp, middlewares: Sequence[MiddlewareFactory]) -> ASGIApp:
     Raises:
         RouteSetupError: One of them doesn't make an ASGI application around another.
     """
+    if middlewares:
+        app = _awaited(app)
     for middleware in reversed(middlewares):
         if isinstance(middleware, Middleware):
             app = _around(app, middleware.cls, *middleware.args, **middleware.kwargs)
         else:
             app = _around(app, middleware)
     return app
+
+
+def _awaited(app: ASGIApp) -> ASGIApp:
+    """
+    Let nothing happen in an application before its call is awaited.
+
+    Ours begin at once, so that no coroutine is left around what they call. A middleware may start a
+    task with the call, and that task may run much later.
+    """
+
+    async def call(scope: Scope, receive: Receive, send: Send) -> None:
+        await app(scope, receive, send)
+
+    return call
 
 
 def described(middlewares: Sequence[MiddlewareFactory]) -> str:

@@ -19,6 +19,7 @@ from triows._injection.call import make_arguments
 from triows._injection.kinds import NURSERY
 from triows._injection.plan import Plan
 from triows._injection.planner import Planner
+from triows._request.foreign import ForeignRequest
 from triows._request.line import RequestLine
 from triows._settings import Limits, Settings
 from triows.exceptions import ClientDisconnect
@@ -137,7 +138,7 @@ class Request(World[RequestStory]):
     No kind of route has requests with resources yet, so this does what such a route would do.
     """
 
-    given = RequestLine
+    given = ForeignRequest
     last = What.DRAIN
 
     path: ClassVar[str] = "/"
@@ -161,39 +162,40 @@ class Request(World[RequestStory]):
 
     @plan.default
     def _(self) -> Plan:
-        givens = {RequestLine: REQUEST, trio.Nursery: NURSERY}
+        givens = {ForeignRequest: REQUEST, trio.Nursery: NURSERY}
         return Planner(evolve(REQUESTS, givens=givens)).plan(self.handler)
 
     @server.default
     def _(self) -> _Server:
         return _Server(self.story, self.timeouts.send, self.case.reads)
 
-    async def accept(self, peer: RequestLine) -> None:
+    async def accept(self, peer: ForeignRequest) -> None:
         await peer.send({"type": "http.response.start", "status": OURS})
 
-    async def receive(self, peer: RequestLine) -> None:
+    async def receive(self, peer: ForeignRequest) -> None:
         while (await peer.receive())["type"] != "http.disconnect":
             pass
         raise ClientDisconnect
 
-    async def send(self, peer: RequestLine) -> None:
+    async def send(self, peer: ForeignRequest) -> None:
         await peer.send({"type": "http.response.body", "body": b"news", "more_body": True})
 
-    async def finish(self, peer: RequestLine) -> None:
+    async def finish(self, peer: ForeignRequest) -> None:
         await peer.send({"type": "http.response.body", "body": b"the end"})
 
-    async def finish_late(self, peer: RequestLine) -> None:
+    async def finish_late(self, peer: ForeignRequest) -> None:
         # A client that doesn't read would only make it one more exit that takes too long.
-        if not peer.is_complete and self.server.reads:
+        if not peer.complete and self.server.reads:
             await self.finish(peer)
 
     async def serve(self, tasks: trio.Nursery) -> None:
-        line = RequestLine(self.server.receive, self.server.send, patience=self.timeouts.close)
+        transport = ForeignRequest(self.server.receive, self.server.send)
+        line = RequestLine(transport, patience=self.timeouts.close)
         lifetime = Lifetime(line, self.timeouts)
         head = self.plan.head
 
         async def body(stack: Any, nursery: trio.Nursery | None) -> object:
-            values = head.values([], {REQUEST: line, NURSERY: nursery}, {})
+            values = head.values([], {REQUEST: transport, NURSERY: nursery}, {})
             patience = self.timeouts.teardown
             arguments = await make_arguments(self.plan.body, values, stack, patience=patience)
             assert arguments is not None

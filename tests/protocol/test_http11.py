@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import gc
+import sys
 from itertools import pairwise
 
 import pytest
@@ -299,6 +301,23 @@ def test_trailers_have_the_limit_of_a_head():
     assert trailers(CHUNKED + b"0\r\n" + fits)
     assert refusal(CHUNKED + b"0\r\nb" + fits)[0] == 431
     assert refusal(CHUNKED + b"0\r\n" + b"a" * HEAD_SIZE)[0] == 431
+
+
+@pytest.mark.parametrize("cut", [one_by_one, lambda data: [data]])
+def test_an_idle_reader_holds_no_bytes(cut):
+    reader = RequestReader(head_size=10_000)
+    for packet in cut(padded(9000) + CHUNKED + b"5\r\nhello\r\n0\r\nX: y\r\n\r\n"):
+        reader.receive(packet)
+        while (not reader.body_ended and reader.next_body()) or (
+            reader.body_ended and reader.next_request() is not None
+        ):
+            pass
+    assert reader.body_ended
+    assert reader.next_request() is None
+    assert [
+        one for one in gc.get_referents(reader) if one and not isinstance(one, (int, type))
+    ] == []
+    assert sys.getsizeof(reader) < 150
 
 
 # How much work it is

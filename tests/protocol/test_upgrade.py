@@ -319,6 +319,7 @@ def test_an_acceptance_names_what_was_chosen_and_then_all_other_headers():
         b"sec-websocket-protocol: chat",
         b"sec-websocket-extensions: permessage-deflate",
         b"x-a: 1",
+        b"server: s",
         b"",
         b"",
     ]

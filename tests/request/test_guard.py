@@ -21,12 +21,16 @@ def sending(sent: list[Any]) -> Any:
     return send
 
 
+async def foreign(*_):
+    """Stand for a function of another server."""
+
+
 async def test_events_pass_until_the_response_is_cut():
     sent: list[Any] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await send({**END, "more_body": True})
-        assert isinstance(cut_response(), ClientDisconnect)
+        assert isinstance(cut_response(foreign, foreign), ClientDisconnect)
         with pytest.raises(ClientDisconnect, match="was cut"):
             await send(END)
 
@@ -39,7 +43,7 @@ async def test_it_is_cut_from_a_task_of_a_middleware():
 
     async def cutting() -> None:
         await trio.lowlevel.checkpoint()
-        cut_response()
+        cut_response(foreign, foreign)
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         async with trio.open_nursery() as nursery:
@@ -56,7 +60,7 @@ async def test_a_mounted_application_is_within_the_guard_of_the_outer_one():
 
     async def inner(scope: Any, receive: Any, send: Any) -> None:
         await trio.lowlevel.checkpoint()
-        cut_response()
+        cut_response(foreign, foreign)
 
     async def outer(scope: Any, receive: Any, send: Any) -> None:
         await guarded(inner, scope, receive, send)
@@ -68,4 +72,4 @@ async def test_a_mounted_application_is_within_the_guard_of_the_outer_one():
 
 
 async def test_without_a_guard_there_is_nothing_but_the_error():
-    assert isinstance(cut_response(), ClientDisconnect)
+    assert isinstance(cut_response(foreign, foreign), ClientDisconnect)

@@ -13,6 +13,7 @@ from trio.testing import assert_checkpoints
 
 from triows import ClientDisconnect, HandlerCancelled, HTTPException
 from triows._reasons import Reason
+from triows._request.foreign import ForeignRequest
 from triows._request.line import RequestLine
 
 START = {"type": "http.response.start", "status": 201, "headers": []}
@@ -56,68 +57,17 @@ def server() -> Server:
 
 
 @pytest.fixture
-def line(server) -> RequestLine:
-    return RequestLine(server.receive, server.send, patience=5)
+def transport(server) -> ForeignRequest:
+    return ForeignRequest(server.receive, server.send)
+
+
+@pytest.fixture
+def line(transport) -> RequestLine:
+    return RequestLine(transport, patience=5)
 
 
 def body(data: bytes, *, more: bool = False) -> dict[str, Any]:
     return {"type": "http.response.body", "body": data, "more_body": more}
-
-
-# What the application sends and receives
-
-
-async def test_events_pass_through_unchanged(line, server):
-    event = {"type": "http.request", "body": b"abc", "more_body": False}
-    server.put(event)
-    assert await line.receive() is event
-    await line.send(START)
-    await line.send(body(b"de"))
-    assert server.sent == [START, body(b"de")]
-
-
-async def test_the_bytes_of_both_bodies_are_counted(line, server):
-    server.put({"type": "http.request", "body": b"abc", "more_body": True})
-    server.put({"type": "http.request"})
-    await line.receive()
-    await line.receive()
-    await line.send(START)
-    await line.send(body(b"de", more=True))
-    await line.send({"type": "http.response.body"})
-    assert (line.received, line.sent) == (3, 2)
-
-
-async def test_a_response_is_complete_with_its_last_part(line):
-    seen = [(line.status, line.is_complete)]
-    for event in (START, body(b"a", more=True), body(b"")):
-        await line.send(event)
-        seen.append((line.status, line.is_complete))
-    assert seen == [(None, False), (201, False), (201, False), (201, True)]
-    assert line.ended
-
-
-async def test_a_response_has_begun_even_if_its_beginning_was_cancelled(
-    autojump_clock, line, server
-):
-    server.gate = trio.Event()
-    with trio.move_on_after(1):
-        await line.send(START)
-    assert line.status == 201
-    await line.conclude([], Reason.CANCELLED)
-    assert server.sent == []
-
-
-@pytest.mark.parametrize("notice", ["receive", "send"])
-async def test_a_client_has_left_when_the_application_was_told(line, server, notice):
-    server.leave()
-    server.client_is_gone = True
-    assert not line.ended
-    if notice == "receive":
-        assert await line.receive() == {"type": "http.disconnect"}
-    else:
-        with pytest.raises(ClientDisconnect):
-            await line.send(START)
-    assert (line.gone, line.ended, line.is_complete) == (True, True, False)
 
 
 # How it ends
@@ -127,9 +77,11 @@ TEA = HTTPException(418, "tea")
 
 
 @pytest.mark.parametrize("errors", [[], [ValueError()], [TEA]])
-async def test_whoever_has_cancelled_a_request_from_outside_may_answer_it(line, server, errors):
+async def test_whoever_has_cancelled_a_request_from_outside_may_answer_it(
+    transport, line, server, errors
+):
     end = await line.conclude(errors, Reason.CANCELLED)
-    assert (line.status, end.told, end.why) == (None, False, "")
+    assert (transport.status, end.told, end.why) == (None, False, "")
 
 
 @pytest.mark.parametrize(
@@ -150,10 +102,10 @@ async def test_whoever_has_cancelled_a_request_from_outside_may_answer_it(line, 
     ],
 )
 async def test_an_application_that_left_a_request_open_is_answered_for(
-    line, server, errors, reason, status, why, failed
+    transport, line, server, errors, reason, status, why, failed
 ):
     end = await line.conclude(errors, reason)
-    assert (server.status, line.status, line.is_complete) == (status, status, True)
+    assert (server.status, transport.status, line.is_complete) == (status, status, True)
     assert end.why.startswith(why)
     assert bool(end.why) == bool(why)
     assert (end.failed, end.told) == (failed, True)
@@ -176,17 +128,21 @@ async def test_a_refusal_that_can_not_be_sent_says_so_and_is_an_error(line, serv
 @pytest.mark.parametrize(
     ("errors", "failed"), [([], False), ([ClientDisconnect()], False), ([TEA], True)]
 )
-async def test_a_response_that_has_begun_can_not_be_completed(line, server, errors, failed):
-    await line.send(START)
+async def test_a_response_that_has_begun_can_not_be_completed(
+    transport, line, server, errors, failed
+):
+    await transport.send(START)
     end = await line.conclude(errors, None)
     assert server.sent == [START]
     assert (end.why, end.failed, end.told) == ("the response is incomplete", failed, False)
 
 
 @pytest.mark.parametrize(("errors", "failed"), [([], False), ([ValueError()], True)])
-async def test_a_whole_response_is_left_alone_whatever_came_after_it(line, server, errors, failed):
-    await line.send(START)
-    await line.send(body(b""))
+async def test_a_whole_response_is_left_alone_whatever_came_after_it(
+    transport, line, server, errors, failed
+):
+    await transport.send(START)
+    await transport.send(body(b""))
     end = await line.conclude(errors, None)
     assert len(server.sent) == 2
     assert (end.why, end.failed) == ("", failed)
@@ -196,22 +152,24 @@ async def test_a_whole_response_is_left_alone_whatever_came_after_it(line, serve
 @pytest.mark.parametrize(
     ("errors", "failed"), [([], False), ([TEA], False), ([ValueError()], True)]
 )
-async def test_a_client_that_has_left_is_told_nothing(line, server, begun, errors, failed):
+async def test_a_client_that_has_left_is_told_nothing(
+    transport, line, server, begun, errors, failed
+):
     if begun:
-        await line.send(START)
+        await transport.send(START)
         failed = bool(errors)
     sent = list(server.sent)
     server.leave()
-    await line.receive()
+    await transport.receive()
     end = await line.conclude(errors, None)
     assert server.sent == sent
     assert (end.why, end.failed, end.told) == ("the client has left", failed, False)
 
 
-async def test_a_client_that_leaves_before_the_answer_is_no_error(line, server):
+async def test_a_client_that_leaves_before_the_answer_is_no_error(transport, line, server):
     server.client_is_gone = True
     end = await line.conclude([ValueError()], None)
-    assert (end.why, end.failed, line.gone) == ("the client has left", True, True)
+    assert (end.why, end.failed, transport.left) == ("the client has left", True, True)
 
 
 async def test_a_server_that_does_not_take_the_answer_is_not_waited_for(
@@ -253,7 +211,7 @@ async def test_a_shutdown_waits_until_the_request_is_over(autojump_clock, line):
 
 @pytest.mark.parametrize("notice", ["receive", "send"])
 async def test_a_shutdown_hears_of_a_client_that_leaves_meanwhile(
-    autojump_clock, line, server, notice
+    transport, autojump_clock, line, server, notice
 ):
     async with trio.open_nursery() as nursery:
 
@@ -263,15 +221,17 @@ async def test_a_shutdown_hears_of_a_client_that_leaves_meanwhile(
             server.leave()
             server.client_is_gone = True
             with suppress(ClientDisconnect):
-                await (line.receive() if notice == "receive" else line.send(START))
+                await (transport.receive() if notice == "receive" else transport.send(START))
 
         assert not await line.shut_down()
         assert trio.current_time() == 3
 
 
-async def test_a_client_that_had_left_before_the_shutdown_is_not_waited_for(line, server):
+async def test_a_client_that_had_left_before_the_shutdown_is_not_waited_for(
+    transport, line, server
+):
     server.leave()
-    await line.receive()
+    await transport.receive()
     assert not await line.shut_down()
 
 

@@ -70,6 +70,24 @@ async def test_a_body_that_waits_for_100_continue_arrives(plain_server, http_cli
     assert answers[2].text == "hello"
 
 
+async def test_a_body_that_nobody_asks_for_is_answered_without_it(plain_server, http_client):
+    skip_if_it_cannot(http_client, "expects")
+    skip_if_it_cannot(http_client, "be refused")
+    steps = [Step("/refused", "POST", 100_000, expects=True), Step("/hello")]
+    answer, after = await http_client.ask(plain_server.url, steps)
+    assert (answer.status, answer.text) == (403, "no")
+    assert after.text == "hello"
+
+
+def test_an_answer_instead_of_100_continue_ends_the_connection(plain_server):
+    """Otherwise a client that leaves its body out would send its next request in place of it."""
+    peer = plain_server.connect()
+    answer = peer.ask(
+        b"POST /refused HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n"
+    )
+    assert (answer.status, answer.header(b"connection")) == (403, b"close")
+
+
 async def test_an_answer_to_head_has_a_length_and_no_body(plain_server, http_client):
     steps = [Step("/big?size=5000", "HEAD"), Step("/hello")]
     answer, after = await http_client.ask(plain_server.url, steps)
@@ -105,3 +123,9 @@ def test_wrk_reports_no_errors(plain_server):
     assert "requests in" in told
     assert "Socket errors" not in told
     assert "Non-2xx" not in told
+
+
+def test_h2load_gets_an_answer_to_each_pipelined_request(plain_server):
+    # With HTTP/1.1, -m says how many requests are pipelined.
+    told = run("h2load", "--h1", "-n", "800", "-c", "4", "-m", "8", f"{plain_server.url}/hello")
+    assert "800 total, 800 started, 800 done, 800 succeeded, 0 failed, 0 errored" in told

@@ -349,7 +349,7 @@ def test_several_addresses_are_served_by_all_workers(versions):
             answer_at(socket.AF_INET, (host, int(port))),
             answer_at(socket.AF_UNIX, path),
         }
-    assert answers == {b"HTTP/1.1 404 "}
+    assert answers == {b"HTTP/1.1 404 Not Found"}
 
 
 @pytest.mark.usefixtures("measured_processes")

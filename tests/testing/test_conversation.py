@@ -18,6 +18,7 @@ async def listen(ws: WebSocket) -> None:
 
 async def page(scope, receive, send):
     await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "more_body": True})
     while (await receive())["type"] != "http.disconnect":
         pass
 

@@ -274,7 +274,7 @@ async def test_the_application_sees_the_request_as_a_server_gives_it(client):
     assert response.json() == {
         "headers": ["accept", "accept-encoding", "connection", "host", "user-agent"],
         "state": {},
-        "extensions": {},
+        "extensions": {"http.response.pathsend": {}, "http.response.trailers": {}},
     }
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 import trio
+from attrs import evolve
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.responses import PlainTextResponse
@@ -29,13 +30,13 @@ class Seen:
         self.go_on = trio.Event()
 
 
-def serving(app):
-    served = Triows(timeouts=TIMEOUTS)
+def serving(app, timeouts=TIMEOUTS):
+    served = Triows(timeouts=timeouts)
     served.mount("/", app)
     return served
 
 
-def telling(function):
+def telling(function, timeouts=TIMEOUTS):
     """Mount an ASGI application that notes in the second value what it sees."""
     seen = Seen()
 
@@ -47,7 +48,7 @@ def telling(function):
             seen.end = type(exc).__name__
             raise
 
-    return serving(app), seen
+    return serving(app, timeouts), seen
 
 
 async def take(seen, receive, send):
@@ -79,6 +80,7 @@ async def push(seen, receive, send):
 
 async def sit(seen, receive, send):
     await send(START)
+    await send({"type": "http.response.body", "more_body": True})  # sends the head
     await trio.sleep_forever()
 
 
@@ -381,14 +383,14 @@ async def test_a_client_that_vanishes_is_missed_by_an_application_that_sends(ope
 
 @in_memory
 async def test_everything_can_take_longer(opening, clock):
-    app, _ = telling(take)
+    app, _ = telling(take, evolve(TIMEOUTS, send=5))
     async with opening(app) as client, client.stream("POST", "/", sending=True) as request:
-        request.delay(3)
+        request.delay(2)
         started = trio.current_time()
         await request.send(b"a part")
         await request.send_end()
         assert await request.receive_head() == 201
-        assert trio.current_time() == started + 6
+        assert trio.current_time() == started + 4
         assert await request.read() == b"thanks"
 
 

@@ -254,6 +254,7 @@ async def test_a_handshake_goes_on_when_the_system_did_not_take_it_at_once(versi
         await wait_all_tasks_blocked()
         await drop(ends.client, before)
         await ends.client.shake_hands()
+        await wait_all_tasks_blocked()
         await send(ends, b"welcome")
         assert await ends.client.receive() == b"welcome"
         await wait_all_tasks_blocked()
@@ -289,6 +290,17 @@ async def test_a_sender_that_waits_for_the_handshake_is_told_that_the_wire_was_c
         nursery.start_soon(write)
         await wait_all_tasks_blocked()
         ends.wire.close(abort=True)
+
+
+async def test_a_wire_that_is_closed_at_the_end_of_a_handshake_that_waits_leaves_nothing():
+    async with begun() as ends:
+        ends.sink.then = lambda: ends.wire.close(abort=False)
+        await ends.client.shake_hands(keep_last=True)
+        fill_below(ends.sock)
+        await ends.client.send(b"a")
+        await ends.sink.wait_data(1)
+        await wait_all_tasks_blocked()
+        assert ends.nursery.child_tasks == frozenset()
 
 
 @pytest.mark.parametrize("how", ["close", "leave"])
@@ -715,18 +727,30 @@ async def test_what_waits_goes_out_in_several_pieces_at_a_time():
         assert len(pieces) == 3
 
 
-async def test_what_waits_may_be_emptied_meanwhile():
-    async with opened() as ends, trio.open_nursery() as nursery:
+async def test_what_waits_may_be_emptied_meanwhile_but_then_there_is_no_goodbye():
+    async with opened() as ends:
         fill(ends.wire)
         outbox: deque[bytes | memoryview] = deque([bytes(CHUNK)])
 
         async def write() -> None:
             assert await ends.wire.send_some(outbox) == 0
 
-        nursery.start_soon(write)
-        await wait_all_tasks_blocked()
-        outbox.clear()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(write)
+            await wait_all_tasks_blocked()
+            outbox.clear()
+            ends.theirs.recv(16 * MiB)
         ends.theirs.recv(16 * MiB)
+        ends.wire.close(abort=False)
+        assert ends.theirs.recv(16 * MiB) == b""
+
+
+async def test_no_bytes_make_no_record():
+    async with opened() as ends:
+        ends.theirs.recv(MiB)
+        assert ends.wire.send_nowait(b"") == 0
+        with pytest.raises(BlockingIOError):
+            ends.theirs.recv(MiB)
 
 
 async def test_a_byte_alone_waits_as_well():

@@ -85,9 +85,10 @@ class Host:
         #: resource held.
         self.task: trio.lowlevel.Task | None = None
         self.manager: object = None
-        #: Set when the resource is entered, or entering it has failed.
-        self.settled = trio.Event()
-        self.done = trio.Event()
+        #: Whether the resource is entered, or entering it has failed; and whether it is over.
+        self.settled = self.done = False
+        # Set when one of these changes. Whoever waits for that makes it.
+        self._changed: trio.Event | None = None
         self._arguments = arguments
         self._on_expired = on_expired
         self._user = user
@@ -128,12 +129,13 @@ class Host:
         finally:
             # Their tracebacks refer to this host.
             self._thrown = self._left_by = None
-            self.settled.set()
-            self.done.set()
+            self.done = True
+            self._settle()
 
     async def _live(self) -> None:
         try:
             manager = self.manager = _manager_of(self.factory, self._arguments)
+            self._arguments = {}  # the resource has them
             if isinstance(manager, contextlib.AbstractAsyncContextManager):
                 async with manager as value:
                     await self._hold(value)
@@ -156,7 +158,7 @@ class Host:
         self._life.shield = True
         self.value = value
         self.entered = True
-        self.settled.set()
+        self._settle()
         try:
             await self._released.wait()
         except trio.Cancelled as exc:
@@ -176,6 +178,27 @@ class Host:
         spared = self._spares_bare and not self.factory.is_guarded(self.manager)
         if self._thrown is not None and not spared:
             raise self._thrown
+
+    def _settle(self) -> None:
+        self.settled = True
+        if self._changed is not None:
+            self._changed.set()
+            self._changed = None
+
+    async def wait_settled(self) -> None:
+        """Wait until the resource is entered, or entering it has failed."""
+        while not self.settled:
+            await self._wait_change()
+
+    async def wait_done(self) -> None:
+        """Wait until the resource has exited."""
+        while not self.done:
+            await self._wait_change()
+
+    async def _wait_change(self) -> None:
+        if self._changed is None:
+            self._changed = trio.Event()
+        await self._changed.wait()
 
     def _expire(self) -> None:
         if not self._entry.cancel_called:
@@ -213,7 +236,7 @@ class Host:
 
     def cancel_entry(self) -> None:
         """Cancel the factory if the resource isn't entered yet. Otherwise this has no effect."""
-        if not self.settled.is_set():
+        if not self.settled:
             self._entry.cancel()
 
     def release(self, error: BaseException | None, cancelled: str | None, seconds: float) -> None:
@@ -308,12 +331,12 @@ class ResourceStack:
         self.hosts.append(host)
         host.start(self._nursery)
         try:
-            await host.settled.wait()
+            await host.wait_settled()
         except trio.Cancelled:
             self.interrupted = host.frames()
             host.cancel_entry()
             with trio.move_on_after(patience, shield=True):
-                await host.settled.wait()
+                await host.wait_settled()
             raise
         if not host.entered:
             self.hosts.remove(host)
@@ -345,7 +368,7 @@ class ResourceStack:
             # If a resource shielded itself and took all the time, the others still get the share
             # that they had at the beginning.
             host.release(error, cancelled, share if share > 0 else least)
-            await host.done.wait()  # bounded by its deadline
+            await host.wait_done()  # bounded by its deadline
             self.hosts.pop()
             if host.error is not None:
                 errors.append(host.error)

@@ -107,12 +107,12 @@ def look_at_request(prefix: str, exchange: Exchange, line: RequestLine, now: flo
         application=place_of(served.handler),
         age=now - lifetime.started,
         state=_state_of(line),
-        status=line.status,
+        status=line.transport.status,
         ending=None if grace is None else str(grace[1]),
         grace=None if grace is None else max(0.0, grace[0] - now),
         cancelled=None if lifetime.cancelled is None else str(lifetime.cancelled),
-        bytes_received=line.received,
-        bytes_sent=line.sent,
+        bytes_received=line.transport.received,
+        bytes_sent=line.transport.sent,
         tasks=tuple(look_at_own(lifetime, name_of(served.handler))),
     )
 
@@ -120,7 +120,7 @@ def look_at_request(prefix: str, exchange: Exchange, line: RequestLine, now: flo
 def _state_of(line: RequestLine) -> State:
     if line.is_complete:
         return "answered"
-    return "unanswered" if line.status is None else "answering"
+    return "unanswered" if line.transport.status is None else "answering"
 
 
 def _state_parts(seen: RequestNode) -> Iterator[Part]:

@@ -77,7 +77,7 @@ def look_at_shared(resources: AppResources) -> Iterator[ResourceNode]:
 
 def look_at_resources(hosts: Iterable[Host]) -> tuple[ResourceNode, ...]:
     """Describe resources, in the order in which they were entered."""
-    return tuple(_look(host) for host in hosts if not host.done.is_set())
+    return tuple(_look(host) for host in hosts if not host.done)
 
 
 def _look(host: Host) -> ResourceNode:

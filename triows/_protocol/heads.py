@@ -353,7 +353,12 @@ def _read_framing(fields: dict[bytes, bytes], version: str, head: bytes) -> tupl
 
 
 def _refuse_tabs(head: bytes) -> None:
-    """Refuse tabs around the values that frame the body: nginx counts them as part of a value."""
+    """
+    Refuse tabs around the values that frame the body.
+
+    They are allowed (:rfc:`9110#section-5.5`), but versions of nginx take them for a part of the
+    value.
+    """
     for line in head.split(b"\r\n"):
         name, _, value = line.partition(b":")
         if b"\t" in value and name.lower() in _FRAMING:

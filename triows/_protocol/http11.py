@@ -77,7 +77,8 @@ class RequestReader:
     )
 
     def __init__(self, *, head_size: int) -> None:
-        #: The trailers after the last chunked body, with names in lower case.
+        #: The trailers after the last body, with names in lower case. They are there until the next
+        #: request is asked for.
         self.trailers: list[tuple[bytes, bytes]] | tuple[()] = ()
         self._head_size = head_size
         # The bytes from this position on are not read yet. They are a bytearray if they were
@@ -106,8 +107,8 @@ class RequestReader:
 
     def receive(self, data: bytes) -> None:
         """Take the next bytes of the stream, cut at any place. This reads nothing."""
-        if self._position == len(self._data):
-            self._data, self._position = data, 0
+        if not self._data:
+            self._data = data
             return
         if isinstance(self._data, bytearray):
             del self._data[: self._position]  # this moves nothing in memory
@@ -135,6 +136,9 @@ class RequestReader:
         """
         if self._next != _HEAD:
             raise RuntimeError("read the body first, until body_ended")
+        self.trailers = ()
+        if not self._data:
+            return None  # nothing has come since the last request
         if self._data.startswith(_CRLF, self._position):
             self._skip_empty_lines()
         head = self._section()
@@ -144,7 +148,7 @@ class RequestReader:
         self._consume(self._position + len(head) + len(_END))
         self._empty_lines = 0
         if request.chunked:
-            self._next, self._excess, self.trailers = _CHUNK_LINE, 0, ()
+            self._next, self._excess = _CHUNK_LINE, 0
         elif request.content_length:
             self._next, self._left = _SIZED, request.content_length
         return request

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from contextvars import ContextVar
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import trio
 
 from triows._where import known_as
 from triows.exceptions import ClientDisconnect
+
+from .bridge import bridge_of
 
 if TYPE_CHECKING:
     from triows.types import ASGIApp, Message, Receive, Scope, Send
@@ -16,17 +18,26 @@ if TYPE_CHECKING:
 __all__ = ["cut_response", "guarded"]
 
 
+class _Cuttable(Protocol):
+    def cut(self) -> None:
+        """Let nothing more be sent."""
+
+
 class _Guard:
-    """A server's ``send``, which refuses everything once the response was cut."""
+    """Another server's ``send``, which refuses everything once the response was cut."""
 
     def __init__(self, send: Send) -> None:
-        self.is_cut = False
+        self._is_cut = False
         self._send = send
+
+    def cut(self) -> None:
+        """Refuse everything from now on."""
+        self._is_cut = True
 
     @known_as("send")
     async def send(self, event: Message) -> None:
         """Pass an event on."""
-        if self.is_cut:
+        if self._is_cut:
             await trio.lowlevel.checkpoint()
             raise ClientDisconnect(_CUT)
         await self._send(event)
@@ -34,8 +45,8 @@ class _Guard:
 
 _CUT = "the response was cut, because the application was cancelled in the middle of it"
 
-#: The guard around the middlewares of the request that the calling task serves.
-_current: ContextVar[_Guard | None] = ContextVar("guard", default=None)
+#: What cuts the response to the request that the calling task serves.
+_current: ContextVar[_Cuttable | None] = ContextVar("guard", default=None)
 
 
 async def guarded(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
@@ -54,17 +65,28 @@ async def guarded(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> N
     if _current.get() is not None:  # a triows application that is mounted in another one
         await app(scope, receive, send)
         return
-    guard = _Guard(send)
-    token = _current.set(guard)
+    bridge = bridge_of(receive, send)
+    if bridge is not None:
+        token = _current.set(bridge.transport)
+    else:
+        guard = _Guard(send)
+        send, token = guard.send, _current.set(guard)
     try:
-        await app(scope, receive, guard.send)
+        await app(scope, receive, send)
     finally:
         _current.reset(token)
 
 
-def cut_response() -> ClientDisconnect:
-    """Let nothing more be sent for the request of this task. Return the error that says so."""
-    guard = _current.get()
-    if guard is not None:
-        guard.is_cut = True
+def cut_response(receive: Receive, send: Send) -> ClientDisconnect:
+    """
+    Let nothing more be sent for the request of this task. Return the error that says so.
+
+    Args:
+        receive: The function that the application has got.
+        send: The function that the application has got.
+    """
+    bridge = bridge_of(receive, send)
+    current = _current.get() if bridge is None else bridge.transport
+    if current is not None:
+        current.cut()
     return ClientDisconnect(_CUT)

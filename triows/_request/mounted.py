@@ -18,6 +18,8 @@ from triows._printable import printable
 from triows._reply import respond, try_later
 from triows.exceptions import ClientDisconnect
 
+from .bridge import bridge_of
+from .foreign import ForeignRequest
 from .guard import cut_response
 from .line import RequestLine
 
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from triows._injection.hosts import ResourceStack
     from triows._settings import Settings
     from triows.types import ASGIApp, Receive, Scope, Send
+
+    from .transport import RequestTransport
 
 __all__ = ["MountedRequests"]
 
@@ -57,11 +61,12 @@ class MountedRequests:
             await respond(send, refusal)
             log_refusal(scope, refusal.status, self.path, refusal.why)
             return
-        line = RequestLine(receive, send, patience=timeouts.close)
+        transport, receive, send = open_request(receive, send)
+        line = RequestLine(transport, patience=timeouts.close)
         lifetime = Lifetime(line, timeouts)
 
         def body(_stack: ResourceStack, _nursery: trio.Nursery | None) -> Awaitable[None]:
-            return self.handler(scope, line.receive, line.send)
+            return self.handler(scope, receive, send)
 
         # A copy, because the application may change the scope.
         exchange = Exchange(lifetime, self, {**scope}, is_connection=False)
@@ -71,10 +76,10 @@ class MountedRequests:
         finally:
             self.exchanges.discard(exchange)
             if logger.isEnabledFor(logging.INFO):
-                _log_end(exchange, line)
+                _log_end(exchange, transport)
         if lifetime.cancelled is not None and line.is_incomplete:
             # Otherwise a middleware would take the response for complete, and end it properly.
-            raise cut_response()
+            raise cut_response(receive, send)
 
     async def pass_on(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         """
@@ -91,20 +96,32 @@ class MountedRequests:
         Raises:
             BaseException: What the application raised, unless it asked for an answer.
         """
-        line = RequestLine(receive, send, patience=self.settings.timeouts.close)
+        transport, receive, send = open_request(receive, send)
         try:
-            await app(scope, line.receive, line.send)
+            await app(scope, receive, send)
         except Exception as exc:
-            if is_a(exc, ClientDisconnect) or (await line.conclude([exc], None)).failed:
+            if is_a(exc, ClientDisconnect):
+                raise
+            line = RequestLine(transport, patience=self.settings.timeouts.close)
+            if (await line.conclude([exc], None)).failed:
                 raise
 
 
-def _log_end(exchange: Exchange, line: RequestLine) -> None:
+def open_request(receive: Receive, send: Send) -> tuple[RequestTransport, Receive, Send]:
+    """Return the request to which two functions belong, and the functions for the application."""
+    bridge = bridge_of(receive, send)
+    if bridge is not None:
+        return bridge.transport, receive, send
+    foreign = ForeignRequest(receive, send)
+    return foreign, foreign.receive, foreign.send
+
+
+def _log_end(exchange: Exchange, transport: RequestTransport) -> None:
     """Log the end of a request, in one line."""
     lifetime, scope = exchange.lifetime, exchange.scope
     method, peer = str(scope.get("method")), peer_of(scope)
     duration = trio.current_time() - lifetime.started
-    answered = "not answered" if line.status is None else f"answered {line.status}"
+    answered = "not answered" if transport.status is None else f"answered {transport.status}"
     # Method and path come from the client. %r keeps them on one line.
     logger.info(
         "%s %s %r %s%s after %.3f s, received %s, sent %s",
@@ -114,15 +131,15 @@ def _log_end(exchange: Exchange, line: RequestLine) -> None:
         answered,
         in_brackets(lifetime.why),
         duration,
-        counted(line.received, "byte"),
-        counted(line.sent, "byte"),
+        counted(transport.received, "byte"),
+        counted(transport.sent, "byte"),
         extra={
             "route": exchange.served.path,
             "peer": peer,
             "method": method,
-            "status": line.status,
+            "status": transport.status,
             "duration": duration,
-            "bytes_received": line.received,
-            "bytes_sent": line.sent,
+            "bytes_received": transport.received,
+            "bytes_sent": transport.sent,
         },
     )

@@ -7,34 +7,51 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["EngineRequest", "nobody"]
+    from triows._reply import Reply
+
+__all__ = ["EngineRequest", "RequestTransport", "nobody"]
 
 
 def nobody() -> None:
     """Do nothing. This is the ``on_left`` of a request until its owner sets another."""
 
 
-class EngineRequest(Protocol):
-    """
-    One request to our own server, and its response: what the engine takes and gives.
-
-    ASGI's events are made of this. Only one task may receive at a time.
-    """
+class RequestTransport(Protocol):
+    """One request and its response, as far as its lifetime has to know them."""
 
     #: Called once, when the client is found to have left before it had the whole response.
     on_left: Callable[[], None]
-    #: The status of the response, once it has begun.
+    #: The status of the response, once the application has begun one.
     status: int | None
     #: Whether the whole response was handed over.
     complete: bool
     #: Whether the client is known to have left before it had the whole response. It may only have
     #: closed its side (:rfc:`9112#section-9.6`), and still read a response.
     left: bool
-    #: Whether nothing can be sent any more.
-    is_gone: bool
     #: How many bytes of the two bodies were handed over.
     received: int
     sent: int
+
+    @property
+    def begun(self) -> bool:
+        """Whether something of the response was handed over, so that there can't be another one."""
+
+    async def respond(self, reply: Reply) -> None:
+        """
+        Answer, if the response hasn't :attr:`begun`.
+
+        Raises:
+            ClientDisconnect: The client has gone.
+        """
+
+
+class EngineRequest(RequestTransport, Protocol):
+    """
+    A request to our own server: what the engine takes and gives, of which ASGI's events are made.
+
+    Only one task may receive at a time.
+    """
+
     #: Whether more of the request's body will come, as far as that is known.
     has_more: bool
 
@@ -86,5 +103,5 @@ class EngineRequest(Protocol):
     async def send_trailers(self, headers: Iterable[tuple[bytes, bytes]], *, more: bool) -> None:
         """Send trailers, if the client wants them. See :meth:`send`."""
 
-    async def give_up(self) -> None:
+    def cut(self) -> None:
         """Let nothing more be sent. The client sees that the response is incomplete."""

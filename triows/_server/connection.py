@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from .own_headers import OwnHeaders
     from .pool import Pool, Worker
 
-__all__ = ["HTTPConnection", "HTTPServices"]
+__all__ = ["LINGER", "HTTPConnection", "HTTPServices"]
 
 logger = logging.getLogger("triows")
 
@@ -64,6 +64,10 @@ _MOST = READS * CHUNK
 #: connection can go on. For more than that, a new connection is cheaper. nginx drops as many
 #: (``lingering_close`` aside) as fit its buffers.
 _MOST_DROPPED = CHUNK
+
+#: Seconds that a connection may take to make its first request when the server shuts down. A client
+#: that has just connected takes milliseconds. A silent one must not hold up the shutdown.
+LINGER = 0.5
 
 #: Deadlines are looked at in steps of so many seconds, so that many connections share a queue.
 _STEP: Final = 0.25
@@ -122,14 +126,17 @@ class HTTPConnection:
         "_current",
         "_deadline",
         "_due_at",
+        "_has_begun",
         "_has_eof",
+        "_held",
+        "_held_size",
         "_is_closed",
         "_is_idle",
         "_is_last",
         "_is_lingering",
         "_is_paused",
         "_is_upgraded",
-        "_lock",
+        "_is_writing",
         "_monitor",
         "_more_time",
         "_path",
@@ -140,6 +147,7 @@ class HTTPConnection:
         "_too_slow",
         "_waiting",
         "_websocket",
+        "_written",
         "addresses",
         "on_asked",
         "on_over",
@@ -167,12 +175,11 @@ class HTTPConnection:
         self.on_over: Callable[[], None] = nobody
         self._is_closed = False
         self._reader = RequestReader(head_size=services.head_size)
-        # How many requests there were.
+        # How many requests there were, and the path of the last one, for the log.
         self._requests = 0
+        self._path = b""
         # The request whose response isn't complete.
         self._current: StreamRequest | None = None
-        # Of the last request, if the connection ends after it. This is for the log.
-        self._path = b""
         # How many bytes of the last request's body may still be dropped. ``None`` if it was read.
         self._to_drop: int | None = None
         # Whether a request has asked for a WebSocket, and what reads for that.
@@ -190,7 +197,14 @@ class HTTPConnection:
         self._more_time = 0.0
         # Around the wait for a slow client. Made when somebody has to wait.
         self._waiting: trio.CancelScope | None = None
-        self._lock: trio.Lock | None = None
+        # Whether a task writes what the system hasn't taken at once, and what others wait for.
+        self._is_writing = False
+        self._written: trio.Event | None = None
+        # Whole responses that leave together with the next one, and whether a request has begun
+        # since they were looked at.
+        self._held: list[bytes] = []
+        self._held_size = 0
+        self._has_begun = False
         self._monitor: Monitor | None = None
         self._too_slow: str | None = None
         # Exists while the application waits for a body.
@@ -207,18 +221,25 @@ class HTTPConnection:
         self.wire.start(self._services.tasks, self)
 
     def shut_down(self) -> None:
-        """End soon: at once if there is no request, and otherwise after the response."""
+        """
+        End soon: at once if a request was served, and otherwise after the response.
+
+        A client that has just connected has :data:`LINGER` seconds to make its request.
+        """
         if self._current is not None:
-            self._is_last = True
             self._current.writer.keep_alive = False
         elif self._to_drop is not None:
             self._linger()  # the rest of the body must not destroy the response
-        elif not (self._is_upgraded or self._is_lingering):
-            self.close()
+        elif not (self._is_upgraded or self._is_lingering or self._is_last):
+            if self._requests:
+                self.close()
+            else:
+                self._wait(LINGER)
+        self._is_last = True
 
-    def abandon(self) -> None:
-        """Close the connection at once, unless it is a WebSocket's, whose task ends it."""
-        if not self._is_upgraded:
+    def close_idle(self) -> None:
+        """Close at once, unless a task serves a request, which ends by itself."""
+        if self._current is None and not (self._is_upgraded or self._is_lingering):
             self.close()
 
     def close(self, *, abort: bool = False) -> None:
@@ -241,6 +262,7 @@ class HTTPConnection:
             self._current = None
         if self._waiting is not None:
             self._waiting.cancel()
+        self._held.clear()
         self.wire.close(abort=abort)
         self.on_asked()
         self.on_over()
@@ -315,6 +337,7 @@ class HTTPConnection:
             self._deadline = math.inf
             self._is_idle = False
             self._requests += 1
+            self._path = head.path
             self._services.note_request()
             self._begin(head)
             self.on_asked()
@@ -337,16 +360,22 @@ class HTTPConnection:
             self._is_upgraded = True
             services.pool.start(partial(self._serve_websocket, head), self._context.copy())
             return
-        writer = ResponseWriter(head, self.own_lines())
-        if self._is_last or self._requests >= services.keep_alive_requests:
-            writer.keep_alive = False
-        request = StreamRequest(self, head, writer, has_more=not self._reader.body_ended)
+        has_more = not self._reader.body_ended
+        request = StreamRequest(self, head, self.new_writer(head), has_more=has_more)
         self._current = request
+        self._has_begun = True
         if self._has_eof:
             request.note_left(gone=False)
         worker = services.pool.start(partial(self._serve, request), self._context.copy())
         services.jobs[worker] = None
         request.worker = worker
+
+    def new_writer(self, head: Request) -> ResponseWriter:
+        """Make the writer of the response to a request."""
+        writer = ResponseWriter(head, self.own_lines())
+        if self._is_last or self._requests >= self._services.keep_alive_requests:
+            writer.keep_alive = False
+        return writer
 
     async def _serve(self, request: StreamRequest) -> None:
         services = self._services
@@ -393,8 +422,14 @@ class HTTPConnection:
             self._current = None
             request.summary = {"status": 500, "headers": []}
             self._reply(problem(500), "the application has not answered", request.head)
-        elif request.writer.ends_by_close:
-            # The client has to see that something is missing.
+        else:
+            self.cut_off(request)
+
+    def cut_off(self, request: StreamRequest) -> None:
+        """Let nothing more be sent for a request. The client sees that something is missing."""
+        if request is not self._current:
+            return
+        if request.writer.ends_by_close:
             self._cut("the application has left it incomplete")
         else:
             request.note_left(gone=True)
@@ -407,10 +442,8 @@ class HTTPConnection:
         self._current = None
         self._stop_watching_body()
         if self._is_last or not request.writer.keep_alive:
-            self._path = request.head.path
             self._linger()
         elif request.has_more:
-            self._path = request.head.path
             self._to_drop = _MOST_DROPPED
             self._drop_rest()
         else:
@@ -490,6 +523,64 @@ class HTTPConnection:
 
     # Writing.
 
+    def hold(self, response: bytes) -> bool:
+        """
+        Keep a whole response, so that it leaves together with that of the next request.
+
+        This is for requests that come many at a time. It waits until the next response, or until
+        its application waits for something.
+
+        Returns:
+            Whether it was kept. It isn't if no further request has come.
+        """
+        if (
+            not self._reader.buffered
+            or self._is_last
+            or self._is_writing
+            or self._held_size + len(response) > CHUNK
+            or not self._services.cork.is_open
+        ):
+            return False
+        if not self._held:
+            self._services.cork.add(self)
+        self._held.append(response)
+        self._held_size += len(response)
+        return True
+
+    def flush(self) -> None:
+        """Send the responses that were kept, unless another one may come in this turn."""
+        if self._has_begun and self._held:
+            self._has_begun = False
+            self._services.cork.add(self)
+        else:
+            self._send_held()
+
+    def give_up(self) -> None:
+        """End the connection, because there is a bug in it."""
+        self.close(abort=True)
+
+    def _take_held(self) -> list[bytes]:
+        held, self._held, self._held_size = self._held, [], 0
+        return held
+
+    def _send_held(self) -> None:
+        if not self._held or self._is_closed:
+            return
+        try:
+            rest = self.write_nowait(self._take_held())
+        except ClientDisconnect:
+            return
+        if rest:
+            # No task waits for these responses, because they are complete.
+            self._is_writing = True
+            self._services.pool.start(partial(self._write_held, rest), self._context.copy())
+
+    async def _write_held(self, rest: deque[bytes | memoryview]) -> None:
+        try:
+            await self._write(rest)
+        finally:
+            self._end_writing()
+
     def write_nowait(self, pieces: list[bytes]) -> deque[bytes | memoryview] | None:
         """
         Send as much as the system takes at once.
@@ -500,7 +591,9 @@ class HTTPConnection:
         Raises:
             ClientDisconnect: The client has gone.
         """
-        if self._lock is not None and self._lock.locked():
+        if self._held:
+            pieces = self._take_held() + pieces
+        if self._is_writing:
             return deque(pieces)
         try:
             if len(pieces) == 1:
@@ -523,12 +616,14 @@ class HTTPConnection:
         Raises:
             ClientDisconnect: The client has gone, or is too slow.
         """
-        if self._lock is None:
-            self._lock = trio.Lock()
         try:
-            async with self._lock:
-                if not self._is_closed:
-                    await self._write(pieces)
+            while self._is_writing:
+                await self._wait_written()
+            self._is_writing = True
+            try:
+                await self._write(pieces)
+            finally:
+                self._end_writing()
         finally:
             # Whoever was cancelled while it waited for its turn leaves a gap, too.
             if pieces and not self._is_closed:
@@ -536,7 +631,20 @@ class HTTPConnection:
         if pieces:
             raise ClientDisconnect(self._too_slow or "the client has gone")
 
+    async def _wait_written(self) -> None:
+        if self._written is None:
+            self._written = trio.Event()
+        await self._written.wait()
+
+    def _end_writing(self) -> None:
+        self._is_writing = False
+        if self._written is not None:
+            self._written.set()
+            self._written = None
+
     async def _write(self, pieces: deque[bytes | memoryview]) -> None:
+        if self._is_closed:
+            return
         monitor = self._watch()
         try:
             with trio.CancelScope() as self._waiting:
@@ -621,8 +729,8 @@ class HTTPConnection:
         """End a response that can't be completed, so that the client sees that."""
         client = self.addresses.client
         peer = f"{client[0]}:{client[1]}" if client else "?"
-        path = self._path if self._current is None else self._current.head.path
-        logger.info("%s %r response cut: %s", peer, path.decode(), why, extra={"peer": peer})
+        path = self._path.decode("ascii")
+        logger.info("%s %r response cut: %s", peer, path, why, extra={"peer": peer})
         self.close(abort=True)
 
     def _refuse(self, status: int, detail: str, head: Request | None = None) -> None:
@@ -646,10 +754,11 @@ class HTTPConnection:
             printable(why),
             extra={"peer": peer, "status": reply.status, "route": None},
         )
+        self._send_held()
         data = whole_response(reply, self.own_lines(), head)
         try:
-            is_busy = self._lock is not None and self._lock.locked()  # with "100 Continue"
-            sent = 0 if is_busy else self.wire.send_nowait(data)
+            # A task may still write "100 Continue".
+            sent = 0 if self._is_writing else self.wire.send_nowait(data)
         except OSError:
             self.close()
             return
@@ -668,6 +777,7 @@ class HTTPConnection:
         client that reads steadily gets everything. Then it has ``Timeouts.close`` to close its
         side.
         """
+        self._send_held()
         self._is_last = self._is_lingering = True
         self._to_drop = None
         self._stop_watching_body()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import trio
-
 from triows._protocol.responses import header_lines
 
 if TYPE_CHECKING:
     from hypercorn.config import Config
+
+    from triows._transports.pinger import Pinger
 
 __all__ = ["OwnHeaders"]
 
@@ -23,19 +23,22 @@ class OwnHeaders:
 
     Args:
         config: Hypercorn's configuration.
+        timer: Says when they are old.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, timer: Pinger) -> None:
         self._config = config
-        self._made = self._write()
-        self._made_at = trio.current_time()
+        self._timer = timer
+        # ``None`` if they are old.
+        self._lines: bytes | None = None
 
     def __call__(self) -> bytes:
         """Return the headers as lines."""
-        now = trio.current_time()
-        if now - self._made_at > _FRESH:
-            self._made, self._made_at = self._write(), now
-        return self._made
+        if self._lines is None:
+            self._lines = header_lines(self._config.response_headers("h11"))
+            self._timer.add(self, _FRESH)
+        return self._lines
 
-    def _write(self) -> bytes:
-        return header_lines(self._config.response_headers("h11"))
+    def on_due(self) -> None:
+        """Forget them. The timer calls this."""
+        self._lines = None

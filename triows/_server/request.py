@@ -17,13 +17,12 @@ if TYPE_CHECKING:
 
     from triows._protocol.http11 import Request
     from triows._protocol.responses import ResponseWriter
+    from triows._reply import Reply
 
     from .connection import HTTPConnection
     from .pool import Worker
 
 __all__ = ["StreamRequest"]
-
-_GONE = "the client has gone"
 
 
 class StreamRequest:
@@ -149,14 +148,25 @@ class StreamRequest:
 
     # The response.
 
+    @property
+    def begun(self) -> bool:
+        return self.writer.begun
+
+    async def respond(self, reply: Reply) -> None:
+        # The application may have begun a response of which nothing was sent.
+        self.writer = self._connection.new_writer(self.head)
+        self.start(reply.status, reply.headers)
+        await self.send(reply.body, more=False)
+
     def start(
         self, status: int, headers: Iterable[tuple[bytes, bytes]], *, trailers: bool = False
     ) -> None:
         if self.is_gone:
-            raise ClientDisconnect(_GONE)
+            raise self._disconnect()
         self.writer.start(status, headers, trailers=trailers)
         if self._continue_due and self.has_more:
-            # The client may not send its body now, and nobody could tell what comes instead.
+            # Some clients then send the body, others the next request: nobody can tell what would
+            # come (RFC 9110 section 10.1.1).
             self.writer.keep_alive = False
         self.status = status
         self.summary = {"status": status, "headers": headers}
@@ -164,10 +174,12 @@ class StreamRequest:
     async def send(self, body: bytes, *, more: bool) -> None:
         await trio.lowlevel.checkpoint_if_cancelled()
         if self.is_gone:
-            raise ClientDisconnect(_GONE)
+            raise self._disconnect()
         pieces = self.writer.body(body, more=more)
         self.sent += len(body)
-        if pieces and (rest := self._connection.write_nowait(pieces)):
+        # Several pieces, or a part, are more than what may wait for another response.
+        held = len(pieces) == 1 and not more and self._connection.hold(pieces[0])
+        if pieces and not held and (rest := self._connection.write_nowait(pieces)):
             await self._connection.write_rest(rest)
         if not more:
             self._note_sent()
@@ -179,7 +191,7 @@ class StreamRequest:
     async def send_trailers(self, headers: Iterable[tuple[bytes, bytes]], *, more: bool) -> None:
         await trio.lowlevel.checkpoint_if_cancelled()
         if self.is_gone:
-            raise ClientDisconnect(_GONE)
+            raise self._disconnect()
         pieces = self.writer.trailers(headers, more=more)
         if pieces and (rest := self._connection.write_nowait(pieces)):
             await self._connection.write_rest(rest)
@@ -205,7 +217,7 @@ class StreamRequest:
 
     async def _send_large(self, file: OpenFile) -> None:
         if self.is_gone:
-            raise ClientDisconnect(_GONE)
+            raise self._disconnect()
         before, after = self.writer.around(file.size, more=False)
         connection = self._connection
         if before and (rest := connection.write_nowait([before])):
@@ -217,6 +229,10 @@ class StreamRequest:
             await connection.write_rest(rest)
         self._note_sent()
 
-    async def give_up(self) -> None:
-        self._connection.close(abort=True)
-        await trio.lowlevel.checkpoint()
+    def cut(self) -> None:
+        self._connection.cut_off(self)
+
+    def _disconnect(self) -> ClientDisconnect:
+        error = ClientDisconnect("the client has gone")
+        error.source = self
+        return error

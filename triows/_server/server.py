@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from contextlib import ExitStack
 from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING
@@ -24,7 +25,7 @@ from triows._transports.wire import PlainWire
 from .accepting import accept_from
 from .access import access_logger
 from .arrival import Addresses, Arrival
-from .connection import HTTPConnection, HTTPServices
+from .connection import LINGER, HTTPConnection, HTTPServices
 from .guarded import GuardedTasks
 from .own_headers import OwnHeaders
 from .pool import Pool
@@ -47,13 +48,9 @@ if TYPE_CHECKING:
     from .listening import Listener
     from .pool import Worker
 
-__all__ = ["LINGER", "Server", "open_server"]
+__all__ = ["Server", "open_server"]
 
 logger = logging.getLogger("triows")
-
-#: Seconds that a connection may take to make a request after the accepting has ended. A client that
-#: has just connected takes milliseconds. A silent one must not hold up the shutdown.
-LINGER = 0.5
 
 #: Seconds for the last steps of a shutdown, on a machine under load.
 _LAST_STEPS = 1.0
@@ -100,7 +97,7 @@ class Server:
         # Connections that have not made a request yet.
         self._silent: set[HTTPConnection] = set()
         self._asked = trio.Event()
-        # How many requests may still come, and set when that is none.
+        # How many requests may still come, and set when there was another one.
         self._requests_left = math.inf if config.max_requests is None else config.max_requests
         self._worn_out = trio.Event()
         # Accept some more connections than are allowed, so that these can be answered with 503.
@@ -116,7 +113,7 @@ class Server:
         self._all_ended = all_ended
         # Connections whose WebSocket another application serves.
         self._bridges: dict[Bridge, None] = {}
-        own_lines = OwnHeaders(config)
+        own_lines = OwnHeaders(config, pinger)
         turn = current_turn()
         self._services = Services(pinger, turn, cork, tasks, self._bridges, own_lines)
         # For connections that come from elsewhere: they see what the start-up has set, too.
@@ -147,6 +144,7 @@ class Server:
             serve_websocket=self._serve_websocket,
         )
         self._should_end_by = math.inf
+        self._has_ended = False
 
     @property
     def urls(self) -> list[str]:
@@ -255,7 +253,7 @@ class Server:
 
     def _note_request(self) -> None:
         self._requests_left -= 1
-        if self._requests_left <= 0:
+        if self._requests_left < 0:
             self._worn_out.set()
 
     def _full(self) -> trio.Event | None:
@@ -277,7 +275,7 @@ class Server:
         Raises:
             RuntimeError: The server has ended. The connection is left as it is.
         """
-        if self._all_ended.is_set():
+        if self._has_ended:
             raise RuntimeError("this server has ended")
         context = self._variables.copy()
         context.run(self._start, opening, close, context)
@@ -324,15 +322,22 @@ class Server:
         await Upgraded(self._app, self._config, connection, head, self._services).serve()
 
     async def wait_closed(self) -> None:
-        """Wait until no connection is left. After that, no task is left that waits for requests."""
+        """Wait until no connection is left. From then on none may come, and no task waits."""
         while self._connections:
             await self._room.wait()
+        self._has_ended = True
         self._pool.close()
 
-    def close(self) -> None:
-        """Close all plain connections at once, because the server was cancelled."""
+    def close_idle(self) -> None:
+        """Close what nothing is running for, because the server was cancelled. None may come."""
+        self._has_ended = True
         for connection in tuple(self._connections):
-            connection.abandon()
+            connection.close_idle()
+
+    def close(self) -> None:
+        """Close what is left when all tasks have ended."""
+        for connection in tuple(self._connections):
+            connection.close()
 
 
 @asynccontextmanager
@@ -382,25 +387,27 @@ async def _run(
         ):
             nursery.start_soon(_outlive, all_ended, service, name)
         try:
-            async with trio.open_nursery() as connections:
-                server = Server(
-                    app,
-                    config,
-                    tls,
-                    listeners,
-                    reactor=reactor,
-                    cork=cork,
-                    pinger=pinger,
-                    trimmer=trimmer,
-                    tasks=GuardedTasks(connections),
-                    all_ended=all_ended,
-                )
-                task_status.started(server)
-                try:
-                    await server.listen()
-                    await server.wait_closed()
-                finally:
-                    server.close()
+            with ExitStack() as ends:
+                async with trio.open_nursery() as connections:
+                    server = Server(
+                        app,
+                        config,
+                        tls,
+                        listeners,
+                        reactor=reactor,
+                        cork=cork,
+                        pinger=pinger,
+                        trimmer=trimmer,
+                        tasks=GuardedTasks(connections),
+                        all_ended=all_ended,
+                    )
+                    ends.callback(server.close)
+                    task_status.started(server)
+                    try:
+                        await server.listen()
+                        await server.wait_closed()
+                    finally:
+                        server.close_idle()
         finally:
             all_ended.set()
 

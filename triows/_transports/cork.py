@@ -43,20 +43,26 @@ class Cork:
         turn: The turn of the loop in which this runs.
     """
 
-    __slots__ = ("_corked", "_task", "_turn", "is_open")
+    __slots__ = ("_corked", "_is_awake", "_task", "_turn", "is_open")
 
     def __init__(self, turn: Turn) -> None:
         #: Whether frames may be kept. If not, nobody would flush them.
         self.is_open = False
         self._turn = turn
         self._task: trio.lowlevel.Task | None = None
-        # As long as there are some, the task is on its way.
         self._corked: list[Corked] = []
+        # Whether the task is running, or on its way.
+        self._is_awake = False
 
     def add(self, corked: Corked) -> None:
-        """Flush *corked* at the end of this turn. Call this only in the loop, while open."""
-        if not self._corked:
+        """
+        Flush *corked* at the end of this turn, or of the next one if this is called by its flush.
+
+        Call this only in the loop, while open.
+        """
+        if not self._is_awake:
             assert self._task is not None
+            self._is_awake = True
             trio.lowlevel.reschedule(self._task)
         self._corked.append(corked)
 
@@ -68,6 +74,10 @@ class Cork:
             # If this is cancelled after it was woken, it still returns.
             await trio.lowlevel.wait_task_rescheduled(self._close)
             self._flush()
+            while self._corked:
+                await trio.lowlevel.cancel_shielded_checkpoint()
+                self._flush()
+            self._is_awake = False
 
     def _close(self, _raise_cancel: Any) -> trio.lowlevel.Abort:
         self.is_open = False
@@ -75,12 +85,12 @@ class Cork:
 
     def _flush(self) -> None:
         self._turn.begin()
-        for corked in self._corked:
+        flushed, self._corked = self._corked, []
+        for corked in flushed:
             try:
                 corked.flush()
             except Exception as exc:  # noqa: BLE001 - logged
                 _give_up(corked, exc)
-        self._corked.clear()
 
 
 def _give_up(corked: Corked, exc: Exception) -> None:

@@ -351,7 +351,11 @@ def _joined(pieces: Sequence[bytes | memoryview]) -> bytes | memoryview:
 
 
 def _batches_of_a_turn(pieces: Sequence[bytes | memoryview]) -> Iterable[bytes | memoryview]:
-    """Return the first few batches. Nearly always, there is only one."""
+    """
+    Return the first few batches. Nearly always, there is only one.
+
+    There is none if there are no bytes: OpenSSL doesn't say what it would do with that.
+    """
     size = sum(map(len, pieces))
     if size > CHUNK:
         return islice(_batches(pieces), READS)

@@ -59,6 +59,8 @@ class PathParams(dict[str, Any]):
         raw: The texts in the path, decoded. The handler's arguments are made from these.
     """
 
+    __slots__ = ("raw",)
+
     def __init__(self, params: Mapping[str, Any], raw: Mapping[str, str]) -> None:
         super().__init__(params)
         self.raw = raw
@@ -94,12 +96,14 @@ class Endpoint:
         """Whether the handler, or a factory, takes the WebSocket."""
         return WEBSOCKET in self.plan.head.givens
 
-    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def serve(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """
-        Serve one connection until its end.
+        Decide whether to serve one connection, and return what serves it until its end.
+
+        Awaiting that raises everything that went wrong, as one exception, when all is closed.
 
         Raises:
-            BaseException: Everything that went wrong, as one exception, when all is closed.
+            WebSocketStateError: A middleware has already answered.
         """
         transport = open_transport(scope, receive, send, self.settings)
         params: list[Any] = []
@@ -114,12 +118,20 @@ class Endpoint:
             refusal = evolve(verdict.refusal, why=verdict.why or verdict.refusal.why)
             error = verdict.error
         if refusal is None:
-            await self._live(scope, transport, params)
-            return
+            return self._live(scope, transport, params)
+        return self._refuse(scope, transport, refusal, error)
+
+    async def _refuse(
+        self, scope: Scope, transport: Transport, refusal: Reply, error: BaseException | None
+    ) -> None:
+        """Refuse a connection, and raise the error because of which it is refused, if any."""
         await refuse(transport, refusal, self.settings.timeouts)
         log_refusal(scope, refusal.status, self.path, refusal.why)
-        if error is not None:
-            raise error
+        try:
+            if error is not None:
+                raise error
+        finally:
+            del error  # its traceback refers to this frame
 
     def _refuse_unread(self, scope: Scope) -> Reply | None:
         """Refuse a connection for a reason that doesn't depend on the parameters."""

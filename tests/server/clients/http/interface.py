@@ -62,7 +62,8 @@ class Answer:
 class HTTPClient(Protocol):
     """A client."""
 
-    #: What it can't do, and why: names of fields of :class:`Step`.
+    #: What it can't do, and why: names of fields of :class:`Step`, or ``be refused``: take another
+    #: answer than 100 Continue if it expects that.
     cannot: Mapping[str, str]
 
     def missing(self) -> str | None:
