@@ -9,7 +9,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from triows._server.accepting import accept_from
+from triows._server.accepting import accept_from, prepare
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -201,3 +201,31 @@ async def test_a_listener_is_left_open(listener):
         scope.cancel()
         await accept_from(listener, lambda connection: None, always)
     assert listener.fileno() >= 0
+
+
+@pytest.mark.real_socket
+def test_a_connection_inherits_that_small_messages_leave_at_once():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        prepare(listener)
+        with socket.create_connection(listener.getsockname()):
+            connection, _ = listener.accept()
+            with connection:
+                assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+@pytest.mark.real_socket
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have other options")
+def test_a_connection_inherits_that_the_system_takes_little_that_it_can_not_send():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        prepare(listener)
+        with socket.create_connection(listener.getsockname()):
+            connection, _ = listener.accept()
+            with connection:
+                assert connection.getsockopt(socket.IPPROTO_TCP, 25) == 2**14  # TCP_NOTSENT_LOWAT
+
+
+@pytest.mark.real_socket
+def test_a_unix_socket_needs_nothing_of_that(tmp_path):
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "sock"))
+        prepare(listener)

@@ -2,62 +2,52 @@
 
 from __future__ import annotations
 
-from email.utils import parsedate_to_datetime
-
 import pytest
+import trio
 
+from triows._server import own_headers
 from triows._server.config import Config
 from triows._server.own_headers import OwnHeaders
+from triows._transports.pinger import Pinger
 
 
-class Timer:
-    """Notes what it is asked to call."""
+class Counting(Config):
+    """Counts how often the headers are made."""
 
-    def __init__(self):
-        self.added = []
+    made = 0
 
-    def add(self, pinged, seconds):
-        self.added.append((pinged, seconds))
+    def response_headers(self, protocol: str) -> list[tuple[bytes, bytes]]:
+        self.made += 1
+        return [(b"x-protocol", protocol.encode()), (b"x-made", b"%d" % self.made)]
 
 
 @pytest.fixture
-def timer():
-    return Timer()
+async def timer(nursery: trio.Nursery) -> Pinger:
+    pinger = Pinger()
+    nursery.start_soon(pinger.run)
+    return pinger
 
 
-def read(lines):
-    return dict(line.split(b": ", 1) for line in lines.split(b"\r\n") if line)
+async def test_they_are_made_again_after_half_a_second(autojump_clock, timer):
+    config = Counting()
+    lines = OwnHeaders(config, timer)
+    assert [lines() for _ in range(3)] == [b"x-protocol: h11\r\nx-made: 1\r\n"] * 3
+    await trio.sleep(own_headers._FRESH - 0.01)
+    assert b"x-made: 1" in lines()
+    await trio.sleep(0.02)
+    assert [lines() for _ in range(3)] == [b"x-protocol: h11\r\nx-made: 2\r\n"] * 3
 
 
-def test_they_tell_the_date_and_who_serves(timer):
-    headers = read(OwnHeaders(Config(), timer)())
-    assert headers.pop(b"server") == b"triows"
-    assert parsedate_to_datetime(headers.pop(b"date").decode()).tzname() == "UTC"
-    assert headers == {}
+async def test_a_server_that_is_not_used_makes_none(autojump_clock, timer):
+    config = Counting()
+    OwnHeaders(config, timer)()
+    await trio.sleep(100)
+    assert (config.made, len(timer)) == (1, 0)
 
 
-def test_the_configuration_may_leave_them_out(timer):
+async def test_the_configuration_decides_what_they_are(autojump_clock, timer):
     config = Config()
-    config.include_date_header = config.include_server_header = False
-    headers = OwnHeaders(config, timer)
-    assert headers() == headers() == b""
-    assert len(timer.added) == 1
-
-
-def test_the_configuration_may_name_other_services(timer):
-    config = Config()
-    config.alt_svc_headers = ['h2=":443"']
-    assert read(OwnHeaders(config, timer)())[b"alt-svc"] == b'h2=":443"'
-
-
-def test_they_are_made_anew_when_the_timer_says_that_they_are_old(timer):
-    config = Config()
-    headers = OwnHeaders(config, timer)
-    first = headers()
     config.include_date_header = False
-    assert headers() is first
-    (pinged, seconds) = timer.added.pop()
-    assert seconds <= 1
-    pinged.on_due()
-    assert b"date" not in headers()
-    assert len(timer.added) == 1
+    config.include_server_header = False
+    assert OwnHeaders(config, timer)() == b""
+    assert OwnHeaders(Config(), timer)().startswith(b"date: ")

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import errno
 import logging
+import socket
+import sys
 from typing import TYPE_CHECKING
 
 import trio
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable
 
-__all__ = ["accept_from"]
+__all__ = ["accept_from", "prepare"]
 
 logger = logging.getLogger("triows")
 
@@ -21,6 +22,9 @@ _ACCEPTS = 32
 
 #: How many seconds to wait if the system has no more descriptors or memory. Trio waits as long.
 _PAUSE = 0.1
+
+#: Python knows the name since 3.12. The number is that of Linux (netinet/tcp.h).
+_NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", 25 if sys.platform == "linux" else None)
 
 _NO_CAPACITY = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
 
@@ -77,3 +81,18 @@ async def accept_from(
             complained = False
             connection.setblocking(False)
             start(connection)
+
+
+def prepare(listener: socket.socket) -> None:
+    """
+    Set what a connection needs. It inherits this from its listener, which saves it the calls.
+
+    Small messages leave at once (``TCP_NODELAY``). The system takes little more than it can send
+    soon (``TCP_NOTSENT_LOWAT``), so that a slow peer is noticed. Trio's streams have the same
+    values.
+    """
+    if listener.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if _NOTSENT_LOWAT is not None:
+        listener.setsockopt(socket.IPPROTO_TCP, _NOTSENT_LOWAT, 2**14)

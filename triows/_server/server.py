@@ -22,7 +22,7 @@ from triows._transports.tls import TLS, TLSWire
 from triows._transports.turn import current_turn
 from triows._transports.wire import PlainWire
 
-from .accepting import accept_from
+from .accepting import accept_from, prepare
 from .access import access_logger
 from .arrival import Addresses, Arrival
 from .connection import LINGER, HTTPConnection, HTTPServices
@@ -157,6 +157,7 @@ class Server:
             with self._listening:
                 async with trio.open_nursery() as nursery:
                     for one in self._listeners:
+                        prepare(one.socket)
                         start = partial(self._start_accepted, one)
                         nursery.start_soon(accept_from, one.socket, start, self._full)
                     await trio.sleep_forever()

@@ -144,8 +144,12 @@ async def opened_engine(app: ASGIApp, **changes: Any) -> AsyncIterator[Engine]:
 
     requests: list[None] = []
     pinger, turn = Pinger(), current_turn()
+    cork = Cork(turn)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(pinger.run)
+        nursery.start_soon(cork.run)
+        while not cork.is_open:
+            await trio.lowlevel.checkpoint()
         async with trio.open_nursery() as tasks:
             starter = GuardedTasks(tasks)
             services = HTTPServices(
@@ -153,7 +157,7 @@ async def opened_engine(app: ASGIApp, **changes: Any) -> AsyncIterator[Engine]:
                 timeouts=Timeouts(),
                 pinger=pinger,
                 turn=turn,
-                cork=Cork(turn),
+                cork=cork,
                 pool=Pool(starter, pinger, copy_context()),
                 tasks=tasks,
                 own_lines=lambda: b"server: scripted\r\n",
