@@ -130,6 +130,9 @@ class Lifetime:
     _ends_by: float | None = None
     # What to report if the opening takes too long.
     _too_slow: trio.TooSlowError | None = None
+    # Whether the body's scope is lent, and whether it has to be left alone because all is over.
+    _is_lent = False
+    _is_over = False
 
     def __init__(
         self,

@@ -107,15 +107,17 @@ def response_head(status: int, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     return b"%s\r\n%s\r\n" % (_status_line(status), header_lines(headers))
 
 
-def whole_response(reply: Reply, own: bytes) -> bytes:
+def whole_response(reply: Reply, own: bytes, request: Request | None = None) -> bytes:
     """
     Write a response that is the last one on its connection.
 
     Args:
         reply: The response.
         own: As in :class:`ResponseWriter`.
+        request: As in :class:`ResponseWriter`.
     """
-    writer = ResponseWriter(None, own)
+    writer = ResponseWriter(request, own)
+    writer.keep_alive = False
     writer.start(reply.status, reply.headers)
     return b"".join(writer.body(reply.body, more=False))
 

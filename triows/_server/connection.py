@@ -332,7 +332,7 @@ class HTTPConnection:
         if head is None:
             self._wait_for_head()
         elif not self._services.serves(head):
-            self._refuse(404, "this server is not here")
+            self._refuse(404, "this server is not here", head)
         else:
             self._deadline = math.inf
             self._is_idle = False
@@ -421,7 +421,7 @@ class HTTPConnection:
         if not (request.writer.begun or request.left) and returned:
             self._current = None
             request.summary = {"status": 500, "headers": []}
-            self._reply(problem(500), "the application has not answered")
+            self._reply(problem(500), "the application has not answered", request.head)
         else:
             self.cut_off(request)
 
@@ -499,7 +499,7 @@ class HTTPConnection:
         if not begun:
             self._current = None
             request.summary = {"status": exc.status, "headers": []}
-            self._refuse(exc.status, exc.detail)
+            self._refuse(exc.status, exc.detail, request.head)
         request.note_left(gone=not begun)
 
     def watch_body(self, request: StreamRequest) -> BodyWatch:
@@ -733,12 +733,19 @@ class HTTPConnection:
         logger.info("%s %r response cut: %s", peer, path, why, extra={"peer": peer})
         self.close(abort=True)
 
-    def _refuse(self, status: int, detail: str) -> None:
+    def _refuse(self, status: int, detail: str, head: Request | None = None) -> None:
         """Refuse what the client has sent. This ends the connection."""
-        self._reply(problem(status, detail), detail)
+        self._reply(problem(status, detail), detail, head)
 
-    def _reply(self, reply: Reply, why: str) -> None:
-        """Answer without waiting, and end the connection. *why* is for the log."""
+    def _reply(self, reply: Reply, why: str, head: Request | None) -> None:
+        """
+        Answer without waiting, and end the connection.
+
+        Args:
+            reply: The answer.
+            why: What the log says.
+            head: The request, if it could be read.
+        """
         peer = peer_of({"client": self.addresses.client})
         logger.info(
             "%s refused %d (%s)",
@@ -748,7 +755,7 @@ class HTTPConnection:
             extra={"peer": peer, "status": reply.status, "route": None},
         )
         self._send_held()
-        data = whole_response(reply, self.own_lines())
+        data = whole_response(reply, self.own_lines(), head)
         try:
             # A task may still write "100 Continue".
             sent = 0 if self._is_writing else self.wire.send_nowait(data)

@@ -175,7 +175,7 @@ async def opened_engine(app: ASGIApp, **changes: Any) -> AsyncIterator[Engine]:
                 yield engine
             finally:
                 for connection in tuple(engine.open):
-                    connection.abandon()
+                    connection.close()
                 with trio.CancelScope(shield=True):
                     await settled()  # applications are told that their clients have gone
                 engine.services.pool.close()
