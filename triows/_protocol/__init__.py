@@ -1,7 +1,7 @@
 """
-BYTES <-> MESSAGES, without I/O: no trio, no ``async def``, no clock.
+BYTES <-> REQUESTS, RESPONSES AND MESSAGES, without I/O: no trio, no ``async def``, no clock.
 
-What comes in: a handshake's method and headers, and the bytes after it. What goes out: the answer
-to the handshake, or why it is refused; messages and frames; and how the peer ended the connection.
-May import base.
+What comes in: the bytes of a connection, and what is to be sent. What goes out: requests and their
+bodies, or why they are refused; the bytes of responses; the answer to a handshake, messages and
+frames; and how the peer ended the connection. May import base.
 """

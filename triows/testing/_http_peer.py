@@ -1,9 +1,9 @@
 """
 The client's side of one plain HTTP request.
 
-It uses h11, the sans-I/O HTTP/1.1 that the server's side has through Hypercorn. Unlike a whole HTTP
-client, it can write a body and read a response step by step, both at the same time, and it has the
-faults of every client in a test.
+It uses h11, a sans-I/O HTTP/1.1 that shares no code with the server's. Unlike a whole HTTP client,
+it can write a body and read a response step by step, both at the same time, and it has the faults
+of every client in a test.
 """
 
 from __future__ import annotations
