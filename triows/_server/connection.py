@@ -231,7 +231,9 @@ class HTTPConnection:
         elif self._to_drop is not None:
             self._linger()  # the rest of the body must not destroy the response
         elif not (self._is_upgraded or self._is_lingering or self._is_last):
-            if self._requests:
+            if self._held:
+                self._linger()
+            elif self._requests:
                 self.close()
             else:
                 self._wait(LINGER)
@@ -310,6 +312,8 @@ class HTTPConnection:
         if self._current is not None:
             # A client may close its side after its request, and wait for the answer.
             self._current.note_left(gone=False)
+        elif self._held or self._is_writing:
+            self._linger()
         else:
             self.close()
 
@@ -344,7 +348,7 @@ class HTTPConnection:
 
     def _wait_for_head(self) -> None:
         if self._has_eof:
-            self.close()
+            self._linger()
         elif not self._reader.buffered:
             if self._requests and not self._is_idle:
                 self._is_idle = True
@@ -580,6 +584,8 @@ class HTTPConnection:
             await self._write(rest)
         finally:
             self._end_writing()
+            if self._is_lingering and not self._is_closed:
+                self._let_go()
 
     def write_nowait(self, pieces: list[bytes]) -> deque[bytes | memoryview] | None:
         """
@@ -782,10 +788,15 @@ class HTTPConnection:
         self._to_drop = None
         self._stop_watching_body()
         self.on_asked()
+        self._reader.take_rest()
+        if not self._is_writing:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Tell the client that this was all, and wait until it has read it."""
         if self._has_eof:
             self.close()
             return
-        self._reader.take_rest()
         self.wire.send_eof()
         if self._is_paused:
             self._is_paused = False
