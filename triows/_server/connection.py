@@ -61,8 +61,7 @@ logger = logging.getLogger("triows")
 _MOST = READS * CHUNK
 
 #: How many bytes of a body that the application hasn't read are read and dropped, so that the
-#: connection can go on. For more than that, a new connection is cheaper. nginx drops as many
-#: (``lingering_close`` aside) as fit its buffers.
+#: connection can go on. For more than that, a new connection is cheaper.
 _MOST_DROPPED = CHUNK
 
 #: Seconds that a connection may take to make its first request when the server shuts down. A client
@@ -231,7 +230,7 @@ class HTTPConnection:
         elif self._to_drop is not None:
             self._linger()  # the rest of the body must not destroy the response
         elif not (self._is_upgraded or self._is_lingering or self._is_last):
-            if self._held:
+            if self._held or self._is_writing:
                 self._linger()
             elif self._requests:
                 self.close()
@@ -584,7 +583,9 @@ class HTTPConnection:
             await self._write(rest)
         finally:
             self._end_writing()
-            if self._is_lingering and not self._is_closed:
+            if rest and not self._is_closed:
+                self._cut(self._too_slow or "cancelled")
+            elif self._is_lingering and not self._is_closed:
                 self._let_go()
 
     def write_nowait(self, pieces: list[bytes]) -> deque[bytes | memoryview] | None:
@@ -623,8 +624,7 @@ class HTTPConnection:
             ClientDisconnect: The client has gone, or is too slow.
         """
         try:
-            while self._is_writing:
-                await self._wait_written()
+            await self.wait_written()
             self._is_writing = True
             try:
                 await self._write(pieces)
@@ -637,10 +637,12 @@ class HTTPConnection:
         if pieces:
             raise ClientDisconnect(self._too_slow or "the client has gone")
 
-    async def _wait_written(self) -> None:
-        if self._written is None:
-            self._written = trio.Event()
-        await self._written.wait()
+    async def wait_written(self) -> None:
+        """Wait until no other task is writing."""
+        while self._is_writing:
+            if self._written is None:
+                self._written = trio.Event()
+            await self._written.wait()
 
     def _end_writing(self) -> None:
         self._is_writing = False
@@ -833,6 +835,8 @@ class HTTPConnection:
             # The handshake was in time, and the head has the rest.
             more, self._more_time = self._more_time, 0.0
             self._wait(more)
+        elif self._is_writing:
+            self._linger()  # the client is still taking the last responses
         else:
             self.close()
 

@@ -191,6 +191,7 @@ class StreamRequest:
         if pieces and not held and (rest := self._connection.write_nowait(pieces)):
             await self._connection.write_rest(rest)
         if not more:
+            await self._connection.wait_written()  # another task may still send a part
             self._note_sent()
         turn = self._connection.turn
         turn.calls += 1
