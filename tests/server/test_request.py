@@ -321,6 +321,41 @@ async def test_two_tasks_that_send_send_whole_parts_in_their_order(autojump_cloc
     assert content == b"a" * 1000 + b"b" * 1000 + b"c"
 
 
+async def test_a_response_is_complete_only_when_its_parts_are_out(autojump_clock):
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send(start(200, (b"content-length", b"1000")))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(send, body(b"a" * 1000, more=True))
+            await settled()
+            await send(body(b""))
+
+    async with opened_engine(app) as engine:
+        wire = engine.connect(ScriptedWire(room=200))
+        wire.says(asked("/", "connection: close"))
+        await trio.sleep(0.1)
+        assert wire.eofs == 0
+        for _ in range(20):
+            await trio.sleep(0.1)
+            wire.take(150)
+        assert read_responses(bytes(wire.sent), "GET")[0][0][2] == b"a" * 1000
+        assert wire.eofs == 1
+
+
+async def test_responses_that_were_held_back_reach_a_slow_client_to_the_last(autojump_clock):
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send(start())
+        await send(body(b"a" * 500))
+
+    async with opened_engine(app) as engine:
+        wire = engine.connect(ScriptedWire(room=200))
+        wire.says(asked() * 3)
+        for _ in range(30):
+            await trio.sleep(0.5)
+            wire.take(150)
+        whole, _ = read_responses(bytes(wire.sent), "GET", "GET", "GET")
+        assert [content for _, _, content in whole] == [b"a" * 500] * 3
+
+
 async def test_a_send_that_was_cancelled_behind_another_one_leaves_no_gap(autojump_clock):
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await send(start(200, (b"content-length", b"2001")))

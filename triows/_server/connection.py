@@ -728,6 +728,8 @@ class HTTPConnection:
                 self._waiting.cancel()
             else:
                 self._cut(self._too_slow)
+        elif self._is_writing:
+            pass  # there is more to come
         elif self._is_lingering and self.wire.unacknowledged() <= FIN:
             self._wait(self._services.timeouts.close)
             if self._monitor is not None:
@@ -791,7 +793,9 @@ class HTTPConnection:
         self._stop_watching_body()
         self.on_asked()
         self._reader.take_rest()
-        if not self._is_writing:
+        if self._is_writing:
+            self._deadline = math.inf
+        else:
             self._let_go()
 
     def _let_go(self) -> None:
