@@ -340,15 +340,13 @@ class Lifetime:
         stack = self._stack = ResourceStack(tasks, self._note_expired)
         error: BaseException | None = None
         try:
-            # A cancellation goes on to whoever has lent the scope, when all is closed.
-            with nullcontext() if self._is_lent else self._body:
-                try:
-                    nursery = await self._open_nursery(tasks) if wants_nursery else None
-                    self.returned = await body(stack, nursery)
-                except BaseException as exc:
-                    if (self._cancelled or self._at_deadline) is Reason.TIMEOUT:
-                        self._note_too_slow(exc)
-                    raise
+            if self._is_lent and not wants_nursery:
+                # A cancellation goes on to whoever has lent the scope, when all is closed.
+                self.returned = await body(stack, None)
+                if self.line.is_complete and self._is_plain:
+                    return  # the usual end of a request
+            else:
+                await self._live_in_scope(body, stack, tasks, wants_nursery=wants_nursery)
         except BaseException as exc:  # noqa: BLE001 - raised when all is closed
             error = exc
         try:
@@ -359,6 +357,18 @@ class Lifetime:
             # The traceback of the error refers to this frame, so it would stay until the next
             # garbage collection.
             del error, errors
+
+    async def _live_in_scope(
+        self, body: Body, stack: ResourceStack, tasks: trio.Nursery | None, *, wants_nursery: bool
+    ) -> None:
+        with nullcontext() if self._is_lent else self._body:
+            try:
+                nursery = await self._open_nursery(tasks) if wants_nursery else None
+                self.returned = await body(stack, nursery)
+            except BaseException as exc:
+                if (self._cancelled or self._at_deadline) is Reason.TIMEOUT:
+                    self._note_too_slow(exc)
+                raise
 
     def _outcome(self, error: BaseException | None) -> _HandlerEnd:
         """Say how the handler, or a factory before it, has ended that raised *error*."""

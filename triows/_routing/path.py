@@ -71,9 +71,12 @@ def request_segments(scope: Scope) -> tuple[str, ...]:
     """
     path: str = scope["path"]
     root = scope.get("root_path", "")
+    raw = scope.get("raw_path")
+    if not root and type(raw) is bytes and b"%" not in raw and path[:1] == "/" and path.isascii():
+        return tuple(path[1:].split("/")) if path != "/" else ()  # nearly all paths
     if root:
         root = root.rstrip("/")
-    segments = _raw_segments(scope.get("raw_path"), path)
+    segments = _raw_segments(raw, path)
     if segments is not None:
         below = _below_root(segments, root, path)
         if below is not None:
