@@ -93,8 +93,8 @@ class Lifetime:
         timeouts: The timeouts of the route.
         opening: The limit for the beginning, if there is one.
         around: A scope around the whole task, if nothing but this exchange runs in it now. It saves
-            the exchange a scope of its own. Who lends it doesn't use it again if it was cancelled,
-            or has a deadline.
+            the exchange a scope of its own. Who lends it doesn't use it again if it has a deadline,
+            which this also sets if it cancels it.
     """
 
     # The class has what most exchanges never change, because there is one object for each request.
@@ -202,6 +202,8 @@ class Lifetime:
             self._cancelled = self._at_deadline if self._body.cancel_called else why
             self._cancelled_at = min(trio.current_time(), self._body.deadline)
         self._body.cancel()
+        if self._is_lent:
+            self._body.deadline = -math.inf  # by which its owner sees that
 
     def _note_expired(self, host: Host) -> None:
         self.cancel(Reason.RESOURCE_FAILED)
@@ -324,8 +326,9 @@ class Lifetime:
             finally:
                 del error, errors, cancelled  # as in _live(): their tracebacks refer to this frame
         # A cancellation from outside was held back until everything was closed, whatever else
-        # cancelled the handler first. Now it goes on.
-        await trio.lowlevel.checkpoint_if_cancelled()
+        # cancelled the handler first. Now it goes on. (A lent scope is around a whole task.)
+        if not self._is_lent:
+            await trio.lowlevel.checkpoint_if_cancelled()
 
     async def _live(
         self,
@@ -343,7 +346,7 @@ class Lifetime:
             if self._is_lent and not wants_nursery:
                 # A cancellation goes on to whoever has lent the scope, when all is closed.
                 self.returned = await body(stack, None)
-                if self.line.is_complete and self._is_plain:
+                if self.line.is_complete and tasks is None and self._body.deadline == math.inf:
                     return  # the usual end of a request
             else:
                 await self._live_in_scope(body, stack, tasks, wants_nursery=wants_nursery)

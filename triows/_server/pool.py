@@ -39,8 +39,9 @@ class Worker:
     def __init__(self, job: Job) -> None:
         #: What it runs, or will run next. ``None`` lets it end.
         self.job: Job | None = job
-        #: Around the task. The job may be given to it. If it was cancelled, or has a deadline, the
-        #: task runs no other job.
+        #: Around the task. The job may be given to it. If it then has a deadline, the task runs no
+        #: other job. So whoever cancels it sets one, too: asking whether it was cancelled would
+        #: take longer.
         self.scope = trio.CancelScope()
         #: ``None`` until it has started.
         self.task: trio.lowlevel.Task | None = None
@@ -120,29 +121,24 @@ class Pool:
     async def _work(self, worker: Worker) -> None:
         worker.task = task = trio.lowlevel.current_task()
 
+        waiting, scope = self._waiting, worker.scope
+
         def abort(_: object) -> trio.lowlevel.Abort:
-            self._waiting.remove(worker)
+            waiting.remove(worker)
             return trio.lowlevel.Abort.SUCCEEDED
 
-        with worker.scope:
+        with scope:
             while worker.job is not None:
                 running = worker.job()
                 # Otherwise a WebSocket would keep the head of its request in memory.
                 worker.job = None
                 await running
                 del running
-                if not self._has_use_for(worker):
+                if scope.deadline < math.inf or self._is_closed or len(waiting) >= _MOST_WAITING:
                     return
+                if not waiting:
+                    self._timer.add(self, _PATIENCE)
                 # It must not keep alive what the last job has left in its context.
                 task.context = self._context
-                self._waiting.append(worker)
+                waiting.append(worker)
                 await trio.lowlevel.wait_task_rescheduled(abort)
-
-    def _has_use_for(self, worker: Worker) -> bool:
-        """Say whether it may wait for another job."""
-        is_spoilt = worker.scope.deadline < math.inf or worker.scope.cancel_called
-        if is_spoilt or self._is_closed or len(self._waiting) >= _MOST_WAITING:
-            return False
-        if not self._waiting:
-            self._timer.add(self, _PATIENCE)
-        return True

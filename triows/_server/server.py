@@ -98,7 +98,7 @@ class Server:
         self._silent: set[HTTPConnection] = set()
         self._asked = trio.Event()
         # How many requests may still come, and set when there was another one.
-        self._requests_left = math.inf if config.max_requests is None else config.max_requests
+        self._requests_left = config.max_requests or 0
         self._worn_out = trio.Event()
         # Accept some more connections than are allowed, so that these can be answered with 503.
         limit = app.limits.connections
@@ -138,9 +138,9 @@ class Server:
             head_size=config.h11_max_incomplete_size,
             passes_raw_headers=config.h11_pass_raw_headers,
             root_path=config.root_path,
-            serves=partial(valid_server_name, config),
+            serves=partial(valid_server_name, config) if config.server_names else None,
             log_access=access_logger(config),
-            note_request=self._note_request,
+            note_request=None if config.max_requests is None else self._note_request,
             serve_websocket=self._serve_websocket,
         )
         self._should_end_by = math.inf

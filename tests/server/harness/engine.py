@@ -97,6 +97,13 @@ def read_responses(
     return whole, []
 
 
+class _OwnHeaders:
+    fresh = b"server: scripted\r\n"
+
+    def __call__(self) -> bytes:
+        return self.fresh
+
+
 class Engine:
     """The engine, and what a test sees of it."""
 
@@ -160,7 +167,7 @@ async def opened_engine(app: ASGIApp, **changes: Any) -> AsyncIterator[Engine]:
                 cork=cork,
                 pool=Pool(starter, pinger, copy_context()),
                 tasks=tasks,
-                own_lines=lambda: b"server: scripted\r\n",
+                own_lines=_OwnHeaders(),
                 keep_alive_timeout=5,
                 keep_alive_requests=1000,
                 read_timeout=math.inf,
