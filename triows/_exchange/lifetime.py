@@ -143,12 +143,12 @@ class Lifetime:
         around: trio.CancelScope | None = None,
     ) -> None:
         self.line = line
-        self.started = trio.current_time()
+        self.started = now = trio.lowlevel.current_clock().current_time()
         self._timeouts = timeouts
         self._opening = opening
         if around is None:
             within = math.inf if opening is None else opening.seconds
-            self._body = trio.CancelScope(deadline=self.started + within)
+            self._body = trio.CancelScope(deadline=now + within)
         else:
             self._body = around
             self._is_lent = True
