@@ -173,9 +173,7 @@ class RouteTree(Generic[T]):
         found = self._match_route(segments, method)
         return self._match_mount(segments) if found is None else found
 
-    def _match_route(
-        self, segments: tuple[str, ...], method: Method
-    ) -> Match[T] | Mismatch | None:
+    def _match_route(self, segments: tuple[str, ...], method: Method) -> Match[T] | Mismatch | None:
         # Most paths need no search, or none in their beginning.
         place, start = self._routes, 0
         while not (place.branches or place.rests):
@@ -220,9 +218,7 @@ def _length(step: _Step[Any]) -> int:
     return step[1]
 
 
-def _steps(
-    root: _Place[E], segments: tuple[str, ...], start: int = 0
-) -> Iterator[_Step[E]]:
+def _steps(root: _Place[E], segments: tuple[str, ...], start: int = 0) -> Iterator[_Step[E]]:
     """
     Go through all places to which a beginning of the path leads, the most specific first.
 

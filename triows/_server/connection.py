@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 
     from .arrival import Addresses
     from .files import OpenFile
+    from .jobs import Jobs
     from .own_headers import OwnHeaders
     from .pool import Pool, Worker
 
@@ -106,8 +107,8 @@ class HTTPServices:
     note_request: Callable[[], None] | None
     #: Serves a request that asks for a WebSocket until the connection is over.
     serve_websocket: Callable[[HTTPConnection, Request], Awaitable[None]]
-    #: The requests that are being served. A dict, not a set, so that the order is always the same.
-    jobs: dict[Worker, None]
+    #: The requests that are being served.
+    jobs: Jobs
     #: Returns Trio's time. Asking the clock is faster than :func:`trio.current_time`.
     now: Callable[[], float] = field(init=False)
     #: How many seconds a connection may be idle, and how many a head may take.
@@ -391,9 +392,7 @@ class HTTPConnection:
         self._has_begun = True
         if self._has_eof:
             request.note_left(gone=False)
-        worker = services.pool.start(partial(self._serve, request), self._context.copy())
-        request.worker = worker
-        services.jobs[worker] = None
+        services.pool.start(partial(self._serve, request), self._context.copy())
         if self._requests == 1:
             self.on_asked()
 
@@ -404,8 +403,10 @@ class HTTPConnection:
             writer.keep_alive = False
         return writer
 
-    async def _serve(self, request: StreamRequest) -> None:
+    async def _serve(self, request: StreamRequest, worker: Worker) -> None:
         services = self._services
+        request.worker = worker
+        services.jobs.add(worker)
         began = services.now() if services.log_access is not None else 0.0
         bridge = RequestBridge(request)
         scope = self._scope(request.head)
@@ -414,7 +415,7 @@ class HTTPConnection:
             await services.app(scope, bridge.receive, bridge.send)
             returned = True
         finally:
-            del services.jobs[request.worker]
+            services.jobs.discard(worker)
             if request is self._current:
                 self._end_request(request, returned=returned)
         if services.log_access is not None:
@@ -604,7 +605,7 @@ class HTTPConnection:
             self.is_writing = True
             self._services.pool.start(partial(self._write_held, rest), self._context.copy())
 
-    async def _write_held(self, rest: deque[bytes | memoryview]) -> None:
+    async def _write_held(self, rest: deque[bytes | memoryview], _worker: Worker) -> None:
         try:
             await self._write(rest)
         finally:
@@ -872,7 +873,7 @@ class HTTPConnection:
 
     # A WebSocket takes the connection over.
 
-    def _upgrade(self, head: Request) -> Awaitable[None]:
+    def _upgrade(self, head: Request, _worker: Worker) -> Awaitable[None]:
         # A plain function, because a coroutine would keep the head.
         return self._serve_websocket(self._services.serve_websocket(self, head))
 

@@ -27,6 +27,7 @@ from .access import access_logger
 from .arrival import Addresses, Arrival
 from .connection import LINGER, HTTPConnection, HTTPServices
 from .guarded import GuardedTasks
+from .jobs import Jobs
 from .own_headers import OwnHeaders
 from .pool import Pool
 from .trimmer import Trimmer
@@ -46,7 +47,6 @@ if TYPE_CHECKING:
     from triows._transports.reactor import Reactor
 
     from .listening import Listener
-    from .pool import Worker
 
 __all__ = ["Server", "open_server"]
 
@@ -119,8 +119,7 @@ class Server:
         # For connections that come from elsewhere: they see what the start-up has set, too.
         self._variables = copy_context()
         self._pool = Pool(tasks, pinger, self._variables)
-        # The requests that are being served.
-        self._jobs: dict[Worker, None] = {}
+        self._jobs = Jobs()
         self._http = HTTPServices(
             app=app,
             timeouts=app.timeouts,
@@ -237,8 +236,7 @@ class Server:
         for connection in tuple(self._connections):
             connection.shut_down()
         if deadline < math.inf:
-            for worker in self._jobs:
-                worker.end_at(deadline)
+            self._jobs.end_at(deadline)
 
     async def _answer_silent(self) -> None:
         """Serve connections that were accepted a moment ago, because nobody else will."""
