@@ -168,7 +168,8 @@ class HTTPConnection:
         self.own_lines = services.own_lines
         self._services = services
         self._context = context
-        #: Called when the first request has come, or nothing will come.
+        #: Called when the first request is being served, or nothing will come. Whoever serves
+        #: WebSockets calls it for them.
         self.on_asked: Callable[[], None] = nobody
         #: Called once, when the connection is closed.
         self.on_over: Callable[[], None] = nobody
@@ -343,7 +344,6 @@ class HTTPConnection:
             self._path = head.path
             self._services.note_request()
             self._begin(head)
-            self.on_asked()
 
     def _wait_for_head(self) -> None:
         if self._has_eof:
@@ -361,6 +361,7 @@ class HTTPConnection:
         if head.upgrade and asks_for_websocket(head.headers):
             services.pinger.discard(self)
             self._is_upgraded = True
+            # It is asked when the application decides whether it takes another connection.
             services.pool.start(partial(self._upgrade, head), self._context.copy())
             return
         has_more = not self._reader.body_ended
@@ -372,6 +373,7 @@ class HTTPConnection:
         worker = services.pool.start(partial(self._serve, request), self._context.copy())
         services.jobs[worker] = None
         request.worker = worker
+        self.on_asked()
 
     def new_writer(self, head: Request) -> ResponseWriter:
         """Make the writer of the response to a request."""
