@@ -9,7 +9,8 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from triows import Triows
+from tests.raw import handshake
+from triows import Triows, WebSocket, WebSocketRoute
 from triows._server.arrival import Addresses, Arrival
 from triows._server.config import Config
 from triows._server.server import open_server
@@ -141,3 +142,19 @@ async def test_a_server_that_cannot_end_says_what_has_not_ended(autojump_clock, 
         await server.warn_of_rest()
         assert "the server can't end" in caplog.text
         assert "Stubborn" in caplog.text
+
+
+async def test_a_handshake_that_came_before_the_shutdown_is_not_refused(autojump_clock, reactor):
+    app = application()
+
+    async def greet(ws: WebSocket) -> None:
+        await ws.accept()
+
+    route = WebSocketRoute("/greet")
+    route.endpoint(greet)
+    app.include_routes(route)
+    async with app.running(), open_server(app, Config(), reactor=reactor) as server:
+        connection = Reached(server, reactor)
+        await connection.link.client.send_all(handshake("/greet"))
+        await server.shut_down(refusing=False)
+        assert (await connection.link.client.receive_some()).startswith(b"HTTP/1.1 101")
