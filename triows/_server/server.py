@@ -25,11 +25,12 @@ from triows._transports.wire import PlainWire
 from .accepting import accept_from, prepare
 from .access import access_logger
 from .arrival import Addresses, Arrival
-from .connection import LINGER, HTTPConnection, HTTPServices
+from .connection import LINGER, HTTPConnection
 from .guarded import GuardedTasks
 from .jobs import Jobs
 from .own_headers import OwnHeaders
 from .pool import Pool
+from .services import HTTPServices
 from .trimmer import Trimmer
 from .upgraded import Services, Upgraded
 
