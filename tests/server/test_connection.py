@@ -14,6 +14,7 @@ from tests.server.harness.engine import asked, opened_engine, read_responses, se
 from tests.transports.scripted_wire import ScriptedWire
 from triows import ClientDisconnect, Timeouts
 from triows._server.connection import LINGER
+from triows._server.scopes import ScopeSettings
 from triows._transports.wire import CHUNK, READS
 
 MOST = READS * CHUNK
@@ -286,7 +287,7 @@ async def test_a_request_for_another_host_gets_404_and_the_end(autojump_clock, s
 
 
 async def test_scopes_have_what_the_configuration_says(autojump_clock, site):
-    async with opened_engine(site, root_path="/root", passes_raw_headers=True) as engine:
+    async with opened_engine(site, scopes=ScopeSettings("/root", has_raw_headers=True)) as engine:
         wire = engine.connect()
         wire.says(b"GET /a%20b HTTP/1.1\r\nHoSt: testserver\r\nX-Y: z\r\n\r\n")
         await settled()

@@ -12,7 +12,6 @@ import logging
 import math
 from functools import partial
 from typing import TYPE_CHECKING, Final
-from urllib.parse import unquote
 
 from triows._log import peer_of
 from triows._printable import printable
@@ -28,6 +27,7 @@ from triows.exceptions import ClientDisconnect
 from .body import BodyWatch
 from .output import Output
 from .request import StreamRequest
+from .scopes import http_scope
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from triows._protocol.http11 import Request
     from triows._reply import Reply
     from triows._transports.wire import Sink, Wire
-    from triows.types import Scope
 
     from .arrival import Addresses
     from .pool import Worker
@@ -335,7 +334,7 @@ class HTTPConnection:
         services.jobs.add(worker)
         began = services.now() if services.log_access is not None else 0.0
         bridge = RequestBridge(request)
-        scope = self._scope(request.head)
+        scope = http_scope(request.head, self.addresses, services.scopes)
         returned = False
         try:
             await services.app(scope, bridge.receive, bridge.send)
@@ -345,28 +344,6 @@ class HTTPConnection:
             self._note_returned(request, returned=returned)
         if services.log_access is not None:
             await services.log_access(scope, request.summary, services.now() - began)
-
-    def _scope(self, head: Request) -> Scope:
-        path = head.path.decode("ascii")
-        addresses = self.addresses
-        return {
-            "type": "http",
-            "asgi": _ASGI,
-            "http_version": head.http_version,
-            "method": head.method,
-            "scheme": "https" if addresses.secure else "http",
-            "path": unquote(path) if "%" in path else path,
-            "raw_path": head.path,
-            "query_string": head.query,
-            "root_path": self._services.root_path,
-            "headers": head.headers_as_sent()
-            if self._services.passes_raw_headers
-            else head.headers,
-            "client": addresses.client,
-            "server": addresses.server,
-            "state": {},
-            "extensions": {"http.response.pathsend": {}, "http.response.trailers": {}},
-        }
 
     def _note_returned(self, request: StreamRequest, *, returned: bool) -> None:
         """Note that an application does nothing more for a request."""
@@ -630,6 +607,3 @@ class HTTPConnection:
 
 
 _SLOW_BODY: Final = BadRequest(408, "the body comes too slowly")
-
-#: The version of the specification that the scopes follow. Applications must not change it.
-_ASGI: Final = {"version": "3.0", "spec_version": "2.4"}

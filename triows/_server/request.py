@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import trio
 
@@ -18,11 +18,38 @@ if TYPE_CHECKING:
     from triows._protocol.http11 import Request
     from triows._protocol.responses import ResponseWriter
     from triows._reply import Reply
+    from triows._transports.turn import Turn
 
-    from .connection import HTTPConnection
+    from .body import BodyWatch
+    from .output import Output
     from .pool import Worker
 
-__all__ = ["StreamRequest"]
+__all__ = ["RequestOwner", "StreamRequest"]
+
+
+class RequestOwner(Protocol):
+    """What a request needs of its connection."""
+
+    output: Output
+    turn: Turn
+
+    def take_body(self, request: StreamRequest) -> bytes:
+        """Return what has come of a request's body. It may be nothing."""
+
+    def watch_body(self, request: StreamRequest) -> BodyWatch:
+        """Watch whether the client sends the body of a request, until it is over."""
+
+    async def send_continue(self) -> None:
+        """Tell the client to send its body."""
+
+    def new_writer(self, head: Request) -> ResponseWriter:
+        """Make the writer of the response to a request."""
+
+    def note_complete(self, request: StreamRequest) -> None:
+        """Note that the whole response of a request was handed over."""
+
+    def cut_off(self, request: StreamRequest) -> None:
+        """Let nothing more be sent for a request."""
 
 
 class StreamRequest:
@@ -63,7 +90,7 @@ class StreamRequest:
     worker: Worker
 
     def __init__(
-        self, connection: HTTPConnection, head: Request, writer: ResponseWriter, has_more: bool
+        self, connection: RequestOwner, head: Request, writer: ResponseWriter, has_more: bool
     ) -> None:
         self.head = head
         self.writer = writer

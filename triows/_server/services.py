@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .jobs import Jobs
     from .own_headers import OwnHeaders
     from .pool import Pool
+    from .scopes import ScopeSettings
 
 __all__ = ["HTTPServices"]
 
@@ -44,8 +45,7 @@ class HTTPServices:
     read_timeout: float
     tls_timeout: float
     head_size: int
-    passes_raw_headers: bool
-    root_path: str
+    scopes: ScopeSettings
     #: Whether the server serves the host of a request, or ``None`` if it serves all.
     serves: Callable[[Request], bool] | None
     #: Writes the line of a request into the access log, or ``None``.

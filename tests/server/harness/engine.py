@@ -21,6 +21,7 @@ from triows._server.connection import HTTPConnection
 from triows._server.guarded import GuardedTasks
 from triows._server.jobs import Jobs
 from triows._server.pool import Pool
+from triows._server.scopes import ScopeSettings
 from triows._server.services import HTTPServices
 from triows._transports.cork import Cork
 from triows._transports.pinger import Pinger
@@ -175,8 +176,7 @@ async def opened_engine(app: ASGIApp, **changes: Any) -> AsyncIterator[Engine]:
                 read_timeout=math.inf,
                 tls_timeout=60,
                 head_size=2**16,
-                passes_raw_headers=False,
-                root_path="",
+                scopes=ScopeSettings("", has_raw_headers=False),
                 serves=lambda _: True,
                 log_access=None,
                 note_request=lambda: requests.append(None),
