@@ -17,6 +17,8 @@ from triows._transports.pinger import Pinger
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from triows._server.pool import Job
+
 who = ContextVar("who", default="nobody")
 
 
@@ -125,6 +127,33 @@ async def test_each_job_has_its_own_context_whatever_the_one_before_it_has_chang
             pool.start(jobs.direct, copy_context())
         await wait_all_tasks_blocked()
         assert sorted(jobs.seen) == ["nobody", "nobody", "nobody", "one", "three", "two"]
+
+
+async def test_no_two_jobs_share_a_context_if_one_that_waits_runs_beside_another(autojump_clock):
+    seen: dict[str, list[str]] = {}
+
+    def job(name: str, turns: int) -> Job:
+        async def run(_: Worker) -> None:
+            seen[name] = [who.get()]
+            for _ in range(turns):
+                await trio.lowlevel.checkpoint()
+            who.set(name)
+            for _ in range(turns):
+                await trio.lowlevel.checkpoint()
+            seen[name].append(who.get())
+
+        return run
+
+    async with opened() as (pool, _, _):
+        for name in ("a", "b", "c"):  # at first, let some tasks wait for jobs
+            pool.start(job(name, 1), copy_context())
+        await wait_all_tasks_blocked()
+        # The first one changes its context, so the second one needs a step of its own.
+        for name, turns in (("one", 0), ("two", 3), ("three", 3), ("four", 3)):
+            pool.start(job(name, turns), copy_context())
+        await wait_all_tasks_blocked()
+    assert len(seen) == 7
+    assert seen == {name: ["nobody", name] for name in seen}
 
 
 async def test_many_jobs_that_wait_get_a_task_each_in_a_few_turns(autojump_clock):

@@ -107,7 +107,8 @@ class Pool:
         worker = self._waiting.pop()
         self._unneeded = min(self._unneeded, len(self._waiting))
         assert worker.task is not None
-        worker.task.context = context
+        # A copy, because it may find another job. Then another task runs in the context itself.
+        worker.task.context = context.copy()
         trio.lowlevel.reschedule(worker.task)
 
     def _start(self) -> None:
