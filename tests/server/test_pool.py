@@ -180,6 +180,46 @@ async def test_jobs_behind_one_that_fails_are_run_all_the_same(autojump_clock, c
     assert caplog.text.count("it has failed") >= 2
 
 
+async def test_a_job_is_not_lost_if_variables_have_values_that_can_not_be_compared(autojump_clock):
+    class Array:
+        def __eq__(self, other: object) -> bool:
+            raise ValueError("the truth value of an array is ambiguous")
+
+        __hash__ = None  # type: ignore[assignment]
+
+    variable: ContextVar[object] = ContextVar("variable")
+    variable.set(Array())
+    jobs = Jobs()
+
+    async def changing(worker: Worker) -> None:
+        variable.set(Array())
+        await jobs.direct(worker)
+
+    async with opened() as (pool, _, _):
+        for _ in range(3):
+            pool.start(changing, copy_context())
+        await wait_all_tasks_blocked()
+    assert jobs.seen == ["nobody"] * 3
+
+
+async def test_a_scope_that_a_job_has_not_left_cancels_no_other_job(autojump_clock, caplog):
+    jobs = Jobs()
+
+    async def leaving_it_open(_: Worker) -> None:
+        trio.move_on_after(1).__enter__()
+
+    async def long(worker: Worker) -> None:
+        await trio.sleep(5)
+        await jobs.still(worker)
+
+    async with opened() as (pool, _, _):
+        pool.start(leaving_it_open, copy_context())
+        pool.start(long, copy_context())
+        await trio.sleep(10)
+    assert jobs.seen == ["nobody"]
+    assert "Cancel scope stack corrupted" in caplog.text
+
+
 async def test_tasks_that_nobody_needs_end_soon(autojump_clock):
     jobs = Jobs()
     async with opened() as (pool, tasks, pinger):

@@ -159,6 +159,7 @@ class Pool:
     async def _run_jobs(self, worker: Worker, task: trio.lowlevel.Task) -> bool:
         """Run jobs until none waits. Return whether the task may wait for another one."""
         jobs, scope = self._jobs, worker.scope
+        innermost = _innermost_scope(task)
         self._called -= 1
         if self._is_busy:
             self._call_more()
@@ -167,7 +168,7 @@ class Pool:
                 job, context = jobs.popleft()
                 if jobs and not self._called:
                     self._call(jobs[0][1])
-                if copy_context() != context:
+                if not _is_in(context):
                     # Another job of this step has changed its context, or this one is different.
                     task.context = context
                     await trio.lowlevel.cancel_shielded_checkpoint()
@@ -179,6 +180,8 @@ class Pool:
                 del running
                 if scope.deadline < math.inf or self._is_closed:
                     return False
+                if _innermost_scope(task) is not innermost:
+                    return False  # leaving the worker's scope then raises an error about the job's
         finally:
             self._is_busy = False
         return not self._is_closed and len(self._waiting) < _MOST_WAITING
@@ -192,3 +195,21 @@ class Pool:
         """
         for _, context in list(islice(self._jobs, 1, 3)):
             self._call(context)
+
+
+def _is_in(context: Context) -> bool:
+    """Say whether the calling task's context has the same values as another one."""
+    try:
+        return copy_context() == context
+    except Exception:  # noqa: BLE001 - some values, such as arrays, can't be compared
+        return False
+
+
+def _innermost_scope(task: trio.lowlevel.Task) -> object:
+    """
+    Return what stands for the innermost cancel scope of a task.
+
+    A job that ends without leaving its scopes, such as one in an async generator that nobody has
+    closed, would have them cancel the next job.
+    """
+    return getattr(task, "_cancel_status", None)  # Trio doesn't tell it
