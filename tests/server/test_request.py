@@ -321,6 +321,55 @@ async def test_two_tasks_that_send_send_whole_parts_in_their_order(autojump_cloc
     assert content == b"a" * 1000 + b"b" * 1000 + b"c"
 
 
+async def test_the_end_of_a_response_that_is_cut_before_it_is_not_taken_for_one(autojump_clock):
+    errors: list[Exception] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        async def send_or_note(event: dict[str, Any]) -> None:
+            try:
+                await send(event)
+            except ClientDisconnect as exc:
+                errors.append(exc)
+
+        await send(start(200, (b"content-length", b"1000")))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(send_or_note, body(b"a" * 1000, more=True))
+            await settled()
+            nursery.start_soon(send_or_note, body(b""))
+
+    async with opened_engine(app) as engine:
+        wire = engine.connect(ScriptedWire(room=200))
+        wire.says(asked())
+        await trio.sleep(1)
+        wire.break_off()
+        await settled()
+        assert len(errors) == 2
+
+
+async def test_a_body_that_comes_before_the_client_could_be_told_to_go_on_is_read(autojump_clock):
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        event = await receive()
+        await send(start())
+        await send(body(event["body"]))
+
+    async with opened_engine(app) as engine:
+        wire = engine.connect(ScriptedWire(room=20))
+        # The response is held back for the next one, and nobody waits until it is taken.
+        wire.says(asked() + b"P")
+        await trio.sleep(1)
+        wire.says(EXPECTING[1:])
+        await trio.sleep(1)
+        wire.says(b"abc")
+        await trio.sleep(1)
+        wire.take()
+        await settled()
+        sent = bytes(wire.sent).replace(CONTINUE, b"")
+        assert [content for _, _, content in read_responses(sent, "GET", "POST")[0]] == [
+            b"",
+            b"abc",
+        ]
+
+
 async def test_a_response_is_complete_only_when_its_parts_are_out(autojump_clock):
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await send(start(200, (b"content-length", b"1000")))

@@ -160,6 +160,7 @@ class StreamRequest:
             if self._continue_due and not self.writer.begun:
                 self._continue_due = False
                 await self._connection.send_continue()
+                continue  # it may have come, or the client may have left, if that took long
             watch = self._connection.watch_body(self)
             watch.is_waiting = True
             try:
@@ -241,6 +242,8 @@ class StreamRequest:
 
     def _note_sent(self) -> None:
         if self.writer.ended:
+            if self.is_gone:  # the connection was cut while this waited for its turn
+                raise self._disconnect()
             self.complete = True
             if self._changed is not None:
                 self.note_change()
