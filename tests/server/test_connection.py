@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import math
 import weakref
 from typing import Any
 
@@ -232,6 +233,65 @@ async def test_a_client_can_start_only_so_many_tasks_behind_responses(autojump_c
         await settled()
         assert site.seen.count("end of background") == 40
         assert bodies(wire, *["GET"] * 40) == [b"early"] * 40
+
+
+async def test_a_request_that_waits_for_tasks_to_end_is_served_after_any_time(autojump_clock, site):
+    async with opened_engine(site) as engine:
+        wire = engine.connect()
+        wire.says(asked("/background") * 16)
+        await trio.sleep(1)
+        wire.says(asked("/hello"))
+        await trio.sleep(100)
+        assert wire.end is None
+        site.go.set()
+        await settled()
+        assert bodies(wire, *["GET"] * 17) == [b"early"] * 16 + [b"hello"]
+
+
+@pytest.mark.parametrize("rest", [b"", b"GET /hel"])
+async def test_requests_that_wait_for_tasks_are_served_though_the_client_closes_its_side(
+    autojump_clock, site, rest
+):
+    async with opened_engine(site) as engine:
+        wire = engine.connect()
+        wire.says(asked("/background") * 40 + rest)
+        await settled()
+        wire.leaves()
+        await trio.sleep(100)
+        assert wire.end is None
+        site.go.set()
+        await settled()
+        assert bodies(wire, *["GET"] * 40) == [b"early"] * 40
+        assert wire.end == "closed"
+
+
+@pytest.mark.parametrize("room", [math.inf, 20])
+async def test_an_upgrade_comes_behind_the_responses_before_it(autojump_clock, site, room):
+    async def serve(connection: Any, head: Any) -> None:
+        connection.wire.send_nowait(b"upgraded")
+
+    lines = "connection: upgrade", "upgrade: websocket", "sec-websocket-key: " + "A" * 22 + "=="
+    async with opened_engine(site, serve_websocket=serve) as engine:
+        wire = engine.connect(ScriptedWire(room))
+        wire.says(asked("/hello") * 2 + asked("/socket", *lines, "sec-websocket-version: 13"))
+        await settled()
+        wire.take()
+        await settled()
+        sent = bytes(wire.sent)
+        assert sent.endswith(b"upgraded")
+        whole, _ = read_responses(sent.removesuffix(b"upgraded"), "GET", "GET")
+        assert [body for _, _, body in whole] == [b"hello"] * 2
+        assert wire.end == "closed"
+
+
+async def test_an_upgrade_does_not_wait_for_a_client_that_takes_nothing(autojump_clock, site):
+    lines = "connection: upgrade", "upgrade: websocket"
+    async with opened_engine(site, timeouts=Timeouts(send=10)) as engine:
+        wire = engine.connect(ScriptedWire(20))
+        wire.says(asked("/hello") * 2 + asked("/socket", *lines))
+        await trio.sleep(30)
+        assert wire.end == "reset"
+        assert engine.open == []
 
 
 async def test_an_empty_line_before_a_request_and_behind_a_body_is_ignored(autojump_clock, site):

@@ -100,6 +100,7 @@ class HTTPConnection:
         "_running",
         "_services",
         "_to_drop",
+        "_upgrading",
         "_websocket",
         "addresses",
         "on_asked",
@@ -141,6 +142,8 @@ class HTTPConnection:
         self._to_drop: int | None = None
         # Whether a request has asked for a WebSocket, and what reads for that.
         self._is_upgraded = False
+        # The head of that request, while it has to wait for the responses before it.
+        self._upgrading: Request | None = None
         self._websocket: Sink | None = None
         # Whether the client has closed its side, and whether it has sent nothing of a next request.
         self._has_eof = False
@@ -253,6 +256,8 @@ class HTTPConnection:
         if self._current is not None:
             # A client may close its side after its request, and wait for the answer.
             self._current.note_left(gone=False)
+        elif self._running >= _MOST_RUNNING and self._to_drop is None and self._reader.unread:
+            return  # there may be further requests, which are served when one of these is over
         elif not self.output.is_empty:
             self._linger()
         else:
@@ -270,6 +275,8 @@ class HTTPConnection:
     def _serve_next(self) -> None:
         """Serve the next request, if its head is there."""
         if self._running >= _MOST_RUNNING:
+            self._deadline = _NEVER  # the client waits for us
+            self._is_idle = False
             self._hold()
             return
         try:
@@ -308,8 +315,11 @@ class HTTPConnection:
         if head.upgrade and asks_for_websocket(head.headers):
             services.pinger.discard(self)
             self._is_upgraded = True
-            # It is asked when the application decides whether it takes another connection.
-            services.pool.start(partial(self._upgrade, head), self._context.copy())
+            self.output.send_held()
+            if self.output.is_writing:
+                self._upgrading = head  # a slow client has to take the last responses first
+            else:
+                self._upgrade_soon(head)
             return
         request = StreamRequest(self, head, self.new_writer(head), not self._reader.body_ended)
         self._current = request
@@ -508,8 +518,11 @@ class HTTPConnection:
         return bool(self._reader.unread) and not self._is_last
 
     def note_written(self) -> None:
-        """Let go of the client, if that is all that it has waited for."""
-        if self._is_lingering:
+        """Go on with what has waited for that: an upgrade, or letting go of the client."""
+        if self._upgrading is not None:
+            self._upgrade_soon(self._upgrading)
+            self._upgrading = None
+        elif self._is_lingering:
             self._let_go()
 
     def note_taken(self) -> None:
@@ -586,6 +599,10 @@ class HTTPConnection:
             self.close()
 
     # A WebSocket takes the connection over.
+
+    def _upgrade_soon(self, head: Request) -> None:
+        # It is asked when the application decides whether it takes another connection.
+        self._services.pool.start(partial(self._upgrade, head), self._context.copy())
 
     def _upgrade(self, head: Request, _worker: Worker) -> Awaitable[None]:
         # A plain function, because a coroutine would keep the head.
