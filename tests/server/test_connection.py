@@ -76,6 +76,19 @@ class Site:
 
     async def nothing(self, receive: Any, send: Any) -> None: ...
 
+    async def lazy(self, receive: Any, send: Any) -> None:
+        """Begin a response, and leave the rest to a task that nobody waits for."""
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+        async def end() -> None:
+            await self.go.wait()
+            try:
+                await send({"type": "http.response.body", "body": b"late"})
+            except ClientDisconnect as exc:
+                self.seen.append(str(exc))
+
+        trio.lowlevel.spawn_system_task(end)
+
     async def broken(self, receive: Any, send: Any) -> None:
         raise LookupError("a secret")
 
@@ -617,6 +630,21 @@ async def test_an_application_that_answers_nothing_is_answered_for(
         assert headers["content-type"] == "application/problem+json"
         assert b"secret" not in wire.sent
     assert caplog.messages[-1] == "peer:50000 refused 500 (the application has not answered)"
+
+
+async def test_a_task_that_an_application_has_left_adds_nothing_to_the_servers_answer(
+    autojump_clock, site
+):
+    async with opened_engine(site) as engine:
+        wire = engine.connect()
+        wire.says(asked("/lazy"))
+        await settled()
+        assert wire.head.startswith(b"HTTP/1.1 500 ")
+        sent = bytes(wire.sent)
+        site.go.set()
+        await settled()
+        assert wire.sent == sent
+        assert site.seen[-1] == "the client has gone"
 
 
 async def test_a_response_that_is_left_in_the_middle_is_not_ended(autojump_clock, site):

@@ -368,6 +368,7 @@ class HTTPConnection:
         """End what the application has left open."""
         if not (request.writer.begun or request.left) and returned:
             self._current = None
+            request.note_left(gone=True)  # a task that the application has left can't answer either
             request.summary = {"status": 500, "headers": []}
             self._reply(problem(500), "the application has not answered", request.head)
         else:
