@@ -15,6 +15,7 @@ from starlette.responses import PlainTextResponse
 from trio.testing import wait_all_tasks_blocked
 
 from tests.connecting import opened
+from tests.server.harness.engine import asked, opened_engine
 from triows import (
     ClientDisconnect,
     HTTPException,
@@ -554,3 +555,23 @@ async def test_nothing_is_left_of_a_request_that_is_over():
         with pytest.raises(ValueError):  # noqa: PT011
             await app.handle(scope(), answer.receive, answer.send)
         assert (list(app._exchanges), app._exchanges.requests) == ([], 0)
+
+
+@pytest.mark.parametrize("who", ["requests", "server"])
+async def test_a_request_that_its_server_cancels_is_not_answered(autojump_clock, log, who):
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await trio.sleep(50)
+
+    outer = mounting(app)
+    async with outer.running(), opened_engine(outer) as engine:
+        wire = engine.connect()
+        wire.says(asked("/files/a"))
+        await trio.sleep(1)
+        with trio.CancelScope(shield=True):
+            if who == "requests":
+                engine.services.jobs.end_at(trio.current_time() + 1)
+            else:
+                engine.services.tasks.cancel_scope.cancel()
+            await trio.sleep(2)
+        assert (bytes(wire.sent), wire.eofs) == (b"", 1)
+    assert ends(log) == ["not answered (the application was cancelled from outside)"]

@@ -152,6 +152,7 @@ class Lifetime:
         else:
             self._body = around
             self._is_lent = True
+            self._at_deadline = Reason.CANCELLED  # unless this sets one, it is the lender's
 
     # What may end an exchange. All of these are synchronous and may come at any time.
 
@@ -326,8 +327,8 @@ class Lifetime:
             finally:
                 del error, errors, cancelled  # as in _live(): their tracebacks refer to this frame
         # A cancellation from outside was held back until everything was closed, whatever else
-        # cancelled the handler first. Now it goes on. (A lent scope is around a whole task.)
-        if not self._is_lent:
+        # cancelled the handler first. Now it goes on. (A lent scope may be cancelled from here.)
+        if not self._is_lent or self._cancelled is Reason.CANCELLED:
             await trio.lowlevel.checkpoint_if_cancelled()
 
     async def _live(
