@@ -2,9 +2,9 @@
 The frames of one connection, from the server's side: bytes to messages, and back.
 
 There are two lanes. The *fast lane* reads what nearly all peers send: uncompressed frames, each of
-which is a whole message. All other frames go to the library, websockets' sans-I/O ``Protocol``:
-fragments, compressed frames, control frames, and everything that breaks a rule. A property test
-checks that the two lanes give the same results.
+which is a whole message, and the close frame at the end. All others go to the library, websockets'
+sans-I/O ``Protocol``: fragments, compressed frames, pings and pongs, and everything that breaks a
+rule. A property test checks that the two lanes give the same results.
 
 Both lanes use one loop, which reads the headers and so knows where each frame ends. The library
 leaves some checks to its users. They are done here: whether texts are valid UTF-8, how many
@@ -20,8 +20,10 @@ import zlib
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
-from websockets.frames import Close, Frame, Opcode
+from websockets.frames import Frame, Opcode
 from websockets.protocol import SERVER, Protocol, State
+
+from triows._closing import may_close
 
 from .frames import BINARY, SHORT, TEXT, plain_frame
 
@@ -60,6 +62,9 @@ _MASK, _LENGTH = 0x80, 0x7F
 # How long a masked frame is at least, and how long a header is at most before its masking key.
 _LEAST, _LONGEST = 6, 10
 
+# The code of a close frame that has none (section 7.1.5).
+_NO_CODE = 1005
+
 # How many frames the library reads in one call of receive(). Each takes about 15 us, so other
 # connections wait for 2 ms at most.
 _TURN = 128
@@ -93,6 +98,7 @@ class Codec:
     """
 
     __slots__ = (
+        "_closed_with",
         "_data",
         "_decoder",
         "_extensions",
@@ -136,6 +142,8 @@ class Codec:
         # Whether the peer has got a compressed message that our compressor doesn't know.
         self._has_lost_track = False
         self._protocol: Protocol | None = None
+        # The code and the reason of our close frame, if the library doesn't know of it.
+        self._closed_with: tuple[int, str] | None = None
         # The bytes from this position on are not read yet.
         self._data = b""
         self._position = 0
@@ -156,11 +164,14 @@ class Codec:
 
     @property
     def _library(self) -> Protocol:
-        """The library's protocol. Most connections don't need it until they end."""
+        """The library's protocol. Most connections don't need it, and it takes long to make."""
         protocol = self._protocol
         if protocol is None:
             protocol = Protocol(SERVER, max_size=self._message_size, logger=logger)
             protocol.extensions = [*self._extensions]
+            if self._closed_with is not None:
+                protocol.send_close(*self._closed_with)
+                protocol.data_to_send()
             self._protocol = protocol
         return protocol
 
@@ -290,12 +301,45 @@ class Codec:
             if not data[position] & _CONTROL and (len(found) >= count or self._room <= 0):
                 self.pending = True
                 return 0
+            if self._protocol is None and (length := self._read_close(data, position)):
+                return length
             self._begin(data, position)
         piece = data[position : position + self._owed]
         if piece:
             self._owed -= len(piece)
             self._feed(piece, found)
         return len(piece)
+
+    def _read_close(self, data: bytes, position: int) -> int:
+        """
+        Read a close frame that is whole and valid, and answer it with the same (section 5.5.1).
+
+        Returns:
+            How many bytes that were. It is 0 if the library has to look at this frame.
+        """
+        second = data[position + 1] if len(data) > position + 1 else 0
+        length = second & _LENGTH
+        start = position + _LEAST
+        stop = start + length
+        whole = length != 1 and length <= SHORT and stop <= len(data)
+        if data[position] != _CLOSE or not second & _MASK or not whole:
+            return 0
+        payload = apply_mask(data[start:stop], data[start - 4 : start])
+        code, reason = _NO_CODE, ""
+        if payload:
+            code = int.from_bytes(payload[:2], "big")
+            try:
+                reason = payload[2:].decode()
+            except UnicodeDecodeError:
+                return 0
+            if not may_close(code):
+                return 0
+        self.end = EndOfFrames(code, reason, by_peer=True)
+        self.noticed = True
+        if self._closed_with is None:
+            self._closed_with = code, reason
+            self.replies.append(bytes((_CLOSE, length)) + payload)
+        return _LEAST + length
 
     def _begin(self, data: bytes, position: int) -> None:
         """Read the header of the next frame, if it is complete, to learn where the frame ends."""
@@ -435,7 +479,12 @@ class Codec:
 
     def close_frame(self, code: int, reason: str) -> bytes:
         """Return the close frame, or ``b""`` if one was sent before or is among the replies."""
-        protocol = self._library
+        protocol = self._protocol
+        if protocol is None:
+            if self._closed_with is not None:
+                return b""
+            self._closed_with = code, reason
+            return self.other_close_frame(code, reason)
         if protocol.state is not State.OPEN:
             return b""
         protocol.send_close(code, reason)
@@ -444,8 +493,8 @@ class Codec:
     @staticmethod
     def other_close_frame(code: int, reason: str) -> bytes:
         """Return a close frame to send instead of :meth:`close_frame`'s, if that hasn't begun."""
-        payload = Close(code, reason).serialize()
-        return Frame(Opcode.CLOSE, payload).serialize(mask=False)
+        payload = code.to_bytes(2, "big") + reason.encode()
+        return bytes((_CLOSE, len(payload))) + payload
 
     def close(self) -> None:
         """Free what this holds. Nobody uses it any more."""
