@@ -207,7 +207,7 @@ class Request(World[RequestStory]):
             await lifetime.run(
                 body,
                 wants_nursery=NURSERY in head.givens,
-                enters_resources=self.plan.body.enters_resources,
+                enters_resources=self.plan.body.needs_hosts,
             )
         finally:
             self.registry.discard(exchange)
