@@ -440,10 +440,9 @@ class Lifetime:
     ) -> list[BaseException]:
         """Exit all resources, and return what went wrong in addition to what is *known*."""
         assert self._stack is not None
-        with trio.CancelScope(shield=True):  # each exit has a deadline
-            failed = await self._stack.aclose(
-                seconds=seconds, error=outcome.error, cancelled=outcome.cancelled
-            )
+        failed = await self._stack.aclose(
+            seconds=seconds, error=outcome.error, cancelled=outcome.cancelled
+        )
         errors: list[BaseException] = []
         handlers = [] if outcome.error is None else [outcome.error]
         for exc in failed:

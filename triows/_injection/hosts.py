@@ -164,9 +164,10 @@ class Host(Resource):
             await self._wait_change()
 
     async def wait_done(self) -> None:
-        """Wait until the resource has exited."""
-        while not self.done:
-            await self._wait_change()
+        """Wait until the resource has exited. A cancellation has no effect on this."""
+        with trio.CancelScope(shield=True):  # the exit has a deadline
+            while not self.done:
+                await self._wait_change()
 
     async def _wait_change(self) -> None:
         if self._changed is None:
@@ -318,7 +319,7 @@ class ResourceStack:
         """
         Exit every resource, the last entered first, and return what went wrong.
 
-        The caller shields this. It takes *seconds* at most. Each resource may take an equal share
+        A cancellation has no effect on this. It takes *seconds* at most. Each resource may take an equal share
         of the time that is left, so the others get their turn even if one never ends.
 
         Args:
