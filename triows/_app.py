@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     import inspect
     from collections.abc import (
         AsyncIterator,
+        Awaitable,
         Callable,
         Iterable,
         Iterator,
@@ -448,7 +449,7 @@ class Triows:
         watch = self._watch
         watch.began(scope)
         try:
-            await self.handle(scope, receive, send)
+            await self._enter(scope, receive, send)
         except BaseException as exc:
             if any(is_a(leaf, *_NOT_OURS) for leaf in leaves(exc)):
                 raise
@@ -465,29 +466,32 @@ class Triows:
         Raises:
             BaseException: What went wrong, after everything of the connection is closed.
         """
-        scope["app"] = self
-        if self._resources.state:
-            scope["state"] = {**self._resources.state, **scope.get("state", {})}
         try:
-            if self.debug and asks_for_page(scope):
-                # Serve it before the middlewares, which might let others read it or change the
-                # peer's address, and before a mount at "/". For all others it doesn't exist.
-                await serve_page(self, scope, send)
-            elif scope["type"] == "websocket":
-                await answered(
-                    self._stack,
-                    scope,
-                    receive,
-                    send,
-                    who=self._around,
-                    shutdown_code=self.shutdown_code,
-                    patience=self.timeouts.close,
-                )
-            else:
-                await self._serve_http(scope, receive, send)
+            await self._enter(scope, receive, send)
         except Exception:
             await trio.lowlevel.cancel_shielded_checkpoint()
             raise
+
+    # A plain function, because each coroutine around others takes time and memory.
+    def _enter(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        scope["app"] = self
+        if self._resources.state:
+            scope["state"] = {**self._resources.state, **scope.get("state", {})}
+        if self.debug and asks_for_page(scope):
+            # Serve it before the middlewares, which might let others read it or change the
+            # peer's address, and before a mount at "/". For all others it doesn't exist.
+            return serve_page(self, scope, send)
+        if scope["type"] == "websocket":
+            return answered(
+                self._stack,
+                scope,
+                receive,
+                send,
+                who=self._around,
+                shutdown_code=self.shutdown_code,
+                patience=self.timeouts.close,
+            )
+        return self._serve_http(scope, receive, send)
 
     async def _serve_lifespan(self, receive: Receive, send: Send) -> None:
         await receive()  # lifespan.startup

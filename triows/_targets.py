@@ -107,13 +107,13 @@ class Mount:
         send: Send,
     ) -> Awaitable[None]:
         """See :class:`Target`."""
-        matched = segments[: len(segments) - len(match.remaining)]
-        root = "".join([f"/{segment}" for segment in matched])
-        scope["root_path"] = scope.get("root_path", "") + root
+        if length := len(segments) - len(match.remaining):
+            root = "".join([f"/{segment}" for segment in segments[:length]])
+            scope["root_path"] = scope.get("root_path", "") + root
         scope["path_params"] = {**scope.get("path_params", {}), **match.params}
-        if scope["type"] == "http" and self.is_ours:
-            return self.requests.pass_on(self.app, scope, receive, send)
         if scope["type"] == "http":
+            if self.is_ours:
+                return self.requests.pass_on(self.app, scope, receive, send)
             return self.requests.serve(scope, receive, send)
         if self.is_ours:
             return self.app(scope, receive, send)

@@ -11,7 +11,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from triows._server import pool as pool_module
 from triows._server.guarded import GuardedTasks
-from triows._server.pool import Pool
+from triows._server.pool import Pool, Worker
 from triows._transports.pinger import Pinger
 
 if TYPE_CHECKING:
@@ -25,21 +25,41 @@ class Jobs:
 
     def __init__(self) -> None:
         self.tasks: list[trio.lowlevel.Task] = []
+        self.workers: list[Worker] = []
         self.seen: list[str] = []
         self.go = trio.Event()
 
-    async def quick(self) -> None:
+    async def quick(self, worker: Worker) -> None:
+        self.workers.append(worker)
         self.tasks.append(trio.lowlevel.current_task())
         self.seen.append(who.get())
         who.set("the last job")
         await trio.lowlevel.checkpoint()
         self.seen.append(who.get())
 
-    async def slow(self) -> None:
+    async def slow(self, worker: Worker) -> None:
+        self.workers.append(worker)
         self.tasks.append(trio.lowlevel.current_task())
         await self.go.wait()
 
-    async def failing(self) -> None:
+    async def ending(self, worker: Worker) -> None:
+        worker.end_at(trio.current_time() + 5)
+
+    async def direct(self, worker: Worker) -> None:
+        """Wait for nothing."""
+        self.workers.append(worker)
+        self.tasks.append(trio.lowlevel.current_task())
+        self.seen.append(who.get())
+        who.set("the last job")
+
+    async def still(self, worker: Worker) -> None:
+        """Wait for nothing, and change nothing."""
+        self.workers.append(worker)
+        self.tasks.append(trio.lowlevel.current_task())
+        self.seen.append(who.get())
+
+    async def failing(self, worker: Worker) -> None:
+        self.workers.append(worker)
         self.tasks.append(trio.lowlevel.current_task())
         raise LookupError("it has failed")
 
@@ -82,6 +102,53 @@ async def test_a_job_that_starts_while_others_run_has_a_task_of_its_own(autojump
         await wait_all_tasks_blocked()
         assert len(set(jobs.tasks)) == len(tasks.child_tasks) == 3
         jobs.go.set()
+
+
+async def test_jobs_that_wait_for_nothing_run_one_after_the_other_in_one_task(autojump_clock):
+    jobs = Jobs()
+    async with opened() as (pool, tasks, _):
+        for _ in range(10):
+            pool.start(jobs.still, copy_context())
+        await wait_all_tasks_blocked()
+        assert len(set(jobs.tasks)) == 1
+        assert len(jobs.tasks) == 10
+        assert len(tasks.child_tasks) == 2
+
+
+async def test_each_job_has_its_own_context_whatever_the_one_before_it_has_changed(autojump_clock):
+    jobs = Jobs()
+    async with opened() as (pool, _, _):
+        for name in ("one", "two", "three"):
+            context = copy_context()
+            context.run(who.set, name)
+            pool.start(jobs.direct, context)
+            pool.start(jobs.direct, copy_context())
+        await wait_all_tasks_blocked()
+        assert sorted(jobs.seen) == ["nobody", "nobody", "nobody", "one", "three", "two"]
+
+
+async def test_many_jobs_that_wait_get_a_task_each_in_a_few_turns(autojump_clock):
+    jobs = Jobs()
+    turns = 0
+    async with opened() as (pool, _, _):
+        for _ in range(100):
+            pool.start(jobs.slow, copy_context())
+        while len(jobs.tasks) < 100:
+            await trio.lowlevel.checkpoint()
+            turns += 1
+        assert turns < 20
+        assert len(set(jobs.tasks)) == 100
+        jobs.go.set()
+
+
+async def test_jobs_behind_one_that_fails_are_run_all_the_same(autojump_clock, caplog):
+    jobs = Jobs()
+    async with opened() as (pool, _, _):
+        for job in (jobs.still, jobs.failing, jobs.still, jobs.failing, jobs.still):
+            pool.start(job, copy_context())
+        await wait_all_tasks_blocked()
+        assert jobs.seen == ["nobody"] * 3
+    assert caplog.text.count("it has failed") >= 2
 
 
 async def test_tasks_that_nobody_needs_end_soon(autojump_clock):
@@ -139,15 +206,16 @@ async def test_a_job_that_fails_ends_its_task_and_is_logged(autojump_clock, capl
 async def test_a_job_is_cancelled_at_its_end_and_its_task_not_used_again(autojump_clock):
     jobs = Jobs()
     async with opened() as (pool, tasks, _):
-        worker = pool.start(jobs.slow, copy_context())
+        pool.start(jobs.slow, copy_context())
+        await wait_all_tasks_blocked()
+        (worker,) = jobs.workers
         worker.end_at(trio.current_time() + 5)
         worker.end_at(trio.current_time() + 9)  # the earlier one counts
         await trio.sleep(4.9)
         assert len(tasks.child_tasks) == 1
         await trio.sleep(0.2)
         assert len(tasks.child_tasks) == 0
-        quick = pool.start(jobs.quick, copy_context())
-        quick.end_at(trio.current_time() + 5)
+        pool.start(jobs.ending, copy_context())
         await wait_all_tasks_blocked()
         assert len(tasks.child_tasks) == 0
 

@@ -94,8 +94,8 @@ class Lifetime:
         timeouts: The timeouts of the route.
         opening: The limit for the beginning, if there is one.
         around: A scope around the whole task, if nothing but this exchange runs in it now. It saves
-            the exchange a scope of its own. Who lends it doesn't use it again if it was cancelled,
-            or has a deadline.
+            the exchange a scope of its own. Who lends it doesn't use it again if it has a deadline,
+            which this also sets if it cancels it.
     """
 
     # The class has what most exchanges never change, because there is one object for each request.
@@ -144,12 +144,12 @@ class Lifetime:
         around: trio.CancelScope | None = None,
     ) -> None:
         self.line = line
-        self.started = trio.current_time()
+        self.started = now = trio.lowlevel.current_clock().current_time()
         self._timeouts = timeouts
         self._opening = opening
         if around is None:
             within = math.inf if opening is None else opening.seconds
-            self._body = trio.CancelScope(deadline=self.started + within)
+            self._body = trio.CancelScope(deadline=now + within)
         else:
             self._body = around
             self._is_lent = True
@@ -203,6 +203,8 @@ class Lifetime:
             self._cancelled = self._at_deadline if self._body.cancel_called else why
             self._cancelled_at = min(trio.current_time(), self._body.deadline)
         self._body.cancel()
+        if self._is_lent:
+            self._body.deadline = -math.inf  # by which its owner sees that
 
     def _note_expired(self, host: Host) -> None:
         self.cancel(Reason.RESOURCE_FAILED)
@@ -325,8 +327,9 @@ class Lifetime:
             finally:
                 del error, errors, cancelled  # as in _live(): their tracebacks refer to this frame
         # A cancellation from outside was held back until everything was closed, whatever else
-        # cancelled the handler first. Now it goes on.
-        await trio.lowlevel.checkpoint_if_cancelled()
+        # cancelled the handler first. Now it goes on. (A lent scope is around a whole task.)
+        if not self._is_lent:
+            await trio.lowlevel.checkpoint_if_cancelled()
 
     async def _live(
         self,
@@ -341,15 +344,13 @@ class Lifetime:
         stack = self._stack = ResourceStack(tasks, self._note_expired, takes_guests=True)
         error: BaseException | None = None
         try:
-            # A cancellation goes on to whoever has lent the scope, when all is closed.
-            with nullcontext() if self._is_lent else self._body:
-                try:
-                    nursery = await self._open_nursery(tasks) if wants_nursery else None
-                    self.returned = await body(stack, nursery)
-                except BaseException as exc:
-                    if (self._cancelled or self._at_deadline) is Reason.TIMEOUT:
-                        self._note_too_slow(exc)
-                    raise
+            if self._is_lent and not wants_nursery:
+                # A cancellation goes on to whoever has lent the scope, when all is closed.
+                self.returned = await body(stack, None)
+                if self.line.is_complete and tasks is None and self._body.deadline == math.inf:
+                    return  # the usual end of a request
+            else:
+                await self._live_in_scope(body, stack, tasks, wants_nursery=wants_nursery)
         except BaseException as exc:  # noqa: BLE001 - raised when all is closed
             error = exc
         try:
@@ -360,6 +361,18 @@ class Lifetime:
             # The traceback of the error refers to this frame, so it would stay until the next
             # garbage collection.
             del error, errors
+
+    async def _live_in_scope(
+        self, body: Body, stack: ResourceStack, tasks: trio.Nursery | None, *, wants_nursery: bool
+    ) -> None:
+        with nullcontext() if self._is_lent else self._body:
+            try:
+                nursery = await self._open_nursery(tasks) if wants_nursery else None
+                self.returned = await body(stack, nursery)
+            except BaseException as exc:
+                if (self._cancelled or self._at_deadline) is Reason.TIMEOUT:
+                    self._note_too_slow(exc)
+                raise
 
     def _outcome(self, error: BaseException | None) -> _HandlerEnd:
         """Say how the handler, or a factory before it, has ended that raised *error*."""

@@ -29,6 +29,9 @@ __all__ = [
 
 Headers = list[tuple[bytes, bytes]]
 
+# The headers, and as in Request: content_length, chunked, keep_alive, expects_continue, upgrade.
+_Block = tuple[Headers, int, bool, bool, bool, bool]
+
 #: How many headers a head may have, and how many trailers. Apache, Tomcat and gunicorn allow 100.
 #: Proxies add theirs, so this is twice as many.
 MOST_HEADERS = 200
@@ -39,6 +42,9 @@ GREATEST_LENGTH = 2**63 - 1
 #: How many bytes a host and its port may have. A name in DNS has 253 (:rfc:`1035#section-2.3.4`).
 LONGEST_AUTHORITY = 253 + len(":65535")
 
+#: Headers of up to this many bytes are remembered, to read them only once.
+LONGEST_KNOWN = 1024
+
 _STRAY = "the head has a character or a line end that is not allowed"
 
 #: What a line may consist of (RFC 9112 section 2.2, RFC 9110 section 5.5): tabs, visible ASCII,
@@ -47,6 +53,8 @@ IN_LINES = bytes([0x09, *range(0x20, 0x7F), *range(0x80, 0x100)])
 
 #: What a header's name and a method may consist of (RFC 9110 section 5.6.2).
 IN_TOKENS = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+_TAB = ord("\t")  # looking for an int is faster than looking for bytes
 
 # What a target may consist of: visible ASCII. A fragment, after "#", is never sent (RFC 9112
 # section 3.2): nginx would cut it off, and h11 wouldn't.
@@ -189,29 +197,16 @@ def read_head(head: bytes) -> Request:
     Raises:
         BadRequest: It is refused.
     """
-    lines = head.split(b"\r\n")
-    if len(head.translate(None, IN_LINES)) != 2 * len(lines) - 2:  # as check_characters()
+    line, _, block = head.partition(b"\r\n")
+    if line.translate(None, IN_LINES):
         raise BadRequest(400, _STRAY)
-    method, target, version = _read_request_line(lines.pop(0))
-    headers = read_fields(lines)
+    method, target, version = _read_request_line(line)
+    read = _read_known_block if len(block) <= LONGEST_KNOWN else _read_block
+    headers, length, is_chunked, keep_alive, expects_continue, upgrade = read(block, version)
     path, _, query = target.partition(b"?")
+    headers = headers.copy()
     if not path.startswith(b"/"):
         path, query = _read_other_form(method, target, version, headers)
-    fields = dict(headers)
-    if len(fields) != len(headers):
-        _join_fields(fields, headers)
-    if b"host" in fields:
-        _check_authority(fields[b"host"])
-    elif version == "1.1":
-        raise BadRequest(400, "no Host")
-    length, is_chunked = 0, False
-    if b"content-length" in fields or b"transfer-encoding" in fields:
-        length, is_chunked = _read_framing(fields, version, head)
-    connection = fields.get(b"connection")
-    options = _OPTIONS.get(connection)
-    if options is None:
-        options = _read_options(connection)
-    is_current = version == "1.1"
     return Request(
         method,
         target,
@@ -221,11 +216,47 @@ def read_head(head: bytes) -> Request:
         headers,
         length,
         is_chunked,
+        keep_alive,
+        expects_continue,
+        upgrade,
+        head,
+    )
+
+
+def _read_block(block: bytes, version: str) -> _Block:
+    """Read the lines of the headers, and what they say about the request."""
+    lines = block.split(b"\r\n") if block else []
+    if len(block.translate(None, IN_LINES)) != 2 * max(len(lines) - 1, 0):  # as check_characters()
+        raise BadRequest(400, _STRAY)
+    headers = read_fields(lines)
+    fields = dict(headers)
+    if len(fields) != len(headers):
+        _join_fields(fields, headers)
+    if b"host" in fields:
+        _check_authority(fields[b"host"])
+    elif version == "1.1":
+        raise BadRequest(400, "no Host")
+    length, is_chunked = 0, False
+    if b"content-length" in fields or b"transfer-encoding" in fields:
+        length, is_chunked = _read_framing(fields, version, block)
+    connection = fields.get(b"connection")
+    options = _OPTIONS.get(connection)
+    if options is None:
+        options = _read_options(connection)
+    is_current = version == "1.1"
+    return (
+        headers,
+        length,
+        is_chunked,
         b"close" not in options and (is_current or b"keep-alive" in options),
         is_current and b"expect" in fields and _expects_continue(fields[b"expect"]),
         is_current and b"upgrade" in options and b"upgrade" in fields,
-        head,
     )
+
+
+# A client sends nearly the same headers with each request on a connection, so the last ones are
+# remembered. Those that are refused are not.
+_read_known_block = lru_cache(maxsize=256)(_read_block)
 
 
 def _read_request_line(line: bytes) -> tuple[str, bytes, str]:
@@ -338,7 +369,7 @@ def _read_framing(fields: dict[bytes, bytes], version: str, head: bytes) -> tupl
     """Read how the body ends (:rfc:`9112#section-6`): its length, and whether it is chunked."""
     coding = fields.get(b"transfer-encoding")
     length = fields.get(b"content-length")
-    if b"\t" in head:
+    if _TAB in head:
         _refuse_tabs(head)
     if coding is None:
         return _read_length(length or b""), False
@@ -361,7 +392,7 @@ def _refuse_tabs(head: bytes) -> None:
     """
     for line in head.split(b"\r\n"):
         name, _, value = line.partition(b":")
-        if b"\t" in value and name.lower() in _FRAMING:
+        if _TAB in value and name.lower() in _FRAMING:
             raise BadRequest(400, f"a tab in {name.lower().decode()}")
 
 

@@ -65,7 +65,6 @@ class RequestReader:
     """
 
     __slots__ = (
-        "_data",
         "_empty_lines",
         "_excess",
         "_head_size",
@@ -74,6 +73,7 @@ class RequestReader:
         "_position",
         "_searched",
         "trailers",
+        "unread",
     )
 
     def __init__(self, *, head_size: int) -> None:
@@ -81,9 +81,9 @@ class RequestReader:
         #: request is asked for.
         self.trailers: list[tuple[bytes, bytes]] | tuple[()] = ()
         self._head_size = head_size
-        # The bytes from this position on are not read yet. They are a bytearray if they were
-        # added to.
-        self._data: bytes | bytearray = b""
+        #: Bytes that were received. It is empty if all of them were read. Otherwise those from a
+        #: position on are not read yet. It is a bytearray if bytes were added.
+        self.unread: bytes | bytearray = b""
         self._position = 0
         # How many of these bytes are no part of the head's end. Without it, a head that comes byte
         # by byte would be searched as often.
@@ -98,7 +98,7 @@ class RequestReader:
     @property
     def buffered(self) -> int:
         """How many bytes were received and not read."""
-        return len(self._data) - self._position
+        return len(self.unread) - self._position
 
     @property
     def body_ended(self) -> bool:
@@ -107,20 +107,20 @@ class RequestReader:
 
     def receive(self, data: bytes) -> None:
         """Take the next bytes of the stream, cut at any place. This reads nothing."""
-        if not self._data:
-            self._data = data
+        if not self.unread:
+            self.unread = data
             return
-        if isinstance(self._data, bytearray):
-            del self._data[: self._position]  # this moves nothing in memory
+        if isinstance(self.unread, bytearray):
+            del self.unread[: self._position]  # this moves nothing in memory
         else:
-            self._data = bytearray(self._data[self._position :])
+            self.unread = bytearray(self.unread[self._position :])
         self._position = 0
-        self._data += data
+        self.unread += data
 
     def take_rest(self) -> bytes:
         """Take all bytes that were received and not read, such as those after an upgrade."""
-        rest = bytes(self._data[self._position :])
-        self._consume(len(self._data))
+        rest = bytes(self.unread[self._position :])
+        self._consume(len(self.unread))
         return rest
 
     def next_request(self) -> Request | None:
@@ -137,9 +137,9 @@ class RequestReader:
         if self._next != _HEAD:
             raise RuntimeError("read the body first, until body_ended")
         self.trailers = ()
-        if not self._data:
+        if not self.unread:
             return None  # nothing has come since the last request
-        if self._data.startswith(_CRLF, self._position):
+        if self.unread.startswith(_CRLF, self._position):
             self._skip_empty_lines()
         head = self._section()
         if head is None:
@@ -182,15 +182,15 @@ class RequestReader:
     def _consume(self, position: int) -> None:
         """Go on at a position. An idle reader holds no memory."""
         self._searched = 0
-        if position == len(self._data):
-            self._data, self._position = b"", 0
+        if position == len(self.unread):
+            self.unread, self._position = b"", 0
         else:
             self._position = position
 
     # Heads and trailers.
 
     def _skip_empty_lines(self) -> None:
-        while self._data.startswith(_CRLF, self._position):
+        while self.unread.startswith(_CRLF, self._position):
             self._empty_lines += 1
             if self._empty_lines > EMPTY_LINES:
                 raise BadRequest(400, "too many empty lines before a request")
@@ -199,24 +199,24 @@ class RequestReader:
     def _section(self) -> bytes | None:
         """Return the lines up to the next empty line, if they are all there."""
         start = self._position
-        end = self._data.find(_END, start + self._searched, start + self._head_size)
+        end = self.unread.find(_END, start + self._searched, start + self._head_size)
         if end < 0:
             self._refuse_early()
             return None
-        section = self._data[start:end]
+        section = self.unread[start:end]
         return section if isinstance(section, bytes) else bytes(section)
 
     def _refuse_early(self) -> None:
         """Refuse a head whose end isn't there yet, if nothing can make it a valid one."""
         start = self._position
-        begun = bytes(self._data[start + self._searched : start + self._head_size])
+        begun = bytes(self.unread[start + self._searched : start + self._head_size])
         # What may be the beginning of the end is searched again.
         settled = begun.rstrip(_CRLF)
         check_characters(begun.removesuffix(b"\r"))
         self._searched += len(settled)
         if self.buffered < self._head_size:
             return
-        if self._next == _HEAD and _CRLF not in self._data[start : start + self._head_size]:
+        if self._next == _HEAD and _CRLF not in self.unread[start : start + self._head_size]:
             raise BadRequest(414, "the request line is too long")
         raise BadRequest(431, "the head is too long")
 
@@ -224,7 +224,7 @@ class RequestReader:
 
     def _take(self) -> bytes:
         """Take the bytes of the body that are there, up to the end of the body or the chunk."""
-        data, start = self._data, self._position
+        data, start = self.unread, self._position
         end = start + self._left
         # A slice of bytes that has all of them is the object itself, so a packet isn't copied.
         taken = data[start:end] if isinstance(data, bytes) else bytes(memoryview(data)[start:end])
@@ -236,13 +236,13 @@ class RequestReader:
 
     def _read_chunk_line(self, parts: list[bytes]) -> bool:
         start = self._position
-        end = self._data.find(_CRLF, start, start + CHUNK_LINE)
+        end = self.unread.find(_CRLF, start, start + CHUNK_LINE)
         if end < 0:
-            begun = self._data[start : start + CHUNK_LINE]
+            begun = self.unread[start : start + CHUNK_LINE]
             if begun and (len(begun) == CHUNK_LINE or not _CHUNK_BEGUN.fullmatch(begun)):
                 raise BadRequest(400, "a chunk doesn't begin with its size")
             return False
-        match = _CHUNK.fullmatch(self._data, start, end)
+        match = _CHUNK.fullmatch(self.unread, start, end)
         if match is None:
             raise BadRequest(400, "a chunk doesn't begin with its size")
         size = int(match[1], 16)
@@ -266,7 +266,7 @@ class RequestReader:
         return not self._left
 
     def _read_chunk_end(self, parts: list[bytes]) -> bool:
-        found = self._data[self._position : self._position + len(_CRLF)]
+        found = self.unread[self._position : self._position + len(_CRLF)]
         if not _CRLF.startswith(bytes(found)):
             raise BadRequest(400, "a chunk is longer than its size")
         if len(found) < len(_CRLF):
@@ -276,7 +276,7 @@ class RequestReader:
         return True
 
     def _read_trailers(self, parts: list[bytes]) -> bool:
-        if self._data.startswith(_CRLF, self._position):
+        if self.unread.startswith(_CRLF, self._position):
             self._next = _HEAD
             self._consume(self._position + len(_CRLF))
             return True

@@ -152,6 +152,7 @@ class ResponseWriter:
         "_framing",
         "_head",
         "_is_current",
+        "_may_be_simple",
         "_options",
         "_own",
         "_phase",
@@ -170,6 +171,7 @@ class ResponseWriter:
         self._request = request
         self._is_current = request is None or request.http_version == "1.1"
         self._own = own
+        self._may_be_simple = self._is_current and request is not None and request.method != "HEAD"
         self._phase = _HEAD
         self._framing = _LENGTH
         self._status = 0
@@ -217,15 +219,15 @@ class ResponseWriter:
         # They may be left from a head that was refused.
         self._declared, self._options = None, ()
         lines = [_STATUS_LINES.get(status) or _status_line(status)]
-        headers = list(headers)
+        if type(headers) is not list:
+            headers = list(headers)
+        prefixes = _PREFIXES
         try:
             for name, value in headers:
-                prefix = _PREFIXES.get(name)
-                if prefix is None:
-                    prefix = self._read_other(name, value)
-                    if not prefix:
-                        continue
-                lines.append(prefix + value)
+                if name in prefixes:
+                    lines.append(prefixes[name] + value)
+                elif prefix := self._read_other(name, value):
+                    lines.append(prefix + value)
             head = b"\r\n".join(lines)
         except (AttributeError, TypeError):
             raise TypeError("a header is a pair of bytes: a name and a value") from None
@@ -289,15 +291,32 @@ class ResponseWriter:
             ValueError: See :meth:`around`.
             TypeError: The data aren't bytes.
         """
-        if not isinstance(data, bytes):
+        if type(data) is not bytes:
             data = bytes(memoryview(data))  # the application may change a bytearray
-        before, after = self.around(len(data), more=more)
+        size = len(data)
+        if not more and size <= JOINED and self._is_simple(size):
+            self._phase, self._declared, self.begun = _ENDED, 0, True
+            return [b"%s\r\ncontent-length: %d\r\n%s\r\n%s" % (self._head, size, self._own, data)]
+        before, after = self.around(size, more=more)
         if self._framing is _NOTHING:
             data = b""
         if len(data) > JOINED:
             return [piece for piece in (before, data, after) if piece]
         whole = before + data + after if data else before + after
         return [whole] if whole else []
+
+    def _is_simple(self, size: int) -> bool:
+        """Say whether this is a whole response as most are: it fits the head, and says no more."""
+        return (
+            self._phase is _BODY
+            and not self.begun
+            and self._declared in (None, size)
+            and self._may_be_simple
+            and self.keep_alive
+            and not self._options
+            and self._after_body is _ENDED
+            and self._status not in _BODILESS
+        )
 
     def around(self, size: int, *, more: bool) -> tuple[bytes, bytes]:
         """

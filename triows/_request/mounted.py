@@ -55,8 +55,8 @@ class MountedRequests:
         Raises:
             BaseException: What the application raised, as one exception, when all is closed.
         """
-        timeouts = self.settings.timeouts
-        if self.exchanges.draining and self.exchanges.grace_left(timeouts) <= 0:
+        timeouts, exchanges = self.settings.timeouts, self.exchanges
+        if exchanges.draining and exchanges.grace_left(timeouts) <= 0:
             refusal = try_later("the server is shutting down")
             await respond(send, refusal)
             log_refusal(scope, refusal.status, self.path, refusal.why)
@@ -72,14 +72,14 @@ class MountedRequests:
 
         # A copy, because the application may change the scope.
         exchange = Exchange(lifetime, self, {**scope}, is_connection=False)
-        self.exchanges.add(exchange)
+        exchanges.add(exchange)
         try:
             await lifetime.run(body)
         finally:
-            self.exchanges.discard(exchange)
+            exchanges.discard(exchange)
             if logger.isEnabledFor(logging.INFO):
                 _log_end(exchange, transport)
-        if lifetime.cancelled is not None and line.is_incomplete:
+        if not transport.complete and line.is_incomplete and lifetime.cancelled is not None:
             # Otherwise a middleware would take the response for complete, and end it properly.
             raise cut_response(receive, send)
 

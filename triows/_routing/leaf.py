@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
-from attrs import field, frozen
+from attrs import define, field, frozen
 
 from triows.exceptions import RouteConflictError
 
@@ -32,10 +32,11 @@ Method: TypeAlias = str | None
 HANDSHAKE: None = None
 
 
-@frozen
+# Not frozen, because one is made for each request, and that takes twice as long.
+@define
 class Match(Generic[T]):
     """
-    The result of looking up a path.
+    The result of looking up a path. Nobody changes it.
 
     Attributes:
         value: The value that was added or mounted.
@@ -106,6 +107,8 @@ class Target(Generic[T]):
         """
         raw: dict[str, str] = {}
         params: dict[str, Any] = {}
+        if not texts:
+            return Match(self.value, self.template, raw, params, remaining)
         try:
             for key, text in zip(self._keys, texts, strict=True):
                 raw[key.name] = text

@@ -170,14 +170,39 @@ class RouteTree(Generic[T]):
             segments: The decoded segments, from :func:`.path.request_segments`.
             method: What the request asks for.
         """
-        for place, index, texts in _steps(self._routes, segments):
-            if place.end is not None and index == len(segments):
-                found = place.end.match(method, texts)
+        found = self._match_route(segments, method)
+        return self._match_mount(segments) if found is None else found
+
+    def _match_route(self, segments: tuple[str, ...], method: Method) -> Match[T] | Mismatch | None:
+        # Most paths need no search, or none in their beginning.
+        place, start = self._routes, 0
+        while not (place.branches or place.rests):
+            if start == len(segments):
+                return None if place.end is None else place.end.match(method, ())
+            literal = place.literals.get(segments[start])
+            if literal is None:
+                return None
+            place, start = literal, start + 1
+        for step, index, texts in _steps(place, segments, start):
+            if step.end is not None and index == len(segments):
+                found = step.end.match(method, texts)
                 if found is not None:
                     return found
-        return self._match_mount(segments)
+        return None
 
     def _match_mount(self, segments: tuple[str, ...]) -> Match[T] | None:
+        place, start = self._mounts, 0
+        longest: tuple[Target[T], int] | None = None
+        while not (place.branches or place.rests):
+            if place.end is not None:
+                longest = place.end, start
+            literal = None if start == len(segments) else place.literals.get(segments[start])
+            if literal is None:
+                return None if longest is None else longest[0].match((), segments[longest[1] :])
+            place, start = literal, start + 1
+        return self._search_mount(segments)
+
+    def _search_mount(self, segments: tuple[str, ...]) -> Match[T] | None:
         reached = [step for step in _steps(self._mounts, segments) if step[0].end is not None]
         # The sort is stable, so steps of the same length stay in order of precedence.
         reached.sort(key=_length, reverse=True)
@@ -193,14 +218,16 @@ def _length(step: _Step[Any]) -> int:
     return step[1]
 
 
-def _steps(root: _Place[E], segments: tuple[str, ...]) -> Iterator[_Step[E]]:
+def _steps(root: _Place[E], segments: tuple[str, ...], start: int = 0) -> Iterator[_Step[E]]:
     """
     Go through all places to which a beginning of the path leads, the most specific first.
+
+    *start* segments have led to the *root*.
 
     The stack is a list and not a recursion, so a template with a thousand segments doesn't fail.
     No place is visited twice, so hostile paths can't make it slower than the tree is large.
     """
-    stack: list[_Step[E]] = [(root, 0, ())]
+    stack: list[_Step[E]] = [(root, start, ())]
     while stack:
         place, index, texts = stack.pop()
         yield place, index, texts

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
 import trio
-from attrs import frozen
+from attrs import field, frozen
 
 from triows._log import peer_of
 from triows._printable import printable
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 
     from .arrival import Addresses
     from .files import OpenFile
+    from .jobs import Jobs
     from .own_headers import OwnHeaders
     from .pool import Pool, Worker
 
@@ -67,6 +68,8 @@ _MOST_DROPPED = CHUNK
 #: Seconds that a connection may take to make its first request when the server shuts down. A client
 #: that has just connected takes milliseconds. A silent one must not hold up the shutdown.
 LINGER = 0.5
+
+_NEVER = math.inf
 
 #: Deadlines are looked at in steps of so many seconds, so that many connections share a queue.
 _STEP: Final = 0.25
@@ -96,16 +99,33 @@ class HTTPServices:
     head_size: int
     passes_raw_headers: bool
     root_path: str
-    #: Whether the server serves the host of a request.
-    serves: Callable[[Request], bool]
+    #: Whether the server serves the host of a request, or ``None`` if it serves all.
+    serves: Callable[[Request], bool] | None
     #: Writes the line of a request into the access log, or ``None``.
     log_access: Callable[[Scope, Any, float], Awaitable[None]] | None
-    #: Called for each request.
-    note_request: Callable[[], None]
+    #: Called for each request, if somebody counts them.
+    note_request: Callable[[], None] | None
     #: Serves a request that asks for a WebSocket until the connection is over.
     serve_websocket: Callable[[HTTPConnection, Request], Awaitable[None]]
-    #: The requests that are being served. A dict, not a set, so that the order is always the same.
-    jobs: dict[Worker, None]
+    #: The requests that are being served.
+    jobs: Jobs
+    #: Returns Trio's time. Asking the clock is faster than :func:`trio.current_time`.
+    now: Callable[[], float] = field(init=False)
+    #: How many seconds a connection may be idle, and how many a head may take.
+    idle_timeout: float = field(init=False)
+    head_timeout: float = field(init=False)
+
+    @now.default
+    def _now(self) -> Callable[[], float]:
+        return trio.lowlevel.current_clock().current_time
+
+    @idle_timeout.default
+    def _idle_timeout(self) -> float:
+        return min(self.keep_alive_timeout, self.read_timeout)
+
+    @head_timeout.default
+    def _head_timeout(self) -> float:
+        return min(self.timeouts.handshake, self.read_timeout)
 
 
 class HTTPConnection:
@@ -135,7 +155,6 @@ class HTTPConnection:
         "_is_lingering",
         "_is_paused",
         "_is_upgraded",
-        "_is_writing",
         "_monitor",
         "_more_time",
         "_path",
@@ -148,6 +167,7 @@ class HTTPConnection:
         "_websocket",
         "_written",
         "addresses",
+        "is_writing",
         "on_asked",
         "on_over",
         "own_lines",
@@ -192,13 +212,14 @@ class HTTPConnection:
         self._is_last = self._is_lingering = False
         self._is_paused = False
         # When the next request, or the client's end, has to be there; and when to look.
-        self._deadline = self._due_at = math.inf
+        self._deadline = self._due_at = _NEVER
         # How many seconds of that the first head has after the handshake of TLS.
         self._more_time = 0.0
         # Around the wait for a slow client. Made when somebody has to wait.
         self._waiting: trio.CancelScope | None = None
-        # Whether a task writes what the system hasn't taken at once, and what others wait for.
-        self._is_writing = False
+        #: Whether a task writes what the system hasn't taken at once.
+        self.is_writing = False
+        # What others wait for meanwhile.
         self._written: trio.Event | None = None
         # Whole responses that leave together with the next one, and whether a request has begun
         # since they were looked at.
@@ -212,8 +233,7 @@ class HTTPConnection:
 
     def start(self) -> None:
         """Begin to read."""
-        timeouts = self._services.timeouts
-        patience = min(timeouts.handshake, self._services.read_timeout)
+        patience = self._services.head_timeout
         if self.addresses.secure and self._services.tls_timeout < patience:
             self._more_time = patience - self._services.tls_timeout
             patience = self._services.tls_timeout
@@ -231,7 +251,7 @@ class HTTPConnection:
         elif self._to_drop is not None:
             self._linger()  # the rest of the body must not destroy the response
         elif not (self._is_upgraded or self._is_lingering or self._is_last):
-            if self._held or self._is_writing:
+            if self._held or self.is_writing:
                 self._linger()
             elif self._requests:
                 self.close()
@@ -312,7 +332,7 @@ class HTTPConnection:
         if self._current is not None:
             # A client may close its side after its request, and wait for the answer.
             self._current.note_left(gone=False)
-        elif self._held or self._is_writing:
+        elif self._held or self.is_writing:
             self._linger()
         else:
             self.close()
@@ -335,26 +355,29 @@ class HTTPConnection:
             return
         if head is None:
             self._wait_for_head()
-        elif not self._services.serves(head):
+            return
+        services = self._services
+        if services.serves is not None and not services.serves(head):
             self._refuse(404, "this server is not here", head)
-        else:
-            self._deadline = math.inf
-            self._is_idle = False
-            self._requests += 1
-            self._path = head.path
-            self._services.note_request()
-            self._begin(head)
+            return
+        self._deadline = _NEVER
+        self._is_idle = False
+        self._requests += 1
+        self._path = head.path
+        if services.note_request is not None:
+            services.note_request()
+        self._begin(head)
 
     def _wait_for_head(self) -> None:
         if self._has_eof:
             self._linger()
-        elif not self._reader.buffered:
+        elif not self._reader.unread:
             if self._requests and not self._is_idle:
                 self._is_idle = True
-                self._wait(min(self._services.keep_alive_timeout, self._services.read_timeout))
-        elif self._is_idle or self._deadline == math.inf:
+                self._wait(self._services.idle_timeout)
+        elif self._is_idle or self._deadline == _NEVER:
             self._is_idle = False
-            self._wait(min(self._services.timeouts.handshake, self._services.read_timeout))
+            self._wait(self._services.head_timeout)
 
     def _begin(self, head: Request) -> None:
         services = self._services
@@ -364,27 +387,27 @@ class HTTPConnection:
             # It is asked when the application decides whether it takes another connection.
             services.pool.start(partial(self._upgrade, head), self._context.copy())
             return
-        has_more = not self._reader.body_ended
-        request = StreamRequest(self, head, self.new_writer(head), has_more=has_more)
+        request = StreamRequest(self, head, self.new_writer(head), not self._reader.body_ended)
         self._current = request
         self._has_begun = True
         if self._has_eof:
             request.note_left(gone=False)
-        worker = services.pool.start(partial(self._serve, request), self._context.copy())
-        services.jobs[worker] = None
-        request.worker = worker
-        self.on_asked()
+        services.pool.start(partial(self._serve, request), self._context.copy())
+        if self._requests == 1:
+            self.on_asked()
 
     def new_writer(self, head: Request) -> ResponseWriter:
         """Make the writer of the response to a request."""
-        writer = ResponseWriter(head, self.own_lines())
+        writer = ResponseWriter(head, self.own_lines.fresh or self.own_lines())
         if self._is_last or self._requests >= self._services.keep_alive_requests:
             writer.keep_alive = False
         return writer
 
-    async def _serve(self, request: StreamRequest) -> None:
+    async def _serve(self, request: StreamRequest, worker: Worker) -> None:
         services = self._services
-        began = trio.current_time() if services.log_access is not None else 0.0
+        request.worker = worker
+        services.jobs.add(worker)
+        began = services.now() if services.log_access is not None else 0.0
         bridge = RequestBridge(request)
         scope = self._scope(request.head)
         returned = False
@@ -392,10 +415,11 @@ class HTTPConnection:
             await services.app(scope, bridge.receive, bridge.send)
             returned = True
         finally:
-            del services.jobs[request.worker]
-            self._end_request(request, returned=returned)
+            services.jobs.discard(worker)
+            if request is self._current:
+                self._end_request(request, returned=returned)
         if services.log_access is not None:
-            await services.log_access(scope, request.summary, trio.current_time() - began)
+            await services.log_access(scope, request.summary, services.now() - began)
 
     def _scope(self, head: Request) -> Scope:
         path = head.path.decode("ascii")
@@ -421,8 +445,6 @@ class HTTPConnection:
 
     def _end_request(self, request: StreamRequest, *, returned: bool) -> None:
         """End what the application has left open."""
-        if request is not self._current:
-            return
         if not (request.writer.begun or request.left) and returned:
             self._current = None
             request.summary = {"status": 500, "headers": []}
@@ -445,17 +467,20 @@ class HTTPConnection:
         """Note that the whole response of a request was handed over."""
         assert request is self._current
         self._current = None
-        self._stop_watching_body()
+        if self._body is not None:
+            self._stop_watching_body()
         if self._is_last or not request.writer.keep_alive:
             self._linger()
         elif request.has_more:
             self._to_drop = _MOST_DROPPED
             self._drop_rest()
-        else:
+        elif self._reader.unread:
             self._go_on()
+        else:
+            self._wait_for_head()
 
     def _go_on(self) -> None:
-        if self._reader.buffered:
+        if self._reader.unread:
             self._serve_next()
             self._release()
         else:
@@ -476,7 +501,7 @@ class HTTPConnection:
             self._go_on()
         elif self._to_drop <= 0 or self._has_eof:
             self._linger()
-        elif self._deadline == math.inf:
+        elif self._deadline == _NEVER:
             self._wait(self._services.keep_alive_timeout)
 
     # What a request needs.
@@ -539,9 +564,9 @@ class HTTPConnection:
             Whether it was kept. It isn't if no further request has come.
         """
         if (
-            not self._reader.buffered
+            not self._reader.unread
             or self._is_last
-            or self._is_writing
+            or self.is_writing
             or self._held_size + len(response) > CHUNK
             or not self._services.cork.is_open
         ):
@@ -577,10 +602,10 @@ class HTTPConnection:
             return
         if rest:
             # No task waits for these responses, because they are complete.
-            self._is_writing = True
+            self.is_writing = True
             self._services.pool.start(partial(self._write_held, rest), self._context.copy())
 
-    async def _write_held(self, rest: deque[bytes | memoryview]) -> None:
+    async def _write_held(self, rest: deque[bytes | memoryview], _worker: Worker) -> None:
         try:
             await self._write(rest)
         finally:
@@ -602,7 +627,7 @@ class HTTPConnection:
         """
         if self._held:
             pieces = self._take_held() + pieces
-        if self._is_writing:
+        if self.is_writing:
             return deque(pieces)
         try:
             if len(pieces) == 1:
@@ -627,7 +652,7 @@ class HTTPConnection:
         """
         try:
             await self.wait_written()
-            self._is_writing = True
+            self.is_writing = True
             try:
                 await self._write(pieces)
             finally:
@@ -641,13 +666,13 @@ class HTTPConnection:
 
     async def wait_written(self) -> None:
         """Wait until no other task is writing."""
-        while self._is_writing:
+        while self.is_writing:
             if self._written is None:
                 self._written = trio.Event()
             await self._written.wait()
 
     def _end_writing(self) -> None:
-        self._is_writing = False
+        self.is_writing = False
         if self._written is not None:
             self._written.set()
             self._written = None
@@ -730,7 +755,7 @@ class HTTPConnection:
                 self._waiting.cancel()
             else:
                 self._cut(self._too_slow)
-        elif self._is_writing:
+        elif self.is_writing:
             pass  # there is more to come
         elif self._is_lingering and self.wire.unacknowledged() <= FIN:
             self._wait(self._services.timeouts.close)
@@ -770,7 +795,7 @@ class HTTPConnection:
         data = whole_response(reply, self.own_lines(), head)
         try:
             # A task may still write "100 Continue".
-            sent = 0 if self._is_writing else self.wire.send_nowait(data)
+            sent = 0 if self.is_writing else self.wire.send_nowait(data)
         except OSError:
             self.close()
             return
@@ -795,8 +820,8 @@ class HTTPConnection:
         self._stop_watching_body()
         self.on_asked()
         self._reader.take_rest()
-        if self._is_writing:
-            self._deadline = math.inf
+        if self.is_writing:
+            self._deadline = _NEVER
         else:
             self._let_go()
 
@@ -812,28 +837,28 @@ class HTTPConnection:
         if self.wire.unacknowledged() <= FIN:
             self._wait(self._services.timeouts.close)
         else:
-            self._deadline = math.inf
+            self._deadline = _NEVER
             self._watch()
 
     # The time.
 
     def _wait(self, seconds: float) -> None:
         """Close the connection after so many seconds, unless something comes."""
-        self._deadline = trio.current_time() + seconds
+        self._deadline = self._services.now() + seconds
         if self._deadline < self._due_at:
             self._look_after(seconds)
 
     def _look_after(self, seconds: float) -> None:
-        self._due_at = trio.current_time() + seconds
+        self._due_at = self._services.now() + seconds
         self._services.pinger.add(self, seconds)
 
     def on_due(self) -> None:
         """Called when it is time to look at the deadline."""
-        self._due_at = math.inf
-        left = self._deadline - trio.current_time()
+        self._due_at = _NEVER
+        left = self._deadline - self._services.now()
         if left <= _TOLERANCE:
             self._end_waiting()
-        elif left < math.inf:
+        elif left < _NEVER:
             self._look_after(math.ceil(left / _STEP) * _STEP)
 
     def _end_waiting(self) -> None:
@@ -841,14 +866,14 @@ class HTTPConnection:
             # The handshake was in time, and the head has the rest.
             more, self._more_time = self._more_time, 0.0
             self._wait(more)
-        elif self._is_writing:
+        elif self.is_writing:
             self._linger()  # the client is still taking the last responses
         else:
             self.close()
 
     # A WebSocket takes the connection over.
 
-    def _upgrade(self, head: Request) -> Awaitable[None]:
+    def _upgrade(self, head: Request, _worker: Worker) -> Awaitable[None]:
         # A plain function, because a coroutine would keep the head.
         return self._serve_websocket(self._services.serve_websocket(self, head))
 

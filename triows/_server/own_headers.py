@@ -29,19 +29,19 @@ class OwnHeaders:
     def __init__(self, config: Config, timer: Pinger) -> None:
         self._config = config
         self._timer = timer
-        # ``None`` if they are old.
-        self._lines: bytes | None = None
+        #: The headers as lines, or ``None`` if they are old.
+        self.fresh: bytes | None = None
 
     def __call__(self) -> bytes:
         """Return the headers as lines."""
-        if self._lines is None:
-            self._lines = header_lines(map(_named, self._config.response_headers("h11")))
+        if self.fresh is None:
+            self.fresh = header_lines(map(_named, self._config.response_headers("h11")))
             self._timer.add(self, _FRESH)
-        return self._lines
+        return self.fresh
 
     def on_due(self) -> None:
         """Forget them. The timer calls this."""
-        self._lines = None
+        self.fresh = None
 
 
 def _named(header: tuple[bytes, bytes]) -> tuple[bytes, bytes]:

@@ -1,13 +1,21 @@
 """
 The tasks that run requests.
 
-A task that has finished a request waits for the next one, of any connection, for a short time.
-Waking it takes half the time that starting another task would take. An idle connection has no task.
+A task that has finished a request runs the next one that waits, of any connection. Otherwise it
+waits for a short time, because waking it takes half the time that starting another one would take.
+An idle connection has no task.
+
+Most requests are served without waiting for anything. So one task serves all those that come
+together, and only a second one is woken: if the first has to wait in the middle of a request, the
+second finds the others still there, and wakes a task for each of them.
 """
 
 from __future__ import annotations
 
 import math
+from collections import deque
+from contextvars import copy_context
+from itertools import islice
 from typing import TYPE_CHECKING, TypeAlias
 
 import trio
@@ -21,7 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Pool", "Worker"]
 
-Job: TypeAlias = "Callable[[], Awaitable[object]]"
+#: What is to be run. It gets the worker that runs it.
+Job: TypeAlias = "Callable[[Worker], Awaitable[object]]"
 
 #: How many tasks may wait for a request. Each takes about 3 kB. A server with more requests at a
 #: time starts further tasks, which end afterwards.
@@ -32,16 +41,17 @@ _PATIENCE = 0.1
 
 
 class Worker:
-    """One task, and what it runs."""
+    """One task, and what is around it."""
 
-    __slots__ = ("job", "scope", "task")
+    __slots__ = ("is_needed", "scope", "task")
 
-    def __init__(self, job: Job) -> None:
-        #: What it runs, or will run next. ``None`` lets it end.
-        self.job: Job | None = job
-        #: Around the task. The job may be given to it. If it was cancelled, or has a deadline, the
-        #: task runs no other job.
+    def __init__(self) -> None:
+        #: Around the task. The job may be given to it. If it then has a deadline, the task runs no
+        #: other job. So whoever cancels it sets one, too: asking whether it was cancelled would
+        #: take longer.
         self.scope = trio.CancelScope()
+        #: Whether it was called to run something, and not to end.
+        self.is_needed = True
         #: ``None`` until it has started.
         self.task: trio.lowlevel.Task | None = None
 
@@ -64,37 +74,44 @@ class Pool:
         self._tasks = tasks
         self._timer = timer
         self._context = context
+        # What no task has begun yet. If there is something, at least one task was called.
+        self._jobs: deque[tuple[Job, Context]] = deque()
+        # How many tasks were called and have not looked for a job yet.
+        self._called = 0
+        # Whether a task runs one job after the other. If another task finds that, it waits in one.
+        self._is_busy = False
         # The last one to wait is the next to run, because what it needs is still in caches.
         self._waiting: list[Worker] = []
         # How many of them have waited since the timer looked.
         self._unneeded = 0
         self._is_closed = False
 
-    def start(self, job: Job, context: Context) -> Worker:
+    def start(self, job: Job, context: Context) -> None:
         """
         Run a job soon.
 
         Args:
             job: An async function. What it raises ends its task, and is logged.
             context: The context in which it runs. Nothing else may run in it.
-
-        Returns:
-            The worker, to cancel the job.
         """
+        self._jobs.append((job, context))
+        if not self._called:
+            self._call(context)
+
+    def _call(self, context: Context) -> None:
+        """Let a task look for a job, and begin in a context."""
+        self._called += 1
         if not self._waiting:
-            worker = Worker(job)
-            context.run(self._start, worker)
-            return worker
+            context.run(self._start)
+            return
         worker = self._waiting.pop()
         self._unneeded = min(self._unneeded, len(self._waiting))
-        worker.job = job
         assert worker.task is not None
         worker.task.context = context
         trio.lowlevel.reschedule(worker.task)
-        return worker
 
-    def _start(self, worker: Worker) -> None:
-        self._tasks.start_soon(self._work, worker, name="<triows request>")
+    def _start(self) -> None:
+        self._tasks.start_soon(self._work, name="<triows request>")
 
     def close(self) -> None:
         """End the tasks that wait, and those that run, when their job is over."""
@@ -115,34 +132,62 @@ class Pool:
         del self._waiting[:count]
         for worker in ended:
             assert worker.task is not None
+            worker.is_needed = False
             trio.lowlevel.reschedule(worker.task)
 
-    async def _work(self, worker: Worker) -> None:
+    async def _work(self) -> None:
+        worker = Worker()
         worker.task = task = trio.lowlevel.current_task()
+        waiting = self._waiting
 
         def abort(_: object) -> trio.lowlevel.Abort:
-            self._waiting.remove(worker)
+            waiting.remove(worker)
             return trio.lowlevel.Abort.SUCCEEDED
 
         with worker.scope:
-            while worker.job is not None:
-                running = worker.job()
-                # Otherwise a WebSocket would keep the head of its request in memory.
-                worker.job = None
-                await running
-                del running
-                if not self._has_use_for(worker):
-                    return
+            while await self._run_jobs(worker, task):
+                if not waiting:
+                    self._timer.add(self, _PATIENCE)
                 # It must not keep alive what the last job has left in its context.
                 task.context = self._context
-                self._waiting.append(worker)
+                waiting.append(worker)
                 await trio.lowlevel.wait_task_rescheduled(abort)
+                if not worker.is_needed:
+                    return
 
-    def _has_use_for(self, worker: Worker) -> bool:
-        """Say whether it may wait for another job."""
-        is_spoilt = worker.scope.deadline < math.inf or worker.scope.cancel_called
-        if is_spoilt or self._is_closed or len(self._waiting) >= _MOST_WAITING:
-            return False
-        if not self._waiting:
-            self._timer.add(self, _PATIENCE)
-        return True
+    async def _run_jobs(self, worker: Worker, task: trio.lowlevel.Task) -> bool:
+        """Run jobs until none waits. Return whether the task may wait for another one."""
+        jobs, scope = self._jobs, worker.scope
+        self._called -= 1
+        if self._is_busy:
+            self._call_more()
+        try:
+            while jobs:
+                job, context = jobs.popleft()
+                if jobs and not self._called:
+                    self._call(jobs[0][1])
+                if copy_context() != context:
+                    # Another job of this step has changed its context, or this one is different.
+                    task.context = context
+                    await trio.lowlevel.cancel_shielded_checkpoint()
+                self._is_busy = True
+                running = job(worker)
+                # Otherwise a WebSocket would keep the head of its request in memory.
+                del job, context
+                await running
+                del running
+                if scope.deadline < math.inf or self._is_closed:
+                    return False
+        finally:
+            self._is_busy = False
+        return not self._is_closed and len(self._waiting) < _MOST_WAITING
+
+    def _call_more(self) -> None:
+        """
+        Call two more tasks, if there is something for them.
+
+        Jobs that wait for something need a task each. If the tasks that are called find that, too,
+        they do the same. So it takes a few turns until there are enough.
+        """
+        for _, context in list(islice(self._jobs, 1, 3)):
+            self._call(context)

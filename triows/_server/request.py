@@ -62,7 +62,7 @@ class StreamRequest:
     worker: Worker
 
     def __init__(
-        self, connection: HTTPConnection, head: Request, writer: ResponseWriter, *, has_more: bool
+        self, connection: HTTPConnection, head: Request, writer: ResponseWriter, has_more: bool
     ) -> None:
         self.head = head
         self.writer = writer
@@ -186,14 +186,16 @@ class StreamRequest:
             raise self._disconnect()
         pieces = self.writer.body(body, more=more)
         self.sent += len(body)
+        connection = self._connection
         # Several pieces, or a part, are more than what may wait for another response.
-        held = len(pieces) == 1 and not more and self._connection.hold(pieces[0])
-        if pieces and not held and (rest := self._connection.write_nowait(pieces)):
-            await self._connection.write_rest(rest)
+        held = not more and len(pieces) == 1 and connection.hold(pieces[0])
+        if pieces and not held and (rest := connection.write_nowait(pieces)):
+            await connection.write_rest(rest)
         if not more:
-            await self._connection.wait_written()  # another task may still send a part
+            if connection.is_writing:
+                await connection.wait_written()  # another task may still send a part
             self._note_sent()
-        turn = self._connection.turn
+        turn = connection.turn
         turn.calls += 1
         if turn.calls >= STRETCH:
             await turn.end()
@@ -211,7 +213,8 @@ class StreamRequest:
     def _note_sent(self) -> None:
         if self.writer.ended:
             self.complete = True
-            self.note_change()
+            if self._changed is not None:
+                self.note_change()
             self._connection.note_complete(self)
 
     async def send_file(self, path: str) -> None:

@@ -27,6 +27,7 @@ from .access import access_logger
 from .arrival import Addresses, Arrival
 from .connection import LINGER, HTTPConnection, HTTPServices
 from .guarded import GuardedTasks
+from .jobs import Jobs
 from .own_headers import OwnHeaders
 from .pool import Pool
 from .trimmer import Trimmer
@@ -46,7 +47,6 @@ if TYPE_CHECKING:
     from triows._transports.reactor import Reactor
 
     from .listening import Listener
-    from .pool import Worker
 
 __all__ = ["Server", "open_server"]
 
@@ -98,7 +98,7 @@ class Server:
         self._silent: set[HTTPConnection] = set()
         self._asked = trio.Event()
         # How many requests may still come, and set when there was another one.
-        self._requests_left = math.inf if config.max_requests is None else config.max_requests
+        self._requests_left = config.max_requests or 0
         self._worn_out = trio.Event()
         # Accept some more connections than are allowed, so that these can be answered with 503.
         limit = app.limits.connections
@@ -119,8 +119,7 @@ class Server:
         # For connections that come from elsewhere: they see what the start-up has set, too.
         self._variables = copy_context()
         self._pool = Pool(tasks, pinger, self._variables)
-        # The requests that are being served.
-        self._jobs: dict[Worker, None] = {}
+        self._jobs = Jobs()
         self._http = HTTPServices(
             app=app,
             timeouts=app.timeouts,
@@ -138,9 +137,9 @@ class Server:
             head_size=config.h11_max_incomplete_size,
             passes_raw_headers=config.h11_pass_raw_headers,
             root_path=config.root_path,
-            serves=partial(valid_server_name, config),
+            serves=partial(valid_server_name, config) if config.server_names else None,
             log_access=access_logger(config),
-            note_request=self._note_request,
+            note_request=None if config.max_requests is None else self._note_request,
             serve_websocket=self._serve_websocket,
         )
         self._should_end_by = math.inf
@@ -237,8 +236,7 @@ class Server:
         for connection in tuple(self._connections):
             connection.shut_down()
         if deadline < math.inf:
-            for worker in self._jobs:
-                worker.end_at(deadline)
+            self._jobs.end_at(deadline)
 
     async def _answer_silent(self) -> None:
         """Serve connections that were accepted a moment ago, because nobody else will."""

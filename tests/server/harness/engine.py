@@ -19,6 +19,7 @@ from triows._errors import consists_of
 from triows._server.arrival import Addresses
 from triows._server.connection import HTTPConnection, HTTPServices
 from triows._server.guarded import GuardedTasks
+from triows._server.jobs import Jobs
 from triows._server.pool import Pool
 from triows._transports.cork import Cork
 from triows._transports.pinger import Pinger
@@ -97,6 +98,13 @@ def read_responses(
     return whole, []
 
 
+class _OwnHeaders:
+    fresh = b"server: scripted\r\n"
+
+    def __call__(self) -> bytes:
+        return self.fresh
+
+
 class Engine:
     """The engine, and what a test sees of it."""
 
@@ -160,7 +168,7 @@ async def opened_engine(app: ASGIApp, **changes: Any) -> AsyncIterator[Engine]:
                 cork=cork,
                 pool=Pool(starter, pinger, copy_context()),
                 tasks=tasks,
-                own_lines=lambda: b"server: scripted\r\n",
+                own_lines=_OwnHeaders(),
                 keep_alive_timeout=5,
                 keep_alive_requests=1000,
                 read_timeout=math.inf,
@@ -172,7 +180,7 @@ async def opened_engine(app: ASGIApp, **changes: Any) -> AsyncIterator[Engine]:
                 log_access=None,
                 note_request=lambda: requests.append(None),
                 serve_websocket=_never,
-                jobs={},
+                jobs=Jobs(),
             )
             engine = Engine(evolve(services, **changes), pinger, requests)
             try:
@@ -183,7 +191,7 @@ async def opened_engine(app: ASGIApp, **changes: Any) -> AsyncIterator[Engine]:
                 with trio.CancelScope(shield=True):
                     await settled()  # applications are told that their clients have gone
                 engine.services.pool.close()
-        assert engine.services.jobs == {}
+        assert not engine.services.jobs
         assert len(pinger) == 0, "a timer is left"
         nursery.cancel_scope.cancel()
 
