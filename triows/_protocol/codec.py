@@ -203,8 +203,10 @@ class Codec:
         if self._missing:
             data = self._gather(data, found)
         position = self._read_plain(data, 0, found, count)
-        if position < len(data):
-            position = self._read(data, position, found, count)
+        if position == len(data):
+            self._data = b""
+            return found
+        position = self._read(data, position, found, count)
         if self.pending:
             # Keep the whole and remember the position: the rest may be read in many small turns,
             # and cutting it each time would copy it each time.
@@ -236,12 +238,11 @@ class Codec:
         """
         if self._owed or self._fragments or self.end is not None:
             return position
-        end, limit = len(data), self._message_size
-        while end - position >= _LEAST and len(found) < count and self._room > 0:
-            first, second = data[position], data[position + 1]
-            if first not in _PLAIN or not second & _MASK:
+        end, limit, room = len(data), self._message_size, self._room
+        while end - position >= _LEAST and len(found) < count and room > 0:
+            first, length = data[position], data[position + 1] - _MASK
+            if length < 0 or first not in _PLAIN:
                 break
-            length = second & _LENGTH
             start = position + _LEAST
             if length > SHORT:
                 least = SHORT if length == SHORT + 1 else 0xFFFF
@@ -249,32 +250,27 @@ class Codec:
                 length = int.from_bytes(data[position + 2 : start - 4], "big")
                 if length <= least:
                     break
+            stop = start + length
             if start > end or length > limit:
                 break
-            stop = start + length
             mask = data[start - 4 : start]
             if stop > end:
                 self._pieces, self._missing = [data[start:]], stop - end
                 self._piece_of = (first, mask)
                 return end
-            if not self._finish_plain(first, apply_mask(data[start:stop], mask), found):
-                break
+            payload = apply_mask(data[start:stop], mask)
+            if first == BINARY:
+                found.append((payload, length))
+            else:
+                try:
+                    found.append((payload.decode(), length))
+                except UnicodeDecodeError as exc:
+                    self._fail_decoding(exc)
+                    break
+            room -= length
             position = stop
+        self._room = room
         return position
-
-    def _finish_plain(self, first: int, payload: bytes, found: list[Received]) -> bool:
-        """Take the message of a plain frame. Return whether it is valid."""
-        length = len(payload)
-        self._room -= length
-        if first == BINARY:
-            found.append((payload, length))
-        else:
-            try:
-                found.append((payload.decode(), length))
-            except UnicodeDecodeError as exc:
-                self._fail_decoding(exc)
-                return False
-        return True
 
     def _gather(self, data: bytes, found: list[Received]) -> bytes:
         """Read on in a plain frame that arrives in pieces. Return the bytes after the frame."""
@@ -286,7 +282,13 @@ class Codec:
         first, mask = self._piece_of
         payload = apply_mask(b"".join(self._pieces), mask)
         self._pieces = []
-        self._finish_plain(first, payload, found)
+        self._room -= len(payload)
+        try:
+            message = payload if first == BINARY else payload.decode()
+        except UnicodeDecodeError as exc:
+            self._fail_decoding(exc)
+        else:
+            found.append((message, len(payload)))
         return data[missing:]
 
     def _read_other(self, data: bytes, position: int, found: list[Received], count: int) -> int:

@@ -219,7 +219,7 @@ class StreamTransport:
         codec, inbox = self._codec, self._inbox
         self._turn.begin()
         has_ended = self._ours is _ENDED
-        messages, size = _ANY if has_ended else inbox.room
+        messages, size = _ANY if has_ended else inbox.room()
         found = codec.receive(data, messages, size)
         if found and not has_ended:
             traffic = self.traffic
