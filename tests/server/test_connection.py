@@ -14,6 +14,7 @@ from tests.server.harness.engine import asked, opened_engine, read_responses, se
 from tests.transports.scripted_wire import ScriptedWire
 from triows import ClientDisconnect, Timeouts
 from triows._server.connection import LINGER
+from triows._server.scopes import ScopeSettings
 from triows._transports.wire import CHUNK, READS
 
 MOST = READS * CHUNK
@@ -206,6 +207,33 @@ async def test_a_client_of_the_old_version_may_keep_its_connection(autojump_cloc
         assert bodies(wire, "GET", "GET") == [b"hello"] * 2
 
 
+async def test_a_refusal_waits_for_the_responses_that_a_slow_client_has_not_taken(
+    autojump_clock, site
+):
+    async with opened_engine(site) as engine:
+        wire = engine.connect(ScriptedWire(room=100))
+        wire.says(asked("/hello") * 3 + b"nonsense\r\n\r\n")
+        await settled()
+        assert len(wire.sent) == 100
+        wire.take()
+        await settled()
+        whole, rest = read_responses(bytes(wire.sent), *["GET"] * 4)
+        assert [status for status, _, _ in whole] == [200, 200, 200, 400]
+        assert (rest, wire.eofs) == ([], 1)
+
+
+async def test_a_client_can_start_only_so_many_tasks_behind_responses(autojump_clock, site):
+    async with opened_engine(site) as engine:
+        wire = engine.connect()
+        wire.says(asked("/background") * 40)
+        await settled()
+        assert len(site.seen) == 16
+        site.go.set()
+        await settled()
+        assert site.seen.count("end of background") == 40
+        assert bodies(wire, *["GET"] * 40) == [b"early"] * 40
+
+
 async def test_an_empty_line_before_a_request_and_behind_a_body_is_ignored(autojump_clock, site):
     async with opened_engine(site) as engine:
         wire = engine.connect()
@@ -259,7 +287,7 @@ async def test_a_request_for_another_host_gets_404_and_the_end(autojump_clock, s
 
 
 async def test_scopes_have_what_the_configuration_says(autojump_clock, site):
-    async with opened_engine(site, root_path="/root", passes_raw_headers=True) as engine:
+    async with opened_engine(site, scopes=ScopeSettings("/root", has_raw_headers=True)) as engine:
         wire = engine.connect()
         wire.says(b"GET /a%20b HTTP/1.1\r\nHoSt: testserver\r\nX-Y: z\r\n\r\n")
         await settled()

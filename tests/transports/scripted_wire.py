@@ -100,6 +100,8 @@ class ScriptedWire:
         room: How many bytes the system takes. :meth:`take` makes it take more.
     """
 
+    send_file = None
+
     def __init__(self, room: float = math.inf) -> None:
         self.room = room
         #: The bytes that the system has taken.

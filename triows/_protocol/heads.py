@@ -200,7 +200,11 @@ def read_head(head: bytes) -> Request:
     line, _, block = head.partition(b"\r\n")
     if line.translate(None, IN_LINES):
         raise BadRequest(400, _STRAY)
-    method, target, version = _read_request_line(line)
+    try:
+        method, target, version = _read_request_line(line)
+    except BadRequest:
+        check_characters(head)  # that comes first, because a part of a head may have shown it
+        raise
     read = _read_known_block if len(block) <= LONGEST_KNOWN else _read_block
     headers, length, is_chunked, keep_alive, expects_continue, upgrade = read(block, version)
     path, _, query = target.partition(b"?")

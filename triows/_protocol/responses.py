@@ -57,6 +57,9 @@ _PREFIXES = {
     ).split()
 }
 
+# Lengths as small responses have them.
+_LENGTHS = {b"%d" % length: length for length in range(2048)}
+
 # These have no body, and what an application sends as one is dropped. A client wouldn't read it,
 # but take it for the next response (RFC 9112 section 6.3, RFC 9110 section 15.3.6).
 _BODILESS = frozenset({204, 205, 304})
@@ -226,6 +229,8 @@ class ResponseWriter:
             for name, value in headers:
                 if name in prefixes:
                     lines.append(prefixes[name] + value)
+                elif name == b"content-length" and self._declared is None and value in _LENGTHS:
+                    self._declared = _LENGTHS[value]
                 elif prefix := self._read_other(name, value):
                     lines.append(prefix + value)
             head = b"\r\n".join(lines)

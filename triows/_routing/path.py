@@ -75,14 +75,9 @@ def request_segments(scope: Scope) -> tuple[str, ...]:
     path: str = scope["path"]
     root = scope.get("root_path", "")
     raw = scope.get("raw_path")
-    if (
-        not root
-        and type(raw) is bytes
-        and _PERCENT not in raw
-        and path[:1] == "/"
-        and path.isascii()
-    ):
-        return tuple(path[1:].split("/")) if path != "/" else ()  # nearly all paths
+    is_plain = type(raw) is bytes and _PERCENT not in raw and path.isascii()
+    if is_plain and not root and path[:1] == "/":  # nearly all paths
+        return tuple(path[1:].split("/")) if path != "/" else ()
     if root:
         root = root.rstrip("/")
     segments = _raw_segments(raw, path)

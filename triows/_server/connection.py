@@ -10,13 +10,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections import deque
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import unquote
-
-import trio
-from attrs import field, frozen
+from typing import TYPE_CHECKING, Final
 
 from triows._log import peer_of
 from triows._printable import printable
@@ -26,35 +21,27 @@ from triows._protocol.upgrade import asks_for_websocket
 from triows._reply import problem
 from triows._request.bridge import RequestBridge
 from triows._request.transport import nobody
-from triows._transports.progress import RATE, SLOW, STALLED, Monitor
-from triows._transports.wire import BROKEN, CHUNK, FIN, READS
+from triows._transports.wire import CHUNK, FIN, READS
 from triows.exceptions import ClientDisconnect
 
 from .body import BodyWatch
-from .files import SHORTER
+from .output import Output
 from .request import StreamRequest
+from .scopes import http_scope
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable
     from contextvars import Context
 
     from triows._protocol.http11 import Request
     from triows._reply import Reply
-    from triows._settings import Timeouts
-    from triows._transports.cork import Cork
-    from triows._transports.interface import Starter
-    from triows._transports.pinger import Pinger
-    from triows._transports.turn import Turn
     from triows._transports.wire import Sink, Wire
-    from triows.types import ASGIApp, Scope
 
     from .arrival import Addresses
-    from .files import OpenFile
-    from .jobs import Jobs
-    from .own_headers import OwnHeaders
-    from .pool import Pool, Worker
+    from .pool import Worker
+    from .services import HTTPServices
 
-__all__ = ["LINGER", "HTTPConnection", "HTTPServices"]
+__all__ = ["LINGER", "HTTPConnection"]
 
 logger = logging.getLogger("triows")
 
@@ -64,6 +51,10 @@ _MOST = READS * CHUNK
 #: How many bytes of a body that the application hasn't read are read and dropped, so that the
 #: connection can go on. For more than that, a new connection is cheaper.
 _MOST_DROPPED = CHUNK
+
+#: How many requests of a connection may run at a time: one that isn't answered, and those that do
+#: something after their response. Otherwise a client could start any number of tasks.
+_MOST_RUNNING = 16
 
 #: Seconds that a connection may take to make its first request when the server shuts down. A client
 #: that has just connected takes milliseconds. A silent one must not hold up the shutdown.
@@ -76,56 +67,6 @@ _STEP: Final = 0.25
 
 #: Seconds by which two clocks may differ without an effect.
 _TOLERANCE: Final = 1e-6
-
-
-@frozen(eq=False)
-class HTTPServices:
-    """What one server does for all its connections, as long as they speak HTTP."""
-
-    app: ASGIApp
-    timeouts: Timeouts
-    pinger: Pinger
-    turn: Turn
-    cork: Cork
-    pool: Pool
-    #: Runs what a wire needs.
-    tasks: Starter
-    own_lines: OwnHeaders
-    #: What Hypercorn's configuration says.
-    keep_alive_timeout: float
-    keep_alive_requests: int
-    read_timeout: float
-    tls_timeout: float
-    head_size: int
-    passes_raw_headers: bool
-    root_path: str
-    #: Whether the server serves the host of a request, or ``None`` if it serves all.
-    serves: Callable[[Request], bool] | None
-    #: Writes the line of a request into the access log, or ``None``.
-    log_access: Callable[[Scope, Any, float], Awaitable[None]] | None
-    #: Called for each request, if somebody counts them.
-    note_request: Callable[[], None] | None
-    #: Serves a request that asks for a WebSocket until the connection is over.
-    serve_websocket: Callable[[HTTPConnection, Request], Awaitable[None]]
-    #: The requests that are being served.
-    jobs: Jobs
-    #: Returns Trio's time. Asking the clock is faster than :func:`trio.current_time`.
-    now: Callable[[], float] = field(init=False)
-    #: How many seconds a connection may be idle, and how many a head may take.
-    idle_timeout: float = field(init=False)
-    head_timeout: float = field(init=False)
-
-    @now.default
-    def _now(self) -> Callable[[], float]:
-        return trio.lowlevel.current_clock().current_time
-
-    @idle_timeout.default
-    def _idle_timeout(self) -> float:
-        return min(self.keep_alive_timeout, self.read_timeout)
-
-    @head_timeout.default
-    def _head_timeout(self) -> float:
-        return min(self.timeouts.handshake, self.read_timeout)
 
 
 class HTTPConnection:
@@ -145,31 +86,25 @@ class HTTPConnection:
         "_current",
         "_deadline",
         "_due_at",
-        "_has_begun",
         "_has_eof",
-        "_held",
-        "_held_size",
         "_is_closed",
         "_is_idle",
         "_is_last",
         "_is_lingering",
         "_is_paused",
         "_is_upgraded",
-        "_monitor",
         "_more_time",
         "_path",
         "_reader",
         "_requests",
+        "_running",
         "_services",
         "_to_drop",
-        "_too_slow",
-        "_waiting",
         "_websocket",
-        "_written",
         "addresses",
-        "is_writing",
         "on_asked",
         "on_over",
+        "output",
         "own_lines",
         "turn",
         "wire",
@@ -198,6 +133,8 @@ class HTTPConnection:
         # How many requests there were, and the path of the last one, for the log.
         self._requests = 0
         self._path = b""
+        # How many of them are running.
+        self._running = 0
         # The request whose response isn't complete.
         self._current: StreamRequest | None = None
         # How many bytes of the last request's body may still be dropped. ``None`` if it was read.
@@ -215,19 +152,8 @@ class HTTPConnection:
         self._deadline = self._due_at = _NEVER
         # How many seconds of that the first head has after the handshake of TLS.
         self._more_time = 0.0
-        # Around the wait for a slow client. Made when somebody has to wait.
-        self._waiting: trio.CancelScope | None = None
-        #: Whether a task writes what the system hasn't taken at once.
-        self.is_writing = False
-        # What others wait for meanwhile.
-        self._written: trio.Event | None = None
-        # Whole responses that leave together with the next one, and whether a request has begun
-        # since they were looked at.
-        self._held: list[bytes] = []
-        self._held_size = 0
-        self._has_begun = False
-        self._monitor: Monitor | None = None
-        self._too_slow: str | None = None
+        #: Writes the responses.
+        self.output = Output(self, wire, services, context)
         # Exists while the application waits for a body.
         self._body: BodyWatch | None = None
 
@@ -251,7 +177,7 @@ class HTTPConnection:
         elif self._to_drop is not None:
             self._linger()  # the rest of the body must not destroy the response
         elif not (self._is_upgraded or self._is_lingering or self._is_last):
-            if self._held or self.is_writing:
+            if not self.output.is_empty:
                 self._linger()
             elif self._requests:
                 self.close()
@@ -276,15 +202,10 @@ class HTTPConnection:
         self._is_closed = self._is_last = True
         self._services.pinger.discard(self)
         self._stop_watching_body()
-        if self._monitor is not None:
-            self._monitor.close()
-            self._monitor = None  # they refer to each other
         if self._current is not None:
             self._current.note_left(gone=True)
             self._current = None
-        if self._waiting is not None:
-            self._waiting.cancel()
-        self._held.clear()
+        self.output.close()
         self.wire.close(abort=abort)
         self.on_asked()
         self.on_over()
@@ -332,7 +253,7 @@ class HTTPConnection:
         if self._current is not None:
             # A client may close its side after its request, and wait for the answer.
             self._current.note_left(gone=False)
-        elif self._held or self.is_writing:
+        elif not self.output.is_empty:
             self._linger()
         else:
             self.close()
@@ -348,6 +269,9 @@ class HTTPConnection:
 
     def _serve_next(self) -> None:
         """Serve the next request, if its head is there."""
+        if self._running >= _MOST_RUNNING:
+            self._hold()
+            return
         try:
             head = self._reader.next_request()
         except BadRequest as exc:
@@ -389,7 +313,8 @@ class HTTPConnection:
             return
         request = StreamRequest(self, head, self.new_writer(head), not self._reader.body_ended)
         self._current = request
-        self._has_begun = True
+        self._running += 1
+        self.output.has_begun = True
         if self._has_eof:
             request.note_left(gone=False)
         services.pool.start(partial(self._serve, request), self._context.copy())
@@ -409,39 +334,25 @@ class HTTPConnection:
         services.jobs.add(worker)
         began = services.now() if services.log_access is not None else 0.0
         bridge = RequestBridge(request)
-        scope = self._scope(request.head)
+        scope = http_scope(request.head, self.addresses, services.scopes)
         returned = False
         try:
             await services.app(scope, bridge.receive, bridge.send)
             returned = True
         finally:
             services.jobs.discard(worker)
-            if request is self._current:
-                self._end_request(request, returned=returned)
+            self._note_returned(request, returned=returned)
         if services.log_access is not None:
             await services.log_access(scope, request.summary, services.now() - began)
 
-    def _scope(self, head: Request) -> Scope:
-        path = head.path.decode("ascii")
-        addresses = self.addresses
-        return {
-            "type": "http",
-            "asgi": _ASGI,
-            "http_version": head.http_version,
-            "method": head.method,
-            "scheme": "https" if addresses.secure else "http",
-            "path": unquote(path) if "%" in path else path,
-            "raw_path": head.path,
-            "query_string": head.query,
-            "root_path": self._services.root_path,
-            "headers": head.headers_as_sent()
-            if self._services.passes_raw_headers
-            else head.headers,
-            "client": addresses.client,
-            "server": addresses.server,
-            "state": {},
-            "extensions": {"http.response.pathsend": {}, "http.response.trailers": {}},
-        }
+    def _note_returned(self, request: StreamRequest, *, returned: bool) -> None:
+        """Note that an application does nothing more for a request."""
+        self._running -= 1
+        if request is self._current:
+            self._end_request(request, returned=returned)
+        elif self._running == _MOST_RUNNING - 1 and not self._is_last:
+            self._look()
+            self._release()
 
     def _end_request(self, request: StreamRequest, *, returned: bool) -> None:
         """End what the application has left open."""
@@ -457,7 +368,7 @@ class HTTPConnection:
         if request is not self._current:
             return
         if request.writer.ends_by_close:
-            self._cut("the application has left it incomplete")
+            self.cut("the application has left it incomplete")
         else:
             request.note_left(gone=True)
             self._current = None
@@ -548,221 +459,10 @@ class HTTPConnection:
 
     async def send_continue(self) -> None:
         """Tell the client to send its body (:rfc:`9110#section-10.1.1`)."""
-        if rest := self.write_nowait([CONTINUE]):
-            await self.write_rest(rest)
+        if rest := self.output.write_nowait([CONTINUE]):
+            await self.output.write_rest(rest)
 
-    # Writing.
-
-    def hold(self, response: bytes) -> bool:
-        """
-        Keep a whole response, so that it leaves together with that of the next request.
-
-        This is for requests that come many at a time. It waits until the next response, or until
-        its application waits for something.
-
-        Returns:
-            Whether it was kept. It isn't if no further request has come.
-        """
-        if (
-            not self._reader.unread
-            or self._is_last
-            or self.is_writing
-            or self._held_size + len(response) > CHUNK
-            or not self._services.cork.is_open
-        ):
-            return False
-        if not self._held:
-            self._services.cork.add(self)
-        self._held.append(response)
-        self._held_size += len(response)
-        return True
-
-    def flush(self) -> None:
-        """Send the responses that were kept, unless another one may come in this turn."""
-        if self._has_begun and self._held:
-            self._has_begun = False
-            self._services.cork.add(self)
-        else:
-            self._send_held()
-
-    def give_up(self) -> None:
-        """End the connection, because there is a bug in it."""
-        self.close(abort=True)
-
-    def _take_held(self) -> list[bytes]:
-        held, self._held, self._held_size = self._held, [], 0
-        return held
-
-    def _send_held(self) -> None:
-        if not self._held or self._is_closed:
-            return
-        try:
-            rest = self.write_nowait(self._take_held())
-        except ClientDisconnect:
-            return
-        if rest:
-            # No task waits for these responses, because they are complete.
-            self.is_writing = True
-            self._services.pool.start(partial(self._write_held, rest), self._context.copy())
-
-    async def _write_held(self, rest: deque[bytes | memoryview], _worker: Worker) -> None:
-        try:
-            await self._write(rest)
-        finally:
-            self._end_writing()
-            if rest and not self._is_closed:
-                self._cut(self._too_slow or "cancelled")
-            elif self._is_lingering and not self._is_closed:
-                self._let_go()
-
-    def write_nowait(self, pieces: list[bytes]) -> deque[bytes | memoryview] | None:
-        """
-        Send as much as the system takes at once.
-
-        Returns:
-            What is left for :meth:`write_rest`.
-
-        Raises:
-            ClientDisconnect: The client has gone.
-        """
-        if self._held:
-            pieces = self._take_held() + pieces
-        if self.is_writing:
-            return deque(pieces)
-        try:
-            if len(pieces) == 1:
-                size = len(pieces[0])
-                sent = self.wire.send_nowait(pieces[0])
-            else:
-                size = sum(map(len, pieces))
-                sent = self.wire.send_pieces_nowait(pieces)
-        except OSError as exc:
-            self.close()
-            raise ClientDisconnect("the client has gone") from exc
-        return None if sent == size else _after(pieces, sent)
-
-    async def write_rest(self, pieces: deque[bytes | memoryview]) -> None:
-        """
-        Send the rest, and wait while the client is slow.
-
-        If this is cancelled, the connection is cut.
-
-        Raises:
-            ClientDisconnect: The client has gone, or is too slow.
-        """
-        try:
-            await self.wait_written()
-            self.is_writing = True
-            try:
-                await self._write(pieces)
-            finally:
-                self._end_writing()
-        finally:
-            # Whoever was cancelled while it waited for its turn leaves a gap, too.
-            if pieces and not self._is_closed:
-                self._cut(self._too_slow or "cancelled")
-        if pieces:
-            raise ClientDisconnect(self._too_slow or "the client has gone")
-
-    async def wait_written(self) -> None:
-        """Wait until no other task is writing."""
-        while self.is_writing:
-            if self._written is None:
-                self._written = trio.Event()
-            await self._written.wait()
-
-    def _end_writing(self) -> None:
-        self.is_writing = False
-        if self._written is not None:
-            self._written.set()
-            self._written = None
-
-    async def _write(self, pieces: deque[bytes | memoryview]) -> None:
-        if self._is_closed:
-            return
-        monitor = self._watch()
-        try:
-            with trio.CancelScope() as self._waiting:
-                while pieces:
-                    _drop(pieces, await self.wire.send_some(pieces))
-        except BROKEN:
-            self.close()
-        finally:
-            self._waiting = None
-            monitor.stop()
-
-    async def write_file(self, file: OpenFile) -> None:
-        """
-        Send a file, and wait while the client is slow. See :meth:`write_rest`.
-
-        Raises:
-            ClientDisconnect: The client has gone, or is too slow.
-            OSError: The file can't be read.
-        """
-        offset = 0
-        while offset < file.size:
-            offset += await self._write_part(file, offset)
-
-    async def _write_part(self, file: OpenFile, offset: int) -> int:
-        wire: Any = self.wire
-        if not hasattr(wire, "send_file"):
-            data = await file.read(offset)
-            if self._is_closed:
-                raise ClientDisconnect("the client has gone")
-            if rest := self.write_nowait([data]):
-                await self.write_rest(rest)
-            return len(data)
-        monitor, ended = self._watch(), False
-        sent = 0
-        try:
-            with trio.CancelScope() as self._waiting:
-                sent = await wire.send_file(file.descriptor, offset, file.size - offset)
-                ended = not sent
-        except BROKEN:
-            self.close()
-        finally:
-            self._waiting = None
-            monitor.stop()
-            if not (sent or self._is_closed):
-                self._cut(SHORTER if ended else self._too_slow or "cancelled")
-        if ended:
-            raise OSError(SHORTER)
-        if self._is_closed:
-            raise ClientDisconnect(self._too_slow or "the client has gone")
-        return sent
-
-    def _watch(self) -> Monitor:
-        """Watch the client's progress from now on."""
-        if self._monitor is None:
-            services = self._services
-            self._monitor = Monitor(
-                self._acknowledged, services.pinger, services.timeouts.send, self._note_progress
-            )
-        self._monitor.start()
-        return self._monitor
-
-    def _acknowledged(self) -> int:
-        return self.wire.taken - self.wire.unacknowledged()
-
-    def _note_progress(self, why: str | None) -> None:
-        """Called by the monitor, with the reason if the client is too slow."""
-        if why is not None:
-            self._too_slow = {
-                STALLED: f"the client took nothing for {self._services.timeouts.send:g} s",
-                SLOW: f"the client took less than {RATE} bytes a second",
-            }[why]
-            if self._waiting is not None:
-                self._waiting.cancel()
-            else:
-                self._cut(self._too_slow)
-        elif self.is_writing:
-            pass  # there is more to come
-        elif self._is_lingering and self.wire.unacknowledged() <= FIN:
-            self._wait(self._services.timeouts.close)
-            if self._monitor is not None:
-                self._monitor.stop()
-
-    def _cut(self, why: str) -> None:
+    def cut(self, why: str) -> None:
         """End a response that can't be completed, so that the client sees that."""
         client = self.addresses.client
         peer = f"{client[0]}:{client[1]}" if client else "?"
@@ -791,18 +491,32 @@ class HTTPConnection:
             printable(why),
             extra={"peer": peer, "status": reply.status, "route": None},
         )
-        self._send_held()
-        data = whole_response(reply, self.own_lines(), head)
         try:
-            # A task may still write "100 Continue".
-            sent = 0 if self.is_writing else self.wire.send_nowait(data)
-        except OSError:
-            self.close()
+            is_sent = self.output.write_last(whole_response(reply, self.own_lines(), head))
+        except ClientDisconnect:
             return
-        if sent < len(data):
-            self._cut("the client took nothing before")
-        else:
+        if is_sent:
             self._linger()
+        else:  # a task still writes "100 Continue"
+            self.cut("the client took nothing before")
+
+    # What the output asks and tells.
+
+    @property
+    def expects_response(self) -> bool:
+        """Whether a response to a further request may follow soon."""
+        return bool(self._reader.unread) and not self._is_last
+
+    def note_written(self) -> None:
+        """Let go of the client, if that is all that it has waited for."""
+        if self._is_lingering:
+            self._let_go()
+
+    def note_taken(self) -> None:
+        """Begin to wait for the client's end when it has taken everything."""
+        if self._is_lingering and self.wire.unacknowledged() <= FIN:
+            self._wait(self._services.timeouts.close)
+            self.output.stop_watching()
 
     # The end.
 
@@ -814,13 +528,13 @@ class HTTPConnection:
         client that reads steadily gets everything. Then it has ``Timeouts.close`` to close its
         side.
         """
-        self._send_held()
+        self.output.send_held()
         self._is_last = self._is_lingering = True
         self._to_drop = None
         self._stop_watching_body()
         self.on_asked()
         self._reader.take_rest()
-        if self.is_writing:
+        if self.output.is_writing:
             self._deadline = _NEVER
         else:
             self._let_go()
@@ -838,7 +552,7 @@ class HTTPConnection:
             self._wait(self._services.timeouts.close)
         else:
             self._deadline = _NEVER
-            self._watch()
+            self.output.watch()
 
     # The time.
 
@@ -866,7 +580,7 @@ class HTTPConnection:
             # The handshake was in time, and the head has the rest.
             more, self._more_time = self._more_time, 0.0
             self._wait(more)
-        elif self.is_writing:
+        elif self.output.is_writing:
             self._linger()  # the client is still taking the last responses
         else:
             self.close()
@@ -893,21 +607,3 @@ class HTTPConnection:
 
 
 _SLOW_BODY: Final = BadRequest(408, "the body comes too slowly")
-
-#: The version of the specification that the scopes follow. Applications must not change it.
-_ASGI: Final = {"version": "3.0", "spec_version": "2.4"}
-
-
-def _after(pieces: Sequence[bytes], sent: int) -> deque[bytes | memoryview]:
-    """Return what is left of some pieces."""
-    left: deque[bytes | memoryview] = deque(pieces)
-    _drop(left, sent)
-    return left
-
-
-def _drop(pieces: deque[bytes | memoryview], sent: int) -> None:
-    """Remove the bytes that were sent from the front."""
-    while sent and len(pieces[0]) <= sent:
-        sent -= len(pieces.popleft())
-    if sent:
-        pieces[0] = memoryview(pieces[0])[sent:]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import trio
 
@@ -18,11 +18,38 @@ if TYPE_CHECKING:
     from triows._protocol.http11 import Request
     from triows._protocol.responses import ResponseWriter
     from triows._reply import Reply
+    from triows._transports.turn import Turn
 
-    from .connection import HTTPConnection
+    from .body import BodyWatch
+    from .output import Output
     from .pool import Worker
 
-__all__ = ["StreamRequest"]
+__all__ = ["RequestOwner", "StreamRequest"]
+
+
+class RequestOwner(Protocol):
+    """What a request needs of its connection."""
+
+    output: Output
+    turn: Turn
+
+    def take_body(self, request: StreamRequest) -> bytes:
+        """Return what has come of a request's body. It may be nothing."""
+
+    def watch_body(self, request: StreamRequest) -> BodyWatch:
+        """Watch whether the client sends the body of a request, until it is over."""
+
+    async def send_continue(self) -> None:
+        """Tell the client to send its body."""
+
+    def new_writer(self, head: Request) -> ResponseWriter:
+        """Make the writer of the response to a request."""
+
+    def note_complete(self, request: StreamRequest) -> None:
+        """Note that the whole response of a request was handed over."""
+
+    def cut_off(self, request: StreamRequest) -> None:
+        """Let nothing more be sent for a request."""
 
 
 class StreamRequest:
@@ -44,6 +71,7 @@ class StreamRequest:
         "_continue_due",
         "_has_heard_all",
         "_is_lent",
+        "_output",
         "complete",
         "has_more",
         "head",
@@ -62,7 +90,7 @@ class StreamRequest:
     worker: Worker
 
     def __init__(
-        self, connection: HTTPConnection, head: Request, writer: ResponseWriter, has_more: bool
+        self, connection: RequestOwner, head: Request, writer: ResponseWriter, has_more: bool
     ) -> None:
         self.head = head
         self.writer = writer
@@ -74,6 +102,7 @@ class StreamRequest:
         #: What the access log gets of the response.
         self.summary: dict[str, Any] | None = None
         self._connection = connection
+        self._output = connection.output
         # Whether the client waits for us before it sends its body.
         self._continue_due = head.expects_continue
         # Whether no more of the body can come.
@@ -186,16 +215,16 @@ class StreamRequest:
             raise self._disconnect()
         pieces = self.writer.body(body, more=more)
         self.sent += len(body)
-        connection = self._connection
+        output = self._output
         # Several pieces, or a part, are more than what may wait for another response.
-        held = not more and len(pieces) == 1 and connection.hold(pieces[0])
-        if pieces and not held and (rest := connection.write_nowait(pieces)):
-            await connection.write_rest(rest)
+        held = not more and len(pieces) == 1 and output.hold(pieces[0])
+        if pieces and not held and (rest := output.write_nowait(pieces)):
+            await output.write_rest(rest)
         if not more:
-            if connection.is_writing:
-                await connection.wait_written()  # another task may still send a part
+            if output.is_writing:
+                await output.wait_written()  # another task may still send a part
             self._note_sent()
-        turn = connection.turn
+        turn = self._connection.turn
         turn.calls += 1
         if turn.calls >= STRETCH:
             await turn.end()
@@ -205,8 +234,8 @@ class StreamRequest:
         if self.is_gone:
             raise self._disconnect()
         pieces = self.writer.trailers(headers, more=more)
-        if pieces and (rest := self._connection.write_nowait(pieces)):
-            await self._connection.write_rest(rest)
+        if pieces and (rest := self._output.write_nowait(pieces)):
+            await self._output.write_rest(rest)
         self._note_sent()
         await self._note_call()
 
@@ -232,14 +261,14 @@ class StreamRequest:
         if self.is_gone:
             raise self._disconnect()
         before, after = self.writer.around(file.size, more=False)
-        connection = self._connection
-        if before and (rest := connection.write_nowait([before])):
-            await connection.write_rest(rest)
+        output = self._output
+        if before and (rest := output.write_nowait([before])):
+            await output.write_rest(rest)
         if self.writer.has_body:
             self.sent += file.size
-            await connection.write_file(file)
-        if after and (rest := connection.write_nowait([after])):
-            await connection.write_rest(rest)
+            await output.write_file(file)
+        if after and (rest := output.write_nowait([after])):
+            await output.write_rest(rest)
         self._note_sent()
 
     def cut(self) -> None:

@@ -25,11 +25,13 @@ from triows._transports.wire import PlainWire
 from .accepting import accept_from, prepare
 from .access import access_logger
 from .arrival import Addresses, Arrival
-from .connection import LINGER, HTTPConnection, HTTPServices
+from .connection import LINGER, HTTPConnection
 from .guarded import GuardedTasks
 from .jobs import Jobs
 from .own_headers import OwnHeaders
 from .pool import Pool
+from .scopes import ScopeSettings
+from .services import HTTPServices
 from .trimmer import Trimmer
 from .upgraded import Services, Upgraded
 
@@ -115,7 +117,8 @@ class Server:
         self._bridges: dict[Bridge, None] = {}
         own_lines = OwnHeaders(config, pinger)
         turn = current_turn()
-        self._services = Services(pinger, turn, cork, tasks, self._bridges, own_lines)
+        scopes = ScopeSettings(config.root_path, config.h11_pass_raw_headers)
+        self._services = Services(pinger, turn, cork, tasks, self._bridges, own_lines, scopes)
         # For connections that come from elsewhere: they see what the start-up has set, too.
         self._variables = copy_context()
         self._pool = Pool(tasks, pinger, self._variables)
@@ -135,8 +138,7 @@ class Server:
             tls_timeout=config.ssl_handshake_timeout,
             read_timeout=math.inf if config.read_timeout is None else config.read_timeout,
             head_size=config.h11_max_incomplete_size,
-            passes_raw_headers=config.h11_pass_raw_headers,
-            root_path=config.root_path,
+            scopes=scopes,
             serves=partial(valid_server_name, config) if config.server_names else None,
             log_access=access_logger(config),
             note_request=None if config.max_requests is None else self._note_request,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, cast
-from urllib.parse import unquote
 
 import trio
 from attrs import frozen
@@ -14,6 +13,8 @@ from triows._reply import Reply, problem
 from triows._transports.bridge import Bridge
 from triows._transports.stream import StreamTransport
 from triows._websocket.refusing import refuse
+
+from .scopes import websocket_scope
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,10 +28,9 @@ if TYPE_CHECKING:
     from triows._transports.interface import Starter
     from triows._transports.pinger import Pinger
     from triows._transports.turn import Turn
-    from triows.types import Scope
 
-    from .arrival import Addresses
     from .connection import HTTPConnection
+    from .scopes import ScopeSettings
 
 __all__ = ["Services", "Upgraded"]
 
@@ -53,6 +53,7 @@ class Services:
     bridges: dict[Bridge, None]
     #: Makes the lines of the headers that the server adds to each response.
     own_lines: Callable[[], bytes]
+    scopes: ScopeSettings
 
 
 class Upgraded:
@@ -91,7 +92,7 @@ class Upgraded:
         self._config = config
         self._connection = connection
         self._services = services
-        self._scope = _scope(config, head, connection.addresses)
+        self._scope = websocket_scope(head, connection.addresses, services.scopes)
         self._started = trio.current_time()
         self._upgrade = _UNREADABLE
         self._bad: BadUpgrade | None = None
@@ -161,23 +162,3 @@ class Upgraded:
         # It is only a line in a log, but the configuration may name a logger that takes long.
         with trio.move_on_after(self._app.timeouts.close, shield=True):
             await self._config.log.access(cast("Any", self._scope), response, seconds)
-
-
-def _scope(config: Config, head: Request, addresses: Addresses) -> Scope:
-    path = head.path.decode("ascii")
-    return {
-        "type": "websocket",
-        "asgi": {"version": "3.0", "spec_version": "2.3"},
-        "http_version": head.http_version,
-        "scheme": "wss" if addresses.secure else "ws",
-        "path": unquote(path) if "%" in path else path,
-        "raw_path": head.path,
-        "query_string": head.query,
-        "root_path": config.root_path,
-        "headers": head.headers_as_sent() if config.h11_pass_raw_headers else head.headers,
-        "client": addresses.client,
-        "server": addresses.server,
-        "subprotocols": [],
-        "state": {},
-        "extensions": {"websocket.http.response": {}},
-    }

@@ -90,6 +90,8 @@ class TLSWire(SocketWire):
         "taken",
     )
 
+    send_file = None
+
     def __init__(self, sock: socket.socket, reactor: Reactor, tls: TLS) -> None:
         super().__init__(sock, reactor)
         self.taken = 0

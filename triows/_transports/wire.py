@@ -26,7 +26,7 @@ if sys.platform == "linux":
 
 if TYPE_CHECKING:
     from collections import deque
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from .interface import Starter
     from .reactor import Reactor
@@ -163,6 +163,14 @@ class Wire(Counted, Protocol):
         Raises:
             OSError: the connection broke.
             trio.BrokenResourceError: the connection broke, under TLS.
+        """
+
+    @property
+    def send_file(self) -> Callable[[int, int, int], Awaitable[int]] | None:
+        """
+        Sends a file without reading it, see :meth:`PlainWire.send_file`, if the system can do that.
+
+        It can't under TLS, because the bytes have to be encrypted.
         """
 
     def send_eof(self) -> None:

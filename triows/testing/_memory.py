@@ -481,6 +481,7 @@ class MemoryWire(Readable):
     """
 
     secured = True
+    send_file = None
 
     def __init__(self, incoming: Pipe, outgoing: Pipe, reactor: MemoryReactor) -> None:
         self._incoming = incoming

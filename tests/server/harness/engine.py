@@ -17,10 +17,12 @@ from tests.transports.scripted_wire import ScriptedWire
 from triows import Timeouts
 from triows._errors import consists_of
 from triows._server.arrival import Addresses
-from triows._server.connection import HTTPConnection, HTTPServices
+from triows._server.connection import HTTPConnection
 from triows._server.guarded import GuardedTasks
 from triows._server.jobs import Jobs
 from triows._server.pool import Pool
+from triows._server.scopes import ScopeSettings
+from triows._server.services import HTTPServices
 from triows._transports.cork import Cork
 from triows._transports.pinger import Pinger
 from triows._transports.turn import current_turn
@@ -174,8 +176,7 @@ async def opened_engine(app: ASGIApp, **changes: Any) -> AsyncIterator[Engine]:
                 read_timeout=math.inf,
                 tls_timeout=60,
                 head_size=2**16,
-                passes_raw_headers=False,
-                root_path="",
+                scopes=ScopeSettings("", has_raw_headers=False),
                 serves=lambda _: True,
                 log_access=None,
                 note_request=lambda: requests.append(None),
