@@ -55,12 +55,14 @@ class Prepared:
         UnicodeEncodeError: The text has a lone surrogate, which UTF-8 can't express.
     """
 
-    __slots__ = ("_compressed", "message", "payload", "plain")
+    __slots__ = ("_compressed", "message", "payload", "plain", "size")
 
     def __init__(self, message: str | bytes) -> None:
         self.message = message
         #: The message's bytes.
         self.payload = message.encode() if isinstance(message, str) else message
+        #: How many bytes these are.
+        self.size = len(self.payload)
         #: The whole message as one frame, for connections without compression.
         self.plain = plain_frame(self.payload, text=isinstance(message, str))
         # By what makes them different.

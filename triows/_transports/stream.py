@@ -371,12 +371,15 @@ class StreamTransport:
     def post(self, prepared: Prepared) -> bool:
         if self.ended is not None:
             return True
-        plain, size = self._extensions is None, len(prepared.payload)
+        plain, outbox = self._extensions is None, self._outbox
         frame = prepared.plain if plain else self._codec.shared_frame(prepared)
-        handed = self._outbox.post(frame, None) or self._outbox.queue(frame, size)
-        if handed and self.ended is None:  # the wire didn't break while it took the message
-            self.traffic.count_sent(size)
-        return handed
+        if not outbox.post(frame, None) and not outbox.queue(frame, prepared.size):
+            return False
+        if self.ended is None:  # the wire didn't break while it took the message
+            traffic = self.traffic
+            traffic.messages_sent += 1
+            traffic.bytes_sent += prepared.size
+        return True
 
     async def _disconnected(self) -> WebSocketDisconnect:
         """Pass a checkpoint, then make the error for a call after the connection's end."""
