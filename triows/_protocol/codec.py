@@ -113,13 +113,14 @@ class Codec:
         "_pieces",
         "_position",
         "_protocol",
-        "_room",
+        "_short",
         "_size",
         "end",
         "noticed",
         "pending",
         "pongs",
         "replies",
+        "room",
     )
 
     def __init__(
@@ -136,7 +137,11 @@ class Codec:
         #: Whether bytes wait that could be read now, if there were room for their messages or this
         #: call hadn't already read enough.
         self.pending = False
+        #: For how many bytes of messages there is room after what was read.
+        self.room = 0
         self._message_size = message_size
+        # The greatest length that is short, and isn't too long for a message.
+        self._short = min(SHORT, message_size)
         self._max_fragments = fragments
         self._extensions = list(extensions)
         # Whether the peer has got a compressed message that our compressor doesn't know.
@@ -147,8 +152,6 @@ class Codec:
         # The bytes from this position on are not read yet.
         self._data = b""
         self._position = 0
-        # For how many bytes of messages there is room.
-        self._room = 0
         # For a plain frame that arrives in pieces: the pieces, its first byte and masking key, and
         # how many bytes are missing.
         self._pieces: list[bytes] = []
@@ -199,7 +202,7 @@ class Codec:
             return found  # after a close, or a violation (RFC 6455 section 7.1.7)
         if self._data:
             data = self._data[self._position :] + data
-        self._room = size
+        self.room = size
         if self._missing:
             data = self._gather(data, found)
         position = self._read_plain(data, 0, found, count)
@@ -238,38 +241,42 @@ class Codec:
         """
         if self._owed or self._fragments or self.end is not None:
             return position
-        end, limit, room = len(data), self._message_size, self._room
-        while end - position >= _LEAST and len(found) < count and room > 0:
-            first, length = data[position], data[position + 1] - _MASK
-            if length < 0 or first not in _PLAIN:
-                break
+        end, room, short = len(data), self.room, self._short
+        while position + _LEAST <= end and room > 0 and len(found) < count:
+            first = data[position]
+            length = data[position + 1] - _MASK
             start = position + _LEAST
-            if length > SHORT:
+            if not 0 <= length <= short:
+                if length <= SHORT or first not in _PLAIN:
+                    break
                 least = SHORT if length == SHORT + 1 else 0xFFFF
                 start += 2 if least == SHORT else 8
                 length = int.from_bytes(data[position + 2 : start - 4], "big")
-                if length <= least:
+                if not least < length <= self._message_size or start > end:
                     break
             stop = start + length
-            if start > end or length > limit:
-                break
             mask = data[start - 4 : start]
             if stop > end:
+                if first not in _PLAIN:
+                    break
                 self._pieces, self._missing = [data[start:]], stop - end
                 self._piece_of = (first, mask)
-                return end
-            payload = apply_mask(data[start:stop], mask)
-            if first == BINARY:
-                found.append((payload, length))
-            else:
+                position = end
+                break
+            if first == TEXT:
                 try:
-                    found.append((payload.decode(), length))
+                    message = apply_mask(data[start:stop], mask).decode()
                 except UnicodeDecodeError as exc:
                     self._fail_decoding(exc)
                     break
+                found.append((message, length))
+            elif first == BINARY:
+                found.append((apply_mask(data[start:stop], mask), length))
+            else:
+                break
             room -= length
             position = stop
-        self._room = room
+        self.room = room
         return position
 
     def _gather(self, data: bytes, found: list[Received]) -> bytes:
@@ -282,7 +289,7 @@ class Codec:
         first, mask = self._piece_of
         payload = apply_mask(b"".join(self._pieces), mask)
         self._pieces = []
-        self._room -= len(payload)
+        self.room -= len(payload)
         try:
             message = payload if first == BINARY else payload.decode()
         except UnicodeDecodeError as exc:
@@ -300,7 +307,7 @@ class Codec:
             room for a message, or if the header breaks a rule.
         """
         if not self._owed:
-            if not data[position] & _CONTROL and (len(found) >= count or self._room <= 0):
+            if not data[position] & _CONTROL and (len(found) >= count or self.room <= 0):
                 self.pending = True
                 return 0
             if self._protocol is None and (length := self._read_close(data, position)):
@@ -435,7 +442,7 @@ class Codec:
         if frame.fin:
             message = (b"" if self._decoder is None else "").join(self._parts)
             found.append((message, self._size))
-            self._room -= self._size
+            self.room -= self._size
             self._parts, self._decoder, self._fragments = [], None, 0
 
     def _fail_decoding(self, exc: UnicodeDecodeError) -> None:

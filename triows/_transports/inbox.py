@@ -136,23 +136,23 @@ class Inbox:
 
     def put_nowait(self, message: str | bytes, size: int) -> None:
         """Add a message of *size* bytes. It is dropped if the inbox is closed."""
-        self.put_all_nowait(((message, size),))
+        self.put_all_nowait(((message, size),), size)
 
-    def put_all_nowait(self, items: Sequence[tuple[str | bytes, int]]) -> None:
-        """Add several messages, at least one. See :meth:`put_nowait`."""
+    def put_all_nowait(self, items: Sequence[tuple[str | bytes, int]], size: int) -> None:
+        """Add several messages, at least one, of *size* bytes together. See :meth:`put_nowait`."""
         if self.ended is not None:
             return
         if self._receiver is not None and self._handed is None:
-            self._handed = items[0][0]
+            self._handed, first = items[0]
             reschedule(self._receiver, _WOKEN)
             if len(items) == 1:
                 return
             items = items[1:]
+            size -= first
         if self.waiting is _NOTHING:
             self.waiting = deque()
         self.waiting.extend(items)
-        for _, size in items:
-            self.size += size
+        self.size += size
         if self._room is None and self._is_full():
             self._room = trio.Event()
 
