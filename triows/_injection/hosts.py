@@ -319,8 +319,8 @@ class ResourceStack:
         """
         Exit every resource, the last entered first, and return what went wrong.
 
-        A cancellation has no effect on this. It takes *seconds* at most. Each resource may take an equal share
-        of the time that is left, so the others get their turn even if one never ends.
+        A cancellation has no effect on this. It takes *seconds* at most. Each resource may take an
+        equal share of the time that is left, so the others get their turn even if one never ends.
 
         Args:
             seconds: How long all exits together may take.
