@@ -284,6 +284,7 @@ async def test_a_connection_that_the_network_breaks_says_so(network, cause, auto
     assert cause in str(told.value) or told.value.__notes__ == [cause]
 
 
+@pytest.mark.unmeasured
 async def test_a_connection_of_the_network_is_a_stream_as_trio_defines_one(autojump_clock):
     async with trio.open_nursery() as nursery:
         transit = Transit(Network())
