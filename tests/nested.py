@@ -89,15 +89,26 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     import_pytest()
     replies = os.dup(1)
-    for line in sys.stdin:
-        pid = os.fork()
-        if not pid:
-            run_pytest(**json.loads(line))
-        _, status = os.waitpid(pid, 0)
-        os.write(replies, f"{os.waitstatus_to_exitcode(status)}\n".encode())
+    with tempfile.TemporaryDirectory() as kept:
+        for line in sys.stdin:
+            pid = os.fork()
+            if not pid:
+                run_pytest(Path(kept), **json.loads(line))
+            _, status = os.waitpid(pid, 0)
+            os.write(replies, f"{os.waitstatus_to_exitcode(status)}\n".encode())
 
 
-def run_pytest(args: list[str], folder: str, env: dict[str, str]) -> NoReturn:
+def keep_tables(kept: Path) -> None:
+    """Let Hypothesis keep its tables, which take it seconds to make, for the next run."""
+    Path(".hypothesis").mkdir(exist_ok=True)
+    for name in ("constants", "unicode_data"):
+        here = Path(".hypothesis", name)
+        (kept / name).mkdir(exist_ok=True)
+        if not here.exists():
+            here.symlink_to(kept / name)
+
+
+def run_pytest(kept: Path, args: list[str], folder: str, env: dict[str, str]) -> NoReturn:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.chdir(folder)
     for descriptor, path, flags in (
@@ -112,6 +123,7 @@ def run_pytest(args: list[str], folder: str, env: dict[str, str]) -> NoReturn:
     os.environ.update(env)
     sys.path[:1] = [folder, *filter(None, env.get("PYTHONPATH", "").split(os.pathsep))]
     sys.argv[:] = ["pytest", *args]
+    keep_tables(kept)
     # While a test runs, what is written to the other descriptor is captured.
     faulthandler.dump_traceback_later(LIMIT, exit=True, file=os.dup(2))
     if MEASURING in env:
