@@ -144,9 +144,8 @@ def test_a_full_inbox_takes_no_more_from_the_peer(process_server):
     with pytest.raises(TimeoutError):
         peer.send(frame(TEXT, bytes(2**16)) * 1600)
     peer.reset()
-    assert (
-        process_server.bystander.ask_for("peak") - memory < 10 * MiB
-    )  # Limits.inbox_size is 4 MiB
+    # Limits.inbox_size is 4 MiB
+    assert process_server.bystander.ask_for("peak") - memory < 10 * MiB
 
 
 # Floods

@@ -34,9 +34,8 @@ def test_a_peers_code_and_reason_reach_the_handler_and_are_answered(
     assert code in {answered, 1000} if answered is None else code == answered
     started = server.now()
     peer.read_rest()
-    assert server.now() - started < server.at_most(
-        1
-    )  # the server closes first (RFC 6455 section 7.1.1)
+    # the server closes first (RFC 6455 section 7.1.1)
+    assert server.now() - started < server.at_most(1)
     report = server.report(key)
     assert (report["code"], report["reason"]) == seen
 
