@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import pkgutil
 import sys
+import threading
 from collections import defaultdict
 from contextlib import contextmanager
 from importlib import import_module
@@ -29,12 +30,13 @@ __all__ = [
     "pytest_collection_modifyitems",
     "pytest_runtest_protocol",
     "pytest_runtestloop",
+    "pytest_sessionstart",
     "spread",
     "unmeasured",
 ]
 
 #: How many sets of parameters of a test are measured.
-SETS = 6
+SETS = 10
 
 _IS_UNMEASURED = pytest.StashKey[bool]()
 
@@ -80,11 +82,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.stash[_IS_UNMEASURED] = True
 
 
+def _hands_out(session: pytest.Session) -> bool:
+    """Whether the tests of this process run in others."""
+    return bool(session.config.getoption("tx", None))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Don't measure the threads that receive the reports of tests."""
+    if _hands_out(session):
+        threading.settrace(None)
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
     """Measure nothing in a process whose tests run in others."""
-    hands_out = bool(session.config.getoption("tx", None))
-    with unmeasured(hands_out):
+    with unmeasured(_hands_out(session)):
         return (yield)
 
 

@@ -14,6 +14,7 @@ import faulthandler
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -89,13 +90,15 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     import_pytest()
     replies = os.dup(1)
-    with tempfile.TemporaryDirectory() as kept:
-        for line in sys.stdin:
-            pid = os.fork()
-            if not pid:
-                run_pytest(Path(kept), **json.loads(line))
-            _, status = os.waitpid(pid, 0)
-            os.write(replies, f"{os.waitstatus_to_exitcode(status)}\n".encode())
+    # A fork that ends unwinds this function, too. It must not remove the folder of the others.
+    kept = Path(tempfile.mkdtemp())
+    for line in sys.stdin:
+        pid = os.fork()
+        if not pid:
+            run_pytest(kept, **json.loads(line))
+        _, status = os.waitpid(pid, 0)
+        os.write(replies, f"{os.waitstatus_to_exitcode(status)}\n".encode())
+    shutil.rmtree(kept)
 
 
 def keep_tables(kept: Path) -> None:
