@@ -43,14 +43,15 @@ _IS_UNMEASURED = pytest.StashKey[bool]()
 
 @contextmanager
 def unmeasured(is_paused: bool = True) -> Iterator[None]:
-    """Pause the measuring of this thread."""
-    tracer = sys.gettrace() if is_paused else None
-    if tracer is not None:
+    """Pause the measuring of this thread. A debugger goes on."""
+    tracer = sys.gettrace()
+    is_paused = is_paused and type(tracer).__module__ == "coverage"
+    if is_paused:
         sys.settrace(None)
     try:
         yield
     finally:
-        if tracer is not None:
+        if is_paused:
             sys.settrace(tracer)
 
 

@@ -117,14 +117,26 @@ def test_each_module_has_its_test_file():
     assert missing == set(), "write tests for these modules"
 
 
-def test_measuring_is_paused_and_goes_on():
+class Tracer:
+    """Traces nothing."""
+
+    def __call__(self, *_: object) -> None: ...
+
+
+class CoveragesTracer(Tracer):
+    """Looks like coverage's."""
+
+    __module__ = "coverage"
+
+
+@pytest.mark.parametrize(("tracer", "is_paused"), [(CoveragesTracer(), True), (Tracer(), False)])
+def test_measuring_is_paused_and_goes_on_but_a_debugger_is_left_alone(tracer, is_paused):
     before = sys.gettrace()
-    sys.settrace(lambda *_: None)
-    tracer = sys.gettrace()
+    sys.settrace(tracer)
     try:
         with unmeasured():
-            paused = sys.gettrace()
-        assert (paused, sys.gettrace()) == (None, tracer)
+            paused = sys.gettrace() is None
+        assert (paused, sys.gettrace()) == (is_paused, tracer)
     finally:
         sys.settrace(before)
 
