@@ -55,6 +55,7 @@ __all__ = [
     "pytest_collection_finish",
     "pytest_configure",
     "pytest_itemcollected",
+    "pytest_plugins",
     "pytest_runtest_call",
     "pytest_runtest_protocol",
     "pytest_runtest_teardown",
@@ -66,6 +67,8 @@ __all__ = [
 # Let Python keep what it compiles, whatever the environment says: it would do all that every time.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+pytest_plugins = ["tests.measuring"]
 
 # Tests have assertions in these modules, too.
 pytest.register_assert_rewrite("tests.server.harness.peer", "tests.server.harness.checked")

@@ -36,15 +36,6 @@ LONG = [
 ]
 
 
-@pytest.fixture(scope="module")
-def untraced() -> Iterator[None]:
-    """Switch coverage off, because measuring it takes longer than what the test looks for."""
-    tracer = sys.gettrace()
-    sys.settrace(None)
-    yield
-    sys.settrace(tracer)
-
-
 @pytest.fixture(scope="session", autouse=True)
 def heeding_ctrl_c() -> Iterator[None]:
     """Let SIGINT interrupt Python again where a shell has it ignored: in background jobs."""

@@ -14,6 +14,7 @@ import faulthandler
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -89,15 +90,28 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     import_pytest()
     replies = os.dup(1)
+    # A fork that ends unwinds this function, too. It must not remove the folder of the others.
+    kept = Path(tempfile.mkdtemp())
     for line in sys.stdin:
         pid = os.fork()
         if not pid:
-            run_pytest(**json.loads(line))
+            run_pytest(kept, **json.loads(line))
         _, status = os.waitpid(pid, 0)
         os.write(replies, f"{os.waitstatus_to_exitcode(status)}\n".encode())
+    shutil.rmtree(kept)
 
 
-def run_pytest(args: list[str], folder: str, env: dict[str, str]) -> NoReturn:
+def keep_tables(kept: Path) -> None:
+    """Let Hypothesis keep its tables, which take it seconds to make, for the next run."""
+    Path(".hypothesis").mkdir(exist_ok=True)
+    for name in ("constants", "unicode_data"):
+        here = Path(".hypothesis", name)
+        (kept / name).mkdir(exist_ok=True)
+        if not here.exists():
+            here.symlink_to(kept / name)
+
+
+def run_pytest(kept: Path, args: list[str], folder: str, env: dict[str, str]) -> NoReturn:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.chdir(folder)
     for descriptor, path, flags in (
@@ -112,6 +126,7 @@ def run_pytest(args: list[str], folder: str, env: dict[str, str]) -> NoReturn:
     os.environ.update(env)
     sys.path[:1] = [folder, *filter(None, env.get("PYTHONPATH", "").split(os.pathsep))]
     sys.argv[:] = ["pytest", *args]
+    keep_tables(kept)
     # While a test runs, what is written to the other descriptor is captured.
     faulthandler.dump_traceback_later(LIMIT, exit=True, file=os.dup(2))
     if MEASURING in env:

@@ -717,6 +717,7 @@ class Steps(trio.abc.Instrument):
             self.messages = 0
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("lane", LANES)
 @pytest.mark.parametrize("what", ["receive", "send", "both"])
 async def test_the_others_have_their_turn_at_least_every_64_messages(autojump_clock, what, lane):

@@ -491,7 +491,7 @@ async def test_an_error_in_deciding_how_it_ends_is_one_more_error(
         raise RuntimeError("the decision's")
 
     monkeypatch.setattr("triows._websocket.line.judge", broken)
-    monkeypatch.setattr("triows._injection.hosts.without", broken)
+    monkeypatch.setattr("triows._injection.resource.without", broken)
     assert await closed_with(serving(handler)) == 1011
     (text,) = errors_in(caplog)
     assert "the handler's" in text

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import sys
 import time
 from pathlib import Path
 
 import pytest
 import trio
 
+from tests.measuring import spread, unmeasured
 from tests.real_clock import watched_sleeps, watched_sockets
 from tests.server.harness.choice import IS_CHOSEN
 
@@ -35,6 +37,7 @@ def test_a_sleep_by_name_is_found(source):
     assert sleeps_by_name(ast.parse(f"import time\n{source}\n")) == [2]
 
 
+@pytest.mark.unmeasured
 def test_no_module_of_the_tests_sleeps_in_a_thread():
     found = {
         path.relative_to(ROOT).as_posix(): lines
@@ -112,3 +115,31 @@ def test_each_module_has_its_test_file():
     assert mirrored(Path("triows/_protocol/codec.py")) == Path("tests/protocol/test_codec.py")
     missing = {module.as_posix() for module in modules if not (ROOT / mirrored(module)).exists()}
     assert missing == set(), "write tests for these modules"
+
+
+class Tracer:
+    """Traces nothing."""
+
+    def __call__(self, *_: object) -> None: ...
+
+
+class CoveragesTracer(Tracer):
+    """Looks like coverage's."""
+
+    __module__ = "coverage"
+
+
+@pytest.mark.parametrize(("tracer", "is_paused"), [(CoveragesTracer(), True), (Tracer(), False)])
+def test_measuring_is_paused_and_goes_on_but_a_debugger_is_left_alone(tracer, is_paused):
+    before = sys.gettrace()
+    sys.settrace(tracer)
+    try:
+        with unmeasured():
+            paused = sys.gettrace() is None
+        assert (paused, sys.gettrace()) == (is_paused, tracer)
+    finally:
+        sys.settrace(before)
+
+
+def test_what_is_measured_of_many_sets_is_spread_over_them():
+    assert list(spread([*range(20)], 4)) == [0, 5, 10, 15]

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from websockets.frames import EXTERNAL_CLOSE_CODES, CloseCode
 
-__all__ = ["MAX_REASON", "NORMAL_CODES", "CloseCode", "check_close"]
+__all__ = ["MAX_REASON", "NORMAL_CODES", "CloseCode", "check_close", "may_close"]
 
 # RFC 6455 section 5.5: a control frame carries at most 125 bytes, two of them the code.
 MAX_REASON = 123
 
 #: The codes of a normal end (RFC 6455 section 7.4.1): done, and going away.
 NORMAL_CODES = (1000, 1001)
+
+
+def may_close(code: int) -> bool:
+    """Say whether a close frame may have this code (:rfc:`6455#section-7.4`)."""
+    return code in EXTERNAL_CLOSE_CODES or 3000 <= code < 5000
 
 
 def check_close(code: int, reason: str) -> None:
@@ -24,7 +29,7 @@ def check_close(code: int, reason: str) -> None:
     """
     if isinstance(code, bool) or not isinstance(code, int):
         raise TypeError(f"a close code is an int, not {type(code).__name__}")
-    if code not in EXTERNAL_CLOSE_CODES and not 3000 <= code < 5000:
+    if not may_close(code):
         raise ValueError(
             f"close code {code} can't be sent: use 1000-1003, 1007-1014, or 3000-4999 "
             "(4000-4999 are for applications)"

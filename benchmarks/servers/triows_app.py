@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from triows import Triows, WebSocket, WebSocketRoute
-from triows._transports.fan_out import fan_out
+from triows._transports.fan_out import FanOut
 
 if TYPE_CHECKING:
     from triows._transports.interface import Transport
@@ -15,6 +15,7 @@ from . import bare_http
 echo_route = WebSocketRoute("echo")
 fan_out_route = WebSocketRoute("fanout")
 members: set[Transport] = set()
+everyone = FanOut()
 
 
 @echo_route.endpoint
@@ -32,7 +33,7 @@ async def to_everyone(ws: WebSocket) -> None:
     members.add(transport)
     try:
         async for message in ws:
-            for full in await fan_out(members, message):
+            for full in await everyone.send(members, message):
                 await full.send(message)
     finally:
         members.discard(transport)

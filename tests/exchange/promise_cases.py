@@ -212,6 +212,9 @@ class Case(Brief):
     asks_for_all: bool = False
     grace: float = TIMEOUTS.disconnect_grace
     teardown: float = TIMEOUTS.teardown
+    #: Whether earlier resources of the factories were seen to hold nothing, so that these may live
+    #: in the handler's task.
+    seen: bool = False
 
 
 # Strategies. Everything shrinks towards the defaults above.
@@ -302,6 +305,7 @@ def _cases(handlers: st.SearchStrategy[Handler]) -> st.SearchStrategy[Case]:
         asks_for_all=st.booleans(),
         grace=st.sampled_from((1, 0)),
         teardown=st.sampled_from((4, 1)),
+        seen=st.booleans(),
     )
 
 

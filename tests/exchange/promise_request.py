@@ -9,7 +9,7 @@ from attrs import define, evolve, field
 
 from tests.exchange.promise_cases import What
 from tests.exchange.promise_oracle import NEAR, Judge
-from tests.exchange.promise_stage import World, handler_of
+from tests.exchange.promise_stage import World, handler_of, note_seen
 from tests.exchange.promise_story import Moment, Story
 from tests.injection.kinds import REQUEST, REQUESTS
 from triows import HTTPException
@@ -163,7 +163,9 @@ class Request(World[RequestStory]):
     @plan.default
     def _(self) -> Plan:
         givens = {ForeignRequest: REQUEST, trio.Nursery: NURSERY}
-        return Planner(evolve(REQUESTS, givens=givens)).plan(self.handler)
+        plan = Planner(evolve(REQUESTS, givens=givens)).plan(self.handler)
+        note_seen(self.case, plan)
+        return plan
 
     @server.default
     def _(self) -> _Server:
@@ -207,7 +209,7 @@ class Request(World[RequestStory]):
             await lifetime.run(
                 body,
                 wants_nursery=NURSERY in head.givens,
-                enters_resources=self.plan.body.enters_resources,
+                enters_resources=self.plan.body.needs_hosts,
             )
         finally:
             self.registry.discard(exchange)

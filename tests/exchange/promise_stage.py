@@ -19,9 +19,10 @@ from tests.exchange.promise_cases import TIMEOUTS, Case, Error, Event, Kind, Res
 from tests.exchange.promise_factories import WRITERS, Frame
 from tests.exchange.promise_story import STUBBORN, Story, leaves
 from triows import Timeouts, use
+from triows._injection.plan import Plan
 from triows.exceptions import Disconnected
 
-__all__ = ["World", "handler_of", "play"]
+__all__ = ["World", "handler_of", "note_seen", "play"]
 
 #: When the last event comes, if nothing else has ended the exchange before.
 LAST = 9.0
@@ -215,6 +216,13 @@ async def _die(case: Case, story: Story, nursery: Any, exc: trio.Cancelled) -> N
         case "raising beside":
             raise BaseExceptionGroup("as from a nursery", [story.make(Error()), exc]) from None
     raise exc
+
+
+def note_seen(case: Case, plan: Plan) -> None:
+    """Let the factories of a case have been seen before, if the case says so."""
+    for step in plan.body.steps:
+        if case.seen:
+            step.factory.holding.note(holds=False)
 
 
 def handler_of(world: World) -> Callable[..., Any]:

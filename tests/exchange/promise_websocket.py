@@ -9,7 +9,7 @@ from attrs import define, field
 
 from tests.exchange.promise_cases import What
 from tests.exchange.promise_oracle import NEAR, Judge, same
-from tests.exchange.promise_stage import World, handler_of
+from tests.exchange.promise_stage import World, handler_of, note_seen
 from tests.exchange.promise_story import Moment, Story
 from tests.transports.messages import MemoryPeer, MemoryTransport
 from triows import (
@@ -102,7 +102,10 @@ class Connection(World[ConnectionStory]):
     def _(self) -> Triows:
         route = WebSocketRoute("/")
         route.ws_handler(handler_of(self))
-        return Triows(route, timeouts=self.timeouts)
+        app = Triows(route, timeouts=self.timeouts)
+        for entry in app._compiler.entries:
+            note_seen(self.case, entry.endpoint.plan)
+        return app
 
     async def accept(self, peer: WebSocket) -> None:
         await peer.accept()

@@ -50,7 +50,7 @@ MANY = settings(
 ORDERS = st.random_module()  # Trio runs the tasks of a tick in random order
 
 
-@pytest.mark.usefixtures("untraced")
+@pytest.mark.unmeasured
 @pytest.mark.timeout(600 * SCALE)
 @MANY
 @given(case=connections(), order=ORDERS)
@@ -145,7 +145,7 @@ def test_resources_exit_and_everyone_is_told_the_truth_however_a_connection_ends
     check(ConnectionJudge, trio.run(play, Connection, case, clock=MockClock(autojump_threshold=0)))
 
 
-@pytest.mark.usefixtures("untraced")
+@pytest.mark.unmeasured
 @pytest.mark.timeout(600 * SCALE)
 @MANY
 @given(case=requests(), order=ORDERS)

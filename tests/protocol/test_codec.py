@@ -71,6 +71,7 @@ def small_rooms(seed: int) -> Any:
         yield chance.choice([(0, 0), (1, 1), (2, 100), (3, 100_000), (100, 2**30)])
 
 
+@pytest.mark.unmeasured
 @given(streams(), st.booleans())
 def test_both_lanes_make_the_same_of_a_stream(stream, compressing):
     assert run(Codec, stream, compressing=compressing) == run(
@@ -78,12 +79,14 @@ def test_both_lanes_make_the_same_of_a_stream(stream, compressing):
     )
 
 
+@pytest.mark.unmeasured
 @given(streams(), st.booleans())
 def test_it_does_not_matter_how_a_stream_is_cut(stream, compressing):
     whole = Stream(stream.data, [])
     assert run(Codec, stream, compressing=compressing) == run(Codec, whole, compressing=compressing)
 
 
+@pytest.mark.unmeasured
 @given(streams(), st.integers(0, 2**32))
 def test_it_does_not_matter_how_much_room_there_is_at_a_time(stream, seed):
     assert run(Codec, stream, compressing=False, rooms=small_rooms(seed)) == run(
@@ -140,6 +143,7 @@ def library_reason(stream: Stream, *, compressing: bool) -> bytes:
     return str(protocol.parser_exc).encode()
 
 
+@pytest.mark.unmeasured
 @given(streams(), st.booleans())
 def test_it_agrees_with_the_library_wherever_the_rule_is_the_librarys(stream, compressing):
     if of_the_librarys_rules_only(stream, compressing=compressing):

@@ -464,3 +464,26 @@ def test_1_0_has_no_upgrade():
 def test_a_client_may_wait_before_the_body(version, value, expected):
     request = read(b"Expect: " + value, b"Content-Length: 5", first=b"POST / " + version)
     assert request.expects_continue is expected
+
+
+def test_headers_that_came_before_are_read_in_the_same_way():
+    heads = [
+        b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nConnection: close",
+        b"POST /b?c HTTP/1.0\r\nHost: a\r\nContent-Length: 3\r\nConnection: close",
+        b"GET http://b/c HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nConnection: close",
+    ]
+    for _ in range(3):
+        for head in heads:
+            assert read_head(head, is_first=False) == read_head(head)
+
+
+def test_what_an_application_does_to_its_headers_does_not_reach_the_next_request():
+    head = b"GET / HTTP/1.1\r\nHost: a"
+    read_head(head, is_first=False).headers.append((b"added", b""))
+    assert read_head(head, is_first=False).headers == [(b"host", b"a")]
+
+
+def test_headers_that_were_refused_are_refused_again():
+    for _ in range(3):
+        with pytest.raises(BadRequest):
+            read_head(b"GET / HTTP/1.1\r\nHost: a\r\nHost: a", is_first=False)

@@ -441,6 +441,7 @@ def test_what_a_test_expects_may_be_cancelled_anywhere(explore):
     explore(story, pairs=20)
 
 
+@pytest.mark.unmeasured
 def test_two_clients_of_which_one_vanishes_end_well_wherever_their_test_is_cancelled(explore):
     async def tick(ws: WebSocket) -> None:
         while True:

@@ -27,6 +27,7 @@ def test_most_are_found_within_fifty_schedules():
     assert sum(n is not None for n in found) > 20
 
 
+@pytest.mark.unmeasured
 @stories
 def test_the_mended_version_survives(story):
     for run in range(60):

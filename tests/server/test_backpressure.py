@@ -29,7 +29,7 @@ def test_a_peer_that_does_not_read_is_1008_after_the_send_timeout(server):
     server.open(f"/pour?key={key}")
     report = server.report(key)
     assert (report["error"], report["code"]) == ("WebSocketDisconnect", 1008)
-    assert 1 <= report["seconds"] < 4  # Timeouts.send is 1
+    assert 1 <= report["seconds"] < server.at_most(4)  # Timeouts.send is 1
     server.settle()
 
 
@@ -42,7 +42,7 @@ def test_many_peers_that_do_not_read_take_little_memory_and_harm_nobody(process_
     process_server.bystander.echo("me, too")
     with process_server.open("/echo") as another:
         another.echo("and me")
-    assert process_server.now() - started < 1
+    assert process_server.now() - started < process_server.at_most(1)
     assert {process_server.report(key)["code"] for key in keys} == {1008}
     # An outbox of 1 MiB each, at most.
     assert process_server.bystander.ask_for("peak") - memory < 50 * 1.5 * MiB
@@ -58,7 +58,7 @@ def test_a_handler_that_only_sends_harms_nobody(server):
         peer.read_frame()
     started = server.now()
     server.bystander.echo("me, too")
-    assert server.now() - started < 1
+    assert server.now() - started < server.at_most(1)
     peer.reset()
     report = server.report(key)
     assert (report["error"], report["code"]) == ("WebSocketDisconnect", 1006)
@@ -70,7 +70,7 @@ def test_a_handler_that_only_sends_ends_when_its_peer_has_sent_and_reset(server)
     peer = server.open(f"/pour?key={key}")
     peer.send(frame(TEXT, b"x") * 30)
     peer.reset()
-    assert server.report(key)["seconds"] < 3
+    assert server.report(key)["seconds"] < server.at_most(3)
     server.settle()
 
 
@@ -113,7 +113,7 @@ def test_a_peer_that_vanishes_behind_unread_messages_is_noticed(server, count, e
     started = server.now()
     getattr(peer, end)()
     report = server.report(key)
-    assert server.now() - started < 3
+    assert server.now() - started < server.at_most(3)
     assert report["code"] == 1006
     server.settle()
 
@@ -144,9 +144,8 @@ def test_a_full_inbox_takes_no_more_from_the_peer(process_server):
     with pytest.raises(TimeoutError):
         peer.send(frame(TEXT, bytes(2**16)) * 1600)
     peer.reset()
-    assert (
-        process_server.bystander.ask_for("peak") - memory < 10 * MiB
-    )  # Limits.inbox_size is 4 MiB
+    # Limits.inbox_size is 4 MiB
+    assert process_server.bystander.ask_for("peak") - memory < 10 * MiB
 
 
 # Floods
@@ -170,7 +169,7 @@ def test_a_flood_whose_answers_nobody_reads_is_held_back(process_server, flood):
         started = process_server.now()
         process_server.bystander.echo("me, too")
         slowest = max(slowest, process_server.now() - started)
-    assert slowest < 1
+    assert slowest < process_server.at_most(1)
     assert process_server.bystander.ask_for("peak") - memory < 16 * MiB
 
 

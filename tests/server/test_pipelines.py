@@ -275,7 +275,8 @@ def quiet() -> Iterator[None]:
     logging.getLogger("triows").disabled = False
 
 
-@pytest.mark.usefixtures("untraced", "quiet")
+@pytest.mark.unmeasured
+@pytest.mark.usefixtures("quiet")
 @pytest.mark.timeout(600 * SCALE)
 @settings(
     max_examples=150 * SCALE,

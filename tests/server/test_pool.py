@@ -309,3 +309,13 @@ async def test_a_job_that_was_running_ends_its_task_when_the_pool_is_closed(auto
         jobs.go.set()
         await wait_all_tasks_blocked()
         assert len(tasks.child_tasks) == 0
+
+
+async def test_a_job_can_be_started_from_inside_its_context(autojump_clock):
+    jobs = Jobs()
+    async with opened() as (pool, _, _):
+        context = copy_context()
+        context.run(pool.start, jobs.still, context)
+        pool.start(jobs.still, copy_context())
+        await wait_all_tasks_blocked()
+        assert len(jobs.seen) == 2

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import ssl
-import time
 from contextlib import suppress
 
 import pytest
@@ -31,9 +30,9 @@ def hello(context: ssl.SSLContext) -> bytes:
 def test_what_is_no_tls_is_ended_without_a_traceback(tls_server, garbage):
     peer = tls_server.connect_without_tls()
     peer.send_as_far_as_taken(garbage)
-    started = time.monotonic()
+    started = tls_server.now()
     peer.read_rest()
-    assert time.monotonic() - started < 8
+    assert tls_server.now() - started < tls_server.at_most(8)
 
 
 @pytest.mark.parametrize("part", [1, 5, 50, None])
@@ -109,9 +108,9 @@ def test_a_peer_that_says_goodbye_in_tls_only_is_1006_at_once(tls_server, handle
     peer.socket.setblocking(False)
     with suppress(ssl.SSLError, ConnectionError):  # the server need not answer with TLS
         peer.socket.unwrap()
-    started = time.monotonic()
+    started = tls_server.now()
     assert tls_server.report(key)["code"] == 1006
-    assert time.monotonic() - started < 2
+    assert tls_server.now() - started < tls_server.at_most(2)
 
 
 @pytest.mark.parametrize("end", ["finish", "reset"])
@@ -120,10 +119,10 @@ def test_a_peer_that_vanishes_behind_unread_messages_is_noticed(tls_server, coun
     key = tls_server.new_key()
     peer = tls_server.open(f"/deaf?key={key}")
     peer.send(frame(TEXT, b"x") * count)
-    started = time.monotonic()
+    started = tls_server.now()
     getattr(peer, end)()
     assert tls_server.report(key)["code"] == 1006
-    assert time.monotonic() - started < 3
+    assert tls_server.now() - started < tls_server.at_most(3)
 
 
 def test_a_peer_that_answers_no_ping_is_1011(tls_server):

@@ -11,6 +11,7 @@ from triows._protocol.heads import read_head
 from triows._server.arrival import Addresses
 from triows._server.config import Config
 from triows._server.guarded import GuardedTasks
+from triows._server.scopes import ScopeSettings
 from triows._server.upgraded import Services, Upgraded
 from triows._transports.cork import Cork
 from triows._transports.pinger import Pinger
@@ -87,7 +88,8 @@ def serve(app, config, wire, nursery):
         head = read_head(b"\r\n".join([b"GET %s HTTP/1.1" % target.encode(), *headers]))
         tasks = GuardedTasks(nursery)
         turn = Turn()
-        services = Services(Pinger(), turn, Cork(turn), tasks, {}, lambda: b"server: scripted\r\n")
+        own, scopes = (lambda: b"server: scripted\r\n"), ScopeSettings("", has_raw_headers=False)
+        services = Services(Pinger(), turn, Cork(turn), tasks, {}, own, scopes)
         connection = Connection(wire, addresses, early)
         async with app.running():
             await Upgraded(app, config, connection, head, services).serve()

@@ -582,6 +582,7 @@ def nothing_is_held():
     assert not held
 
 
+@pytest.mark.unmeasured
 def test_a_connection_that_is_cancelled_at_any_step_gives_back_its_resources():
     async def story():
         async with open_app(Triows(route)) as client, client.websocket_connect("/ws") as ws:
@@ -612,6 +613,7 @@ def test_a_handler_that_ignores_its_end_is_found_by_the_leak_check():
         explore_cancellation(story)
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("event", ["disconnect", "shutdown"])
 def test_a_connection_is_interrupted_at_any_step_by_something_else(event):
     async def story(interruption: Interruption):

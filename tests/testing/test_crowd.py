@@ -23,7 +23,7 @@ def rss() -> float:
 
 
 @pytest.fixture
-def alone(untraced):
+def alone():
     """Switch the garbage collector off."""
     gc.collect()
     gc.disable()
@@ -31,6 +31,7 @@ def alone(untraced):
     gc.enable()
 
 
+@pytest.mark.unmeasured
 @pytest.mark.timeout(300)  # it does a lot of work, and doesn't wait long
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is read as Linux tells it")
 async def test_thousands_of_connections_come_and_go_and_leave_nothing(alone, autojump_clock):

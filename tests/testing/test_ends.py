@@ -8,17 +8,25 @@ import pytest
 import trio
 
 from triows.testing._ends import End, SocketEnd
-from triows.testing._memory import MemoryLink, MemoryReactor
+from triows.testing._memory import MemoryEnd, pair
 
 BUFFER = 2**16
+
+
+class ServersEnd(MemoryEnd):
+    """The server's end, which is closed like a stream of Trio's."""
+
+    async def aclose(self) -> None:
+        self.close()
+        await trio.lowlevel.checkpoint()
 
 
 @asynccontextmanager
 async def connected(place):
     """Yield both sides of a connection: the client's end, and the server's stream."""
     if place == "memory":
-        link = MemoryLink(BUFFER, MemoryReactor())
-        yield link.client, link.stream
+        to_server, to_client = pair(BUFFER)
+        yield MemoryEnd(to_client, to_server), ServersEnd(to_server, to_client)
         return
     (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
     async with listener:

@@ -94,6 +94,7 @@ async def connect_after(opening, checkpoints: int, *, others: bool) -> tuple[str
     return outcome, seen.exits - others
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("others", [False, True], ids=["empty", "in use"])
 async def test_whoever_connects_at_any_step_of_a_shutdown_is_refused(autojump_clock, others):
     # Trio's order is random, so each step is tried several times.

@@ -63,6 +63,7 @@ async def cancel(ws: WebSocketSession) -> None:
 ENDS = [talk, close, reset, vanish, be_far_away, break_a_rule, cancel]
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("compression", [False, True], ids=["plain", "compressed"])
 @pytest.mark.parametrize("end", ENDS)
 async def test_connections_that_have_ended_leave_nothing(

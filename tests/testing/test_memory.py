@@ -4,23 +4,9 @@ from collections import deque
 
 import pytest
 import trio
-from trio.testing import check_half_closeable_stream, wait_all_tasks_blocked
+from trio.testing import wait_all_tasks_blocked
 
-from triows.testing._memory import MemoryLink, MemoryReactor, MemoryStream, MemoryWire, Pipe
-
-
-async def test_it_is_a_stream_as_trio_defines_one():
-    async def make():
-        there, back = Pipe(1000), Pipe(1000)
-        return MemoryStream(there, back), MemoryStream(back, there)
-
-    async def make_clogged():
-        left, right = await make()
-        left._outgoing.put(bytes(1000))
-        right._outgoing.put(bytes(1000))
-        return left, right
-
-    await check_half_closeable_stream(make, make_clogged)
+from triows.testing._memory import MemoryLink, MemoryReactor, MemoryWire
 
 
 class Sink:

@@ -8,7 +8,6 @@ import pytest
 import trio
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse
-from trio.testing import check_half_closeable_stream
 
 from triows import Timeouts, Triows, WebSocket, WebSocketDisconnect, WebSocketRoute
 from triows.testing import (
@@ -19,7 +18,7 @@ from triows.testing import (
     WebSocketDenialResponse,
     open_app,
 )
-from triows.testing._memory import MemoryLink, MemoryReactor, MemoryStream
+from triows.testing._memory import MemoryEnd
 from triows.testing._network import Transit
 
 BROKEN = (WebSocketDisconnect, WebSocketDenialResponse, trio.BrokenResourceError)
@@ -80,10 +79,11 @@ async def test_a_read_gets_so_many_bytes_at_most(autojump_clock):
     async with trio.open_nursery() as nursery:
         transit = Transit(Network(piece=3))
         await nursery.start(transit.run)
-        link = MemoryLink(500, MemoryReactor(), transit.pipes)
-        await link.client.send_all(b"hello")
+        to_server, to_client = transit.pipes(500)
+        client, server = MemoryEnd(to_client, to_server), MemoryEnd(to_server, to_client)
+        await client.send_all(b"hello")
         await trio.sleep(1)
-        assert [await link.stream.receive_some() for _ in range(2)] == [b"hel", b"lo"]
+        assert [await server.receive_some() for _ in range(2)] == [b"hel", b"lo"]
         nursery.cancel_scope.cancel()
 
 
@@ -284,40 +284,22 @@ async def test_a_connection_that_the_network_breaks_says_so(network, cause, auto
     assert cause in str(told.value) or told.value.__notes__ == [cause]
 
 
-async def test_a_connection_of_the_network_is_a_stream_as_trio_defines_one(autojump_clock):
-    async with trio.open_nursery() as nursery:
-        transit = Transit(Network())
-        await nursery.start(transit.run)
-
-        async def make():
-            there, back = transit.pipes(1000)
-            return MemoryStream(there, back), MemoryStream(back, there)
-
-        async def make_clogged():
-            left, right = await make()
-            left._outgoing.put(bytes(1000))
-            right._outgoing.put(bytes(1000))
-            return left, right
-
-        await check_half_closeable_stream(make, make_clogged)
-        nursery.cancel_scope.cancel()
-
-
 @pytest.mark.schedules(20)
 async def test_nothing_is_lost_before_the_end(autojump_clock):
     async with trio.open_nursery() as nursery:
         transit = Transit(Network(stalls=0.2))
         await nursery.start(transit.run)
-        link = MemoryLink(500, MemoryReactor(), transit.pipes)
+        to_server, to_client = transit.pipes(500)
+        client, server = MemoryEnd(to_client, to_server), MemoryEnd(to_server, to_client)
 
         async def send() -> None:
             for number in range(50):
-                await link.client.send_all(bytes([number]) * number)
-            link.client.send_eof()
+                await client.send_all(bytes([number]) * number)
+            client.send_eof()
 
         nursery.start_soon(send)
         got = b""
-        while data := await link.stream.receive_some():
+        while data := await server.receive_some():
             got += data
         assert got == b"".join(bytes([number]) * number for number in range(50))
         nursery.cancel_scope.cancel()

@@ -9,10 +9,12 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
+from _triows_schedules.schedule import Schedule
 from tests.transports import scripted
 from tests.transports.scripted_wire import ScriptedWire, accepted, close
 from triows import Compression, Limits
-from triows._transports.fan_out import fan_out, fan_out_nowait
+from triows._protocol.frames import Prepared
+from triows._transports.fan_out import FanOut, fan_out_nowait
 from triows._transports.turn import current_turn
 
 LIMITS = Limits(outbox=10)
@@ -131,7 +133,7 @@ class Counting:
 
 async def test_other_tasks_get_their_turn_during_a_large_fan_out():
     members = [Counting() for _ in range(1000)]
-    assert await fan_out(members, "a") == members
+    assert await FanOut().send(members, "a") == members
     in_a_turn = Counter(number for member in members for number in member.got)
     assert sorted(in_a_turn.values()) == [1000 - 3 * 256, 256, 256, 256]
 
@@ -140,7 +142,7 @@ async def test_a_fan_out_that_is_cancelled_before_it_begins_reaches_nobody_and_l
     members = [Counting() for _ in range(600)]
     with trio.CancelScope() as scope:
         scope.cancel()
-        await fan_out(members, "a")
+        await FanOut().send(members, "a")
     assert [member.got for member in members] == [[]] * 600
 
     async def cancel() -> None:
@@ -149,12 +151,71 @@ async def test_a_fan_out_that_is_cancelled_before_it_begins_reaches_nobody_and_l
     async with trio.open_nursery() as nursery:
         with trio.CancelScope() as scope:
             nursery.start_soon(cancel)
-            await fan_out(members, "a")
+            await FanOut().send(members, "a")
     assert [len(member.got) for member in members] == [1] * 600
+
+
+class Noting:
+    """A member that notes what it gets."""
+
+    def __init__(self) -> None:
+        self.got: list[str | bytes] = []
+
+    def post(self, prepared: Prepared) -> bool:
+        self.got.append(prepared.message)
+        return True
+
+
+async def publish_at_once() -> None:
+    members, fan_out, began = [Noting() for _ in range(600)], FanOut(), list[str]()
+
+    async def publish(count: int) -> None:
+        began.append(str(count))
+        await fan_out.send(members[:count], str(count))
+
+    async with trio.open_nursery() as nursery:
+        for count in (600, 300, 10, 599, 512):
+            nursery.start_soon(publish, count)
+    for at, member in enumerate(members):
+        assert member.got == [one for one in began if int(one) > at]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_all_members_get_concurrent_messages_in_the_order_in_which_the_calls_began(seed):
+    with Schedule(seed).installed():
+        trio.run(publish_at_once)
+
+
+async def test_two_groups_do_not_wait_for_each_other():
+    large, small = [Noting() for _ in range(5000)], Noting()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(FanOut().send, large, "a")
+        while not large[0].got:
+            await trio.lowlevel.checkpoint()
+        await FanOut().send([small], "b")
+        assert small.got == ["b"]
+        assert large[-1].got == []
+
+
+async def test_a_message_that_is_cancelled_while_it_waits_for_earlier_ones_reaches_nobody():
+    members, fan_out = [Noting() for _ in range(5000)], FanOut()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(fan_out.send, members, "first")
+        while not members[0].got:
+            await trio.lowlevel.checkpoint()
+        with trio.CancelScope() as scope:
+            nursery.start_soon(cancel_soon, scope)
+            await fan_out.send(members, "cancelled")
+        await fan_out.send(members, "last")
+    assert all(member.got == ["first", "last"] for member in members)
+
+
+async def cancel_soon(scope: trio.CancelScope) -> None:
+    scope.cancel()
 
 
 async def test_a_text_that_cannot_be_sent_reaches_nobody():
     member = Counting()
     with pytest.raises(UnicodeEncodeError):
-        await fan_out([member], "\ud800")
+        await FanOut().send([member], "\ud800")
     assert member.got == []

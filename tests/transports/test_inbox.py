@@ -170,6 +170,23 @@ async def test_two_tasks_can_not_receive_at_once() -> None:
         inbox.put_nowait("a", 1)
 
 
+async def test_a_receiver_that_was_woken_still_receives_until_it_has_run() -> None:
+    inbox = inbox_of()
+    received: list[str | bytes] = []
+
+    async def receive() -> None:
+        received.append(await inbox.receive())
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(receive)
+        await wait_all_tasks_blocked()
+        inbox.put_nowait("a", 1)
+        inbox.close(Ended(1000))
+        with pytest.raises(trio.BusyResourceError, match="another task is receiving"):
+            inbox.receive_nowait()
+    assert received == ["a"]
+
+
 async def test_another_task_may_receive_after_a_cancelled_one(autojump_clock) -> None:
     inbox = inbox_of()
     with trio.move_on_after(1):

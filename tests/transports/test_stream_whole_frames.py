@@ -160,6 +160,7 @@ async def tell(make_wire: type[ScriptedWire], story: list[tuple[Any, ...]]) -> N
     told.check(transport)
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("make_wire", [ScriptedWire, ScriptedTLSWire])
 @given(story=stories(), large=st.sampled_from([stream._LARGE, 60]))
 def test_the_stream_carries_whole_frames_in_the_order_of_the_sends(make_wire, story, large):

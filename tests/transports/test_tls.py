@@ -911,6 +911,7 @@ CHUNKS = st.lists(st.integers(1, 2**15), max_size=4)
 ROOMS = st.sampled_from([2**17, 2**16, 2**15, 2**14, 1000, 20, 1])
 
 
+@pytest.mark.unmeasured
 @given(st.data(), CHUNKS, CHUNKS)
 def test_every_byte_passes_both_ways_once_however_the_system_cuts_them(
     data: st.DataObject, incoming: list[int], outgoing: list[int]

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
 
     from triows._injection.factories import Factory
+    from triows._injection.guests import Guest
     from triows._settings import Timeouts
 
     from .line import Line
@@ -218,7 +219,7 @@ class Lifetime:
     # What inspection can see of it. The code that runs it doesn't use this.
 
     @property
-    def hosts(self) -> Sequence[Host]:
+    def hosts(self) -> Sequence[Host | Guest]:
         """Its resources, in the order of entry."""
         return () if self._stack is None else tuple(self._stack.hosts)
 
@@ -260,7 +261,7 @@ class Lifetime:
             return self._ends_by
         if self._cancelled_at == math.inf and _is_cancelled(self._body):
             self._cancelled_at = min(now, self._body.deadline)
-        if self.making is not None and self.making.kind.hosted:
+        if self.making is not None and self.making.kind.hosted and self.making.holding.is_possible:
             return math.inf  # the end waits for it, and comes in time
         return self._cancelled_at + self._timeouts.teardown
 
@@ -282,7 +283,7 @@ class Lifetime:
         Args:
             body: Makes the arguments and calls the handler.
             wants_nursery: Whether the body wants the exchange's nursery.
-            enters_resources: Whether the body enters resources on the stack.
+            enters_resources: Whether the body enters resources that need tasks of their own.
 
         Raises:
             BaseException: All that went wrong, as one exception.
@@ -341,7 +342,7 @@ class Lifetime:
     ) -> None:
         """Run the body, and end the exchange. What has to be reported is added to *errors*."""
         self.line.start(tasks)
-        stack = self._stack = ResourceStack(tasks, self._note_expired)
+        stack = self._stack = ResourceStack(tasks, self._note_expired, takes_guests=True)
         error: BaseException | None = None
         try:
             if self._is_lent and not wants_nursery:
@@ -453,10 +454,9 @@ class Lifetime:
     ) -> list[BaseException]:
         """Exit all resources, and return what went wrong in addition to what is *known*."""
         assert self._stack is not None
-        with trio.CancelScope(shield=True):  # each exit has a deadline
-            failed = await self._stack.aclose(
-                seconds=seconds, error=outcome.error, cancelled=outcome.cancelled
-            )
+        failed = await self._stack.aclose(
+            seconds=seconds, error=outcome.error, cancelled=outcome.cancelled
+        )
         errors: list[BaseException] = []
         handlers = [] if outcome.error is None else [outcome.error]
         for exc in failed:
@@ -508,7 +508,7 @@ class Lifetime:
     @property
     def _is_plain(self) -> bool:
         """Whether nothing was opened that has to be closed, and nothing has ended the body."""
-        return self.tasks is None and not self._body.cancel_called
+        return self.tasks is None and not self.hosts and not self._body.cancel_called
 
     def _combined(self, errors: list[BaseException]) -> BaseException | None:
         return combined(f"errors in one {self.line.noun}", errors)

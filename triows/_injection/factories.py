@@ -48,7 +48,7 @@ from triows.exceptions import DependencyError
 
 from .marks import without_metadata
 from .signatures import Unresolved, is_protocol, resolved, type_variables
-from .yields import BareYields, bare_yields, is_contextlibs, stands_at_bare
+from .yields import BareYields, bare_yields, holds_nothing, is_contextlibs, stands_at_bare
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,8 +90,31 @@ class FactoryKind(enum.Enum):
 
     @property
     def hosted(self) -> bool:
-        """Whether the value has to be exited, so that it needs a task of its own."""
+        """Whether the value has to be exited."""
         return self not in (FactoryKind.COROUTINE, FactoryKind.FUNCTION)
+
+
+class Holding:
+    """
+    Whether a resource may hold something that belongs to its task while it is used.
+
+    If it holds a cancel scope, a nursery or a lock at its ``yield``, it needs a task of its own.
+
+    Args:
+        by_source: What its source says.
+    """
+
+    __slots__ = ("_is_known", "is_possible")
+
+    def __init__(self, *, by_source: bool) -> None:
+        self._is_known = by_source
+        #: It is, unless the source says otherwise and the first resource was seen to hold nothing.
+        self.is_possible = True
+
+    def note(self, *, holds: bool) -> None:
+        """Note what a resource holds that has come to its ``yield``."""
+        self._is_known |= holds
+        self.is_possible = self._is_known
 
 
 @frozen(eq=False)
@@ -106,6 +129,7 @@ class Factory:
 
     #: Called with the arguments. A hosted kind returns a context manager to be entered.
     open: Callable[..., Any]
+    holding: Holding
     #: The classes of its values, if they are known and can be checked.
     makes: tuple[type, ...] | None = None
 
@@ -121,6 +145,7 @@ class Factory:
             name=name_of(call),
             bare=bare_yields(body_of(call)) if generator else {},
             open=_FROM_GENERATOR[kind](call) if generator else call,
+            holding=Holding(by_source=not holds_nothing(call)),
         )
 
     def checked(self, value: Any) -> Any:

@@ -18,6 +18,8 @@ Hosts are shielded, so a cancellation from outside reaches the handler first. Th
 they are released, one by one, the last entered first, each with a deadline. A host never raises
 into the nursery that it shares with other hosts. It keeps its error, so that the others still exit
 in order.
+
+A resource that holds nothing at its ``yield`` that belongs to a task needs none: see ``guests.py``.
 """
 
 from __future__ import annotations
@@ -28,19 +30,14 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from triows._errors import add_note, consists_of, without
 from triows._managers import AsyncGeneratorManager, GeneratorManager, considerate
-from triows._stacks import add_stack, describe, frames_of
+from triows._stacks import describe
 from triows._where import where
-from triows.exceptions import (
-    DependencyError,
-    Disconnected,
-    HandlerCancelled,
-    ResourceExpired,
-    TeardownTimeout,
-)
+from triows.exceptions import DependencyError
 
 from .factories import shown
+from .guests import Guest, scopes_of
+from .resource import Resource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -52,7 +49,7 @@ if TYPE_CHECKING:
 __all__ = ["Host", "ResourceStack"]
 
 
-class Host:
+class Host(Resource):
     """
     The task that one resource lives in.
 
@@ -75,29 +72,15 @@ class Host:
         on_expired: Callable[[Host], None],
         user: str = "the handler",
     ) -> None:
-        self.factory = factory
-        self.value: Any = None
-        self.error: BaseException | None = None
-        self.entered = False
-        self.expired = False
-        #: The host's task, and the context manager in it. Inspection uses them to see where the
-        #: resource waits. ``None`` before and after, because both would keep alive what the
-        #: resource held.
-        self.task: trio.lowlevel.Task | None = None
-        self.manager: object = None
-        #: Whether the resource is entered, or entering it has failed; and whether it is over.
-        self.settled = self.done = False
-        # Set when one of these changes. Whoever waits for that makes it.
+        super().__init__(factory, user)
+        #: Whether the resource is entered, or entering it has failed.
+        self.settled = False
+        # Set when this changes, or the resource is over. Whoever waits for that makes it.
         self._changed: trio.Event | None = None
         self._arguments = arguments
         self._on_expired = on_expired
-        self._user = user
-        self._released = trio.Event()
-        # The exception to raise at the yield, and whether not to raise it at a bare yield.
-        self._thrown: BaseException | None = None
-        self._spares_bare = False
-        # The exception with which the resource was exited.
-        self._left_by: BaseException | None = None
+        # Set when it is released.
+        self._may_exit = trio.Event()
         # Shielded from the start, so that only cancel_entry() can cancel the factory.
         self._entry = trio.CancelScope(shield=True)
         # Becomes a shield against _entry at the moment when the resource is entered. If
@@ -118,19 +101,12 @@ class Host:
         """Enter the resource, hold it until it is released, and exit it. This never raises."""
         try:
             with self._entry, self._life:
+                self._scopes = scopes_of(trio.lowlevel.current_task())
                 await self._live()
         except BaseException as exc:  # noqa: BLE001 - the stack reports it
             self.error = exc
-        self.task = self.manager = None
-        try:
-            self._judge()
-        except Exception as exc:  # noqa: BLE001 - the stack reports it, too
-            self.error = exc
-        finally:
-            # Their tracebacks refer to this host.
-            self._thrown = self._left_by = None
-            self.done = True
-            self._settle()
+        self._end(is_late=self._life.cancelled_caught and self.released)
+        self._settle()
 
     async def _live(self) -> None:
         try:
@@ -143,24 +119,19 @@ class Host:
                 with manager as value:
                     await self._hold(value)
         except BaseException as exc:
-            self._left_by = exc
-            if exc.__traceback__ is not None and exc.__traceback__.tb_next is None:
-                # Python itself refused something, and nothing else would say whose it was.
-                add_note(exc, f"this is about the resource {self.factory.name}{self._at}")
+            self._note_raised(exc)
             raise
-
-    @property
-    def _at(self) -> str:
-        return f"\n  at {where(self.factory.call)}"
 
     async def _hold(self, value: Any) -> None:
         """Wait at the resource's ``yield``, and raise there what :meth:`release` was given."""
+        task = trio.lowlevel.current_task()
+        self.factory.holding.note(holds=scopes_of(task) is not self._scopes)
         self._life.shield = True
         self.value = value
         self.entered = True
         self._settle()
         try:
-            await self._released.wait()
+            await self._may_exit.wait()
         except trio.Cancelled as exc:
             # Only a scope of the resource itself can be cancelled here. If nobody called cancel(),
             # the resource has failed. Then whatever uses it has to end first, and after that
@@ -171,13 +142,15 @@ class Host:
                 self._expire()
             # This always ends, because the stack's owner releases every host on every path.
             with trio.CancelScope(shield=True):
-                await self._released.wait()
+                await self._may_exit.wait()
             if not meant:
                 raise
-        # Only now do we know at which of its yields a generator is.
-        spared = self._spares_bare and not self.factory.is_guarded(self.manager)
-        if self._thrown is not None and not spared:
-            raise self._thrown
+        thrown = self._to_raise()
+        if thrown is not None:
+            try:
+                raise thrown
+            finally:
+                del thrown  # its traceback refers to this frame
 
     def _settle(self) -> None:
         self.settled = True
@@ -191,9 +164,10 @@ class Host:
             await self._wait_change()
 
     async def wait_done(self) -> None:
-        """Wait until the resource has exited."""
-        while not self.done:
-            await self._wait_change()
+        """Wait until the resource has exited. A cancellation has no effect on this."""
+        with trio.CancelScope(shield=True):  # the exit has a deadline
+            while not self.done:
+                await self._wait_change()
 
     async def _wait_change(self) -> None:
         if self._changed is None:
@@ -204,31 +178,6 @@ class Host:
         if not self._entry.cancel_called:
             self.expired = True
             self._on_expired(self)
-
-    def _judge(self) -> None:
-        """Decide what is left to report after the resource has exited."""
-        if self.error is not None and self._thrown is not None:
-            self.error = without(self.error, self._thrown)
-        if self.error is None and self._life.cancelled_caught and self._released.is_set():
-            self.error = TeardownTimeout(
-                f"{self.factory.name} did not exit in time, which is its share of Timeouts.teardown"
-                f"{self._at}"
-            )
-            if self._left_by is not None:
-                add_stack(self.error, frames_of(self._left_by))
-            # Keep the error that was being raised when the exit took too long.
-            self.error.__context__ = self._left_by
-        if self.error is None and self.expired:
-            self.error = ResourceExpired(
-                f"{self.factory.name} ended while it was in use: a cancel scope around its "
-                "yield was cancelled, by its deadline or because a task failed"
-                f"{self._at}"
-            )
-
-    @property
-    def released(self) -> bool:
-        """Whether it has been told to exit."""
-        return self._released.is_set()
 
     def frames(self) -> tuple[Frame, ...]:
         """Describe where it waits. Don't call this in its own task."""
@@ -243,21 +192,15 @@ class Host:
         """
         Let the resource exit within *seconds*.
 
-        If the handler raised, its error is raised at the ``yield``. If the handler was cancelled,
-        :exc:`~triows.HandlerCancelled` is raised there, with the reason. But if the peer has left
-        or the handler was cancelled, nothing is raised at a bare ``yield``: the lines after it run.
+        What is raised at its ``yield`` is said at :meth:`~.Resource._let_raise`.
         """
-        # Each host gets a HandlerCancelled of its own. If one exception were raised in several
-        # places, its traceback would grow each time.
-        self._thrown = error if cancelled is None else HandlerCancelled(cancelled, self._user)
-        self._spares_bare = cancelled is not None or (
-            error is not None and consists_of(error, Disconnected)
-        )
+        self._let_raise(error, cancelled)
         # Set this even if it isn't entered yet. A factory that shields itself may still enter.
         self._life.deadline = trio.current_time() + seconds
         if not self.entered:
             self._entry.cancel()
-        self._released.set()
+        self.released = True
+        self._may_exit.set()
 
 
 def _manager_of(factory: Factory, arguments: Mapping[str, Any]) -> Any:
@@ -295,18 +238,32 @@ class ResourceStack:
 
     Args:
         nursery: The nursery in which the hosts run. The stack's owner opened it, and always calls
-            :meth:`aclose` before leaving it. ``None`` if no resources will be entered.
+            :meth:`aclose` before leaving it. ``None`` if no hosts are needed.
         on_expired: Called when a resource fails while it is in use.
         user: What uses the resources, for messages.
+        takes_guests: Whether :meth:`aclose` is called in the task that enters the resources, so
+            that those that hold nothing may live there.
     """
+
+    __slots__ = (
+        "_nursery",
+        "_on_expired",
+        "_takes_guests",
+        "_user",
+        "hosts",
+        "interrupted",
+        "making",
+    )
 
     def __init__(
         self,
         nursery: trio.Nursery | None,
         on_expired: Callable[[Host], None],
         user: str = "the handler",
+        *,
+        takes_guests: bool = False,
     ) -> None:
-        self.hosts: list[Host] = []
+        self.hosts: list[Host | Guest] = []
         #: The factory that is being called at the moment, of whatever kind. If it fails or is
         #: cancelled, it is the last one.
         self.making: Factory | None = None
@@ -315,6 +272,7 @@ class ResourceStack:
         self._nursery = nursery
         self._on_expired = on_expired
         self._user = user
+        self._takes_guests = takes_guests
 
     async def enter(self, factory: Factory, arguments: Mapping[str, Any], patience: float) -> Any:
         """
@@ -326,6 +284,8 @@ class ResourceStack:
         Raises:
             BaseException: The factory raised this instead of making a value.
         """
+        if self._takes_guests and not (factory.holding.is_possible and self._nursery is not None):
+            return await self._enter_guest(factory, arguments)
         assert self._nursery is not None
         host = Host(factory, arguments, self._on_expired, self._user)
         self.hosts.append(host)
@@ -344,14 +304,23 @@ class ResourceStack:
             raise host.error
         return host.value
 
+    async def _enter_guest(self, factory: Factory, arguments: Mapping[str, Any]) -> Any:
+        guest = Guest(factory, self._user)
+        self.hosts.append(guest)
+        try:
+            return await guest.enter(arguments)
+        finally:
+            if not guest.entered:
+                self.hosts.remove(guest)
+
     async def aclose(
         self, *, seconds: float, error: BaseException | None = None, cancelled: str | None = None
     ) -> list[BaseException]:
         """
         Exit every resource, the last entered first, and return what went wrong.
 
-        The caller shields this. It takes *seconds* at most. Each resource may take an equal share
-        of the time that is left, so the others get their turn even if one never ends.
+        A cancellation has no effect on this. It takes *seconds* at most. Each resource may take an
+        equal share of the time that is left, so the others get their turn even if one never ends.
 
         Args:
             seconds: How long all exits together may take.

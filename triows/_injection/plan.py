@@ -92,12 +92,17 @@ class Body:
 
     steps: tuple[Step, ...]
     arguments: tuple[tuple[str, int], ...]
-    #: Whether one of the steps makes a resource that has to be exited.
-    enters_resources: bool = field(init=False)
+    #: The factories of resources that have to be exited.
+    _exited: tuple[Factory, ...] = field(init=False)
 
-    @enters_resources.default
-    def _(self) -> bool:
-        return any(step.factory.kind.hosted for step in self.steps)
+    @_exited.default
+    def _(self) -> tuple[Factory, ...]:
+        return tuple(step.factory for step in self.steps if step.factory.kind.hosted)
+
+    @property
+    def needs_hosts(self) -> bool:
+        """Whether a resource needs a task of its own."""
+        return any(factory.holding.is_possible for factory in self._exited)
 
     def arguments_in(self, values: Sequence[Any]) -> dict[str, Any]:
         """Choose the handler's arguments among all values of the plan."""

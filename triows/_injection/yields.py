@@ -1,5 +1,5 @@
 """
-Finds out which ``yield`` of a factory is guarded, and whether a ``yield`` is missing.
+Finds out which ``yield`` of a factory is guarded, where one is missing, and what is held there.
 
 A factory's source is read once, at registration. The result is used at run time.
 
@@ -20,11 +20,20 @@ import tokenize
 from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from attrs import frozen
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from types import CodeType
 
-__all__ = ["BareYields", "bare_yields", "is_contextlibs", "stands_at_bare", "unmanageable"]
+__all__ = [
+    "BareYields",
+    "bare_yields",
+    "holds_nothing",
+    "is_contextlibs",
+    "stands_at_bare",
+    "unmanageable",
+]
 
 #: First line, last line, first column, last column, as :meth:`code.co_positions` has them.
 _Position: TypeAlias = "tuple[int | None, int | None, int | None, int | None]"
@@ -33,27 +42,61 @@ _Position: TypeAlias = "tuple[int | None, int | None, int | None, int | None]"
 BareYields: TypeAlias = "Mapping[str, frozenset[_Position]]"
 
 
+#: Methods that give something to the calling task, or open a block without a ``with``.
+_TAKING = frozenset(
+    ("acquire", "acquire_nowait", "__enter__", "__aenter__", "enter_context", "enter_async_context")
+)
+
+
+@frozen
+class _Read:
+    """What was read in a file."""
+
+    bare: frozenset[_Position]
+    #: The first lines of all functions, and of those with a ``yield`` in a ``with``.
+    functions: frozenset[int]
+    holding: frozenset[int]
+
+
+_UNREADABLE = _Read(frozenset(), frozenset(), frozenset())
+
+
+def holds_nothing(function: Callable[..., Any]) -> bool:
+    """
+    Say whether a generator function has no ``with`` around a ``yield``, by its source.
+
+    A scope, a nursery or a lock that it holds at its ``yield`` would belong to a task. Functions
+    that it calls may still open one.
+    """
+    code = getattr(function, "__code__", None)
+    is_generator = inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function)
+    if code is None or not is_generator or not _TAKING.isdisjoint(code.co_names):
+        return False
+    read, line = _read_near(code), code.co_firstlineno
+    return line in read.functions and line not in read.holding
+
+
 def bare_yields(function: Callable[..., Any]) -> BareYields:
     """Find the bare yields in the source of a function, and of what its decorators wrap."""
     found: dict[str, frozenset[_Position]] = {}
     for code in _codes(function):
         known = found.get(code.co_filename, frozenset())
-        found[code.co_filename] = known | _bare_near(code)
+        found[code.co_filename] = known | _read_near(code).bare
     return found
 
 
-def _bare_near(code: CodeType) -> frozenset[_Position]:
-    """Find the bare yields of the whole file, or only of the function if the rest isn't Python."""
+def _read_near(code: CodeType) -> _Read:
+    """Read the whole file, or only the function if the rest isn't Python."""
     try:
         lines, _ = inspect.findsource(code)
     except OSError:
-        return frozenset()  # no source, as at a prompt
+        return _UNREADABLE  # no source, as at a prompt
     for source in (_whole, _alone):
         try:
-            return _bare_in(source(lines, code.co_firstlineno))
+            return _read(source(lines, code.co_firstlineno))
         except (SyntaxError, ValueError, RecursionError, tokenize.TokenError):
             continue
-    return frozenset()
+    return _UNREADABLE
 
 
 def _whole(lines: list[str], _first: int) -> str:
@@ -97,13 +140,13 @@ def stands_at_bare(generator: Any, bare: BareYields) -> bool:
 
 # A module with many factories is read once.
 @functools.lru_cache(maxsize=16)
-def _bare_in(source: str) -> frozenset[_Position]:
-    finder = _BareYieldFinder()
+def _read(source: str) -> _Read:
+    finder = _YieldFinder()
     finder.visit(ast.parse(source))
-    return frozenset(finder.found)
+    return _Read(frozenset(finder.bare), frozenset(finder.functions), frozenset(finder.holding))
 
 
-class _BareYieldFinder(ast.NodeVisitor):
+class _YieldFinder(ast.NodeVisitor):
     """
     Looks for each ``yield`` that no ``try`` or ``with`` of its own function guards.
 
@@ -111,14 +154,30 @@ class _BareYieldFinder(ast.NodeVisitor):
     """
 
     def __init__(self) -> None:
-        self.found: list[_Position] = []
-        self._depth = 0
+        self.bare: list[_Position] = []
+        self.functions: list[int] = []
+        self.holding: list[int] = []
+        # In how many guards of its function the visitor is, and in how many blocks that may hold
+        # something; and where that function begins.
+        self._depth = self._held = self._line = 0
 
     def visit_Yield(self, node: ast.Yield) -> None:
         if self._depth == 0:
             position = node.lineno, node.end_lineno, node.col_offset, node.end_col_offset
-            self.found.append(position)
+            self.bare.append(position)
+        self._note_held()
         self.generic_visit(node)
+
+    def visit_YieldFrom(self, node: ast.YieldFrom) -> None:
+        """The generator that it delegates to may hold anything."""
+        self._held += 1
+        self._note_held()
+        self._held -= 1
+        self.generic_visit(node)
+
+    def _note_held(self) -> None:
+        if self._held:
+            self.holding.append(self._line)
 
     def visit_Try(self, node: ast.Try | ast.TryStar) -> None:
         """Only an ``except`` or ``finally`` of this ``try`` guards what is in it."""
@@ -130,7 +189,15 @@ class _BareYieldFinder(ast.NodeVisitor):
         """The first context manager isn't entered yet while it is made."""
         first, *rest = node.items
         self._visit_all([first])
+        self._held += 1
         self._visit_all([*rest, *node.body], guards=1)
+        self._held -= 1
+
+    def visit_For(self, node: ast.For | ast.AsyncFor) -> None:
+        """What a loop goes through may be a generator that holds something."""
+        self._held += 1
+        self.generic_visit(node)
+        self._held -= 1
 
     def _visit_all(self, nodes: list[Any], guards: int = 0) -> None:
         self._depth += guards
@@ -142,11 +209,16 @@ class _BareYieldFinder(ast.NodeVisitor):
         """A ``try`` around the definition of a function doesn't guard the yields in it."""
         decorators = [] if isinstance(node, ast.Lambda) else node.decorator_list
         self._visit_all([*decorators, node.args])
-        outside, self._depth = self._depth, 0
+        outside = self._depth, self._held, self._line
+        # Where Python says that a function begins.
+        self._depth, self._held = 0, 0
+        self._line = min([node.lineno, *(one.lineno for one in decorators)])
+        self.functions.append(self._line)
         self._visit_all([node.body] if isinstance(node, ast.Lambda) else node.body)
-        self._depth = outside
+        self._depth, self._held, self._line = outside
 
     visit_TryStar = visit_Try
+    visit_AsyncFor = visit_For
     visit_AsyncWith = visit_With
     visit_FunctionDef = visit_AsyncFunctionDef = visit_Lambda = _visit_function
 

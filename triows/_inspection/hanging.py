@@ -21,20 +21,22 @@ from attrs import frozen
 
 from triows._exchange.lifetime import Lifetime
 from triows._injection.call import make_value
+from triows._injection.guests import Guest
 from triows._running import STARTING
 from triows._stacks import describe, lines, relative, shown
 
 from .inside import described, with_mounted
 from .own import inner_nurseries, own_frames
 from .places import place_of
-from .tasks import await_frames, frames_in, look_at_nurseries, outline_of_nurseries
+from .resources import frames_of, nurseries_of
+from .tasks import frames_in, look_at_nurseries, outline_of_nurseries
 from .text import bounded, indented
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from triows._exchange.registry import Exchange
-    from triows._injection.hosts import Host
+    from triows._injection.resource import Resource
     from triows._running import AppResources
     from triows._stacks import RawFrame
 
@@ -163,7 +165,9 @@ def _starting(resources: AppResources) -> Hanging | None:
     factory, host = resources.stack.making, _entering(resources.stack.hosts)
     return Hanging(
         f"{_place(factory.call)} has not started, and waits at",
-        _stack_of(host) if host else _stack(frames_in(resources.task, make_value)),
+        _stack(frames_of(host), nurseries_of(host))
+        if host
+        else _stack(frames_in(resources.task, make_value)),
     )
 
 
@@ -177,7 +181,7 @@ def _hanging(exchange: Exchange) -> Hanging:
     lifetime, served = exchange.lifetime, exchange.served
     patience, handler = served.settings.timeouts.teardown, _place(served.handler)
     if lifetime.is_ending and (host := _released(lifetime.hosts)) is not None:
-        return _hanging_resource(host, 2 * patience)
+        return _hanging_resource(host, 2 * patience, inner_nurseries(lifetime))
     if lifetime.is_ending:
         hosts = {host.task for host in lifetime.hosts}
         return Hanging(
@@ -194,12 +198,14 @@ def _hanging(exchange: Exchange) -> Hanging:
     return Hanging(f"{who} {goes_on}", _stack(own_frames(lifetime), inner_nurseries(lifetime)))
 
 
-def _hanging_resource(host: Host, seconds: float) -> Hanging:
+def _hanging_resource(
+    host: Resource, seconds: float, around: Sequence[trio.Nursery] = ()
+) -> Hanging:
     does = "has not exited" if host.entered else "still starts"
     return Hanging(
         f"the resource {_place(host.factory.call)} {does} {seconds:g} s after it had to end, "
         "and waits at",
-        _stack_of(host),
+        _stack(frames_of(host), around if isinstance(host, Guest) else nurseries_of(host)),
     )
 
 
@@ -207,18 +213,14 @@ def _place(call: Callable[..., Any]) -> str:
     return relative(place_of(call))
 
 
-def _entering(hosts: Sequence[Host]) -> Host | None:
+def _entering(hosts: Sequence[Resource]) -> Resource | None:
     """The resource that is being entered."""
     return hosts[-1] if hosts and not hosts[-1].entered else None
 
 
-def _released(hosts: Sequence[Host]) -> Host | None:
+def _released(hosts: Sequence[Resource]) -> Resource | None:
     """The resource that is being exited."""
     return hosts[-1] if hosts and hosts[-1].released else None
-
-
-def _stack_of(host: Host) -> tuple[str, ...]:
-    return () if host.task is None else _stack(await_frames(host.task), host.task.child_nurseries)
 
 
 def _stack(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from attrs import frozen
 
 from triows._injection.call import make_value
+from triows._injection.guests import Guest
 from triows._printable import printable
 from triows._stacks import Frame, describe, frame_at, innermost, relative
 
@@ -15,12 +16,22 @@ from .tasks import NurseryNode, await_frames, frames_in, look_at_nurseries, outl
 from .text import Line, Outlined, Style
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from triows._injection.hosts import Host
+    import trio
+
+    from triows._injection.resource import Resource
     from triows._running import AppResources
+    from triows._stacks import RawFrame
 
-__all__ = ["ResourceNode", "State", "look_at_resources", "look_at_shared"]
+__all__ = [
+    "ResourceNode",
+    "State",
+    "frames_of",
+    "look_at_resources",
+    "look_at_shared",
+    "nurseries_of",
+]
 
 State: TypeAlias = Literal["entering", "held", "exiting"]
 
@@ -75,12 +86,12 @@ def look_at_shared(resources: AppResources) -> Iterator[ResourceNode]:
         )
 
 
-def look_at_resources(hosts: Iterable[Host]) -> tuple[ResourceNode, ...]:
+def look_at_resources(hosts: Iterable[Resource]) -> tuple[ResourceNode, ...]:
     """Describe resources, in the order in which they were entered."""
     return tuple(_look(host) for host in hosts if not host.done)
 
 
-def _look(host: Host) -> ResourceNode:
+def _look(host: Resource) -> ResourceNode:
     frame = _frame_of(host)
     return ResourceNode(
         name=printable(host.factory.name),
@@ -88,20 +99,36 @@ def _look(host: Host) -> ResourceNode:
         state=_state_of(host),
         at=frame.where if frame else "",
         source=frame.source if frame else "",
-        nurseries=look_at_nurseries(host.task.child_nurseries if host.task else ()),
+        nurseries=look_at_nurseries(nurseries_of(host)),
     )
 
 
-def _state_of(host: Host) -> State:
+def frames_of(resource: Resource) -> list[RawFrame]:
+    """Return the frames of a resource, if it runs, the outermost first."""
+    if resource.task is None:
+        return []
+    if isinstance(resource, Guest):
+        return frames_in(resource.task, Guest.wait_done if resource.released else Guest.enter)
+    return await_frames(resource.task)
+
+
+def nurseries_of(resource: Resource) -> Sequence[trio.Nursery]:
+    """Return the nurseries in the resource's own task, if it has one."""
+    if resource.task is None or isinstance(resource, Guest):
+        return ()
+    return resource.task.child_nurseries
+
+
+def _state_of(host: Resource) -> State:
     if host.released:
         return "exiting"
     return "held" if host.entered else "entering"
 
 
-def _frame_of(host: Host) -> Frame | None:
+def _frame_of(host: Resource) -> Frame | None:
     """Return the frame of the resource itself, if it can be found."""
     if host.task is not None:
-        frame = innermost(describe(await_frames(host.task)))
+        frame = innermost(describe(frames_of(host)))
         if frame is not None and frame.owner in ("application", "library"):
             return frame
     # It isn't waiting for anything, so it is a generator at its yield. The context manager around

@@ -2,9 +2,9 @@
 The frames of one connection, from the server's side: bytes to messages, and back.
 
 There are two lanes. The *fast lane* reads what nearly all peers send: uncompressed frames, each of
-which is a whole message. All other frames go to the library, websockets' sans-I/O ``Protocol``:
-fragments, compressed frames, control frames, and everything that breaks a rule. A property test
-checks that the two lanes give the same results.
+which is a whole message, and the close frame at the end. All others go to the library, websockets'
+sans-I/O ``Protocol``: fragments, compressed frames, pings and pongs, and everything that breaks a
+rule. A property test checks that the two lanes give the same results.
 
 Both lanes use one loop, which reads the headers and so knows where each frame ends. The library
 leaves some checks to its users. They are done here: whether texts are valid UTF-8, how many
@@ -20,8 +20,10 @@ import zlib
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
-from websockets.frames import Close, Frame, Opcode
+from websockets.frames import Frame, Opcode
 from websockets.protocol import SERVER, Protocol, State
+
+from triows._closing import may_close
 
 from .frames import BINARY, SHORT, TEXT, plain_frame
 
@@ -60,6 +62,9 @@ _MASK, _LENGTH = 0x80, 0x7F
 # How long a masked frame is at least, and how long a header is at most before its masking key.
 _LEAST, _LONGEST = 6, 10
 
+# The code of a close frame that has none (section 7.1.5).
+_NO_CODE = 1005
+
 # How many frames the library reads in one call of receive(). Each takes about 15 us, so other
 # connections wait for 2 ms at most.
 _TURN = 128
@@ -93,6 +98,7 @@ class Codec:
     """
 
     __slots__ = (
+        "_closed_with",
         "_data",
         "_decoder",
         "_extensions",
@@ -107,13 +113,14 @@ class Codec:
         "_pieces",
         "_position",
         "_protocol",
-        "_room",
+        "_short",
         "_size",
         "end",
         "noticed",
         "pending",
         "pongs",
         "replies",
+        "room",
     )
 
     def __init__(
@@ -130,17 +137,21 @@ class Codec:
         #: Whether bytes wait that could be read now, if there were room for their messages or this
         #: call hadn't already read enough.
         self.pending = False
+        #: For how many bytes of messages there is room after what was read.
+        self.room = 0
         self._message_size = message_size
+        # The greatest length that is short, and isn't too long for a message.
+        self._short = min(SHORT, message_size)
         self._max_fragments = fragments
         self._extensions = list(extensions)
         # Whether the peer has got a compressed message that our compressor doesn't know.
         self._has_lost_track = False
         self._protocol: Protocol | None = None
+        # The code and the reason of our close frame, if the library doesn't know of it.
+        self._closed_with: tuple[int, str] | None = None
         # The bytes from this position on are not read yet.
         self._data = b""
         self._position = 0
-        # For how many bytes of messages there is room.
-        self._room = 0
         # For a plain frame that arrives in pieces: the pieces, its first byte and masking key, and
         # how many bytes are missing.
         self._pieces: list[bytes] = []
@@ -156,11 +167,14 @@ class Codec:
 
     @property
     def _library(self) -> Protocol:
-        """The library's protocol. Most connections don't need it until they end."""
+        """The library's protocol. Most connections don't need it, and it takes long to make."""
         protocol = self._protocol
         if protocol is None:
             protocol = Protocol(SERVER, max_size=self._message_size, logger=logger)
             protocol.extensions = [*self._extensions]
+            if self._closed_with is not None:
+                protocol.send_close(*self._closed_with)
+                protocol.data_to_send()
             self._protocol = protocol
         return protocol
 
@@ -188,12 +202,14 @@ class Codec:
             return found  # after a close, or a violation (RFC 6455 section 7.1.7)
         if self._data:
             data = self._data[self._position :] + data
-        self._room = size
+        self.room = size
         if self._missing:
             data = self._gather(data, found)
         position = self._read_plain(data, 0, found, count)
-        if position < len(data):
-            position = self._read(data, position, found, count)
+        if position == len(data):
+            self._data = b""
+            return found
+        position = self._read(data, position, found, count)
         if self.pending:
             # Keep the whole and remember the position: the rest may be read in many small turns,
             # and cutting it each time would copy it each time.
@@ -225,45 +241,43 @@ class Codec:
         """
         if self._owed or self._fragments or self.end is not None:
             return position
-        end, limit = len(data), self._message_size
-        while end - position >= _LEAST and len(found) < count and self._room > 0:
-            first, second = data[position], data[position + 1]
-            if first not in _PLAIN or not second & _MASK:
-                break
-            length = second & _LENGTH
+        end, room, short = len(data), self.room, self._short
+        while position + _LEAST <= end and room > 0 and len(found) < count:
+            first = data[position]
+            length = data[position + 1] - _MASK
             start = position + _LEAST
-            if length > SHORT:
+            if not 0 <= length <= short:
+                if length <= SHORT or first not in _PLAIN:
+                    break
                 least = SHORT if length == SHORT + 1 else 0xFFFF
                 start += 2 if least == SHORT else 8
                 length = int.from_bytes(data[position + 2 : start - 4], "big")
-                if length <= least:
+                if not least < length <= self._message_size or start > end:
                     break
-            if start > end or length > limit:
-                break
             stop = start + length
             mask = data[start - 4 : start]
             if stop > end:
+                if first not in _PLAIN:
+                    break
                 self._pieces, self._missing = [data[start:]], stop - end
                 self._piece_of = (first, mask)
-                return end
-            if not self._finish_plain(first, apply_mask(data[start:stop], mask), found):
+                position = end
                 break
+            if first == TEXT:
+                try:
+                    message = apply_mask(data[start:stop], mask).decode()
+                except UnicodeDecodeError as exc:
+                    self._fail_decoding(exc)
+                    break
+                found.append((message, length))
+            elif first == BINARY:
+                found.append((apply_mask(data[start:stop], mask), length))
+            else:
+                break
+            room -= length
             position = stop
+        self.room = room
         return position
-
-    def _finish_plain(self, first: int, payload: bytes, found: list[Received]) -> bool:
-        """Take the message of a plain frame. Return whether it is valid."""
-        length = len(payload)
-        self._room -= length
-        if first == BINARY:
-            found.append((payload, length))
-        else:
-            try:
-                found.append((payload.decode(), length))
-            except UnicodeDecodeError as exc:
-                self._fail_decoding(exc)
-                return False
-        return True
 
     def _gather(self, data: bytes, found: list[Received]) -> bytes:
         """Read on in a plain frame that arrives in pieces. Return the bytes after the frame."""
@@ -275,7 +289,13 @@ class Codec:
         first, mask = self._piece_of
         payload = apply_mask(b"".join(self._pieces), mask)
         self._pieces = []
-        self._finish_plain(first, payload, found)
+        self.room -= len(payload)
+        try:
+            message = payload if first == BINARY else payload.decode()
+        except UnicodeDecodeError as exc:
+            self._fail_decoding(exc)
+        else:
+            found.append((message, len(payload)))
         return data[missing:]
 
     def _read_other(self, data: bytes, position: int, found: list[Received], count: int) -> int:
@@ -287,15 +307,48 @@ class Codec:
             room for a message, or if the header breaks a rule.
         """
         if not self._owed:
-            if not data[position] & _CONTROL and (len(found) >= count or self._room <= 0):
+            if not data[position] & _CONTROL and (len(found) >= count or self.room <= 0):
                 self.pending = True
                 return 0
+            if self._protocol is None and (length := self._read_close(data, position)):
+                return length
             self._begin(data, position)
         piece = data[position : position + self._owed]
         if piece:
             self._owed -= len(piece)
             self._feed(piece, found)
         return len(piece)
+
+    def _read_close(self, data: bytes, position: int) -> int:
+        """
+        Read a close frame that is whole and valid, and answer it with the same (section 5.5.1).
+
+        Returns:
+            How many bytes that were. It is 0 if the library has to look at this frame.
+        """
+        second = data[position + 1] if len(data) > position + 1 else 0
+        length = second & _LENGTH
+        start = position + _LEAST
+        stop = start + length
+        whole = length != 1 and length <= SHORT and stop <= len(data)
+        if data[position] != _CLOSE or not second & _MASK or not whole:
+            return 0
+        payload = apply_mask(data[start:stop], data[start - 4 : start])
+        code, reason = _NO_CODE, ""
+        if payload:
+            code = int.from_bytes(payload[:2], "big")
+            try:
+                reason = payload[2:].decode()
+            except UnicodeDecodeError:
+                return 0
+            if not may_close(code):
+                return 0
+        self.end = EndOfFrames(code, reason, by_peer=True)
+        self.noticed = True
+        if self._closed_with is None:
+            self._closed_with = code, reason
+            self.replies.append(bytes((_CLOSE, length)) + payload)
+        return _LEAST + length
 
     def _begin(self, data: bytes, position: int) -> None:
         """Read the header of the next frame, if it is complete, to learn where the frame ends."""
@@ -389,7 +442,7 @@ class Codec:
         if frame.fin:
             message = (b"" if self._decoder is None else "").join(self._parts)
             found.append((message, self._size))
-            self._room -= self._size
+            self.room -= self._size
             self._parts, self._decoder, self._fragments = [], None, 0
 
     def _fail_decoding(self, exc: UnicodeDecodeError) -> None:
@@ -435,7 +488,12 @@ class Codec:
 
     def close_frame(self, code: int, reason: str) -> bytes:
         """Return the close frame, or ``b""`` if one was sent before or is among the replies."""
-        protocol = self._library
+        protocol = self._protocol
+        if protocol is None:
+            if self._closed_with is not None:
+                return b""
+            self._closed_with = code, reason
+            return self.other_close_frame(code, reason)
         if protocol.state is not State.OPEN:
             return b""
         protocol.send_close(code, reason)
@@ -444,8 +502,8 @@ class Codec:
     @staticmethod
     def other_close_frame(code: int, reason: str) -> bytes:
         """Return a close frame to send instead of :meth:`close_frame`'s, if that hasn't begun."""
-        payload = Close(code, reason).serialize()
-        return Frame(Opcode.CLOSE, payload).serialize(mask=False)
+        payload = code.to_bytes(2, "big") + reason.encode()
+        return bytes((_CLOSE, len(payload))) + payload
 
     def close(self) -> None:
         """Free what this holds. Nobody uses it any more."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from websockets.extensions.permessage_deflate import PerMessageDeflate
 from websockets.frames import Frame, Opcode
@@ -10,7 +10,7 @@ from websockets.frames import Frame, Opcode
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-__all__ = ["BINARY", "SHORT", "TEXT", "Prepared", "plain_frame", "plain_head"]
+__all__ = ["BINARY", "HEADS", "SHORT", "TEXT", "Prepared", "plain_frame", "plain_head"]
 
 #: First bytes of whole, uncompressed messages (:rfc:`6455#section-5.2`): FIN and an opcode.
 TEXT, BINARY = 0x81, 0x82
@@ -18,14 +18,16 @@ TEXT, BINARY = 0x81, 0x82
 #: The greatest length that fits into the second byte. A control frame can't be longer (5.5).
 SHORT = 125
 
-_TEXT_HEADS = [bytes((TEXT, length)) for length in range(SHORT + 1)]
-_BINARY_HEADS = [bytes((BINARY, length)) for length in range(SHORT + 1)]
+#: The heads of short messages, by their length: of binary ones, and of texts.
+HEADS: Final = tuple(
+    tuple(bytes((first, length)) for length in range(SHORT + 1)) for first in (BINARY, TEXT)
+)
 
 
 def plain_head(length: int, *, text: bool) -> bytes:
     """Return the head that comes before the payload of a whole, uncompressed message."""
     if length <= SHORT:
-        return (_TEXT_HEADS if text else _BINARY_HEADS)[length]
+        return HEADS[text][length]
     first = TEXT if text else BINARY
     if length <= 0xFFFF:
         return bytes((first, 126)) + length.to_bytes(2, "big")
@@ -34,10 +36,7 @@ def plain_head(length: int, *, text: bool) -> bytes:
 
 def plain_frame(payload: bytes, *, text: bool) -> bytes:
     """Return a whole, uncompressed message as one frame."""
-    length = len(payload)
-    if length <= SHORT:
-        return (_TEXT_HEADS if text else _BINARY_HEADS)[length] + payload
-    return plain_head(length, text=text) + payload
+    return plain_head(len(payload), text=text) + payload
 
 
 class Prepared:
@@ -56,12 +55,14 @@ class Prepared:
         UnicodeEncodeError: The text has a lone surrogate, which UTF-8 can't express.
     """
 
-    __slots__ = ("_compressed", "message", "payload", "plain")
+    __slots__ = ("_compressed", "message", "payload", "plain", "size")
 
     def __init__(self, message: str | bytes) -> None:
         self.message = message
         #: The message's bytes.
         self.payload = message.encode() if isinstance(message, str) else message
+        #: How many bytes these are.
+        self.size = len(self.payload)
         #: The whole message as one frame, for connections without compression.
         self.plain = plain_frame(self.payload, text=isinstance(message, str))
         # By what makes them different.

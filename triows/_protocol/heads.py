@@ -187,12 +187,14 @@ def check_characters(lines: bytes) -> None:
         raise BadRequest(400, _STRAY)
 
 
-def read_head(head: bytes) -> Request:
+def read_head(head: bytes, *, is_first: bool = True) -> Request:
     """
     Read the head of a request.
 
     Args:
         head: Its lines, with CRLF between them, and without the empty line at the end.
+        is_first: Whether it is the first one on its connection. If not, how the headers are read
+            may be remembered, because they are nearly the same for each request of a client.
 
     Raises:
         BadRequest: It is refused.
@@ -205,7 +207,7 @@ def read_head(head: bytes) -> Request:
     except BadRequest:
         check_characters(head)  # that comes first, because a part of a head may have shown it
         raise
-    read = _read_known_block if len(block) <= LONGEST_KNOWN else _read_block
+    read = _read_block if is_first or len(block) > LONGEST_KNOWN else _read_known_block
     headers, length, is_chunked, keep_alive, expects_continue, upgrade = read(block, version)
     path, _, query = target.partition(b"?")
     headers = headers.copy()
@@ -258,8 +260,7 @@ def _read_block(block: bytes, version: str) -> _Block:
     )
 
 
-# A client sends nearly the same headers with each request on a connection, so the last ones are
-# remembered. Those that are refused are not.
+# How the last blocks were read, apart from those that were refused.
 _read_known_block = lru_cache(maxsize=256)(_read_block)
 
 

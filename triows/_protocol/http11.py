@@ -68,6 +68,7 @@ class RequestReader:
         "_empty_lines",
         "_excess",
         "_head_size",
+        "_is_first",
         "_left",
         "_next",
         "_position",
@@ -89,6 +90,7 @@ class RequestReader:
         # by byte would be searched as often.
         self._searched = 0
         self._empty_lines = 0
+        self._is_first = True
         self._next = _HEAD
         # How many bytes of the body or the chunk are missing.
         self._left = 0
@@ -144,7 +146,8 @@ class RequestReader:
         head = self._section()
         if head is None:
             return None
-        request = read_head(head)
+        request = read_head(head, is_first=self._is_first)
+        self._is_first = False
         self._consume(self._position + len(head) + len(_END))
         self._empty_lines = 0
         if request.chunked:

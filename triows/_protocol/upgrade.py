@@ -7,11 +7,11 @@ the response.
 
 from __future__ import annotations
 
-import base64
 import binascii
-from typing import TYPE_CHECKING
+import hashlib
+from typing import TYPE_CHECKING, Final
 
-from attrs import field, frozen
+from msgspec import Struct
 from websockets.exceptions import InvalidHeader, NegotiationError
 from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
 from websockets.headers import (
@@ -21,12 +21,11 @@ from websockets.headers import (
     parse_subprotocol,
     parse_upgrade,
 )
-from websockets.utils import accept_key
 
-from .responses import response_head
+from .responses import header_lines, response_head
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from websockets.extensions.permessage_deflate import PerMessageDeflate
     from websockets.typing import ExtensionHeader
@@ -49,6 +48,13 @@ VERSION = b"13"
 
 _VERSION_HEADER = (b"sec-websocket-version", VERSION)
 
+#: What the answer to a key is computed with (section 1.3).
+_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+
+# What nearly all clients send, which need not be parsed.
+_UPGRADES = ([b"websocket"],)
+_CONNECTIONS = ([b"Upgrade"], [b"keep-alive, Upgrade"])
+
 
 class BadUpgrade(Exception):
     """
@@ -67,15 +73,16 @@ class BadUpgrade(Exception):
         super().__init__(detail)
 
 
-@frozen
-class Upgrade:
+# A Struct, as a request's head is one.
+class Upgrade(Struct, frozen=True, gc=False):
     """What a valid handshake asks for."""
 
     #: The value of the response's ``Sec-WebSocket-Accept``.
     accept: str
     #: The subprotocols that the client offers, in the client's order.
     subprotocols: list[str]
-    _extensions: list[str] = field(factory=list)
+    #: The values of ``Sec-WebSocket-Extensions``.
+    extensions: Sequence[str] = ()
 
     def negotiate(
         self, factories: Sequence[ServerPerMessageDeflateFactory]
@@ -107,7 +114,7 @@ class Upgrade:
 
     def _offers(self) -> list[ExtensionHeader]:
         try:
-            return [offer for value in self._extensions for offer in parse_extension(value)]
+            return [offer for value in self.extensions for offer in parse_extension(value)]
         except InvalidHeader:
             return []
 
@@ -139,18 +146,31 @@ def asks_for_websocket(headers: Sequence[tuple[bytes, bytes]]) -> bool:
     Args:
         headers: The request's headers, with names in lower case.
     """
-    upgrade = _listed(headers, b"upgrade")
-    return "websocket" in upgrade and "upgrade" in _listed(headers, b"connection")
+    fields = _by_name(headers)
+    if fields.get(b"upgrade") in _UPGRADES and fields.get(b"connection") in _CONNECTIONS:
+        return True
+    upgrade = _listed(fields, b"upgrade")
+    return "websocket" in upgrade and "upgrade" in _listed(fields, b"connection")
 
 
-def _listed(headers: Sequence[tuple[bytes, bytes]], wanted: bytes) -> list[str]:
+def _by_name(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, list[bytes]]:
+    fields: dict[bytes, list[bytes]] = {}
+    for name, value in headers:
+        if name in fields:
+            fields[name].append(value)
+        else:
+            fields[name] = [value]
+    return fields
+
+
+def _listed(fields: Mapping[bytes, list[bytes]], wanted: bytes) -> list[str]:
     """
     Split the values of a header at their commas, in lower case, without checking them.
 
     This strips whatever Python counts as whitespace, because Hypercorn does so, too. What
     Hypercorn treats as a handshake must be one here as well. If it is malformed, it is refused.
     """
-    values = _values(headers, wanted)
+    values = _values(fields, wanted)
     return [part.strip().lower() for value in values for part in value.split(",")]
 
 
@@ -175,54 +195,64 @@ def read_upgrade(
         raise BadUpgrade(405, "a WebSocket handshake is a GET request", (b"allow", b"GET"))
     if http_version != b"1.1":
         raise BadUpgrade(505, "a WebSocket handshake needs HTTP/1.1")
-    names = {b"content-length", b"transfer-encoding"}
-    if any(name in names and value.strip() != b"0" for name, value in headers):
-        raise BadUpgrade(400, "a WebSocket handshake has no body")
+    fields = _by_name(headers)
+    for name in (b"content-length", b"transfer-encoding"):
+        if name in fields and any(value.strip() != b"0" for value in fields[name]):
+            raise BadUpgrade(400, "a WebSocket handshake has no body")
     try:
-        # asks_for_websocket() has found what it looks for, but the headers may still be malformed.
-        for value in _values(headers, b"connection"):
-            parse_connection(value)
-        if len([one for value in _values(headers, b"upgrade") for one in parse_upgrade(value)]) > 1:
-            raise BadUpgrade(400, "Upgrade asks for more than one protocol")
+        _check_lists(fields)
         subprotocols = [
             str(one)
-            for value in _values(headers, b"sec-websocket-protocol")
+            for value in _values(fields, b"sec-websocket-protocol")
             for one in parse_subprotocol(value)
         ]
     except InvalidHeader as exc:
         raise BadUpgrade(400, f"malformed header {exc.name}") from None
-    _check_version(headers)
-    key = _only(headers, b"sec-websocket-key", "Sec-WebSocket-Key")
-    return Upgrade(_accept(key), subprotocols, list(_values(headers, b"sec-websocket-extensions")))
+    if _only(fields, _VERSION_HEADER[0], "Sec-WebSocket-Version") != VERSION:
+        raise BadUpgrade(426, "this server speaks WebSocket version 13", _VERSION_HEADER)
+    key = _only(fields, b"sec-websocket-key", "Sec-WebSocket-Key")
+    return Upgrade(_accept(key), subprotocols, _values(fields, b"sec-websocket-extensions"))
 
 
-def _values(headers: Sequence[tuple[bytes, bytes]], wanted: bytes) -> list[str]:
-    return [value.decode("latin-1").strip() for name, value in headers if name == wanted]
+def _check_lists(fields: Mapping[bytes, list[bytes]]) -> None:
+    """
+    Check the two headers in which :func:`asks_for_websocket` has found what it looks for.
+
+    Raises:
+        BadUpgrade: There is more than one protocol.
+        InvalidHeader: One is malformed.
+    """
+    if fields.get(b"connection") not in _CONNECTIONS:
+        for value in _values(fields, b"connection"):
+            parse_connection(value)
+    if fields.get(b"upgrade") not in _UPGRADES:
+        protocols = [parse_upgrade(value) for value in _values(fields, b"upgrade")]
+        if sum(map(len, protocols)) > 1:
+            raise BadUpgrade(400, "Upgrade asks for more than one protocol")
 
 
-def _only(headers: Sequence[tuple[bytes, bytes]], wanted: bytes, name: str) -> str:
-    values = _values(headers, wanted)
+def _values(fields: Mapping[bytes, list[bytes]], wanted: bytes) -> list[str]:
+    return [value.decode("latin-1").strip() for value in fields.get(wanted, ())]
+
+
+def _only(fields: Mapping[bytes, list[bytes]], wanted: bytes, name: str) -> bytes:
+    values = fields.get(wanted, ())
     if len(values) != 1:
         how = "several" if values else "no"
         raise BadUpgrade(400, f"{how} {name}", _VERSION_HEADER)
-    return values[0]
+    return values[0].strip()
 
 
-def _check_version(headers: Sequence[tuple[bytes, bytes]]) -> None:
-    version = _only(headers, _VERSION_HEADER[0], "Sec-WebSocket-Version")
-    if version != VERSION.decode():
-        raise BadUpgrade(426, "this server speaks WebSocket version 13", _VERSION_HEADER)
-
-
-def _accept(key: str) -> str:
+def _accept(key: bytes) -> str:
     """Return the answer to the client's key, which is 16 bytes in base64 (section 4.2.1)."""
     try:
-        raw = base64.b64decode(key.encode("ascii"), validate=True)
-    except (binascii.Error, UnicodeEncodeError):
+        raw = binascii.a2b_base64(key, strict_mode=True)
+    except binascii.Error:
         raw = b""
     if len(raw) != 16:
         raise BadUpgrade(400, "Sec-WebSocket-Key is not 16 bytes in base64")
-    return accept_key(key)
+    digest = hashlib.sha1(key + _GUID, usedforsecurity=False).digest()
+    return binascii.b2a_base64(digest, newline=False).decode()
 
 
 def acceptance(
@@ -242,14 +272,18 @@ def acceptance(
         headers: Those of the application.
         own_lines: The lines of the server's own headers.
     """
-    own = [
-        (b"upgrade", b"websocket"),
-        (b"connection", b"Upgrade"),
-        (b"sec-websocket-accept", accept.encode()),
-    ]
+    lines = b""
     if subprotocol is not None:
-        own.append((b"sec-websocket-protocol", subprotocol.encode()))
+        lines += b"sec-websocket-protocol: %s\r\n" % subprotocol.encode()
     if extensions is not None:
-        own.append((b"sec-websocket-extensions", extensions.encode()))
-    head = response_head(101, [*own, *headers])
-    return b"%s%s\r\n" % (head[:-2], own_lines)
+        lines += b"sec-websocket-extensions: %s\r\n" % extensions.encode()
+    if headers:
+        lines += header_lines(headers)
+    return b"%s%s\r\n%s%s\r\n" % (_ACCEPTANCE, accept.encode(), lines, own_lines)
+
+
+# The beginning of the response, up to the answer to the client's key.
+_ACCEPTANCE: Final = (
+    response_head(101, [(b"upgrade", b"websocket"), (b"connection", b"Upgrade")])[:-2]
+    + b"sec-websocket-accept: "
+)

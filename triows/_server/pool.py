@@ -102,7 +102,8 @@ class Pool:
         """Let a task look for a job, and begin in a context."""
         self._called += 1
         if not self._waiting:
-            context.run(self._start)
+            # A copy, because the task that calls may run in the context of that job.
+            context.copy().run(self._start)
             return
         worker = self._waiting.pop()
         self._unneeded = min(self._unneeded, len(self._waiting))

@@ -7,10 +7,10 @@ is the caller who decides what becomes of it.
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
 import trio
+from trio.lowlevel import checkpoint_if_cancelled
 
 from triows._protocol.frames import Prepared
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Member = TypeVar("Member", bound=Transport)
 
-__all__ = ["fan_out", "fan_out_nowait"]
+__all__ = ["FanOut", "fan_out_nowait"]
 
 #: Sockets to write to before other tasks get a turn: about 10 us each, so a few milliseconds. The
 #: reactor reads from twice as many, in less time for each.
@@ -35,7 +35,8 @@ def fan_out_nowait(transports: Iterable[Member], message: str | bytes | Prepared
     Hand a message over to many connections. Nothing here waits.
 
     On each connection, it goes out after all messages that were sent before, and before those that
-    are sent later. Connections that have ended get nothing.
+    are sent later. Connections that have ended get nothing. A :class:`FanOut` that is under way has
+    reached some of the connections, and reaches the others after this.
 
     Args:
         transports: The connections, which are accepted.
@@ -51,28 +52,53 @@ def fan_out_nowait(transports: Iterable[Member], message: str | bytes | Prepared
     return [one for one in transports if not one.post(prepared)]
 
 
-async def fan_out(transports: Iterable[Member], message: str | bytes) -> list[Member]:
+class FanOut:
     """
-    Do the same, but give other tasks their turn now and then.
+    Hands messages over to many connections, in one order for all of them.
 
-    The connections are those at the time of the call. If this is cancelled before it begins, nobody
-    gets the message. After that, everybody gets it.
-
-    Two calls at the same time may reach two connections in different orders. To have one order for
-    all, make one call after the other.
-
-    Raises:
-        UnicodeEncodeError: As in :func:`fan_out_nowait`.
+    Calls at the same time take effect in the order in which they began: the next message reaches
+    its first connection when this one has reached its last. Make one of these for each group that
+    has to agree on an order, such as the receivers of a topic. Two groups don't wait for each
+    other.
     """
-    await trio.lowlevel.checkpoint_if_cancelled()
-    try:
-        prepared = Prepared(message)
-    except UnicodeEncodeError:
-        await trio.lowlevel.checkpoint()
-        raise
-    turn, waiting = current_turn(), iter(tuple(transports))
-    full: list[Member] = []
-    while stretch := tuple(islice(waiting, _SOCKETS)):
-        full += fan_out_nowait(stretch, prepared)
+
+    __slots__ = ("_lock",)
+
+    def __init__(self) -> None:
+        # It is FIFO. Nobody has to wait for it until somebody has more than a stretch of members.
+        self._lock = trio.Lock()
+
+    async def send(self, transports: Iterable[Member], message: str | bytes) -> list[Member]:
+        """
+        Do the same as :func:`fan_out_nowait`, but give other tasks their turn now and then.
+
+        The connections are those at the time of the call. If this is cancelled before it begins, or
+        while it waits for earlier calls, nobody gets the message. After that, everybody gets it.
+
+        Raises:
+            UnicodeEncodeError: As in :func:`fan_out_nowait`.
+        """
+        await checkpoint_if_cancelled()
+        try:
+            prepared = Prepared(message)
+        except UnicodeEncodeError:
+            await trio.lowlevel.checkpoint()
+            raise
+        members, turn = tuple(transports), current_turn()
+        await self._begin()
+        try:
+            full = fan_out_nowait(members[:_SOCKETS], prepared)
+            for start in range(_SOCKETS, len(members), _SOCKETS):
+                await turn.end()
+                full += fan_out_nowait(members[start : start + _SOCKETS], prepared)
+        finally:
+            self._lock.release()
         await turn.end()
-    return full
+        return full
+
+    async def _begin(self) -> None:
+        """Wait for earlier calls. Trio's lock would wait for a turn of the loop in any case."""
+        try:
+            self._lock.acquire_nowait()
+        except trio.WouldBlock:
+            await self._lock.acquire()

@@ -5,10 +5,16 @@ from __future__ import annotations
 import weakref
 from collections import deque
 from threading import get_ident
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-import outcome
 import trio
+from outcome import Error, Outcome
+from trio.lowlevel import (
+    checkpoint_if_cancelled,
+    current_task,
+    reschedule,
+    wait_task_rescheduled,
+)
 
 from triows._where import known_as
 
@@ -16,7 +22,7 @@ from .interface import disconnect
 from .turn import STRETCH, current_turn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 
     from triows.exceptions import WebSocketDisconnect
 
@@ -28,6 +34,29 @@ __all__ = ["Inbox", "payload_size"]
 
 # All inboxes that have never held a message share this, because an empty deque takes 700 bytes.
 _NOTHING: deque[tuple[str | bytes, int]] = deque(maxlen=0)
+
+
+class _Woken(Outcome[None]):
+    """
+    Wakes a receiver whose message is in the inbox. All receivers share one.
+
+    To make and unwrap a :class:`outcome.Value` for each message would take longer than to decode
+    the message.
+    """
+
+    __slots__ = ()
+
+    def unwrap(self) -> None:
+        """Return nothing. The others are not used, but every outcome has them."""
+
+    def send(self, gen: Generator[Any, None, object]) -> Any:
+        return gen.send(None)
+
+    async def asend(self, agen: AsyncGenerator[Any, None]) -> Any:
+        return await agen.asend(None)
+
+
+_WOKEN: Final = _Woken()
 
 
 def payload_size(message: str | bytes) -> int:
@@ -58,6 +87,7 @@ class Inbox:
     """
 
     __slots__ = (
+        "_handed",
         "_max_messages",
         "_max_size",
         "_owner",
@@ -84,7 +114,9 @@ class Inbox:
         self._max_size = size
         #: The messages that wait, and their sizes. Made when the first one has to wait.
         self.waiting: deque[tuple[str | bytes, int]] = _NOTHING
+        # The task that receives, and the message with which it was woken but hasn't returned yet.
         self._receiver: trio.lowlevel.Task | None = None
+        self._handed: str | bytes | None = None
         # Made when the inbox is full, set when it no longer is.
         self._room: trio.Event | None = None
 
@@ -96,7 +128,6 @@ class Inbox:
         """Whether the reader should stop reading."""
         return self._room is not None
 
-    @property
     def room(self) -> tuple[int, int]:
         """How many messages there is room for, and how many bytes of them; none if full."""
         if self._room is not None:
@@ -105,23 +136,23 @@ class Inbox:
 
     def put_nowait(self, message: str | bytes, size: int) -> None:
         """Add a message of *size* bytes. It is dropped if the inbox is closed."""
-        self.put_all_nowait(((message, size),))
+        self.put_all_nowait(((message, size),), size)
 
-    def put_all_nowait(self, items: Sequence[tuple[str | bytes, int]]) -> None:
-        """Add several messages, at least one. See :meth:`put_nowait`."""
+    def put_all_nowait(self, items: Sequence[tuple[str | bytes, int]], size: int) -> None:
+        """Add several messages, at least one, of *size* bytes together. See :meth:`put_nowait`."""
         if self.ended is not None:
             return
-        if self._receiver is not None:
-            trio.lowlevel.reschedule(self._receiver, outcome.Value(items[0][0]))
-            self._receiver = None
+        if self._receiver is not None and self._handed is None:
+            self._handed, first = items[0]
+            reschedule(self._receiver, _WOKEN)
             if len(items) == 1:
                 return
             items = items[1:]
+            size -= first
         if self.waiting is _NOTHING:
             self.waiting = deque()
         self.waiting.extend(items)
-        for _, size in items:
-            self.size += size
+        self.size += size
         if self._room is None and self._is_full():
             self._room = trio.Event()
 
@@ -149,8 +180,8 @@ class Inbox:
             return
         self.ended = ended
         self._make_room()
-        if self._receiver is not None:
-            trio.lowlevel.reschedule(self._receiver, outcome.Error(self._disconnect(ended)))
+        if self._receiver is not None and self._handed is None:
+            reschedule(self._receiver, Error(self._disconnect(ended)))
             self._receiver = None
 
     def _disconnect(self, ended: Ended) -> WebSocketDisconnect:
@@ -172,7 +203,7 @@ class Inbox:
             await trio.lowlevel.checkpoint()
             raise self._busy()
         if self.waiting:
-            await trio.lowlevel.checkpoint_if_cancelled()
+            await checkpoint_if_cancelled()
             # As _take(), in line: it is called for each message of a busy connection.
             message, size = self.waiting.popleft()
             self.size -= size
@@ -188,8 +219,11 @@ class Inbox:
             raise self._disconnect(self.ended)
         if get_ident() != self._turn.thread:
             raise await self._turn.used_elsewhere()
-        self._receiver = trio.lowlevel.current_task()
-        handed: str | bytes = await trio.lowlevel.wait_task_rescheduled(self._abort)
+        self._receiver = current_task()
+        await wait_task_rescheduled(self._abort)
+        handed = self._handed
+        assert handed is not None
+        self._receiver = self._handed = None
         return handed
 
     def receive_nowait(self) -> str | bytes:

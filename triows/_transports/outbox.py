@@ -192,20 +192,25 @@ class Outbox:
             Whether this was possible. If not, the message has to queue behind others, or it comes
             from another loop and others are held back.
         """
-        held, number = self._held, self._turn.number
-        others = more or self._wrote_in == number
-        if held is None:
-            if self._frames or (self._lock is not None and self._lock.locked()):
+        held, turn = self._held, self._turn
+        if held is not None:
+            if get_ident() != turn.thread:
                 return False
-            held = self._begin_holding() if others else None
-        elif get_ident() != self._turn.thread:
+        elif self._frames or (self._lock is not None and self._lock.locked()):
             return False
+        elif more or self._wrote_in == turn.number:
+            held = self._begin_holding()
+        if held is None:
+            self._wrote_in = turn.number
+            self._write_now(frame)
+            return True
         size = self.size + len(frame)
-        if held is not None and others and size <= self._most_held and len(held) < _HELD_FRAMES:
+        others = more or self._wrote_in == turn.number
+        if others and size <= self._most_held and len(held) < _HELD_FRAMES:
             held.append(frame)
             self.size = size
         else:
-            self._wrote_in = number
+            self._wrote_in = turn.number
             self.send(frame)
         return True
 
@@ -239,13 +244,18 @@ class Outbox:
             self._held.append(frame)
             self.flush()
             return
-        sent = 0
         if not self._frames:
-            try:
-                sent = self._wire.send_nowait(frame)
-            except OSError:
-                self._turn.call(self._owner.write_failed)
-                return
+            self._write_now(frame)
+        elif frame:
+            self._let_wait(frame)
+
+    def _write_now(self, frame: bytes) -> None:
+        """Give a frame to the system. What it doesn't take waits. Nothing waits before it."""
+        try:
+            sent = self._wire.send_nowait(frame)
+        except OSError:
+            self._turn.call(self._owner.write_failed)
+            return
         if sent < len(frame):
             self._let_wait(memoryview(frame)[sent:] if sent else frame)
 
@@ -255,10 +265,13 @@ class Outbox:
         if held is None:
             return
         self.size = 0
+        whole = b"".join(held)
         try:
-            sent = self._wire.send_nowait(b"".join(held))
+            sent = self._wire.send_nowait(whole)
         except OSError:
             self._turn.call(self._owner.write_failed)
+            return
+        if sent == len(whole):
             return
         for frame in held:
             if sent < len(frame):

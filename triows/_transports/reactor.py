@@ -100,25 +100,27 @@ class EpollReactor:
                     # random order. After this checkpoint, all of them have run.
                     await trio.lowlevel.checkpoint()
                     self._take_turns()
-                for ready, flags in self._epoll.poll(0, _SOCKETS):
-                    reader = self._readers.get(ready)
-                    if reader is not None:  # None: discarded a moment ago, or the bell
-                        self._read(ready, flags, reader)
+                self._read(self._epoll.poll(0, _SOCKETS))
         finally:
             trio.lowlevel.notify_closing(fd)
             self._epoll.close()
             os.close(self._bell)
 
-    def _read(self, fd: int, flags: int, reader: Readable) -> None:
-        try:
-            if fd not in self._paused:
-                reader.on_readable()
-            elif flags & ~select.EPOLLIN:
-                # Otherwise epoll would report it again and again.
-                self._epoll.unregister(fd)
-                reader.on_hangup()
-        except Exception as exc:  # noqa: BLE001 - logged
-            _give_up(reader, exc)
+    def _read(self, events: list[tuple[int, int]]) -> None:
+        readers, paused = self._readers, self._paused
+        for fd, flags in events:
+            reader = readers.get(fd)
+            if reader is None:  # discarded a moment ago, or the bell
+                continue
+            try:
+                if fd not in paused:
+                    reader.on_readable()
+                elif flags & ~select.EPOLLIN:
+                    # Otherwise epoll would report it again and again.
+                    self._epoll.unregister(fd)
+                    reader.on_hangup()
+            except Exception as exc:  # noqa: BLE001 - logged
+                _give_up(reader, exc)
 
     def _take_turns(self) -> None:
         os.eventfd_read(self._bell)

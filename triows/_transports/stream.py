@@ -13,9 +13,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import trio
+from trio.lowlevel import checkpoint_if_cancelled
 
 from triows._protocol.codec import Codec
-from triows._protocol.frames import plain_frame, plain_head
+from triows._protocol.frames import HEADS, SHORT, plain_head
 from triows._protocol.responses import whole_response
 from triows._protocol.upgrade import acceptance, extension_factories
 from triows._where import known_as
@@ -219,14 +220,13 @@ class StreamTransport:
         codec, inbox = self._codec, self._inbox
         self._turn.begin()
         has_ended = self._ours is _ENDED
-        messages, size = _ANY if has_ended else inbox.room
-        found = codec.receive(data, messages, size)
+        messages, room = _ANY if has_ended else inbox.room()
+        found = codec.receive(data, messages, room)
         if found and not has_ended:
-            traffic = self.traffic
+            traffic, size = self.traffic, room - codec.room
             traffic.messages_received += len(found)
-            for _, length in found:
-                traffic.bytes_received += length
-            inbox.put_all_nowait(found)
+            traffic.bytes_received += size
+            inbox.put_all_nowait(found, size)
         if codec.noticed:
             if found and codec.end is not None:
                 # The handler may answer the messages before the close frame first.
@@ -308,17 +308,22 @@ class StreamTransport:
 
     @known_as("WebSocket.send")
     async def send(self, message: str | bytes) -> None:
-        text = isinstance(message, str)
-        try:
-            payload = message.encode() if isinstance(message, str) else message
-        except UnicodeEncodeError:
-            await trio.lowlevel.checkpoint()
-            raise
-        await trio.lowlevel.checkpoint_if_cancelled()
+        if isinstance(message, str):
+            text = True
+            try:
+                payload = message.encode()
+            except UnicodeEncodeError:
+                await trio.lowlevel.checkpoint()
+                raise
+        else:
+            text, payload = False, message
+        await checkpoint_if_cancelled()
         if self.ended is not None:
             raise await self._disconnected()
-        if self._extensions is None and len(payload) < _LARGE:
-            handed = self._outbox.post(plain_frame(payload, text=text), self._inbox.waiting)
+        size = len(payload)
+        if self._extensions is None and size < _LARGE:
+            head = HEADS[text][size] if size <= SHORT else plain_head(size, text=text)
+            handed = self._outbox.post(head + payload, self._inbox.waiting)
         else:
             handed = self._post_other(payload, text=text)
         if not handed:
@@ -328,7 +333,7 @@ class StreamTransport:
             raise await self._disconnected()
         traffic = self.traffic
         traffic.messages_sent += 1
-        traffic.bytes_sent += len(payload)
+        traffic.bytes_sent += size
         turn = self._turn
         turn.calls += 1
         if turn.calls >= STRETCH:
@@ -366,12 +371,15 @@ class StreamTransport:
     def post(self, prepared: Prepared) -> bool:
         if self.ended is not None:
             return True
-        plain, size = self._extensions is None, len(prepared.payload)
+        plain, outbox = self._extensions is None, self._outbox
         frame = prepared.plain if plain else self._codec.shared_frame(prepared)
-        handed = self._outbox.post(frame, None) or self._outbox.queue(frame, size)
-        if handed and self.ended is None:  # the wire didn't break while it took the message
-            self.traffic.count_sent(size)
-        return handed
+        if not outbox.post(frame, None) and not outbox.queue(frame, prepared.size):
+            return False
+        if self.ended is None:  # the wire didn't break while it took the message
+            traffic = self.traffic
+            traffic.messages_sent += 1
+            traffic.bytes_sent += prepared.size
+        return True
 
     async def _disconnected(self) -> WebSocketDisconnect:
         """Pass a checkpoint, then make the error for a call after the connection's end."""

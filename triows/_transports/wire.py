@@ -321,7 +321,9 @@ class PlainWire(SocketWire):
 
     def on_readable(self) -> None:
         """Read what is there, up to a limit. The reactor calls this."""
-        for _ in range(READS):
+        left = READS
+        while left:
+            left -= 1
             try:
                 data = self._socket.recv(CHUNK)
             except BlockingIOError:

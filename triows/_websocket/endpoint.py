@@ -206,7 +206,7 @@ class Endpoint:
             await lifetime.run(
                 body,
                 wants_nursery=self._wants_nursery,
-                enters_resources=self.plan.body.enters_resources,
+                enters_resources=self.plan.body.needs_hosts,
             )
         finally:
             self.exchanges.discard(exchange)

@@ -11,23 +11,21 @@ from __future__ import annotations
 
 import logging
 from itertools import count, islice
-from operator import index
 from typing import TYPE_CHECKING
 
 import trio
 
-from triows._managers import contextmanager
 from triows._transports.reactor import Readable
 from triows._transports.wire import CHUNK, READS
 
 if TYPE_CHECKING:
     from collections import deque
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from triows._transports.interface import Starter
     from triows._transports.wire import Sink
 
-__all__ = ["MemoryEnd", "MemoryLink", "MemoryReactor", "MemoryStream", "MemoryWire", "Pipe"]
+__all__ = ["MemoryEnd", "MemoryLink", "MemoryReactor", "MemoryWire", "Pipe"]
 
 logger = logging.getLogger("triows")
 
@@ -290,14 +288,18 @@ class MemoryLink:
         to_server, to_client = pipes(size)
         #: The client's end.
         self.client = MemoryEnd(to_client, to_server)
-        #: The server's end, while it speaks HTTP.
-        self.stream = MemoryStream(to_server, to_client)
-        #: The server's end after the handshake.
+        #: The server's end.
         self.wire = MemoryWire(to_server, to_client, reactor)
 
 
-class _Stream:
-    """An end of a connection, as far as both ends are the same: reading and writing bytes."""
+class MemoryEnd:
+    """
+    The client's end.
+
+    Args:
+        incoming: Bytes from the server.
+        outgoing: Bytes to the server.
+    """
 
     def __init__(self, incoming: Pipe, outgoing: Pipe) -> None:
         self._incoming = incoming
@@ -331,117 +333,6 @@ class _Stream:
                 raise trio.BrokenResourceError("the connection is over") from exc
             if not left:
                 return
-
-
-class MemoryStream(_Stream, trio.abc.HalfCloseableStream):
-    """
-    The server's end as a Trio stream. It keeps all promises of Trio's interface.
-
-    Like :class:`~triows._transports.wire.CountedStream`, it knows how many of its bytes have
-    reached the peer's system.
-    """
-
-    def __init__(self, incoming: Pipe, outgoing: Pipe) -> None:
-        super().__init__(incoming, outgoing)
-        self._is_closed = self._has_sent_eof = False
-        self._is_receiving = self._is_sending = False
-
-    async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        """
-        Wait for bytes. ``b""`` means the end.
-
-        Raises:
-            trio.BrokenResourceError: the connection was reset.
-            trio.ClosedResourceError: it was closed here.
-            trio.BusyResourceError: another task is receiving.
-        """
-        if max_bytes is not None and index(max_bytes) < 1:
-            raise ValueError("max_bytes must be 1 or more")
-        if self._is_receiving:
-            raise trio.BusyResourceError("another task is receiving from this connection")
-        self._is_receiving = True
-        try:
-            await self._incoming.wait_readable()
-            self._check_open()
-            return await super().receive_some(max_bytes)
-        finally:
-            self._is_receiving = False
-
-    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        """
-        Wait until all of *data* is on its way.
-
-        Raises:
-            trio.BrokenResourceError: the connection is over.
-            trio.ClosedResourceError: it was closed here.
-            trio.BusyResourceError: another task is sending.
-        """
-        with self._sending():
-            try:
-                await super().send_all(data)
-            except trio.BrokenResourceError:
-                self._check_open()
-                raise
-
-    @property
-    def taken(self) -> int:
-        return self._outgoing.taken
-
-    def unacknowledged(self) -> int:
-        return self._outgoing.unacknowledged()
-
-    def cut(self) -> None:
-        """Reset the connection. The peer can still read what has reached its system."""
-        self._outgoing.abort()
-
-    async def wait_send_all_might_not_block(self) -> None:
-        """Wait until there is room. It raises the same errors as :meth:`send_all`."""
-        with self._sending():
-            await self._outgoing.wait_writable()
-            self._check_open()
-            if self._outgoing.is_broken:
-                raise trio.BrokenResourceError("the connection is over")
-
-    @contextmanager
-    def _sending(self) -> Iterator[None]:
-        if self._is_sending:
-            raise trio.BusyResourceError("another task is sending on this connection")
-        self._is_sending = True
-        try:
-            if self._has_sent_eof:
-                raise trio.ClosedResourceError("nothing can be sent after the end")
-            self._check_open()
-            yield
-        finally:
-            self._is_sending = False
-
-    def _check_open(self) -> None:
-        if self._is_closed:
-            raise trio.ClosedResourceError("this connection was closed here")
-
-    async def send_eof(self) -> None:
-        """
-        Tell the peer that nothing more will be sent. A second call does nothing.
-
-        It raises the same errors as :meth:`send_all`.
-        """
-        if self._is_sending:
-            raise trio.BusyResourceError("another task is sending on this connection")
-        await trio.lowlevel.checkpoint()
-        self._check_open()
-        self._has_sent_eof = True
-        self._outgoing.end()
-
-    async def aclose(self) -> None:
-        """Close both directions, and wake whoever waits."""
-        self._is_closed = True
-        self._outgoing.end()
-        self._incoming.drop()
-        await trio.lowlevel.checkpoint()
-
-
-class MemoryEnd(_Stream):
-    """The client's end."""
 
     @property
     def fault(self) -> str:

@@ -9,6 +9,7 @@ from trials.fuzz.campaign import CATEGORIES
 from trials.fuzz.mutation import cut, mutated, rearranged
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("category", CATEGORIES)
 def test_an_attempt_follows_from_its_number(category):
     make = CATEGORIES[category]
