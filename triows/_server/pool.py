@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import trio
 
+from triows._injection.guests import scopes_of
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from contextvars import Context
@@ -101,15 +103,16 @@ class Pool:
     def _call(self, context: Context) -> None:
         """Let a task look for a job, and begin in a context."""
         self._called += 1
+        # A copy, because another task may run in the context itself: the one that calls, or one
+        # that takes the job before the task that is called.
+        context = context.copy()
         if not self._waiting:
-            # A copy, because the task that calls may run in the context of that job.
-            context.copy().run(self._start)
+            context.run(self._start)
             return
         worker = self._waiting.pop()
         self._unneeded = min(self._unneeded, len(self._waiting))
         assert worker.task is not None
-        # A copy, because it may find another job. Then another task runs in the context itself.
-        worker.task.context = context.copy()
+        worker.task.context = context
         trio.lowlevel.reschedule(worker.task)
 
     def _start(self) -> None:
@@ -160,7 +163,7 @@ class Pool:
     async def _run_jobs(self, worker: Worker, task: trio.lowlevel.Task) -> bool:
         """Run jobs until none waits. Return whether the task may wait for another one."""
         jobs, scope = self._jobs, worker.scope
-        innermost = _innermost_scope(task)
+        scopes = scopes_of(task)
         self._called -= 1
         if self._is_busy:
             self._call_more()
@@ -181,8 +184,10 @@ class Pool:
                 del running
                 if scope.deadline < math.inf or self._is_closed:
                     return False
-                if _innermost_scope(task) is not innermost:
-                    return False  # leaving the worker's scope then raises an error about the job's
+                if scopes_of(task) is not scopes:
+                    # The job hasn't left one, as an async generator does that nobody has closed.
+                    # Leaving the worker's scope then raises an error about it.
+                    return False
         finally:
             self._is_busy = False
         return not self._is_closed and len(self._waiting) < _MOST_WAITING
@@ -204,13 +209,3 @@ def _is_in(context: Context) -> bool:
         return copy_context() == context
     except Exception:  # noqa: BLE001 - some values, such as arrays, can't be compared
         return False
-
-
-def _innermost_scope(task: trio.lowlevel.Task) -> object:
-    """
-    Return what stands for the innermost cancel scope of a task.
-
-    A job that ends without leaving its scopes, such as one in an async generator that nobody has
-    closed, would have them cancel the next job.
-    """
-    return getattr(task, "_cancel_status", None)  # Trio doesn't tell it
