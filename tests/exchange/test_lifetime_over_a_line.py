@@ -23,6 +23,8 @@ from triows._settings import Timeouts
 from triows.exceptions import Disconnected, ResourceExpired, TeardownTimeout
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from triows._injection.hosts import ResourceStack
 
 Stack = Any
@@ -693,3 +695,18 @@ async def test_an_exchange_that_opens_no_nursery_ends_in_the_same_steps(line, li
     assert [type(error) for error in await raised_by(lifetime, body)] == [Boom]
     assert line.calls == ["start", "body", "conclude", "aclose"]
     assert (lifetime.task, lifetime.tasks) == (None, None)
+
+
+async def test_a_resource_exits_though_the_exchange_is_complete_and_has_the_scope_around(line):
+    async def resource() -> AsyncIterator[None]:
+        yield
+        seen.append("exit")
+
+    async def body(stack: ResourceStack, nursery: Any) -> None:
+        await make_value(Factory.of(resource), {}, stack, patience=1)
+
+    seen: list[str] = []
+    line.needs_nursery, line.is_complete = False, True
+    with trio.CancelScope() as around:
+        await Lifetime(line, Timeouts(), around=around).run(body)
+    assert seen == ["exit"]

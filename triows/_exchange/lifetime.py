@@ -348,7 +348,8 @@ class Lifetime:
             if self._is_lent and not wants_nursery:
                 # A cancellation goes on to whoever has lent the scope, when all is closed.
                 self.returned = await body(stack, None)
-                if self.line.is_complete and tasks is None and self._body.deadline == math.inf:
+                is_plain = tasks is None and not stack.hosts
+                if self.line.is_complete and is_plain and self._body.deadline == math.inf:
                     return  # the usual end of a request
             else:
                 await self._live_in_scope(body, stack, tasks, wants_nursery=wants_nursery)
