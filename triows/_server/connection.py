@@ -275,8 +275,7 @@ class HTTPConnection:
     def _serve_next(self) -> None:
         """Serve the next request, if its head is there."""
         if self._running >= _MOST_RUNNING:
-            self._deadline = _NEVER  # the client waits for us
-            self._is_idle = False
+            self._is_idle, self._deadline = False, _NEVER  # the client waits for us
             self._hold()
             return
         try:
