@@ -2,7 +2,14 @@ from __future__ import annotations
 
 import pytest
 
-from triows._protocol.heads import MOST_HEADERS, BadRequest, Request, read_head
+from triows._protocol.heads import (
+    _KNOWN,
+    MOST_HEADERS,
+    MOST_KNOWN,
+    BadRequest,
+    Request,
+    read_head,
+)
 
 
 def head(*lines: bytes, first: bytes = b"GET / HTTP/1.1", host: bytes | None = b"Host: a") -> bytes:
@@ -487,3 +494,12 @@ def test_headers_that_were_refused_are_refused_again():
     for _ in range(3):
         with pytest.raises(BadRequest):
             read_head(b"GET / HTTP/1.1\r\nHost: a\r\nHost: a", is_first=False)
+
+
+def test_only_so_many_headers_are_remembered_and_no_secrets():
+    for number in range(2 * MOST_KNOWN):
+        read_head(b"GET / HTTP/1.1\r\nHost: a\r\nX-Number: %d" % number, is_first=False)
+        read_head(b"GET / HTTP/1.1\r\nHost: a\r\nCookie: %d" % number, is_first=False)
+        read_head(b"GET / HTTP/1.1\r\nHost: a\r\nX-First: %d" % number)
+    assert 0 < len(_KNOWN["1.1"]) <= MOST_KNOWN
+    assert not [block for block in _KNOWN["1.1"] if b"Cookie" in block or b"X-First" in block]

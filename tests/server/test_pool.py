@@ -319,3 +319,21 @@ async def test_a_job_can_be_started_from_inside_its_context(autojump_clock):
         pool.start(jobs.still, copy_context())
         await wait_all_tasks_blocked()
         assert len(jobs.seen) == 2
+
+
+async def test_a_job_does_not_get_an_equal_object_of_another_one(autojump_clock):
+    lists: ContextVar[list[str]] = ContextVar("lists")
+    seen: list[list[str]] = []
+
+    async def adding(_worker: Worker) -> None:
+        seen.append(lists.get())
+        lists.set([])
+
+    async with opened() as (pool, _, _):
+        contexts = [copy_context() for _ in range(3)]
+        own: list[list[str]] = [[], [], []]
+        for context, mine in zip(contexts, own, strict=True):
+            context.run(lists.set, mine)
+            pool.start(adding, context)
+        await wait_all_tasks_blocked()
+    assert sorted(map(id, seen)) == sorted(map(id, own))

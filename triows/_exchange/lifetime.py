@@ -159,6 +159,8 @@ class Lifetime:
 
     def note_opened(self) -> None:
         """Note that the opening is over, or doesn't matter. From now on, only a grace ends it."""
+        if self._is_lent:
+            return  # who has lent the scope may have set a deadline, and there is none for opening
         deadline, self._at_deadline = self._grace_over
         if deadline != self._body.deadline:  # setting it takes time
             self._body.deadline = deadline

@@ -42,8 +42,11 @@ GREATEST_LENGTH = 2**63 - 1
 #: How many bytes a host and its port may have. A name in DNS has 253 (:rfc:`1035#section-2.3.4`).
 LONGEST_AUTHORITY = 253 + len(":65535")
 
-#: Headers of up to this many bytes are remembered, to read them only once.
-LONGEST_KNOWN = 1024
+#: Headers of up to this many bytes are remembered, to read them only once, and so many of them.
+LONGEST_KNOWN, MOST_KNOWN = 1024, 256
+
+# Headers whose values must not stay in memory.
+_SECRETS = frozenset({b"authorization", b"cookie", b"proxy-authorization"})
 
 _STRAY = "the head has a character or a line end that is not allowed"
 
@@ -207,8 +210,13 @@ def read_head(head: bytes, *, is_first: bool = True) -> Request:
     except BadRequest:
         check_characters(head)  # that comes first, because a part of a head may have shown it
         raise
-    read = _read_block if is_first or len(block) > LONGEST_KNOWN else _read_known_block
-    headers, length, is_chunked, keep_alive, expects_continue, upgrade = read(block, version)
+    known = _KNOWN[version]
+    read = known.get(block)
+    if read is None:
+        read = _read_block(block, version)
+        if not is_first and len(block) <= LONGEST_KNOWN:
+            _remember(known, block, read)
+    headers, length, is_chunked, keep_alive, expects_continue, upgrade = read
     path, _, query = target.partition(b"?")
     headers = headers.copy()
     if not path.startswith(b"/"):
@@ -260,8 +268,16 @@ def _read_block(block: bytes, version: str) -> _Block:
     )
 
 
-# How the last blocks were read, apart from those that were refused.
-_read_known_block = lru_cache(maxsize=256)(_read_block)
+# How blocks were read, by the version of HTTP.
+_KNOWN: dict[str, dict[bytes, _Block]] = {version: {} for version in _VERSIONS.values()}
+
+
+def _remember(known: dict[bytes, _Block], block: bytes, read: _Block) -> None:
+    """Remember how a block was read, unless it has a secret of the client's."""
+    if _SECRETS.isdisjoint(dict(read[0])):
+        if len(known) >= MOST_KNOWN:
+            known.clear()
+        known[block] = read
 
 
 def _read_request_line(line: bytes) -> tuple[str, bytes, str]:

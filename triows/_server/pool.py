@@ -204,8 +204,10 @@ class Pool:
 
 
 def _is_in(context: Context) -> bool:
-    """Say whether the calling task's context has the same values as another one."""
-    try:
-        return copy_context() == context
-    except Exception:  # noqa: BLE001 - some values, such as arrays, can't be compared
-        return False
+    """Say whether the calling task's context has the same objects as another one."""
+    # Comparing the contexts would compare values: an equal list isn't the same list.
+    current = copy_context()
+    for variable, value in context.items():
+        if variable not in current or current[variable] is not value:
+            return False
+    return len(current) == len(context)
