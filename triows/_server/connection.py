@@ -208,7 +208,8 @@ class HTTPConnection:
         if self._current is not None:
             self._current.note_left(gone=True)
             self._current = None
-        self.output.close()
+        if self._websocket is None:
+            self.output.close()
         self.wire.close(abort=abort)
         self.on_asked()
         self.on_over()
@@ -617,6 +618,9 @@ class HTTPConnection:
     def take_over(self, sink: Sink) -> None:
         """Hand everything that comes from now on to a WebSocket, which starts the wire again."""
         self._websocket = sink
+        # An idle WebSocket keeps nothing that it doesn't need.
+        self.output.close()
+        del self.output, self._reader
 
     def take_rest(self) -> bytes:
         """Return what has come after the request for a WebSocket."""

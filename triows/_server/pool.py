@@ -140,57 +140,51 @@ class Pool:
             worker.is_needed = False
             trio.lowlevel.reschedule(worker.task)
 
+    # One function, because each coroutine around a WebSocket takes memory as long as that lives.
     async def _work(self) -> None:
         worker = Worker()
         worker.task = task = trio.lowlevel.current_task()
-        waiting = self._waiting
+        jobs, waiting = self._jobs, self._waiting
 
         def abort(_: object) -> trio.lowlevel.Abort:
             waiting.remove(worker)
             return trio.lowlevel.Abort.SUCCEEDED
 
         with worker.scope:
-            while await self._run_jobs(worker, task):
+            scopes = scopes_of(task)
+            while worker.is_needed:
+                self._called -= 1
+                if self._is_busy:
+                    self._call_more()
+                try:
+                    while jobs:
+                        job, context = jobs.popleft()
+                        if jobs and not self._called:
+                            self._call(jobs[0][1])
+                        if not _is_in(context):
+                            # Another job of this step has changed its context, or it is different.
+                            task.context = context
+                            await trio.lowlevel.cancel_shielded_checkpoint()
+                        self._is_busy = True
+                        running = job(worker)
+                        # Otherwise a WebSocket would keep the head of its request in memory.
+                        del job, context
+                        await running
+                        del running
+                        if worker.scope.deadline < math.inf or scopes_of(task) is not scopes:
+                            # If the job hasn't left a scope, as an async generator does that nobody
+                            # has closed, leaving the worker's scope raises an error about it.
+                            return
+                finally:
+                    self._is_busy = False
+                if self._is_closed or len(waiting) >= _MOST_WAITING:
+                    return
                 if not waiting:
                     self._timer.add(self, _PATIENCE)
                 # It must not keep alive what the last job has left in its context.
                 task.context = self._context
                 waiting.append(worker)
                 await trio.lowlevel.wait_task_rescheduled(abort)
-                if not worker.is_needed:
-                    return
-
-    async def _run_jobs(self, worker: Worker, task: trio.lowlevel.Task) -> bool:
-        """Run jobs until none waits. Return whether the task may wait for another one."""
-        jobs, scope = self._jobs, worker.scope
-        scopes = scopes_of(task)
-        self._called -= 1
-        if self._is_busy:
-            self._call_more()
-        try:
-            while jobs:
-                job, context = jobs.popleft()
-                if jobs and not self._called:
-                    self._call(jobs[0][1])
-                if not _is_in(context):
-                    # Another job of this step has changed its context, or this one is different.
-                    task.context = context
-                    await trio.lowlevel.cancel_shielded_checkpoint()
-                self._is_busy = True
-                running = job(worker)
-                # Otherwise a WebSocket would keep the head of its request in memory.
-                del job, context
-                await running
-                del running
-                if scope.deadline < math.inf or self._is_closed:
-                    return False
-                if scopes_of(task) is not scopes:
-                    # The job hasn't left one, as an async generator does that nobody has closed.
-                    # Leaving the worker's scope then raises an error about it.
-                    return False
-        finally:
-            self._is_busy = False
-        return not self._is_closed and len(self._waiting) < _MOST_WAITING
 
     def _call_more(self) -> None:
         """
