@@ -11,7 +11,7 @@ from triows._server.pool import Worker
 
 
 async def test_all_that_run_and_those_that_begin_later_end_at_the_deadline(autojump_clock):
-    jobs, before, after, over = Jobs(), Worker(), Worker(), Worker()
+    jobs, before, after, over = Jobs(), Worker([]), Worker([]), Worker([])
     jobs.add(before)
     jobs.add(over)
     jobs.discard(over)

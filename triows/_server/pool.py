@@ -43,11 +43,17 @@ _PATIENCE = 0.1
 
 
 class Worker:
-    """One task, and what is around it."""
+    """
+    One task, and what is around it.
 
-    __slots__ = ("is_needed", "scope", "task")
+    Args:
+        waiting: The tasks that wait for a job. It is there when it waits.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_waiting", "is_needed", "scope", "task")
+
+    def __init__(self, waiting: list[Worker]) -> None:
+        self._waiting = waiting
         #: Around the task. The job may be given to it. If it then has a deadline, the task runs no
         #: other job. So whoever cancels it sets one, too: asking whether it was cancelled would
         #: take longer.
@@ -56,6 +62,12 @@ class Worker:
         self.is_needed = True
         #: ``None`` until it has started.
         self.task: trio.lowlevel.Task | None = None
+
+    # A method, and not a function in the task's, which would take memory as long as the task lives.
+    def abort(self, _raise_cancel: object) -> trio.lowlevel.Abort:
+        """Let the task end that waits, because it was cancelled. Trio calls this."""
+        self._waiting.remove(self)
+        return trio.lowlevel.Abort.SUCCEEDED
 
     def end_at(self, deadline: float) -> None:
         """Cancel the job at this time, if it goes on until then."""
@@ -142,13 +154,9 @@ class Pool:
 
     # One function, because each coroutine around a WebSocket takes memory as long as that lives.
     async def _work(self) -> None:
-        worker = Worker()
-        worker.task = task = trio.lowlevel.current_task()
         jobs, waiting = self._jobs, self._waiting
-
-        def abort(_: object) -> trio.lowlevel.Abort:
-            waiting.remove(worker)
-            return trio.lowlevel.Abort.SUCCEEDED
+        worker = Worker(waiting)
+        worker.task = task = trio.lowlevel.current_task()
 
         with worker.scope:
             scopes = scopes_of(task)
@@ -184,7 +192,7 @@ class Pool:
                 # It must not keep alive what the last job has left in its context.
                 task.context = self._context
                 waiting.append(worker)
-                await trio.lowlevel.wait_task_rescheduled(abort)
+                await trio.lowlevel.wait_task_rescheduled(worker.abort)
 
     def _call_more(self) -> None:
         """

@@ -15,6 +15,7 @@ from hypercorn.utils import parse_socket_addr, valid_server_name
 from triows._inspection.inside import live
 from triows._inspection.remains import alive
 from triows._managers import asynccontextmanager
+from triows._request.transport import nobody
 from triows._transports.cork import Cork
 from triows._transports.pinger import Pinger
 from triows._transports.reactor import new_reactor
@@ -249,6 +250,7 @@ class Server:
     def _note_asked(self, connection: HTTPConnection) -> None:
         if connection in self._silent:
             self._silent.discard(connection)
+            connection.on_asked = nobody  # it takes memory
             self._asked.set()
             self._asked = trio.Event()
 
