@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from triows._log import peer_of
 from triows._printable import printable
 from triows._protocol.http11 import BadRequest, RequestReader
-from triows._protocol.responses import CONTINUE, ResponseWriter, whole_response
+from triows._protocol.responses import ResponseWriter, whole_response
 from triows._protocol.upgrade import asks_for_websocket
 from triows._reply import problem
 from triows._request.bridge import RequestBridge
@@ -467,11 +467,6 @@ class HTTPConnection:
         if self._body is not None:
             self._body.close()
             self._body = None  # it refers to this object
-
-    async def send_continue(self) -> None:
-        """Tell the client to send its body (:rfc:`9110#section-10.1.1`)."""
-        if rest := self.output.write_nowait([CONTINUE]):
-            await self.output.write_rest(rest)
 
     def cut(self, why: str) -> None:
         """End a response that can't be completed, so that the client sees that."""

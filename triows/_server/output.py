@@ -250,6 +250,11 @@ class Output:
             raise ClientDisconnect("the client has gone") from exc
         return None if sent == size else _after(pieces, sent)
 
+    async def write(self, data: bytes) -> None:
+        """Send data, and wait while the client is slow. See :meth:`write_rest`."""
+        if data and (rest := self.write_nowait([data])):
+            await self.write_rest(rest)
+
     async def write_rest(self, pieces: deque[bytes | memoryview]) -> None:
         """
         Send the rest, and wait while the client is slow.
@@ -318,8 +323,7 @@ class Output:
             data = await file.read(offset)
             if self._is_closed:
                 raise ClientDisconnect("the client has gone")
-            if rest := self.write_nowait([data]):
-                await self.write_rest(rest)
+            await self.write(data)
             return len(data)
         monitor, ended = self.watch(), False
         sent = 0

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import trio
 
+from triows._protocol.responses import CONTINUE
 from triows._request.transport import nobody
 from triows._transports.turn import STRETCH
 from triows.exceptions import ClientDisconnect
@@ -38,9 +39,6 @@ class RequestOwner(Protocol):
 
     def watch_body(self, request: StreamRequest) -> BodyWatch:
         """Watch whether the client sends the body of a request, until it is over."""
-
-    async def send_continue(self) -> None:
-        """Tell the client to send its body."""
 
     def new_writer(self, head: Request) -> ResponseWriter:
         """Make the writer of the response to a request."""
@@ -159,7 +157,7 @@ class StreamRequest:
                 raise ClientDisconnect("the client has left before the end of its request")
             if self._continue_due and not self.writer.begun:
                 self._continue_due = False
-                await self._connection.send_continue()
+                await self._output.write(CONTINUE)
                 continue  # it may have come, or the client may have left, if that took long
             watch = self._connection.watch_body(self)
             watch.is_waiting = True
@@ -234,9 +232,7 @@ class StreamRequest:
         await trio.lowlevel.checkpoint_if_cancelled()
         if self.is_gone:
             raise self._disconnect()
-        pieces = self.writer.trailers(headers, more=more)
-        if pieces and (rest := self._output.write_nowait(pieces)):
-            await self._output.write_rest(rest)
+        await self._output.write(b"".join(self.writer.trailers(headers, more=more)))
         self._note_sent()
         await self._note_call()
 
@@ -265,13 +261,11 @@ class StreamRequest:
             raise self._disconnect()
         before, after = self.writer.around(file.size, more=False)
         output = self._output
-        if before and (rest := output.write_nowait([before])):
-            await output.write_rest(rest)
+        await output.write(before)
         if self.writer.has_body:
             self.sent += file.size
             await output.write_file(file)
-        if after and (rest := output.write_nowait([after])):
-            await output.write_rest(rest)
+        await output.write(after)
         self._note_sent()
 
     def cut(self) -> None:
