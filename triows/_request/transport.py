@@ -43,7 +43,7 @@ class RequestTransport(Protocol):
         Return the scope around the task that serves only this request, but only once.
 
         Returns:
-            The scope, or ``None`` if there is no such task.
+            The scope, or ``None`` if another server runs the task, or the scope was lent.
         """
 
     async def respond(self, reply: Reply) -> None:
