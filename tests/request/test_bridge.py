@@ -17,7 +17,7 @@ class Scripted(RequestBridge):
     """A request whose client is the test."""
 
     def __init__(self, *parts: bytes) -> None:
-        super().__init__()
+        self._is_read = self._is_end_told = False
         self.parts = list(parts)
         self.calls: list[Any] = []
         self.on_left = nobody

@@ -175,6 +175,7 @@ class ResponseWriter:
         "_request",
         "_status",
         "begun",
+        "ended",
         "keep_alive",
     )
 
@@ -193,8 +194,8 @@ class ResponseWriter:
         #: Whether another request may follow on the connection. It may be set to ``False`` before
         #: the body begins, and then the client is told so.
         self.keep_alive = request is not None and request.keep_alive
-        #: Whether something was returned to be sent.
-        self.begun = False
+        #: Whether something of the response was returned to be sent, and whether all of it was.
+        self.begun = self.ended = False
         self._request = request
         self._is_current = request is None or request.http_version == "1.1"
         self._own = own
@@ -203,11 +204,6 @@ class ResponseWriter:
         self._after_body = _ENDED
         # Whether nothing has to be said but how long the body is, if that is given at once.
         self._is_usual = False
-
-    @property
-    def ended(self) -> bool:
-        """Whether all of the response was returned to be sent."""
-        return self._phase is _ENDED
 
     @property
     def ends_by_close(self) -> bool:
@@ -329,7 +325,8 @@ class ResponseWriter:
         size = len(data)
         if size > JOINED or (self._declared is not None and self._declared != size):
             return None
-        self._phase, self._is_usual, self.begun = _ENDED, False, True
+        self._phase, self._is_usual = _ENDED, False
+        self.begun = self.ended = True
         length = _LENGTH_LINES[size] if size < 2048 else b"content-length: %d\r\n" % size
         return b"".join((*self._lines, length, self._own, b"\r\n", data))
 
@@ -392,6 +389,7 @@ class ResponseWriter:
         self._is_usual = False
         if not more:
             self._phase = self._after_body
+            self.ended = self._phase is _ENDED
         return before, after
 
     @property
@@ -425,7 +423,7 @@ class ResponseWriter:
         if not is_dropped and self._phase is not _TRAILERS:
             raise self._mistake()
         if not more:
-            self._phase = _ENDED
+            self._phase, self.ended = _ENDED, True
             lines += b"\r\n"
         return [lines] if lines and not is_dropped else []
 

@@ -38,9 +38,9 @@ class RequestBridge:
 
     __slots__ = ("_is_end_told", "_is_read")
 
-    def __init__(self) -> None:
-        # Whether the last part of the body was handed over, and the end after it.
-        self._is_read = self._is_end_told = False
+    # Whether the last part of the body was handed over, and the end after it. They begin as False.
+    _is_read: bool
+    _is_end_told: bool
 
     @known_as("receive")
     async def asgi_receive(self: _Bridged) -> Message:

@@ -330,11 +330,18 @@ class HTTPConnection:
             self._linger()
         elif not self._reader.unread:
             if self._requests and not self._is_idle:
-                self._is_idle = True
-                self._wait(self._services.idle_timeout)
+                self._idle()
         elif self._is_idle or self._deadline == _NEVER:
             self._is_idle = False
             self._wait(self._services.head_timeout)
+
+    def _idle(self) -> None:
+        """Wait for a next request of which nothing has come."""
+        self._is_idle = True
+        services = self._services
+        self._deadline = deadline = services.now() + services.idle_timeout
+        if deadline < self._due_at:
+            self._look_after(services.idle_timeout)
 
     def _begin_upgrade(self, head: Request) -> None:
         self._services.pinger.discard(self)
@@ -408,8 +415,10 @@ class HTTPConnection:
         elif request.has_more:
             self._to_drop = _MOST_DROPPED
             self._drop_rest()
-        else:
+        elif self._reader.unread or self._has_eof:
             self._go_on()
+        else:
+            self._idle()
 
     def _go_on(self) -> None:
         if self._reader.unread:

@@ -92,7 +92,7 @@ class StreamRequest(RequestBridge):
     def __init__(
         self, connection: RequestOwner, head: Request, writer: ResponseWriter, has_more: bool
     ) -> None:
-        super().__init__()
+        self._is_read = self._is_end_told = False
         self.head = head
         self.writer = writer
         self.on_left: Callable[[], None] = nobody
@@ -220,7 +220,7 @@ class StreamRequest(RequestBridge):
     def send_nowait(self, body: bytes, *, more: bool) -> Awaitable[None] | None:
         if self.is_gone:
             raise self._disconnect()
-        output, connection = self._output, self._connection
+        output = self._output
         if more or (whole := self.writer.whole(body)) is None:
             rest = self._send_part(body, more=more)
         else:
@@ -228,9 +228,9 @@ class StreamRequest(RequestBridge):
             rest = output.write_whole(whole)
         if rest or (output.is_writing and not more):  # another task may still send a part
             return self._send_rest(rest, more=more)
-        if not more:
-            self._note_sent()
-        turn = connection.turn
+        if not more and self.writer.ended:
+            self._note_complete()
+        turn = self._connection.turn
         turn.calls += 1
         return turn.end() if turn.calls >= STRETCH else None
 
@@ -263,10 +263,13 @@ class StreamRequest(RequestBridge):
         if self.writer.ended:
             if self.is_gone:  # the connection was cut while this waited for its turn
                 raise self._disconnect()
-            self.complete = True
-            if self._changed is not None:
-                self.note_change()
-            self._connection.note_complete(self)
+            self._note_complete()
+
+    def _note_complete(self) -> None:
+        self.complete = True
+        if self._changed is not None:
+            self.note_change()
+        self._connection.note_complete(self)
 
     async def send_file(self, path: str) -> None:
         await trio.lowlevel.checkpoint_if_cancelled()
