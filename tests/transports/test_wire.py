@@ -24,7 +24,7 @@ from tests.transports.sockets import (
     tcp,
     trio_socket,
 )
-from triows._transports.wire import CHUNK, PlainWire
+from triows._transports.wire import CHUNK, READS, PlainWire
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -101,14 +101,27 @@ async def test_what_comes_is_given_to_the_sink():
         assert (ends.sink.data, ends.sink.calls) == (b"abcdef", [])
 
 
-async def test_much_is_read_in_chunks():
+async def test_much_is_read_in_chunks_that_grow():
     async with plain() as ends:
         data = bytes(range(256)) * 2048
         with trio.fail_after(PATIENCE):
             await ends.peer.send_all(data)
         await ends.sink.wait_data(len(data))
         assert ends.sink.data == data
-        assert max(ends.sink.chunks) <= CHUNK
+        first, *further = ends.sink.chunks
+        assert first == CHUNK
+        assert max(further) <= READS * CHUNK
+
+
+async def test_a_stream_that_fills_no_chunk_any_more_is_read_in_small_ones():
+    async with plain() as ends:
+        for size in (READS * CHUNK, 1, READS * CHUNK):
+            ends.sink.chunks.clear()
+            before = len(ends.sink.data)
+            with trio.fail_after(PATIENCE):
+                await ends.peer.send_all(bytes(size))
+            await ends.sink.wait_data(before + size)
+        assert ends.sink.chunks[0] <= CHUNK
 
 
 async def test_the_end_is_told_once_behind_what_came():

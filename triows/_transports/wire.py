@@ -45,16 +45,15 @@ __all__ = [
     "unacknowledged",
 ]
 
-#: Bytes to read at a time. Hypercorn and asyncio read the same number. It is enough for a busy
-#: stream, and reading it doesn't hold up other tasks.
+#: Bytes to read at a time. Hypercorn and asyncio's streams read the same number.
 CHUNK = 2**16
 
 #: The end of a TCP connection (FIN), once sent, counts as one more unacknowledged byte. Code that
 #: compares with this value can be wrong by one byte of data, which does no harm.
 FIN = 1
 
-#: How many chunks to read in one turn if more bytes are there. Reading several takes fewer turns
-#: for a large message, and holds up other tasks for a tenth of a millisecond at most.
+#: How many chunks to read in one turn of a stream that has filled one before. Reading several takes
+#: fewer turns for a large message, and holds up other tasks for a tenth of a millisecond at most.
 READS = 4
 
 #: How many waiting pieces to pass to the system in one call. It takes up to 1024 (IOV_MAX).
@@ -311,31 +310,30 @@ class PlainWire(SocketWire):
         reactor: Says when there is something to read.
     """
 
-    __slots__ = ("taken",)
+    __slots__ = ("_most", "taken")
 
     secured = True
 
     def __init__(self, sock: socket.socket, reactor: Reactor) -> None:
         super().__init__(sock, reactor)
         self.taken = 0
+        # How many bytes to read in the next turn.
+        self._most = CHUNK
 
     def on_readable(self) -> None:
         """Read what is there, up to a limit. The reactor calls this."""
-        left = READS
-        while left:
-            left -= 1
-            try:
-                data = self._socket.recv(CHUNK)
-            except BlockingIOError:
-                return  # there was nothing to read after all
-            except OSError:
-                data = b""
-            if not data:
-                self.on_error()
-                return
-            self._sink.data_received(data)
-            if len(data) < CHUNK or self._is_paused or self._fd < 0:
-                return
+        try:
+            data = self._socket.recv(self._most)
+        except BlockingIOError:
+            return  # there was nothing to read after all
+        except OSError:
+            data = b""
+        if not data:
+            self.on_error()
+            return
+        # Nobody has to join what is read at once.
+        self._most = CHUNK if len(data) < CHUNK else READS * CHUNK
+        self._sink.data_received(data)
 
     def send_nowait(self, data: bytes | memoryview) -> int:
         try:
