@@ -130,3 +130,52 @@ def wait_all_then(call):
         call()
 
     return wait
+
+
+async def test_the_system_is_asked_once_to_take_more_when_it_has_not_taken_all(make):
+    case = make(5)
+    assert case.output.write_nowait([b"small"]) is None
+    assert case.wire.rooms == 0
+    async with trio.open_nursery() as nursery:
+        for data in (b"more than there is room for", b"again"):
+            nursery.start_soon(case.output.write, data)
+            await wait_all_tasks_blocked()
+            case.wire.take()
+    assert bytes(case.wire.sent) == b"smallmore than there is room foragain"
+    assert case.wire.rooms == 1
+
+
+@pytest.mark.parametrize("comes", [False, True])
+async def test_a_whole_response_is_kept_only_if_another_one_may_follow(make, comes):
+    case = make(100)
+    case.owner.expects_response = comes
+    assert case.output.write_whole(b"one") is None
+    assert bytes(case.wire.sent) == (b"" if comes else b"one")
+    assert case.output.is_empty is not comes
+    await wait_all_tasks_blocked()
+    assert bytes(case.wire.sent) == b"one"
+
+
+@pytest.mark.parametrize("room", [0, 2])
+async def test_what_is_left_of_a_whole_response_is_returned(make, room):
+    case = make(room)
+    case.owner.expects_response = False
+    rest = case.output.write_whole(b"one")
+    assert bytes(case.wire.sent) + b"".join(rest) == b"one"
+
+
+async def test_a_whole_response_leaves_behind_those_that_were_kept(make):
+    case = make(100)
+    case.output.hold(b"one ")
+    case.owner.expects_response = False
+    assert case.output.write_whole(b"two") is None
+    assert case.wire.calls == [b"one two"]
+
+
+async def test_a_whole_response_on_a_broken_connection_closes_it(make):
+    case = make(100)
+    case.owner.expects_response = False
+    case.wire.is_broken = True
+    with pytest.raises(ClientDisconnect):
+        case.output.write_whole(b"one")
+    assert case.owner.told == ["close"]

@@ -110,6 +110,8 @@ class ScriptedWire:
         self.calls: list[bytes] = []
         self.paused = False
         self.eofs = 0
+        #: How often it was asked to let the system take more.
+        self.rooms = 0
         #: How it was closed: ``"closed"`` or ``"reset"``.
         self.end: str | None = None
         #: Whether everything that is sent fails.
@@ -147,6 +149,9 @@ class ScriptedWire:
     def resume(self) -> None:
         self.paused = False
         self._change()
+
+    def make_room(self) -> None:
+        self.rooms += 1
 
     def yield_turn(self) -> None:
         async def turn() -> None:

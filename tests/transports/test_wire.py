@@ -24,7 +24,7 @@ from tests.transports.sockets import (
     tcp,
     trio_socket,
 )
-from triows._transports.wire import CHUNK, READS, PlainWire
+from triows._transports.wire import CHUNK, NOTSENT_LOWAT, READS, ROOM, PlainWire
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -457,3 +457,19 @@ async def test_a_wire_reads_on_while_its_owner_is_cancelled():
         with trio.CancelScope(shield=True):
             await ends.peer.send_all(b"b")
             await ends.sink.wait_data(2)
+
+
+@linux_only
+@pytest.mark.real_socket
+async def test_the_system_takes_more_when_there_is_room():
+    async with plain(tcp) as ends:
+        ends.sock.setsockopt(socket.IPPROTO_TCP, NOTSENT_LOWAT, 2**14)
+        ends.wire.make_room()
+        assert ends.sock.getsockopt(socket.IPPROTO_TCP, NOTSENT_LOWAT) == ROOM
+
+
+@pytest.mark.real_socket
+async def test_making_room_where_there_is_none_to_make_does_nothing():
+    async with plain() as ends:
+        ends.wire.make_room()
+        assert ends.wire.send_nowait(b"a") == 1

@@ -5,10 +5,11 @@ from __future__ import annotations
 import errno
 import logging
 import socket
-import sys
 from typing import TYPE_CHECKING
 
 import trio
+
+from triows._transports.wire import NOTSENT_LOWAT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,9 +23,6 @@ _ACCEPTS = 32
 
 #: How many seconds to wait if the system has no more descriptors or memory. Trio waits as long.
 _PAUSE = 0.1
-
-#: Python knows the name since 3.12. The number is that of Linux (netinet/tcp.h).
-_NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", 25 if sys.platform == "linux" else None)
 
 _NO_CAPACITY = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
 
@@ -94,5 +92,5 @@ def prepare(listener: socket.socket) -> None:
     if listener.family not in (socket.AF_INET, socket.AF_INET6):
         return
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    if _NOTSENT_LOWAT is not None:
-        listener.setsockopt(socket.IPPROTO_TCP, _NOTSENT_LOWAT, 2**14)
+    if NOTSENT_LOWAT is not None:
+        listener.setsockopt(socket.IPPROTO_TCP, NOTSENT_LOWAT, 2**14)

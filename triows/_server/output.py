@@ -82,6 +82,7 @@ class Output:
 
     __slots__ = (
         "_context",
+        "_has_room",
         "_held",
         "_held_size",
         "_is_closed",
@@ -109,6 +110,8 @@ class Output:
         self._services = services
         self._context = context
         self._is_closed = False
+        # Whether the system takes more than it can send soon.
+        self._has_room = False
         # Whole responses that leave together with the next one.
         self._held: list[bytes] = []
         self._held_size = 0
@@ -307,6 +310,7 @@ class Output:
     async def _write(self, pieces: deque[bytes | memoryview]) -> None:
         if self._is_closed:
             return
+        self._make_room()
         monitor = self.watch()
         try:
             with trio.CancelScope() as self._waiting:
@@ -318,6 +322,12 @@ class Output:
             self._waiting = None
             monitor.stop()
 
+    def _make_room(self) -> None:
+        # For small parts, every wait for the client would be a turn of the loop and a system call.
+        if not (self._has_room or self._is_closed):
+            self._has_room = True
+            self._wire.make_room()
+
     async def write_file(self, file: OpenFile) -> None:
         """
         Send a file, and wait while the client is slow. See :meth:`write_rest`.
@@ -326,6 +336,7 @@ class Output:
             ClientDisconnect: The client has gone, or is too slow.
             OSError: The file can't be read.
         """
+        self._make_room()
         offset = 0
         while offset < file.size:
             offset += await self._write_part(file, offset)

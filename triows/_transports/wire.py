@@ -35,8 +35,10 @@ __all__ = [
     "BROKEN",
     "CHUNK",
     "FIN",
+    "NOTSENT_LOWAT",
     "PIECES",
     "READS",
+    "ROOM",
     "Counted",
     "PlainWire",
     "Sink",
@@ -58,6 +60,14 @@ READS = 4
 
 #: How many waiting pieces to pass to the system in one call. It takes up to 1024 (IOV_MAX).
 PIECES = 64
+
+#: How many bytes the system takes that it can't send soon, see :meth:`Wire.make_room`. Other servers
+#: set no limit. The system has one of its own, which grows with the speed of the peer (tcp(7)).
+ROOM = 2**20
+
+#: The option of a socket that says this. Python knows the name since 3.12, and the number is that
+#: of Linux (netinet/tcp.h).
+NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", 25 if sys.platform == "linux" else None)
 
 # Windows doesn't have it.
 _HAS_SENDMSG = hasattr(socket.socket, "sendmsg")
@@ -172,6 +182,13 @@ class Wire(Counted, Protocol):
         It can't under TLS, because the bytes have to be encrypted.
         """
 
+    def make_room(self) -> None:
+        """
+        Let the system take more than it can send soon, because more is to be sent than it takes.
+
+        What it takes is out of our hands. So this isn't for messages that should stay few.
+        """
+
     def send_eof(self) -> None:
         """Tell the peer that nothing more will be sent. Reading goes on."""
 
@@ -242,6 +259,11 @@ class SocketWire(Readable):
 
     def yield_turn(self) -> None:
         self._reactor.yield_turn(self)
+
+    def make_room(self) -> None:
+        if NOTSENT_LOWAT is not None:
+            with suppress(OSError):  # the connection is broken, or isn't TCP
+                self._socket.setsockopt(socket.IPPROTO_TCP, NOTSENT_LOWAT, ROOM)
 
     def send_eof(self) -> None:
         with suppress(OSError):  # the connection is already broken

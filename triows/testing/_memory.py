@@ -414,6 +414,9 @@ class MemoryWire(Readable):
     def yield_turn(self) -> None:
         self._reactor.yield_turn(self)
 
+    def make_room(self) -> None:
+        """Do nothing: the test has said how much room there is."""
+
     # Called by the reactor.
 
     def on_readable(self) -> None:
