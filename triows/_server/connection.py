@@ -315,7 +315,7 @@ class HTTPConnection:
         if head.upgrade and asks_for_websocket(head.headers):
             self._begin_upgrade(head)
             return
-        request = StreamRequest(self, head, self.new_writer(head), not self._reader.body_ended)
+        request = StreamRequest(self, head, self.new_writer(head))
         self._current = request
         self._running += 1
         self.output.has_begun = True

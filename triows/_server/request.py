@@ -62,7 +62,6 @@ class StreamRequest(RequestBridge):
         connection: Reads and writes.
         head: The request's head.
         writer: Writes the response.
-        has_more: Whether there is a body.
     """
 
     __slots__ = (
@@ -89,9 +88,7 @@ class StreamRequest(RequestBridge):
     #: The task that runs the application.
     worker: Worker
 
-    def __init__(
-        self, connection: RequestOwner, head: Request, writer: ResponseWriter, has_more: bool
-    ) -> None:
+    def __init__(self, connection: RequestOwner, head: Request, writer: ResponseWriter) -> None:
         self._is_read = self._is_end_told = False
         self.head = head
         self.writer = writer
@@ -99,7 +96,7 @@ class StreamRequest(RequestBridge):
         self.status: int | None = None
         self.complete = self.left = self.is_gone = False
         self.received = self.sent = 0
-        self.has_more = has_more
+        self.has_more = head.chunked or head.content_length > 0
         #: What the access log gets of the response.
         self.summary: dict[str, Any] | None = None
         self._connection = connection

@@ -61,7 +61,7 @@ READS = 4
 #: How many waiting pieces to pass to the system in one call. It takes up to 1024 (IOV_MAX).
 PIECES = 64
 
-#: How many bytes the system takes that it can't send soon, see :meth:`Wire.make_room`. Other servers
+#: How many bytes the system takes that it can't send soon, see :meth:`Wire.make_room`. Others
 #: set no limit. The system has one of its own, which grows with the speed of the peer (tcp(7)).
 ROOM = 2**20
 
