@@ -73,6 +73,8 @@ class Exchanges:
         # When the drain began, and how many seconds it gives handlers, if their own grace is
         # longer. ``None`` while there is no drain.
         self._drain: tuple[float, float] | None = None
+        #: Whether the application is shutting down. New handshakes are then refused.
+        self.draining = False
 
     def __iter__(self) -> Iterator[Exchange]:
         """Yield all exchanges, the oldest first."""
@@ -93,14 +95,10 @@ class Exchanges:
         """Whether there is no room for another connection."""
         return self.limit is not None and self._connections >= self.limit
 
-    @property
-    def draining(self) -> bool:
-        """Whether the application is shutting down. New handshakes are then refused."""
-        return self._drain is not None
-
     def end_drain(self) -> None:
         """Take new exchanges again, because the application may be started again."""
         self._drain = None
+        self.draining = False
 
     def grace_left(self, timeouts: Timeouts) -> float:
         """Return how many seconds a handler that begins now has. It is 0 when a drain is over."""
@@ -145,7 +143,7 @@ class Exchanges:
         Returns:
             Whether all exchanges are over.
         """
-        self._drain = (trio.current_time(), grace)
+        self._drain, self.draining = (trio.current_time(), grace), True
         with trio.move_on_after(seconds):
             async with trio.open_nursery() as nursery:
                 for exchange in self:

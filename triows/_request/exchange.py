@@ -51,8 +51,8 @@ class RequestExchange:
         self.transport = transport
         self.scope = scope
         self._around = around
-        self._started: float = trio.lowlevel.current_clock().current_time()
         self._task = trio.lowlevel.current_task()
+        self._started: float = trio.lowlevel.current_clock().current_time()
         self._lifetime: Lifetime | None = None
 
     @property
@@ -104,12 +104,9 @@ class RequestExchange:
     def is_cut(self) -> bool:
         """Whether it was cancelled in the middle of its response."""
         transport, lifetime = self.transport, self._lifetime
-        return (
-            transport.begun
-            and not transport.complete
-            and lifetime is not None
-            and lifetime.cancelled is not None
-        )
+        if transport.complete or not transport.begun or lifetime is None:
+            return False
+        return lifetime.cancelled is not None
 
 
 async def _ended(

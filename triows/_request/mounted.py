@@ -68,11 +68,11 @@ class MountedRequests:
         # A copy, because the application may change the scope.
         exchange = RequestExchange(self, transport, {**scope}, around)
         exchanges.add(exchange)
+        error: BaseException | None = None
         try:
             if around is None:
                 await self._call_within(exchange.lifetime, scope, receive, send)
             else:
-                error: BaseException | None = None
                 try:
                     await self.handler(scope, receive, send)
                 except BaseException as exc:  # noqa: BLE001 - raised when all is closed
@@ -84,7 +84,7 @@ class MountedRequests:
             exchanges.discard(exchange)
             if logger.isEnabledFor(logging.INFO):
                 _log_end(exchange)
-        if exchange.is_cut:
+        if not transport.complete and exchange.is_cut:
             # Otherwise a middleware would take the response for complete, and end it properly.
             raise cut_response(receive, send)
 
