@@ -853,3 +853,13 @@ async def test_a_connection_that_is_over_is_freed_at_once(autojump_clock):
             assert [mark() for mark in marks] == [None]
         finally:
             gc.enable()
+
+
+async def test_a_request_that_begins_after_all_had_to_end_is_cut(autojump_clock, site):
+    async with opened_engine(site) as engine:
+        engine.services.jobs.end_at(trio.current_time() + 1)
+        engine.connect().says(asked("/waiting"))
+        await trio.sleep(0.5)
+        assert engine.services.jobs.workers
+        await trio.sleep(1)
+        assert not engine.services.jobs.workers

@@ -15,7 +15,7 @@ from triows._printable import printable
 from triows._reply import respond, try_later
 from triows.exceptions import ClientDisconnect
 
-from .bridge import bridge_of
+from .bridge import request_of
 from .exchange import RequestExchange
 from .foreign import ForeignRequest
 from .guard import cut_response, is_guarded
@@ -126,9 +126,9 @@ class MountedRequests:
 
 def open_request(receive: Receive, send: Send) -> tuple[RequestTransport, Receive, Send]:
     """Return the request to which two functions belong, and the functions for the application."""
-    bridge = bridge_of(receive, send)
-    if bridge is not None:
-        return bridge.transport, receive, send
+    request = request_of(receive, send)
+    if request is not None:
+        return request, receive, send
     foreign = ForeignRequest(receive, send)
     return foreign, foreign.receive, foreign.send
 

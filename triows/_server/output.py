@@ -162,6 +162,19 @@ class Output:
         self._held_size += len(response)
         return True
 
+    def write_whole(self, response: bytes) -> deque[bytes | memoryview] | None:
+        """Keep a whole response, or send it as :meth:`write_nowait` does."""
+        if self._owner.expects_response and self.hold(response):
+            return None
+        if self._held or self.is_writing:
+            return self.write_nowait([response])
+        try:
+            sent = self._wire.send_nowait(response)
+        except OSError as exc:
+            self._owner.close()
+            raise ClientDisconnect("the client has gone") from exc
+        return None if sent == len(response) else _after([response], sent)
+
     def flush(self) -> None:
         """Send the responses that were kept, unless another one may come in this turn."""
         if self.has_begun and self._held:
@@ -209,7 +222,7 @@ class Output:
         if rest:
             self._rest, self.is_writing = rest, True
             job = partial(self._write_later, rest)
-            self._services.pool.start(job, self._context.copy())
+            self._services.pool.start(job, self._context)
 
     async def _write_later(self, rest: deque[bytes | memoryview], _worker: Worker) -> None:
         try:
