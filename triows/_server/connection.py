@@ -190,6 +190,7 @@ class HTTPConnection:
     def close_idle(self) -> None:
         """Close at once, unless a task serves a request, which ends by itself."""
         if self._current is None and not (self._is_upgraded or self._is_lingering):
+            self.output.send_held()
             self.close()
 
     def close(self, *, abort: bool = False) -> None:

@@ -144,16 +144,17 @@ class Output:
 
     def hold(self, response: bytes) -> bool:
         """
-        Keep a whole response, so that it leaves together with that of the next request.
+        Keep a whole response until the end of the turn.
 
-        This is for requests that come many at a time. It waits until the next response, or until
-        its application waits for something.
+        This is for requests that come many at a time. Those of one connection leave in one system
+        call. Those of several leave one after the other when all were made, because a system call
+        throws what makes them out of the processor's caches.
 
         Returns:
-            Whether it was kept. It isn't if no further request has come.
+            Whether it was kept. It isn't if no further request waits.
         """
         if (
-            not self._owner.expects_response
+            not (self._owner.expects_response or self._services.pool.is_crowded)
             or self.is_writing
             or self._held_size + len(response) > CHUNK
             or not self._services.cork.is_open
@@ -167,7 +168,7 @@ class Output:
 
     def write_whole(self, response: bytes) -> deque[bytes | memoryview] | None:
         """Keep a whole response, or send it as :meth:`write_nowait` does."""
-        if self._owner.expects_response and self.hold(response):
+        if self.hold(response):
             return None
         if self._held or self.is_writing:
             return self.write_nowait([response])

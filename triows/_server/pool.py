@@ -140,6 +140,11 @@ class Pool:
     def _start(self) -> None:
         self._tasks.start_soon(self._work, name="<triows request>")
 
+    @property
+    def is_crowded(self) -> bool:
+        """Whether jobs wait for a task that will run them in this turn, or the next one."""
+        return bool(self._jobs)
+
     def close(self) -> None:
         """End the tasks that wait, and those that run, when their job is over."""
         self._is_closed = True
