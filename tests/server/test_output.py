@@ -179,3 +179,21 @@ async def test_a_whole_response_on_a_broken_connection_closes_it(make):
     with pytest.raises(ClientDisconnect):
         case.output.write_whole(b"one")
     assert case.owner.told == ["close"]
+
+
+async def test_a_response_that_is_kept_waits_once_for_one_to_a_request_that_has_begun(make):
+    case = make(100)
+    case.output.hold(b"one ")
+    case.output.has_begun = True
+    case.output.flush()
+    assert case.wire.calls == []
+    case.output.flush()
+    assert case.wire.calls == [b"one "]
+
+
+async def test_responses_that_are_kept_do_not_wait_for_their_own(make):
+    case = make(100)
+    case.output.has_begun = True
+    case.output.hold(b"one")
+    case.output.flush()
+    assert case.wire.calls == [b"one"]

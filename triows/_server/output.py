@@ -103,7 +103,8 @@ class Output:
     ) -> None:
         #: Whether a task writes what the system hasn't taken at once.
         self.is_writing = False
-        #: Set when a request begins. A response that is kept then waits for its response, too.
+        #: Set when a request begins, and until its response is kept. Those that were kept before
+        #: wait for it.
         self.has_begun = False
         self._owner: OutputOwner = owner
         self._wire = wire
@@ -153,17 +154,20 @@ class Output:
         Returns:
             Whether it was kept. It isn't if no further request waits.
         """
+        services = self._services
+        size = self._held_size + len(response)
         if (
-            not (self._owner.expects_response or self._services.pool.is_crowded)
+            not (services.pool.jobs or self._owner.expects_response)
             or self.is_writing
-            or self._held_size + len(response) > CHUNK
-            or not self._services.cork.is_open
+            or size > CHUNK
+            or not services.cork.is_open
         ):
             return False
         if not self._held:
-            self._services.cork.add(self)
+            services.cork.add(self)
         self._held.append(response)
-        self._held_size += len(response)
+        self._held_size = size
+        self.has_begun = False
         return True
 
     def write_whole(self, response: bytes) -> deque[bytes | memoryview] | None:
@@ -195,9 +199,11 @@ class Output:
         """Send the responses that were kept."""
         if self._held and not self._is_closed:
             try:
-                self._write_soon(self._take_held())
+                rest = self.write_nowait(self._take_held())
             except ClientDisconnect:
                 return
+            if rest:
+                self._go_on_later(rest)
 
     def write_last(self, response: bytes) -> bool:
         """
@@ -214,19 +220,19 @@ class Output:
         elif self.is_writing:
             return False
         else:
-            self._write_soon([*self._take_held(), response])
+            rest = self.write_nowait([response])
+            if rest:
+                self._go_on_later(rest)
         return True
 
     def _take_held(self) -> list[bytes]:
         held, self._held, self._held_size = self._held, [], 0
         return held
 
-    def _write_soon(self, pieces: list[bytes]) -> None:
-        rest = self.write_nowait(pieces)
-        if rest:
-            self._rest, self.is_writing = rest, True
-            job = partial(self._write_later, rest)
-            self._services.pool.start(job, self._context)
+    def _go_on_later(self, rest: deque[bytes | memoryview]) -> None:
+        """Let a task write what the system hasn't taken."""
+        self._rest, self.is_writing = rest, True
+        self._services.pool.start(partial(self._write_later, rest), self._context)
 
     async def _write_later(self, rest: deque[bytes | memoryview], _worker: Worker) -> None:
         try:

@@ -98,8 +98,9 @@ class Pool:
         self._tasks = tasks
         self._timer = timer
         self._context = context
-        # What no task has begun yet. If there is something, at least one task was called.
-        self._jobs: deque[tuple[Job, Context]] = deque()
+        #: What no task has begun yet. If there is something, at least one task was called, which
+        #: runs it in this turn or the next one.
+        self.jobs: deque[tuple[Job, Context]] = deque()
         # How many tasks were called and have not looked for a job yet.
         self._called = 0
         # Whether a task runs one job after the other. If another task finds that, it waits in one.
@@ -118,7 +119,7 @@ class Pool:
             job: An async function. What it raises ends its task, and is logged.
             context: What the context has in which it runs. Nothing may run in this one itself.
         """
-        self._jobs.append((job, context))
+        self.jobs.append((job, context))
         if not self._called:
             self._call(context)
 
@@ -139,11 +140,6 @@ class Pool:
 
     def _start(self) -> None:
         self._tasks.start_soon(self._work, name="<triows request>")
-
-    @property
-    def is_crowded(self) -> bool:
-        """Whether jobs wait for a task that will run them in this turn, or the next one."""
-        return bool(self._jobs)
 
     def close(self) -> None:
         """End the tasks that wait, and those that run, when their job is over."""
@@ -169,7 +165,7 @@ class Pool:
 
     # One function, because each coroutine around a WebSocket takes memory as long as that lives.
     async def _work(self) -> None:
-        jobs, waiting = self._jobs, self._waiting
+        jobs, waiting = self.jobs, self._waiting
         worker = Worker(waiting)
         worker.task = task = trio.lowlevel.current_task()
 
@@ -221,7 +217,7 @@ class Pool:
         Jobs that wait for something need a task each. If the tasks that are called find that, too,
         they do the same. So it takes a few turns until there are enough.
         """
-        for _, context in list(islice(self._jobs, 1, 3)):
+        for _, context in list(islice(self.jobs, 1, 3)):
             self._call(context)
 
 
