@@ -57,7 +57,7 @@ IN_LINES = bytes([0x09, *range(0x20, 0x7F), *range(0x80, 0x100)])
 #: What a header's name and a method may consist of (RFC 9110 section 5.6.2).
 IN_TOKENS = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
-_TAB = ord("\t")  # looking for an int is faster than looking for bytes
+_TAB, _SLASH = b"\t/"  # looking for an int is faster than looking for bytes
 
 # What a target may consist of: visible ASCII. A fragment, after "#", is never sent (RFC 9112
 # section 3.2): nginx would cut it off, and h11 wouldn't.
@@ -221,7 +221,7 @@ def read_head(head: bytes, *, is_first: bool = True) -> Request:
     headers, length, is_chunked, keep_alive, expects_continue, upgrade = read
     path, _, query = target.partition(b"?")
     headers = headers.copy()
-    if not path.startswith(b"/"):
+    if target[0] != _SLASH:
         path, query = _read_other_form(method, target, version, headers)
     return Request(
         method,
