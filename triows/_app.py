@@ -30,6 +30,7 @@ from ._managers import asynccontextmanager, contextmanager
 from ._reasons import Reason
 from ._request.guard import guarded
 from ._request.mounted import MountedRequests
+from ._request.transport import DISCONNECTS
 from ._routing.mistakes import check_routes
 from ._routing.names import UnknownRoute
 from ._routing.options import DepsList, RouteOptions, listed
@@ -42,7 +43,6 @@ from ._watch import Watch
 from ._websocket.answering import answered
 from ._websocket.kind import websocket_kind
 from ._where import name_of
-from .exceptions import ClientDisconnect
 
 if TYPE_CHECKING:
     import inspect
@@ -453,7 +453,7 @@ class Triows:
         except BaseException as exc:
             if any(is_a(leaf, *_NOT_OURS) for leaf in leaves(exc)):
                 raise
-            if not consists_of(exc, ClientDisconnect):
+            if not consists_of(exc, *DISCONNECTS):
                 note_loop(exc)
                 watch.failed(scope, exc)
         finally:

@@ -10,8 +10,11 @@ from typing import Any
 import httpx2
 import pytest
 import trio
+from starlette.applications import Starlette
 from starlette.middleware.base import BaseHTTPMiddleware
-from starlette.responses import PlainTextResponse
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
 from trio.testing import wait_all_tasks_blocked
 
 from tests.connecting import opened
@@ -213,6 +216,58 @@ async def test_a_client_that_leaves_during_the_response_is_no_error(autojump_clo
         assert await response.receive() == b"part"
         response.reset()
     assert (ends(log), errors(log)) == (["answered 200 (the client has left)"], [])
+
+
+class PassesOn:
+    """A middleware that changes nothing."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await self.app(scope, receive, send)
+
+
+class Parts:
+    """What never ends. It isn't a generator, because Starlette would not close that."""
+
+    def __aiter__(self) -> Parts:
+        return self
+
+    async def __anext__(self) -> bytes:
+        await trio.sleep(0.1)
+        return b"part"
+
+
+async def streamed(request: Request) -> StreamingResponse:
+    return StreamingResponse(Parts())
+
+
+async def read_all(request: Request) -> Response:
+    return Response(await request.body())
+
+
+STARLETTES = Starlette(routes=[Route("/down", streamed), Route("/up", read_all, methods=["POST"])])
+
+
+@pytest.mark.parametrize("settings", [{}, {"middlewares": [PassesOn]}])
+@pytest.mark.parametrize("ours", [False, True])
+async def test_a_client_that_leaves_a_starlette_application_is_no_error(
+    autojump_clock, log, settings, ours
+):
+    inner = mounting(STARLETTES) if ours else STARLETTES
+    outer, path = mounting(inner, **settings), "/files/files" if ours else "/files"
+    async with outer.running(), opened_engine(outer) as engine:
+        down, up = engine.connect(), engine.connect()
+        down.says(asked(f"{path}/down"))
+        up.says(asked(f"{path}/up", "content-length: 100", method="POST"))
+        await trio.sleep(1)
+        assert down.sent
+        down.break_off()
+        up.leaves()
+        await trio.sleep(1)
+    assert errors(log) == []
+    assert ends(log) == ["answered 500", "answered 200 (the client has left)"]  # 500: Starlette
 
 
 async def test_a_disconnect_that_is_let_out_is_not_raised_to_the_outer_application():

@@ -16,7 +16,7 @@ from triows._reasons import Reason
 from triows._reply import problem, try_later
 from triows.exceptions import ClientDisconnect, HandlerCancelled
 
-from .transport import nobody
+from .transport import DISCONNECTS, nobody
 
 if TYPE_CHECKING:
     from triows._reply import Reply
@@ -73,7 +73,7 @@ class RequestLine:
         """Do nothing: the server reads and writes."""
 
     def is_end(self, error: BaseException) -> bool:
-        if is_a(error, ClientDisconnect):
+        if is_a(error, *DISCONNECTS):
             # If the client of this request is there, that of another one may have gone.
             return self.transport.left or source_of(error) in (None, self.transport)
         return is_a(error, HandlerCancelled)

@@ -13,13 +13,13 @@ from triows._exchange.log_lines import in_brackets, log_refusal
 from triows._log import logger, peer_of
 from triows._printable import printable
 from triows._reply import respond, try_later
-from triows.exceptions import ClientDisconnect
 
 from .bridge import request_of
 from .exchange import RequestExchange
 from .foreign import ForeignRequest
 from .guard import cut_response, is_guarded
 from .line import RequestLine
+from .transport import DISCONNECTS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -117,7 +117,7 @@ class MountedRequests:
         try:
             await app(scope, receive, send)
         except Exception as exc:
-            if is_a(exc, ClientDisconnect):
+            if is_a(exc, *DISCONNECTS):
                 raise
             line = RequestLine(transport, patience=self.settings.timeouts.close)
             if (await line.conclude([exc], None)).failed:

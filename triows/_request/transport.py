@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from starlette.requests import ClientDisconnect as StarlettesDisconnect
+
+from triows.exceptions import ClientDisconnect
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
@@ -11,7 +15,11 @@ if TYPE_CHECKING:
 
     from triows._reply import Reply
 
-__all__ = ["EngineRequest", "RequestTransport", "nobody"]
+__all__ = ["DISCONNECTS", "EngineRequest", "RequestTransport", "nobody"]
+
+#: What an application raises that notices that its client has left. Starlette's responses and
+#: requests raise their own error in place of what the server has told them.
+DISCONNECTS: tuple[type[Exception], ...] = (ClientDisconnect, StarlettesDisconnect)
 
 
 def nobody() -> None:
