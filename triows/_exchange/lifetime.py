@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import trio
 from attrs import frozen
+from msgspec import Struct
 
 from triows._errors import behind, combined, is_a, leaves, without_cancelled
 from triows._injection.hosts import Host, ResourceStack
@@ -57,8 +58,7 @@ LifetimeStage: TypeAlias = Literal["arguments", "handler", "end"]
 _NO_ERRORS = (Disconnected, HandlerCancelled, trio.Cancelled)
 
 
-@frozen
-class Opening:
+class Opening(Struct, frozen=True):
     """A limit for the beginning of an exchange, until :meth:`Lifetime.note_opened`."""
 
     #: How many seconds it may take.
@@ -263,7 +263,7 @@ class Lifetime:
             return self._ends_by
         if self._cancelled_at == math.inf and _is_cancelled(self._body):
             self._cancelled_at = min(now, self._body.deadline)
-        if self.making is not None and self.making.kind.hosted and self.making.holding.is_possible:
+        if self.making is not None and self.making.hosted and self.making.holding.is_possible:
             return math.inf  # the end waits for it, and comes in time
         return self._cancelled_at + self._timeouts.teardown
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from attrs import frozen
+from msgspec import Struct
 
 if TYPE_CHECKING:
     import trio
@@ -14,8 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["Conclusion", "Line"]
 
 
-@frozen
-class Conclusion:
+class Conclusion(Struct, frozen=True):
     """How an exchange ends, as its line has decided."""
 
     #: What the log says in addition to what the peer was told.

@@ -102,7 +102,7 @@ class Body:
 
     @_exited.default
     def _(self) -> tuple[Factory, ...]:
-        return tuple(step.factory for step in self.steps if step.factory.kind.hosted)
+        return tuple(step.factory for step in self.steps if step.factory.hosted)
 
     @property
     def needs_hosts(self) -> bool:

@@ -10,6 +10,7 @@ idle connection needs no task of its own, and a busy one waits only for its peer
 
 from __future__ import annotations
 
+from threading import get_ident
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -520,8 +521,9 @@ class StreamTransport:
     # The handshake and the end.
 
     async def accept(self, subprotocol: str | None, headers: Sequence[tuple[bytes, bytes]]) -> None:
-        await trio.lowlevel.checkpoint_if_cancelled()
-        await self._turn.check_loop()
+        await checkpoint_if_cancelled()
+        if get_ident() != self._turn.thread:
+            raise await self._turn.used_elsewhere()
         if self.ended is not None:
             raise await self._disconnected()
         if self.accepted:
@@ -551,7 +553,8 @@ class StreamTransport:
             self._outbox.send(whole)
 
     async def close(self, code: int, reason: str) -> None:
-        await self._turn.check_loop()
+        if get_ident() != self._turn.thread:
+            raise await self._turn.used_elsewhere()
         if self._codec.noticed:
             self._heed(self._codec)  # the peer was faster and has ended the connection
         if self.ended is None:
