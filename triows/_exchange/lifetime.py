@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from triows._injection.guests import Guest
     from triows._settings import Timeouts
 
-    from .line import Line
+    from .line import Line, Timer
 
 __all__ = ["Body", "Lifetime", "LifetimeStage", "Opening"]
 
@@ -96,6 +96,8 @@ class Lifetime:
         around: A scope around the whole task, if nothing but this exchange runs in it now. It saves
             the exchange a scope of its own. Who lends it doesn't use it again if it has a deadline,
             which this also sets if it cancels it.
+        timer: Ends the body in time, in place of a deadline of the scope *around*. Without it,
+            there must be no *opening* if there is such a scope.
     """
 
     # The class has what most exchanges never change, because there is one object for each request.
@@ -131,6 +133,9 @@ class Lifetime:
     _ends_by: float | None = None
     # What to report if the opening takes too long.
     _too_slow: trio.TooSlowError | None = None
+    # When the timer ends the body, if there is one, and why.
+    _timer: Timer | None = None
+    _due: tuple[float, Reason] = _grace_over
     # Whether the body's scope is lent, and whether it has to be left alone because all is over.
     _is_lent = False
     _is_over = False
@@ -142,6 +147,7 @@ class Lifetime:
         opening: Opening | None = None,
         *,
         around: trio.CancelScope | None = None,
+        timer: Timer | None = None,
     ) -> None:
         self.line = line
         self.started = now = trio.lowlevel.current_clock().current_time()
@@ -154,16 +160,37 @@ class Lifetime:
             self._body = around
             self._is_lent = True
             self._at_deadline = Reason.CANCELLED  # unless this sets one, it is the lender's
+            self._timer = timer
+            if opening is not None:
+                self._end_at(now + opening.seconds, Reason.TIMEOUT, now)
 
     # What may end an exchange. All of these are synchronous and may come at any time.
 
     def note_opened(self) -> None:
         """Note that the opening is over, or doesn't matter. From now on, only a grace ends it."""
+        if self._timer is not None:
+            if self._due[0] != self._grace_over[0]:
+                self._end_at(*self._grace_over, trio.current_time())
+            return
         if self._is_lent:
             return  # who has lent the scope may have set a deadline, and there is none for opening
         deadline, self._at_deadline = self._grace_over
         if deadline != self._body.deadline:  # setting it takes time
             self._body.deadline = deadline
+
+    def _end_at(self, due: float, why: Reason, now: float) -> None:
+        """Let the timer cancel the body at a time, and not at the one before."""
+        if self._timer is None or self._is_over:
+            return
+        self._due = (due, why)
+        if due == math.inf:
+            self._timer.discard(self)
+        else:
+            self._timer.add(self, due - now)
+
+    def on_due(self) -> None:
+        """Cancel the body, because its time is over. The timer calls this."""
+        self.cancel(self._due[1])
 
     def note_gone(self) -> None:
         """Note that the peer is gone. Stop the exchange's nursery, and let the handler finish."""
@@ -191,10 +218,14 @@ class Lifetime:
         self._ending = True
         if self._nursery is not None:
             self._nursery.cancel()
-        over = trio.current_time() + grace
+        now = trio.current_time()
+        over = now + grace
         if over < self._grace_over[0]:
             self._grace_over = (over, why)
-        if over < self._body.deadline:
+        if self._timer is not None:
+            if over < self._due[0]:
+                self._end_at(over, why, now)
+        elif over < self._body.deadline:
             self._body.deadline, self._at_deadline = over, why
 
     def cancel(self, why: Reason) -> None:
@@ -357,6 +388,12 @@ class Lifetime:
                 await self._live_in_scope(body, stack, tasks, wants_nursery=wants_nursery)
         except BaseException as exc:  # noqa: BLE001 - raised when all is closed
             error = exc
+            if self._is_lent and self._cancelled is Reason.TIMEOUT:
+                self._note_too_slow(exc)
+        if self._timer is not None:
+            # As a scope of its own would be, the lent one is left alone from here on.
+            self._timer.discard(self)
+            self._is_over = True
         try:
             await self._finish(self._outcome(error), errors)
             if not self._closed:

@@ -11,7 +11,24 @@ if TYPE_CHECKING:
 
     from triows._reasons import Reason
 
-__all__ = ["Conclusion", "Line"]
+__all__ = ["Conclusion", "Line", "Timed", "Timer"]
+
+
+class Timed(Protocol):
+    """Something whose time may be over."""
+
+    def on_due(self) -> None:
+        """Called when its time is over."""
+
+
+class Timer(Protocol):
+    """Calls what is added when its time is over. That takes less time than a scope's deadline."""
+
+    def add(self, timed: Timed, seconds: float, /) -> None:
+        """Call it after so many seconds. This replaces an earlier time."""
+
+    def discard(self, timed: Timed, /) -> None:
+        """Do not call it."""
 
 
 class Conclusion(Struct, frozen=True):

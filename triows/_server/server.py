@@ -319,10 +319,13 @@ class Server:
         assert self._tls is not None
         return Arrival(TLSWire(sock, self._reactor, self._tls), addresses)
 
-    def _serve_websocket(self, connection: HTTPConnection, head: Request) -> Awaitable[None]:
+    def _serve_websocket(
+        self, connection: HTTPConnection, head: Request, around: trio.CancelScope
+    ) -> Awaitable[None]:
         # In the same step, the application decides whether it is draining.
         self._note_asked(connection)
-        return Upgraded(self._app, self._config, connection, head, self._services).serve()
+        services = self._services
+        return Upgraded(self._app, self._config, connection, head, services, around).serve()
 
     async def wait_closed(self) -> None:
         """Wait until no connection is left. From then on none may come, and no task waits."""

@@ -66,10 +66,12 @@ class Upgraded:
         connection: The connection. It is closed when :meth:`serve` returns.
         head: The request.
         services: The server's.
+        around: A scope around the task that calls :meth:`serve`, in which nothing else runs.
     """
 
     __slots__ = (
         "_app",
+        "_around",
         "_bad",
         "_config",
         "_connection",
@@ -87,11 +89,13 @@ class Upgraded:
         connection: HTTPConnection,
         head: Request,
         services: Services,
+        around: trio.CancelScope,
     ) -> None:
         self._app = app
         self._config = config
         self._connection = connection
         self._services = services
+        self._around = around
         self._scope = websocket_scope(head, connection.addresses, services.scopes)
         self._started = trio.current_time()
         self._upgrade = _UNREADABLE
@@ -119,6 +123,7 @@ class Upgraded:
             self._app.settings,
             opened=services.bridges,
             turn=services.turn,
+            around=self._around,
         )
         try:
             await self._app(self._scope, bridge.receive, bridge.send)

@@ -55,6 +55,9 @@ class ASGIConnection(ABC):
         self.has_endpoint = False
         #: Who is answering, for messages.
         self.who = "the application"
+        #: A scope around the task that serves the connection, until it is lent to the endpoint, or
+        #: code that isn't ours runs around the endpoint.
+        self.around: trio.CancelScope | None = None
         # Whether a middleware waits for an event.
         self._is_receiving = False
         #: The connection that this one uses.

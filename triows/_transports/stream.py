@@ -96,7 +96,6 @@ class StreamTransport:
         "_ours",
         "_outbox",
         "_own_lines",
-        "_pinger",
         "_respite",
         "_settings",
         "_theirs",
@@ -104,9 +103,11 @@ class StreamTransport:
         "_wants_read_all",
         "_wire",
         "accepted",
+        "around",
         "ended",
         "on_gone",
         "receive",
+        "timer",
         "traffic",
     )
 
@@ -123,6 +124,8 @@ class StreamTransport:
         cork: Cork,
     ) -> None:
         self.accepted = False
+        self.around: trio.CancelScope | None = None
+        self.timer = pinger
         self.ended: Ended | None = None
         self.on_gone: Callable[[], None] = nobody
         self.traffic = Traffic()
@@ -158,8 +161,6 @@ class StreamTransport:
         self._delivered: trio.Event | None = None
         # Our own close frame. It is sent no matter what comes from the peer.
         self._close_frame: bytes | None = None
-        # The monitor and the keepalive need it.
-        self._pinger = pinger
         self._keepalive = Keepalive(self, pinger, settings.timeouts)
 
     def start(self, nursery: Starter) -> None:
@@ -425,7 +426,7 @@ class StreamTransport:
             return
         if self._monitor is None:
             patience = self._settings.timeouts.send
-            self._monitor = Monitor(self.acknowledged, self._pinger, patience, self._note_look)
+            self._monitor = Monitor(self.acknowledged, self.timer, patience, self._note_look)
         self._monitor.start()
 
     def _note_look(self, why: str | None) -> None:

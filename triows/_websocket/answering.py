@@ -25,6 +25,7 @@ async def answered(
     send: Send,
     *,
     who: str,
+    is_wrapped: bool,
     shutdown_code: int,
     patience: float,
 ) -> None:
@@ -37,6 +38,7 @@ async def answered(
         receive: The server's function.
         send: The server's function.
         who: What messages call the middlewares.
+        is_wrapped: Whether there are any.
         shutdown_code: The close code if this is cancelled.
         patience: How long another server may take for the answer, in seconds.
 
@@ -48,7 +50,9 @@ async def answered(
     connection = connection_of(receive)
     if connection is None or connection is not connection_of(send):
         connection = Relay(scope, receive, send, patience=patience)
-    elif connection is current.get():  # a triows application that is mounted in another one
+    if is_wrapped:
+        connection.around = None  # what cancels the endpoint must not cancel a middleware
+    if connection is current.get():  # a triows application that is mounted in another one
         await app(scope, receive, send)
         return
     connection.who = who

@@ -188,7 +188,16 @@ class Endpoint:
             could_accept=self.can_accept,
             shutdown_code=self.shutdown_code,
         )
-        lifetime = Lifetime(line, timeouts, Opening(timeouts.accept, line.too_slow))
+        needs_hosts = self.plan.body.needs_hosts
+        lifetime = Lifetime(
+            line,
+            timeouts,
+            Opening(timeouts.accept, line.too_slow),
+            # If a resource or a task fails, the handler is cancelled, and what it has sent is still
+            # delivered. The scope around the whole task would cancel that, too.
+            around=None if needs_hosts or self._wants_nursery else transport.around,
+            timer=transport.timer,
+        )
         transport.on_gone = lifetime.note_gone
 
         def note_answered() -> None:
@@ -210,7 +219,7 @@ class Endpoint:
             await lifetime.run(
                 body,
                 wants_nursery=self._wants_nursery,
-                enters_resources=self.plan.body.needs_hosts,
+                enters_resources=needs_hosts,
             )
         finally:
             self.exchanges.discard(exchange)
