@@ -162,15 +162,18 @@ class Lifetime:
             self._at_deadline = Reason.CANCELLED  # unless this sets one, it is the lender's
             self._timer = timer
             if opening is not None:
-                self._end_at(now + opening.seconds, Reason.TIMEOUT, now)
+                self._end_at(now + opening.seconds, Reason.TIMEOUT, opening.seconds)
 
     # What may end an exchange. All of these are synchronous and may come at any time.
 
     def note_opened(self) -> None:
         """Note that the opening is over, or doesn't matter. From now on, only a grace ends it."""
         if self._timer is not None:
-            if self._due[0] != self._grace_over[0]:
-                self._end_at(*self._grace_over, trio.current_time())
+            over, why = self._grace_over
+            if over == math.inf:
+                self._end_at(over, why, over)
+            elif over != self._due[0]:
+                self._end_at(over, why, over - trio.current_time())
             return
         if self._is_lent:
             return  # who has lent the scope may have set a deadline, and there is none for opening
@@ -178,15 +181,15 @@ class Lifetime:
         if deadline != self._body.deadline:  # setting it takes time
             self._body.deadline = deadline
 
-    def _end_at(self, due: float, why: Reason, now: float) -> None:
-        """Let the timer cancel the body at a time, and not at the one before."""
+    def _end_at(self, due: float, why: Reason, seconds: float) -> None:
+        """Let the timer cancel the body in so many seconds, which is when it is *due*, and why."""
         if self._timer is None or self._is_over:
             return
         self._due = (due, why)
         if due == math.inf:
             self._timer.discard(self)
         else:
-            self._timer.add(self, due - now)
+            self._timer.add(self, seconds)
 
     def on_due(self) -> None:
         """Cancel the body, because its time is over. The timer calls this."""
@@ -218,13 +221,12 @@ class Lifetime:
         self._ending = True
         if self._nursery is not None:
             self._nursery.cancel()
-        now = trio.current_time()
-        over = now + grace
+        over = trio.current_time() + grace
         if over < self._grace_over[0]:
             self._grace_over = (over, why)
         if self._timer is not None:
             if over < self._due[0]:
-                self._end_at(over, why, now)
+                self._end_at(over, why, grace)
         elif over < self._body.deadline:
             self._body.deadline, self._at_deadline = over, why
 
@@ -455,9 +457,14 @@ class Lifetime:
         if self._nursery is not None:
             await self._nursery.leave(timeouts.teardown / 2)
         await self._conclude(outcome.error, errors)
-        if self.hosts:
+        assert self._stack is not None
+        if self._stack.hosts:
             seconds = max(last - trio.current_time(), timeouts.teardown / 2)
-            errors += await self._exit_resources(outcome, seconds, errors)
+            failed = await self._stack.aclose(
+                seconds=seconds, error=outcome.error, cancelled=outcome.cancelled
+            )
+            if failed:
+                self._report_exits(failed, outcome, errors)
         self._ends_by = math.inf  # each step from here on has its own limit
         if self.line.delivered:
             await self._close_line(errors)
@@ -486,23 +493,18 @@ class Lifetime:
         except Exception as exc:  # noqa: BLE001 - the other errors must not be lost
             errors.append(exc)
         self._closed = True
-        # Tasks of the exchange's nursery are left, if they take longer than they may.
-        self._ends_by = trio.current_time() + self._timeouts.teardown
+        if self.tasks is not None:
+            # Tasks of the exchange's nursery are left, if they take longer than they may.
+            self._ends_by = trio.current_time() + self._timeouts.teardown
 
-    async def _exit_resources(
-        self, outcome: _HandlerEnd, seconds: float, known: Iterable[BaseException]
-    ) -> list[BaseException]:
-        """Exit all resources, and return what went wrong in addition to what is *known*."""
-        assert self._stack is not None
-        failed = await self._stack.aclose(
-            seconds=seconds, error=outcome.error, cancelled=outcome.cancelled
-        )
-        errors: list[BaseException] = []
+    def _report_exits(
+        self, failed: list[BaseException], outcome: _HandlerEnd, errors: list[BaseException]
+    ) -> None:
+        """Add to the *errors* what has *failed* in exits, if somebody has to see it."""
         handlers = [] if outcome.error is None else [outcome.error]
         for exc in failed:
-            if not self._came_too_late(exc, [*known, *handlers, *errors]):
+            if not self._came_too_late(exc, [*errors, *handlers]):
                 errors.append(exc)
-        return errors
 
     def _came_too_late(self, exc: BaseException, known: Iterable[BaseException]) -> bool:
         """
@@ -541,14 +543,16 @@ class Lifetime:
             return
         self._unexplained = expected and end.told and not end.failed
         reason = self._cancelled or (self._at_deadline if self._body.cancel_called else None)
-        self.why = "; ".join(filter(None, (end.why, why_cancelled(reason, self.line.who))))
+        if end.why or reason is not None:
+            self.why = "; ".join(filter(None, (end.why, why_cancelled(reason, self.line.who))))
         if end.failed:
             errors += found
 
     @property
     def _is_plain(self) -> bool:
         """Whether nothing was opened that has to be closed, and nothing has ended the body."""
-        return self.tasks is None and not self.hosts and not self._body.cancel_called
+        assert self._stack is not None
+        return self.tasks is None and not self._stack.hosts and not self._body.cancel_called
 
     def _combined(self, errors: list[BaseException]) -> BaseException | None:
         return combined(f"errors in one {self.line.noun}", errors)

@@ -79,6 +79,11 @@ class Bridge(ASGIConnection):
         self._delivering: trio.CancelScope | None = None
         self._deliver_by = math.inf
 
+    @property
+    def has_events(self) -> bool:
+        """Whether somebody has asked for ASGI events. If not, there is nothing to close."""
+        return self._transport is not None
+
     def _attached(self) -> Transport:
         if self._transport is None:
             self._transport = self._started(self._settings)

@@ -39,7 +39,14 @@ if TYPE_CHECKING:
 
     from .interface import Transport
 
-__all__ = ["ASGIConnection", "connection_of", "current", "message_in", "open_transport"]
+__all__ = [
+    "ASGIConnection",
+    "connection_of",
+    "connection_of_both",
+    "current",
+    "message_in",
+    "open_transport",
+]
 
 
 class ASGIConnection(ABC):
@@ -281,6 +288,12 @@ def connection_of(method: object) -> ASGIConnection | None:
     return owner if isinstance(owner, ASGIConnection) else None
 
 
+def connection_of_both(receive: object, send: object) -> ASGIConnection | None:
+    """Return the connection whose own ``receive`` and ``send`` these are."""
+    connection = connection_of(receive)
+    return connection if getattr(send, "__self__", None) is connection else None
+
+
 def open_transport(scope: Scope, receive: Receive, send: Send, settings: Settings) -> Transport:
     """
     Make the transport for a connection.
@@ -291,9 +304,10 @@ def open_transport(scope: Scope, receive: Receive, send: Send, settings: Setting
     Raises:
         WebSocketStateError: A middleware has already answered this connection.
     """
-    owner = connection_of(receive)
-    if owner is not None and owner is connection_of(send):
+    owner = connection_of_both(receive, send)
+    if owner is not None:
         return owner.open(scope, settings)
+    owner = connection_of(receive)
     around = current.get()
     if around is not None:
         around.check_usable()

@@ -604,7 +604,8 @@ class StreamTransport:
         self._keepalive.close()
         if self._monitor is not None:
             self._monitor.close()
-        if self._outbox or self._wire.unacknowledged() > FIN:
+        # If the peer has answered, it has got our close frame, and the system need not be asked.
+        if not self.answered and (self._outbox or self._wire.unacknowledged() > FIN):
             self._note_undelivered()
         self._wire.close(abort=bool(self._outbox))
         self._outbox.close()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from triows._errors import without_cancelled
 from triows._exchange.log_lines import log_refusal
 from triows._reply import problem, try_later
-from triows._transports.connection import ASGIConnection, connection_of, current
+from triows._transports.connection import ASGIConnection, connection_of_both, current
 from triows._transports.relay import Relay
 
 from .log_lines import log_close
@@ -47,8 +47,8 @@ async def answered(
             middleware had answered.
         BaseException: What the application raised.
     """
-    connection = connection_of(receive)
-    if connection is None or connection is not connection_of(send):
+    connection = connection_of_both(receive, send)
+    if connection is None:
         connection = Relay(scope, receive, send, patience=patience)
     if is_wrapped:
         connection.around = None  # what cancels the endpoint must not cancel a middleware
