@@ -89,6 +89,7 @@ _ALL = (
         _triows("triows_engine"),
         ("triows", "trio", "websockets"),
         fan_out=None,
+        plain=_BARE,
     ),
     Peer(
         "triows",

@@ -9,7 +9,7 @@ from attrs import evolve, frozen
 from ._exchange.log_lines import log_refusal
 from ._reply import method_not_allowed, problem, respond, upgrade_required
 from ._routing.leaf import Mismatch
-from ._routing.path import BadPath, request_method, request_segments
+from ._routing.path import BadPath
 from ._transports.connection import open_transport
 from ._websocket.refusing import refuse
 
@@ -36,10 +36,9 @@ class Dispatcher:
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Find the route or the mounted application of a scope, and call it."""
         try:
-            segments = request_segments(scope)
+            match, segments = self.router.find(scope)
         except BadPath as exc:
             return self._refuse(scope, receive, send, problem(400, exc.detail))
-        match = self.router.match(segments, request_method(scope))
         if match is None:
             return self._refuse(scope, receive, send, _NOT_FOUND)
         if isinstance(match, Mismatch):

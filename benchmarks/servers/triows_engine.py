@@ -2,7 +2,7 @@
 The bare engine, for ``triows run``: the server and the transport, without what is above them.
 
 No routes, no arguments, no resources, no keepalive, no log line: what these cost is the
-difference to the other two servers of ours.
+difference to the other two servers of ours. Plain requests go to bare ASGI, which isn't mounted.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import trio
 from triows import Triows, WebSocketDisconnect
 from triows._transports.connection import open_transport
 
+from . import bare_http
+
 if TYPE_CHECKING:
     from triows.types import Receive, Scope, Send
 
@@ -22,6 +24,9 @@ class Engine(Triows):
     """An application that speaks to the transport itself."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await bare_http.app(scope, receive, send)
+            return
         if scope["type"] != "websocket":
             await super().__call__(scope, receive, send)
             return

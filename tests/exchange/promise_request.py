@@ -13,14 +13,13 @@ from tests.exchange.promise_stage import World, handler_of, note_seen
 from tests.exchange.promise_story import Moment, Story
 from tests.injection.kinds import REQUEST, REQUESTS
 from triows import HTTPException
-from triows._exchange.lifetime import Lifetime
-from triows._exchange.registry import Exchange, Exchanges
+from triows._exchange.registry import Exchanges
 from triows._injection.call import make_arguments
 from triows._injection.kinds import NURSERY
 from triows._injection.plan import Plan
 from triows._injection.planner import Planner
+from triows._request.exchange import RequestExchange
 from triows._request.foreign import ForeignRequest
-from triows._request.line import RequestLine
 from triows._settings import Limits, Settings
 from triows.exceptions import ClientDisconnect
 
@@ -192,8 +191,6 @@ class Request(World[RequestStory]):
 
     async def serve(self, tasks: trio.Nursery) -> None:
         transport = ForeignRequest(self.server.receive, self.server.send)
-        line = RequestLine(transport, patience=self.timeouts.close)
-        lifetime = Lifetime(line, self.timeouts)
         head = self.plan.head
 
         async def body(stack: Any, nursery: trio.Nursery | None) -> object:
@@ -203,10 +200,10 @@ class Request(World[RequestStory]):
             assert arguments is not None
             return await self.handler(**arguments)
 
-        exchange = Exchange(lifetime, self, dict(SCOPE), is_connection=False)
+        exchange = RequestExchange(self, transport, dict(SCOPE), None)
         self.registry.add(exchange)
         try:
-            await lifetime.run(
+            await exchange.lifetime.run(
                 body,
                 wants_nursery=NURSERY in head.givens,
                 enters_resources=self.plan.body.needs_hosts,

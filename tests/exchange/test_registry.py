@@ -5,9 +5,10 @@ from itertools import pairwise
 
 import pytest
 import trio
+from attrs import define
 
 from triows import Timeouts
-from triows._exchange.registry import Exchange, Exchanges
+from triows._exchange.registry import Exchanges
 from triows._settings import Limits, Settings
 
 
@@ -15,6 +16,13 @@ class Route:
     """A route whose handlers have ten seconds at a shutdown."""
 
     settings = Settings(Timeouts(shutdown_grace=10), Limits(), None)
+
+
+@define(eq=False)
+class FakeExchange:
+    lifetime: FakeLifetime
+    is_connection: bool
+    served = Route()
 
 
 class FakeLifetime:
@@ -27,7 +35,7 @@ class FakeLifetime:
         self.told_at: float | None = None
         self._exchanges = exchanges
         self._seconds = seconds
-        self.exchange = Exchange(self, Route(), {}, is_connection)
+        self.exchange = FakeExchange(self, is_connection)
         exchanges.add(self.exchange)
 
     def end(self) -> None:
@@ -59,14 +67,6 @@ def test_plain_requests_do_not_count_for_the_limit():
     assert (exchanges.requests, exchanges.connections, exchanges.full) == (1, 1, True)
     request.end()
     assert exchanges.requests == 0
-
-
-def test_an_exchange_is_found_by_its_lifetime():
-    exchanges = Exchanges(None)
-    lifetime = FakeLifetime(exchanges)
-    assert exchanges.find(lifetime) is lifetime.exchange
-    lifetime.end()
-    assert exchanges.find(lifetime) is None
 
 
 def test_a_limit_makes_it_full():

@@ -14,9 +14,16 @@ HEAD_SIZE = 512
 Exchange = tuple[Request, bytes, list[tuple[bytes, bytes]]]
 
 
-def events(packets: Iterable[bytes], *, head_size: int = HEAD_SIZE) -> list[Exchange | str | int]:
+def events(
+    packets: Iterable[bytes], *, head_size: int = HEAD_SIZE, at_once: bool = False
+) -> list[Exchange | str | int]:
     """
     Read all requests, until one isn't complete or is refused.
+
+    Args:
+        packets: The stream.
+        head_size: How many bytes a head may have.
+        at_once: Whether to take a packet, and ask for a request, in one call.
 
     Returns:
         The requests. After them come the detail and the status of a refusal, or what is there of
@@ -27,8 +34,11 @@ def events(packets: Iterable[bytes], *, head_size: int = HEAD_SIZE) -> list[Exch
     request: Request | None = None
     body = b""
     for packet in packets:
-        reader.receive(packet)
         try:
+            if at_once and request is None:
+                request = reader.receive_request(packet)
+            else:
+                reader.receive(packet)
             while True:
                 if request is None and (request := reader.next_request()) is None:
                     break

@@ -387,3 +387,34 @@ def test_packets_make_no_difference(data, drawn):
     whole = events([data])
     assert events([data[start:stop] for start, stop in pairwise(bounds)]) == whole
     assert events(one_by_one(data)) == whole
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=6))
+def test_reading_at_once_makes_no_difference(packets):
+    assert events(packets, at_once=True) == events(packets)
+
+
+@pytest.mark.parametrize(
+    "data", [b"GET / HTTP/1.1\r\n\r\n", b"GET  /\r\n\r\n", b"\0", b"\r\r\n\r\n"]
+)
+def test_what_is_refused_at_once_is_refused_again(data):
+    reader = RequestReader(head_size=HEAD_SIZE)
+    with pytest.raises(BadRequest) as first:
+        reader.receive_request(data)
+    with pytest.raises(BadRequest) as second:
+        reader.next_request()
+    assert str(first.value) == str(second.value)
+
+
+def test_a_whole_packet_leaves_the_reader_idle():
+    reader = RequestReader(head_size=HEAD_SIZE)
+    assert reader.receive_request(GET) is not None
+    assert reader.body_ended
+    assert reader.buffered == 0
+
+
+def test_a_whole_head_cant_be_read_before_the_body():
+    reader = RequestReader(head_size=HEAD_SIZE)
+    reader.receive_request(POST)
+    with pytest.raises(RuntimeError, match="read the body first"):
+        reader.receive_request(GET)

@@ -1,15 +1,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import h11
 import pytest
 from hypothesis import given, strategies as st
 
+from triows._protocol import responses
 from triows._protocol.heads import Request, read_head
 from triows._protocol.responses import (
     CONTINUE,
     JOINED,
+    LONGEST_KNOWN,
+    MOST_KNOWN,
     ResponseWriter,
     header_lines,
     response_head,
@@ -473,3 +477,80 @@ def test_the_interim_response_is_one():
     client.send(h11.Request(method="POST", target="/", headers=[("Host", "a")]))
     client.receive_data(CONTINUE)
     assert client.next_event().status_code == 100
+
+
+# What is done in fewer steps
+
+HEADERS = st.lists(
+    st.tuples(
+        st.sampled_from(
+            b"x-a Content-Type content-type set-cookie vary server connection content-length "
+            b"transfer-encoding date (a)".split()
+        ),
+        st.sampled_from([b"a", b"4", b"0", b"007", b"close", b"", b"a\r\nb: c", b"\t", b"x" * 300]),
+    ),
+    max_size=4,
+)
+
+
+@given(
+    to=st.none() | st.sampled_from(REQUESTS),
+    status=st.sampled_from([200, 204, 205, 304, 404, 599]),
+    headers=HEADERS,
+    data=st.sampled_from([b"", b"data", bytearray(b"data"), b"x" * JOINED, b"x" * (JOINED + 1)]),
+    trailers=st.booleans(),
+    keeps=st.booleans(),
+)
+def test_a_whole_response_is_what_its_parts_are(to, status, headers, data, trailers, keeps):
+    def write(*, whole: bool) -> Any:
+        writer = ResponseWriter(to, OWN)
+        try:
+            writer.start(status, headers, trailers=trailers)
+            writer.keep_alive &= keeps
+            piece = writer.whole(data) if whole else None
+            pieces = writer.body(data, more=False) if piece is None else [piece]
+        except ValueError as refused:
+            return str(refused), writer.begun
+        return b"".join(pieces), writer.keep_alive, writer.ended, writer.begun
+
+    assert write(whole=True) == write(whole=False)
+
+
+def test_most_responses_are_whole():
+    writer = started((b"content-type", b"text/plain"), (b"content-length", b"2"))
+    assert writer.whole(b"hi") is not None
+    assert writer.whole(b"hi") is None
+    with pytest.raises(ValueError, match="ended already"):
+        writer.body(b"hi", more=False)
+
+
+def test_a_response_that_has_begun_is_not_whole():
+    writer = started()
+    writer.body(b"a", more=True)
+    assert writer.whole(b"b") is None
+
+
+@given(HEADERS)
+def test_headers_that_are_known_become_what_they_were(headers):
+    def write() -> Any:
+        try:
+            return written(started(*headers), b"")
+        except ValueError as refused:
+            return str(refused)
+
+    responses._KNOWN.clear()
+    first = write()
+    assert write() == first
+
+
+def test_only_headers_without_secrets_are_known():
+    responses._KNOWN.clear()
+    started((b"set-cookie", b"a=b"), (b"etag", b"1"), (b"x-a", b"1"), (b"vary", b"accept"))
+    started((b"vary", b"x" * (LONGEST_KNOWN + 1)))
+    assert set(responses._KNOWN) == {(b"vary", b"accept")}
+
+
+def test_there_are_not_more_known_headers_than_the_limit():
+    for number in range(MOST_KNOWN + 9):
+        started((b"vary", b"%d" % number))
+    assert 0 < len(responses._KNOWN) <= MOST_KNOWN

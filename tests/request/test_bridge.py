@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Any
 
 import pytest
 import trio
 
 from triows import ClientDisconnect
-from triows._request.bridge import RequestBridge, bridge_of
+from triows._request.bridge import RequestBridge, request_of
 from triows._request.transport import nobody
 
 
-class Scripted:
+class Scripted(RequestBridge):
     """A request whose client is the test."""
 
     def __init__(self, *parts: bytes) -> None:
+        self._is_read = self._is_end_told = False
         self.parts = list(parts)
         self.calls: list[Any] = []
         self.on_left = nobody
@@ -41,9 +43,13 @@ class Scripted:
     def start(self, status: int, headers: Any, *, trailers: bool = False) -> None:
         self.calls.append(("start", status, headers, trailers))
 
-    async def send(self, body: bytes, *, more: bool) -> None:
-        await trio.lowlevel.checkpoint()
+    def send_nowait(self, body: bytes, *, more: bool) -> Awaitable[None] | None:
         self.calls.append(("send", body, more))
+        return self.wait() if more else None
+
+    async def wait(self) -> None:
+        await trio.lowlevel.checkpoint()
+        self.calls.append("waited")
 
     async def send_file(self, path: str) -> None:
         await trio.lowlevel.checkpoint()
@@ -54,71 +60,64 @@ class Scripted:
         self.calls.append(("send_trailers", headers, more))
 
 
-def bridge_to(request: Scripted) -> RequestBridge:
-    return RequestBridge(request)  # type: ignore[arg-type]
-
-
 async def test_a_request_without_a_body_is_one_event():
-    bridge = bridge_to(Scripted())
-    assert await bridge.receive() == {"type": "http.request", "body": b"", "more_body": False}
+    request = Scripted()
+    assert await request.asgi_receive() == {"type": "http.request", "body": b"", "more_body": False}
 
 
 async def test_each_part_says_whether_another_one_follows():
-    bridge = bridge_to(Scripted(b"a", b"b"))
-    events = [await bridge.receive() for _ in range(2)]
+    request = Scripted(b"a", b"b")
+    events = [await request.asgi_receive() for _ in range(2)]
     assert [(one["body"], one["more_body"]) for one in events] == [(b"a", True), (b"b", False)]
 
 
 async def test_the_end_follows_the_body_when_there_is_one(autojump_clock):
     request = Scripted(b"a")
-    bridge = bridge_to(request)
-    await bridge.receive()
+    await request.asgi_receive()
     with trio.move_on_after(1) as waiting:
-        await bridge.receive()
+        await request.asgi_receive()
     assert waiting.cancelled_caught
     request.over.set()
-    assert await bridge.receive() == {"type": "http.disconnect"}
-    assert await bridge.receive() == {"type": "http.disconnect"}
+    assert await request.asgi_receive() == {"type": "http.disconnect"}
+    assert await request.asgi_receive() == {"type": "http.disconnect"}
 
 
 async def test_a_body_that_is_cut_off_ends_with_a_disconnect():
     request = Scripted(b"a")
     request.is_cut_off = True
     request.over.set()
-    bridge = bridge_to(request)
-    assert (await bridge.receive())["more_body"] is True
-    assert await bridge.receive() == {"type": "http.disconnect"}
+    assert (await request.asgi_receive())["more_body"] is True
+    assert await request.asgi_receive() == {"type": "http.disconnect"}
 
 
 async def test_an_event_that_waits_is_handed_over_in_a_cancelled_scope_once():
     request = Scripted(b"a")
     request.over.set()
-    bridge = bridge_to(request)
     seen = []
     for _ in range(3):
         with trio.CancelScope() as scope:
             scope.cancel()
-            seen.append((await bridge.receive())["type"])
+            seen.append((await request.asgi_receive())["type"])
     assert seen == ["http.request", "http.disconnect"]
 
 
 async def test_events_become_calls():
     request = Scripted()
-    bridge = bridge_to(request)
-    await bridge.send({"type": "http.response.start", "status": 204})
-    await bridge.send(
+    await request.asgi_send({"type": "http.response.start", "status": 204})
+    await request.asgi_send(
         {"type": "http.response.start", "status": 200, "headers": [(b"a", b"b")], "trailers": True}
     )
-    await bridge.send({"type": "http.response.body"})
-    await bridge.send({"type": "http.response.body", "body": b"x", "more_body": True})
-    await bridge.send({"type": "http.response.pathsend", "path": "/file"})
-    await bridge.send({"type": "http.response.trailers", "headers": [(b"c", b"d")]})
-    await bridge.send({"type": "http.response.trailers", "more_trailers": True})
+    await request.asgi_send({"type": "http.response.body"})
+    await request.asgi_send({"type": "http.response.body", "body": b"x", "more_body": True})
+    await request.asgi_send({"type": "http.response.pathsend", "path": "/file"})
+    await request.asgi_send({"type": "http.response.trailers", "headers": [(b"c", b"d")]})
+    await request.asgi_send({"type": "http.response.trailers", "more_trailers": True})
     assert request.calls == [
         ("start", 204, (), False),
         ("start", 200, [(b"a", b"b")], True),
         ("send", b"", False),
         ("send", b"x", True),
+        "waited",
         ("send_file", "/file"),
         ("send_trailers", [(b"c", b"d")], False),
         ("send_trailers", (), True),
@@ -133,26 +132,26 @@ async def test_events_become_calls():
     ],
 )
 async def test_a_wrong_event_is_refused_after_a_checkpoint(event, error):
-    bridge = bridge_to(Scripted())
+    request = Scripted()
     with trio.testing.assert_checkpoints(), pytest.raises(error):
-        await bridge.send(event)
+        await request.asgi_send(event)
 
 
 async def test_starting_a_response_can_be_cancelled():
     request = Scripted()
     with trio.CancelScope() as scope:
         scope.cancel()
-        await bridge_to(request).send({"type": "http.response.start", "status": 200})
+        await request.asgi_send({"type": "http.response.start", "status": 200})
     assert scope.cancelled_caught
     assert request.calls == []
 
 
-async def test_the_bridge_is_found_if_both_functions_are_its_own():
-    bridge, other = bridge_to(Scripted()), bridge_to(Scripted())
+async def test_the_request_is_found_if_both_functions_are_its_own():
+    request, other = Scripted(), Scripted()
 
     async def wrapped(event: Any) -> None: ...
 
-    assert bridge_of(bridge.receive, bridge.send) is bridge
-    assert bridge_of(bridge.receive, wrapped) is None
-    assert bridge_of(bridge.receive, other.send) is None
-    assert bridge_of(wrapped, wrapped) is None  # type: ignore[arg-type]
+    assert request_of(request.asgi_receive, request.asgi_send) is request
+    assert request_of(request.asgi_receive, wrapped) is None
+    assert request_of(request.asgi_receive, other.asgi_send) is None
+    assert request_of(wrapped, wrapped) is None  # type: ignore[arg-type]

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
+from hypothesis import given, strategies as st
+from starlette.convertors import CONVERTOR_TYPES, Convertor, register_url_convertor
 from starlette.routing import NoMatchFound
 
 from tests.routing.registrars import CALL
@@ -10,6 +14,7 @@ from triows._routing.kind import WEBSOCKET
 from triows._routing.leaf import HANDSHAKE, Match, Method, Mismatch
 from triows._routing.node import RouteDescription
 from triows._routing.options import RouteOptions
+from triows._routing.path import request_method, request_segments
 from triows._routing.router import Router
 from triows._routing.template import Template
 from triows.exceptions import RouteConflictError, RouteSetupError
@@ -123,3 +128,95 @@ def test_a_mount_that_is_refused_changes_nothing(prefix: str, name: str) -> None
     assert (value(router, "one", "x"), value(router, "two", "x")) == ("one", None)
     with pytest.raises(NoMatchFound):
         router.path_for("two", {"path": "x"})
+
+
+# What is remembered
+
+
+def asked(path: str, method: Method = HANDSHAKE, **more: Any) -> dict[str, Any]:
+    kind = {"type": "websocket"} if method is HANDSHAKE else {"type": "http", "method": method}
+    return {**kind, "path": path, "raw_path": path.encode(), **more}
+
+
+SEGMENTS = st.sampled_from(["a", "b", "{x}", "{y:int}", "{z:path}", "a{x}", "1", ""])
+TEMPLATES = st.lists(SEGMENTS, max_size=3).map(lambda parts: "/" + "/".join(parts))
+PATHS = st.lists(st.sampled_from(["a", "b", "1", "ab", "", "%61", "%2F"]), max_size=4)
+METHODS = st.sampled_from([HANDSHAKE, "GET", "POST"])
+
+
+def any_router(templates: list[tuple[str, Method]], mounts: list[str]) -> Router[Any]:
+    """Make a router of those templates that can be registered together."""
+    router: Router[Any] = Router()
+    for number, (template, method) in enumerate(templates):
+        with suppress(RouteSetupError):
+            router.add([named(f"r{number}", template, method)])
+    for mounted in mounts:
+        with suppress(RouteSetupError):
+            router.mount(Template.parse(mounted), mounted)
+    return router
+
+
+@given(data=st.data())
+def test_what_was_asked_for_before_changes_nothing(data: st.DataObject) -> None:
+    router = any_router(
+        data.draw(st.lists(st.tuples(TEMPLATES, METHODS), max_size=4)),
+        data.draw(st.lists(TEMPLATES, max_size=2)),
+    )
+    for _ in range(data.draw(st.integers(1, 6))):
+        raw = "/" + "/".join(data.draw(PATHS))
+        scope = asked(unquote(raw), data.draw(METHODS), raw_path=raw.encode())
+        if data.draw(st.booleans()):
+            scope["root_path"] = data.draw(st.sampled_from(["", "/", "/a"]))
+        segments = request_segments(scope)
+        assert router.find(scope) == (router.match(segments, request_method(scope)), segments)
+
+
+def test_a_path_is_searched_again_if_its_raw_path_is_another_one() -> None:
+    router = routed(named("two", "/a/b", "GET"), named("one", "/{x}", "GET"))
+    assert router.find(asked("/a/b", "GET"))[0].value == "two"
+    assert router.find(asked("/a/b", "GET", raw_path=b"/a%2Fb"))[0].value == "one"
+
+
+def test_a_converter_is_asked_each_time() -> None:
+    known: set[str] = set()
+
+    class Known(Convertor[str]):
+        regex = "[a-z]+"
+
+        def convert(self, value: str) -> str:
+            if value not in known:
+                raise ValueError
+            return value
+
+        def to_string(self, value: str) -> str:
+            return value
+
+    register_url_convertor("known", Known())
+    try:
+        router = routed(named("user", "/{name:known}", "GET"))
+    finally:
+        del CONVERTOR_TYPES["known"]
+    router.mount(Template.parse("/"), "rest")
+    assert router.find(asked("/ann", "GET"))[0].value == "rest"
+    known.add("ann")
+    assert router.find(asked("/ann", "GET"))[0].value == "user"
+
+
+def test_a_route_that_is_added_later_is_found() -> None:
+    router: Router[Any] = Router()
+    router.mount(Template.parse("/"), "outer")
+    assert router.find(asked("/a/b", "GET"))[0].value == "outer"
+    router.mount(Template.parse("/a"), "inner")
+    assert router.find(asked("/a/b", "GET"))[0].value == "inner"
+    router.add([named("route", "/a/b", "GET")])
+    assert router.find(asked("/a/b", "GET"))[0].value == "route"
+
+
+def test_only_a_bounded_number_of_paths_is_remembered() -> None:
+    router: Router[Any] = Router()
+    router.mount(Template.parse("/"), "rest")
+    for number in range(2000):
+        router.find(asked(f"/{number}", "GET"))
+    router.find(asked("/" + "a" * 10_000, "GET"))
+    assert len(router._known) <= 256
+    assert max(len(path) for path, _ in router._known) <= 256

@@ -853,3 +853,81 @@ async def test_a_connection_that_is_over_is_freed_at_once(autojump_clock):
             assert [mark() for mark in marks] == [None]
         finally:
             gc.enable()
+
+
+async def test_a_request_that_begins_after_all_had_to_end_is_cut(autojump_clock, site):
+    async with opened_engine(site) as engine:
+        engine.services.jobs.end_at(trio.current_time() + 1)
+        engine.connect().says(asked("/waiting"))
+        await trio.sleep(0.5)
+        assert engine.services.jobs.workers
+        await trio.sleep(1)
+        assert not engine.services.jobs.workers
+
+
+# Requests of several connections that come together.
+
+
+async def answer(send: Any, body: bytes) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def test_responses_to_requests_that_come_together_leave_when_all_are_made():
+    sent_before: list[bytes] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        sent_before.append(b"".join(bytes(wire.sent) for wire in wires))
+        await answer(send, scope["path"].encode())
+
+    async with opened_engine(app) as engine:
+        wires = [engine.connect() for _ in range(4)]
+        for number, wire in enumerate(wires):
+            wire.says(asked(f"/{number}"))
+        await settled()
+        assert sent_before == [b""] * 4
+        assert [read_responses(bytes(wire.sent), "GET")[0][0][2] for wire in wires] == [
+            *(b"/0", b"/1", b"/2", b"/3")
+        ]
+
+
+async def test_a_request_that_comes_alone_is_answered_at_once():
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await answer(send, b"here")
+        seen.append(bytes(wire.sent[-4:]))
+
+    async with opened_engine(app) as engine:
+        seen: list[bytes] = []
+        wire = engine.connect()
+        wire.says(asked())
+        await settled()
+        assert seen == [b"here"]
+
+
+async def test_a_request_that_waits_does_not_hold_up_the_responses_to_others(autojump_clock):
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"] == "/slow":
+            await trio.sleep(10)
+        await answer(send, b"here")
+
+    async with opened_engine(app) as engine:
+        wires = [engine.connect() for _ in range(3)]
+        for path, wire in zip(["/1", "/slow", "/3"], wires, strict=True):
+            wire.says(asked(path))
+        await trio.sleep(1)
+        assert [bool(wire.sent) for wire in wires] == [True, False, True]
+
+
+async def test_a_server_that_ends_sends_the_responses_that_are_made():
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await answer(send, b"here")
+        if scope["path"] == "/1":
+            for connection in tuple(engine.open):
+                connection.close_idle()
+
+    async with opened_engine(app) as engine:
+        wires = [engine.connect() for _ in range(2)]
+        for number, wire in enumerate(wires):
+            wire.says(asked(f"/{number}"))
+        await settled()
+        assert [wire.sent.endswith(b"here") for wire in wires] == [True, True]

@@ -93,6 +93,7 @@ class Lifetime:
         line: The way to the peer. It isn't started yet.
         timeouts: The timeouts of the route.
         opening: The limit for the beginning, if there is one.
+        started: When it began, on Trio's clock. ``None`` for now.
         around: A scope around the whole task, if nothing but this exchange runs in it now. It saves
             the exchange a scope of its own. Who lends it doesn't use it again if it has a deadline,
             which this also sets if it cancels it.
@@ -146,11 +147,13 @@ class Lifetime:
         timeouts: Timeouts,
         opening: Opening | None = None,
         *,
+        started: float | None = None,
         around: trio.CancelScope | None = None,
         timer: Timer | None = None,
     ) -> None:
         self.line = line
-        self.started = now = trio.lowlevel.current_clock().current_time()
+        now = trio.lowlevel.current_clock().current_time() if started is None else started
+        self.started = now
         self._timeouts = timeouts
         self._opening = opening
         if around is None:

@@ -6,7 +6,6 @@ import math
 from typing import TYPE_CHECKING, Any, Protocol
 
 import trio
-from attrs import define
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,17 +34,24 @@ class Served(Protocol):
         """Its timeouts and limits."""
 
 
-@define(eq=False)
-class Exchange:
-    """A live exchange: its lifetime, what serves it, and its request. Nobody changes it."""
+class Exchange(Protocol):
+    """A live exchange, with what serves it."""
 
-    # Making a frozen one for each request would take three times as long.
+    @property
+    def lifetime(self) -> Lifetime:
+        """Its lifetime. That of a plain request may begin when somebody asks for it."""
 
-    lifetime: Lifetime
-    served: Served
-    scope: Scope
-    #: Whether it is a WebSocket connection, which counts for the limit.
-    is_connection: bool
+    @property
+    def served(self) -> Served:
+        """What serves it."""
+
+    @property
+    def scope(self) -> Scope:
+        """What was asked for."""
+
+    @property
+    def is_connection(self) -> bool:
+        """Whether it is a WebSocket connection, which counts for the limit."""
 
 
 class Exchanges:
@@ -60,17 +66,19 @@ class Exchanges:
     def __init__(self, limit: int | None) -> None:
         self.limit = limit
         # In the order in which they came.
-        self._live: dict[Lifetime, Exchange] = {}
+        self._live: dict[Exchange, None] = {}
         self._connections = 0
         # Set when no exchange is left. Whoever waits for that makes it.
         self._empty: trio.Event | None = None
         # When the drain began, and how many seconds it gives handlers, if their own grace is
         # longer. ``None`` while there is no drain.
         self._drain: tuple[float, float] | None = None
+        #: Whether the application is shutting down. New handshakes are then refused.
+        self.draining = False
 
     def __iter__(self) -> Iterator[Exchange]:
         """Yield all exchanges, the oldest first."""
-        return iter(tuple(self._live.values()))
+        return iter(tuple(self._live))
 
     @property
     def connections(self) -> int:
@@ -87,14 +95,10 @@ class Exchanges:
         """Whether there is no room for another connection."""
         return self.limit is not None and self._connections >= self.limit
 
-    @property
-    def draining(self) -> bool:
-        """Whether the application is shutting down. New handshakes are then refused."""
-        return self._drain is not None
-
     def end_drain(self) -> None:
         """Take new exchanges again, because the application may be started again."""
         self._drain = None
+        self.draining = False
 
     def grace_left(self, timeouts: Timeouts) -> float:
         """Return how many seconds a handler that begins now has. It is 0 when a drain is over."""
@@ -103,20 +107,16 @@ class Exchanges:
         began, grace = self._drain
         return max(0.0, began + min(grace, timeouts.shutdown_grace) - trio.current_time())
 
-    def find(self, lifetime: Lifetime) -> Exchange | None:
-        """Return the exchange with this lifetime, if it is here."""
-        return self._live.get(lifetime)
-
     def add(self, exchange: Exchange) -> None:
         """Add an exchange that begins. During a drain, it has what is left of the grace."""
-        self._live[exchange.lifetime] = exchange
+        self._live[exchange] = None
         self._connections += exchange.is_connection
         if self._drain is not None:
             exchange.lifetime.note_shutdown(self.grace_left(exchange.served.settings.timeouts))
 
     def discard(self, exchange: Exchange) -> None:
         """Remove an exchange that is over."""
-        del self._live[exchange.lifetime]
+        del self._live[exchange]
         self._connections -= exchange.is_connection
         if self._empty is not None and not self._live:
             self._empty.set()
@@ -143,7 +143,7 @@ class Exchanges:
         Returns:
             Whether all exchanges are over.
         """
-        self._drain = (trio.current_time(), grace)
+        self._drain, self.draining = (trio.current_time(), grace), True
         with trio.move_on_after(seconds):
             async with trio.open_nursery() as nursery:
                 for exchange in self:

@@ -102,7 +102,7 @@ class Overseer:
     async def _look(self, now: float) -> float:
         """Warn of what is late by now. Return when the next will be late."""
         following = math.inf
-        late: list[Lifetime] = []
+        late: set[Lifetime] = set()
         for number, one in enumerate(self._all(), 1):
             due = one.due(now)
             if due > now:
@@ -111,12 +111,13 @@ class Overseer:
                 # It is noted there, because a mounted application may have an overseer, too.
                 one.told = due
                 if isinstance(one, Lifetime):
-                    late.append(one)
+                    late.add(one)
                 else:
                     _warn_of_application(one)
             if number % _AT_ONCE == 0:
                 await trio.lowlevel.checkpoint()
-        await self._warn_of(late)
+        if late:
+            await self._warn_of(late)
         return following
 
     def _all(self) -> Iterator[AppResources | Lifetime]:
@@ -124,7 +125,7 @@ class Overseer:
             yield inside.resources
             yield from (exchange.lifetime for exchange in inside.exchanges)
 
-    async def _warn_of(self, late: list[Lifetime]) -> None:
+    async def _warn_of(self, late: set[Lifetime]) -> None:
         """Write one warning for all exchanges in which the same code hangs."""
         alike: dict[tuple[Hanging, str], list[str]] = {}
         for number, (prefix, exchange) in enumerate(self._found(late), 1):
@@ -136,10 +137,10 @@ class Overseer:
             more = f"\n  ({_others(len(others), noun)} like this)" if others else ""
             logger.warning("%s has not ended: %s%s\n  (%s)", first, found, more, _REMEDY)
 
-    def _found(self, late: list[Lifetime]) -> Iterator[tuple[str, Exchange]]:
+    def _found(self, late: set[Lifetime]) -> Iterator[tuple[str, Exchange]]:
         for prefix, inside in with_mounted("", self._app._inside()):
-            for lifetime in late:
-                if (exchange := inside.exchanges.find(lifetime)) is not None:
+            for exchange in inside.exchanges:
+                if exchange.lifetime in late:
                     yield prefix, exchange
 
 

@@ -203,13 +203,15 @@ def read_head(head: bytes, *, is_first: bool = True) -> Request:
         BadRequest: It is refused.
     """
     line, _, block = head.partition(b"\r\n")
-    if line.translate(None, IN_LINES):
-        raise BadRequest(400, _STRAY)
-    try:
-        method, target, version = _read_request_line(line)
-    except BadRequest:
-        check_characters(head)  # that comes first, because a part of a head may have shown it
-        raise
+    words = line.split(b" ")
+    if not (
+        len(words) == 3
+        and (method := _METHODS.get(words[0]))
+        and (version := _VERSIONS.get(words[2]))
+        and (target := words[1])
+        and not target.translate(None, _IN_TARGETS)
+    ):
+        method, target, version = _read_other_line(line, head)
     known = _KNOWN[version]
     read = known.get(block)
     if read is None:
@@ -278,6 +280,22 @@ def _remember(known: dict[bytes, _Block], block: bytes, read: _Block) -> None:
         if len(known) >= MOST_KNOWN:
             known.clear()
         known[block] = read
+
+
+def _read_other_line(line: bytes, head: bytes) -> tuple[str, bytes, str]:
+    """
+    Read the method, the target and the version (:rfc:`9112#section-3`) of any head.
+
+    Raises:
+        BadRequest: It is refused, with what is wrong.
+    """
+    if line.translate(None, IN_LINES):
+        raise BadRequest(400, _STRAY)
+    try:
+        return _read_request_line(line)
+    except BadRequest:
+        check_characters(head)  # that comes first, because a part of a head may have shown it
+        raise
 
 
 def _read_request_line(line: bytes) -> tuple[str, bytes, str]:

@@ -13,6 +13,7 @@ from .heads import GREATEST_LENGTH, BadRequest, Request, check_characters, read_
 __all__ = ["BadRequest", "Request", "RequestReader"]
 
 _CRLF, _END = b"\r\n", b"\r\n\r\n"
+_CR = ord("\r")
 
 #: How many empty lines may come before a request. Some clients send one after a body
 #: (:rfc:`9112#section-2.2`). llhttp and nginx allow any number.
@@ -47,7 +48,7 @@ _NEVER_TRAILERS = frozenset(
     b"transfer-encoding upgrade".split()
 )
 
-# What is read next.
+# What is read next. A head is 0, which is false.
 _HEAD, _SIZED, _CHUNK_LINE, _CHUNK_DATA, _CHUNK_END, _TRAILERS = range(6)
 
 
@@ -119,6 +120,26 @@ class RequestReader:
         self._position = 0
         self.unread += data
 
+    def receive_request(self, data: bytes) -> Request | None:
+        """
+        Do :meth:`receive` and :meth:`next_request` in one step.
+
+        Most packets are one whole head. This reads those without looking after what is left.
+        """
+        end = data.find(_END, 0, self._head_size)
+        if end <= 0 or end + 4 != len(data) or data[0] == _CR or self.unread or self._next:
+            self.receive(data)
+            return self.next_request()
+        self.unread = data  # if it is refused, the next call refuses it again
+        request = read_head(data[:end], is_first=self._is_first)
+        self.unread = b""
+        self.trailers = ()
+        self._is_first = False
+        self._empty_lines = 0
+        if request.content_length or request.chunked:
+            self._begin_body(request)
+        return request
+
     def take_rest(self) -> bytes:
         """Take all bytes that were received and not read, such as those after an upgrade."""
         rest = bytes(self.unread[self._position :])
@@ -150,11 +171,15 @@ class RequestReader:
         self._is_first = False
         self._consume(self._position + len(head) + len(_END))
         self._empty_lines = 0
+        if request.content_length or request.chunked:
+            self._begin_body(request)
+        return request
+
+    def _begin_body(self, request: Request) -> None:
         if request.chunked:
             self._next, self._excess = _CHUNK_LINE, 0
-        elif request.content_length:
+        else:
             self._next, self._left = _SIZED, request.content_length
-        return request
 
     def next_body(self) -> bytes:
         """

@@ -37,7 +37,7 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 JOINED = 2**14
 
 _STATUS_LINES = {
-    status.value: b"HTTP/1.1 %d %s" % (status.value, status.phrase.encode())
+    status.value: b"HTTP/1.1 %d %s\r\n" % (status.value, status.phrase.encode())
     for status in HTTPStatus
 }
 
@@ -57,8 +57,27 @@ _PREFIXES = {
     ).split()
 }
 
-# Lengths as small responses have them.
+# Headers whose values are the same for many responses, and no secrets.
+_STEADY = frozenset(
+    b"accept-ranges access-control-allow-credentials access-control-allow-headers "
+    b"access-control-allow-methods access-control-allow-origin access-control-expose-headers "
+    b"access-control-max-age allow alt-svc cache-control content-encoding content-language "
+    b"content-security-policy content-type cross-origin-opener-policy permissions-policy pragma "
+    b"referrer-policy strict-transport-security vary x-content-type-options x-frame-options".split()
+)
+
+#: Lines of such headers are remembered if their values have up to this many bytes, and so many of
+#: them.
+LONGEST_KNOWN, MOST_KNOWN = 256, 256
+
+# The lines, by the headers as applications send them.
+_KNOWN: dict[tuple[bytes, bytes], bytes] = {}
+
+# Lengths as small responses have them, and the lines that tell them.
 _LENGTHS = {b"%d" % length: length for length in range(2048)}
+_LENGTH_LINES = [b"content-length: %s\r\n" % length for length in _LENGTHS]
+
+_NO_OPTIONS: tuple[bytes, ...] = ()
 
 # These have no body, and what an application sends as one is dropped. A client wouldn't read it,
 # but take it for the next response (RFC 9112 section 6.3, RFC 9110 section 15.3.6).
@@ -107,7 +126,7 @@ def response_head(status: int, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
         status: The HTTP status. :class:`http.HTTPStatus` need not know it.
         headers: The headers. They must be checked already, so that none has a line break.
     """
-    return b"%s\r\n%s\r\n" % (_status_line(status), header_lines(headers))
+    return b"%s%s\r\n" % (_status_line(status), header_lines(headers))
 
 
 def whole_response(reply: Reply, own: bytes, request: Request | None = None) -> bytes:
@@ -127,13 +146,7 @@ def whole_response(reply: Reply, own: bytes, request: Request | None = None) -> 
 
 def _status_line(status: int) -> bytes:
     # The phrase may be missing, but not the space before it (RFC 9112 section 4).
-    return _STATUS_LINES.get(status) or b"HTTP/1.1 %d " % status
-
-
-def _blame(headers: list[tuple[bytes, bytes]]) -> str:
-    """Say which header has a character that is not allowed. The names were checked."""
-    name = next(name for name, value in headers if value.translate(None, IN_LINES))
-    return f"the value of header {name!r} has characters that are not allowed in a header"
+    return _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
 
 
 class ResponseWriter:
@@ -153,43 +166,44 @@ class ResponseWriter:
         "_after_body",
         "_declared",
         "_framing",
-        "_head",
         "_is_current",
-        "_may_be_simple",
+        "_is_usual",
+        "_lines",
         "_options",
         "_own",
         "_phase",
         "_request",
         "_status",
         "begun",
+        "ended",
         "keep_alive",
     )
+
+    # These are there when the response is started.
+
+    _status: int
+    #: The status line and the headers.
+    _lines: list[bytes]
+    #: The options of Connection, apart from those that we set.
+    _options: tuple[bytes, ...]
+    #: How long the body is, as the application says. As the body is written, it becomes how much
+    #: of it is missing.
+    _declared: int | None
 
     def __init__(self, request: Request | None, own: bytes) -> None:
         #: Whether another request may follow on the connection. It may be set to ``False`` before
         #: the body begins, and then the client is told so.
         self.keep_alive = request is not None and request.keep_alive
-        #: Whether something was returned to be sent.
-        self.begun = False
+        #: Whether something of the response was returned to be sent, and whether all of it was.
+        self.begun = self.ended = False
         self._request = request
         self._is_current = request is None or request.http_version == "1.1"
         self._own = own
-        self._may_be_simple = self._is_current and request is not None and request.method != "HEAD"
         self._phase = _HEAD
         self._framing = _LENGTH
-        self._status = 0
-        self._head = b""
-        # The options of Connection, apart from those that we set.
-        self._options: tuple[bytes, ...] = ()
-        # How long the body is, as the application says. As the body is written, it becomes how
-        # much of it is missing.
-        self._declared: int | None = None
         self._after_body = _ENDED
-
-    @property
-    def ended(self) -> bool:
-        """Whether all of the response was returned to be sent."""
-        return self._phase is _ENDED
+        # Whether nothing has to be said but how long the body is, if that is given at once.
+        self._is_usual = False
 
     @property
     def ends_by_close(self) -> bool:
@@ -219,28 +233,42 @@ class ResponseWriter:
             raise self._mistake()
         if not 200 <= status <= 999:
             raise ValueError(f"a response has a status from 200 to 999, not {status}")
-        # They may be left from a head that was refused.
-        self._declared, self._options = None, ()
+        self._declared, self._options = None, _NO_OPTIONS
         lines = [_STATUS_LINES.get(status) or _status_line(status)]
-        if type(headers) is not list:
-            headers = list(headers)
-        prefixes = _PREFIXES
+        known = _KNOWN
         try:
-            for name, value in headers:
-                if name in prefixes:
-                    lines.append(prefixes[name] + value)
-                elif name == b"content-length" and self._declared is None and value in _LENGTHS:
-                    self._declared = _LENGTHS[value]
-                elif prefix := self._read_other(name, value):
-                    lines.append(prefix + value)
-            head = b"\r\n".join(lines)
+            for header in headers:
+                line = known.get(header) if type(header) is tuple else None
+                if line is None:
+                    name, value = header
+                    if name == b"content-length" and self._declared is None and value in _LENGTHS:
+                        self._declared = _LENGTHS[value]
+                        continue
+                    line = self._read(name, value)
+                lines.append(line)
         except (AttributeError, TypeError):
             raise TypeError("a header is a pair of bytes: a name and a value") from None
-        if len(head.translate(None, IN_LINES)) != 2 * len(lines) - 2:
-            raise ValueError(_blame(headers))
-        self._phase, self._status, self._head = _BODY, status, head
+        self._phase, self._status, self._lines = _BODY, status, lines
         if trailers:
             self._after_body = _TRAILERS
+        elif status not in _BODILESS and not self._options and self._is_current:
+            self._is_usual = self._request is not None and self._request.method != "HEAD"
+
+    def _read(self, name: bytes, value: bytes) -> bytes:
+        """Read a header, and return its line, if it gets one."""
+        prefix = _PREFIXES.get(name)
+        if prefix is None and not (prefix := self._read_other(name, value)):
+            return b""
+        if value.translate(None, IN_LINES):
+            raise ValueError(
+                f"the value of header {name!r} has characters that are not allowed in a header"
+            )
+        line = b"%s%s\r\n" % (prefix, value)
+        if name in _STEADY and len(value) <= LONGEST_KNOWN:
+            if len(_KNOWN) >= MOST_KNOWN:
+                _KNOWN.clear()
+            _KNOWN[name, value] = line
+        return line
 
     def _read_other(self, name: bytes, value: bytes) -> bytes:
         """Read a header that the table doesn't have. Return the beginning of its line, if any."""
@@ -281,6 +309,27 @@ class ResponseWriter:
 
     # The body.
 
+    def whole(self, data: bytes) -> bytes | None:
+        """
+        Write a whole body, if the response is as most are.
+
+        Args:
+            data: The body.
+
+        Returns:
+            What :meth:`body` would return, in one piece. If it is ``None``, nothing has changed,
+            and :meth:`body` has to be called.
+        """
+        if not (self._is_usual and self.keep_alive) or type(data) is not bytes:
+            return None
+        size = len(data)
+        if size > JOINED or (self._declared is not None and self._declared != size):
+            return None
+        self._phase, self._is_usual = _ENDED, False
+        self.begun = self.ended = True
+        length = _LENGTH_LINES[size] if size < 2048 else b"content-length: %d\r\n" % size
+        return b"".join((*self._lines, length, self._own, b"\r\n", data))
+
     def body(self, data: bytes | bytearray | memoryview, *, more: bool) -> list[bytes]:
         """
         Write a part of the body.
@@ -298,30 +347,13 @@ class ResponseWriter:
         """
         if type(data) is not bytes:
             data = bytes(memoryview(data))  # the application may change a bytearray
-        size = len(data)
-        if not more and size <= JOINED and self._is_simple(size):
-            self._phase, self._declared, self.begun = _ENDED, 0, True
-            return [b"%s\r\ncontent-length: %d\r\n%s\r\n%s" % (self._head, size, self._own, data)]
-        before, after = self.around(size, more=more)
+        before, after = self.around(len(data), more=more)
         if self._framing is _NOTHING:
             data = b""
         if len(data) > JOINED:
             return [piece for piece in (before, data, after) if piece]
         whole = before + data + after if data else before + after
         return [whole] if whole else []
-
-    def _is_simple(self, size: int) -> bool:
-        """Say whether this is a whole response as most are: it fits the head, and says no more."""
-        return (
-            self._phase is _BODY
-            and not self.begun
-            and self._declared in (None, size)
-            and self._may_be_simple
-            and self.keep_alive
-            and not self._options
-            and self._after_body is _ENDED
-            and self._status not in _BODILESS
-        )
 
     def around(self, size: int, *, more: bool) -> tuple[bytes, bytes]:
         """
@@ -354,8 +386,10 @@ class ResponseWriter:
             if not more:
                 after += b"0\r\n" if self._after_body is _TRAILERS else b"0\r\n\r\n"
         self.begun = True
+        self._is_usual = False
         if not more:
             self._phase = self._after_body
+            self.ended = self._phase is _ENDED
         return before, after
 
     @property
@@ -389,7 +423,7 @@ class ResponseWriter:
         if not is_dropped and self._phase is not _TRAILERS:
             raise self._mistake()
         if not more:
-            self._phase = _ENDED
+            self._phase, self.ended = _ENDED, True
             lines += b"\r\n"
         return [lines] if lines and not is_dropped else []
 
@@ -402,7 +436,7 @@ class ResponseWriter:
         connection = b""
         if self._options or not (self.keep_alive and self._is_current):
             connection = self._connection_line()
-        return b"%s\r\n%s%s%s\r\n" % (self._head, framing, connection, self._own)
+        return b"".join((*self._lines, framing, connection, self._own, b"\r\n"))
 
     def _connection_line(self) -> bytes:
         """Say whether the connection ends (:rfc:`9112#section-9.3`), and what else is there."""

@@ -10,7 +10,7 @@ import trio
 from triows._where import known_as
 from triows.exceptions import ClientDisconnect
 
-from .bridge import bridge_of
+from .bridge import request_of
 
 if TYPE_CHECKING:
     from triows.types import ASGIApp, Message, Receive, Scope, Send
@@ -65,9 +65,9 @@ async def guarded(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> N
     if _current.get() is not None:  # a triows application that is mounted in another one
         await app(scope, receive, send)
         return
-    bridge = bridge_of(receive, send)
-    if bridge is not None:
-        token = _current.set(bridge.transport)
+    request = request_of(receive, send)
+    if request is not None:
+        token = _current.set(request)
     else:
         guard = _Guard(send)
         send, token = guard.send, _current.set(guard)
@@ -90,8 +90,7 @@ def cut_response(receive: Receive, send: Send) -> ClientDisconnect:
         receive: The function that the application has got.
         send: The function that the application has got.
     """
-    bridge = bridge_of(receive, send)
-    current = _current.get() if bridge is None else bridge.transport
+    current = request_of(receive, send) or _current.get()
     if current is not None:
         current.cut()
     return ClientDisconnect(_CUT)

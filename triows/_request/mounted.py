@@ -5,20 +5,18 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-import trio
 from attrs import frozen
 
 from triows._counted import counted
 from triows._errors import is_a
-from triows._exchange.lifetime import Lifetime
 from triows._exchange.log_lines import in_brackets, log_refusal
-from triows._exchange.registry import Exchange
 from triows._log import logger, peer_of
 from triows._printable import printable
 from triows._reply import respond, try_later
 from triows.exceptions import ClientDisconnect
 
-from .bridge import bridge_of
+from .bridge import request_of
+from .exchange import RequestExchange
 from .foreign import ForeignRequest
 from .guard import cut_response, is_guarded
 from .line import RequestLine
@@ -26,6 +24,9 @@ from .line import RequestLine
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
+    import trio
+
+    from triows._exchange.lifetime import Lifetime
     from triows._exchange.registry import Exchanges
     from triows._injection.hosts import ResourceStack
     from triows._settings import Settings
@@ -55,33 +56,47 @@ class MountedRequests:
         Raises:
             BaseException: What the application raised, as one exception, when all is closed.
         """
-        timeouts, exchanges = self.settings.timeouts, self.exchanges
-        if exchanges.draining and exchanges.grace_left(timeouts) <= 0:
+        exchanges = self.exchanges
+        if exchanges.draining and exchanges.grace_left(self.settings.timeouts) <= 0:
             refusal = try_later("the server is shutting down")
             await respond(send, refusal)
             log_refusal(scope, refusal.status, self.path, refusal.why)
             return
         transport, receive, send = open_request(receive, send)
-        line = RequestLine(transport, patience=timeouts.close)
         # What is around the application would be cancelled as well, so there must be nothing.
         around = None if is_guarded() else transport.lend_scope()
-        lifetime = Lifetime(line, timeouts, around=around)
+        # A copy, because the application may change the scope.
+        exchange = RequestExchange(self, transport, {**scope}, around)
+        exchanges.add(exchange)
+        error: BaseException | None = None
+        try:
+            if around is None:
+                await self._call_within(exchange.lifetime, scope, receive, send)
+            else:
+                try:
+                    await self.handler(scope, receive, send)
+                except BaseException as exc:  # noqa: BLE001 - raised when all is closed
+                    error = exc
+                if error is not None or not exchange.is_over:
+                    await exchange.end(error)
+        finally:
+            error = None  # its traceback refers to this frame
+            exchanges.discard(exchange)
+            if logger.isEnabledFor(logging.INFO):
+                _log_end(exchange)
+        if not transport.complete and exchange.is_cut:
+            # Otherwise a middleware would take the response for complete, and end it properly.
+            raise cut_response(receive, send)
+
+    def _call_within(
+        self, lifetime: Lifetime, scope: Scope, receive: Receive, send: Send
+    ) -> Awaitable[None]:
+        """Call the application in a lifetime of its own scope."""
 
         def body(_stack: ResourceStack, _nursery: trio.Nursery | None) -> Awaitable[None]:
             return self.handler(scope, receive, send)
 
-        # A copy, because the application may change the scope.
-        exchange = Exchange(lifetime, self, {**scope}, is_connection=False)
-        exchanges.add(exchange)
-        try:
-            await lifetime.run(body)
-        finally:
-            exchanges.discard(exchange)
-            if logger.isEnabledFor(logging.INFO):
-                _log_end(exchange, transport)
-        if not transport.complete and line.is_incomplete and lifetime.cancelled is not None:
-            # Otherwise a middleware would take the response for complete, and end it properly.
-            raise cut_response(receive, send)
+        return lifetime.run(body)
 
     async def pass_on(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         """
@@ -111,18 +126,17 @@ class MountedRequests:
 
 def open_request(receive: Receive, send: Send) -> tuple[RequestTransport, Receive, Send]:
     """Return the request to which two functions belong, and the functions for the application."""
-    bridge = bridge_of(receive, send)
-    if bridge is not None:
-        return bridge.transport, receive, send
+    request = request_of(receive, send)
+    if request is not None:
+        return request, receive, send
     foreign = ForeignRequest(receive, send)
     return foreign, foreign.receive, foreign.send
 
 
-def _log_end(exchange: Exchange, transport: RequestTransport) -> None:
+def _log_end(exchange: RequestExchange) -> None:
     """Log the end of a request, in one line."""
-    lifetime, scope = exchange.lifetime, exchange.scope
-    method, peer = str(scope.get("method")), peer_of(scope)
-    duration = trio.current_time() - lifetime.started
+    transport, scope = exchange.transport, exchange.scope
+    method, peer, duration = str(scope.get("method")), peer_of(scope), exchange.duration
     answered = "not answered" if transport.status is None else f"answered {transport.status}"
     # Method and path come from the client. %r keeps them on one line.
     logger.info(
@@ -131,7 +145,7 @@ def _log_end(exchange: Exchange, transport: RequestTransport) -> None:
         printable(method),
         str(scope.get("path")),
         answered,
-        in_brackets(lifetime.why),
+        in_brackets(exchange.why),
         duration,
         counted(transport.received, "byte"),
         counted(transport.sent, "byte"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable
 
     import trio
 
@@ -100,6 +100,16 @@ class EngineRequest(RequestTransport, Protocol):
         Raises:
             ClientDisconnect: The client has gone.
             ValueError: It hasn't begun, or is over, or this is more or less than was announced.
+        """
+
+    def send_nowait(self, body: bytes, *, more: bool) -> Awaitable[None] | None:
+        """
+        Send a part of the response's body, as far as the system takes it at once.
+
+        Before it, call :func:`trio.lowlevel.checkpoint_if_cancelled`. See :meth:`send`.
+
+        Returns:
+            What is to be awaited, at once, if there is something to wait for.
         """
 
     async def send_file(self, path: str) -> None:

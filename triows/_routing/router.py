@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar
 
 from .leaf import HANDSHAKE, Match, Mismatch, Target
 from .names import NamedRoute, RouteNames
+from .path import request_method, request_segments
 from .tree import RouteTree
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from starlette.datastructures import URLPath
+
+    from triows.types import Scope
 
     from .leaf import Method
     from .names import Lookup
@@ -21,6 +24,14 @@ if TYPE_CHECKING:
 __all__ = ["Router"]
 
 T = TypeVar("T")
+
+#: What a request asks for: what its path leads to, and the segments of the path.
+Found: TypeAlias = tuple[Match[T] | Mismatch | None, tuple[str, ...]]
+
+# How many paths are remembered, and of how many characters at most. A client that asks for others
+# makes the router forget them, and no request slower than it would be without.
+_MOST_KNOWN: Final = 256
+_LONGEST_KNOWN: Final = 256
 
 
 class Router(Generic[T]):
@@ -33,6 +44,8 @@ class Router(Generic[T]):
     def __init__(self) -> None:
         self._tree: RouteTree[T] = RouteTree()
         self._names = RouteNames(self._tree)
+        # Where paths without keys lead, with the raw path for which that is true.
+        self._known: dict[tuple[str, Method], tuple[Any, Found[T]]] = {}
 
     def add(self, routes: Iterable[tuple[RouteDescription, T]]) -> None:
         """
@@ -48,6 +61,7 @@ class Router(Generic[T]):
             (one.description.method, Target(one.template, one.value, one.where)) for one in named
         )
         self._names.add(named)
+        self._known.clear()
 
     def mount(
         self, prefix: Template, value: T, *, name: str | None = None, lookup: Lookup | None = None
@@ -68,6 +82,35 @@ class Router(Generic[T]):
         self._names.check_mount(prefix, name)
         self._tree.mount(prefix, value)
         self._names.mount(prefix, value, name, lookup)
+        self._known.clear()
+
+    def find(self, scope: Scope) -> Found[T]:
+        """
+        Find what a request asks for.
+
+        Args:
+            scope: An ASGI scope of type ``http`` or ``websocket``.
+
+        Raises:
+            BadPath: Its path can't be read. See :func:`.path.request_segments`.
+        """
+        asked = scope["path"], request_method(scope)
+        raw = scope.get("raw_path")
+        has_root = bool(scope.get("root_path"))
+        known = self._known.get(asked)
+        if known is not None and known[0] == raw and not has_root:
+            return known[1]
+        segments = request_segments(scope)
+        found = self.match(segments, asked[1]), segments
+        if not has_root and len(asked[0]) <= _LONGEST_KNOWN:
+            self._remember(asked, raw, found)
+        return found
+
+    def _remember(self, asked: tuple[str, Method], raw: Any, found: Found[T]) -> None:
+        if isinstance(found[0], Match) and self._tree.has_no_key(found[1]):
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            self._known[asked] = raw, found
 
     def match(
         self, segments: tuple[str, ...], method: Method = HANDSHAKE

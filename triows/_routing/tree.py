@@ -173,6 +173,14 @@ class RouteTree(Generic[T]):
         found = self._match_route(segments, method)
         return self._match_mount(segments) if found is None else found
 
+    def has_no_key(self, segments: tuple[str, ...]) -> bool:
+        """
+        Say whether a path always leads to the same, because no key is on the way.
+
+        A user's converter may find something else each time.
+        """
+        return _is_literal(self._routes, segments) and _is_literal(self._mounts, segments)
+
     def _match_route(self, segments: tuple[str, ...], method: Method) -> Match[T] | Mismatch | None:
         # Most paths need no search, or none in their beginning.
         place, start = self._routes, 0
@@ -212,6 +220,18 @@ class RouteTree(Generic[T]):
             if found is not None:
                 return found
         return None
+
+
+def _is_literal(place: _Place[Any], segments: tuple[str, ...]) -> bool:
+    """Say whether only literals decide how far a path leads."""
+    for segment in segments:
+        if place.branches or place.rests:
+            return False
+        below = place.literals.get(segment)
+        if below is None:
+            return True
+        place = below
+    return not (place.branches or place.rests)
 
 
 def _length(step: _Step[Any]) -> int:

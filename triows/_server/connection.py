@@ -19,7 +19,6 @@ from triows._protocol.http11 import BadRequest, RequestReader
 from triows._protocol.responses import ResponseWriter, whole_response
 from triows._protocol.upgrade import asks_for_websocket
 from triows._reply import problem
-from triows._request.bridge import RequestBridge
 from triows._request.transport import nobody
 from triows._transports.wire import CHUNK, FIN, READS
 from triows.exceptions import ClientDisconnect
@@ -191,6 +190,7 @@ class HTTPConnection:
     def close_idle(self) -> None:
         """Close at once, unless a task serves a request, which ends by itself."""
         if self._current is None and not (self._is_upgraded or self._is_lingering):
+            self.output.send_held()
             self.close()
 
     def close(self, *, abort: bool = False) -> None:
@@ -218,7 +218,19 @@ class HTTPConnection:
     # Reading: called by the wire.
 
     def data_received(self, data: bytes) -> None:
-        if self._websocket is not None:
+        if (
+            self._current is None
+            and self._to_drop is None
+            and self._running < _MOST_RUNNING
+            and not (self._is_upgraded or self._is_lingering)
+        ):
+            try:
+                head = self._reader.receive_request(data)
+            except BadRequest as exc:
+                self._refuse(exc.status, exc.detail)
+            else:
+                self._begin(head)
+        elif self._websocket is not None:
             self._websocket.data_received(data)
         elif not self._is_lingering:
             self._reader.receive(data)
@@ -283,7 +295,11 @@ class HTTPConnection:
             head = self._reader.next_request()
         except BadRequest as exc:
             self._refuse(exc.status, exc.detail)
-            return
+        else:
+            self._begin(head)
+
+    def _begin(self, head: Request | None) -> None:
+        """Serve the request whose head was read, if it is there."""
         if head is None:
             self._wait_for_head()
             return
@@ -297,29 +313,8 @@ class HTTPConnection:
         self._path = head.path
         if services.note_request is not None:
             services.note_request()
-        self._begin(head)
-
-    def _wait_for_head(self) -> None:
-        if self._has_eof:
-            self._linger()
-        elif not self._reader.unread:
-            if self._requests and not self._is_idle:
-                self._is_idle = True
-                self._wait(self._services.idle_timeout)
-        elif self._is_idle or self._deadline == _NEVER:
-            self._is_idle = False
-            self._wait(self._services.head_timeout)
-
-    def _begin(self, head: Request) -> None:
-        services = self._services
         if head.upgrade and asks_for_websocket(head.headers):
-            services.pinger.discard(self)
-            self._is_upgraded = True
-            self.output.send_held()
-            if self.output.is_writing:
-                self._upgrading = head  # a slow client has to take the last responses first
-            else:
-                self._upgrade_soon(head)
+            self._begin_upgrade(head)
             return
         request = StreamRequest(self, head, self.new_writer(head), not self._reader.body_ended)
         self._current = request
@@ -327,9 +322,36 @@ class HTTPConnection:
         self.output.has_begun = True
         if self._has_eof:
             request.note_left(gone=False)
-        services.pool.start(partial(self._serve, request), self._context.copy())
+        services.pool.start(partial(self._serve, request), self._context)
         if self._requests == 1:
             self.on_asked()
+
+    def _wait_for_head(self) -> None:
+        if self._has_eof:
+            self._linger()
+        elif not self._reader.unread:
+            if self._requests and not self._is_idle:
+                self._idle()
+        elif self._is_idle or self._deadline == _NEVER:
+            self._is_idle = False
+            self._wait(self._services.head_timeout)
+
+    def _idle(self) -> None:
+        """Wait for a next request of which nothing has come."""
+        self._is_idle = True
+        services = self._services
+        self._deadline = deadline = services.now() + services.idle_timeout
+        if deadline < self._due_at:
+            self._look_after(services.idle_timeout)
+
+    def _begin_upgrade(self, head: Request) -> None:
+        self._services.pinger.discard(self)
+        self._is_upgraded = True
+        self.output.send_held()
+        if self.output.is_writing:
+            self._upgrading = head  # a slow client has to take the last responses first
+        else:
+            self._upgrade_soon(head)
 
     def new_writer(self, head: Request) -> ResponseWriter:
         """Make the writer of the response to a request."""
@@ -341,28 +363,26 @@ class HTTPConnection:
     async def _serve(self, request: StreamRequest, worker: Worker) -> None:
         services = self._services
         request.worker = worker
-        services.jobs.add(worker)
-        began = services.now() if services.log_access is not None else 0.0
-        bridge = RequestBridge(request)
+        jobs = services.jobs
+        jobs.workers[worker] = None
+        if jobs.deadline < _NEVER:
+            worker.end_at(jobs.deadline)
+        began = 0.0 if services.log_access is None else services.now()
         scope = http_scope(request.head, self.addresses, services.scopes)
         returned = False
         try:
-            await services.app(scope, bridge.receive, bridge.send)
+            await services.app(scope, request.asgi_receive, request.asgi_send)
             returned = True
         finally:
-            services.jobs.discard(worker)
-            self._note_returned(request, returned=returned)
+            del jobs.workers[worker]
+            self._running -= 1
+            if request is self._current:
+                self._end_request(request, returned=returned)
+            elif self._running == _MOST_RUNNING - 1 and not self._is_last:
+                self._look()
+                self._release()
         if services.log_access is not None:
             await services.log_access(scope, request.summary, services.now() - began)
-
-    def _note_returned(self, request: StreamRequest, *, returned: bool) -> None:
-        """Note that an application does nothing more for a request."""
-        self._running -= 1
-        if request is self._current:
-            self._end_request(request, returned=returned)
-        elif self._running == _MOST_RUNNING - 1 and not self._is_last:
-            self._look()
-            self._release()
 
     def _end_request(self, request: StreamRequest, *, returned: bool) -> None:
         """End what the application has left open."""
@@ -396,10 +416,10 @@ class HTTPConnection:
         elif request.has_more:
             self._to_drop = _MOST_DROPPED
             self._drop_rest()
-        elif self._reader.unread:
+        elif self._reader.unread or self._has_eof:
             self._go_on()
         else:
-            self._wait_for_head()
+            self._idle()
 
     def _go_on(self) -> None:
         if self._reader.unread:
@@ -598,7 +618,7 @@ class HTTPConnection:
 
     def _upgrade_soon(self, head: Request) -> None:
         # It is asked when the application decides whether it takes another connection.
-        self._services.pool.start(partial(self._upgrade, head), self._context.copy())
+        self._services.pool.start(partial(self._upgrade, head), self._context)
 
     def _upgrade(self, head: Request, worker: Worker) -> Awaitable[None]:
         # A plain function, because a coroutine would keep the head.

@@ -141,16 +141,17 @@ class Output:
 
     def hold(self, response: bytes) -> bool:
         """
-        Keep a whole response, so that it leaves together with that of the next request.
+        Keep a whole response until the end of the turn.
 
-        This is for requests that come many at a time. It waits until the next response, or until
-        its application waits for something.
+        This is for requests that come many at a time. Those of one connection leave in one system
+        call. Those of several leave one after the other when all were made, because a system call
+        throws what makes them out of the processor's caches.
 
         Returns:
-            Whether it was kept. It isn't if no further request has come.
+            Whether it was kept. It isn't if no further request waits.
         """
         if (
-            not self._owner.expects_response
+            not (self._owner.expects_response or self._services.pool.is_crowded)
             or self.is_writing
             or self._held_size + len(response) > CHUNK
             or not self._services.cork.is_open
@@ -161,6 +162,19 @@ class Output:
         self._held.append(response)
         self._held_size += len(response)
         return True
+
+    def write_whole(self, response: bytes) -> deque[bytes | memoryview] | None:
+        """Keep a whole response, or send it as :meth:`write_nowait` does."""
+        if self.hold(response):
+            return None
+        if self._held or self.is_writing:
+            return self.write_nowait([response])
+        try:
+            sent = self._wire.send_nowait(response)
+        except OSError as exc:
+            self._owner.close()
+            raise ClientDisconnect("the client has gone") from exc
+        return None if sent == len(response) else _after([response], sent)
 
     def flush(self) -> None:
         """Send the responses that were kept, unless another one may come in this turn."""
@@ -209,7 +223,7 @@ class Output:
         if rest:
             self._rest, self.is_writing = rest, True
             job = partial(self._write_later, rest)
-            self._services.pool.start(job, self._context.copy())
+            self._services.pool.start(job, self._context)
 
     async def _write_later(self, rest: deque[bytes | memoryview], _worker: Worker) -> None:
         try:

@@ -50,18 +50,28 @@ class Worker:
         waiting: The tasks that wait for a job. It is there when it waits.
     """
 
-    __slots__ = ("_waiting", "is_needed", "scope", "task")
+    __slots__ = ("_scope", "_waiting", "is_needed", "is_shared", "task")
 
     def __init__(self, waiting: list[Worker]) -> None:
         self._waiting = waiting
-        #: Around the task. The job may be given to it. If it then has a deadline, the task runs no
-        #: other job. So whoever cancels it sets one, too: asking whether it was cancelled would
-        #: take longer.
-        self.scope = trio.CancelScope()
+        self._scope = trio.CancelScope()
+        #: Whether somebody has got the scope.
+        self.is_shared = False
         #: Whether it was called to run something, and not to end.
         self.is_needed = True
         #: ``None`` until it has started.
         self.task: trio.lowlevel.Task | None = None
+
+    @property
+    def scope(self) -> trio.CancelScope:
+        """
+        The scope around the task. The job may be given to it.
+
+        If it then has a deadline, the task runs no other job. So whoever cancels it sets one, too:
+        asking whether it was cancelled would take longer.
+        """
+        self.is_shared = True
+        return self._scope
 
     # A method, and not a function in the task's, which would take memory as long as the task lives.
     def abort(self, _raise_cancel: object) -> trio.lowlevel.Abort:
@@ -106,7 +116,7 @@ class Pool:
 
         Args:
             job: An async function. What it raises ends its task, and is logged.
-            context: The context in which it runs. Nothing else may run in it.
+            context: What the context has in which it runs. Nothing may run in this one itself.
         """
         self._jobs.append((job, context))
         if not self._called:
@@ -129,6 +139,11 @@ class Pool:
 
     def _start(self) -> None:
         self._tasks.start_soon(self._work, name="<triows request>")
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether jobs wait for a task that will run them in this turn, or the next one."""
+        return bool(self._jobs)
 
     def close(self) -> None:
         """End the tasks that wait, and those that run, when their job is over."""
@@ -160,6 +175,7 @@ class Pool:
 
         with worker.scope:
             scopes = scopes_of(task)
+            worker.is_shared = False
             while worker.is_needed:
                 self._called -= 1
                 if self._is_busy:
@@ -171,7 +187,7 @@ class Pool:
                             self._call(jobs[0][1])
                         if not _is_in(context):
                             # Another job of this step has changed its context, or it is different.
-                            task.context = context
+                            task.context = context.copy()
                             await trio.lowlevel.cancel_shielded_checkpoint()
                         self._is_busy = True
                         running = job(worker)
@@ -179,9 +195,13 @@ class Pool:
                         del job, context
                         await running
                         del running
-                        if worker.scope.deadline < math.inf or scopes_of(task) is not scopes:
-                            # If the job hasn't left a scope, as an async generator does that nobody
-                            # has closed, leaving the worker's scope raises an error about it.
+                        if worker.is_shared:
+                            if worker.scope.deadline < math.inf:
+                                return
+                            worker.is_shared = False
+                        if scopes_of(task) is not scopes:
+                            # The job hasn't left a scope, as an async generator does that nobody
+                            # has closed. So leaving the worker's scope raises an error about it.
                             return
                 finally:
                     self._is_busy = False
@@ -209,7 +229,10 @@ def _is_in(context: Context) -> bool:
     """Say whether the calling task's context has the same objects as another one."""
     # Comparing the contexts would compare values: an equal list isn't the same list.
     current = copy_context()
-    for variable, value in context.items():
-        if variable not in current or current[variable] is not value:
+    if len(current) != len(context):
+        return False
+    for variable, value in context.items():  # noqa: SIM110 - a generator would take longer
+        # No value is this context.
+        if current.get(variable, context) is not value:
             return False
-    return len(current) == len(context)
+    return True

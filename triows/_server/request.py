@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import trio
 
 from triows._protocol.responses import CONTINUE
+from triows._request.bridge import RequestBridge
 from triows._request.transport import nobody
 from triows._transports.turn import STRETCH
 from triows.exceptions import ClientDisconnect
@@ -14,7 +15,8 @@ from triows.exceptions import ClientDisconnect
 from .files import OpenFile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections import deque
+    from collections.abc import Awaitable, Callable, Iterable
 
     from triows._protocol.http11 import Request
     from triows._protocol.responses import ResponseWriter
@@ -50,7 +52,7 @@ class RequestOwner(Protocol):
         """Let nothing more be sent for a request."""
 
 
-class StreamRequest:
+class StreamRequest(RequestBridge):
     """
     One request. It is an :class:`~triows._request.transport.EngineRequest`.
 
@@ -90,6 +92,7 @@ class StreamRequest:
     def __init__(
         self, connection: RequestOwner, head: Request, writer: ResponseWriter, has_more: bool
     ) -> None:
+        self._is_read = self._is_end_told = False
         self.head = head
         self.writer = writer
         self.on_left: Callable[[], None] = nobody
@@ -210,23 +213,43 @@ class StreamRequest:
 
     async def send(self, body: bytes, *, more: bool) -> None:
         await trio.lowlevel.checkpoint_if_cancelled()
+        rest = self.send_nowait(body, more=more)
+        if rest is not None:
+            await rest
+
+    def send_nowait(self, body: bytes, *, more: bool) -> Awaitable[None] | None:
         if self.is_gone:
             raise self._disconnect()
-        pieces = self.writer.body(body, more=more)
-        self.sent += len(body)
         output = self._output
-        # Several pieces, or a part, are more than what may wait for another response.
-        held = not more and len(pieces) == 1 and output.hold(pieces[0])
-        if pieces and not held and (rest := output.write_nowait(pieces)):
-            await output.write_rest(rest)
-        if not more:
-            if output.is_writing:
-                await output.wait_written()  # another task may still send a part
-            self._note_sent()
+        if more or (whole := self.writer.whole(body)) is None:
+            rest = self._send_part(body, more=more)
+        else:
+            self.sent += len(body)
+            rest = output.write_whole(whole)
+        if rest or (output.is_writing and not more):  # another task may still send a part
+            return self._send_rest(rest, more=more)
+        if not more and self.writer.ended:
+            self._note_complete()
         turn = self._connection.turn
         turn.calls += 1
-        if turn.calls >= STRETCH:
-            await turn.end()
+        return turn.end() if turn.calls >= STRETCH else None
+
+    def _send_part(self, body: bytes, *, more: bool) -> deque[bytes | memoryview] | None:
+        pieces = self.writer.body(body, more=more)
+        self.sent += len(body)
+        # Several pieces, or a part, are more than what may wait for another response.
+        if len(pieces) == 1 and not more:
+            return self._output.write_whole(pieces[0])
+        return self._output.write_nowait(pieces) if pieces else None
+
+    async def _send_rest(self, rest: deque[bytes | memoryview] | None, *, more: bool) -> None:
+        output = self._output
+        if rest:
+            await output.write_rest(rest)
+        if not more:
+            await output.wait_written()
+            self._note_sent()
+        await self._note_call()
 
     async def send_trailers(self, headers: Iterable[tuple[bytes, bytes]], *, more: bool) -> None:
         await trio.lowlevel.checkpoint_if_cancelled()
@@ -240,10 +263,13 @@ class StreamRequest:
         if self.writer.ended:
             if self.is_gone:  # the connection was cut while this waited for its turn
                 raise self._disconnect()
-            self.complete = True
-            if self._changed is not None:
-                self.note_change()
-            self._connection.note_complete(self)
+            self._note_complete()
+
+    def _note_complete(self) -> None:
+        self.complete = True
+        if self._changed is not None:
+            self.note_change()
+        self._connection.note_complete(self)
 
     async def send_file(self, path: str) -> None:
         await trio.lowlevel.checkpoint_if_cancelled()

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from attrs import evolve, field, frozen
+from attrs import define, evolve, field, frozen
 
 from triows._exchange.lifetime import Lifetime, Opening
 from triows._exchange.log_lines import log_refusal
 from triows._exchange.refusals import bad_parameters
-from triows._exchange.registry import Exchange
 from triows._injection.call import make_arguments
 from triows._injection.factories import shown
 from triows._injection.kinds import APP, NURSERY
@@ -64,6 +63,22 @@ class PathParams(dict[str, Any]):
     def __init__(self, params: Mapping[str, Any], raw: Mapping[str, str]) -> None:
         super().__init__(params)
         self.raw = raw
+
+
+# Making a frozen one for each connection would take three times as long.
+@define(eq=False)
+class ConnectionExchange:
+    """
+    A live connection. It is an :class:`~triows._exchange.registry.Exchange`.
+
+    Nobody changes it.
+    """
+
+    is_connection: ClassVar = True
+
+    lifetime: Lifetime
+    served: Endpoint
+    scope: Scope
 
 
 @frozen(eq=False)
@@ -213,7 +228,7 @@ class Endpoint:
                 return self._call_factories(values, stack, line)
             return self.handler(**self.plan.body.arguments_in(values))
 
-        exchange = Exchange(lifetime, self, scope, is_connection=True)
+        exchange = ConnectionExchange(lifetime, self, scope)
         self.exchanges.add(exchange)
         try:
             await lifetime.run(

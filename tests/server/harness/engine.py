@@ -192,7 +192,7 @@ async def opened_engine(app: ASGIApp, **changes: Any) -> AsyncIterator[Engine]:
                 with trio.CancelScope(shield=True):
                     await settled()  # applications are told that their clients have gone
                 engine.services.pool.close()
-        assert not engine.services.jobs
+        assert not engine.services.jobs.workers
         assert len(pinger) == 0, "a timer is left"
         nursery.cancel_scope.cancel()
 

@@ -1,0 +1,120 @@
+"""A live plain request."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import TYPE_CHECKING
+
+import trio
+
+from triows._exchange.lifetime import Lifetime
+
+from .line import RequestLine
+
+if TYPE_CHECKING:
+    from triows._exchange.registry import Served
+    from triows._injection.hosts import ResourceStack
+    from triows.types import Scope
+
+    from .transport import RequestTransport
+
+__all__ = ["RequestExchange"]
+
+
+class RequestExchange:
+    """
+    A request that the calling task serves. It is an :class:`~triows._exchange.registry.Exchange`.
+
+    Most requests end by themselves, and leave nothing open. So a request has a lifetime only if it
+    doesn't, or from the moment when somebody asks for it, to end it or to look at it.
+
+    Args:
+        served: What serves it.
+        transport: The request.
+        scope: What was asked for.
+        around: The scope around the task, if it was lent. See :class:`.Lifetime`.
+    """
+
+    is_connection = False
+
+    __slots__ = ("_around", "_lifetime", "_started", "_task", "scope", "served", "transport")
+
+    def __init__(
+        self,
+        served: Served,
+        transport: RequestTransport,
+        scope: Scope,
+        around: trio.CancelScope | None,
+    ) -> None:
+        self.served = served
+        self.transport = transport
+        self.scope = scope
+        self._around = around
+        self._task = trio.lowlevel.current_task()
+        self._started: float = trio.lowlevel.current_clock().current_time()
+        self._lifetime: Lifetime | None = None
+
+    @property
+    def lifetime(self) -> Lifetime:
+        """Its lifetime. It is made when somebody asks for it."""
+        if self._lifetime is None:
+            timeouts = self.served.settings.timeouts
+            line = RequestLine(self.transport, patience=timeouts.close)
+            self._lifetime = Lifetime(line, timeouts, around=self._around, started=self._started)
+            self._lifetime.task = self._task
+        return self._lifetime
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended by itself, and left nothing open, if its application has."""
+        return (
+            self._lifetime is None
+            and self.transport.complete
+            and self._around is not None
+            and self._around.deadline == math.inf
+        )
+
+    async def end(self, error: BaseException | None) -> None:
+        """
+        End it, because its application has ended.
+
+        Args:
+            error: What the application raised.
+
+        Raises:
+            BaseException: What went wrong, as one exception.
+        """
+        try:
+            await self.lifetime.run(partial(_ended, error))
+        finally:
+            del error  # its traceback refers to this frame
+
+    @property
+    def duration(self) -> float:
+        """How many seconds it has taken so far."""
+        return trio.current_time() - self._started
+
+    @property
+    def why(self) -> str:
+        """What the log says about its end."""
+        return "" if self._lifetime is None else self._lifetime.why
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether it was cancelled in the middle of its response."""
+        transport, lifetime = self.transport, self._lifetime
+        if transport.complete or not transport.begun or lifetime is None:
+            return False
+        return lifetime.cancelled is not None
+
+
+async def _ended(
+    error: BaseException | None, _stack: ResourceStack, _nursery: trio.Nursery | None
+) -> None:
+    """Be the body of an exchange whose application has ended."""
+    try:
+        if error is not None:
+            raise error
+    finally:
+        del error
