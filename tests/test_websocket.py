@@ -682,6 +682,22 @@ async def test_code_and_reason_of_close_reach_the_peer():
         assert await end_of(client) == (4000, "done")
 
 
+async def test_other_tasks_have_their_turn_while_a_handler_closes_again_and_again():
+    ran = trio.Event()
+
+    async def handler(ws):
+        async def other():
+            ran.set()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(other)
+            for _ in range(100):
+                await ws.close()
+            assert ran.is_set()
+
+    assert await end_of_one(talking(handler)) == (1000, "")
+
+
 async def test_only_the_first_close_counts():
     async def handler(ws: WebSocket) -> None:
         await ws.close(4000)

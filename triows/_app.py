@@ -178,6 +178,8 @@ class Triows:
         # Without middlewares, nobody but the server is told that a response was cut.
         self._serve_http = partial(guarded, self._stack) if middlewares else self._stack
         self._around = described(middlewares)
+        # A subclass may have methods around ours.
+        self._is_wrapped = bool(middlewares) or type(self) is not Triows
         self._watch = Watch()
         check_routes(routes, WebSocketRoute, "Triows")
         self.include_routes(*routes)
@@ -488,6 +490,7 @@ class Triows:
                 receive,
                 send,
                 who=self._around,
+                is_wrapped=self._is_wrapped,
                 shutdown_code=self.shutdown_code,
                 patience=self.timeouts.close,
             )

@@ -67,8 +67,9 @@ class Entry:
         self.endpoint = endpoint
         middlewares = description.options.middlewares
         self._app = wrapped(self._serve_endpoint, middlewares)
-        #: What messages call the middlewares.
+        #: What messages call the middlewares, and whether there are any.
         self._around = described(middlewares)
+        self._is_wrapped = bool(middlewares)
 
     def serve(
         self,
@@ -81,7 +82,7 @@ class Entry:
         """See :class:`Target`."""
         scope["path_params"] = PathParams(match.params, match.raw_params)
         scope["endpoint"] = self.description.handler  # as in Starlette
-        _blame(self._around)
+        _blame(self._around, is_foreign=self._is_wrapped)
         return self._app(scope, receive, send)
 
     def _serve_endpoint(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
@@ -120,13 +121,22 @@ class Mount:
         return self._serve_websocket(scope, receive, send)
 
     async def _serve_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        _blame(f"the mounted application {where(self.app)}")
+        _blame(f"the mounted application {where(self.app)}", is_foreign=True)
         with cancelled_by_shutdown(receive):
             await self.app(scope, receive, send)
 
 
-def _blame(who: str) -> None:
-    """Note whom a message names if nobody answers the connection of this task."""
+def _blame(who: str, *, is_foreign: bool) -> None:
+    """
+    Note who is called for the connection of this task.
+
+    Args:
+        who: Whom a message names if nobody answers.
+        is_foreign: Whether it isn't ours. A cancellation of all that is around the endpoint would
+            reach it, too.
+    """
     connection = current.get()
     if connection is not None:
         connection.who = who
+        if is_foreign:
+            connection.around = None

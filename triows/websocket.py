@@ -21,11 +21,20 @@ from ._json import decoder_of, encoded
 from ._protocol.handshake import check_subprotocol
 from ._reply import problem
 from ._transports.interface import disconnect
+from ._transports.turn import STRETCH, current_turn
 from ._where import known_as
 from .exceptions import WebSocketDisconnect, WebSocketStateError, WrongDataType
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
+    from collections.abc import (
+        AsyncIterator,
+        Awaitable,
+        Callable,
+        Coroutine,
+        Iterator,
+        Mapping,
+        Sequence,
+    )
 
     from starlette.datastructures import URL, URLPath
 
@@ -162,7 +171,7 @@ class WebSocket(HTTPConnection):
 
     # The handshake.
 
-    @checkpointed
+    # Not wrapped, because that takes another coroutine: the transport's accept() is a checkpoint.
     async def accept(self, subprotocol: str | None = None, headers: HeadersLike = ()) -> None:
         """
         Accept the connection. Before that, you can't send or receive anything.
@@ -177,15 +186,9 @@ class WebSocket(HTTPConnection):
             WebSocketStateError: The connection was accepted or refused before.
             WebSocketDisconnect: The peer has left.
         """
-        if self._accepting or self._refused:
-            raise WebSocketStateError(
-                "accept() was called before: call it once, in the handler or in one factory"
-                if self._accepting
-                else "this connection was refused: it can't be accepted any more"
-            )
-        if subprotocol is not None:
-            check_subprotocol(subprotocol, self.scope.get("subprotocols") or ())
-        encoded = encode_headers(headers)
+        encoded: Sequence[tuple[bytes, bytes]] = ()
+        if self._accepting or self._refused or subprotocol is not None or headers:
+            encoded = await self._checked(subprotocol, headers)
         self._accepting = True
         try:
             await self._transport.accept(subprotocol, encoded)
@@ -198,6 +201,21 @@ class WebSocket(HTTPConnection):
                 self._send = self._transport.send
         self._subprotocol = subprotocol
         self._on_answer()
+
+    @checkpointed
+    async def _checked(
+        self, subprotocol: str | None, headers: HeadersLike
+    ) -> list[tuple[bytes, bytes]]:
+        """Return the headers for :meth:`accept`, encoded, or raise why it can't be called."""
+        if self._accepting or self._refused:
+            raise WebSocketStateError(
+                "accept() was called before: call it once, in the handler or in one factory"
+                if self._accepting
+                else "this connection was refused: it can't be accepted any more"
+            )
+        if subprotocol is not None:
+            check_subprotocol(subprotocol, self.scope.get("subprotocols") or ())
+        return encode_headers(headers)
 
     @checkpointed
     async def reject(
@@ -413,7 +431,6 @@ class WebSocket(HTTPConnection):
 
     # The end.
 
-    @checkpointed
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """
         Close the connection.
@@ -433,17 +450,27 @@ class WebSocket(HTTPConnection):
         Raises:
             ValueError: The code or the reason can't be sent.
         """
-        check_close(code, reason)
-        if self._refused or self._transport.ended is not None:
-            await trio.lowlevel.checkpoint()
+        await trio.lowlevel.checkpoint_if_cancelled()
+        try:
+            check_close(code, reason)
+            if not (self._refused or self._transport.ended is not None):
+                await self._close(code, reason)
+        except Exception:
+            await trio.lowlevel.cancel_shielded_checkpoint()
+            raise
+        # Like a message that is sent without waiting: nothing is to be waited for here, either.
+        turn = current_turn()
+        turn.calls += 1
+        if turn.calls >= STRETCH:
+            await turn.end()
+
+    async def _close(self, code: int, reason: str) -> None:
+        if self._transport.accepted:
+            await self._transport.close(code, reason)
             return
-        if not self._transport.accepted:
-            told = None if code == 1000 else code
-            refusal = problem(403, reason, close_code=told)
-            await self._refuse(refusal, "close() before accept()")
-            return
-        await self._transport.close(code, reason)
-        await trio.lowlevel.checkpoint()
+        told = None if code == 1000 else code
+        refusal = problem(403, reason, close_code=told)
+        await self._refuse(refusal, "close() before accept()")
 
     @checkpointed
     async def ping(self) -> float:

@@ -215,6 +215,8 @@ class Case(Brief):
     #: Whether earlier resources of the factories were seen to hold nothing, so that these may live
     #: in the handler's task.
     seen: bool = False
+    #: Whether the server lends a connection the scope around its task, if the line has that.
+    lends: bool = False
 
 
 # Strategies. Everything shrinks towards the defaults above.
@@ -306,6 +308,7 @@ def _cases(handlers: st.SearchStrategy[Handler]) -> st.SearchStrategy[Case]:
         grace=st.sampled_from((1, 0)),
         teardown=st.sampled_from((4, 1)),
         seen=st.booleans(),
+        lends=st.booleans(),
     )
 
 

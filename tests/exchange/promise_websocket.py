@@ -24,6 +24,7 @@ from triows._inspection.inside import live
 from triows._reply import Reply
 from triows._transports.bridge import Bridge
 from triows._transports.interface import Ended
+from triows._transports.pinger import Pinger
 
 __all__ = ["Connection", "ConnectionJudge"]
 
@@ -94,6 +95,9 @@ class Connection(World[ConnectionStory]):
     last = What.PEER_CLOSES
 
     app: Triows = field(init=False)
+    #: What a server runs, and lends its connections.
+    pinger: Pinger = field(factory=Pinger)
+    timing: trio.CancelScope = field(factory=trio.CancelScope)
 
     def _begin_story(self) -> ConnectionStory:
         return ConnectionStory(self.case)
@@ -127,11 +131,22 @@ class Connection(World[ConnectionStory]):
         peer = self.story.peer
         peer.server = wire = _Wire(peer, limits=settings.limits, timeouts=settings.timeouts)
         wire.story = self.story
+        wire.timer = self.pinger
         return wire
 
+    async def _time(self) -> None:
+        with self.timing:
+            await self.pinger.run()
+
     async def serve(self, tasks: trio.Nursery) -> None:
-        bridge = Bridge(self._transport, tasks, self.app.settings)
-        await self.app.handle(dict(SCOPE), bridge.receive, bridge.send)
+        around = trio.CancelScope() if self.case.lends else None
+        bridge = Bridge(self._transport, tasks, self.app.settings, around=around)
+        tasks.start_soon(self._time)
+        try:
+            with around or trio.CancelScope():
+                await self.app.handle(dict(SCOPE), bridge.receive, bridge.send)
+        finally:
+            self.timing.cancel()
 
     @property
     def exchanges(self) -> int:

@@ -280,7 +280,7 @@ async def test_requests_that_wait_for_tasks_are_served_though_the_client_closes_
 
 @pytest.mark.parametrize("room", [math.inf, 20])
 async def test_an_upgrade_comes_behind_the_responses_before_it(autojump_clock, site, room):
-    async def serve(connection: Any, head: Any) -> None:
+    async def serve(connection: Any, head: Any, around: trio.CancelScope) -> None:
         connection.wire.send_nowait(b"upgraded")
 
     lines = "connection: upgrade", "upgrade: websocket", "sec-websocket-key: " + "A" * 22 + "=="

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import pytest
 import trio
+from attrs import evolve, frozen
 
 from tests.transports.scripted_wire import QUIET, ScriptedWire, close
 from triows import Triows, WebSocket, WebSocketRoute
@@ -83,16 +87,25 @@ def wire():
 
 
 @pytest.fixture
-def serve(app, config, wire, nursery):
-    async def serve(target="/", headers=HEADERS, early=b"", addresses=ADDRESSES):
+def around():
+    """The scope around the task."""
+    return trio.CancelScope()
+
+
+@pytest.fixture
+def serve(app, config, wire, nursery, around):
+    async def serve(target="/", headers=HEADERS, early=b"", addresses=ADDRESSES, app=app):
         head = read_head(b"\r\n".join([b"GET %s HTTP/1.1" % target.encode(), *headers]))
         tasks = GuardedTasks(nursery)
         turn = Turn()
         own, scopes = (lambda: b"server: scripted\r\n"), ScopeSettings("", has_raw_headers=False)
-        services = Services(Pinger(), turn, Cork(turn), tasks, {}, own, scopes)
+        pinger = Pinger()
+        nursery.start_soon(pinger.run)
+        services = Services(pinger, turn, Cork(turn), tasks, {}, own, scopes)
         connection = Connection(wire, addresses, early)
         async with app.running():
-            await Upgraded(app, config, connection, head, services).serve()
+            with around:
+                await Upgraded(app, config, connection, head, services, around).serve()
 
     return serve
 
@@ -166,3 +179,104 @@ async def test_a_log_that_takes_long_is_waited_for_as_long_as_a_close(
     began = trio.current_time()
     await serve()
     assert trio.current_time() - began == pytest.approx(QUIET.close)
+
+
+# Code around the endpoint that isn't ours
+
+
+@frozen
+class Middleware:
+    """Goes on after what is inside."""
+
+    app: Any
+    notes: list[str]
+
+    async def __call__(self, scope, receive, send):
+        await self.app(scope, receive, send)
+        await trio.lowlevel.checkpoint()
+        self.notes.append("went on")
+
+
+class Extended(Triows):
+    """An application with code of its own around what it does."""
+
+    notes: list[str]
+
+    async def __call__(self, scope, receive, send):
+        await super().__call__(scope, receive, send)
+        if scope["type"] == "websocket":
+            await trio.lowlevel.checkpoint()
+            self.notes.append("went on")
+
+
+def stubborn(cls=Triows, *, of_route=(), **options):
+    """Make an application whose handler has to be cancelled."""
+    route = WebSocketRoute("/room", middlewares=of_route)
+
+    @route.endpoint
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+        await trio.sleep_forever()
+
+    return cls(route, timeouts=evolve(QUIET, disconnect_grace=3), **options)
+
+
+def around_it(notes):
+    return lambda app: Middleware(app, notes)
+
+
+def mounted(inner):
+    outer = Triows(timeouts=QUIET)
+    outer.mount("/", inner)
+    return outer
+
+
+async def test_what_cancels_a_handler_is_the_scope_around_the_task(
+    autojump_clock, serve, wire, around
+):
+    wire.says(close(1000))
+    started = trio.current_time()
+    await serve("/room", app=stubborn())
+    assert trio.current_time() - started == 3
+    assert around.cancel_called
+    # Whoever has lent it sees by this that it can't be used again.
+    assert around.deadline < math.inf
+
+
+async def test_a_handshake_that_is_not_answered_in_time_is_refused(autojump_clock, serve, wire):
+    route = WebSocketRoute("/room")
+
+    @route.endpoint
+    async def handler(ws: WebSocket) -> None:
+        await trio.sleep_forever()
+
+    app = Triows(route, timeouts=evolve(QUIET, accept=7))
+    started = trio.current_time()
+    await serve("/room", app=app)
+    assert wire.head.startswith(b"HTTP/1.1 500 ")
+    assert trio.current_time() - started >= 7
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda notes: stubborn(middlewares=[around_it(notes)]),
+        lambda notes: stubborn(of_route=[around_it(notes)]),
+        lambda notes: mounted(around_it(notes)(stubborn())),
+        lambda notes: mounted(stubborn(middlewares=[around_it(notes)])),
+        lambda notes: attributed(stubborn(Extended), notes),
+    ],
+    ids=["application", "route", "mount", "mounted", "subclass"],
+)
+async def test_the_end_of_a_grace_cancels_nothing_around_the_handler(
+    autojump_clock, serve, wire, make
+):
+    notes: list[str] = []
+    wire.says(close(1000))
+    await serve("/room", app=make(notes))
+    assert notes == ["went on"]
+
+
+def attributed(app, notes):
+    app.notes = notes
+    return app

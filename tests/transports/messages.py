@@ -15,6 +15,7 @@ import trio
 from triows._reply import Reply
 from triows._transports.inbox import Inbox, payload_size
 from triows._transports.interface import Ended, Traffic, disconnect, nobody
+from triows._transports.pinger import Pinger
 from triows.exceptions import WebSocketDisconnect
 
 if TYPE_CHECKING:
@@ -88,6 +89,8 @@ class MemoryTransport:
         timeouts: Only ``send`` and the two of pings are used.
     """
 
+    around: trio.CancelScope | None = None
+    timer: Pinger | None = None
     can_ping = True
     needs_nursery = False
     outlives_cancellation = True

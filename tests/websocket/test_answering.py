@@ -28,11 +28,19 @@ def server() -> ScriptedServer:
     return ScriptedServer()
 
 
+OPTIONS: Any = {
+    "who": "the middleware",
+    "is_wrapped": True,
+    "shutdown_code": 4000,
+    "patience": 5,
+}
+
+
 async def answer(app: Any, server: ScriptedServer) -> None:
     await server.put(CONNECT)
     scope = {**server.scope, "path": "/room", "client": ("10.0.0.1", 1234)}
     ways = server.receive, server.send
-    await answered(app, scope, *ways, who="the middleware", shutdown_code=4000, patience=5)
+    await answered(app, scope, *ways, **OPTIONS)
 
 
 def told(server: ScriptedServer) -> list[Any]:
@@ -117,7 +125,7 @@ async def test_the_connection_is_known_to_what_it_calls_and_to_nobody_else(serve
 async def test_one_in_another_uses_the_connection_of_the_outer_one(server, log):
     async def outer(scope: Any, receive: Any, send: Any) -> None:
         ways = receive, send
-        await answered(returns, scope, *ways, who="nobody", shutdown_code=4009, patience=5)
+        await answered(returns, scope, *ways, **{**OPTIONS, "who": "nobody"})
 
     with pytest.raises(WebSocketStateError, match="the middleware"):
         await answer(outer, server)

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import trio
 from attrs import frozen
+from msgspec import Struct
 
 from triows._errors import behind, combined, is_a, leaves, without_cancelled
 from triows._injection.hosts import Host, ResourceStack
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from triows._injection.guests import Guest
     from triows._settings import Timeouts
 
-    from .line import Line
+    from .line import Line, Timer
 
 __all__ = ["Body", "Lifetime", "LifetimeStage", "Opening"]
 
@@ -57,8 +58,7 @@ LifetimeStage: TypeAlias = Literal["arguments", "handler", "end"]
 _NO_ERRORS = (Disconnected, HandlerCancelled, trio.Cancelled)
 
 
-@frozen
-class Opening:
+class Opening(Struct, frozen=True):
     """A limit for the beginning of an exchange, until :meth:`Lifetime.note_opened`."""
 
     #: How many seconds it may take.
@@ -97,6 +97,8 @@ class Lifetime:
         around: A scope around the whole task, if nothing but this exchange runs in it now. It saves
             the exchange a scope of its own. Who lends it doesn't use it again if it has a deadline,
             which this also sets if it cancels it.
+        timer: Ends the body in time, in place of a deadline of the scope *around*. Without it,
+            there must be no *opening* if there is such a scope.
     """
 
     # The class has what most exchanges never change, because there is one object for each request.
@@ -132,6 +134,9 @@ class Lifetime:
     _ends_by: float | None = None
     # What to report if the opening takes too long.
     _too_slow: trio.TooSlowError | None = None
+    # When the timer ends the body, if there is one, and why.
+    _timer: Timer | None = None
+    _due: tuple[float, Reason] = _grace_over
     # Whether the body's scope is lent, and whether it has to be left alone because all is over.
     _is_lent = False
     _is_over = False
@@ -144,6 +149,7 @@ class Lifetime:
         *,
         started: float | None = None,
         around: trio.CancelScope | None = None,
+        timer: Timer | None = None,
     ) -> None:
         self.line = line
         now = trio.lowlevel.current_clock().current_time() if started is None else started
@@ -157,16 +163,40 @@ class Lifetime:
             self._body = around
             self._is_lent = True
             self._at_deadline = Reason.CANCELLED  # unless this sets one, it is the lender's
+            self._timer = timer
+            if opening is not None:
+                self._end_at(now + opening.seconds, Reason.TIMEOUT, opening.seconds)
 
     # What may end an exchange. All of these are synchronous and may come at any time.
 
     def note_opened(self) -> None:
         """Note that the opening is over, or doesn't matter. From now on, only a grace ends it."""
+        if self._timer is not None:
+            over, why = self._grace_over
+            if over == math.inf:
+                self._end_at(over, why, over)
+            elif over != self._due[0]:
+                self._end_at(over, why, over - trio.current_time())
+            return
         if self._is_lent:
             return  # who has lent the scope may have set a deadline, and there is none for opening
         deadline, self._at_deadline = self._grace_over
         if deadline != self._body.deadline:  # setting it takes time
             self._body.deadline = deadline
+
+    def _end_at(self, due: float, why: Reason, seconds: float) -> None:
+        """Let the timer cancel the body in so many seconds, which is when it is *due*, and why."""
+        if self._timer is None or self._is_over:
+            return
+        self._due = (due, why)
+        if due == math.inf:
+            self._timer.discard(self)
+        else:
+            self._timer.add(self, seconds)
+
+    def on_due(self) -> None:
+        """Cancel the body, because its time is over. The timer calls this."""
+        self.cancel(self._due[1])
 
     def note_gone(self) -> None:
         """Note that the peer is gone. Stop the exchange's nursery, and let the handler finish."""
@@ -197,7 +227,10 @@ class Lifetime:
         over = trio.current_time() + grace
         if over < self._grace_over[0]:
             self._grace_over = (over, why)
-        if over < self._body.deadline:
+        if self._timer is not None:
+            if over < self._due[0]:
+                self._end_at(over, why, grace)
+        elif over < self._body.deadline:
             self._body.deadline, self._at_deadline = over, why
 
     def cancel(self, why: Reason) -> None:
@@ -266,7 +299,7 @@ class Lifetime:
             return self._ends_by
         if self._cancelled_at == math.inf and _is_cancelled(self._body):
             self._cancelled_at = min(now, self._body.deadline)
-        if self.making is not None and self.making.kind.hosted and self.making.holding.is_possible:
+        if self.making is not None and self.making.hosted and self.making.holding.is_possible:
             return math.inf  # the end waits for it, and comes in time
         return self._cancelled_at + self._timeouts.teardown
 
@@ -360,6 +393,12 @@ class Lifetime:
                 await self._live_in_scope(body, stack, tasks, wants_nursery=wants_nursery)
         except BaseException as exc:  # noqa: BLE001 - raised when all is closed
             error = exc
+            if self._is_lent and self._cancelled is Reason.TIMEOUT:
+                self._note_too_slow(exc)
+        if self._timer is not None:
+            # As a scope of its own would be, the lent one is left alone from here on.
+            self._timer.discard(self)
+            self._is_over = True
         try:
             await self._finish(self._outcome(error), errors)
             if not self._closed:
@@ -421,9 +460,14 @@ class Lifetime:
         if self._nursery is not None:
             await self._nursery.leave(timeouts.teardown / 2)
         await self._conclude(outcome.error, errors)
-        if self.hosts:
+        assert self._stack is not None
+        if self._stack.hosts:
             seconds = max(last - trio.current_time(), timeouts.teardown / 2)
-            errors += await self._exit_resources(outcome, seconds, errors)
+            failed = await self._stack.aclose(
+                seconds=seconds, error=outcome.error, cancelled=outcome.cancelled
+            )
+            if failed:
+                self._report_exits(failed, outcome, errors)
         self._ends_by = math.inf  # each step from here on has its own limit
         if self.line.delivered:
             await self._close_line(errors)
@@ -452,23 +496,18 @@ class Lifetime:
         except Exception as exc:  # noqa: BLE001 - the other errors must not be lost
             errors.append(exc)
         self._closed = True
-        # Tasks of the exchange's nursery are left, if they take longer than they may.
-        self._ends_by = trio.current_time() + self._timeouts.teardown
+        if self.tasks is not None:
+            # Tasks of the exchange's nursery are left, if they take longer than they may.
+            self._ends_by = trio.current_time() + self._timeouts.teardown
 
-    async def _exit_resources(
-        self, outcome: _HandlerEnd, seconds: float, known: Iterable[BaseException]
-    ) -> list[BaseException]:
-        """Exit all resources, and return what went wrong in addition to what is *known*."""
-        assert self._stack is not None
-        failed = await self._stack.aclose(
-            seconds=seconds, error=outcome.error, cancelled=outcome.cancelled
-        )
-        errors: list[BaseException] = []
+    def _report_exits(
+        self, failed: list[BaseException], outcome: _HandlerEnd, errors: list[BaseException]
+    ) -> None:
+        """Add to the *errors* what has *failed* in exits, if somebody has to see it."""
         handlers = [] if outcome.error is None else [outcome.error]
         for exc in failed:
-            if not self._came_too_late(exc, [*known, *handlers, *errors]):
+            if not self._came_too_late(exc, [*errors, *handlers]):
                 errors.append(exc)
-        return errors
 
     def _came_too_late(self, exc: BaseException, known: Iterable[BaseException]) -> bool:
         """
@@ -507,14 +546,16 @@ class Lifetime:
             return
         self._unexplained = expected and end.told and not end.failed
         reason = self._cancelled or (self._at_deadline if self._body.cancel_called else None)
-        self.why = "; ".join(filter(None, (end.why, why_cancelled(reason, self.line.who))))
+        if end.why or reason is not None:
+            self.why = "; ".join(filter(None, (end.why, why_cancelled(reason, self.line.who))))
         if end.failed:
             errors += found
 
     @property
     def _is_plain(self) -> bool:
         """Whether nothing was opened that has to be closed, and nothing has ended the body."""
-        return self.tasks is None and not self.hosts and not self._body.cancel_called
+        assert self._stack is not None
+        return self.tasks is None and not self._stack.hosts and not self._body.cancel_called
 
     def _combined(self, errors: list[BaseException]) -> BaseException | None:
         return combined(f"errors in one {self.line.noun}", errors)

@@ -4,18 +4,34 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from attrs import frozen
+from msgspec import Struct
 
 if TYPE_CHECKING:
     import trio
 
     from triows._reasons import Reason
 
-__all__ = ["Conclusion", "Line"]
+__all__ = ["Conclusion", "Line", "Timed", "Timer"]
 
 
-@frozen
-class Conclusion:
+class Timed(Protocol):
+    """Something whose time may be over."""
+
+    def on_due(self) -> None:
+        """Called when its time is over."""
+
+
+class Timer(Protocol):
+    """Calls what is added when its time is over. That takes less time than a scope's deadline."""
+
+    def add(self, timed: Timed, seconds: float, /) -> None:
+        """Call it after so many seconds. This replaces an earlier time."""
+
+    def discard(self, timed: Timed, /) -> None:
+        """Do not call it."""
+
+
+class Conclusion(Struct, frozen=True):
     """How an exchange ends, as its line has decided."""
 
     #: What the log says in addition to what the peer was told.

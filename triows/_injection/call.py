@@ -53,7 +53,7 @@ async def make_value(
 ) -> Any:
     """Call one factory. Its arguments and errors are those of :func:`make_arguments`."""
     stack.making = factory  # and if it fails or is cancelled, it stays there
-    if factory.kind.hosted:
+    if factory.hosted:
         value = await stack.enter(factory, arguments, patience)
     else:
         value = factory.open(**arguments)

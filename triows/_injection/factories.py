@@ -40,7 +40,7 @@ from typing import (
     is_typeddict,
 )
 
-from attrs import frozen
+from attrs import field, frozen
 
 from triows._requires import refuse_as_factory
 from triows._where import code_for, name_of, where
@@ -132,6 +132,12 @@ class Factory:
     holding: Holding
     #: The classes of its values, if they are known and can be checked.
     makes: tuple[type, ...] | None = None
+    #: Whether the value has to be exited.
+    hosted: bool = field(init=False)
+
+    @hosted.default
+    def _(self) -> bool:
+        return self.kind.hosted
 
     @classmethod
     def of(cls, call: Callable[..., Any]) -> Factory:

@@ -39,11 +39,15 @@ def scopes_of(task: trio.lowlevel.Task) -> object:
 class Guest(Resource):
     """A resource that lives in the task of what uses it."""
 
-    __slots__ = ("_seconds",)
+    __slots__ = ("_deadline",)
 
-    async def enter(self, arguments: Mapping[str, Any]) -> Any:
+    async def enter(self, arguments: Mapping[str, Any], guests: list[Any]) -> Any:
         """
         Enter the resource and return its value.
+
+        Args:
+            arguments: The factory's arguments.
+            guests: It is the last of these while it is entered, and if that works.
 
         Raises:
             DependencyError: It holds a cancel scope, although the factory's first one didn't. It
@@ -52,23 +56,27 @@ class Guest(Resource):
         """
         task = self.task = trio.lowlevel.current_task()
         scopes = scopes_of(task)
-        generator = self.factory.call(**arguments)
+        guests.append(self)
         try:
-            if self.factory.kind is FactoryKind.GENERATOR:
-                self.manager = GeneratorManager(generator)
-                self.value = self.manager.__enter__()
-            else:
-                self.manager = AsyncGeneratorManager(generator)
-                self.value = await self.manager.__aenter__()
-        except BaseException as exc:
-            self._note_raised(exc)
-            self._left_by = None
-            raise
+            generator = self.factory.call(**arguments)
+            try:
+                if self.factory.kind is FactoryKind.GENERATOR:
+                    self.manager = GeneratorManager(generator)
+                    self.value = self.manager.__enter__()
+                else:
+                    self.manager = AsyncGeneratorManager(generator)
+                    self.value = await self.manager.__aenter__()
+            except BaseException as exc:
+                self._note_raised(exc)
+                self._left_by = None
+                raise
+            if scopes_of(task) is not scopes:
+                await self._refuse_scope()
+            self.entered = True
         finally:
             self.task = None
-        if scopes_of(task) is not scopes:
-            await self._refuse_scope()
-        self.entered = True
+            if not self.entered:
+                guests.remove(self)
         return self.value
 
     async def _refuse_scope(self) -> None:
@@ -83,17 +91,16 @@ class Guest(Resource):
         finally:
             self._thrown = None
 
-    def release(self, error: BaseException | None, cancelled: str | None, seconds: float) -> None:
-        """Let the resource exit within *seconds*. See :meth:`.Host.release`."""
+    def release(self, error: BaseException | None, cancelled: str | None, deadline: float) -> None:
+        """Let the resource exit until *deadline*. See :meth:`.Host.release`."""
         self._let_raise(error, cancelled)
-        self._seconds = seconds
+        self._deadline = deadline
         self.released = True
 
     async def wait_done(self) -> None:
         """Exit the resource. A cancellation has no effect on this, and it never raises."""
         self.task = trio.lowlevel.current_task()
-        deadline = trio.current_time() + self._seconds
-        scope = trio.CancelScope(deadline=deadline, shield=True)
+        scope = trio.CancelScope(deadline=self._deadline, shield=True)
         try:
             with scope:
                 try:

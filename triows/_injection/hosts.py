@@ -40,7 +40,7 @@ from .guests import Guest, scopes_of
 from .resource import Resource
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Coroutine, Mapping
 
     from triows._stacks import Frame
 
@@ -188,15 +188,15 @@ class Host(Resource):
         if not self.settled:
             self._entry.cancel()
 
-    def release(self, error: BaseException | None, cancelled: str | None, seconds: float) -> None:
+    def release(self, error: BaseException | None, cancelled: str | None, deadline: float) -> None:
         """
-        Let the resource exit within *seconds*.
+        Let the resource exit until *deadline*, on Trio's clock.
 
         What is raised at its ``yield`` is said at :meth:`~.Resource._let_raise`.
         """
         self._let_raise(error, cancelled)
         # Set this even if it isn't entered yet. A factory that shields itself may still enter.
-        self._life.deadline = trio.current_time() + seconds
+        self._life.deadline = deadline
         if not self.entered:
             self._entry.cancel()
         self.released = True
@@ -274,7 +274,10 @@ class ResourceStack:
         self._user = user
         self._takes_guests = takes_guests
 
-    async def enter(self, factory: Factory, arguments: Mapping[str, Any], patience: float) -> Any:
+    # A plain function, because each coroutine around others takes time.
+    def enter(
+        self, factory: Factory, arguments: Mapping[str, Any], patience: float
+    ) -> Coroutine[Any, Any, Any]:
         """
         Enter a resource and return its value.
 
@@ -285,7 +288,12 @@ class ResourceStack:
             BaseException: The factory raised this instead of making a value.
         """
         if self._takes_guests and not (factory.holding.is_possible and self._nursery is not None):
-            return await self._enter_guest(factory, arguments)
+            return Guest(factory, self._user).enter(arguments, self.hosts)
+        return self._enter_host(factory, arguments, patience)
+
+    async def _enter_host(
+        self, factory: Factory, arguments: Mapping[str, Any], patience: float
+    ) -> Any:
         assert self._nursery is not None
         host = Host(factory, arguments, self._on_expired, self._user)
         self.hosts.append(host)
@@ -304,15 +312,6 @@ class ResourceStack:
             raise host.error
         return host.value
 
-    async def _enter_guest(self, factory: Factory, arguments: Mapping[str, Any]) -> Any:
-        guest = Guest(factory, self._user)
-        self.hosts.append(guest)
-        try:
-            return await guest.enter(arguments)
-        finally:
-            if not guest.entered:
-                self.hosts.remove(guest)
-
     async def aclose(
         self, *, seconds: float, error: BaseException | None = None, cancelled: str | None = None
     ) -> list[BaseException]:
@@ -328,17 +327,18 @@ class ResourceStack:
             cancelled: Why the handler was cancelled, if it was. In that case
                 :exc:`~triows.HandlerCancelled` is raised at each guarded ``yield``.
         """
-        end = trio.current_time() + seconds
-        least = seconds / max(1, len(self.hosts))
-        errors: list[BaseException] = []
-        while self.hosts:
-            host = self.hosts[-1]
-            share = (end - trio.current_time()) / len(self.hosts)
+        hosts, errors = self.hosts, []
+        now = trio.current_time()
+        end, least = now + seconds, seconds / max(1, len(hosts))
+        while hosts:
+            host = hosts[-1]
+            share = (end - now) / len(hosts)
             # If a resource shielded itself and took all the time, the others still get the share
             # that they had at the beginning.
-            host.release(error, cancelled, share if share > 0 else least)
+            host.release(error, cancelled, now + (share if share > 0 else least))
             await host.wait_done()  # bounded by its deadline
-            self.hosts.pop()
+            hosts.pop()
             if host.error is not None:
                 errors.append(host.error)
+            now = trio.current_time() if hosts else now
         return errors

@@ -60,18 +60,23 @@ class Head:
         Raises:
             NotRunningError: The application's start-up hasn't made one of its resources.
         """
-        if missing := [factory for factory in self.shared if factory not in shared]:
-            raise NotRunningError(
-                f"{name_of(missing[0])} lives as long as the application, and the application "
-                "has not been started: serve it by a server that runs its lifespan; in a test, "
-                "use open_app() or `with TestClient(app)`; if it is mounted, put `async with "
-                f"app.running()` into the outer application's lifespan\n  at {where(missing[0])}"
-            )
-        return [
-            *params,
-            *(own[given] for given in self.givens),
-            *(shared[factory] for factory in self.shared),
-        ]
+        values = list(params)
+        for given in self.givens:
+            values.append(own[given])  # noqa: PERF401 - each comprehension costs a call
+        for factory in self.shared:
+            if factory not in shared:
+                raise _not_running(factory)
+            values.append(shared[factory])
+        return values
+
+
+def _not_running(factory: Callable[..., Any]) -> NotRunningError:
+    return NotRunningError(
+        f"{name_of(factory)} lives as long as the application, and the application has not been "
+        "started: serve it by a server that runs its lifespan; in a test, use open_app() or `with "
+        "TestClient(app)`; if it is mounted, put `async with app.running()` into the outer "
+        f"application's lifespan\n  at {where(factory)}"
+    )
 
 
 @frozen
@@ -97,7 +102,7 @@ class Body:
 
     @_exited.default
     def _(self) -> tuple[Factory, ...]:
-        return tuple(step.factory for step in self.steps if step.factory.kind.hosted)
+        return tuple(step.factory for step in self.steps if step.factory.hosted)
 
     @property
     def needs_hosts(self) -> bool:

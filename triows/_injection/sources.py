@@ -10,6 +10,7 @@ with one exception: the names of the path are those of the route's template, so 
 from __future__ import annotations
 
 import re
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
@@ -94,7 +95,7 @@ def _one_value(values: list[str]) -> str:
 
 PATH = Source(
     "path",
-    lambda data: data.path_params,
+    attrgetter("path_params"),
     instead_of_list="take {{{alias}}} out of the path, so that it is read from the query",
     no_default=(
         "it is part of the path, which doesn't match without it, so its default would never be "
@@ -105,7 +106,7 @@ PATH = Source(
 
 QUERY = Source(
     "query",
-    lambda data: data.query.values,
+    attrgetter("query.values"),
     joined=_one_value,
     hides=lambda data, name: data.query.hides(name),
     closed_packs=True,
@@ -113,7 +114,7 @@ QUERY = Source(
 
 HEADER = Source(
     "header",
-    lambda data: data.headers,
+    attrgetter("headers"),
     # RFC 9110 section 5.3: several lines of one name are one value, joined with commas.
     joined=", ".join,
     named=_header_name,
@@ -121,7 +122,7 @@ HEADER = Source(
 
 COOKIE = Source(
     "cookie",
-    lambda data: data.cookies,
+    attrgetter("cookies"),
     instead_of_list='read it from the query with Param("query")',
 )
 

@@ -73,7 +73,7 @@ def look_at_shared(resources: AppResources) -> Iterator[ResourceNode]:
         return
     yield from look_at_resources(tuple(resources.stack.hosts))
     factory = resources.stack.making
-    if factory is not None and not factory.kind.hosted and resources.task is not None:
+    if factory is not None and not factory.hosted and resources.task is not None:
         # A function that only returns something runs in the task of the start-up.
         frame = innermost(describe(frames_in(resources.task, make_value)))
         yield ResourceNode(

@@ -19,7 +19,7 @@ import logging
 import zlib
 from typing import TYPE_CHECKING, Any
 
-from attrs import frozen
+from msgspec import Struct
 from websockets.frames import Frame, Opcode
 from websockets.protocol import SERVER, Protocol, State
 
@@ -72,8 +72,7 @@ _TURN = 128
 _utf8 = codecs.getincrementaldecoder("utf-8")
 
 
-@frozen
-class EndOfFrames:
+class EndOfFrames(Struct, frozen=True, gc=False):
     """Why nothing more is read: the peer's close frame, or the rule that it broke."""
 
     code: int

@@ -201,17 +201,21 @@ def read_upgrade(
             raise BadUpgrade(400, "a WebSocket handshake has no body")
     try:
         _check_lists(fields)
-        subprotocols = [
-            str(one)
-            for value in _values(fields, b"sec-websocket-protocol")
-            for one in parse_subprotocol(value)
-        ]
+        # Most handshakes offer neither of the two.
+        subprotocols = _subprotocols(fields) if b"sec-websocket-protocol" in fields else []
     except InvalidHeader as exc:
         raise BadUpgrade(400, f"malformed header {exc.name}") from None
     if _only(fields, _VERSION_HEADER[0], "Sec-WebSocket-Version") != VERSION:
         raise BadUpgrade(426, "this server speaks WebSocket version 13", _VERSION_HEADER)
     key = _only(fields, b"sec-websocket-key", "Sec-WebSocket-Key")
-    return Upgrade(_accept(key), subprotocols, _values(fields, b"sec-websocket-extensions"))
+    offered = b"sec-websocket-extensions" in fields
+    extensions = _values(fields, b"sec-websocket-extensions") if offered else ()
+    return Upgrade(_accept(key), subprotocols, extensions)
+
+
+def _subprotocols(fields: Mapping[bytes, list[bytes]]) -> list[str]:
+    values = _values(fields, b"sec-websocket-protocol")
+    return [str(one) for value in values for one in parse_subprotocol(value)]
 
 
 def _check_lists(fields: Mapping[bytes, list[bytes]]) -> None:

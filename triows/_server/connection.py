@@ -603,9 +603,9 @@ class HTTPConnection:
         # It is asked when the application decides whether it takes another connection.
         self._services.pool.start(partial(self._upgrade, head), self._context)
 
-    def _upgrade(self, head: Request, _worker: Worker) -> Awaitable[None]:
+    def _upgrade(self, head: Request, worker: Worker) -> Awaitable[None]:
         # A plain function, because a coroutine would keep the head.
-        return self._serve_websocket(self._services.serve_websocket(self, head))
+        return self._serve_websocket(self._services.serve_websocket(self, head, worker.scope))
 
     async def _serve_websocket(self, serving: Awaitable[None]) -> None:
         try:

@@ -99,14 +99,16 @@ class Server:
         self._connections: dict[HTTPConnection, None] = {}
         # Connections that have not made a request yet.
         self._silent: set[HTTPConnection] = set()
-        self._asked = trio.Event()
+        # Set when one of these has made one. Whoever waits for that makes it.
+        self._asked: trio.Event | None = None
         # How many requests may still come, and set when there was another one.
         self._requests_left = config.max_requests or 0
         self._worn_out = trio.Event()
         # Accept some more connections than are allowed, so that these can be answered with 503.
         limit = app.limits.connections
         self._limit = math.inf if limit is None else limit + config.backlog
-        self._room = trio.Event()
+        # Set when a connection has ended. Whoever waits for that makes it.
+        self._room: trio.Event | None = None
         self._listening = trio.CancelScope()
         self._has_stopped_listening = trio.Event()
         self._reactor = reactor
@@ -245,14 +247,17 @@ class Server:
         """Serve connections that were accepted a moment ago, because nobody else will."""
         with trio.move_on_after(LINGER):
             while self._silent:
+                if self._asked is None:
+                    self._asked = trio.Event()
                 await self._asked.wait()
 
     def _note_asked(self, connection: HTTPConnection) -> None:
         if connection in self._silent:
             self._silent.discard(connection)
             connection.on_asked = nobody  # it takes memory
-            self._asked.set()
-            self._asked = trio.Event()
+            if self._asked is not None:
+                self._asked.set()
+                self._asked = None
 
     def _note_request(self) -> None:
         self._requests_left -= 1
@@ -260,7 +265,11 @@ class Server:
             self._worn_out.set()
 
     def _full(self) -> trio.Event | None:
-        return self._room if len(self._connections) >= self._limit else None
+        if len(self._connections) < self._limit:
+            return None
+        if self._room is None:
+            self._room = trio.Event()
+        return self._room
 
     # Starting connections.
 
@@ -305,8 +314,9 @@ class Server:
         close()
         del self._connections[connection]
         self._trimmer.note_ended()
-        self._room.set()
-        self._room = trio.Event()
+        if self._room is not None:
+            self._room.set()
+            self._room = None
 
     def _arrival(self, sock: socket.socket, *, secure: bool) -> Arrival:
         addresses = Addresses(
@@ -319,14 +329,19 @@ class Server:
         assert self._tls is not None
         return Arrival(TLSWire(sock, self._reactor, self._tls), addresses)
 
-    def _serve_websocket(self, connection: HTTPConnection, head: Request) -> Awaitable[None]:
+    def _serve_websocket(
+        self, connection: HTTPConnection, head: Request, around: trio.CancelScope
+    ) -> Awaitable[None]:
         # In the same step, the application decides whether it is draining.
         self._note_asked(connection)
-        return Upgraded(self._app, self._config, connection, head, self._services).serve()
+        services = self._services
+        return Upgraded(self._app, self._config, connection, head, services, around).serve()
 
     async def wait_closed(self) -> None:
         """Wait until no connection is left. From then on none may come, and no task waits."""
         while self._connections:
+            if self._room is None:
+                self._room = trio.Event()
             await self._room.wait()
         self._has_ended = True
         self._pool.close()

@@ -52,8 +52,9 @@ class HTTPServices:
     log_access: Callable[[Scope, Any, float], Awaitable[None]] | None
     #: Called for each request, if somebody counts them.
     note_request: Callable[[], None] | None
-    #: Gets a connection and its request that asks for a WebSocket, and serves it until it is over.
-    serve_websocket: Callable[[Any, Request], Awaitable[None]]
+    #: Gets a connection, its request that asks for a WebSocket, and the scope around the task that
+    #: serves nothing else. It serves the connection until it is over.
+    serve_websocket: Callable[[Any, Request, trio.CancelScope], Awaitable[None]]
     #: The requests that are being served.
     jobs: Jobs
     #: Returns Trio's time. Asking the clock is faster than :func:`trio.current_time`.

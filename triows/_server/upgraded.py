@@ -66,10 +66,12 @@ class Upgraded:
         connection: The connection. It is closed when :meth:`serve` returns.
         head: The request.
         services: The server's.
+        around: A scope around the task that calls :meth:`serve`, in which nothing else runs.
     """
 
     __slots__ = (
         "_app",
+        "_around",
         "_bad",
         "_config",
         "_connection",
@@ -87,13 +89,16 @@ class Upgraded:
         connection: HTTPConnection,
         head: Request,
         services: Services,
+        around: trio.CancelScope,
     ) -> None:
         self._app = app
         self._config = config
         self._connection = connection
         self._services = services
+        self._around = around
         self._scope = websocket_scope(head, connection.addresses, services.scopes)
-        self._started = trio.current_time()
+        # Only the access log needs it.
+        self._started = 0.0 if config.accesslog is None else trio.current_time()
         self._upgrade = _UNREADABLE
         self._bad: BadUpgrade | None = None
         try:
@@ -109,7 +114,8 @@ class Upgraded:
         """Answer the handshake, and serve the connection until it ends."""
         if self._bad is not None:
             await self._refuse(self._bad)
-            await self._log_access()
+            if self._config.accesslog is not None:
+                await self._log_access()
             return
         self._scope["subprotocols"] = self._upgrade.subprotocols
         services = self._services
@@ -119,14 +125,18 @@ class Upgraded:
             self._app.settings,
             opened=services.bridges,
             turn=services.turn,
+            around=self._around,
         )
         try:
             await self._app(self._scope, bridge.receive, bridge.send)
         finally:
+            # Each of the two costs a coroutine, and most connections need none of them.
             try:
-                await bridge.aclose()
+                if bridge.has_events:
+                    await bridge.aclose()
             finally:
-                await self._log_access()
+                if self._config.accesslog is not None:
+                    await self._log_access()
 
     async def _refuse(self, bad: BadUpgrade) -> None:
         refusal = problem(bad.status, bad.detail)
@@ -153,7 +163,7 @@ class Upgraded:
 
     async def _log_access(self) -> None:
         """Write Hypercorn's line for the request when it is over, as for a plain request."""
-        if self._config.accesslog is None or self._transport is None:
+        if self._transport is None:
             return
         ended = self._transport.ended
         status = 101 if ended is None or ended.status is None else ended.status

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from triows.types import Message, Receive, Scope, Send
 
     from .interface import Starter
+    from .pinger import Pinger
 
 __all__ = ["ASGITransport"]
 
@@ -54,6 +55,8 @@ class ASGITransport:
         connected: Whether a middleware has received ``websocket.connect``. It comes only once.
     """
 
+    around: trio.CancelScope | None = None
+    timer: Pinger | None = None
     can_ping = False
     needs_nursery = True
     outlives_cancellation = False

@@ -45,6 +45,7 @@ class Bridge(ASGIConnection):
         opened: If somebody asks for ASGI events, the bridge adds itself here, so that the server
             can call :meth:`shut_down`.
         turn: The server's turn.
+        around: A scope around the task that serves the connection, to be lent to the endpoint.
     """
 
     def __init__(
@@ -54,8 +55,10 @@ class Bridge(ASGIConnection):
         settings: Settings,
         opened: dict[Bridge, None] | None = None,
         turn: Turn | None = None,
+        around: trio.CancelScope | None = None,
     ) -> None:
         super().__init__()
+        self.around = around
         #: Around an application that isn't ours, and is called with the bridge's own methods.
         self.serving: trio.CancelScope | None = None
         #: The nursery of the task that first asked for events.
@@ -75,6 +78,11 @@ class Bridge(ASGIConnection):
         # Around the wait for a slow peer. When the server shuts down, the wait gets a deadline.
         self._delivering: trio.CancelScope | None = None
         self._deliver_by = math.inf
+
+    @property
+    def has_events(self) -> bool:
+        """Whether somebody has asked for ASGI events. If not, there is nothing to close."""
+        return self._transport is not None
 
     def _attached(self) -> Transport:
         if self._transport is None:
@@ -117,7 +125,9 @@ class Bridge(ASGIConnection):
     def _make_endpoint(self, scope: Scope, settings: Settings) -> Transport:
         if self._transport is None:
             # No middleware has asked for an event: the endpoint gets the connection itself.
-            return self._started(settings)
+            transport = self._started(settings)
+            transport.around, self.around = self.around, None
+            return transport
         # A middleware has waited for an event, so there is a transport already. The endpoint gets
         # its events, as from any other server, and ends by itself at a shutdown.
         self._opened.pop(self, None)

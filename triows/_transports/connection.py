@@ -39,7 +39,14 @@ if TYPE_CHECKING:
 
     from .interface import Transport
 
-__all__ = ["ASGIConnection", "connection_of", "current", "message_in", "open_transport"]
+__all__ = [
+    "ASGIConnection",
+    "connection_of",
+    "connection_of_both",
+    "current",
+    "message_in",
+    "open_transport",
+]
 
 
 class ASGIConnection(ABC):
@@ -55,6 +62,9 @@ class ASGIConnection(ABC):
         self.has_endpoint = False
         #: Who is answering, for messages.
         self.who = "the application"
+        #: A scope around the task that serves the connection, until it is lent to the endpoint, or
+        #: code that isn't ours runs around the endpoint.
+        self.around: trio.CancelScope | None = None
         # Whether a middleware waits for an event.
         self._is_receiving = False
         #: The connection that this one uses.
@@ -278,6 +288,12 @@ def connection_of(method: object) -> ASGIConnection | None:
     return owner if isinstance(owner, ASGIConnection) else None
 
 
+def connection_of_both(receive: object, send: object) -> ASGIConnection | None:
+    """Return the connection whose own ``receive`` and ``send`` these are."""
+    connection = connection_of(receive)
+    return connection if getattr(send, "__self__", None) is connection else None
+
+
 def open_transport(scope: Scope, receive: Receive, send: Send, settings: Settings) -> Transport:
     """
     Make the transport for a connection.
@@ -288,9 +304,10 @@ def open_transport(scope: Scope, receive: Receive, send: Send, settings: Setting
     Raises:
         WebSocketStateError: A middleware has already answered this connection.
     """
-    owner = connection_of(receive)
-    if owner is not None and owner is connection_of(send):
+    owner = connection_of_both(receive, send)
+    if owner is not None:
         return owner.open(scope, settings)
+    owner = connection_of(receive)
     around = current.get()
     if around is not None:
         around.check_usable()

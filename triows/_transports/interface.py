@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from attrs import define, frozen
+from attrs import define
+from msgspec import Struct
 
 from triows.exceptions import WebSocketDisconnect
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    import trio
+
     from triows._protocol.frames import Prepared
     from triows._reply import Reply
+
+    from .pinger import Pinger
 
 __all__ = [
     "ACCEPTED_BESIDE",
@@ -37,8 +42,8 @@ def nobody() -> None:
     """Do nothing. This is the ``on_gone`` of a transport until its owner sets another."""
 
 
-@frozen
-class Ended:
+# A Struct, because making a frozen object of attrs for each connection takes eight times as long.
+class Ended(Struct, frozen=True, gc=False):
     """How a connection ended: the close code and reason that its log line will show."""
 
     code: int
@@ -103,6 +108,9 @@ class Transport(Protocol):
     #: How it ended, or ``None`` if it hasn't.
     ended: Ended | None
     traffic: Traffic
+    #: A scope around the task that serves the connection, if it was lent for that and nothing else
+    #: runs in the task. Whoever uses it has no need of a scope of its own.
+    around: trio.CancelScope | None
     #: Whether :meth:`ping` works, and the transport sends pings of its own.
     can_ping: bool
     #: Whether the owner opens a nursery for the transport's tasks, and calls :meth:`start`. If not,
@@ -110,6 +118,10 @@ class Transport(Protocol):
     needs_nursery: bool
     #: Whether the transport still reads and writes while the task that serves it is cancelled.
     outlives_cancellation: bool
+
+    @property
+    def timer(self) -> Pinger | None:
+        """What calls in time whoever uses that scope."""
 
     @property
     def latency(self) -> float | None:

@@ -10,6 +10,7 @@ idle connection needs no task of its own, and a busy one waits only for its peer
 
 from __future__ import annotations
 
+from threading import get_ident
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -95,7 +96,6 @@ class StreamTransport:
         "_ours",
         "_outbox",
         "_own_lines",
-        "_pinger",
         "_respite",
         "_settings",
         "_theirs",
@@ -103,9 +103,11 @@ class StreamTransport:
         "_wants_read_all",
         "_wire",
         "accepted",
+        "around",
         "ended",
         "on_gone",
         "receive",
+        "timer",
         "traffic",
     )
 
@@ -122,6 +124,8 @@ class StreamTransport:
         cork: Cork,
     ) -> None:
         self.accepted = False
+        self.around: trio.CancelScope | None = None
+        self.timer = pinger
         self.ended: Ended | None = None
         self.on_gone: Callable[[], None] = nobody
         self.traffic = Traffic()
@@ -157,8 +161,6 @@ class StreamTransport:
         self._delivered: trio.Event | None = None
         # Our own close frame. It is sent no matter what comes from the peer.
         self._close_frame: bytes | None = None
-        # The monitor and the keepalive need it.
-        self._pinger = pinger
         self._keepalive = Keepalive(self, pinger, settings.timeouts)
 
     def start(self, nursery: Starter) -> None:
@@ -424,7 +426,7 @@ class StreamTransport:
             return
         if self._monitor is None:
             patience = self._settings.timeouts.send
-            self._monitor = Monitor(self.acknowledged, self._pinger, patience, self._note_look)
+            self._monitor = Monitor(self.acknowledged, self.timer, patience, self._note_look)
         self._monitor.start()
 
     def _note_look(self, why: str | None) -> None:
@@ -520,8 +522,9 @@ class StreamTransport:
     # The handshake and the end.
 
     async def accept(self, subprotocol: str | None, headers: Sequence[tuple[bytes, bytes]]) -> None:
-        await trio.lowlevel.checkpoint_if_cancelled()
-        await self._turn.check_loop()
+        await checkpoint_if_cancelled()
+        if get_ident() != self._turn.thread:
+            raise await self._turn.used_elsewhere()
         if self.ended is not None:
             raise await self._disconnected()
         if self.accepted:
@@ -551,7 +554,8 @@ class StreamTransport:
             self._outbox.send(whole)
 
     async def close(self, code: int, reason: str) -> None:
-        await self._turn.check_loop()
+        if get_ident() != self._turn.thread:
+            raise await self._turn.used_elsewhere()
         if self._codec.noticed:
             self._heed(self._codec)  # the peer was faster and has ended the connection
         if self.ended is None:
@@ -600,7 +604,8 @@ class StreamTransport:
         self._keepalive.close()
         if self._monitor is not None:
             self._monitor.close()
-        if self._outbox or self._wire.unacknowledged() > FIN:
+        # If the peer has answered, it has got our close frame, and the system need not be asked.
+        if not self.answered and (self._outbox or self._wire.unacknowledged() > FIN):
             self._note_undelivered()
         self._wire.close(abort=bool(self._outbox))
         self._outbox.close()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from triows._errors import without_cancelled
 from triows._exchange.log_lines import log_refusal
 from triows._reply import problem, try_later
-from triows._transports.connection import ASGIConnection, connection_of, current
+from triows._transports.connection import ASGIConnection, connection_of_both, current
 from triows._transports.relay import Relay
 
 from .log_lines import log_close
@@ -25,6 +25,7 @@ async def answered(
     send: Send,
     *,
     who: str,
+    is_wrapped: bool,
     shutdown_code: int,
     patience: float,
 ) -> None:
@@ -37,6 +38,7 @@ async def answered(
         receive: The server's function.
         send: The server's function.
         who: What messages call the middlewares.
+        is_wrapped: Whether there are any.
         shutdown_code: The close code if this is cancelled.
         patience: How long another server may take for the answer, in seconds.
 
@@ -45,10 +47,12 @@ async def answered(
             middleware had answered.
         BaseException: What the application raised.
     """
-    connection = connection_of(receive)
-    if connection is None or connection is not connection_of(send):
+    connection = connection_of_both(receive, send)
+    if connection is None:
         connection = Relay(scope, receive, send, patience=patience)
-    elif connection is current.get():  # a triows application that is mounted in another one
+    if is_wrapped:
+        connection.around = None  # what cancels the endpoint must not cancel a middleware
+    if connection is current.get():  # a triows application that is mounted in another one
         await app(scope, receive, send)
         return
     connection.who = who

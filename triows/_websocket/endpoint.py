@@ -121,7 +121,7 @@ class Endpoint:
             WebSocketStateError: A middleware has already answered.
         """
         transport = open_transport(scope, receive, send, self.settings)
-        params: list[Any] = []
+        params: Sequence[Any] = ()
         error: BaseException | None = None
         try:
             refusal = self._refuse_unread(scope) or self._refuse_peer(scope)
@@ -155,9 +155,11 @@ class Endpoint:
         if self.exchanges.full:
             return try_later("the server has as many connections as it may have")
         headers = scope["headers"]
-        origin, host = _header(headers, b"origin"), _header(headers, b"host")
-        if not origin_allowed(origin, host, self.origins):
-            return problem(403, "this origin may not connect")
+        origin = _header(headers, b"origin")
+        if origin is not None:
+            host = _header(headers, b"host")
+            if not origin_allowed(origin, host, self.origins):
+                return problem(403, "this origin may not connect")
         return None
 
     def _refuse_peer(self, scope: Scope) -> Reply | None:
@@ -175,7 +177,9 @@ class Endpoint:
             return None
         return evolve(problem(missed.status), why="it lacks a scope that @requires asks for")
 
-    def _read_params(self, scope: Scope) -> tuple[list[Any], Reply | None]:
+    def _read_params(self, scope: Scope) -> tuple[Sequence[Any], Reply | None]:
+        if not self.plan.head.params:
+            return (), None
         path_params = scope.get("path_params") or {}
         if isinstance(path_params, PathParams):
             raw = path_params.raw
@@ -190,7 +194,7 @@ class Endpoint:
         params, errors = self.plan.head.read(data)
         return params, bad_parameters(errors) if errors else None
 
-    async def _live(self, scope: Scope, transport: Transport, params: list[Any]) -> None:
+    async def _live(self, scope: Scope, transport: Transport, params: Sequence[Any]) -> None:
         timeouts = self.settings.timeouts
         line = WebSocketLine(
             transport,
@@ -199,7 +203,16 @@ class Endpoint:
             could_accept=self.can_accept,
             shutdown_code=self.shutdown_code,
         )
-        lifetime = Lifetime(line, timeouts, Opening(timeouts.accept, line.too_slow))
+        needs_hosts = self.plan.body.needs_hosts
+        lifetime = Lifetime(
+            line,
+            timeouts,
+            Opening(timeouts.accept, line.too_slow),
+            # If a resource or a task fails, the handler is cancelled, and what it has sent is still
+            # delivered. The scope around the whole task would cancel that, too.
+            around=None if needs_hosts or self._wants_nursery else transport.around,
+            timer=transport.timer,
+        )
         transport.on_gone = lifetime.note_gone
 
         def note_answered() -> None:
@@ -221,7 +234,7 @@ class Endpoint:
             await lifetime.run(
                 body,
                 wants_nursery=self._wants_nursery,
-                enters_resources=self.plan.body.needs_hosts,
+                enters_resources=needs_hosts,
             )
         finally:
             self.exchanges.discard(exchange)
@@ -250,7 +263,10 @@ class Endpoint:
 
 def _header(headers: Sequence[tuple[bytes, bytes]], wanted: bytes) -> str | None:
     """Return the value of a header, or ``""`` if a header that may come only once came twice."""
-    found = [value.decode("latin-1") for name, value in headers if name.lower() == wanted]
-    if not found:
-        return None
-    return found[0] if len(found) == 1 else ""
+    found = None
+    for name, value in headers:
+        if name.lower() == wanted:
+            if found is not None:
+                return ""
+            found = value
+    return None if found is None else found.decode("latin-1")

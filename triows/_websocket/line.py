@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import trio
 
@@ -58,8 +58,9 @@ class WebSocketLine:
         self._handler = handler
         self._could_accept = could_accept
         self._shutdown_code = shutdown_code
-        # When the peer was told how the connection ends, and when it had got everything.
-        self._told_at = self._delivered_at = trio.current_time()
+        # When the peer was told how the connection ends, and when it had got everything. Both are
+        # known from conclude() on.
+        self._told_at = self._delivered_at = -math.inf
         # Once the server is shutting down: when the peer must have got everything.
         self._deliver_by = math.inf
         # The scope around the wait until the peer has got everything.
@@ -141,6 +142,8 @@ class WebSocketLine:
 
     async def conclude(self, errors: list[BaseException], reason: Reason | None) -> Conclusion:
         self._told_at = self._delivered_at = trio.current_time()
+        if not errors and reason is None and self.transport.ended is not None:
+            return _ENDED_BEFORE
         verdict = self._decide(errors, reason)
         told = self.transport.ended is None
         if told:
@@ -196,3 +199,7 @@ class WebSocketLine:
                 await self.transport.wait_delivered()
             until = -math.inf
         await self.transport.aclose(linger=max(0.0, until - trio.current_time()))
+
+
+#: How a connection ends that had ended before, when all went well.
+_ENDED_BEFORE: Final = Conclusion()

@@ -5,7 +5,8 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from attrs import evolve, frozen
+from attrs import evolve
+from msgspec import Struct
 from starlette.websockets import WebSocketDisconnect as StarlettesDisconnect
 
 from triows._closing import check_close
@@ -35,8 +36,7 @@ _CLOSES: tuple[type[WebSocketClose | WebSocketException], ...] = (
 __all__ = ["Verdict", "explain", "failed", "judge"]
 
 
-@frozen
-class Verdict:
+class Verdict(Struct, frozen=True):
     """What to tell the peer, and what to report."""
 
     #: The close frame, if the connection was accepted.

@@ -197,5 +197,5 @@ async def opened_engine(app: ASGIApp, **changes: Any) -> AsyncIterator[Engine]:
         nursery.cancel_scope.cancel()
 
 
-async def _never(connection: HTTPConnection, head: Any) -> None:
+async def _never(connection: HTTPConnection, head: Any, around: trio.CancelScope) -> None:
     raise AssertionError("nobody has asked for a WebSocket")
