@@ -213,7 +213,7 @@ class TLSWire(SocketWire):
         try:
             with suppress(*BROKEN):  # the reactor will notice it, or the wire was closed
                 while self._sealed and self._fd >= 0:
-                    await trio.lowlevel.wait_writable(self._fd)
+                    await self._wait_writable()
                     self._write()
         finally:
             self._flight = None
@@ -237,7 +237,7 @@ class TLSWire(SocketWire):
                 await self._flight.wait()
             if self._fd < 0:
                 raise trio.ClosedResourceError("the wire was closed")
-            await trio.lowlevel.wait_writable(self._fd)
+            await self._wait_writable()
             if self._sealed:
                 self._write()
             if not outbox:

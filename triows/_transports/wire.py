@@ -219,6 +219,7 @@ class SocketWire(Readable):
         "_reactor",
         "_sink",
         "_socket",
+        "_waiting",
     )
 
     _sink: Sink
@@ -232,6 +233,8 @@ class SocketWire(Readable):
         self._has_begun = self._has_ended = False
         # Whether the sink still has to be told of that.
         self._is_over = False
+        # How many tasks wait until the system takes more.
+        self._waiting = 0
 
     def start(self, nursery: Starter, sink: Sink) -> None:
         self._sink = sink
@@ -290,11 +293,19 @@ class SocketWire(Readable):
     def unacknowledged(self) -> int:
         return unacknowledged(self._fd)
 
+    async def _wait_writable(self) -> None:
+        self._waiting += 1
+        try:
+            await trio.lowlevel.wait_writable(self._fd)
+        finally:
+            self._waiting -= 1
+
     def close(self, *, abort: bool) -> None:
         if self._socket.fileno() < 0:
             return
         self._reactor.discard(self._fd)
-        trio.lowlevel.notify_closing(self._fd)
+        if self._waiting:  # Trio would ask the system about a socket that it doesn't know
+            trio.lowlevel.notify_closing(self._fd)
         self._fd = -1  # the system may soon give the number to another connection
         del self._sink
         if abort:
@@ -390,7 +401,7 @@ class PlainWire(SocketWire):
             OSError: The connection broke, or the file can't be read.
         """
         while True:
-            await trio.lowlevel.wait_writable(self._fd)
+            await self._wait_writable()
             # If the connection is closed meanwhile, the system may give its number to another one.
             own = os.dup(self._fd)
             try:
@@ -404,7 +415,7 @@ class PlainWire(SocketWire):
 
     async def send_some(self, outbox: deque[bytes | memoryview]) -> int:
         while True:
-            await trio.lowlevel.wait_writable(self._fd)
+            await self._wait_writable()
             # If nothing was sent, either the outbox was emptied during the wait, or the socket
             # wasn't writable after all.
             sent = self.send_pieces_nowait(list(islice(outbox, PIECES)))
