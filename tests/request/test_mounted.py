@@ -19,6 +19,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from tests.connecting import opened
 from tests.server.harness.engine import asked, opened_engine
+from tests.transports.scripted_wire import ScriptedWire
 from triows import (
     ClientDisconnect,
     HTTPException,
@@ -216,6 +217,37 @@ async def test_a_client_that_leaves_during_the_response_is_no_error(autojump_clo
         assert await response.receive() == b"part"
         response.reset()
     assert (ends(log), errors(log)) == (["answered 200 (the client has left)"], [])
+
+
+async def test_a_request_that_the_server_refuses_says_so(autojump_clock, log):
+    """The client is there. It has sent a body that breaks a rule."""
+    outer = mounting(waits_for_the_end)
+    async with outer.running(), opened_engine(outer) as engine:
+        wire = engine.connect()
+        head = asked("/files", "transfer-encoding: chunked", method="POST")
+        wire.says(head, b"x\r\n")
+        await trio.sleep(1)
+        assert wire.sent.startswith(b"HTTP/1.1 400 ")
+    assert (ends(log), errors(log)) == (["not answered (refused with 400)"], [])
+
+
+async def test_a_response_that_the_server_cuts_is_incomplete(autojump_clock, log):
+    """The client is there. It reads too slowly for the rest of the grace."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send(START)
+        await send({**PART, "body": bytes(10**6)})
+
+    outer = mounting(app)
+    async with outer.running(), opened_engine(outer) as engine:
+        wire = engine.connect(ScriptedWire(room=1000))
+        wire.says(asked("/files"))
+        await trio.sleep(1)
+        await outer.drain(grace=1)
+    assert ends(log) == [
+        "answered 200 (the response is incomplete; the application did not end in the time that it "
+        "has at a shutdown, and was cancelled)"
+    ]
 
 
 class PassesOn:

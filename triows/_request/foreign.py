@@ -11,7 +11,7 @@ from triows._reply import respond
 from triows._where import known_as
 from triows.exceptions import ClientDisconnect
 
-from .transport import nobody
+from .transport import CLIENT_LEFT, nobody
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,12 +34,23 @@ class ForeignRequest:
         send: ASGI's function.
     """
 
-    __slots__ = ("_receive", "_send", "complete", "left", "on_left", "received", "sent", "status")
+    __slots__ = (
+        "_receive",
+        "_send",
+        "complete",
+        "left",
+        "on_left",
+        "received",
+        "sent",
+        "status",
+        "why_left",
+    )
 
     def __init__(self, receive: Receive, send: Send) -> None:
         self.on_left: Callable[[], None] = nobody
         self.status: int | None = None
         self.complete = self.left = False
+        self.why_left = CLIENT_LEFT
         self.received = self.sent = 0
         self._receive = receive
         self._send = send

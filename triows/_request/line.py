@@ -16,7 +16,7 @@ from triows._reasons import Reason
 from triows._reply import problem, try_later
 from triows.exceptions import ClientDisconnect, HandlerCancelled
 
-from .transport import DISCONNECTS, nobody
+from .transport import DISCONNECTS, INCOMPLETE, nobody
 
 if TYPE_CHECKING:
     from triows._reply import Reply
@@ -113,8 +113,8 @@ class RequestLine:
         if self.transport.complete:
             return ""
         if self.transport.left:
-            return "the client has left"
-        return "the response is incomplete" if self.is_incomplete else ""
+            return self.transport.why_left
+        return INCOMPLETE if self.is_incomplete else ""
 
     async def shut_down(self) -> bool:
         """

@@ -15,11 +15,25 @@ if TYPE_CHECKING:
 
     from triows._reply import Reply
 
-__all__ = ["DISCONNECTS", "EngineRequest", "RequestTransport", "nobody"]
+__all__ = [
+    "CLIENT_LEFT",
+    "DISCONNECTS",
+    "INCOMPLETE",
+    "EngineRequest",
+    "RequestTransport",
+    "nobody",
+]
 
 #: What an application raises that notices that its client has left. Starlette's responses and
 #: requests raise their own error in place of what the server has told them.
 DISCONNECTS: tuple[type[Exception], ...] = (ClientDisconnect, StarlettesDisconnect)
+
+
+#: The usual :attr:`.RequestTransport.why_left`.
+CLIENT_LEFT = "the client has left"
+
+#: What the log says if a response has begun, and nobody can complete it.
+INCOMPLETE = "the response is incomplete"
 
 
 def nobody() -> None:
@@ -38,6 +52,8 @@ class RequestTransport(Protocol):
     #: Whether the client is known to have left before it had the whole response. It may only have
     #: closed its side (:rfc:`9112#section-9.6`), and still read a response.
     left: bool
+    #: What the log says if :attr:`left` is true. The server may have ended the request itself.
+    why_left: str
     #: How many bytes of the two bodies were handed over.
     received: int
     sent: int

@@ -19,7 +19,7 @@ from triows._protocol.http11 import BadRequest, RequestReader
 from triows._protocol.responses import ResponseWriter, whole_response
 from triows._protocol.upgrade import asks_for_websocket
 from triows._reply import problem
-from triows._request.transport import nobody
+from triows._request.transport import INCOMPLETE, nobody
 from triows._transports.wire import CHUNK, FIN, READS
 from triows.exceptions import ClientDisconnect
 
@@ -455,6 +455,7 @@ class HTTPConnection:
             self._current = None
             request.summary = {"status": exc.status, "headers": []}
             self._refuse(exc.status, exc.detail, request.head)
+            request.why_left = f"refused with {exc.status}"
         request.note_left(gone=not begun)
 
     def watch_body(self, request: StreamRequest) -> BodyWatch:
@@ -477,6 +478,8 @@ class HTTPConnection:
         peer = f"{client[0]}:{client[1]}" if client else "?"
         path = self._path.decode("ascii")
         logger.info("%s %r response cut: %s", peer, path, why, extra={"peer": peer})
+        if self._current is not None and not self._current.left:
+            self._current.why_left = INCOMPLETE
         self.close(abort=True)
 
     def _refuse(self, status: int, detail: str, head: Request | None = None) -> None:

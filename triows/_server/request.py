@@ -9,7 +9,7 @@ import trio
 
 from triows._protocol.responses import CONTINUE
 from triows._request.bridge import RequestBridge
-from triows._request.transport import nobody
+from triows._request.transport import CLIENT_LEFT, nobody
 from triows._transports.turn import STRETCH
 from triows.exceptions import ClientDisconnect
 
@@ -90,6 +90,7 @@ class StreamRequest(RequestBridge):
         "sent",
         "status",
         "summary",
+        "why_left",
         "worker",
         "writer",
     )
@@ -104,6 +105,7 @@ class StreamRequest(RequestBridge):
         self.on_left: Callable[[], None] = nobody
         self.status: int | None = None
         self.complete = self.left = self.is_gone = False
+        self.why_left = CLIENT_LEFT
         self.received = self.sent = 0
         self.has_more = head.chunked or head.content_length > 0
         #: What the access log gets of the response.
