@@ -126,6 +126,17 @@ async def test_a_path_with_nothing_but_a_websocket_is_426(dispatcher):
     assert problem["detail"] == "this address speaks WebSocket only"
 
 
+async def test_a_question_to_the_server_itself_is_answered(dispatcher, target):
+    sent: list[Any] = []
+
+    async def send(event: Any) -> None:
+        sent.append(event)
+
+    await dispatcher(scope("*", "OPTIONS"), trio.sleep_forever, send)
+    assert (sent[0]["status"], list(sent[0]["headers"]), sent[1]["body"]) == (204, [], b"")
+    assert target.served == []
+
+
 @pytest.mark.parametrize(
     ("path", "status"), [("/nothing", 404), ("/user", 404), ("/users/1", 404), ("/%ff", 400)]
 )

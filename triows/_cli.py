@@ -87,6 +87,7 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
         parser.error(f"{arguments[0]!r} isn't a command: write {meant}")
     options, unknown = parser.parse_known_args(arguments)
     if unknown:
+        parser.prog += f" {options.command}"  # its help lists what there is
         if (meant := option_meant(unknown, arguments)) is not None:
             kind = "an option" if unknown[0].startswith("-") else "an argument"
             parser.error(f"{unknown[0]!r} isn't {kind}: {meant}")

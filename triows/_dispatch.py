@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from attrs import evolve, frozen
 
 from ._exchange.log_lines import log_refusal
-from ._reply import method_not_allowed, problem, respond, upgrade_required
+from ._reply import Reply, method_not_allowed, problem, respond, upgrade_required
 from ._routing.leaf import Mismatch
 from ._routing.path import BadPath
 from ._transports.connection import open_transport
@@ -16,7 +16,6 @@ from ._websocket.refusing import refuse
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from ._reply import Reply
     from ._routing.router import Router
     from ._settings import Settings
     from ._targets import Target
@@ -38,6 +37,8 @@ class Dispatcher:
         try:
             match, segments = self.router.find(scope)
         except BadPath as exc:
+            if scope["path"] == "*" and scope.get("method") == "OPTIONS":
+                return respond(send, _ALIVE)
             return self._refuse(scope, receive, send, problem(400, exc.detail))
         if match is None:
             return self._refuse(scope, receive, send, _NOT_FOUND)
@@ -62,5 +63,9 @@ def _refusal_of(mismatch: Mismatch, scope: Scope) -> Reply:
 
 
 # Made once, because they are the same for all requests.
+
+#: The answer to ``OPTIONS *``, which asks the server and no application (RFC 9110 section 9.3.7).
+_ALIVE = Reply(204, (), b"")
+
 _NOT_FOUND = evolve(problem(404), why="no route has this path")
 _NO_WEBSOCKET = evolve(problem(404), why="the route of this path isn't one for WebSockets")

@@ -6,13 +6,13 @@ Most of them refuse something, with a problem (:rfc:`9457`) as the body.
 
 from __future__ import annotations
 
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from attrs import frozen
 
 from triows._headers import encode_headers
+from triows._phrases import PHRASES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -31,9 +31,6 @@ __all__ = [
     "upgrade_required",
 ]
 
-# Python 3.13 uses the name of RFC 9110, older versions another. Peers should always see the same.
-_TITLES = {422: "Unprocessable Content"}
-
 #: How many seconds a 503 asks a client to wait. It is long enough for a restart. Clients that add
 #: a random time of their own also spread out.
 RETRY_AFTER = 5
@@ -51,10 +48,7 @@ class Reply:
 
 
 def _title(status: int) -> str:
-    try:
-        return _TITLES.get(status) or HTTPStatus(status).phrase
-    except ValueError:
-        return "Refused"
+    return PHRASES.get(status, "Refused")
 
 
 def _told(detail: Any) -> str:

@@ -418,7 +418,7 @@ def _read_framing(fields: dict[bytes, bytes], version: str, head: bytes) -> tupl
         raise BadRequest(400, "Transfer-Encoding in a version of HTTP that doesn't have it")
     if coding.lower() != b"chunked":
         status = 501 if _CODINGS.fullmatch(coding) else 400
-        raise BadRequest(status, "the Transfer-Encoding isn't chunked")
+        raise BadRequest(status, "the Transfer-Encoding isn't chunked alone")
     return 0, True
 
 

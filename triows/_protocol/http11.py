@@ -268,11 +268,11 @@ class RequestReader:
         if end < 0:
             begun = self.unread[start : start + CHUNK_LINE]
             if begun and (len(begun) == CHUNK_LINE or not _CHUNK_BEGUN.fullmatch(begun)):
-                raise BadRequest(400, "a chunk doesn't begin with its size")
+                raise BadRequest(400, "the line before a chunk isn't its size, or is too long")
             return False
         match = _CHUNK.fullmatch(self.unread, start, end)
         if match is None:
-            raise BadRequest(400, "a chunk doesn't begin with its size")
+            raise BadRequest(400, "the line before a chunk isn't its size, or is too long")
         size = int(match[1], 16)
         if size > GREATEST_LENGTH:
             raise BadRequest(400, "a chunk is too long")

@@ -7,10 +7,10 @@ A response that is known at once is one piece of bytes, and so one system call.
 from __future__ import annotations
 
 from enum import Enum, auto
-from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from triows._headers import check_raw_headers
+from triows._phrases import PHRASES
 
 from .heads import IN_LINES, IN_TOKENS
 
@@ -37,8 +37,7 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 JOINED = 2**14
 
 _STATUS_LINES = {
-    status.value: b"HTTP/1.1 %d %s\r\n" % (status.value, status.phrase.encode())
-    for status in HTTPStatus
+    status: b"HTTP/1.1 %d %s\r\n" % (status, phrase.encode()) for status, phrase in PHRASES.items()
 }
 
 # Names as applications send them, with what they become. All other names are checked each time.

@@ -21,7 +21,7 @@ _PERCENT = ord("%")
 _MALFORMED = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
-_NO_UTF_8 = "The path isn't percent-encoded UTF-8."
+_NO_UTF_8 = "the path isn't percent-encoded UTF-8"
 
 
 class BadPath(ValueError):
@@ -102,7 +102,7 @@ def _raw_segments(raw: Any, path: str) -> tuple[str, ...] | None:
     if unquote_to_bytes(raw).decode("utf-8", "replace") != path:
         return None
     if _MALFORMED.search(raw):
-        raise BadPath("The path has a '%' that no two hexadecimal digits follow.")
+        raise BadPath("the path has a '%' that no two hexadecimal digits follow")
     try:
         return tuple(unquote_to_bytes(part).decode() for part in _split_raw(raw))
     except UnicodeDecodeError:
@@ -125,7 +125,7 @@ def _split(path: str) -> tuple[str, ...]:
 def _check_form(first: str) -> None:
     # An empty path is the same as "/" (RFC 3986 section 6.2.3).
     if first not in ("", "/"):
-        raise BadPath("The path does not begin with a slash.")
+        raise BadPath("the path does not begin with a slash")
 
 
 def _strip_root(path: str, root: str) -> str:

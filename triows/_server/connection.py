@@ -26,7 +26,6 @@ from triows.exceptions import ClientDisconnect
 from .body import BodyWatch
 from .output import Output
 from .request import StreamRequest
-from .scopes import http_scope
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -322,7 +321,7 @@ class HTTPConnection:
         self.output.has_begun = True
         if self._has_eof:
             request.note_left(gone=False)
-        services.pool.start(partial(self._serve, request), self._context)
+        services.pool.start(partial(request.serve, services, self.addresses), self._context)
         if self._requests == 1:
             self.on_asked()
 
@@ -339,10 +338,9 @@ class HTTPConnection:
     def _idle(self) -> None:
         """Wait for a next request of which nothing has come."""
         self._is_idle = True
-        services = self._services
-        self._deadline = deadline = services.now() + services.idle_timeout
-        if deadline < self._due_at:
-            self._look_after(services.idle_timeout)
+        self._deadline = self._services.now() + self._services.idle_timeout
+        if self._deadline < self._due_at:
+            self._look_after(self._services.idle_timeout)
 
     def _begin_upgrade(self, head: Request) -> None:
         self._services.pinger.discard(self)
@@ -360,29 +358,14 @@ class HTTPConnection:
             writer.keep_alive = False
         return writer
 
-    async def _serve(self, request: StreamRequest, worker: Worker) -> None:
-        services = self._services
-        request.worker = worker
-        jobs = services.jobs
-        jobs.workers[worker] = None
-        if jobs.deadline < _NEVER:
-            worker.end_at(jobs.deadline)
-        began = 0.0 if services.log_access is None else services.now()
-        scope = http_scope(request.head, self.addresses, services.scopes)
-        returned = False
-        try:
-            await services.app(scope, request.asgi_receive, request.asgi_send)
-            returned = True
-        finally:
-            del jobs.workers[worker]
-            self._running -= 1
-            if request is self._current:
-                self._end_request(request, returned=returned)
-            elif self._running == _MOST_RUNNING - 1 and not self._is_last:
-                self._look()
-                self._release()
-        if services.log_access is not None:
-            await services.log_access(scope, request.summary, services.now() - began)
+    def note_returned(self, request: StreamRequest, *, returned: bool) -> None:
+        """Note that an application does nothing more for a request."""
+        self._running -= 1
+        if request is self._current:
+            self._end_request(request, returned=returned)
+        elif self._running == _MOST_RUNNING - 1 and not self._is_last:
+            self._look()
+            self._release()
 
     def _end_request(self, request: StreamRequest, *, returned: bool) -> None:
         """End what the application has left open."""

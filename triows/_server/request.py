@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Protocol
 
 import trio
@@ -13,6 +14,7 @@ from triows._transports.turn import STRETCH
 from triows.exceptions import ClientDisconnect
 
 from .files import OpenFile
+from .scopes import http_scope
 
 if TYPE_CHECKING:
     from collections import deque
@@ -23,11 +25,15 @@ if TYPE_CHECKING:
     from triows._reply import Reply
     from triows._transports.turn import Turn
 
+    from .arrival import Addresses
     from .body import BodyWatch
     from .output import Output
     from .pool import Worker
+    from .services import HTTPServices
 
 __all__ = ["RequestOwner", "StreamRequest"]
+
+_NEVER = math.inf
 
 
 class RequestOwner(Protocol):
@@ -47,6 +53,9 @@ class RequestOwner(Protocol):
 
     def note_complete(self, request: StreamRequest) -> None:
         """Note that the whole response of a request was handed over."""
+
+    def note_returned(self, request: StreamRequest, *, returned: bool) -> None:
+        """Note that an application does nothing more for a request, and whether it has returned."""
 
     def cut_off(self, request: StreamRequest) -> None:
         """Let nothing more be sent for a request."""
@@ -109,6 +118,25 @@ class StreamRequest(RequestBridge):
         self._is_lent = False
         # Made by whoever waits, and set when anything has changed.
         self._changed: trio.Event | None = None
+
+    async def serve(self, services: HTTPServices, addresses: Addresses, worker: Worker) -> None:
+        """Let the application answer. A task of the pool runs this."""
+        self.worker = worker
+        jobs = services.jobs
+        jobs.workers[worker] = None
+        if jobs.deadline < _NEVER:
+            worker.end_at(jobs.deadline)
+        began = 0.0 if services.log_access is None else services.now()
+        scope = http_scope(self.head, addresses, services.scopes)
+        returned = False
+        try:
+            await services.app(scope, self.asgi_receive, self.asgi_send)
+            returned = True
+        finally:
+            del jobs.workers[worker]
+            self._connection.note_returned(self, returned=returned)
+        if services.log_access is not None:
+            await services.log_access(scope, self.summary, services.now() - began)
 
     # Called by the connection.
 
