@@ -9,9 +9,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import pytest
 from playwright.sync_api import sync_playwright
+from websockets.sync.client import connect
 
 from tests.server.clients.chromium import CHROMIUM, FLAGS
 
@@ -96,9 +99,31 @@ def test_the_tests_that_are_shown_pass_as_they_are_shown(hello: Path) -> None:
 
 
 @pytest.mark.real_socket
-def test_the_program_that_serves_runs_as_it_is_shown(hello: Path) -> None:
-    ran = run("program", folder=hello)
-    assert re.fullmatch(r"listening on \['http://127.0.0.1:\d+'\]\n", ran.stdout), ran.stderr
+def test_the_program_that_serves_can_be_tried_and_shows_a_line_for_each_connection(
+    hello: Path,
+) -> None:
+    # Python would keep back what it prints to a pipe.
+    command = [sys.executable, "-u", "program.py"]
+    with subprocess.Popen(
+        command, cwd=hello, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as program:
+        assert program.stdout is not None
+        assert program.stderr is not None
+        limit = threading.Timer(50, program.kill)
+        limit.start()
+        try:
+            listening = program.stdout.readline()
+            shown = re.fullmatch(r"listening on \['http://(\S+)'\]\n", listening)
+            assert shown is not None, listening or program.stderr.read()
+            with connect(f"ws://{shown[1]}/rooms/kitchen") as client:
+                client.send("hi")
+                assert client.recv() == "kitchen: hi"
+            line = program.stderr.readline()
+        finally:
+            limit.cancel()
+            limit.join()
+            program.kill()
+    assert re.match(r"INFO:triows:\S+ /rooms/\{room\} closed 1000 ", line), line
 
 
 def test_the_first_program_has_the_routes_that_are_shown(hello: Path) -> None:
@@ -154,6 +179,14 @@ def test_the_client_for_a_terminal_says_that_a_mistake_is_refused(hello: Path) -
     with serving(hello) as address:
         arguments = [one.replace("127.0.0.1:8000", address) for one in console("times=many")]
         assert "422" in run(*arguments, folder=hello, given="").stdout
+
+
+@pytest.mark.real_socket
+def test_a_browser_shows_what_is_shown(hello: Path) -> None:
+    with serving(hello) as address, pytest.raises(HTTPError) as refused:
+        urlopen(f"http://{address}/", timeout=50)
+    with refused.value as response:
+        assert response.read().decode() == block("json", "Not Found").rstrip("\n")
 
 
 @pytest.mark.browser
