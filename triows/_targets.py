@@ -80,7 +80,7 @@ class Entry:
         send: Send,
     ) -> Awaitable[None]:
         """See :class:`Target`."""
-        scope["path_params"] = PathParams(match.params, match.raw_params)
+        scope["path_params"] = PathParams(match.params, match.raw_params.copy())
         scope["endpoint"] = self.description.handler  # as in Starlette
         _blame(self._around, is_foreign=self._is_wrapped)
         return self._app(scope, receive, send)

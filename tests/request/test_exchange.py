@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from typing import Any
 
 import pytest
@@ -11,7 +12,10 @@ import trio
 from tests.server.harness.engine import asked, opened_engine
 from triows import HTTPException, Timeouts, Triows
 from triows._exchange.lifetime import Lifetime
+from triows._exchange.registry import Exchanges
+from triows._reasons import Reason
 from triows._request import exchange as module
+from triows._request.mounted import MountedRequests
 from triows.inspect import tree
 
 START = {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"7")]}
@@ -122,3 +126,46 @@ async def test_a_request_has_a_lifetime_only_if_it_does_not_end_by_itself(
     monkeypatch.setattr(module, "Lifetime", make)
     await story(way, caplog, looks=False)
     assert len(lifetimes) == made
+
+
+async def test_a_shutdown_does_not_wait_for_requests_that_end_while_it_begins(autojump_clock):
+    """What begins meanwhile in their tasks isn't theirs any more, and isn't cancelled either."""
+    go, answered = trio.Event(), []
+
+    async def inner_app(scope: Any, receive: Any, send: Any) -> None:
+        await go.wait()
+        await answers(send)
+
+    async def outer_app(scope: Any, receive: Any, send: Any) -> None:
+        await trio.sleep(20)
+        await answers(send)
+        answered.append(scope["path"])
+
+    inner, outer = Triows(timeouts=TIMEOUTS), Triows(timeouts=TIMEOUTS)
+    inner.mount("/", inner_app)
+    outer.mount("/inner", inner)
+    outer.mount("/", outer_app)
+    async with outer.running(), opened_engine(outer) as engine:
+        wires = [engine.connect() for _ in range(5)]
+        for wire in wires:
+            wire.says(asked("/inner"))
+        await trio.sleep(1)
+        began = trio.current_time()
+        go.set()
+        await inner.drain()
+        assert trio.current_time() == began
+        for wire in wires:
+            wire.says(asked("/other"))
+        await trio.sleep(30)
+        assert answered == ["/other"] * 5
+
+
+async def test_the_lifetime_of_a_request_that_is_over_leaves_its_task_alone(transport):
+    scope = trio.CancelScope()
+    served = MountedRequests("/", answers, Triows().settings, Exchanges(None))
+    exchange = module.RequestExchange(served, transport, {}, scope)
+    exchange.note_over()
+    exchange.lifetime.cancel(Reason.SHUTDOWN)
+    with trio.fail_after(5):
+        await exchange.lifetime.shut_down()
+    assert (scope.cancel_called, scope.deadline) == (False, math.inf)

@@ -220,3 +220,19 @@ def test_only_a_bounded_number_of_paths_is_remembered() -> None:
     router.find(asked("/" + "a" * 10_000, "GET"))
     assert len(router._known) <= 256
     assert max(len(path) for path, _ in router._known) <= 256
+
+
+def test_a_long_method_is_not_remembered() -> None:
+    router: Router[Any] = Router()
+    router.mount(Template.parse("/"), "rest")
+    assert router.find(asked("/a", "A" * 10_000))[0].value == "rest"
+    assert router._known == {}
+
+
+def test_a_raw_path_of_another_type_is_read_again() -> None:
+    router = routed(named("two", "/a/b", "GET"))
+    scope = asked("/a/b", "GET")
+    for raw in (b"/a/b", bytearray(b"/a/b"), None):
+        scope["raw_path"] = raw
+        assert router.find(scope)[0].value == "two"
+    assert type(next(iter(router._known.values()))[0]) is type(None)

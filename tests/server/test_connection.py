@@ -931,3 +931,84 @@ async def test_a_server_that_ends_sends_the_responses_that_are_made():
             wire.says(asked(f"/{number}"))
         await settled()
         assert [wire.sent.endswith(b"here") for wire in wires] == [True, True]
+
+
+async def test_a_response_that_is_made_is_sent_even_if_the_server_is_busy_for_too_long(
+    autojump_clock,
+):
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await answer(send, b"here")
+        if scope["path"] == "/busy":
+            autojump_clock.jump(6)
+
+    async with opened_engine(app, keep_alive_timeout=5) as engine:
+        first, second = engine.connect(), engine.connect()
+        first.says(asked("/first"))
+        second.says(asked("/busy"))
+        await trio.sleep(20)
+        assert (first.sent[-4:], second.sent[-4:]) == (b"here", b"here")
+
+
+async def test_requests_that_take_long_do_not_keep_the_responses_to_others(autojump_clock):
+    sent_before: list[int] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        sent_before.append(sum(bool(wire.sent) for wire in wires))
+        autojump_clock.jump(0.003)
+        await answer(send, b"here")
+
+    async with opened_engine(app) as engine:
+        wires = [engine.connect() for _ in range(5)]
+        for wire in wires:
+            wire.says(asked())
+        await settled()
+        assert sent_before == [0, 0, 2, 2, 4]
+
+
+async def test_what_several_tasks_send_to_a_slow_client_stays_in_order(autojump_clock):
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"] == "/next":
+            await answer(send, b"next")
+            return
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+        async def part(number: int) -> None:
+            await trio.sleep(number / 10)
+            body = str(number).encode() * 50
+            await send({"type": "http.response.body", "body": body, "more_body": number < 5})
+
+        async with trio.open_nursery() as nursery:
+            for number in range(6):
+                nursery.start_soon(part, number)
+
+    async with opened_engine(app) as engine:
+        wire = engine.connect(ScriptedWire(room=20))
+        wire.says(asked("/parts") + asked("/next"))
+        await trio.sleep(2)
+        wire.take()
+        await trio.sleep(1)
+        (first, second), rest = read_responses(bytes(wire.sent), "GET", "GET")
+        assert first[2] == b"".join(str(number).encode() * 50 for number in range(6))
+        assert (second[2], rest) == (b"next", [])
+
+
+async def test_100_continue_comes_before_the_response_of_another_task(autojump_clock):
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"] == "/first":
+            await answer(send, bytes(100))
+            return
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(receive)
+            await trio.sleep(0.1)
+            await answer(send, b"no")
+
+    async with opened_engine(app) as engine:
+        wire = engine.connect(ScriptedWire(room=20))
+        second = asked("/", "expect: 100-continue", "content-length: 2", method="POST")
+        wire.says(asked("/first") + second)
+        await trio.sleep(1)
+        wire.take()
+        await trio.sleep(1)
+        ending = bytes(wire.sent).partition(bytes(100))[2]
+        assert ending.count(b"HTTP/1.1 ") == 2
+        assert ending.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 ")

@@ -147,6 +147,8 @@ class Exchanges:
         with trio.move_on_after(seconds):
             async with trio.open_nursery() as nursery:
                 for exchange in self:
+                    if exchange not in self._live:
+                        continue  # it is over by now
                     nursery.start_soon(exchange.lifetime.shut_down, grace)
                     # Spread the close frames out. A burst of them would make a burst of clients
                     # connect again. It also lets other tasks run in between.

@@ -51,7 +51,7 @@ class RequestExchange:
         self.transport = transport
         self.scope = scope
         self._around = around
-        self._task = trio.lowlevel.current_task()
+        self._task: trio.lowlevel.Task | None = trio.lowlevel.current_task()
         self._started: float = trio.lowlevel.current_clock().current_time()
         self._lifetime: Lifetime | None = None
 
@@ -63,6 +63,8 @@ class RequestExchange:
             line = RequestLine(self.transport, patience=timeouts.close)
             self._lifetime = Lifetime(line, timeouts, around=self._around, started=self._started)
             self._lifetime.task = self._task
+            if self._task is None:
+                line.note_over()
         return self._lifetime
 
     @property
@@ -89,6 +91,10 @@ class RequestExchange:
             await self.lifetime.run(partial(_ended, error))
         finally:
             del error  # its traceback refers to this frame
+
+    def note_over(self) -> None:
+        """Note that nothing runs any more, and that the scope serves others from now on."""
+        self._around = self._task = None
 
     @property
     def duration(self) -> float:

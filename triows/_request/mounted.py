@@ -81,6 +81,7 @@ class MountedRequests:
                     await exchange.end(error)
         finally:
             error = None  # its traceback refers to this frame
+            exchange.note_over()
             exchanges.discard(exchange)
             if logger.isEnabledFor(logging.INFO):
                 _log_end(exchange)

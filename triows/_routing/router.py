@@ -28,8 +28,8 @@ T = TypeVar("T")
 #: What a request asks for: what its path leads to, and the segments of the path.
 Found: TypeAlias = tuple[Match[T] | Mismatch | None, tuple[str, ...]]
 
-# How many paths are remembered, and of how many characters at most. A client that asks for others
-# makes the router forget them, and no request slower than it would be without.
+# How many paths are remembered, and of how many characters at most, with the method. A client that
+# asks for others makes the router forget them, and no request slower than it would be without.
 _MOST_KNOWN: Final = 256
 _LONGEST_KNOWN: Final = 256
 
@@ -98,11 +98,11 @@ class Router(Generic[T]):
         raw = scope.get("raw_path")
         has_root = bool(scope.get("root_path"))
         known = self._known.get(asked)
-        if known is not None and known[0] == raw and not has_root:
+        if known is not None and known[0] == raw and type(known[0]) is type(raw) and not has_root:
             return known[1]
         segments = request_segments(scope)
         found = self.match(segments, asked[1]), segments
-        if not has_root and len(asked[0]) <= _LONGEST_KNOWN:
+        if not has_root and len(asked[0]) + len(asked[1] or "") <= _LONGEST_KNOWN:
             self._remember(asked, raw, found)
         return found
 

@@ -595,10 +595,10 @@ class HTTPConnection:
             # The handshake was in time, and the head has the rest.
             more, self._more_time = self._more_time, 0.0
             self._wait(more)
-        elif self.output.is_writing:
-            self._linger()  # the client is still taking the last responses
-        else:
+        elif self.output.is_empty:
             self.close()
+        else:
+            self._linger()  # the client doesn't have all responses yet
 
     # A WebSocket takes the connection over.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import trio
 
@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from .services import HTTPServices
 
 __all__ = ["Output", "OutputOwner"]
+
+#: How many seconds a response may be kept while other requests are served. Those that are served
+#: one after the other, and take longer, don't wait for one another.
+_PATIENCE: Final = 0.001
 
 
 class OutputOwner(Protocol):
@@ -92,8 +96,8 @@ class Output:
         "_services",
         "_too_slow",
         "_waiting",
+        "_waiting_tasks",
         "_wire",
-        "_written",
         "has_begun",
         "is_writing",
     )
@@ -118,8 +122,8 @@ class Output:
         self._held_size = 0
         # What is left of responses for which no task waits.
         self._rest: deque[bytes | memoryview] | None = None
-        # What others wait for while a task writes.
-        self._written: trio.Event | None = None
+        # The others while a task writes, in the order in which they came.
+        self._waiting_tasks: trio.lowlevel.ParkingLot | None = None
         # Around the wait for a slow client.
         self._waiting: trio.CancelScope | None = None
         self._monitor: Monitor | None = None
@@ -145,7 +149,7 @@ class Output:
 
     def hold(self, response: bytes) -> bool:
         """
-        Keep a whole response until the end of the turn.
+        Keep a whole response until the end of the turn, if that isn't far.
 
         This is for requests that come many at a time. Those of one connection leave in one system
         call. Those of several leave one after the other when all were made, because a system call
@@ -168,6 +172,8 @@ class Output:
         self._held.append(response)
         self._held_size = size
         self.has_begun = False
+        if services.now() - services.cork.began > _PATIENCE:
+            services.cork.flush()
         return True
 
     def write_whole(self, response: bytes) -> deque[bytes | memoryview] | None:
@@ -288,7 +294,8 @@ class Output:
             ClientDisconnect: The client has gone, or is too slow.
         """
         try:
-            await self.wait_written()
+            if self.is_writing:
+                await self._queue().park()
             self.is_writing = True
             try:
                 await self._write(pieces)
@@ -302,17 +309,22 @@ class Output:
             raise ClientDisconnect(self._too_slow or "the client has gone")
 
     async def wait_written(self) -> None:
-        """Wait until no other task is writing."""
-        while self.is_writing:
-            if self._written is None:
-                self._written = trio.Event()
-            await self._written.wait()
+        """Wait until those have written that want to by now."""
+        if self.is_writing:
+            await self._queue().park()
+            self._end_writing()
+
+    def _queue(self) -> trio.lowlevel.ParkingLot:
+        if self._waiting_tasks is None:
+            self._waiting_tasks = trio.lowlevel.ParkingLot()
+        return self._waiting_tasks
 
     def _end_writing(self) -> None:
-        self.is_writing = False
-        if self._written is not None:
-            self._written.set()
-            self._written = None
+        # The next one has its turn from now on, so that nobody writes before it.
+        if self._waiting_tasks:
+            self._waiting_tasks.unpark()
+        else:
+            self.is_writing = False
 
     async def _write(self, pieces: deque[bytes | memoryview]) -> None:
         if self._is_closed:

@@ -43,11 +43,13 @@ class Cork:
         turn: The turn of the loop in which this runs.
     """
 
-    __slots__ = ("_corked", "_is_awake", "_task", "_turn", "is_open")
+    __slots__ = ("_corked", "_is_awake", "_task", "_turn", "began", "is_open")
 
     def __init__(self, turn: Turn) -> None:
         #: Whether frames may be kept. If not, nobody would flush them.
         self.is_open = False
+        #: When the first of those was kept that are kept now, on Trio's clock.
+        self.began = 0.0
         self._turn = turn
         self._task: trio.lowlevel.Task | None = None
         self._corked: list[Corked] = []
@@ -60,6 +62,8 @@ class Cork:
 
         Call this only in the loop, while open.
         """
+        if not self._corked:
+            self.began = trio.lowlevel.current_clock().current_time()
         if not self._is_awake:
             assert self._task is not None
             self._is_awake = True
@@ -73,18 +77,20 @@ class Cork:
         while True:
             # If this is cancelled after it was woken, it still returns.
             await trio.lowlevel.wait_task_rescheduled(self._close)
-            self._flush()
+            self._turn.begin()
+            self.flush()
             while self._corked:
                 await trio.lowlevel.cancel_shielded_checkpoint()
-                self._flush()
+                self._turn.begin()
+                self.flush()
             self._is_awake = False
 
     def _close(self, _raise_cancel: Any) -> trio.lowlevel.Abort:
         self.is_open = False
         return trio.lowlevel.Abort.SUCCEEDED
 
-    def _flush(self) -> None:
-        self._turn.begin()
+    def flush(self) -> None:
+        """Flush everything now, because the end of the turn is far."""
         flushed, self._corked = self._corked, []
         for corked in flushed:
             try:
