@@ -145,7 +145,7 @@ def main() -> int:
         routing.main()
         if arguments.servers is None and arguments.before is None:
             save(run, document.RESULTS)
-            document.renew(run)
+            document.renew(load(document.RESULTS))  # its numbers are rounded
     return 1 if any(case.failures for case in run.cases) else 0
 
 
