@@ -1012,3 +1012,25 @@ async def test_100_continue_comes_before_the_response_of_another_task(autojump_c
         ending = bytes(wire.sent).partition(bytes(100))[2]
         assert ending.count(b"HTTP/1.1 ") == 2
         assert ending.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 ")
+
+
+async def test_a_client_that_has_gone_when_kept_responses_leave_is_no_error(autojump_clock, caplog):
+    ends: list[type[BaseException] | None] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        autojump_clock.jump(0.003)
+        try:
+            await answer(send, b"here")
+        except ClientDisconnect:
+            ends.append(ClientDisconnect)
+        else:
+            ends.append(None)
+
+    async with opened_engine(app) as engine:
+        wires = [engine.connect() for _ in range(3)]
+        for wire in wires:
+            wire.says(asked())
+            wire.is_broken = True
+        await settled()
+    assert ends == [None, ClientDisconnect, ClientDisconnect]
+    assert [one for one in caplog.records if one.levelno >= logging.ERROR] == []

@@ -255,8 +255,8 @@ class StreamRequest(RequestBridge):
             rest = output.write_whole(whole)
         if rest or (output.is_writing and not more):  # another task may still send a part
             return self._send_rest(rest, more=more)
-        if not more and self.writer.ended:
-            self._note_complete()
+        if not more:
+            self._note_sent()
         turn = self._connection.turn
         turn.calls += 1
         return turn.end() if turn.calls >= STRETCH else None
