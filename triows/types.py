@@ -31,6 +31,7 @@ __all__ = [
     "Send",
     "UseMark",
     "UseScope",
+    "UseUntil",
     "use",
 ]
 
@@ -45,6 +46,7 @@ ASGIApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 ParamSource: TypeAlias = Literal["path", "query", "header", "cookie"]
 UseScope: TypeAlias = Literal["connection", "app"]
+UseUntil: TypeAlias = Literal["sent"]
 
 #: What an async generator factory returns. It yields one value, and closes it afterwards.
 AsyncResource: TypeAlias = AsyncGenerator[T, None]
@@ -81,6 +83,7 @@ class UseMark:
     factory: Callable[..., Any] | None
     reuse: bool
     scope: UseScope
+    until: UseUntil | None = None
 
 
 @hinting(SIGNATURE)
@@ -147,6 +150,7 @@ def use(
     *,
     reuse: bool = False,
     scope: UseScope = "connection",
+    until: UseUntil | None = None,
 ) -> UseMark:
     """
     Say, inside ``Annotated``, which factory makes a parameter's value.
@@ -159,20 +163,31 @@ def use(
         reuse: Share one value within the connection, among all parameters that ask for this
             factory with ``reuse=True``. Otherwise each of them gets its own.
         scope: With ``"app"``, there is one value, which lives from start-up to shutdown.
+        until: In a route for requests, resources exit before the response is sent, so that a
+            response with a 2xx status means that all is done. With ``"sent"``, the value stays
+            until the server has taken the last byte of the response. Nobody learns of an error in
+            its exit but the log. In a route for WebSockets, the value stays until the peer has got
+            everything, and the connection is closed.
 
     Raises:
-        ValueError: There is no such scope.
+        ValueError: There is no such scope, or a value of the application can't end with a response.
         RouteSetupError: ``@requires`` guards the factory.
     """
     if factory is not None:
         refuse_as_factory(factory)
     _check_word("use(scope=...) takes {}", scope, get_args(UseScope))
-    return UseMark(factory, reuse, scope)
+    if until is not None:
+        _check_word("use(until=...) takes {}", until, get_args(UseUntil))
+        if scope == "app":
+            raise ValueError(
+                'use(scope="app") makes a value that lives until the shutdown: leave until= out'
+            )
+    return UseMark(factory, reuse, scope, until)
 
 
 def _check_word(what: str, word: object, known: tuple[str, ...], hint: str = "") -> None:
     # A type checker finds this, too. Without the check, a typo would silently mean something else.
     if word not in known:
         *first, last = map(repr, known)
-        words = f"{', '.join(first)} or {last}"
+        words = f"{', '.join(first)} or {last}" if first else last
         raise ValueError(f"{what.format(words)}, not {word!r}{hint}")

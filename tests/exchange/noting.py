@@ -30,6 +30,7 @@ class NotingLine:
     who = "the callee"
     needs_nursery = True
     is_complete = False
+    tells_last = False
 
     def __init__(self) -> None:
         #: What was called, in order.

@@ -171,18 +171,18 @@ class Request(World[RequestStory]):
         return _Server(self.story, self.timeouts.send, self.case.reads)
 
     async def accept(self, peer: ForeignRequest) -> None:
-        await peer.send({"type": "http.response.start", "status": OURS})
+        await peer.asgi_send({"type": "http.response.start", "status": OURS})
 
     async def receive(self, peer: ForeignRequest) -> None:
-        while (await peer.receive())["type"] != "http.disconnect":
+        while (await peer.asgi_receive())["type"] != "http.disconnect":
             pass
         raise ClientDisconnect
 
     async def send(self, peer: ForeignRequest) -> None:
-        await peer.send({"type": "http.response.body", "body": b"news", "more_body": True})
+        await peer.asgi_send({"type": "http.response.body", "body": b"news", "more_body": True})
 
     async def finish(self, peer: ForeignRequest) -> None:
-        await peer.send({"type": "http.response.body", "body": b"the end"})
+        await peer.asgi_send({"type": "http.response.body", "body": b"the end"})
 
     async def finish_late(self, peer: ForeignRequest) -> None:
         # A client that doesn't read would only make it one more exit that takes too long.

@@ -15,27 +15,27 @@ from triows._reasons import Reason
 async def test_events_pass_through_unchanged(transport, line, server):
     event = {"type": "http.request", "body": b"abc", "more_body": False}
     server.put(event)
-    assert await transport.receive() is event
-    await transport.send(START)
-    await transport.send(body(b"de"))
+    assert await transport.asgi_receive() is event
+    await transport.asgi_send(START)
+    await transport.asgi_send(body(b"de"))
     assert server.sent == [START, body(b"de")]
 
 
 async def test_the_bytes_of_both_bodies_are_counted(transport, line, server):
     server.put({"type": "http.request", "body": b"abc", "more_body": True})
     server.put({"type": "http.request"})
-    await transport.receive()
-    await transport.receive()
-    await transport.send(START)
-    await transport.send(body(b"de", more=True))
-    await transport.send({"type": "http.response.body"})
+    await transport.asgi_receive()
+    await transport.asgi_receive()
+    await transport.asgi_send(START)
+    await transport.asgi_send(body(b"de", more=True))
+    await transport.asgi_send({"type": "http.response.body"})
     assert (transport.received, transport.sent) == (3, 2)
 
 
 async def test_a_response_is_complete_with_its_last_part(transport, line):
     seen = [(transport.status, line.is_complete)]
     for event in (START, body(b"a", more=True), body(b"")):
-        await transport.send(event)
+        await transport.asgi_send(event)
         seen.append((transport.status, line.is_complete))
     assert seen == [(None, False), (201, False), (201, False), (201, True)]
     assert line.ended
@@ -46,7 +46,7 @@ async def test_a_response_has_begun_even_if_its_beginning_was_cancelled(
 ):
     server.gate = trio.Event()
     with trio.move_on_after(1):
-        await transport.send(START)
+        await transport.asgi_send(START)
     assert transport.status == 201
     await line.conclude([], Reason.CANCELLED)
     assert server.sent == []
@@ -58,8 +58,8 @@ async def test_a_client_has_left_when_the_application_was_told(transport, line, 
     server.client_is_gone = True
     assert not line.ended
     if notice == "receive":
-        assert await transport.receive() == {"type": "http.disconnect"}
+        assert await transport.asgi_receive() == {"type": "http.disconnect"}
     else:
         with pytest.raises(ClientDisconnect):
-            await transport.send(START)
+            await transport.asgi_send(START)
     assert (transport.left, line.ended, line.is_complete) == (True, True, False)

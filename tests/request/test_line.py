@@ -74,7 +74,7 @@ async def test_a_refusal_that_can_not_be_sent_says_so_and_is_an_error(line, serv
 async def test_a_response_that_has_begun_can_not_be_completed(
     transport, line, server, errors, failed
 ):
-    await transport.send(START)
+    await transport.asgi_send(START)
     end = await line.conclude(errors, None)
     assert server.sent == [START]
     assert (end.why, end.failed, end.told) == ("the response is incomplete", failed, False)
@@ -84,8 +84,8 @@ async def test_a_response_that_has_begun_can_not_be_completed(
 async def test_a_whole_response_is_left_alone_whatever_came_after_it(
     transport, line, server, errors, failed
 ):
-    await transport.send(START)
-    await transport.send(body(b""))
+    await transport.asgi_send(START)
+    await transport.asgi_send(body(b""))
     end = await line.conclude(errors, None)
     assert len(server.sent) == 2
     assert (end.why, end.failed) == ("", failed)
@@ -99,11 +99,11 @@ async def test_a_client_that_has_left_is_told_nothing(
     transport, line, server, begun, errors, failed
 ):
     if begun:
-        await transport.send(START)
+        await transport.asgi_send(START)
         failed = bool(errors)
     sent = list(server.sent)
     server.leave()
-    await transport.receive()
+    await transport.asgi_receive()
     end = await line.conclude(errors, None)
     assert server.sent == sent
     assert (end.why, end.failed, end.told) == ("the client has left", failed, False)
@@ -164,7 +164,9 @@ async def test_a_shutdown_hears_of_a_client_that_leaves_meanwhile(
             server.leave()
             server.client_is_gone = True
             with suppress(ClientDisconnect):
-                await (transport.receive() if notice == "receive" else transport.send(START))
+                await (
+                    transport.asgi_receive() if notice == "receive" else transport.asgi_send(START)
+                )
 
         assert not await line.shut_down()
         assert trio.current_time() == 3
@@ -174,7 +176,7 @@ async def test_a_client_that_had_left_before_the_shutdown_is_not_waited_for(
     transport, line, server
 ):
     server.leave()
-    await transport.receive()
+    await transport.asgi_receive()
     assert not await line.shut_down()
 
 

@@ -12,7 +12,11 @@ has nothing to wait for opens no scope, because most exchanges end like that:
    does not wait for the peer;
 3. the resources exit, the last entered first;
 4. what was handed over is delivered, as fast as the peer takes it; then the line lets go of the
-   peer. A shutdown or a cancellation cuts this short.
+   peer. A shutdown or a cancellation cuts this short;
+5. the resources exit that were to stay until then.
+
+Some lines tell the outcome last. Then the second step comes after the third, and what fails in an
+exit is a part of the outcome.
 
 Then the log line is written, and what went wrong is raised.
 """
@@ -399,14 +403,20 @@ class Lifetime:
             # As a scope of its own would be, the lent one is left alone from here on.
             self._timer.discard(self)
             self._is_over = True
+        outcome = self._outcome(error)
         try:
-            await self._finish(self._outcome(error), errors)
-            if not self._closed:
-                await self._let_go(errors)
+            try:
+                await self._finish(outcome, errors)
+                if not self._closed:
+                    await self._let_go(errors)
+            finally:
+                if stack.hosts:
+                    seconds = self._timeouts.teardown / 2
+                    errors += await self._exit(outcome, errors, seconds=seconds, spares=False)
         finally:
             # The traceback of the error refers to this frame, so it would stay until the next
             # garbage collection.
-            del error, errors
+            del error, errors, outcome
 
     async def _live_in_scope(
         self, body: Body, stack: ResourceStack, tasks: trio.Nursery | None, *, wants_nursery: bool
@@ -459,15 +469,16 @@ class Lifetime:
         self._ends_by = last + timeouts.teardown
         if self._nursery is not None:
             await self._nursery.leave(timeouts.teardown / 2)
-        await self._conclude(outcome.error, errors)
         assert self._stack is not None
+        found = [] if outcome.error is None else [outcome.error]
+        if not self.line.tells_last:
+            await self._conclude(found, errors)
         if self._stack.hosts:
             seconds = max(last - trio.current_time(), timeouts.teardown / 2)
-            failed = await self._stack.aclose(
-                seconds=seconds, error=outcome.error, cancelled=outcome.cancelled
-            )
-            if failed:
-                self._report_exits(failed, outcome, errors)
+            failed = await self._exit(outcome, errors, seconds=seconds, spares=True)
+            (found if self.line.tells_last else errors).extend(failed)
+        if self.line.tells_last:
+            await self._conclude(found, errors)
         self._ends_by = math.inf  # each step from here on has its own limit
         if self.line.delivered:
             await self._close_line(errors)
@@ -500,14 +511,36 @@ class Lifetime:
             # Tasks of the exchange's nursery are left, if they take longer than they may.
             self._ends_by = trio.current_time() + self._timeouts.teardown
 
-    def _report_exits(
-        self, failed: list[BaseException], outcome: _HandlerEnd, errors: list[BaseException]
-    ) -> None:
-        """Add to the *errors* what has *failed* in exits, if somebody has to see it."""
-        handlers = [] if outcome.error is None else [outcome.error]
+    async def _exit(
+        self,
+        outcome: _HandlerEnd,
+        errors: list[BaseException],
+        *,
+        seconds: float,
+        spares: bool,
+    ) -> list[BaseException]:
+        """
+        Let the resources exit, and return what has failed in that, if somebody has to see it.
+
+        Args:
+            outcome: How the handler has ended.
+            errors: What will be reported in any case.
+            seconds: How long it may take.
+            spares: Whether those stay that are to outlast the outcome.
+        """
+        assert self._stack is not None
+        failed = await self._stack.aclose(
+            seconds=seconds,
+            error=outcome.error,
+            cancelled=outcome.cancelled,
+            spares_outlasting=spares,
+        )
+        known = [*errors, *([] if outcome.error is None else [outcome.error])]
+        told: list[BaseException] = []
         for exc in failed:
-            if not self._came_too_late(exc, [*errors, *handlers]):
-                errors.append(exc)
+            if not self._came_too_late(exc, [*known, *told]):
+                told.append(exc)
+        return told
 
     def _came_too_late(self, exc: BaseException, known: Iterable[BaseException]) -> bool:
         """
@@ -526,15 +559,15 @@ class Lifetime:
     def _is_end(self, error: BaseException) -> bool:
         return all(self.line.is_end(leaf) for leaf in leaves(error))
 
-    async def _conclude(self, error: BaseException | None, errors: list[BaseException]) -> None:
+    async def _conclude(self, found: list[BaseException], errors: list[BaseException]) -> None:
         """
         Let the line tell the peer how the exchange ends.
 
         Args:
-            error: What the handler raised.
+            found: What was raised. What else has failed is added.
             errors: What has to be reported is added.
         """
-        found = [*([] if error is None else [error]), *self._take_nursery_error()]
+        found += self._take_nursery_error()
         if not found and self._cancelled is Reason.TIMEOUT and self._too_slow is not None:
             found.append(self._too_slow)
         # If a resource failed, its error comes when it exits.

@@ -55,6 +55,14 @@ class Line(Protocol):
         """What messages call the exchange: "connection" or "request"."""
 
     @property
+    def tells_last(self) -> bool:
+        """
+        Whether the peer is told the outcome when the resources have exited, and not before.
+
+        Then an exit that fails is a part of the outcome.
+        """
+
+    @property
     def who(self) -> str:
         """The words that messages use for what runs, for example "the handler"."""
 

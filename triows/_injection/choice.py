@@ -77,7 +77,8 @@ def _found_by_type(
         provider, types = found[0].mark, found[1]
         # The parameter's mark may add to what the provider's own mark says.
         scope = mark.scope if provider.scope == "connection" else provider.scope
-        return UseMark(provider.factory, mark.reuse or provider.reuse, scope), types
+        until = mark.until or provider.until
+        return UseMark(provider.factory, mark.reuse or provider.reuse, scope, until), types
     cls = without_metadata(annotation)
     if _is_class_to_call(cls, givens):
         return evolve(mark, factory=cls), {}

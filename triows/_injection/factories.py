@@ -132,6 +132,8 @@ class Factory:
     holding: Holding
     #: The classes of its values, if they are known and can be checked.
     makes: tuple[type, ...] | None = None
+    #: Whether its resources stay until the peer was told how the exchange ends.
+    outlasts: bool = False
     #: Whether the value has to be exited.
     hosted: bool = field(init=False)
 

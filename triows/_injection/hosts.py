@@ -313,7 +313,12 @@ class ResourceStack:
         return host.value
 
     async def aclose(
-        self, *, seconds: float, error: BaseException | None = None, cancelled: str | None = None
+        self,
+        *,
+        seconds: float,
+        error: BaseException | None = None,
+        cancelled: str | None = None,
+        spares_outlasting: bool = False,
     ) -> list[BaseException]:
         """
         Exit every resource, the last entered first, and return what went wrong.
@@ -326,8 +331,11 @@ class ResourceStack:
             error: What the handler raised. It is raised at each ``yield``.
             cancelled: Why the handler was cancelled, if it was. In that case
                 :exc:`~triows.HandlerCancelled` is raised at each guarded ``yield``.
+            spares_outlasting: Whether those with ``until="sent"`` stay, for another call.
         """
         hosts, errors = self.hosts, []
+        if spares_outlasting:
+            hosts = [host for host in hosts if not host.factory.outlasts]
         now = trio.current_time()
         end, least = now + seconds, seconds / max(1, len(hosts))
         while hosts:
@@ -338,6 +346,8 @@ class ResourceStack:
             host.release(error, cancelled, now + (share if share > 0 else least))
             await host.wait_done()  # bounded by its deadline
             hosts.pop()
+            if spares_outlasting:
+                self.hosts.remove(host)
             if host.error is not None:
                 errors.append(host.error)
             now = trio.current_time() if hosts else now

@@ -32,7 +32,7 @@ from .sources import PATH
 
 if TYPE_CHECKING:
     import inspect
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from .kinds import Given, RouteKind
     from .readers import ParamSpec
@@ -105,6 +105,8 @@ class _Planning:
     _shared: dict[Callable[..., Any], int] = field(factory=dict, init=False)
     _expected: dict[Callable[..., Any], tuple[type, ...] | None] = field(factory=dict, init=False)
     _steps: list[tuple[Factory, dict[str, _Place]]] = field(factory=list, init=False)
+    # For each step, a resource that it needs, or is, and that exits before the response.
+    _ending: list[str | None] = field(factory=list, init=False)
     _reused: dict[tuple[Any, ...], _Place] = field(factory=dict, init=False)
     _used: set[Callable[..., Any]] = field(factory=set, init=False)
 
@@ -128,7 +130,7 @@ class _Planning:
         """Plan a guard. No parameter takes its value, which is ``None``."""
         factory: Any = guard.factory
         overridden = self.planner.called(factory) is not factory
-        place = self._step(asker, factory, {}, None if overridden else (NoneType,))
+        place = self._step(asker, guard, {}, None if overridden else (NoneType,))
         if guard.reuse:
             self._reused[factory, ()] = place
 
@@ -323,20 +325,29 @@ class _Planning:
                 f'application: use({code_for(factory)}, scope="app"), or drop scope="app" there'
             )
         if not mark.reuse:
-            return self._step(asker, factory, types, makes)
+            return self._step(asker, mark, types, makes)
         key = (factory, tuple(types.items()))
         if key not in self._reused:
-            self._reused[key] = self._step(asker, factory, types, makes)
+            self._reused[key] = self._step(asker, mark, types, makes)
+        elif mark.until != self._outlasting(self._reused[key]):
+            raise asker.misuse(
+                f'{name} is shared, and only one of those that ask for it says until="sent": say '
+                "so in all of them, or in none"
+            )
         return self._reused[key]
+
+    def _outlasting(self, place: _Place) -> str | None:
+        return "sent" if self._steps[place.index][0].outlasts else None
 
     def _step(
         self,
         asker: Asker,
-        factory: Callable[..., Any],
+        mark: UseMark,
         types: Types,
         makes: tuple[type, ...] | None,
     ) -> _Place:
         """Plan a call of a factory, after the calls that it needs itself."""
+        factory: Any = mark.factory
         callers = (*asker.callers, factory)
         if factory in asker.callers:
             raise DependencyCycleError(
@@ -348,8 +359,22 @@ class _Planning:
         self._used |= {factory, get_origin(factory) or factory}
         call = self.planner.called(factory)
         arguments = self._places(Asker(call, callers, types=types))
-        self._steps.append((evolve(Factory.of(call), makes=makes), arguments))
+        made = evolve(Factory.of(call), makes=makes, outlasts=mark.until is not None)
+        ending = self._ending_among(arguments.values())
+        if made.outlasts and ending is not None:
+            raise asker.misuse(
+                f"{name_of(factory)} stays until the response is sent, and needs {ending}, which "
+                f'exits before: add until="sent" to use({ending}), too, or take it out here'
+            )
+        self._steps.append((made, arguments))
+        own = made.name if made.hosted and not made.outlasts else None
+        self._ending.append(own or ending)
         return _Place("step", len(self._steps) - 1)
+
+    def _ending_among(self, places: Iterable[_Place]) -> str | None:
+        """Name a resource behind these values that exits before the response, if there is one."""
+        names = (self._ending[place.index] for place in places if place.kind == "step")
+        return next(filter(None, names), None)
 
     def _numbered(self, arguments: Mapping[str, _Place], call: Callable[..., Any]) -> Plan:
         """Turn places into numbers, now that the length of each list is known."""

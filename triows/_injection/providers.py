@@ -27,7 +27,7 @@ from typing import (
     get_origin,
 )
 
-from attrs import frozen
+from attrs import evolve, frozen
 from starlette.responses import Response
 
 from triows._annotations import type_name
@@ -77,7 +77,7 @@ class Provider:
         if not types or not isinstance(cls, type):
             return self
         alias = resolved(_generic(cls), types=types)
-        return Provider(alias, UseMark(alias, self.mark.reuse, self.mark.scope))
+        return Provider(alias, evolve(self.mark, factory=alias))
 
 
 @frozen

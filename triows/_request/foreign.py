@@ -14,7 +14,7 @@ from triows.exceptions import ClientDisconnect
 from .transport import CLIENT_LEFT, nobody
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from triows._reply import Reply
     from triows.types import Message, Receive, Send
@@ -26,8 +26,8 @@ class ForeignRequest:
     """
     Counts what passes. It is a :class:`~triows._request.transport.RequestTransport`.
 
-    The application gets :meth:`receive` and :meth:`send` in place of the two functions. Events are
-    passed on as they are.
+    An ASGI application gets :meth:`asgi_receive` and :meth:`asgi_send` in place of the two
+    functions. Events are passed on as they are.
 
     Args:
         receive: ASGI's function.
@@ -35,9 +35,11 @@ class ForeignRequest:
     """
 
     __slots__ = (
+        "_head",
         "_receive",
         "_send",
         "complete",
+        "has_more",
         "left",
         "on_left",
         "received",
@@ -52,6 +54,9 @@ class ForeignRequest:
         self.complete = self.left = False
         self.why_left = CLIENT_LEFT
         self.received = self.sent = 0
+        self.has_more = True  # as far as is known
+        # The beginning of the response, until it is sent together with the first part.
+        self._head: Message | None = None
         self._receive = receive
         self._send = send
 
@@ -60,18 +65,17 @@ class ForeignRequest:
         return self.status is not None
 
     @known_as("receive")
-    async def receive(self) -> Message:
-        """Wait for the next event of the request."""
+    async def asgi_receive(self) -> Message:
         event = await self._receive()
         if event["type"] == "http.disconnect":
             self._note_left()
         else:
             self.received += len(event.get("body") or b"")
+            self.has_more = event.get("more_body", False)
         return event
 
     @known_as("send")
-    async def send(self, event: Message) -> None:
-        """Send a part of the response."""
+    async def asgi_send(self, event: Message) -> None:
         # As checkpointed() does it, without another coroutine for each call.
         await trio.lowlevel.checkpoint_if_cancelled()
         status = self.status
@@ -112,4 +116,35 @@ class ForeignRequest:
         return None
 
     async def respond(self, reply: Reply) -> None:
-        await respond(self.send, reply)
+        self._head = None
+        await respond(self.asgi_send, reply)
+
+    async def receive(self) -> bytes:
+        while self.has_more:
+            event = await self.asgi_receive()
+            if event["type"] == "http.disconnect":
+                error = ClientDisconnect("the client has left before the end of its request")
+                error.source = self
+                raise error
+            if part := event.get("body"):
+                return bytes(part)
+        await trio.lowlevel.checkpoint()
+        return b""
+
+    def start(
+        self, status: int, headers: Iterable[tuple[bytes, bytes]], *, trailers: bool = False
+    ) -> None:
+        if self.begun:
+            raise ValueError("the response has begun already")
+        self._head = {"type": "http.response.start", "status": status, "headers": list(headers)}
+        if trailers:
+            self._head["trailers"] = True
+
+    async def send(self, body: bytes, *, more: bool) -> None:
+        if self._head is not None:
+            head, self._head = self._head, None
+            await self.asgi_send(head)
+        await self.asgi_send({"type": "http.response.body", "body": body, "more_body": more})
+
+    def send_nowait(self, body: bytes, *, more: bool) -> Awaitable[None]:
+        return self.send(body, more=more)

@@ -40,6 +40,7 @@ class RequestLine:
 
     noun = "request"
     who = "the application"
+    tells_last = False
     #: The server reads and writes.
     needs_nursery = False
 

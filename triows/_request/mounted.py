@@ -131,7 +131,7 @@ def open_request(receive: Receive, send: Send) -> tuple[RequestTransport, Receiv
     if request is not None:
         return request, receive, send
     foreign = ForeignRequest(receive, send)
-    return foreign, foreign.receive, foreign.send
+    return foreign, foreign.asgi_receive, foreign.asgi_send
 
 
 def _log_end(exchange: RequestExchange) -> None:

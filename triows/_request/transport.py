@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import trio
 
     from triows._reply import Reply
+    from triows.types import Message
 
 __all__ = [
     "CLIENT_LEFT",
@@ -41,7 +42,11 @@ def nobody() -> None:
 
 
 class RequestTransport(Protocol):
-    """One request and its response, as far as its lifetime has to know them."""
+    """
+    One request and its response.
+
+    Only one task may receive at a time. Concurrent sends are made one after the other.
+    """
 
     #: Called once, when the client is found to have left before it had the whole response.
     on_left: Callable[[], None]
@@ -57,6 +62,8 @@ class RequestTransport(Protocol):
     #: How many bytes of the two bodies were handed over.
     received: int
     sent: int
+    #: Whether more of the request's body will come, as far as that is known.
+    has_more: bool
 
     @property
     def begun(self) -> bool:
@@ -78,17 +85,6 @@ class RequestTransport(Protocol):
             ClientDisconnect: The client has gone.
         """
 
-
-class EngineRequest(RequestTransport, Protocol):
-    """
-    A request to our own server: what the engine takes and gives, of which ASGI's events are made.
-
-    Only one task may receive at a time.
-    """
-
-    #: Whether more of the request's body will come, as far as that is known.
-    has_more: bool
-
     async def receive(self) -> bytes:
         """
         Wait for a part of the request's body. It is empty only if there is no more.
@@ -98,9 +94,6 @@ class EngineRequest(RequestTransport, Protocol):
         Raises:
             ClientDisconnect: The client has gone, or has broken a rule. The rest won't come.
         """
-
-    async def wait_over(self) -> None:
-        """Wait until the client has left, or the whole response was handed over."""
 
     def start(
         self, status: int, headers: Iterable[tuple[bytes, bytes]], *, trailers: bool = False
@@ -135,6 +128,19 @@ class EngineRequest(RequestTransport, Protocol):
         Returns:
             What is to be awaited, at once, if there is something to wait for.
         """
+
+    async def asgi_receive(self) -> Message:
+        """Wait for the next event of the request, for an ASGI application."""
+
+    async def asgi_send(self, event: Message) -> None:
+        """Send an event of the response, for an ASGI application."""
+
+
+class EngineRequest(RequestTransport, Protocol):
+    """A request to our own server: what the engine takes and gives besides."""
+
+    async def wait_over(self) -> None:
+        """Wait until the client has left, or the whole response was handed over."""
 
     async def send_file(self, path: str) -> None:
         """

@@ -41,6 +41,8 @@ class WebSocketLine:
 
     noun = "connection"
     who = "the handler"
+    #: The close frame doesn't wait for the resources.
+    tells_last = False
     #: There is always a closing handshake.
     is_complete = False
 
