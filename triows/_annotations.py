@@ -20,7 +20,7 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["constrained", "constraints", "expanded", "type_name", "unnamed"]
+__all__ = ["constrained", "constraints", "described", "expanded", "type_name", "unnamed"]
 
 # The constraints that both annotated_types and msgspec have, with the same names.
 _CONSTRAINTS = ("gt", "ge", "lt", "le", "multiple_of", "min_length", "max_length")
@@ -122,3 +122,10 @@ def type_name(annotation: Any) -> str:
         return f"Literal[{', '.join(repr(value) for value in args)}]"
     name = getattr(origin or annotation, "__name__", None) or str(annotation)
     return f"{name}[{', '.join(type_name(arg) for arg in args)}]" if args else name
+
+
+def described(annotation: Any) -> str:
+    """Return the description in an annotation's metadata, or nothing."""
+    metadata = get_args(annotation)[1:] if get_origin(annotation) is Annotated else ()
+    texts = (getattr(one, "description", None) for one in metadata)
+    return next((text for text in texts if isinstance(text, str)), "")

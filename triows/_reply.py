@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from triows.types import Send
 
 __all__ = [
+    "Refused",
     "Reply",
     "from_exception",
     "method_not_allowed",
@@ -45,6 +46,19 @@ class Reply:
     body: bytes
     #: The reason that the log gives. The peer is told only what is in the body.
     why: str = ""
+
+
+class Refused(Exception):
+    """
+    An exchange is refused with a reply of ours.
+
+    Args:
+        reply: What the peer is told.
+    """
+
+    def __init__(self, reply: Reply) -> None:
+        self.reply = reply
+        super().__init__(reply.status, reply.why)
 
 
 def _title(status: int) -> str:

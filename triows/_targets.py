@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from attrs import frozen
 
 from ._asgi import described, wrapped
+from ._exchange.asked import PathParams
 from ._transports.bridge import cancelled_by_shutdown
 from ._transports.connection import current
-from ._websocket.endpoint import PathParams
 from ._where import where
 
 if TYPE_CHECKING:

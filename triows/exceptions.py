@@ -23,6 +23,8 @@ The exceptions of triows.
     * :exc:`NotRunningError`: the application's start-up has not run
     * :exc:`AddressError`: the server can't listen at an address
 
+:exc:`InvalidRequest` is an :exc:`HTTPException`: a request that can't be used (422).
+
 :exc:`HTTPException` and :exc:`WebSocketException` are Starlette's own classes, so that code
 written for either framework can raise them.
 
@@ -34,7 +36,7 @@ Python's own ``TypeError``, ``ValueError`` or ``RuntimeError``.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from starlette.exceptions import (
     HTTPException as HTTPException,
@@ -57,6 +59,7 @@ __all__ = [
     "HandlerCancelled",
     "HandlerSignatureError",
     "InvalidMessage",
+    "InvalidRequest",
     "MissingProviderError",
     "NotRunningError",
     "ResourceError",
@@ -134,6 +137,23 @@ class DependencyCycleError(DependencyError):
 
 class MissingProviderError(DependencyError):
     """No factory makes a parameter's type, and it can't be read from a string."""
+
+
+# What the peer got wrong.
+
+
+class InvalidRequest(HTTPException):
+    """
+    A request can't be used: a parameter is missing, or something in it is wrong. The answer is 422.
+
+    Args:
+        errors: Everything that is wrong with it. Each has a ``location``, a ``name`` and a
+            ``message``, which the client may see.
+    """
+
+    def __init__(self, errors: Sequence[Any]) -> None:
+        self.errors = tuple(errors)
+        super().__init__(422, "; ".join(one.message for one in self.errors))
 
 
 # How a connection ends.

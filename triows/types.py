@@ -44,7 +44,7 @@ Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 ASGIApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-ParamSource: TypeAlias = Literal["path", "query", "header", "cookie"]
+ParamSource: TypeAlias = Literal["path", "query", "header", "cookie", "body", "form"]
 UseScope: TypeAlias = Literal["connection", "app"]
 UseUntil: TypeAlias = Literal["sent"]
 
@@ -106,8 +106,8 @@ def Param(  # noqa: N802 - it reads as a type does, and is lihil's name for it
     Say, inside ``Annotated``, where a parameter comes from and which values it may have.
 
     Args:
-        source: ``"path"``, ``"query"``, ``"header"`` or ``"cookie"``. Without it, the parameter's
-            name and type decide.
+        source: ``"path"``, ``"query"``, ``"header"``, ``"cookie"``, or, in a route for requests,
+            ``"body"`` or ``"form"``. Without it, the parameter's name and type decide.
         alias: The name in the request, if it isn't the parameter's own. By default, a header's
             name is the parameter's with hyphens for underscores.
         decoder: A function that converts the string of the request, instead of the conversion by

@@ -173,6 +173,17 @@ class Lifetime:
 
     # What may end an exchange. All of these are synchronous and may come at any time.
 
+    def note_opening(self, opening: Opening) -> None:
+        """
+        Begin to make the arguments now, which has its own limit, until :meth:`note_opened`.
+
+        The body must have a scope of its own.
+        """
+        self._opening = opening
+        limit = trio.current_time() + opening.seconds
+        if limit < self._grace_over[0]:
+            self._body.deadline, self._at_deadline = limit, Reason.TIMEOUT
+
     def note_opened(self) -> None:
         """Note that the opening is over, or doesn't matter. From now on, only a grace ends it."""
         if self._timer is not None:

@@ -8,8 +8,8 @@ from attrs import evolve
 
 from triows._counted import counted
 from triows._errors import is_a
-from triows._reply import Reply, from_exception, problem
-from triows.exceptions import HTTPException
+from triows._reply import Refused, Reply, from_exception, problem
+from triows.exceptions import HTTPException, InvalidRequest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,6 +39,12 @@ def if_all(found: Sequence[BaseException], *kinds: type[E]) -> list[E]:
     return matching if len(matching) == len(found) else []
 
 
+def _refusal_of(exc: HTTPException | Refused) -> Reply:
+    if is_a(exc, Refused):
+        return exc.reply
+    return bad_parameters(exc.errors) if is_a(exc, InvalidRequest) else from_exception(exc)
+
+
 def agreed(found: Sequence[BaseException]) -> Reply | None:
     """
     Make the refusal that all exceptions ask for, if each is an HTTPException and they agree.
@@ -46,7 +52,7 @@ def agreed(found: Sequence[BaseException]) -> Reply | None:
     Raises:
         Exception: One of them asks for what can't be sent.
     """
-    refusals = [from_exception(exc) for exc in if_all(found, HTTPException)]
+    refusals = [_refusal_of(exc) for exc in if_all(found, HTTPException, Refused)]
     if len({(refusal.status, refusal.body) for refusal in refusals}) != 1:
         return None
     refusal = refusals[0]

@@ -5,8 +5,10 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any
 
+from .plan import Intake
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from .factories import Factory
     from .hosts import ResourceStack
@@ -22,6 +24,7 @@ async def make_arguments(
     *,
     patience: float,
     is_over: Callable[[], bool] | None = None,
+    take_in: Callable[[Intake], Awaitable[list[Any]]] | None = None,
 ) -> dict[str, Any] | None:
     """
     Call the factories of a plan in order, and return the handler's arguments.
@@ -36,11 +39,16 @@ async def make_arguments(
         patience: How many seconds the cleanup of a factory may take if it is cancelled.
         is_over: Asked after each factory whether it has refused the connection. If so, no other
             factory is called.
+        take_in: Makes the values of the intake, if the plan has one.
 
     Raises:
         BaseException: What a factory raised.
     """
-    for step in body.steps:
+    for step in body.order:
+        if isinstance(step, Intake):
+            assert take_in is not None
+            values += await take_in(step)
+            continue
         arguments = {name: values[place] for name, place in step.arguments}
         values.append(await make_value(step.factory, arguments, stack, patience=patience))
         if is_over is not None and is_over():

@@ -7,14 +7,14 @@ compiles its routes hands to the :class:`.planner.Planner`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
-__all__ = ["APP", "NAMES_OF_ALL", "NURSERY", "Given", "RouteKind"]
+__all__ = ["APP", "NAMES_OF_ALL", "NURSERY", "BodyKind", "Given", "RouteKind"]
 
 
 @frozen(eq=False)
@@ -30,6 +30,24 @@ class Given:
 
     name: str
     in_app: bool = False
+    #: Whether it reads the body of the request as it comes, so that nothing else can read it.
+    takes_body: bool = False
+
+
+@frozen(eq=False)
+class BodyKind:
+    """
+    How the body of a request becomes arguments.
+
+    Args:
+        decoder: Makes the decoder for a type, and for what makes the value if there is no body, if
+            it isn't required. It raises :exc:`TypeError`, with a text that says why, if no body can
+            be made into that type.
+        file: The class of a file in a form.
+    """
+
+    decoder: Callable[[Any, Callable[[], Any] | None], Any]
+    file: type
 
 
 # Handlers of every kind can ask for these.
@@ -60,6 +78,7 @@ class RouteKind:
         unmistakable: Of these names, the ones that hardly anybody gives to a parameter that comes
             from the request.
         no_body: The sentence that says why a class can't be made from a body.
+        body: How the body is read, if there may be one.
     """
 
     noun: str
@@ -67,3 +86,4 @@ class RouteKind:
     names: Mapping[str, str]
     unmistakable: Collection[str]
     no_body: str
+    body: BodyKind | None = None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, get_args, get_origin
 
 from attrs import evolve, frozen
 
-from triows._annotations import type_name, unnamed
+from triows._annotations import described, type_name, unnamed
 from triows._pydantic import mentions_model
 from triows.exceptions import HandlerSignatureError
 from triows.types import ParamMark
@@ -27,6 +27,7 @@ from .conversion import (
     wire_type,
 )
 from .defaults import UncopyableDefault, default_maker, is_immutable
+from .files import file_reader, is_file
 from .packs import (
     PackField,
     UnreadableField,
@@ -41,7 +42,7 @@ from .packs import (
 from .parameter import MADE_ANEW, MISSING, Parameter
 from .pathkeys import PathKey, can_fill, key_for, type_for
 from .readers import ParamSpec, Reader, omitted, pack_reader, text_reader
-from .sources import PATH, QUERY, SOURCES, Source, UnusableName
+from .sources import FORM, PATH, QUERY, SOURCES, Source, UnusableName
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -101,7 +102,7 @@ def param_spec(
     """
     site = _Site(f"parameter `{name}`", where, kind)
     mark = mark or _NO_MARK
-    source, alias = _placed(name, mark, path_keys, site)
+    source, alias = _placed(name, annotation, mark, path_keys, site)
     if source.no_default and default is not MISSING:
         site.refuse(source.no_default)
     key = path_keys[alias] if source is PATH else None
@@ -124,7 +125,7 @@ class _Site:
 
 
 def _placed(
-    name: str, mark: ParamMark, path_keys: Mapping[str, PathKey], site: _Site
+    name: str, annotation: Any, mark: ParamMark, path_keys: Mapping[str, PathKey], site: _Site
 ) -> tuple[Source, str]:
     """Decide the source and the name on the wire."""
     # The alias comes first, because it says what the template calls the parameter.
@@ -138,7 +139,10 @@ def _placed(
         )
     if in_path is not None and mark.source in (None, PATH.name):
         return PATH, in_path
-    source = QUERY if mark.source is None else SOURCES[mark.source]
+    if mark.source == FORM.name and site.kind.body is None:
+        site.refuse(f"is marked Param('form'), and {site.kind.no_body}")
+    default = FORM if is_file(annotation, site.kind) else QUERY
+    source = default if mark.source is None else SOURCES[mark.source]
     return source, _alias(name, mark.alias, source, site)
 
 
@@ -171,6 +175,8 @@ class _Draft:
             return self._decoded(self.mark.decoder)
         if is_pack(unwrapped(self.annotation)):
             return self._pack()
+        if is_file(self.annotation, self.site.kind):
+            return self._file()
         return self._value()
 
     # A decoder takes precedence over the type, because it may make any value.
@@ -182,6 +188,16 @@ class _Draft:
         except TypeError as exc:
             self.site.refuse(str(exc))
         return self._spec(self.annotation, self._text_reader("text", convert), ())
+
+    def _file(self) -> ParamSpec:
+        if self.source is not FORM:
+            self.site.refuse(
+                f"a {self._named} is part of a form, and a {self.source.name} has none: take the "
+                "source out of Param()"
+            )
+        many = get_origin(unwrapped(self.annotation)) is list
+        read = file_reader(self.alias, many=many, default=self._default())
+        return self._spec(self.annotation, read, ())
 
     def _value(self) -> ParamSpec:
         # Put Param's constraint around the others. msgspec merges them.
@@ -294,10 +310,9 @@ class _Draft:
 
     def _description(self, constraints: tuple[msgspec.Meta, ...]) -> str:
         """Find the description in a field's class, or in the metadata of msgspec or pydantic."""
-        found = "" if self.field is None else self.field.description
-        metadata = get_args(self.annotation)[1:] if get_origin(self.annotation) is Annotated else ()
-        texts = (getattr(one, "description", None) for one in (*metadata, *constraints))
-        return found or next((text for text in texts if isinstance(text, str)), "")
+        own = "" if self.field is None else self.field.description
+        texts = (own, described(self.annotation), *map(_text_of, constraints))
+        return next(filter(None, texts), "")
 
     @property
     def _named(self) -> str:
@@ -345,6 +360,10 @@ class _Draft:
             f"{self._named} can't be read from text: {reason}. Change the type or its "
             "constraints, or say how to read it with Param(decoder=...)"
         )
+
+
+def _text_of(meta: msgspec.Meta) -> str:
+    return meta.description or ""
 
 
 def _parts(pack: _Draft, build: Any) -> list[_Draft]:

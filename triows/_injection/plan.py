@@ -3,8 +3,9 @@ What a handler needs, as a list of values to make in order.
 
 A :class:`Plan` has two halves. Its :class:`Head` is made at once: parameters from the request,
 givens, and the application's resources. Its :class:`Body` has a step for each guard and factory,
-and is awaited. Values refer to each other by their position in that list, so nothing has to be
-inspected while a connection is served.
+and is awaited. Between the guards and the factories is the :class:`Intake`, if the plan has one: it
+says what is made from the body of the request. Values refer to each other by their position in that
+list, so nothing has to be inspected while a connection is served.
 """
 
 from __future__ import annotations
@@ -24,10 +25,11 @@ if TYPE_CHECKING:
 
     from .factories import Factory
     from .kinds import Given
+    from .parameter import Parameter
     from .query import ParamError, RequestData
     from .readers import ParamSpec
 
-__all__ = ["Body", "Head", "Plan", "Step"]
+__all__ = ["Body", "BodySpec", "Head", "Intake", "Plan", "Step"]
 
 
 @frozen
@@ -80,6 +82,28 @@ def _not_running(factory: Callable[..., Any]) -> NotRunningError:
 
 
 @frozen
+class BodySpec:
+    """
+    A parameter that is made from the whole body of a request.
+
+    Args:
+        known: What is known of it. If that is equal for two parameters, both are the same.
+        decoder: What makes it, as :attr:`.BodyKind.decoder` has returned it.
+    """
+
+    known: Parameter
+    decoder: Any = field(eq=False, repr=False)
+
+
+@frozen
+class Intake:
+    """What is made from the body of a request: either its fields as a form, or it as a whole."""
+
+    bodies: tuple[BodySpec, ...]
+    form: tuple[ParamSpec, ...]
+
+
+@frozen
 class Step:
     """One call of a factory. Its arguments are positions in the plan's list of values."""
 
@@ -92,13 +116,24 @@ class Body:
     """
     What is awaited once: the steps, and then the handler's arguments.
 
-    The results of the steps come after the values of the head.
+    The results of the steps, and those of the intake, come after the values of the head, in order.
     """
 
-    steps: tuple[Step, ...]
+    #: The steps, and the intake, in order.
+    order: tuple[Step | Intake, ...]
     arguments: tuple[tuple[str, int], ...]
+    steps: tuple[Step, ...] = field(init=False)
+    intake: Intake | None = field(init=False)
     #: The factories of resources that have to be exited.
     _exited: tuple[Factory, ...] = field(init=False)
+
+    @steps.default
+    def _(self) -> tuple[Step, ...]:
+        return tuple(one for one in self.order if isinstance(one, Step))
+
+    @intake.default
+    def _(self) -> Intake | None:
+        return next((one for one in self.order if isinstance(one, Intake)), None)
 
     @_exited.default
     def _(self) -> tuple[Factory, ...]:

@@ -18,6 +18,7 @@ from triows.types import IgnoreMark, ParamMark, UseMark
 
 from .advice import annotation_advice, given_advice, mistaken_for_text, provider_advice, untaken_key
 from .asker import Asker
+from .bodies import BODY, body_spec, is_body, is_form
 from .choice import agreed, check_shared, chosen
 from .factories import Factory
 from .marks import Site, mark_of, unmarked, without_metadata
@@ -25,19 +26,24 @@ from .packs import has_fields
 from .parameter import MISSING
 from .params import is_readable, param_spec
 from .pathkeys import PathKey, type_for
-from .plan import Body, Head, Plan, Step
+from .plan import Body, Head, Intake, Plan, Step
 from .providers import Providers
 from .signatures import Types, signature_of, unresolved_in
-from .sources import PATH
+from .sources import FORM, PATH
 
 if TYPE_CHECKING:
     import inspect
     from collections.abc import Callable, Iterable, Mapping
 
     from .kinds import Given, RouteKind
+    from .plan import BodySpec
     from .readers import ParamSpec
 
 __all__ = ["Planner"]
+
+
+# The ways in which the body of a request can be read, for messages.
+_WAYS = {"body": "as a whole", "form": "as a form", "stream": "as it comes"}
 
 
 @frozen
@@ -102,6 +108,13 @@ class _Planning:
     planner: Planner
     _params: dict[ParamSpec, int] = field(factory=dict, init=False)
     _given: dict[Given, int] = field(factory=dict, init=False)
+    # What is made from the body. It is read in one way: which, and by whom first.
+    _bodies: dict[BodySpec, int] = field(factory=dict, init=False)
+    _taken_by: dict[BodySpec, list[Any]] = field(factory=dict, init=False)
+    _form: dict[ParamSpec, int] = field(factory=dict, init=False)
+    _intake: tuple[str, str, Asker] | None = field(default=None, init=False)
+    # How many of the steps are guards, and what they need.
+    _guards: int = field(default=0, init=False)
     _shared: dict[Callable[..., Any], int] = field(factory=dict, init=False)
     _expected: dict[Callable[..., Any], tuple[type, ...] | None] = field(factory=dict, init=False)
     _steps: list[tuple[Factory, dict[str, _Place]]] = field(factory=list, init=False)
@@ -114,6 +127,7 @@ class _Planning:
         asker = Asker(handler, (handler,))
         for guard in self.planner.providers.guards:
             self._guarded_by(asker, guard)
+        self._guards = len(self._steps)
         arguments = self._places(asker)
         self._check_path_keys(handler)
         return self._numbered(arguments, handler)
@@ -216,6 +230,8 @@ class _Planning:
                 f"`{parameter.name}` is the {given.name} of one {self.kind.noun}, and {asker.name} "
                 'lives as long as the application: take the parameter out, or drop scope="app"'
             )
+        if given.takes_body:
+            self._check_one_intake(asker, parameter.name, "stream")
         return _Place("given", self._given.setdefault(given, len(self._given)))
 
     def _is_path_key(self, parameter: inspect.Parameter, annotation: Any) -> bool:
@@ -242,11 +258,16 @@ class _Planning:
                     asker.where,
                 )
             annotation = str
-        self._check_readable(asker, name, annotation, mark)
+        default = MISSING if parameter.default is parameter.empty else parameter.default
+        in_path = self._is_path_key(parameter, annotation)
+        of_body = not in_path and self._is_of_body(annotation, mark)
+        self._check_readable(asker, name, annotation, mark, of_body=of_body)
+        if of_body and not is_form(annotation, mark, self.kind):
+            return self._place_body(asker, name, annotation, default)
         spec = param_spec(
             name,
             annotation,
-            MISSING if parameter.default is parameter.empty else parameter.default,
+            default,
             mark=mark,
             path_keys=self.planner.path_keys,
             kind=self.kind,
@@ -254,10 +275,54 @@ class _Planning:
         )
         if spec.known.fields:
             asker.site(name).check_fields(annotation)
+        if spec.known.source == FORM.name:
+            self._check_one_intake(asker, name, "form")
+            return _Place("form", self._form.setdefault(spec, len(self._form)))
         return _Place("param", self._params.setdefault(spec, len(self._params)))
 
+    def _is_of_body(self, annotation: Any, mark: ParamMark | None) -> bool:
+        """Say whether a parameter comes from the body of the request, or would if it had one."""
+        marked = mark is not None and mark.source in (BODY, FORM.name)
+        if self.kind.body is None:
+            return marked
+        return is_form(annotation, mark, self.kind) or is_body(annotation, mark)
+
+    def _place_body(self, asker: Asker, name: str, annotation: Any, default: Any) -> _Place:
+        """Plan a parameter that is made from the whole body."""
+        site = asker.site(name)
+        spec = body_spec(name, annotation, default, self.kind, site)
+        site.check_fields(annotation)
+        self._check_one_intake(asker, name, "body")
+        others = [one.known.name for one in self._bodies if asker.call in self._taken_by[one]]
+        if spec not in self._bodies and others:
+            site.refuse(
+                f"would be made from the body, as `{others[0]}` is: a request has one body, so "
+                "make one class with both as its fields, or read one of them from elsewhere, as "
+                'in Param("query")'
+            )
+        self._taken_by.setdefault(spec, []).append(asker.call)
+        return _Place("body", self._bodies.setdefault(spec, len(self._bodies)))
+
+    def _check_one_intake(self, asker: Asker, name: str, how: str) -> None:
+        """Refuse to read the body in two ways, because it comes only once."""
+        if self._intake is None:
+            self._intake = (how, name, asker)
+            return
+        before, other, its_asker = self._intake
+        if before != how:
+            asker.site(name).refuse(
+                f"reads the body of the request {_WAYS[how]}, and `{other}` of {its_asker.name} "
+                f"reads it {_WAYS[before]}: it comes only once, so choose one of them"
+            )
+
     def _check_readable(
-        self, asker: Asker, name: str, annotation: Any, mark: ParamMark | None
+        self,
+        asker: Asker,
+        name: str,
+        annotation: Any,
+        mark: ParamMark | None,
+        *,
+        of_body: bool,
     ) -> None:
         """
         Refuse a type that no request can have.
@@ -274,7 +339,8 @@ class _Planning:
             problem = f"nothing makes the {type_name(annotation)} that `{name}` asks for"
             meant = given_advice(name, annotation, self.kind)
             nearly = self.planner.providers.near(annotation) is not None
-            if meant is not None or in_app or nearly or not has_fields(annotation):
+            fits = of_body or has_fields(annotation)
+            if meant is not None or in_app or nearly or not fits:
                 advice = provider_advice(name, annotation, self.planner.providers, in_app=in_app)
                 raise MissingProviderError(
                     meant or f"{problem}: {asker.remedy(advice)}",
@@ -376,26 +442,45 @@ class _Planning:
         names = (self._ending[place.index] for place in places if place.kind == "step")
         return next(filter(None, names), None)
 
+    def _steps_before_intake(self) -> int:
+        """Count the guards that don't need the body. They come before it is read."""
+        for number, (_, places) in enumerate(self._steps[: self._guards]):
+            if any(place.kind in ("body", "form") for place in places.values()):
+                return number
+        return self._guards
+
     def _numbered(self, arguments: Mapping[str, _Place], call: Callable[..., Any]) -> Plan:
         """Turn places into numbers, now that the length of each list is known."""
+        before = self._steps_before_intake()
+        tables: tuple[tuple[str, int], ...] = (
+            ("param", len(self._params)),
+            ("given", len(self._given)),
+            ("shared", len(self._shared)),
+            ("step", before),
+            ("body", len(self._bodies)),
+            ("form", len(self._form)),
+        )
         starts: dict[str, int] = {}
         total = 0
-        for kind, table in (
-            ("param", self._params),
-            ("given", self._given),
-            ("shared", self._shared),
-            ("step", self._steps),
-        ):
+        for kind, length in tables:
             starts[kind] = total
-            total += len(table)
+            total += length
+
+        def number(place: _Place) -> int:
+            later = place.kind == "step" and place.index >= before
+            return (total - before if later else starts[place.kind]) + place.index
 
         def numbers(places: Mapping[str, _Place]) -> tuple[tuple[str, int], ...]:
-            return tuple((name, starts[place.kind] + place.index) for name, place in places.items())
+            return tuple((name, number(place)) for name, place in places.items())
 
-        steps = tuple(Step(factory, numbers(places)) for factory, places in self._steps)
+        order: list[Step | Intake] = [
+            Step(factory, numbers(places)) for factory, places in self._steps
+        ]
+        if self._bodies or self._form:
+            order.insert(before, Intake(tuple(self._bodies), tuple(self._form)))
         return Plan(
             head=Head(tuple(self._params), tuple(self._given), tuple(self._shared)),
-            body=Body(steps, numbers(arguments)),
+            body=Body(tuple(order), numbers(arguments)),
             expected=dict(self._expected),
             signature=signature_of(call),
             factories=frozenset(self._used),

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
-from attrs import define, frozen
+from attrs import define, field, frozen
 
 from triows._cookies import parse_cookies
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BadValue",
+    "FormData",
     "ParamError",
     "Query",
     "RequestData",
@@ -178,6 +179,23 @@ def _decode(raw: bytes) -> str:
         raise BadValue("Not valid UTF-8") from None
 
 
+@frozen
+class FormData:
+    """
+    A form that was sent as the body of a request.
+
+    Args:
+        values: The values of its fields by name, in the order they were given.
+        files: The files by the names of their fields.
+    """
+
+    values: Mapping[str, list[str]]
+    files: Mapping[str, list[Any]] = field(factory=dict)
+
+
+_NO_FORM = FormData({})
+
+
 class RequestData:
     """
     The parts of one request that parameters are read from.
@@ -203,6 +221,8 @@ class RequestData:
         max_query_parameters: int,
     ) -> None:
         self.path_params = path_params
+        #: What the body has as a form, once it was read.
+        self.form: FormData = _NO_FORM
         #: The query, and what is wrong with it.
         self.query = parse_query(query_string, max_query_parameters)
         self._raw_headers = headers

@@ -23,7 +23,17 @@ if TYPE_CHECKING:
     from .parameter import Parameter
     from .sources import Source
 
-__all__ = ["ParamSpec", "Reader", "omitted", "pack_reader", "read_params", "text_reader"]
+__all__ = [
+    "FAILED",
+    "ParamSpec",
+    "Reader",
+    "absent_reader",
+    "omitted",
+    "pack_reader",
+    "read_form",
+    "read_params",
+    "text_reader",
+]
 
 Reader: TypeAlias = Callable[[RequestData, list[ParamError]], Any]
 
@@ -37,7 +47,7 @@ class _Unread(enum.Enum):
     OMITTED = "OMITTED"
 
 
-_FAILED: Final = _Unread.FAILED
+FAILED: Final = _Unread.FAILED
 _OMITTED: Final = _Unread.OMITTED
 
 
@@ -64,7 +74,7 @@ def read_params(
     specs: Sequence[ParamSpec], data: RequestData
 ) -> tuple[list[Any], list[ParamError]]:
     """
-    Read parameters from a request.
+    Read parameters from the head of a request.
 
     If there are any parameters at all, a query that can't be decoded is an error, even if no
     parameter is read from it. Two programs may read such a request differently, so it isn't safe
@@ -84,7 +94,17 @@ def read_params(
     """
     if not specs:
         return [], []
-    errors = list(data.query.errors)
+    return _read(specs, data, list(data.query.errors))
+
+
+def read_form(specs: Sequence[ParamSpec], data: RequestData) -> tuple[list[Any], list[ParamError]]:
+    """Read parameters from the form of a request. See :func:`read_params`."""
+    return _read(specs, data, [])
+
+
+def _read(
+    specs: Sequence[ParamSpec], data: RequestData, errors: list[ParamError]
+) -> tuple[list[Any], list[ParamError]]:
     values = [spec.read(data, errors) for spec in specs]
     for spec in specs:
         if spec.known.closed:
@@ -124,7 +144,7 @@ def text_reader(
     """
     table = source.values
     join = source.joined if kind == "text" else None
-    absent = _absent(source, alias, default)
+    absent = absent_reader(source, alias, default)
 
     def read(data: RequestData, errors: list[ParamError]) -> Any:
         raw = table(data).get(alias)
@@ -134,22 +154,22 @@ def text_reader(
             return convert(raw if join is None else join(raw))
         except BadValue as exc:
             errors.append(ParamError(source.name, alias, str(exc)))
-            return _FAILED
+            return FAILED
 
     return read
 
 
-def _absent(source: Source, alias: str, default: Callable[[], Any] | None) -> Reader:
+def absent_reader(source: Source, alias: str, default: Callable[[], Any] | None) -> Reader:
     """Make the reader for a request that does not have the parameter."""
     hides = source.hides
 
     def absent(data: RequestData, errors: list[ParamError]) -> Any:
         # The parameter was there, or may have been. The source's own error is already reported.
         if hides(data, alias):
-            return _FAILED
+            return FAILED
         if default is None:
             errors.append(ParamError(source.name, alias, "Missing required parameter"))
-            return _FAILED
+            return FAILED
         return default()
 
     return absent
@@ -183,8 +203,8 @@ def pack_reader(
             return default()
         # Read all of them, even after one has failed, so that every error is reported.
         values = {argument: read_part(data, errors) for argument, read_part in readers}
-        if any(value is _FAILED for value in values.values()):
-            return _FAILED
+        if any(value is FAILED for value in values.values()):
+            return FAILED
         given = {name: value for name, value in values.items() if value is not _OMITTED}
         try:
             return build(given)
@@ -192,6 +212,6 @@ def pack_reader(
             for argument, text in exc.problems:
                 name = alias if argument is None else wire_names.get(argument, alias)
                 errors.append(ParamError(source.name, name, text))
-            return _FAILED
+            return FAILED
 
     return read

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from triows.types import ParamSource
 
-__all__ = ["COOKIE", "HEADER", "PATH", "QUERY", "SOURCES", "Source", "UnusableName"]
+__all__ = ["COOKIE", "FORM", "HEADER", "PATH", "QUERY", "SOURCES", "Source", "UnusableName"]
 
 # RFC 9110 section 5.1: a field name is a token.
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -126,5 +126,12 @@ COOKIE = Source(
     instead_of_list='read it from the query with Param("query")',
 )
 
-#: All of them, by name.
-SOURCES: Mapping[str, Source] = {one.name: one for one in (PATH, QUERY, HEADER, COOKIE)}
+FORM = Source(
+    "form",
+    attrgetter("form.values"),
+    joined=_one_value,
+    closed_packs=True,
+)
+
+#: All of them, by name. The body as a whole isn't one: it has no names.
+SOURCES: Mapping[str, Source] = {one.name: one for one in (PATH, QUERY, HEADER, COOKIE, FORM)}

@@ -10,13 +10,11 @@ import trio
 
 from triows._exchange.lifetime import Lifetime
 
-from .line import RequestLine
-
 if TYPE_CHECKING:
-    from triows._exchange.registry import Served
     from triows._injection.hosts import ResourceStack
     from triows.types import Scope
 
+    from .serving import ServedRequests
     from .transport import RequestTransport
 
 __all__ = ["RequestExchange"]
@@ -42,7 +40,7 @@ class RequestExchange:
 
     def __init__(
         self,
-        served: Served,
+        served: ServedRequests,
         transport: RequestTransport,
         scope: Scope,
         around: trio.CancelScope | None,
@@ -60,12 +58,17 @@ class RequestExchange:
         """Its lifetime. It is made when somebody asks for it."""
         if self._lifetime is None:
             timeouts = self.served.settings.timeouts
-            line = RequestLine(self.transport, patience=timeouts.close)
+            line = self.served.line_of(self.transport)
             self._lifetime = Lifetime(line, timeouts, around=self._around, started=self._started)
+            line.on_gone = self._lifetime.note_gone
             self._lifetime.task = self._task
             if self._task is None:
                 line.note_over()
         return self._lifetime
+
+    def note_left(self) -> None:
+        """Note that the client has left."""
+        self.lifetime.note_gone()
 
     @property
     def is_over(self) -> bool:

@@ -19,6 +19,8 @@ from triows.exceptions import ClientDisconnect, HandlerCancelled
 from .transport import DISCONNECTS, INCOMPLETE, nobody
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from triows._reply import Reply
 
     from .transport import RequestTransport
@@ -44,10 +46,12 @@ class RequestLine:
     #: The server reads and writes.
     needs_nursery = False
 
-    __slots__ = ("_changed", "_is_over", "_patience", "transport")
+    __slots__ = ("_changed", "_is_over", "_patience", "on_gone", "transport")
 
     def __init__(self, transport: RequestTransport, *, patience: float) -> None:
         self.transport = transport
+        #: Called when the client has left. Mounted applications are told by their ``receive``.
+        self.on_gone: Callable[[], None] = nobody
         self._patience = patience
         self._is_over = False
         # Set when the client has left or the request is over. A shutdown waits for that, and makes
@@ -132,7 +136,7 @@ class RequestLine:
     def note_over(self) -> None:
         self._is_over = True
         self._change()
-        self.transport.on_left = nobody
+        self.transport.on_left = self.on_gone = nobody
 
     @property
     def delivered(self) -> bool:

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from attrs import define, evolve, field, frozen
 
+from triows._exchange.asked import data_of
 from triows._exchange.lifetime import Lifetime, Opening
 from triows._exchange.log_lines import log_refusal
 from triows._exchange.refusals import bad_parameters
 from triows._injection.call import make_arguments
 from triows._injection.factories import shown
 from triows._injection.kinds import APP, NURSERY
-from triows._injection.query import RequestData
 from triows._log import logger
 from triows._protocol.handshake import origin_allowed
 from triows._reply import problem, try_later
@@ -43,29 +43,9 @@ if TYPE_CHECKING:
     from triows.types import Receive, Scope, Send
 
 
-__all__ = [
-    "Endpoint",
-    "PathParams",
-]
+__all__ = ["Endpoint"]
 
 
-class PathParams(dict[str, Any]):
-    """
-    The parameters of a path, for ``scope["path_params"]``, as in Starlette.
-
-    Args:
-        params: The values that the template's converters made.
-        raw: The texts in the path, decoded. The handler's arguments are made from these.
-    """
-
-    __slots__ = ("raw",)
-
-    def __init__(self, params: Mapping[str, Any], raw: Mapping[str, str]) -> None:
-        super().__init__(params)
-        self.raw = raw
-
-
-# Making a frozen one for each connection would take three times as long.
 @define(eq=False)
 class ConnectionExchange:
     """
@@ -180,17 +160,7 @@ class Endpoint:
     def _read_params(self, scope: Scope) -> tuple[Sequence[Any], Reply | None]:
         if not self.plan.head.params:
             return (), None
-        path_params = scope.get("path_params") or {}
-        if isinstance(path_params, PathParams):
-            raw = path_params.raw
-        else:  # middleware has replaced it
-            raw = {name: str(value) for name, value in path_params.items()}
-        data = RequestData(
-            scope.get("query_string") or b"",
-            scope["headers"],
-            raw,
-            max_query_parameters=self.settings.limits.query_parameters,
-        )
+        data = data_of(scope, self.settings.limits)
         params, errors = self.plan.head.read(data)
         return params, bad_parameters(errors) if errors else None
 

@@ -1,0 +1,49 @@
+"""What a request asks for, as parameters are read from it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from triows._injection.query import RequestData
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from triows._settings import Limits
+    from triows.types import Scope
+
+__all__ = ["PathParams", "data_of"]
+
+
+class PathParams(dict[str, Any]):
+    """
+    The parameters of a path, for ``scope["path_params"]``, as in Starlette.
+
+    Args:
+        params: The values that the template's converters made.
+        raw: The texts in the path, decoded. The handler's arguments are made from these.
+    """
+
+    __slots__ = ("raw",)
+
+    def __init__(self, params: Mapping[str, Any], raw: Mapping[str, str]) -> None:
+        super().__init__(params)
+        self.raw = raw
+
+
+# Making a frozen one for each connection would take three times as long.
+
+
+def data_of(scope: Scope, limits: Limits) -> RequestData:
+    """Return what parameters are read from."""
+    path_params = scope.get("path_params") or {}
+    if isinstance(path_params, PathParams):
+        raw = path_params.raw
+    else:  # middleware has replaced it
+        raw = {name: str(value) for name, value in path_params.items()}
+    return RequestData(
+        scope.get("query_string") or b"",
+        scope["headers"],
+        raw,
+        max_query_parameters=limits.query_parameters,
+    )

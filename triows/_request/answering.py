@@ -1,0 +1,100 @@
+"""The line of a request to an endpoint: it sends the response when all is done."""
+
+from __future__ import annotations
+
+import math
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import trio
+
+from triows._errors import leaves
+from triows._exchange.line import Conclusion
+
+from .line import RequestLine
+from .transport import DISCONNECTS
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from triows._injection.factories import Factory
+    from triows._reasons import Reason
+    from triows._settings import Timeouts
+
+    from .transport import RequestTransport
+
+__all__ = ["AnsweringLine"]
+
+
+class AnsweringLine(RequestLine):
+    """
+    Tells the client of one request the outcome, when the resources have exited.
+
+    Args:
+        transport: The request.
+        timeouts: The timeouts of the route.
+    """
+
+    who = "the handler"
+    tells_last = True
+
+    __slots__ = ("_deliver_by", "_delivering", "_rest", "_timeouts", "after", "finish")
+
+    def __init__(self, transport: RequestTransport, timeouts: Timeouts) -> None:
+        super().__init__(transport, patience=timeouts.close)
+        #: Hands over the end of the response, or all of it, if the handler has made one. It returns
+        #: what is to be awaited then, if the client is slow.
+        self.finish: Callable[[], Awaitable[None] | None] | None = None
+        #: What runs after the response.
+        self.after: Callable[[], Awaitable[None]] | None = None
+        self._timeouts = timeouts
+        self._rest: Awaitable[None] | None = None
+        # Once the server is shutting down: when the client must have got everything.
+        self._deliver_by = math.inf
+        self._delivering: trio.CancelScope | None = None
+
+    def _change(self) -> None:
+        super()._change()
+        self.on_gone()
+
+    def too_slow(self, making: Factory | None) -> trio.TooSlowError:
+        """Make the error for arguments that take longer than ``Timeouts.accept``."""
+        waited = "" if making is None else f": it waited for the factory {making.name}"
+        return trio.TooSlowError(
+            "the arguments of the handler were not made within "
+            f"{self._timeouts.accept:g} s (Timeouts.accept){waited}"
+        )
+
+    async def conclude(self, errors: list[BaseException], reason: Reason | None) -> Conclusion:
+        if self.finish is None or reason is not None or self._is_failed(errors):
+            if not self.transport.begun:
+                self.transport.status = None  # one was begun, and nothing of it was sent
+            return await super().conclude(errors, reason)
+        try:
+            self._rest = self.finish()
+        except DISCONNECTS:
+            return Conclusion(self._missing)
+        return Conclusion(told=True)
+
+    def _is_failed(self, errors: list[BaseException]) -> bool:
+        return any(not self.is_end(leaf) for error in errors for leaf in leaves(error))
+
+    @property
+    def delivered(self) -> bool:
+        return self._rest is None and self.after is None
+
+    async def shut_down(self) -> bool:
+        self._deliver_by = trio.current_time() + self._timeouts.shutdown_grace
+        if self._delivering is not None:
+            self._delivering.deadline = self._deliver_by
+        return await super().shut_down()
+
+    async def wait_delivered(self) -> None:
+        """Wait until the server has taken the whole response, and run what comes after it."""
+        with trio.CancelScope(deadline=self._deliver_by) as self._delivering:
+            if self._rest is not None:
+                rest, self._rest = self._rest, None
+                with suppress(*DISCONNECTS):
+                    await rest
+            if self.after is not None:
+                await self.after()

@@ -1,0 +1,111 @@
+"""Serves plain requests, each in an exchange of its own, until its log line."""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any
+
+from attrs import frozen
+
+from triows._exchange.log_lines import log_refusal
+from triows._log import logger
+from triows._reply import respond, try_later
+
+from .bridge import request_of
+from .exchange import RequestExchange
+from .foreign import ForeignRequest
+from .guard import cut_response, is_guarded
+from .log_lines import log_end
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from triows._exchange.registry import Exchanges
+    from triows._settings import Settings
+    from triows.types import Receive, Scope, Send
+
+    from .line import RequestLine
+    from .transport import RequestTransport
+
+__all__ = ["ServedRequests", "open_request"]
+
+
+@frozen(eq=False)
+class ServedRequests(ABC):
+    """Serves the requests to one endpoint, or to one mounted application."""
+
+    #: The template of its path.
+    path: str
+    #: The user's function, or the mounted application.
+    handler: Callable[..., Any]
+    settings: Settings
+    exchanges: Exchanges
+
+    #: Whether each of its requests has a lifetime from the beginning.
+    needs_lifetime = False
+
+    @abstractmethod
+    def line_of(self, transport: RequestTransport) -> RequestLine:
+        """Make the line of a request."""
+
+    @abstractmethod
+    def answer(self, exchange: RequestExchange) -> Awaitable[None]:
+        """
+        Answer a request in the calling task, if it needs no lifetime.
+
+        What it raises is told to the client.
+        """
+
+    @abstractmethod
+    def live(self, exchange: RequestExchange) -> Awaitable[None]:
+        """
+        Answer a request in its lifetime.
+
+        Raises:
+            BaseException: What went wrong, as one exception, when all is closed.
+        """
+
+    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """
+        Serve one request until its end.
+
+        Raises:
+            BaseException: What went wrong, as one exception, when all is closed.
+        """
+        exchanges = self.exchanges
+        if exchanges.draining and exchanges.grace_left(self.settings.timeouts) <= 0:
+            refusal = try_later("the server is shutting down")
+            await respond(send, refusal)
+            log_refusal(scope, refusal.status, self.path, refusal.why)
+            return
+        transport = open_request(receive, send)
+        # What is around the application would be cancelled as well, so there must be nothing.
+        around = None if is_guarded() else transport.lend_scope()
+        exchange = RequestExchange(self, transport, scope, around)
+        exchanges.add(exchange)
+        error: BaseException | None = None
+        try:
+            if around is None or self.needs_lifetime:
+                await self.live(exchange)
+            else:
+                try:
+                    await self.answer(exchange)
+                except BaseException as exc:  # noqa: BLE001 - raised when all is closed
+                    error = exc
+                if error is not None or not exchange.is_over:
+                    await exchange.end(error)
+        finally:
+            error = None  # its traceback refers to this frame
+            exchange.note_over()
+            exchanges.discard(exchange)
+            if logger.isEnabledFor(logging.INFO):
+                log_end(exchange)
+        if not transport.complete and exchange.is_cut:
+            # Otherwise a middleware would take the response for complete, and end it properly.
+            raise cut_response(receive, send)
+
+
+def open_request(receive: Receive, send: Send) -> RequestTransport:
+    """Return the request to which two of ASGI's functions belong."""
+    return request_of(receive, send) or ForeignRequest(receive, send)

@@ -1,0 +1,46 @@
+"""Handlers that are plain functions run in worker threads."""
+
+from __future__ import annotations
+
+from functools import partial, wraps
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from triows._log import logger
+from triows._where import where
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+__all__ = ["in_thread"]
+
+
+def in_thread(
+    handler: Callable[..., Any], limiter: trio.CapacityLimiter
+) -> Callable[..., Awaitable[Any]]:
+    """
+    Make an async function that calls a plain one in a worker thread.
+
+    If it is cancelled, the thread goes on, because nothing can stop it. What it returns or raises
+    is dropped.
+
+    Args:
+        handler: The function.
+        limiter: Says how many threads there may be at a time. Calls above that wait.
+    """
+
+    @wraps(handler)
+    async def call(**arguments: Any) -> Any:
+        try:
+            return await trio.to_thread.run_sync(
+                partial(handler, **arguments), abandon_on_cancel=True, limiter=limiter
+            )
+        except trio.Cancelled:
+            logger.warning(
+                "%s was cancelled, and its thread goes on: nobody gets what it returns",
+                where(handler),
+            )
+            raise
+
+    return call
