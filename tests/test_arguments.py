@@ -20,6 +20,7 @@ from triows import (
     Compression,
     Limits,
     Param,
+    Route,
     Timeouts,
     Triows,
     WebSocketRoute,
@@ -44,6 +45,10 @@ async def serving(**options: Any) -> None:
 CALLS: dict[Callable[..., Any], tuple[str, dict[str, str]]] = {
     Triows: ("Triows", _arguments.APPLICATION),
     WebSocketRoute: ("WebSocketRoute", _arguments.ROUTE),
+    Route: ("Route", _arguments.HTTP_ROUTE),
+    Route().get: ("Route.get", _arguments.HTTP_ROUTE),
+    Route().trace: ("Route.trace", _arguments.HTTP_ROUTE),
+    Route().add_endpoint: ("Route.add_endpoint", _arguments.HTTP_ROUTE),
     WebSocketRoute().endpoint: ("WebSocketRoute.endpoint", _arguments.ROUTE),
     Timeouts: ("Timeouts", _arguments.SETTINGS),
     Limits: ("Limits", _arguments.SETTINGS),
@@ -84,6 +89,8 @@ ELSEWHERE = [
     (starlette.testclient.TestClient, TestClient, _arguments.OPENING),
     (trio_websocket.open_websocket_url, AppClient.websocket_connect, _arguments.CONNECTING),
     (starlette.applications.Starlette, Triows, _arguments.APPLICATION),
+    (starlette.routing.Route, Route, _arguments.HTTP_ROUTE),
+    (starlette.routing.Router, Route, _arguments.HTTP_ROUTE),
     (starlette.routing.WebSocketRoute, WebSocketRoute, _arguments.ROUTE),
 ]
 
@@ -97,6 +104,23 @@ def test_all_arguments_of_the_function_elsewhere_are_known(theirs, ours, remedie
     here = set(inspect.signature(ours).parameters)
     there = set(inspect.signature(theirs).parameters)
     assert there - here - told - WITHOUT == set()
+
+
+#: What decorators of FastAPI and lihil take, which are not among what the tests need.
+DECORATING = """
+    path response_model status_code tags dependencies summary description response_description
+    responses deprecated operation_id response_model_include response_model_exclude
+    response_model_by_alias response_model_exclude_unset response_model_exclude_defaults
+    response_model_exclude_none include_in_schema response_class name callbacks openapi_extra
+    generate_unique_id_function form_limits methods endpoint
+    errors problems in_schema to_thread scoped auth_scheme encoder plugins deps
+"""
+
+
+def test_all_arguments_of_decorators_elsewhere_are_known():
+    told = {name for names in _arguments.HTTP_ROUTE for name in names.split()}
+    here = set(inspect.signature(Route().get).parameters)
+    assert set(DECORATING.split()) - told - here == set()
 
 
 def test_the_usual_arguments_of_other_clients_are_known():
@@ -118,6 +142,14 @@ def test_the_usual_arguments_of_other_clients_are_known():
         (lambda: Timeouts(3), "takes its arguments by name, as in Timeouts(handshake=...)"),
         (lambda: Limits(max_size=3), "write message_size=..."),
         (lambda: Triows(routes=[]), "write Triows(route, ...)"),
+        (lambda: Route(methods=["GET"]), "each method has a decorator, such as `@route.get`"),
+        (lambda: Route(status_code=201), "write `@route.get(status=...)`"),
+        (lambda: Route().post(response_model=int), "the return annotation says what is sent"),
+        (lambda: Route().post(status_code=201), "write `@route.get(status=...)`"),
+        (lambda: Route().get(to_thread=True), "a `def` runs in a thread, and an `async def`"),
+        (lambda: Route().get(methods=["GET"]), "route.add_endpoint('GET', 'POST', func=handler)"),
+        (lambda: Route().get(tags=["a"]), "triows makes no schema"),
+        (lambda: Route().get(encoder=str), "Return bytes, or a Response, for another encoding"),
         (lambda: Triows(timeout=Timeouts()), "write timeouts=Timeouts(...)"),
         (lambda: connecting(cookies={"a": "b"}), 'write headers={"cookie": "name=value"}'),
         (lambda: connecting_in_sync(cokies={}), "did you mean cookies?"),

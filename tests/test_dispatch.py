@@ -10,9 +10,8 @@ from urllib.parse import unquote
 import pytest
 import trio
 
-from tests.routing.registrars import Calls
 from tests.transports.scripted import CONNECT, ScriptedServer
-from triows import Limits, Timeouts, WebSocketRoute
+from triows import Limits, Route, Timeouts, WebSocketRoute
 from triows._dispatch import Dispatcher
 from triows._routing.leaf import Match
 from triows._routing.router import Router
@@ -43,17 +42,22 @@ def target() -> Noting:
 
 @pytest.fixture
 def dispatcher(target) -> Dispatcher:
-    """Serve WebSockets at /live, calls at /users, both at /both/{id}, and a mount at /files."""
-    live, both = WebSocketRoute("live"), WebSocketRoute("both/{id}")
-    live.endpoint(handler)
-    both.endpoint(handler)
-    users = Calls.beside(WebSocketRoute("users"))
-    for method in ("POST", "GET"):
-        users.on(method)(handler)
-    Calls.beside(both).on("GET")(handler)
+    """
+    Serve all kinds of paths.
+
+    /live is for WebSockets. /users and /asked are for requests. /both/{id} and /feed are for both.
+    /files is a mount.
+    """
     router: Router[Any] = Router()
-    for node in (live._node, both._node, users._node):
-        router.add((description, target) for description in node.walk())
+    for path in ("live", "both/{id}", "feed"):
+        sockets = WebSocketRoute(path)
+        sockets.endpoint(handler)
+        router.add((description, target) for description in sockets.walk())
+    methods = {"users": ("POST", "GET"), "both/{id}": ("GET",), "feed": ("POST",)}
+    for path, several in {**methods, "asked": ("OPTIONS",)}.items():
+        route = Route(path)
+        route.add_endpoint(*several, func=handler)
+        router.add((description, target) for description in route.walk())
     router.mount(Template.parse("/files"), target)
     return Dispatcher(router, Settings(Timeouts(), Limits(), None))
 
@@ -73,7 +77,7 @@ async def asked(dispatcher: Dispatcher, path: str, method: str = "GET") -> Any:
     if not sent:
         return None
     start, body = sent
-    return start["status"], dict(start["headers"]), json.loads(body["body"])
+    return start["status"], dict(start["headers"]), json.loads(body["body"] or b"null")
 
 
 async def connected(dispatcher: Dispatcher, path: str) -> int | None:
@@ -113,15 +117,50 @@ async def test_a_mount_serves_both_kinds_and_all_methods(dispatcher, target):
     ]
 
 
-@pytest.mark.parametrize(("path", "allow"), [("/users", b"GET, POST"), ("/both/7", b"GET")])
+@pytest.mark.parametrize(
+    ("path", "allow"),
+    [("/users", b"GET, HEAD, OPTIONS, POST"), ("/both/7", b"GET, HEAD, OPTIONS")],
+)
 async def test_a_path_with_other_methods_is_405_and_says_which(dispatcher, target, path, allow):
     status, headers, problem = await asked(dispatcher, path, "DELETE")
     assert (status, headers[b"allow"], problem["title"]) == (405, allow, "Method Not Allowed")
     assert target.served == []
 
 
-async def test_a_path_with_nothing_but_a_websocket_is_426(dispatcher):
-    status, headers, problem = await asked(dispatcher, "/live")
+@pytest.mark.parametrize(
+    ("path", "allow"),
+    [("/users", b"GET, HEAD, OPTIONS, POST"), ("/both/7", b"GET, HEAD, OPTIONS")],
+)
+async def test_options_without_a_handler_is_answered_with_the_methods(
+    dispatcher, target, path, allow
+):
+    assert await asked(dispatcher, path, "OPTIONS") == (204, {b"allow": allow}, None)
+    assert target.served == []
+
+
+async def test_options_with_a_handler_is_served_by_it(dispatcher, target):
+    assert await asked(dispatcher, "/asked", "OPTIONS") is None
+    assert (await asked(dispatcher, "/asked", "GET"))[1][b"allow"] == b"OPTIONS"
+    assert len(target.served) == 1
+
+
+@pytest.mark.parametrize("path", ["/users", "/both/7"])
+async def test_head_is_served_by_the_target_of_get(dispatcher, target, path):
+    assert await asked(dispatcher, path, "HEAD") is None
+    assert await asked(dispatcher, path, "GET") is None
+    (head, _, _), (get, _, _) = target.served
+    assert head == get
+
+
+async def test_a_path_with_both_kinds_but_without_get_is_405(dispatcher):
+    status, headers, _ = await asked(dispatcher, "/feed")
+    assert (status, headers[b"allow"]) == (405, b"OPTIONS, POST")
+    assert b"upgrade" not in headers
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "POST"])
+async def test_a_path_with_nothing_but_a_websocket_is_426(dispatcher, method):
+    status, headers, problem = await asked(dispatcher, "/live", method)
     assert (status, headers[b"upgrade"]) == (426, b"websocket")
     assert problem["detail"] == "this address speaks WebSocket only"
 
@@ -138,7 +177,15 @@ async def test_a_question_to_the_server_itself_is_answered(dispatcher, target):
 
 
 @pytest.mark.parametrize(
-    ("path", "status"), [("/nothing", 404), ("/user", 404), ("/users/1", 404), ("/%ff", 400)]
+    ("path", "status"),
+    [
+        ("/nothing", 404),
+        ("/user", 404),
+        ("/users/1", 404),
+        ("/users/", 404),
+        ("//users", 404),
+        ("/%ff", 400),
+    ],
 )
 async def test_a_path_that_leads_to_nothing_is_404_and_one_that_can_not_be_read_is_400(
     dispatcher, path, status

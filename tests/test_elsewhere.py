@@ -15,14 +15,14 @@ import websockets.asyncio.server
 
 import triows
 from tests.connecting import connect
-from triows import Triows, WebSocket, WebSocketRoute
-from triows._elsewhere import APPLICATION, MODULE, ROUTE, WEBSOCKET
+from triows import Route, Triows, WebSocket, WebSocketRoute
+from triows._elsewhere import APPLICATION, HTTP_ROUTE, MODULE, ROUTE, WEBSOCKET
 
 websockets_trio = pytest.importorskip(
     "websockets.trio.server", reason="the oldest websockets has no server for Trio"
 )
 
-TABLES = {Triows: APPLICATION, WebSocketRoute: ROUTE, WebSocket: WEBSOCKET}
+TABLES = {Triows: APPLICATION, Route: HTTP_ROUTE, WebSocketRoute: ROUTE, WebSocket: WEBSOCKET}
 NAMES = [
     (cls, name) for cls, table in TABLES.items() for together in table for name in together.split()
 ]
@@ -31,6 +31,7 @@ NAMES = [
 #: internal to it, or of HTTP responses, or of a client.
 ELSEWHERE = {
     starlette.applications.Starlette: (Triows, ""),
+    starlette.routing.Route: (Route, ""),
     starlette.routing.WebSocketRoute: (WebSocketRoute, ""),
     starlette.routing.Router: (WebSocketRoute, "app host not_found"),
     starlette.websockets.WebSocket: (WebSocket, ""),
@@ -122,7 +123,12 @@ def test_an_error_within_a_property_of_a_subclass_is_not_hidden():
     ("make", "name", "told"),
     [
         (Triows, "websocket", "decorate the handler with `@route.endpoint`"),
-        (Triows, "get", "For plain HTTP, mount an ASGI application"),
+        (Triows, "get", "write `route = Route(path)`, decorate the handler with `@route.get`"),
+        (Triows, "route", "write `route = Route(path)`"),
+        (Route, "route", "decorate the handler with `@route.get`"),
+        (Route, "websocket", "Write `route = WebSocketRoute(path)`, which may have the same path"),
+        (WebSocketRoute, "get", "Write `route = Route(path)`, which may have the same path"),
+        (Route, "connect", "CONNECT asks a proxy for a host and has no path"),
         (Triows, "include_router", "app.include_routes(route, ...)"),
         (Triows, "on_event", "Triows(lifespan=lifespan)"),
         (WebSocketRoute, "websocket", "`@route.endpoint`"),
@@ -148,7 +154,7 @@ async def test_a_handler_that_calls_a_method_of_another_library_is_told_in_the_l
             await client.expect_close(1011)
 
 
-@pytest.mark.parametrize("make", [Triows, WebSocketRoute])
+@pytest.mark.parametrize("make", [Triows, Route, WebSocketRoute])
 def test_any_other_name_is_missing_as_everywhere(make):
     thing = make()
     with pytest.raises(AttributeError, match="has no attribute 'nothing'") as caught:
@@ -156,7 +162,7 @@ def test_any_other_name_is_missing_as_everywhere(make):
     assert (caught.value.name, caught.value.obj) == ("nothing", thing)
 
 
-@pytest.mark.parametrize("make", [Triows, WebSocketRoute])
+@pytest.mark.parametrize("make", [Triows, Route, WebSocketRoute])
 def test_prompts_do_not_complete_the_names(make):
     assert set(dir(make())) & {name for cls, name in NAMES if cls is make} == set()
 

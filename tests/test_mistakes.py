@@ -825,22 +825,22 @@ def a_structure_in_an_application_resource(desk):
 # The application
 
 
-@mistake(RouteSetupError, "isn't a WebSocketRoute", "write include_routes(route, ...)")
+@mistake(RouteSetupError, "isn't a route", "write include_routes(route, ...)")
 def a_list_of_routes(desk):
     desk.app.include([desk.route])
 
 
-@mistake(RouteSetupError, "isn't a WebSocketRoute", "write Triows(route, ...), or Triows(*routes)")
+@mistake(RouteSetupError, "isn't a route", "write Triows(route, ...), or Triows(*routes)")
 def a_list_of_routes_for_a_new_application(desk):
     Triows([desk.route])
 
 
-@mistake(RouteSetupError, "isn't a WebSocketRoute", "give other applications to app.mount()")
+@mistake(RouteSetupError, "isn't a route", "give other applications to app.mount()")
 def a_route_of_another_framework(desk):
     Triows(Route("/", print))
 
 
-@mistake(RouteSetupError, "isn't a WebSocketRoute: it is a handler", "`@route.endpoint` above")
+@mistake(RouteSetupError, "isn't a route: it is a handler", "`@route.endpoint` above")
 def a_handler_for_a_route(desk):
     @desk.route.endpoint
     @desk.blame
@@ -849,7 +849,9 @@ def a_handler_for_a_route(desk):
     Triows(talk)
 
 
-@mistake(RouteSetupError, "isn't a WebSocketRoute: it is a handler", "put `@route.endpoint` above")
+@mistake(
+    RouteSetupError, "isn't a route: it is a handler", "put `@route.get` or `@route.endpoint` above"
+)
 def a_handler_to_merge(desk):
     @desk.blame
     async def talk(ws: WebSocket, room_id: str): ...
@@ -867,19 +869,19 @@ def the_class_of_routes(desk):
     Triows(WebSocketRoute)
 
 
-@mistake(RouteSetupError, "'rooms' isn't a WebSocketRoute", "`route = WebSocketRoute('rooms')`")
+@mistake(RouteSetupError, "'rooms' isn't a route", "`route = WebSocketRoute('rooms')`")
 def a_path_for_a_route(desk):
     Triows("rooms")
 
 
-@mistake(RouteSetupError, "isn't a WebSocketRoute", "without calling the handler")
+@mistake(RouteSetupError, "isn't a route", "without calling the handler")
 def a_handler_that_was_called_for_a_route(desk):
     async def talk(): ...
 
     desk.app.include(talk())
 
 
-@mistake(RouteSetupError, "isn't a WebSocketRoute", "give other applications to app.mount()")
+@mistake(RouteSetupError, "isn't a route", "give other applications to app.mount()")
 def an_application_for_a_route(desk):
     Triows(Triows())
 

@@ -13,6 +13,8 @@ from triows import HTTPException, Param, Triows, WebSocket, WebSocketRoute, use
 from triows._exchange.refusals import bad_parameters
 from triows._injection.query import ParamError
 from triows._reply import (
+    Reply,
+    allowed_methods,
     from_exception,
     problem,
     try_later,
@@ -356,3 +358,7 @@ async def test_an_error_while_parameters_are_read_is_answered_and_told_once(
     assert len(lines) == 1
     errors = [one for one in caplog.records if one.exc_info]
     assert len(errors) == (status == 500)
+
+
+def test_the_answer_to_options_has_the_methods_and_no_body():
+    assert allowed_methods(["GET", "HEAD"]) == Reply(204, [(b"allow", b"GET, HEAD")], b"")

@@ -30,6 +30,7 @@ import typing as _typing
 from ._app import EndpointInfo as EndpointInfo, RouteInfo as RouteInfo, Triows as Triows
 from ._elsewhere import missing_from_module as _missing
 from ._requires import requires as requires
+from ._routing.route import Route as Route
 from ._routing.websocket_route import WebSocketRoute as WebSocketRoute
 from ._server.serve import serve as serve
 from ._settings import Compression as Compression, Limits as Limits, Timeouts as Timeouts
@@ -68,6 +69,7 @@ from .websocket import (
 __all__ = [
     # The application and its routes
     "Triows",
+    "Route",
     "WebSocketRoute",
     "EndpointInfo",
     "RouteInfo",

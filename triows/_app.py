@@ -34,9 +34,9 @@ from ._request.transport import DISCONNECTS
 from ._routing.mistakes import check_routes
 from ._routing.names import UnknownRoute
 from ._routing.options import DepsList, RouteOptions, listed
+from ._routing.registrar import Registrar
 from ._routing.router import Router
 from ._routing.template import Template
-from ._routing.websocket_route import WebSocketRoute
 from ._running import AppResources, check_lifespan
 from ._targets import Mount
 from ._watch import Watch
@@ -58,6 +58,8 @@ if TYPE_CHECKING:
     from ._protocol.handshake import Origins
     from ._routing.handlers import Handler
     from ._routing.options import Dependency, MiddlewareFactory
+    from ._routing.route import Route
+    from ._routing.websocket_route import WebSocketRoute
     from ._settings import Compression, Limits, Timeouts
     from ._targets import Entry, Target
     from .types import ASGIApp, Receive, Scope, Send
@@ -101,7 +103,7 @@ class RouteInfo:
 @pointing(APPLICATION)
 class Triows:
     """
-    An application: WebSocket routes, mounts, start-up and shutdown. Servers call it as ASGI 3.
+    An application: routes of both kinds, mounts, start-up and shutdown. Servers call it as ASGI 3.
 
     Args:
         routes: Routes to include, as :meth:`include_routes` does.
@@ -134,7 +136,7 @@ class Triows:
     @hinting(APPLICATION_ARGUMENTS)
     def __init__(
         self,
-        *routes: WebSocketRoute,
+        *routes: Route | WebSocketRoute,
         deps: Iterable[Dependency] = (),
         middlewares: Iterable[MiddlewareFactory] = (),
         lifespan: Callable[[Any], Any] | None = None,
@@ -181,12 +183,12 @@ class Triows:
         # A subclass may have methods around ours.
         self._is_wrapped = bool(middlewares) or type(self) is not Triows
         self._watch = Watch()
-        check_routes(routes, WebSocketRoute, "Triows")
+        check_routes(routes, Registrar, "Triows")
         self.include_routes(*routes)
 
     # Registration.
 
-    def include_routes(self, *routes: WebSocketRoute) -> None:
+    def include_routes(self, *routes: Route | WebSocketRoute) -> None:
         """
         Add routes, and all routes below them. From then on they can't be changed.
 
@@ -194,7 +196,7 @@ class Triows:
             RouteSetupError: There is a mistake. The error may be of a subclass. The application
                 and the routes have not changed then.
         """
-        check_routes(routes, WebSocketRoute, "include_routes")
+        check_routes(routes, Registrar, "include_routes")
         compiled = self._compiler.compile(
             [description for route in routes for description in route.describe()],
             [one for route in routes for one in route.own_deps()],

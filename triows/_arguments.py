@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = [
     "APPLICATION",
     "CONNECTING",
+    "HTTP_ROUTE",
     "OPENING",
     "ROUTE",
     "SERVING",
@@ -65,7 +66,7 @@ APPLICATION = {
         "write lifespan=..., `@asynccontextmanager` over `async def lifespan(app): ...; yield; ...`"
     ),
     "exception_handlers": "catch the exception in the handler, or in a factory around its `yield`",
-    "prefix path root_path": "the path is that of the route: WebSocketRoute(path)",
+    "prefix path root_path": "the path is that of the route: Route(path), WebSocketRoute(path)",
     "cors allow_origins allowed_origins": 'write origins=["https://example.org"]',
     "timeout": "write timeouts=Timeouts(...)",
     "limit max_size": "write limits=Limits(...)",
@@ -87,6 +88,60 @@ ROUTE = {
     "timeout": "write timeouts=Timeouts(...), for the route: WebSocketRoute(path, timeouts=...)",
     "subprotocols subprotocol": "write `await ws.accept(subprotocol)` in the handler",
     "tags": "triows makes no schema: leave it out",
+}
+
+_RESULT = "the return annotation says what is sent, as in `-> User`"
+_NO_SCHEMA = "triows makes no schema: leave it out"
+
+#: For Route(...), and for the decorators of its methods.
+HTTP_ROUTE = {
+    "prefix": "the path comes first: Route(path)",
+    "path rule": "the path is the route's: write `@route.sub(path).get`",
+    "methods method": (
+        "each method has a decorator, such as `@route.get`. One function for several methods: "
+        "`route.add_endpoint('GET', 'POST', func=handler)`"
+    ),
+    "endpoint handler view_func": "decorate the handler with `@route.get` or another method",
+    "func": "decorate the handler with `@route.get` or another method",
+    "name": "write `@route.get(name=...)`",
+    "plugins": "write `@route.get(plugins=[...])`",
+    "status status_code": "write `@route.get(status=...)`",
+    "middleware": "write middlewares=[...], for the route: Route(path, middlewares=[...])",
+    "middlewares timeouts limits": "write it for the route: Route(path, ...)",
+    "dependencies": "write deps=[...]",
+    "errors responses": "write problems=[...], with the exceptions that the handlers may raise",
+    "response_model return_type response_class default_response_class media_type": _RESULT,
+    "response_model_include response_model_exclude response_model_by_alias "
+    "response_model_exclude_unset response_model_exclude_defaults response_model_exclude_none": (
+        "annotate the handler with a type that has the fields to send, as in `-> PublicUser`"
+    ),
+    "encoder": f"{_RESULT}. Return bytes, or a Response, for another encoding",
+    "to_thread sync_to_thread workers": (
+        "a `def` runs in a thread, and an `async def` doesn't: leave it out"
+    ),
+    "scoped": "resources are closed without it: leave it out",
+    "graph": "write deps=[...] with the factories",
+    "auth_scheme": "write a guard, a factory annotated `-> None`, and give it as deps=[...]",
+    "timeout": "write timeouts=Timeouts(...), for the route: Route(path, timeouts=...)",
+    "origins": (
+        "browsers ask for a page's permission by CORS: write Route(path, "
+        "middlewares=[Middleware(CORSMiddleware, allow_origins=[...])])"
+    ),
+    "compression": "write Route(path, middlewares=[GZipMiddleware]), with Starlette's class",
+    "max_body_size form_limits": "write limits=Limits(...), for the route: Route(path, limits=...)",
+    "strict_slashes redirect_slashes defaults redirect_to host subdomain": (
+        "a path leads to its route as it is written: leave it out"
+    ),
+    "provide_automatic_options": "OPTIONS is always answered: leave it out",
+    "on_startup on_shutdown lifespan": (
+        "only applications have a lifespan: write Triows(lifespan=...)"
+    ),
+    "routes": "write route.merge(other, ...)",
+    "default": "a path without a route gets 404: leave it out",
+    "dependency_overrides_provider": "write `with app.override(factory, fake):`",
+    "tags summary description response_description deprecated operation_id in_schema props "
+    "include_in_schema callbacks openapi_extra generate_unique_id_function route_class "
+    "strict_content_type": _NO_SCHEMA,
 }
 
 #: For Param(...) and use(...).

@@ -21,6 +21,7 @@ from ._managers import contextmanager
 from ._plugins import plugged
 from ._protocol.handshake import check_origins
 from ._requires import requirements_of
+from ._routing.kind import WEBSOCKET
 from ._targets import Entry
 from ._websocket.endpoint import Endpoint
 from ._websocket.kind import blind
@@ -222,6 +223,8 @@ class Compiler:
             )
 
     def _endpoint(self, description: RouteDescription) -> Endpoint:
+        if description.kind is not WEBSOCKET:
+            raise RouteSetupError("plain requests have no endpoint yet", description.where)
         plan = self._plan(description)
         at, path = description.where, description.template.path
         check_origin_setting(description.options.origins, at)

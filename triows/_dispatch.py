@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 from attrs import evolve, frozen
 
 from ._exchange.log_lines import log_refusal
-from ._reply import Reply, method_not_allowed, problem, respond, upgrade_required
+from ._reply import (
+    Reply,
+    allowed_methods,
+    method_not_allowed,
+    problem,
+    respond,
+    upgrade_required,
+)
 from ._routing.leaf import Mismatch
 from ._routing.path import BadPath
 from ._transports.connection import open_transport
@@ -39,27 +46,30 @@ class Dispatcher:
         except BadPath as exc:
             if scope["path"] == "*" and scope.get("method") == "OPTIONS":
                 return respond(send, _ALIVE)
-            return self._refuse(scope, receive, send, problem(400, exc.detail))
+            return self._answer(scope, receive, send, problem(400, exc.detail))
         if match is None:
-            return self._refuse(scope, receive, send, _NOT_FOUND)
+            return self._answer(scope, receive, send, _NOT_FOUND)
         if isinstance(match, Mismatch):
-            return self._refuse(scope, receive, send, _refusal_of(match, scope))
+            return self._answer(scope, receive, send, _answer_to(match, scope))
         return match.value.serve(match, segments, scope, receive, send)
 
-    async def _refuse(self, scope: Scope, receive: Receive, send: Send, refusal: Reply) -> None:
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, reply: Reply) -> None:
         if scope["type"] == "http":
-            await respond(send, refusal)
+            await respond(send, reply)
             return
         transport = open_transport(scope, receive, send, self.settings)
-        await refuse(transport, refusal, self.settings.timeouts)
-        log_refusal(scope, refusal.status, None, refusal.why)
+        await refuse(transport, reply, self.settings.timeouts)
+        log_refusal(scope, reply.status, None, reply.why)
 
 
-def _refusal_of(mismatch: Mismatch, scope: Scope) -> Reply:
-    """Refuse a request whose path exists, but not for this kind of request."""
+def _answer_to(mismatch: Mismatch, scope: Scope) -> Reply:
+    """Answer a request whose path exists, but has no handler for this kind of request."""
     if scope["type"] == "websocket":
         return _NO_WEBSOCKET
-    return method_not_allowed(mismatch.methods) if mismatch.methods else upgrade_required()
+    if not mismatch.methods:
+        return upgrade_required()
+    asks_which = scope["method"] == "OPTIONS"
+    return (allowed_methods if asks_which else method_not_allowed)(mismatch.methods)
 
 
 # Made once, because they are the same for all requests.

@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["APPLICATION", "MODULE", "ROUTE", "WEBSOCKET", "missing_from_module", "pointing"]
+__all__ = [
+    "APPLICATION",
+    "HTTP_ROUTE",
+    "MODULE",
+    "ROUTE",
+    "WEBSOCKET",
+    "missing_from_module",
+    "pointing",
+]
 
 T = TypeVar("T")
 
@@ -52,8 +60,23 @@ _ENDPOINT = (
     "`route.sub(path)` is the route below it"
 )
 _HTTP = (
-    "triows serves WebSockets. For plain HTTP, mount an ASGI application, for example "
-    'Starlette\'s: `app.mount("/", Starlette(routes=[...]))`'
+    "write `route = Route(path)`, decorate the handler with `@route.get` or another method, and "
+    "give the route to the application: `Triows(route)` or `app.include_routes(route)`"
+)
+_HTTP_ROUTE = (
+    "this route is for WebSockets. Write `route = Route(path)`, which may have the same path, and "
+    "decorate the handler with `@route.get` or another method"
+)
+_METHOD = (
+    "decorate the handler with `@route.get` or another method. The path is that of the route, and "
+    "`route.sub(path)` is the route below it"
+)
+_SEVERAL = (
+    "write `@route.get`, or `route.add_endpoint('GET', 'POST', func=handler)` for several methods"
+)
+_OTHER_KIND = (
+    "this route is for plain requests. Write `route = WebSocketRoute(path)`, which may have the "
+    "same path, and decorate the handler with `@route.endpoint`"
 )
 _LIFESPAN = (
     "write `Triows(lifespan=lifespan)`, with `@asynccontextmanager` over `async def lifespan(app): "
@@ -68,8 +91,9 @@ _ERRORS = (
 #: For :class:`~triows.Triows`.
 APPLICATION = {
     "websocket websocket_route add_websocket_route add_api_websocket_route add_websocket "
-    "endpoint ws_handler ws route add_route add_url_rule": _ROUTE,
-    "get post put patch delete head options trace api_route add_api_route static": _HTTP,
+    "endpoint ws_handler ws": _ROUTE,
+    "route add_route add_url_rule": _HTTP,
+    "get post put patch delete head options trace api_route add_api_route add_endpoint": _HTTP,
     "include_router register_blueprint merge": "write `app.include_routes(route, ...)`",
     "router": "the application itself has `include_routes`, `routes` and `url_path_for`",
     "on_event add_event_handler on_startup on_shutdown before_serving after_serving "
@@ -85,6 +109,7 @@ APPLICATION = {
         "write `triows run module:app` in a terminal, or `await triows.serve(app, config)` in a "
         "Trio program"
     ),
+    "frontend add_static static_folder": "write `app.static(path, directory=...)`",
     "test_client": "write `async with triows.testing.open_app(app) as client:`",
     "host": "mount an application at a path: `app.mount(path, other)`",
     "config": "settings are given as `Triows(timeouts=..., limits=..., ...)`",
@@ -94,7 +119,9 @@ APPLICATION = {
 ROUTE = {
     "websocket websocket_route add_websocket_route add_api_websocket_route add_websocket "
     "handler ws route add_route": _ENDPOINT,
-    "get post put patch delete head options trace api_route add_api_route": _HTTP,
+    "get post put patch delete head options trace api_route add_api_route add_endpoint": (
+        _HTTP_ROUTE
+    ),
     "include_router include include_routes register_blueprint add_subroute": (
         "write `route.merge(other)`, or `route.sub(path)` for a new route below this one"
     ),
@@ -107,6 +134,40 @@ ROUTE = {
     "matches handle url_path_for": "an application serves routes: write `Triows(route)`",
     "routes": "write `route.subroutes`, or `app.routes` for all that have a handler",
     "endpoint_name name": "write `@route.endpoint(name=...)`, and read it from `app.routes`",
+}
+
+#: For :class:`~triows.Route`.
+HTTP_ROUTE = {
+    "route add_route add_url_rule handler": _METHOD,
+    "api_route add_api_route": _SEVERAL,
+    "websocket websocket_route add_websocket_route add_api_websocket_route add_websocket "
+    "endpoint ws_handler ws": _OTHER_KIND,
+    "connect": (
+        "CONNECT asks a proxy for a host and has no path, so no route can answer it: leave "
+        "`@route.connect` out"
+    ),
+    "include_router include include_routes include_subroutes register_blueprint add_subroute": (
+        "write `route.merge(other)`, or `route.sub(path)` for a new route below this one"
+    ),
+    **{
+        names: ROUTE[names]
+        for names in (
+            "mount",
+            "on_event add_event_handler lifespan",
+            "override dependency_overrides",
+            "matches handle url_path_for",
+            "routes",
+        )
+    },
+    "host": "mount an application at a path: `app.mount(path, other)`",
+    "static frontend": "only applications have files: write `app.static(path, directory=...)`",
+    "factory add_nodes": "write `Route(path, deps=[...])` with the factories",
+    "middleware": "write `Route(path, middlewares=[...])` or `route.add_middleware(...)`",
+    "before_request after_request": _GUARD,
+    "exception_handler add_exception_handler errorhandler": _ERRORS,
+    "endpoint_name name methods": "write `@route.get(name=...)`, and read it from `app.routes`",
+    "endpoints get_endpoint": "read `app.routes`, which has all handlers of an application",
+    "include_in_schema response_class": "the annotation says what is sent, as in `-> User`",
 }
 
 _CLOSED = "look whether `ws.close_code` is None, or at `ws.client_state`"
@@ -161,10 +222,11 @@ _FACTORY = "write `Annotated[TYPE, use(factory)]`"
 MODULE = {
     "run serve_app main asgi": _RUN,
     "App Application FastAPI Starlette Lihil Quart QuartTrio Litestar Flask": "write `Triows`",
-    "Route Router APIRouter Blueprint": (
-        "write `WebSocketRoute(path)`. triows serves WebSockets; for plain HTTP, mount an ASGI "
-        "application: `app.mount(path, other)`"
+    "Router APIRouter Blueprint APIRoute HTTPRoute": (
+        "write `Route(path)`, or `WebSocketRoute(path)` for WebSockets"
     ),
+    "Mount": "write `app.mount(path, other)`",
+    "StaticFiles": "write `app.static(path, directory=...)`",
     "Websocket WebSocketConnection ServerConnection": "write `WebSocket`",
     "Request HTTPConnection request": (
         "annotate the parameter `ws: WebSocket`, which has what a request has"

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Refused",
     "Reply",
+    "allowed_methods",
     "from_exception",
     "method_not_allowed",
     "problem",
@@ -119,6 +120,11 @@ def problem(
 def try_later(detail: str) -> Reply:
     """Make a 503 with ``Retry-After``."""
     return problem(503, detail, {"Retry-After": str(RETRY_AFTER)})
+
+
+def allowed_methods(allowed: Iterable[str]) -> Reply:
+    """Make the answer to OPTIONS (:rfc:`9110#section-9.3.7`)."""
+    return Reply(204, [(b"allow", ", ".join(allowed).encode())], b"")
 
 
 def method_not_allowed(allowed: Iterable[str]) -> Reply:

@@ -170,7 +170,7 @@ def _check(func: Any) -> None:
 
 
 _NOT_STARLETTES = (
-    "Starlette's @requires works only with Starlette's own WebSocket: write triows.requires, which "
+    "Starlette's @requires works only in Starlette's own routes: write triows.requires, which "
     "takes the same scopes"
 )
 

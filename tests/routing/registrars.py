@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from triows._routing.kind import Kind
 from triows._routing.registrar import Registrar
-from triows._routing.template import Template
 from triows.exceptions import RouteSetupError
 
 if TYPE_CHECKING:
@@ -21,17 +20,14 @@ def check_callable(func: Any, at: str) -> None:
 CALL = Kind(name="http", check_handler=check_callable, remedy="decorate it with @calls.on")
 
 
-class Calls(Registrar):
+class Calls(Registrar["Calls"]):
     """Registers functions by methods. It may share its node with other registrars."""
 
     _kind = CALL
 
     def on(self, method: str, **settings: Any) -> Callable[[Any], Any]:
         """Decorate the function for a method."""
-        return self._registering(method, None, **{"name": None, "deps": (), **settings})
-
-    def sub(self, path: str) -> Calls:
-        return Calls._on(self._node.sub(Template.parse(path)))
+        return self._registering([method], None, **{"name": None, "deps": (), **settings})
 
     @classmethod
     def beside(cls, other: Registrar) -> Calls:

@@ -7,7 +7,12 @@ from typing import Any
 import pytest
 from starlette.authentication import requires as starlettes_requires
 
-from triows._routing.handlers import check_websocket_handler, is_handler
+from triows._routing.handlers import (
+    check_http_handler,
+    check_websocket_handler,
+    is_async_generator,
+    is_handler,
+)
 from triows.exceptions import RouteSetupError
 
 
@@ -28,6 +33,21 @@ class Handler:
 @functools.wraps(handler)
 def wrapped() -> Any:
     return handler()
+
+
+class Yields:
+    async def __call__(self) -> AsyncIterator[None]:
+        yield
+
+
+class SyncHandler:
+    def __call__(self) -> None: ...
+
+
+class WrappedHandler:
+    @functools.wraps(handler)
+    def __call__(self) -> Any:
+        return handler()
 
 
 @pytest.mark.parametrize(
@@ -69,14 +89,43 @@ def test_a_function_that_is_refused_is_named_with_its_place(func: Any, problem: 
     assert caught.value.where == "here"
 
 
-def test_a_handler_that_was_called_is_refused_without_a_warning() -> None:
+@pytest.mark.parametrize("check", [check_websocket_handler, check_http_handler])
+def test_a_handler_that_was_called_is_refused_without_a_warning(check: Any) -> None:
     with pytest.raises(RouteSetupError, match="give the `async def` itself, without calling it"):
-        check_websocket_handler(handler(), "here")
+        check(handler(), "here")
 
 
-def test_a_handler_that_requires_starlettes_websocket_is_refused() -> None:
+@pytest.mark.parametrize("check", [check_websocket_handler, check_http_handler])
+def test_a_handler_with_starlettes_requires_is_refused(check: Any) -> None:
     @starlettes_requires("admin")
     async def guarded(websocket: Any) -> None: ...
 
     with pytest.raises(RouteSetupError, match=r"write triows\.requires"):
-        check_websocket_handler(guarded, "here")
+        check(guarded, "here")
+
+
+@pytest.mark.parametrize(
+    ("func", "expected"),
+    [
+        (yields, True),
+        (functools.partial(yields), True),
+        (Yields(), True),
+        (Yields, False),
+        (handler, False),
+        (sync, False),
+    ],
+)
+def test_an_async_generator_is_what_a_call_makes(func: Any, expected: bool) -> None:
+    assert is_async_generator(func) is expected
+
+
+@pytest.mark.parametrize("func", [handler, sync, yields, Handler(), Yields(), SyncHandler()])
+def test_a_request_may_be_handled_in_three_forms(func: Any) -> None:
+    check_http_handler(func, "here")
+
+
+@pytest.mark.parametrize("func", [wrapped, WrappedHandler(), functools.partial(wrapped)])
+def test_a_sync_function_around_an_async_one_does_not_handle_requests(func: Any) -> None:
+    with pytest.raises(RouteSetupError, match="write `async def` in the decorator") as caught:
+        check_http_handler(func, "here")
+    assert caught.value.where == "here"

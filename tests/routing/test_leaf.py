@@ -48,15 +48,37 @@ def test_a_leaf_has_a_websocket_and_methods_side_by_side() -> None:
     ("has", "asked", "websocket", "methods"),
     [
         ({"ws": "/a"}, "GET", True, ()),
-        ({"ws": "/a", "PUT": "/a", "GET": "/a"}, "POST", True, ("GET", "PUT")),
-        ({"GET": "/a"}, "POST", False, ("GET",)),
-        ({"GET": "/a"}, HANDSHAKE, False, ("GET",)),
+        ({"ws": "/a"}, "OPTIONS", True, ()),
+        (
+            {"ws": "/a", "PUT": "/a", "GET": "/a"},
+            "POST",
+            True,
+            ("GET", "HEAD", "OPTIONS", "PUT"),
+        ),
+        ({"GET": "/a"}, "POST", False, ("GET", "HEAD", "OPTIONS")),
+        ({"GET": "/a"}, "OPTIONS", False, ("GET", "HEAD", "OPTIONS")),
+        ({"PUT": "/a"}, "HEAD", False, ("OPTIONS", "PUT")),
+        ({"HEAD": "/a"}, "GET", False, ("HEAD", "OPTIONS")),
+        ({"GET": "/a"}, HANDSHAKE, False, ("GET", "HEAD", "OPTIONS")),
     ],
 )
 def test_a_mismatch_says_what_the_path_has(
     has: dict[str, str], asked: str | None, websocket: bool, methods: tuple[str, ...]
 ) -> None:
     assert leaf(**has).match(asked, ()) == Mismatch(Template.parse("/a"), websocket, methods)
+
+
+def test_head_is_answered_as_get_unless_there_is_a_handler_for_it() -> None:
+    without, with_head = leaf(GET="/{a}"), leaf(GET="/{a}", HEAD="/{b}")
+    for one, params in ((without, {"a": "x"}), (with_head, {"b": "x"})):
+        found = one.match("HEAD", ("x",))
+        assert isinstance(found, Match)
+        assert found.params == params
+    assert isinstance(leaf(ws="/a", PUT="/a").match("HEAD", ()), Mismatch)
+
+
+def test_options_may_have_a_handler() -> None:
+    assert isinstance(leaf(OPTIONS="/a").match("OPTIONS", ()), Match)
 
 
 @pytest.mark.parametrize("word", ["get", "websocket", "ws", "None", ""])
@@ -72,7 +94,9 @@ def test_a_leaf_whose_converters_refuse_the_text_is_not_of_that_path(method: str
 def test_a_leaf_stays_as_it_is_when_another_is_made_of_it() -> None:
     one = leaf(GET="/a")
     one.with_target("POST", target("/a"))
-    assert one.match("POST", ()) == Mismatch(Template.parse("/a"), False, ("GET",))
+    assert one.match("POST", ()) == Mismatch(
+        Template.parse("/a"), False, ("GET", "HEAD", "OPTIONS")
+    )
 
 
 @pytest.mark.parametrize(("method", "named"), [(HANDSHAKE, ""), ("GET", "GET ")])

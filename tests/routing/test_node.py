@@ -35,7 +35,14 @@ def sub(above: Node, path: str) -> Node:
 
 
 def register(at: Node, method: Method = HANDSHAKE, *, own: RouteOptions | None = None) -> None:
-    at.register(Registration(WEBSOCKET, method, handler, "here", None, own or RouteOptions()))
+    register_all(at, method, own=own)
+
+
+def register_all(at: Node, *methods: Method, own: RouteOptions | None = None) -> None:
+    at.register(
+        Registration(WEBSOCKET, method, handler, "here", None, own or RouteOptions())
+        for method in methods
+    )
 
 
 def merge(top: Node, *others: Node, prefix: str = "") -> None:
@@ -63,6 +70,16 @@ def test_handlers_of_several_methods_stand_at_one_node() -> None:
         register(top, "PUT")
     with pytest.raises(RouteSetupError, match="'/a' has a handler already, at here"):
         register(top)
+
+
+def test_a_handler_is_registered_for_all_its_methods_or_for_none() -> None:
+    top = node("a")
+    register(top, "PUT")
+    with pytest.raises(RouteSetupError, match="'/a' has a handler for PUT already"):
+        register_all(top, "GET", "PUT", "POST")
+    assert [one.method for one in top.registrations] == ["PUT"]
+    register_all(top, "GET", "POST")
+    assert [one.method for one in top.registrations] == ["PUT", "GET", "POST"]
 
 
 def test_settings_are_resolved_from_the_top_to_the_handler() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any
 
 import attrs
@@ -14,7 +15,7 @@ from triows._routing.options import (
     setting,
 )
 from triows._settings import Compression, Limits, Timeouts
-from triows.exceptions import RouteSetupError
+from triows.exceptions import HTTPException, RouteSetupError
 
 
 # Factories and others for tests that only compare them.
@@ -24,6 +25,12 @@ def middleware_1(app: Any) -> Any: ...
 def middleware_2(app: Any) -> Any: ...
 def plugin_1(endpoint: Any) -> Any: ...
 def plugin_2(endpoint: Any) -> Any: ...
+
+
+class NotFound(HTTPException): ...
+
+
+class Gone(HTTPException): ...
 
 
 def deps(*factories: Any) -> DepsList:
@@ -39,6 +46,9 @@ SETTINGS: dict[str, tuple[Any, Any, Any]] = {
     "timeouts": (Timeouts(send=1), Timeouts(send=2), Timeouts(send=2)),
     "limits": (Limits(inbox=1), Limits(inbox=2), Limits(inbox=2)),
     "compression": (Compression(level=9), False, False),
+    "status": (201, HTTPStatus.ACCEPTED, 202),
+    "problems": ([NotFound], [Gone], (NotFound, Gone)),
+    "etag": (True, False, False),
 }
 
 
@@ -62,12 +72,12 @@ def test_nothing_above_or_nothing_here_changes_nothing(name: str) -> None:
     assert RouteOptions().below(some) == some
 
 
-@pytest.mark.parametrize("name", ["origins", "timeouts", "limits", "compression"])
+@pytest.mark.parametrize("name", ["origins", "timeouts", "limits", "compression", "status", "etag"])
 def test_none_is_no_setting(name: str) -> None:
     assert RouteOptions.given(**{name: None}) == RouteOptions()
 
 
-@pytest.mark.parametrize("name", ["middlewares", "plugins", "origins"])
+@pytest.mark.parametrize("name", ["middlewares", "plugins", "origins", "problems"])
 @pytest.mark.parametrize(
     ("given", "problem"),
     [
@@ -83,7 +93,7 @@ def test_what_is_not_a_list_is_refused(name: str, given: Any, problem: str) -> N
         RouteOptions.given(**{name: given})
 
 
-@pytest.mark.parametrize("name", ["middlewares", "plugins"])
+@pytest.mark.parametrize("name", ["middlewares", "plugins", "problems"])
 def test_none_is_not_a_list(name: str) -> None:
     with pytest.raises(RouteSetupError, match=rf"write {name}=\[None\]"):
         RouteOptions.given(**{name: None})
@@ -96,9 +106,19 @@ def test_none_is_not_a_list(name: str) -> None:
         ("timeouts", Timeouts, r"not the class Timeouts: call it, as in Timeouts\(\)"),
         ("limits", Timeouts(), r"limits takes Limits\(\.\.\.\), not Timeouts"),
         ("compression", True, r"compression takes Compression\(\.\.\.\), not True"),
+        ("status", "201", "status takes the status of the response, .* not '201'"),
+        ("status", True, "status takes .* not True"),
+        ("status", 101, "from 200 to 599 but not 304, not 101"),
+        ("status", 304, "but not 304, not 304"),
+        ("status", 600, "not 600"),
+        ("etag", "abc", "etag takes True or False, not 'abc'"),
+        ("etag", bool, r"not the class bool: call it"),
+        ("problems", [ValueError], "takes subclasses of HTTPException, .* not ValueError"),
+        ("problems", [404], "takes subclasses of HTTPException, .* not 404"),
+        ("problems", [Gone(410)], r"takes classes, not Gone\(.*: write problems=\[Gone\]"),
     ],
 )
-def test_other_settings_than_those_of_the_class_are_refused(
+def test_a_value_that_a_setting_does_not_take_is_refused(
     name: str, given: Any, problem: str
 ) -> None:
     with pytest.raises(RouteSetupError, match=problem):

@@ -155,4 +155,6 @@ def test_a_router_finds_the_handlers_of_both_kinds_at_one_path() -> None:
         assert (match.value.handler, match.params) == (func, {"user_id": 7})
     assert router.path_for("handler", {"user_id": 7}).protocol == "websocket"
     assert router.path_for("read", {"user_id": 7}).protocol == "http"
-    assert router.match(("users", "7"), "PUT") == Mismatch(sockets.template, True, ("GET",))
+    assert router.match(("users", "7"), "PUT") == Mismatch(
+        sockets.template, True, ("GET", "HEAD", "OPTIONS")
+    )

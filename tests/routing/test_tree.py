@@ -201,6 +201,10 @@ def test_a_template_whose_value_is_none_is_a_route_too() -> None:
         tree.add(Template.parse("/a"), None)
 
 
+#: The methods of a path that has GET.
+READS = ("GET", "HEAD", "OPTIONS")
+
+
 def with_methods(*routes: tuple[str, str | None]) -> RouteTree[str]:
     """Make a tree in which each template with a method leads to the text of both."""
     tree: RouteTree[str] = RouteTree()
@@ -220,14 +224,16 @@ def test_templates_of_one_shape_are_told_apart_by_their_methods() -> None:
 def test_the_path_is_matched_first_and_the_method_second() -> None:
     tree = with_methods(("/me", "GET"), ("/{name}", "PUT"), ("/{name}", HANDSHAKE))
     tree.mount(Template.parse("/"), "mount")
-    assert tree.match(("me",), "PUT") == Mismatch(Template.parse("/me"), False, ("GET",))
-    assert tree.match(("x",), "GET") == Mismatch(Template.parse("/{name}"), True, ("PUT",))
+    assert tree.match(("me",), "PUT") == Mismatch(Template.parse("/me"), False, READS)
+    assert tree.match(("x",), "GET") == Mismatch(
+        Template.parse("/{name}"), True, ("OPTIONS", "PUT")
+    )
     assert isinstance(tree.match(("x", "y"), "GET"), Match)
 
 
 def test_a_template_whose_converters_refuse_a_text_is_no_mismatch(even: None) -> None:
     tree = with_methods(("/{a:even}", "GET"), ("/{b}", "PUT"))
-    assert tree.match(("4",), "PUT") == Mismatch(Template.parse("/{a:even}"), False, ("GET",))
+    assert tree.match(("4",), "PUT") == Mismatch(Template.parse("/{a:even}"), False, READS)
     assert isinstance(tree.match(("5",), "PUT"), Match)
 
 
@@ -236,7 +242,7 @@ def test_several_routes_are_added_or_none() -> None:
     routes = [("/a", "PUT"), ("/b", "GET"), ("/b", HANDSHAKE), ("/a", "GET")]
     with pytest.raises(RouteConflictError):
         tree.add_all((method, Target(Template.parse(path), path, None)) for path, method in routes)
-    assert tree.match(("a",), "PUT") == Mismatch(Template.parse("/a"), False, ("GET",))
+    assert tree.match(("a",), "PUT") == Mismatch(Template.parse("/a"), False, READS)
     assert tree.match(("b",), "GET") is None
     assert tree.match(("b",), HANDSHAKE) is None
     tree.add_all((method, Target(Template.parse(path), path, None)) for path, method in routes[:3])
@@ -363,7 +369,7 @@ def test_the_tree_agrees_with_a_list_of_expressions(routes: list[str], parts: li
     assert (match and (match.value, match.params)) == naive(kept, path)
 
 
-methods = st.sampled_from([HANDSHAKE, "GET", "PUT"])
+methods = st.sampled_from([HANDSHAKE, "GET", "PUT", "HEAD"])
 
 
 @given(
@@ -385,13 +391,17 @@ def test_the_tree_finds_the_path_first_and_then_the_method(
         assert match is None
         return
     there = by_shape[Template.parse(found[0]).shape]
-    if asked in there:
+    served = "GET" if asked == "HEAD" and "HEAD" not in there else asked
+    if served in there:
         assert isinstance(match, Match)
-        assert match.value == f"{asked} {there[asked]}"
+        assert match.value == f"{served} {there[served]}"
     else:
         assert isinstance(match, Mismatch)
         assert match.has_websocket == (HANDSHAKE in there)
-        assert match.methods == tuple(sorted(there.keys() - {HANDSHAKE}))
+        own = there.keys() - {HANDSHAKE}
+        implied = {"OPTIONS"} if own else set()
+        implied |= {"HEAD"} if "GET" in own else set()
+        assert match.methods == tuple(sorted(own | implied))
 
 
 @given(st.lists(templates(), max_size=8), st.lists(requested, max_size=4), st.randoms())

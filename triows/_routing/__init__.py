@@ -1,17 +1,19 @@
 """
 PATH -> ROUTE.
 
-What comes in: the routes that the user writes (:class:`.websocket_route.WebSocketRoute`), and the
-ASGI scope of a request. What goes out: for the routes, a :class:`.node.RouteDescription` of each
-handler. For the request, a :class:`.leaf.Match`, which has the route and its parameters. It is a
-:class:`.leaf.Mismatch` if the path has something else than the request asks for, and ``None`` if
-no route matches. A path that isn't valid raises :exc:`.path.BadPath`.
+What comes in: the routes that the user writes (:class:`.route.Route` and
+:class:`.websocket_route.WebSocketRoute`), and the ASGI scope of a request. What goes out: for the
+routes, a :class:`.node.RouteDescription` of each handler. For the request, a :class:`.leaf.Match`,
+which has the route and its parameters. It is a :class:`.leaf.Mismatch` if the path has something
+else than the request asks for, and ``None`` if no route matches. A path that isn't valid raises
+:exc:`.path.BadPath`.
 
 Everything here is pure and synchronous. Nothing awaits, sees a socket, or knows a handler's
 arguments. May import the base modules of triows, and Starlette's converters.
 
 What the user writes:
 
+    route            has the class for plain requests
     websocket_route  has the class for WebSockets
     registrar        has what such classes have in common
     kind             says how they differ, as data
@@ -40,6 +42,7 @@ from .leaf import Match, Mismatch
 from .node import RouteDescription
 from .options import MiddlewareFactory
 from .path import BadPath, request_method, request_segments
+from .route import Route
 from .router import Router
 from .template import Template
 from .tree import RouteTree
@@ -50,6 +53,7 @@ __all__ = [
     "Match",
     "MiddlewareFactory",
     "Mismatch",
+    "Route",
     "RouteDescription",
     "RouteTree",
     "Router",

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from attrs import frozen
 
-from .handlers import check_websocket_handler
+from .handlers import check_http_handler, check_websocket_handler
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["WEBSOCKET", "Kind"]
+__all__ = ["HTTP", "WEBSOCKET", "Kind"]
 
 
 @frozen(eq=False)
@@ -38,4 +38,10 @@ WEBSOCKET = Kind(
     name="websocket",
     check_handler=check_websocket_handler,
     remedy="decorate an `async def` with @route.endpoint",
+)
+
+HTTP = Kind(
+    name="http",
+    check_handler=check_http_handler,
+    remedy="decorate a function with @route.get, @route.post or another method",
 )

@@ -61,12 +61,14 @@ class Mismatch:
 
     A plain request has to be answered with 405 if there are methods, and an ``Allow`` that has all
     of them (:rfc:`9110#section-15.5.6`). It is answered with 426 only if a WebSocket is all there
-    is, because no other method would help then.
+    is, because no other method would help then. OPTIONS, which asks for the methods, is answered
+    with the same ``Allow`` (:rfc:`9110#section-9.3.7`).
 
     Attributes:
         template: The template that matched.
         has_websocket: Whether the path has a WebSocket.
-        methods: The HTTP methods that the path has, sorted.
+        methods: The HTTP methods that the path has, sorted, and those that are answered without a
+            handler: HEAD if there is GET, and OPTIONS.
     """
 
     template: Template
@@ -152,6 +154,9 @@ class Leaf(Generic[T]):
             ``None`` if this isn't the leaf of that path, because a converter refuses its text.
         """
         target = self._targets.get(method)
+        if target is None and method == "HEAD":
+            # It is answered as GET is, without the body (RFC 9110 section 9.3.2).
+            target = self._targets.get("GET")
         return self._mismatch(texts) if target is None else target.match(texts)
 
     def _mismatch(self, texts: tuple[str, ...]) -> Mismatch | None:
@@ -162,8 +167,11 @@ class Leaf(Generic[T]):
         }
         if not fitting:
             return None
-        methods = sorted(method for method in fitting if method is not None)
-        return Mismatch(next(iter(fitting.values())), HANDSHAKE in fitting, tuple(methods))
+        methods = {method for method in fitting if method is not None}
+        if methods:
+            methods |= {"OPTIONS", "HEAD"} if "GET" in methods else {"OPTIONS"}
+        template = next(iter(fitting.values()))
+        return Mismatch(template, HANDSHAKE in fitting, tuple(sorted(methods)))
 
 
 def refuse_second(target: Target[Any], other: Target[Any], method: Method = HANDSHAKE) -> None:

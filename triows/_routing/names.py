@@ -87,6 +87,11 @@ class NamedRoute:
         """``file:line (name)`` of the handler."""
         return self.description.where
 
+    @property
+    def address(self) -> tuple[Template, str]:
+        """What the URL says. It doesn't say the method, so all methods of a path may share it."""
+        return self.template, self.description.kind.name
+
 
 @frozen
 class _NamedMount:
@@ -126,7 +131,8 @@ class RouteNames:
         for route in routes:
             if not route.description.is_named:
                 continue
-            if (other := taken.setdefault(route.name, route)) is not route:
+            other = taken.setdefault(route.name, route)
+            if other.address != route.address:
                 raise RouteConflictError(
                     f"'{route.template}' is called {route.name!r}, and so is '{other.template}' "
                     f"at {other.where}: give each a name of its own",
@@ -179,8 +185,8 @@ class RouteNames:
         # A name that somebody gave takes precedence over the names of handlers.
         routes = [one for one in routes if one.description.is_named] or routes
         fitting = [one for one in routes if set(one.template.keys) == set(params)]
-        if len(fitting) == 1:
-            (route,) = fitting
+        if len({one.address for one in fitting}) == 1:
+            route = fitting[0]
             path = _Path.of(route.template, params)
             self._check_leads(path, route.value, route.description.method)
             return URLPath(path.text, protocol=route.description.kind.name)
@@ -242,7 +248,7 @@ class RouteNames:
             places = ", ".join(f"'{one.template}' at {one.where}" for one in routes)
             return UnknownRoute(
                 f"several routes are called {name!r} ({places}): give the one that you mean a "
-                "name of its own, @route.endpoint(name=...)"
+                "name of its own, as in @route.endpoint(name=...) or @route.get(name=...)"
             )
         if not routes:
             return UnknownRoute(f"no route is called {name!r}: {self._known()}")
@@ -265,7 +271,7 @@ class RouteNames:
         more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
         return (
             f"there are {', '.join(map(repr, names[:_LISTED]))}{more} (a route has its handler's "
-            "name, or that of @route.endpoint(name=...))"
+            "name, or the name=... of its decorator)"
         )
 
 

@@ -20,9 +20,8 @@ from triows.exceptions import RouteSetupError
 from .options import RouteOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
-    from .handlers import Handler
     from .kind import Kind
     from .leaf import Method
     from .options import DepsList, MiddlewareFactory
@@ -50,7 +49,7 @@ class RouteDescription:
     template: Template
     kind: Kind
     method: Method
-    handler: Handler
+    handler: Callable[..., Any]
     where: str
     name: str
     is_named: bool
@@ -73,7 +72,7 @@ class Registration:
 
     kind: Kind
     method: Method
-    handler: Handler
+    handler: Callable[..., Any]
     where: str
     name: str | None
     options: RouteOptions
@@ -133,14 +132,22 @@ class Node:
         """The handlers of this path, in the order of their registration."""
         return tuple(self._registrations.values())
 
-    def register(self, new: Registration) -> None:
+    def register(self, registrations: Iterable[Registration]) -> None:
         """
-        Add a handler.
+        Add a handler, for one method or several, or for none of them.
 
         Raises:
             RouteSetupError: It can't be a handler, the path has one for the same method, or this
                 node is part of an application.
         """
+        added = list(registrations)
+        for new in added:
+            self._check(new)
+        for new in added:
+            note_registered(new.handler)
+            self._registrations[new.method] = new
+
+    def _check(self, new: Registration) -> None:
         self._check_open("a handler", new.where)
         new.kind.check_handler(new.handler, new.where)
         other = self._registrations.get(new.method)
@@ -151,8 +158,6 @@ class Node:
                 "the two, or give each a path of its own",
                 new.where,
             )
-        note_registered(new.handler)
-        self._registrations[new.method] = new
 
     def sub(self, own: Template) -> Node:
         """

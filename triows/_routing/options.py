@@ -16,7 +16,7 @@ from attrs import field, fields, frozen
 from triows._requires import refuse_in_list
 from triows._settings import Compression, Limits, Settings, Timeouts
 from triows._where import name_of
-from triows.exceptions import RouteSetupError
+from triows.exceptions import HTTPException, RouteSetupError
 from triows.types import ASGIApp, UseMark
 
 from .handlers import Handler
@@ -121,6 +121,43 @@ def compression_setting(value: Compression | Literal[False] | None) -> Any:
     return value if value is False else setting("compression", value, Compression)
 
 
+def _status(_: str, value: Any) -> int | None:
+    # An IntEnum such as HTTPStatus is an int, and so is a bool.
+    if value is None or (
+        isinstance(value, int) and not isinstance(value, bool) and value in _FINAL and value != 304
+    ):
+        return None if value is None else int(value)
+    raise RouteSetupError(
+        f"status takes the status of the response, from 200 to 599 but not 304, not {value!r}"
+    )
+
+
+#: Statuses below 200 are not the last one of a response (RFC 9110 section 15.2). A 304 answers a
+#: condition of the request, so no handler has it always.
+_FINAL = range(200, 600)
+
+
+def _problems(name: str, values: Iterable[Any]) -> tuple[type[HTTPException], ...]:
+    found = listed(name, values)
+    for one in found:
+        if isinstance(one, HTTPException):
+            raise RouteSetupError(
+                f"problems takes classes, not {one!r}: write problems=[{type(one).__name__}]"
+            )
+        if not (isinstance(one, type) and issubclass(one, HTTPException)):
+            shown = one.__name__ if isinstance(one, type) else repr(one)
+            raise RouteSetupError(
+                f"problems takes subclasses of HTTPException, which handlers may raise, not {shown}"
+            )
+    return found
+
+
+def _switch(name: str, value: Any) -> bool | None:
+    if value is not None and not isinstance(value, bool):
+        raise RouteSetupError(f"{name} takes True or False, not {_shown(value)}")
+    return value
+
+
 def _shown(value: object) -> str:
     if isinstance(value, type):
         return f"the class {value.__name__}: call it, as in {value.__name__}()"
@@ -181,6 +218,10 @@ class RouteOptions:
         timeouts: Replaces all those further up.
         limits: Replaces all those further up.
         compression: ``False`` means no compression.
+        status: The status of a handler's response, if the annotation doesn't say another one. Only
+            handlers have it.
+        problems: What handlers may raise, those further up first.
+        etag: Whether whole responses get an ``ETag``, and conditional requests are answered.
     """
 
     deps: tuple[DepsList, ...] = field(default=(), metadata=_joined(_level))
@@ -194,6 +235,9 @@ class RouteOptions:
     compression: Compression | Literal[False] | None = field(
         default=None, metadata=_nearest(_compression)
     )
+    status: int | None = field(default=None, metadata=_nearest(_status))
+    problems: tuple[type[HTTPException], ...] = field(default=(), metadata=_joined(_problems))
+    etag: bool | None = field(default=None, metadata=_nearest(_switch))
 
     @classmethod
     def given(cls, **arguments: Any) -> Self:

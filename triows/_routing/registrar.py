@@ -2,39 +2,45 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from attrs import evolve
 
 from triows._where import where
 from triows.exceptions import RouteSetupError
 
+from .mistakes import check_routes
 from .names import check_name
 from .node import Node, Registration
 from .options import DepsList, RouteOptions, listed
 from .template import Template
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import Self
 
-    from .handlers import Handler
     from .kind import Kind
     from .leaf import Method
     from .node import RouteDescription
     from .options import Dependency, MiddlewareFactory
 
-    H = TypeVar("H", bound=Handler)
+    H = TypeVar("H", bound=Callable[..., Any])
 
 __all__ = ["Registrar"]
 
+#: The class of the routes below a route: the one that has the kind, not a subclass of a user.
+R = TypeVar("R", bound="Registrar[Any]")
 
-class Registrar:
+
+class Registrar(Generic[R]):
     """
     Registers handlers of one kind on a node of the tree of routes.
 
     It has nothing but its node. A node may have registrars of several classes. They share its path,
     its settings and what is below it.
+
+    A class of registrars sets ``_kind``, and is its own argument:
+    ``class Route(Registrar["Route"])``.
 
     Args:
         path: A path template.
@@ -44,6 +50,13 @@ class Registrar:
 
     #: What it registers.
     _kind: ClassVar[Kind]
+    #: The class that has the kind.
+    _plain: ClassVar[type[Any]]
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        if "_kind" in vars(cls):
+            cls._plain = cls
 
     def __init__(self, path: str, *, deps: Iterable[Dependency] = (), **options: Any) -> None:
         own = Template.parse(path)
@@ -76,6 +89,51 @@ class Registrar:
     def template(self) -> Template:
         """The full path template, parsed."""
         return self._node.template
+
+    @property
+    def subroutes(self) -> Sequence[R]:
+        """The routes directly below this one, in the order in which they were made."""
+        return tuple(map(self._plain._on, self._node.children))
+
+    def sub(self, path: str) -> R:
+        """
+        Return the route below this one with that path. Make it if it doesn't exist.
+
+        Args:
+            path: What comes after this route's path.
+
+        Raises:
+            TemplateError: The path can't be read, or can't come after this one.
+            RouteSetupError: The route doesn't exist, and this route is already part of an
+                application.
+        """
+        below: R = self._plain._on(self._node.sub(Template.parse(path)))
+        return below
+
+    def __truediv__(self, path: str) -> R:
+        return self.sub(path)
+
+    def merge(self, *routes: Registrar[Any], parent_prefix: str | None = None) -> None:
+        """
+        Put copies of other routes, with everything below them, below this one.
+
+        The other routes may be of either kind. They stay as they are, so you can merge them
+        elsewhere or include them. What you register on them afterwards doesn't appear here. The
+        settings of the routes above them apply to the copies, too.
+
+        Args:
+            routes: The other routes. They keep their own settings, below this route's.
+            parent_prefix: The beginning of their paths, to leave out because this route stands for
+                it.
+
+        Raises:
+            TemplateError: A path can't come after this one.
+            RouteSetupError: A path does not begin with the prefix, or this route is already part
+                of an application. Nothing is merged then.
+        """
+        check_routes(routes, Registrar, "merge")
+        prefix = Template.parse(parent_prefix or "")
+        self._node.merge([route._node for route in routes], prefix)
 
     def add_middleware(self, factory: MiddlewareFactory) -> None:
         """
@@ -121,7 +179,7 @@ class Registrar:
 
     def _registering(
         self,
-        method: Method,
+        methods: Iterable[Method],
         func: Callable[..., Any] | None,
         *,
         name: str | None,
@@ -132,7 +190,7 @@ class Registrar:
         Check what was given to a decorator, and make the decorator.
 
         Args:
-            method: What a request has to ask the path for.
+            methods: What a request has to ask the path for, one of them.
             func: What will be decorated, if it is known already.
             name: The name that was given, if one was.
             deps: Factories for this handler only.
@@ -149,7 +207,9 @@ class Registrar:
             at = where(func)
             own = DepsList(factories, of="", users="nothing here", at=at)
             all_options = evolve(checked, deps=own.levels)
-            self._node.register(Registration(self._kind, method, func, at, name, all_options))
+            self._node.register(
+                Registration(self._kind, method, func, at, name, all_options) for method in methods
+            )
             return func
 
         return register

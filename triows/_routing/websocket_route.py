@@ -10,12 +10,10 @@ from triows._elsewhere import ROUTE, pointing
 from .handlers import Handler
 from .kind import WEBSOCKET
 from .leaf import HANDSHAKE
-from .mistakes import check_routes
 from .registrar import Registrar
-from .template import Template
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
 
     from triows._settings import Compression, Limits, Timeouts
 
@@ -27,7 +25,7 @@ H = TypeVar("H", bound=Handler)
 
 
 @pointing(ROUTE)
-class WebSocketRoute(Registrar):
+class WebSocketRoute(Registrar["WebSocketRoute"]):
     """
     A path, its handler, and the routes below it.
 
@@ -83,11 +81,6 @@ class WebSocketRoute(Registrar):
             compression=compression,
         )
 
-    @property
-    def subroutes(self) -> Sequence[WebSocketRoute]:
-        """The routes directly below this one, in the order in which they were made."""
-        return tuple(map(WebSocketRoute._on, self._node.children))
-
     @overload
     def endpoint(
         self,
@@ -136,48 +129,9 @@ class WebSocketRoute(Registrar):
                 handler, or it is already part of an application.
         """
         register: Callable[[H], H] = self._registering(
-            HANDSHAKE, func, name=name, plugins=plugins, deps=deps
+            [HANDSHAKE], func, name=name, plugins=plugins, deps=deps
         )
         return register if func is None else register(func)
 
     #: The name that lihil has for it.
     ws_handler = endpoint
-
-    def sub(self, path: str) -> WebSocketRoute:
-        """
-        Return the route below this one with that path. Make it if it doesn't exist.
-
-        Args:
-            path: What comes after this route's path.
-
-        Raises:
-            TemplateError: The path can't be read, or can't come after this one.
-            RouteSetupError: The route doesn't exist, and this route is already part of an
-                application.
-        """
-        return WebSocketRoute._on(self._node.sub(Template.parse(path)))
-
-    def __truediv__(self, path: str) -> WebSocketRoute:
-        return self.sub(path)
-
-    def merge(self, *routes: WebSocketRoute, parent_prefix: str | None = None) -> None:
-        """
-        Put copies of other routes, with everything below them, below this one.
-
-        The other routes stay as they are, so you can merge them elsewhere or include them. What
-        you register on them afterwards doesn't appear here. The settings of the routes above them
-        apply to the copies, too.
-
-        Args:
-            routes: The other routes. They keep their own settings, below this route's.
-            parent_prefix: The beginning of their paths, to leave out because this route stands for
-                it.
-
-        Raises:
-            TemplateError: A path can't come after this one.
-            RouteSetupError: A path does not begin with the prefix, or this route is already part
-                of an application. Nothing is merged then.
-        """
-        check_routes(routes, WebSocketRoute, "merge")
-        prefix = Template.parse(parent_prefix or "")
-        self._node.merge([route._node for route in routes], prefix)
