@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import trio
 from attrs import field, frozen
@@ -19,6 +19,7 @@ from ._compile import Compiler, check_origin_setting
 from ._dispatch import Dispatcher
 from ._elsewhere import APPLICATION, pointing
 from ._errors import consists_of, exc_info, is_a, leaves, text_of
+from ._exchange.catchers import Catchers
 from ._exchange.registry import Exchanges
 from ._injection.listing import written
 from ._inspection.hanging import Overseer
@@ -29,6 +30,7 @@ from ._loop import NO_TRIO, check_trio, note_loop
 from ._managers import asynccontextmanager, contextmanager
 from ._reasons import Reason
 from ._request.guard import guarded
+from ._request.kind import request_kind
 from ._request.mounted import MountedRequests
 from ._request.transport import DISCONNECTS
 from ._routing.mistakes import check_routes
@@ -65,6 +67,8 @@ if TYPE_CHECKING:
     from .types import ASGIApp, Receive, Scope, Send
 
 __all__ = ["EndpointInfo", "RouteInfo", "Triows"]
+
+C = TypeVar("C", bound="Callable[..., Any]")
 
 logger = logging.getLogger("triows")
 
@@ -163,15 +167,18 @@ class Triows:
         self.debug = debug
         self._exchanges = Exchanges(self.limits.connections)
         self._resources = AppResources(self, lifespan, self.timeouts.teardown)
+        self._catchers = Catchers()
         self._compiler = Compiler(
             app=self,
             kind=_WEBSOCKETS,
+            request_kind=partial(request_kind, Triows),
             deps=own_deps,
             options=options,
             endpoint_info=EndpointInfo,
             exchanges=self._exchanges,
             shutdown_code=shutdown_code,
             resources=self._resources,
+            catchers=self._catchers,
         )
         self._router: Router[Target] = Router()
         # The mounted triows applications, by path. They are drained together with this one.
@@ -208,6 +215,37 @@ class Triows:
         self._compiler.add(compiled)
 
     include = include_routes
+
+    def catch(self, *classes: type[Exception]) -> Callable[[C], C]:
+        """
+        Say how an exchange ends that one of your exceptions has ended, as a decorator.
+
+            @app.catch(OutOfStock)
+            def out_of_stock(error: OutOfStock) -> HTTPException:
+                return HTTPException(409, f"{error.item} is out of stock")
+
+        The exception may come from a handler, a factory, or a resource that exits. Resources still
+        see it at their ``yield``. It isn't logged as an error.
+
+        The function is a ``def`` that takes the exception, and, if it has a second parameter, the
+        ``HTTPConnection`` of Starlette. It returns an :exc:`HTTPException` or a
+        :exc:`WebSocketClose`. With ``None``, it leaves the exception as it is. For a WebSocket that
+        was accepted, an HTTPException becomes a close with 1008, or 1011 if its status is 500 or
+        more. For subclasses, the function of the nearest class counts.
+
+        Args:
+            classes: The classes of the exceptions.
+
+        Raises:
+            RouteSetupError: One of them isn't an exception, or is caught already, or the function
+                can't be called so.
+        """
+
+        def add(catcher: C) -> C:
+            self._catchers.add(classes, catcher)
+            return catcher
+
+        return add
 
     def mount(self, path: str, app: ASGIApp, *, name: str | None = None) -> None:
         """

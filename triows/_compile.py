@@ -12,6 +12,7 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING, Any, Never, NoReturn, TypeAlias
 
+import trio
 from attrs import define, evolve, field, frozen
 
 from ._injection.planner import Planner
@@ -20,20 +21,25 @@ from ._injection.unused import check_all_used
 from ._managers import contextmanager
 from ._plugins import plugged
 from ._protocol.handshake import check_origins
+from ._request.endpoint import RequestEndpoint
+from ._request.results import plan_result
+from ._request.threads import in_thread
 from ._requires import requirements_of
-from ._routing.kind import WEBSOCKET
+from ._routing.handlers import is_async_generator, is_handler
+from ._routing.kind import HTTP
 from ._targets import Entry
 from ._websocket.endpoint import Endpoint
-from ._websocket.kind import blind
+from ._websocket.kind import WEBSOCKET, blind
 from ._where import code_for, name_of, where
 from .exceptions import DependencyCycleError, DependencyError, RouteSetupError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from ._exchange.catchers import Catchers
     from ._exchange.registry import Exchanges
     from ._injection.factories import Factory
-    from ._injection.kinds import RouteKind
+    from ._injection.kinds import Given, RouteKind
     from ._injection.plan import Plan
     from ._protocol.handshake import Origins
     from ._routing.node import RouteDescription
@@ -62,8 +68,10 @@ class Compiler:
     """Compiles the routes of one application, and compiles them again for overrides."""
 
     app: Any
-    #: What handlers of WebSocket routes may ask for.
+    #: What handlers of WebSocket routes may ask for, and the application's resources.
     kind: RouteKind
+    #: What handlers of requests may ask for, by method.
+    request_kind: Callable[[str], RouteKind]
     #: The application's own factories.
     deps: DepsList
     #: The application's settings, which apply to every route that has none of its own.
@@ -74,10 +82,18 @@ class Compiler:
     #: The close code if the server shuts down.
     shutdown_code: int
     resources: AppResources
+    #: What the application makes of its exceptions.
+    catchers: Catchers
     #: The routes, in the order of their registration.
     entries: list[Entry] = field(factory=list, init=False)
     shared: SharedPlans = field(factory=dict, init=False)
+    #: Limits the threads in which handlers run that are plain functions.
+    limiter: trio.CapacityLimiter = field(init=False)
     _overrides: dict[Callable[..., Any], Callable[..., Any]] = field(factory=dict, init=False)
+
+    @limiter.default
+    def _(self) -> trio.CapacityLimiter:
+        return trio.CapacityLimiter(self.options.settings.limits.threads)
 
     def __attrs_post_init__(self) -> None:
         providers(self.deps)  # report a mistake in them here, and not at the first route
@@ -172,7 +188,7 @@ class Compiler:
     def _warn_if_blind(self, entry: Entry) -> None:
         """Log a warning about a handler that can only refuse, unless its annotation says so."""
         # A test's fake may not take what the factory that it replaces takes.
-        if self._overrides or entry.endpoint.can_accept:
+        if self._overrides or entry.description.kind is HTTP or WEBSOCKET in _givens_of(entry):
             return
         handler = entry.description.handler
         if entry.endpoint.plan.signature.return_annotation not in (NoReturn, Never):
@@ -188,9 +204,10 @@ class Compiler:
         levels: Iterable[Iterable[Dependency]] = (),
         keys: Mapping[str, Key] | None = None,
         at: str | None = None,
+        kind: RouteKind | None = None,
     ) -> Planner:
         return Planner(
-            kind=self.kind,
+            kind=kind or self.kind,
             providers=providers(self.deps, *levels, at=at),
             overrides=self._overrides,
             path_keys=keys or {},
@@ -198,7 +215,8 @@ class Compiler:
 
     def _plan(self, description: RouteDescription) -> Plan:
         keys, at = description.template.by_name, description.where
-        planner = self._planner(description.options.deps, keys, at)
+        kind = self.kind if description.method is None else self.request_kind(description.method)
+        planner = self._planner(description.options.deps, keys, at, kind)
         return planner.plan(description.handler)
 
     def _check_used(self, entries: Iterable[Entry], deps: Iterable[DepsList]) -> None:
@@ -222,18 +240,15 @@ class Compiler:
                 given, used.get(id(given), ()), of=given.of, users=given.users, at=given.at
             )
 
-    def _endpoint(self, description: RouteDescription) -> Endpoint:
-        if description.kind is not WEBSOCKET:
-            raise RouteSetupError("plain requests have no endpoint yet", description.where)
+    def _endpoint(self, description: RouteDescription) -> Endpoint | RequestEndpoint:
+        check_origin_setting(description.options.origins, description.where)
         plan = self._plan(description)
-        at, path = description.where, description.template.path
-        check_origin_setting(description.options.origins, at)
         options = description.options.below(self.options)
-        info = partial(self.endpoint_info, path=path, signature=plan.signature, app=self.app)
-        handler = plugged(description.handler, options.plugins, info, at)
+        if description.kind is HTTP:
+            return self._of_requests(description, plan, options)
         return Endpoint(
-            path=path,
-            handler=handler,
+            path=description.template.path,
+            handler=self._plugged(description.handler, description, plan, options),
             plan=plan,
             settings=options.settings,
             origins=options.origins,
@@ -242,7 +257,57 @@ class Compiler:
             app=self.app,
             shared=self.resources.shared,
             requirements=requirements_of(description.handler),
+            catchers=self.catchers,
         )
+
+    def _of_requests(
+        self, description: RouteDescription, plan: Plan, options: RouteOptions
+    ) -> RequestEndpoint:
+        handler, at = description.handler, description.where
+        is_streamed = is_async_generator(handler)
+        results = plan_result(
+            plan.signature.return_annotation,
+            status=options.status,
+            is_generator=is_streamed,
+            where=at,
+        )
+        if not (is_streamed or is_handler(handler)):
+            handler = in_thread(handler, self.limiter)
+        if is_streamed and options.plugins:
+            raise RouteSetupError(
+                "the handler is a generator, and plugins are for functions that return: take "
+                "plugins= out, or return a StreamingResponse",
+                at,
+            )
+        return RequestEndpoint(
+            path=description.template.path,
+            handler=self._plugged(handler, description, plan, options),
+            plan=plan,
+            results=results,
+            settings=options.settings,
+            has_etags=bool(options.etag),
+            exchanges=self.exchanges,
+            app=self.app,
+            shared=self.resources.shared,
+            requirements=requirements_of(description.handler),
+            catchers=self.catchers,
+        )
+
+    def _plugged(
+        self,
+        handler: Callable[..., Any],
+        description: RouteDescription,
+        plan: Plan,
+        options: RouteOptions,
+    ) -> Callable[..., Any]:
+        """Put the plugins around a handler."""
+        info = partial(
+            self.endpoint_info,
+            path=description.template.path,
+            signature=plan.signature,
+            app=self.app,
+        )
+        return plugged(handler, options.plugins, info, description.where)
 
     def _plan_shared(self, entries: Iterable[Entry]) -> SharedPlans:
         """
@@ -283,6 +348,10 @@ class Compiler:
                 where(factory),
                 [name_of(caller) for caller in callers],
             )
+
+
+def _givens_of(entry: Entry) -> tuple[Given, ...]:
+    return entry.endpoint.plan.head.givens
 
 
 def _deps_of(entry: Entry) -> tuple[DepsList, ...]:

@@ -179,6 +179,10 @@ class Limits:
     #: as the system allows.
     connections: int | None = _count(None, none=True)
 
+    #: How many handlers that are plain functions may run at a time, each in a thread. Further ones
+    #: wait. Starlette and Trio have the same limit. Only the application's value counts.
+    threads: int = _count(40)
+
     #: How many query parameters a request may have. Django allows 1000, but few handlers take ten.
     query_parameters: int = _count(100)
 

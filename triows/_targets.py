@@ -15,6 +15,7 @@ from ._where import where
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
+    from ._request.endpoint import RequestEndpoint
     from ._request.mounted import MountedRequests
     from ._routing.leaf import Match
     from ._routing.node import RouteDescription
@@ -62,7 +63,7 @@ class Entry:
         RouteSetupError: One of the middlewares doesn't make an ASGI application around another.
     """
 
-    def __init__(self, description: RouteDescription, endpoint: Endpoint) -> None:
+    def __init__(self, description: RouteDescription, endpoint: Endpoint | RequestEndpoint) -> None:
         self.description = description
         self.endpoint = endpoint
         middlewares = description.options.middlewares

@@ -33,14 +33,20 @@ class AnsweringLine(RequestLine):
     Args:
         transport: The request.
         timeouts: The timeouts of the route.
+        replaced: Returns what counts in place of errors, because the application catches some.
     """
 
     who = "the handler"
     tells_last = True
 
-    __slots__ = ("_deliver_by", "_delivering", "_rest", "_timeouts", "after", "finish")
+    __slots__ = ("_deliver_by", "_delivering", "_replaced", "_rest", "_timeouts", "after", "finish")
 
-    def __init__(self, transport: RequestTransport, timeouts: Timeouts) -> None:
+    def __init__(
+        self,
+        transport: RequestTransport,
+        timeouts: Timeouts,
+        replaced: Callable[[list[BaseException]], list[BaseException]] | None = None,
+    ) -> None:
         super().__init__(transport, patience=timeouts.close)
         #: Hands over the end of the response, or all of it, if the handler has made one. It returns
         #: what is to be awaited then, if the client is slow.
@@ -48,6 +54,7 @@ class AnsweringLine(RequestLine):
         #: What runs after the response.
         self.after: Callable[[], Awaitable[None]] | None = None
         self._timeouts = timeouts
+        self._replaced = replaced
         self._rest: Awaitable[None] | None = None
         # Once the server is shutting down: when the client must have got everything.
         self._deliver_by = math.inf
@@ -69,6 +76,8 @@ class AnsweringLine(RequestLine):
         if self.finish is None or reason is not None or self._is_failed(errors):
             if not self.transport.begun:
                 self.transport.status = None  # one was begun, and nothing of it was sent
+            if self._replaced is not None and errors:
+                errors = self._replaced(errors)
             return await super().conclude(errors, reason)
         try:
             self._rest = self.finish()

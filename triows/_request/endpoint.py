@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     import trio
 
+    from triows._exchange.catchers import Catchers
     from triows._exchange.lifetime import Lifetime
     from triows._injection.kinds import Given
     from triows._injection.plan import Intake, Plan
@@ -56,7 +57,6 @@ _STREAMED = ("events", "parts")
 class RequestEndpoint(ServedRequests):
     """A handler of requests, with everything that is needed to serve them."""
 
-    method: str
     plan: Plan
     results: ResultPlan
     #: Whether whole results get an ``ETag``, and may be answered with 304.
@@ -67,6 +67,7 @@ class RequestEndpoint(ServedRequests):
     shared: Mapping[Callable[..., Any], Any]
     #: What the peer needs.
     requirements: tuple[Requirement, ...]
+    catchers: Catchers
     needs_lifetime: bool = field(init=False)
     _wants_nursery: bool = field(init=False)
     _is_streamed: bool = field(init=False)
@@ -85,8 +86,9 @@ class RequestEndpoint(ServedRequests):
         kinds = {step.factory.kind for step in self.plan.body.steps}
         return self._wants_nursery or self._is_streamed or not kinds <= {FactoryKind.FUNCTION}
 
-    def line_of(self, transport: RequestTransport) -> AnsweringLine:
-        return AnsweringLine(transport, self.settings.timeouts)
+    def line_of(self, transport: RequestTransport, scope: Scope) -> AnsweringLine:
+        replaced = partial(self.catchers.replaced, scope) if self.catchers else None
+        return AnsweringLine(transport, self.settings.timeouts, replaced)
 
     # Without a lifetime.
 
@@ -109,7 +111,7 @@ class RequestEndpoint(ServedRequests):
             status, headers, body = encode(result)
             if self.has_etags:
                 status, headers, body = conditional(
-                    status, headers, body, self.method, exchange.scope["headers"]
+                    status, headers, body, exchange.scope["method"], exchange.scope["headers"]
                 )
         transport.start(status, headers)
         rest = transport.send_nowait(body, more=False)
@@ -127,7 +129,7 @@ class RequestEndpoint(ServedRequests):
             encode, call = self._begun(exchange)
             arguments = await call.arguments(stack, nursery, lifetime)
             if self._is_streamed:
-                await self._stream(arguments, exchange.transport)
+                await self._stream(arguments, exchange)
                 line.finish = partial(exchange.transport.send_nowait, b"", more=False)
                 return
             result = await self.handler(**arguments)
@@ -137,7 +139,7 @@ class RequestEndpoint(ServedRequests):
             status, headers, content = encode(result)
             if self.has_etags:
                 status, headers, content = conditional(
-                    status, headers, content, self.method, exchange.scope["headers"]
+                    status, headers, content, exchange.scope["method"], exchange.scope["headers"]
                 )
             exchange.transport.start(status, headers)
             line.finish = partial(exchange.transport.send_nowait, content, more=False)
@@ -148,13 +150,13 @@ class RequestEndpoint(ServedRequests):
             enters_resources=self.plan.body.needs_hosts,
         )
 
-    def _stream(self, arguments: dict[str, Any], transport: RequestTransport) -> Awaitable[None]:
+    def _stream(self, arguments: dict[str, Any], exchange: RequestExchange) -> Awaitable[None]:
         assert self.results.stream is not None
         return send_parts(
             self.handler(**arguments),
             self.results.stream,
-            transport,
-            without_body=self.method == "HEAD",
+            exchange.transport,
+            without_body=exchange.scope["method"] == "HEAD",
             interval=self.settings.timeouts.ping_interval,
         )
 

@@ -58,7 +58,7 @@ class RequestExchange:
         """Its lifetime. It is made when somebody asks for it."""
         if self._lifetime is None:
             timeouts = self.served.settings.timeouts
-            line = self.served.line_of(self.transport)
+            line = self.served.line_of(self.transport, self.scope)
             self._lifetime = Lifetime(line, timeouts, around=self._around, started=self._started)
             line.on_gone = self._lifetime.note_gone
             self._lifetime.task = self._task

@@ -34,7 +34,7 @@ class MountedRequests(ServedRequests):
     Its settings are those of the outer application.
     """
 
-    def line_of(self, transport: RequestTransport) -> RequestLine:
+    def line_of(self, transport: RequestTransport, scope: Scope) -> RequestLine:
         return RequestLine(transport, patience=self.settings.timeouts.close)
 
     def answer(self, exchange: RequestExchange) -> Awaitable[None]:
@@ -70,5 +70,5 @@ class MountedRequests(ServedRequests):
         except Exception as exc:
             if is_a(exc, *DISCONNECTS):
                 raise
-            if (await self.line_of(transport).conclude([exc], None)).failed:
+            if (await self.line_of(transport, scope).conclude([exc], None)).failed:
                 raise

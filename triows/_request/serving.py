@@ -46,7 +46,7 @@ class ServedRequests(ABC):
     needs_lifetime = False
 
     @abstractmethod
-    def line_of(self, transport: RequestTransport) -> RequestLine:
+    def line_of(self, transport: RequestTransport, scope: Scope) -> RequestLine:
         """Make the line of a request."""
 
     @abstractmethod

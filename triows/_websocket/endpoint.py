@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from attrs import define, evolve, field, frozen
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     import trio
 
+    from triows._exchange.catchers import Catchers
     from triows._exchange.registry import Exchanges
     from triows._injection.hosts import ResourceStack
     from triows._injection.plan import Plan
@@ -79,6 +81,7 @@ class Endpoint:
     shared: Mapping[Callable[..., Any], Any]
     #: The scopes that the peer needs.
     requirements: tuple[Requirement, ...]
+    catchers: Catchers
     #: Whether the handler, or a factory, takes the connection's nursery.
     _wants_nursery: bool = field(init=False)
 
@@ -109,7 +112,8 @@ class Endpoint:
                 params, refusal = self._read_params(scope)
         except Exception as exc:  # noqa: BLE001 - raised below
             # A decoder, or the check of a pack: the same as if a factory had raised it.
-            verdict = judge(exc, None, accepted=False, own=transport)
+            (raised, *_) = self.catchers.replaced(scope, [exc]) if self.catchers else [exc]
+            verdict = judge(raised, None, accepted=False, own=transport)
             refusal = evolve(verdict.refusal, why=verdict.why or verdict.refusal.why)
             error = verdict.error
         if refusal is None:
@@ -172,6 +176,7 @@ class Endpoint:
             handler=self.handler,
             could_accept=self.can_accept,
             shutdown_code=self.shutdown_code,
+            replaced=partial(self.catchers.replaced, scope) if self.catchers else None,
         )
         needs_hosts = self.plan.body.needs_hosts
         lifetime = Lifetime(

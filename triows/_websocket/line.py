@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from triows._errors import combined
+from triows._errors import combined, leaves
 from triows._exchange.ends import is_end
 from triows._exchange.line import Conclusion
 from triows._where import where
 
-from .verdict import explain, failed, judge
+from .verdict import as_close, explain, failed, judge
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,6 +37,7 @@ class WebSocketLine:
         handler: The handler, for messages.
         could_accept: Whether the handler or a factory takes the WebSocket.
         shutdown_code: The close code if the server shuts down.
+        replaced: Returns what counts in place of errors, because the application catches some.
     """
 
     noun = "connection"
@@ -54,12 +55,14 @@ class WebSocketLine:
         handler: Callable[..., object],
         could_accept: bool,
         shutdown_code: int,
+        replaced: Callable[[list[BaseException]], list[BaseException]] | None = None,
     ) -> None:
         self.transport = transport
         self._timeouts = timeouts
         self._handler = handler
         self._could_accept = could_accept
         self._shutdown_code = shutdown_code
+        self._replaced = replaced
         # When the peer was told how the connection ends, and when it had got everything. Both are
         # known from conclude() on.
         self._told_at = self._delivered_at = -math.inf
@@ -155,8 +158,9 @@ class WebSocketLine:
     def _decide(self, errors: list[BaseException], reason: Reason | None) -> Verdict:
         """Judge what was raised. If that raises as well, its error is added to *errors*."""
         try:
+            counting = errors if self._replaced is None else self._answers(errors)
             return judge(
-                combined("errors in one connection", errors),
+                combined("errors in one connection", counting),
                 reason,
                 accepted=self.transport.accepted,
                 own=self.transport,
@@ -165,6 +169,15 @@ class WebSocketLine:
         except Exception as exc:  # noqa: BLE001 - the peer has to be told, and the error reported
             errors.append(exc)
             return failed(exc)
+
+    def _answers(self, errors: list[BaseException]) -> list[BaseException]:
+        """Return what counts in place of *errors*. A refusal that comes too late is a close."""
+        assert self._replaced is not None
+        counting = self._replaced(errors)
+        if self.transport.accepted:
+            raised = {id(leaf) for error in errors for leaf in leaves(error)} | set(map(id, errors))
+            counting = [one if id(one) in raised else as_close(one) for one in counting]
+        return counting
 
     async def _tell_peer(self, verdict: Verdict) -> None:
         """Hand over the close frame, or the refusal. This does not wait for the peer."""

@@ -33,7 +33,7 @@ _CLOSES: tuple[type[WebSocketClose | WebSocketException], ...] = (
     WebSocketException,
 )
 
-__all__ = ["Verdict", "explain", "failed", "judge"]
+__all__ = ["Verdict", "as_close", "explain", "failed", "judge"]
 
 
 class Verdict(Struct, frozen=True):
@@ -113,6 +113,24 @@ def _misunderstanding(leaf: BaseException, own: object, *, accepted: bool) -> st
             "example with code 1008"
         )
     return None
+
+
+# A close frame has room for this many bytes of a reason (RFC 6455 section 5.5).
+_LONGEST_REASON = 123
+
+
+def as_close(answer: BaseException) -> BaseException:
+    """
+    Return the close that comes nearest to an answer for a handshake.
+
+    A status below 500 becomes 1008, and the others 1011. If the detail is a text, it is the reason.
+    """
+    if not is_a(answer, HTTPException):
+        return answer
+    code = 1008 if answer.status_code < 500 else 1011
+    detail = answer.detail if isinstance(answer.detail, str) else ""
+    reason = detail.encode()[:_LONGEST_REASON].decode(errors="ignore")
+    return WebSocketClose(code, reason)
 
 
 def failed(error: BaseException) -> Verdict:
