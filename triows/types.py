@@ -43,7 +43,7 @@ Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 ASGIApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-ParamSource: TypeAlias = Literal["path", "query", "header", "cookie"]
+ParamSource: TypeAlias = Literal["path", "query", "header", "cookie", "body", "form"]
 UseScope: TypeAlias = Literal["connection", "app"]
 
 #: What an async generator factory returns. It yields one value, and closes it afterwards.

@@ -50,9 +50,20 @@ class Page(msgspec.Struct):
     size: int
 
 
-def test_the_table_has_a_row_for_each_word_that_param_takes():
-    assert tuple(SOURCES) == get_args(ParamSource)
+# What comes from a body isn't read together with the head.
+FROM_THE_BODY = ("body", "form")
+
+
+def test_the_table_has_a_row_for_each_word_that_param_takes_but_those_of_a_body():
+    assert (*SOURCES, *FROM_THE_BODY) == get_args(ParamSource)
     assert all(source.name == name for name, source in SOURCES.items())
+
+
+@pytest.mark.parametrize("source", FROM_THE_BODY)
+def test_a_handshake_has_no_body_to_read_from(source):
+    assert refused(str, source) == (
+        f'parameter `value`: a WebSocket handshake has no body for Param("{source}") to read'
+    )
 
 
 def test_each_source_has_its_own_values():

@@ -138,7 +138,9 @@ def _placed(
         )
     if in_path is not None and mark.source in (None, PATH.name):
         return PATH, in_path
-    source = QUERY if mark.source is None else SOURCES[mark.source]
+    source = QUERY if mark.source is None else SOURCES.get(mark.source)
+    if source is None:
+        site.refuse(f'{site.kind.no_body} for Param("{mark.source}") to read')
     return source, _alias(name, mark.alias, source, site)
 
 
