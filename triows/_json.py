@@ -1,38 +1,31 @@
 """
 Messages in JSON: from text to a type and back.
 
-msgspec reads and writes them, or pydantic if a type has something of pydantic in it. Decoders are
-compiled when somebody first asks for a type, and kept. If no message could be converted to a type,
-that is the application's mistake, a :exc:`TypeError`. If a message doesn't fit its type, that is
-the peer's mistake, an :exc:`~triows.InvalidMessage`.
+Decoders are compiled when somebody first asks for a type, and kept. If no message could be
+converted to a type, that is the application's mistake, a :exc:`TypeError`. If a message doesn't fit
+its type, that is the peer's mistake, an :exc:`~triows.InvalidMessage`.
 """
 
 from __future__ import annotations
 
-import json
 from functools import lru_cache
 from inspect import iscoroutine
-from types import NoneType, UnionType
-from typing import TYPE_CHECKING, Annotated, Any, ForwardRef, Literal, Union, get_args, get_origin
+from types import UnionType
+from typing import TYPE_CHECKING, Any, Union
 
 import msgspec
 from attrs import field, frozen
-from msgspec import inspect
 
-from ._annotations import constrained, type_name
-from ._pydantic import adapter_of, is_model, mentions_model, problems, validation_error
+from ._pydantic import is_model
+from ._structured import CLASSES, JSON, reading_of
 from .exceptions import InvalidMessage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterator
+    from collections.abc import Callable, Hashable
 
 __all__ = ["decoder_of", "encoded"]
 
 _UNIONS = (UnionType, type(Union[int, str]))  # noqa: UP007 - this spelling has a class of its own
-# The classes that msgspec makes from JSON if nobody asks for a type.
-_PLAIN = (dict, list, str, int, float, bool, NoneType)
-_CLASSES = "a msgspec.Struct, a dataclass, an attrs class, a TypedDict or a pydantic model"
-_BY_HAND = "or leave the type out and convert the value yourself"
 
 
 def decoder_of(type_: Any) -> Callable[[str | bytes], Any]:
@@ -76,136 +69,16 @@ class _Same:
 def _kept(type_: Any, _order: Any) -> Callable[[str | bytes], Any]:
     if isinstance(type_, _Same):
         type_ = type_.value
-    return _pydantic_decoder(type_) or _msgspec_decoder(type_)
-
-
-def _msgspec_decoder(type_: Any) -> Callable[[str | bytes], Any]:
-    if (name := _string_in(type_)) is not None:
-        raise _refused(type_, f"{name!r} is a string, not a type: give the class itself, {name}")
-    try:
-        type_ = constrained(type_)
-        decoder = msgspec.json.Decoder(type_, dec_hook=_validated)
-        unknown = next(_unknown(inspect.type_info(type_), set()), None)
-    except RecursionError:
-        raise _refused(
-            type_, f"an alias in it contains itself: make {_CLASSES} of it, {_BY_HAND}"
-        ) from None
-    except (TypeError, ValueError, NameError, AttributeError) as exc:
-        # At the end, msgspec repeats the whole type with its modules. Leave that out.
-        reason = str(exc).partition(" - type ")[0].partition("\n")[0]
-        raise _refused(type_, f"{reason}. Change the type, {_BY_HAND}") from exc
-    if unknown is not None:
-        raise _refused(type_, unknown)
+    reading = reading_of(type_, JSON, "leave the type out and convert the value yourself")
+    read, faults = reading.read, reading.faults
 
     def decode(message: str | bytes) -> Any:
         try:
-            return decoder.decode(message)
-        except (msgspec.DecodeError, UnicodeError) as exc:
-            raise InvalidMessage(str(exc)) from None
-        except RecursionError:
-            raise InvalidMessage("nested too deeply") from None
+            return read(message)
+        except faults as exc:
+            raise InvalidMessage(reading.detail(exc)) from None
 
     return decode
-
-
-def _string_in(type_: Any) -> str | None:
-    """Return the first string in the place of a class. Nothing says which class it names."""
-    if isinstance(type_, ForwardRef):
-        return type_.__forward_arg__
-    if isinstance(type_, str):
-        return type_
-    arguments = () if get_origin(type_) is Literal else get_args(type_)
-    if get_origin(type_) is Annotated:
-        arguments = arguments[:1]
-    return next((name for one in arguments if (name := _string_in(one)) is not None), None)
-
-
-def _refused(type_: Any, reason: str) -> TypeError:
-    return TypeError(f"JSON can't be read as {type_name(type_)}: {reason}")
-
-
-def _unknown(info: Any, seen: set[int]) -> Iterator[str]:
-    """For each class in a type that no message can be converted to, say why."""
-    if isinstance(info, (tuple, list)):
-        for item in info:
-            yield from _unknown(item, seen)
-    if not isinstance(info, (inspect.Type, inspect.Field)) or id(info) in seen:
-        return
-    seen.add(id(info))
-    cls: Any = getattr(info, "cls", None)
-    if isinstance(info, inspect.CustomType) and not (is_model(cls) or _is_plain(cls)):
-        yield _why_unknown(cls)
-    if isinstance(info, inspect.DataclassType) and is_model(cls):
-        # msgspec would set its fields without asking pydantic.
-        yield (
-            f"{cls.__qualname__} is a dataclass of pydantic's inside a class that isn't: make it a "
-            "pydantic.BaseModel, or make the outer class one of pydantic's, too"
-        )
-    for name in info.__struct_fields__:
-        yield from _unknown(getattr(info, name), seen)
-
-
-def _why_unknown(cls: Any) -> str:
-    name = cls.__qualname__
-    if cls.__module__ == "collections.abc":
-        return f"{name} doesn't say which class to make: use list, tuple, set or dict"
-    return (
-        f"{name} is a class that neither msgspec nor pydantic knows: make it {_CLASSES}, {_BY_HAND}"
-    )
-
-
-def _is_plain(cls: Any) -> bool:
-    """
-    Say whether values from JSON are instances of the class, as they are of ``object``.
-
-    A generic class doesn't count, because msgspec would not check its items.
-    """
-    return not hasattr(cls, "__class_getitem__") and any(issubclass(one, cls) for one in _PLAIN)
-
-
-def _validated(cls: Any, value: Any) -> Any:
-    """Let pydantic make a model that is inside a class of another kind."""
-    if not is_model(cls):
-        return value
-    # Give pydantic JSON again, because its rules for JSON differ from those for Python objects.
-    # json.dumps() is slower than msgspec, but msgspec can't write all numbers that it can read.
-    try:
-        return cls.__pydantic_validator__.validate_json(json.dumps(value))
-    except validation_error() as exc:
-        raise ValueError(_detail(exc)) from None
-
-
-def _pydantic_decoder(type_: Any) -> Callable[[str | bytes], Any] | None:
-    """Let pydantic read the whole message, if the type asks for that and pydantic can do it."""
-    if not mentions_model(type_):
-        return None
-    try:
-        adapter = adapter_of(type_)
-        if not getattr(adapter, "pydantic_complete", True):
-            adapter.rebuild(raise_errors=True)
-    except Exception as exc:
-        # Whatever pydantic raises, the type is the reason. Pydantic doesn't know Structs and attrs
-        # classes. msgspec knows them, and lets pydantic read the models inside them.
-        if is_model(type_):
-            reason = str(exc).partition("\n")[0]
-            raise _refused(type_, f"pydantic refuses the class: {reason}") from exc
-        return None
-    validate, invalid = adapter.validate_json, validation_error()
-
-    def decode(message: str | bytes) -> Any:
-        try:
-            return validate(message)
-        except invalid as exc:
-            raise InvalidMessage(_detail(exc)) from None
-
-    return decode
-
-
-def _detail(exc: Any) -> str:
-    return "; ".join(
-        f"{'.'.join(map(str, place))}: {text}" if place else text
-        for place, text in problems(exc, str)
-    )
 
 
 def encoded(data: Any) -> bytes:
@@ -245,7 +118,7 @@ def _plain(value: Any) -> Any:
         )
     raise TypeError(
         f"JSON can't express an instance of {type(value).__qualname__}: send it as a str, a "
-        f"number, a list or a dict, or make its class {_CLASSES}"
+        f"number, a list or a dict, or make its class {CLASSES}"
     )
 
 

@@ -19,6 +19,11 @@ __all__ = ["adapter_of", "fields_of", "is_model", "mentions_model", "problems", 
 
 INVALID = "Invalid value"
 
+#: How many errors :func:`problems` lists. Nobody reads more, and an answer has to stay small.
+MAX_PROBLEMS = 100
+
+_UNKNOWN: Any = object()
+
 # Words in the types of errors whose texts name classes of the application. A peer must not see
 # these texts.
 _ABOUT_CLASSES = ("instance", "subclass", "class", "model", "callable", "dataclass")
@@ -80,18 +85,44 @@ def validation_error() -> type[ValueError]:
     return found
 
 
-def problems(exc: Any, text_of: Callable[[Any], str]) -> list[tuple[tuple[Any, ...], str]]:
+def problems(
+    exc: Any, text_of: Callable[[Any], str], value: Any = _UNKNOWN
+) -> list[tuple[tuple[Any, ...], str]]:
     """
     List the errors in a :func:`validation_error`: where each is, and its text for the peer.
+
+    If there are more than 100, this only says how many. A list of a megabyte may have hundreds of
+    thousands, and pydantic can't list some of them.
 
     Args:
         exc: The error.
         text_of: Returns the text of an error that one of the model's own checks raised.
+        value: What doesn't fit. If it is given, the places lead to something in it, and nothing is
+            listed twice. Otherwise a place may have the name of a class, because pydantic says
+            which member of a union it has tried.
     """
-    return [
-        (error["loc"], _sentence(error, text_of))
+    count = exc.error_count()
+    if count > MAX_PROBLEMS:
+        return [((), f"{count} values can't be used")]
+    found = [
+        (error["loc"] if value is _UNKNOWN else _place_in(value, error), _sentence(error, text_of))
         for error in exc.errors(include_url=False, include_input=False)
     ]
+    return found if value is _UNKNOWN else list(dict.fromkeys(found))
+
+
+def _place_in(value: Any, error: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Leave out what isn't a key or an index: the members of unions, and pydantic's own words."""
+    *steps, last = error["loc"] or (None,)
+    place = []
+    for step in (*steps, last):
+        is_key = isinstance(value, dict) and step in value
+        if is_key or (isinstance(value, list) and isinstance(step, int) and step < len(value)):
+            value = value[step]
+            place.append(step)
+    if error["type"] == "missing":
+        place.append(last)
+    return tuple(place)
 
 
 def _sentence(error: Mapping[str, Any], text_of: Callable[[Any], str]) -> str:

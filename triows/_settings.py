@@ -186,6 +186,17 @@ class Limits:
     #: How many query parameters a request may have. Django allows 1000, but few handlers take ten.
     query_parameters: int = _count(100)
 
+    #: How many bytes the body of a plain request may have, also if the handler reads it part by
+    #: part. A larger one is answered with 413. Most handlers need the whole body in memory, and few
+    #: take more than some kilobytes of JSON. nginx has 1 MiB as well, Django 2.5 MiB and Kestrel
+    #: 30 MB. A route that takes files sets more. Mounted applications limit bodies themselves.
+    body: int = _count(MiB)
+
+    #: How many fields and files a form may have, together. A form with more is answered with 413.
+    #: Each costs some hundred bytes of memory and some microseconds, even if it is empty. Starlette
+    #: and Django allow 1000 fields, and Starlette 1000 files as well.
+    parts: int = _count(1000)
+
 
 @_hinting
 @frozen(kw_only=True)

@@ -76,7 +76,7 @@ def body_spec(name: str, annotation: Any, default: Any, kind: RouteKind, site: S
         HandlerSignatureError: It can't be.
     """
     if kind.body is None:
-        site.refuse(f"is marked Param('body'), and {kind.no_body}")
+        site.refuse(f'can not be read: {kind.no_body} for Param("body") to read')
     try:
         maker = None if default is MISSING else default_maker(default)
     except UncopyableDefault as exc:

@@ -140,7 +140,7 @@ def _placed(
     if in_path is not None and mark.source in (None, PATH.name):
         return PATH, in_path
     if mark.source == FORM.name and site.kind.body is None:
-        site.refuse(f"is marked Param('form'), and {site.kind.no_body}")
+        site.refuse(f'{site.kind.no_body} for Param("form") to read')
     default = FORM if is_file(annotation, site.kind) else QUERY
     source = default if mark.source is None else SOURCES[mark.source]
     return source, _alias(name, mark.alias, source, site)

@@ -1,0 +1,211 @@
+"""The body of a plain request, as it comes, within its limit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import trio
+
+from triows._counted import counted
+from triows._injection.query import ParamError
+from triows.exceptions import HTTPException
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+__all__ = ["BadBody", "BodyTooLarge", "RequestBody"]
+
+# A number with more digits is above every limit. Python refuses to read thousands of digits.
+_MAX_DIGITS = 20
+
+
+class BodyTooLarge(HTTPException):
+    """
+    There is more in a body than the server takes: 413 (:rfc:`9110#section-15.5.14`).
+
+    Args:
+        detail: A sentence for the peer, with the limit.
+    """
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(413, detail)
+
+
+class BadBody(HTTPException):
+    """
+    A body can't be used: 422 (:rfc:`9110#section-15.5.21`).
+
+    It is 422 also if the body isn't well-formed. So a mistake in the body is answered as one in the
+    query is, and both may be in one answer.
+
+    Args:
+        errors: Everything that is wrong with it.
+    """
+
+    def __init__(self, errors: Sequence[ParamError]) -> None:
+        self.errors = errors
+        super().__init__(422, "; ".join(one.message for one in errors))
+
+
+class RequestBody:
+    """
+    The body of one request. It can be read whole, or part by part, but only once.
+
+    To get it part by part, iterate over it. You can stop, and go on later: each iteration
+    continues where the last one has stopped. Only one task may read at a time. If a task is
+    cancelled while it reads, nothing is lost: whoever reads next gets what has come.
+
+    Args:
+        receive: Returns the next part. It returns nothing only at the end, and raises
+            :exc:`~triows.ClientDisconnect` if the rest won't come.
+        headers: The request's, with names in lower case.
+        limit: How many bytes the body may have.
+    """
+
+    __slots__ = (
+        "_is_busy",
+        "_is_over",
+        "_kept",
+        "_limit",
+        "_malformed_length",
+        "_receive",
+        "_received",
+        "_was_taken",
+        "_whole",
+        "content_length",
+        "content_type",
+    )
+
+    def __init__(
+        self,
+        receive: Callable[[], Awaitable[bytes]],
+        *,
+        headers: Sequence[tuple[bytes, bytes]],
+        limit: int,
+    ) -> None:
+        types = [value for name, value in headers if name == b"content-type"]
+        lengths = {value for name, value in headers if name == b"content-length"}
+        #: The value of the header, if there is one. Several are joined, and then mean nothing.
+        self.content_type: bytes | None = b", ".join(types) if types else None
+        #: How many bytes the client has announced, if it has.
+        self.content_length: int | None = None
+        # Our own server has refused such a request. Others may pass it on.
+        self._malformed_length = len(lengths) > 1 or not all(map(bytes.isdigit, lengths))
+        if lengths and not self._malformed_length:
+            self.content_length = int(lengths.pop().lstrip(b"0")[:_MAX_DIGITS] or b"0")
+        self._receive = receive
+        self._limit = limit
+        self._received = 0
+        # What has come and wasn't taken. A body may come in very many parts, so they aren't kept
+        # one by one.
+        self._kept: bytes | bytearray = b""
+        self._whole: bytes | None = None
+        self._is_busy = self._was_taken = False
+        self._is_over = self.content_length == 0
+
+    def refuse_early(self) -> None:
+        """
+        Refuse a body that has announced too much, before anything of it is read.
+
+        Raises:
+            BodyTooLarge: The announced length is above the limit.
+            BadBody: The announced length isn't a number.
+        """
+        if self._malformed_length:
+            raise BadBody([ParamError("header", "content-length", "Expected a whole number")])
+        if self.content_length is not None and self.content_length > self._limit:
+            raise self._too_large()
+
+    async def read(self) -> bytes:
+        """
+        Wait for the whole body. A further call returns the same bytes.
+
+        If this is cancelled, what has come is kept, and another call continues.
+
+        Raises:
+            BodyTooLarge: It has more bytes than the limit allows.
+            BadBody: The client has announced a length that isn't a number.
+            ClientDisconnect: The client has left before the end of the body.
+            RuntimeError: Some of it was read part by part.
+            trio.BusyResourceError: Another task reads.
+        """
+        if self._whole is not None:
+            await trio.lowlevel.checkpoint()
+            return self._whole
+        if self._was_taken:
+            await trio.lowlevel.checkpoint()
+            raise RuntimeError(
+                "some of the body was read part by part, so nobody has all of it: read() it first, "
+                "or join the parts"
+            )
+        while part := await self._next():
+            self._keep(part)
+        self._whole = self._kept = bytes(self._kept)
+        return self._whole
+
+    def _keep(self, part: bytes) -> None:
+        if not self._kept:
+            self._kept = part
+            return
+        if isinstance(self._kept, bytes):
+            self._kept = bytearray(self._kept)
+        self._kept += part
+
+    def __aiter__(self) -> RequestBody:
+        return self
+
+    async def __anext__(self) -> bytes:
+        """
+        Wait for the next part. It is never empty.
+
+        Raises:
+            StopAsyncIteration: That was all.
+            BodyTooLarge: The body has more bytes than the limit allows.
+            BadBody: The client has announced a length that isn't a number.
+            ClientDisconnect: The client has left before the end of the body.
+            trio.BusyResourceError: Another task reads.
+        """
+        if self._kept and not self._is_busy:
+            await trio.lowlevel.checkpoint()
+            part, self._kept = bytes(self._kept), b""
+        else:
+            part = await self._next()
+        self._was_taken = True
+        if not part:
+            raise StopAsyncIteration
+        return part
+
+    async def _next(self) -> bytes:
+        """Receive the next part. It is empty only at the end."""
+        if self._is_busy:
+            await trio.lowlevel.checkpoint()
+            raise trio.BusyResourceError("another task reads this body")
+        if self._is_over:
+            await trio.lowlevel.checkpoint()
+            return b""
+        if self._received > self._limit:
+            await trio.lowlevel.checkpoint()
+            raise self._too_large()
+        if not self._received:
+            await self._refuse_first()
+        self._is_busy = True
+        try:
+            part = await self._receive()
+        finally:
+            self._is_busy = False
+        self._received += len(part)
+        if self._received > self._limit:
+            raise self._too_large()
+        # The next part would be empty. So most bodies need only one call.
+        self._is_over = not part or self._received == self.content_length
+        return part
+
+    async def _refuse_first(self) -> None:
+        try:
+            self.refuse_early()
+        except HTTPException:
+            await trio.lowlevel.checkpoint()
+            raise
+
+    def _too_large(self) -> BodyTooLarge:
+        return BodyTooLarge(f"the body has more than {counted(self._limit, 'byte')}")

@@ -1,0 +1,319 @@
+"""
+Structured data: from JSON or MessagePack to a type.
+
+msgspec reads it, or pydantic if a type has something of pydantic in it. If no data could be
+converted to a type, that is the application's mistake, a :exc:`TypeError` when a :class:`Reading`
+is made. What a reading raises is the peer's mistake. Whoever reads decides what to say about it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import partial
+from types import NoneType
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    ForwardRef,
+    Literal,
+    TypeAlias,
+    get_args,
+    get_origin,
+)
+
+import msgspec
+from attrs import frozen
+from msgspec import inspect
+
+from ._annotations import constrained, type_name
+from ._pydantic import INVALID, adapter_of, is_model, mentions_model, problems, validation_error
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__ = ["AS_IT_IS", "CLASSES", "JSON", "MESSAGE_PACK", "Format", "Reading", "reading_of"]
+
+#: What JSON and MessagePack can express, for messages about types that they can't.
+CLASSES = "a msgspec.Struct, a dataclass, an attrs class, a TypedDict or a pydantic model"
+
+# The classes that msgspec makes if nobody asks for a type.
+_PLAIN = (dict, list, str, int, float, bool, NoneType)
+
+#: Where something in the data is: the names of fields and the numbers of items that lead to it.
+Place: TypeAlias = tuple[Any, ...]
+
+# What msgspec raises for data that isn't well-formed or doesn't fit. The last is for data that is
+# nested too deeply.
+_FAULTS = (msgspec.DecodeError, UnicodeError, RecursionError)
+_TOO_DEEP = "nested too deeply"
+
+# A step in the path that msgspec puts after its sentence, as in `$.items[0].size`. It writes
+# `[...]` for the value of any key of a dict.
+_STEP = re.compile(r"\[(\d+|\.\.\.)\]|\.([^.\[]+)")
+
+
+class _Unreadable(Exception):
+    """A type can't be read. The message says why, and what to do instead."""
+
+
+class _Several(ValueError):
+    """What pydantic said about a model that is inside a class of another kind."""
+
+    def __init__(self, error: Any, value: Any) -> None:
+        self.error = error
+        self.value = value
+        super().__init__(_joined(problems(error, str)))
+
+
+@frozen(eq=False)
+class Format:
+    """
+    A way to write data as bytes.
+
+    Args:
+        name: What messages call it.
+        decoder: msgspec's class that reads it.
+        validate: Lets pydantic's validator read it.
+        validate_value: Lets pydantic's validator read a value that msgspec has read.
+    """
+
+    name: str
+    decoder: Callable[..., Any]
+    validate: Callable[[Any], Callable[[Any], Any]]
+    validate_value: Callable[[Any, Any], Any]
+
+    def parse(self, data: Any) -> Any:
+        """Read data without a type. What can't be read is ``None``."""
+        try:
+            return self.decoder(Any, dec_hook=None).decode(data)
+        except _FAULTS:
+            return None
+
+
+def _validate_json_value(validator: Any, value: Any) -> Any:
+    # Give pydantic JSON again, because its rules for JSON differ from those for Python objects.
+    # json.dumps() is slower than msgspec, but msgspec can't write all numbers that it can read.
+    return validator.validate_json(json.dumps(value))
+
+
+def _validate_message_pack(validator: Any) -> Callable[[Any], Any]:
+    # MessagePack has bytes and times, as Python has, so pydantic's rules for Python objects apply.
+    validate, decode = validator.validate_python, msgspec.msgpack.Decoder().decode
+    return lambda data: validate(decode(data))
+
+
+JSON = Format(
+    "JSON", msgspec.json.Decoder, lambda validator: validator.validate_json, _validate_json_value
+)
+MESSAGE_PACK = Format(
+    "MessagePack",
+    msgspec.msgpack.Decoder,
+    _validate_message_pack,
+    lambda validator, value: validator.validate_python(value),
+)
+
+
+class _Converter:
+    """Like msgspec's decoders, but what it decodes is a value already."""
+
+    def __init__(self, type_: Any, dec_hook: Any) -> None:
+        msgspec.json.Decoder(type_, dec_hook=dec_hook)  # refuses what msgspec doesn't know
+        self.decode = partial(msgspec.convert, type=type_, dec_hook=dec_hook)
+
+
+#: For text and bytes that are already there, and only have to fulfil constraints.
+AS_IT_IS = Format(
+    "a body",
+    _Converter,
+    lambda validator: validator.validate_python,
+    lambda validator, value: validator.validate_python(value),
+)
+
+
+@frozen(eq=False)
+class Reading:
+    """
+    How to read a type.
+
+    Args:
+        read: Makes a value of data. If the data can't be read, this raises one of the *faults*.
+        faults: The exceptions that are the peer's mistake. Any other is the application's.
+        format: What it reads.
+    """
+
+    read: Callable[[Any], Any]
+    faults: tuple[type[Exception], ...]
+    format: Format
+
+    def detail(self, fault: Any) -> str:
+        """Say everything that one of the faults says, for the log. It may quote types."""
+        if isinstance(fault, RecursionError):
+            return _TOO_DEEP
+        return str(fault) if isinstance(fault, _FAULTS) else _joined(problems(fault, str))
+
+    def problems(
+        self, fault: Any, data: bytes, text_of: Callable[[Any], str]
+    ) -> list[tuple[Place, str]]:
+        """
+        List what is wrong, for the peer: where it is in the data, and a sentence.
+
+        The sentences name no classes. They may quote the data.
+
+        Args:
+            fault: The exception, one of the faults.
+            data: What couldn't be read.
+            text_of: Returns the text of an error that one of the application's own checks raised.
+        """
+        if isinstance(fault, RecursionError):
+            return [((), _TOO_DEEP.capitalize())]
+        if isinstance(fault, UnicodeError):
+            return [((), "Not valid UTF-8")]
+        if isinstance(fault, msgspec.DecodeError):
+            return _msgspec_problems(fault, text_of)
+        return problems(fault, text_of, self.format.parse(data))
+
+
+def _joined(found: list[tuple[Place, str]]) -> str:
+    return "; ".join(
+        f"{'.'.join(map(str, place))}: {text}" if place else text for place, text in found
+    )
+
+
+def _msgspec_problems(
+    fault: msgspec.DecodeError, text_of: Callable[[Any], str]
+) -> list[tuple[Place, str]]:
+    """Find the path in msgspec's sentence. It stops at the first error, so there is only one."""
+    sentence, _, path = str(fault).rpartition(" - at `")
+    place = _steps(path) if sentence else ()
+    raised: Any = fault.__cause__  # by one of the application's own checks
+    if isinstance(raised, _Several):
+        found = problems(raised.error, text_of, raised.value)
+        return [(place + inner, text) for inner, text in found]
+    return [(place, text_of(raised) if raised else sentence or path)]
+
+
+def _steps(path: str) -> Place:
+    """Split msgspec's path. It begins with ``$``, or with ``key` in `$`` if a key is wrong."""
+    return tuple(
+        "*" if index == "..." else index or name
+        for index, name in _STEP.findall(path.rpartition("$")[2].removesuffix("`"))
+    )
+
+
+def reading_of(type_: Any, format_: Format, by_hand: str) -> Reading:
+    """
+    Compile how to read a type. This takes long, so keep what it returns.
+
+    Args:
+        type_: The type.
+        format_: What it is read from.
+        by_hand: What to do if the type can't be read and can't be changed, for the error.
+
+    Raises:
+        TypeError: No data can be converted to this type. The text says why.
+    """
+    try:
+        return _by_pydantic(type_, format_) or _by_msgspec(type_, format_)
+    except _Unreadable as exc:
+        raise TypeError(
+            f"{format_.name} can't be read as {type_name(type_)}: {exc}, or {by_hand}"
+        ) from exc.__cause__
+
+
+def _by_msgspec(type_: Any, format_: Format) -> Reading:
+    if (name := _string_in(type_)) is not None:
+        raise _Unreadable(f"{name!r} is a string, not a type: give the class itself, {name}")
+    try:
+        type_ = constrained(type_)
+        decoder = format_.decoder(type_, dec_hook=partial(_validated, format_))
+        unknown = next(_unknown(inspect.type_info(type_), set()), None)
+    except RecursionError:
+        raise _Unreadable(f"an alias in it contains itself: make {CLASSES} of it") from None
+    except (TypeError, ValueError, NameError, AttributeError) as exc:
+        # At the end, msgspec repeats the whole type with its modules. Leave that out.
+        reason = str(exc).partition(" - type ")[0].partition("\n")[0]
+        raise _Unreadable(f"{reason}. Change the type") from exc
+    if unknown is not None:
+        raise _Unreadable(unknown)
+    return Reading(decoder.decode, _FAULTS, format_)
+
+
+def _string_in(type_: Any) -> str | None:
+    """Return the first string in the place of a class. Nothing says which class it names."""
+    if isinstance(type_, ForwardRef):
+        return type_.__forward_arg__
+    if isinstance(type_, str):
+        return type_
+    arguments = () if get_origin(type_) is Literal else get_args(type_)
+    if get_origin(type_) is Annotated:
+        arguments = arguments[:1]
+    return next((name for one in arguments if (name := _string_in(one)) is not None), None)
+
+
+def _unknown(info: Any, seen: set[int]) -> Iterator[str]:
+    """For each class in a type that no message can be converted to, say why."""
+    if isinstance(info, (tuple, list)):
+        for item in info:
+            yield from _unknown(item, seen)
+    if not isinstance(info, (inspect.Type, inspect.Field)) or id(info) in seen:
+        return
+    seen.add(id(info))
+    cls: Any = getattr(info, "cls", None)
+    if isinstance(info, inspect.CustomType) and not (is_model(cls) or _is_plain(cls)):
+        yield _why_unknown(cls)
+    if isinstance(info, inspect.DataclassType) and is_model(cls):
+        # msgspec would set its fields without asking pydantic.
+        yield (
+            f"{cls.__qualname__} is a dataclass of pydantic's inside a class that isn't: make it a "
+            "pydantic.BaseModel, or make the outer class one of pydantic's, too"
+        )
+    for name in info.__struct_fields__:
+        yield from _unknown(getattr(info, name), seen)
+
+
+def _why_unknown(cls: Any) -> str:
+    name = cls.__qualname__
+    if cls.__module__ == "collections.abc":
+        return f"{name} doesn't say which class to make: use list, tuple, set or dict"
+    return f"{name} is a class that neither msgspec nor pydantic knows: make it {CLASSES}"
+
+
+def _is_plain(cls: Any) -> bool:
+    """
+    Say whether values from JSON are instances of the class, as they are of ``object``.
+
+    A generic class doesn't count, because msgspec would not check its items.
+    """
+    return not hasattr(cls, "__class_getitem__") and any(issubclass(one, cls) for one in _PLAIN)
+
+
+def _validated(format_: Format, cls: Any, value: Any) -> Any:
+    """Let pydantic make a model that is inside a class of another kind."""
+    if not is_model(cls):
+        if not isinstance(value, cls):  # msgspec would name the class
+            raise ValueError(INVALID)
+        return value
+    try:
+        return format_.validate_value(cls.__pydantic_validator__, value)
+    except validation_error() as exc:
+        raise _Several(exc, value) from None
+
+
+def _by_pydantic(type_: Any, format_: Format) -> Reading | None:
+    """Let pydantic read the whole message, if the type asks for that and pydantic can do it."""
+    if not mentions_model(type_):
+        return None
+    try:
+        adapter = adapter_of(type_)
+        if not getattr(adapter, "pydantic_complete", True):
+            adapter.rebuild(raise_errors=True)
+    except Exception as exc:
+        # Whatever pydantic raises, the type is the reason. Pydantic doesn't know Structs and attrs
+        # classes. msgspec knows them, and lets pydantic read the models inside them.
+        if is_model(type_):
+            reason = str(exc).partition("\n")[0]
+            raise _Unreadable(f"pydantic refuses the class: {reason}. Change it") from exc
+        return None
+    return Reading(format_.validate(adapter), (validation_error(), *_FAULTS), format_)
