@@ -14,6 +14,7 @@ from triows._exchange.refusals import bad_parameters
 from triows._injection.query import ParamError
 from triows._reply import (
     from_exception,
+    not_acceptable,
     problem,
     try_later,
     upgrade_required,
@@ -97,6 +98,12 @@ def test_plain_http_is_told_to_upgrade():
     refusal = upgrade_required()
     assert refusal.status == HTTPStatus.UPGRADE_REQUIRED
     assert {(b"upgrade", b"websocket"), (b"connection", b"Upgrade")} <= set(refusal.headers)
+
+
+def test_a_406_says_what_is_offered():
+    refusal = not_acceptable(["application/json", "text/html"])
+    assert refusal.status == 406
+    assert json.loads(refusal.body)["offered"] == ["application/json", "text/html"]
 
 
 def test_an_http_exception_keeps_status_detail_and_headers():

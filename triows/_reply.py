@@ -25,6 +25,7 @@ __all__ = [
     "Reply",
     "from_exception",
     "method_not_allowed",
+    "not_acceptable",
     "problem",
     "respond",
     "try_later",
@@ -110,6 +111,11 @@ def try_later(detail: str) -> Reply:
 def method_not_allowed(allowed: Iterable[str]) -> Reply:
     """Make a 405 (:rfc:`9110#section-15.5.6`), which has to say which methods are allowed."""
     return problem(405, headers={"Allow": ", ".join(allowed)})
+
+
+def not_acceptable(offered: Sequence[str]) -> Reply:
+    """Make a 406 (:rfc:`9110#section-15.5.7`), which should say what can be had."""
+    return problem(406, "the response can't have a type that `Accept` allows", offered=offered)
 
 
 def upgrade_required() -> Reply:
