@@ -19,7 +19,7 @@ import trio
 
 from tests.connecting import connect
 from triows import InvalidMessage, Triows, WebSocket, WebSocketDisconnect, WebSocketRoute
-from triows._json import decoder_of, encoded
+from triows._json import check_expressible, decoder_of, encoded, packed
 
 T = TypeVar("T")
 
@@ -384,3 +384,60 @@ async def test_a_call_that_fails_gives_the_others_a_turn(call: Any, autojump_clo
         for _ in range(6):
             await client.send('"x"')
         await client.expect_close(1000)
+
+
+# MessagePack, and what can be said of a type before there is a value
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        Model(size=1),
+        [Model(size=1)],
+        ModelDataclass(1, "secret"),
+        Tree([Tree()]),
+        {"a": [1, None, "b"], "at": datetime.date(2024, 1, 2)},
+    ],
+)
+def test_messagepack_says_what_json_says(value):
+    assert msgspec.msgpack.decode(packed(value)) == msgspec.json.decode(encoded(value))
+
+
+def test_messagepack_can_not_express_more_classes():
+    with pytest.raises(TypeError, match="JSON can't express an instance of Unknown"):
+        packed(Unknown())
+
+
+@pytest.mark.parametrize(
+    "type_",
+    [
+        Any,
+        T,
+        object,
+        int,
+        Model,
+        Tree | StructOfModel,  # msgspec could not read this one
+        list[Tree | StructOfModel],
+        dict[str, list[AttrsOfModel]],
+        Literal[1, "a"],
+        Annotated[int, annotated_types.Gt(0), []],
+        Iterable[int],
+        type(None),
+    ],
+)
+def test_types_that_json_can_express_pass(type_):
+    check_expressible(type_)
+
+
+@pytest.mark.parametrize(
+    ("type_", "message"),
+    [
+        (Unknown, "JSON can't express Unknown: make it a msgspec.Struct"),
+        (list[Unknown | None], "JSON can't express Unknown"),
+        (Annotated[pathlib.Path, "a doc"], "JSON can't express Path"),
+        (list["Tree"], "'Tree' is a string, not a type"),
+    ],
+)
+def test_types_that_json_can_not_express_are_refused(type_, message):
+    with pytest.raises(TypeError, match=message):
+        check_expressible(type_)

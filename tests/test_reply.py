@@ -16,6 +16,7 @@ from triows._reply import (
     Reply,
     allowed_methods,
     from_exception,
+    not_acceptable,
     problem,
     try_later,
     upgrade_required,
@@ -99,6 +100,12 @@ def test_plain_http_is_told_to_upgrade():
     refusal = upgrade_required()
     assert refusal.status == HTTPStatus.UPGRADE_REQUIRED
     assert {(b"upgrade", b"websocket"), (b"connection", b"Upgrade")} <= set(refusal.headers)
+
+
+def test_a_406_says_what_is_offered():
+    refusal = not_acceptable(["application/json", "text/html"])
+    assert refusal.status == 406
+    assert json.loads(refusal.body)["offered"] == ["application/json", "text/html"]
 
 
 def test_an_http_exception_keeps_status_detail_and_headers():

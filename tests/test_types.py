@@ -7,7 +7,7 @@ from typing import Annotated, get_args
 import msgspec
 import pytest
 
-from triows.types import IGNORE, Ignore, Param, use
+from triows.types import IGNORE, Ignore, Media, Param, use
 
 
 def factory() -> int:
@@ -62,3 +62,19 @@ def test_a_scope_that_does_not_exist_is_refused_with_those_that_do():
 def test_marks_can_be_compared():
     assert Annotated[int, use(factory)] == Annotated[int, use(factory)]
     assert Param("query", alias="a") != Param("query", alias="b")
+
+
+@pytest.mark.parametrize(
+    "name", ["image/png", "application/vnd.api+json", "text/csv; header=present", "a/b;c=d"]
+)
+def test_a_media_type_may_have_parameters(name):
+    assert Media(name).type == name
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["png", "image/", "/png", "image/*", "*/*", "a/b c", "a/b\r\nx: y", "a/b; c", "", None, 1],
+)
+def test_a_text_that_is_no_media_type_is_refused(name):
+    with pytest.raises(ValueError, match="isn't a media type"):
+        Media(name)

@@ -1,5 +1,5 @@
 """
-Messages in JSON: from text to a type and back.
+Messages in JSON: from text to a type and back. Values as MessagePack, by the same rules.
 
 Decoders are compiled when somebody first asks for a type, and kept. If no message could be
 converted to a type, that is the application's mistake, a :exc:`TypeError`. If a message doesn't fit
@@ -11,19 +11,21 @@ from __future__ import annotations
 from functools import lru_cache
 from inspect import iscoroutine
 from types import UnionType
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
 from attrs import field, frozen
+from msgspec import inspect
 
+from ._annotations import type_name, unnamed
 from ._pydantic import is_model
-from ._structured import CLASSES, JSON, reading_of
+from ._structured import CLASSES, JSON, is_plain, reading_of, string_in
 from .exceptions import InvalidMessage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
-__all__ = ["decoder_of", "encoded"]
+__all__ = ["check_expressible", "decoder_of", "encoded", "packed"]
 
 _UNIONS = (UnionType, type(Union[int, str]))  # noqa: UP007 - this spelling has a class of its own
 
@@ -96,6 +98,50 @@ def encoded(data: Any) -> bytes:
     return _encoder.encode(data)
 
 
+def packed(data: Any) -> bytes:
+    """
+    Write a value as MessagePack, by the same rules.
+
+    Raises:
+        TypeError: It can't express something in it.
+    """
+    cls: Any = type(data)
+    if cls is not dict and _is_known_model(cls):
+        data = cls.__pydantic_serializer__.to_python(data, mode="json")
+    return _packer.encode(data)
+
+
+def check_expressible(type_: Any) -> None:
+    """
+    Check that JSON can express values of a type, as far as the type says.
+
+    Raises:
+        TypeError: It can't express any. The text says why.
+    """
+    type_ = unnamed(type_)
+    origin, arguments = get_origin(type_), get_args(type_)
+    if origin is Literal:
+        return
+    for one in arguments[:1] if origin is Annotated else arguments:
+        check_expressible(one)
+    if (name := string_in(type_)) is not None:
+        raise _inexpressible(type_, f"{name!r} is a string, not a type")
+    if arguments or not isinstance(type_, type) or is_model(type_):
+        return
+    try:
+        info = inspect.type_info(type_)
+    except (TypeError, ValueError, NameError, AttributeError):
+        return  # msgspec can write more than it can read, such as unions of structs
+    if isinstance(info, inspect.CustomType) and not is_plain(type_):
+        raise _inexpressible(
+            type_, f"make it {CLASSES}, or annotate what the handler really returns"
+        )
+
+
+def _inexpressible(type_: Any, remedy: str) -> TypeError:
+    return TypeError(f"JSON can't express {type_name(type_)}: {remedy}")
+
+
 # Asking a class for an attribute that it doesn't have takes longer than writing a short message.
 @lru_cache(maxsize=256)
 def _is_known_model(cls: Hashable) -> bool:
@@ -123,3 +169,4 @@ def _plain(value: Any) -> Any:
 
 
 _encoder = msgspec.json.Encoder(enc_hook=_plain)
+_packer = msgspec.msgpack.Encoder(enc_hook=_plain)

@@ -27,6 +27,7 @@ __all__ = [
     "allowed_methods",
     "from_exception",
     "method_not_allowed",
+    "not_acceptable",
     "problem",
     "respond",
     "try_later",
@@ -130,6 +131,11 @@ def allowed_methods(allowed: Iterable[str]) -> Reply:
 def method_not_allowed(allowed: Iterable[str]) -> Reply:
     """Make a 405 (:rfc:`9110#section-15.5.6`), which has to say which methods are allowed."""
     return problem(405, headers={"Allow": ", ".join(allowed)})
+
+
+def not_acceptable(offered: Sequence[str]) -> Reply:
+    """Make a 406 (:rfc:`9110#section-15.5.7`), which should say what can be had."""
+    return problem(406, "the response can't have a type that `Accept` allows", offered=offered)
 
 
 def upgrade_required() -> Reply:

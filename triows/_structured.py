@@ -33,7 +33,17 @@ from ._pydantic import INVALID, adapter_of, is_model, mentions_model, problems, 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["AS_IT_IS", "CLASSES", "JSON", "MESSAGE_PACK", "Format", "Reading", "reading_of"]
+__all__ = [
+    "AS_IT_IS",
+    "CLASSES",
+    "JSON",
+    "MESSAGE_PACK",
+    "Format",
+    "Reading",
+    "is_plain",
+    "reading_of",
+    "string_in",
+]
 
 #: What JSON and MessagePack can express, for messages about types that they can't.
 CLASSES = "a msgspec.Struct, a dataclass, an attrs class, a TypedDict or a pydantic model"
@@ -223,7 +233,7 @@ def reading_of(type_: Any, format_: Format, by_hand: str) -> Reading:
 
 
 def _by_msgspec(type_: Any, format_: Format) -> Reading:
-    if (name := _string_in(type_)) is not None:
+    if (name := string_in(type_)) is not None:
         raise _Unreadable(f"{name!r} is a string, not a type: give the class itself, {name}")
     try:
         type_ = constrained(type_)
@@ -240,7 +250,7 @@ def _by_msgspec(type_: Any, format_: Format) -> Reading:
     return Reading(decoder.decode, _FAULTS, format_)
 
 
-def _string_in(type_: Any) -> str | None:
+def string_in(type_: Any) -> str | None:
     """Return the first string in the place of a class. Nothing says which class it names."""
     if isinstance(type_, ForwardRef):
         return type_.__forward_arg__
@@ -249,7 +259,7 @@ def _string_in(type_: Any) -> str | None:
     arguments = () if get_origin(type_) is Literal else get_args(type_)
     if get_origin(type_) is Annotated:
         arguments = arguments[:1]
-    return next((name for one in arguments if (name := _string_in(one)) is not None), None)
+    return next((name for one in arguments if (name := string_in(one)) is not None), None)
 
 
 def _unknown(info: Any, seen: set[int]) -> Iterator[str]:
@@ -261,7 +271,7 @@ def _unknown(info: Any, seen: set[int]) -> Iterator[str]:
         return
     seen.add(id(info))
     cls: Any = getattr(info, "cls", None)
-    if isinstance(info, inspect.CustomType) and not (is_model(cls) or _is_plain(cls)):
+    if isinstance(info, inspect.CustomType) and not (is_model(cls) or is_plain(cls)):
         yield _why_unknown(cls)
     if isinstance(info, inspect.DataclassType) and is_model(cls):
         # msgspec would set its fields without asking pydantic.
@@ -280,7 +290,7 @@ def _why_unknown(cls: Any) -> str:
     return f"{name} is a class that neither msgspec nor pydantic knows: make it {CLASSES}"
 
 
-def _is_plain(cls: Any) -> bool:
+def is_plain(cls: Any) -> bool:
     """
     Say whether values from JSON are instances of the class, as they are of ``object``.
 

@@ -9,19 +9,24 @@ The words for a signature: they say where a value comes from, or what makes it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar, get_args
 
 import msgspec
-from attrs import frozen
+from attrs import field, frozen
 
 from ._arguments import SIGNATURE, hinting
 from ._requires import refuse_as_factory
 
 __all__ = [
+    "HTML",
+    "JSON",
     "ASGIApp",
     "AsyncResource",
     "Ignore",
+    "JSONMark",
+    "Media",
     "Message",
     "Param",
     "ParamMark",
@@ -64,6 +69,45 @@ IGNORE = IgnoreMark()
 #: On a parameter, it says that the connection fills it, and not a factory. On a factory's return
 #: annotation, it says that the factory does not provide that type.
 Ignore: TypeAlias = Annotated[T, IGNORE]
+
+
+# RFC 9110 section 8.3.1. Values in quotes are left out: no media type of a response needs them.
+_MEDIA_TYPE = re.compile(r"{0}/{0}(?:; ?{0}={0})*".format(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+"))
+
+
+@frozen
+class Media:
+    """
+    Says, inside ``Annotated`` on a return annotation, which media type the result has.
+
+        async def photo(user_id: int) -> Annotated[bytes, Media("image/png")]: ...
+
+    Args:
+        type: What ``Content-Type`` says. For ``str``, it gets ``; charset=utf-8`` if it is a
+            ``text/`` without a charset.
+
+    Raises:
+        ValueError: It isn't a media type (:rfc:`9110#section-8.3.1`), or has a ``*``.
+    """
+
+    type: str = field()
+
+    @type.validator
+    def _check(self, _: object, value: object) -> None:
+        if not isinstance(value, str) or not _MEDIA_TYPE.fullmatch(value) or "*" in value:
+            raise ValueError(f"{value!r} isn't a media type: write Media('image/png'), for example")
+
+
+@frozen
+class JSONMark:
+    """The type of the mark that :data:`JSON` leaves in an annotation."""
+
+
+#: On a return annotation, text that is sent as ``text/html``.
+HTML: TypeAlias = Annotated[str, Media("text/html")]
+
+#: On a return annotation, a value that is sent as JSON even if it is a ``str`` or ``None``.
+JSON: TypeAlias = Annotated[T, JSONMark()]
 
 
 @frozen
