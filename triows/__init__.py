@@ -29,6 +29,8 @@ import typing as _typing
 # `from x import y as y` tells type checkers that a name is exported.
 from ._app import EndpointInfo as EndpointInfo, RouteInfo as RouteInfo, Triows as Triows
 from ._elsewhere import missing_from_module as _missing
+from ._request.events import EventStream as EventStream, ServerSentEvent as ServerSentEvent
+from ._request.request import Request as Request
 from ._requires import requires as requires
 from ._routing.route import Route as Route
 from ._routing.websocket_route import WebSocketRoute as WebSocketRoute
@@ -44,6 +46,7 @@ from .exceptions import (
     HandlerSignatureError as HandlerSignatureError,
     HTTPException as HTTPException,
     InvalidMessage as InvalidMessage,
+    InvalidRequest as InvalidRequest,
     MissingProviderError as MissingProviderError,
     NotRunningError as NotRunningError,
     ResourceError as ResourceError,
@@ -59,7 +62,15 @@ from .exceptions import (
     WebSocketStateError as WebSocketStateError,
     WrongDataType as WrongDataType,
 )
-from .types import AsyncResource as AsyncResource, Ignore as Ignore, Param as Param, use as use
+from .types import (
+    HTML as HTML,
+    JSON as JSON,
+    AsyncResource as AsyncResource,
+    Ignore as Ignore,
+    Media as Media,
+    Param as Param,
+    use as use,
+)
 from .websocket import (
     WebSocket as WebSocket,
     WebSocketState as WebSocketState,
@@ -80,6 +91,13 @@ __all__ = [
     "use",
     "Ignore",
     "AsyncResource",
+    # Requests and results
+    "Request",
+    "HTML",
+    "JSON",
+    "Media",
+    "EventStream",
+    "ServerSentEvent",
     # The connection
     "WebSocket",
     "WebSocketState",
@@ -106,6 +124,7 @@ __all__ = [
     "InvalidMessage",
     "WebSocketStateError",
     "HTTPException",
+    "InvalidRequest",
     "HandlerCancelled",
     "ResourceError",
     "ResourceExpired",

@@ -40,7 +40,7 @@ class Catchers:
     def __bool__(self) -> bool:
         return bool(self._by_class)
 
-    def add(self, classes: Sequence[Any], catcher: Callable[..., Any]) -> None:
+    def add(self, classes: Sequence[Any], catcher: Any) -> None:
         """
         Add a catcher.
 
@@ -51,7 +51,8 @@ class Catchers:
         _check_classes(classes, at)
         takes_connection = _check_catcher(catcher, at)
         for cls in classes:
-            if (other := self._by_class.get(cls)) is not None:
+            other = self._by_class.get(cls)
+            if other is not None:
                 raise RouteSetupError(
                     f"{name_of(cls)} is caught already, at {where(other[0])}: take one of the two "
                     "out",

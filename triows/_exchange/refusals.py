@@ -39,10 +39,13 @@ def if_all(found: Sequence[BaseException], *kinds: type[E]) -> list[E]:
     return matching if len(matching) == len(found) else []
 
 
-def _refusal_of(exc: HTTPException | Refused) -> Reply:
-    if is_a(exc, Refused):
+def _refusal_of(exc: Exception) -> Reply:
+    if isinstance(exc, Refused):
         return exc.reply
-    return bad_parameters(exc.errors) if is_a(exc, InvalidRequest) else from_exception(exc)
+    if isinstance(exc, InvalidRequest):
+        return bad_parameters(exc.errors)
+    assert isinstance(exc, HTTPException)
+    return from_exception(exc)
 
 
 def agreed(found: Sequence[BaseException]) -> Reply | None:

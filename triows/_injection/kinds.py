@@ -79,6 +79,8 @@ class RouteKind:
             from the request.
         no_body: The sentence that says why a class can't be made from a body.
         body: How the body is read, if there may be one.
+        has_results: Whether what a handler returns means something. Who compiles the handlers then
+            checks their return annotations.
     """
 
     noun: str
@@ -87,3 +89,4 @@ class RouteKind:
     unmistakable: Collection[str]
     no_body: str
     body: BodyKind | None = None
+    has_results: bool = False

@@ -161,7 +161,8 @@ class _Planning:
     def _places(self, asker: Asker) -> dict[str, _Place]:
         """Say where each argument of *asker* will be, after planning what has to come before."""
         signature = signature_of(asker.call, asker.types)
-        Site("the return annotation", asker.where).check_return(signature.return_annotation)
+        if len(asker.callers) > 1 or not self.kind.has_results:
+            Site("the return annotation", asker.where).check_return(signature.return_annotation)
         return {
             parameter.name: self._place(asker, parameter)
             for parameter in signature.parameters.values()

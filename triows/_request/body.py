@@ -8,7 +8,7 @@ import trio
 
 from triows._counted import counted
 from triows._injection.query import ParamError
-from triows.exceptions import HTTPException
+from triows.exceptions import HTTPException, InvalidRequest
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -31,20 +31,13 @@ class BodyTooLarge(HTTPException):
         super().__init__(413, detail)
 
 
-class BadBody(HTTPException):
+class BadBody(InvalidRequest):
     """
     A body can't be used: 422 (:rfc:`9110#section-15.5.21`).
 
     It is 422 also if the body isn't well-formed. So a mistake in the body is answered as one in the
     query is, and both may be in one answer.
-
-    Args:
-        errors: Everything that is wrong with it.
     """
-
-    def __init__(self, errors: Sequence[ParamError]) -> None:
-        self.errors = errors
-        super().__init__(422, "; ".join(one.message for one in errors))
 
 
 class RequestBody:

@@ -68,9 +68,9 @@ class RequestEndpoint(ServedRequests):
     #: What the peer needs.
     requirements: tuple[Requirement, ...]
     catchers: Catchers
-    needs_lifetime: bool = field(init=False)
     _wants_nursery: bool = field(init=False)
     _is_streamed: bool = field(init=False)
+    needs_lifetime: bool = field(init=False)
 
     @_wants_nursery.default
     def _(self) -> bool:
@@ -106,14 +106,15 @@ class RequestEndpoint(ServedRequests):
             if not is_whole(result) or result.background is not None:
                 await result(exchange.scope, transport.asgi_receive, transport.asgi_send)
                 return
-            status, headers, body = result.status_code, result.raw_headers, bytes(result.body)
+            transport.start(result.status_code, result.raw_headers)
+            body = bytes(result.body)
         else:
             status, headers, body = encode(result)
             if self.has_etags:
                 status, headers, body = conditional(
                     status, headers, body, exchange.scope["method"], exchange.scope["headers"]
                 )
-        transport.start(status, headers)
+            transport.start(status, headers)
         rest = transport.send_nowait(body, more=False)
         if rest is not None:
             await rest

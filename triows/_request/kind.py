@@ -72,4 +72,5 @@ def request_kind(application: type, method: str) -> RouteKind:
         unmistakable=("request", "nursery"),
         no_body=f"a {method} request has no body",
         body=BodyKind(_decoder, UploadFile) if has_body else None,
+        has_results=True,
     )

@@ -125,10 +125,11 @@ def as_close(answer: BaseException) -> BaseException:
 
     A status below 500 becomes 1008, and the others 1011. If the detail is a text, it is the reason.
     """
-    if not is_a(answer, HTTPException):
+    if not isinstance(answer, HTTPException):
         return answer
     code = 1008 if answer.status_code < 500 else 1011
-    detail = answer.detail if isinstance(answer.detail, str) else ""
+    given: object = answer.detail  # any object, whatever Starlette's annotation says
+    detail = given if isinstance(given, str) else ""
     reason = detail.encode()[:_LONGEST_REASON].decode(errors="ignore")
     return WebSocketClose(code, reason)
 
