@@ -88,12 +88,16 @@ class EngineRequest(RequestTransport, Protocol):
 
     #: Whether more of the request's body will come, as far as that is known.
     has_more: bool
+    #: How many seconds the client may send nothing of its body while somebody waits for it, in
+    #: place of the application's ``Timeouts.receive``. Set it before the first :meth:`receive`.
+    receive_timeout: float | None
 
     async def receive(self) -> bytes:
         """
         Wait for a part of the request's body. It is empty only if there is no more.
 
-        A part that is there is returned even if the caller is cancelled.
+        A part that is there is returned even if the caller is cancelled. A client that is too slow
+        for :attr:`receive_timeout` is answered with 408, if the response hasn't begun.
 
         Raises:
             ClientDisconnect: The client has gone, or has broken a rule. The rest won't come.

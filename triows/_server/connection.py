@@ -448,7 +448,10 @@ class HTTPConnection:
         """Watch whether the client sends the body of a request, until it is over."""
         if self._body is None:
             services = self._services
-            patience = min(services.timeouts.send, services.read_timeout)
+            patience = request.receive_timeout
+            if patience is None:
+                patience = services.timeouts.receive
+            patience = min(patience, services.read_timeout)
             too_slow = partial(self._fail, request, _SLOW_BODY)
             self._body = BodyWatch(services.pinger, patience, too_slow)
         return self._body

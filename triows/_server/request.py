@@ -86,6 +86,7 @@ class StreamRequest(RequestBridge):
         "is_gone",
         "left",
         "on_left",
+        "receive_timeout",
         "received",
         "sent",
         "status",
@@ -108,6 +109,7 @@ class StreamRequest(RequestBridge):
         self.why_left = CLIENT_LEFT
         self.received = self.sent = 0
         self.has_more = head.chunked or head.content_length > 0
+        self.receive_timeout: float | None = None
         #: What the access log gets of the response.
         self.summary: dict[str, Any] | None = None
         self._connection = connection
