@@ -238,6 +238,60 @@ def test_a_file_may_be_a_chunk():
     assert writer.around(17, more=False) == (b"11\r\n", b"\r\n0\r\n\r\n")
 
 
+# Ends that are held
+
+
+def is_complete(data: bytes, to: Request) -> bool:
+    """Say whether h11 takes a response for complete while its connection is open."""
+    client = h11.Connection(h11.CLIENT)
+    client.send(h11.Request(method=to.method, target="/", headers=[("host", "a")]))
+    client.send(h11.EndOfMessage())
+    if data:  # nothing would be the end of the connection
+        client.receive_data(data)
+    while (event := client.next_event()) is not h11.NEED_DATA:
+        if isinstance(event, h11.EndOfMessage):
+            return True
+    return False
+
+
+@given(
+    parts=st.lists(st.binary(max_size=3) | st.just(b"x" * JOINED)),
+    to=st.sampled_from([GET, HEAD, OLD]),
+    status=st.sampled_from([200, 204, 304]),
+    is_declared=st.booleans(),
+)
+def test_a_client_that_is_held_has_not_all_before_the_end(parts, to, status, is_declared):
+    headers = [(b"content-length", b"%d" % sum(map(len, parts)))] if is_declared else []
+    held, usual = (started(*headers, to=to, status=status) for _ in range(2))
+    held.holds_end = True
+    before = [piece for part in parts for piece in held.body(part, more=True)]
+    assert not is_complete(b"".join(before), to)
+    assert before == [] or held.begun
+    end = held.body(b"", more=False)
+    assert held.ended
+    assert b"".join(before + end) == written(usual, *parts, b"")
+    assert held.sent == (sum(map(len, parts)) if held.has_body else 0)
+
+
+def test_a_response_whose_whole_body_is_held_has_not_begun():
+    writer = started((b"content-length", b"5"))
+    writer.holds_end = True
+    assert writer.body(b"hello", more=True) == []
+    assert (writer.begun, writer.sent) == (False, 0)
+    assert writer.body(b"", more=False)[0].endswith(b"\r\n\r\nhello")
+
+
+def test_nothing_takes_the_place_of_what_is_held():
+    writer = started((b"content-length", b"5"))
+    writer.holds_end = True
+    writer.body(b"hello", more=True)
+    assert writer.whole(b"world") is None
+    with pytest.raises(ValueError, match="longer than its content-length"):
+        writer.around(5, more=False)
+    with pytest.raises(ValueError, match="longer than its content-length"):
+        writer.body(b"world", more=False)
+
+
 # The connection
 
 

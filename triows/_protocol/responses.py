@@ -167,6 +167,7 @@ class ResponseWriter:
         "_framing",
         "_is_current",
         "_is_usual",
+        "_kept",
         "_lines",
         "_options",
         "_own",
@@ -175,7 +176,9 @@ class ResponseWriter:
         "_status",
         "begun",
         "ended",
+        "holds_end",
         "keep_alive",
+        "sent",
     )
 
     # These are there when the response is started.
@@ -195,6 +198,12 @@ class ResponseWriter:
         self.keep_alive = request is not None and request.keep_alive
         #: Whether something of the response was returned to be sent, and whether all of it was.
         self.begun = self.ended = False
+        #: Whether the client must not be able to take the response for complete before the
+        #: application has ended its body. It may be set before the body begins. Without it, a
+        #: client that was told a length has all with the last byte.
+        self.holds_end = False
+        #: How many bytes of the body were returned to be sent.
+        self.sent = 0
         self._request = request
         self._is_current = request is None or request.http_version == "1.1"
         self._own = own
@@ -203,6 +212,8 @@ class ResponseWriter:
         self._after_body = _ENDED
         # Whether nothing has to be said but how long the body is, if that is given at once.
         self._is_usual = False
+        # What is held back: the last part of the body, or the head if there is no body.
+        self._kept = b""
 
     @property
     def ends_by_close(self) -> bool:
@@ -326,6 +337,7 @@ class ResponseWriter:
             return None
         self._phase, self._is_usual = _ENDED, False
         self.begun = self.ended = True
+        self.sent = size
         length = _LENGTH_LINES[size] if size < 2048 else b"content-length: %d\r\n" % size
         return b"".join((*self._lines, length, self._own, b"\r\n", data))
 
@@ -338,7 +350,8 @@ class ResponseWriter:
             more: Whether another part follows.
 
         Returns:
-            The pieces to send. Large data are not copied.
+            The pieces to send. Large data are not copied. If :attr:`holds_end` is true, the last
+            part may only be returned by the call that ends the body.
 
         Raises:
             ValueError: See :meth:`around`.
@@ -346,6 +359,11 @@ class ResponseWriter:
         """
         if type(data) is not bytes:
             data = bytes(memoryview(data))  # the application may change a bytearray
+        if self.holds_end and self.has_body:
+            data, self._kept = self._kept + data, b""
+            if more and self.reaches_end(len(data)):
+                self._kept, self._is_usual = data, False
+                return []
         before, after = self.around(len(data), more=more)
         if self._framing is _NOTHING:
             data = b""
@@ -358,7 +376,7 @@ class ResponseWriter:
         """
         Write what is around a part of the body that the caller sends itself, such as a file.
 
-        If :attr:`has_body` is then false, the part must not be sent.
+        If :attr:`has_body` is false, the part must not be sent.
 
         Args:
             size: How many bytes the part has.
@@ -384,6 +402,10 @@ class ResponseWriter:
                 after = b"\r\n"
             if not more:
                 after += b"0\r\n" if self._after_body is _TRAILERS else b"0\r\n\r\n"
+        if self.holds_end:
+            before = self._hold(before, more)
+        if self._framing is not _NOTHING:
+            self.sent += size
         self.begun = True
         self._is_usual = False
         if not more:
@@ -391,10 +413,26 @@ class ResponseWriter:
             self.ended = self._phase is _ENDED
         return before, after
 
+    def _hold(self, before: bytes, more: bool) -> bytes:
+        """Keep the head until the end, if there is no body."""
+        if self._framing is not _NOTHING:
+            if self._kept:
+                raise ValueError("the body is longer than its content-length")
+            return before
+        before, self._kept = self._kept + before, b""
+        if more:
+            before, self._kept = b"", before
+        return before
+
+    def reaches_end(self, size: int) -> bool:
+        """Say whether the next part of the body is the last that was announced, by its size."""
+        return self._declared is not None and self._declared <= size
+
     @property
     def has_body(self) -> bool:
-        """Whether the body is sent, once the response has begun."""
-        return self._framing is not _NOTHING
+        """Whether the body is sent, once the response is started."""
+        request = self._request
+        return self._status not in _BODILESS and (request is None or request.method != "HEAD")
 
     def trailers(
         self, headers: Iterable[tuple[bytes, bytes]], *, more: bool = False
@@ -449,8 +487,7 @@ class ResponseWriter:
     def _frame(self, size: int, more: bool) -> bytes:
         """Settle how the body is framed (:rfc:`9112#section-6`). Return the header for that."""
         declared = self._declared
-        request = self._request
-        if self._status in _BODILESS or (request is not None and request.method == "HEAD"):
+        if not self.has_body:
             self._framing = _NOTHING
         if self._after_body is _TRAILERS and not self._may_have_trailers():
             self._after_body = _DROPPED_TRAILERS

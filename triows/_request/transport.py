@@ -54,9 +54,12 @@ class RequestTransport(Protocol):
     left: bool
     #: What the log says if :attr:`left` is true. The server may have ended the request itself.
     why_left: str
-    #: How many bytes of the two bodies were handed over.
+    #: How many bytes of the request's body were handed over.
     received: int
-    sent: int
+
+    @property
+    def sent(self) -> int:
+        """How many bytes of the response's body were handed over. There are none for ``HEAD``."""
 
     @property
     def begun(self) -> bool:
@@ -140,12 +143,24 @@ class EngineRequest(RequestTransport, Protocol):
             What is to be awaited, at once, if there is something to wait for.
         """
 
-    async def send_file(self, path: str) -> None:
+    async def send_file(self, path: str, *, more: bool = False) -> None:
         """
-        Send a file as the body of the response, and as its end. See :meth:`send`.
+        Send a file as a part of the response's body, or as all of it. See :meth:`send`.
 
         Raises:
             OSError: The file can't be read.
+        """
+
+    def hold_end(self) -> None:
+        """
+        Keep the client from taking the response for complete before :meth:`send` has ended it.
+
+        A client that was told a ``content-length`` has the whole response with its last byte, even
+        if the application has more to do. So the part that would reach the announced length is
+        kept, or the last 64 KiB of a file, and the head if there is no body. They are sent together
+        with the end. If the response is cut before that, the client sees that it is incomplete.
+
+        Call it after :meth:`start`, and before anything is sent.
         """
 
     async def send_trailers(self, headers: Iterable[tuple[bytes, bytes]], *, more: bool) -> None:
