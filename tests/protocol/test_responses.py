@@ -356,12 +356,32 @@ def test_a_name_is_a_token(name):
         started((name, b"a"))
 
 
+@pytest.mark.parametrize("kind", [tuple, list])
 @pytest.mark.parametrize(
-    "header", [("x-a", b"b"), (b"x-a", "b"), (b"content-length", 5), (b"content-type", None), 5]
+    "header",
+    [
+        ("x-a", b"b"),
+        (b"x-a", "b"),
+        (b"content-length", 5),
+        (b"content-type", None),
+        (b"x-a", bytearray(b"b")),
+        (b"content-type", bytearray(b"b")),
+        (b"content-length", bytearray(b"5")),
+        (bytearray(b"x-a"), b"b"),
+    ],
 )
-def test_a_header_is_a_pair_of_bytes(header):
+def test_a_header_is_a_pair_of_bytes(header, kind):
     with pytest.raises(TypeError, match="pair of bytes"):
-        started(header)
+        started(kind(header))
+
+
+def test_something_else_than_a_pair_is_no_header():
+    with pytest.raises(TypeError, match="pair of bytes"):
+        started(5)
+
+
+def test_a_header_may_be_a_list():
+    assert b"\r\nx-a: b\r\n" in written(started([b"x-a", b"b"], [b"x-a", b"b"]), b"")
 
 
 @pytest.mark.parametrize("status", [0, 99, 100, 101, 199, 1000])
@@ -378,6 +398,17 @@ def test_a_response_that_was_refused_may_be_started_again():
     assert (
         written(writer, b"") == b"HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\n\r\n"
     )
+
+
+@pytest.mark.parametrize("wrong", [(b"x", b"\n"), (b"x", "a")])
+def test_nothing_is_left_of_a_response_that_was_refused(wrong):
+    writer = ResponseWriter(GET, OWN)
+    headers = [(b"date", b"today"), (b"Server", b"s"), (b"connection", b"close, x")]
+    with pytest.raises((ValueError, TypeError)):
+        writer.start(200, [*headers, wrong])
+    writer.start(200, [])
+    assert written(writer, b"") == b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n" + OWN + b"\r\n"
+    assert writer.keep_alive
 
 
 def test_each_thing_has_its_time():

@@ -70,7 +70,7 @@ _STEADY = frozenset(
 LONGEST_KNOWN, MOST_KNOWN = 256, 256
 
 # The lines, by the headers as applications send them.
-_KNOWN: dict[tuple[bytes, bytes], bytes] = {}
+_KNOWN: dict[tuple[bytes, ...], bytes] = {}
 
 # Lengths as small responses have them, and the lines that tell them.
 _LENGTHS = {b"%d" % length: length for length in range(2048)}
@@ -237,7 +237,10 @@ class ResponseWriter:
         Raises:
             ValueError: The status isn't that of a final response. Or a header can't be sent, for
                 example because it has a line break, or ``content-length`` isn't one number.
-            TypeError: A header isn't a pair of bytes.
+            TypeError: A header isn't a pair of bytes. A bytearray isn't one either, because the
+                application may change it.
+
+        After an error, the response can be started again, as if nothing had happened.
         """
         if self._phase is not _HEAD:
             raise self._mistake()
@@ -245,10 +248,11 @@ class ResponseWriter:
             raise ValueError(f"a response has a status from 200 to 999, not {status}")
         self._declared, self._options = None, _NO_OPTIONS
         lines = [_STATUS_LINES.get(status) or _status_line(status)]
-        known = _KNOWN
+        known, own, keep_alive = _KNOWN, self._own, self.keep_alive
         try:
             for header in headers:
-                line = known.get(header) if type(header) is tuple else None
+                # Only bytes can be looked up, and not a bytearray.
+                line = known.get(header if type(header) is tuple else tuple(header))
                 if line is None:
                     name, value = header
                     if name == b"content-length" and self._declared is None and value in _LENGTHS:
@@ -256,8 +260,11 @@ class ResponseWriter:
                         continue
                     line = self._read(name, value)
                 lines.append(line)
-        except (AttributeError, TypeError):
-            raise TypeError("a header is a pair of bytes: a name and a value") from None
+        except Exception as exc:
+            self._own, self.keep_alive = own, keep_alive
+            if isinstance(exc, AttributeError | TypeError):
+                raise TypeError("a header is a pair of bytes: a name and a value") from None
+            raise
         self._phase, self._status, self._lines = _BODY, status, lines
         if trailers:
             self._after_body = _TRAILERS
