@@ -263,7 +263,7 @@ def is_complete(data: bytes, to: Request) -> bool:
 def test_a_client_that_is_held_has_not_all_before_the_end(parts, to, status, is_declared):
     headers = [(b"content-length", b"%d" % sum(map(len, parts)))] if is_declared else []
     held, usual = (started(*headers, to=to, status=status) for _ in range(2))
-    held.holds_end = True
+    held.hold_end()
     before = [piece for part in parts for piece in held.body(part, more=True)]
     assert not is_complete(b"".join(before), to)
     assert before == [] or held.begun
@@ -275,7 +275,7 @@ def test_a_client_that_is_held_has_not_all_before_the_end(parts, to, status, is_
 
 def test_a_response_whose_whole_body_is_held_has_not_begun():
     writer = started((b"content-length", b"5"))
-    writer.holds_end = True
+    writer.hold_end()
     assert writer.body(b"hello", more=True) == []
     assert (writer.begun, writer.sent) == (False, 0)
     assert writer.body(b"", more=False)[0].endswith(b"\r\n\r\nhello")
@@ -283,7 +283,7 @@ def test_a_response_whose_whole_body_is_held_has_not_begun():
 
 def test_nothing_takes_the_place_of_what_is_held():
     writer = started((b"content-length", b"5"))
-    writer.holds_end = True
+    writer.hold_end()
     writer.body(b"hello", more=True)
     assert writer.whole(b"world") is None
     with pytest.raises(ValueError, match="longer than its content-length"):

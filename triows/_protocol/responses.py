@@ -176,7 +176,6 @@ class ResponseWriter:
         "_status",
         "begun",
         "ended",
-        "holds_end",
         "keep_alive",
         "sent",
     )
@@ -198,10 +197,6 @@ class ResponseWriter:
         self.keep_alive = request is not None and request.keep_alive
         #: Whether something of the response was returned to be sent, and whether all of it was.
         self.begun = self.ended = False
-        #: Whether the client must not be able to take the response for complete before the
-        #: application has ended its body. It may be set before the body begins. Without it, a
-        #: client that was told a length has all with the last byte.
-        self.holds_end = False
         #: How many bytes of the body were returned to be sent.
         self.sent = 0
         self._request = request
@@ -212,8 +207,9 @@ class ResponseWriter:
         self._after_body = _ENDED
         # Whether nothing has to be said but how long the body is, if that is given at once.
         self._is_usual = False
-        # What is held back: the last part of the body, or the head if there is no body.
-        self._kept = b""
+        # What is kept until the end, if the end is held: the last part of the body, or the head if
+        # there is no body.
+        self._kept: bytes | None = None
 
     @property
     def ends_by_close(self) -> bool:
@@ -357,8 +353,8 @@ class ResponseWriter:
             more: Whether another part follows.
 
         Returns:
-            The pieces to send. Large data are not copied. If :attr:`holds_end` is true, the last
-            part may only be returned by the call that ends the body.
+            The pieces to send. Large data are not copied. After :meth:`hold_end`, the last part may
+            only be returned by the call that ends the body.
 
         Raises:
             ValueError: See :meth:`around`.
@@ -366,9 +362,9 @@ class ResponseWriter:
         """
         if type(data) is not bytes:
             data = bytes(memoryview(data))  # the application may change a bytearray
-        if self.holds_end and self.has_body:
+        if self._kept is not None and self.has_body:
             data, self._kept = self._kept + data, b""
-            if more and self.reaches_end(len(data)):
+            if more and self.keeps(len(data)):
                 self._kept, self._is_usual = data, False
                 return []
         before, after = self.around(len(data), more=more)
@@ -409,8 +405,8 @@ class ResponseWriter:
                 after = b"\r\n"
             if not more:
                 after += b"0\r\n" if self._after_body is _TRAILERS else b"0\r\n\r\n"
-        if self.holds_end:
-            before = self._hold(before, more)
+        if self._kept is not None:
+            before, self._kept = self._hold(before, self._kept, more=more)
         if self._framing is not _NOTHING:
             self.sent += size
         self.begun = True
@@ -420,20 +416,28 @@ class ResponseWriter:
             self.ended = self._phase is _ENDED
         return before, after
 
-    def _hold(self, before: bytes, more: bool) -> bytes:
-        """Keep the head until the end, if there is no body."""
-        if self._framing is not _NOTHING:
-            if self._kept:
-                raise ValueError("the body is longer than its content-length")
-            return before
-        before, self._kept = self._kept + before, b""
-        if more:
-            before, self._kept = b"", before
-        return before
+    def hold_end(self) -> None:
+        """
+        Keep the client from taking the response for complete before its body is ended.
 
-    def reaches_end(self, size: int) -> bool:
-        """Say whether the next part of the body is the last that was announced, by its size."""
-        return self._declared is not None and self._declared <= size
+        A client that was told a length has the whole response with its last byte. So what would
+        be the last part is kept, and the head if there is no body. Call this before the body.
+        """
+        self._kept = b""
+
+    def keeps(self, size: int) -> bool:
+        """Say whether the next part of the body is kept until the end, if it has so many bytes."""
+        if self._kept is None or self._declared is None or not self.has_body:
+            return False
+        return self._declared <= size
+
+    def _hold(self, before: bytes, kept: bytes, *, more: bool) -> tuple[bytes, bytes]:
+        """Return what is sent before a part, and what is kept: the head if there is no body."""
+        if self._framing is _NOTHING:
+            return (b"", kept + before) if more else (kept + before, b"")
+        if kept:
+            raise ValueError("the body is longer than its content-length")
+        return before, kept
 
     @property
     def has_body(self) -> bool:

@@ -226,7 +226,7 @@ class StreamRequest(RequestBridge):
         return self.writer.sent
 
     def hold_end(self) -> None:
-        self.writer.holds_end = True
+        self.writer.hold_end()
 
     async def respond(self, reply: Reply) -> None:
         # The application may have begun a response of which nothing was sent.
@@ -320,7 +320,7 @@ class StreamRequest(RequestBridge):
         if self.is_gone:
             raise self._disconnect()
         writer, output, size = self.writer, self._output, file.size
-        if more and writer.holds_end and writer.has_body and writer.reaches_end(size):
+        if more and writer.keeps(size):
             size -= CHUNK
         before, after = writer.around(size, more=more)
         await output.write(before)
