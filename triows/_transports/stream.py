@@ -602,5 +602,9 @@ class StreamTransport:
             self._wire.send_eof()
             await self.wait_over()
 
+    @property
+    def writer(self) -> trio.lowlevel.Task | None:
+        return self._outbox.writer
+
     def backlog(self) -> tuple[int, int, int]:
         return len(self._inbox), self._inbox.size, self._outbox.size
