@@ -74,12 +74,14 @@ async def test_it_can_be_moved_to_an_earlier_moment(autojump_clock, passed):
     assert passed == [pytest.approx(1)]
 
 
-async def test_one_that_is_not_waited_for_any_more_does_not_pass(autojump_clock, passed):
-    async with opened(lambda: passed.append(0)) as (deadline, _):
+async def test_one_that_is_not_waited_for_any_more_does_not_pass(autojump_clock, passed, caplog):
+    async with opened(lambda: passed.append(0)) as (deadline, pinger):
         deadline.move(10)
         deadline.at = NEVER
         await trio.sleep(100)
+        assert len(pinger) == 0
     assert passed == []
+    assert caplog.messages == []
 
 
 async def test_one_that_is_set_again_passes(autojump_clock, passed):
