@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
@@ -62,6 +63,30 @@ def run(*command: str, folder: Path, given: str | None = None) -> subprocess.Com
 
 
 @contextmanager
+def talking(*arguments: str, folder: Path) -> Iterator[tuple[IO[str], IO[str]]]:
+    """Run Python for 50 seconds at most. Yield what it reads, and all that it prints."""
+    with subprocess.Popen(
+        [sys.executable, *arguments],
+        cwd=folder,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        bufsize=1,
+    ) as program:
+        assert program.stdin is not None
+        assert program.stdout is not None
+        limit = threading.Timer(50, program.kill)
+        limit.start()
+        try:
+            yield program.stdin, program.stdout
+        finally:
+            limit.cancel()
+            limit.join()
+            program.kill()
+
+
+@contextmanager
 def serving(folder: Path) -> Iterator[str]:
     """Run the server as the README says, but on a free port. Yield its host and port."""
     command = [sys.executable, "-m", "triows", "run", "hello:app", "--bind", "127.0.0.1:0"]
@@ -103,26 +128,14 @@ def test_the_program_that_serves_can_be_tried_and_shows_a_line_for_each_connecti
     hello: Path,
 ) -> None:
     # Python would keep back what it prints to a pipe.
-    command = [sys.executable, "-u", "program.py"]
-    with subprocess.Popen(
-        command, cwd=hello, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as program:
-        assert program.stdout is not None
-        assert program.stderr is not None
-        limit = threading.Timer(50, program.kill)
-        limit.start()
-        try:
-            listening = program.stdout.readline()
-            shown = re.fullmatch(r"listening on \['http://(\S+)'\]\n", listening)
-            assert shown is not None, listening or program.stderr.read()
-            with connect(f"ws://{shown[1]}/rooms/kitchen") as client:
-                client.send("hi")
-                assert client.recv() == "kitchen: hi"
-            line = program.stderr.readline()
-        finally:
-            limit.cancel()
-            limit.join()
-            program.kill()
+    with talking("-u", "program.py", folder=hello) as (_, output):
+        listening = output.readline()
+        shown = re.fullmatch(r"listening on \['http://(\S+)'\]\n", listening)
+        assert shown is not None, listening + output.read()
+        with connect(f"ws://{shown[1]}/rooms/kitchen") as client:
+            client.send("hi")
+            assert client.recv() == "kitchen: hi"
+        line = output.readline()
     assert re.match(r"INFO:triows:\S+ /rooms/\{room\} closed 1000 ", line), line
 
 
@@ -147,30 +160,14 @@ def console(url: str) -> list[str]:
 def test_the_client_for_a_terminal_gets_an_answer(hello: Path) -> None:
     with serving(hello) as address:
         arguments = [one.replace("127.0.0.1:8000", address) for one in console("times=2")]
-        with subprocess.Popen(
-            [sys.executable, "-m", *arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            bufsize=1,
-        ) as client:
-            assert client.stdin is not None
-            assert client.stdout is not None
-            limit = threading.Timer(50, client.kill)
-            limit.start()
-            try:
-                client.stdin.write("hi\n")
-                shown = ""
-                # Up to its end: a client that can't write no longer sees that its input has ended.
-                for line in client.stdout:
-                    shown += line
-                    if shown.count("kitchen: hi") == 2:
-                        client.stdin.close()
-            finally:
-                limit.cancel()
-                limit.join()
-                client.kill()
+        with talking("-m", *arguments, folder=hello) as (given, output):
+            given.write("hi\n")
+            shown = ""
+            # Up to its end: a client that can't write no longer sees that its input has ended.
+            for line in output:
+                shown += line
+                if shown.count("kitchen: hi") == 2:
+                    given.close()
     assert shown.count("kitchen: hi") == 2, shown
 
 

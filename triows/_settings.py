@@ -113,9 +113,16 @@ class Timeouts:
     #: however long that takes. What the peer's system has acknowledged counts as progress. A peer
     #: that takes less than 240 bytes a second for 5 seconds is closed, too. Kestrel has the same
     #: rule. Mobile networks usually recover in less than half a minute. Responses to plain HTTP
-    #: requests are limited in the same way: a client that is too slow is cut off. So are the bodies
-    #: of requests while the application waits for them: a client that sends too slowly gets 408.
+    #: requests are limited in the same way: a client that is too slow is cut off.
     send: float = _seconds(30)
+
+    #: How long the client of a plain HTTP request may send nothing of its body while the
+    #: application waits for it. Then it gets 408. This measures progress by the rule of ``send``:
+    #: an upload that goes on steadily may take as long as it likes, but a client that sends less
+    #: than 240 bytes a second for 5 seconds gets 408, too. The time in which the application
+    #: doesn't wait doesn't count. nginx gives 60 s between two parts of a body, Apache 20 s, and
+    #: Kestrel has the same rule as here.
+    receive: float = _seconds(30)
 
     #: Limits the closing handshake. RFC 6455, section 7.1.1, asks a server to close first, and
     #: not to wait forever. The time begins when the peer has got everything, including the close

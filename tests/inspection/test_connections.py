@@ -259,3 +259,34 @@ async def test_the_text_has_no_second_path_where_the_route_has_no_parameter(auto
     app = serving(idle, "rooms")
     async with connected(app, "/rooms"):
         assert str(only(tree(app))).startswith("/rooms  testclient:50000  open")
+
+
+# Its tasks
+
+
+async def test_the_task_that_writes_what_waits_is_shown_with_its_connection(autojump_clock):
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+        while True:
+            await ws.send(bytes(2**20))
+
+    app = serving(handler)
+    async with connected(app) as client:
+        client.stop_reading()
+        await wait_all_tasks_blocked()
+        names = [task.name for task in only(tree(app)).tasks]
+        assert names == [handler.__qualname__, "<triows writer>"]
+
+
+async def test_a_connection_for_which_nothing_waits_has_no_task_that_writes(autojump_clock):
+    async def handler(ws: WebSocket) -> None:
+        await ws.accept()
+        for _ in range(4):
+            await ws.send(bytes(2**20))
+        await trio.sleep_forever()
+
+    app = serving(handler)
+    async with connected(app) as client:
+        for _ in range(4):
+            await client.receive_bytes()
+        assert len(only(tree(app)).tasks) == 1

@@ -238,6 +238,60 @@ def test_a_file_may_be_a_chunk():
     assert writer.around(17, more=False) == (b"11\r\n", b"\r\n0\r\n\r\n")
 
 
+# Ends that are held
+
+
+def is_complete(data: bytes, to: Request) -> bool:
+    """Say whether h11 takes a response for complete while its connection is open."""
+    client = h11.Connection(h11.CLIENT)
+    client.send(h11.Request(method=to.method, target="/", headers=[("host", "a")]))
+    client.send(h11.EndOfMessage())
+    if data:  # nothing would be the end of the connection
+        client.receive_data(data)
+    while (event := client.next_event()) is not h11.NEED_DATA:
+        if isinstance(event, h11.EndOfMessage):
+            return True
+    return False
+
+
+@given(
+    parts=st.lists(st.binary(max_size=3) | st.just(b"x" * JOINED)),
+    to=st.sampled_from([GET, HEAD, OLD]),
+    status=st.sampled_from([200, 204, 304]),
+    is_declared=st.booleans(),
+)
+def test_a_client_that_is_held_has_not_all_before_the_end(parts, to, status, is_declared):
+    headers = [(b"content-length", b"%d" % sum(map(len, parts)))] if is_declared else []
+    held, usual = (started(*headers, to=to, status=status) for _ in range(2))
+    held.hold_end()
+    before = [piece for part in parts for piece in held.body(part, more=True)]
+    assert not is_complete(b"".join(before), to)
+    assert before == [] or held.begun
+    end = held.body(b"", more=False)
+    assert held.ended
+    assert b"".join(before + end) == written(usual, *parts, b"")
+    assert held.sent == (sum(map(len, parts)) if held.has_body else 0)
+
+
+def test_a_response_whose_whole_body_is_held_has_not_begun():
+    writer = started((b"content-length", b"5"))
+    writer.hold_end()
+    assert writer.body(b"hello", more=True) == []
+    assert (writer.begun, writer.sent) == (False, 0)
+    assert writer.body(b"", more=False)[0].endswith(b"\r\n\r\nhello")
+
+
+def test_nothing_takes_the_place_of_what_is_held():
+    writer = started((b"content-length", b"5"))
+    writer.hold_end()
+    writer.body(b"hello", more=True)
+    assert writer.whole(b"world") is None
+    with pytest.raises(ValueError, match="longer than its content-length"):
+        writer.around(5, more=False)
+    with pytest.raises(ValueError, match="longer than its content-length"):
+        writer.body(b"world", more=False)
+
+
 # The connection
 
 
@@ -302,12 +356,32 @@ def test_a_name_is_a_token(name):
         started((name, b"a"))
 
 
+@pytest.mark.parametrize("kind", [tuple, list])
 @pytest.mark.parametrize(
-    "header", [("x-a", b"b"), (b"x-a", "b"), (b"content-length", 5), (b"content-type", None), 5]
+    "header",
+    [
+        ("x-a", b"b"),
+        (b"x-a", "b"),
+        (b"content-length", 5),
+        (b"content-type", None),
+        (b"x-a", bytearray(b"b")),
+        (b"content-type", bytearray(b"b")),
+        (b"content-length", bytearray(b"5")),
+        (bytearray(b"x-a"), b"b"),
+    ],
 )
-def test_a_header_is_a_pair_of_bytes(header):
+def test_a_header_is_a_pair_of_bytes(header, kind):
     with pytest.raises(TypeError, match="pair of bytes"):
-        started(header)
+        started(kind(header))
+
+
+def test_something_else_than_a_pair_is_no_header():
+    with pytest.raises(TypeError, match="pair of bytes"):
+        started(5)
+
+
+def test_a_header_may_be_a_list():
+    assert b"\r\nx-a: b\r\n" in written(started([b"x-a", b"b"], [b"x-a", b"b"]), b"")
 
 
 @pytest.mark.parametrize("status", [0, 99, 100, 101, 199, 1000])
@@ -324,6 +398,17 @@ def test_a_response_that_was_refused_may_be_started_again():
     assert (
         written(writer, b"") == b"HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\n\r\n"
     )
+
+
+@pytest.mark.parametrize("wrong", [(b"x", b"\n"), (b"x", "a")])
+def test_nothing_is_left_of_a_response_that_was_refused(wrong):
+    writer = ResponseWriter(GET, OWN)
+    headers = [(b"date", b"today"), (b"Server", b"s"), (b"connection", b"close, x")]
+    with pytest.raises((ValueError, TypeError)):
+        writer.start(200, [*headers, wrong])
+    writer.start(200, [])
+    assert written(writer, b"") == b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n" + OWN + b"\r\n"
+    assert writer.keep_alive
 
 
 def test_each_thing_has_its_time():

@@ -14,6 +14,7 @@ import trio
 from tests.server.harness.engine import asked, opened_engine, read_responses, settled
 from tests.transports.scripted_wire import ScriptedWire
 from triows import ClientDisconnect, Timeouts
+from triows._request.bridge import request_of
 from triows._server.connection import LINGER
 from triows._server.scopes import ScopeSettings
 from triows._transports.wire import CHUNK, READS
@@ -520,23 +521,80 @@ async def test_a_body_that_breaks_a_rule_does_not_end_a_response_that_has_begun(
         assert wire.eofs == 1
 
 
+async def status_of_a_body_that_never_comes(wire: ScriptedWire) -> tuple[int, float]:
+    """The status with which the server loses its patience, and when."""
+    start = trio.current_time()
+    wire.says(asked("/size", "content-length: 10", method="POST"))
+    while not wire.sent:  # noqa: ASYNC110 - the time is virtual
+        await trio.sleep(0.125)
+    ((status, headers, _),) = read_responses(bytes(wire.sent), "POST")[0]
+    assert headers["connection"] == "close"
+    return status, trio.current_time() - start
+
+
 async def test_a_slow_body_gets_408(autojump_clock, site):
-    async with opened_engine(site, timeouts=Timeouts(send=10)) as engine:
+    async with opened_engine(site, timeouts=Timeouts(receive=10, send=1)) as engine:
+        status, seconds = await status_of_a_body_that_never_comes(engine.connect())
+    assert status == 408
+    assert 10 <= seconds < 11
+
+
+async def test_a_request_may_have_a_timeout_of_its_own_for_its_body(autojump_clock, site):
+    async def patient(scope: Any, receive: Any, send: Any) -> None:
+        request_of(receive, send).receive_timeout = seconds[0]
+        await site(scope, receive, send)
+
+    seconds = [20]
+    async with opened_engine(patient, timeouts=Timeouts(receive=10)) as engine:
+        assert 20 <= (await status_of_a_body_that_never_comes(engine.connect()))[1] < 22
+        seconds[0] = 2
+        assert 2 <= (await status_of_a_body_that_never_comes(engine.connect()))[1] < 3
+
+
+async def test_the_timeout_of_a_request_is_not_that_of_the_next(autojump_clock, site):
+    async def first_is_patient(scope: Any, receive: Any, send: Any) -> None:
+        if not site.seen:
+            request_of(receive, send).receive_timeout = 20
+        await site(scope, receive, send)
+
+    async with opened_engine(first_is_patient, timeouts=Timeouts(receive=10)) as engine:
         wire = engine.connect()
-        wire.says(asked("/size", "content-length: 10", method="POST"))
-        await trio.sleep(9)
-        assert wire.sent == b""
-        await trio.sleep(2)
-        ((status, headers, _),) = read_responses(bytes(wire.sent), "POST")[0]
-        assert (status, headers["connection"]) == (408, "close")
+        wire.says(asked("/size", "content-length: 3", method="POST"))
+        await trio.sleep(15)
+        wire.says(b"abc")
+        await settled()
+        assert bodies(wire, "POST") == [b"3"]
+        wire.sent.clear()
+        assert 10 <= (await status_of_a_body_that_never_comes(wire))[1] < 12
+
+
+async def test_a_body_that_comes_steadily_may_take_long(autojump_clock, site):
+    async with opened_engine(site, timeouts=Timeouts(receive=5)) as engine:
+        wire = engine.connect()
+        wire.says(asked("/size", "content-length: 100000", method="POST"))
+        for _ in range(100):
+            await trio.sleep(2)
+            wire.says(bytes(1000))
+        await settled()
+        assert bodies(wire, "POST") == [b"100000"]
 
 
 async def test_a_body_that_nobody_waits_for_is_not_slow(autojump_clock, site):
-    async with opened_engine(site, timeouts=Timeouts(send=10)) as engine:
+    async with opened_engine(site, timeouts=Timeouts(receive=10)) as engine:
         wire = engine.connect()
         wire.says(asked("/late", "content-length: 3", method="POST"))
         await trio.sleep(100)
         site.go.set()
+        wire.says(b"abc")
+        await settled()
+        assert bodies(wire, "POST") == [b"3"]
+
+
+async def test_without_a_timeout_a_body_may_take_as_long_as_it_likes(autojump_clock, site):
+    async with opened_engine(site, timeouts=Timeouts(receive=math.inf)) as engine:
+        wire = engine.connect()
+        wire.says(asked("/size", "content-length: 3", method="POST"))
+        await trio.sleep(1000)
         wire.says(b"abc")
         await settled()
         assert bodies(wire, "POST") == [b"3"]

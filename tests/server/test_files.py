@@ -33,7 +33,7 @@ async def test_a_large_file_is_read_in_parts(tmp_path):
     path.write_bytes(content)
     file = await OpenFile.open(str(path))
     assert (file.size, file.content) == (len(content), None)
-    parts = [await file.read(offset) for offset in (0, CHUNK, 2 * CHUNK)]
+    parts = [await file.read(offset, len(content) - offset) for offset in (0, CHUNK, 2 * CHUNK)]
     assert [len(part) for part in parts] == [CHUNK, CHUNK, 5]
     assert b"".join(parts) == content
     file.close()
@@ -45,7 +45,7 @@ async def test_what_is_written_to_a_file_meanwhile_is_not_read(tmp_path):
     file = await OpenFile.open(str(path))
     with path.open("ab") as more:
         more.write(bytes(CHUNK))
-    assert len(await file.read(CHUNK)) == 5
+    assert len(await file.read(CHUNK, file.size - CHUNK)) == 5
     file.close()
 
 
@@ -55,7 +55,7 @@ async def test_a_file_that_has_become_shorter_can_not_be_read_on(tmp_path):
     file = await OpenFile.open(str(path))
     os.truncate(path, CHUNK)
     with pytest.raises(OSError, match="shorter"):
-        await file.read(CHUNK)
+        await file.read(CHUNK // 2, CHUNK)
     file.close()
 
 

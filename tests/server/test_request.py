@@ -14,6 +14,7 @@ import trio
 from tests.server.harness.engine import Engine, asked, opened_engine, read_responses, settled
 from tests.transports.scripted_wire import ScriptedWire
 from triows import ClientDisconnect, Timeouts
+from triows._request.bridge import request_of
 from triows._transports.reactor import new_reactor
 from triows._transports.wire import CHUNK, PlainWire
 
@@ -520,6 +521,129 @@ def large(tmp_path: Path) -> Path:
     path = tmp_path / "file"
     path.write_bytes(os.urandom(1000) * 10_000)
     return path
+
+
+def holding(path: Path, *headers: tuple[bytes, bytes], go: trio.Event, ends: bool = True) -> Any:
+    """An application that ends its response only when the test allows it, or cuts it."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        request = request_of(receive, send)
+        assert request is not None
+        request.start(200, headers)
+        request.hold_end()
+        await request.send_file(str(path), more=True)
+        await go.wait()
+        if ends:
+            await request.send(b"", more=False)
+        else:
+            request.cut()
+
+    return app
+
+
+async def read_all_that_comes(sock: socket.socket, go: trio.Event) -> bytes:
+    """Read until the application waits for the test, and nothing is left."""
+    received = b""
+    while True:
+        waits = go.statistics().tasks_waiting
+        await trio.lowlevel.checkpoint()
+        try:
+            received += sock.recv(2**20)
+        except BlockingIOError:
+            if waits:
+                return received
+
+
+@pytest.mark.parametrize("is_declared", [True, False])
+@pytest.mark.parametrize("size", [0, 5, CHUNK, CHUNK + 1, 5 * CHUNK])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_a_client_has_not_all_of_a_file_before_its_response_is_ended(
+    tmp_path, is_declared, size, method
+):
+    path, go = tmp_path / "file", trio.Event()
+    content = os.urandom(size)
+    path.write_bytes(content)
+    headers = [(b"content-length", b"%d" % size)] if is_declared else []
+    async with opened_engine(holding(path, *headers, go=go)) as engine:
+        wire = engine.connect()
+        wire.says(asked(method=method))
+        with trio.fail_after(5):
+            while not go.statistics().tasks_waiting:
+                await trio.lowlevel.checkpoint()
+        whole, (*begun,) = read_responses(bytes(wire.sent), method)
+        assert whole == []
+        if method == "HEAD" or (is_declared and size <= CHUNK):
+            assert begun == [], "nothing was sent, so there may be another response"
+        go.set()
+        await settled()
+        ((status, told, body),) = read_responses(bytes(wire.sent), method)[0]
+        assert (status, body) == (200, content if method == "GET" else b"")
+        assert told.get("content-length") == (str(size) if is_declared else None)
+
+
+@pytest.mark.real_socket
+@pytest.mark.parametrize("ends", [True, False])
+async def test_the_end_of_a_file_is_read_and_the_rest_goes_from_the_disk(large, monkeypatch, ends):
+    read: list[int] = []
+    content, pread = large.read_bytes(), os.pread
+    monkeypatch.setattr(os, "pread", lambda *args: (read.append(args[1]), pread(*args))[1])
+    length = (b"content-length", b"%d" % len(content))
+    go = trio.Event()
+    async with asked_for_file(holding(large, length, go=go, ends=ends)) as (_, peer):
+        received = await read_all_that_comes(peer, go)
+        assert received.endswith(content[-2 * CHUNK : -CHUNK])
+        assert read == [CHUNK]
+        go.set()
+        received += await read_all(peer)
+    whole, _ = read_responses(received, "GET", over=True)
+    assert [body for _, _, body in whole] == ([content] if ends else [])
+
+
+@pytest.mark.real_socket
+async def test_a_file_whose_end_is_gone_is_cut_and_an_error(large):
+    raised: list[BaseException] = []
+
+    async def app(*args: Any) -> None:
+        try:
+            await holding(large, (b"content-length", b"10000000"), go=trio.Event())(*args)
+        except OSError as exc:
+            raised.append(exc)
+
+    async with asked_for_file(app) as (engine, peer):
+        await trio.lowlevel.wait_readable(peer)
+        os.truncate(large, 10_000_000 - 1)
+        assert len(await read_all(peer)) < 10_000_000
+        await wait_over(engine)
+    assert str(raised[0]) == "the file has become shorter while it was sent"
+
+
+async def test_the_bytes_that_are_sent_of_a_body_are_counted(tmp_path, autojump_clock):
+    path = tmp_path / "file"
+    path.write_bytes(bytes(2 * CHUNK))
+    counts: list[int] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send(start())
+        if scope["path"] == "/whole":
+            await send(body(b"hello"))
+        elif scope["path"] == "/parts":
+            await send(body(b"hello", more=True))
+            await send(body(b"world"))
+        else:
+            await send(pathsend(path))
+        request = request_of(receive, send)
+        assert request is not None
+        counts.append(request.sent)
+
+    for target in ("/whole", "/parts", "/file"):
+        for method in ("GET", "HEAD"):
+            async with opened_engine(app) as engine:
+                wire = engine.connect()
+                wire.says(asked(target, "connection: close", method=method))
+                with trio.fail_after(5):
+                    while not wire.eofs:
+                        await trio.lowlevel.checkpoint()
+    assert counts == [5, 0, 10, 0, 2 * CHUNK, 0]
 
 
 @pytest.mark.real_socket

@@ -93,6 +93,7 @@ class MemoryTransport:
     timer: Pinger | None = None
     can_ping = True
     needs_nursery = False
+    writer = None
     outlives_cancellation = True
 
     def __init__(self, peer: MemoryPeer, *, limits: Limits, timeouts: Timeouts) -> None:

@@ -16,7 +16,7 @@ from triows._where import name_of
 from .own import look_at_own
 from .places import place_of
 from .resources import ResourceNode, look_at_resources
-from .tasks import TaskNode  # noqa: TC001 - triows.inspect evaluates it
+from .tasks import TaskNode, look_at_task
 from .text import Line, Outlined, Part
 
 if TYPE_CHECKING:
@@ -130,7 +130,10 @@ def look_at_connection(
         messages_sent=traffic.messages_sent,
         bytes_sent=traffic.bytes_sent,
         resources=look_at_resources(lifetime.hosts),
-        tasks=tuple(look_at_own(lifetime, name_of(route.handler))),
+        tasks=(
+            *look_at_own(lifetime, name_of(route.handler)),
+            *(() if transport.writer is None else (look_at_task(transport.writer),)),
+        ),
     )
 
 

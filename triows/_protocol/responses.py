@@ -70,7 +70,7 @@ _STEADY = frozenset(
 LONGEST_KNOWN, MOST_KNOWN = 256, 256
 
 # The lines, by the headers as applications send them.
-_KNOWN: dict[tuple[bytes, bytes], bytes] = {}
+_KNOWN: dict[tuple[bytes, ...], bytes] = {}
 
 # Lengths as small responses have them, and the lines that tell them.
 _LENGTHS = {b"%d" % length: length for length in range(2048)}
@@ -167,6 +167,7 @@ class ResponseWriter:
         "_framing",
         "_is_current",
         "_is_usual",
+        "_kept",
         "_lines",
         "_options",
         "_own",
@@ -176,6 +177,7 @@ class ResponseWriter:
         "begun",
         "ended",
         "keep_alive",
+        "sent",
     )
 
     # These are there when the response is started.
@@ -195,6 +197,8 @@ class ResponseWriter:
         self.keep_alive = request is not None and request.keep_alive
         #: Whether something of the response was returned to be sent, and whether all of it was.
         self.begun = self.ended = False
+        #: How many bytes of the body were returned to be sent.
+        self.sent = 0
         self._request = request
         self._is_current = request is None or request.http_version == "1.1"
         self._own = own
@@ -203,6 +207,9 @@ class ResponseWriter:
         self._after_body = _ENDED
         # Whether nothing has to be said but how long the body is, if that is given at once.
         self._is_usual = False
+        # What is kept until the end, if the end is held: the last part of the body, or the head if
+        # there is no body.
+        self._kept: bytes | None = None
 
     @property
     def ends_by_close(self) -> bool:
@@ -226,7 +233,10 @@ class ResponseWriter:
         Raises:
             ValueError: The status isn't that of a final response. Or a header can't be sent, for
                 example because it has a line break, or ``content-length`` isn't one number.
-            TypeError: A header isn't a pair of bytes.
+            TypeError: A header isn't a pair of bytes. A bytearray isn't one either, because the
+                application may change it.
+
+        After an error, the response can be started again, as if nothing had happened.
         """
         if self._phase is not _HEAD:
             raise self._mistake()
@@ -234,10 +244,11 @@ class ResponseWriter:
             raise ValueError(f"a response has a status from 200 to 999, not {status}")
         self._declared, self._options = None, _NO_OPTIONS
         lines = [_STATUS_LINES.get(status) or _status_line(status)]
-        known = _KNOWN
+        known, own, keep_alive = _KNOWN, self._own, self.keep_alive
         try:
             for header in headers:
-                line = known.get(header) if type(header) is tuple else None
+                # Only bytes can be looked up, and not a bytearray.
+                line = known.get(header if type(header) is tuple else tuple(header))
                 if line is None:
                     name, value = header
                     if name == b"content-length" and self._declared is None and value in _LENGTHS:
@@ -245,8 +256,11 @@ class ResponseWriter:
                         continue
                     line = self._read(name, value)
                 lines.append(line)
-        except (AttributeError, TypeError):
-            raise TypeError("a header is a pair of bytes: a name and a value") from None
+        except Exception as exc:
+            self._own, self.keep_alive = own, keep_alive
+            if isinstance(exc, AttributeError | TypeError):
+                raise TypeError("a header is a pair of bytes: a name and a value") from None
+            raise
         self._phase, self._status, self._lines = _BODY, status, lines
         if trailers:
             self._after_body = _TRAILERS
@@ -326,6 +340,7 @@ class ResponseWriter:
             return None
         self._phase, self._is_usual = _ENDED, False
         self.begun = self.ended = True
+        self.sent = size
         length = _LENGTH_LINES[size] if size < 2048 else b"content-length: %d\r\n" % size
         return b"".join((*self._lines, length, self._own, b"\r\n", data))
 
@@ -338,7 +353,8 @@ class ResponseWriter:
             more: Whether another part follows.
 
         Returns:
-            The pieces to send. Large data are not copied.
+            The pieces to send. Large data are not copied. After :meth:`hold_end`, the last part may
+            only be returned by the call that ends the body.
 
         Raises:
             ValueError: See :meth:`around`.
@@ -346,6 +362,11 @@ class ResponseWriter:
         """
         if type(data) is not bytes:
             data = bytes(memoryview(data))  # the application may change a bytearray
+        if self._kept is not None and self.has_body:
+            data, self._kept = self._kept + data, b""
+            if more and self.keeps(len(data)):
+                self._kept, self._is_usual = data, False
+                return []
         before, after = self.around(len(data), more=more)
         if self._framing is _NOTHING:
             data = b""
@@ -358,7 +379,7 @@ class ResponseWriter:
         """
         Write what is around a part of the body that the caller sends itself, such as a file.
 
-        If :attr:`has_body` is then false, the part must not be sent.
+        If :attr:`has_body` is false, the part must not be sent.
 
         Args:
             size: How many bytes the part has.
@@ -384,6 +405,10 @@ class ResponseWriter:
                 after = b"\r\n"
             if not more:
                 after += b"0\r\n" if self._after_body is _TRAILERS else b"0\r\n\r\n"
+        if self._kept is not None:
+            before, self._kept = self._hold(before, self._kept, more=more)
+        if self._framing is not _NOTHING:
+            self.sent += size
         self.begun = True
         self._is_usual = False
         if not more:
@@ -391,10 +416,34 @@ class ResponseWriter:
             self.ended = self._phase is _ENDED
         return before, after
 
+    def hold_end(self) -> None:
+        """
+        Keep the client from taking the response for complete before its body is ended.
+
+        A client that was told a length has the whole response with its last byte. So what would
+        be the last part is kept, and the head if there is no body. Call this before the body.
+        """
+        self._kept = b""
+
+    def keeps(self, size: int) -> bool:
+        """Say whether the next part of the body is kept until the end, if it has so many bytes."""
+        if self._kept is None or self._declared is None or not self.has_body:
+            return False
+        return self._declared <= size
+
+    def _hold(self, before: bytes, kept: bytes, *, more: bool) -> tuple[bytes, bytes]:
+        """Return what is sent before a part, and what is kept: the head if there is no body."""
+        if self._framing is _NOTHING:
+            return (b"", kept + before) if more else (kept + before, b"")
+        if kept:
+            raise ValueError("the body is longer than its content-length")
+        return before, kept
+
     @property
     def has_body(self) -> bool:
-        """Whether the body is sent, once the response has begun."""
-        return self._framing is not _NOTHING
+        """Whether the body is sent, once the response is started."""
+        request = self._request
+        return self._status not in _BODILESS and (request is None or request.method != "HEAD")
 
     def trailers(
         self, headers: Iterable[tuple[bytes, bytes]], *, more: bool = False
@@ -449,8 +498,7 @@ class ResponseWriter:
     def _frame(self, size: int, more: bool) -> bytes:
         """Settle how the body is framed (:rfc:`9112#section-6`). Return the header for that."""
         declared = self._declared
-        request = self._request
-        if self._status in _BODILESS or (request is not None and request.method == "HEAD"):
+        if not self.has_body:
             self._framing = _NOTHING
         if self._after_body is _TRAILERS and not self._may_have_trailers():
             self._after_body = _DROPPED_TRAILERS

@@ -59,11 +59,18 @@ class RequestTransport(Protocol):
     left: bool
     #: What the log says if :attr:`left` is true. The server may have ended the request itself.
     why_left: str
-    #: How many bytes of the two bodies were handed over.
+    #: How many bytes of the request's body were handed over.
     received: int
-    sent: int
     #: Whether more of the request's body will come, as far as that is known.
     has_more: bool
+    #: How many seconds the client may send nothing of its body while somebody waits for it, in
+    #: place of the application's ``Timeouts.receive``. Set it before the first :meth:`receive`.
+    #: Another server has a limit of its own, or none.
+    receive_timeout: float | None
+
+    @property
+    def sent(self) -> int:
+        """How many bytes of the response's body were handed over. There are none for ``HEAD``."""
 
     @property
     def begun(self) -> bool:
@@ -89,7 +96,8 @@ class RequestTransport(Protocol):
         """
         Wait for a part of the request's body. It is empty only if there is no more.
 
-        A part that is there is returned even if the caller is cancelled.
+        A part that is there is returned even if the caller is cancelled. A client that is too slow
+        for :attr:`receive_timeout` is answered with 408, if the response hasn't begun.
 
         Raises:
             ClientDisconnect: The client has gone, or has broken a rule. The rest won't come.
@@ -142,12 +150,24 @@ class EngineRequest(RequestTransport, Protocol):
     async def wait_over(self) -> None:
         """Wait until the client has left, or the whole response was handed over."""
 
-    async def send_file(self, path: str) -> None:
+    async def send_file(self, path: str, *, more: bool = False) -> None:
         """
-        Send a file as the body of the response, and as its end. See :meth:`send`.
+        Send a file as a part of the response's body, or as all of it. See :meth:`send`.
 
         Raises:
             OSError: The file can't be read.
+        """
+
+    def hold_end(self) -> None:
+        """
+        Keep the client from taking the response for complete before :meth:`send` has ended it.
+
+        A client that was told a ``content-length`` has the whole response with its last byte, even
+        if the application has more to do. So the part that would reach the announced length is
+        kept, or the last 64 KiB of a file, and the head if there is no body. They are sent together
+        with the end. If the response is cut before that, the client sees that it is incomplete.
+
+        Call it after :meth:`start`, and before anything is sent.
         """
 
     async def send_trailers(self, headers: Iterable[tuple[bytes, bytes]], *, more: bool) -> None:

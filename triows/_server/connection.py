@@ -9,7 +9,6 @@ task while nothing happens, and each request has one.
 from __future__ import annotations
 
 import logging
-import math
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -24,6 +23,7 @@ from triows._transports.wire import CHUNK, FIN, READS
 from triows.exceptions import ClientDisconnect
 
 from .body import BodyWatch
+from .deadline import NEVER, Deadline
 from .output import Output
 from .request import StreamRequest
 
@@ -58,14 +58,6 @@ _MOST_RUNNING = 16
 #: that has just connected takes milliseconds. A silent one must not hold up the shutdown.
 LINGER = 0.5
 
-_NEVER = math.inf
-
-#: Deadlines are looked at in steps of so many seconds, so that many connections share a queue.
-_STEP: Final = 0.25
-
-#: Seconds by which two clocks may differ without an effect.
-_TOLERANCE: Final = 1e-6
-
 
 class HTTPConnection:
     """
@@ -83,7 +75,6 @@ class HTTPConnection:
         "_context",
         "_current",
         "_deadline",
-        "_due_at",
         "_has_eof",
         "_is_closed",
         "_is_idle",
@@ -149,8 +140,8 @@ class HTTPConnection:
         # Whether there is no request after this one, and whether the last response is out.
         self._is_last = self._is_lingering = False
         self._is_paused = False
-        # When the next request, or the client's end, has to be there; and when to look.
-        self._deadline = self._due_at = _NEVER
+        # When the next request, or the client's end, has to be there.
+        self._deadline = Deadline(services.pinger, services.now, self._end_waiting)
         # How many seconds of that the first head has after the handshake of TLS.
         self._more_time = 0.0
         #: Writes the responses.
@@ -164,7 +155,7 @@ class HTTPConnection:
         if self.addresses.secure and self._services.tls_timeout < patience:
             self._more_time = patience - self._services.tls_timeout
             patience = self._services.tls_timeout
-        self._wait(patience)
+        self._deadline.move(patience)
         self.wire.start(self._services.tasks, self)
 
     def shut_down(self) -> None:
@@ -183,7 +174,7 @@ class HTTPConnection:
             elif self._requests:
                 self.close()
             else:
-                self._wait(LINGER)
+                self._deadline.move(LINGER)
         self._is_last = True
 
     def close_idle(self) -> None:
@@ -202,13 +193,13 @@ class HTTPConnection:
         if self._is_closed:
             return
         self._is_closed = self._is_last = True
-        self._services.pinger.discard(self)
         self._stop_watching_body()
         if self._current is not None:
             self._current.note_left(gone=True)
             self._current = None
         if self._websocket is None:
             self.output.close()
+            self._deadline.close()
         self.wire.close(abort=abort)
         self.on_asked()
         self.on_over()
@@ -287,7 +278,7 @@ class HTTPConnection:
     def _serve_next(self) -> None:
         """Serve the next request, if its head is there."""
         if self._running >= _MOST_RUNNING:
-            self._is_idle, self._deadline = False, _NEVER  # the client waits for us
+            self._is_idle, self._deadline.at = False, NEVER  # the client waits for us
             self._hold()
             return
         try:
@@ -306,7 +297,7 @@ class HTTPConnection:
         if services.serves is not None and not services.serves(head):
             self._refuse(404, "this server is not here", head)
             return
-        self._deadline = _NEVER
+        self._deadline.at = NEVER
         self._is_idle = False
         self._requests += 1
         self._path = head.path
@@ -330,20 +321,14 @@ class HTTPConnection:
             self._linger()
         elif not self._reader.unread:
             if self._requests and not self._is_idle:
-                self._idle()
-        elif self._is_idle or self._deadline == _NEVER:
+                self._is_idle = True
+                self._deadline.move(self._services.idle_timeout)
+        elif self._is_idle or self._deadline.at == NEVER:
             self._is_idle = False
-            self._wait(self._services.head_timeout)
-
-    def _idle(self) -> None:
-        """Wait for a next request of which nothing has come."""
-        self._is_idle = True
-        self._deadline = self._services.now() + self._services.idle_timeout
-        if self._deadline < self._due_at:
-            self._look_after(self._services.idle_timeout)
+            self._deadline.move(self._services.head_timeout)
 
     def _begin_upgrade(self, head: Request) -> None:
-        self._services.pinger.discard(self)
+        self._deadline.close()
         self._is_upgraded = True
         self.output.send_held()
         if self.output.is_writing:
@@ -402,7 +387,8 @@ class HTTPConnection:
         elif self._reader.unread or self._has_eof:
             self._go_on()
         else:
-            self._idle()
+            self._is_idle = True
+            self._deadline.move(self._services.idle_timeout)
 
     def _go_on(self) -> None:
         if self._reader.unread:
@@ -426,8 +412,8 @@ class HTTPConnection:
             self._go_on()
         elif self._to_drop <= 0 or self._has_eof:
             self._linger()
-        elif self._deadline == _NEVER:
-            self._wait(self._services.keep_alive_timeout)
+        elif self._deadline.at == NEVER:
+            self._deadline.move(self._services.keep_alive_timeout)
 
     # What a request needs.
 
@@ -462,7 +448,10 @@ class HTTPConnection:
         """Watch whether the client sends the body of a request, until it is over."""
         if self._body is None:
             services = self._services
-            patience = min(services.timeouts.send, services.read_timeout)
+            patience = request.receive_timeout
+            if patience is None:
+                patience = services.timeouts.receive
+            patience = min(patience, services.read_timeout)
             too_slow = partial(self._fail, request, _SLOW_BODY)
             self._body = BodyWatch(services.pinger, patience, too_slow)
         return self._body
@@ -530,7 +519,7 @@ class HTTPConnection:
     def note_taken(self) -> None:
         """Begin to wait for the client's end when it has taken everything."""
         if self._is_lingering and self.wire.unacknowledged() <= FIN:
-            self._wait(self._services.timeouts.close)
+            self._deadline.move(self._services.timeouts.close)
             self.output.stop_watching()
 
     # The end.
@@ -550,7 +539,7 @@ class HTTPConnection:
         self.on_asked()
         self._reader.take_rest()
         if self.output.is_writing:
-            self._deadline = _NEVER
+            self._deadline.at = NEVER
         else:
             self._let_go()
 
@@ -564,37 +553,17 @@ class HTTPConnection:
             self._is_paused = False
             self.wire.resume()
         if self.wire.unacknowledged() <= FIN:
-            self._wait(self._services.timeouts.close)
+            self._deadline.move(self._services.timeouts.close)
         else:
-            self._deadline = _NEVER
+            self._deadline.at = NEVER
             self.output.watch()
 
-    # The time.
-
-    def _wait(self, seconds: float) -> None:
-        """Close the connection after so many seconds, unless something comes."""
-        self._deadline = self._services.now() + seconds
-        if self._deadline < self._due_at:
-            self._look_after(seconds)
-
-    def _look_after(self, seconds: float) -> None:
-        self._due_at = self._services.now() + seconds
-        self._services.pinger.add(self, seconds)
-
-    def on_due(self) -> None:
-        """Called when it is time to look at the deadline."""
-        self._due_at = _NEVER
-        left = self._deadline - self._services.now()
-        if left <= _TOLERANCE:
-            self._end_waiting()
-        elif left < _NEVER:
-            self._look_after(math.ceil(left / _STEP) * _STEP)
-
     def _end_waiting(self) -> None:
+        """Called when the deadline has passed."""
         if self._more_time and not self._requests and self.wire.secured:
             # The handshake was in time, and the head has the rest.
             more, self._more_time = self._more_time, 0.0
-            self._wait(more)
+            self._deadline.move(more)
         elif self.output.is_empty:
             self.close()
         else:
@@ -621,7 +590,7 @@ class HTTPConnection:
         self._websocket = sink
         # An idle WebSocket keeps nothing that it doesn't need.
         self.output.close()
-        del self.output, self._reader
+        del self.output, self._reader, self._deadline
 
     def take_rest(self) -> bytes:
         """Return what has come after the request for a WebSocket."""

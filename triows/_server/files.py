@@ -54,16 +54,20 @@ class OpenFile:
             raise
         return cls(descriptor, size if content is None else len(content), content)
 
-    async def read(self, offset: int) -> bytes:
+    async def read(self, offset: int, size: int) -> bytes:
         """
         Read a part of it.
+
+        Args:
+            offset: Where the part begins.
+            size: How many bytes it has at most. More than a chunk is never read.
 
         Raises:
             OSError: It can't be read, or it is shorter than it was.
         """
-        size = min(CHUNK, self.size - offset)
+        size = min(CHUNK, size)
         data = await trio.to_thread.run_sync(os.pread, self.descriptor, size, offset)
-        if not data:
+        if len(data) < size:
             raise OSError(SHORTER)
         return data
 

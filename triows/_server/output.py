@@ -347,9 +347,9 @@ class Output:
             self._has_room = True
             self._wire.make_room()
 
-    async def write_file(self, file: OpenFile) -> None:
+    async def write_file(self, file: OpenFile, size: int) -> None:
         """
-        Send a file, and wait while the client is slow. See :meth:`write_rest`.
+        Send the first bytes of a file, and wait while the client is slow. See :meth:`write_rest`.
 
         Raises:
             ClientDisconnect: The client has gone, or is too slow.
@@ -357,13 +357,13 @@ class Output:
         """
         self._make_room()
         offset = 0
-        while offset < file.size:
-            offset += await self._write_part(file, offset)
+        while offset < size:
+            offset += await self._write_part(file, offset, size - offset)
 
-    async def _write_part(self, file: OpenFile, offset: int) -> int:
+    async def _write_part(self, file: OpenFile, offset: int, size: int) -> int:
         send_file = self._wire.send_file
         if send_file is None:
-            data = await file.read(offset)
+            data = await file.read(offset, size)
             if self._is_closed:
                 raise ClientDisconnect("the client has gone")
             await self.write(data)
@@ -372,7 +372,7 @@ class Output:
         sent = 0
         try:
             with trio.CancelScope() as self._waiting:
-                sent = await send_file(file.descriptor, offset, file.size - offset)
+                sent = await send_file(file.descriptor, offset, size)
                 ended = not sent
         except BROKEN:
             self._owner.close()

@@ -11,6 +11,7 @@ from triows._protocol.responses import CONTINUE
 from triows._request.bridge import RequestBridge
 from triows._request.transport import CLIENT_LEFT, nobody
 from triows._transports.turn import STRETCH
+from triows._transports.wire import CHUNK
 from triows.exceptions import ClientDisconnect
 
 from .files import OpenFile
@@ -86,8 +87,8 @@ class StreamRequest(RequestBridge):
         "is_gone",
         "left",
         "on_left",
+        "receive_timeout",
         "received",
-        "sent",
         "status",
         "summary",
         "why_left",
@@ -106,8 +107,9 @@ class StreamRequest(RequestBridge):
         self.status: int | None = None
         self.complete = self.left = self.is_gone = False
         self.why_left = CLIENT_LEFT
-        self.received = self.sent = 0
+        self.received = 0
         self.has_more = head.chunked or head.content_length > 0
+        self.receive_timeout: float | None = None
         #: What the access log gets of the response.
         self.summary: dict[str, Any] | None = None
         self._connection = connection
@@ -219,6 +221,13 @@ class StreamRequest(RequestBridge):
     def begun(self) -> bool:
         return self.writer.begun
 
+    @property
+    def sent(self) -> int:
+        return self.writer.sent
+
+    def hold_end(self) -> None:
+        self.writer.hold_end()
+
     async def respond(self, reply: Reply) -> None:
         # The application may have begun a response of which nothing was sent.
         self.writer = self._connection.new_writer(self.head)
@@ -251,7 +260,6 @@ class StreamRequest(RequestBridge):
         if more or (whole := self.writer.whole(body)) is None:
             rest = self._send_part(body, more=more)
         else:
-            self.sent += len(body)
             rest = output.write_whole(whole)
         if rest or (output.is_writing and not more):  # another task may still send a part
             return self._send_rest(rest, more=more)
@@ -263,7 +271,6 @@ class StreamRequest(RequestBridge):
 
     def _send_part(self, body: bytes, *, more: bool) -> deque[bytes | memoryview] | None:
         pieces = self.writer.body(body, more=more)
-        self.sent += len(body)
         # Several pieces, or a part, are more than what may wait for another response.
         if len(pieces) == 1 and not more:
             return self._output.write_whole(pieces[0])
@@ -298,27 +305,30 @@ class StreamRequest(RequestBridge):
             self.note_change()
         self._connection.note_complete(self)
 
-    async def send_file(self, path: str) -> None:
+    async def send_file(self, path: str, *, more: bool = False) -> None:
         await trio.lowlevel.checkpoint_if_cancelled()
         file = await OpenFile.open(path)
         try:
             if file.content is not None:
-                await self.send(file.content, more=False)
+                await self.send(file.content, more=more)
             else:
-                await self._send_large(file)
+                await self._send_large(file, more=more)
         finally:
             file.close()
 
-    async def _send_large(self, file: OpenFile) -> None:
+    async def _send_large(self, file: OpenFile, *, more: bool) -> None:
         if self.is_gone:
             raise self._disconnect()
-        before, after = self.writer.around(file.size, more=False)
-        output = self._output
+        writer, output, size = self.writer, self._output, file.size
+        if more and writer.keeps(size):
+            size -= CHUNK
+        before, after = writer.around(size, more=more)
         await output.write(before)
-        if self.writer.has_body:
-            self.sent += file.size
-            await output.write_file(file)
+        if writer.has_body:
+            await output.write_file(file, size)
         await output.write(after)
+        if size < file.size:
+            await self.send(await file.read(size, CHUNK), more=True)  # the writer keeps it
         self._note_sent()
 
     def cut(self) -> None:

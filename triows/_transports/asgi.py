@@ -59,6 +59,8 @@ class ASGITransport:
     timer: Pinger | None = None
     can_ping = False
     needs_nursery = True
+    #: Its writer is a task of the owner's nursery.
+    writer = None
     outlives_cancellation = False
 
     def __init__(

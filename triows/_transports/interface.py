@@ -254,5 +254,9 @@ class Transport(Protocol):
         effect on this. Afterwards, none of the transport's tasks do anything more.
         """
 
+    @property
+    def writer(self) -> trio.lowlevel.Task | None:
+        """The task that writes at the moment, if it isn't one of the owner's nursery."""
+
     def backlog(self) -> tuple[int, int, int]:
         """Count messages and bytes that wait for the handler, and bytes that wait for the peer."""

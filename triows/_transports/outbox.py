@@ -114,6 +114,7 @@ class Outbox:
         "_wire",
         "_wrote_in",
         "size",
+        "writer",
     )
 
     def __init__(self, wire: Wire, owner: Owner, turn: Turn, cork: Cork, *, limit: int) -> None:
@@ -143,6 +144,8 @@ class Outbox:
         self._urgent = 0
         self._pong: bytes | None = None
         self._scope: trio.CancelScope | None = None
+        #: The task that writes what waits.
+        self.writer: trio.lowlevel.Task | None = None
         # See lock(), and wait_progress(). Both are made when somebody first has to wait.
         self._lock: trio.Lock | None = None
         self._progress: trio.Event | None = None
@@ -436,6 +439,7 @@ class Outbox:
 
     async def _write(self, scope: trio.CancelScope, owner: Owner) -> None:
         # Shielded, but bounded: the owner watches the peer's progress, and calls close().
+        self.writer = trio.lowlevel.current_task()
         with scope:
             try:
                 while self._frames:
@@ -443,7 +447,7 @@ class Outbox:
                     self._note_sent(await self._wire.send_some(self._frames))
             except BROKEN:
                 owner.write_failed()
-        self._scope = None
+        self._scope = self.writer = None
         owner.written()
 
     def _begin(self) -> None:

@@ -23,11 +23,11 @@ from triows._protocol.upgrade import acceptance, extension_factories
 from triows._where import known_as
 from triows.exceptions import WebSocketStateError
 
+from .delivery import Delivery
 from .inbox import Inbox
 from .interface import ACCEPTED_BESIDE, Ended, Traffic, disconnect, nobody, undelivered
 from .keepalive import Keepalive
 from .outbox import Outbox
-from .progress import Monitor
 from .state import Happening, Ours, Theirs, after
 from .turn import STRETCH, Respite
 from .wire import CHUNK, FIN
@@ -86,13 +86,12 @@ class StreamTransport:
         "_accept_key",
         "_close_frame",
         "_codec",
-        "_delivered",
+        "_delivery",
         "_early",
         "_extensions",
         "_inbox",
         "_is_given_up",
         "_keepalive",
-        "_monitor",
         "_ours",
         "_outbox",
         "_own_lines",
@@ -154,11 +153,9 @@ class StreamTransport:
         # Writing.
         self._outbox = Outbox(wire, self, turn, cork, limit=limits.outbox)
         # Watches whether the peer takes what waits.
-        self._monitor: Monitor | None = None
+        self._delivery = Delivery(self, pinger, settings.timeouts.send)
         # Whether the peer was found too slow, or the connection broke.
         self._is_given_up = False
-        # Set when there is nothing left to deliver. Whoever waits for that makes it.
-        self._delivered: trio.Event | None = None
         # Our own close frame. It is sent no matter what comes from the peer.
         self._close_frame: bytes | None = None
         self._keepalive = Keepalive(self, pinger, settings.timeouts)
@@ -208,14 +205,14 @@ class StreamTransport:
         self._theirs = after(self._theirs, why)
         if self._wants_read_all is not None:
             self._wants_read_all.set()
-        self._note_delivered()
+        self._delivery.note_change()
 
     def hung_up(self) -> None:
         # What the peer has sent can still be read, and may say why it left.
         self._theirs = after(self._theirs, Happening.HANG_UP)
         self._ours = after(self._ours, Happening.HANG_UP)
         self._tell(Ended(1006))
-        self._note_delivered()
+        self._delivery.note_change()
 
     def _take(self, data: bytes) -> None:
         """Read frames, hand their messages to the inbox, and act on the control frames."""
@@ -392,7 +389,8 @@ class StreamTransport:
     # Called by the outbox.
 
     def writing(self) -> None:
-        self._watch()
+        if not self._is_given_up:
+            self._delivery.watch()
 
     def write_failed(self) -> None:
         self._note_undelivered()
@@ -404,9 +402,7 @@ class StreamTransport:
     def written(self) -> None:
         if self._codec.end is not None and not self._codec.noticed:
             self._wire.send_eof()  # the close frame was the last frame
-        if self._monitor is not None and self._delivered is None:
-            self._monitor.stop()
-        self._note_delivered()
+        self._delivery.note_written()
 
     def _break(self, ended: Ended) -> None:
         """End the connection: nothing can be sent any more, and no answer will come."""
@@ -420,22 +416,7 @@ class StreamTransport:
     def acknowledged(self) -> int:
         return self._wire.taken - self._wire.unacknowledged()
 
-    def _watch(self) -> None:
-        """Watch the peer's progress from now on, unless it was already found too slow."""
-        if self._is_given_up:
-            return
-        if self._monitor is None:
-            patience = self._settings.timeouts.send
-            self._monitor = Monitor(self.acknowledged, self.timer, patience, self._note_look)
-        self._monitor.start()
-
-    def _note_look(self, why: str | None) -> None:
-        """Take the monitor's finding: *why* the peer is too slow, or ``None`` if it isn't."""
-        if why is not None:
-            self._give_up(why)
-        self._note_delivered()
-
-    def _give_up(self, why: str) -> None:
+    def give_up(self, why: str) -> None:
         """
         Close with 1008, because the peer is too slow.
 
@@ -454,9 +435,9 @@ class StreamTransport:
         self._close_frame = self._codec.other_close_frame(1008, why)
         self._outbox.send(self._close_frame)
 
-    def _note_delivered(self) -> None:
-        if self._delivered is not None and self.delivered:
-            self._delivered.set()
+    @property
+    def has_sent(self) -> bool:
+        return not self._outbox
 
     @property
     def delivered(self) -> bool:
@@ -470,16 +451,8 @@ class StreamTransport:
         return self.answered or self._wire.unacknowledged() <= FIN
 
     async def wait_delivered(self) -> None:
-        if self.delivered:
-            return
-        self._delivered = trio.Event()
-        self._watch()
-        try:
-            await self._delivered.wait()
-        finally:
-            self._delivered = None
-            if self._monitor is not None and not self._outbox:
-                self._monitor.stop()
+        if not self.delivered:
+            await self._delivery.wait()
 
     # Pings.
 
@@ -602,8 +575,6 @@ class StreamTransport:
     def _stop(self) -> None:
         """Close the wire, so that its tasks end."""
         self._keepalive.close()
-        if self._monitor is not None:
-            self._monitor.close()
         # If the peer has answered, it has got our close frame, and the system need not be asked.
         if not self.answered and (self._outbox or self._wire.unacknowledged() > FIN):
             self._note_undelivered()
@@ -612,7 +583,8 @@ class StreamTransport:
         self._note_read_all(Happening.EOF)
         # Break the reference cycles, so that the objects are freed now and don't wait for the
         # garbage collector.
-        self.on_gone, self._monitor = nobody, None
+        self.on_gone = nobody
+        self._delivery.close()
         self._codec.close()
 
     def _note_undelivered(self) -> None:
@@ -629,6 +601,10 @@ class StreamTransport:
             # first.
             self._wire.send_eof()
             await self.wait_over()
+
+    @property
+    def writer(self) -> trio.lowlevel.Task | None:
+        return self._outbox.writer
 
     def backlog(self) -> tuple[int, int, int]:
         return len(self._inbox), self._inbox.size, self._outbox.size

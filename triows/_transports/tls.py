@@ -125,16 +125,8 @@ class TLSWire(SocketWire):
     def on_readable(self) -> None:
         """Read and decrypt what is there, up to a limit. The reactor calls this."""
         for _ in range(READS):
-            try:
-                data = self._socket.recv(_READ)
-            except BlockingIOError:
-                return  # there was nothing to read after all
-            except OSError:
-                data = b""
-            if not data:
-                self.on_error()
-                return
-            if not (self._is_refused or self._take(data)):
+            data = self._receive(_READ)
+            if not (data and (self._is_refused or self._take(data))):
                 return
             if len(data) < _READ or self._is_paused or self._fd < 0:
                 return

@@ -284,6 +284,23 @@ class SocketWire(Readable):
         self._reactor.discard(self._fd)
         self._sink.eof_received()
 
+    def _receive(self, size: int) -> bytes:
+        """
+        Read up to so many bytes. At the end, tell the sink.
+
+        Returns:
+            What was read. It is empty at the end, and if there was nothing to read after all.
+        """
+        try:
+            data = self._socket.recv(size)
+        except BlockingIOError:
+            return b""
+        except OSError:
+            data = b""
+        if not data:
+            self.on_error()
+        return data
+
     def tell_end(self) -> None:
         """Tell the sink that the peer has said its last, once, unless reading is paused."""
         if self._is_over and not self._is_paused and self._fd >= 0:
@@ -355,18 +372,11 @@ class PlainWire(SocketWire):
 
     def on_readable(self) -> None:
         """Read what is there, up to a limit. The reactor calls this."""
-        try:
-            data = self._socket.recv(self._most)
-        except BlockingIOError:
-            return  # there was nothing to read after all
-        except OSError:
-            data = b""
-        if not data:
-            self.on_error()
-            return
-        # Nobody has to join what is read at once.
-        self._most = CHUNK if len(data) < CHUNK else READS * CHUNK
-        self._sink.data_received(data)
+        data = self._receive(self._most)
+        if data:
+            # Nobody has to join what is read at once.
+            self._most = CHUNK if len(data) < CHUNK else READS * CHUNK
+            self._sink.data_received(data)
 
     def send_nowait(self, data: bytes | memoryview) -> int:
         try:
