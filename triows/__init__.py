@@ -27,8 +27,17 @@ from __future__ import annotations
 import typing as _typing
 
 # `from x import y as y` tells type checkers that a name is exported.
-from ._app import EndpointInfo as EndpointInfo, RouteInfo as RouteInfo, Triows as Triows
+from ._app import EndpointInfo as EndpointInfo, Triows as Triows
+from ._description import (
+    BodyInfo as BodyInfo,
+    ErrorInfo as ErrorInfo,
+    MountInfo as MountInfo,
+    ResourceInfo as ResourceInfo,
+    ResultInfo as ResultInfo,
+    RouteInfo as RouteInfo,
+)
 from ._elsewhere import missing_from_module as _missing
+from ._injection.parameter import Parameter as Parameter
 from ._requires import requires as requires
 from ._routing.route import Route as Route
 from ._routing.websocket_route import WebSocketRoute as WebSocketRoute
@@ -72,7 +81,6 @@ __all__ = [
     "Route",
     "WebSocketRoute",
     "EndpointInfo",
-    "RouteInfo",
     "requires",
     "serve",
     # Signatures
@@ -80,6 +88,14 @@ __all__ = [
     "use",
     "Ignore",
     "AsyncResource",
+    # Descriptions of an application
+    "RouteInfo",
+    "MountInfo",
+    "Parameter",
+    "ResourceInfo",
+    "BodyInfo",
+    "ResultInfo",
+    "ErrorInfo",
     # The connection
     "WebSocket",
     "WebSocketState",

@@ -23,6 +23,7 @@ __all__ = [
     "SERVING",
     "SETTINGS",
     "SIGNATURE",
+    "STATIC",
     "hinting",
     "refuse_unknown",
 ]
@@ -156,6 +157,16 @@ SIGNATURE = {
     "use_cache cache": "write reuse=True to share one value within the connection",
     "dependency": "the factory comes first: use(factory)",
     "scopes": "write `@requires(...)` below `@route.endpoint`",
+}
+
+#: For app.static(...).
+STATIC = {
+    "file_or_directory folder root static_folder directories": "write directory=...",
+    "check_dir": "the folder has to exist: leave it out",
+    "fallback": "write html=True, which serves the folder's 404.html",
+    "uri prefix url_path static_url_path": "the path comes first: app.static(path, directory=...)",
+    "html_mode": "write html=True",
+    "follow_symlinks allow_symlink_outside": "write follow_symlink=True",
 }
 
 #: For open_app(...), open_server(...) and TestClient(...).

@@ -193,6 +193,8 @@ class Route(Registrar["Route"]):
 
             users.add_endpoint("PUT", "PATCH", func=write)
 
+        Two decorators, one above the other, do the same, and may have different arguments.
+
         Args:
             methods: The methods, in capitals as in a request.
             func: The handler.
