@@ -98,7 +98,7 @@ ELSEWHERE = [
 ]
 
 #: Their arguments that need no remedy.
-WITHOUT = {"max_body_size", "receive_buffer_size"}
+WITHOUT = {"receive_buffer_size"}
 
 
 @pytest.mark.parametrize(("theirs", "ours", "remedies"), ELSEWHERE)

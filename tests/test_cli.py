@@ -124,6 +124,14 @@ def test_a_mistake_in_a_route_ends_with_2_and_names_its_line(folder, capsys):
     assert "Traceback" not in err
 
 
+def test_a_mistake_that_no_function_has_names_the_line_of_the_call(folder, capsys):
+    write(folder, "called.py", "from triows import Route\nroute = Route(etag='abc')\n")
+    assert main(["run", "called:app"]) == 2
+    (said, place) = capsys.readouterr().err.splitlines()
+    assert said == "triows: RouteSetupError: etag takes True or False, not 'abc'"
+    assert place == f"  at {folder / 'called.py'}:2"
+
+
 BROKEN = """
 import json
 

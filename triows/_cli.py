@@ -114,8 +114,10 @@ def _say(message: object) -> None:
 def _show(what: Exception, error: BaseException) -> None:
     """Say in one line what failed and why, then show where, in the user's own code."""
     if isinstance(error, RouteSetupError):
-        # Its message has the file and line that matter. A traceback would hide them.
-        _say(f"{type(error).__name__}: {error}")
+        # Its message has the file and line of a function, if there is one. They matter more than
+        # where the mistake was noticed, and a traceback would hide them.
+        place = None if error.where else users_place(error)
+        _say(f"{type(error).__name__}: {error}" + (f"\n  at {place}" if place else ""))
         return
     _say(f"{what}: {summary(error)}")
     sys.stderr.write(users_traceback(error))
