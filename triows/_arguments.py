@@ -164,7 +164,7 @@ SIGNATURE = {
     ),
     "use_cache cache": "write reuse=True to share one value within the connection",
     "dependency": "the factory comes first: use(factory)",
-    "scopes": "write `@requires(...)` below `@route.endpoint`",
+    "scopes": "write `@requires(...)` below the route's decorator",
 }
 
 #: For app.static(...).
