@@ -146,7 +146,7 @@ assert_type(route.subroutes, Sequence[WebSocketRoute])
 users.merge(route, Route("a"))
 route.merge(users)
 users.put(5)  # type: ignore[call-overload]
-users.put(status="201")  # type: ignore[call-overload]
+users.put(status=Literal[201])
 users.put(methods=["PUT"])  # type: ignore[call-overload]
 users.add_endpoint("PUT")  # type: ignore[call-arg]
 Route(problems=[5])  # type: ignore[list-item]
