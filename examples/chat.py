@@ -19,7 +19,6 @@ from typing import Annotated
 
 import msgspec
 import trio
-from starlette.staticfiles import StaticFiles
 
 from triows import AsyncResource, Limits, Triows, WebSocket, WebSocketClose, WebSocketRoute, use
 
@@ -117,4 +116,4 @@ async def talk(
 
 
 app = Triows(chat)
-app.mount("/", StaticFiles(directory=Path(__file__).with_name("static"), html=True))
+app.static("/", Path(__file__).with_name("static"), html=True)

@@ -796,7 +796,7 @@ def _not_asgi(scope): ...
 @pytest.mark.parametrize(
     ("other", "remedy"),
     [
-        ("static", "StaticFiles"),
+        ("static", "call static(path, directory=...)"),
         (Starlette, "write Starlette()"),
         (_not_asgi, "called with scope, receive and send"),
     ],

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import starlette.applications
 import starlette.routing
+import starlette.staticfiles
 import starlette.testclient
 import trio_websocket
 import websockets.asyncio.client
@@ -50,6 +51,7 @@ CALLS: dict[Callable[..., Any], tuple[str, dict[str, str]]] = {
     Route().trace: ("Route.trace", _arguments.HTTP_ROUTE),
     Route().add_endpoint: ("Route.add_endpoint", _arguments.HTTP_ROUTE),
     WebSocketRoute().endpoint: ("WebSocketRoute.endpoint", _arguments.ROUTE),
+    Triows().static: ("Triows.static", _arguments.STATIC),
     Timeouts: ("Timeouts", _arguments.SETTINGS),
     Limits: ("Limits", _arguments.SETTINGS),
     Compression: ("Compression", _arguments.SETTINGS),
@@ -89,13 +91,14 @@ ELSEWHERE = [
     (starlette.testclient.TestClient, TestClient, _arguments.OPENING),
     (trio_websocket.open_websocket_url, AppClient.websocket_connect, _arguments.CONNECTING),
     (starlette.applications.Starlette, Triows, _arguments.APPLICATION),
+    (starlette.staticfiles.StaticFiles, Triows.static, _arguments.STATIC),
     (starlette.routing.Route, Route, _arguments.HTTP_ROUTE),
     (starlette.routing.Router, Route, _arguments.HTTP_ROUTE),
     (starlette.routing.WebSocketRoute, WebSocketRoute, _arguments.ROUTE),
 ]
 
 #: Their arguments that need no remedy.
-WITHOUT = {"max_body_size", "receive_buffer_size"}
+WITHOUT = {"receive_buffer_size"}
 
 
 @pytest.mark.parametrize(("theirs", "ours", "remedies"), ELSEWHERE)

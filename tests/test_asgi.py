@@ -118,7 +118,7 @@ def test_what_can_be_called_with_a_scope_and_two_functions_can_be_mounted(mounta
     ("other", "remedy"),
     [
         (Saying, r"not its class: write Saying\(\)"),
-        ("static", "for a folder of files, give starlette.staticfiles.StaticFiles"),
+        ("static", "for a folder of files, call static"),
         (dispatch, "dispatch isn't an ASGI application"),
     ],
 )

@@ -20,6 +20,8 @@ from triows._cli import _parser, main
 APP = """
 from typing import Annotated
 
+from starlette.applications import Starlette
+
 from triows import AsyncResource, Triows, WebSocket, WebSocketRoute, use
 
 
@@ -45,6 +47,7 @@ async def log(ws: WebSocket, room: str) -> None: ...
 
 
 app = Triows(rooms)
+app.mount("/web", Starlette())
 """
 
 
@@ -63,11 +66,12 @@ def test_routes_are_listed_with_handlers_parameters_and_resources(folder, capsys
     write(folder, "chat_for_routes.py", APP)
     assert main(["routes", "chat_for_routes:app"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split() for line in lines] == [
-        ["PATH", "HANDLER", "PARAMETERS", "RESOURCES"],
-        ["/rooms/{room}", "chat_for_routes.py:18", "(talk)", "path", "room:", "str", "session"],
-        ["query", "times:", "int", "=", "1", "pool", "(application)"],
-        ["/rooms/{room}/log", "chat_for_routes.py:24", "(log)", "path", "room:", "str"],
+    assert [" ".join(line.split()) for line in lines] == [
+        "METHOD PATH HANDLER PARAMETERS RESOURCES",
+        "WEBSOCKET /rooms/{room} chat_for_routes.py:20 (talk) path room: str session",
+        "query times: int = 1 pool (application)",
+        "WEBSOCKET /rooms/{room}/log chat_for_routes.py:26 (log) path room: str",
+        "MOUNT /web starlette.applications.Starlette",
     ]
     assert len({line.find("path room") for line in lines if "path room" in line}) == 1
 
@@ -75,7 +79,7 @@ def test_routes_are_listed_with_handlers_parameters_and_resources(folder, capsys
 def test_an_application_without_routes_has_an_empty_table(folder, capsys):
     write(folder, "empty.py", "import triows\napp = triows.Triows()\n")
     assert main(["routes", "empty:app"]) == 0
-    assert capsys.readouterr().out == "PATH  HANDLER  PARAMETERS  RESOURCES\n"
+    assert capsys.readouterr().out == "METHOD  PATH  HANDLER  PARAMETERS  RESOURCES\n"
 
 
 def test_an_application_is_named_before_it_is_imported(folder, caplog):
@@ -118,6 +122,14 @@ def test_a_mistake_in_a_route_ends_with_2_and_names_its_line(folder, capsys):
     assert err.startswith("triows: ")
     assert "mistaken.py:3 (talk)" in err
     assert "Traceback" not in err
+
+
+def test_a_mistake_that_no_function_has_names_the_line_of_the_call(folder, capsys):
+    write(folder, "called.py", "from triows import Route\nroute = Route(etag='abc')\n")
+    assert main(["run", "called:app"]) == 2
+    (said, place) = capsys.readouterr().err.splitlines()
+    assert said == "triows: RouteSetupError: etag takes True or False, not 'abc'"
+    assert place == f"  at {folder / 'called.py'}:2"
 
 
 BROKEN = """

@@ -1,11 +1,14 @@
 """`@requires`: who may reach a handler. This is decided before anything is made for it."""
 
 import contextlib
+import contextvars
 import functools
 import logging
-from typing import Annotated
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
 
 import pytest
+import trio
 from starlette.authentication import (
     AuthCredentials,
     AuthenticationBackend,
@@ -20,6 +23,7 @@ from tests.connecting import connect
 from triows import (
     EndpointInfo,
     Param,
+    Route,
     RouteSetupError,
     Triows,
     WebSocket,
@@ -27,6 +31,8 @@ from triows import (
     requires,
     use,
 )
+from triows._requires import note_checked, requirements_of
+from triows._routing.handlers import is_async_generator, is_handler
 from triows.testing import WebSocketDenialResponse, open_app
 
 pytestmark = pytest.mark.usefixtures("autojump_clock")
@@ -225,6 +231,70 @@ async def test_a_guarded_handler_that_another_one_calls_lets_nobody_in():
         await reached(serving(handler), "reader admin")
 
 
+# The handlers of plain requests
+
+
+@requires("admin")
+def sync(number: int) -> int:
+    return number + 1
+
+
+@requires("admin")
+async def parts(number: int) -> AsyncIterator[int]:
+    try:
+        for one in range(number):
+            yield one
+    finally:
+        closed.append(number)
+
+
+closed: list[int] = []
+
+
+class SyncDesk:
+    @requires("admin")
+    def method(self, number: int) -> int:
+        return number + 1
+
+
+def checked(func: Any) -> Any:
+    """Note what an endpoint notes when it has checked the client."""
+    note_checked(requirements_of(func))
+    return func
+
+
+@pytest.mark.parametrize("func", [sync, SyncDesk().method, functools.partial(sync)])
+def test_a_sync_handler_is_guarded_and_stays_sync(func):
+    assert not is_handler(func)
+    with pytest.raises(RouteSetupError, match="the scopes that it requires were not checked"):
+        contextvars.copy_context().run(func, 5)
+    assert contextvars.copy_context().run(lambda: checked(func)(5)) == 6
+
+
+async def test_a_sync_handler_in_a_thread_is_reached_if_the_client_was_checked():
+    checked(sync)
+    assert await trio.to_thread.run_sync(sync, 5) == 6
+
+
+async def test_a_handler_that_yields_is_guarded_and_closes_with_its_guard():
+    assert is_async_generator(parts)
+    with pytest.raises(RouteSetupError, match="parts was called"):
+        await anext(parts(3))
+    guarded = checked(parts)(3)
+    assert [await anext(guarded), await anext(guarded)] == [0, 1]
+    assert closed == []
+    await guarded.aclose()
+    assert closed == [3]
+    assert [one async for one in parts(2)] == [0, 1]
+
+
+def test_the_handlers_of_requests_may_be_registered_with_it():
+    route = Route("{number}")
+    for method, func in (("GET", sync), ("POST", parts), ("PUT", SyncDesk().method)):
+        assert route.add_endpoint(method, func=func) is func
+        assert [one.scopes for one in requirements_of(func)] == [("admin",)]
+
+
 # Mistakes
 
 
@@ -232,7 +302,9 @@ def test_above_the_endpoint_it_is_refused_with_the_place():
     async def handler(ws: WebSocket) -> None: ...
 
     route = WebSocketRoute()
-    with pytest.raises(RouteSetupError, match=r"put @requires below @route\.endpoint") as caught:
+    with pytest.raises(
+        RouteSetupError, match="put @requires below the route's decorator"
+    ) as caught:
         requires("admin")(route.endpoint(handler))
     assert "test_requires.py" in caught.value.where
 
@@ -256,7 +328,7 @@ async def manager():
     ids=lambda it: type(it).__name__,
 )
 def test_it_decorates_handlers_only(decorated):
-    with pytest.raises(RouteSetupError, match="decorates a handler, an `async def`"):
+    with pytest.raises(RouteSetupError, match="decorates a handler, an `async def` or a `def`"):
         requires("admin")(decorated)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from triows._where import where
+from triows._where import where, where_called
 
 HERE = os.path.abspath(__file__)
 
@@ -68,6 +68,17 @@ def test_a_nested_function_is_named_with_where_it_is_nested() -> None:
 
     name = "test_a_nested_function_is_named_with_where_it_is_nested.<locals>.inner"
     assert where(inner) == f"{HERE}:{line_of(inner)} ({name})"
+
+
+def test_the_place_of_a_call_is_where_the_user_calls_triows() -> None:
+    def call() -> str:
+        return where_called()
+
+    assert where_called() == f"{HERE}:{line_of(call) + 3} ({_name_of_this_test})"
+    assert call() == f"{HERE}:{line_of(call) + 1} ({_name_of_this_test}.<locals>.call)"
+
+
+_name_of_this_test = "test_the_place_of_a_call_is_where_the_user_calls_triows"
 
 
 def test_a_lambda_has_a_line_too() -> None:

@@ -27,8 +27,17 @@ from __future__ import annotations
 import typing as _typing
 
 # `from x import y as y` tells type checkers that a name is exported.
-from ._app import EndpointInfo as EndpointInfo, RouteInfo as RouteInfo, Triows as Triows
+from ._app import EndpointInfo as EndpointInfo, Triows as Triows
+from ._description import (
+    BodyInfo as BodyInfo,
+    ErrorInfo as ErrorInfo,
+    MountInfo as MountInfo,
+    ResourceInfo as ResourceInfo,
+    ResultInfo as ResultInfo,
+    RouteInfo as RouteInfo,
+)
 from ._elsewhere import missing_from_module as _missing
+from ._injection.parameter import Parameter as Parameter
 from ._request.events import EventStream as EventStream, ServerSentEvent as ServerSentEvent
 from ._request.request import Request as Request
 from ._requires import requires as requires
@@ -83,7 +92,6 @@ __all__ = [
     "Route",
     "WebSocketRoute",
     "EndpointInfo",
-    "RouteInfo",
     "requires",
     "serve",
     # Signatures
@@ -98,6 +106,14 @@ __all__ = [
     "Media",
     "EventStream",
     "ServerSentEvent",
+    # Descriptions of an application
+    "RouteInfo",
+    "MountInfo",
+    "Parameter",
+    "ResourceInfo",
+    "BodyInfo",
+    "ResultInfo",
+    "ErrorInfo",
     # The connection
     "WebSocket",
     "WebSocketState",

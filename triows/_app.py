@@ -8,20 +8,20 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import trio
-from attrs import field, frozen
+from attrs import frozen
 from starlette.datastructures import State, URLPath
 
-from ._arguments import APPLICATION as APPLICATION_ARGUMENTS, hinting
+from ._arguments import APPLICATION as APPLICATION_ARGUMENTS, STATIC as STATIC_ARGUMENTS, hinting
 from ._asgi import check_mountable, described, wrapped
 from ._checkpoints import checkpointed
 from ._closing import check_close
 from ._compile import Compiler, check_origin_setting
+from ._description import MountInfo, RouteInfo, route_info
 from ._dispatch import Dispatcher
 from ._elsewhere import APPLICATION, pointing
 from ._errors import consists_of, exc_info, is_a, leaves, text_of
 from ._exchange.catchers import Catchers
 from ._exchange.registry import Exchanges
-from ._injection.listing import written
 from ._inspection.hanging import Overseer
 from ._inspection.inside import Inside, live
 from ._inspection.page import PATH, asks_for_page, serve_page
@@ -34,20 +34,20 @@ from ._request.kind import request_kind
 from ._request.mounted import MountedRequests
 from ._request.transport import DISCONNECTS
 from ._routing.mistakes import check_routes
-from ._routing.names import UnknownRoute
 from ._routing.options import DepsList, RouteOptions, listed
 from ._routing.registrar import Registrar
 from ._routing.router import Router
 from ._routing.template import Template
 from ._running import AppResources, check_lifespan
+from ._static import static_files
 from ._targets import Mount
 from ._watch import Watch
 from ._websocket.answering import answered
 from ._websocket.kind import websocket_kind
-from ._where import name_of
 
 if TYPE_CHECKING:
     import inspect
+    import os
     from collections.abc import (
         AsyncIterator,
         Awaitable,
@@ -63,10 +63,10 @@ if TYPE_CHECKING:
     from ._routing.route import Route
     from ._routing.websocket_route import WebSocketRoute
     from ._settings import Compression, Limits, Timeouts
-    from ._targets import Entry, Target
+    from ._targets import Target
     from .types import ASGIApp, Receive, Scope, Send
 
-__all__ = ["EndpointInfo", "RouteInfo", "Triows"]
+__all__ = ["EndpointInfo", "Triows"]
 
 C = TypeVar("C", bound="Callable[..., Any]")
 
@@ -83,25 +83,6 @@ class EndpointInfo:
     #: The handler's signature, with its annotations evaluated.
     signature: inspect.Signature
     app: Triows
-
-
-@frozen
-class RouteInfo:
-    """One line of ``triows routes``."""
-
-    path: str
-    handler: str
-    parameters: tuple[str, ...]
-    resources: tuple[str, ...]
-    #: The name by which :meth:`Triows.url_path_for` finds the route.
-    name: str
-    _url_path_for: Callable[..., URLPath] = field(repr=False, eq=False)
-
-    def url_path_for(self, name: str, /, **path_params: Any) -> URLPath:
-        """Make a path as the application does. Starlette calls this on each mounted route."""
-        if name != self.name:
-            raise UnknownRoute(f"this route is called {self.name!r}, not {name!r}")
-        return self._url_path_for(name, **path_params)
 
 
 @pointing(APPLICATION)
@@ -183,6 +164,7 @@ class Triows:
         self._router: Router[Target] = Router()
         # The mounted triows applications, by path. They are drained together with this one.
         self._mounted: dict[str, Triows] = {}
+        self._mounts: list[MountInfo] = []
         self._stack = wrapped(Dispatcher(self._router, self.settings), middlewares)
         # Without middlewares, nobody but the server is told that a response was cut.
         self._serve_http = partial(guarded, self._stack) if middlewares else self._stack
@@ -274,8 +256,44 @@ class Triows:
         mounted = Mount(app.handle if isinstance(app, Triows) else app, ours, requests)
         lookup = getattr(app, "url_path_for", None)
         self._router.mount(template, mounted, name=name, lookup=lookup)
+        self._mounts.append(MountInfo(template.path, name, app))
         if isinstance(app, Triows):
             self._mounted[template.path] = app
+
+    @hinting(STATIC_ARGUMENTS)
+    def static(
+        self,
+        path: str,
+        directory: str | os.PathLike[str] | None = None,
+        *,
+        packages: Sequence[str | tuple[str, str]] | None = None,
+        html: bool = False,
+        follow_symlink: bool = False,
+        name: str | None = None,
+    ) -> None:
+        """
+        Serve the files of a folder below *path*, by Starlette's ``StaticFiles``.
+
+        It answers GET and HEAD, with ``ETag`` and ``Last-Modified``, and with parts of a file if
+        the client asks for them. A large file goes from the disk to the socket without a copy.
+        It is mounted, as :meth:`mount` does it.
+
+        Args:
+            path: A path template.
+            directory: The folder.
+            packages: Packages whose folder ``statics`` is served, too, or pairs of a package and
+                the name of its folder. They come after *directory*.
+            html: Whether the file ``index.html`` of a folder is what the folder's path gets, and
+                ``404.html`` what the client gets if there is no such file.
+            follow_symlink: Whether symbolic links may lead out of the folder.
+            name: For :meth:`url_path_for`: *name* with ``path=...`` is the path of a file.
+
+        Raises:
+            RouteSetupError: There is no such folder, or something is mounted at *path* already. The
+                error may be of a subclass.
+        """
+        files = static_files(directory, packages, html=html, follow_symlink=follow_symlink)
+        self.mount(path, files, name=name)
 
     def url_path_for(self, name: str, /, **path_params: Any) -> URLPath:
         """
@@ -297,8 +315,13 @@ class Triows:
 
     @property
     def routes(self) -> Sequence[RouteInfo]:
-        """All routes that have a handler, in the order of their registration."""
-        return [_route_info(entry, self.url_path_for) for entry in self._compiler.entries]
+        """All handlers of both kinds, in the order of their registration."""
+        return [route_info(entry, self.url_path_for) for entry in self._compiler.entries]
+
+    @property
+    def mounts(self) -> Sequence[MountInfo]:
+        """All mounted applications, in the order in which they were mounted."""
+        return tuple(self._mounts)
 
     @contextmanager
     def override(self, factory: Callable[..., Any], fake: Callable[..., Any]) -> Iterator[None]:
@@ -574,18 +597,3 @@ _NOT_OURS = (KeyboardInterrupt, trio.Cancelled, GeneratorExit)
 
 
 _WEBSOCKETS = websocket_kind(Triows)
-
-
-def _route_info(entry: Entry, url_path_for: Callable[..., URLPath]) -> RouteInfo:
-    plan = entry.endpoint.plan
-    return RouteInfo(
-        path=entry.description.template.path,
-        handler=entry.description.where,
-        parameters=tuple(line for spec in plan.head.params for line in written(spec.known)),
-        resources=tuple(
-            [step.factory.name for step in plan.body.steps]
-            + [f"{name_of(factory)} (application)" for factory in plan.head.shared]
-        ),
-        name=entry.description.name,
-        url_path_for=url_path_for,
-    )

@@ -23,6 +23,7 @@ __all__ = [
     "SERVING",
     "SETTINGS",
     "SIGNATURE",
+    "STATIC",
     "hinting",
     "refuse_unknown",
 ]
@@ -69,8 +70,16 @@ APPLICATION = {
     "prefix path root_path": "the path is that of the route: Route(path), WebSocketRoute(path)",
     "cors allow_origins allowed_origins": 'write origins=["https://example.org"]',
     "timeout": "write timeouts=Timeouts(...)",
-    "limit max_size": "write limits=Limits(...)",
-    "title description version docs_url": "triows makes no schema: leave it out",
+    "limit max_size max_body_size form_limits": "write limits=Limits(...)",
+    "title description version docs_url redoc_url openapi_url openapi_tags openapi_external_docs "
+    "summary servers contact license_info terms_of_service responses callbacks webhooks deprecated "
+    "include_in_schema generate_unique_id_function separate_input_output_schemas app_config "
+    "swagger_ui_oauth2_redirect_url swagger_ui_init_oauth swagger_ui_parameters "
+    "root_path_in_servers": "triows makes no schema: leave it out",
+    "default_response_class": "the return annotation of a handler says what is sent: leave it out",
+    "redirect_slashes": "a path leads to its route as it is written: leave it out",
+    "graph": "write deps=[...] with the factories",
+    "max_thread_workers": "Trio limits the number of threads: leave it out",
     "host port bind workers reload log_level": (
         "the address and so on are the server's: `triows run module:app --bind 127.0.0.1:8000`"
     ),
@@ -155,7 +164,17 @@ SIGNATURE = {
     ),
     "use_cache cache": "write reuse=True to share one value within the connection",
     "dependency": "the factory comes first: use(factory)",
-    "scopes": "write `@requires(...)` below `@route.endpoint`",
+    "scopes": "write `@requires(...)` below the route's decorator",
+}
+
+#: For app.static(...).
+STATIC = {
+    "file_or_directory folder root static_folder directories": "write directory=...",
+    "check_dir": "the folder has to exist: leave it out",
+    "fallback": "write html=True, which serves the folder's 404.html",
+    "uri prefix url_path static_url_path": "the path comes first: app.static(path, directory=...)",
+    "html_mode": "write html=True",
+    "follow_symlinks allow_symlink_outside": "write follow_symlink=True",
 }
 
 #: For open_app(...), open_server(...) and TestClient(...).

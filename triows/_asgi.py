@@ -32,8 +32,8 @@ def check_mountable(app: object) -> None:
         )
     if not callable(app):
         raise RouteSetupError(
-            f"mount() takes an ASGI application, not {app!r}: for a folder of files, give "
-            "starlette.staticfiles.StaticFiles(directory=...); for routes, call include_routes()"
+            f"mount() takes an ASGI application, not {app!r}: for a folder of files, call "
+            "static(path, directory=...); for routes, call include_routes()"
         )
     if _problem_of_call(app, {}, None, None) is not None:
         raise RouteSetupError(

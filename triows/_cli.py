@@ -13,6 +13,7 @@ from importlib.metadata import version
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
+from ._injection.listing import written
 from ._log import logger
 from ._printable import printable
 from ._server.interrupts import ending_by_signals, ending_whatever_runs
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from typing import NoReturn
 
-    from ._app import RouteInfo, Triows
+    from ._app import Triows
+    from ._description import ResourceInfo
 
 __all__ = ["main"]
 
@@ -112,8 +114,10 @@ def _say(message: object) -> None:
 def _show(what: Exception, error: BaseException) -> None:
     """Say in one line what failed and why, then show where, in the user's own code."""
     if isinstance(error, RouteSetupError):
-        # Its message has the file and line that matter. A traceback would hide them.
-        _say(f"{type(error).__name__}: {error}")
+        # Its message has the file and line of a function, if there is one. They matter more than
+        # where the mistake was noticed, and a traceback would hide them.
+        place = None if error.where else users_place(error)
+        _say(f"{type(error).__name__}: {error}" + (f"\n  at {place}" if place else ""))
         return
     _say(f"{what}: {summary(error)}")
     sys.stderr.write(users_traceback(error))
@@ -280,27 +284,41 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _routes(options: argparse.Namespace) -> int:
-    print("\n".join(table(_loaded(options.app).routes)))
+    print("\n".join(table(_loaded(options.app))))
     return 0
 
 
-HEADINGS = ("PATH", "HANDLER", "PARAMETERS", "RESOURCES")
+HEADINGS = ("METHOD", "PATH", "HANDLER", "PARAMETERS", "RESOURCES")
 
 
-def table(routes: Iterable[RouteInfo]) -> Iterator[str]:
-    """Lay out routes in columns, one line for each parameter and resource."""
-    rows = [
-        ([route.path], [_relative(route.handler)], list(route.parameters), list(route.resources))
-        for route in routes
-    ]
-    lines = [HEADINGS]
-    for row in rows:
+def table(app: Triows) -> Iterator[str]:
+    """Lay out routes and mounts in columns, one line for each parameter and resource."""
+    lines: list[tuple[str, ...]] = [HEADINGS]
+    for row in _rows(app):
         lines.extend(zip_longest(*row, fillvalue=""))
     widths = [max(len(line[column]) for line in lines) for column in range(len(HEADINGS))]
     for line in lines:
         yield "  ".join(
             cell.ljust(width) for cell, width in zip(line, widths, strict=True)
         ).rstrip()
+
+
+def _rows(app: Triows) -> Iterator[Sequence[Iterable[str]]]:
+    """Yield what is in each column, for each route and then each mount."""
+    for route in app.routes:
+        yield (
+            [route.method or "WEBSOCKET"],
+            [route.path],
+            [_relative(route.handler)],
+            [line for parameter in route.parameters for line in written(parameter)],
+            [_named(resource) for resource in route.resources],
+        )
+    for mount in app.mounts:
+        yield ["MOUNT"], [mount.path], [_relative(mount.handler)], [], []
+
+
+def _named(resource: ResourceInfo) -> str:
+    return f"{resource.name} (application)" if resource.scope == "app" else resource.name
 
 
 def _relative(where: str) -> str:

@@ -93,7 +93,8 @@ APPLICATION = {
     "websocket websocket_route add_websocket_route add_api_websocket_route add_websocket "
     "endpoint ws_handler ws": _ROUTE,
     "route add_route add_url_rule": _HTTP,
-    "get post put patch delete head options trace api_route add_api_route add_endpoint": _HTTP,
+    "get post put patch delete head options trace connect api_route add_api_route add_endpoint "
+    "sub root get_route": _HTTP,
     "include_router register_blueprint merge": "write `app.include_routes(route, ...)`",
     "router": "the application itself has `include_routes`, `routes` and `url_path_for`",
     "on_event add_event_handler on_startup on_shutdown before_serving after_serving "

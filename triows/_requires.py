@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import aclosing, suppress
 from contextvars import ContextVar
 from typing import Any, TypeVar
 from weakref import WeakSet
@@ -26,7 +26,7 @@ __all__ = [
     "requires",
 ]
 
-H = TypeVar("H", bound=Callable[..., Awaitable[Any]])
+H = TypeVar("H", bound=Callable[..., Any])
 
 _MARK = "__triows_requires__"
 
@@ -60,23 +60,45 @@ class Requirement:
         gets in.
 
         Raises:
-            RouteSetupError: It isn't a coroutine function, or it is registered already.
+            RouteSetupError: It isn't a handler, or it is registered already.
         """
         _check(func)
-
-        @functools.wraps(func)
-        async def guarded(*args: Any, **kwargs: Any) -> Any:
-            if self not in _checked.get():
-                raise RouteSetupError(
-                    f"{name_of(func)} was called, and the scopes that it requires were not "
-                    "checked: register what @requires returns as the handler of a route, and let "
-                    "decorators around it use functools.wraps",
-                    where(func),
-                )
-            return await func(*args, **kwargs)
-
+        guarded = self._guarded(func)
         setattr(guarded, _MARK, self)
         return guarded  # type: ignore[return-value]  # called as the handler is
+
+    def _guarded(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a function of the same form that makes sure that somebody has checked."""
+
+        @functools.wraps(func)
+        async def awaited(*args: Any, **kwargs: Any) -> Any:
+            self._check_checked(func)
+            return await func(*args, **kwargs)
+
+        @functools.wraps(func)
+        async def iterated(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+            self._check_checked(func)
+            async with aclosing(func(*args, **kwargs)) as parts:
+                async for part in parts:
+                    yield part
+
+        @functools.wraps(func)
+        def called(*args: Any, **kwargs: Any) -> Any:
+            self._check_checked(func)
+            return func(*args, **kwargs)
+
+        if _is_any(inspect.iscoroutinefunction, func):
+            return awaited
+        return iterated if _is_any(inspect.isasyncgenfunction, func) else called
+
+    def _check_checked(self, func: Callable[..., Any]) -> None:
+        if self not in _checked.get():
+            raise RouteSetupError(
+                f"{name_of(func)} was called, and the scopes that it requires were not "
+                "checked: register what @requires returns as the handler of a route, and let "
+                "decorators around it use functools.wraps",
+                where(func),
+            )
 
     def is_met(self, scope: Mapping[str, Any]) -> bool:
         """
@@ -99,22 +121,23 @@ def requires(
     scopes: str | Sequence[str], status_code: int = 403, *, redirect: None = None
 ) -> Requirement:
     """
-    Let only peers with some scopes reach a handler. Others are refused before accept.
+    Let only peers with some scopes reach a handler, of either kind. Others are refused.
 
         @route.endpoint
         @requires("admin")
         async def console(ws: WebSocket) -> None: ...
 
-    Write it below ``@route.endpoint``. The scopes are those in ``scope["auth"]``, which
-    Starlette's ``AuthenticationMiddleware`` sets. Without it, every handshake is refused with 500,
-    and the error is logged. The check comes first: no parameter has been read and no factory
+    Write it below the route's decorator. The scopes are those in ``scope["auth"]``, which
+    Starlette's ``AuthenticationMiddleware`` sets. Without it, everybody is refused with 500, and
+    the error is logged. The check comes first: no parameter has been read and no factory
     called.
 
     Args:
         scopes: One scope, or several. The peer needs all of them.
         status_code: The status of the refusal, from 400 to 499.
         redirect: Starlette's decorator has this. You can't use it here, because browsers don't
-            follow redirects of a handshake.
+            follow redirects of a WebSocket handshake. For pages, raise an ``HTTPException`` that
+            has a ``location`` in a guard.
 
     Raises:
         RouteSetupError: An argument can't work, or the decorated function isn't a handler, or is
@@ -153,20 +176,39 @@ def _check(func: Any) -> None:
     at = where(func)
     if _is_starlettes(func):
         raise RouteSetupError(_NOT_STARLETTES, at)
-    call = None if inspect.isclass(func) else getattr(func, "__call__", None)  # noqa: B004
-    if not (inspect.iscoroutinefunction(func) or inspect.iscoroutinefunction(call)):
+    is_async = _is_any(_is_async, func)
+    if not (is_async or _is_plain(func)):
         raise RouteSetupError(
-            f"@requires decorates a handler, an `async def`, not {func!r}: put it below "
-            "@route.endpoint",
+            f"@requires decorates a handler, an `async def` or a `def`, not {func!r}: put it below "
+            "the route's decorator",
             at,
         )
     with suppress(TypeError):  # it can't be hashed, or can't have weak references
         if func in _registered:
             raise RouteSetupError(
                 f"a route has taken {name_of(func)} already, without @requires: put @requires "
-                "below @route.endpoint, so that the route gets what it returns",
+                "below the route's decorator, so that the route gets what it returns",
                 at,
             )
+
+
+def _is_async(func: Any) -> bool:
+    return inspect.iscoroutinefunction(func) or inspect.isasyncgenfunction(func)
+
+
+def _is_any(check: Callable[[Any], bool], func: Any) -> bool:
+    """Say whether *check* is true of a function, or of the ``__call__`` of an object."""
+    call = None if inspect.isclass(func) else getattr(func, "__call__", None)  # noqa: B004
+    return check(func) or check(call)
+
+
+def _is_plain(func: Any) -> bool:
+    """Say whether it is a ``def`` that can be a handler, and isn't around something async."""
+    return (
+        inspect.isroutine(func)
+        and getattr(func, "__name__", "") != "<lambda>"
+        and not any(_is_async(one) or inspect.isgeneratorfunction(one) for one in _chain(func))
+    )
 
 
 _NOT_STARLETTES = (
@@ -237,8 +279,8 @@ def refuse_as_factory(call: Any) -> None:
     """
     if isinstance(call, Requirement) or requirements_of(call) or _is_starlettes(call):
         raise RouteSetupError(
-            "@requires guards handlers, not factories: decorate the handler, below "
-            "@route.endpoint, or let the factory raise HTTPException(403)",
+            "@requires guards handlers, not factories: decorate the handler, below the route's "
+            "decorator, or let the factory raise HTTPException(403)",
             where(call),
         )
 
@@ -252,5 +294,6 @@ def refuse_in_list(name: str, values: Sequence[Any]) -> None:
     """
     if any(isinstance(value, Requirement) for value in values):
         raise RouteSetupError(
-            f"requires(...) can't be used in {name}=: it decorates a handler, below @route.endpoint"
+            f"requires(...) can't be used in {name}=: it decorates a handler, below the route's "
+            "decorator"
         )

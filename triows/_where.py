@@ -12,7 +12,7 @@ from collections.abc import Callable
 from types import CodeType
 from typing import Any, TypeVar, get_origin
 
-__all__ = ["code_for", "known_as", "name_of", "where", "where_code"]
+__all__ = ["code_for", "known_as", "name_of", "where", "where_called", "where_code"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -60,6 +60,16 @@ def where(func: Any) -> str:
 def where_code(code: CodeType, name: str) -> str:
     """Say where a function of that name stands, if its code is all that is known."""
     return f"{_absolute(code.co_filename)}:{code.co_firstlineno} ({name})"
+
+
+def where_called() -> str:
+    """Say where the code of a user calls triows, as :func:`where` does, for what is now called."""
+    frame = inspect.currentframe()
+    while frame is not None and frame.f_globals.get("__name__", "").startswith("triows."):
+        frame = frame.f_back
+    assert frame is not None, "triows doesn't call itself"
+    code = frame.f_code
+    return f"{_absolute(code.co_filename)}:{frame.f_lineno} ({code.co_qualname})"
 
 
 def name_of(func: Any) -> str:

@@ -10,6 +10,7 @@ import pytest
 from starlette.responses import JSONResponse, Response
 
 from tests.connecting import connect
+from tests.listed import listed_resources
 from triows import (
     AsyncResource,
     HTTPException,
@@ -456,4 +457,4 @@ def test_a_guard_is_checked_as_handlers_are():
 
 
 def test_guards_are_listed_with_the_resources_of_a_route():
-    assert serving(deps=[only_members]).routes[0].resources == ("only_members",)
+    assert listed_resources(serving(deps=[only_members])) == ("only_members",)

@@ -15,6 +15,7 @@ import trio
 from typing_extensions import TypeAliasType
 
 from tests.connecting import connect
+from tests.listed import listed_resources
 from triows import AsyncResource, Ignore, Triows, WebSocket, WebSocketRoute, use
 from triows._where import where
 from triows.exceptions import DependencyError, MissingProviderError, RouteSetupError
@@ -698,7 +699,7 @@ async def test_a_generic_class_can_be_overridden_in_all_or_one_of_its_forms(name
 def test_the_factories_of_generic_types_are_named_by_their_class():
     route = WebSocketRoute("a")
     route.endpoint(with_users)
-    assert Triows(route, deps=[Repo]).routes[0].resources == ("get_database", "Repo")
+    assert listed_resources(Triows(route, deps=[Repo])) == ("get_database", "Repo")
 
 
 def test_two_generic_factories_are_refused_with_both_named():

@@ -23,6 +23,7 @@ import starlette.websockets
 import trio
 
 import triows
+from tests.listed import listed_parameters
 from triows import Param, Triows, WebSocket, WebSocketRoute, use
 from triows._injection import signatures
 from triows._where import where
@@ -157,7 +158,7 @@ def test_a_path_may_have_the_name():
     @route.endpoint
     async def handler(ws: WebSocket, socket: int) -> None: ...
 
-    assert Triows(route).routes[0].parameters == ("path socket: int",)
+    assert listed_parameters(Triows(route)) == ("path socket: int",)
 
 
 def test_a_websocket_that_may_be_any_object_is_told_its_type():
@@ -298,7 +299,7 @@ def test_a_signature_that_a_decorator_has_set_may_have_text_for_types():
     async def handler(value: Annotated[str, use(with_signature(make))]) -> None: ...
 
     app = included(handler)
-    assert app.routes[0].parameters == ("query limit: int = 5",)
+    assert listed_parameters(app) == ("query limit: int = 5",)
 
 
 def test_a_signature_with_names_that_are_not_there_is_told_of_the_decorator():
@@ -337,7 +338,7 @@ def test_text_inside_a_type_is_evaluated_where_it_is_needed():
         d: "list[int] | None" = None,
     ) -> None: ...
 
-    assert included(handler).routes[0].parameters == (
+    assert listed_parameters(included(handler)) == (
         "query c: list[int]",
         "query d: list[int] | None = None",
     )

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 import pytest
@@ -108,6 +108,8 @@ def test_none_is_not_a_list(name: str) -> None:
         ("compression", True, r"compression takes Compression\(\.\.\.\), not True"),
         ("status", "201", "status takes the status of the response, .* not '201'"),
         ("status", True, "status takes .* not True"),
+        ("status", Literal[201, 202], "status takes .* not typing.Literal"),
+        ("status", Literal[304], "but not 304, not typing.Literal"),
         ("status", 101, "from 200 to 599 but not 304, not 101"),
         ("status", 304, "but not 304, not 304"),
         ("status", 600, "not 600"),
@@ -123,6 +125,12 @@ def test_a_value_that_a_setting_does_not_take_is_refused(
 ) -> None:
     with pytest.raises(RouteSetupError, match=problem):
         RouteOptions.given(**{name: given})
+
+
+@pytest.mark.parametrize("given", [201, HTTPStatus.CREATED, Literal[201]])
+def test_a_status_may_be_a_number_or_a_name(given: Any) -> None:
+    status = RouteOptions.given(status=given).status
+    assert (status, type(status)) == (201, int)
 
 
 def test_a_list_is_copied() -> None:

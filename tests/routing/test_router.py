@@ -141,7 +141,7 @@ def asked(path: str, method: Method = HANDSHAKE, **more: Any) -> dict[str, Any]:
 SEGMENTS = st.sampled_from(["a", "b", "{x}", "{y:int}", "{z:path}", "a{x}", "1", ""])
 TEMPLATES = st.lists(SEGMENTS, max_size=3).map(lambda parts: "/" + "/".join(parts))
 PATHS = st.lists(st.sampled_from(["a", "b", "1", "ab", "", "%61", "%2F"]), max_size=4)
-METHODS = st.sampled_from([HANDSHAKE, "GET", "POST"])
+METHODS = st.sampled_from([HANDSHAKE, "GET", "POST", "HEAD", "OPTIONS"])
 
 
 def any_router(templates: list[tuple[str, Method]], mounts: list[str]) -> Router[Any]:
@@ -212,11 +212,28 @@ def test_a_route_that_is_added_later_is_found() -> None:
     assert router.find(asked("/a/b", "GET"))[0].value == "route"
 
 
+def test_head_is_found_as_get_until_it_has_a_route() -> None:
+    router = routed(named("get", "/a", "GET"))
+    for _ in range(2):
+        assert router.find(asked("/a", "HEAD"))[0].value == "get"
+    router.add([named("head", "/a", "HEAD")])
+    assert router.find(asked("/a", "HEAD"))[0].value == "head"
+    assert router.find(asked("/a", "GET"))[0].value == "get"
+
+
+def test_what_a_path_does_not_have_is_not_remembered() -> None:
+    router = routed(named("get", "/a", "GET"), named("live", "/b"))
+    for method in ("OPTIONS", "POST", "PROPFIND", HANDSHAKE):
+        assert isinstance(router.find(asked("/a", method))[0], Mismatch)
+    assert isinstance(router.find(asked("/b", "GET"))[0], Mismatch)
+    assert router._known == {}
+
+
 def test_only_a_bounded_number_of_paths_is_remembered() -> None:
     router: Router[Any] = Router()
     router.mount(Template.parse("/"), "rest")
     for number in range(2000):
-        router.find(asked(f"/{number}", "GET"))
+        router.find(asked(f"/{number % 500}", f"GET{number % 3}"))
     router.find(asked("/" + "a" * 10_000, "GET"))
     assert len(router._known) <= 256
     assert max(len(path) for path, _ in router._known) <= 256

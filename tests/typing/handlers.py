@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from typing import Annotated, Any, assert_type
+from pathlib import Path
+from typing import Annotated, Any, Literal, assert_type
 
 import trio
 
 from triows import (
     AsyncResource,
+    BodyInfo,
     Compression,
     EndpointInfo,
+    HTTPException,
     Ignore,
     Limits,
+    MountInfo,
     Param,
+    Parameter,
+    ResultInfo,
+    Route,
     RouteInfo,
     Timeouts,
     Triows,
@@ -104,6 +111,46 @@ def sync(ws: WebSocket) -> None: ...
 
 
 route.endpoint(sync)  # type: ignore[type-var]
+
+users = Route("users/{user_id}", problems=[HTTPException], etag=True)
+
+
+@users.get
+async def read(user_id: int) -> str:
+    return f"{user_id}"
+
+
+@(users / "photo").post(name="photo", status=201, problems=[HTTPException], etag=False)
+def plain(user_id: int) -> bytes:
+    return b""
+
+
+@users.sub("events").get()
+async def events(user_id: int) -> AsyncGenerator[int, None]:
+    yield user_id
+
+
+async def use_them() -> None:
+    assert_type(await read(7), str)
+    assert_type(plain(user_id=7), bytes)
+    assert_type(events(7), AsyncGenerator[int, None])
+    await read("7")  # type: ignore[arg-type]
+
+
+assert_type(users.add_endpoint("PUT", "PATCH", func=plain)(7), bytes)
+assert_type(users.sub("a"), Route)
+assert_type(users / "a", Route)
+assert_type(users.subroutes, Sequence[Route])
+assert_type(route / "a", WebSocketRoute)
+assert_type(route.subroutes, Sequence[WebSocketRoute])
+users.merge(route, Route("a"))
+route.merge(users)
+users.put(5)  # type: ignore[call-overload]
+users.put(status=Literal[201])
+users.put(methods=["PUT"])  # type: ignore[call-overload]
+users.add_endpoint("PUT")  # type: ignore[call-arg]
+Route(problems=[5])  # type: ignore[list-item]
+Triows(users, route).include(users)
 route.endpoint(plugins=[5])  # type: ignore[list-item]
 WebSocketRoute("a", deps=get_database)  # type: ignore[arg-type]
 Param("headers")  # type: ignore[arg-type]
@@ -149,7 +196,16 @@ assert_type(Compression().window_bits, int)
 assert_type(Compression().context_takeover, bool)
 
 assert_type(app.routes, Sequence[RouteInfo])
-assert_type(app.routes[0].parameters, tuple[str, ...])
+assert_type(app.routes[0].parameters, tuple[Parameter, ...])
+assert_type(app.routes[0].method, str | None)
+assert_type(app.routes[0].resources[0].scope, Literal["connection", "app"])
+assert_type(app.routes[0].body, BodyInfo | None)
+assert_type(app.routes[0].results, tuple[ResultInfo, ...])
+assert_type(app.routes[0].errors[0].problem, type[HTTPException] | None)
+assert_type(app.mounts, Sequence[MountInfo])
+app.static("/assets", "assets", packages=["shop", ("shop", "files")], html=True)
+app.static("/assets", directory=Path("assets"), follow_symlink=True, name="assets")
+app.static("/assets", directory=5)  # type: ignore[arg-type]
 assert_type(app.drain_budget, float)
 assert_type(app.is_running, bool)
 

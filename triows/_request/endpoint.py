@@ -220,8 +220,10 @@ class _Call:
     def body(self) -> RequestBody:
         """The body of the request."""
         if self._body is None:
+            transport = self._exchange.transport
+            transport.receive_timeout = self._endpoint.settings.timeouts.receive
             self._body = RequestBody(
-                self._exchange.transport.receive,
+                transport.receive,
                 headers=self._exchange.scope["headers"],
                 limit=self._endpoint.settings.limits.body,
             )

@@ -42,6 +42,7 @@ class ForeignRequest:
         "has_more",
         "left",
         "on_left",
+        "receive_timeout",
         "received",
         "sent",
         "status",
@@ -55,6 +56,7 @@ class ForeignRequest:
         self.why_left = CLIENT_LEFT
         self.received = self.sent = 0
         self.has_more = True  # as far as is known
+        self.receive_timeout: float | None = None
         # The beginning of the response, until it is sent together with the first part.
         self._head: Message | None = None
         self._receive = receive

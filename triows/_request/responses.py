@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+import trio
 from starlette.responses import Response
+
+from .bridge import request_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -13,7 +16,7 @@ if TYPE_CHECKING:
     from triows.types import Message, Scope
 
     from .answering import AnsweringLine
-    from .transport import RequestTransport
+    from .transport import EngineRequest, RequestTransport
 
 __all__ = ["begin_response", "is_whole"]
 
@@ -42,14 +45,46 @@ async def begin_response(response: Response, scope: Scope, line: AnsweringLine) 
         transport.start(response.status_code, response.raw_headers)
         line.finish = partial(transport.send_nowait, bytes(response.body), more=False)
         return
-    held = _HeldEnd(transport)
+    request = request_of(transport.asgi_receive, transport.asgi_send)
+    held = _KeptEvent(transport) if request is None else _HeldEnd(request)
     await response(scope, transport.asgi_receive, held.send)
     line.finish = held.finish
 
 
 class _HeldEnd:
     """
-    ASGI's ``send``, which keeps the last part of a response.
+    ASGI's ``send`` for a request to our own server, which holds the end of the response.
+
+    Args:
+        request: The request.
+    """
+
+    def __init__(self, request: EngineRequest) -> None:
+        self._request = request
+        self._is_ended = False
+
+    async def send(self, event: Message) -> None:
+        """Send an event, but not the end of the response."""
+        kind = event["type"]
+        if kind == "http.response.pathsend":
+            self._is_ended = True
+            await self._request.send_file(event["path"], more=True)
+            return
+        if kind == "http.response.body" and not event.get("more_body", False):
+            self._is_ended = True
+            event = {**event, "more_body": True}
+        await self._request.asgi_send(event)
+        if kind == "http.response.start":
+            self._request.hold_end()
+
+    def finish(self) -> Awaitable[None] | None:
+        """Send the end."""
+        return self._request.send_nowait(b"", more=False) if self._is_ended else None
+
+
+class _KeptEvent:
+    """
+    ASGI's ``send`` for a request through other functions, which keeps the last event.
 
     Args:
         transport: The request.
@@ -57,23 +92,18 @@ class _HeldEnd:
 
     def __init__(self, transport: RequestTransport) -> None:
         self._transport = transport
-        self._end: Message | None = None
+        self._last: Message | None = None
 
     async def send(self, event: Message) -> None:
-        """Send an event, unless it is the end of the response."""
-        if self._is_end(event):
-            self._end = event
-            return
-        await self._transport.asgi_send(event)
-
-    @staticmethod
-    def _is_end(event: Message) -> bool:
+        """Send an event, but keep the last one."""
         kind = event["type"]
-        return kind == "http.response.pathsend" or (
-            kind == "http.response.body" and not event.get("more_body", False)
-        )
+        is_last = kind == "http.response.body" and not event.get("more_body", False)
+        if is_last or kind == "http.response.pathsend":
+            self._last = event
+            await trio.lowlevel.checkpoint()
+        else:
+            await self._transport.asgi_send(event)
 
     def finish(self) -> Awaitable[None] | None:
-        """Send the end."""
-        end: Any = self._end
-        return None if end is None else self._transport.asgi_send(end)
+        """Send the last event."""
+        return None if self._last is None else self._transport.asgi_send(self._last)

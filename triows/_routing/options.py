@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, get_args, get_origin
 
 from attrs import field, fields, frozen
 
@@ -122,14 +122,17 @@ def compression_setting(value: Compression | Literal[False] | None) -> Any:
 
 
 def _status(_: str, value: Any) -> int | None:
+    if value is None:
+        return None
+    # A name such as status.CREATED is a Literal[201], so that annotations can have it.
+    (found, *more) = get_args(value) if get_origin(value) is Literal else (value,)
     # An IntEnum such as HTTPStatus is an int, and so is a bool.
-    if value is None or (
-        isinstance(value, int) and not isinstance(value, bool) and value in _FINAL and value != 304
-    ):
-        return None if value is None else int(value)
-    raise RouteSetupError(
-        f"status takes the status of the response, from 200 to 599 but not 304, not {value!r}"
-    )
+    is_number = isinstance(found, int) and not isinstance(found, bool)
+    if more or not is_number or found not in _FINAL or found == 304:
+        raise RouteSetupError(
+            f"status takes the status of the response, from 200 to 599 but not 304, not {value!r}"
+        )
+    return int(found)
 
 
 #: Statuses below 200 are not the last one of a response (RFC 9110 section 15.2). A 304 answers a

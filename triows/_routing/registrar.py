@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 __all__ = ["Registrar"]
 
 #: The class of the routes below a route: the one that has the kind, not a subclass of a user.
-R = TypeVar("R", bound="Registrar[Any]")
+RouteT = TypeVar("RouteT", bound="Registrar[Any]")
 
 
-class Registrar(Generic[R]):
+class Registrar(Generic[RouteT]):
     """
     Registers handlers of one kind on a node of the tree of routes.
 
@@ -91,11 +91,11 @@ class Registrar(Generic[R]):
         return self._node.template
 
     @property
-    def subroutes(self) -> Sequence[R]:
+    def subroutes(self) -> Sequence[RouteT]:
         """The routes directly below this one, in the order in which they were made."""
         return tuple(map(self._plain._on, self._node.children))
 
-    def sub(self, path: str) -> R:
+    def sub(self, path: str) -> RouteT:
         """
         Return the route below this one with that path. Make it if it doesn't exist.
 
@@ -107,10 +107,10 @@ class Registrar(Generic[R]):
             RouteSetupError: The route doesn't exist, and this route is already part of an
                 application.
         """
-        below: R = self._plain._on(self._node.sub(Template.parse(path)))
+        below: RouteT = self._plain._on(self._node.sub(Template.parse(path)))
         return below
 
-    def __truediv__(self, path: str) -> R:
+    def __truediv__(self, path: str) -> RouteT:
         return self.sub(path)
 
     def merge(self, *routes: Registrar[Any], parent_prefix: str | None = None) -> None:

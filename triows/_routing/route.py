@@ -34,7 +34,7 @@ class MethodDecorator(Protocol):
         func: H,
         *,
         name: str | None = None,
-        status: int | None = None,
+        status: Any = None,
         problems: Iterable[type[HTTPException]] = (),
         plugins: Iterable[Plugin] = (),
         deps: Iterable[Dependency] = (),
@@ -47,7 +47,7 @@ class MethodDecorator(Protocol):
         func: None = None,
         *,
         name: str | None = None,
-        status: int | None = None,
+        status: Any = None,
         problems: Iterable[type[HTTPException]] = (),
         plugins: Iterable[Plugin] = (),
         deps: Iterable[Dependency] = (),
@@ -63,7 +63,7 @@ def _decorator(method: str) -> MethodDecorator:
         func: Callable[..., Any] | None = None,
         *,
         name: str | None = None,
-        status: int | None = None,
+        status: Any = None,
         problems: Iterable[type[HTTPException]] = (),
         plugins: Iterable[Plugin] = (),
         deps: Iterable[Dependency] = (),
@@ -182,7 +182,7 @@ class Route(Registrar["Route"]):
         *methods: str,
         func: H,
         name: str | None = None,
-        status: int | None = None,
+        status: Any = None,
         problems: Iterable[type[HTTPException]] = (),
         plugins: Iterable[Plugin] = (),
         deps: Iterable[Dependency] = (),
@@ -193,13 +193,16 @@ class Route(Registrar["Route"]):
 
             users.add_endpoint("PUT", "PATCH", func=write)
 
+        Two decorators, one above the other, do the same, and may have different arguments.
+
         Args:
             methods: The methods, in capitals as in a request.
             func: The handler.
             name: The name by which ``app.url_path_for(name, ...)`` finds the route. By default the
                 handler's own name.
-            status: The status of the response, if the return annotation doesn't say another one.
-                By default 200, or 204 if nothing is returned.
+            status: The status of the response, if the return annotation doesn't say another one:
+                an int, an ``HTTPStatus``, or a name such as ``status.CREATED``. By default 200, or
+                204 if nothing is returned.
             problems: Exceptions that this handler may raise as answers, for descriptions.
             plugins: Each is called with the endpoint, and returns a function to call in its place.
                 The first plugin is the innermost.

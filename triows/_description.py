@@ -1,0 +1,170 @@
+"""What is known of an application's routes and mounts, as data that anybody may read."""
+
+from __future__ import annotations
+
+import inspect
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from attrs import field, frozen
+
+from ._routing.names import UnknownRoute
+from ._where import name_of, where
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from starlette.datastructures import URLPath
+
+    from ._injection.parameter import Parameter
+    from ._injection.plan import Plan
+    from ._targets import Entry
+    from .exceptions import HTTPException
+    from .types import ASGIApp, UseScope
+
+__all__ = [
+    "BodyInfo",
+    "ErrorInfo",
+    "MountInfo",
+    "ResourceInfo",
+    "ResultInfo",
+    "RouteInfo",
+    "route_info",
+]
+
+
+@frozen
+class ResourceInfo:
+    """A factory that a handler needs, itself or for another factory."""
+
+    #: The factory's name.
+    name: str
+    #: ``"connection"``, or ``"app"`` if there is one for the whole application.
+    scope: UseScope
+    #: ``file:line (name)`` of the factory.
+    where: str
+
+
+@frozen
+class BodyInfo:
+    """The body of a request, which a parameter gets as a whole."""
+
+    #: The parameter's annotation.
+    type: Any
+    #: The content types that are read.
+    media_types: tuple[str, ...]
+    #: Whether a request without a body is refused.
+    required: bool = True
+
+
+@frozen
+class ResultInfo:
+    """What a handler may answer."""
+
+    #: The status of the response.
+    status: int
+    #: The type of what is sent. ``None`` for no body.
+    type: Any = None
+    #: The content types that a client can choose from.
+    media_types: tuple[str, ...] = ()
+
+
+@frozen
+class ErrorInfo:
+    """An answer that isn't the handler's result."""
+
+    #: The status of the response.
+    status: int
+    #: The exception that is raised for it. ``None`` if triows answers by itself.
+    problem: type[HTTPException] | None = None
+    #: What it means, for people.
+    description: str = ""
+
+
+@frozen
+class RouteInfo:
+    """A handler of an application, with everything that is known about it."""
+
+    path: str
+    #: The method that a request needs. ``None`` for a WebSocket.
+    method: str | None
+    #: The name by which :meth:`Triows.url_path_for` finds the route.
+    name: str
+    #: ``file:line (name)`` of the handler.
+    handler: str
+    #: The handler's docstring, without its indentation.
+    doc: str
+    #: What is read from the request for the handler and its factories.
+    parameters: tuple[Parameter, ...]
+    #: The factories, in the order in which they are called. Those of the application come last.
+    resources: tuple[ResourceInfo, ...]
+    _url_path_for: Callable[..., URLPath] = field(repr=False, eq=False)
+    #: The body that is read. ``None`` if there is none.
+    body: BodyInfo | None = None
+    #: The results that the handler may have. Empty for a WebSocket.
+    results: tuple[ResultInfo, ...] = ()
+    #: The other answers that are known.
+    errors: tuple[ErrorInfo, ...] = ()
+
+    def url_path_for(self, name: str, /, **path_params: Any) -> URLPath:
+        """Make a path as the application does. Starlette calls this on each mounted route."""
+        if name != self.name:
+            raise UnknownRoute(f"this route is called {self.name!r}, not {name!r}")
+        return self._url_path_for(name, **path_params)
+
+
+@frozen
+class MountInfo:
+    """Another application that is mounted in one."""
+
+    path: str
+    #: The name that was given to :meth:`Triows.mount`, if one was.
+    name: str | None
+    #: The application. If it is a :class:`Triows`, it has ``routes`` and ``mounts`` of its own.
+    app: ASGIApp = field(repr=False)
+
+    @property
+    def handler(self) -> str:
+        """``file:line (name)`` of a function, or the class of an object."""
+        if inspect.isroutine(self.app):
+            return where(self.app)
+        cls = type(self.app)
+        return f"{cls.__module__}.{cls.__qualname__}"
+
+
+def route_info(entry: Entry, url_path_for: Callable[..., URLPath]) -> RouteInfo:
+    """
+    Describe a handler.
+
+    Args:
+        entry: The handler, as it was compiled.
+        url_path_for: The application's.
+    """
+    description, plan = entry.description, entry.endpoint.plan
+    return RouteInfo(
+        path=description.template.path,
+        method=description.method,
+        name=description.name,
+        handler=description.where,
+        doc=_doc_of(description.handler),
+        parameters=tuple(spec.known for spec in plan.head.params),
+        resources=tuple(_resources(plan)),
+        url_path_for=url_path_for,
+    )
+
+
+def _doc_of(handler: Any) -> str:
+    while isinstance(handler, partial):
+        handler = handler.func
+    doc = handler.__doc__
+    if not inspect.isroutine(handler):
+        # The docstring of its class says what the object is, and not always what a call does.
+        doc = type(handler).__call__.__doc__ or doc
+    return inspect.cleandoc(doc or "")
+
+
+def _resources(plan: Plan) -> Iterator[ResourceInfo]:
+    for step in plan.body.steps:
+        yield ResourceInfo(step.factory.name, "connection", where(step.factory.call))
+    for factory in plan.head.shared:
+        yield ResourceInfo(name_of(factory), "app", where(factory))
