@@ -39,14 +39,18 @@ def if_all(found: Sequence[BaseException], *kinds: type[E]) -> list[E]:
     return matching if len(matching) == len(found) else []
 
 
-def agreed(found: Sequence[BaseException]) -> Reply | None:
+def agreed(found: Sequence[BaseException], instance: str | None = None) -> Reply | None:
     """
     Make the refusal that all exceptions ask for, if each is an HTTPException and they agree.
+
+    Args:
+        found: The exceptions.
+        instance: The request's path, as it was sent.
 
     Raises:
         Exception: One of them asks for what can't be sent.
     """
-    refusals = [from_exception(exc) for exc in if_all(found, HTTPException)]
+    refusals = [from_exception(exc, instance) for exc in if_all(found, HTTPException)]
     if len({(refusal.status, refusal.body) for refusal in refusals}) != 1:
         return None
     refusal = refusals[0]
