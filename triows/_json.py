@@ -85,7 +85,7 @@ def _msgspec_decoder(type_: Any) -> Callable[[str | bytes], Any]:
     try:
         type_ = constrained(type_)
         decoder = msgspec.json.Decoder(type_, dec_hook=_validated)
-        unknown = next(_unknown(inspect.type_info(type_), set()), None)
+        unknown = next(_unknown(inspect.type_info(type_)), None)
     except RecursionError:
         raise _refused(
             type_, f"an alias in it contains itself: make {_CLASSES} of it, {_BY_HAND}"
@@ -124,25 +124,31 @@ def _refused(type_: Any, reason: str) -> TypeError:
     return TypeError(f"JSON can't be read as {type_name(type_)}: {reason}")
 
 
-def _unknown(info: Any, seen: set[int]) -> Iterator[str]:
+def _unknown(info: Any) -> Iterator[str]:
     """For each class in a type that no message can be converted to, say why."""
+    for one in _parts(info, set()):
+        cls: Any = getattr(one, "cls", None)
+        if isinstance(one, inspect.CustomType) and not (is_model(cls) or _is_plain(cls)):
+            yield _why_unknown(cls)
+        if isinstance(one, inspect.DataclassType) and is_model(cls):
+            # msgspec would set its fields without asking pydantic.
+            yield (
+                f"{cls.__qualname__} is a dataclass of pydantic's inside a class that isn't: make "
+                "it a pydantic.BaseModel, or make the outer class one of pydantic's, too"
+            )
+
+
+def _parts(info: Any, seen: set[int]) -> Iterator[Any]:
+    """Return msgspec's descriptions of all types in a type, the outer ones first."""
     if isinstance(info, (tuple, list)):
         for item in info:
-            yield from _unknown(item, seen)
+            yield from _parts(item, seen)
     if not isinstance(info, (inspect.Type, inspect.Field)) or id(info) in seen:
         return
     seen.add(id(info))
-    cls: Any = getattr(info, "cls", None)
-    if isinstance(info, inspect.CustomType) and not (is_model(cls) or _is_plain(cls)):
-        yield _why_unknown(cls)
-    if isinstance(info, inspect.DataclassType) and is_model(cls):
-        # msgspec would set its fields without asking pydantic.
-        yield (
-            f"{cls.__qualname__} is a dataclass of pydantic's inside a class that isn't: make it a "
-            "pydantic.BaseModel, or make the outer class one of pydantic's, too"
-        )
+    yield info
     for name in info.__struct_fields__:
-        yield from _unknown(getattr(info, name), seen)
+        yield from _parts(getattr(info, name), seen)
 
 
 def _why_unknown(cls: Any) -> str:
@@ -243,28 +249,50 @@ def check_expressible(type_: Any) -> None:
     Raises:
         TypeError: It can't express any. The text says why.
     """
+    _check_expressible(type_, is_inside=False)
+
+
+def _check_expressible(type_: Any, *, is_inside: bool) -> None:
     type_ = unnamed(type_)
     origin, arguments = get_origin(type_), get_args(type_)
     if origin is Literal:
         return
+    if isinstance(type_, str | ForwardRef):
+        name = _string_in(type_)
+        raise TypeError(f"{name!r} is a string, not a type: give the class itself, {name}")
+    is_same = origin is Annotated or origin in (Union, UnionType)
     for one in arguments[:1] if origin is Annotated else arguments:
-        check_expressible(one)
-    if (name := _string_in(type_)) is not None:
-        raise _inexpressible(type_, f"{name!r} is a string, not a type")
-    if arguments or not isinstance(type_, type) or is_model(type_):
-        return
+        _check_expressible(one, is_inside=is_inside or not is_same)
+    cls = origin or type_
+    if isinstance(cls, type) and cls is not Any and not is_same:
+        _check_class(cls, is_inside=is_inside)
+
+
+def _check_class(cls: type, *, is_inside: bool) -> None:
     try:
-        info = inspect.type_info(type_)
+        outer, *inner = _parts(inspect.type_info(cls), set())
     except (TypeError, ValueError, NameError, AttributeError):
         return  # msgspec can write more than it can read, such as unions of structs
-    if isinstance(info, inspect.CustomType) and not _is_plain(type_):
-        raise _inexpressible(
-            type_, f"make it {_CLASSES}, or annotate what the handler really returns"
-        )
-
-
-def _inexpressible(type_: Any, remedy: str) -> TypeError:
-    return TypeError(f"JSON can't express {type_name(type_)}: {remedy}")
+    for one in [outer, *inner]:
+        found: Any = getattr(one, "cls", None)
+        # An instance of an abstract class may be one of the classes that msgspec knows.
+        if isinstance(one, inspect.CustomType) and not (
+            is_model(found) or any(issubclass(known, found) for known in _PLAIN)
+        ):
+            raise TypeError(
+                f"JSON can't express {type_name(found)}: make it {_CLASSES}, or annotate what is "
+                "really there"
+            )
+        if (
+            isinstance(one, inspect.DataclassType)
+            and is_model(found)
+            and (is_inside or one is not outer)
+        ):
+            # msgspec would also write the fields that pydantic excludes.
+            raise TypeError(
+                f"{type_name(found)} is a dataclass of pydantic's inside a type that isn't: make "
+                "it a pydantic.BaseModel"
+            )
 
 
 # Asking a class for an attribute that it doesn't have takes longer than writing a short message.

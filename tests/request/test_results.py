@@ -15,6 +15,7 @@ import pytest
 from starlette.responses import RedirectResponse, Response
 
 from triows import HandlerSignatureError, HTTPException, status
+from triows._injection.signatures import Unresolved, signature_of
 from triows._request.results import KEPT, KEPT_SIZE, plan_result
 from triows.types import HTML, JSON, Media
 
@@ -278,6 +279,13 @@ def test_an_exception_in_the_annotation_is_a_declared_problem():
     assert plan(Annotated[Gone, 410] | User).problems == (Gone,)
 
 
+def test_an_annotation_is_read_as_signatures_are():
+    async def handler() -> "Annotated[User, status.CREATED, 'a doc'] | Annotated[Missing, 404]": ...
+
+    annotation = signature_of(handler).return_annotation
+    assert [one.status for one in plan(annotation).alternatives] == [201, 404]
+
+
 # What is refused at registration
 
 
@@ -314,6 +322,7 @@ def test_an_exception_in_the_annotation_is_a_declared_problem():
         (list[Response], None, "JSON can't express Response"),
         (Exception, None, "Exception is an exception that no client understands"),
         (Annotated[Gone, 404], None, "Gone has the status 410 of its own"),
+        (Unresolved("Later"), None, "'Later' can't be resolved"),
         (list["Later"], None, "'Later' is a string, not a type"),  # noqa: F821
     ],
 )

@@ -33,6 +33,7 @@ from attrs import evolve, field, frozen
 from starlette.responses import Response
 
 from triows._annotations import type_name, unnamed
+from triows._injection.signatures import Unresolved
 from triows._reply import Reply, not_acceptable
 from triows.exceptions import HTTPException
 
@@ -229,7 +230,13 @@ def plan_result(
         HandlerSignatureError: Nothing can be sent as the annotation says, or two things in it
             contradict. The text says what to write instead.
     """
-    return _Planning(Annotation(annotation, where), status, is_generator).plan()
+    written = Annotation(annotation, where)
+    if isinstance(annotation, Unresolved):
+        written.refuse(
+            f"{annotation.name!r} can't be resolved: define or import it at module level, not "
+            "under TYPE_CHECKING"
+        )
+    return _Planning(written, status, is_generator).plan()
 
 
 _NEVER = (NoReturn, Never)
