@@ -5,17 +5,21 @@ import inspect
 import json
 from collections.abc import AsyncIterator, Sequence
 from enum import StrEnum
+from functools import reduce
 from http import HTTPStatus
+from operator import or_
 from typing import Annotated, Any, Literal, NewType, NoReturn, TypedDict, TypeVar
 
 import attrs
 import msgspec
 import pydantic
 import pytest
+from hypothesis import assume, given, strategies as st
 from starlette.responses import RedirectResponse, Response
 
 from triows import HandlerSignatureError, HTTPException, status
 from triows._injection.signatures import Unresolved, signature_of
+from triows._request.representations import classes_of
 from triows._request.results import KEPT, KEPT_SIZE, plan_result
 from triows.types import HTML, JSON, Media
 
@@ -462,3 +466,53 @@ def test_a_stream_is_planned():
     assert one.stream.alternative in one.alternatives
     assert one.accepts_stream(b"*/*")
     assert not one.accepts_stream(b"text/html")
+
+
+# Whatever is declared, that is sent
+
+# Annotations with a value, the media type and the body that they mean. No two have the same class.
+MEMBERS = [
+    (User, User(1), "application/json", b'{"id":1}'),
+    (Data, Data(1), "application/json", b'{"id":1}'),
+    (Model, Model(id=1), "application/json", b'{"id":1}'),
+    (dict[str, int], {"a": 1}, "application/json", b'{"a":1}'),
+    (list[User], [User(1)], "application/json", b'[{"id":1}]'),
+    (bool, True, "application/json", b"true"),
+    (Colour, Colour.RED, "application/json", b'"red"'),
+    (str, "a", "text/plain; charset=utf-8", b"a"),
+    (Annotated[bytes, Media("image/png")], b"a", "image/png", b"a"),
+]
+STATUSES = st.sampled_from([None, 200, 201, 202, 203, 300, 400, 404, 500, 599])
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(MEMBERS), STATUSES),
+        min_size=1,
+        unique_by=lambda one: MEMBERS.index(one[0]),
+    ),
+    STATUSES,
+    st.data(),
+)
+def test_what_is_declared_is_what_is_sent(declared, given_, data):
+    assume(given_ is None or any(code is None for _, code in declared))
+    annotation = reduce(
+        or_,
+        [one[0] if code is None else Annotated[one[0], code] for one, code in declared],
+    )
+    (_, value, media, body), code = data.draw(st.sampled_from(declared))
+    found = plan(annotation, status=given_)
+    assert sent(annotation, value, status=given_) == (code or given_ or 200, media, body)
+    assert any(
+        one.status == (code or given_ or 200)
+        and media in one.media_types
+        and isinstance(value, one.classes)
+        for one in found.alternatives
+    )
+
+
+@given(st.sampled_from(MEMBERS), st.sampled_from(MEMBERS))
+def test_nothing_else_is_sent(one, other):
+    assume(not issubclass(type(other[1]), classes_of(one[0])))
+    with pytest.raises(TypeError, match="the handler returned an instance of"):
+        sent(one[0], other[1])
