@@ -36,6 +36,10 @@ class Admin(User):
     pass
 
 
+class Boss(Admin):
+    pass
+
+
 class Missing(msgspec.Struct):
     what: str
 
@@ -64,6 +68,10 @@ class Colour(StrEnum):
 
 class Gone(HTTPException):
     __status__ = 410
+
+
+RING: list[Any] = []
+RING.append(RING)
 
 
 def plan(annotation, **options):
@@ -230,7 +238,7 @@ def test_the_class_of_the_value_chooses_the_status(value, code):
 
 def test_the_nearest_class_chooses():
     annotation = Annotated[User, 200] | Annotated[Admin, 201]
-    assert [sent(annotation, one)[0] for one in (User(1), Admin(1))] == [200, 201]
+    assert [sent(annotation, one)[0] for one in (User(1), Admin(1), Boss(1))] == [200, 201, 201]
 
 
 def test_an_abstract_class_chooses_too():
@@ -310,6 +318,7 @@ def test_an_annotation_is_read_as_signatures_are():
         (Annotated[bytes, "image/png"], None, r"write Media\('image/png'\)"),
         (Annotated[bytes, Media], None, r'write Media\("image/png"\)'),
         (Annotated[User, Media("image/png")], None, "image/png is neither"),
+        (Annotated[Response, Media("image/png")], None, "Response says its media type"),
         (Annotated[None, Media("image/png")], None, "None has no body, so it has no media type"),
         (Annotated[list[int], 201] | list[str], None, r"a list could be list\[int\] \(201\)"),
         (Annotated[User, 201] | Annotated[User, 200], None, "a User could be"),
@@ -366,6 +375,7 @@ async def items():
         (dict[str, Any], {"a": object()}, "can't be sent: JSON can't express an instance"),
         (str, "\ud800", "can't be sent: .*surrogates not allowed"),
         (JSON[str], "\ud800", "can't be sent: .*surrogates"),
+        (list[Any], RING, "can't be sent: .*recursion"),
         (Any, 1j, "can't be sent: JSON can't express an instance of complex"),
     ],
 )
@@ -409,6 +419,12 @@ def test_messagepack_and_json_say_the_same(value):
     _, _, packed = sent(Any, value, b"application/msgpack")
     _, _, text = sent(Any, value)
     assert msgspec.msgpack.decode(packed) == json.loads(text)
+
+
+def test_messagepack_has_no_number_above_64_bits():
+    assert sent(int, 2**70)[2] == str(2**70).encode()
+    with pytest.raises(TypeError, match="what the handler returned can't be sent"):
+        sent(int, 2**70, b"application/msgpack")
 
 
 def test_caches_are_told_that_accept_chooses_only_if_it_does():

@@ -41,6 +41,7 @@ from .accept import preferred
 from .declared import Annotation, Declared, checked_status
 from .representations import (
     BINARY,
+    CANT_WRITE,
     STRUCTURED,
     TEXT,
     Alternative,
@@ -169,7 +170,7 @@ def _with_body(
             raise refused(value)
         try:
             body = write(value)
-        except (TypeError, ValueError, OverflowError, RecursionError) as exc:
+        except CANT_WRITE as exc:
             raise refused(value, exc) from exc
         return status, (*head, (b"content-length", b"%d" % len(body))), body
 
@@ -347,6 +348,8 @@ class _Planning:
 
     def _alternative(self, member: Declared) -> Alternative:
         if _is_response(member.type):
+            if member.media is not None:
+                self.annotation.refuse(f"{member.name} says its media type: leave Media(...) out")
             return Alternative(member.status, member.type, {}, (member.type,), is_response=True)
         if _is_nothing(member):
             if member.media is not None:
