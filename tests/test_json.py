@@ -7,7 +7,7 @@ import datetime
 import functools
 import numbers
 import pathlib
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from typing import Annotated, Any, Generic, Literal, NamedTuple, Protocol, TypedDict, TypeVar
 
 import annotated_types
@@ -386,6 +386,17 @@ async def test_a_call_that_fails_gives_the_others_a_turn(call: Any, autojump_clo
         await client.expect_close(1000)
 
 
+class Box(Generic[T]): ...
+
+
+class StructOfModelDataclass(msgspec.Struct):
+    inner: ModelDataclass
+
+
+class ModelOfDataclass(pydantic.BaseModel):
+    inner: ModelDataclass
+
+
 # MessagePack, and what can be said of a type before there is a value
 
 
@@ -423,6 +434,9 @@ def test_messagepack_can_not_express_more_classes():
         Annotated[int, annotated_types.Gt(0), []],
         Iterable[int],
         type(None),
+        ModelDataclass | None,
+        Annotated[ModelDataclass, "a doc"],
+        list[ModelOfDataclass],
     ],
 )
 def test_types_that_json_can_express_pass(type_):
@@ -435,6 +449,12 @@ def test_types_that_json_can_express_pass(type_):
         (Unknown, "JSON can't express Unknown: make it a msgspec.Struct"),
         (list[Unknown | None], "JSON can't express Unknown"),
         (Annotated[pathlib.Path, "a doc"], "JSON can't express Path"),
+        (DataOfUnknown, "JSON can't express Unknown"),
+        (Box[int], "JSON can't express Box"),
+        (Awaitable[int], "JSON can't express Awaitable"),
+        (type[Model], "JSON can't express type"),
+        (list[ModelDataclass], "ModelDataclass is a dataclass of pydantic's inside"),
+        (StructOfModelDataclass, "ModelDataclass is a dataclass of pydantic's inside"),
         (list["Tree"], "'Tree' is a string, not a type"),
     ],
 )

@@ -3,13 +3,23 @@ import json
 import logging
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import msgspec
+import pydantic
 import pytest
 from starlette.datastructures import Headers
 
-from triows import HTTPException, Param, Triows, WebSocket, WebSocketRoute, use
+from triows import (
+    HTTPException,
+    HTTPProblem,
+    Param,
+    Triows,
+    WebSocket,
+    WebSocketRoute,
+    status,
+    use,
+)
 from triows._exchange.refusals import bad_parameters
 from triows._injection.query import ParamError
 from triows._reply import (
@@ -369,3 +379,121 @@ async def test_an_error_while_parameters_are_read_is_answered_and_told_once(
 
 def test_the_answer_to_options_has_the_methods_and_no_body():
     assert allowed_methods(["GET", "HEAD"]) == Reply(204, [(b"allow", b"GET, HEAD")], b"")
+
+
+# Problems with a type of their own
+
+
+class OutOfCredit(HTTPProblem[str]):
+    """
+    You do not have enough credit.
+
+    Only the first line is the title.
+    """
+
+    __status__ = status.FORBIDDEN
+
+
+class HTTPBodyTooLong2(HTTPProblem[Any]):
+    __status__ = HTTPStatus.GONE
+
+
+class Credit(OutOfCredit):
+    __problem_type__ = "https://example.org/problems/credit"
+    __problem_title__ = "No credit"
+
+
+class Balance(msgspec.Struct):
+    balance: int
+
+
+class Model(pydantic.BaseModel):
+    balance: int
+
+
+def body_of(problem_: HTTPException, instance: str | None = None) -> dict[str, Any]:
+    return json.loads(from_exception(problem_, instance).body)
+
+
+def test_a_problem_has_the_type_of_its_class():
+    exc = OutOfCredit("it costs 50", members={"balance": 30, "accounts": ["/account/1"]})
+    assert body_of(exc, "/account/1/msgs") == {
+        "type": "out-of-credit",
+        "title": "You do not have enough credit.",
+        "status": 403,
+        "detail": "it costs 50",
+        "instance": "/account/1/msgs",
+        "balance": 30,
+        "accounts": ["/account/1"],
+    }
+    assert from_exception(exc).status == 403
+    assert str(exc) == "403 out-of-credit: it costs 50"
+
+
+def test_a_class_without_a_docstring_has_its_name_as_the_title():
+    assert body_of(HTTPBodyTooLong2()) == {
+        "type": "http-body-too-long2",
+        "title": "Http body too long2",
+        "status": 410,
+    }
+    assert str(HTTPBodyTooLong2()) == "410 http-body-too-long2"
+
+
+def test_type_and_title_may_be_said():
+    assert body_of(Credit())["type"] == "https://example.org/problems/credit"
+    assert body_of(Credit())["title"] == "No credit"
+    exc = OutOfCredit(status=402, problem_type="/other", problem_title="Other")
+    assert body_of(exc) == {"type": "/other", "title": "Other", "status": 402}
+
+
+def test_a_problem_is_described_by_its_class():
+    found = [(one.__status__, one.__problem_type__) for one in (OutOfCredit, Credit)]
+    assert found == [(403, "out-of-credit"), (403, "https://example.org/problems/credit")]
+
+
+def test_a_problem_without_a_class_of_its_own_is_a_plain_one():
+    assert body_of(HTTPProblem("no", status=409)) == {
+        "type": "about:blank",
+        "title": "Conflict",
+        "status": 409,
+        "detail": "no",
+    }
+    assert body_of(HTTPProblem("no"))["status"] == 422
+
+
+@pytest.mark.parametrize("detail", [Balance(3), Model(balance=3), {"balance": 3}])
+def test_the_detail_of_a_problem_has_a_type(detail):
+    assert body_of(HTTPProblem(detail))["detail"] == {"balance": 3}
+
+
+def test_a_problem_keeps_its_headers():
+    reply = from_exception(OutOfCredit(headers={"X-A": "1"}))
+    assert (b"x-a", b"1") in reply.headers
+
+
+def test_a_standard_member_is_not_replaced():
+    with pytest.raises(ValueError, match="'status' is a standard member"):
+        OutOfCredit(members={"status": 200})
+
+
+@pytest.mark.parametrize("one", [200, 304, 600, status.OK, "403"])
+def test_a_problem_has_a_status_that_refuses(one):
+    with pytest.raises(ValueError, match=r"from 300 to 599|isn't a status"):
+        OutOfCredit(status=one)
+    with pytest.raises(ValueError, match=r"from 300 to 599|isn't a status"):
+        type("Wrong", (HTTPProblem,), {"__status__": one})
+
+
+async def test_a_problem_refuses_a_websocket(autojump_clock):
+    route = WebSocketRoute("room")
+
+    @route.endpoint
+    async def handler(ws: WebSocket) -> None:
+        raise OutOfCredit("it costs 50")
+
+    async with open_app(Triows(route)) as client:
+        with pytest.raises(WebSocketDenialResponse) as refused:
+            async with client.websocket_connect("/room"):
+                pass
+    assert refused.value.status_code == 403
+    assert json.loads(refused.value.content)["type"] == "out-of-credit"

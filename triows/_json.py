@@ -11,7 +11,7 @@ from __future__ import annotations
 from functools import lru_cache
 from inspect import iscoroutine
 from types import UnionType
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, ForwardRef, Literal, Union, get_args, get_origin
 
 import msgspec
 from attrs import field, frozen
@@ -19,7 +19,7 @@ from msgspec import inspect
 
 from ._annotations import type_name, unnamed
 from ._pydantic import is_model
-from ._structured import CLASSES, JSON, is_plain, reading_of, string_in
+from ._structured import CLASSES, JSON, PLAIN, parts_of, reading_of, string_in
 from .exceptions import InvalidMessage
 
 if TYPE_CHECKING:
@@ -118,28 +118,50 @@ def check_expressible(type_: Any) -> None:
     Raises:
         TypeError: It can't express any. The text says why.
     """
+    _check_expressible(type_, is_inside=False)
+
+
+def _check_expressible(type_: Any, *, is_inside: bool) -> None:
     type_ = unnamed(type_)
     origin, arguments = get_origin(type_), get_args(type_)
     if origin is Literal:
         return
+    if isinstance(type_, str | ForwardRef):
+        name = string_in(type_)
+        raise TypeError(f"{name!r} is a string, not a type: give the class itself, {name}")
+    is_same = origin is Annotated or origin in (Union, UnionType)
     for one in arguments[:1] if origin is Annotated else arguments:
-        check_expressible(one)
-    if (name := string_in(type_)) is not None:
-        raise _inexpressible(type_, f"{name!r} is a string, not a type")
-    if arguments or not isinstance(type_, type) or is_model(type_):
-        return
+        _check_expressible(one, is_inside=is_inside or not is_same)
+    cls = origin or type_
+    if isinstance(cls, type) and cls is not Any and not is_same:
+        _check_class(cls, is_inside=is_inside)
+
+
+def _check_class(cls: type, *, is_inside: bool) -> None:
     try:
-        info = inspect.type_info(type_)
+        outer, *inner = parts_of(inspect.type_info(cls))
     except (TypeError, ValueError, NameError, AttributeError):
         return  # msgspec can write more than it can read, such as unions of structs
-    if isinstance(info, inspect.CustomType) and not is_plain(type_):
-        raise _inexpressible(
-            type_, f"make it {CLASSES}, or annotate what the handler really returns"
-        )
-
-
-def _inexpressible(type_: Any, remedy: str) -> TypeError:
-    return TypeError(f"JSON can't express {type_name(type_)}: {remedy}")
+    for one in [outer, *inner]:
+        found: Any = getattr(one, "cls", None)
+        # An instance of an abstract class may be one of the classes that msgspec knows.
+        if isinstance(one, inspect.CustomType) and not (
+            is_model(found) or any(issubclass(known, found) for known in PLAIN)
+        ):
+            raise TypeError(
+                f"JSON can't express {type_name(found)}: make it {CLASSES}, or annotate what is "
+                "really there"
+            )
+        if (
+            isinstance(one, inspect.DataclassType)
+            and is_model(found)
+            and (is_inside or one is not outer)
+        ):
+            # msgspec would also write the fields that pydantic excludes.
+            raise TypeError(
+                f"{type_name(found)} is a dataclass of pydantic's inside a type that isn't: make "
+                "it a pydantic.BaseModel"
+            )
 
 
 # Asking a class for an attribute that it doesn't have takes longer than writing a short message.

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 from attrs import frozen
 
 from triows._headers import encode_headers
+from triows._json import encoded
 from triows._phrases import PHRASES
+from triows.exceptions import HTTPProblem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -71,7 +72,7 @@ def _told(detail: Any) -> str:
     """Return what the log says about a detail."""
     if isinstance(detail, str):
         return detail
-    return "" if detail is None else msgspec.json.encode(detail).decode()
+    return "" if detail is None else encoded(detail).decode()
 
 
 def problem(
@@ -105,15 +106,15 @@ def problem(
     if detail is not None:
         body["detail"] = detail
     body |= {name: value for name, value in members.items() if value is not None}
-    encoded = msgspec.json.encode(body)
+    written = encoded(body)
     own = [
         (b"content-type", b"application/problem+json"),
-        (b"content-length", str(len(encoded)).encode()),
+        (b"content-length", str(len(written)).encode()),
     ]
     return Reply(
         int(status),
         [*own, *encode_headers({} if headers is None else headers)],
-        encoded,
+        written,
         why=_told(detail),
     )
 
@@ -147,15 +148,22 @@ def upgrade_required() -> Reply:
     return Reply(refusal.status, [*refusal.headers, *own], refusal.body)
 
 
-def from_exception(exc: HTTPException) -> Reply:
+def from_exception(exc: HTTPException, instance: str | None = None) -> Reply:
     """
     Make the refusal that an :exc:`~triows.HTTPException` asks for.
+
+    Args:
+        exc: The exception. An :exc:`~triows.HTTPProblem` has a type and a title of its own.
+        instance: A URI reference of the occurrence: the request's path, as it was sent.
 
     Raises:
         Exception: What :func:`problem` raises, or what a subclass raises when asked for its
             status, detail or headers.
     """
-    return problem(exc.status_code, exc.detail, exc.headers)
+    more: dict[str, Any] = {}
+    if isinstance(exc, HTTPProblem):
+        more = {"type": exc.problem_type, "title": exc.problem_title, **exc.members}
+    return problem(exc.status_code, exc.detail, exc.headers, **more, instance=instance)
 
 
 async def respond(send: Send, reply: Reply) -> None:

@@ -38,9 +38,10 @@ __all__ = [
     "CLASSES",
     "JSON",
     "MESSAGE_PACK",
+    "PLAIN",
     "Format",
     "Reading",
-    "is_plain",
+    "parts_of",
     "reading_of",
     "string_in",
 ]
@@ -48,8 +49,8 @@ __all__ = [
 #: What JSON and MessagePack can express, for messages about types that they can't.
 CLASSES = "a msgspec.Struct, a dataclass, an attrs class, a TypedDict or a pydantic model"
 
-# The classes that msgspec makes if nobody asks for a type.
-_PLAIN = (dict, list, str, int, float, bool, NoneType)
+#: The classes that msgspec makes if nobody asks for a type.
+PLAIN = (dict, list, str, int, float, bool, NoneType)
 
 #: Where something in the data is: the names of fields and the numbers of items that lead to it.
 Place: TypeAlias = tuple[Any, ...]
@@ -238,7 +239,7 @@ def _by_msgspec(type_: Any, format_: Format) -> Reading:
     try:
         type_ = constrained(type_)
         decoder = format_.decoder(type_, dec_hook=partial(_validated, format_))
-        unknown = next(_unknown(inspect.type_info(type_), set()), None)
+        unknown = next(_unknown(inspect.type_info(type_)), None)
     except RecursionError:
         raise _Unreadable(f"an alias in it contains itself: make {CLASSES} of it") from None
     except (TypeError, ValueError, NameError, AttributeError) as exc:
@@ -262,25 +263,35 @@ def string_in(type_: Any) -> str | None:
     return next((name for one in arguments if (name := string_in(one)) is not None), None)
 
 
-def _unknown(info: Any, seen: set[int]) -> Iterator[str]:
-    """For each class in a type that no message can be converted to, say why."""
+def _unknown(info: Any) -> Iterator[str]:
+    """For each class in a type that no data can be converted to, say why."""
+    for one in parts_of(info):
+        cls: Any = getattr(one, "cls", None)
+        if isinstance(one, inspect.CustomType) and not (is_model(cls) or _is_plain(cls)):
+            yield _why_unknown(cls)
+        if isinstance(one, inspect.DataclassType) and is_model(cls):
+            # msgspec would set its fields without asking pydantic.
+            yield (
+                f"{cls.__qualname__} is a dataclass of pydantic's inside a class that isn't: make "
+                "it a pydantic.BaseModel, or make the outer class one of pydantic's, too"
+            )
+
+
+def parts_of(info: Any) -> Iterator[Any]:
+    """Return msgspec's descriptions of all types in a type, the outer ones first."""
+    return _parts(info, set())
+
+
+def _parts(info: Any, seen: set[int]) -> Iterator[Any]:
     if isinstance(info, (tuple, list)):
         for item in info:
-            yield from _unknown(item, seen)
+            yield from _parts(item, seen)
     if not isinstance(info, (inspect.Type, inspect.Field)) or id(info) in seen:
         return
     seen.add(id(info))
-    cls: Any = getattr(info, "cls", None)
-    if isinstance(info, inspect.CustomType) and not (is_model(cls) or is_plain(cls)):
-        yield _why_unknown(cls)
-    if isinstance(info, inspect.DataclassType) and is_model(cls):
-        # msgspec would set its fields without asking pydantic.
-        yield (
-            f"{cls.__qualname__} is a dataclass of pydantic's inside a class that isn't: make it a "
-            "pydantic.BaseModel, or make the outer class one of pydantic's, too"
-        )
+    yield info
     for name in info.__struct_fields__:
-        yield from _unknown(getattr(info, name), seen)
+        yield from _parts(getattr(info, name), seen)
 
 
 def _why_unknown(cls: Any) -> str:
@@ -290,13 +301,13 @@ def _why_unknown(cls: Any) -> str:
     return f"{name} is a class that neither msgspec nor pydantic knows: make it {CLASSES}"
 
 
-def is_plain(cls: Any) -> bool:
+def _is_plain(cls: Any) -> bool:
     """
     Say whether values from JSON are instances of the class, as they are of ``object``.
 
     A generic class doesn't count, because msgspec would not check its items.
     """
-    return not hasattr(cls, "__class_getitem__") and any(issubclass(one, cls) for one in _PLAIN)
+    return not hasattr(cls, "__class_getitem__") and any(issubclass(one, cls) for one in PLAIN)
 
 
 def _validated(format_: Format, cls: Any, value: Any) -> Any:

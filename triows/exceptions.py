@@ -2,6 +2,7 @@
 The exceptions of triows.
 
 * :exc:`TriowsError`
+    * :exc:`HTTPProblem`: raise a subclass to answer with a problem of its type
     * :exc:`RouteSetupError`: a mistake in a route, found at registration
         * :exc:`TemplateError`: the path template can't be read
         * :exc:`RouteConflictError`: two routes match the same paths
@@ -26,7 +27,8 @@ The exceptions of triows.
 :exc:`InvalidRequest` is an :exc:`HTTPException`: a request that can't be used (422).
 
 :exc:`HTTPException` and :exc:`WebSocketException` are Starlette's own classes, so that code
-written for either framework can raise them.
+written for either framework can raise them. :exc:`HTTPProblem` is an :exc:`HTTPException` with a
+type of its own.
 
 These are all exceptions that an application sees. Those of the test clients are in
 :mod:`triows.testing`. An exception that one part of triows raises for another, and that never gets
@@ -36,7 +38,9 @@ Python's own ``TypeError``, ``ValueError`` or ``RuntimeError``.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import inspect
+import re
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from starlette.exceptions import (
     HTTPException as HTTPException,
@@ -44,10 +48,11 @@ from starlette.exceptions import (
 )
 from starlette.websockets import WebSocketDisconnect as StarlettesDisconnect
 
+from . import status as statuses
 from ._closing import check_close
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 __all__ = [
     "AddressError",
@@ -56,6 +61,7 @@ __all__ = [
     "DependencyError",
     "Disconnected",
     "HTTPException",
+    "HTTPProblem",
     "HandlerCancelled",
     "HandlerSignatureError",
     "InvalidMessage",
@@ -76,9 +82,99 @@ __all__ = [
     "WrongDataType",
 ]
 
+T = TypeVar("T")
+
 
 class TriowsError(Exception):
     """The base class of all exceptions that triows defines."""
+
+
+# What a client got wrong, or can't have.
+
+# RFC 9457 section 3.1 defines these members of a problem, and 3.2 allows others.
+_STANDARD_MEMBERS = frozenset({"type", "title", "status", "detail", "instance"})
+
+
+class HTTPProblem(TriowsError, HTTPException, Generic[T]):
+    """
+    The base class of an application's problems, which clients tell apart by type (:rfc:`9457`).
+
+    Raise it in a handler or a factory. The answer has the class's status, and a body of the type
+    ``application/problem+json``:
+
+        class OutOfCredit(HTTPProblem[str]):
+            "You do not have enough credit."
+
+            __status__ = 403
+
+        raise OutOfCredit("it costs 50, and you have 30", members={"balance": 30})
+
+    A subclass may set ``__status__``, a status from 300 to 599 (422 by default);
+    ``__problem_type__``, a URI reference (the name of the class as ``out-of-credit``); and
+    ``__problem_title__`` (the first line of the docstring). A type and a title aren't inherited,
+    because they say which class it is. The class itself has no type of its own: it is
+    ``about:blank`` with the title of the status.
+
+    Args:
+        detail: What is special about this occurrence: a str, or anything that JSON can express.
+            The client sees it.
+        headers: Further headers of the response.
+        status: Another status than that of the class.
+        problem_type: Another type.
+        problem_title: Another title.
+        members: Further members of the problem. Those that are ``None`` are left out.
+
+    Raises:
+        ValueError: The status can't refuse a request, or a member has the name of a standard one.
+    """
+
+    __status__: ClassVar[Any] = 422
+    __problem_type__: ClassVar[str] = "about:blank"
+    __problem_title__: ClassVar[str | None] = None
+
+    detail: T | None  # type: ignore[assignment]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.__status__ = _refusing(cls.__status__)
+        words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", cls.__name__)
+        title = inspect.cleandoc(cls.__doc__ or "").partition("\n")[0]
+        if "__problem_type__" not in vars(cls):
+            cls.__problem_type__ = words.strip("_").replace("_", "-").lower()
+        if "__problem_title__" not in vars(cls):
+            cls.__problem_title__ = title or words.replace("-", " ").capitalize()
+
+    def __init__(
+        self,
+        detail: T | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        status: Any = None,
+        problem_type: str | None = None,
+        problem_title: str | None = None,
+        members: Mapping[str, Any] | None = None,
+    ) -> None:
+        code = self.__status__ if status is None else _refusing(status)
+        super().__init__(code, headers=None if headers is None else dict(headers))
+        self.detail = detail
+        self.problem_type = problem_type or self.__problem_type__
+        self.problem_title = problem_title or self.__problem_title__
+        self.members = dict(members or {})
+        if standard := _STANDARD_MEMBERS & self.members.keys():
+            name = min(standard)
+            raise ValueError(f"{name!r} is a standard member of a problem: leave it out of members")
+
+    def __str__(self) -> str:
+        said = self.problem_type if self.detail is None else f"{self.problem_type}: {self.detail}"
+        return f"{self.status_code} {said}"
+
+
+def _refusing(status: Any) -> int:
+    """Return the number of a status that refuses a request, or redirects it."""
+    code = statuses.code(status)
+    if not 300 <= code <= 599 or code == 304:
+        raise ValueError(f"a problem has a status from 300 to 599 but not 304, not {code}")
+    return code
 
 
 # What the user of the framework got wrong, found before anything is served.

@@ -133,11 +133,12 @@ def test_the_time_to_wait_is_not_negative():
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("event", 1), ("id", 1), ("id", b"1"), ("retry", 1.5), ("retry", True)]
+    ("field", "value"),
+    [("data", b"a"), ("event", 1), ("id", 1), ("id", b"1"), ("retry", 1.5), ("retry", True)],
 )
 def test_fields_have_their_types(field: str, value: Any):
     with pytest.raises(TypeError, match=f"{field} is "):
-        ServerSentEvent("a", **{field: value})
+        ServerSentEvent(**{field: value})
 
 
 def test_an_event_does_not_change():

@@ -5,16 +5,21 @@ import inspect
 import json
 from collections.abc import AsyncIterator, Sequence
 from enum import StrEnum
+from functools import reduce
 from http import HTTPStatus
+from operator import or_
 from typing import Annotated, Any, Literal, NewType, NoReturn, TypedDict, TypeVar
 
 import attrs
 import msgspec
 import pydantic
 import pytest
+from hypothesis import assume, given, strategies as st
 from starlette.responses import RedirectResponse, Response
 
 from triows import HandlerSignatureError, HTTPException, status
+from triows._injection.signatures import Unresolved, signature_of
+from triows._request.representations import classes_of
 from triows._request.results import KEPT, KEPT_SIZE, plan_result
 from triows.types import HTML, JSON, Media
 
@@ -28,6 +33,10 @@ class User(msgspec.Struct):
 
 
 class Admin(User):
+    pass
+
+
+class Boss(Admin):
     pass
 
 
@@ -59,6 +68,10 @@ class Colour(StrEnum):
 
 class Gone(HTTPException):
     __status__ = 410
+
+
+RING: list[Any] = []
+RING.append(RING)
 
 
 def plan(annotation, **options):
@@ -225,7 +238,7 @@ def test_the_class_of_the_value_chooses_the_status(value, code):
 
 def test_the_nearest_class_chooses():
     annotation = Annotated[User, 200] | Annotated[Admin, 201]
-    assert [sent(annotation, one)[0] for one in (User(1), Admin(1))] == [200, 201]
+    assert [sent(annotation, one)[0] for one in (User(1), Admin(1), Boss(1))] == [200, 201, 201]
 
 
 def test_an_abstract_class_chooses_too():
@@ -278,6 +291,13 @@ def test_an_exception_in_the_annotation_is_a_declared_problem():
     assert plan(Annotated[Gone, 410] | User).problems == (Gone,)
 
 
+def test_an_annotation_is_read_as_signatures_are():
+    async def handler() -> "Annotated[User, status.CREATED, 'a doc'] | Annotated[Missing, 404]": ...
+
+    annotation = signature_of(handler).return_annotation
+    assert [one.status for one in plan(annotation).alternatives] == [201, 404]
+
+
 # What is refused at registration
 
 
@@ -298,6 +318,7 @@ def test_an_exception_in_the_annotation_is_a_declared_problem():
         (Annotated[bytes, "image/png"], None, r"write Media\('image/png'\)"),
         (Annotated[bytes, Media], None, r'write Media\("image/png"\)'),
         (Annotated[User, Media("image/png")], None, "image/png is neither"),
+        (Annotated[Response, Media("image/png")], None, "Response says its media type"),
         (Annotated[None, Media("image/png")], None, "None has no body, so it has no media type"),
         (Annotated[list[int], 201] | list[str], None, r"a list could be list\[int\] \(201\)"),
         (Annotated[User, 201] | Annotated[User, 200], None, "a User could be"),
@@ -314,6 +335,7 @@ def test_an_exception_in_the_annotation_is_a_declared_problem():
         (list[Response], None, "JSON can't express Response"),
         (Exception, None, "Exception is an exception that no client understands"),
         (Annotated[Gone, 404], None, "Gone has the status 410 of its own"),
+        (Unresolved("Later"), None, "'Later' can't be resolved"),
         (list["Later"], None, "'Later' is a string, not a type"),  # noqa: F821
     ],
 )
@@ -353,6 +375,7 @@ async def items():
         (dict[str, Any], {"a": object()}, "can't be sent: JSON can't express an instance"),
         (str, "\ud800", "can't be sent: .*surrogates not allowed"),
         (JSON[str], "\ud800", "can't be sent: .*surrogates"),
+        (list[Any], RING, "can't be sent: .*recursion"),
         (Any, 1j, "can't be sent: JSON can't express an instance of complex"),
     ],
 )
@@ -396,6 +419,12 @@ def test_messagepack_and_json_say_the_same(value):
     _, _, packed = sent(Any, value, b"application/msgpack")
     _, _, text = sent(Any, value)
     assert msgspec.msgpack.decode(packed) == json.loads(text)
+
+
+def test_messagepack_has_no_number_above_64_bits():
+    assert sent(int, 2**70)[2] == str(2**70).encode()
+    with pytest.raises(TypeError, match="what the handler returned can't be sent"):
+        sent(int, 2**70, b"application/msgpack")
 
 
 def test_caches_are_told_that_accept_chooses_only_if_it_does():
@@ -453,3 +482,53 @@ def test_a_stream_is_planned():
     assert one.stream.alternative in one.alternatives
     assert one.accepts_stream(b"*/*")
     assert not one.accepts_stream(b"text/html")
+
+
+# Whatever is declared, that is sent
+
+# Annotations with a value, the media type and the body that they mean. No two have the same class.
+MEMBERS = [
+    (User, User(1), "application/json", b'{"id":1}'),
+    (Data, Data(1), "application/json", b'{"id":1}'),
+    (Model, Model(id=1), "application/json", b'{"id":1}'),
+    (dict[str, int], {"a": 1}, "application/json", b'{"a":1}'),
+    (list[User], [User(1)], "application/json", b'[{"id":1}]'),
+    (bool, True, "application/json", b"true"),
+    (Colour, Colour.RED, "application/json", b'"red"'),
+    (str, "a", "text/plain; charset=utf-8", b"a"),
+    (Annotated[bytes, Media("image/png")], b"a", "image/png", b"a"),
+]
+STATUSES = st.sampled_from([None, 200, 201, 202, 203, 300, 400, 404, 500, 599])
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(MEMBERS), STATUSES),
+        min_size=1,
+        unique_by=lambda one: MEMBERS.index(one[0]),
+    ),
+    STATUSES,
+    st.data(),
+)
+def test_what_is_declared_is_what_is_sent(declared, given_, data):
+    assume(given_ is None or any(code is None for _, code in declared))
+    annotation = reduce(
+        or_,
+        [one[0] if code is None else Annotated[one[0], code] for one, code in declared],
+    )
+    (_, value, media, body), code = data.draw(st.sampled_from(declared))
+    found = plan(annotation, status=given_)
+    assert sent(annotation, value, status=given_) == (code or given_ or 200, media, body)
+    assert any(
+        one.status == (code or given_ or 200)
+        and media in one.media_types
+        and isinstance(value, one.classes)
+        for one in found.alternatives
+    )
+
+
+@given(st.sampled_from(MEMBERS), st.sampled_from(MEMBERS))
+def test_nothing_else_is_sent(one, other):
+    assume(not issubclass(type(other[1]), classes_of(one[0])))
+    with pytest.raises(TypeError, match="the handler returned an instance of"):
+        sent(one[0], other[1])

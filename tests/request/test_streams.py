@@ -1,5 +1,6 @@
 """Results that are sent part by part: what is declared, and how each part is written."""
 
+import inspect
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Generator, Iterator
 from typing import Annotated, Any, NewType
 
@@ -94,6 +95,9 @@ def test_a_stream_is_data_for_descriptions():
         (AsyncIterator[bytes], "a", "yielded an instance of str"),
         (AsyncIterator[str], None, "yielded None"),
         (AsyncIterator[Row], {"id": 1}, "yielded an instance of dict"),
+        (AsyncIterator[str], "\ud800", "what the handler yielded can't be sent: .*surrogates"),
+        (AsyncIterator[Any], 1j, "can't be sent: JSON can't express an instance of complex"),
+        (EventStream, ServerSentEvent(1j), "can't be sent: JSON can't express an instance"),
         (EventStream, "a", r"yielded an instance of str, but is annotated `-> AsyncGenerator"),
     ],
 )
@@ -108,6 +112,7 @@ def test_an_item_of_another_type_is_an_error_with_the_place(annotation, item, me
     [
         (Iterator[bytes], True, "make it `async def`"),
         (Generator[bytes, None, None], False, "make it `async def`"),
+        (inspect.Signature.empty, True, "the handler is a generator: annotate it"),
         (int, True, "the handler is a generator: annotate it `-> EventStream`"),
         (AsyncIterator, True, "the handler is a generator: annotate it"),
         (AsyncIterator[bytes] | None, True, "and nothing else"),

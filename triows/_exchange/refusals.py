@@ -39,23 +39,27 @@ def if_all(found: Sequence[BaseException], *kinds: type[E]) -> list[E]:
     return matching if len(matching) == len(found) else []
 
 
-def _refusal_of(exc: Exception) -> Reply:
+def _refusal_of(exc: Exception, instance: str | None) -> Reply:
     if isinstance(exc, Refused):
         return exc.reply
     if isinstance(exc, InvalidRequest):
         return bad_parameters(exc.errors)
     assert isinstance(exc, HTTPException)
-    return from_exception(exc)
+    return from_exception(exc, instance)
 
 
-def agreed(found: Sequence[BaseException]) -> Reply | None:
+def agreed(found: Sequence[BaseException], instance: str | None = None) -> Reply | None:
     """
     Make the refusal that all exceptions ask for, if each is an HTTPException and they agree.
+
+    Args:
+        found: The exceptions.
+        instance: The request's path, as it was sent.
 
     Raises:
         Exception: One of them asks for what can't be sent.
     """
-    refusals = [_refusal_of(exc) for exc in if_all(found, HTTPException, Refused)]
+    refusals = [_refusal_of(exc, instance) for exc in if_all(found, HTTPException, Refused)]
     if len({(refusal.status, refusal.body) for refusal in refusals}) != 1:
         return None
     refusal = refusals[0]

@@ -42,6 +42,12 @@ KEEPALIVE = b": \n\n"
 _LINE_END = re.compile(r"\r\n|\r|\n")
 
 
+def _no_bytes(instance: object, attribute: Attribute[Any], value: Any) -> None:
+    # msgspec would write them in Base64, which is hardly what anybody means.
+    if isinstance(value, bytes | bytearray | memoryview):
+        raise TypeError(f"data is text, or what JSON can express, not {type(value).__name__}")
+
+
 def _one_line(instance: object, attribute: Attribute[str | None], value: Any) -> None:
     if value is None:
         return
@@ -86,7 +92,7 @@ class ServerSentEvent:
         TypeError: An argument has the wrong type.
     """
 
-    data: Any = ""
+    data: Any = field(default="", validator=_no_bytes)
     event: str | None = field(default=None, validator=_one_line)
     id: str | None = field(default=None, validator=_id)
     retry: int | None = field(default=None, validator=_milliseconds)

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BINARY",
+    "CANT_WRITE",
     "STRUCTURED",
     "TEXT",
     "Alternative",
@@ -66,6 +67,10 @@ STRUCTURED: Mapping[str, Write] = {
 }
 TEXT: Mapping[str, Write] = {"text/plain; charset=utf-8": _utf8}
 BINARY: Mapping[str, Write] = {"application/octet-stream": bytes}
+
+#: What writing raises for a value that can't be written: a class that nobody knows; half of a
+#: surrogate pair; a number that is too big for MessagePack; a list that contains itself.
+CANT_WRITE = (TypeError, ValueError, OverflowError, RecursionError)
 
 _BINARY = (bytes, bytearray, memoryview)
 #: A type checker lets an int be a float (PEP 484).

@@ -33,6 +33,7 @@ from attrs import evolve, field, frozen
 from starlette.responses import Response
 
 from triows._annotations import type_name, unnamed
+from triows._injection.signatures import Unresolved
 from triows._reply import Reply, not_acceptable
 from triows.exceptions import HTTPException
 
@@ -40,6 +41,7 @@ from .accept import preferred
 from .declared import Annotation, Declared, checked_status
 from .representations import (
     BINARY,
+    CANT_WRITE,
     STRUCTURED,
     TEXT,
     Alternative,
@@ -168,7 +170,7 @@ def _with_body(
             raise refused(value)
         try:
             body = write(value)
-        except (TypeError, ValueError, OverflowError, RecursionError) as exc:
+        except CANT_WRITE as exc:
             raise refused(value, exc) from exc
         return status, (*head, (b"content-length", b"%d" % len(body))), body
 
@@ -229,7 +231,13 @@ def plan_result(
         HandlerSignatureError: Nothing can be sent as the annotation says, or two things in it
             contradict. The text says what to write instead.
     """
-    return _Planning(Annotation(annotation, where), status, is_generator).plan()
+    written = Annotation(annotation, where)
+    if isinstance(annotation, Unresolved):
+        written.refuse(
+            f"{annotation.name!r} can't be resolved: define or import it at module level, not "
+            "under TYPE_CHECKING"
+        )
+    return _Planning(written, status, is_generator).plan()
 
 
 _NEVER = (NoReturn, Never)
@@ -340,6 +348,8 @@ class _Planning:
 
     def _alternative(self, member: Declared) -> Alternative:
         if _is_response(member.type):
+            if member.media is not None:
+                self.annotation.refuse(f"{member.name} says its media type: leave Media(...) out")
             return Alternative(member.status, member.type, {}, (member.type,), is_response=True)
         if _is_nothing(member):
             if member.media is not None:

@@ -24,6 +24,7 @@ from triows._json import check_expressible
 from .declared import Annotation, Declared, checked_status
 from .events import EVENT_HEADERS, EVENT_STREAM, ServerSentEvent, encode_event
 from .representations import (
+    CANT_WRITE,
     Alternative,
     Write,
     classes_of,
@@ -153,9 +154,16 @@ def _is_event(type_: Any) -> bool:
 
 
 def _checked(write: Write, classes: tuple[type, ...], annotation: Annotation) -> Write:
+    def refused(item: Any, reason: object = None) -> TypeError:
+        name = type_name(annotation.value)
+        return unsendable(item, name, annotation.where, reason, verb="yielded")
+
     def encode(item: Any) -> bytes:
         if not isinstance(item, classes):
-            raise unsendable(item, type_name(annotation.value), annotation.where, verb="yielded")
-        return write(item)
+            raise refused(item)
+        try:
+            return write(item)
+        except CANT_WRITE as exc:
+            raise refused(item, exc) from exc
 
     return encode
