@@ -122,7 +122,6 @@ class Upload:
             ClientDisconnect: The client has left before the end of the body.
             trio.BusyResourceError: Another task reads.
         """
-        await trio.lowlevel.checkpoint()
         self._part = None
         while not isinstance(event := await self._next(), PartHead):
             if event is _FORM_END:
@@ -132,17 +131,28 @@ class Upload:
 
     async def _next(self) -> PartHead | bytes | _End | None:
         """Return the next head of a part, piece of its content, or end (``None``)."""
-        while not self._is_over:
-            for event in self._events:
-                return event
-            try:
-                data = await anext(self._body)
-            except StopAsyncIteration:
-                self._reader.end()
-                self._is_over = True
-            else:
-                self._events = self._reader.feed(data)
-        return _FORM_END
+        await trio.lowlevel.checkpoint_if_cancelled()
+        has_waited = False
+        try:
+            while not self._is_over:
+                for event in self._events:
+                    return event
+                has_waited = True
+                self._events = await self._receive()
+            return _FORM_END
+        finally:
+            # What has come is never lost, so this isn't cancelled.
+            if not has_waited:
+                await trio.lowlevel.cancel_shielded_checkpoint()
+
+    async def _receive(self) -> Iterator[PartHead | bytes | None]:
+        """Wait for more of the body."""
+        try:
+            return self._reader.feed(await anext(self._body))
+        except StopAsyncIteration:
+            self._reader.end()
+            self._is_over = True
+            return iter(())
 
 
 class Part:
@@ -180,7 +190,8 @@ class Part:
             RuntimeError: The next part was asked for already.
             Exception: What :meth:`Upload.__anext__` raises.
         """
-        await trio.lowlevel.checkpoint()
+        if self._kept:
+            await trio.lowlevel.checkpoint()
         chunk = self._take_kept() or await self._next()
         if not chunk:
             raise StopAsyncIteration
@@ -200,10 +211,10 @@ class Part:
             RuntimeError: The next part was asked for already.
             Exception: What :meth:`Upload.__anext__` raises.
         """
-        await trio.lowlevel.checkpoint()
         while len(self._kept) <= limit and (chunk := await self._next()):
             self._kept += chunk
         if len(self._kept) > limit:
+            await trio.lowlevel.checkpoint()
             raise BodyTooLarge(f"the part {self.name!r} has more than {counted(limit, 'byte')}")
         return self._take_kept()
 
@@ -216,10 +227,12 @@ class Part:
         """Return the next chunk. It is empty only at the end."""
         upload = self._upload
         if upload._part is not self:
+            await trio.lowlevel.checkpoint()
             raise RuntimeError(
                 "the next part was asked for, so nothing is left of this one: read it before that"
             )
         if self._is_over:
+            await trio.lowlevel.checkpoint()
             return b""
         event = await upload._next()
         if isinstance(event, bytes):
