@@ -28,6 +28,7 @@ __all__ = [
     "Query",
     "RequestData",
     "excerpt",
+    "parse_pairs",
     "parse_query",
 ]
 
@@ -117,9 +118,20 @@ def parse_query(query_string: bytes, max_parameters: int) -> Query:
     if query_string.count(b"&") >= max_parameters:
         message = f"More than {max_parameters} query parameters"
         return Query({}, [ParamError("query", "", message)], refused=True)
-    if b"%" in query_string or b"+" in query_string or not query_string.isascii():
-        return _collect(query_string)
-    return Query(_plain_values(query_string.decode("ascii")))
+    return parse_pairs(query_string, "query")
+
+
+def parse_pairs(pairs: bytes, source: ParamSource) -> Query:
+    """
+    Decode ``application/x-www-form-urlencoded``, as :func:`parse_query` does, without a limit.
+
+    Args:
+        pairs: The names and values.
+        source: Where they come from, for the errors.
+    """
+    if b"%" in pairs or b"+" in pairs or not pairs.isascii():
+        return _collect(pairs, source)
+    return Query(_plain_values(pairs.decode("ascii")))
 
 
 def _plain_values(query: str) -> dict[str, list[str]]:
@@ -135,10 +147,10 @@ def _plain_values(query: str) -> dict[str, list[str]]:
     return values
 
 
-def _collect(query_string: bytes) -> Query:
+def _collect(pairs: bytes, source: ParamSource) -> Query:
     values: dict[str, list[str]] = {}
     problems: dict[str, str] = {}
-    for name, value, problem in _pairs(query_string):
+    for name, value, problem in _pairs(pairs):
         if problem:
             problems.setdefault(name, problem)
         else:
@@ -146,7 +158,7 @@ def _collect(query_string: bytes) -> Query:
     # If one value of a name can be read and another can't, nobody knows which one was meant.
     for name in problems:
         values.pop(name, None)
-    errors = [ParamError("query", excerpt(name), text) for name, text in problems.items()]
+    errors = [ParamError(source, excerpt(name), text) for name, text in problems.items()]
     return Query(values, errors, frozenset(problems))
 
 

@@ -76,16 +76,23 @@ class RequestBody:
         headers: Sequence[tuple[bytes, bytes]],
         limit: int,
     ) -> None:
-        types = [value for name, value in headers if name == b"content-type"]
-        lengths = {value for name, value in headers if name == b"content-length"}
+        content_type: bytes | None = None
+        length: bytes | None = None
+        # Our own server has refused a request whose length is malformed. Others may pass it on.
+        self._malformed_length = False
+        for name, value in headers:
+            if name == b"content-type":
+                content_type = value if content_type is None else b"%s, %s" % (content_type, value)
+            elif name == b"content-length":
+                if not value.isdigit() or length not in (None, value):
+                    self._malformed_length = True
+                length = value
         #: The value of the header, if there is one. Several are joined, and then mean nothing.
-        self.content_type: bytes | None = b", ".join(types) if types else None
+        self.content_type = content_type
         #: How many bytes the client has announced, if it has.
         self.content_length: int | None = None
-        # Our own server has refused such a request. Others may pass it on.
-        self._malformed_length = len(lengths) > 1 or not all(map(bytes.isdigit, lengths))
-        if lengths and not self._malformed_length:
-            self.content_length = int(lengths.pop().lstrip(b"0")[:_MAX_DIGITS] or b"0")
+        if length is not None and not self._malformed_length:
+            self.content_length = int(length.lstrip(b"0")[:_MAX_DIGITS] or b"0")
         self._receive = receive
         self._limit = limit
         self._received = 0
@@ -131,8 +138,9 @@ class RequestBody:
                 "some of the body was read part by part, so nobody has all of it: read() it first, "
                 "or join the parts"
             )
-        while part := await self._next():
-            self._keep(part)
+        self._keep(await self._next())
+        while not self._is_over:
+            self._keep(await self._next())
         self._whole = self._kept = bytes(self._kept)
         return self._whole
 

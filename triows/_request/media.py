@@ -10,20 +10,55 @@ from attrs import frozen
 from triows.exceptions import HTTPException
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
-__all__ = ["MediaType", "UnsupportedMedia", "parse_media_type", "parse_parameters"]
+__all__ = [
+    "BACKSLASHES",
+    "PERCENTS",
+    "MediaType",
+    "Quoting",
+    "UnsupportedMedia",
+    "parse_media_type",
+    "parse_parameters",
+]
 
 _TOKEN = r"[-!#$%&'*+.^_`|~0-9A-Za-z]+"
 _ESSENCE = re.compile(rf"[ \t]*({_TOKEN}/{_TOKEN})", re.ASCII)
-# RFC 9110 section 5.6.6. There may be nothing between two semicolons.
-_PARAMETER = re.compile(
-    rf'[ \t]*;[ \t]*(?:({_TOKEN})=(?:({_TOKEN})|"((?:[^"\\]|\\.)*)"))?[ \t]*', re.ASCII | re.DOTALL
-)
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+_PERCENTS = re.compile(r"%22|%0D|%0A")
 
 # What people write who mean UTF-8. ASCII is a part of it.
 _UTF_8 = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
+
+
+@frozen(eq=False)
+class Quoting:
+    """
+    A way to quote the value of a parameter.
+
+    Args:
+        parameter: A semicolon and a parameter: its name, its value if that is a token, or its
+            value without the quotes. There may be nothing between two semicolons.
+        unquote: Makes the value of what was between the quotes.
+    """
+
+    parameter: re.Pattern[str]
+    unquote: Callable[[str], str]
+
+    @classmethod
+    def of(cls, quoted: str, unquote: Callable[[str], str]) -> Quoting:
+        """Make one of the pattern for what is between the quotes."""
+        parameter = rf'[ \t]*;[ \t]*(?:({_TOKEN})=(?:({_TOKEN})|"({quoted})"))?[ \t]*'
+        return cls(re.compile(parameter, re.ASCII | re.DOTALL), unquote)
+
+
+#: As headers have it (:rfc:`9110#section-5.6.4`).
+BACKSLASHES = Quoting.of(r'(?:[^"\\]|\\.)*', lambda text: _ESCAPED.sub(r"\1", text))
+
+#: As browsers have it in the heads of parts: a quote and the ends of lines are escaped.
+PERCENTS = Quoting.of(
+    r'[^"]*', lambda text: _PERCENTS.sub(lambda found: chr(int(found[0][1:], 16)), text)
+)
 
 
 class UnsupportedMedia(HTTPException):
@@ -76,20 +111,23 @@ def parse_media_type(value: bytes) -> MediaType | None:
     return None if parameters is None else MediaType(essence[1].lower(), parameters)
 
 
-def parse_parameters(text: str, start: int) -> dict[str, str] | None:
+def parse_parameters(
+    text: str, start: int, quoting: Quoting = BACKSLASHES
+) -> dict[str, str] | None:
     """
     Read the parameters of a header's value (:rfc:`9110#section-5.6.6`).
 
     Args:
         text: The value.
         start: Where its parameters begin, with a semicolon.
+        quoting: How values are quoted.
 
     Returns:
         The values by name in lower case, or ``None`` if something is malformed or appears twice.
     """
     parameters: dict[str, str] = {}
     while start < len(text):
-        found = _PARAMETER.match(text, start)
+        found = quoting.parameter.match(text, start)
         if found is None:
             return None if text[start:].strip(" \t") else parameters
         name, token, quoted = found.groups()
@@ -97,6 +135,6 @@ def parse_parameters(text: str, start: int) -> dict[str, str] | None:
             name = name.lower()
             if name in parameters:
                 return None
-            parameters[name] = _ESCAPED.sub(r"\1", quoted) if token is None else token
+            parameters[name] = quoting.unquote(quoted) if token is None else token
         start = found.end()
     return parameters
