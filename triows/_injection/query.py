@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote_to_bytes
 
-from attrs import define, field, frozen
+from attrs import define, frozen
 
 from triows._cookies import parse_cookies
 
@@ -191,21 +191,23 @@ def _decode(raw: bytes) -> str:
         raise BadValue("Not valid UTF-8") from None
 
 
-@frozen
-class FormData:
-    """
-    A form that was sent as the body of a request.
+class FormData(Protocol):
+    """A form that was sent as the body of a request. What makes it is the kind's matter."""
 
-    Args:
-        values: The values of its fields by name, in the order they were given.
-        files: The files by the names of their fields.
-    """
+    @property
+    def values(self) -> Mapping[str, list[str]]:
+        """The values of its fields by name, in the order they were given."""
 
-    values: Mapping[str, list[str]]
-    files: Mapping[str, list[Any]] = field(factory=dict)
+    @property
+    def files(self) -> Mapping[str, list[Any]]:
+        """The files by the names of their fields."""
 
+    @property
+    def errors(self) -> Sequence[ParamError]:
+        """What could not be decoded."""
 
-_NO_FORM = FormData({})
+    def hides(self, name: str) -> bool:
+        """Say whether ``name`` may be in the form, but there is an error in its place."""
 
 
 class RequestData:
@@ -233,8 +235,8 @@ class RequestData:
         max_query_parameters: int,
     ) -> None:
         self.path_params = path_params
-        #: What the body has as a form, once it was read.
-        self.form: FormData = _NO_FORM
+        #: What the body has as a form. It is set when the body was read.
+        self.form: FormData
         #: The query, and what is wrong with it.
         self.query = parse_query(query_string, max_query_parameters)
         self._raw_headers = headers

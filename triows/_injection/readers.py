@@ -99,7 +99,7 @@ def read_params(
 
 def read_form(specs: Sequence[ParamSpec], data: RequestData) -> tuple[list[Any], list[ParamError]]:
     """Read parameters from the form of a request. See :func:`read_params`."""
-    return _read(specs, data, [])
+    return _read(specs, data, list(data.form.errors))
 
 
 def _read(

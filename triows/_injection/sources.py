@@ -130,6 +130,7 @@ FORM = Source(
     "form",
     attrgetter("form.values"),
     joined=_one_value,
+    hides=lambda data, name: data.form.hides(name),
     closed_packs=True,
 )
 

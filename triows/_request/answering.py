@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from contextlib import suppress
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import trio
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from triows._injection.factories import Factory
     from triows._reasons import Reason
     from triows._settings import Timeouts
+    from triows.types import Scope
 
     from .transport import RequestTransport
 
@@ -33,18 +35,29 @@ class AnsweringLine(RequestLine):
     Args:
         transport: The request.
         timeouts: The timeouts of the route.
+        scope: What was asked for.
         replaced: Returns what counts in place of errors, because the application catches some.
     """
 
     who = "the handler"
     tells_last = True
 
-    __slots__ = ("_deliver_by", "_delivering", "_replaced", "_rest", "_timeouts", "after", "finish")
+    __slots__ = (
+        "_deliver_by",
+        "_delivering",
+        "_replaced",
+        "_rest",
+        "_scope",
+        "_timeouts",
+        "after",
+        "finish",
+    )
 
     def __init__(
         self,
         transport: RequestTransport,
         timeouts: Timeouts,
+        scope: Scope,
         replaced: Callable[[list[BaseException]], list[BaseException]] | None = None,
     ) -> None:
         super().__init__(transport, patience=timeouts.close)
@@ -54,11 +67,17 @@ class AnsweringLine(RequestLine):
         #: What runs after the response.
         self.after: Callable[[], Awaitable[None]] | None = None
         self._timeouts = timeouts
+        self._scope = scope
         self._replaced = replaced
         self._rest: Awaitable[None] | None = None
         # Once the server is shutting down: when the client must have got everything.
         self._deliver_by = math.inf
         self._delivering: trio.CancelScope | None = None
+
+    @property
+    def instance(self) -> str | None:
+        raw: bytes | None = self._scope.get("raw_path")
+        return quote(self._scope["path"]) if raw is None else raw.decode("latin-1")
 
     def _change(self) -> None:
         super()._change()

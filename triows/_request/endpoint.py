@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from triows.types import Scope
 
     from .exchange import RequestExchange
-    from .results import Encoder, ResultPlan
+    from .results import Encoded, Encoder, ResultPlan
     from .transport import RequestTransport
 
 __all__ = ["RequestEndpoint"]
@@ -88,7 +88,7 @@ class RequestEndpoint(ServedRequests):
 
     def line_of(self, transport: RequestTransport, scope: Scope) -> AnsweringLine:
         replaced = partial(self.catchers.replaced, scope) if self.catchers else None
-        return AnsweringLine(transport, self.settings.timeouts, replaced)
+        return AnsweringLine(transport, self.settings.timeouts, scope, replaced)
 
     # Without a lifetime.
 
@@ -109,11 +109,7 @@ class RequestEndpoint(ServedRequests):
             transport.start(result.status_code, result.raw_headers)
             body = bytes(result.body)
         else:
-            status, headers, body = encode(result)
-            if self.has_etags:
-                status, headers, body = conditional(
-                    status, headers, body, exchange.scope["method"], exchange.scope["headers"]
-                )
+            status, headers, body = self._encoded(encode, result, exchange.scope)
             transport.start(status, headers)
         rest = transport.send_nowait(body, more=False)
         if rest is not None:
@@ -137,11 +133,7 @@ class RequestEndpoint(ServedRequests):
             if isinstance(result, Response):
                 await begin_response(result, exchange.scope, line)
                 return
-            status, headers, content = encode(result)
-            if self.has_etags:
-                status, headers, content = conditional(
-                    status, headers, content, exchange.scope["method"], exchange.scope["headers"]
-                )
+            status, headers, content = self._encoded(encode, result, exchange.scope)
             exchange.transport.start(status, headers)
             line.finish = partial(exchange.transport.send_nowait, content, more=False)
 
@@ -163,6 +155,12 @@ class RequestEndpoint(ServedRequests):
 
     # What both have in common.
 
+    def _encoded(self, encode: Encoder, result: Any, scope: Scope) -> Encoded:
+        if not self.has_etags:
+            return encode(result)
+        if_none_match = _header(scope["headers"], b"if-none-match")
+        return conditional(scope["method"], if_none_match, encode(result))
+
     def _begun(self, exchange: RequestExchange) -> tuple[Encoder, _Call]:
         """
         Read what is in the head of a request.
@@ -172,7 +170,7 @@ class RequestEndpoint(ServedRequests):
         """
         scope = exchange.scope
         self._check_peer(scope)
-        encode = self.results.encoder_for(_accept(scope["headers"]))
+        encode = self.results.encoder_for(_header(scope["headers"], b"accept"))
         if encode is None:
             raise Refused(self.results.not_acceptable())
         call = _Call(self, exchange)
@@ -333,11 +331,11 @@ class _Call:
         return values
 
 
-def _accept(headers: Sequence[tuple[bytes, bytes]]) -> bytes | None:
-    """Return the request's ``Accept``, if there is one. Several are one, with commas."""
+def _header(headers: Sequence[tuple[bytes, bytes]], wanted: bytes) -> bytes | None:
+    """Return the value of a header, if there is one. Several are one, with commas."""
     found = None
     for name, value in headers:
-        if len(name) == 6 and name.lower() == b"accept":
+        if len(name) == len(wanted) and name.lower() == wanted:
             found = value if found is None else found + b", " + value
     return found
 

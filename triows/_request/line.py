@@ -63,6 +63,11 @@ class RequestLine:
         if self._changed is not None:
             self._changed.set()
 
+    @property
+    def instance(self) -> str | None:
+        """The path of the request as it was sent, for problems that tell it."""
+        return None
+
     # What the lifetime calls.
 
     @property
@@ -90,7 +95,7 @@ class RequestLine:
         found = [leaf for error in errors for leaf in leaves(error) if not self.is_end(leaf)]
         if self.transport.begun:
             return Conclusion(self._missing, failed=bool(found))
-        refusal = _refusal(found)
+        refusal = _refusal(found, self.instance)
         failed = bool(found) and refusal is None
         # Whoever has cancelled it from outside may answer, for example a middleware with a timeout.
         # Or it is the server, which sends nothing more.
@@ -135,8 +140,8 @@ class RequestLine:
 
     def note_over(self) -> None:
         self._is_over = True
-        self._change()
         self.transport.on_left = self.on_gone = nobody
+        self._change()
 
     @property
     def delivered(self) -> bool:
@@ -150,10 +155,10 @@ class RequestLine:
         """Do nothing: the server closes the connection, or keeps it for the next request."""
 
 
-def _refusal(found: list[BaseException]) -> Reply | None:
+def _refusal(found: list[BaseException], instance: str | None) -> Reply | None:
     """Return the reply that the errors ask for, if they do and it can be sent."""
     try:
-        return agreed(found)
+        return agreed(found, instance)
     except Exception as unusable:  # noqa: BLE001 - it is reported with the others
         for exc in found:
             add_note(exc, f"it can't answer the request: {text_of(unusable)}")
