@@ -73,7 +73,21 @@ def test_a_media_type_may_have_parameters(name):
 
 @pytest.mark.parametrize(
     "name",
-    ["png", "image/", "/png", "image/*", "*/*", "a/b c", "a/b\r\nx: y", "a/b; c", "", None, 1],
+    [
+        "png",
+        "image/",
+        "/png",
+        "image/*",
+        "*/*",
+        "a/b c",
+        "a/b\r\nx: y",
+        "a/b; c",
+        "a/b;q=5",
+        "a/b; Q=1",
+        "",
+        None,
+        1,
+    ],
 )
 def test_a_text_that_is_no_media_type_is_refused(name):
     with pytest.raises(ValueError, match="isn't a media type"):

@@ -48,8 +48,8 @@ from starlette.exceptions import (
 )
 from starlette.websockets import WebSocketDisconnect as StarlettesDisconnect
 
-from . import status as statuses
 from ._closing import check_close
+from .status import code as number_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -171,7 +171,7 @@ class HTTPProblem(TriowsError, HTTPException, Generic[T]):
 
 def _refusing(status: Any) -> int:
     """Return the number of a status that refuses a request, or redirects it."""
-    code = statuses.code(status)
+    code = number_of(status)
     if not 300 <= code <= 599 or code == 304:
         raise ValueError(f"a problem has a status from 300 to 599 but not 304, not {code}")
     return code

@@ -72,7 +72,8 @@ Ignore: TypeAlias = Annotated[T, IGNORE]
 
 
 # RFC 9110 section 8.3.1. Values in quotes are left out: no media type of a response needs them.
-_MEDIA_TYPE = re.compile(r"{0}/{0}(?:; ?{0}={0})*".format(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+"))
+# A parameter `q` would be a weight in Accept (section 12.4.2).
+_MEDIA_TYPE = re.compile(r"{0}/{0}(?:; ?(?![qQ]=){0}={0})*".format(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+"))
 
 
 @frozen

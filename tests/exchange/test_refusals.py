@@ -64,3 +64,9 @@ def test_the_log_tells_the_detail_of_a_refusal_or_what_raised_it():
 def test_a_refusal_that_can_not_be_sent_is_raised():
     with pytest.raises(ValueError, match="status"):
         agreed([HTTPException(200, "fine")])
+
+
+def test_a_refusal_says_where_it_happened_if_that_is_known():
+    reply = agreed([HTTPException(410), HTTPException(410)], "/rooms/1")
+    assert json.loads(reply.body)["instance"] == "/rooms/1"
+    assert "instance" not in json.loads(agreed([HTTPException(410)]).body)

@@ -3,6 +3,7 @@
 from typing import Annotated, Any
 
 import pytest
+from typing_extensions import TypeAliasType
 
 from triows import HandlerSignatureError, status
 from triows._request.declared import Annotation, Declared, checked_status
@@ -74,3 +75,12 @@ def test_other_statuses_are_not(one):
 def test_some_statuses_have_no_body(one):
     with pytest.raises(ValueError, match="annotate `-> None`, or choose another status"):
         checked_status(one, has_body=True)
+
+
+def test_an_alias_is_what_it_stands_for():
+    alias = TypeAliasType("Answer", Annotated[int, 201] | str)
+    assert members(alias | None) == [
+        Declared(int, status=201),
+        Declared(str),
+        Declared(type(None), is_null=True),
+    ]

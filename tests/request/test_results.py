@@ -370,6 +370,7 @@ async def items():
         (int, "1", "an instance of str"),
         (Answer, Data(1), r"but is annotated `-> User \| Missing`"),
         (User, Response(), r"add `\| Response`"),
+        (RedirectResponse, None, "returned None, but is annotated `-> RedirectResponse`"),
         (User, Gone(410), "returned a Gone: `raise` it"),
         (NoReturn, None, "returned None, but is annotated `-> NoReturn`"),
         (dict[str, Any], {"a": object()}, "can't be sent: JSON can't express an instance"),

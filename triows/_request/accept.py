@@ -7,6 +7,7 @@ Reading ``Accept``: which of the media types on offer a client likes best.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from attrs import field, frozen
@@ -76,9 +77,16 @@ def preferred(accept: bytes | None, offers: Sequence[str]) -> str | None:
 
 
 def _weight(offer: str, ranges: Iterable[_Range]) -> float:
-    offered = _ranges(offer.encode()) or []
-    matching = [one for one in ranges if offered and one.includes(offered[0])]
-    return max(((one.precedence, one.weight) for one in matching), default=(None, 0.0))[1]
+    offered = _read(offer)
+    matching = [(one.precedence, one.weight) for one in ranges if one.includes(offered)]
+    return max(matching)[1] if matching else 0.0
+
+
+@lru_cache(maxsize=256)  # an application has few, and they don't change
+def _read(offer: str) -> _Range:
+    found = _ranges(offer.encode())
+    assert found is not None, f"{offer} is a media type"
+    return found[0]
 
 
 def _ranges(header: bytes) -> list[_Range] | None:
