@@ -81,9 +81,11 @@ class Entry:
         send: Send,
     ) -> Awaitable[None]:
         """See :class:`Target`."""
-        scope["path_params"] = PathParams(match.params, match.raw_params.copy())
+        # A match without parameters is remembered, and must not change.
+        scope["path_params"] = PathParams(match.params, match.raw_params or {})
         scope["endpoint"] = self.description.handler  # as in Starlette
-        _blame(self._around, is_foreign=self._is_wrapped)
+        if scope["type"] == "websocket":
+            _blame(self._around, is_foreign=self._is_wrapped)
         return self._app(scope, receive, send)
 
     def _serve_endpoint(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
