@@ -61,8 +61,8 @@ class BodyInfo:
 class ResultInfo:
     """What a handler may answer."""
 
-    #: The status of the response.
-    status: int
+    #: The status of the response. ``None`` if only the response says it, as Starlette's may.
+    status: int | None
     #: The type of what is sent. ``None`` for no body.
     type: Any = None
     #: The content types that a client can choose from.
@@ -73,8 +73,8 @@ class ResultInfo:
 class ErrorInfo:
     """An answer that isn't the handler's result."""
 
-    #: The status of the response.
-    status: int
+    #: The status of the response. ``None`` if each occurrence may have another one.
+    status: int | None
     #: The exception that is raised for it. ``None`` if triows answers by itself.
     problem: type[HTTPException] | None = None
     #: What it means, for people.
