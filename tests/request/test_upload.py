@@ -102,6 +102,12 @@ async def test_a_part_is_over_when_the_next_is_asked_for():
         await anext(first)
 
 
+async def test_the_last_part_is_over_when_there_is_no_next():
+    (one,) = [one async for one in upload_of(form(*ABC[:1]))]
+    with pytest.raises(RuntimeError, match="the next part was asked for"):
+        await one.read(10)
+
+
 async def test_a_part_is_read_within_a_limit():
     upload = upload_of(form(*ABC))
     one = await anext(upload)
