@@ -95,6 +95,8 @@ async def test_nothing_is_read_before_somebody_asks():
 async def test_a_part_is_over_when_the_next_is_asked_for():
     upload = upload_of(form(*ABC))
     first = await anext(upload)
+    with pytest.raises(BodyTooLarge):
+        await first.read(5)
     await anext(upload)
     with pytest.raises(RuntimeError, match="the next part was asked for"):
         await first.read(10)
