@@ -120,6 +120,15 @@ async def test_a_part_is_read_within_a_limit():
     assert await one.read(10) == b""
 
 
+async def test_what_was_too_long_to_read_is_still_there_to_iterate_over():
+    async for one in upload_of(form(*ABC[:1])):
+        with pytest.raises(BodyTooLarge):
+            await one.read(9)
+        with trio.testing.assert_checkpoints():
+            assert await anext(one) == b"a" * 10
+        assert [chunk async for chunk in one] == []
+
+
 async def test_the_rest_of_a_part_is_read_after_a_chunk():
     body = form(part(b"; name=a", b"0123456789"))
     middle = body.index(b"5")
