@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from attrs import evolve, field, frozen
 from starlette.responses import Response
 
-from triows._exchange.asked import data_of
+from triows._exchange.asked import data_of, read_head
 from triows._exchange.lifetime import Opening
 from triows._injection.call import make_arguments
 from triows._injection.factories import FactoryKind
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from triows._exchange.lifetime import Lifetime
     from triows._injection.kinds import Given
     from triows._injection.plan import Intake, Plan
-    from triows._injection.query import ParamError, RequestData
+    from triows._injection.query import ParamError
     from triows._requires import Requirement
     from triows.types import Scope
 
@@ -71,6 +71,8 @@ class RequestEndpoint(ServedRequests):
     _wants_nursery: bool = field(init=False)
     _is_streamed: bool = field(init=False)
     needs_lifetime: bool = field(init=False)
+    # Whether there is more than parameters to make arguments of.
+    _needs_call: bool = field(init=False)
 
     @_wants_nursery.default
     def _(self) -> bool:
@@ -79,6 +81,11 @@ class RequestEndpoint(ServedRequests):
     @_is_streamed.default
     def _(self) -> bool:
         return self.results.kind in _STREAMED
+
+    @_needs_call.default
+    def _(self) -> bool:
+        head = self.plan.head
+        return bool(head.givens or head.shared or self.plan.body.order)
 
     @needs_lifetime.default
     def _(self) -> bool:
@@ -93,23 +100,26 @@ class RequestEndpoint(ServedRequests):
     # Without a lifetime.
 
     async def answer(self, exchange: RequestExchange) -> None:
-        transport = exchange.transport
+        transport, scope = exchange.transport, exchange.scope
         transport.on_left = exchange.note_left
-        encode, call = self._begun(exchange)
-        if self.plan.body.order:
-            stack = ResourceStack(None, _never)
-            arguments = await call.arguments(stack, None)
+        if transport.left:
+            exchange.note_left()
+        encode = self._encoder(scope)
+        if self._needs_call:
+            call = _Call(self, exchange)
+            call.read_head()
+            arguments = await call.arguments(ResourceStack(None, _never), None)
         else:
-            arguments = self.plan.body.arguments_in(call.values(None))
+            arguments = self._arguments(scope)
         result = await self.handler(**arguments)
         if isinstance(result, Response):
             if not is_whole(result) or result.background is not None:
-                await result(exchange.scope, transport.asgi_receive, transport.asgi_send)
+                await result(scope, transport.asgi_receive, transport.asgi_send)
                 return
             transport.start(result.status_code, result.raw_headers)
             body = bytes(result.body)
         else:
-            status, headers, body = self._encoded(encode, result, exchange.scope)
+            status, headers, body = self._encoded(encode, result, scope)
             transport.start(status, headers)
         rest = transport.send_nowait(body, more=False)
         if rest is not None:
@@ -123,7 +133,9 @@ class RequestEndpoint(ServedRequests):
         assert isinstance(line, AnsweringLine)
 
         async def body(stack: ResourceStack, nursery: trio.Nursery | None) -> None:
-            encode, call = self._begun(exchange)
+            encode = self._encoder(exchange.scope)
+            call = _Call(self, exchange)
+            call.read_head()
             arguments = await call.arguments(stack, nursery, lifetime)
             if self._is_streamed:
                 await self._stream(arguments, exchange)
@@ -161,22 +173,34 @@ class RequestEndpoint(ServedRequests):
         if_none_match = _header(scope["headers"], b"if-none-match")
         return conditional(scope["method"], if_none_match, encode(result))
 
-    def _begun(self, exchange: RequestExchange) -> tuple[Encoder, _Call]:
+    def _encoder(self, scope: Scope) -> Encoder:
         """
-        Read what is in the head of a request.
+        Choose how to send the result, if the client may have one.
 
         Raises:
-            Refused: The request is refused because of its head.
+            Refused: It may not, or accepts nothing that there is.
         """
-        scope = exchange.scope
-        self._check_peer(scope)
+        if self.requirements:
+            self._check_peer(scope)
         encode = self.results.encoder_for(_header(scope["headers"], b"accept"))
         if encode is None:
             raise Refused(self.results.not_acceptable())
-        call = _Call(self, exchange)
-        if self.plan.head.params:
-            call.read_head()
-        return encode, call
+        return encode
+
+    def _arguments(self, scope: Scope) -> dict[str, Any]:
+        """
+        Make the arguments of a handler that only has parameters.
+
+        Raises:
+            InvalidRequest: Something is wrong with them.
+        """
+        plan = self.plan
+        if not plan.head.params:
+            return {}
+        params, errors = read_head(plan.head, scope, self.settings.limits)
+        if errors:
+            raise InvalidRequest(errors)
+        return plan.body.arguments_in(params)
 
     def _check_peer(self, scope: Scope) -> None:
         """
@@ -186,8 +210,6 @@ class RequestEndpoint(ServedRequests):
             Refused: It lacks one.
             RouteSetupError: Nobody has authenticated it.
         """
-        if not self.requirements:
-            return
         missed = next((one for one in self.requirements if not one.is_met(scope)), None)
         note_checked(self.requirements)
         if missed is not None:
@@ -204,14 +226,13 @@ class _Call:
         exchange: The request.
     """
 
-    __slots__ = ("_body", "_data", "_endpoint", "_errors", "_exchange", "_params")
+    __slots__ = ("_body", "_endpoint", "_errors", "_exchange", "_params")
 
     def __init__(self, endpoint: RequestEndpoint, exchange: RequestExchange) -> None:
         self._endpoint = endpoint
         self._exchange = exchange
         self._params: Sequence[Any] = ()
         self._errors: list[ParamError] = []
-        self._data: RequestData | None = None
         self._body: RequestBody | None = None
 
     @property
@@ -236,8 +257,11 @@ class _Call:
                 the body, that is said later, together with what is wrong there.
         """
         endpoint = self._endpoint
-        self._data = data_of(self._exchange.scope, endpoint.settings.limits)
-        self._params, self._errors = endpoint.plan.head.read(self._data)
+        if not endpoint.plan.head.params:
+            return
+        self._params, self._errors = read_head(
+            endpoint.plan.head, self._exchange.scope, endpoint.settings.limits
+        )
         if self._errors and endpoint.plan.body.intake is None:
             raise InvalidRequest(self._errors)
 
@@ -323,7 +347,7 @@ class _Call:
 
     async def _take_form(self, intake: Intake) -> list[Any]:
         limits = self._endpoint.settings.limits
-        data = self._data or data_of(self._exchange.scope, limits)
+        data = data_of(self._exchange.scope, limits)
         data.form = await read_form(self.body, limits)
         values, errors = read_form_params(intake.form, data)
         if errors := [*self._errors, *errors]:

@@ -62,6 +62,8 @@ class RequestExchange:
             self._lifetime = Lifetime(line, timeouts, around=self._around, started=self._started)
             line.on_gone = self._lifetime.note_gone
             self._lifetime.task = self._task
+            if line.tells_last and self.transport.left:
+                self._lifetime.note_gone()
             if self._task is None:
                 line.note_over()
         return self._lifetime

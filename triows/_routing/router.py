@@ -107,7 +107,10 @@ class Router(Generic[T]):
         return found
 
     def _remember(self, asked: tuple[str, Method], raw: Any, found: Found[T]) -> None:
-        if isinstance(found[0], Match) and self._tree.has_no_key(found[1]):
+        match = found[0]
+        if not isinstance(match, Match) or match.raw_params:
+            return
+        if self._tree.has_no_key(found[1]):
             if len(self._known) >= _MOST_KNOWN:
                 self._known.clear()
             self._known[asked] = raw, found
