@@ -32,15 +32,19 @@ from triows import (
 
 BLOCK = bytes(2**16)
 
+#: It is there as long as the process.
+FOLDER = tempfile.TemporaryDirectory()
+
 
 async def tracked(key: str) -> AsyncResource[dict[str, int]]:
-    """Report how it ended, and how many bytes the handler has counted."""
+    """Report that it begins, how it ended, and how many bytes the handler has counted."""
     counted = {"bytes": 0}
     error = None
+    reports.make(f"begin of {key}")
     try:
         yield counted
     except BaseException as exc:
-        error = str(exc)
+        error = type(exc).__name__
         raise
     finally:
         reports.make(key, error=error, **counted)
@@ -92,7 +96,7 @@ async def send_response(size: int, counted: Tracked) -> StreamingResponse:
 
 def sparse(size: int) -> Path:
     """Return a file of this size, which takes no room."""
-    path = Path(tempfile.gettempdir(), f"triows-sparse-{size}")
+    path = Path(FOLDER.name, f"sparse-{size}")
     with path.open("ab") as opened:
         opened.truncate(size)
     return path
