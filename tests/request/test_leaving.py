@@ -13,6 +13,7 @@ from starlette.responses import StreamingResponse
 
 from triows import (
     AsyncResource,
+    ClientDisconnect,
     EventStream,
     Limits,
     Param,
@@ -159,6 +160,7 @@ def errors(caplog: pytest.LogCaptureFixture) -> Any:
     return lambda: [one.getMessage() for one in caplog.records if one.levelno > logging.INFO]
 
 
+CHUNKS = {"transfer-encoding": "chunked"}
 JSON = {"content-type": "application/json"}
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 PARTS = {"content-type": "multipart/form-data; boundary=b"}
@@ -178,16 +180,14 @@ TAKING_IN = {
 
 
 @pytest.mark.parametrize("name", READING)
-@pytest.mark.parametrize("length", ["length", "chunks"])
+@pytest.mark.parametrize("length", [{"content-length": "1000"}, CHUNKS], ids=["length", "chunks"])
 async def test_a_handler_that_reads_a_body_learns_that_the_client_has_left(
     autojump_clock, errors, name, length
 ):
     handler, headers, begun = READING[name]
-    more = {"content-length": "1000"} if length == "length" else {"transfer-encoding": "chunked"}
+    headers = {**headers, **length}
     async with open_app(serving(handler)) as client:
-        async with client.stream(
-            "POST", "/a", sending=True, headers={**headers, **more}
-        ) as request:
+        async with client.stream("POST", "/a", sending=True, headers=headers) as request:
             await request.send(begun)
             await trio.testing.wait_all_tasks_blocked()
             request.close()
@@ -202,11 +202,9 @@ async def test_no_handler_and_no_factory_is_called_if_the_body_does_not_come(
     autojump_clock, errors, name
 ):
     handler, headers, begun = TAKING_IN[name]
-    lengths = {"content-length": "1000"}
+    headers = {**headers, "content-length": "1000"}
     async with open_app(serving(handler)) as client:
-        async with client.stream(
-            "POST", "/a", sending=True, headers={**headers, **lengths}
-        ) as request:
+        async with client.stream("POST", "/a", sending=True, headers=headers) as request:
             await request.send(begun)
             await trio.testing.wait_all_tasks_blocked()
             request.close()
@@ -215,7 +213,29 @@ async def test_no_handler_and_no_factory_is_called_if_the_body_does_not_come(
     assert errors() == []
 
 
-@pytest.mark.parametrize("handler", [sends_parts, sends_a_part, sends_events, sends_response])
+async def sends_response_without_resources() -> StreamingResponse:
+    async def content() -> AsyncIterator[bytes]:
+        try:
+            with noted():
+                while True:
+                    yield BLOCK
+        finally:
+            story.note("resource", ClientDisconnect())  # the response itself is all there is
+            story.over.set()
+
+    return StreamingResponse(content())
+
+
+SENDING = [
+    sends_parts,
+    sends_a_part,
+    sends_events,
+    sends_response,
+    sends_response_without_resources,
+]
+
+
+@pytest.mark.parametrize("handler", SENDING)
 async def test_a_stream_ends_when_its_client_leaves(autojump_clock, errors, handler):
     async with open_app(serving(handler, "GET")) as client:
         async with client.stream("GET", "/a") as response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,12 +14,12 @@ from .bridge import request_of
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from triows.types import Message, Scope
+    from triows.types import Message, Receive, Scope, Send
 
     from .answering import AnsweringLine
     from .transport import EngineRequest, RequestTransport
 
-__all__ = ["begin_response", "is_whole"]
+__all__ = ["begin_response", "is_whole", "send_response"]
 
 
 def is_whole(response: Response) -> bool:
@@ -47,8 +48,23 @@ async def begin_response(response: Response, scope: Scope, line: AnsweringLine) 
         return
     request = request_of(transport.asgi_receive, transport.asgi_send)
     held = _KeptEvent(transport) if request is None else _HeldEnd(request)
-    await response(scope, transport.asgi_receive, held.send)
+    await send_response(response, scope, transport.asgi_receive, held.send)
     line.finish = held.finish
+
+
+async def send_response(response: Response, scope: Scope, receive: Receive, send: Send) -> None:
+    """
+    Let a response send itself, and close what its content comes from.
+
+    Starlette leaves a generator open if the response ends early, for example because the client has
+    left. Its ``finally`` would run when the garbage is collected, and couldn't await.
+    """
+    content = getattr(response, "body_iterator", None)
+    try:
+        await response(scope, receive, send)
+    finally:
+        if isinstance(content, AsyncGenerator):
+            await content.aclose()
 
 
 class _HeldEnd:
