@@ -98,7 +98,7 @@ class RequestBody:
         self._received = 0
         # What has come and wasn't taken. A body may come in very many parts, so they aren't kept
         # one by one.
-        self._kept: bytes | bytearray = b""
+        self._kept = bytearray()
         self._whole: bytes | None = None
         self._is_busy = self._was_taken = False
         self._is_over = self.content_length == 0
@@ -138,19 +138,11 @@ class RequestBody:
                 "some of the body was read part by part, so nobody has all of it: read() it first, "
                 "or join the parts"
             )
-        self._keep(await self._next())
+        self._kept += await self._next()
         while not self._is_over:
-            self._keep(await self._next())
-        self._whole = self._kept = bytes(self._kept)
+            self._kept += await self._next()
+        self._whole = bytes(self._kept)
         return self._whole
-
-    def _keep(self, part: bytes) -> None:
-        if not self._kept:
-            self._kept = part
-            return
-        if isinstance(self._kept, bytes):
-            self._kept = bytearray(self._kept)
-        self._kept += part
 
     def __aiter__(self) -> RequestBody:
         return self
@@ -168,7 +160,8 @@ class RequestBody:
         """
         if self._kept and not self._is_busy:
             await trio.lowlevel.checkpoint()
-            part, self._kept = bytes(self._kept), b""
+            part = bytes(self._kept)
+            self._kept.clear()
         else:
             part = await self._next()
         self._was_taken = True

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from attrs import evolve, field, frozen
 from starlette.responses import Response
 
-from triows._exchange.asked import data_of
+from triows._exchange.asked import data_of, read_head
 from triows._exchange.lifetime import Opening
 from triows._injection.call import make_arguments
 from triows._injection.factories import FactoryKind
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from triows._exchange.lifetime import Lifetime
     from triows._injection.kinds import Given
     from triows._injection.plan import Intake, Plan
-    from triows._injection.query import ParamError, RequestData
+    from triows._injection.query import ParamError
     from triows._requires import Requirement
     from triows.types import Scope
 
@@ -119,7 +119,10 @@ class RequestEndpoint(ServedRequests):
             transport.start(result.status_code, result.raw_headers)
             body = bytes(result.body)
         else:
-            status, headers, body = self._encoded(encode, result, scope)
+            response = encode(result)
+            if self.has_etags:
+                response = self._tagged(response, scope)
+            status, headers, body = response
             transport.start(status, headers)
         rest = transport.send_nowait(body, more=False)
         if rest is not None:
@@ -145,7 +148,10 @@ class RequestEndpoint(ServedRequests):
             if isinstance(result, Response):
                 await begin_response(result, exchange.scope, line)
                 return
-            status, headers, content = self._encoded(encode, result, exchange.scope)
+            response = encode(result)
+            if self.has_etags:
+                response = self._tagged(response, exchange.scope)
+            status, headers, content = response
             exchange.transport.start(status, headers)
             line.finish = partial(exchange.transport.send_nowait, content, more=False)
 
@@ -167,11 +173,10 @@ class RequestEndpoint(ServedRequests):
 
     # What both have in common.
 
-    def _encoded(self, encode: Encoder, result: Any, scope: Scope) -> Encoded:
-        if not self.has_etags:
-            return encode(result)
+    def _tagged(self, response: Encoded, scope: Scope) -> Encoded:
+        """Add the ETag to a response, or make it a 304."""
         if_none_match = _header(scope["headers"], b"if-none-match")
-        return conditional(scope["method"], if_none_match, encode(result))
+        return conditional(scope["method"], if_none_match, response)
 
     def _encoder(self, scope: Scope) -> Encoder:
         """
@@ -197,7 +202,7 @@ class RequestEndpoint(ServedRequests):
         plan = self.plan
         if not plan.head.params:
             return {}
-        params, errors = plan.head.read(data_of(scope, self.settings.limits))
+        params, errors = read_head(plan.head, scope, self.settings.limits)
         if errors:
             raise InvalidRequest(errors)
         return plan.body.arguments_in(params)
@@ -226,14 +231,13 @@ class _Call:
         exchange: The request.
     """
 
-    __slots__ = ("_body", "_data", "_endpoint", "_errors", "_exchange", "_params")
+    __slots__ = ("_body", "_endpoint", "_errors", "_exchange", "_params")
 
     def __init__(self, endpoint: RequestEndpoint, exchange: RequestExchange) -> None:
         self._endpoint = endpoint
         self._exchange = exchange
         self._params: Sequence[Any] = ()
         self._errors: list[ParamError] = []
-        self._data: RequestData | None = None
         self._body: RequestBody | None = None
 
     @property
@@ -260,8 +264,9 @@ class _Call:
         endpoint = self._endpoint
         if not endpoint.plan.head.params:
             return
-        self._data = data_of(self._exchange.scope, endpoint.settings.limits)
-        self._params, self._errors = endpoint.plan.head.read(self._data)
+        self._params, self._errors = read_head(
+            endpoint.plan.head, self._exchange.scope, endpoint.settings.limits
+        )
         if self._errors and endpoint.plan.body.intake is None:
             raise InvalidRequest(self._errors)
 
@@ -347,7 +352,7 @@ class _Call:
 
     async def _take_form(self, intake: Intake) -> list[Any]:
         limits = self._endpoint.settings.limits
-        data = self._data or data_of(self._exchange.scope, limits)
+        data = data_of(self._exchange.scope, limits)
         data.form = await read_form(self.body, limits)
         values, errors = read_form_params(intake.form, data)
         if errors := [*self._errors, *errors]:

@@ -79,7 +79,7 @@ class ServedRequests(ABC):
             await respond(send, refusal)
             log_refusal(scope, refusal.status, self.path, refusal.why)
             return
-        transport = open_request(receive, send)
+        transport = request_of(receive, send) or ForeignRequest(receive, send)
         # What is around the application would be cancelled as well, so there must be nothing.
         around = None if is_guarded() else transport.lend_scope()
         exchange = RequestExchange(self, transport, scope, around)
