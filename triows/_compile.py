@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from ._routing.options import Dependency, DepsList, RouteOptions
     from ._routing.template import Key
     from ._running import AppResources
+    from ._settings import Settings
 
 logger = logging.getLogger("triows")
 
@@ -287,7 +288,9 @@ class Compiler:
             handler=self._plugged(handler, description, plan, options),
             plan=plan,
             results=results,
-            settings=options.settings,
+            settings=_ending_soon(options.settings)
+            if results.kind == "events"
+            else options.settings,
             has_etags=bool(options.etag),
             exchanges=self.exchanges,
             app=self.app,
@@ -353,6 +356,17 @@ class Compiler:
                 where(factory),
                 [name_of(caller) for caller in callers],
             )
+
+
+def _ending_soon(settings: Settings) -> Settings:
+    """
+    Let a shutdown wait for a stream of events only as long as for a handler whose client has left.
+
+    It never ends by itself, and its client connects again.
+    """
+    timeouts = settings.timeouts
+    grace = min(timeouts.shutdown_grace, timeouts.disconnect_grace)
+    return evolve(settings, timeouts=evolve(timeouts, shutdown_grace=grace))
 
 
 def _givens_of(entry: Entry) -> tuple[Given, ...]:
