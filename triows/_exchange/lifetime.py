@@ -177,11 +177,15 @@ class Lifetime:
         """
         Begin to make the arguments now, which has its own limit, until :meth:`note_opened`.
 
-        The body must have a scope of its own.
+        The body must have a scope of its own, or there must be a timer.
         """
         self._opening = opening
         limit = trio.current_time() + opening.seconds
-        if limit < self._grace_over[0]:
+        if limit >= self._grace_over[0]:
+            return
+        if self._timer is not None:
+            self._end_at(limit, Reason.TIMEOUT, opening.seconds)
+        else:
             self._body.deadline, self._at_deadline = limit, Reason.TIMEOUT
 
     def note_opened(self) -> None:
