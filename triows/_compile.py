@@ -215,9 +215,12 @@ class Compiler:
 
     def _plan(self, description: RouteDescription) -> Plan:
         keys, at = description.template.by_name, description.where
-        kind = self.kind if description.method is None else self.request_kind(description.method)
-        planner = self._planner(description.options.deps, keys, at, kind)
+        planner = self._planner(description.options.deps, keys, at, self._kind_of(description))
         return planner.plan(description.handler)
+
+    def _kind_of(self, description: RouteDescription) -> RouteKind:
+        method = description.method
+        return self.kind if method is None else self.request_kind(method)
 
     def _check_used(self, entries: Iterable[Entry], deps: Iterable[DepsList]) -> None:
         """
@@ -318,17 +321,19 @@ class Compiler:
         """
         plans: SharedPlans = {}
 
-        def add(plan: Plan, callers: tuple[Callable[..., Any], ...]) -> None:
+        def add(plan: Plan, callers: tuple[Callable[..., Any], ...], kind: RouteKind) -> None:
             for factory in plan.head.shared:
                 if factory in plans and factory not in callers:
                     continue
                 self._check_shared(factory, callers)
-                planned = self._planner().plan_shared(factory, plan.expected[factory])
-                add(planned[1], (*callers, factory))
+                planner = self._planner(kind=kind)
+                planned = planner.plan_shared(factory, plan.expected[factory])
+                add(planned[1], (*callers, factory), kind)
                 plans[factory] = planned
 
         for entry in entries:
-            add(entry.endpoint.plan, (entry.description.handler,))
+            handler = entry.description.handler
+            add(entry.endpoint.plan, (handler,), self._kind_of(entry.description))
         return plans
 
     def _check_shared(

@@ -120,7 +120,10 @@ class RequestEndpoint(ServedRequests):
             transport.start(result.status_code, result.raw_headers)
             body = bytes(result.body)
         else:
-            status, headers, body = self._encoded(encode, result, scope)
+            response = encode(result)
+            if self.has_etags:
+                response = self._tagged(response, scope)
+            status, headers, body = response
             transport.start(status, headers)
         rest = transport.send_nowait(body, more=False)
         if rest is not None:
@@ -148,7 +151,10 @@ class RequestEndpoint(ServedRequests):
             if isinstance(result, Response):
                 await begin_response(result, exchange.scope, line)
                 return
-            status, headers, content = self._encoded(encode, result, exchange.scope)
+            response = encode(result)
+            if self.has_etags:
+                response = self._tagged(response, exchange.scope)
+            status, headers, content = response
             exchange.transport.start(status, headers)
             line.finish = partial(exchange.transport.send_nowait, content, more=False)
 
@@ -170,11 +176,10 @@ class RequestEndpoint(ServedRequests):
 
     # What both have in common.
 
-    def _encoded(self, encode: Encoder, result: Any, scope: Scope) -> Encoded:
-        if not self.has_etags:
-            return encode(result)
+    def _tagged(self, response: Encoded, scope: Scope) -> Encoded:
+        """Add the ETag to a response, or make it a 304."""
         if_none_match = _header(scope["headers"], b"if-none-match")
-        return conditional(scope["method"], if_none_match, encode(result))
+        return conditional(scope["method"], if_none_match, response)
 
     def _encoder(self, scope: Scope) -> Encoder:
         """

@@ -10,6 +10,8 @@ import trio
 
 from triows._exchange.lifetime import Lifetime
 
+from .transport import nobody
+
 if TYPE_CHECKING:
     from triows._injection.hosts import ResourceStack
     from triows.types import Scope
@@ -106,6 +108,7 @@ class RequestExchange:
     def note_over(self) -> None:
         """Note that nothing runs any more, and that the scope serves others from now on."""
         self._around = self._task = None
+        self.transport.on_left = nobody  # which would be a cycle of references
 
     @property
     def duration(self) -> float:

@@ -79,14 +79,15 @@ class ServedRequests(ABC):
             await respond(send, refusal)
             log_refusal(scope, refusal.status, self.path, refusal.why)
             return
-        transport = open_request(receive, send)
-        # What is around the application would be cancelled as well, so there must be nothing.
-        around = None if is_guarded() else transport.lend_scope()
+        transport = request_of(receive, send) or ForeignRequest(receive, send)
+        # What is around the application would be cancelled as well, so there must be nothing. And
+        # the arguments have a limit of their own, which needs a scope of its own.
+        around = None if self.needs_lifetime or is_guarded() else transport.lend_scope()
         exchange = RequestExchange(self, transport, scope, around)
         exchanges.add(exchange)
         error: BaseException | None = None
         try:
-            if around is None or self.needs_lifetime:
+            if around is None:
                 await self.live(exchange)
             else:
                 try:
