@@ -87,7 +87,7 @@ class ServedRequests(ABC):
             await respond(send, refusal)
             log_refusal(scope, refusal.status, self.path, refusal.why)
             return
-        transport = request_of(receive, send) or ForeignRequest(receive, send)
+        transport = open_request(receive, send)
         # What is around the application would be cancelled as well, so there must be nothing.
         is_within = is_guarded()
         around = None if self.needs_scope or is_within else transport.lend_scope()
