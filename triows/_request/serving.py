@@ -80,13 +80,15 @@ class ServedRequests(ABC):
             log_refusal(scope, refusal.status, self.path, refusal.why)
             return
         transport = open_request(receive, send)
-        # What is around the application would be cancelled as well, so there must be nothing.
-        around = None if is_guarded() else transport.lend_scope()
+        # What is around the application would be cancelled as well, so there must be nothing. And
+        # a limit for the arguments must not replace one that the server sets.
+        needs_own = self.needs_lifetime or is_guarded()
+        around = None if needs_own else transport.lend_scope()
         exchange = RequestExchange(self, transport, scope, around)
         exchanges.add(exchange)
         error: BaseException | None = None
         try:
-            if around is None or self.needs_lifetime:
+            if around is None:
                 await self.live(exchange)
             else:
                 try:
