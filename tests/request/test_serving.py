@@ -9,8 +9,6 @@ import trio
 
 from tests.request.asgi import Server
 from triows import Route, Timeouts, Triows
-from triows._request.foreign import ForeignRequest
-from triows._request.serving import open_request
 from triows.inspect import tree
 from triows.testing import open_app
 
@@ -37,11 +35,6 @@ def scope(method: str = "GET") -> dict[str, Any]:
         "headers": [],
         "client": ("peer", 1),
     }
-
-
-async def test_functions_of_another_server_make_a_request_of_their_own():
-    server = Server()
-    assert isinstance(open_request(server.receive, server.send), ForeignRequest)
 
 
 async def test_a_request_is_alive_until_its_response_and_then_it_is_not(autojump_clock):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from attrs import define, evolve, field, frozen
 
 from triows._errors import combined
-from triows._exchange.asked import data_of
+from triows._exchange.asked import read_head
 from triows._exchange.lifetime import Lifetime, Opening
 from triows._exchange.log_lines import log_refusal
 from triows._exchange.refusals import bad_parameters
@@ -167,8 +167,7 @@ class Endpoint:
     def _read_params(self, scope: Scope) -> tuple[Sequence[Any], Reply | None]:
         if not self.plan.head.params:
             return (), None
-        data = data_of(scope, self.settings.limits)
-        params, errors = self.plan.head.read(data)
+        params, errors = read_head(self.plan.head, scope, self.settings.limits)
         return params, bad_parameters(errors) if errors else None
 
     async def _live(self, scope: Scope, transport: Transport, params: Sequence[Any]) -> None:
