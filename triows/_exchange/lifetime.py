@@ -504,7 +504,8 @@ class Lifetime:
         Let the peer take what was handed over, then let go of it.
 
         A slow peer may take minutes, so nothing shields that wait. When it is cancelled, or over
-        because the server shuts down, what is left has ``Timeouts.close``.
+        because the server shuts down, what is left has ``Timeouts.close``. What the application
+        does after its response may also fail.
 
         Args:
             errors: What goes wrong is added.
@@ -512,6 +513,9 @@ class Lifetime:
         cancelled = True
         try:
             await self.line.wait_delivered()
+            cancelled = False
+        except Exception as exc:  # noqa: BLE001 - the nursery would raise it as a group
+            errors.append(exc)
             cancelled = False
         finally:
             await self._close_line(errors, cancelled=cancelled)

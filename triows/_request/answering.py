@@ -97,6 +97,7 @@ class AnsweringLine(RequestLine):
 
     async def conclude(self, errors: list[BaseException], reason: Reason | None) -> Conclusion:
         if self.finish is None or reason is not None or (errors and self._is_failed(errors)):
+            self.after = None
             if not self.transport.begun:
                 self.transport.status = None  # one was begun, and nothing of it was sent
             if self._replaced is not None and errors:

@@ -14,7 +14,7 @@ from triows._reply import respond, try_later
 from triows.exceptions import ClientDisconnect
 
 from .exchange import RequestExchange
-from .guard import CUT, cut_response, is_guarded
+from .guard import CUT, cut_response, is_guarded, open_request
 from .log_lines import log_end
 
 if TYPE_CHECKING:
