@@ -95,6 +95,8 @@ class RequestEndpoint(ServedRequests):
     async def answer(self, exchange: RequestExchange) -> None:
         transport = exchange.transport
         transport.on_left = exchange.note_left
+        if transport.left:  # before anybody listened
+            exchange.note_left()
         encode, call = self._begun(exchange)
         if self.plan.body.order:
             stack = ResourceStack(None, _never)
@@ -121,6 +123,8 @@ class RequestEndpoint(ServedRequests):
         lifetime = exchange.lifetime
         line = lifetime.line
         assert isinstance(line, AnsweringLine)
+        if exchange.transport.left:  # before anybody listened
+            lifetime.note_gone()
 
         async def body(stack: ResourceStack, nursery: trio.Nursery | None) -> None:
             encode, call = self._begun(exchange)
