@@ -32,7 +32,7 @@ from triows.testing import _calls
 from triows.testing._backends import Memory
 from triows.testing._memory import MemoryEnd, Pipe
 
-__all__ = ["FILES", "Routed", "RouteStory"]
+__all__ = ["FILES", "RouteStory", "Routed"]
 
 #: How many bytes each direction of the connection holds, and how many a slow client reads at once.
 BUFFER, PIECE = 1024, 512

@@ -13,7 +13,9 @@ from triows._log import logger
 from triows._reply import respond, try_later
 from triows.exceptions import ClientDisconnect
 
+from .bridge import request_of
 from .exchange import RequestExchange
+from .foreign import ForeignRequest
 from .guard import CUT, cut_response, is_guarded
 from .log_lines import log_end
 
