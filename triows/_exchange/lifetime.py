@@ -602,7 +602,8 @@ class Lifetime:
         if end.why or reason is not None:
             self.why = "; ".join(filter(None, (end.why, why_cancelled(reason, self.line.who))))
         if end.failed:
-            errors += found
+            # Beside a failure, that the peer has left is no news.
+            errors += [error for error in found if not self._is_end(error)] or found
 
     @property
     def _is_plain(self) -> bool:
