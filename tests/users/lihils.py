@@ -112,10 +112,14 @@ def made(text: str) -> Any:
 
 
 def answered(response: Any) -> tuple[int, Any]:
-    """Return the status and the body of a response, as JSON if it is."""
-    kind = response.headers.get("content-type", "")
-    is_json = kind.partition(";")[0].endswith("json") and response.content
-    return response.status_code, response.json() if is_json else response.text
+    """
+    Return the status and the body of a response: what its JSON says, if it is JSON.
+
+    A text in JSON keeps its quotes, which tell it from one that is sent as text.
+    """
+    kind = response.headers.get("content-type", "").partition(";")[0]
+    said = response.json() if kind.endswith("json") and response.content else response.text
+    return response.status_code, response.text if isinstance(said, str) else said
 
 
 _ADA = {"name": "ada", "age": 36}
@@ -575,9 +579,9 @@ PROGRAMS: dict[str, Program] = {
         """,
         (
             Ask("GET /list", [1]),
-            Ask("GET /quoted", "ok"),
-            # There, a str is JSON, and has quotes.
-            Ask("GET /plain", "ok"),
+            Ask("GET /quoted", '"ok"'),
+            # There, a str is JSON, and has quotes. So it is below.
+            Ask("GET /plain", "ok", there=(200, '"ok"')),
             Ask("GET /text", "ok"),
             Ask("GET /html", "<p>ok</p>"),
             Ask("GET /empty", "", 204, there=(200, "")),
@@ -901,7 +905,12 @@ PROGRAMS: dict[str, Program] = {
         app = Lihil(login)
         """,
         (
-            Ask("POST /login", "Welcome ada", sent={"data": {"username": "ada", "password": "x"}}),
+            Ask(
+                "POST /login",
+                "Welcome ada",
+                sent={"data": {"username": "ada", "password": "x"}},
+                there=(200, '"Welcome ada"'),
+            ),
             Ask("POST /login", {}, 422, sent={"data": {"username": "ada"}}),
         ),
     ),
@@ -917,7 +926,14 @@ PROGRAMS: dict[str, Program] = {
 
         app = Lihil(user)
         """,
-        (Ask("POST /user", "a.png 3", sent={"files": {"file": ("a.png", b"abc", "image/png")}}),),
+        (
+            Ask(
+                "POST /user",
+                "a.png 3",
+                sent={"files": {"file": ("a.png", b"abc", "image/png")}},
+                there=(200, '"a.png 3"'),
+            ),
+        ),
     ),
     "Form: several files": Program(
         """
