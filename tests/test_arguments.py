@@ -146,6 +146,16 @@ def test_the_usual_arguments_of_other_clients_are_known():
         (lambda: Limits(max_size=3), "write message_size=..."),
         (lambda: Triows(routes=[]), "write Triows(route, ...)"),
         (lambda: Route(methods=["GET"]), "each method has a decorator, such as `@route.get`"),
+        (
+            lambda: Route("/users", connecting),
+            "Route() doesn't take connecting in that place: decorate the handler with `@route.get`",
+        ),
+        (
+            lambda: WebSocketRoute("/ws", connecting),
+            "doesn't take connecting in that place: decorate the handler with `@route.endpoint`",
+        ),
+        (lambda: Route("/users", [1]), "Route() doesn't take [1] in that place: name it, as one"),
+        (lambda: Param("query", "name"), "doesn't take 'name' in that place: name it, as one of"),
         (lambda: Route(status_code=201), "write `@route.get(status=...)`"),
         (lambda: Route().post(response_model=int), "the return annotation says what is sent"),
         (lambda: Route().post(status_code=201), "write `@route.get(status=...)`"),

@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from triows._cli import _parser, main
+from triows import ResourceInfo, RouteInfo, Triows
+from triows._cli import _parser, main, table
 
 APP = """
 from typing import Annotated
@@ -74,6 +75,24 @@ def test_routes_are_listed_with_handlers_parameters_and_resources(folder, capsys
         "MOUNT /web starlette.applications.Starlette",
     ]
     assert len({line.find("path room") for line in lines if "path room" in line}) == 1
+
+
+def test_a_route_for_requests_is_listed_with_its_method():
+    route = RouteInfo(
+        path="/users",
+        method="GET",
+        name="read",
+        handler="/app.py:5 (read)",
+        doc="",
+        parameters=(),
+        resources=(ResourceInfo("session", "connection", ""), ResourceInfo("pool", "app", "")),
+        url_path_for=Triows().url_path_for,
+    )
+    assert [" ".join(line.split()) for line in table([route], [])] == [
+        "METHOD PATH HANDLER PARAMETERS RESOURCES",
+        "GET /users /app.py:5 (read) session",
+        "pool (application)",
+    ]
 
 
 def test_an_application_without_routes_has_an_empty_table(folder, capsys):

@@ -24,6 +24,7 @@ class Noting:
 
     def __init__(self) -> None:
         self.served: list[tuple[Match[Any], tuple[str, ...], str]] = []
+        self.is_wrapped = False
 
     async def serve(
         self, match: Match[Any], segments: tuple[str, ...], scope: Any, receive: Any, send: Any
@@ -63,17 +64,28 @@ def dispatcher(target) -> Dispatcher:
 
 
 def scope(path: str, method: str = "GET") -> dict[str, Any]:
-    return {"type": "http", "path": unquote(path), "raw_path": path.encode(), "method": method}
+    return {
+        "type": "http",
+        "path": unquote(path),
+        "raw_path": path.encode(),
+        "method": method,
+        "headers": [],
+    }
 
 
-async def asked(dispatcher: Dispatcher, path: str, method: str = "GET") -> Any:
+async def asked(
+    dispatcher: Dispatcher, path: str, method: str = "GET", *, preflight: str | None = None
+) -> Any:
     """Make a plain request. Return the status, the headers and the problem, if it was refused."""
     sent: list[Any] = []
 
     async def send(event: Any) -> None:
         sent.append(event)
 
-    await dispatcher(scope(path, method), trio.sleep_forever, send)
+    made = scope(path, method)
+    if preflight is not None:
+        made["headers"] = [(b"access-control-request-method", preflight.encode())]
+    await dispatcher(made, trio.sleep_forever, send)
     if not sent:
         return None
     start, body = sent
@@ -136,6 +148,34 @@ async def test_options_without_a_handler_is_answered_with_the_methods(
 ):
     assert await asked(dispatcher, path, "OPTIONS") == (204, {b"allow": allow}, None)
     assert target.served == []
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
+async def test_a_preflight_goes_to_the_middlewares_of_the_route_that_is_asked_for(
+    dispatcher, target, method
+):
+    target.is_wrapped = True
+    assert await asked(dispatcher, "/users", "OPTIONS", preflight=method) is None
+    ((match, _, _),) = target.served
+    assert match.value is target
+
+
+@pytest.mark.parametrize(
+    ("method", "is_wrapped"), [("GET", False), ("DELETE", True), ("", True), ("websocket", True)]
+)
+async def test_a_preflight_that_no_middleware_can_answer_is_answered_with_the_methods(
+    dispatcher, target, method, is_wrapped
+):
+    target.is_wrapped = is_wrapped
+    status, headers, _ = await asked(dispatcher, "/both/7", "OPTIONS", preflight=method)
+    assert (status, headers[b"allow"]) == (204, b"GET, HEAD, OPTIONS")
+    assert target.served == []
+
+
+async def test_only_options_asks_before_a_request(dispatcher, target):
+    target.is_wrapped = True
+    assert (await asked(dispatcher, "/users", "DELETE", preflight="GET"))[0] == 405
+    assert (await asked(dispatcher, "/live", "OPTIONS", preflight="GET"))[0] == 426
 
 
 async def test_options_with_a_handler_is_served_by_it(dispatcher, target):

@@ -67,6 +67,20 @@ def test_a_value_that_is_there_already_is_only_checked():
     assert reading.problems(fault_of(reading, b"a"), b"a", str)
 
 
+def test_an_error_of_the_applications_is_not_the_peers():
+    class Odd(pydantic.BaseModel):
+        size: int
+
+        @pydantic.field_validator("size")
+        @classmethod
+        def _check(cls, value):
+            raise TypeError("a mistake")
+
+    for format_, encode in FORMATS:
+        with pytest.raises(TypeError, match="a mistake"):
+            reading_of(Odd, format_, "do it").read(encode({"size": 1}))
+
+
 def test_a_type_that_can_not_be_read_is_refused_with_what_to_do_instead():
     with pytest.raises(TypeError, match=r"^MessagePack can't be read as Thread: .*, or do it$"):
         reading_of(threading.Thread, MESSAGE_PACK, "do it")

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 import trio
 from attrs import frozen
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 
-from triows import Limits, Timeouts, WebSocketRoute
+from triows import Limits, Route, Timeouts, WebSocketRoute
 from triows._exchange.registry import Exchanges
 from triows._request.mounted import MountedRequests
 from triows._routing.leaf import Match
@@ -73,6 +75,58 @@ async def test_an_endpoint_gets_the_parameters_of_the_path_as_values_and_as_text
         *("endpoint", {"n": 7}, {"n": "007"}),
     )
     assert scope["endpoint"] is handler
+
+
+PREFLIGHT = [
+    (b"origin", b"https://example.org"),
+    (b"access-control-request-method", b"PUT"),
+]
+
+
+def of_requests(seen: list[Any], *methods: str, **settings: Any) -> Entry:
+    route = Route("{n:int}", **settings)
+    route.add_endpoint(*methods, func=handler)
+    (description,) = route.describe()
+    return Entry(description, Noting(seen))
+
+
+async def answer(served: Entry, headers: Any, method: str = "OPTIONS") -> list[Any]:
+    sent: list[Any] = []
+
+    async def send(event: Any) -> None:
+        await trio.lowlevel.checkpoint()
+        sent.append(event)
+
+    scope = {"type": "http", "method": method, "headers": headers}
+    await served.serve(MATCH, ("007",), scope, trio.sleep_forever, send)
+    return sent
+
+
+CORS = Middleware(CORSMiddleware, allow_origins=["https://example.org"], allow_methods=["PUT"])
+
+
+async def test_cors_may_be_a_middleware_of_a_route_and_answers_its_preflights(seen):
+    start, _ = await answer(of_requests(seen, "PUT", middlewares=[CORS]), PREFLIGHT)
+    headers = dict(start["headers"])
+    assert start["status"] == 200
+    assert headers[b"access-control-allow-origin"] == b"https://example.org"
+    assert headers[b"access-control-allow-methods"] == b"PUT"
+    assert seen == []
+
+
+async def test_a_preflight_that_the_middlewares_pass_on_does_not_reach_the_endpoint(seen):
+    start, body = await answer(of_requests(seen, "PUT", middlewares=[Saying]), PREFLIGHT)
+    assert (start["status"], list(start["headers"]), body["body"]) == (204, [], b"")
+    assert seen == []
+
+
+@pytest.mark.parametrize("middlewares", [[], [Saying]])
+@pytest.mark.parametrize("method", ["OPTIONS", "PUT"])
+async def test_the_handler_of_a_method_gets_its_requests(seen, middlewares, method):
+    served = of_requests(seen, method, middlewares=middlewares)
+    assert served.is_wrapped == bool(middlewares)
+    assert await answer(served, [], method) == []
+    assert [who for who, _ in seen] == ["endpoint"]
 
 
 async def test_the_middlewares_of_a_route_are_around_its_endpoint_and_see_the_parameters(seen):

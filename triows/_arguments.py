@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import inspect
 from functools import wraps
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, NoReturn, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -239,6 +239,8 @@ def hinting(remedies: Mapping[str, str]) -> Callable[[Callable[P, T]], Callable[
         named = [one for one in parameters if one.kind in _NAMED and one.name != "self"]
         known = [one.name for one in named]
         by_name = all(one.kind is one.KEYWORD_ONLY for one in parameters if one.name != "self")
+        takes_more = any(one.kind is one.VAR_POSITIONAL for one in parameters)
+        most = sum(one.kind is not one.KEYWORD_ONLY for one in parameters)
         called = function.__qualname__.removesuffix(".__init__")
 
         @wraps(function)
@@ -248,11 +250,28 @@ def hinting(remedies: Mapping[str, str]) -> Callable[[Callable[P, T]], Callable[
                 raise TypeError(
                     f"{called}() takes its arguments by name, as in {called}({known[0]}=...)"
                 )
+            if len(args) > most and not takes_more:
+                _refuse_position(called, args[most], known, remedies)
             return function(*args, **kwargs)
 
         return call
 
     return decorate
+
+
+def _refuse_position(
+    called: str, given: object, known: Sequence[str], remedies: Mapping[str, str]
+) -> NoReturn:
+    """
+    Refuse an argument that can only be given by name, or not at all.
+
+    Elsewhere, a function in that place is the handler of a route.
+    """
+    remedy = next((one for names, one in remedies.items() if "endpoint" in names.split()), None)
+    if remedy is None or not callable(given):
+        remedy = f"name it, as one of {', '.join(known)}"
+    shown = getattr(given, "__name__", None) or repr(given)
+    raise TypeError(f"{called}() doesn't take {shown} in that place: {remedy}")
 
 
 def refuse_unknown(

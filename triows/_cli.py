@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from ._app import Triows
-    from ._description import ResourceInfo
+    from ._description import MountInfo, ResourceInfo, RouteInfo
 
 __all__ = ["main"]
 
@@ -284,17 +284,18 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _routes(options: argparse.Namespace) -> int:
-    print("\n".join(table(_loaded(options.app))))
+    app = _loaded(options.app)
+    print("\n".join(table(app.routes, app.mounts)))
     return 0
 
 
 HEADINGS = ("METHOD", "PATH", "HANDLER", "PARAMETERS", "RESOURCES")
 
 
-def table(app: Triows) -> Iterator[str]:
+def table(routes: Iterable[RouteInfo], mounts: Iterable[MountInfo]) -> Iterator[str]:
     """Lay out routes and mounts in columns, one line for each parameter and resource."""
     lines: list[tuple[str, ...]] = [HEADINGS]
-    for row in _rows(app):
+    for row in _rows(routes, mounts):
         lines.extend(zip_longest(*row, fillvalue=""))
     widths = [max(len(line[column]) for line in lines) for column in range(len(HEADINGS))]
     for line in lines:
@@ -303,9 +304,11 @@ def table(app: Triows) -> Iterator[str]:
         ).rstrip()
 
 
-def _rows(app: Triows) -> Iterator[Sequence[Iterable[str]]]:
+def _rows(
+    routes: Iterable[RouteInfo], mounts: Iterable[MountInfo]
+) -> Iterator[Sequence[Iterable[str]]]:
     """Yield what is in each column, for each route and then each mount."""
-    for route in app.routes:
+    for route in routes:
         yield (
             [route.method or "WEBSOCKET"],
             [route.path],
@@ -313,7 +316,7 @@ def _rows(app: Triows) -> Iterator[Sequence[Iterable[str]]]:
             [line for parameter in route.parameters for line in written(parameter)],
             [_named(resource) for resource in route.resources],
         )
-    for mount in app.mounts:
+    for mount in mounts:
         yield ["MOUNT"], [mount.path], [_relative(mount.handler)], [], []
 
 

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 
+from ._request.endpoint import RequestEndpoint
 from ._routing.names import UnknownRoute
 from ._where import name_of, where
+from .status import number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from ._injection.parameter import Parameter
     from ._injection.plan import Plan
     from ._targets import Entry
+    from ._websocket.endpoint import Endpoint
     from .exceptions import HTTPException
     from .types import ASGIApp, UseScope
 
@@ -61,8 +64,8 @@ class BodyInfo:
 class ResultInfo:
     """What a handler may answer."""
 
-    #: The status of the response.
-    status: int
+    #: The status of the response. ``None`` if only the response says it, as Starlette's may.
+    status: int | None
     #: The type of what is sent. ``None`` for no body.
     type: Any = None
     #: The content types that a client can choose from.
@@ -73,8 +76,8 @@ class ResultInfo:
 class ErrorInfo:
     """An answer that isn't the handler's result."""
 
-    #: The status of the response.
-    status: int
+    #: The status of the response. ``None`` if each occurrence may have another one.
+    status: int | None
     #: The exception that is raised for it. ``None`` if triows answers by itself.
     problem: type[HTTPException] | None = None
     #: What it means, for people.
@@ -147,10 +150,50 @@ def route_info(entry: Entry, url_path_for: Callable[..., URLPath]) -> RouteInfo:
         name=description.name,
         handler=description.where,
         doc=_doc_of(description.handler),
-        parameters=tuple(spec.known for spec in plan.head.params),
+        parameters=tuple(_parameters(plan)),
         resources=tuple(_resources(plan)),
         url_path_for=url_path_for,
+        body=_body(plan),
+        results=tuple(_results(entry.endpoint)),
+        errors=tuple(map(_error, _problems(entry))),
     )
+
+
+def _parameters(plan: Plan) -> Iterator[Parameter]:
+    """Yield what is read by name: from the head of the request, and from a form."""
+    for spec in plan.head.params:
+        yield spec.known
+    if plan.body.intake is not None:
+        for spec in plan.body.intake.form:
+            yield spec.known
+
+
+def _body(plan: Plan) -> BodyInfo | None:
+    intake = plan.body.intake
+    if intake is None or not intake.bodies:
+        return None
+    # The handler's comes last. A guard may want the same body as it was sent.
+    spec = intake.bodies[-1]
+    return BodyInfo(spec.known.type, spec.decoder.media_types, spec.known.required)
+
+
+def _results(endpoint: Endpoint | RequestEndpoint) -> Iterator[ResultInfo]:
+    if isinstance(endpoint, RequestEndpoint):
+        for one in endpoint.results.alternatives:
+            yield ResultInfo(one.status, one.type, tuple(one.media_types))
+
+
+def _problems(entry: Entry) -> list[type[HTTPException]]:
+    """Return the exceptions that the route and the annotation declare, each once."""
+    declared = list(entry.description.options.problems)
+    if isinstance(entry.endpoint, RequestEndpoint):
+        declared += entry.endpoint.results.problems
+    return list(dict.fromkeys(declared))
+
+
+def _error(problem: type[HTTPException]) -> ErrorInfo:
+    status = number(getattr(problem, "__status__", None))
+    return ErrorInfo(status, problem, inspect.cleandoc(problem.__doc__ or ""))
 
 
 def _doc_of(handler: Any) -> str:

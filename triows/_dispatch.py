@@ -15,7 +15,7 @@ from ._reply import (
     respond,
     upgrade_required,
 )
-from ._routing.leaf import Mismatch
+from ._routing.leaf import Match, Mismatch
 from ._routing.path import BadPath
 from ._transports.connection import open_transport
 from ._websocket.refusing import refuse
@@ -50,8 +50,22 @@ class Dispatcher:
         if match is None:
             return self._answer(scope, receive, send, _NOT_FOUND)
         if isinstance(match, Mismatch):
+            if (asked := self._preflighted(segments, scope)) is not None:
+                return asked.value.serve(asked, segments, scope, receive, send)
             return self._answer(scope, receive, send, _answer_to(match, scope))
         return match.value.serve(match, segments, scope, receive, send)
+
+    def _preflighted(self, segments: tuple[str, ...], scope: Scope) -> Match[Target] | None:
+        """
+        Find the route about which a browser asks before its request, if it has middlewares.
+
+        One of them may be for CORS, and has to answer (https://fetch.spec.whatwg.org/#http-cors-protocol).
+        """
+        if scope.get("method") != "OPTIONS":
+            return None
+        method = dict(scope["headers"]).get(b"access-control-request-method", b"")
+        match = self.router.match(segments, method.decode("latin-1"))
+        return match if isinstance(match, Match) and match.value.is_wrapped else None
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, reply: Reply) -> None:
         if scope["type"] == "http":

@@ -85,7 +85,7 @@ class Format:
 
     Args:
         name: What messages call it.
-        decoder: msgspec's class that reads it.
+        decoder: The class that reads it, as msgspec's do.
         validate: Lets pydantic's validator read it.
         validate_value: Lets pydantic's validator read a value that msgspec has read.
     """
@@ -109,9 +109,24 @@ def _validate_json_value(validator: Any, value: Any) -> Any:
     return validator.validate_json(json.dumps(value))
 
 
+class _MessagePackDecoder:
+    """msgspec's decoder, which let an error of Python's out before 0.22."""
+
+    def __init__(self, type_: Any, dec_hook: Any) -> None:
+        self._decode = msgspec.msgpack.Decoder(type_, dec_hook=dec_hook).decode
+
+    def decode(self, data: Any) -> Any:
+        try:
+            return self._decode(data)
+        except TypeError as exc:
+            if "unhashable" not in str(exc):
+                raise
+            raise msgspec.DecodeError("MessagePack data is malformed: a key is a map") from None
+
+
 def _validate_message_pack(validator: Any) -> Callable[[Any], Any]:
     # MessagePack has bytes and times, as Python has, so pydantic's rules for Python objects apply.
-    validate, decode = validator.validate_python, msgspec.msgpack.Decoder().decode
+    validate, decode = validator.validate_python, _MessagePackDecoder(Any, None).decode
     return lambda data: validate(decode(data))
 
 
@@ -120,7 +135,7 @@ JSON = Format(
 )
 MESSAGE_PACK = Format(
     "MessagePack",
-    msgspec.msgpack.Decoder,
+    _MessagePackDecoder,
     _validate_message_pack,
     lambda validator, value: validator.validate_python(value),
 )

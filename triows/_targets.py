@@ -8,6 +8,8 @@ from attrs import frozen
 
 from ._asgi import described, wrapped
 from ._exchange.asked import PathParams
+from ._reply import Reply, respond
+from ._request.guard import guarded
 from ._transports.bridge import cancelled_by_shutdown
 from ._transports.connection import current
 from ._where import where
@@ -27,6 +29,10 @@ __all__ = ["Entry", "Mount", "Target"]
 
 class Target(Protocol):
     """Serves what comes for a path."""
+
+    @property
+    def is_wrapped(self) -> bool:
+        """Whether there are middlewares around it."""
 
     # Plain functions that return what is to be awaited. A coroutine around another takes memory as
     # long as a connection lives.
@@ -67,10 +73,12 @@ class Entry:
         self.description = description
         self.endpoint = endpoint
         middlewares = description.options.middlewares
-        self._app = wrapped(self._serve_endpoint, middlewares)
-        #: What messages call the middlewares, and whether there are any.
+        #: Whether there are middlewares.
+        self.is_wrapped = bool(middlewares)
+        serve = self._serve_within if middlewares else self._serve_endpoint
+        self._app = wrapped(serve, middlewares)
+        #: What messages call the middlewares.
         self._around = described(middlewares)
-        self._is_wrapped = bool(middlewares)
 
     def serve(
         self,
@@ -81,18 +89,34 @@ class Entry:
         send: Send,
     ) -> Awaitable[None]:
         """See :class:`Target`."""
-        scope["path_params"] = PathParams(match.params, match.raw_params.copy())
+        # A match without parameters is remembered, and must not change.
+        scope["path_params"] = PathParams(match.params, match.raw_params or {})
         scope["endpoint"] = self.description.handler  # as in Starlette
-        _blame(self._around, is_foreign=self._is_wrapped)
+        if scope["type"] == "websocket":
+            _blame(self._around, is_foreign=self.is_wrapped)
+        elif self.is_wrapped:
+            return guarded(self._app, scope, receive, send)
         return self._app(scope, receive, send)
 
     def _serve_endpoint(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         return self.endpoint.serve(scope, receive, send)
 
+    def _serve_within(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Serve what comes through the middlewares, which may be a preflight that none answers."""
+        if scope.get("method") == "OPTIONS" != self.description.method:
+            return respond(send, _ALLOWED)
+        return self._serve_endpoint(scope, receive, send)
+
+
+#: The answer to a preflight without a middleware for it. The browser then refuses the request.
+_ALLOWED = Reply(204, (), b"")
+
 
 @frozen
 class Mount:
     """A mounted application."""
+
+    is_wrapped = False
 
     app: ASGIApp
     #: Whether it is a triows application, which has exchanges of its own.

@@ -85,6 +85,7 @@ def test_a_pack_has_its_fields_with_their_own_defaults(page: Any):
     size, order, tags = known(page).fields
     assert (size.default, order.default, tags.default) == (MISSING, "asc", MADE_ANEW)
     assert [one.required for one in (size, order, tags)] == [True, False, False]
+    assert [one.has_default for one in (size, order, tags)] == [False, True, False]
     assert (size.constraints[0].le, size.description) == (100, "How many")
 
 

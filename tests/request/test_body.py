@@ -84,6 +84,13 @@ async def test_a_body_may_be_as_long_as_its_limit_and_no_longer(take):
         assert caught.value.detail == "the body has more than 3 bytes"
 
 
+async def test_no_part_is_handed_over_that_exceeds_the_limit():
+    body = body_of(b"ab", b"cd", limit=3)
+    assert await anext(body) == b"ab"
+    with pytest.raises(BodyTooLarge):
+        await anext(body)
+
+
 @BOTH_WAYS
 async def test_nothing_of_a_body_is_read_that_announces_more_than_its_limit(take):
     parts = Parts([b"abcd"])

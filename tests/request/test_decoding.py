@@ -277,6 +277,13 @@ def test_a_body_may_nest_as_deep_as_a_megabyte_allows_and_is_refused(type_, open
     assert message
 
 
+@pytest.mark.parametrize("type_", [Any, dict[Any, Any], Zoo])
+def test_a_map_can_not_be_a_key(type_):
+    ((place, message),) = problems(type_, b"\x81\x80\x00", MESSAGE_PACK)
+    assert place == ""
+    assert message.startswith("MessagePack data is malformed: ")
+
+
 def test_what_is_nested_too_deeply_says_so():
     assert problems(Any, b"[" * 100_000) == [("", "Nested too deeply")]
 

@@ -125,9 +125,9 @@ def test_a_part_whose_name_is_missing_or_ambiguous_is_refused(disposition):
 
 
 def test_a_head_has_all_its_headers():
-    head = head_of(b"; name=a", b"Content-Type: text/plain; charset=UTF-8", b"X-Note:  b ")
+    head = head_of(b"; name=a", b"Content-Type: text/plain; charset=UTF-8", b"X-Note:  b")
     assert head.content_type == "text/plain; charset=UTF-8"
-    assert head.headers["x-note"] == "b "
+    assert head.headers["x-note"] == "b"
     assert head_of(b"; name=a").content_type is None
 
 
@@ -159,7 +159,7 @@ def test_a_head_has_all_its_headers():
         ),
         (
             form(part(b"; name=a", b"YQ==", b"Content-Transfer-Encoding: base64")),
-            "content-Transfer-Encoding is not supported",
+            "a part has a Content-Transfer-Encoding",
         ),
         (form(part(b"; name=a", b"b\r\n--XyZ c")), "unexpected bytes after boundary"),
     ],
@@ -179,9 +179,9 @@ def test_what_changes_nothing_is_allowed():
 
 def test_a_reader_that_has_refused_a_body_goes_on_to_refuse_it():
     reader = MultipartReader(BOUNDARY, 1)
-    for _ in range(2):
-        with pytest.raises(BadBody):
-            list(reader.feed(b"nonsense"))
+    for data in (b"--XyZ\r\nnonsense\r\n", FORM):
+        with pytest.raises(BadBody, match="malformed segment header"):
+            list(reader.feed(data))
 
 
 def test_there_may_be_as_many_parts_as_the_limit_says():

@@ -95,11 +95,19 @@ async def test_nothing_is_read_before_somebody_asks():
 async def test_a_part_is_over_when_the_next_is_asked_for():
     upload = upload_of(form(*ABC))
     first = await anext(upload)
+    with pytest.raises(BodyTooLarge):
+        await first.read(5)
     await anext(upload)
     with pytest.raises(RuntimeError, match="the next part was asked for"):
         await first.read(10)
     with pytest.raises(RuntimeError, match="the next part was asked for"):
         await anext(first)
+
+
+async def test_the_last_part_is_over_when_there_is_no_next():
+    (one,) = [one async for one in upload_of(form(*ABC[:1]))]
+    with pytest.raises(RuntimeError, match="the next part was asked for"):
+        await one.read(10)
 
 
 async def test_a_part_is_read_within_a_limit():
@@ -110,6 +118,15 @@ async def test_a_part_is_read_within_a_limit():
     assert caught.value.detail == "the part 'a' has more than 9 bytes"
     assert await one.read(10) == b"a" * 10
     assert await one.read(10) == b""
+
+
+async def test_what_was_too_long_to_read_is_still_there_to_iterate_over():
+    async for one in upload_of(form(*ABC[:1])):
+        with pytest.raises(BodyTooLarge):
+            await one.read(9)
+        with trio.testing.assert_checkpoints():
+            assert await anext(one) == b"a" * 10
+        assert [chunk async for chunk in one] == []
 
 
 async def test_the_rest_of_a_part_is_read_after_a_chunk():

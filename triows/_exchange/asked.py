@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from triows._injection.plain import read_plain
 from triows._injection.query import RequestData
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from triows._injection.plan import Head
+    from triows._injection.query import ParamError
     from triows._settings import Limits
     from triows.types import Scope
 
-__all__ = ["PathParams", "data_of"]
+__all__ = ["PathParams", "data_of", "read_head"]
 
 
 class PathParams(dict[str, Any]):
@@ -32,6 +35,23 @@ class PathParams(dict[str, Any]):
 
 
 # Making a frozen one for each connection would take three times as long.
+
+
+def read_head(head: Head, scope: Scope, limits: Limits) -> tuple[list[Any], list[ParamError]]:
+    """
+    Read the parameters of a plan from the head of a request.
+
+    Returns:
+        The values and all errors, as :func:`.read_params` does.
+    """
+    path_params = scope.get("path_params")
+    if type(path_params) is PathParams:
+        query = scope.get("query_string") or b""
+        if head.plain is not None:
+            values = read_plain(head.plain, path_params.raw, query, limits.query_parameters)
+            if values is not None:
+                return values, []
+    return head.read(data_of(scope, limits))
 
 
 def data_of(scope: Scope, limits: Limits) -> RequestData:

@@ -89,6 +89,11 @@ class Parameter:
         )
 
     @property
+    def has_default(self) -> bool:
+        """Whether ``default`` is a value, and not one of the two words for the absence of one."""
+        return self.default is not MISSING and self.default is not MADE_ANEW
+
+    @property
     def type_name(self) -> str:
         """The type as a person writes it."""
         return type_name(self.type)

@@ -41,6 +41,7 @@ from .packs import (
 )
 from .parameter import MADE_ANEW, MISSING, Parameter
 from .pathkeys import PathKey, can_fill, key_for, type_for
+from .plain import PlainText
 from .readers import ParamSpec, Reader, omitted, pack_reader, text_reader
 from .sources import FORM, PATH, QUERY, SOURCES, Source, UnusableName
 
@@ -187,7 +188,7 @@ class _Draft:
             convert = decoded(decoder)
         except TypeError as exc:
             self.site.refuse(str(exc))
-        return self._spec(self.annotation, self._text_reader("text", convert), ())
+        return self._text_spec(self.annotation, "text", convert, ())
 
     def _file(self) -> ParamSpec:
         if self.source is not FORM:
@@ -224,7 +225,7 @@ class _Draft:
         # parameter of that name.
         type_ = self.annotation if mentions_model(self.annotation) else constrained
         constraints = get_args(wire)[1:] if get_origin(wire) is Annotated else ()
-        return self._spec(type_, self._text_reader(kind, convert), constraints)
+        return self._text_spec(type_, kind, convert, constraints)
 
     def _converted(self, wire: Any) -> tuple[Shape, Callable[[Any], Any]]:
         if self.field is not None and self.field.is_text:
@@ -250,8 +251,20 @@ class _Draft:
             self._refuse_type(wire)
         return "texts" if is_collection(wire) else "text"
 
-    def _text_reader(self, kind: Shape, convert: Callable[[Any], Any]) -> Reader:
-        return text_reader(self.source, self.alias, kind, convert, self._default())
+    def _text_spec(
+        self,
+        type_: Any,
+        kind: Shape,
+        convert: Callable[[Any], Any],
+        constraints: tuple[msgspec.Meta, ...],
+    ) -> ParamSpec:
+        default = self._default()
+        read = text_reader(self.source, self.alias, kind, convert, default)
+        spec = self._spec(type_, read, constraints)
+        if kind == "text" and self.source in (PATH, QUERY) and default is not omitted:
+            is_path = self.source is PATH
+            return evolve(spec, plain=PlainText(is_path, self.alias, convert, default))
+        return spec
 
     def _default(self) -> Callable[[], Any] | None:
         if self.default is MISSING:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .factories import Factory
     from .kinds import Given
     from .parameter import Parameter
+    from .plain import PlainText
     from .query import ParamError, RequestData
     from .readers import ParamSpec
 
@@ -40,6 +41,13 @@ class Head:
     givens: tuple[Given, ...]
     #: Factories whose values live from start-up to shutdown, as the user named them.
     shared: tuple[Callable[..., Any], ...]
+    #: The parameters, if all of them can be read by :func:`.plain.read_plain`.
+    plain: tuple[PlainText, ...] | None = field(init=False)
+
+    @plain.default
+    def _(self) -> tuple[PlainText, ...] | None:
+        plain = tuple(spec.plain for spec in self.params if spec.plain is not None)
+        return plain if len(plain) == len(self.params) else None
 
     def read(self, data: RequestData) -> tuple[list[Any], list[ParamError]]:
         """Read the parameters. Results and errors are those of :func:`.read_params`."""
@@ -142,10 +150,23 @@ class Body:
     @property
     def needs_hosts(self) -> bool:
         """Whether a resource needs a task of its own."""
-        return any(factory.holding.is_possible for factory in self._exited)
+        for factory in self._exited:  # noqa: SIM110 - any() costs a generator
+            if factory.holding.is_possible:
+                return True
+        return False
+
+    # The names of the arguments, if these are all values of the plan, in order.
+    _names: tuple[str, ...] | None = field(init=False)
+
+    @_names.default
+    def _(self) -> tuple[str, ...] | None:
+        in_order = [place for _, place in self.arguments] == [*range(len(self.arguments))]
+        return tuple(name for name, _ in self.arguments) if in_order else None
 
     def arguments_in(self, values: Sequence[Any]) -> dict[str, Any]:
         """Choose the handler's arguments among all values of the plan."""
+        if self._names is not None:
+            return dict(zip(self._names, values, strict=False))
         return {name: values[place] for name, place in self.arguments}
 
 

@@ -338,7 +338,8 @@ class _Planning:
             HandlerSignatureError: Its name says that it isn't meant to be read from the request.
         """
         in_app = asker.scope == "app"
-        if mark is None and not is_readable(annotation):
+        is_file = of_body and is_form(annotation, mark, self.kind)
+        if mark is None and not is_file and not is_readable(annotation):
             problem = f"nothing makes the {type_name(annotation)} that `{name}` asks for"
             meant = given_advice(name, annotation, self.kind)
             nearly = self.planner.providers.near(annotation) is not None

@@ -21,6 +21,7 @@ from .sources import SOURCES
 if TYPE_CHECKING:
     from .conversion import Shape
     from .parameter import Parameter
+    from .plain import PlainText
     from .sources import Source
 
 __all__ = [
@@ -64,10 +65,12 @@ class ParamSpec:
     Args:
         known: What is known of it. If that is equal for two parameters, both are the same.
         read: The function that takes the value from a request and reports errors.
+        plain: How it is read if nothing is unusual. ``None`` if there is no such way.
     """
 
     known: Parameter
     read: Reader = field(eq=False, repr=False)
+    plain: PlainText | None = field(default=None, eq=False, repr=False)
 
 
 def read_params(

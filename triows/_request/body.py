@@ -58,6 +58,7 @@ class RequestBody:
     __slots__ = (
         "_is_busy",
         "_is_over",
+        "_is_refused",
         "_kept",
         "_limit",
         "_malformed_length",
@@ -98,10 +99,12 @@ class RequestBody:
         self._received = 0
         # What has come and wasn't taken. A body may come in very many parts, so they aren't kept
         # one by one.
-        self._kept: bytes | bytearray = b""
+        self._kept = bytearray()
         self._whole: bytes | None = None
         self._is_busy = self._was_taken = False
         self._is_over = self.content_length == 0
+        # Whether what it has announced can't be taken.
+        self._is_refused = self._malformed_length or (self.content_length or 0) > limit
 
     def refuse_early(self) -> None:
         """
@@ -113,7 +116,7 @@ class RequestBody:
         """
         if self._malformed_length:
             raise BadBody([ParamError("header", "content-length", "Expected a whole number")])
-        if self.content_length is not None and self.content_length > self._limit:
+        if self._is_refused:
             raise self._too_large()
 
     async def read(self) -> bytes:
@@ -138,19 +141,11 @@ class RequestBody:
                 "some of the body was read part by part, so nobody has all of it: read() it first, "
                 "or join the parts"
             )
-        self._keep(await self._next())
+        self._kept += await self._next()
         while not self._is_over:
-            self._keep(await self._next())
-        self._whole = self._kept = bytes(self._kept)
+            self._kept += await self._next()
+        self._whole = bytes(self._kept)
         return self._whole
-
-    def _keep(self, part: bytes) -> None:
-        if not self._kept:
-            self._kept = part
-            return
-        if isinstance(self._kept, bytes):
-            self._kept = bytearray(self._kept)
-        self._kept += part
 
     def __aiter__(self) -> RequestBody:
         return self
@@ -168,7 +163,8 @@ class RequestBody:
         """
         if self._kept and not self._is_busy:
             await trio.lowlevel.checkpoint()
-            part, self._kept = bytes(self._kept), b""
+            part = bytes(self._kept)
+            self._kept.clear()
         else:
             part = await self._next()
         self._was_taken = True
@@ -187,8 +183,9 @@ class RequestBody:
         if self._received > self._limit:
             await trio.lowlevel.checkpoint()
             raise self._too_large()
-        if not self._received:
-            await self._refuse_first()
+        if self._is_refused:
+            await trio.lowlevel.checkpoint()
+            self.refuse_early()
         self._is_busy = True
         try:
             part = await self._receive()
@@ -200,13 +197,6 @@ class RequestBody:
         # The next part would be empty. So most bodies need only one call.
         self._is_over = not part or self._received == self.content_length
         return part
-
-    async def _refuse_first(self) -> None:
-        try:
-            self.refuse_early()
-        except HTTPException:
-            await trio.lowlevel.checkpoint()
-            raise
 
     def _too_large(self) -> BodyTooLarge:
         return BodyTooLarge(f"the body has more than {counted(self._limit, 'byte')}")

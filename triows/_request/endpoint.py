@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from attrs import evolve, field, frozen
 from starlette.responses import Response
 
-from triows._exchange.asked import data_of
+from triows._exchange.asked import data_of, read_head
 from triows._exchange.lifetime import Opening
 from triows._injection.call import make_arguments
 from triows._injection.factories import FactoryKind
 from triows._injection.hosts import ResourceStack
 from triows._injection.kinds import APP, NURSERY
+from triows._injection.plan import Intake
 from triows._injection.readers import read_form as read_form_params
 from triows._reply import Refused, problem
 from triows._requires import note_checked
@@ -38,8 +39,8 @@ if TYPE_CHECKING:
     from triows._exchange.catchers import Catchers
     from triows._exchange.lifetime import Lifetime
     from triows._injection.kinds import Given
-    from triows._injection.plan import Intake, Plan
-    from triows._injection.query import ParamError, RequestData
+    from triows._injection.plan import Plan
+    from triows._injection.query import ParamError
     from triows._requires import Requirement
     from triows.types import Scope
 
@@ -71,6 +72,8 @@ class RequestEndpoint(ServedRequests):
     _wants_nursery: bool = field(init=False)
     _is_streamed: bool = field(init=False)
     needs_lifetime: bool = field(init=False)
+    # Whether there is more than parameters to make arguments of.
+    _needs_call: bool = field(init=False)
 
     @_wants_nursery.default
     def _(self) -> bool:
@@ -79,6 +82,11 @@ class RequestEndpoint(ServedRequests):
     @_is_streamed.default
     def _(self) -> bool:
         return self.results.kind in _STREAMED
+
+    @_needs_call.default
+    def _(self) -> bool:
+        head = self.plan.head
+        return bool(head.givens or head.shared or self.plan.body.order)
 
     @needs_lifetime.default
     def _(self) -> bool:
@@ -93,23 +101,29 @@ class RequestEndpoint(ServedRequests):
     # Without a lifetime.
 
     async def answer(self, exchange: RequestExchange) -> None:
-        transport = exchange.transport
+        transport, scope = exchange.transport, exchange.scope
         transport.on_left = exchange.note_left
-        encode, call = self._begun(exchange)
-        if self.plan.body.order:
-            stack = ResourceStack(None, _never)
-            arguments = await call.arguments(stack, None)
+        if transport.left:
+            exchange.note_left()
+        encode = self._encoder(scope)
+        if self._needs_call:
+            call = _Call(self, exchange)
+            call.read_head()
+            arguments = await call.arguments(ResourceStack(None, _never), None)
         else:
-            arguments = self.plan.body.arguments_in(call.values(None))
+            arguments = self._arguments(scope)
         result = await self.handler(**arguments)
         if isinstance(result, Response):
             if not is_whole(result) or result.background is not None:
-                await result(exchange.scope, transport.asgi_receive, transport.asgi_send)
+                await result(scope, transport.asgi_receive, transport.asgi_send)
                 return
             transport.start(result.status_code, result.raw_headers)
             body = bytes(result.body)
         else:
-            status, headers, body = self._encoded(encode, result, exchange.scope)
+            response = encode(result)
+            if self.has_etags:
+                response = self._tagged(response, scope)
+            status, headers, body = response
             transport.start(status, headers)
         rest = transport.send_nowait(body, more=False)
         if rest is not None:
@@ -123,8 +137,12 @@ class RequestEndpoint(ServedRequests):
         assert isinstance(line, AnsweringLine)
 
         async def body(stack: ResourceStack, nursery: trio.Nursery | None) -> None:
-            encode, call = self._begun(exchange)
-            arguments = await call.arguments(stack, nursery, lifetime)
+            encode = self._encoder(exchange.scope)
+            call = _Call(self, exchange)
+            if self.plan.body.steps:
+                call.limited = lifetime
+            call.read_head()
+            arguments = await call.arguments(stack, nursery)
             if self._is_streamed:
                 await self._stream(arguments, exchange)
                 line.finish = partial(exchange.transport.send_nowait, b"", more=False)
@@ -133,7 +151,10 @@ class RequestEndpoint(ServedRequests):
             if isinstance(result, Response):
                 await begin_response(result, exchange.scope, line)
                 return
-            status, headers, content = self._encoded(encode, result, exchange.scope)
+            response = encode(result)
+            if self.has_etags:
+                response = self._tagged(response, exchange.scope)
+            status, headers, content = response
             exchange.transport.start(status, headers)
             line.finish = partial(exchange.transport.send_nowait, content, more=False)
 
@@ -155,28 +176,39 @@ class RequestEndpoint(ServedRequests):
 
     # What both have in common.
 
-    def _encoded(self, encode: Encoder, result: Any, scope: Scope) -> Encoded:
-        if not self.has_etags:
-            return encode(result)
+    def _tagged(self, response: Encoded, scope: Scope) -> Encoded:
+        """Add the ETag to a response, or make it a 304."""
         if_none_match = _header(scope["headers"], b"if-none-match")
-        return conditional(scope["method"], if_none_match, encode(result))
+        return conditional(scope["method"], if_none_match, response)
 
-    def _begun(self, exchange: RequestExchange) -> tuple[Encoder, _Call]:
+    def _encoder(self, scope: Scope) -> Encoder:
         """
-        Read what is in the head of a request.
+        Choose how to send the result, if the client may have one.
 
         Raises:
-            Refused: The request is refused because of its head.
+            Refused: It may not, or accepts nothing that there is.
         """
-        scope = exchange.scope
-        self._check_peer(scope)
+        if self.requirements:
+            self._check_peer(scope)
         encode = self.results.encoder_for(_header(scope["headers"], b"accept"))
         if encode is None:
             raise Refused(self.results.not_acceptable())
-        call = _Call(self, exchange)
-        if self.plan.head.params:
-            call.read_head()
-        return encode, call
+        return encode
+
+    def _arguments(self, scope: Scope) -> dict[str, Any]:
+        """
+        Make the arguments of a handler that only has parameters.
+
+        Raises:
+            InvalidRequest: Something is wrong with them.
+        """
+        plan = self.plan
+        if not plan.head.params:
+            return {}
+        params, errors = read_head(plan.head, scope, self.settings.limits)
+        if errors:
+            raise InvalidRequest(errors)
+        return plan.body.arguments_in(params)
 
     def _check_peer(self, scope: Scope) -> None:
         """
@@ -186,8 +218,6 @@ class RequestEndpoint(ServedRequests):
             Refused: It lacks one.
             RouteSetupError: Nobody has authenticated it.
         """
-        if not self.requirements:
-            return
         missed = next((one for one in self.requirements if not one.is_met(scope)), None)
         note_checked(self.requirements)
         if missed is not None:
@@ -204,14 +234,15 @@ class _Call:
         exchange: The request.
     """
 
-    __slots__ = ("_body", "_data", "_endpoint", "_errors", "_exchange", "_params")
+    __slots__ = ("_body", "_endpoint", "_errors", "_exchange", "_params", "limited")
 
     def __init__(self, endpoint: RequestEndpoint, exchange: RequestExchange) -> None:
         self._endpoint = endpoint
         self._exchange = exchange
+        #: The lifetime, if there is a limit for the factories.
+        self.limited: Lifetime | None = None
         self._params: Sequence[Any] = ()
         self._errors: list[ParamError] = []
-        self._data: RequestData | None = None
         self._body: RequestBody | None = None
 
     @property
@@ -236,8 +267,11 @@ class _Call:
                 the body, that is said later, together with what is wrong there.
         """
         endpoint = self._endpoint
-        self._data = data_of(self._exchange.scope, endpoint.settings.limits)
-        self._params, self._errors = endpoint.plan.head.read(self._data)
+        if not endpoint.plan.head.params:
+            return
+        self._params, self._errors = read_head(
+            endpoint.plan.head, self._exchange.scope, endpoint.settings.limits
+        )
         if self._errors and endpoint.plan.body.intake is None:
             raise InvalidRequest(self._errors)
 
@@ -263,7 +297,6 @@ class _Call:
         self,
         stack: ResourceStack,
         nursery: trio.Nursery | None,
-        lifetime: Lifetime | None = None,
     ) -> dict[str, Any]:
         """
         Call the guards, take in the body, call the factories, and return the handler's arguments.
@@ -276,28 +309,31 @@ class _Call:
         if self._errors:
             assert body.intake is not None
             await self._take_in(body.intake)  # to say everything that is wrong
-        opening = None
-        if lifetime is not None and body.steps:
-            assert isinstance(lifetime.line, AnsweringLine)
-            opening = Opening(timeouts.accept, lifetime.line.too_slow)
-
-        async def take_in(intake: Intake) -> list[Any]:
-            if lifetime is None or opening is None:
-                return await self._take_in(intake)
-            lifetime.note_opened()  # the body has a limit of its own
-            values = await self._take_in(intake)
-            lifetime.note_opening(opening)
-            return values
-
-        if lifetime is not None and opening is not None:
-            lifetime.note_opening(opening)
+        if not isinstance(body.order[0], Intake):
+            self._limit()
+        values = self.values(nursery)
         arguments = await make_arguments(
-            body, self.values(nursery), stack, patience=timeouts.teardown, take_in=take_in
+            body, values, stack, patience=timeouts.teardown, take_in=self._take_in_unlimited
         )
         assert arguments is not None
-        if lifetime is not None and opening is not None:
-            lifetime.note_opened()
+        if self.limited is not None:
+            self.limited.note_opened()
         return arguments
+
+    def _limit(self) -> None:
+        if self.limited is not None:
+            line = self.limited.line
+            assert isinstance(line, AnsweringLine)
+            timeouts = self._endpoint.settings.timeouts
+            self.limited.note_opening(Opening(timeouts.accept, line.too_slow))
+
+    async def _take_in_unlimited(self, intake: Intake) -> list[Any]:
+        """Take in the body, which has a limit of its own, before the factories."""
+        if self.limited is not None:
+            self.limited.note_opened()
+        values = await self._take_in(intake)
+        self._limit()
+        return values
 
     async def _take_in(self, intake: Intake) -> list[Any]:
         """
@@ -323,7 +359,7 @@ class _Call:
 
     async def _take_form(self, intake: Intake) -> list[Any]:
         limits = self._endpoint.settings.limits
-        data = self._data or data_of(self._exchange.scope, limits)
+        data = data_of(self._exchange.scope, limits)
         data.form = await read_form(self.body, limits)
         values, errors = read_form_params(intake.form, data)
         if errors := [*self._errors, *errors]:

@@ -189,7 +189,7 @@ def _head(segment: Any) -> PartHead:
     if len(headers) < len(listed):
         raise _malformed("A header appears twice in a part")
     if headers.get("content-transfer-encoding", "binary").lower() not in _UNCHANGED:
-        raise _malformed("Content-Transfer-Encoding is not supported")
+        raise _malformed("A part has a Content-Transfer-Encoding")
     name, filename = _names(headers["content-disposition"])
     return PartHead(name, filename, headers.get("content-type"), Headers(raw=raw))
 

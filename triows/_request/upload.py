@@ -122,7 +122,9 @@ class Upload:
             ClientDisconnect: The client has left before the end of the body.
             trio.BusyResourceError: Another task reads.
         """
-        self._part = None
+        if self._part is not None:
+            self._part._kept.clear()
+            self._part = None
         while not isinstance(event := await self._next(), PartHead):
             if event is _FORM_END:
                 raise StopAsyncIteration

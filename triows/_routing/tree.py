@@ -182,20 +182,31 @@ class RouteTree(Generic[T]):
         return _is_literal(self._routes, segments) and _is_literal(self._mounts, segments)
 
     def _match_route(self, segments: tuple[str, ...], method: Method) -> Match[T] | Mismatch | None:
-        # Most paths need no search, or none in their beginning.
-        place, start = self._routes, 0
-        while not (place.branches or place.rests):
-            if start == len(segments):
-                return None if place.end is None else place.end.match(method, ())
-            literal = place.literals.get(segments[start])
-            if literal is None:
-                return None
-            place, start = literal, start + 1
-        for step, index, texts in _steps(place, segments, start):
-            if step.end is not None and index == len(segments):
-                found = step.end.match(method, texts)
-                if found is not None:
-                    return found
+        # Most paths need no search: at each place, only one template can match.
+        place, index = self._routes, 0
+        texts: tuple[str, ...] = ()
+        while not place.rests:
+            if index == len(segments):
+                return None if place.end is None else place.end.match(method, texts)
+            text = segments[index]
+            literal, branches = place.literals.get(text), place.branches
+            if not branches:
+                if literal is None:
+                    return None
+                place = literal
+            elif literal is not None or len(branches) > 1:
+                break
+            else:
+                found = branches[0].segment.match(text) if text else None
+                if found is None:
+                    return None
+                place, texts = branches[0].place, texts + found
+            index += 1
+        for step, reached, keys in _steps(place, segments, index, texts):
+            if step.end is not None and reached == len(segments):
+                match = step.end.match(method, keys)
+                if match is not None:
+                    return match
         return None
 
     def _match_mount(self, segments: tuple[str, ...]) -> Match[T] | None:
@@ -238,16 +249,18 @@ def _length(step: _Step[Any]) -> int:
     return step[1]
 
 
-def _steps(root: _Place[E], segments: tuple[str, ...], start: int = 0) -> Iterator[_Step[E]]:
+def _steps(
+    root: _Place[E], segments: tuple[str, ...], start: int = 0, keys: tuple[str, ...] = ()
+) -> Iterator[_Step[E]]:
     """
     Go through all places to which a beginning of the path leads, the most specific first.
 
-    *start* segments have led to the *root*.
+    *start* segments have led to the *root*, and *keys* are the texts of the keys among them.
 
     The stack is a list and not a recursion, so a template with a thousand segments doesn't fail.
     No place is visited twice, so hostile paths can't make it slower than the tree is large.
     """
-    stack: list[_Step[E]] = [(root, start, ())]
+    stack: list[_Step[E]] = [(root, start, keys)]
     while stack:
         place, index, texts = stack.pop()
         yield place, index, texts
