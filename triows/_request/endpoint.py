@@ -94,6 +94,10 @@ class RequestEndpoint(ServedRequests):
         kinds = {step.factory.kind for step in self.plan.body.steps}
         return self._wants_nursery or self._is_streamed or not kinds <= {FactoryKind.FUNCTION}
 
+    @property
+    def needs_scope(self) -> bool:
+        return self._wants_nursery or self.plan.body.needs_hosts
+
     def line_of(self, transport: RequestTransport, scope: Scope) -> AnsweringLine:
         replaced = partial(self.catchers.replaced, scope) if self.catchers else None
         return AnsweringLine(transport, self.settings.timeouts, scope, replaced)
@@ -309,7 +313,7 @@ class _Call:
         if self._errors:
             assert body.intake is not None
             await self._take_in(body.intake)  # to say everything that is wrong
-        if not isinstance(body.order[0], Intake):
+        if self.limited is not None and not isinstance(body.order[0], Intake):
             self._limit()
         values = self.values(nursery)
         arguments = await make_arguments(
