@@ -1045,6 +1045,35 @@ PROGRAMS: dict[str, Program] = {
             Ask("GET /articles?tag=b", {}, 422),
         ),
     ),
+    "Query: a decoder of a list": Program(
+        """
+        from lihil import Lihil, Route, Param, HTTPException, Annotated
+
+        class Blocked(HTTPException[str]):
+            "This tag is not allowed"
+
+        def check(tags: list[str]) -> list[str]:
+            if "spam" in tags:
+                raise Blocked("spam")
+            return tags
+
+        route = Route("/filter")
+
+        @route.get
+        async def search(tag: Annotated[list[str], Param(decoder=check)]) -> list[str]:
+            return tag
+
+        app = Lihil(route)
+        """,
+        (
+            Ask("GET /filter?tag=a&tag=b", ["a", "b"]),
+            Ask("GET /filter?tag=a&tag=spam", {"title": "This tag is not allowed"}, 422),
+        ),
+        changes={
+            "tag: Annotated[list[str], Param(decoder=check)]": "tag: list[str]",
+            "    return tag\n\napp": "    return check(tag)\n\napp",
+        },
+    ),
     "Request": Program(
         """
         from lihil import Lihil, Route, Request

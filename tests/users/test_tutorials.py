@@ -347,6 +347,7 @@ MISTAKES = {
     "@route.api_route('/', methods=['GET'])\nasync def g(): ...": "write `@route.get`",
     "@route.websocket('/')\nasync def g(): ...": "WebSocketRoute(path)",
     "Route(prefix='/items')": "the path comes first: Route(path)",
+    "route = Route('a', deps=[Depends(make)])\nasync def f(): ...": "deps=[make]",
     # The application
     "@Triows().get('/')\nasync def g(): ...": "write `route = Route(path)`",
     "Triows().include_router(route)": "write `app.include_routes(route, ...)`",
