@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from ._injection.kinds import Given, RouteKind
     from ._injection.plan import Plan
     from ._protocol.handshake import Origins
+    from ._request.results import ResultPlan
     from ._routing.node import RouteDescription
     from ._routing.options import Dependency, DepsList, RouteOptions
     from ._routing.template import Key
@@ -288,9 +289,7 @@ class Compiler:
             handler=self._plugged(handler, description, plan, options),
             plan=plan,
             results=results,
-            settings=_ending_soon(options.settings)
-            if results.kind == "events"
-            else options.settings,
+            settings=_settings_of(results, options),
             has_etags=bool(options.etag),
             exchanges=self.exchanges,
             app=self.app,
@@ -358,13 +357,16 @@ class Compiler:
             )
 
 
-def _ending_soon(settings: Settings) -> Settings:
+def _settings_of(results: ResultPlan, options: RouteOptions) -> Settings:
     """
-    Let a shutdown wait for a stream of events only as long as for a handler whose client has left.
+    Return the settings of a handler of requests.
 
-    It never ends by itself, and its client connects again.
+    A stream of events has no end that its client waits for: the client comes back by itself, to
+    another server. So a shutdown gives it as long as if its client had left.
     """
-    timeouts = settings.timeouts
+    settings, timeouts = options.settings, options.settings.timeouts
+    if results.kind != "events":
+        return settings
     grace = min(timeouts.shutdown_grace, timeouts.disconnect_grace)
     return evolve(settings, timeouts=evolve(timeouts, shutdown_grace=grace))
 
