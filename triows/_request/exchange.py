@@ -149,12 +149,15 @@ class RequestExchange:
         return "" if self._lifetime is None else self._lifetime.why
 
     @property
+    def is_incomplete(self) -> bool:
+        """Whether its response has begun, and its end is missing."""
+        return self.transport.begun and not self.transport.complete
+
+    @property
     def is_cut(self) -> bool:
         """Whether it was cancelled in the middle of its response."""
-        transport, lifetime = self.transport, self._lifetime
-        if transport.complete or not transport.begun or lifetime is None:
-            return False
-        return lifetime.cancelled is not None
+        lifetime = self._lifetime
+        return self.is_incomplete and lifetime is not None and lifetime.cancelled is not None
 
 
 async def _ended(

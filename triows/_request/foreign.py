@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from triows._reply import Reply
     from triows.types import Message, Receive, Send
 
+    from .transport import EngineRequest
+
 __all__ = ["ForeignRequest"]
 
 
@@ -43,9 +45,9 @@ class ForeignRequest:
         "has_more",
         "left",
         "on_left",
-        "receive_timeout",
         "received",
         "sent",
+        "server",
         "status",
         "why_left",
     )
@@ -60,7 +62,8 @@ class ForeignRequest:
         self.why_left = CLIENT_LEFT
         self.received = self.sent = 0
         self.has_more = True  # as far as is known
-        self.receive_timeout: float | None = None
+        #: The request to our own server below the middlewares, if there is one.
+        self.server: EngineRequest | None = None
         # The beginning of the response, until it is sent together with the first part.
         self._head: Message | None = None
         self._receive = receive
@@ -70,11 +73,20 @@ class ForeignRequest:
     def begun(self) -> bool:
         return self.status is not None
 
+    @property
+    def receive_timeout(self) -> float | None:
+        return None if self.server is None else self.server.receive_timeout
+
+    @receive_timeout.setter
+    def receive_timeout(self, seconds: float | None) -> None:
+        if self.server is not None:
+            self.server.receive_timeout = seconds
+
     @known_as("receive")
     async def asgi_receive(self) -> Message:
         event = await self._receive()
         if event["type"] == "http.disconnect":
-            self._note_left()
+            self.note_left()
         else:
             self.received += len(event.get("body") or b"")
             self.has_more = event.get("more_body", False)
@@ -109,13 +121,20 @@ class ForeignRequest:
     def _note_disconnect(self, exc: ClientDisconnect) -> None:
         if exc.source is None:
             exc.source = self
-        self._note_left()
+        self.note_left()
 
-    def _note_left(self) -> None:
+    def note_left(self, why: str = CLIENT_LEFT) -> None:
+        """
+        Note that the client has left, if it hasn't the whole response.
+
+        Args:
+            why: What the log says.
+        """
         # Servers also send http.disconnect after a whole response. The client hasn't left early
         # then, so the application keeps its whole grace.
-        if not self.complete:
+        if not (self.complete or self.left):
             self.left = True
+            self.why_left = why
             self.on_left()
 
     def lend_scope(self) -> trio.CancelScope | None:

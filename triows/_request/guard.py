@@ -1,4 +1,4 @@
-"""Keeps a middleware from ending a response properly that was cut."""
+"""Keeps the promises of a request behind middlewares, which put their own functions around it."""
 
 from __future__ import annotations
 
@@ -11,16 +11,57 @@ from triows._where import known_as
 from triows.exceptions import ClientDisconnect
 
 from .bridge import request_of
+from .foreign import ForeignRequest
 
 if TYPE_CHECKING:
     from triows.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["cut_response", "guarded", "is_guarded"]
+    from .transport import EngineRequest, RequestTransport
+
+__all__ = ["CUT", "cut_response", "guarded", "is_guarded", "open_request"]
 
 
-class _Cuttable(Protocol):
+class _Below(Protocol):
+    """What is below the middlewares."""
+
     def cut(self) -> None:
         """Let nothing more be sent."""
+
+
+class _BelowOurs:
+    """
+    A request to our own server, which tells those above the middlewares what only it knows.
+
+    Args:
+        request: The request.
+    """
+
+    __slots__ = ("_above", "_before", "_request", "cut")
+
+    def __init__(self, request: EngineRequest) -> None:
+        self.cut = request.cut
+        self._request = request
+        self._before = request.on_left
+        # A middleware may call the application several times.
+        self._above: list[ForeignRequest] = []
+
+    def carry(self, above: ForeignRequest) -> None:
+        """Be the server of a request that comes through the middlewares."""
+        self._above.append(above)
+        above.server = self._request
+        if self._request.left:
+            above.note_left(self._request.why_left)
+        self._request.on_left = self._tell_left
+
+    def _tell_left(self) -> None:
+        self._before()
+        for above in self._above:
+            above.note_left(self._request.why_left)
+
+    def let_go(self) -> None:
+        """Tell nothing more."""
+        if self._above:
+            self._request.on_left = self._before
 
 
 class _Guard:
@@ -39,14 +80,15 @@ class _Guard:
         """Pass an event on."""
         if self._is_cut:
             await trio.lowlevel.checkpoint()
-            raise ClientDisconnect(_CUT)
+            raise ClientDisconnect(CUT)
         await self._send(event)
 
 
-_CUT = "the response was cut, because the application was cancelled in the middle of it"
+#: What is raised instead of a return.
+CUT = "the response was cut, because the application has not completed it"
 
-#: What cuts the response to the request that the calling task serves.
-_current: ContextVar[_Cuttable | None] = ContextVar("guard", default=None)
+#: What is below the middlewares around the request that the calling task serves.
+_current: ContextVar[_Below | None] = ContextVar("guard", default=None)
 
 
 async def guarded(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
@@ -54,7 +96,9 @@ async def guarded(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> N
     Call middlewares and what is in them.
 
     Starlette's BaseHTTPMiddleware ends a response properly even if the application has failed in
-    the middle of it. So it isn't enough to raise an error there.
+    the middle of it. So it isn't enough to raise an error there. And through functions of a
+    middleware, nobody learns that the client has left who doesn't wait for it. Our own server tells
+    it nevertheless.
 
     Args:
         app: The outermost middleware.
@@ -66,15 +110,21 @@ async def guarded(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> N
         await app(scope, receive, send)
         return
     request = request_of(receive, send)
-    if request is not None:
-        token = _current.set(request)
-    else:
+    if request is None:
         guard = _Guard(send)
-        send, token = guard.send, _current.set(guard)
+        token = _current.set(guard)
+        try:
+            await app(scope, receive, guard.send)
+        finally:
+            _current.reset(token)
+        return
+    below = _BelowOurs(request)
+    token = _current.set(below)
     try:
         await app(scope, receive, send)
     finally:
         _current.reset(token)
+        below.let_go()
 
 
 def is_guarded() -> bool:
@@ -82,9 +132,9 @@ def is_guarded() -> bool:
     return _current.get() is not None
 
 
-def cut_response(receive: Receive, send: Send) -> ClientDisconnect:
+def cut_response(receive: Receive, send: Send) -> None:
     """
-    Let nothing more be sent for the request of this task. Return the error that says so.
+    Let nothing more be sent for the request of this task.
 
     Args:
         receive: The function that the application has got.
@@ -93,4 +143,15 @@ def cut_response(receive: Receive, send: Send) -> ClientDisconnect:
     current = request_of(receive, send) or _current.get()
     if current is not None:
         current.cut()
-    return ClientDisconnect(_CUT)
+
+
+def open_request(receive: Receive, send: Send) -> RequestTransport:
+    """Return the request to which two of ASGI's functions belong."""
+    request = request_of(receive, send)
+    if request is not None:
+        return request
+    above = ForeignRequest(receive, send)
+    below = _current.get()
+    if isinstance(below, _BelowOurs):
+        below.carry(above)
+    return above

@@ -11,11 +11,10 @@ from attrs import frozen
 from triows._exchange.log_lines import log_refusal
 from triows._log import logger
 from triows._reply import respond, try_later
+from triows.exceptions import ClientDisconnect
 
-from .bridge import request_of
 from .exchange import RequestExchange
-from .foreign import ForeignRequest
-from .guard import cut_response, is_guarded
+from .guard import CUT, cut_response, is_guarded
 from .log_lines import log_end
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from .line import RequestLine
     from .transport import RequestTransport
 
-__all__ = ["ServedRequests", "open_request"]
+__all__ = ["ServedRequests"]
 
 
 @frozen(eq=False)
@@ -90,7 +89,8 @@ class ServedRequests(ABC):
             return
         transport = request_of(receive, send) or ForeignRequest(receive, send)
         # What is around the application would be cancelled as well, so there must be nothing.
-        around = None if self.needs_scope or is_guarded() else transport.lend_scope()
+        is_within = is_guarded()
+        around = None if self.needs_scope or is_within else transport.lend_scope()
         exchange = RequestExchange(self, transport, scope, around)
         exchanges.add(exchange)
         error: BaseException | None = None
@@ -106,15 +106,14 @@ class ServedRequests(ABC):
                     await exchange.end(error)
         finally:
             error = None  # its traceback refers to this frame
+            is_cut = exchange.is_cut or (is_within and exchange.is_incomplete)
+            if is_cut:
+                cut_response(receive, send)
             exchange.note_over()
             exchanges.discard(exchange)
             if logger.isEnabledFor(logging.INFO):
                 log_end(exchange)
-        if not transport.complete and exchange.is_cut:
-            # Otherwise a middleware would take the response for complete, and end it properly.
-            raise cut_response(receive, send)
-
-
-def open_request(receive: Receive, send: Send) -> RequestTransport:
-    """Return the request to which two of ASGI's functions belong."""
-    return request_of(receive, send) or ForeignRequest(receive, send)
+        # Otherwise a middleware would take the response for complete, and end it properly, or would
+        # miss one.
+        if is_cut or (is_within and transport.left and not transport.begun):
+            raise ClientDisconnect(CUT if is_cut else transport.why_left)
