@@ -113,6 +113,8 @@ class ForeignRequest:
             self.complete = not event.get("more_body", False)
         elif kind == "http.response.pathsend":
             self.complete = True
+            if self.server is not None:
+                self.sent = self.server.sent
 
     def _note_disconnect(self, exc: ClientDisconnect) -> None:
         if exc.source is None:
