@@ -82,6 +82,8 @@ def parser() -> argparse.ArgumentParser:
     requests.add_argument(
         "--pipelined", type=numbers, default=[1, 16], help="requests that are sent together"
     )
+    typed = measure("typed", "measure requests to routes with typed parameters, per second")
+    typed.add_argument("--connections", type=int, default=32, help="how many")
     bodies = measure("bodies", "measure uploads and downloads of 1 MB, and files of 10 MB")
     bodies.add_argument("--connections", type=int, default=8, help="how many")
     request_latency = measure("request-latency", "measure p50 and p99 of requests at half load")

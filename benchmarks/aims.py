@@ -30,6 +30,10 @@ FASTER: tuple[tuple[str, dict[str, int], str, float], ...] = (
     # A mounted application also has a grace at a shutdown, and a line in the log.
     ("requests", {"pipelined": 1}, "uvicorn", 1),
     ("requests", {"pipelined": 16}, "uvicorn", 1),
+    ("typed", {}, "lihil", 1.3),
+    ("typed", {}, "fastapi", 4),
+    ("typed_bodies", {}, "lihil", 1.2),
+    ("typed_bodies", {}, "fastapi", 3),
     ("uploads", {}, "uvicorn", 1),
     ("downloads", {}, "uvicorn", 1),
     ("files", {}, "uvicorn", 1.3),

@@ -55,12 +55,15 @@ class Question:
     answer: bytes
 
     @classmethod
-    def of(cls, method: str, path: str, body: bytes, answer: bytes) -> Question:
+    def of(
+        cls, method: str, path: str, body: bytes, answer: bytes, content_type: str = ""
+    ) -> Question:
         """Make the request, as browsers and proxies send it."""
         length = f"Content-Length: {len(body)}\r\n" if body else ""
+        kind = f"Content-Type: {content_type}\r\n" if content_type else ""
         head = (
             f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
-            f"User-Agent: benchmarks\r\nAccept: */*\r\n{length}\r\n"
+            f"User-Agent: benchmarks\r\nAccept: */*\r\n{length}{kind}\r\n"
         )
         return cls(head.encode() + body, answer)
 

@@ -43,8 +43,8 @@ class Peer:
 
 
 #: The plain requests that ``servers/bare_http.py`` answers, and those of frameworks.
-_BARE = frozenset({"requests", "uploads", "downloads", "files"})
-_SMALL = frozenset({"requests"})
+_BARE = frozenset({"requests", "typed", "uploads", "downloads", "files"})
+_FRAMEWORK = frozenset({"requests", "typed", "typed_bodies"})
 
 
 def _module(name: str) -> tuple[str, ...]:
@@ -96,7 +96,7 @@ _ALL = (
         "triows",
         _triows("triows_app"),
         ("triows", "trio", "websockets"),
-        plain=_BARE,
+        plain=_BARE | _FRAMEWORK,
     ),
     Peer(
         "triows-typed",
@@ -142,14 +142,14 @@ _ALL = (
         "lihil on uvicorn, uvloop",
         _uvicorn("lihil_app"),
         ("lihil", "uvicorn", "httptools", "uvloop", "websockets"),
-        plain=_SMALL,
+        plain=_FRAMEWORK,
     ),
     Peer(
         "fastapi",
         "FastAPI on uvicorn, uvloop",
         _uvicorn("fastapi_app"),
         ("fastapi", "starlette", "uvicorn", "httptools", "uvloop", "websockets"),
-        plain=_SMALL,
+        plain=_FRAMEWORK,
     ),
     Peer(
         "bare-loop",

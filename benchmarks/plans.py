@@ -69,6 +69,15 @@ def requests(arguments: argparse.Namespace) -> Iterator[Measure]:
         yield Requests("requests", arguments.connections, pipelined)
 
 
+def typed(arguments: argparse.Namespace) -> Iterator[Measure]:
+    return _typed(arguments.connections)
+
+
+def _typed(connections: int) -> Iterator[Measure]:
+    yield Requests("typed", connections)
+    yield Requests("typed_bodies", connections)
+
+
 def bodies(arguments: argparse.Namespace) -> Iterator[Measure]:
     yield from _bodies(arguments.connections)
 
@@ -108,6 +117,7 @@ def everything(_arguments: argparse.Namespace) -> Iterator[Measure]:
     yield Memory(5000)
     yield Requests("requests", 32)
     yield Requests("requests", 32, 16)
+    yield from _typed(32)
     yield from _bodies(8)
     yield from _request_latency(32)
 
@@ -119,6 +129,7 @@ PLANS: dict[str, Callable[[argparse.Namespace], Iterator[Measure]]] = {
     "handshakes": handshakes,
     "memory": memory,
     "requests": requests,
+    "typed": typed,
     "bodies": bodies,
     "request-latency": request_latency,
     "latency": latency,

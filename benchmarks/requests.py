@@ -16,10 +16,16 @@ __all__ = ["ASKED", "Requests"]
 
 BODY = b"a" * 1_000_000
 
-#: What is asked, by the name of the measure. ``servers/bare_http.py`` answers all of it.
+#: A small body, whose three fields are read into a class of the framework, and sent back.
+USER = b'{"name":"Ada","age":36,"tags":["admin","analyst"]}'
+
+#: What is asked, by the name of the measure. ``servers/bare_http.py`` answers all of it, except
+#: ``typed_bodies``.
 ASKED: Mapping[str, Question] = MappingProxyType(
     {
         "requests": Question.of("GET", "/small", b"", b"Hello, world!"),
+        "typed": Question.of("GET", "/u/7?q=ada", b"", b'{"id":7,"q":"ada"}'),
+        "typed_bodies": Question.of("POST", "/u/7", USER, USER, "application/json"),
         "uploads": Question.of("POST", "/upload", BODY, b"1000000"),
         "downloads": Question.of("GET", "/download", b"", BODY),
         "files": Question.of("GET", "/file", b"", BODY * 10),

@@ -15,6 +15,8 @@ BUSY = 0.9
 #: What plain requests ask for, by the name of the measure.
 ASKED = {
     "requests": "small requests",
+    "typed": "typed requests",
+    "typed_bodies": "typed requests with body and resource",
     "uploads": "uploads of 1 MB",
     "downloads": "downloads of 1 MB",
     "files": "files of 10 MB",

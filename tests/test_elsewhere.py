@@ -2,6 +2,7 @@
 
 import copy
 import inspect
+import re
 from typing import Any, Protocol, runtime_checkable
 from unittest.mock import Mock, create_autospec
 
@@ -207,6 +208,63 @@ def test_a_name_of_another_package_does_not_exist_and_says_what_to_write(name):
     assert not hasattr(triows, name)
     with pytest.raises(AttributeError, match=f"^module 'triows' has no attribute '{name}': .*`"):
         getattr(triows, name)
+
+
+#: Names of lihil that need no remedy. All but the first two are of its channels.
+OF_CHANNELS = (
+    "MISSING VERSION EVENT_NOT_FOUND TOPIC_NOT_FOUND ErrorPayload InMemorySocketBus "
+    "MessageEnvelope ReplyPayload SocketBus SocketError error_payload reply_payload"
+)
+
+
+@pytest.mark.parametrize(("module", "without"), [("lihil", OF_CHANNELS), ("fastapi", "")])
+def test_what_programs_import_from_another_package_exists_or_says_what_to_write(module, without):
+    theirs = vars(pytest.importorskip(module))
+    names = {
+        name
+        for name, value in theirs.items()
+        if not name.startswith("_") and not inspect.ismodule(value)
+    }
+    known = {name for together in MODULE for name in together.split()}
+    assert {one for one in names - known if not hasattr(triows, one)} == set(without.split())
+
+
+IMPORTS = [
+    (name, found[0].format(name=name))
+    for together, remedy in MODULE.items()
+    for name in together.split()
+    if (found := re.findall("from [a-z_.]+ import [^`]*", remedy))
+]
+
+
+@pytest.mark.parametrize(("name", "line"), IMPORTS)
+def test_what_the_sentence_says_to_import_can_be_imported(name, line):
+    exec(line)
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("Text", "annotate the handler `-> str`"),
+        ("Json", "write `JSON[TYPE]`"),
+        ("Empty", "annotate the handler `-> None`"),
+        ("Stream", "`-> EventStream` for server-sent events"),
+        ("SSE", "yield `ServerSentEvent(data, event=...)`"),
+        ("Form", 'write `Annotated[TYPE, Param("form")]`'),
+        ("File", "annotate the parameter `file: UploadFile`"),
+        ("Body", 'write `Annotated[TYPE, Param("body")]`'),
+        ("Payload", "derive from `msgspec.Struct`"),
+        ("problem_solver", "write `@app.catch(Error)`"),
+        ("ProblemDetail", "`raise Problem(detail, members={...})` says"),
+        ("LocalClient", "write `with TestClient(Triows(route)) as client:`"),
+        ("JSONResponse", "write `from starlette.responses import JSONResponse`"),
+        ("CORSMiddleware", "`from starlette.middleware.cors import CORSMiddleware`"),
+    ],
+)
+def test_names_for_http_say_what_to_write(name, told):
+    with pytest.raises(AttributeError) as caught:
+        getattr(triows, name)
+    assert told in str(caught.value)
 
 
 def test_running_an_application_is_told_by_the_package():

@@ -66,16 +66,19 @@ APPLICATION = {
     "on_startup on_shutdown": (
         "write lifespan=..., `@asynccontextmanager` over `async def lifespan(app): ...; yield; ...`"
     ),
-    "exception_handlers": "catch the exception in the handler, or in a factory around its `yield`",
+    "exception_handlers": (
+        "write `@app.catch(Error)` above a function that returns an HTTPException"
+    ),
     "prefix path root_path": "the path is that of the route: Route(path), WebSocketRoute(path)",
     "cors allow_origins allowed_origins": 'write origins=["https://example.org"]',
     "timeout": "write timeouts=Timeouts(...)",
     "limit max_size max_body_size form_limits": "write limits=Limits(...)",
     "title description version docs_url redoc_url openapi_url openapi_tags openapi_external_docs "
     "summary servers contact license_info terms_of_service responses callbacks webhooks deprecated "
-    "include_in_schema generate_unique_id_function separate_input_output_schemas app_config "
+    "include_in_schema generate_unique_id_function separate_input_output_schemas "
     "swagger_ui_oauth2_redirect_url swagger_ui_init_oauth swagger_ui_parameters "
     "root_path_in_servers": "triows makes no schema: leave it out",
+    "app_config config_file config": "settings are arguments: timeouts=..., limits=... and so on",
     "default_response_class": "the return annotation of a handler says what is sent: leave it out",
     "redirect_slashes": "a path leads to its route as it is written: leave it out",
     "graph": "write deps=[...] with the factories",
@@ -118,6 +121,7 @@ HTTP_ROUTE = {
     "middleware": "write middlewares=[...], for the route: Route(path, middlewares=[...])",
     "middlewares timeouts limits": "write it for the route: Route(path, ...)",
     "dependencies": "write deps=[...]",
+    "props": "write them for the route itself: Route(path, deps=[...], problems=[...])",
     "errors responses": "write problems=[...], with the exceptions that the handlers may raise",
     "response_model return_type response_class default_response_class media_type": _RESULT,
     "response_model_include response_model_exclude response_model_by_alias "
@@ -148,7 +152,7 @@ HTTP_ROUTE = {
     "routes": "write route.merge(other, ...)",
     "default": "a path without a route gets 404: leave it out",
     "dependency_overrides_provider": "write `with app.override(factory, fake):`",
-    "tags summary description response_description deprecated operation_id in_schema props "
+    "tags summary description response_description deprecated operation_id in_schema "
     "include_in_schema callbacks openapi_extra generate_unique_id_function route_class "
     "strict_content_type": _NO_SCHEMA,
 }
@@ -159,8 +163,11 @@ SIGNATURE = {
     "default_factory": "let a factory make it, with use(factory)",
     "name": "write alias=...",
     "regex": "write pattern=...",
-    "title description example examples deprecated include_in_schema": (
-        "triows makes no schema: leave it out"
+    "title description example examples deprecated include_in_schema extra_json_schema "
+    "schema_extra extra_meta": "triows makes no schema: leave it out",
+    "media_type embed": "one class is the whole body, and its fields are what clients send",
+    "max_files max_fields max_part_size": (
+        "limits are the route's: Route(path, limits=Limits(body=..., parts=...))"
     ),
     "use_cache cache": "write reuse=True to share one value within the connection",
     "dependency": "the factory comes first: use(factory)",

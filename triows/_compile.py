@@ -42,10 +42,12 @@ if TYPE_CHECKING:
     from ._injection.kinds import Given, RouteKind
     from ._injection.plan import Plan
     from ._protocol.handshake import Origins
+    from ._request.results import ResultPlan
     from ._routing.node import RouteDescription
     from ._routing.options import Dependency, DepsList, RouteOptions
     from ._routing.template import Key
     from ._running import AppResources
+    from ._settings import Settings
 
 logger = logging.getLogger("triows")
 
@@ -215,9 +217,12 @@ class Compiler:
 
     def _plan(self, description: RouteDescription) -> Plan:
         keys, at = description.template.by_name, description.where
-        kind = self.kind if description.method is None else self.request_kind(description.method)
-        planner = self._planner(description.options.deps, keys, at, kind)
+        planner = self._planner(description.options.deps, keys, at, self._kind_of(description))
         return planner.plan(description.handler)
+
+    def _kind_of(self, description: RouteDescription) -> RouteKind:
+        method = description.method
+        return self.kind if method is None else self.request_kind(method)
 
     def _check_used(self, entries: Iterable[Entry], deps: Iterable[DepsList]) -> None:
         """
@@ -284,7 +289,7 @@ class Compiler:
             handler=self._plugged(handler, description, plan, options),
             plan=plan,
             results=results,
-            settings=options.settings,
+            settings=_settings_of(results, options),
             has_etags=bool(options.etag),
             exchanges=self.exchanges,
             app=self.app,
@@ -318,17 +323,19 @@ class Compiler:
         """
         plans: SharedPlans = {}
 
-        def add(plan: Plan, callers: tuple[Callable[..., Any], ...]) -> None:
+        def add(plan: Plan, callers: tuple[Callable[..., Any], ...], kind: RouteKind) -> None:
             for factory in plan.head.shared:
                 if factory in plans and factory not in callers:
                     continue
                 self._check_shared(factory, callers)
-                planned = self._planner().plan_shared(factory, plan.expected[factory])
-                add(planned[1], (*callers, factory))
+                planner = self._planner(kind=kind)
+                planned = planner.plan_shared(factory, plan.expected[factory])
+                add(planned[1], (*callers, factory), kind)
                 plans[factory] = planned
 
         for entry in entries:
-            add(entry.endpoint.plan, (entry.description.handler,))
+            handler = entry.description.handler
+            add(entry.endpoint.plan, (handler,), self._kind_of(entry.description))
         return plans
 
     def _check_shared(
@@ -348,6 +355,20 @@ class Compiler:
                 where(factory),
                 [name_of(caller) for caller in callers],
             )
+
+
+def _settings_of(results: ResultPlan, options: RouteOptions) -> Settings:
+    """
+    Return the settings of a handler of requests.
+
+    A stream of events has no end that its client waits for: the client comes back by itself, to
+    another server. So a shutdown gives it as long as if its client had left.
+    """
+    settings, timeouts = options.settings, options.settings.timeouts
+    if results.kind != "events":
+        return settings
+    grace = min(timeouts.shutdown_grace, timeouts.disconnect_grace)
+    return evolve(settings, timeouts=evolve(timeouts, shutdown_grace=grace))
 
 
 def _givens_of(entry: Entry) -> tuple[Given, ...]:

@@ -84,8 +84,8 @@ _LIFESPAN = (
 )
 _GUARD = "write a factory that is annotated `-> None`, and give it as `deps=[...]`: it is a guard"
 _ERRORS = (
-    "catch the exception in the handler, or in a factory around its `yield`, and raise "
-    "HTTPException before accept, or WebSocketClose after it"
+    "write `@app.catch(Error)`, with the application, above a function that takes the exception "
+    "and returns an HTTPException, or a WebSocketClose"
 )
 
 #: For :class:`~triows.Triows`.
@@ -114,6 +114,7 @@ APPLICATION = {
     "test_client": "write `async with triows.testing.open_app(app) as client:`",
     "host": "mount an application at a path: `app.mount(path, other)`",
     "config": "settings are given as `Triows(timeouts=..., limits=..., ...)`",
+    "graph factory add_nodes": "write `Triows(deps=[...])` with the factories",
 }
 
 #: For :class:`~triows.WebSocketRoute`.
@@ -218,6 +219,12 @@ _RUN = (
     "program, which `trio.run` starts"
 )
 _FACTORY = "write `Annotated[TYPE, use(factory)]`"
+_MIDDLEWARE = "write `from starlette.middleware.{module} import {name}`, and `middlewares=[...]`"
+_SETTINGS = "settings are given as `Triows(timeouts=..., limits=..., ...)`"
+_GRAPH = (
+    "give the factories to a route or the application as `deps=[factory]`, or write "
+    "`Annotated[TYPE, use(factory)]`"
+)
 
 #: For the package itself.
 MODULE = {
@@ -229,27 +236,78 @@ MODULE = {
     "Mount": "write `app.mount(path, other)`",
     "StaticFiles": "write `app.static(path, directory=...)`",
     "Websocket WebSocketConnection ServerConnection": "write `WebSocket`",
-    "Request HTTPConnection request": (
-        "annotate the parameter `ws: WebSocket`, which has what a request has"
+    "HTTPConnection request IRequest": (
+        "annotate the parameter `request: Request`, or `ws: WebSocket` in a route for WebSockets"
     ),
-    "Response JSONResponse HTMLResponse PlainTextResponse": (
-        "send messages with `await ws.send(...)`; before accept, refuse with `HTTPException`"
+    "Response JSONResponse HTMLResponse PlainTextResponse RedirectResponse StreamingResponse "
+    "FileResponse": (
+        "write `from starlette.responses import {name}`. Most handlers need none: what they return "
+        "is sent, as the annotation says, for example `-> User`"
     ),
+    "ORJSONResponse UJSONResponse jsonable_encoder jsonify make_response": (
+        "return the value itself. The annotation says what is sent, as in `-> User`"
+    ),
+    "Jinja2Templates": "write `from starlette.templating import Jinja2Templates`",
     "Depends Security Provide use_dependency": _FACTORY,
     "Header": 'write `Annotated[str, Param("header")]`',
     "Cookie": 'write `Annotated[str, Param("cookie")]`',
     "Query": 'write `Annotated[str, Param("query")]`',
     "Path": 'write `Annotated[str, Param("path")]`',
-    "Body Form File": "a WebSocket handshake has no body: receive messages with `ws.receive()`",
-    "BackgroundTasks BackgroundTask": (
-        "ask for a `nursery: trio.Nursery`, whose tasks end with the connection. Start work that "
-        'has to outlive it in a nursery that a factory with scope="app" makes'
+    "Body": (
+        'write `Annotated[TYPE, Param("body")]`. A class with fields comes from the body without '
+        "a mark"
     ),
+    "Form": 'write `Annotated[TYPE, Param("form")]`',
+    "File": "annotate the parameter `file: UploadFile`",
+    "FormData": 'write `Annotated[TYPE, Param("form")]`, or `await request.form()`',
+    "Text PlainText": "annotate the handler `-> str`: it is sent as text",
+    "Json": "write `JSON[TYPE]`. All but text and bytes are sent as JSON without it",
+    "Empty": "annotate the handler `-> None`: the response is a 204 without a body",
+    "Stream": (
+        "annotate the handler `-> AsyncIterator[TYPE]`, or `-> EventStream` for server-sent events"
+    ),
+    "SSE EventSourceResponse": (
+        "yield `ServerSentEvent(data, event=...)` from a handler that is annotated `-> EventStream`"
+    ),
+    "Payload Struct": "derive from `msgspec.Struct`, or write a dataclass",
+    "field Meta": "write `from msgspec import {name}`",
+    "Annotated": "write `from typing import Annotated`",
+    "problem_solver exception_handler": (
+        "write `@app.catch(Error)` above a function that returns an HTTPException"
+    ),
+    "ProblemDetail DetailBase": (
+        "derive from `HTTPProblem`. `raise Problem(detail, members={{...}})` says what is sent"
+    ),
+    "RequestValidationError InvalidRequestErrors": "write `InvalidRequest`",
+    "BackgroundTasks BackgroundTask": (
+        "ask for a `nursery: trio.Nursery`, whose tasks end with the request or connection. Start "
+        'work that has to outlive it in a nursery that a factory with scope="app" makes'
+    ),
+    "run_in_threadpool": (
+        "write `def` instead of `async def`, or `await trio.to_thread.run_sync(function)`"
+    ),
+    "OAuth2PasswordBearer OAuth2PasswordFlow HTTPBearer HTTPBasic APIKeyHeader JWTAuthParam": (
+        'read `Annotated[str, Param("header", alias="authorization")]` in a guard, a factory that '
+        "is annotated `-> None`"
+    ),
+    "SocketHub ChannelBase Topic": f"write a `WebSocketRoute`: {_MANY}",
+    "ISocket": "write `WebSocket`",
+    "Graph Resolver DependentNode AsyncScope": _GRAPH,
+    "AppConfig lhl_get_config lhl_set_config lhl_read_config": _SETTINGS,
     "TestClient open_app open_server": "write `from triows.testing import {name}`",
+    "LocalClient": (
+        "write `with TestClient(Triows(route)) as client:`, with "
+        "`from triows.testing import TestClient`, and `client.get(path)`. It needs no socket"
+    ),
     "ConnectionClosed ConnectionClosedOK ConnectionClosedError": "write `WebSocketDisconnect`",
     "Config": "write `from hypercorn.config import Config`",
     "Middleware": "write `from starlette.middleware import Middleware`",
-    "status": "write the number, or `from http import HTTPStatus`",
+    "BaseHTTPMiddleware": _MIDDLEWARE.replace("{module}", "base"),
+    "CORSMiddleware": _MIDDLEWARE.replace("{module}", "cors"),
+    "GZipMiddleware": _MIDDLEWARE.replace("{module}", "gzip"),
+    "SessionMiddleware": _MIDDLEWARE.replace("{module}", "sessions"),
+    "TrustedHostMiddleware": _MIDDLEWARE.replace("{module}", "trustedhost"),
+    "HTTPSRedirectMiddleware": _MIDDLEWARE.replace("{module}", "httpsredirect"),
 }
 
 

@@ -155,9 +155,9 @@ def Param(  # noqa: N802 - it reads as a type does, and is lihil's name for it
             ``"body"`` or ``"form"``. Without it, the parameter's name and type decide.
         alias: The name in the request, if it isn't the parameter's own. By default, a header's
             name is the parameter's with hyphens for underscores.
-        decoder: A function that converts the string of the request, instead of the conversion by
-            type. If it raises :exc:`ValueError`, the peer made a mistake, and sees the error's
-            text.
+        decoder: A function that converts the string of the request, or the bytes of its body,
+            instead of the conversion by type. If it raises :exc:`ValueError`, the peer made a
+            mistake, and sees the error's text.
         gt: The value has to be greater than this.
         ge: The value has to be at least this.
         lt: The value has to be less than this.

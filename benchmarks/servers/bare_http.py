@@ -6,7 +6,9 @@ import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
+import msgspec
 from starlette.responses import FileResponse
 
 Scope = dict[str, Any]
@@ -14,6 +16,7 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 TEXT, BINARY = b"text/plain; charset=utf-8", b"application/octet-stream"
+JSON = b"application/json"
 
 BODY = b"a" * 1_000_000
 
@@ -49,6 +52,12 @@ async def small(_scope: Scope, _receive: Receive, send: Send) -> None:
     await answer(send, b"Hello, world!", TEXT)
 
 
+async def typed(scope: Scope, _receive: Receive, send: Send) -> None:
+    query = parse_qs(scope["query_string"].decode())
+    found = {"id": int(scope["path"].removeprefix("/u/")), "q": query["q"][0]}
+    await answer(send, msgspec.json.encode(found), JSON)
+
+
 async def upload(_scope: Scope, receive: Receive, send: Send) -> None:
     size, more = 0, True
     while more:
@@ -66,7 +75,13 @@ async def file(scope: Scope, receive: Receive, send: Send) -> None:
     await FileResponse(FILE)(scope, receive, send)
 
 
-HANDLERS = {"/small": small, "/upload": upload, "/download": download, "/file": file}
+HANDLERS = {
+    "/small": small,
+    "/u/7": typed,
+    "/upload": upload,
+    "/download": download,
+    "/file": file,
+}
 
 
 async def lifespan(receive: Receive, send: Send) -> None:

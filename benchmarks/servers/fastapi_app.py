@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from fastapi import FastAPI, WebSocket
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import Depends, FastAPI, WebSocket
 from fastapi.responses import PlainTextResponse
+from pydantic import BaseModel
 
 app = FastAPI()
 members: set[WebSocket] = set()
@@ -19,6 +23,37 @@ async def echo(ws: WebSocket) -> None:
 @app.get("/small", response_class=PlainTextResponse)
 async def small() -> str:
     return "Hello, world!"
+
+
+class Found(BaseModel):
+    id: int
+    q: str
+
+
+class User(BaseModel):
+    name: str
+    age: int
+    tags: list[str]
+
+
+class Session:
+    def save(self, user_id: int, user: User) -> User:
+        assert user_id
+        return user
+
+
+async def session() -> AsyncIterator[Session]:
+    yield Session()
+
+
+@app.get("/u/{user_id}")
+async def find(user_id: int, q: str) -> Found:
+    return Found(id=user_id, q=q)
+
+
+@app.post("/u/{user_id}")
+async def save(user_id: int, user: User, session: Annotated[Session, Depends(session)]) -> User:
+    return session.save(user_id, user)
 
 
 @app.websocket("/fanout")

@@ -21,16 +21,29 @@ let timer = 0;
 
 // The connection
 
-function connect() {
+async function connect() {
   clearTimeout(timer);
   showStatus("connecting", attempts ? "Connecting again…" : "Connecting…");
+  const mine = me;
+  const answer = await logIn(mine.name);
+  if (me !== mine || socket) return;  // somebody has left meanwhile, or has joined again
+  if (answer?.status === 422) {
+    goBack("The room could not be joined: the server does not take this name.");
+    return;
+  }
   const url = new URL(`rooms/${encodeURIComponent(me.room)}`, location.href);
   url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
-  url.searchParams.set("name", me.name);
   const opened = socket = new WebSocket(url);
   // One that was left behind has nothing to say any more.
   opened.onmessage = (event) => opened === socket && receive(JSON.parse(event.data));
   opened.onclose = (event) => opened === socket && lost(event);
+}
+
+// Each window logs in before it connects, because another one may have logged in with another name.
+// If that fails, the WebSocket fails, too, and is tried again.
+function logIn(name) {
+  const body = new URLSearchParams({ name });
+  return fetch("login", { method: "POST", body }).catch(() => null);
 }
 
 function receive(event) {

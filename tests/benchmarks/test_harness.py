@@ -91,6 +91,23 @@ def test_small_requests_are_counted_one_by_one_and_pipelined(tmp_path: Path) -> 
         assert all(case.rate(name) for name in ("triows", "hypercorn"))
 
 
+def test_typed_requests_are_counted_and_with_a_body_only_for_frameworks(tmp_path: Path) -> None:
+    typed, bodies = measured(tmp_path, "typed", "--connections", "2").cases
+    assert (typed.measure, bodies.measure) == ("typed", "typed_bodies")
+    assert all(typed.rate(name) for name in ("triows", "hypercorn"))
+    assert list(bodies.samples) == ["triows"]
+
+
+def test_frameworks_answer_typed_requests_as_triows_does(tmp_path: Path) -> None:
+    pytest.importorskip("lihil")
+    pytest.importorskip("fastapi")
+    short = ("--servers", "lihil,fastapi", "--rounds", "1", "--seconds", "0.02")
+    done = bench(tmp_path, "typed", *short)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for case in load(tmp_path / "build/benchmarks/results.json").cases:
+        assert list(case.samples) == ["lihil", "fastapi"]
+
+
 def test_bodies_of_both_directions_and_files_are_counted(tmp_path: Path) -> None:
     cases = measured(tmp_path, "bodies", "--connections", "1").cases
     assert [case.measure for case in cases] == ["uploads", "downloads", "files"]

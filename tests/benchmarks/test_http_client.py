@@ -81,6 +81,14 @@ def test_the_first_answer_is_checked() -> None:
         whole_answer(port, QUESTION)
 
 
+def test_a_question_has_a_content_type_only_if_it_is_given_one() -> None:
+    plain = Question.of("POST", "/", b"{}", b"").request
+    typed = Question.of("POST", "/", b"{}", b"", "application/json").request
+    assert b"Content-Type" not in plain
+    assert b"\r\nContent-Type: application/json\r\n" in typed
+    assert typed.endswith(b"\r\n\r\n{}")
+
+
 def test_answers_are_counted_whole() -> None:
     with serving(lambda *_: HELLO) as port, Load(port, QUESTION, 3, pipelined=4) as load:
         ask(load, 50)

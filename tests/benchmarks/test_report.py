@@ -116,6 +116,27 @@ def test_plain_requests_have_tables_of_their_own_with_the_servers_that_answer_th
     assert "lihil |" not in echoes
 
 
+@pytest.mark.parametrize(
+    ("measure", "rate", "held"),
+    [
+        ("typed", 1300, ["yes", "yes"]),
+        ("typed", 1299, ["no", "no"]),
+        ("typed_bodies", 1200, ["yes", "yes"]),
+        ("typed_bodies", 1199, ["no", "no"]),
+    ],
+)
+def test_typed_requests_are_compared_with_other_frameworks(
+    measure: str, rate: int, held: list[str]
+) -> None:
+    fastapi = {"typed": 325, "typed_bodies": 400}[measure]
+    asked = Case(measure, {"connections": 32, "pipelined": 1})
+    for name, count in {"triows": rate, "lihil": 1000, "fastapi": fastapi}.items():
+        asked.samples[name] = [sample(count)]
+    checked = list(verdicts(run(asked)))
+    assert [one.held for one in checked] == held
+    assert ["lihil" in checked[0].aim, "fastapi" in checked[1].aim] == [True, True]
+
+
 @pytest.mark.parametrize(("p99", "held"), [(0.002, "yes"), (0.0021, "no")])
 def test_the_p99_is_compared_at_the_same_rate(p99: float, held: str) -> None:
     own = Case("request_latency", {"connections": 32})

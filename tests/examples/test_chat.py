@@ -1,15 +1,16 @@
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 import httpx
 import pytest
 import trio
 
 from examples.chat import BACKLOG, Rooms, Said, app
-from tests.connecting import connect, opened
 from triows import WebSocketDisconnect
-from triows.testing import WebSocketDenialResponse, WebSocketSession
+from triows.testing import AppClient, WebSocketDenialResponse, WebSocketSession, open_app
 
 
 def here(*names: str) -> dict[str, object]:
@@ -21,33 +22,43 @@ def said(name: str, text: str) -> dict[str, str]:
 
 
 @pytest.fixture
-async def running():
-    async with opened(app):
-        yield
+async def client():
+    async with open_app(app) as client:
+        yield client
 
 
-async def test_everybody_sees_who_joins_and_who_leaves(running, autojump_clock):
-    async with connect(app, "/rooms/lobby?name=Ada") as ada:
+@asynccontextmanager
+async def joined(
+    client: AppClient, name: str, room: str = "lobby", **options: Any
+) -> AsyncIterator[WebSocketSession]:
+    """Log in as the page does, and enter a room."""
+    assert (await client.post("/login", data={"name": name})).status_code == 204
+    async with client.websocket_connect(f"/rooms/{room}", **options) as ws:
+        yield ws
+
+
+async def test_everybody_sees_who_joins_and_who_leaves(client, autojump_clock):
+    async with joined(client, "Ada") as ada:
         assert await ada.receive_json() == here("Ada")
-        async with connect(app, "/rooms/lobby?name=Grace") as grace:
+        async with joined(client, "Grace") as grace:
             assert await grace.receive_json() == here("Ada", "Grace")
             assert await ada.receive_json() == here("Ada", "Grace")
         assert await ada.receive_json() == here("Ada")
 
 
-async def test_two_people_of_one_name_are_two_people(running, autojump_clock):
-    async with connect(app, "/rooms/lobby?name=Ada") as first:
+async def test_two_people_of_one_name_are_two_people(client, autojump_clock):
+    async with joined(client, "Ada") as first:
         assert await first.receive_json() == here("Ada")
-        async with connect(app, "/rooms/lobby?name=Ada"):
+        async with joined(client, "Ada"):
             assert await first.receive_json() == here("Ada", "Ada")
         assert await first.receive_json() == here("Ada")
 
 
-async def test_a_message_reaches_all_in_the_room_and_nobody_elsewhere(running, autojump_clock):
+async def test_a_message_reaches_all_in_the_room_and_nobody_elsewhere(client, autojump_clock):
     async with (
-        connect(app, "/rooms/lobby?name=Ada") as ada,
-        connect(app, "/rooms/lobby?name=Grace") as grace,
-        connect(app, "/rooms/attic?name=Alan") as alan,
+        joined(client, "Ada") as ada,
+        joined(client, "Grace") as grace,
+        joined(client, "Alan", "attic") as alan,
     ):
         assert await ada.receive_json() == here("Ada")
         assert await ada.receive_json() == here("Ada", "Grace")
@@ -60,8 +71,8 @@ async def test_a_message_reaches_all_in_the_room_and_nobody_elsewhere(running, a
         assert await alan.receive_json() == said("Alan", "nobody here")
 
 
-async def test_a_blank_message_is_not_passed_on(running, autojump_clock):
-    async with connect(app, "/rooms/lobby?name=Ada") as ada:
+async def test_a_blank_message_is_not_passed_on(client, autojump_clock):
+    async with joined(client, "Ada") as ada:
         assert await ada.receive_json() == here("Ada")
         await ada.send(" \n")
         await ada.send("hello")
@@ -69,29 +80,30 @@ async def test_a_blank_message_is_not_passed_on(running, autojump_clock):
 
 
 @pytest.mark.parametrize("how", [WebSocketSession.reset, WebSocketSession.vanish])
-async def test_a_member_whose_connection_breaks_leaves_the_room(running, autojump_clock, how):
-    async with connect(app, "/rooms/lobby?name=Ada", timeout=60) as ada:
+async def test_a_member_whose_connection_breaks_leaves_the_room(client, autojump_clock, how):
+    async with joined(client, "Ada", timeout=60) as ada:
         assert await ada.receive_json() == here("Ada")
-        async with connect(app, "/rooms/lobby?name=Grace") as grace:
+        async with joined(client, "Grace") as grace:
             assert await ada.receive_json() == here("Ada", "Grace")
             how(grace)
             assert await ada.receive_json() == here("Ada")
 
 
 async def test_a_member_who_does_not_read_is_disconnected_and_nobody_waits_for_it(
-    running, autojump_clock
+    client, autojump_clock
 ):
     async with (
-        connect(app, "/rooms/lobby?name=Ada") as ada,
-        connect(app, "/rooms/lobby?name=Snail", buffer=1000) as snail,
+        joined(client, "Ada") as ada,
+        joined(client, "Snail", buffer=1000) as snail,
     ):
         assert await ada.receive_json() == here("Ada")
         assert await ada.receive_json() == here("Ada", "Snail")
         snail.stop_reading()
         started = trio.current_time()
-        # At most, these wait: what the outbox holds, one in send(), and BACKLOG in the queue.
+        # At most, these wait: what two outboxes hold, because there is a middleware between the
+        # handler and the server, one in each send(), and BACKLOG in the queue.
         size = 4000
-        for number in range(app.limits.outbox // size + 1 + BACKLOG):
+        for number in range(2 * app.limits.outbox // size + 2 + BACKLOG):
             event = said("Ada", f"{number} ".ljust(size))
             await ada.send(event["text"])
             if (received := await ada.receive_json()) == here("Ada"):
@@ -109,10 +121,10 @@ async def test_a_member_who_does_not_read_is_disconnected_and_nobody_waits_for_i
         assert (snail.close_code, snail.close_reason) == (1008, "too slow")
 
 
-async def test_a_burst_that_fits_the_queue_disconnects_nobody(running, autojump_clock):
+async def test_a_burst_that_fits_the_queue_disconnects_nobody(client, autojump_clock):
     async with (
-        connect(app, "/rooms/lobby?name=Ada") as ada,
-        connect(app, "/rooms/lobby?name=Grace", buffer=1) as grace,
+        joined(client, "Ada") as ada,
+        joined(client, "Grace", buffer=1) as grace,
     ):
         assert await grace.receive_json() == here("Ada", "Grace")
         for number in range(BACKLOG):
@@ -123,8 +135,8 @@ async def test_a_burst_that_fits_the_queue_disconnects_nobody(running, autojump_
             assert await grace.receive_json() == said("Ada", str(number))
 
 
-async def test_a_message_too_big_closes_with_1009(running, autojump_clock):
-    async with connect(app, "/rooms/lobby?name=Ada") as ada:
+async def test_a_message_too_big_closes_with_1009(client, autojump_clock):
+    async with joined(client, "Ada") as ada:
         assert await ada.receive_json() == here("Ada")
         await ada.send("x" * 4097)
         with pytest.raises(WebSocketDisconnect) as closed:
@@ -132,22 +144,83 @@ async def test_a_message_too_big_closes_with_1009(running, autojump_clock):
     assert closed.value.code == 1009
 
 
-@pytest.mark.parametrize(
-    ("url", "wrong"),
-    [
-        ("/rooms/lobby", "name"),
-        ("/rooms/lobby?name=", "name"),
-        ("/rooms/lobby?name=" + "x" * 41, "name"),
-        ("/rooms/two%20words?name=Ada", "room"),
-        ("/rooms/" + "x" * 41 + "?name=Ada", "room"),
-    ],
-)
-async def test_a_name_or_room_that_does_not_fit_is_refused(running, autojump_clock, url, wrong):
+@pytest.mark.parametrize("form", [{}, {"name": ""}, {"name": "x" * 41}])
+async def test_a_name_that_does_not_fit_is_not_taken(client, autojump_clock, form):
+    response = await client.post("/login", data=form)
+    assert response.status_code == 422
+    assert [error["name"] for error in response.json()["errors"]] == ["name"]
+    assert "set-cookie" not in response.headers
+
+
+@pytest.mark.parametrize("room", ["two%20words", "x" * 41])
+async def test_a_room_that_can_not_be_is_refused(client, autojump_clock, room):
     with pytest.raises(WebSocketDenialResponse) as refused:
-        async with connect(app, url):
+        async with joined(client, "Ada", room):
             pass
     assert refused.value.status_code == 422
-    assert [error["name"] for error in refused.value.json()["errors"]] == [wrong]
+    assert [error["name"] for error in refused.value.json()["errors"]] == ["room"]
+
+
+@pytest.mark.parametrize("cookie", ["", "session=eyJuYW1lIjogIkFkYSJ9.forged"])
+async def test_nobody_enters_a_room_without_a_session_of_ours(client, autojump_clock, cookie):
+    with pytest.raises(WebSocketDenialResponse) as refused:
+        async with client.websocket_connect("/rooms/lobby", headers={"cookie": cookie}):
+            pass
+    assert refused.value.status_code == 401
+
+
+async def test_a_session_has_one_name_until_the_next_login(client, autojump_clock):
+    async with joined(client, "Ada"), joined(client, "Grace") as grace:
+        assert await grace.receive_json() == here("Ada", "Grace")
+        async with client.websocket_connect("/rooms/lobby"):
+            assert await grace.receive_json() == here("Ada", "Grace", "Grace")
+
+
+async def test_a_program_says_something_in_a_room(client, autojump_clock):
+    async with joined(client, "Ada") as ada, joined(client, "Grace") as grace:
+        response = await client.post(
+            "/rooms/lobby/messages", json={"name": "Build", "text": "It passed"}
+        )
+        assert (response.status_code, response.json()) == (200, {"members": 2})
+        assert await grace.receive_json() == here("Ada", "Grace")
+        assert await grace.receive_json() == said("Build", "It passed")
+        assert await ada.receive_json() == here("Ada")
+
+
+async def test_a_program_learns_that_nobody_is_in_a_room(client, autojump_clock):
+    response = await client.post(
+        "/rooms/cellar/messages", json={"name": "Build", "text": "It passed"}
+    )
+    assert response.status_code == 404
+    assert response.json() == {
+        "type": "empty-room",
+        "title": "There is nobody in this room.",
+        "status": 404,
+        "instance": "/rooms/cellar/messages",
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "status"),
+    [
+        ({"json": {"name": "Build", "text": ""}}, 422),
+        ({"json": {"name": "", "text": "It passed"}}, 422),
+        ({"content": b"{", "headers": {"content-type": "application/json"}}, 422),
+        ({"data": {"name": "Build", "text": "It passed"}}, 415),
+        ({"json": {"name": "Build", "text": "x" * 9000}}, 413),
+    ],
+)
+async def test_a_message_that_a_program_can_not_send_is_refused(
+    client, autojump_clock, options, status
+):
+    response = await client.post("/rooms/lobby/messages", **options)
+    assert response.status_code == status
+    assert response.headers["content-type"] == "application/problem+json"
+
+
+async def test_whoever_watches_the_server_gets_an_answer(client, autojump_clock):
+    response = await client.get("/healthz")
+    assert (response.status_code, response.text) == (200, "ok")
 
 
 @pytest.mark.parametrize(
@@ -170,7 +243,7 @@ async def test_the_page_and_what_it_needs_are_served(path, kind):
 async def test_an_empty_room_is_not_kept(autojump_clock):
     rooms = Rooms()
     with app.override(Rooms, lambda: rooms):
-        async with connect(app, "/rooms/lobby?name=Ada"):
+        async with open_app(app) as client, joined(client, "Ada"):
             assert set(rooms._members) == {"lobby"}
-    rooms.tell("lobby", Said("Ada", "hello"))  # nobody is there
+    assert rooms.tell("lobby", Said("Ada", "hello")) == 0
     assert rooms._members == {}

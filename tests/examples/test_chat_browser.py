@@ -151,6 +151,17 @@ def test_two_pages_talk_and_see_each_other_come_and_go(server, new_page):
     expect(ada.get_by_role("log")).to_contain_text("Grace left")
 
 
+def test_two_windows_of_one_browser_have_a_name_each(server, new_page):
+    ada = new_page()
+    grace = ada.context.new_page()
+    join(ada, server.url, "Ada", room="windows")
+    expect(names(ada)).to_have_text(["Ada"])
+    join(grace, server.url, "Grace", room="windows")
+    expect(names(ada)).to_have_text(["Ada", "Grace"])
+    say(ada, "Am I still Ada?")
+    expect(grace.get_by_role("log").get_by_role("strong")).to_have_text(["Ada"])
+
+
 def test_names_and_messages_are_shown_as_text_whatever_they_contain(server, new_page):
     page = new_page()
     hostile = "<img src=x onerror=alert(1)>"

@@ -130,6 +130,8 @@ class Resource(Brief):
     #: Whether it takes the resource before it as an argument.
     chained: bool = False
     reuse: bool = False
+    #: Whether it stays until the response is sent. Only requests to routes have that.
+    outlasts: bool = False
 
 
 @frozen(repr=False)
@@ -191,6 +193,7 @@ TIMEOUTS = Timeouts(
     ping_interval=2,
     ping_timeout=1,
     send=2,
+    receive=2,
     close=1,
     disconnect_grace=1,
     teardown=4,

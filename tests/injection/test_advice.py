@@ -6,9 +6,11 @@ from typing import Annotated, Any, Protocol
 
 import msgspec
 import pytest
+import starlette.datastructures
 import starlette.websockets
 import trio
 from starlette.background import BackgroundTasks
+from starlette.responses import Response
 
 import triows
 from tests.injection.kinds import WEBSOCKETS
@@ -21,6 +23,9 @@ from triows._injection.advice import (
     untaken_key,
 )
 from triows._injection.providers import Providers, providers
+from triows._request.kind import request_kind
+
+POSTS = request_kind(triows.Triows, "POST")
 
 
 class Database: ...
@@ -99,6 +104,34 @@ def test_background_tasks_are_told_of_nurseries():
     advice = given_advice("tasks", BackgroundTasks, WEBSOCKETS)
     assert advice is not None
     assert "annotate it `tasks: trio.Nursery` for tasks that end with the connection" in advice
+
+
+@pytest.mark.parametrize("annotation", [Response, Response | None])
+def test_a_response_is_made_by_the_handler(annotation):
+    advice = given_advice("response", annotation, POSTS)
+    assert advice is not None
+    assert "make it in the handler, with its status, headers and cookies, and return it" in advice
+    assert given_advice("response", Response, WEBSOCKETS) is None
+
+
+@pytest.mark.parametrize(
+    "annotation", [starlette.datastructures.UploadFile, list[starlette.datastructures.UploadFile]]
+)
+def test_a_file_of_another_library_is_told_where_ours_is(annotation):
+    advice = given_advice("file", annotation, POSTS)
+    assert advice is not None
+    assert advice.endswith("write `from triows import UploadFile`, and not starlette's")
+
+
+@pytest.mark.parametrize("annotation", [triows.UploadFile, list[triows.UploadFile]])
+def test_nothing_is_said_of_our_own_file(annotation):
+    assert given_advice("file", annotation, POSTS) is None
+
+
+def test_a_file_is_not_there_without_a_body():
+    advice = given_advice("file", triows.UploadFile, request_kind(triows.Triows, "GET"))
+    assert advice is not None
+    assert advice.endswith("it comes in a form, and a GET request has no body")
 
 
 @pytest.mark.parametrize(

@@ -370,7 +370,12 @@ def foreign(package: str, name: str) -> Any:
         (foreign("fastapi", "Header"), 'Param("header")'),
         (foreign("fastapi", "Cookie"), 'Param("cookie")'),
         (foreign("fastapi", "Query"), 'Param("query")'),
+        (foreign("fastapi", "Body"), 'Param("body")'),
+        (foreign("fastapi", "Form"), 'Param("form")'),
+        (foreign("fastapi", "File"), "`token: UploadFile`"),
         (foreign("lihil", "ParamMeta"), "Param(...)"),
+        (foreign("lihil", "BodyMeta"), 'Param("body")'),
+        (foreign("lihil", "FormMeta"), 'Param("form")'),
     ],
 )
 def test_a_mark_of_another_framework_is_refused_with_ours(mark: Any, remedy: str):
@@ -382,6 +387,21 @@ def test_a_mark_of_another_framework_is_refused_with_ours(mark: Any, remedy: str
         message = refused(wrong)
         assert "which means nothing to triows" in message
         assert remedy in message
+
+
+@pytest.mark.parametrize(
+    ("type_", "written"),
+    [
+        (bytes, "file: UploadFile"),
+        (bytes | None, "file: UploadFile | None"),
+        (list[bytes], "file: list[UploadFile]"),
+        (str, "file: UploadFile"),
+    ],
+)
+def test_a_file_of_another_framework_keeps_its_shape(type_: Any, written: str):
+    async def handler(file: Annotated[type_, foreign("fastapi", "File")]) -> None: ...
+
+    assert refused(handler).endswith(f"write `{written}`")
 
 
 @pytest.mark.parametrize(

@@ -395,3 +395,28 @@ def test_a_type_that_no_body_can_be_made_into_is_refused_at_registration(type_, 
 def test_a_decoder_says_what_it_takes():
     assert body_decoder(Size).media_types == ("application/json", "application/msgpack")
     assert body_decoder(str).media_types == ("*/*",)
+
+
+# The application's own function
+
+
+def own(data: bytes) -> int:
+    if data == b"odd":
+        raise ValueError("an odd number")
+    return int(data) if data else -1
+
+
+@pytest.mark.parametrize("content_type", [None, JSON, b"text/csv", b"not a type"])
+def test_the_applications_function_takes_any_body(content_type):
+    assert decode(int, b"12", content_type, own=own) == 12
+
+
+def test_it_says_what_is_wrong_by_a_value_error():
+    with pytest.raises(BadBody) as caught:
+        decode(int, b"odd", own=own)
+    assert [(one.name, one.message) for one in caught.value.errors] == [("", "an odd number")]
+
+
+def test_it_is_not_called_for_a_body_that_may_be_missing_and_is():
+    assert decode(int, b"", own=own, default=lambda: 7) == 7
+    assert decode(int, b"", own=own) == -1

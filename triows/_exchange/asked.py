@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from triows._injection.plain import read_plain
 from triows._injection.query import RequestData
 
 if TYPE_CHECKING:
@@ -46,9 +47,10 @@ def read_head(head: Head, scope: Scope, limits: Limits) -> tuple[list[Any], list
     path_params = scope.get("path_params")
     if type(path_params) is PathParams:
         query = scope.get("query_string") or b""
-        values = head.read_plain(path_params.raw, query, limits.query_parameters)
-        if values is not None:
-            return values, []
+        if head.plain is not None:
+            values = read_plain(head.plain, path_params.raw, query, limits.query_parameters)
+            if values is not None:
+                return values, []
     return head.read(data_of(scope, limits))
 
 

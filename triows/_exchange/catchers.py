@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from starlette.exceptions import WebSocketException
 from starlette.requests import HTTPConnection
 
-from triows._errors import add_note, leaves
+from triows._errors import leaves
 from triows._where import name_of, where
 from triows.exceptions import HTTPException, RouteSetupError, WebSocketClose
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from triows.types import Scope
 
@@ -60,43 +60,46 @@ class Catchers:
                 )
         self._by_class |= dict.fromkeys(classes, (catcher, takes_connection))
 
-    def replaced(self, scope: Scope, errors: Iterable[BaseException]) -> list[BaseException]:
+    def replaced(self, scope: Scope, errors: list[BaseException]) -> list[BaseException]:
         """
         Return what counts in place of some errors.
 
-        Those that nobody catches stay as they are. If a catcher raises, its error is added as well.
+        Those that nobody catches stay as they are.
 
         Args:
             scope: The request.
-            errors: What was raised. They may be groups.
+            errors: What was raised. They may be groups. If a catcher fails, its error is added.
         """
         found: list[BaseException] = []
+        failed: list[BaseException] = []
         for error in errors:
-            answers = [(leaf, self._answer(scope, leaf)) for leaf in leaves(error)]
+            answers = [(leaf, self._answer(scope, leaf, failed)) for leaf in leaves(error)]
             if all(answer is None for _, answer in answers):
                 found.append(error)
             else:
                 found += [leaf if answer is None else answer for leaf, answer in answers]
-        return found
+        errors += failed
+        return [*found, *failed]
 
-    def _answer(self, scope: Scope, error: BaseException) -> BaseException | None:
+    def _answer(
+        self, scope: Scope, error: BaseException, failed: list[BaseException]
+    ) -> BaseException | None:
         known = (self._by_class[cls] for cls in type(error).__mro__ if cls in self._by_class)
         catcher, takes_connection = next(known, (None, False))
         if catcher is None:
             return None
         try:
             further = (HTTPConnection(scope),) if takes_connection else ()
-            answer = catcher(error, *further)
-        except Exception as exc:  # noqa: BLE001 - it is the exchange's error
-            return exc
-        if answer is None or isinstance(answer, _ANSWERS):
-            return answer
-        wrong = TypeError(
-            f"{name_of(catcher)} returned {answer!r}, where an HTTPException or a WebSocketClose "
-            f"is expected\n  at {where(catcher)}"
-        )
-        add_note(error, f"{name_of(catcher)} was to catch this, and failed: {wrong}")
-        return wrong
+            answer: BaseException | None = catcher(error, *further)
+            if answer is None or isinstance(answer, _ANSWERS):
+                return answer
+            raise TypeError(
+                f"{name_of(catcher)} returned {answer!r}, where an HTTPException or a "
+                f"WebSocketClose is expected\n  at {where(catcher)}"
+            )
+        except Exception as exc:  # noqa: BLE001 - it is an error of the exchange
+            failed.append(exc)
+            return None
 
 
 def _check_classes(classes: Sequence[Any], at: str | None) -> None:

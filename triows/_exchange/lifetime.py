@@ -177,21 +177,25 @@ class Lifetime:
         """
         Begin to make the arguments now, which has its own limit, until :meth:`note_opened`.
 
-        The body must have a scope of its own.
+        The body must have a scope of its own, or there must be a timer.
         """
         self._opening = opening
         limit = trio.current_time() + opening.seconds
-        if limit < self._grace_over[0]:
+        if limit >= self._grace_over[0]:
+            return
+        if self._timer is not None:
+            self._end_at(limit, Reason.TIMEOUT, opening.seconds)
+        else:
             self._body.deadline, self._at_deadline = limit, Reason.TIMEOUT
 
     def note_opened(self) -> None:
         """Note that the opening is over, or doesn't matter. From now on, only a grace ends it."""
         if self._timer is not None:
             over, why = self._grace_over
-            if over == math.inf:
-                self._end_at(over, why, over)
-            elif over != self._due[0]:
-                self._end_at(over, why, over - trio.current_time())
+            if over != self._due[0]:
+                self._end_at(
+                    over, why, math.inf if over == math.inf else over - trio.current_time()
+                )
             return
         if self._is_lent:
             return  # who has lent the scope may have set a deadline, and there is none for opening
@@ -412,7 +416,8 @@ class Lifetime:
                 self._note_too_slow(exc)
         if self._timer is not None:
             # As a scope of its own would be, the lent one is left alone from here on.
-            self._timer.discard(self)
+            if self._due[0] < math.inf:
+                self._timer.discard(self)
             self._is_over = True
         outcome = self._outcome(error)
         try:
@@ -589,7 +594,7 @@ class Lifetime:
             errors += [*found, exc]
             return
         self._unexplained = expected and end.told and not end.failed
-        reason = self._cancelled or (self._at_deadline if self._body.cancel_called else None)
+        reason = self._cancelled or (self._at_deadline if self._is_body_over else None)
         if end.why or reason is not None:
             self.why = "; ".join(filter(None, (end.why, why_cancelled(reason, self.line.who))))
         if end.failed:
@@ -599,7 +604,14 @@ class Lifetime:
     def _is_plain(self) -> bool:
         """Whether nothing was opened that has to be closed, and nothing has ended the body."""
         assert self._stack is not None
-        return self.tasks is None and not self._stack.hosts and not self._body.cancel_called
+        return self.tasks is None and not self._stack.hosts and not self._is_body_over
+
+    @property
+    def _is_body_over(self) -> bool:
+        """Whether the body is cancelled. Whoever cancels a lent scope sets a deadline."""
+        if self._is_lent and self._body.deadline == math.inf:
+            return False  # asking the scope takes longer, because it looks at the clock
+        return self._body.cancel_called
 
     def _combined(self, errors: list[BaseException]) -> BaseException | None:
         return combined(f"errors in one {self.line.noun}", errors)

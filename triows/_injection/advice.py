@@ -146,6 +146,19 @@ def _for_later(name: str, kind: RouteKind) -> str:
     )
 
 
+# FastAPI and Quart give handlers the response, whose headers and cookies they then set.
+_RETURNED = (
+    "make it in the handler, with its status, headers and cookies, and return it, as in `return "
+    "JSONResponse(value, headers=...)`"
+)
+
+
+def _for_file(wanted: type, kind: RouteKind) -> str:
+    if kind.body is None:
+        return f"it comes in a form, and {kind.no_body}"
+    return f"write `from triows import UploadFile`, and not {wanted.__module__.partition('.')[0]}'s"
+
+
 def given_advice(name: str, annotation: Any, kind: RouteKind) -> str | None:
     """
     Say what to write for a parameter that probably means one of the givens.
@@ -165,6 +178,11 @@ def given_advice(name: str, annotation: Any, kind: RouteKind) -> str | None:
         shown = _full_name(wanted) if wanted is annotation else type_name(annotation)
         if wanted.__name__ in _LATER:
             return f"`{name}` is a {shown}, which nothing makes: {_for_later(name, kind)}"
+        is_ours = kind.body is not None and wanted is kind.body.file
+        if wanted.__name__ == "UploadFile" and not is_ours:
+            return f"`{name}` is a {shown}, which nothing makes: {_for_file(wanted, kind)}"
+        if wanted.__name__ == "Response" and kind.has_results:
+            return f"`{name}` is a {shown}, which nothing makes: {_RETURNED}"
         if meant is not None:
             return f"`{name}` is a {shown}, which nothing makes: annotate it `{name}: {meant}`"
     if annotation is object and name in kind.names:

@@ -40,13 +40,14 @@ class BodyKind:
     How the body of a request becomes arguments.
 
     Args:
-        decoder: Makes the decoder for a type, and for what makes the value if there is no body, if
-            it isn't required. It raises :exc:`TypeError`, with a text that says why, if no body can
-            be made into that type.
+        decoder: Makes the decoder for a type, for what makes the value if there is no body, if it
+            isn't required, and for the application's own function that takes the bytes, if there
+            is one. It raises :exc:`TypeError`, with a text that says why, if no body can be made
+            into that type.
         file: The class of a file in a form.
     """
 
-    decoder: Callable[[Any, Callable[[], Any] | None], Any]
+    decoder: Callable[[Any, Callable[[], Any] | None, Callable[[Any], Any] | None], Any]
     file: type
 
 

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Awaitable, Iterable, Iterator
+import re
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from pathlib import PurePath
 from types import EllipsisType, UnionType
 from typing import Annotated, Any, NewType, NoReturn, TypeVar, Union, get_args, get_origin
@@ -286,7 +287,7 @@ class Site:
             f'`{self.name}Annotated[{type_}, Param("{source}")]`'
         )
 
-    def _refuse_foreign(self, type_: str, mark: Any, remedy: str) -> NoReturn:
+    def _refuse_foreign(self, type_: str, mark: Any, remedy: Callable[[str], str]) -> NoReturn:
         whose, what = (
             (_home(mark), mark.__name__)
             if _is_uncalled(mark)
@@ -294,7 +295,7 @@ class Site:
         )
         self.refuse(
             f"has {whose}'s {what}, which means nothing to triows: "
-            f"write `{self.name}Annotated[{type_}, {remedy}]`"
+            f"write `{self.name}{remedy(type_)}`"
         )
 
 
@@ -434,19 +435,31 @@ def _home(thing: Any) -> str:
 
 _FRAMEWORKS = ("fastapi", "ididi", "lihil", "litestar")
 
-# The marks of other frameworks, and what to write here instead.
-_FOREIGN = {
-    "Depends": "use(factory)",
-    "Security": "use(factory)",
-    **{name.capitalize(): f'Param("{name}")' for name in SOURCES},
+
+def _file(type_: str) -> str:
+    """Write the type of a file. Other frameworks also give its bytes alone."""
+    written = re.sub(r"\bbytes\b", "UploadFile", type_)
+    return written if "UploadFile" in written else "UploadFile"
+
+
+# The marks of other frameworks, and what to write here instead, for a type.
+_FOREIGN: dict[str, Callable[[str], str]] = {
+    "Depends": "Annotated[{}, use(factory)]".format,
+    "Security": "Annotated[{}, use(factory)]".format,
+    **{name.capitalize(): f'Annotated[{{}}, Param("{name}")]'.format for name in SOURCES},
+    "Body": 'Annotated[{}, Param("body")]'.format,
+    "BodyMeta": 'Annotated[{}, Param("body")]'.format,
+    "FormMeta": 'Annotated[{}, Param("form")]'.format,
+    "File": _file,
 }
+_ANY_FOREIGN = "Annotated[{}, use(factory) or Param(...)]".format
 
 
-def _foreign_remedy(extra: Any) -> str | None:
+def _foreign_remedy(extra: Any) -> Callable[[str], str] | None:
     """Say what to write instead of another framework's mark, or of what makes it."""
     if _is_uncalled(extra):
         # What else they have may be meant as a factory.
         return _FOREIGN.get(extra.__name__) if _home(extra) in _FRAMEWORKS else None
     if _package(extra) not in _FRAMEWORKS:
         return None
-    return _FOREIGN.get(type(extra).__name__, "use(factory) or Param(...)")
+    return _FOREIGN.get(type(extra).__name__, _ANY_FOREIGN)

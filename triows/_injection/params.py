@@ -196,6 +196,11 @@ class _Draft:
                 f"a {self._named} is part of a form, and a {self.source.name} has none: take the "
                 "source out of Param()"
             )
+        if self.mark.constraint is not None:
+            self.site.refuse(
+                "Param() has no constraints for files. The route limits a form, with "
+                "Route(path, limits=Limits(body=..., parts=...)); check the rest in the handler"
+            )
         many = get_origin(unwrapped(self.annotation)) is list
         read = file_reader(self.alias, many=many, default=self._default())
         return self._spec(self.annotation, read, ())

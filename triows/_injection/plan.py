@@ -17,7 +17,6 @@ from attrs import field, frozen
 from triows._where import name_of, where
 from triows.exceptions import NotRunningError
 
-from .plain import read_plain
 from .readers import read_params
 
 if TYPE_CHECKING:
@@ -42,21 +41,13 @@ class Head:
     givens: tuple[Given, ...]
     #: Factories whose values live from start-up to shutdown, as the user named them.
     shared: tuple[Callable[..., Any], ...]
-    # The parameters, if all of them can be read in the short way.
-    _plain: tuple[PlainText, ...] | None = field(init=False)
+    #: The parameters, if all of them can be read by :func:`.plain.read_plain`.
+    plain: tuple[PlainText, ...] | None = field(init=False)
 
-    @_plain.default
+    @plain.default
     def _(self) -> tuple[PlainText, ...] | None:
         plain = tuple(spec.plain for spec in self.params if spec.plain is not None)
         return plain if len(plain) == len(self.params) else None
-
-    def read_plain(
-        self, path_params: Mapping[str, str], query_string: bytes, max_parameters: int
-    ) -> list[Any] | None:
-        """Read the parameters, if that is simple. See :func:`.plain.read_plain`."""
-        if self._plain is None:
-            return None
-        return read_plain(self._plain, path_params, query_string, max_parameters)
 
     def read(self, data: RequestData) -> tuple[list[Any], list[ParamError]]:
         """Read the parameters. Results and errors are those of :func:`.read_params`."""
@@ -159,7 +150,10 @@ class Body:
     @property
     def needs_hosts(self) -> bool:
         """Whether a resource needs a task of its own."""
-        return any(factory.holding.is_possible for factory in self._exited)
+        for factory in self._exited:  # noqa: SIM110 - any() costs a generator
+            if factory.holding.is_possible:
+                return True
+        return False
 
     # The names of the arguments, if these are all values of the plan, in order.
     _names: tuple[str, ...] | None = field(init=False)

@@ -18,7 +18,7 @@ from triows.types import IgnoreMark, ParamMark, UseMark
 
 from .advice import annotation_advice, given_advice, mistaken_for_text, provider_advice, untaken_key
 from .asker import Asker
-from .bodies import BODY, body_spec, is_body, is_form
+from .bodies import BODY, body_spec, check_fields, is_body, is_form
 from .choice import agreed, check_shared, chosen
 from .factories import Factory
 from .marks import Site, mark_of, unmarked, without_metadata
@@ -264,7 +264,7 @@ class _Planning:
         of_body = not in_path and self._is_of_body(annotation, mark)
         self._check_readable(asker, name, annotation, mark, of_body=of_body)
         if of_body and not is_form(annotation, mark, self.kind):
-            return self._place_body(asker, name, annotation, default)
+            return self._place_body(asker, name, annotation, default, mark)
         spec = param_spec(
             name,
             annotation,
@@ -288,11 +288,13 @@ class _Planning:
             return marked
         return is_form(annotation, mark, self.kind) or is_body(annotation, mark)
 
-    def _place_body(self, asker: Asker, name: str, annotation: Any, default: Any) -> _Place:
+    def _place_body(
+        self, asker: Asker, name: str, annotation: Any, default: Any, mark: ParamMark | None
+    ) -> _Place:
         """Plan a parameter that is made from the whole body."""
         site = asker.site(name)
-        spec = body_spec(name, annotation, default, self.kind, site)
-        site.check_fields(annotation)
+        spec = body_spec(name, annotation, default, self.kind, site, mark)
+        check_fields(annotation, site)
         self._check_one_intake(asker, name, "body")
         others = [one.known.name for one in self._bodies if asker.call in self._taken_by[one]]
         if spec not in self._bodies and others:
@@ -336,7 +338,8 @@ class _Planning:
             HandlerSignatureError: Its name says that it isn't meant to be read from the request.
         """
         in_app = asker.scope == "app"
-        if mark is None and not is_readable(annotation):
+        is_file = of_body and is_form(annotation, mark, self.kind)
+        if mark is None and not is_file and not is_readable(annotation):
             problem = f"nothing makes the {type_name(annotation)} that `{name}` asks for"
             meant = given_advice(name, annotation, self.kind)
             nearly = self.planner.providers.near(annotation) is not None

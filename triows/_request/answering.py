@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 __all__ = ["AnsweringLine"]
 
 
+# The usual conclusion.
+_TOLD = Conclusion(told=True)
+
+
 class AnsweringLine(RequestLine):
     """
     Tells the client of one request the outcome, when the resources have exited.
@@ -92,7 +96,7 @@ class AnsweringLine(RequestLine):
         )
 
     async def conclude(self, errors: list[BaseException], reason: Reason | None) -> Conclusion:
-        if self.finish is None or reason is not None or self._is_failed(errors):
+        if self.finish is None or reason is not None or (errors and self._is_failed(errors)):
             if not self.transport.begun:
                 self.transport.status = None  # one was begun, and nothing of it was sent
             if self._replaced is not None and errors:
@@ -102,7 +106,7 @@ class AnsweringLine(RequestLine):
             self._rest = self.finish()
         except DISCONNECTS:
             return Conclusion(self._missing)
-        return Conclusion(told=True)
+        return _TOLD
 
     def _is_failed(self, errors: list[BaseException]) -> bool:
         return any(not self.is_end(leaf) for error in errors for leaf in leaves(error))

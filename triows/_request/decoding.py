@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from attrs import frozen
 
-from triows._injection.conversion import error_text
+from triows._injection.conversion import decoded, error_text
 from triows._injection.packs import unwrapped
-from triows._injection.query import ParamError, excerpt
+from triows._injection.query import BadValue, ParamError, excerpt
 from triows._structured import AS_IT_IS, JSON, MESSAGE_PACK, Format, Reading, reading_of
 
 from .body import BadBody
@@ -85,7 +85,12 @@ class BodyDecoder:
         return self.known.get(content_type) or self.for_type(content_type)
 
 
-def body_decoder(type_: Any, *, default: Callable[[], Any] | None = None) -> BodyDecoder:
+def body_decoder(
+    type_: Any,
+    *,
+    default: Callable[[], Any] | None = None,
+    own: Callable[[Any], Any] | None = None,
+) -> BodyDecoder:
     """
     Compile how to make a type of a body.
 
@@ -98,10 +103,14 @@ def body_decoder(type_: Any, *, default: Callable[[], Any] | None = None) -> Bod
         type_: The type, with its constraints.
         default: Makes the value for an empty body. Without it, an empty body is a mistake, but for
             ``bytes`` and ``str``, which may be empty.
+        own: The application's function that makes the value of the bytes, whatever their media
+            type. What it says in a :exc:`ValueError` is for the peer.
 
     Raises:
         TypeError: No body can be made into this type. The text says why.
     """
+    if own is not None:
+        return BodyDecoder(("*/*",), partial(_own_decoder, decoded(own), default), {})
     plain = unwrapped(type_)
     if plain is bytes or plain is str:
         return _raw_decoder(type_, default, is_text=plain is str)
@@ -166,6 +175,20 @@ def _missing(default: Callable[[], Any] | None) -> Any:
 
 def _refuse(message: str) -> NoReturn:
     raise BadBody([ParamError("body", "", message)])
+
+
+def _own_decoder(
+    convert: Callable[[Any], Any], default: Callable[[], Any] | None, _content_type: bytes | None
+) -> Decode:
+    def decode(data: bytes) -> Any:
+        if not data and default is not None:
+            return default()
+        try:
+            return convert(data)
+        except BadValue as exc:
+            _refuse(excerpt(str(exc)))
+
+    return decode
 
 
 # Bodies that are taken as they are.

@@ -14,6 +14,7 @@ from triows._injection.call import make_arguments
 from triows._injection.factories import FactoryKind
 from triows._injection.hosts import ResourceStack
 from triows._injection.kinds import APP, NURSERY
+from triows._injection.plan import Intake
 from triows._injection.readers import read_form as read_form_params
 from triows._reply import Refused, problem
 from triows._requires import note_checked
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from triows._exchange.catchers import Catchers
     from triows._exchange.lifetime import Lifetime
     from triows._injection.kinds import Given
-    from triows._injection.plan import Intake, Plan
+    from triows._injection.plan import Plan
     from triows._injection.query import ParamError
     from triows._requires import Requirement
     from triows.types import Scope
@@ -93,6 +94,10 @@ class RequestEndpoint(ServedRequests):
         kinds = {step.factory.kind for step in self.plan.body.steps}
         return self._wants_nursery or self._is_streamed or not kinds <= {FactoryKind.FUNCTION}
 
+    @property
+    def needs_scope(self) -> bool:
+        return self._wants_nursery or self.plan.body.needs_hosts
+
     def line_of(self, transport: RequestTransport, scope: Scope) -> AnsweringLine:
         replaced = partial(self.catchers.replaced, scope) if self.catchers else None
         return AnsweringLine(transport, self.settings.timeouts, scope, replaced)
@@ -119,7 +124,10 @@ class RequestEndpoint(ServedRequests):
             transport.start(result.status_code, result.raw_headers)
             body = bytes(result.body)
         else:
-            status, headers, body = self._encoded(encode, result, scope)
+            response = encode(result)
+            if self.has_etags:
+                response = self._tagged(response, scope)
+            status, headers, body = response
             transport.start(status, headers)
         rest = transport.send_nowait(body, more=False)
         if rest is not None:
@@ -135,8 +143,10 @@ class RequestEndpoint(ServedRequests):
         async def body(stack: ResourceStack, nursery: trio.Nursery | None) -> None:
             encode = self._encoder(exchange.scope)
             call = _Call(self, exchange)
+            if self.plan.body.steps:
+                call.limited = lifetime
             call.read_head()
-            arguments = await call.arguments(stack, nursery, lifetime)
+            arguments = await call.arguments(stack, nursery)
             if self._is_streamed:
                 await self._stream(arguments, exchange)
                 line.finish = partial(exchange.transport.send_nowait, b"", more=False)
@@ -145,7 +155,10 @@ class RequestEndpoint(ServedRequests):
             if isinstance(result, Response):
                 await begin_response(result, exchange.scope, line)
                 return
-            status, headers, content = self._encoded(encode, result, exchange.scope)
+            response = encode(result)
+            if self.has_etags:
+                response = self._tagged(response, exchange.scope)
+            status, headers, content = response
             exchange.transport.start(status, headers)
             line.finish = partial(exchange.transport.send_nowait, content, more=False)
 
@@ -167,11 +180,10 @@ class RequestEndpoint(ServedRequests):
 
     # What both have in common.
 
-    def _encoded(self, encode: Encoder, result: Any, scope: Scope) -> Encoded:
-        if not self.has_etags:
-            return encode(result)
+    def _tagged(self, response: Encoded, scope: Scope) -> Encoded:
+        """Add the ETag to a response, or make it a 304."""
         if_none_match = _header(scope["headers"], b"if-none-match")
-        return conditional(scope["method"], if_none_match, encode(result))
+        return conditional(scope["method"], if_none_match, response)
 
     def _encoder(self, scope: Scope) -> Encoder:
         """
@@ -226,11 +238,13 @@ class _Call:
         exchange: The request.
     """
 
-    __slots__ = ("_body", "_endpoint", "_errors", "_exchange", "_params")
+    __slots__ = ("_body", "_endpoint", "_errors", "_exchange", "_params", "limited")
 
     def __init__(self, endpoint: RequestEndpoint, exchange: RequestExchange) -> None:
         self._endpoint = endpoint
         self._exchange = exchange
+        #: The lifetime, if there is a limit for the factories.
+        self.limited: Lifetime | None = None
         self._params: Sequence[Any] = ()
         self._errors: list[ParamError] = []
         self._body: RequestBody | None = None
@@ -287,7 +301,6 @@ class _Call:
         self,
         stack: ResourceStack,
         nursery: trio.Nursery | None,
-        lifetime: Lifetime | None = None,
     ) -> dict[str, Any]:
         """
         Call the guards, take in the body, call the factories, and return the handler's arguments.
@@ -300,28 +313,31 @@ class _Call:
         if self._errors:
             assert body.intake is not None
             await self._take_in(body.intake)  # to say everything that is wrong
-        opening = None
-        if lifetime is not None and body.steps:
-            assert isinstance(lifetime.line, AnsweringLine)
-            opening = Opening(timeouts.accept, lifetime.line.too_slow)
-
-        async def take_in(intake: Intake) -> list[Any]:
-            if lifetime is None or opening is None:
-                return await self._take_in(intake)
-            lifetime.note_opened()  # the body has a limit of its own
-            values = await self._take_in(intake)
-            lifetime.note_opening(opening)
-            return values
-
-        if lifetime is not None and opening is not None:
-            lifetime.note_opening(opening)
+        if self.limited is not None and not isinstance(body.order[0], Intake):
+            self._limit()
+        values = self.values(nursery)
         arguments = await make_arguments(
-            body, self.values(nursery), stack, patience=timeouts.teardown, take_in=take_in
+            body, values, stack, patience=timeouts.teardown, take_in=self._take_in_unlimited
         )
         assert arguments is not None
-        if lifetime is not None and opening is not None:
-            lifetime.note_opened()
+        if self.limited is not None:
+            self.limited.note_opened()
         return arguments
+
+    def _limit(self) -> None:
+        if self.limited is not None:
+            line = self.limited.line
+            assert isinstance(line, AnsweringLine)
+            timeouts = self._endpoint.settings.timeouts
+            self.limited.note_opening(Opening(timeouts.accept, line.too_slow))
+
+    async def _take_in_unlimited(self, intake: Intake) -> list[Any]:
+        """Take in the body, which has a limit of its own, before the factories."""
+        if self.limited is not None:
+            self.limited.note_opened()
+        values = await self._take_in(intake)
+        self._limit()
+        return values
 
     async def _take_in(self, intake: Intake) -> list[Any]:
         """

@@ -61,7 +61,13 @@ class RequestExchange:
         if self._lifetime is None:
             timeouts = self.served.settings.timeouts
             line = self.served.line_of(self.transport, self.scope)
-            self._lifetime = Lifetime(line, timeouts, around=self._around, started=self._started)
+            self._lifetime = Lifetime(
+                line,
+                timeouts,
+                started=self._started,
+                around=self._around,
+                timer=None if self._around is None else self.transport.timer,
+            )
             line.on_gone = self._lifetime.note_gone
             self._lifetime.task = self._task
             if line.tells_last and self.transport.left:

@@ -16,6 +16,7 @@ from .transport import CLIENT_LEFT, nobody
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
+    from triows._exchange.line import Timer
     from triows._reply import Reply
     from triows.types import Message, Receive, Send
 
@@ -50,6 +51,9 @@ class ForeignRequest:
         "status",
         "why_left",
     )
+
+    #: It lends no scope.
+    timer: Timer | None = None
 
     def __init__(self, receive: Receive, send: Send) -> None:
         self.on_left: Callable[[], None] = nobody

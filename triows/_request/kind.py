@@ -36,8 +36,10 @@ _PARTS: tuple[Any, ...] = (
 )
 
 
-def _decoder(type_: Any, default: Callable[[], Any] | None) -> Any:
-    return body_decoder(type_, default=default)
+def _decoder(
+    type_: Any, default: Callable[[], Any] | None, own: Callable[[Any], Any] | None
+) -> Any:
+    return body_decoder(type_, default=default, own=own)
 
 
 def request_kind(application: type, method: str) -> RouteKind:

@@ -14,7 +14,7 @@ from triows._reply import respond, try_later
 from triows.exceptions import ClientDisconnect
 
 from .exchange import RequestExchange
-from .guard import CUT, cut_response, is_guarded, open_request
+from .guard import CUT, cut_response, is_guarded
 from .log_lines import log_end
 
 if TYPE_CHECKING:
@@ -43,6 +43,15 @@ class ServedRequests(ABC):
 
     #: Whether each of its requests has a lifetime from the beginning.
     needs_lifetime = False
+
+    @property
+    def needs_scope(self) -> bool:
+        """
+        Whether a request needs a scope of its own, in place of the one around the whole task.
+
+        If a resource or a task fails, the handler is cancelled, and its response may go on.
+        """
+        return False
 
     @abstractmethod
     def line_of(self, transport: RequestTransport, scope: Scope) -> RequestLine:
@@ -78,10 +87,10 @@ class ServedRequests(ABC):
             await respond(send, refusal)
             log_refusal(scope, refusal.status, self.path, refusal.why)
             return
-        transport = open_request(receive, send)
+        transport = request_of(receive, send) or ForeignRequest(receive, send)
         # What is around the application would be cancelled as well, so there must be nothing.
         is_within = is_guarded()
-        around = None if is_within else transport.lend_scope()
+        around = None if self.needs_scope or is_within else transport.lend_scope()
         exchange = RequestExchange(self, transport, scope, around)
         exchanges.add(exchange)
         error: BaseException | None = None

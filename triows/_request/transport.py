@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     import trio
 
+    from triows._exchange.line import Timer
     from triows._reply import Reply
     from triows.types import Message
 
@@ -67,6 +68,10 @@ class RequestTransport(Protocol):
     #: place of the application's ``Timeouts.receive``. Set it before the first :meth:`receive`.
     #: Another server has a limit of its own, or none.
     receive_timeout: float | None
+
+    @property
+    def timer(self) -> Timer | None:
+        """What calls in time whoever was lent the scope. ``None`` if it is never lent."""
 
     @property
     def sent(self) -> int:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar
 
 from .leaf import HANDSHAKE, Match, Mismatch, Target
 from .names import NamedRoute, RouteNames
-from .path import request_method, request_segments
+from .path import request_segments
 from .tree import RouteTree
 
 if TYPE_CHECKING:
@@ -94,23 +94,22 @@ class Router(Generic[T]):
         Raises:
             BadPath: Its path can't be read. See :func:`.path.request_segments`.
         """
-        asked = scope["path"], request_method(scope)
+        method = scope["method"] if scope["type"] == "http" else HANDSHAKE
+        asked = scope["path"], method
         raw = scope.get("raw_path")
         has_root = bool(scope.get("root_path"))
         known = self._known.get(asked)
         if known is not None and known[0] == raw and type(known[0]) is type(raw) and not has_root:
             return known[1]
         segments = request_segments(scope)
-        found = self.match(segments, asked[1]), segments
-        if not has_root and len(asked[0]) + len(asked[1] or "") <= _LONGEST_KNOWN:
-            self._remember(asked, raw, found)
-        return found
+        match = self._tree.match(segments, method)
+        if isinstance(match, Match) and not match.raw_params and not has_root:
+            self._remember(asked, raw, (match, segments))
+        return match, segments
 
     def _remember(self, asked: tuple[str, Method], raw: Any, found: Found[T]) -> None:
-        match = found[0]
-        if not isinstance(match, Match) or match.raw_params:
-            return
-        if self._tree.has_no_key(found[1]):
+        is_short = len(asked[0]) + len(asked[1] or "") <= _LONGEST_KNOWN
+        if is_short and self._tree.has_no_key(found[1]):
             if len(self._known) >= _MOST_KNOWN:
                 self._known.clear()
             self._known[asked] = raw, found

@@ -20,7 +20,7 @@ from triows.exceptions import TemplateError
 from .notations import advice_on_converter, check_notation, key_name, refused
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Iterator
+    from collections.abc import Callable, Hashable, Iterable, Iterator
 
 __all__ = ["Key", "Segment", "Template"]
 
@@ -105,6 +105,13 @@ class Segment:
 
     text: str = field(eq=False)
     parts: tuple[Part, ...]
+    # What a text has to match if the segment is nothing but a key.
+    _alone: Callable[[str], Any] | None = field(init=False, eq=False, repr=False)
+
+    @_alone.default
+    def _(self) -> Callable[[str], Any] | None:
+        part = self.parts[0] if len(self.parts) == 1 else ""
+        return part.pattern.fullmatch if isinstance(part, Key) else None
 
     @cached_property
     def keys(self) -> tuple[Key, ...]:
@@ -153,20 +160,16 @@ class Segment:
         Returns:
             The texts in the order of the keys, or ``None``.
         """
+        if self._alone is not None:
+            return (text,) if self._alone(text) else None
         if len(self.parts) == 1:
-            return self._match_alone(text, self.parts[0])
+            return () if text == self.parts[0] else None
         if len(self.keys) == 1:
             return self._match_one_key(text, self.keys[0])
         if len(text) > MAX_AMBIGUOUS:
             return None
         values = _Split(self.parts, text).find()
         return None if values is None else tuple(values)
-
-    @staticmethod
-    def _match_alone(text: str, part: Part) -> tuple[str, ...] | None:
-        if isinstance(part, str):
-            return () if text == part else None
-        return (text,) if part.accepts(text) else None
 
     def _match_one_key(self, text: str, key: Key) -> tuple[str, ...] | None:
         at = self.parts.index(key)

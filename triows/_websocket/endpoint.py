@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from attrs import define, evolve, field, frozen
 
+from triows._errors import combined
 from triows._exchange.asked import read_head
 from triows._exchange.lifetime import Lifetime, Opening
 from triows._exchange.log_lines import log_refusal
@@ -112,8 +113,10 @@ class Endpoint:
                 params, refusal = self._read_params(scope)
         except Exception as exc:  # noqa: BLE001 - raised below
             # A decoder, or the check of a pack: the same as if a factory had raised it.
-            (raised, *_) = self.catchers.replaced(scope, [exc]) if self.catchers else [exc]
-            verdict = judge(raised, None, accepted=False, own=transport)
+            raised: list[BaseException] = [exc]
+            counting = self.catchers.replaced(scope, raised) if self.catchers else raised
+            of_all = combined("errors in one connection", counting)
+            verdict = judge(of_all, None, accepted=False, own=transport)
             refusal = evolve(verdict.refusal, why=verdict.why or verdict.refusal.why)
             error = verdict.error
         if refusal is None:
