@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Annotated, Any
 
-import httpx2
 import msgspec
 import pytest
 import trio
@@ -166,10 +165,14 @@ async def test_bodies_results_and_errors_are_those_of_the_handler(
         assert (await client.post("/r", json={"number": "4"})).status_code == 422
         assert (await client.post("/r", json={"number": 13})).status_code == 500
         assert (await client.post("/r", json={"number": 12})).json()["detail"] == "no dozens"
-        large = httpx2.ByteStream(b"x" * 6000)
+
+        async def large() -> AsyncIterator[bytes]:
+            for _ in range(6):
+                yield b"x" * 1000
+
         assert (await client.post("/r", json={"text": "x" * 6000})).status_code == 413
         headers = {"content-type": "application/json"}
-        assert (await client.post("/r", content=large, headers=headers)).status_code == 413
+        assert (await client.post("/r", content=large(), headers=headers)).status_code == 413
         assert (await client.get("/r")).headers["allow"] == "OPTIONS, POST"
     statuses = [200, 422, 500, 409, 413, 413]
     assert [one.split()[1] for one in ends(log)] == [str(one) for one in statuses]
@@ -713,9 +716,11 @@ async def test_only_the_handler_is_cancelled_and_not_what_is_around_it(autojump_
             self.app = app
 
         async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-            await self.app(scope, receive, send)
-            await trio.sleep(3)
-            seen.append("cleaned up")
+            try:
+                await self.app(scope, receive, send)
+            finally:
+                await trio.sleep(3)
+                seen.append("cleaned up")
 
     async def wait() -> None:
         await trio.sleep(50)
