@@ -16,6 +16,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.middleware.sessions import SessionMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import FileResponse, PlainTextResponse, StreamingResponse
+from trio.testing import wait_all_tasks_blocked
 
 from tests.server.harness.engine import asked, opened_engine
 from triows import (
@@ -449,18 +450,19 @@ def file(tmp_path: Path) -> Path:
 @around_it
 @pytest.mark.parametrize("headers", [{}, {"range": f"bytes=0-{2 * CHUNK - 1}"}])
 async def test_the_end_of_a_file_comes_when_the_resources_have_exited(
-    real_clock, file, seen, where, middlewares, headers
+    file, seen, where, middlewares, headers
 ):
     """The client is told how long it is. So the last bytes are its end."""
 
     async def exits_slowly() -> AsyncIterator[None]:
         yield
+        exiting.set()
         await go.wait()
 
     async def load(_: Annotated[None, use(exits_slowly)]) -> FileResponse:
         return FileResponse(file)
 
-    go = trio.Event()
+    exiting, go = trio.Event(), trio.Event()
     content = file.read_bytes()[: 2 * CHUNK] if headers else file.read_bytes()
     app = serving(where, middlewares, ("get", load))
     async with open_app(app) as client:
@@ -473,16 +475,12 @@ async def test_the_end_of_a_file_comes_when_the_resources_have_exited(
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(read)
-            await until_waiting(app, "await go.wait()")
+            await exiting.wait()
+            await wait_all_tasks_blocked()
             assert len(b"".join(seen)) < len(content)
             go.set()
     assert b"".join(seen) == content
     assert seen[-1] == b""
-
-
-async def until_waiting(app: Triows, source: str) -> None:
-    while source not in str(tree(app)):
-        await trio.sleep(0.001)
 
 
 @at_both
@@ -656,7 +654,7 @@ async def test_gzip_makes_whole_results_and_parts_smaller_but_no_events(autojump
 
 
 @at_both
-async def test_gzip_does_not_compress_files(real_clock, file, where):
+async def test_gzip_does_not_compress_files(file, where):
     async def load() -> FileResponse:
         return FileResponse(file)
 
