@@ -36,6 +36,7 @@ from triows.testing import HTTPDisconnect, open_app
 
 TIMEOUTS = Timeouts(receive=3, disconnect_grace=1, shutdown_grace=10, teardown=5)
 CHUNK = FileResponse.chunk_size
+PLAIN = {"accept-encoding": "identity"}
 
 
 class Passing(BaseHTTPMiddleware):
@@ -485,6 +486,29 @@ async def test_the_end_of_a_file_comes_when_the_resources_have_exited(
 
 @at_both
 @around_it
+async def test_the_last_byte_of_an_announced_length_comes_when_the_resources_have_exited(
+    autojump_clock, seen, where, middlewares
+):
+    """Starlette sends an end without bytes after it."""
+
+    async def load(_: Annotated[str, use(held(seen, seconds=1))]) -> StreamingResponse:
+        async def parts() -> AsyncIterator[bytes]:
+            yield b"1234"
+            yield b"5678"
+
+        return StreamingResponse(parts(), headers={"content-length": "8"})
+
+    app = serving(where, middlewares, ("get", load))
+    async with open_app(app) as client, client.stream("GET", "/r", headers=PLAIN) as response:
+        data = b""
+        while part := await response.receive():
+            data += part
+            assert len(data) < 8 or seen == ["committed", "exited"]
+    assert data == b"12345678"
+
+
+@at_both
+@around_it
 async def test_what_runs_in_the_background_runs_after_the_response(
     autojump_clock, seen, where, middlewares
 ):
@@ -502,7 +526,7 @@ async def test_what_runs_in_the_background_runs_after_the_response(
 
     app = serving(where, middlewares, ("get", answer))
     async with open_app(app) as client:
-        async with client.stream("GET", "/r", headers={"accept-encoding": "identity"}) as response:
+        async with client.stream("GET", "/r", headers=PLAIN) as response:
             assert await response.read() == b"part"
             assert seen == []
         assert seen == ["ran"]
