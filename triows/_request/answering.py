@@ -79,6 +79,15 @@ class AnsweringLine(RequestLine):
         self._delivering: trio.CancelScope | None = None
 
     @property
+    def needs_nursery(self) -> bool:
+        return self.transport.needs_watch
+
+    def start(self, tasks: trio.Nursery | None) -> None:
+        if self.transport.needs_watch:
+            assert tasks is not None
+            tasks.start_soon(self.transport.watch, name="<watch of the client>")
+
+    @property
     def instance(self) -> str | None:
         raw: bytes | None = self._scope.get("raw_path")
         return quote(self._scope["path"]) if raw is None else raw.decode("latin-1")

@@ -180,6 +180,12 @@ class StreamRequest(RequestBridge):
     def timer(self) -> Pinger:
         return self._connection.timer
 
+    needs_watch = False
+
+    def watch(self) -> Awaitable[None]:
+        """See :class:`~triows._request.transport.RequestTransport`. It isn't needed."""
+        return self.wait_over()
+
     def lend_scope(self) -> trio.CancelScope | None:
         if self._is_lent:
             return None
