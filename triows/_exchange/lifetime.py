@@ -504,7 +504,8 @@ class Lifetime:
         Let the peer take what was handed over, then let go of it.
 
         A slow peer may take minutes, so nothing shields that wait. When it is cancelled, or over
-        because the server shuts down, what is left has ``Timeouts.close``.
+        because the server shuts down, what is left has ``Timeouts.close``. What the application
+        does after its response may also fail.
 
         Args:
             errors: What goes wrong is added.
@@ -512,6 +513,9 @@ class Lifetime:
         cancelled = True
         try:
             await self.line.wait_delivered()
+            cancelled = False
+        except Exception as exc:  # noqa: BLE001 - the nursery would raise it as a group
+            errors.append(exc)
             cancelled = False
         finally:
             await self._close_line(errors, cancelled=cancelled)
@@ -598,7 +602,8 @@ class Lifetime:
         if end.why or reason is not None:
             self.why = "; ".join(filter(None, (end.why, why_cancelled(reason, self.line.who))))
         if end.failed:
-            errors += found
+            # Beside a failure, that the peer has left is no news.
+            errors += [error for error in found if not self._is_end(error)] or found
 
     @property
     def _is_plain(self) -> bool:

@@ -14,7 +14,7 @@ from triows._reply import respond, try_later
 from triows.exceptions import ClientDisconnect
 
 from .exchange import RequestExchange
-from .guard import CUT, cut_response, is_guarded
+from .guard import CUT, cut_response, is_guarded, open_request
 from .log_lines import log_end
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class ServedRequests(ABC):
             await respond(send, refusal)
             log_refusal(scope, refusal.status, self.path, refusal.why)
             return
-        transport = request_of(receive, send) or ForeignRequest(receive, send)
+        transport = open_request(receive, send)
         # What is around the application would be cancelled as well, so there must be nothing.
         is_within = is_guarded()
         around = None if self.needs_scope or is_within else transport.lend_scope()

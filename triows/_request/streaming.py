@@ -60,19 +60,24 @@ async def _send_events(
 ) -> None:
     """Send events, and comments while there are none."""
     error: BaseException | None = None
-    async with trio.open_nursery() as nursery:
-        silence = _Silence(transport, interval)
-        nursery.start_soon(silence.fill, name="<keepalive>")
-        try:
-            async for event in events:
-                silence.note_sent()
-                await transport.send(stream.encode(event), more=True)
-                silence.note_sent()
-        except trio.Cancelled:
+    try:
+        async with trio.open_nursery() as nursery:
+            silence = _Silence(transport, interval)
+            nursery.start_soon(silence.fill, name="<keepalive>")
+            try:
+                async for event in events:
+                    silence.note_sent()
+                    await transport.send(stream.encode(event), more=True)
+                    silence.note_sent()
+            except trio.Cancelled:
+                raise
+            except BaseException as exc:  # noqa: BLE001 - raised without the nursery's group
+                error = exc
+            nursery.cancel_scope.cancel()
+    except BaseException:
+        # If this is cancelled, the nursery raises that, too. An error takes precedence.
+        if error is None:
             raise
-        except BaseException as exc:  # noqa: BLE001 - raised without the nursery's group
-            error = exc
-        nursery.cancel_scope.cancel()
     try:
         if error is not None:
             raise error
