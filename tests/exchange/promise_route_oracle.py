@@ -180,8 +180,8 @@ class RouteJudge(Judge[RouteStory]):
         """Return what may be true as well if the response was being sent, or was not read."""
         found: set[str] = set()
         reasons = {why for at, why, _ in self.strikes if at <= self.body_end + NEAR}
-        if self.outcomes == {"closed"} or (self._may_end_later and self.is_disturbed):
-            found |= {"left"}
+        if self.outcomes == {"closed"} or self._may_end_later:
+            found |= {"left"} if self.is_disturbed else set()
             found |= {"cancelled"} if reasons else set()
             self.reasons |= reasons
         if self.story.began is None and not self.entry_errors:
@@ -356,7 +356,8 @@ class RouteJudge(Judge[RouteStory]):
         return required, optional
 
     def check_normal_ends_are_quiet(self) -> None:
-        if self._left is not None:
+        exits = [one.began for one in self.entered if one.began is not None]
+        if self._left is not None and exits and self._left < min(exits):
             super().check_normal_ends_are_quiet()
 
     def check_errors(self) -> None:

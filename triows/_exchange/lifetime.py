@@ -493,6 +493,9 @@ class Lifetime:
             await self._nursery.leave(timeouts.teardown / 2)
         assert self._stack is not None
         found = [] if outcome.error is None else [outcome.error]
+        found += self._take_nursery_error()
+        if not found and self._cancelled is Reason.TIMEOUT and self._too_slow is not None:
+            found.append(self._too_slow)
         if not self.line.tells_last:
             await self._conclude(found, errors)
         if self._stack.hosts:
@@ -596,8 +599,6 @@ class Lifetime:
             errors: What has to be reported is added.
         """
         found += self._take_nursery_error()
-        if not found and self._cancelled is Reason.TIMEOUT and self._too_slow is not None:
-            found.append(self._too_slow)
         # If a resource failed, its error comes when it exits.
         self._unexplained = expected = self._cancelled is Reason.RESOURCE_FAILED
         try:
