@@ -42,10 +42,12 @@ if TYPE_CHECKING:
     from ._injection.kinds import Given, RouteKind
     from ._injection.plan import Plan
     from ._protocol.handshake import Origins
+    from ._request.results import ResultPlan
     from ._routing.node import RouteDescription
     from ._routing.options import Dependency, DepsList, RouteOptions
     from ._routing.template import Key
     from ._running import AppResources
+    from ._settings import Settings
 
 logger = logging.getLogger("triows")
 
@@ -287,7 +289,7 @@ class Compiler:
             handler=self._plugged(handler, description, plan, options),
             plan=plan,
             results=results,
-            settings=options.settings,
+            settings=_settings_of(results, options),
             has_etags=bool(options.etag),
             exchanges=self.exchanges,
             app=self.app,
@@ -353,6 +355,20 @@ class Compiler:
                 where(factory),
                 [name_of(caller) for caller in callers],
             )
+
+
+def _settings_of(results: ResultPlan, options: RouteOptions) -> Settings:
+    """
+    Return the settings of a handler of requests.
+
+    A stream of events has no end that its client waits for: the client comes back by itself, to
+    another server. So a shutdown gives it as long as if its client had left.
+    """
+    settings, timeouts = options.settings, options.settings.timeouts
+    if results.kind != "events":
+        return settings
+    grace = min(timeouts.shutdown_grace, timeouts.disconnect_grace)
+    return evolve(settings, timeouts=evolve(timeouts, shutdown_grace=grace))
 
 
 def _givens_of(entry: Entry) -> tuple[Given, ...]:

@@ -139,9 +139,10 @@ class Timeouts:
     #: has not exited after twice this time.
     teardown: float = _seconds(5)
 
-    #: How long handlers may go on after the close frame when the server shuts down, and mounted
-    #: applications with plain requests. Kubernetes kills a process after 30 s, Docker after 10 s.
-    #: The whole shutdown has to fit.
+    #: How long handlers may go on when the server shuts down: after the close frame, or with a
+    #: plain request. Mounted applications have the same time. A stream of events has only
+    #: ``disconnect_grace``, because its client connects again. Kubernetes kills a process after
+    #: 30 s, Docker after 10 s. The whole shutdown has to fit.
     shutdown_grace: float = _seconds(10, zero=True)
 
     #: How long code may block the server's Trio loop before a warning names it, with its route,

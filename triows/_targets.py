@@ -9,6 +9,7 @@ from attrs import frozen
 from ._asgi import described, wrapped
 from ._exchange.asked import PathParams
 from ._reply import Reply, respond
+from ._request.guard import guarded
 from ._transports.bridge import cancelled_by_shutdown
 from ._transports.connection import current
 from ._where import where
@@ -93,6 +94,8 @@ class Entry:
         scope["endpoint"] = self.description.handler  # as in Starlette
         if scope["type"] == "websocket":
             _blame(self._around, is_foreign=self.is_wrapped)
+        elif self.is_wrapped:
+            return guarded(self._app, scope, receive, send)
         return self._app(scope, receive, send)
 
     def _serve_endpoint(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:

@@ -45,20 +45,7 @@ def check(judge_type: "type[Judge[S]]", story: S) -> None:
         AssertionError: The promise is broken. A note has the whole story.
     """
     try:
-        judge = judge_type(story)
-        judge.check_everything_is_over()
-        judge.check_resources_exit_once_in_reverse()
-        judge.check_handler_ends_in_time()
-        judge.check_handler_is_used_well()
-        judge.check_what_resources_see()
-        judge.check_cleanups_work()
-        judge.check_own_tasks_outlive_the_handler()
-        judge.check_own_task()
-        judge.check_budget()
-        judge.check_errors()
-        judge.check_normal_ends_are_quiet()
-        judge.check_the_peer_is_told_before_the_exits()
-        judge.check_what_the_peer_is_told()
+        judge_type(story).check()
     except AssertionError as exc:
         exc.add_note(story.tell())
         raise
@@ -186,6 +173,22 @@ class Judge(ABC, Generic[S]):
         return [leaf for error in self.entry_errors for leaf in leaves(error)]
 
     # The checks.
+
+    def check(self) -> None:
+        """Make all checks."""
+        self.check_everything_is_over()
+        self.check_resources_exit_once_in_reverse()
+        self.check_handler_ends_in_time()
+        self.check_handler_is_used_well()
+        self.check_what_resources_see()
+        self.check_cleanups_work()
+        self.check_own_tasks_outlive_the_handler()
+        self.check_own_task()
+        self.check_budget()
+        self.check_errors()
+        self.check_normal_ends_are_quiet()
+        self.check_the_peer_is_told_before_the_exits()
+        self.check_what_the_peer_is_told()
 
     def check_everything_is_over(self) -> None:
         story = self.story

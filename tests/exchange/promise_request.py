@@ -9,7 +9,7 @@ from attrs import define, evolve, field
 
 from tests.exchange.promise_cases import What
 from tests.exchange.promise_oracle import NEAR, Judge
-from tests.exchange.promise_stage import World, handler_of, note_seen
+from tests.exchange.promise_stage import SpokenWorld, handler_of, note_seen
 from tests.exchange.promise_story import Moment, Story
 from tests.injection.kinds import REQUEST, REQUESTS
 from triows import HTTPException
@@ -20,6 +20,7 @@ from triows._injection.plan import Plan
 from triows._injection.planner import Planner
 from triows._request.exchange import RequestExchange
 from triows._request.foreign import ForeignRequest
+from triows._request.line import RequestLine
 from triows._settings import Limits, Settings
 from triows.exceptions import ClientDisconnect
 
@@ -130,11 +131,11 @@ class _Server:
 
 
 @define(eq=False)
-class Request(World[RequestStory]):
+class Request(SpokenWorld[RequestStory]):
     """
-    A route of plain requests, and a client that makes one.
+    A handler that sends its response itself, as a mounted application does, and a client.
 
-    No kind of route has requests with resources yet, so this does what such a route would do.
+    Mounted applications have no resources. With them, the line of all requests is tested here.
     """
 
     given = ForeignRequest
@@ -188,6 +189,9 @@ class Request(World[RequestStory]):
         # A client that doesn't read would only make it one more exit that takes too long.
         if not peer.complete and self.server.reads:
             await self.finish(peer)
+
+    def line_of(self, transport: ForeignRequest, scope: object) -> RequestLine:
+        return RequestLine(transport, patience=self.timeouts.close)
 
     async def serve(self, tasks: trio.Nursery) -> None:
         transport = ForeignRequest(self.server.receive, self.server.send)

@@ -1,8 +1,8 @@
 """
 Runs a case: its handler, its peer, and everything that happens from outside.
 
-A :class:`World` is a line with everything around it. ``promise_websocket`` and
-``promise_request`` have one each.
+A :class:`World` is a line with everything around it. ``promise_websocket``, ``promise_request`` and
+``promise_route`` have one each.
 """
 
 import inspect
@@ -22,7 +22,16 @@ from triows import Timeouts, use
 from triows._injection.plan import Plan
 from triows.exceptions import Disconnected
 
-__all__ = ["World", "handler_of", "note_seen", "play"]
+__all__ = [
+    "SpokenWorld",
+    "World",
+    "asked",
+    "die",
+    "handler_of",
+    "note_seen",
+    "play",
+    "run_task",
+]
 
 #: When the last event comes, if nothing else has ended the exchange before.
 LAST = 9.0
@@ -32,10 +41,8 @@ S = TypeVar("S", bound=Story)
 
 @define(eq=False)
 class World(ABC, Generic[S]):
-    """What serves an exchange, its peer, and the ways in which a handler uses its line."""
+    """What serves an exchange, and its peer."""
 
-    #: What the handler asks for.
-    given: ClassVar[type]
     #: What ends every handler.
     last: ClassVar[What]
 
@@ -57,25 +64,6 @@ class World(ABC, Generic[S]):
     def timeouts(self) -> Timeouts:
         case = self.case
         return attrs.evolve(TIMEOUTS, disconnect_grace=case.grace, teardown=case.teardown)
-
-    # What a handler does with what it was given.
-
-    @abstractmethod
-    async def accept(self, peer: Any) -> None: ...
-
-    @abstractmethod
-    async def receive(self, peer: Any) -> None:
-        """Receive until the peer is gone."""
-
-    @abstractmethod
-    async def send(self, peer: Any) -> None: ...
-
-    @abstractmethod
-    async def finish(self, peer: Any) -> None: ...
-
-    @abstractmethod
-    async def finish_late(self, peer: Any) -> None:
-        """The same in the exit of a resource, if nobody else has finished."""
 
     # The server, and what happens from outside.
 
@@ -130,30 +118,58 @@ class World(ABC, Generic[S]):
                 self.leave(event.what)
 
 
+@define(eq=False)
+class SpokenWorld(World[S]):
+    """A world whose handler speaks to its peer by what it is given."""
+
+    #: What the handler asks for.
+    given: ClassVar[type]
+
+    # What a handler does with what it was given.
+
+    @abstractmethod
+    async def accept(self, peer: Any) -> None: ...
+
+    @abstractmethod
+    async def receive(self, peer: Any) -> None:
+        """Receive until the peer is gone."""
+
+    @abstractmethod
+    async def send(self, peer: Any) -> None: ...
+
+    @abstractmethod
+    async def finish(self, peer: Any) -> None: ...
+
+    @abstractmethod
+    async def finish_late(self, peer: Any) -> None:
+        """The same in the exit of a resource, if nobody else has finished."""
+
+
 def _nothing() -> None:
     """What the first resource of a chain takes as its argument."""
 
 
-def _asked(case: Case, story: Story) -> dict[str, Any]:
+def asked(case: Case, story: Story) -> dict[str, Any]:
     """The annotations of the handler's resources, by name."""
-    asked: dict[str, Any] = {}
+    annotations: dict[str, Any] = {}
     before: Any = Annotated[None, use(_nothing)]
     for number, resource in enumerate(case.resources):
         if not resource.chained:
             before = Annotated[None, use(_nothing)]
         factory = WRITERS[resource.kind](resource, story, before)
-        before = Annotated[object, use(factory, reuse=resource.reuse)]
+        until = "sent" if resource.outlasts else None
+        before = Annotated[object, use(factory, reuse=resource.reuse, until=until)]
         following = case.resources[number + 1 : number + 2]
         taken = bool(following) and following[0].chained
         if case.asks_for_all or not taken:
-            asked[f"r{number}"] = before
-    return asked
+            annotations[f"r{number}"] = before
+    return annotations
 
 
 # The handler, and the exchange's task.
 
 
-async def _handle(world: World, peer: Any) -> None:
+async def _handle(world: SpokenWorld, peer: Any) -> None:
     story, handler = world.story, world.case.handler
     if handler.waits:
         await trio.sleep(handler.waits)
@@ -177,7 +193,8 @@ async def _handle(world: World, peer: Any) -> None:
         raise story.make(handler.raises)
 
 
-async def _run_task(case: Case, story: Story) -> None:
+async def run_task(case: Case, story: Story) -> None:
+    """Run as a task in the exchange's nursery."""
     task = case.task
     assert task is not None
     try:
@@ -204,7 +221,7 @@ def _start_another(story: Story, nursery: Any) -> None:
         nursery.start_soon(trio.sleep_forever)
 
 
-async def _die(case: Case, story: Story, nursery: Any, exc: trio.Cancelled) -> NoReturn:
+async def die(case: Case, story: Story, nursery: Any, exc: trio.Cancelled) -> NoReturn:
     """End a cancelled handler in the way that the case says."""
     match case.handler.dies:
         case "slowly":
@@ -225,7 +242,7 @@ def note_seen(case: Case, plan: Plan) -> None:
             step.factory.holding.note(holds=False)
 
 
-def handler_of(world: World) -> Callable[..., Any]:
+def handler_of(world: SpokenWorld) -> Callable[..., Any]:
     """The handler of a case. It asks for what its line gives, for resources, and for a nursery."""
     case, story = world.case, world.story
 
@@ -233,7 +250,7 @@ def handler_of(world: World) -> Callable[..., Any]:
         story.began = story.now()
         try:
             if case.task is not None:
-                nursery.start_soon(_run_task, case, story)
+                nursery.start_soon(run_task, case, story)
             try:
                 await _handle(world, peer)
             except Disconnected:
@@ -241,7 +258,7 @@ def handler_of(world: World) -> Callable[..., Any]:
                 _start_another(story, nursery)
                 raise
             except trio.Cancelled as exc:
-                await _die(case, story, nursery, exc)
+                await die(case, story, nursery, exc)
         except BaseException as exc:
             story.error = exc
             story.outcome = "cancelled" if isinstance(exc, trio.Cancelled) else "raised"
@@ -267,7 +284,7 @@ def handler_of(world: World) -> Callable[..., Any]:
         finally:
             await one.clean()
 
-    annotations = {"peer": world.given, **_asked(case, story)}
+    annotations = {"peer": world.given, **asked(case, story)}
     if case.handler.by_factory:
         annotations["peer"] = Annotated[world.given, use(accepting)]
     if case.task is not None:

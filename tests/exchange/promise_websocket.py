@@ -9,7 +9,7 @@ from attrs import define, field
 
 from tests.exchange.promise_cases import What
 from tests.exchange.promise_oracle import NEAR, Judge, same
-from tests.exchange.promise_stage import World, handler_of, note_seen
+from tests.exchange.promise_stage import SpokenWorld, handler_of, note_seen
 from tests.exchange.promise_story import Moment, Story
 from tests.transports.messages import MemoryPeer, MemoryTransport
 from triows import (
@@ -88,7 +88,7 @@ SCOPE = {
 
 
 @define(eq=False)
-class Connection(World[ConnectionStory]):
+class Connection(SpokenWorld[ConnectionStory]):
     """An application with one route, and a peer that is connected to it."""
 
     given = WebSocket

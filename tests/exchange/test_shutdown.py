@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -10,8 +10,16 @@ import trio
 from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute as StarletteRoute
 
-from triows import Timeouts, Triows, WebSocket, WebSocketRoute
-from triows.testing import WebSocketSession, open_app
+from triows import (
+    EventStream,
+    Route,
+    ServerSentEvent,
+    Timeouts,
+    Triows,
+    WebSocket,
+    WebSocketRoute,
+)
+from triows.testing import HTTPDisconnect, WebSocketSession, open_app
 
 #: When a handler is cancelled, in seconds after the shutdown has begun.
 GRACE, SHUTDOWN, CLOSE = 1, 10, 5
@@ -272,3 +280,30 @@ async def test_a_handler_behind_middleware_is_not_told_of_the_shutdown_as_of_its
         assert len(ready) == 50
         await client.shutdown()
     assert ended == [1 + SHUTDOWN] * 50
+
+
+@pytest.mark.parametrize(("path", "grace"), [("/events", GRACE), ("/parts", SHUTDOWN)])
+async def test_a_stream_of_events_has_only_the_disconnect_grace_since_it_never_ends(
+    autojump_clock, path, grace
+):
+    events, parts = Route("events"), Route("parts")
+
+    @events.get
+    async def send_events() -> EventStream:
+        yield ServerSentEvent("one")
+        await trio.sleep_forever()
+
+    @parts.get
+    async def send_parts() -> AsyncIterator[bytes]:
+        yield b"one"
+        await trio.sleep_forever()
+
+    async with (
+        open_app(Triows(events, parts, timeouts=TIMEOUTS)) as client,
+        client.stream("GET", path) as response,
+    ):
+        await response.receive()
+        await client.shutdown()
+        assert trio.current_time() == grace
+        with pytest.raises(HTTPDisconnect):
+            await response.receive()

@@ -123,6 +123,11 @@ def test_a_file_of_another_library_is_told_where_ours_is(annotation):
     assert advice.endswith("write `from triows import UploadFile`, and not starlette's")
 
 
+@pytest.mark.parametrize("annotation", [triows.UploadFile, list[triows.UploadFile]])
+def test_nothing_is_said_of_our_own_file(annotation):
+    assert given_advice("file", annotation, POSTS) is None
+
+
 def test_a_file_is_not_there_without_a_body():
     advice = given_advice("file", triows.UploadFile, request_kind(triows.Triows, "GET"))
     assert advice is not None

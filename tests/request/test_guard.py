@@ -30,7 +30,7 @@ async def test_events_pass_until_the_response_is_cut():
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await send({**END, "more_body": True})
-        assert isinstance(cut_response(foreign, foreign), ClientDisconnect)
+        cut_response(foreign, foreign)
         with pytest.raises(ClientDisconnect, match="was cut"):
             await send(END)
 
@@ -71,5 +71,5 @@ async def test_a_mounted_application_is_within_the_guard_of_the_outer_one():
     assert sent == []
 
 
-async def test_without_a_guard_there_is_nothing_but_the_error():
-    assert isinstance(cut_response(foreign, foreign), ClientDisconnect)
+async def test_without_a_guard_there_is_nothing_to_cut():
+    cut_response(foreign, foreign)

@@ -171,27 +171,35 @@ class Lifetime:
             if opening is not None:
                 self._end_at(now + opening.seconds, Reason.TIMEOUT, opening.seconds)
 
+    def hold(self, stack: ResourceStack) -> None:
+        """Take over the resources that are entered without it, before it runs."""
+        self._stack = stack
+
     # What may end an exchange. All of these are synchronous and may come at any time.
 
     def note_opening(self, opening: Opening) -> None:
         """
         Begin to make the arguments now, which has its own limit, until :meth:`note_opened`.
 
-        The body must have a scope of its own.
+        The body must have a scope of its own, or there must be a timer.
         """
         self._opening = opening
         limit = trio.current_time() + opening.seconds
-        if limit < self._grace_over[0]:
+        if limit >= self._grace_over[0]:
+            return
+        if self._timer is not None:
+            self._end_at(limit, Reason.TIMEOUT, opening.seconds)
+        else:
             self._body.deadline, self._at_deadline = limit, Reason.TIMEOUT
 
     def note_opened(self) -> None:
         """Note that the opening is over, or doesn't matter. From now on, only a grace ends it."""
         if self._timer is not None:
             over, why = self._grace_over
-            if over == math.inf:
-                self._end_at(over, why, over)
-            elif over != self._due[0]:
-                self._end_at(over, why, over - trio.current_time())
+            if over != self._due[0]:
+                self._end_at(
+                    over, why, math.inf if over == math.inf else over - trio.current_time()
+                )
             return
         if self._is_lent:
             return  # who has lent the scope may have set a deadline, and there is none for opening
@@ -395,7 +403,9 @@ class Lifetime:
     ) -> None:
         """Run the body, and end the exchange. What has to be reported is added to *errors*."""
         self.line.start(tasks)
-        stack = self._stack = ResourceStack(tasks, self._note_expired, takes_guests=True)
+        stack = self._stack
+        if stack is None:
+            stack = self._stack = ResourceStack(tasks, self._note_expired, takes_guests=True)
         error: BaseException | None = None
         try:
             if self._is_lent and not wants_nursery:
@@ -412,7 +422,8 @@ class Lifetime:
                 self._note_too_slow(exc)
         if self._timer is not None:
             # As a scope of its own would be, the lent one is left alone from here on.
-            self._timer.discard(self)
+            if self._due[0] < math.inf:
+                self._timer.discard(self)
             self._is_over = True
         outcome = self._outcome(error)
         try:
@@ -482,10 +493,15 @@ class Lifetime:
             await self._nursery.leave(timeouts.teardown / 2)
         assert self._stack is not None
         found = [] if outcome.error is None else [outcome.error]
+        found += self._take_nursery_error()
+        if not found and self._cancelled is Reason.TIMEOUT and self._too_slow is not None:
+            found.append(self._too_slow)
         if not self.line.tells_last:
             await self._conclude(found, errors)
         if self._stack.hosts:
-            seconds = max(last - trio.current_time(), timeouts.teardown / 2)
+            seconds = timeouts.teardown
+            if self._nursery is not None or not self.line.tells_last:  # that took time
+                seconds = max(last - trio.current_time(), seconds / 2)
             failed = await self._exit(outcome, errors, seconds=seconds, spares=True)
             (found if self.line.tells_last else errors).extend(failed)
         if self.line.tells_last:
@@ -499,7 +515,8 @@ class Lifetime:
         Let the peer take what was handed over, then let go of it.
 
         A slow peer may take minutes, so nothing shields that wait. When it is cancelled, or over
-        because the server shuts down, what is left has ``Timeouts.close``.
+        because the server shuts down, what is left has ``Timeouts.close``. What the application
+        does after its response may also fail.
 
         Args:
             errors: What goes wrong is added.
@@ -507,6 +524,9 @@ class Lifetime:
         cancelled = True
         try:
             await self.line.wait_delivered()
+            cancelled = False
+        except Exception as exc:  # noqa: BLE001 - the nursery would raise it as a group
+            errors.append(exc)
             cancelled = False
         finally:
             await self._close_line(errors, cancelled=cancelled)
@@ -579,8 +599,6 @@ class Lifetime:
             errors: What has to be reported is added.
         """
         found += self._take_nursery_error()
-        if not found and self._cancelled is Reason.TIMEOUT and self._too_slow is not None:
-            found.append(self._too_slow)
         # If a resource failed, its error comes when it exits.
         self._unexplained = expected = self._cancelled is Reason.RESOURCE_FAILED
         try:
@@ -589,17 +607,25 @@ class Lifetime:
             errors += [*found, exc]
             return
         self._unexplained = expected and end.told and not end.failed
-        reason = self._cancelled or (self._at_deadline if self._body.cancel_called else None)
+        reason = self._cancelled or (self._at_deadline if self._is_body_over else None)
         if end.why or reason is not None:
             self.why = "; ".join(filter(None, (end.why, why_cancelled(reason, self.line.who))))
         if end.failed:
-            errors += found
+            # Beside a failure, that the peer has left is no news.
+            errors += [error for error in found if not self._is_end(error)] or found
 
     @property
     def _is_plain(self) -> bool:
         """Whether nothing was opened that has to be closed, and nothing has ended the body."""
         assert self._stack is not None
-        return self.tasks is None and not self._stack.hosts and not self._body.cancel_called
+        return self.tasks is None and not self._stack.hosts and not self._is_body_over
+
+    @property
+    def _is_body_over(self) -> bool:
+        """Whether the body is cancelled. Whoever cancels a lent scope sets a deadline."""
+        if self._is_lent and self._body.deadline == math.inf:
+            return False  # asking the scope takes longer, because it looks at the clock
+        return self._body.cancel_called
 
     def _combined(self, errors: list[BaseException]) -> BaseException | None:
         return combined(f"errors in one {self.line.noun}", errors)

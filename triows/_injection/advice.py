@@ -178,7 +178,8 @@ def given_advice(name: str, annotation: Any, kind: RouteKind) -> str | None:
         shown = _full_name(wanted) if wanted is annotation else type_name(annotation)
         if wanted.__name__ in _LATER:
             return f"`{name}` is a {shown}, which nothing makes: {_for_later(name, kind)}"
-        if wanted.__name__ == "UploadFile":
+        is_ours = kind.body is not None and wanted is kind.body.file
+        if wanted.__name__ == "UploadFile" and not is_ours:
             return f"`{name}` is a {shown}, which nothing makes: {_for_file(wanted, kind)}"
         if wanted.__name__ == "Response" and kind.has_results:
             return f"`{name}` is a {shown}, which nothing makes: {_RETURNED}"

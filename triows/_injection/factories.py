@@ -48,7 +48,7 @@ from triows.exceptions import DependencyError
 
 from .marks import without_metadata
 from .signatures import Unresolved, is_protocol, resolved, type_variables
-from .yields import BareYields, bare_yields, holds_nothing, is_contextlibs, stands_at_bare
+from .yields import BareYields, bare_yields, holds_nothing, is_contextlibs, stands_at_bare, waits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -130,6 +130,8 @@ class Factory:
     #: Called with the arguments. A hosted kind returns a context manager to be entered.
     open: Callable[..., Any]
     holding: Holding
+    #: Whether entering or exiting its resources may wait for something.
+    waits: bool = True
     #: The classes of its values, if they are known and can be checked.
     makes: tuple[type, ...] | None = None
     #: Whether its resources stay until the peer was told how the exchange ends.
@@ -154,6 +156,7 @@ class Factory:
             bare=bare_yields(body_of(call)) if generator else {},
             open=_FROM_GENERATOR[kind](call) if generator else call,
             holding=Holding(by_source=not holds_nothing(call)),
+            waits=waits(call),
         )
 
     def checked(self, value: Any) -> Any:

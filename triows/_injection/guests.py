@@ -99,24 +99,35 @@ class Guest(Resource):
 
     async def wait_done(self) -> None:
         """Exit the resource. A cancellation has no effect on this, and it never raises."""
-        self.task = trio.lowlevel.current_task()
-        scope = trio.CancelScope(deadline=self._deadline, shield=True)
+        is_late = False
         try:
-            with scope:
-                try:
-                    await self._exit()
-                except BaseException as exc:
-                    self._note_raised(exc)
-                    raise
+            if self.factory.waits:
+                is_late = await self._exit_in_time()
+            else:
+                await self._exit_noting()
         except BaseException as exc:  # noqa: BLE001 - the stack reports it
             self.error = exc
-        self._end(is_late=scope.cancelled_caught)
+        self._end(is_late=is_late)
+
+    async def _exit_in_time(self) -> bool:
+        """Exit behind a shield, and return whether that took too long."""
+        self.task = trio.lowlevel.current_task()
+        with trio.CancelScope(deadline=self._deadline, shield=True) as scope:
+            await self._exit_noting()
+        return scope.cancelled_caught
+
+    async def _exit_noting(self) -> None:
+        try:
+            await self._exit()
+        except BaseException as exc:
+            self._note_raised(exc)
+            raise
 
     async def _exit(self) -> None:
         thrown = self._to_raise()
         how = (None, None, None) if thrown is None else exc_info(thrown)
         try:
-            if isinstance(self.manager, GeneratorManager):
+            if self.factory.kind is FactoryKind.GENERATOR:
                 swallowed = self.manager.__exit__(*how)
             else:
                 swallowed = await self.manager.__aexit__(*how)

@@ -150,7 +150,10 @@ class Body:
     @property
     def needs_hosts(self) -> bool:
         """Whether a resource needs a task of its own."""
-        return any(factory.holding.is_possible for factory in self._exited)
+        for factory in self._exited:  # noqa: SIM110 - any() costs a generator
+            if factory.holding.is_possible:
+                return True
+        return False
 
     # The names of the arguments, if these are all values of the plan, in order.
     _names: tuple[str, ...] | None = field(init=False)

@@ -33,6 +33,7 @@ __all__ = [
     "is_contextlibs",
     "stands_at_bare",
     "unmanageable",
+    "waits",
 ]
 
 #: First line, last line, first column, last column, as :meth:`code.co_positions` has them.
@@ -74,6 +75,20 @@ def holds_nothing(function: Callable[..., Any]) -> bool:
         return False
     read, line = _read_near(code), code.co_firstlineno
     return line in read.functions and line not in read.holding
+
+
+def waits(function: Callable[..., Any]) -> bool:
+    """Say whether a generator function may wait for something, by its code."""
+    if inspect.isgeneratorfunction(function):
+        return False
+    code = getattr(function, "__code__", None)
+    if code is None or not inspect.isasyncgenfunction(function):
+        return True  # who knows what it returns
+    return any(step.opname in _WAITING for step in dis.get_instructions(code))
+
+
+#: ``async with`` also has the first of these.
+_WAITING = frozenset(("GET_AWAITABLE", "GET_ANEXT"))
 
 
 def bare_yields(function: Callable[..., Any]) -> BareYields:

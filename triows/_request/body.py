@@ -58,6 +58,7 @@ class RequestBody:
     __slots__ = (
         "_is_busy",
         "_is_over",
+        "_is_refused",
         "_kept",
         "_limit",
         "_malformed_length",
@@ -102,6 +103,8 @@ class RequestBody:
         self._whole: bytes | None = None
         self._is_busy = self._was_taken = False
         self._is_over = self.content_length == 0
+        # Whether what it has announced can't be taken.
+        self._is_refused = self._malformed_length or (self.content_length or 0) > limit
 
     def refuse_early(self) -> None:
         """
@@ -113,7 +116,7 @@ class RequestBody:
         """
         if self._malformed_length:
             raise BadBody([ParamError("header", "content-length", "Expected a whole number")])
-        if self.content_length is not None and self.content_length > self._limit:
+        if self._is_refused:
             raise self._too_large()
 
     async def read(self) -> bytes:
@@ -180,8 +183,9 @@ class RequestBody:
         if self._received > self._limit:
             await trio.lowlevel.checkpoint()
             raise self._too_large()
-        if not self._received:
-            await self._refuse_first()
+        if self._is_refused:
+            await trio.lowlevel.checkpoint()
+            self.refuse_early()
         self._is_busy = True
         try:
             part = await self._receive()
@@ -193,13 +197,6 @@ class RequestBody:
         # The next part would be empty. So most bodies need only one call.
         self._is_over = not part or self._received == self.content_length
         return part
-
-    async def _refuse_first(self) -> None:
-        try:
-            self.refuse_early()
-        except HTTPException:
-            await trio.lowlevel.checkpoint()
-            raise
 
     def _too_large(self) -> BodyTooLarge:
         return BodyTooLarge(f"the body has more than {counted(self._limit, 'byte')}")

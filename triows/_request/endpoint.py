@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from attrs import evolve, field, frozen
 from starlette.responses import Response
 
+from triows._errors import combined
 from triows._exchange.asked import data_of, read_head
 from triows._exchange.lifetime import Opening
 from triows._injection.call import make_arguments
 from triows._injection.factories import FactoryKind
 from triows._injection.hosts import ResourceStack
 from triows._injection.kinds import APP, NURSERY
+from triows._injection.plan import Intake
 from triows._injection.readers import read_form as read_form_params
 from triows._reply import Refused, problem
 from triows._requires import note_checked
@@ -37,8 +39,9 @@ if TYPE_CHECKING:
 
     from triows._exchange.catchers import Catchers
     from triows._exchange.lifetime import Lifetime
+    from triows._injection.factories import Factory
     from triows._injection.kinds import Given
-    from triows._injection.plan import Intake, Plan
+    from triows._injection.plan import Plan
     from triows._injection.query import ParamError
     from triows._requires import Requirement
     from triows.types import Scope
@@ -89,9 +92,12 @@ class RequestEndpoint(ServedRequests):
 
     @needs_lifetime.default
     def _(self) -> bool:
-        # Plain functions can't hang, so they need no limit, and nothing of them has to be closed.
-        kinds = {step.factory.kind for step in self.plan.body.steps}
-        return self._wants_nursery or self._is_streamed or not kinds <= {FactoryKind.FUNCTION}
+        waits = any(not _is_instant(step.factory) for step in self.plan.body.steps)
+        return self._wants_nursery or self._is_streamed or waits
+
+    @property
+    def needs_scope(self) -> bool:
+        return self._wants_nursery or self.plan.body.needs_hosts
 
     def line_of(self, transport: RequestTransport, scope: Scope) -> AnsweringLine:
         replaced = partial(self.catchers.replaced, scope) if self.catchers else None
@@ -108,12 +114,20 @@ class RequestEndpoint(ServedRequests):
         if self._needs_call:
             call = _Call(self, exchange)
             call.read_head()
-            arguments = await call.arguments(ResourceStack(None, _never), None)
+            stack = ResourceStack(None, _never, takes_guests=True)
+            exchange.hold(stack)
+            arguments = await call.arguments(stack, None)
         else:
+            stack = None
             arguments = self._arguments(scope)
         result = await self.handler(**arguments)
         if isinstance(result, Response):
             if not is_whole(result) or result.background is not None:
+                if stack is not None and stack.hosts:
+                    line = exchange.lifetime.line
+                    assert isinstance(line, AnsweringLine)
+                    exchange.rest = lambda *_: begin_response(result, scope, line)
+                    return
                 await send_response(result, scope, transport.asgi_receive, transport.asgi_send)
                 return
             transport.start(result.status_code, result.raw_headers)
@@ -124,6 +138,8 @@ class RequestEndpoint(ServedRequests):
                 response = self._tagged(response, scope)
             status, headers, body = response
             transport.start(status, headers)
+        if stack is not None and stack.hosts:
+            await _exit(stack, self.settings.timeouts.teardown)
         rest = transport.send_nowait(body, more=False)
         if rest is not None:
             await rest
@@ -134,12 +150,16 @@ class RequestEndpoint(ServedRequests):
         lifetime = exchange.lifetime
         line = lifetime.line
         assert isinstance(line, AnsweringLine)
+        if exchange.transport.left:  # before anybody listened
+            lifetime.note_gone()
 
         async def body(stack: ResourceStack, nursery: trio.Nursery | None) -> None:
             encode = self._encoder(exchange.scope)
             call = _Call(self, exchange)
+            if self.plan.body.steps:
+                call.limited = lifetime
             call.read_head()
-            arguments = await call.arguments(stack, nursery, lifetime)
+            arguments = await call.arguments(stack, nursery)
             if self._is_streamed:
                 await self._stream(arguments, exchange)
                 line.finish = partial(exchange.transport.send_nowait, b"", more=False)
@@ -231,11 +251,13 @@ class _Call:
         exchange: The request.
     """
 
-    __slots__ = ("_body", "_endpoint", "_errors", "_exchange", "_params")
+    __slots__ = ("_body", "_endpoint", "_errors", "_exchange", "_params", "limited")
 
     def __init__(self, endpoint: RequestEndpoint, exchange: RequestExchange) -> None:
         self._endpoint = endpoint
         self._exchange = exchange
+        #: The lifetime, if there is a limit for the factories.
+        self.limited: Lifetime | None = None
         self._params: Sequence[Any] = ()
         self._errors: list[ParamError] = []
         self._body: RequestBody | None = None
@@ -292,7 +314,6 @@ class _Call:
         self,
         stack: ResourceStack,
         nursery: trio.Nursery | None,
-        lifetime: Lifetime | None = None,
     ) -> dict[str, Any]:
         """
         Call the guards, take in the body, call the factories, and return the handler's arguments.
@@ -305,28 +326,31 @@ class _Call:
         if self._errors:
             assert body.intake is not None
             await self._take_in(body.intake)  # to say everything that is wrong
-        opening = None
-        if lifetime is not None and body.steps:
-            assert isinstance(lifetime.line, AnsweringLine)
-            opening = Opening(timeouts.accept, lifetime.line.too_slow)
-
-        async def take_in(intake: Intake) -> list[Any]:
-            if lifetime is None or opening is None:
-                return await self._take_in(intake)
-            lifetime.note_opened()  # the body has a limit of its own
-            values = await self._take_in(intake)
-            lifetime.note_opening(opening)
-            return values
-
-        if lifetime is not None and opening is not None:
-            lifetime.note_opening(opening)
+        if self.limited is not None and not isinstance(body.order[0], Intake):
+            self._limit()
+        values = self.values(nursery)
         arguments = await make_arguments(
-            body, self.values(nursery), stack, patience=timeouts.teardown, take_in=take_in
+            body, values, stack, patience=timeouts.teardown, take_in=self._take_in_unlimited
         )
         assert arguments is not None
-        if lifetime is not None and opening is not None:
-            lifetime.note_opened()
+        if self.limited is not None:
+            self.limited.note_opened()
         return arguments
+
+    def _limit(self) -> None:
+        if self.limited is not None:
+            line = self.limited.line
+            assert isinstance(line, AnsweringLine)
+            timeouts = self._endpoint.settings.timeouts
+            self.limited.note_opening(Opening(timeouts.accept, line.too_slow))
+
+    async def _take_in_unlimited(self, intake: Intake) -> list[Any]:
+        """Take in the body, which has a limit of its own, before the factories."""
+        if self.limited is not None:
+            self.limited.note_opened()
+        values = await self._take_in(intake)
+        self._limit()
+        return values
 
     async def _take_in(self, intake: Intake) -> list[Any]:
         """
@@ -335,11 +359,12 @@ class _Call:
         Raises:
             InvalidRequest: Something in the request is wrong.
         """
-        self.body.refuse_early()
+        body = self.body
+        body.refuse_early()
         if intake.form:
             return await self._take_form(intake)
-        decoders = [spec.decoder.choose(self.body) for spec in intake.bodies]
-        whole = await self.body.read()
+        decoders = [spec.decoder.choose(body) for spec in intake.bodies]
+        whole = await body.read()
         values, errors = [], self._errors
         for decode in decoders:
             try:
@@ -367,6 +392,26 @@ def _header(headers: Sequence[tuple[bytes, bytes]], wanted: bytes) -> bytes | No
         if len(name) == len(wanted) and name.lower() == wanted:
             found = value if found is None else found + b", " + value
     return found
+
+
+async def _exit(stack: ResourceStack, seconds: float) -> None:
+    """
+    Let the resources exit of a handler that has returned.
+
+    Raises:
+        BaseException: What went wrong in that, as one exception.
+    """
+    error = combined("errors in one request", await stack.aclose(seconds=seconds))
+    try:
+        if error is not None:
+            raise error
+    finally:
+        del error  # its traceback refers to this frame
+
+
+def _is_instant(factory: Factory) -> bool:
+    """Say whether a factory can't hang, so that it needs no limit, and neither do its exits."""
+    return factory.kind is FactoryKind.FUNCTION or not (factory.waits or factory.outlasts)
 
 
 def _never(_resource: object) -> NoReturn:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import trio
 
@@ -11,13 +11,16 @@ from triows._reply import respond
 from triows._where import known_as
 from triows.exceptions import ClientDisconnect
 
-from .transport import CLIENT_LEFT, nobody
+from .transport import CLIENT_LEFT, DISCONNECTS, nobody
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
+    from triows._exchange.line import Timer
     from triows._reply import Reply
     from triows.types import Message, Receive, Send
+
+    from .transport import EngineRequest
 
 __all__ = ["ForeignRequest"]
 
@@ -35,19 +38,24 @@ class ForeignRequest:
     """
 
     __slots__ = (
+        "_ahead",
         "_head",
+        "_is_ending",
         "_receive",
         "_send",
         "complete",
         "has_more",
         "left",
         "on_left",
-        "receive_timeout",
         "received",
         "sent",
+        "server",
         "status",
         "why_left",
     )
+
+    #: It lends no scope.
+    timer: Timer | None = None
 
     def __init__(self, receive: Receive, send: Send) -> None:
         self.on_left: Callable[[], None] = nobody
@@ -56,9 +64,13 @@ class ForeignRequest:
         self.why_left = CLIENT_LEFT
         self.received = self.sent = 0
         self.has_more = True  # as far as is known
-        self.receive_timeout: float | None = None
+        #: The request to our own server below the middlewares, if there is one.
+        self.server: EngineRequest | None = None
         # The beginning of the response, until it is sent together with the first part.
         self._head: Message | None = None
+        # Whether the end of the response was handed over, or is being so.
+        self._is_ending = False
+        self._ahead: _Ahead | None = None
         self._receive = receive
         self._send = send
 
@@ -66,11 +78,28 @@ class ForeignRequest:
     def begun(self) -> bool:
         return self.status is not None
 
+    @property
+    def receive_timeout(self) -> float | None:
+        return None if self.server is None else self.server.receive_timeout
+
+    @receive_timeout.setter
+    def receive_timeout(self, seconds: float | None) -> None:
+        if self.server is not None:
+            self.server.receive_timeout = seconds
+
+    @property
+    def needs_watch(self) -> bool:
+        return self.server is None
+
+    def watch(self) -> Awaitable[None]:
+        self._ahead = _Ahead(self._receive, self._note_disconnected)
+        return self._ahead.run()
+
     @known_as("receive")
     async def asgi_receive(self) -> Message:
-        event = await self._receive()
+        event = await (self._receive() if self._ahead is None else self._ahead.receive())
         if event["type"] == "http.disconnect":
-            self._note_left()
+            self.note_left()
         else:
             self.received += len(event.get("body") or b"")
             self.has_more = event.get("more_body", False)
@@ -85,6 +114,8 @@ class ForeignRequest:
             kind = event["type"]
             if kind == "http.response.start":
                 status = event.get("status")
+            else:
+                self._is_ending |= not event.get("more_body", False)
             await self._send(event)
         except Exception as exc:
             await trio.lowlevel.cancel_shielded_checkpoint()
@@ -101,17 +132,31 @@ class ForeignRequest:
             self.complete = not event.get("more_body", False)
         elif kind == "http.response.pathsend":
             self.complete = True
+            if self.server is not None:
+                self.sent = self.server.sent
+
+    def _note_disconnected(self) -> None:
+        # Servers also send http.disconnect after a whole response, maybe before its send returns.
+        if not self._is_ending:
+            self.note_left()
 
     def _note_disconnect(self, exc: ClientDisconnect) -> None:
         if exc.source is None:
             exc.source = self
-        self._note_left()
+        self.note_left()
 
-    def _note_left(self) -> None:
+    def note_left(self, why: str = CLIENT_LEFT) -> None:
+        """
+        Note that the client has left, if it hasn't the whole response.
+
+        Args:
+            why: What the log says.
+        """
         # Servers also send http.disconnect after a whole response. The client hasn't left early
         # then, so the application keeps its whole grace.
-        if not self.complete:
+        if not (self.complete or self.left):
             self.left = True
+            self.why_left = why
             self.on_left()
 
     def lend_scope(self) -> trio.CancelScope | None:
@@ -150,3 +195,42 @@ class ForeignRequest:
 
     def send_nowait(self, body: bytes, *, more: bool) -> Awaitable[None]:
         return self.send(body, more=more)
+
+
+class _Ahead:
+    """
+    Receives one event ahead of the application, to notice that the client has left.
+
+    Args:
+        receive: ASGI's function. Nobody else may call it from now on.
+        on_disconnect: Called when the client has left.
+    """
+
+    def __init__(self, receive: Receive, on_disconnect: Callable[[], None]) -> None:
+        self._receive = receive
+        self._on_disconnect = on_disconnect
+        self._into, self._events = trio.open_memory_channel[Any](1)
+        self._error: Exception | None = None
+
+    async def run(self) -> None:
+        """Receive until the client has left. It is cancelled when the request is over."""
+        with self._into:
+            try:
+                while (event := await self._receive())["type"] != "http.disconnect":
+                    await self._into.send(event)
+            except DISCONNECTS:
+                pass
+            except Exception as exc:  # noqa: BLE001 - raised by receive()
+                self._error = exc
+                return
+            self._on_disconnect()
+
+    async def receive(self) -> Message:
+        """Return the next event."""
+        try:
+            event: Message = await self._events.receive()
+        except trio.EndOfChannel:
+            if self._error is not None:
+                raise self._error from None
+            return {"type": "http.disconnect"}
+        return event

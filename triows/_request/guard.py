@@ -1,26 +1,85 @@
-"""Keeps a middleware from ending a response properly that was cut."""
+"""Keeps the promises of a request behind middlewares, which put their own functions around it."""
 
 from __future__ import annotations
 
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import trio
 
+from triows._errors import consists_of
 from triows._where import known_as
 from triows.exceptions import ClientDisconnect
 
 from .bridge import request_of
+from .foreign import ForeignRequest
+from .transport import DISCONNECTS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from triows.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["cut_response", "guarded", "is_guarded"]
+    from .transport import EngineRequest, RequestTransport
+
+__all__ = ["CUT", "cut_response", "guarded", "is_guarded", "open_request"]
 
 
-class _Cuttable(Protocol):
-    def cut(self) -> None:
-        """Let nothing more be sent."""
+class _Below:
+    """
+    What is below the middlewares.
+
+    Args:
+        cut: Lets nothing more be sent.
+    """
+
+    __slots__ = ("cut", "error")
+
+    def __init__(self, cut: Callable[[], None]) -> None:
+        self.cut = cut
+        #: What has ended the application in the middle of its response. A middleware that has got
+        #: it may raise another error first, because the response was cut.
+        self.error: BaseException | None = None
+
+    def let_go(self) -> None:
+        """Note that the middlewares have returned."""
+        self.error = None  # its traceback refers to frames that refer to this object
+
+
+class _BelowOurs(_Below):
+    """
+    A request to our own server, which tells those above the middlewares what only it knows.
+
+    Args:
+        request: The request.
+    """
+
+    __slots__ = ("_above", "_before", "_request")
+
+    def __init__(self, request: EngineRequest) -> None:
+        super().__init__(request.cut)
+        self._request = request
+        self._before = request.on_left
+        # A middleware may call the application several times.
+        self._above: list[ForeignRequest] = []
+
+    def carry(self, above: ForeignRequest) -> None:
+        """Be the server of a request that comes through the middlewares."""
+        self._above.append(above)
+        above.server = self._request
+        if self._request.left:
+            above.note_left(self._request.why_left)
+        self._request.on_left = self._tell_left
+
+    def _tell_left(self) -> None:
+        self._before()
+        for above in self._above:
+            above.note_left(self._request.why_left)
+
+    def let_go(self) -> None:
+        super().let_go()
+        if self._above:
+            self._request.on_left = self._before
 
 
 class _Guard:
@@ -39,14 +98,15 @@ class _Guard:
         """Pass an event on."""
         if self._is_cut:
             await trio.lowlevel.checkpoint()
-            raise ClientDisconnect(_CUT)
+            raise ClientDisconnect(CUT)
         await self._send(event)
 
 
-_CUT = "the response was cut, because the application was cancelled in the middle of it"
+#: What is raised instead of a return.
+CUT = "the response was cut, because the application has not completed it"
 
-#: What cuts the response to the request that the calling task serves.
-_current: ContextVar[_Cuttable | None] = ContextVar("guard", default=None)
+#: What is below the middlewares around the request that the calling task serves.
+_current: ContextVar[_Below | None] = ContextVar("guard", default=None)
 
 
 async def guarded(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
@@ -54,7 +114,9 @@ async def guarded(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> N
     Call middlewares and what is in them.
 
     Starlette's BaseHTTPMiddleware ends a response properly even if the application has failed in
-    the middle of it. So it isn't enough to raise an error there.
+    the middle of it. So it isn't enough to raise an error there. And through functions of a
+    middleware, nobody learns that the client has left who doesn't wait for it. Our own server tells
+    it nevertheless.
 
     Args:
         app: The outermost middleware.
@@ -65,16 +127,23 @@ async def guarded(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> N
     if _current.get() is not None:  # a triows application that is mounted in another one
         await app(scope, receive, send)
         return
+    below: _Below
     request = request_of(receive, send)
     if request is not None:
-        token = _current.set(request)
+        below = _BelowOurs(request)
     else:
         guard = _Guard(send)
-        send, token = guard.send, _current.set(guard)
+        send, below = guard.send, _Below(guard.cut)
+    token = _current.set(below)
     try:
         await app(scope, receive, send)
+    except Exception as exc:
+        if below.error is None or not consists_of(exc, *DISCONNECTS):
+            raise
+        raise below.error from None
     finally:
         _current.reset(token)
+        below.let_go()
 
 
 def is_guarded() -> bool:
@@ -82,15 +151,31 @@ def is_guarded() -> bool:
     return _current.get() is not None
 
 
-def cut_response(receive: Receive, send: Send) -> ClientDisconnect:
+def cut_response(receive: Receive, send: Send, error: BaseException | None = None) -> None:
     """
-    Let nothing more be sent for the request of this task. Return the error that says so.
+    Let nothing more be sent for the request of this task.
 
     Args:
         receive: The function that the application has got.
         send: The function that the application has got.
+        error: What has ended the application.
     """
-    current = request_of(receive, send) or _current.get()
-    if current is not None:
-        current.cut()
-    return ClientDisconnect(_CUT)
+    below, request = _current.get(), request_of(receive, send)
+    if below is not None:
+        below.error = error
+    if request is not None:
+        request.cut()
+    elif below is not None:
+        below.cut()
+
+
+def open_request(receive: Receive, send: Send) -> RequestTransport:
+    """Return the request to which two of ASGI's functions belong."""
+    request = request_of(receive, send)
+    if request is not None:
+        return request
+    above = ForeignRequest(receive, send)
+    below = _current.get()
+    if isinstance(below, _BelowOurs):
+        below.carry(above)
+    return above

@@ -8,8 +8,9 @@ from attrs import frozen
 
 from triows._errors import is_a
 
+from .guard import open_request
 from .line import RequestLine
-from .serving import ServedRequests, open_request
+from .serving import ServedRequests
 from .transport import DISCONNECTS
 
 if TYPE_CHECKING:

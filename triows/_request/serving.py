@@ -11,11 +11,10 @@ from attrs import frozen
 from triows._exchange.log_lines import log_refusal
 from triows._log import logger
 from triows._reply import respond, try_later
+from triows.exceptions import ClientDisconnect
 
-from .bridge import request_of
 from .exchange import RequestExchange
-from .foreign import ForeignRequest
-from .guard import cut_response, is_guarded
+from .guard import CUT, cut_response, is_guarded, open_request
 from .log_lines import log_end
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from .line import RequestLine
     from .transport import RequestTransport
 
-__all__ = ["ServedRequests", "open_request"]
+__all__ = ["ServedRequests"]
 
 
 @frozen(eq=False)
@@ -44,6 +43,15 @@ class ServedRequests(ABC):
 
     #: Whether each of its requests has a lifetime from the beginning.
     needs_lifetime = False
+
+    @property
+    def needs_scope(self) -> bool:
+        """
+        Whether a request needs a scope of its own, in place of the one around the whole task.
+
+        If a resource or a task fails, the handler is cancelled, and its response may go on.
+        """
+        return False
 
     @abstractmethod
     def line_of(self, transport: RequestTransport, scope: Scope) -> RequestLine:
@@ -79,15 +87,16 @@ class ServedRequests(ABC):
             await respond(send, refusal)
             log_refusal(scope, refusal.status, self.path, refusal.why)
             return
-        transport = request_of(receive, send) or ForeignRequest(receive, send)
-        # What is around the application would be cancelled as well, so there must be nothing. And
-        # the arguments have a limit of their own, which needs a scope of its own.
-        around = None if self.needs_lifetime or is_guarded() else transport.lend_scope()
+        transport = open_request(receive, send)
+        # What is around the application would be cancelled as well, so there must be nothing.
+        is_within = is_guarded()
+        around = None if self.needs_scope or is_within else transport.lend_scope()
         exchange = RequestExchange(self, transport, scope, around)
         exchanges.add(exchange)
         error: BaseException | None = None
+        is_cut = False
         try:
-            if around is None:
+            if around is None or self.needs_lifetime:
                 await self.live(exchange)
             else:
                 try:
@@ -96,17 +105,20 @@ class ServedRequests(ABC):
                     error = exc
                 if error is not None or not exchange.is_over:
                     await exchange.end(error)
+            is_cut = exchange.is_cut or (is_within and exchange.is_incomplete)
+            if is_cut:
+                cut_response(receive, send)
+        except BaseException as exc:
+            if is_within and exchange.is_incomplete:
+                cut_response(receive, send, exc)
+            raise
         finally:
             error = None  # its traceback refers to this frame
             exchange.note_over()
             exchanges.discard(exchange)
             if logger.isEnabledFor(logging.INFO):
                 log_end(exchange)
-        if not transport.complete and exchange.is_cut:
-            # Otherwise a middleware would take the response for complete, and end it properly.
-            raise cut_response(receive, send)
-
-
-def open_request(receive: Receive, send: Send) -> RequestTransport:
-    """Return the request to which two of ASGI's functions belong."""
-    return request_of(receive, send) or ForeignRequest(receive, send)
+        # Otherwise a middleware would take the response for complete, and end it properly, or would
+        # miss one.
+        if is_cut or (is_within and transport.left and not transport.begun):
+            raise ClientDisconnect(CUT if is_cut else transport.why_left)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     import trio
 
+    from triows._exchange.line import Timer
     from triows._reply import Reply
     from triows.types import Message
 
@@ -69,12 +70,27 @@ class RequestTransport(Protocol):
     receive_timeout: float | None
 
     @property
+    def timer(self) -> Timer | None:
+        """What calls in time whoever was lent the scope. ``None`` if it is never lent."""
+
+    @property
     def sent(self) -> int:
         """How many bytes of the response's body were handed over. There are none for ``HEAD``."""
 
     @property
     def begun(self) -> bool:
         """Whether something of the response was handed over, so that there can't be another one."""
+
+    @property
+    def needs_watch(self) -> bool:
+        """Whether only :meth:`watch` notices that the client leaves while nobody receives."""
+
+    def watch(self) -> Awaitable[None]:
+        """
+        Return what is to be run in a task, to notice that the client leaves.
+
+        It can be noticed when all but the next part of the body was received.
+        """
 
     def lend_scope(self) -> trio.CancelScope | None:
         """

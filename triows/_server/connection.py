@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from triows._protocol.http11 import Request
     from triows._reply import Reply
+    from triows._transports.pinger import Pinger
     from triows._transports.wire import Sink, Wire
 
     from .arrival import Addresses
@@ -352,6 +353,10 @@ class HTTPConnection:
         if self._is_last or self._requests >= self._services.keep_alive_requests:
             writer.keep_alive = False
         return writer
+
+    @property
+    def timer(self) -> Pinger:
+        return self._services.pinger
 
     def note_returned(self, request: StreamRequest, *, returned: bool) -> None:
         """Note that an application does nothing more for a request."""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from triows._protocol.http11 import Request
     from triows._protocol.responses import ResponseWriter
     from triows._reply import Reply
+    from triows._transports.pinger import Pinger
     from triows._transports.turn import Turn
 
     from .arrival import Addresses
@@ -42,6 +43,10 @@ class RequestOwner(Protocol):
 
     output: Output
     turn: Turn
+
+    @property
+    def timer(self) -> Pinger:
+        """What calls in time whoever was lent a scope."""
 
     def take_body(self, request: StreamRequest) -> bytes:
         """Return what has come of a request's body. It may be nothing."""
@@ -170,6 +175,16 @@ class StreamRequest(RequestBridge):
             self.left = True
             self.on_left()
         self.note_change()
+
+    @property
+    def timer(self) -> Pinger:
+        return self._connection.timer
+
+    needs_watch = False
+
+    def watch(self) -> Awaitable[None]:
+        """See :class:`~triows._request.transport.RequestTransport`. It isn't needed."""
+        return self.wait_over()
 
     def lend_scope(self) -> trio.CancelScope | None:
         if self._is_lent:

@@ -1,0 +1,134 @@
+"""The request as a handler sees it."""
+
+from typing import Any
+
+import pytest
+import trio
+from starlette.datastructures import FormData
+
+from triows import ClientDisconnect, Limits, Request, Route, Timeouts, Triows
+from triows.testing import open_app
+
+
+def app_of(handler: Any, **options: Any) -> Triows:
+    route = Route("")
+    route.post(handler)
+    return Triows(route, **options)
+
+
+async def posted(handler: Any, *, limit: int = 100, **request: Any) -> Any:
+    async with open_app(app_of(handler, limits=Limits(body=limit))) as client:
+        return await client.post("/", **request)
+
+
+async def whole(request: Request) -> bytes:
+    return await request.body()
+
+
+async def twice(request: Request) -> bytes:
+    return await request.body() + await request.body()
+
+
+async def in_parts(request: Request) -> bytes:
+    return b"|".join([part async for part in request.stream()])
+
+
+async def as_json(request: Request) -> Any:
+    return await request.json()
+
+
+async def as_form(request: Request) -> str:
+    async with request.form() as form:
+        assert isinstance(form, FormData)
+        return str(form["a"])
+
+
+@pytest.mark.parametrize(
+    ("handler", "request_", "answer"),
+    [
+        (whole, {"content": b"12345"}, b"12345"),
+        (twice, {"content": b"12345"}, b"1234512345"),
+        (in_parts, {"content": b"12345"}, b"12345|"),
+        (in_parts, {}, b""),
+        (as_json, {"json": [1]}, b"[1]"),
+        (as_form, {"data": {"a": "b"}}, b"b"),
+        (as_form, {"files": {"other": b"x"}, "data": {"a": "b"}}, b"b"),
+    ],
+)
+async def test_the_body_is_read_as_starlettes_is(handler, request_, answer):
+    assert (await posted(handler, limit=1000, **request_)).content == answer
+
+
+async def test_what_a_parameter_was_made_from_can_be_read_again():
+    async def handler(data: bytes, request: Request) -> bool:
+        return data == await request.body()
+
+    assert (await posted(handler, content=b"12345")).json() is True
+
+
+@pytest.mark.parametrize("handler", [whole, in_parts, as_json])
+async def test_a_body_above_the_limit_is_answered_with_413(handler):
+    async def chunks():
+        yield b"1" * 50
+        yield b"2" * 51
+
+    assert (await posted(handler, content=b"1" * 101)).status_code == 413
+    assert (await posted(handler, content=chunks())).status_code == 413
+
+
+async def test_a_client_that_leaves_in_the_middle_of_its_body_is_noticed(autojump_clock):
+    seen: list[BaseException] = []
+
+    async def handler(request: Request) -> None:
+        try:
+            await request.body()
+        except ClientDisconnect as exc:
+            seen.append(exc)
+            raise
+
+    async with (
+        open_app(app_of(handler)) as client,
+        client.stream("POST", "/", sending=True) as session,
+    ):
+        await session.send(b"12345")
+        session.close()
+    assert len(seen) == 1
+
+
+async def test_whether_the_client_has_left_is_known_without_reading(autojump_clock):
+    seen = []
+
+    async def handler(request: Request) -> None:
+        seen.append(await request.is_disconnected())
+        await trio.sleep(1)
+        seen.append(await request.is_disconnected())
+
+    app = app_of(handler, timeouts=Timeouts(disconnect_grace=5))
+    async with open_app(app) as client, client.stream("POST", "/", sending=True) as session:
+        await session.send_end()
+        await trio.sleep(0.5)
+        session.close()
+    assert seen == [False, True]
+
+
+async def test_what_is_pushed_goes_nowhere():
+    async def handler(request: Request) -> bool:
+        await request.send_push_promise("/style.css")
+        return True
+
+    assert (await posted(handler)).json() is True
+
+
+async def test_the_rest_is_starlettes():
+    async def handler(request: Request) -> list[Any]:
+        return [
+            request.method,
+            request.url.path,
+            dict(request.query_params),
+            request.cookies["a"],
+            request.client.host,
+        ]
+
+    async with open_app(app_of(handler)) as client:
+        response = await client.post("/?q=1", headers={"cookie": "a=b"})
+    assert response.json() == ["POST", "/", {"q": "1"}, "b", "testclient"]
