@@ -27,7 +27,7 @@ from .etags import conditional
 from .forms import read_form
 from .kind import PARTS, REQUEST, UPLOAD
 from .request import Request
-from .responses import begin_response, is_whole
+from .responses import begin_response, is_whole, send_response
 from .serving import ServedRequests
 from .streaming import send_parts
 from .upload import Upload
@@ -128,7 +128,7 @@ class RequestEndpoint(ServedRequests):
                     assert isinstance(line, AnsweringLine)
                     exchange.rest = lambda *_: begin_response(result, scope, line)
                     return
-                await result(scope, transport.asgi_receive, transport.asgi_send)
+                await send_response(result, scope, transport.asgi_receive, transport.asgi_send)
                 return
             transport.start(result.status_code, result.raw_headers)
             body = bytes(result.body)
