@@ -99,9 +99,7 @@ class AnsweringLine(RequestLine):
     def is_end(self, error: BaseException) -> bool:
         # While the client of this request waits for its answer, somebody else's has left. Otherwise
         # an exit that fails with such an error would be lost, and the client told that all is done.
-        return super().is_end(error) and (
-            self.transport.left or not is_a(error, *DISCONNECTS)
-        )
+        return super().is_end(error) and (self.transport.left or not is_a(error, *DISCONNECTS))
 
     def too_slow(self, making: Factory | None) -> trio.TooSlowError:
         """Make the error for arguments that take longer than ``Timeouts.accept``."""
