@@ -346,6 +346,13 @@ class _Call:
         Raises:
             InvalidRequest: Something in the request is wrong.
         """
+        self._exchange.is_reading = True
+        try:
+            return await self._read(intake)
+        finally:
+            self._exchange.is_reading = False
+
+    async def _read(self, intake: Intake) -> list[Any]:
         self.body.refuse_early()
         if intake.form:
             return await self._take_form(intake)

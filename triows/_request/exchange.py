@@ -13,6 +13,7 @@ from triows._exchange.lifetime import Lifetime
 from .transport import nobody
 
 if TYPE_CHECKING:
+    from triows._exchange.lifetime import LifetimeStage
     from triows._injection.hosts import ResourceStack
     from triows.types import Scope
 
@@ -38,7 +39,16 @@ class RequestExchange:
 
     is_connection = False
 
-    __slots__ = ("_around", "_lifetime", "_started", "_task", "scope", "served", "transport")
+    __slots__ = (
+        "_around",
+        "_lifetime",
+        "_started",
+        "_task",
+        "is_reading",
+        "scope",
+        "served",
+        "transport",
+    )
 
     def __init__(
         self,
@@ -50,6 +60,8 @@ class RequestExchange:
         self.served = served
         self.transport = transport
         self.scope = scope
+        #: Whether the body is read before the handler is called.
+        self.is_reading = False
         self._around = around
         self._task: trio.lowlevel.Task | None = trio.lowlevel.current_task()
         self._started: float = trio.lowlevel.current_clock().current_time()
@@ -75,6 +87,11 @@ class RequestExchange:
             if self._task is None:
                 line.note_over()
         return self._lifetime
+
+    @property
+    def stage(self) -> LifetimeStage:
+        """What it is doing. This begins its lifetime."""
+        return "arguments" if self.is_reading else self.lifetime.stage
 
     def note_left(self) -> None:
         """Note that the client has left."""
