@@ -357,6 +357,13 @@ class _Call:
         Raises:
             InvalidRequest: Something in the request is wrong.
         """
+        self._exchange.is_reading = True
+        try:
+            return await self._read(intake)
+        finally:
+            self._exchange.is_reading = False
+
+    async def _read(self, intake: Intake) -> list[Any]:
         body = self.body
         body.refuse_early()
         if intake.form:

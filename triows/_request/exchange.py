@@ -14,7 +14,7 @@ from triows._exchange.registry import Served
 from .transport import nobody
 
 if TYPE_CHECKING:
-    from triows._exchange.lifetime import Body
+    from triows._exchange.lifetime import Body, LifetimeStage
     from triows._injection.hosts import ResourceStack
     from triows.types import Scope
 
@@ -53,6 +53,7 @@ class RequestExchange:
         "_stack",
         "_started",
         "_task",
+        "is_reading",
         "rest",
         "scope",
         "served",
@@ -73,6 +74,8 @@ class RequestExchange:
         self._stack: ResourceStack | None = None
         #: What is left to do while they are held.
         self.rest: Body | None = None
+        #: Whether the body is read before the handler is called.
+        self.is_reading = False
         self._around = around
         self._task: trio.lowlevel.Task | None = trio.lowlevel.current_task()
         self._started: float = trio.lowlevel.current_clock().current_time()
@@ -100,6 +103,11 @@ class RequestExchange:
             if self._task is None:
                 line.note_over()
         return self._lifetime
+
+    @property
+    def stage(self) -> LifetimeStage:
+        """What it is doing. This begins its lifetime."""
+        return "arguments" if self.is_reading else self.lifetime.stage
 
     def note_left(self) -> None:
         """Note that the client has left."""
