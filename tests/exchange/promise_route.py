@@ -6,7 +6,7 @@ What the client sees are bytes. A pipe notes when the server has handed over eac
 
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import aclosing, contextmanager, suppress
 from inspect import Parameter, Signature
 from pathlib import Path
 from typing import Any
@@ -213,14 +213,15 @@ def _handler_of(world: "Routed") -> Callable[..., Any]:
 
     async def iterated() -> AsyncIterator[bytes]:
         with story.handling():
-            async for part in parts():
-                yield part
+            async with aclosing(parts()) as made:
+                async for part in made:
+                    yield part
 
     async def tidy() -> None:
         story.in_background.append(story.now())
         await trio.sleep(0.5)
 
-    def made() -> Any:
+    def response() -> Any:
         background = BackgroundTask(tidy) if call.background else None
         match result:
             case Result.VALUE:
@@ -238,13 +239,14 @@ def _handler_of(world: "Routed") -> Callable[..., Any]:
             await work(nursery, body)
             if result is not Result.ITERATED:
                 fail()
-        return made()
+        return response()
 
     async def generator(nursery: Any = None, body: Any = None, **resources: Any) -> Any:
         with story.handling():
             await work(nursery, body)
-            async for part in parts():
-                yield part if result is Result.PARTS else ServerSentEvent(part.decode())
+            async with aclosing(parts()) as made:
+                async for part in made:
+                    yield part if result is Result.PARTS else ServerSentEvent(part.decode())
 
     chosen: Any = generator if result.is_generator else handler
     annotations = asked(call, story)

@@ -171,6 +171,10 @@ class Lifetime:
             if opening is not None:
                 self._end_at(now + opening.seconds, Reason.TIMEOUT, opening.seconds)
 
+    def hold(self, stack: ResourceStack) -> None:
+        """Take over the resources that are entered without it, before it runs."""
+        self._stack = stack
+
     # What may end an exchange. All of these are synchronous and may come at any time.
 
     def note_opening(self, opening: Opening) -> None:
@@ -399,7 +403,9 @@ class Lifetime:
     ) -> None:
         """Run the body, and end the exchange. What has to be reported is added to *errors*."""
         self.line.start(tasks)
-        stack = self._stack = ResourceStack(tasks, self._note_expired, takes_guests=True)
+        stack = self._stack
+        if stack is None:
+            stack = self._stack = ResourceStack(tasks, self._note_expired, takes_guests=True)
         error: BaseException | None = None
         try:
             if self._is_lent and not wants_nursery:
@@ -487,10 +493,15 @@ class Lifetime:
             await self._nursery.leave(timeouts.teardown / 2)
         assert self._stack is not None
         found = [] if outcome.error is None else [outcome.error]
+        found += self._take_nursery_error()
+        if not found and self._cancelled is Reason.TIMEOUT and self._too_slow is not None:
+            found.append(self._too_slow)
         if not self.line.tells_last:
             await self._conclude(found, errors)
         if self._stack.hosts:
-            seconds = max(last - trio.current_time(), timeouts.teardown / 2)
+            seconds = timeouts.teardown
+            if self._nursery is not None or not self.line.tells_last:  # that took time
+                seconds = max(last - trio.current_time(), seconds / 2)
             failed = await self._exit(outcome, errors, seconds=seconds, spares=True)
             (found if self.line.tells_last else errors).extend(failed)
         if self.line.tells_last:
@@ -588,8 +599,6 @@ class Lifetime:
             errors: What has to be reported is added.
         """
         found += self._take_nursery_error()
-        if not found and self._cancelled is Reason.TIMEOUT and self._too_slow is not None:
-            found.append(self._too_slow)
         # If a resource failed, its error comes when it exits.
         self._unexplained = expected = self._cancelled is Reason.RESOURCE_FAILED
         try:

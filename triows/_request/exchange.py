@@ -13,6 +13,7 @@ from triows._exchange.lifetime import Lifetime
 from .transport import nobody
 
 if TYPE_CHECKING:
+    from triows._exchange.lifetime import Body
     from triows._injection.hosts import ResourceStack
     from triows.types import Scope
 
@@ -38,7 +39,17 @@ class RequestExchange:
 
     is_connection = False
 
-    __slots__ = ("_around", "_lifetime", "_started", "_task", "scope", "served", "transport")
+    __slots__ = (
+        "_around",
+        "_lifetime",
+        "_stack",
+        "_started",
+        "_task",
+        "rest",
+        "scope",
+        "served",
+        "transport",
+    )
 
     def __init__(
         self,
@@ -50,6 +61,10 @@ class RequestExchange:
         self.served = served
         self.transport = transport
         self.scope = scope
+        # The resources that are entered without a lifetime.
+        self._stack: ResourceStack | None = None
+        #: What is left to do while they are held.
+        self.rest: Body | None = None
         self._around = around
         self._task: trio.lowlevel.Task | None = trio.lowlevel.current_task()
         self._started: float = trio.lowlevel.current_clock().current_time()
@@ -68,6 +83,8 @@ class RequestExchange:
                 around=self._around,
                 timer=None if self._around is None else self.transport.timer,
             )
+            if self._stack is not None:
+                self._lifetime.hold(self._stack)
             line.on_gone = self._lifetime.note_gone
             self._lifetime.task = self._task
             if line.tells_last and self.transport.left:
@@ -90,6 +107,17 @@ class RequestExchange:
             and self._around.deadline == math.inf
         )
 
+    def hold(self, stack: ResourceStack) -> None:
+        """
+        Let the lifetime, if there will be one, see and exit resources that were entered before.
+
+        Args:
+            stack: They are all on it.
+        """
+        self._stack = stack
+        if self._lifetime is not None:
+            self._lifetime.hold(stack)
+
     async def end(self, error: BaseException | None) -> None:
         """
         End it, because its application has ended.
@@ -101,13 +129,13 @@ class RequestExchange:
             BaseException: What went wrong, as one exception.
         """
         try:
-            await self.lifetime.run(partial(_ended, error))
+            await self.lifetime.run(self.rest or partial(_ended, error))
         finally:
             del error  # its traceback refers to this frame
 
     def note_over(self) -> None:
         """Note that nothing runs any more, and that the scope serves others from now on."""
-        self._around = self._task = None
+        self._around = self._task = self._stack = None
         self.transport.on_left = nobody  # which would be a cycle of references
 
     @property

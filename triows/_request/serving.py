@@ -94,6 +94,7 @@ class ServedRequests(ABC):
         exchange = RequestExchange(self, transport, scope, around)
         exchanges.add(exchange)
         error: BaseException | None = None
+        is_cut = False
         try:
             if around is None or self.needs_lifetime:
                 await self.live(exchange)
@@ -104,11 +105,15 @@ class ServedRequests(ABC):
                     error = exc
                 if error is not None or not exchange.is_over:
                     await exchange.end(error)
-        finally:
-            error = None  # its traceback refers to this frame
             is_cut = exchange.is_cut or (is_within and exchange.is_incomplete)
             if is_cut:
                 cut_response(receive, send)
+        except BaseException as exc:
+            if is_within and exchange.is_incomplete:
+                cut_response(receive, send, exc)
+            raise
+        finally:
+            error = None  # its traceback refers to this frame
             exchange.note_over()
             exchanges.discard(exchange)
             if logger.isEnabledFor(logging.INFO):

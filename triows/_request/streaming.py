@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
+from triows._errors import leaves, without_cancelled
+
 from .events import KEEPALIVE
 
 if TYPE_CHECKING:
@@ -74,15 +76,21 @@ async def _send_events(
             except BaseException as exc:  # noqa: BLE001 - raised without the nursery's group
                 error = exc
             nursery.cancel_scope.cancel()
-    except BaseException:
+    except BaseException as exc:  # noqa: BLE001 - raised below
         # If this is cancelled, the nursery raises that, too. An error takes precedence.
-        if error is None:
-            raise
+        error = error or _alone(exc)
     try:
         if error is not None:
             raise error
     finally:
         del error  # its traceback refers to this frame
+
+
+def _alone(error: BaseException) -> BaseException:
+    """Return the only exception in a nursery's group, apart from cancellations."""
+    real = without_cancelled(error)
+    found = [] if real is None else list(leaves(real))
+    return found[0] if len(found) == 1 else error
 
 
 class _Silence:
