@@ -171,6 +171,10 @@ class Lifetime:
             if opening is not None:
                 self._end_at(now + opening.seconds, Reason.TIMEOUT, opening.seconds)
 
+    def hold(self, stack: ResourceStack) -> None:
+        """Take over the resources that are entered without it, before it runs."""
+        self._stack = stack
+
     # What may end an exchange. All of these are synchronous and may come at any time.
 
     def note_opening(self, opening: Opening) -> None:
@@ -399,7 +403,9 @@ class Lifetime:
     ) -> None:
         """Run the body, and end the exchange. What has to be reported is added to *errors*."""
         self.line.start(tasks)
-        stack = self._stack = ResourceStack(tasks, self._note_expired, takes_guests=True)
+        stack = self._stack
+        if stack is None:
+            stack = self._stack = ResourceStack(tasks, self._note_expired, takes_guests=True)
         error: BaseException | None = None
         try:
             if self._is_lent and not wants_nursery:
@@ -460,7 +466,7 @@ class Lifetime:
 
     async def _open_nursery(self, tasks: trio.Nursery | None) -> trio.Nursery:
         assert tasks is not None
-        self._nursery = OwnNursery(self._note_task_failed)
+        self._nursery = OwnNursery(self._note_task_failed, self.line.noun)
         if self._ending:  # already
             self._nursery.cancel()
         return await self._nursery.open(tasks)
@@ -493,7 +499,9 @@ class Lifetime:
         if not self.line.tells_last:
             await self._conclude(found, errors)
         if self._stack.hosts:
-            seconds = max(last - trio.current_time(), timeouts.teardown / 2)
+            seconds = timeouts.teardown
+            if self._nursery is not None or not self.line.tells_last:  # that took time
+                seconds = max(last - trio.current_time(), seconds / 2)
             failed = await self._exit(outcome, errors, seconds=seconds, spares=True)
             (found if self.line.tells_last else errors).extend(failed)
         if self.line.tells_last:
@@ -507,7 +515,8 @@ class Lifetime:
         Let the peer take what was handed over, then let go of it.
 
         A slow peer may take minutes, so nothing shields that wait. When it is cancelled, or over
-        because the server shuts down, what is left has ``Timeouts.close``.
+        because the server shuts down, what is left has ``Timeouts.close``. What the application
+        does after its response may also fail.
 
         Args:
             errors: What goes wrong is added.
@@ -515,6 +524,9 @@ class Lifetime:
         cancelled = True
         try:
             await self.line.wait_delivered()
+            cancelled = False
+        except Exception as exc:  # noqa: BLE001 - the nursery would raise it as a group
+            errors.append(exc)
             cancelled = False
         finally:
             await self._close_line(errors, cancelled=cancelled)

@@ -79,6 +79,15 @@ class AnsweringLine(RequestLine):
         self._delivering: trio.CancelScope | None = None
 
     @property
+    def needs_nursery(self) -> bool:
+        return self.transport.needs_watch
+
+    def start(self, tasks: trio.Nursery | None) -> None:
+        if self.transport.needs_watch:
+            assert tasks is not None
+            tasks.start_soon(self.transport.watch, name="<watch of the client>")
+
+    @property
     def instance(self) -> str | None:
         raw: bytes | None = self._scope.get("raw_path")
         return quote(self._scope["path"]) if raw is None else raw.decode("latin-1")
@@ -90,9 +99,7 @@ class AnsweringLine(RequestLine):
     def is_end(self, error: BaseException) -> bool:
         # While the client of this request waits for its answer, somebody else's has left. Otherwise
         # an exit that fails with such an error would be lost, and the client told that all is done.
-        return super().is_end(error) and (
-            self.transport.left or not is_a(error, *DISCONNECTS)
-        )
+        return super().is_end(error) and (self.transport.left or not is_a(error, *DISCONNECTS))
 
     def too_slow(self, making: Factory | None) -> trio.TooSlowError:
         """Make the error for arguments that take longer than ``Timeouts.accept``."""
@@ -104,6 +111,7 @@ class AnsweringLine(RequestLine):
 
     async def conclude(self, errors: list[BaseException], reason: Reason | None) -> Conclusion:
         if self.finish is None or reason is not None or (errors and self._is_failed(errors)):
+            self.after = None
             if not self.transport.begun:
                 self.transport.status = None  # one was begun, and nothing of it was sent
             if self._replaced is not None and errors:

@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import trio
 
 from triows._exchange.lifetime import Lifetime
+from triows._exchange.registry import Served
 
 from .transport import nobody
 
 if TYPE_CHECKING:
+    from triows._exchange.lifetime import Body, LifetimeStage
     from triows._injection.hosts import ResourceStack
     from triows.types import Scope
 
-    from .serving import ServedRequests
+    from .line import RequestLine
     from .transport import RequestTransport
 
 __all__ = ["RequestExchange"]
+
+
+class _Served(Served, Protocol):
+    """What serves a request, as far as the request has to know it."""
+
+    def line_of(self, transport: RequestTransport, scope: Scope) -> RequestLine:
+        """Make the line of a request."""
 
 
 class RequestExchange:
@@ -38,11 +47,22 @@ class RequestExchange:
 
     is_connection = False
 
-    __slots__ = ("_around", "_lifetime", "_started", "_task", "scope", "served", "transport")
+    __slots__ = (
+        "_around",
+        "_lifetime",
+        "_stack",
+        "_started",
+        "_task",
+        "is_reading",
+        "rest",
+        "scope",
+        "served",
+        "transport",
+    )
 
     def __init__(
         self,
-        served: ServedRequests,
+        served: _Served,
         transport: RequestTransport,
         scope: Scope,
         around: trio.CancelScope | None,
@@ -50,6 +70,12 @@ class RequestExchange:
         self.served = served
         self.transport = transport
         self.scope = scope
+        # The resources that are entered without a lifetime.
+        self._stack: ResourceStack | None = None
+        #: What is left to do while they are held.
+        self.rest: Body | None = None
+        #: Whether the body is read before the handler is called.
+        self.is_reading = False
         self._around = around
         self._task: trio.lowlevel.Task | None = trio.lowlevel.current_task()
         self._started: float = trio.lowlevel.current_clock().current_time()
@@ -68,6 +94,8 @@ class RequestExchange:
                 around=self._around,
                 timer=None if self._around is None else self.transport.timer,
             )
+            if self._stack is not None:
+                self._lifetime.hold(self._stack)
             line.on_gone = self._lifetime.note_gone
             self._lifetime.task = self._task
             if line.tells_last and self.transport.left:
@@ -75,6 +103,11 @@ class RequestExchange:
             if self._task is None:
                 line.note_over()
         return self._lifetime
+
+    @property
+    def stage(self) -> LifetimeStage:
+        """What it is doing. This begins its lifetime."""
+        return "arguments" if self.is_reading else self.lifetime.stage
 
     def note_left(self) -> None:
         """Note that the client has left."""
@@ -90,6 +123,17 @@ class RequestExchange:
             and self._around.deadline == math.inf
         )
 
+    def hold(self, stack: ResourceStack) -> None:
+        """
+        Let the lifetime, if there will be one, see and exit resources that were entered before.
+
+        Args:
+            stack: They are all on it.
+        """
+        self._stack = stack
+        if self._lifetime is not None:
+            self._lifetime.hold(stack)
+
     async def end(self, error: BaseException | None) -> None:
         """
         End it, because its application has ended.
@@ -101,13 +145,13 @@ class RequestExchange:
             BaseException: What went wrong, as one exception.
         """
         try:
-            await self.lifetime.run(partial(_ended, error))
+            await self.lifetime.run(self.rest or partial(_ended, error))
         finally:
             del error  # its traceback refers to this frame
 
     def note_over(self) -> None:
         """Note that nothing runs any more, and that the scope serves others from now on."""
-        self._around = self._task = None
+        self._around = self._task = self._stack = None
         self.transport.on_left = nobody  # which would be a cycle of references
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import trio
 
@@ -11,7 +11,7 @@ from triows._reply import respond
 from triows._where import known_as
 from triows.exceptions import ClientDisconnect
 
-from .transport import CLIENT_LEFT, nobody
+from .transport import CLIENT_LEFT, DISCONNECTS, nobody
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -38,7 +38,9 @@ class ForeignRequest:
     """
 
     __slots__ = (
+        "_ahead",
         "_head",
+        "_is_ending",
         "_receive",
         "_send",
         "complete",
@@ -66,6 +68,9 @@ class ForeignRequest:
         self.server: EngineRequest | None = None
         # The beginning of the response, until it is sent together with the first part.
         self._head: Message | None = None
+        # Whether the end of the response was handed over, or is being so.
+        self._is_ending = False
+        self._ahead: _Ahead | None = None
         self._receive = receive
         self._send = send
 
@@ -82,9 +87,17 @@ class ForeignRequest:
         if self.server is not None:
             self.server.receive_timeout = seconds
 
+    @property
+    def needs_watch(self) -> bool:
+        return self.server is None
+
+    def watch(self) -> Awaitable[None]:
+        self._ahead = _Ahead(self._receive, self._note_disconnected)
+        return self._ahead.run()
+
     @known_as("receive")
     async def asgi_receive(self) -> Message:
-        event = await self._receive()
+        event = await (self._receive() if self._ahead is None else self._ahead.receive())
         if event["type"] == "http.disconnect":
             self.note_left()
         else:
@@ -101,6 +114,8 @@ class ForeignRequest:
             kind = event["type"]
             if kind == "http.response.start":
                 status = event.get("status")
+            else:
+                self._is_ending |= not event.get("more_body", False)
             await self._send(event)
         except Exception as exc:
             await trio.lowlevel.cancel_shielded_checkpoint()
@@ -117,6 +132,13 @@ class ForeignRequest:
             self.complete = not event.get("more_body", False)
         elif kind == "http.response.pathsend":
             self.complete = True
+            if self.server is not None:
+                self.sent = self.server.sent
+
+    def _note_disconnected(self) -> None:
+        # Servers also send http.disconnect after a whole response, maybe before its send returns.
+        if not self._is_ending:
+            self.note_left()
 
     def _note_disconnect(self, exc: ClientDisconnect) -> None:
         if exc.source is None:
@@ -173,3 +195,42 @@ class ForeignRequest:
 
     def send_nowait(self, body: bytes, *, more: bool) -> Awaitable[None]:
         return self.send(body, more=more)
+
+
+class _Ahead:
+    """
+    Receives one event ahead of the application, to notice that the client has left.
+
+    Args:
+        receive: ASGI's function. Nobody else may call it from now on.
+        on_disconnect: Called when the client has left.
+    """
+
+    def __init__(self, receive: Receive, on_disconnect: Callable[[], None]) -> None:
+        self._receive = receive
+        self._on_disconnect = on_disconnect
+        self._into, self._events = trio.open_memory_channel[Any](1)
+        self._error: Exception | None = None
+
+    async def run(self) -> None:
+        """Receive until the client has left. It is cancelled when the request is over."""
+        with self._into:
+            try:
+                while (event := await self._receive())["type"] != "http.disconnect":
+                    await self._into.send(event)
+            except DISCONNECTS:
+                pass
+            except Exception as exc:  # noqa: BLE001 - raised by receive()
+                self._error = exc
+                return
+            self._on_disconnect()
+
+    async def receive(self) -> Message:
+        """Return the next event."""
+        try:
+            event: Message = await self._events.receive()
+        except trio.EndOfChannel:
+            if self._error is not None:
+                raise self._error from None
+            return {"type": "http.disconnect"}
+        return event

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import trio
 
+from triows._errors import consists_of
 from triows._where import known_as
 from triows.exceptions import ClientDisconnect
 
 from .bridge import request_of
 from .foreign import ForeignRequest
+from .transport import DISCONNECTS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from triows.types import ASGIApp, Message, Receive, Scope, Send
 
     from .transport import EngineRequest, RequestTransport
@@ -21,14 +25,28 @@ if TYPE_CHECKING:
 __all__ = ["CUT", "cut_response", "guarded", "is_guarded", "open_request"]
 
 
-class _Below(Protocol):
-    """What is below the middlewares."""
+class _Below:
+    """
+    What is below the middlewares.
 
-    def cut(self) -> None:
-        """Let nothing more be sent."""
+    Args:
+        cut: Lets nothing more be sent.
+    """
+
+    __slots__ = ("cut", "error")
+
+    def __init__(self, cut: Callable[[], None]) -> None:
+        self.cut = cut
+        #: What has ended the application in the middle of its response. A middleware that has got
+        #: it may raise another error first, because the response was cut.
+        self.error: BaseException | None = None
+
+    def let_go(self) -> None:
+        """Note that the middlewares have returned."""
+        self.error = None  # its traceback refers to frames that refer to this object
 
 
-class _BelowOurs:
+class _BelowOurs(_Below):
     """
     A request to our own server, which tells those above the middlewares what only it knows.
 
@@ -36,10 +54,10 @@ class _BelowOurs:
         request: The request.
     """
 
-    __slots__ = ("_above", "_before", "_request", "cut")
+    __slots__ = ("_above", "_before", "_request")
 
     def __init__(self, request: EngineRequest) -> None:
-        self.cut = request.cut
+        super().__init__(request.cut)
         self._request = request
         self._before = request.on_left
         # A middleware may call the application several times.
@@ -59,7 +77,7 @@ class _BelowOurs:
             above.note_left(self._request.why_left)
 
     def let_go(self) -> None:
-        """Tell nothing more."""
+        super().let_go()
         if self._above:
             self._request.on_left = self._before
 
@@ -109,19 +127,20 @@ async def guarded(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> N
     if _current.get() is not None:  # a triows application that is mounted in another one
         await app(scope, receive, send)
         return
+    below: _Below
     request = request_of(receive, send)
-    if request is None:
+    if request is not None:
+        below = _BelowOurs(request)
+    else:
         guard = _Guard(send)
-        token = _current.set(guard)
-        try:
-            await app(scope, receive, guard.send)
-        finally:
-            _current.reset(token)
-        return
-    below = _BelowOurs(request)
+        send, below = guard.send, _Below(guard.cut)
     token = _current.set(below)
     try:
         await app(scope, receive, send)
+    except Exception as exc:
+        if below.error is None or not consists_of(exc, *DISCONNECTS):
+            raise
+        raise below.error from None
     finally:
         _current.reset(token)
         below.let_go()
@@ -132,17 +151,22 @@ def is_guarded() -> bool:
     return _current.get() is not None
 
 
-def cut_response(receive: Receive, send: Send) -> None:
+def cut_response(receive: Receive, send: Send, error: BaseException | None = None) -> None:
     """
     Let nothing more be sent for the request of this task.
 
     Args:
         receive: The function that the application has got.
         send: The function that the application has got.
+        error: What has ended the application.
     """
-    current = request_of(receive, send) or _current.get()
-    if current is not None:
-        current.cut()
+    below, request = _current.get(), request_of(receive, send)
+    if below is not None:
+        below.error = error
+    if request is not None:
+        request.cut()
+    elif below is not None:
+        below.cut()
 
 
 def open_request(receive: Receive, send: Send) -> RequestTransport:

@@ -43,8 +43,6 @@ class RequestLine:
     noun = "request"
     who = "the application"
     tells_last = False
-    #: The server reads and writes.
-    needs_nursery = False
 
     __slots__ = ("_changed", "_is_over", "_patience", "on_gone", "transport")
 
@@ -78,6 +76,11 @@ class RequestLine:
     @property
     def ended(self) -> bool:
         return self.transport.complete or self.transport.left
+
+    @property
+    def needs_nursery(self) -> bool:
+        """The server reads and writes."""
+        return False
 
     def start(self, tasks: trio.Nursery | None) -> None:
         """Do nothing: the server reads and writes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, nullcontext
 from functools import partial
@@ -17,15 +18,15 @@ from .bridge import request_of
 from .transport import CLIENT_LEFT
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Iterable
     from contextlib import AbstractAsyncContextManager
 
-    from triows.types import Message, Scope
+    from triows.types import Message, Receive, Scope, Send
 
     from .answering import AnsweringLine
     from .transport import EngineRequest, RequestTransport
 
-__all__ = ["begin_response", "is_whole"]
+__all__ = ["begin_response", "is_whole", "send_response"]
 
 
 def is_whole(response: Response) -> bool:
@@ -54,15 +55,25 @@ async def begin_response(response: Response, scope: Scope, line: AnsweringLine) 
         return
     request = request_of(transport.asgi_receive, transport.asgi_send)
     held = _KeptEvent(transport) if request is None else _HeldEnd(request)
+    await send_response(response, scope, transport.asgi_receive, held.send)
+    line.finish = held.finish
+
+
+async def send_response(response: Response, scope: Scope, receive: Receive, send: Send) -> None:
+    """
+    Let a response send itself.
+
+    Raises:
+        ClientDisconnect: The client has gone.
+    """
     # Starlette doesn't close what it iterates over if the client leaves, and what is iterated over
     # must not outlive the resources that it uses.
     async with _closing(getattr(response, "body_iterator", None)):
         try:
-            await response(scope, transport.asgi_receive, held.send)
+            await response(scope, receive, send)
         except StarlettesDisconnect as exc:
             # It stands for our own error, which resources know.
             raise _own_of(exc) from None
-    line.finish = held.finish
 
 
 def _closing(parts: object) -> AbstractAsyncContextManager[object]:
@@ -111,24 +122,52 @@ class _KeptEvent:
     """
     ASGI's ``send`` for a request through other functions, which keeps the last event.
 
+    A client that was told a ``content-length`` has the whole response with its last byte. So that
+    is kept, too.
+
     Args:
         transport: The request.
     """
 
     def __init__(self, transport: RequestTransport) -> None:
         self._transport = transport
-        self._last: Message | None = None
+        self._kept: Message | None = None
+        self._is_ended = False
+        # How many bytes are to come, if that was announced.
+        self._missing = math.inf
 
     async def send(self, event: Message) -> None:
         """Send an event, but keep the last one."""
         kind = event["type"]
-        is_last = kind == "http.response.body" and not event.get("more_body", False)
-        if is_last or kind == "http.response.pathsend":
-            self._last = event
+        if kind == "http.response.pathsend":
+            self._is_ended = True
+        elif kind == "http.response.body":
+            event = self._with_kept(event)
+            self._is_ended = not event.get("more_body", False)
+            self._missing -= len(event["body"])
+        elif kind == "http.response.start":
+            self._missing = _announced(event.get("headers", ())) or math.inf
+        if self._is_ended or self._missing <= 0:
+            self._kept = event
             await trio.lowlevel.checkpoint()
         else:
             await self._transport.asgi_send(event)
 
+    def _with_kept(self, event: Message) -> Message:
+        """Put what was kept before a part of the body. Usually, it is nothing."""
+        kept = b"" if self._kept is None else self._kept["body"]
+        return {**event, "body": kept + event.get("body", b"")}
+
     def finish(self) -> Awaitable[None] | None:
         """Send the last event."""
-        return None if self._last is None else self._transport.asgi_send(self._last)
+        if self._kept is None or not self._is_ended:
+            return None
+        return self._transport.asgi_send(self._kept)
+
+
+def _announced(headers: Iterable[tuple[bytes, bytes]]) -> float:
+    """Return the length of a body that headers announce, or infinity."""
+    for name, value in headers:
+        if name.lower() == b"content-length" and value.isdigit():
+            return int(value)
+    return math.inf

@@ -13,10 +13,8 @@ from triows._log import logger
 from triows._reply import respond, try_later
 from triows.exceptions import ClientDisconnect
 
-from .bridge import request_of
 from .exchange import RequestExchange
-from .foreign import ForeignRequest
-from .guard import CUT, cut_response, is_guarded
+from .guard import CUT, cut_response, is_guarded, open_request
 from .log_lines import log_end
 
 if TYPE_CHECKING:
@@ -89,13 +87,14 @@ class ServedRequests(ABC):
             await respond(send, refusal)
             log_refusal(scope, refusal.status, self.path, refusal.why)
             return
-        transport = request_of(receive, send) or ForeignRequest(receive, send)
+        transport = open_request(receive, send)
         # What is around the application would be cancelled as well, so there must be nothing.
         is_within = is_guarded()
         around = None if self.needs_scope or is_within else transport.lend_scope()
         exchange = RequestExchange(self, transport, scope, around)
         exchanges.add(exchange)
         error: BaseException | None = None
+        is_cut = False
         try:
             if around is None or self.needs_lifetime:
                 await self.live(exchange)
@@ -106,11 +105,15 @@ class ServedRequests(ABC):
                     error = exc
                 if error is not None or not exchange.is_over:
                     await exchange.end(error)
-        finally:
-            error = None  # its traceback refers to this frame
             is_cut = exchange.is_cut or (is_within and exchange.is_incomplete)
             if is_cut:
                 cut_response(receive, send)
+        except BaseException as exc:
+            if is_within and exchange.is_incomplete:
+                cut_response(receive, send, exc)
+            raise
+        finally:
+            error = None  # its traceback refers to this frame
             exchange.note_over()
             exchanges.discard(exchange)
             if logger.isEnabledFor(logging.INFO):

@@ -81,6 +81,17 @@ class RequestTransport(Protocol):
     def begun(self) -> bool:
         """Whether something of the response was handed over, so that there can't be another one."""
 
+    @property
+    def needs_watch(self) -> bool:
+        """Whether only :meth:`watch` notices that the client leaves while nobody receives."""
+
+    def watch(self) -> Awaitable[None]:
+        """
+        Return what is to be run in a task, to notice that the client leaves.
+
+        It can be noticed when all but the next part of the body was received.
+        """
+
     def lend_scope(self) -> trio.CancelScope | None:
         """
         Return the scope around the task that serves only this request, but only once.
