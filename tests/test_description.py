@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 import msgspec
@@ -13,12 +14,15 @@ from starlette.routing import NoMatchFound
 from tests.listed import listed_parameters
 from triows import (
     AsyncResource,
+    BodyInfo,
     MountInfo,
     Param,
     Parameter,
     ResourceInfo,
+    Route,
     RouteInfo,
     Triows,
+    Upload,
     WebSocket,
     WebSocketRoute,
     use,
@@ -155,3 +159,37 @@ def test_a_mount_that_was_refused_is_not_described() -> None:
     with pytest.raises(Exception, match="matches the same paths"):
         app.mount("/a", asgi)
     assert len(app.mounts) == 1
+
+
+# Bodies
+
+
+async def take_json(body: dict[str, int]) -> None: ...
+async def take_some_json(body: dict[str, int] | None = None) -> None: ...
+async def take_bytes(body: Annotated[bytes, Param("body")]) -> None: ...
+async def take_upload(upload: Upload) -> None: ...
+async def take_parts(parts: AsyncIterator[bytes]) -> None: ...
+async def take_form(name: Annotated[str, Param("form")]) -> None: ...
+async def take_nothing() -> None: ...
+
+
+STRUCTURED = ("application/json", "application/msgpack")
+
+
+@pytest.mark.parametrize(
+    ("handler", "body"),
+    [
+        (take_json, BodyInfo(dict[str, int], STRUCTURED)),
+        (take_some_json, BodyInfo(dict[str, int] | None, STRUCTURED, required=False)),
+        (take_bytes, BodyInfo(bytes, ("*/*",), required=False)),
+        (take_upload, BodyInfo(Upload, ("multipart/form-data",))),
+        (take_parts, BodyInfo(AsyncIterator[bytes], ("*/*",), required=False)),
+        (take_form, None),
+        (take_nothing, None),
+    ],
+)
+def test_a_body_is_described_however_it_is_taken(handler: Any, body: BodyInfo | None) -> None:
+    route = Route("a")
+    route.post(handler)
+    (info,) = Triows(route).routes
+    assert info.body == body

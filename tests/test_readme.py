@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
-from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pytest
@@ -120,7 +119,7 @@ def test_the_readme_says_where_every_program_goes(hello: Path) -> None:
 
 def test_the_tests_that_are_shown_pass_as_they_are_shown(hello: Path) -> None:
     tested = run("pytest", "-q", "-p", "no:cacheprovider", folder=hello)
-    assert "2 passed" in tested.stdout, tested.stdout
+    assert "3 passed" in tested.stdout, tested.stdout
 
 
 @pytest.mark.real_socket
@@ -180,10 +179,9 @@ def test_the_client_for_a_terminal_says_that_a_mistake_is_refused(hello: Path) -
 
 @pytest.mark.real_socket
 def test_a_browser_shows_what_is_shown(hello: Path) -> None:
-    with serving(hello) as address, pytest.raises(HTTPError) as refused:
-        urlopen(f"http://{address}/", timeout=50)
-    with refused.value as response:
-        assert response.read().decode() == block("json", "Not Found").rstrip("\n")
+    (path,) = re.findall(r"<http://127.0.0.1:8000(/\S*)>", README)
+    with serving(hello) as address, urlopen(f"http://{address}{path}", timeout=50) as response:
+        assert response.read().decode() == block("json", "Hello").rstrip("\n")
 
 
 @pytest.mark.browser
@@ -195,7 +193,7 @@ def test_the_program_can_be_tried_in_a_browser(hello: Path) -> None:
     with serving(hello) as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         page = browser.new_page()
-        page.goto(f"http://{address}/")
+        page.goto(f"http://{address}/hello/ada")
         with page.expect_console_message(lambda message: message.text == "kitchen: hi"):
             page.evaluate(snippet.replace("127.0.0.1:8000", address))
         blank = browser.new_page()

@@ -1,4 +1,4 @@
-"""Does what the tutorial tells its reader to do."""
+"""Does what the tutorials tell their readers to do."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 TUTORIAL = (ROOT / "docs/tutorial.md").read_text("utf-8")
+TUTORIAL_OF_REQUESTS = (ROOT / "docs/tutorial-requests.md").read_text("utf-8")
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", TUTORIAL, re.DOTALL | re.MULTILINE)
+def blocks(language: str, text: str = TUTORIAL) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +27,21 @@ def chat(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "chat.py").write_text("\n\n".join([above_the_route, rooms, membership, talk]))
     (folder / "test_chat.py").write_text(tests)
     (ini,) = blocks("ini")
+    (folder / "pytest.ini").write_text(ini)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def guestbook(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same for the second tutorial."""
+    _, bodies, _, transaction, routes, live, app, tests = blocks("python", TUTORIAL_OF_REQUESTS)
+    above_the_route, _, _ = bodies.partition("book = ")
+    routes, _, _ = routes.partition("app = ")
+    folder = tmp_path_factory.mktemp("guestbook")
+    program = "\n\n".join([above_the_route, transaction, routes, live, app])
+    (folder / "guestbook.py").write_text(program)
+    (folder / "test_guestbook.py").write_text(tests)
+    (ini,) = blocks("ini", TUTORIAL_OF_REQUESTS)
     (folder / "pytest.ini").write_text(ini)
     return folder
 
@@ -51,6 +67,29 @@ def test_the_chat_passes_a_strict_type_check(chat: Path) -> None:
     cache = ROOT / ".mypy_cache" / "readme"
     checked = run("mypy", "--strict", "--cache-dir", str(cache), "chat.py", folder=chat)
     assert checked.stdout == "Success: no issues found in 1 source file\n", checked.stdout
+
+
+def test_the_tests_of_the_guest_book_pass_as_they_are_shown(guestbook: Path) -> None:
+    tested = run("pytest", "-q", "-p", "no:cacheprovider", folder=guestbook)
+    assert "3 passed" in tested.stdout, tested.stdout
+
+
+def test_the_guest_book_passes_a_strict_type_check(guestbook: Path) -> None:
+    pytest.importorskip("mypy", reason="the environment of `make test-lowest` has no mypy")
+    cache = ROOT / ".mypy_cache" / "readme"
+    checked = run("mypy", "--strict", "--cache-dir", str(cache), "guestbook.py", folder=guestbook)
+    assert checked.stdout == "Success: no issues found in 1 source file\n", checked.stdout
+
+
+def test_each_step_of_the_guest_book_makes_a_program(
+    tmp_path: Path,
+) -> None:
+    first, bodies, missing, *_ = blocks("python", TUTORIAL_OF_REQUESTS)
+    without_app, _, _ = bodies.partition("app = ")
+    for number, program in enumerate([first, bodies, f"{without_app}\n\n{missing}"]):
+        (tmp_path / f"step_{number}.py").write_text(program)
+        listed = run("triows", "routes", f"step_{number}:app", folder=tmp_path)
+        assert listed.returncode == 0, listed.stderr
 
 
 def test_what_each_step_says_about_the_file_is_true() -> None:

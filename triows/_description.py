@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import AsyncIterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 
 from ._request.endpoint import RequestEndpoint
+from ._request.kind import PARTS, UPLOAD
+from ._request.multipart import FORM_DATA
+from ._request.upload import Upload
 from ._routing.names import UnknownRoute
 from ._where import name_of, where
 from .status import number
@@ -36,6 +40,10 @@ __all__ = [
 ]
 
 
+# The media types of a body that is taken as it is.
+_ANY = ("*/*",)
+
+
 @frozen
 class ResourceInfo:
     """A factory that a handler needs, itself or for another factory."""
@@ -50,7 +58,7 @@ class ResourceInfo:
 
 @frozen
 class BodyInfo:
-    """The body of a request, which a parameter gets as a whole."""
+    """The body of a request, unless it is a form whose fields are parameters."""
 
     #: The parameter's annotation.
     type: Any
@@ -168,13 +176,23 @@ def _parameters(plan: Plan) -> Iterator[Parameter]:
             yield spec.known
 
 
+# Bodies that the handler reads as they come.
+_AS_THEY_COME = {
+    UPLOAD: BodyInfo(Upload, (FORM_DATA,)),
+    PARTS: BodyInfo(AsyncIterator[bytes], _ANY, required=False),
+}
+
+
 def _body(plan: Plan) -> BodyInfo | None:
     intake = plan.body.intake
     if intake is None or not intake.bodies:
-        return None
+        return next((_AS_THEY_COME[one] for one in plan.head.givens if one in _AS_THEY_COME), None)
     # The handler's comes last. A guard may want the same body as it was sent.
     spec = intake.bodies[-1]
-    return BodyInfo(spec.known.type, spec.decoder.media_types, spec.known.required)
+    media_types = spec.decoder.media_types
+    # Text and bytes may be empty.
+    required = spec.known.required and media_types != _ANY
+    return BodyInfo(spec.known.type, media_types, required)
 
 
 def _results(endpoint: Endpoint | RequestEndpoint) -> Iterator[ResultInfo]:

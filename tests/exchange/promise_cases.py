@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from triows import Timeouts
 
 __all__ = [
+    "GRID",
     "TIMEOUTS",
     "Brief",
     "Case",
@@ -24,15 +25,20 @@ __all__ = [
     "Handler",
     "Kind",
     "Leaf",
+    "Named",
     "Resource",
     "Task",
     "What",
     "connections",
+    "errors",
+    "rarely",
     "requests",
+    "resources",
+    "tasks",
 ]
 
 
-class _Named(enum.Enum):
+class Named(enum.Enum):
     """Prints as it is written in code."""
 
     def __repr__(self) -> str:
@@ -51,7 +57,7 @@ class Brief:
         return f"{type(self).__name__}({', '.join(shown)})"
 
 
-class Kind(_Named):
+class Kind(Named):
     """How a factory is written, and what is around its ``yield``."""
 
     BARE = "async generator without try"
@@ -92,7 +98,7 @@ class Kind(_Named):
         return self in (Kind.EXPIRING, Kind.EXPIRING_WHOLE, Kind.BACKGROUND)
 
 
-class Leaf(_Named):
+class Leaf(Named):
     """An exception that the user's code raises."""
 
     BOOM = "an error of its own"
@@ -170,7 +176,7 @@ class Task(Brief):
     cleanup_fails: bool = False
 
 
-class What(_Named):
+class What(Named):
     """What happens from outside."""
 
     PEER_CLOSES = "a close frame with 4003, or the client of a request leaves"
@@ -227,9 +233,9 @@ class Case(Brief):
 GRID = (0, 0.5, 1, 1.5, 2, 3)
 _times = st.sampled_from(GRID)
 _short = st.sampled_from((0, 0, 0, 0.5, 1, 2))
-_rarely = st.sampled_from((False, False, False, True))
+rarely = st.sampled_from((False, False, False, True))
 
-_errors = st.sampled_from(
+errors = st.sampled_from(
     [
         BOOM,
         Error((Leaf.CLOSE,)),
@@ -248,21 +254,22 @@ _errors = st.sampled_from(
 
 
 @st.composite
-def _resources(draw: st.DrawFn) -> Resource:
+def resources(draw: st.DrawFn) -> Resource:
+    """The strategy for factories."""
     kind = draw(st.sampled_from(Kind))
     entry = exit_ = 0.0
     stubborn = False
     if not kind.sync:
         entry = draw(st.sampled_from((*[0] * 10, 0.5, 0.5, 1, 2, math.inf)))
-        stubborn = entry > 0 and draw(_rarely)
+        stubborn = entry > 0 and draw(rarely)
         exit_ = draw(st.sampled_from((0, 0, 0.5, 1, 2, math.inf)))
     return Resource(
         kind,
         entry=entry,
-        entry_error=draw(_errors) if draw(st.integers(0, 11)) == 11 else None,
+        entry_error=draw(errors) if draw(st.integers(0, 11)) == 11 else None,
         stubborn=stubborn,
         exit=exit_,
-        exit_error=draw(_errors) if draw(st.integers(0, 3)) == 3 else None,
+        exit_error=draw(errors) if draw(st.integers(0, 3)) == 3 else None,
         after=draw(_times) if kind.gives_way else math.inf,
         chained=draw(st.booleans()),
         reuse=draw(st.booleans()),
@@ -280,21 +287,21 @@ def _handlers(
     return Handler(
         waits=draw(st.sampled_from((0, 0, 0, 0.5, 1, 2, math.inf))),
         accepts=accepts,
-        by_factory=accepts and draw(_rarely),
+        by_factory=accepts and draw(rarely),
         does=draw(st.sampled_from(("sleeps", "receives", "sends") if accepts else unaccepted)),
         seconds=draw(st.sampled_from((*GRID, math.inf, math.inf))),
         closes=draw(closes) if accepts else False,
-        raises=draw(st.none() | _errors),
+        raises=draw(st.none() | errors),
         lingers=draw(lingers),
         dies=draw(st.sampled_from(("at once",) * 3 + ("slowly", "raising", "raising beside"))),
     )
 
 
-_tasks = st.builds(
+tasks = st.builds(
     Task,
     fails_after=st.sampled_from((math.inf, math.inf, 0, 0.5, 1, 2)),
     cleanup=st.sampled_from((0, 0, 0, 0.5, 1, 3)),
-    cleanup_fails=_rarely,
+    cleanup_fails=rarely,
 )
 _events = st.builds(Event, st.sampled_from(What), _times)
 
@@ -302,10 +309,10 @@ _events = st.builds(Event, st.sampled_from(What), _times)
 def _cases(handlers: st.SearchStrategy[Handler]) -> st.SearchStrategy[Case]:
     return st.builds(
         Case,
-        resources=st.lists(_resources(), min_size=1, max_size=6).map(tuple),
+        resources=st.lists(resources(), min_size=1, max_size=6).map(tuple),
         handler=handlers,
         events=st.lists(_events, max_size=2).map(tuple),
-        task=st.none() | _tasks,
+        task=st.none() | tasks,
         reads=st.booleans(),
         asks_for_all=st.booleans(),
         grace=st.sampled_from((1, 0)),
@@ -317,7 +324,7 @@ def _cases(handlers: st.SearchStrategy[Handler]) -> st.SearchStrategy[Case]:
 
 def connections() -> st.SearchStrategy[Case]:
     """The strategy for all cases of WebSocket connections."""
-    return _cases(_handlers(_rarely, ("sleeps",), _short))
+    return _cases(_handlers(rarely, ("sleeps",), _short))
 
 
 def requests() -> st.SearchStrategy[Case]:

@@ -10,10 +10,12 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import pytest
+import trio
+import trio.lowlevel
 
 from triows import Triows, WebSocket, WebSocketRoute, use
 from triows._injection.factories import Factory
-from triows._injection.yields import unmanageable
+from triows._injection.yields import unmanageable, waits
 from triows._where import where
 from triows.exceptions import RouteSetupError
 
@@ -615,3 +617,45 @@ def test_a_context_manager_of_what_may_be_a_generator_is_a_factory(factory: Any)
 @pytest.mark.parametrize("call", [Endless(), contextlib.ExitStack().close, contextlib.suppress])
 def test_what_contextlib_has_not_made_is_none_of_its_context_managers(call: Any):
     assert unmanageable(call) is None
+
+
+async def _awaits() -> Any:
+    yield
+    await trio.lowlevel.checkpoint()
+
+
+async def _iterates() -> Any:
+    async for one in _plain():
+        yield one
+
+
+async def _enters() -> Any:
+    async with trio.open_nursery():
+        yield
+
+
+async def _plain() -> Any:
+    try:
+        yield
+    finally:
+        ""
+
+
+def _synchronous() -> Any:
+    yield
+
+
+@pytest.mark.parametrize(
+    ("call", "expected"),
+    [
+        (_awaits, True),
+        (_iterates, True),
+        (_enters, True),
+        (contextlib.asynccontextmanager(_plain), True),
+        (functools.partial(_plain), True),
+        (_plain, False),
+        (_synchronous, False),
+    ],
+)
+def test_only_what_awaits_nothing_is_known_not_to_wait(call: Any, expected: bool) -> None:
+    assert waits(call) is expected

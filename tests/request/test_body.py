@@ -118,9 +118,9 @@ async def test_a_length_that_is_not_a_number_is_the_clients_mistake(take, length
     with pytest.raises(BadBody) as caught:
         await take(body)
     assert caught.value.status_code == 422
-    assert caught.value.errors == [
-        ParamError("header", "content-length", "Expected a whole number")
-    ]
+    assert caught.value.errors == (
+        ParamError("header", "content-length", "Expected a whole number"),
+    )
 
 
 def test_two_lengths_are_a_mistake_unless_they_are_the_same():

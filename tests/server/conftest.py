@@ -16,7 +16,13 @@ from tests.server.harness.carriers import (
     pytest_pycollect_makeitem,
 )
 from tests.server.harness.checked import CheckedServer, SharedServers
-from tests.server.harness.choice import start, start_in_memory, start_with_names
+from tests.server.harness.choice import (
+    IS_CHOSEN,
+    SERVER,
+    start,
+    start_in_memory,
+    start_with_names,
+)
 from tests.server.harness.process import HYPERCORN, TRIOWS, ServerProcess
 from tests.server.harness.versions import Versions
 
@@ -195,6 +201,14 @@ def process_server(processes: SharedServers) -> Iterator[CheckedServer]:
 def plain_server(processes: SharedServers) -> Iterator[CheckedServer]:
     """A server in a process, which answers plain requests."""
     yield from checked(processes, "plain")
+
+
+@pytest.fixture
+def endpoints_server(processes: SharedServers) -> Iterator[CheckedServer]:
+    """A server in a process, which has typed routes."""
+    if IS_CHOSEN and SERVER != "triows":
+        pytest.skip("these are about our server")
+    yield from checked(processes, "endpoints")
 
 
 @pytest.fixture

@@ -7,9 +7,11 @@ to be refused. The application has routes of all shapes.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
+from attrs import evolve
 from hypothesis import HealthCheck, assume, event, given, settings, strategies as st
 
 from tests.scale import SCALE
@@ -28,7 +30,7 @@ ROUTES = [route for route in app.routes if route.method is not None]
 VALID, SPOILED = valid(app), spoiled(app)
 
 MANY = settings(
-    max_examples=300 * SCALE,
+    max_examples=200 * SCALE,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -84,4 +86,66 @@ def test_a_request_that_breaks_the_description_is_refused_with_a_problem(server,
     event(f"{what} {got.status}")
     assert got.status in statuses, got
     assert got.is_problem
+    check_log(server)
+
+
+@st.composite
+def damaged(draw: st.DrawFn) -> bytes:
+    """Make a valid request with damage to its bytes."""
+    data = draw(VALID).encode()
+    for _ in range(draw(st.integers(1, 3))):
+        first, last = sorted(draw(st.tuples(*[st.integers(0, len(data))] * 2)))
+        data = data[:first] + draw(NOISE) + (data[first:] if draw(st.booleans()) else data[last:])
+    return data
+
+
+NOISE = st.binary(max_size=20) | st.sampled_from(
+    [b"\r\n", b"\0", b"%00", b"%ff", b'"', b"{", b"[[", b"--limit", b"--", b"9" * 30, b";", b"&="]
+)
+
+
+#: An unknown method or coding, and an unknown version (RFC 9110 sections 15.6.2 and 15.6.6).
+ANSWERS_TO_HEADS = {501, 505}
+
+
+@MANY
+@given(st.data())
+def test_damaged_bytes_get_an_answer_below_500_or_none(server, data):
+    sent: bytes = data.draw(damaged())
+    with Peer(server.reach(60)) as peer:
+        peer.send_as_far_as_taken(sent)
+        peer.finish()
+        received = peer.read_rest()
+    for status in re.findall(rb"^HTTP/1.1 (\d+)", received, re.MULTILINE):
+        event(f"{int(status)}")
+        assert int(status) < 500 or int(status) in ANSWERS_TO_HEADS, received
+    declared = b"\r\ncontent-type: application/json\r\n" in received  # the 410 of one handler
+    if received.startswith(b"HTTP/1.1 4") and not declared:
+        assert b"\r\ncontent-type: application/problem+json\r\n" in received
+    check_log(server)
+
+
+def variants(asked: Asked) -> dict[str, tuple[bytes, int]]:
+    """Ways to ask for something that a handler doesn't have, with the statuses that say so."""
+    elsewhere = evolve(asked, path=()).encode()
+    return {
+        "method": (asked.encode(method="PROPFIND"), 405),
+        "type": (asked.encode("Accept: image/jxl"), 406),
+        "path": (elsewhere.replace(b" /", b" /nothing/here", 1), 404),
+        "length": (asked.encode().replace(b"Content-Length: ", b"Content-Length: 9999999999"), 413),
+    }
+
+
+@MANY
+@given(st.data())
+def test_what_a_handler_does_not_have_is_refused(server, data):
+    asked: Asked = data.draw(VALID)
+    what, (sent, status) = data.draw(st.sampled_from(sorted(variants(asked).items())))
+    media = {one for result in asked.route.results for one in result.media_types}
+    takes_body = asked.route.body or any(p.source == "form" for p in asked.route.parameters)
+    assume(media or what != "type")
+    assume(takes_body or what != "length")
+    got = ask(server, sent, "GET")
+    assert got is not None
+    assert (got.status, got.is_problem) == (status, True), (what, got)
     check_log(server)

@@ -112,10 +112,14 @@ def made(text: str) -> Any:
 
 
 def answered(response: Any) -> tuple[int, Any]:
-    """Return the status and the body of a response, as JSON if it is."""
-    kind = response.headers.get("content-type", "")
-    is_json = kind.partition(";")[0].endswith("json") and response.content
-    return response.status_code, response.json() if is_json else response.text
+    """
+    Return the status and the body of a response: what its JSON says, if it is JSON.
+
+    A text in JSON keeps its quotes, which tell it from one that is sent as text.
+    """
+    kind = response.headers.get("content-type", "").partition(";")[0]
+    said = response.json() if kind.endswith("json") and response.content else response.text
+    return response.status_code, response.text if isinstance(said, str) else said
 
 
 _ADA = {"name": "ada", "age": 36}
@@ -575,9 +579,9 @@ PROGRAMS: dict[str, Program] = {
         """,
         (
             Ask("GET /list", [1]),
-            Ask("GET /quoted", "ok"),
-            # There, a str is JSON, and has quotes.
-            Ask("GET /plain", "ok"),
+            Ask("GET /quoted", '"ok"'),
+            # There, a str is JSON, and has quotes. So it is below.
+            Ask("GET /plain", "ok", there=(200, '"ok"')),
             Ask("GET /text", "ok"),
             Ask("GET /html", "<p>ok</p>"),
             Ask("GET /empty", "", 204, there=(200, "")),
@@ -901,7 +905,12 @@ PROGRAMS: dict[str, Program] = {
         app = Lihil(login)
         """,
         (
-            Ask("POST /login", "Welcome ada", sent={"data": {"username": "ada", "password": "x"}}),
+            Ask(
+                "POST /login",
+                "Welcome ada",
+                sent={"data": {"username": "ada", "password": "x"}},
+                there=(200, '"Welcome ada"'),
+            ),
             Ask("POST /login", {}, 422, sent={"data": {"username": "ada"}}),
         ),
     ),
@@ -917,7 +926,14 @@ PROGRAMS: dict[str, Program] = {
 
         app = Lihil(user)
         """,
-        (Ask("POST /user", "a.png 3", sent={"files": {"file": ("a.png", b"abc", "image/png")}}),),
+        (
+            Ask(
+                "POST /user",
+                "a.png 3",
+                sent={"files": {"file": ("a.png", b"abc", "image/png")}},
+                there=(200, '"a.png 3"'),
+            ),
+        ),
     ),
     "Form: several files": Program(
         """
@@ -1028,6 +1044,35 @@ PROGRAMS: dict[str, Program] = {
             Ask("GET /articles?keyword=a&tag=b&page=0", {}, 422),
             Ask("GET /articles?tag=b", {}, 422),
         ),
+    ),
+    "Query: a decoder of a list": Program(
+        """
+        from lihil import Lihil, Route, Param, HTTPException, Annotated
+
+        class Blocked(HTTPException[str]):
+            "This tag is not allowed"
+
+        def check(tags: list[str]) -> list[str]:
+            if "spam" in tags:
+                raise Blocked("spam")
+            return tags
+
+        route = Route("/filter")
+
+        @route.get
+        async def search(tag: Annotated[list[str], Param(decoder=check)]) -> list[str]:
+            return tag
+
+        app = Lihil(route)
+        """,
+        (
+            Ask("GET /filter?tag=a&tag=b", ["a", "b"]),
+            Ask("GET /filter?tag=a&tag=spam", {"title": "This tag is not allowed"}, 422),
+        ),
+        changes={
+            "tag: Annotated[list[str], Param(decoder=check)]": "tag: list[str]",
+            "    return tag\n\napp": "    return check(tag)\n\napp",
+        },
     ),
     "Request": Program(
         """

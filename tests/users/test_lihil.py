@@ -1,17 +1,17 @@
 """lihil's programs for HTTP on triows: the same, but for names, and for what the manual lists."""
 
-from __future__ import annotations
-
 import json
 import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Annotated
 
 import pytest
 
 from tests.users.lihils import COUNTERPARTS, PROGRAMS, answered, made, moved
-from triows.testing import TestClient
+from triows import EventStream, Param, Route, ServerSentEvent, Triows, UploadFile
+from triows.testing import TestClient, open_app
 
 ROOT = Path(__file__).parent.parent.parent
 NAMES = list(PROGRAMS)
@@ -71,3 +71,50 @@ def test_the_manual_lists_each_name_that_is_another_one(name):
     same = COUNTERPARTS[name] == (name, "triows")
     word = name.removesuffix("()")
     assert same or any(re.search(rf"`[^`]*\b{word}\b[^`]*`", row) for row in rows())
+
+
+# What LocalClient does there
+
+
+async def test_a_function_is_asked_as_if_it_were_an_endpoint():
+    async def greet(name: Annotated[list[str], Param("query")]) -> list[str]:
+        return name
+
+    route = Route()
+    route.get(greet)
+    async with open_app(Triows(route)) as client:
+        response = await client.get("/", params={"name": ["aloha", "hi"]})
+    assert response.json() == ["aloha", "hi"]
+
+
+async def test_a_form_and_then_headers_are_sent_to_one_route():
+    route = Route("token")
+
+    @route.post
+    async def log_in(
+        username: Annotated[str, Param("form")], file: UploadFile | None = None
+    ) -> dict[str, str]:
+        return {"token": f"{username} {file.filename if file else None}"}
+
+    @route.get
+    async def who(authorization: Annotated[str, Param("header")]) -> str:
+        return authorization
+
+    async with open_app(Triows(route)) as client:
+        response = await client.post("/token", data={"username": "ada"}, files={"file": b"x"})
+        token = response.json()["token"]
+        response = await client.get("/token", headers={"authorization": token})
+    assert response.text == "ada upload"
+
+
+def test_events_are_read_line_by_line():
+    route = Route("sse")
+
+    @route.get
+    async def count() -> EventStream:
+        for number in range(3):
+            yield ServerSentEvent({"n": number}, event="token")
+
+    with TestClient(Triows(route)) as client, client.stream("GET", "/sse") as response:
+        lines = [line for line in response.iter_lines() if line.startswith("data:")]
+    assert lines == ['data: {"n":0}', 'data: {"n":1}', 'data: {"n":2}']

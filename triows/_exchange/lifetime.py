@@ -171,6 +171,10 @@ class Lifetime:
             if opening is not None:
                 self._end_at(now + opening.seconds, Reason.TIMEOUT, opening.seconds)
 
+    def hold(self, stack: ResourceStack) -> None:
+        """Take over the resources that are entered without it, before it runs."""
+        self._stack = stack
+
     # What may end an exchange. All of these are synchronous and may come at any time.
 
     def note_opening(self, opening: Opening) -> None:
@@ -399,7 +403,9 @@ class Lifetime:
     ) -> None:
         """Run the body, and end the exchange. What has to be reported is added to *errors*."""
         self.line.start(tasks)
-        stack = self._stack = ResourceStack(tasks, self._note_expired, takes_guests=True)
+        stack = self._stack
+        if stack is None:
+            stack = self._stack = ResourceStack(tasks, self._note_expired, takes_guests=True)
         error: BaseException | None = None
         try:
             if self._is_lent and not wants_nursery:
@@ -487,10 +493,15 @@ class Lifetime:
             await self._nursery.leave(timeouts.teardown / 2)
         assert self._stack is not None
         found = [] if outcome.error is None else [outcome.error]
+        found += self._take_nursery_error()
+        if not found and self._cancelled is Reason.TIMEOUT and self._too_slow is not None:
+            found.append(self._too_slow)
         if not self.line.tells_last:
             await self._conclude(found, errors)
         if self._stack.hosts:
-            seconds = max(last - trio.current_time(), timeouts.teardown / 2)
+            seconds = timeouts.teardown
+            if self._nursery is not None or not self.line.tells_last:  # that took time
+                seconds = max(last - trio.current_time(), seconds / 2)
             failed = await self._exit(outcome, errors, seconds=seconds, spares=True)
             (found if self.line.tells_last else errors).extend(failed)
         if self.line.tells_last:
@@ -504,7 +515,8 @@ class Lifetime:
         Let the peer take what was handed over, then let go of it.
 
         A slow peer may take minutes, so nothing shields that wait. When it is cancelled, or over
-        because the server shuts down, what is left has ``Timeouts.close``.
+        because the server shuts down, what is left has ``Timeouts.close``. What the application
+        does after its response may also fail.
 
         Args:
             errors: What goes wrong is added.
@@ -512,6 +524,9 @@ class Lifetime:
         cancelled = True
         try:
             await self.line.wait_delivered()
+            cancelled = False
+        except Exception as exc:  # noqa: BLE001 - the nursery would raise it as a group
+            errors.append(exc)
             cancelled = False
         finally:
             await self._close_line(errors, cancelled=cancelled)
@@ -584,8 +599,6 @@ class Lifetime:
             errors: What has to be reported is added.
         """
         found += self._take_nursery_error()
-        if not found and self._cancelled is Reason.TIMEOUT and self._too_slow is not None:
-            found.append(self._too_slow)
         # If a resource failed, its error comes when it exits.
         self._unexplained = expected = self._cancelled is Reason.RESOURCE_FAILED
         try:
@@ -598,7 +611,8 @@ class Lifetime:
         if end.why or reason is not None:
             self.why = "; ".join(filter(None, (end.why, why_cancelled(reason, self.line.who))))
         if end.failed:
-            errors += found
+            # Beside a failure, that the peer has left is no news.
+            errors += [error for error in found if not self._is_end(error)] or found
 
     @property
     def _is_plain(self) -> bool:

@@ -126,7 +126,12 @@ class Line(Protocol):
         """Note that nothing more will be told. :meth:`shut_down` must not wait any longer."""
 
     async def wait_delivered(self) -> None:
-        """Wait until the peer has got everything. A shutdown, or cancelling this, cuts it short."""
+        """
+        Wait until the peer has got everything. A shutdown, or cancelling this, cuts it short.
+
+        Raises:
+            Exception: What the application does after that has failed. It is reported.
+        """
 
     async def aclose(self, *, cancelled: bool, from_outside: bool) -> None:
         """

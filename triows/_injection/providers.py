@@ -345,6 +345,9 @@ def _remedy_for_value(given: Any) -> str:
         if inspect.iscoroutine(given):
             given.close()  # or Python warns that it was never awaited
         return f"that is what a call of {given.__qualname__} returned: leave the parentheses out"
+    function = getattr(given, "dependency", None)
+    if callable(function):  # FastAPI's Depends and Litestar's Provide have it there
+        return f"give the function in it, deps=[{code_for(function)}]"
     cls = type(given)
     if cls.__module__ == "builtins":
         return "give a function or a class"

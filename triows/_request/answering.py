@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import trio
 
-from triows._errors import leaves
+from triows._errors import is_a, leaves
 from triows._exchange.line import Conclusion
 
 from .line import RequestLine
@@ -96,6 +96,11 @@ class AnsweringLine(RequestLine):
         super()._change()
         self.on_gone()
 
+    def is_end(self, error: BaseException) -> bool:
+        # While the client of this request waits for its answer, somebody else's has left. Otherwise
+        # an exit that fails with such an error would be lost, and the client told that all is done.
+        return super().is_end(error) and (self.transport.left or not is_a(error, *DISCONNECTS))
+
     def too_slow(self, making: Factory | None) -> trio.TooSlowError:
         """Make the error for arguments that take longer than ``Timeouts.accept``."""
         waited = "" if making is None else f": it waited for the factory {making.name}"
@@ -106,6 +111,7 @@ class AnsweringLine(RequestLine):
 
     async def conclude(self, errors: list[BaseException], reason: Reason | None) -> Conclusion:
         if self.finish is None or reason is not None or (errors and self._is_failed(errors)):
+            self.after = None
             if not self.transport.begun:
                 self.transport.status = None  # one was begun, and nothing of it was sent
             if self._replaced is not None and errors:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from attrs import evolve, field, frozen
 from starlette.responses import Response
 
+from triows._errors import combined
 from triows._exchange.asked import data_of, read_head
 from triows._exchange.lifetime import Opening
 from triows._injection.call import make_arguments
@@ -26,7 +27,7 @@ from .etags import conditional
 from .forms import read_form
 from .kind import PARTS, REQUEST, UPLOAD
 from .request import Request
-from .responses import begin_response, is_whole
+from .responses import begin_response, is_whole, send_response
 from .serving import ServedRequests
 from .streaming import send_parts
 from .upload import Upload
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
     from triows._exchange.catchers import Catchers
     from triows._exchange.lifetime import Lifetime
+    from triows._injection.factories import Factory
     from triows._injection.kinds import Given
     from triows._injection.plan import Plan
     from triows._injection.query import ParamError
@@ -90,9 +92,8 @@ class RequestEndpoint(ServedRequests):
 
     @needs_lifetime.default
     def _(self) -> bool:
-        # Plain functions can't hang, so they need no limit, and nothing of them has to be closed.
-        kinds = {step.factory.kind for step in self.plan.body.steps}
-        return self._wants_nursery or self._is_streamed or not kinds <= {FactoryKind.FUNCTION}
+        waits = any(not _is_instant(step.factory) for step in self.plan.body.steps)
+        return self._wants_nursery or self._is_streamed or waits
 
     @property
     def needs_scope(self) -> bool:
@@ -113,13 +114,21 @@ class RequestEndpoint(ServedRequests):
         if self._needs_call:
             call = _Call(self, exchange)
             call.read_head()
-            arguments = await call.arguments(ResourceStack(None, _never), None)
+            stack = ResourceStack(None, _never, takes_guests=True)
+            exchange.hold(stack)
+            arguments = await call.arguments(stack, None)
         else:
+            stack = None
             arguments = self._arguments(scope)
         result = await self.handler(**arguments)
         if isinstance(result, Response):
             if not is_whole(result) or result.background is not None:
-                await result(scope, transport.asgi_receive, transport.asgi_send)
+                if stack is not None and stack.hosts:
+                    line = exchange.lifetime.line
+                    assert isinstance(line, AnsweringLine)
+                    exchange.rest = lambda *_: begin_response(result, scope, line)
+                    return
+                await send_response(result, scope, transport.asgi_receive, transport.asgi_send)
                 return
             transport.start(result.status_code, result.raw_headers)
             body = bytes(result.body)
@@ -129,6 +138,8 @@ class RequestEndpoint(ServedRequests):
                 response = self._tagged(response, scope)
             status, headers, body = response
             transport.start(status, headers)
+        if stack is not None and stack.hosts:
+            await _exit(stack, self.settings.timeouts.teardown)
         rest = transport.send_nowait(body, more=False)
         if rest is not None:
             await rest
@@ -139,6 +150,8 @@ class RequestEndpoint(ServedRequests):
         lifetime = exchange.lifetime
         line = lifetime.line
         assert isinstance(line, AnsweringLine)
+        if exchange.transport.left:  # before anybody listened
+            lifetime.note_gone()
 
         async def body(stack: ResourceStack, nursery: trio.Nursery | None) -> None:
             encode = self._encoder(exchange.scope)
@@ -335,7 +348,9 @@ class _Call:
         """Take in the body, which has a limit of its own, before the factories."""
         if self.limited is not None:
             self.limited.note_opened()
+        self._exchange.is_reading = True
         values = await self._take_in(intake)
+        self._exchange.is_reading = False
         self._limit()
         return values
 
@@ -346,18 +361,12 @@ class _Call:
         Raises:
             InvalidRequest: Something in the request is wrong.
         """
-        self._exchange.is_reading = True
-        try:
-            return await self._read(intake)
-        finally:
-            self._exchange.is_reading = False
-
-    async def _read(self, intake: Intake) -> list[Any]:
-        self.body.refuse_early()
+        body = self.body
+        body.refuse_early()
         if intake.form:
             return await self._take_form(intake)
-        decoders = [spec.decoder.choose(self.body) for spec in intake.bodies]
-        whole = await self.body.read()
+        decoders = [spec.decoder.choose(body) for spec in intake.bodies]
+        whole = await body.read()
         values, errors = [], self._errors
         for decode in decoders:
             try:
@@ -385,6 +394,26 @@ def _header(headers: Sequence[tuple[bytes, bytes]], wanted: bytes) -> bytes | No
         if len(name) == len(wanted) and name.lower() == wanted:
             found = value if found is None else found + b", " + value
     return found
+
+
+async def _exit(stack: ResourceStack, seconds: float) -> None:
+    """
+    Let the resources exit of a handler that has returned.
+
+    Raises:
+        BaseException: What went wrong in that, as one exception.
+    """
+    error = combined("errors in one request", await stack.aclose(seconds=seconds))
+    try:
+        if error is not None:
+            raise error
+    finally:
+        del error  # its traceback refers to this frame
+
+
+def _is_instant(factory: Factory) -> bool:
+    """Say whether a factory can't hang, so that it needs no limit, and neither do its exits."""
+    return factory.kind is FactoryKind.FUNCTION or not (factory.waits or factory.outlasts)
 
 
 def _never(_resource: object) -> NoReturn:

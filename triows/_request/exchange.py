@@ -13,7 +13,7 @@ from triows._exchange.lifetime import Lifetime
 from .transport import nobody
 
 if TYPE_CHECKING:
-    from triows._exchange.lifetime import LifetimeStage
+    from triows._exchange.lifetime import Body, LifetimeStage
     from triows._injection.hosts import ResourceStack
     from triows.types import Scope
 
@@ -42,9 +42,11 @@ class RequestExchange:
     __slots__ = (
         "_around",
         "_lifetime",
+        "_stack",
         "_started",
         "_task",
         "is_reading",
+        "rest",
         "scope",
         "served",
         "transport",
@@ -60,8 +62,12 @@ class RequestExchange:
         self.served = served
         self.transport = transport
         self.scope = scope
-        #: Whether the body is read before the handler is called.
+        #: Whether the body is read, because the handler's arguments need it.
         self.is_reading = False
+        # The resources that are entered without a lifetime.
+        self._stack: ResourceStack | None = None
+        #: What is left to do while they are held.
+        self.rest: Body | None = None
         self._around = around
         self._task: trio.lowlevel.Task | None = trio.lowlevel.current_task()
         self._started: float = trio.lowlevel.current_clock().current_time()
@@ -80,6 +86,8 @@ class RequestExchange:
                 around=self._around,
                 timer=None if self._around is None else self.transport.timer,
             )
+            if self._stack is not None:
+                self._lifetime.hold(self._stack)
             line.on_gone = self._lifetime.note_gone
             self._lifetime.task = self._task
             if line.tells_last and self.transport.left:
@@ -91,7 +99,8 @@ class RequestExchange:
     @property
     def stage(self) -> LifetimeStage:
         """What it is doing. This begins its lifetime."""
-        return "arguments" if self.is_reading else self.lifetime.stage
+        lifetime = self.lifetime
+        return "arguments" if self.is_reading and not lifetime.is_ending else lifetime.stage
 
     def note_left(self) -> None:
         """Note that the client has left."""
@@ -107,6 +116,17 @@ class RequestExchange:
             and self._around.deadline == math.inf
         )
 
+    def hold(self, stack: ResourceStack) -> None:
+        """
+        Let the lifetime, if there will be one, see and exit resources that were entered before.
+
+        Args:
+            stack: They are all on it.
+        """
+        self._stack = stack
+        if self._lifetime is not None:
+            self._lifetime.hold(stack)
+
     async def end(self, error: BaseException | None) -> None:
         """
         End it, because its application has ended.
@@ -118,13 +138,13 @@ class RequestExchange:
             BaseException: What went wrong, as one exception.
         """
         try:
-            await self.lifetime.run(partial(_ended, error))
+            await self.lifetime.run(self.rest or partial(_ended, error))
         finally:
             del error  # its traceback refers to this frame
 
     def note_over(self) -> None:
         """Note that nothing runs any more, and that the scope serves others from now on."""
-        self._around = self._task = None
+        self._around = self._task = self._stack = None
         self.transport.on_left = nobody  # which would be a cycle of references
 
     @property

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import math
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
+from starlette.requests import ClientDisconnect as StarlettesDisconnect
 from starlette.responses import Response
 
+from triows.exceptions import ClientDisconnect
+
 from .bridge import request_of
+from .transport import CLIENT_LEFT
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterable
+    from contextlib import AbstractAsyncContextManager
 
-    from triows.types import Message, Scope
+    from triows.types import Message, Receive, Scope, Send
 
     from .answering import AnsweringLine
     from .transport import EngineRequest, RequestTransport
 
-__all__ = ["begin_response", "is_whole"]
+__all__ = ["begin_response", "is_whole", "send_response"]
 
 
 def is_whole(response: Response) -> bool:
@@ -48,8 +55,36 @@ async def begin_response(response: Response, scope: Scope, line: AnsweringLine) 
         return
     request = request_of(transport.asgi_receive, transport.asgi_send)
     held = _KeptEvent(transport) if request is None else _HeldEnd(request)
-    await response(scope, transport.asgi_receive, held.send)
+    await send_response(response, scope, transport.asgi_receive, held.send)
     line.finish = held.finish
+
+
+async def send_response(response: Response, scope: Scope, receive: Receive, send: Send) -> None:
+    """
+    Let a response send itself.
+
+    Raises:
+        ClientDisconnect: The client has gone.
+    """
+    # Starlette doesn't close what it iterates over if the client leaves, and what is iterated over
+    # must not outlive the resources that it uses.
+    async with _closing(getattr(response, "body_iterator", None)):
+        try:
+            await response(scope, receive, send)
+        except StarlettesDisconnect as exc:
+            # It stands for our own error, which resources know.
+            raise _own_of(exc) from None
+
+
+def _closing(parts: object) -> AbstractAsyncContextManager[object]:
+    """Close an async generator in any case. Leave everything else as it is."""
+    return aclosing(parts) if isinstance(parts, AsyncGenerator) else nullcontext()
+
+
+def _own_of(error: StarlettesDisconnect) -> ClientDisconnect:
+    """Return the error of ours for which one of Starlette's was raised."""
+    cause = error.__context__
+    return cause if isinstance(cause, ClientDisconnect) else ClientDisconnect(CLIENT_LEFT)
 
 
 class _HeldEnd:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
+from triows._errors import leaves, without_cancelled
+
 from .events import KEEPALIVE
 
 if TYPE_CHECKING:
@@ -60,24 +62,35 @@ async def _send_events(
 ) -> None:
     """Send events, and comments while there are none."""
     error: BaseException | None = None
-    async with trio.open_nursery() as nursery:
-        silence = _Silence(transport, interval)
-        nursery.start_soon(silence.fill, name="<keepalive>")
-        try:
-            async for event in events:
-                silence.note_sent()
-                await transport.send(stream.encode(event), more=True)
-                silence.note_sent()
-        except trio.Cancelled:
-            raise
-        except BaseException as exc:  # noqa: BLE001 - raised without the nursery's group
-            error = exc
-        nursery.cancel_scope.cancel()
+    try:
+        async with trio.open_nursery() as nursery:
+            silence = _Silence(transport, interval)
+            nursery.start_soon(silence.fill, name="<keepalive>")
+            try:
+                async for event in events:
+                    silence.note_sent()
+                    await transport.send(stream.encode(event), more=True)
+                    silence.note_sent()
+            except trio.Cancelled:
+                raise
+            except BaseException as exc:  # noqa: BLE001 - raised without the nursery's group
+                error = exc
+            nursery.cancel_scope.cancel()
+    except BaseException as exc:  # noqa: BLE001 - raised below
+        # If this is cancelled, the nursery raises that, too. An error takes precedence.
+        error = error or _alone(exc)
     try:
         if error is not None:
             raise error
     finally:
         del error  # its traceback refers to this frame
+
+
+def _alone(error: BaseException) -> BaseException:
+    """Return the only exception in a nursery's group, apart from cancellations."""
+    real = without_cancelled(error)
+    found = [] if real is None else list(leaves(real))
+    return found[0] if len(found) == 1 else error
 
 
 class _Silence:

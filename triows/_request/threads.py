@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial, wraps
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -32,15 +32,21 @@ def in_thread(
 
     @wraps(handler)
     async def call(**arguments: Any) -> Any:
+        begun = False
+
+        def run() -> Any:
+            nonlocal begun
+            begun = True
+            return handler(**arguments)
+
         try:
-            return await trio.to_thread.run_sync(
-                partial(handler, **arguments), abandon_on_cancel=True, limiter=limiter
-            )
+            return await trio.to_thread.run_sync(run, abandon_on_cancel=True, limiter=limiter)
         except trio.Cancelled:
-            logger.warning(
-                "%s was cancelled, and its thread goes on: nobody gets what it returns",
-                where(handler),
-            )
+            if begun:  # otherwise it was waiting for a thread
+                logger.warning(
+                    "%s was cancelled, and its thread goes on: nobody gets what it returns",
+                    where(handler),
+                )
             raise
 
     return call

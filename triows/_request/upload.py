@@ -190,7 +190,7 @@ class Part:
         Raises:
             StopAsyncIteration: That was all.
             RuntimeError: The next part was asked for already.
-            Exception: What :meth:`Upload.__anext__` raises.
+            Exception: What an iteration over the :class:`Upload` raises.
         """
         if self._kept:
             await trio.lowlevel.checkpoint()
@@ -211,7 +211,7 @@ class Part:
         Raises:
             BodyTooLarge: There are more. The peer gets a 413 if you don't catch it.
             RuntimeError: The next part was asked for already.
-            Exception: What :meth:`Upload.__anext__` raises.
+            Exception: What an iteration over the :class:`Upload` raises.
         """
         while len(self._kept) <= limit and (chunk := await self._next()):
             self._kept += chunk

@@ -337,6 +337,16 @@ class HTTPConnection:
         else:
             self._upgrade_soon(head)
 
+    def misses_much(self, request: StreamRequest) -> bool:
+        """
+        Say whether so much of a request's body is to come that it won't be dropped.
+
+        A client should be told that the connection ends (:rfc:`9112#section-9.6`). Of a body in
+        chunks, nobody knows how long it is.
+        """
+        missing = request.head.content_length - request.received - self._reader.buffered
+        return missing > _MOST_DROPPED
+
     def new_writer(self, head: Request) -> ResponseWriter:
         """Make the writer of the response to a request."""
         writer = ResponseWriter(head, self.own_lines.fresh or self.own_lines())

@@ -54,6 +54,9 @@ class RequestOwner(Protocol):
     def watch_body(self, request: StreamRequest) -> BodyWatch:
         """Watch whether the client sends the body of a request, until it is over."""
 
+    def misses_much(self, request: StreamRequest) -> bool:
+        """Say whether so much of a request's body is to come that it won't be dropped."""
+
     def new_writer(self, head: Request) -> ResponseWriter:
         """Make the writer of the response to a request."""
 
@@ -255,9 +258,9 @@ class StreamRequest(RequestBridge):
         if self.is_gone:
             raise self._disconnect()
         self.writer.start(status, headers, trailers=trailers)
-        if self._continue_due and self.has_more:
-            # Some clients then send the body, others the next request: nobody can tell what would
-            # come (RFC 9110 section 10.1.1).
+        # If the client waits with its body, some then send it, others the next request: nobody can
+        # tell what would come (RFC 9110 section 10.1.1).
+        if self.has_more and (self._continue_due or self._connection.misses_much(self)):
             self.writer.keep_alive = False
         self.status = status
         self.summary = {"status": status, "headers": headers}

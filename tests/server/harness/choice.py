@@ -60,7 +60,7 @@ from tests.server.harness.process import HYPERCORN, TRIOWS, ServerProcess
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["IS_CHOSEN", "PATIENCE", "start", "start_in_memory", "start_with_names"]
+__all__ = ["IS_CHOSEN", "PATIENCE", "SERVER", "start", "start_in_memory", "start_with_names"]
 
 #: Whether somebody has chosen a server process.
 IS_CHOSEN = "TRIOWS_TEST_SERVER" in os.environ
@@ -72,7 +72,11 @@ PATIENCE = 15 if SERVER == "triows" else 2
 
 _COMMANDS = {"triows": TRIOWS, "hypercorn": HYPERCORN, "bare": HYPERCORN}
 
-_OTHERS = {"failing": "failing_start:app", "plain": "plain:app"}
+_OTHERS = {
+    "failing": "failing_start:app",
+    "plain": "plain:app",
+    "endpoints": "endpoints:app",
+}
 
 
 def _application(name: str) -> str:
@@ -88,7 +92,8 @@ def start(
     Start the server that was chosen.
 
     Args:
-        name: The name of an application of ``attacked.py``, or ``failing``, or ``plain``.
+        name: The name of an application of ``attacked.py``, or one of the others: ``failing``,
+            ``plain``, ``endpoints``.
         options: Further options of the command.
         below: A command that runs other commands.
         host: The host on which to serve.
