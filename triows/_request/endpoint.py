@@ -346,7 +346,9 @@ class _Call:
         """Take in the body, which has a limit of its own, before the factories."""
         if self.limited is not None:
             self.limited.note_opened()
+        self._exchange.is_reading = True
         values = await self._take_in(intake)
+        self._exchange.is_reading = False
         self._limit()
         return values
 
@@ -357,13 +359,6 @@ class _Call:
         Raises:
             InvalidRequest: Something in the request is wrong.
         """
-        self._exchange.is_reading = True
-        try:
-            return await self._read(intake)
-        finally:
-            self._exchange.is_reading = False
-
-    async def _read(self, intake: Intake) -> list[Any]:
         body = self.body
         body.refuse_early()
         if intake.form:

@@ -70,12 +70,12 @@ class RequestExchange:
         self.served = served
         self.transport = transport
         self.scope = scope
+        #: Whether the body is read, because the handler's arguments need it.
+        self.is_reading = False
         # The resources that are entered without a lifetime.
         self._stack: ResourceStack | None = None
         #: What is left to do while they are held.
         self.rest: Body | None = None
-        #: Whether the body is read before the handler is called.
-        self.is_reading = False
         self._around = around
         self._task: trio.lowlevel.Task | None = trio.lowlevel.current_task()
         self._started: float = trio.lowlevel.current_clock().current_time()
@@ -107,7 +107,8 @@ class RequestExchange:
     @property
     def stage(self) -> LifetimeStage:
         """What it is doing. This begins its lifetime."""
-        return "arguments" if self.is_reading else self.lifetime.stage
+        lifetime = self.lifetime
+        return "arguments" if self.is_reading and not lifetime.is_ending else lifetime.stage
 
     def note_left(self) -> None:
         """Note that the client has left."""
