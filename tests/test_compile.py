@@ -1,6 +1,7 @@
 """Routes become endpoints, with the application's settings, and factories may be overridden."""
 
 import logging
+from functools import partial
 from typing import Annotated, Any, NoReturn
 from unittest.mock import Mock
 
@@ -18,7 +19,9 @@ from triows import (
     use,
 )
 from triows._compile import Compiled, Compiler, check_origin_setting
+from triows._exchange.catchers import Catchers
 from triows._exchange.registry import Exchanges
+from triows._request.kind import request_kind
 from triows._routing.options import DepsList, RouteOptions
 from triows._running import AppResources
 from triows._websocket.kind import websocket_kind
@@ -79,12 +82,14 @@ def compiler(*deps: Any, **options: Any) -> Compiler:
     return Compiler(
         app=app,
         kind=websocket_kind(App),
+        request_kind=partial(request_kind, App),
         deps=DepsList(deps, of=" of the application", users="no handler"),
         options=RouteOptions.given(**options),
         endpoint_info=Info,
         exchanges=Exchanges(None),
         shutdown_code=4000,
         resources=AppResources(app, None, 5),
+        catchers=Catchers(),
     )
 
 

@@ -1132,7 +1132,10 @@ def a_shutdown_code_that_can_not_be_sent(desk):
     Triows(shutdown_code=1006)
 
 
-@mistake(ValueError, "Param() reads from 'path', 'query', 'header' or 'cookie', not 'headers'")
+@mistake(
+    ValueError,
+    "Param() reads from 'path', 'query', 'header', 'cookie', 'body' or 'form', not 'headers'",
+)
 def a_source_that_there_is_not(desk):
     Param("headers")
 

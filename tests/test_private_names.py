@@ -43,7 +43,6 @@ FOREIGN = {
     # CPython. They are documented, but for two.
     "_getframe": "sys: documented",
     "_current_frames": "sys: documented",
-    "_fields": "collections.namedtuple: documented",
     "_args_from_interpreter_flags": "subprocess: tests/test_cli.py",
     "_str": "traceback.TracebackException: tests/test_traceback.py",
     "_is_protocol": "typing: tests/injection/test_signatures.py",

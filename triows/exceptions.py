@@ -3,6 +3,7 @@ The exceptions of triows.
 
 * :exc:`TriowsError`
     * :exc:`HTTPProblem`: raise a subclass to answer with a problem of its type
+    * :exc:`InvalidRequest`: a parameter or the body of a request can't be used (422)
     * :exc:`RouteSetupError`: a mistake in a route, found at registration
         * :exc:`TemplateError`: the path template can't be read
         * :exc:`RouteConflictError`: two routes match the same paths
@@ -24,11 +25,9 @@ The exceptions of triows.
     * :exc:`NotRunningError`: the application's start-up has not run
     * :exc:`AddressError`: the server can't listen at an address
 
-:exc:`InvalidRequest` is an :exc:`HTTPException`: a request that can't be used (422).
-
 :exc:`HTTPException` and :exc:`WebSocketException` are Starlette's own classes, so that code
-written for either framework can raise them. :exc:`HTTPProblem` is an :exc:`HTTPException` with a
-type of its own.
+written for either framework can raise them. :exc:`HTTPProblem` and :exc:`InvalidRequest` are
+HTTPExceptions, too.
 
 These are all exceptions that an application sees. Those of the test clients are in
 :mod:`triows.testing`. An exception that one part of triows raises for another, and that never gets
@@ -238,7 +237,7 @@ class MissingProviderError(DependencyError):
 # What the peer got wrong.
 
 
-class InvalidRequest(HTTPException):
+class InvalidRequest(TriowsError, HTTPException):
     """
     A request can't be used: a parameter is missing, or something in it is wrong. The answer is 422.
 
@@ -249,7 +248,7 @@ class InvalidRequest(HTTPException):
 
     def __init__(self, errors: Sequence[Any]) -> None:
         self.errors = tuple(errors)
-        super().__init__(422, "; ".join(one.message for one in self.errors))
+        HTTPException.__init__(self, 422, "; ".join(one.message for one in self.errors))
 
 
 # How a connection ends.

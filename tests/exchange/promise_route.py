@@ -6,7 +6,7 @@ What the client sees are bytes. A pipe notes when the server has handed over eac
 
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import aclosing, contextmanager, suppress
 from inspect import Parameter, Signature
 from pathlib import Path
 from typing import Any
@@ -213,14 +213,15 @@ def _handler_of(world: "Routed") -> Callable[..., Any]:
 
     async def iterated() -> AsyncIterator[bytes]:
         with story.handling():
-            async for part in parts():
-                yield part
+            async with aclosing(parts()) as made:
+                async for part in made:
+                    yield part
 
     async def tidy() -> None:
         story.in_background.append(story.now())
         await trio.sleep(0.5)
 
-    def made() -> Any:
+    def response() -> Any:
         background = BackgroundTask(tidy) if call.background else None
         match result:
             case Result.VALUE:
@@ -238,28 +239,34 @@ def _handler_of(world: "Routed") -> Callable[..., Any]:
             await work(nursery, body)
             if result is not Result.ITERATED:
                 fail()
-        return made()
+        return response()
 
     async def generator(nursery: Any = None, body: Any = None, **resources: Any) -> Any:
         with story.handling():
             await work(nursery, body)
-            async for part in parts():
-                yield part if result is Result.PARTS else ServerSentEvent(part.decode())
+            async with aclosing(parts()) as made:
+                async for part in made:
+                    yield part if result is Result.PARTS else ServerSentEvent(part.decode())
 
     chosen: Any = generator if result.is_generator else handler
+    chosen.__signature__ = _signature(call, story)
+    return chosen  # type: ignore[no-any-return]
+
+
+def _signature(call: Call, story: RouteStory) -> Signature:
+    """What the handler of a case asks for and returns."""
     annotations = asked(call, story)
     if call.body is not Body.NONE:
         annotations["body"] = AsyncIterator[bytes] if call.body.is_streamed else Item
     if call.task is not None:
         annotations["nursery"] = trio.Nursery
-    chosen.__signature__ = Signature(
+    return Signature(
         [
             Parameter(name, Parameter.KEYWORD_ONLY, annotation=annotation)
             for name, annotation in annotations.items()
         ],
-        return_annotation=_ANNOTATIONS[result],
+        return_annotation=_ANNOTATIONS[call.result],
     )
-    return chosen  # type: ignore[no-any-return]
 
 
 # What the client sends as its body, in two parts.

@@ -8,6 +8,7 @@ compared with what the factories and the handler have noted.
 import itertools
 import math
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 import h11
 import trio
@@ -120,8 +121,8 @@ class RouteJudge(Judge[RouteStory]):
     def _strikes_of_the_peer(self) -> Iterator[tuple[float, str, bool]]:
         story, closed = self.story, self.story.closed
         if self._left is not None:
-            yield self._left.time + self.case.grace, "peer gone", self._is_whole_before(self._left)
-        if closed is not None:
+            yield self._left.time + self.case.grace, "peer gone", self._is_incomplete_at(self._left)
+        if closed is not None and self._is_incomplete_at(closed):
             # The server has given up a client that takes nothing, or has cut the response.
             yield closed.time + self.case.grace, "peer gone", False
         if (stalled := self._stalls_at) is not None:
@@ -131,17 +132,17 @@ class RouteJudge(Judge[RouteStory]):
             if story.began is None or same(story.began.time, limit):
                 yield limit, "timeout", True
 
-    def _is_whole_before(self, moment: Moment) -> bool:
+    def _is_incomplete_at(self, moment: Moment) -> bool:
         complete = None if self.answer is None else self.answer.complete
-        return complete is None or moment < complete
+        return complete is None or moment <= complete
 
     @property
     def _stalls_at(self) -> float | None:
         """When the server stops waiting for the rest of a body, if it may have to."""
         if self.call.body is Body.NONE:
             return None
-        last = min([self.call.pause, *(moment.time for moment, _ in self.story.events)])
-        return 0 if last > 0 else None
+        stops = any(event is What.PEER_VANISHES for _, event in self.story.events)
+        return self.timeouts.receive if stops or self.call.pause == math.inf else None
 
     @property
     def is_disturbed(self) -> bool:
@@ -242,7 +243,8 @@ class RouteJudge(Judge[RouteStory]):
             assert self.call.result.is_streamed or one.cleaned < answer.begun or self._is_file
             assert self.expires(one) is None or self._tied(one), f"a 2xx, and it gave way: {one}"
         for moment, error in zip(self.story.task_failed, self.story.task_errors, strict=True):
-            assert told < moment, f"a 2xx, and a task has failed: {error!r}"
+            # It may fail when the time is over that tasks have.
+            assert told.time <= moment.time + NEAR, f"a 2xx, and a task has failed: {error!r}"
 
     @property
     def _is_file(self) -> bool:
@@ -344,16 +346,28 @@ class RouteJudge(Judge[RouteStory]):
     def _reported(self) -> tuple[list[BaseException], list[BaseException]]:
         required: list[BaseException] = []
         optional: list[BaseException] = []
-        exits = [leaf for one in self.entered for error in one.errors for leaf in leaves(error)]
-        found = [*self.body_errors, *self.story.task_errors, *exits]
+        exits = [list(leaves(error)) for one in self.entered for error in one.errors]
+        found = [
+            *self.body_errors,
+            *self.story.task_errors,
+            *chain.from_iterable(exits),
+        ]
         for exc in found:
-            is_quiet = isinstance(exc, Disconnected | HTTPException)
+            is_quiet = isinstance(exc, Disconnected | HTTPException) or self._is_replaced(exc)
             (optional if is_quiet else required).append(exc)
         if found and self.answer is not None and not any(one for one in required):
             shown = list(leaves(self.story.raised))
             refused = self.answer.status == TEAPOT and len(found) == 1
             assert not refused or found[0] not in shown, "reported what only says how to end"
         return required, optional
+
+    def _is_replaced(self, error: BaseException) -> bool:
+        """Whether the cleanup of a resource has made its own error into an answer."""
+        return any(
+            one.errors[0] is error and all(map(self._asks_for_an_end, leaves(one.errors[1])))
+            for one in self.entered
+            if len(one.errors) == 2
+        )
 
     def check_normal_ends_are_quiet(self) -> None:
         exits = [one.began for one in self.entered if one.began is not None]
@@ -378,7 +392,11 @@ class RouteJudge(Judge[RouteStory]):
         assert answer.status in statuses, f"answered {answer.status}, not {statuses}"
         reported = story.raised is not None
         assert answer.status != 500 or reported or self._is_silent, "only the peer is told"
-        if self.is_disturbed or any(one.kind is Kind.EXPIRING_WHOLE for one in self.inner):
+        if (
+            self.is_disturbed
+            or self.story.task_errors
+            or any(one.kind is Kind.EXPIRING_WHOLE for one in self.inner)
+        ):
             return
         if self._is_done:
             assert answer.is_promise, "it is done, and the client isn't told"

@@ -1,20 +1,16 @@
-"""What is shown of a plain request that a mounted application answers."""
+"""What is shown of a plain request that a handler or a mounted application answers."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
 
 import msgspec
 import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from triows import Timeouts, Triows
-from triows.inspect import Tree, tree
+from triows import EventStream, Route, ServerSentEvent, Timeouts, Triows, use
+from triows.inspect import RequestNode, Tree, tree
 from triows.testing import open_app
-
-if TYPE_CHECKING:
-    from triows.inspect import RequestNode
 
 START = {"type": "http.response.start", "status": 206, "headers": []}
 PART = {"type": "http.response.body", "body": b"part", "more_body": True}
@@ -80,7 +76,7 @@ async def test_a_request_is_shown_with_what_it_asks_for_and_who_answers(autojump
         nursery.cancel_scope.cancel()
     assert (seen.route, seen.method, seen.path) == ("/files", "POST", "/files/a")
     assert seen.peer == "192.0.2.1:4321"
-    assert seen.application.endswith("(Stepping.__call__)")
+    assert seen.handler.endswith("(Stepping.__call__)")
     assert seen.age == pytest.approx(90)
     assert (seen.ending, seen.grace, seen.cancelled) == (None, None, None)
 
@@ -198,3 +194,104 @@ async def test_the_page_shows_requests(autojump_clock):
     assert '<span class="title">POST</span>' in text
     assert '<span class="title">/files/a</span>' in text
     assert "unanswered" in text
+
+
+# Requests to handlers
+
+
+async def resource() -> AsyncIterator[int]:
+    await trio.sleep(1)
+    yield 1
+    await trio.sleep(1)
+
+
+async def test_a_handler_is_shown_with_its_stage_its_resources_and_its_nursery(autojump_clock):
+    route = Route("sums/{first}")
+
+    @route.post
+    async def add(
+        first: int, second: int, value: Annotated[int, use(resource)], nursery: trio.Nursery
+    ) -> int:
+        nursery.start_soon(trio.sleep_forever, name="below")
+        await trio.sleep(1)
+        return first + second + value
+
+    app = Triows(route)
+    async with open_app(app) as client, trio.open_nursery() as nursery:
+
+        @nursery.start_soon
+        async def ask() -> None:
+            assert (await client.post("/sums/1?second=2")).json() == 4
+
+        stages = []
+        for _ in range(3):
+            await trio.sleep(0.9 if not stages else 1)
+            seen = only(app)
+            held = [one.name.rpartition(".")[2] for one in seen.resources]
+            stages.append((seen.stage, seen.state, held))
+            if seen.stage == "handler":
+                assert seen.tasks[0].source == "await trio.sleep(1)"
+                assert [one.name for one in seen.tasks[1].nurseries[0].tasks] == ["below"]
+                assert seen.tasks[1].name == "<request nursery>"
+        text = str(seen).split("\n")
+    assert (seen.route, seen.path, seen.is_mounted) == ("/sums/{first}", "/sums/1", False)
+    assert stages == [
+        ("arguments", "unanswered", ["resource"]),
+        ("handler", "unanswered", ["resource"]),
+        ("end", "answering", ["resource"]),
+    ]
+    assert text[0].startswith("POST  /sums/1  testclient:50000  answering 200  ending  2.9 s")
+    assert text[1].startswith("├── handler  tests/inspection/test_requests.py:")
+    assert text[3].startswith("├── resource  resource")
+
+
+@pytest.mark.parametrize("is_looked_at_twice", [False, True])
+async def test_a_request_whose_body_is_read_makes_its_arguments(autojump_clock, is_looked_at_twice):
+    route = Route("")
+
+    @route.post
+    async def read(numbers: dict[str, int]) -> int:
+        await trio.sleep(1)
+        return sum(numbers.values())
+
+    app = Triows(route)
+    headers = {"content-type": "application/json"}
+    async with (
+        open_app(app) as client,
+        client.stream("POST", "/", sending=True, headers=headers) as request,
+    ):
+        await request.send(b'{"a":')
+        await wait_all_tasks_blocked()
+        if is_looked_at_twice:
+            assert (only(app).stage, only(app).bytes_received) == ("arguments", 5)
+        await request.send(b"3}")
+        await request.send_end()
+        await trio.sleep(0.5)
+        seen = only(app)
+        assert (seen.stage, seen.bytes_received) == ("handler", 7)
+        assert seen.tasks[0].source == "await trio.sleep(1)"
+        assert await request.read() == b"3"
+
+
+async def test_a_stream_is_shown_at_the_line_of_its_handler(autojump_clock):
+    route = Route("")
+
+    @route.get
+    async def count(value: Annotated[int, use(resource)]) -> EventStream:
+        yield ServerSentEvent(value)
+        await trio.sleep(1000)
+
+    app = Triows(route, debug=True)
+    async with open_app(app) as client:
+        async with client.stream("GET", "/") as response:
+            assert await response.receive() == b"data: 1\n\n"
+            await wait_all_tasks_blocked()
+            seen = only(app)
+            local = {"client": ("127.0.0.1", 5000), "headers": {"host": "localhost"}}
+            async with client.stream("GET", "/_triows/tree", **local) as page:
+                text = (await page.read()).decode()
+            response.reset()
+        assert (seen.state, seen.stage, seen.bytes_sent) == ("answering", "handler", 9)
+        assert seen.tasks[0].source == "await trio.sleep(1000)"
+        assert [one.name for one in seen.resources] == ["resource"]
+    assert "await trio.sleep(1000)" in text

@@ -143,11 +143,18 @@ async def test_nothing_comes_after_a_response_that_was_not_sent(line, errors, re
     await line.wait_delivered()
 
 
-async def test_a_disconnect_does_not_keep_the_response_back(line, server):
+@pytest.mark.parametrize(("left", "status", "failed"), [(False, 500, True), (True, None, False)])
+async def test_a_disconnect_is_an_error_as_long_as_the_client_is_there(
+    line, server, left, status, failed
+):
     answering(line)
+    if left:
+        server.leave()
+        await line.transport.asgi_receive()
+        server.client_is_gone = True
     end = await line.conclude([ClientDisconnect()], None)
     await line.wait_delivered()
-    assert (server.status, end.failed) == (200, False)
+    assert (server.status, end.failed) == (status, failed)
 
 
 async def test_a_client_that_leaves_is_reported_at_once(line, server):

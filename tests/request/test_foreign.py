@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 import trio
+from starlette.requests import ClientDisconnect as StarlettesDisconnect
+from trio.testing import wait_all_tasks_blocked
 
 from tests.request.asgi import START, body
 from triows import ClientDisconnect
 from triows._reasons import Reason
+from triows._request.foreign import ForeignRequest
 
 # What the application sends and receives
 
@@ -63,3 +66,82 @@ async def test_a_client_has_left_when_the_application_was_told(transport, line, 
         with pytest.raises(ClientDisconnect):
             await transport.asgi_send(START)
     assert (transport.left, line.ended, line.is_complete) == (True, True, False)
+
+
+# Another server tells that the client has left only to whoever waits for it
+
+
+@pytest.fixture
+async def watched(transport, line, nursery):
+    """A request of which a task receives one event ahead."""
+    assert transport.needs_watch
+    nursery.start_soon(transport.watch)
+    await wait_all_tasks_blocked()
+    return transport
+
+
+def part(data: bytes, *, more: bool) -> dict[str, object]:
+    return {"type": "http.request", "body": data, "more_body": more}
+
+
+async def test_a_client_that_leaves_is_noticed_while_nobody_receives(watched, line, server):
+    server.put(part(b"", more=False))
+    server.leave()
+    await wait_all_tasks_blocked()
+    assert line.ended
+    assert await watched.asgi_receive() == part(b"", more=False)
+    for _ in range(2):
+        assert await watched.asgi_receive() == {"type": "http.disconnect"}
+
+
+async def test_nothing_is_taken_that_nobody_asks_for_but_the_next_part(watched, line, server):
+    for number in range(4):
+        server.put(part(b"%d" % number, more=number < 3))
+    server.leave()
+    await wait_all_tasks_blocked()
+    assert watched.received == 0
+    assert not line.ended
+    received = [await watched.receive() for _ in range(4)]
+    await wait_all_tasks_blocked()
+    assert received == [b"0", b"1", b"2", b"3"]
+    assert line.ended
+
+
+async def test_a_disconnect_while_the_end_of_the_response_is_sent_is_the_usual_end(
+    watched, line, server, nursery
+):
+    await watched.asgi_send(START)
+    server.gate = trio.Event()
+    nursery.start_soon(watched.asgi_send, body(b""))
+    await wait_all_tasks_blocked()
+    server.leave()
+    await wait_all_tasks_blocked()
+    server.gate.set()
+    await wait_all_tasks_blocked()
+    assert (watched.complete, watched.left) == (True, False)
+
+
+async def test_an_error_of_a_middleware_is_raised_to_whoever_receives(nursery):
+    async def failing() -> None:
+        await trio.lowlevel.checkpoint()
+        raise ValueError("a middleware failed")
+
+    transport = ForeignRequest(failing, failing)
+    nursery.start_soon(transport.watch)
+    await wait_all_tasks_blocked()
+    for _ in range(2):
+        with pytest.raises(ValueError, match="a middleware failed"):
+            await transport.asgi_receive()
+    assert not transport.left
+
+
+async def test_a_disconnect_that_a_middleware_raises_is_one(nursery):
+    async def failing() -> None:
+        await trio.lowlevel.checkpoint()
+        raise StarlettesDisconnect
+
+    transport = ForeignRequest(failing, failing)
+    nursery.start_soon(transport.watch)
+    await wait_all_tasks_blocked()
+    assert transport.left
+    assert await transport.asgi_receive() == {"type": "http.disconnect"}

@@ -466,7 +466,7 @@ class Lifetime:
 
     async def _open_nursery(self, tasks: trio.Nursery | None) -> trio.Nursery:
         assert tasks is not None
-        self._nursery = OwnNursery(self._note_task_failed)
+        self._nursery = OwnNursery(self._note_task_failed, self.line.noun)
         if self._ending:  # already
             self._nursery.cancel()
         return await self._nursery.open(tasks)

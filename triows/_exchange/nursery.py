@@ -35,9 +35,13 @@ class OwnNursery:
 
     Args:
         on_failure: Called if one of its tasks fails, with the error.
+        noun: What inspection calls the exchange.
     """
 
-    def __init__(self, on_failure: Callable[[BaseException], None]) -> None:
+    def __init__(
+        self, on_failure: Callable[[BaseException], None], noun: str = "connection"
+    ) -> None:
+        self._noun = noun
         self._on_failure = on_failure
         self._nursery: trio.Nursery | None = None
         # Whether the exchange is about to end, so that the nursery's tasks have to.
@@ -52,7 +56,7 @@ class OwnNursery:
             tasks: Where the task that holds it runs. :meth:`leave` ends that task.
         """
         opened = trio.Event()
-        tasks.start_soon(self._hold, opened, name="<connection nursery>")
+        tasks.start_soon(self._hold, opened, name=f"<{self._noun} nursery>")
         await opened.wait()
         assert self._nursery is not None
         return self._nursery

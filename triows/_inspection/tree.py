@@ -10,6 +10,7 @@ import trio
 from attrs import evolve, frozen
 
 from triows._counted import counted
+from triows._request.exchange import RequestExchange
 from triows._request.line import RequestLine
 from triows._websocket.line import WebSocketLine
 
@@ -43,7 +44,7 @@ class Tree(Outlined):
     resources: tuple[ResourceNode, ...]
     #: The connections, the oldest first.
     connections: tuple[ConnectionNode, ...]
-    #: The plain requests that mounted applications answer, the oldest first.
+    #: The plain requests, the oldest first.
     requests: tuple[RequestNode, ...]
 
     def outline(self) -> Line:
@@ -113,6 +114,7 @@ def _look(prefix: str, exchange: Exchange, now: float) -> ConnectionNode | Reque
     line = exchange.lifetime.line
     if isinstance(line, WebSocketLine):
         return look_at_connection(prefix, exchange, line, now)
+    assert isinstance(exchange, RequestExchange)
     assert isinstance(line, RequestLine)
     return look_at_request(prefix, exchange, line, now)
 

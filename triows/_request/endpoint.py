@@ -150,8 +150,6 @@ class RequestEndpoint(ServedRequests):
         lifetime = exchange.lifetime
         line = lifetime.line
         assert isinstance(line, AnsweringLine)
-        if exchange.transport.left:  # before anybody listened
-            lifetime.note_gone()
 
         async def body(stack: ResourceStack, nursery: trio.Nursery | None) -> None:
             encode = self._encoder(exchange.scope)
@@ -348,7 +346,9 @@ class _Call:
         """Take in the body, which has a limit of its own, before the factories."""
         if self.limited is not None:
             self.limited.note_opened()
+        self._exchange.is_reading = True
         values = await self._take_in(intake)
+        self._exchange.is_reading = False
         self._limit()
         return values
 

@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import trio
 
 from triows._exchange.lifetime import Lifetime
+from triows._exchange.registry import Served
 
 from .transport import nobody
 
 if TYPE_CHECKING:
-    from triows._exchange.lifetime import Body
+    from triows._exchange.lifetime import Body, LifetimeStage
     from triows._injection.hosts import ResourceStack
     from triows.types import Scope
 
-    from .serving import ServedRequests
+    from .line import RequestLine
     from .transport import RequestTransport
 
 __all__ = ["RequestExchange"]
+
+
+class _Served(Served, Protocol):
+    """What serves a request, as far as the request has to know it."""
+
+    def line_of(self, transport: RequestTransport, scope: Scope) -> RequestLine:
+        """Make the line of a request."""
 
 
 class RequestExchange:
@@ -45,6 +53,7 @@ class RequestExchange:
         "_stack",
         "_started",
         "_task",
+        "is_reading",
         "rest",
         "scope",
         "served",
@@ -53,7 +62,7 @@ class RequestExchange:
 
     def __init__(
         self,
-        served: ServedRequests,
+        served: _Served,
         transport: RequestTransport,
         scope: Scope,
         around: trio.CancelScope | None,
@@ -61,6 +70,8 @@ class RequestExchange:
         self.served = served
         self.transport = transport
         self.scope = scope
+        #: Whether the body is read, because the handler's arguments need it.
+        self.is_reading = False
         # The resources that are entered without a lifetime.
         self._stack: ResourceStack | None = None
         #: What is left to do while they are held.
@@ -92,6 +103,12 @@ class RequestExchange:
             if self._task is None:
                 line.note_over()
         return self._lifetime
+
+    @property
+    def stage(self) -> LifetimeStage:
+        """What it is doing. This begins its lifetime."""
+        lifetime = self.lifetime
+        return "arguments" if self.is_reading and not lifetime.is_ending else lifetime.stage
 
     def note_left(self) -> None:
         """Note that the client has left."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from attrs import define, field, frozen
+from starlette.convertors import StringConvertor
 
 from triows.exceptions import RouteConflictError
 
@@ -92,9 +93,18 @@ class Target(Generic[T]):
     where: str | None
     _keys: tuple[Key, ...] = field(init=False)
 
+    # The names of the keys, if the value of each is its text.
+    _names: tuple[str, ...] | None = field(init=False)
+
     @_keys.default
     def _keys_of_template(self) -> tuple[Key, ...]:
         return tuple(key for segment in self.template.segments for key in segment.keys)
+
+    @_names.default
+    def _names_of_texts(self) -> tuple[str, ...] | None:
+        if any(type(key.converter) is not StringConvertor for key in self._keys):
+            return None
+        return tuple(key.name for key in self._keys)
 
     def match(self, texts: tuple[str, ...], remaining: tuple[str, ...] = ()) -> Match[T] | None:
         """
@@ -111,6 +121,9 @@ class Target(Generic[T]):
         params: dict[str, Any] = {}
         if not texts:
             return Match(self.value, self.template, raw, params, remaining)
+        if self._names is not None:
+            raw = dict(zip(self._names, texts, strict=True))
+            return Match(self.value, self.template, raw, raw, remaining)
         try:
             for key, text in zip(self._keys, texts, strict=True):
                 raw[key.name] = text

@@ -94,8 +94,9 @@ class Router(Generic[T]):
         Raises:
             BadPath: Its path can't be read. See :func:`.path.request_segments`.
         """
+        path: str = scope["path"]
         method = scope["method"] if scope["type"] == "http" else HANDSHAKE
-        asked = scope["path"], method
+        asked = path, method
         raw = scope.get("raw_path")
         has_root = bool(scope.get("root_path"))
         known = self._known.get(asked)
