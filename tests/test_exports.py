@@ -23,7 +23,7 @@ ELSEWHERE = {
     "AsyncResource": "collections.abc",
 }
 # Ours, but neither a class nor a function. Its `__module__` depends on the version of Python.
-ALIASES = {"Ignore", "HTML", "JSON", "EventStream"}
+ALIASES = {"EventStream", "HTML", "Ignore", "JSON"}
 
 
 def exports(module):

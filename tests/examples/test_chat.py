@@ -243,7 +243,8 @@ async def test_the_page_and_what_it_needs_are_served(path, kind):
 async def test_an_empty_room_is_not_kept(autojump_clock):
     rooms = Rooms()
     with app.override(Rooms, lambda: rooms):
-        async with open_app(app) as client, joined(client, "Ada"):
+        async with open_app(app) as client, joined(client, "Ada") as ada:
+            assert await ada.receive_json() == here("Ada")
             assert set(rooms._members) == {"lobby"}
     assert rooms.tell("lobby", Said("Ada", "hello")) == 0
     assert rooms._members == {}

@@ -249,19 +249,24 @@ def _handler_of(world: "Routed") -> Callable[..., Any]:
                     yield part if result is Result.PARTS else ServerSentEvent(part.decode())
 
     chosen: Any = generator if result.is_generator else handler
+    chosen.__signature__ = _signature(call, story)
+    return chosen  # type: ignore[no-any-return]
+
+
+def _signature(call: Call, story: RouteStory) -> Signature:
+    """What the handler of a case asks for and returns."""
     annotations = asked(call, story)
     if call.body is not Body.NONE:
         annotations["body"] = AsyncIterator[bytes] if call.body.is_streamed else Item
     if call.task is not None:
         annotations["nursery"] = trio.Nursery
-    chosen.__signature__ = Signature(
+    return Signature(
         [
             Parameter(name, Parameter.KEYWORD_ONLY, annotation=annotation)
             for name, annotation in annotations.items()
         ],
-        return_annotation=_ANNOTATIONS[result],
+        return_annotation=_ANNOTATIONS[call.result],
     )
-    return chosen  # type: ignore[no-any-return]
 
 
 # What the client sends as its body, in two parts.

@@ -141,8 +141,8 @@ class RouteJudge(Judge[RouteStory]):
         """When the server stops waiting for the rest of a body, if it may have to."""
         if self.call.body is Body.NONE:
             return None
-        last = min([self.call.pause, *(moment.time for moment, _ in self.story.events)])
-        return 0 if last > 0 else None
+        stops = any(event is What.PEER_VANISHES for _, event in self.story.events)
+        return self.timeouts.receive if stops or self.call.pause == math.inf else None
 
     @property
     def is_disturbed(self) -> bool:

@@ -1,5 +1,5 @@
 """
-Garbage against ``triows run``, of seven kinds, and against our parser of requests.
+Garbage against ``triows run``, of eight kinds, and against our parser of requests.
 
     make fuzz
     make fuzz ARGS="handshakes --seconds 10"

@@ -13,6 +13,7 @@ from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from tests.server.applications.typed import routes as typed_routes
 from trials import statistics
 from triows import Compression, Limits, Param, Timeouts, Triows, WebSocket, WebSocketRoute
 
@@ -123,10 +124,13 @@ app = Triows(
     deaf_route,
     refused_route,
     typed_route,
+    *typed_routes,
     statistics.route,
     limits=Limits(message_size=2**16, fragments=100),
     # These are short, so that soon nothing of an attempt is left.
-    timeouts=Timeouts(accept=2, ping_interval=2, ping_timeout=2, send=2, close=1, teardown=1),
+    timeouts=Timeouts(
+        accept=2, ping_interval=2, ping_timeout=2, send=2, receive=2, close=1, teardown=1
+    ),
     compression=Compression(),
 )
 app.mount("/http", http)

@@ -17,7 +17,7 @@ from attrs import define, evolve, field, frozen
 
 from trials.server import UNSERVED, Level, WatchedServer, poll
 
-from . import frames, handshakes, http2, noise, requests, streams, tls
+from . import endpoints, frames, handshakes, http2, noise, requests, streams, tls
 from .attempt import Attempt, perform, read_attempts, write_attempts
 from .bystander import Bystander
 from .volley import SIDE_BY_SIDE, Volley
@@ -34,6 +34,7 @@ CATEGORIES = {
     "tls": tls.make,
     "requests": requests.make,
     "pipelines": streams.make,
+    "endpoints": endpoints.make,
 }
 
 #: How many seconds the leftovers of an attempt have to go away. It is more than any timeout of the

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import logging
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Annotated
 
 import trio
-from attrs import define
+from attrs import asdict, define
+from starlette.responses import FileResponse, StreamingResponse
 
 from trials import statistics
 from triows import (
     AsyncResource,
     Compression,
     Limits,
+    Route,
     Timeouts,
     Triows,
+    Upload,
     WebSocket,
     WebSocketRoute,
     use,
@@ -114,7 +119,52 @@ tally_route = WebSocketRoute("tally")
 @tally_route.endpoint
 async def tell(ws: WebSocket) -> None:
     await ws.accept()
-    await ws.send_json({"cancelled": tally.cancelled, "slowest": tally.slowest})
+    await ws.send_json(asdict(tally))
+
+
+body_route = Route("body", limits=Limits(body=2**31))
+
+
+@body_route.put
+async def take_parts(parts: AsyncIterator[bytes], resource: Counted) -> int:
+    return sum([len(part) async for part in parts])
+
+
+@body_route.post
+async def take_upload(upload: Upload, resource: Counted) -> int:
+    size = 0
+    async for part in upload:
+        async for chunk in part:
+            size += len(chunk)
+    return size
+
+
+async def blocks(size: int) -> AsyncIterator[bytes]:
+    for done in range(0, size, len(BLOCK)):
+        yield BLOCK[: size - done]
+
+
+@(body_route / "stream").get
+async def send_parts(size: int, resource: Counted) -> AsyncIterator[bytes]:
+    async for block in blocks(size):
+        yield block
+
+
+@(body_route / "response").get
+async def send_response(size: int, resource: Counted) -> StreamingResponse:
+    return StreamingResponse(blocks(size))
+
+
+folder = tempfile.TemporaryDirectory()
+
+
+@(body_route / "file").get
+def send_file(size: int, resource: Counted) -> FileResponse:
+    """Send a file that takes no room on the disk."""
+    path = Path(folder.name, str(size))
+    with path.open("ab") as file:
+        file.truncate(size)
+    return FileResponse(path)
 
 
 @asynccontextmanager
@@ -123,7 +173,15 @@ async def lifespan(app: Triows) -> AsyncIterator[None]:
     logger.info("resources: %d entered, %d exited", tally.entered, tally.exited)
 
 
-ROUTES = (echo_route, tick_route, work_route, flood_route, tally_route, statistics.route)
+ROUTES = (
+    echo_route,
+    tick_route,
+    work_route,
+    flood_route,
+    tally_route,
+    body_route,
+    statistics.route,
+)
 
 app = Triows(
     *ROUTES,

@@ -11,11 +11,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from tests.raw import BINARY, TEXT, frame
 from trials.server import Level, WatchedServer, poll
 
 from .abuse import FINE, KINDS
+from .bodies import bodies
 from .crowd import Crowd
 
 __all__ = ["STAGES", "Findings"]
@@ -278,6 +280,7 @@ STAGES: dict[str, Callable[[Findings, float], None]] = {
     "cycles": cycles,
     "echo": echo,
     "abuse": abusive,
+    "bodies": partial(bodies, app=APP),
     "shutdown": shutdown,
     "stalled": stalled,
 }

@@ -150,8 +150,6 @@ class RequestEndpoint(ServedRequests):
         lifetime = exchange.lifetime
         line = lifetime.line
         assert isinstance(line, AnsweringLine)
-        if exchange.transport.left:  # before anybody listened
-            lifetime.note_gone()
 
         async def body(stack: ResourceStack, nursery: trio.Nursery | None) -> None:
             encode = self._encoder(exchange.scope)

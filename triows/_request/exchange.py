@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import trio
 
 from triows._exchange.lifetime import Lifetime
+from triows._exchange.registry import Served
 
 from .transport import nobody
 
@@ -17,10 +18,17 @@ if TYPE_CHECKING:
     from triows._injection.hosts import ResourceStack
     from triows.types import Scope
 
-    from .serving import ServedRequests
+    from .line import RequestLine
     from .transport import RequestTransport
 
 __all__ = ["RequestExchange"]
+
+
+class _Served(Served, Protocol):
+    """What serves a request, as far as the request has to know it."""
+
+    def line_of(self, transport: RequestTransport, scope: Scope) -> RequestLine:
+        """Make the line of a request."""
 
 
 class RequestExchange:
@@ -54,7 +62,7 @@ class RequestExchange:
 
     def __init__(
         self,
-        served: ServedRequests,
+        served: _Served,
         transport: RequestTransport,
         scope: Scope,
         around: trio.CancelScope | None,

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from trials.soak.stages import Findings, cycles, shutdown
+from trials.soak.stages import STAGES, Findings, cycles, shutdown
 
 pytestmark = pytest.mark.real_socket
 
@@ -31,3 +31,13 @@ def test_a_few_clients_are_told_of_the_end(capsys):
     assert findings.problems == 0, said
     assert "8 clients saw 8 x 1001" in said
     assert "resources: 8 entered, 8 exited" in said
+
+
+def test_large_bodies_take_little_memory_and_clients_may_leave(capsys):
+    findings = Findings()
+    STAGES["bodies"](findings, 0.005)
+    said = capsys.readouterr().out
+    assert findings.problems == 0, said
+    assert "    parts of 5 MB, in" in said
+    assert "    slow file of 0 MB, in" in said
+    assert "    2 clients left in the middle of upload: " in said
