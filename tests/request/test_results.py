@@ -422,10 +422,17 @@ def test_messagepack_and_json_say_the_same(value):
     assert msgspec.msgpack.decode(packed) == json.loads(text)
 
 
-def test_messagepack_has_no_number_above_64_bits():
-    assert sent(int, 2**70)[2] == str(2**70).encode()
+@pytest.mark.parametrize("number", [2**64, -(2**63) - 1, 2**70])
+def test_a_number_above_64_bits_is_json_even_if_the_client_asks_for_messagepack(number):
+    json_sent = (200, "application/json", str(number).encode())
+    assert sent(int, number) == json_sent
+    assert sent(int, number, b"application/msgpack") == json_sent
+    assert sent(dict[str, int], {"a": number}, b"application/msgpack")[1] == "application/json"
+
+
+def test_a_number_above_64_bits_is_refused_if_the_handler_only_has_messagepack():
     with pytest.raises(TypeError, match="what the handler returned can't be sent"):
-        sent(int, 2**70, b"application/msgpack")
+        sent(Annotated[int, Media("application/msgpack")], 2**70)
 
 
 def test_caches_are_told_that_accept_chooses_only_if_it_does():

@@ -12,6 +12,7 @@ from starlette.background import BackgroundTask
 from starlette.responses import JSONResponse, PlainTextResponse, StreamingResponse
 from starlette.routing import Route
 
+import triows
 from triows import Timeouts, Triows
 from triows.testing import LeakError, LoopBlocked, _http, open_app, open_server
 
@@ -125,6 +126,19 @@ async def test_an_error_of_the_application_is_raised_by_the_request_alone(client
     for _ in range(2):
         with pytest.raises(Boom):
             await client.get(path)
+
+
+async def test_an_error_that_ends_loops_is_raised_too():
+    route = triows.Route("a")
+
+    @route.get
+    async def fail() -> str:
+        raise StopAsyncIteration
+
+    async with open_app(Triows(route)) as client:
+        with pytest.raises(RuntimeError, match="the application raised StopAsyncIteration") as info:
+            await client.get("/a")
+        assert isinstance(info.value.__cause__, StopAsyncIteration)
 
 
 async def test_requests_at_the_same_time_get_each_its_own_error(client):

@@ -68,6 +68,8 @@ KEPT_SIZE = 512
 # Caches must not give MessagePack to a client that wants JSON (RFC 9110 section 12.5.5).
 _VARY = (b"vary", b"accept")
 
+_JSON = "application/json"
+
 
 @frozen(eq=False)
 class ResultPlan:
@@ -149,7 +151,12 @@ class ResultPlan:
         head = [(b"content-type", media.encode())]
         if len(one.writers) > 1:
             head.append(_VARY)
-        return _with_body(status, tuple(head), one.writers[media], classes, self._refused)
+        # MessagePack has no integers of more than 64 bits, and JSON has. The handler has done its
+        # work, so a 406 would be wrong. RFC 9110 section 12.5.1 lets a server send something else.
+        is_packed = one.is_structured and media != _JSON
+        instead = self._encoder_of(one, status, _JSON) if is_packed else None
+        write = one.writers[media]
+        return _with_body(status, tuple(head), write, classes, self._refused, instead)
 
     def _refused(self, value: Any, reason: object = None) -> TypeError:
         return unsendable(value, self._annotation, self._where, reason)
@@ -164,6 +171,7 @@ def _with_body(
     write: Write,
     classes: Any,
     refused: _Refused,
+    instead: Encoder | None = None,
 ) -> Encoder:
     def encode(value: Any) -> Encoded:
         if not isinstance(value, classes):
@@ -171,6 +179,8 @@ def _with_body(
         try:
             body = write(value)
         except CANT_WRITE as exc:
+            if instead is not None and isinstance(exc, OverflowError):
+                return instead(value)
             raise refused(value, exc) from exc
         return status, (*head, (b"content-length", b"%d" % len(body))), body
 

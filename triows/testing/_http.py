@@ -235,7 +235,11 @@ def http_transport(
         async def __anext__(self) -> bytes:
             if part := await self._sent.wait(self._sent.receive):
                 return part
-            await self._sent.end()
+            try:
+                await self._sent.end()
+            except StopAsyncIteration as exc:
+                # It would end the loop that reads the body, and nobody would see it.
+                raise RuntimeError("the application raised StopAsyncIteration") from exc
             raise StopAsyncIteration
 
         async def aclose(self) -> None:

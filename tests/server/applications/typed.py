@@ -239,6 +239,11 @@ async def echo_anything(
     return repr(type(body)).encode()
 
 
+@anything.put
+async def echo_numbers(numbers: dict[str, int]) -> dict[str, int]:
+    return numbers
+
+
 raw = Route("raw")
 
 
