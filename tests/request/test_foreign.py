@@ -63,3 +63,14 @@ async def test_a_client_has_left_when_the_application_was_told(transport, line, 
         with pytest.raises(ClientDisconnect):
             await transport.asgi_send(START)
     assert (transport.left, line.ended, line.is_complete) == (True, True, False)
+
+
+@pytest.mark.parametrize("kind", ["http.response.early_hint", "http.response.push"])
+async def test_a_client_may_leave_after_what_comes_before_a_response(kind, server, transport):
+    await transport.asgi_send({"type": kind})
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(transport.watch)
+        server.leave()
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    assert transport.left
