@@ -24,10 +24,17 @@ import triows.inspect
 import triows.testing
 from tests.connecting import connect
 from triows import (
+    ClientDisconnect,
+    HTTPException,
     InvalidMessage,
+    InvalidRequest,
     Limits,
+    Request,
+    Route,
     Timeouts,
     Triows,
+    Upload,
+    UploadFile,
     WebSocket,
     WebSocketDisconnect,
     WebSocketRoute,
@@ -541,6 +548,224 @@ async def test_a_request_made_step_by_step_never_raises_without_a_checkpoint(aut
         await probe(case, session)
 
 
+# What a handler of plain requests is given
+
+
+@frozen
+class Sent:
+    """What the client sends before the handler looks at it."""
+
+    content: bytes = b"12345"
+    type: str = "application/json"
+    #: Whether it sends the end, too.
+    is_whole: bool = True
+    leaves: bool = False
+    #: What it sends when the handler has begun to read.
+    later: bytes = b""
+
+
+async def take_one(request: Request) -> None:
+    await anext(request.stream())
+
+
+async def read_whole(request: Request) -> None:
+    await request.body()
+
+
+async def read_form(request: Request) -> None:
+    await request.form()
+
+
+FORM = (
+    b"--b\r\ncontent-disposition: form-data; name=f; filename=a\r\n\r\n%s\r\n"
+    b"--b\r\ncontent-disposition: form-data; name=t\r\n\r\n12\r\n--b--\r\n"
+)
+FORM_TYPE = "multipart/form-data; boundary=b"
+
+#: What the client sends, and what the handler does first.
+BODIES: dict[str, tuple[Sent, Callable[[Request], Awaitable[None]]]] = {
+    "whole": (Sent(), nothing),
+    "empty": (Sent(b""), nothing),
+    "read": (Sent(), read_whole),
+    "begun": (Sent(is_whole=False), take_one),
+    "large": (Sent(b"1" * 2000, is_whole=False), nothing),
+    "text": (Sent(b"text"), nothing),
+    "left": (Sent(is_whole=False, leaves=True), nothing),
+    "busy": (Sent(b"", is_whole=False), nothing),
+    "form": (Sent(FORM % b"123", FORM_TYPE), nothing),
+    "form read": (Sent(FORM % b"123", FORM_TYPE), read_form),
+    "fields read": (Sent(b"a=1", "application/x-www-form-urlencoded"), read_form),
+    "large form": (Sent(FORM % (b"1" * 2000), FORM_TYPE, is_whole=False), nothing),
+    "large part": (
+        Sent(FORM.partition(b"%s")[0], FORM_TYPE, is_whole=False, later=b"1" * 2000),
+        nothing,
+    ),
+    "cut form": (Sent((FORM % b"123")[:-5], FORM_TYPE), nothing),
+    "stale": (Sent(FORM % b"123", FORM_TYPE), nothing),
+    "malformed form": (Sent(b"--b\r\na\r\n\r\n", FORM_TYPE, is_whole=False), nothing),
+    "left form": (Sent((FORM % b"123")[:-5], FORM_TYPE, is_whole=False, leaves=True), nothing),
+}
+
+
+def reading(name: str, call: Callable[[Any], Awaitable[object]]) -> list[Case]:
+    """The cases of everything that needs the whole body."""
+    return [
+        Case(name, "large", call, HTTPException),
+        Case(name, "left", call, ClientDisconnect),
+        Case(name, "busy", call, trio.BusyResourceError),
+        Case(name, "begun", call, RuntimeError),
+    ]
+
+
+async def exhausted(request: Request) -> None:
+    stream = request.stream()
+    with suppress(StopAsyncIteration):
+        while True:
+            await anext(stream)
+    await anext(stream)
+
+
+async def ended(thing: Any) -> None:
+    async for _ in thing:
+        pass
+    await anext(thing)
+
+
+async def closed(file: UploadFile, call: Callable[[], Awaitable[object]]) -> None:
+    await file.close()
+    await call()
+
+
+async def in_block(request: Request) -> None:
+    async with request.form():
+        pass
+
+
+ON_REQUESTS = [
+    Case("Request.stream", "whole", lambda r: anext(r.stream())),
+    Case("Request.stream", "empty", lambda r: anext(r.stream())),
+    Case("Request.stream", "read", lambda r: anext(r.stream())),
+    Case("Request.stream", "whole", exhausted, StopAsyncIteration),
+    Case("Request.stream", "large", lambda r: anext(r.stream()), HTTPException),
+    Case("Request.stream", "busy", lambda r: anext(r.stream()), trio.BusyResourceError),
+    Case("Request.stream", "left", lambda r: ended(r.stream()), ClientDisconnect),
+    Case("Request.stream", "whole", lambda r: r.stream().athrow(Boom), Boom),
+    *(Case("Request.body", state, lambda r: r.body()) for state in ("whole", "empty", "read")),
+    *reading("Request.body", lambda r: r.body()),
+    Case("Request.json", "whole", lambda r: r.json()),
+    Case("Request.json", "read", lambda r: r.json()),
+    Case("Request.json", "text", lambda r: r.json(), ValueError),
+    Case("Request.json", "empty", lambda r: r.json(), ValueError),
+    *reading("Request.json", lambda r: r.json()),
+    *(
+        Case("Request.form", state, call)
+        for state in ("form", "form read", "fields read")
+        for call in (lambda r: r.form(), in_block)
+    ),
+    Case("Request.form", "whole", lambda r: r.form(), HTTPException),
+    Case("Request.form", "form", lambda r: r.form(max_files=0), HTTPException),
+    Case("Request.form", "form", lambda r: r.form(max_files=wrong), TypeError),
+    Case("Request.form", "large form", lambda r: r.form(), HTTPException),
+    Case("Request.form", "cut form", lambda r: r.form(), InvalidRequest),
+    Case("Request.form", "malformed form", in_block, InvalidRequest),
+    Case("Request.form", "left form", lambda r: r.form(), ClientDisconnect),
+    *(
+        Case(f"Request.{name}", state, call)
+        for state in ("whole", "left", "form read", "fields read")
+        for name, call in {
+            "close": lambda r: r.close(),
+            "is_disconnected": lambda r: r.is_disconnected(),
+            "send_push_promise": lambda r: r.send_push_promise("/a.css"),
+            "send_early_hints": lambda r: r.send_early_hints("</a.css>"),
+        }.items()
+    ),
+    Case("Upload.__anext__", "form", anext),
+    Case("Upload.__anext__", "form", ended, StopAsyncIteration),
+    Case("Upload.__anext__", "large form", ended, HTTPException),
+    Case("Upload.__anext__", "cut form", ended, InvalidRequest),
+    Case("Upload.__anext__", "malformed form", anext, InvalidRequest),
+    Case("Upload.__anext__", "left form", ended, ClientDisconnect),
+    Case("Part.__anext__", "form", anext),
+    Case("Part.__anext__", "form", ended, StopAsyncIteration),
+    Case("Part.__anext__", "large part", ended, HTTPException),
+    Case("Part.read", "form", lambda part: part.read(3)),
+    Case("Part.read", "form", lambda part: part.read(2), HTTPException),
+    Case("Part.read", "form", lambda part: part.read(wrong), TypeError),
+    Case("Part.read", "large part", lambda part: part.read(5000), HTTPException),
+    Case("Part.read", "stale", lambda part: part.read(3), RuntimeError),
+    Case("Part.__anext__", "stale", anext, RuntimeError),
+    Case("UploadFile.read", "form", lambda file: file.read()),
+    Case("UploadFile.read", "form", lambda file: file.read(wrong), TypeError),
+    Case("UploadFile.read", "form", lambda file: closed(file, file.read), ValueError),
+    Case("UploadFile.write", "form", lambda file: file.write(b"a")),
+    Case("UploadFile.write", "form", lambda file: file.write(wrong), TypeError),
+    Case("UploadFile.seek", "form", lambda file: file.seek(0)),
+    Case("UploadFile.seek", "form", lambda file: file.seek(-1), ValueError),
+    Case("UploadFile.close", "form", lambda file: file.close()),
+    Case("UploadFile.close", "form", lambda file: closed(file, file.close)),
+]
+
+
+async def probe_of_request(case: Case, request: Request) -> None:
+    async with trio.open_nursery() as nursery:
+        if case.state == "busy":
+            nursery.start_soon(anext, request.stream())
+            await trio.testing.wait_all_tasks_blocked()
+        await BODIES[case.state][1](request)
+        if case.name.startswith("UploadFile"):
+            form = await request.form()
+            await probe(case, form["f"])
+        else:
+            await probe(case, request)
+        nursery.cancel_scope.cancel()
+
+
+async def probe_of_upload(case: Case, upload: Upload) -> None:
+    if case.name.startswith("Upload."):
+        await probe(case, upload)
+        return
+    part = await anext(upload)
+    await trio.sleep(2)
+    if case.state == "stale":
+        await anext(upload)
+    await probe(case, part)
+
+
+@pytest.mark.parametrize("lane", LANES)
+@pytest.mark.parametrize("case", ON_REQUESTS, ids=str)
+async def test_what_a_request_gives_never_raises_without_a_checkpoint(autojump_clock, case, lane):
+    sent, _ = BODIES[case.state]
+    probed = trio.Event()
+    is_upload = case.name.startswith(("Upload.", "Part."))
+
+    async def handler(thing: Any) -> None:
+        await settle(thing)  # all is there, so that nothing waits
+        await (probe_of_upload if is_upload else probe_of_request)(case, thing)
+        probed.set()
+
+    handler.__annotations__["thing"] = Upload if is_upload else Request
+    route = Route("")
+    route.post(handler)
+    limits, timeouts = Limits(body=1000), Timeouts(disconnect_grace=100)
+    app = Triows(route, limits=limits, timeouts=timeouts, **LANES[lane])
+    headers = {"content-type": sent.type}
+    async with (
+        open_app(app) as client,
+        client.stream("POST", "/", sending=True, headers=headers) as session,
+    ):
+        if sent.content:
+            await session.send(sent.content)
+        if sent.later:
+            await trio.sleep(2)
+            await session.send(sent.later)
+        if sent.leaves:
+            session.close()
+        elif sent.is_whole:
+            await session.send_end()
+        await trio.sleep(5)
+    assert probed.is_set()
+
+
 # A loop that catches everything
 
 
@@ -750,7 +975,9 @@ async def test_the_others_have_their_turn_at_least_every_64_messages(autojump_cl
 
 
 def test_every_public_awaitable_has_a_case():
-    cases = {case.name for case in (*ON_WEBSOCKETS, *ALONE, *CLIENTS, *SESSIONS, *REQUESTS)}
+    cases = {
+        case.name for case in (*ON_WEBSOCKETS, *ALONE, *CLIENTS, *SESSIONS, *REQUESTS, *ON_REQUESTS)
+    }
     assert public_awaitables() == cases
 
 

@@ -145,3 +145,14 @@ async def test_a_disconnect_that_a_middleware_raises_is_one(nursery):
     await wait_all_tasks_blocked()
     assert transport.left
     assert await transport.asgi_receive() == {"type": "http.disconnect"}
+
+
+@pytest.mark.parametrize("kind", ["http.response.early_hint", "http.response.push"])
+async def test_a_client_may_leave_after_what_comes_before_a_response(kind, server, transport):
+    await transport.asgi_send({"type": kind})
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(transport.watch)
+        server.leave()
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    assert transport.left

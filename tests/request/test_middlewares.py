@@ -440,6 +440,77 @@ async def test_a_shutdown_ends_a_handler_and_a_stream_after_their_grace(
     assert all("did not end in the time that it has at a shutdown" in one for one in ends(log))
 
 
+@at_both
+@around_it
+async def test_a_client_that_leaves_during_a_shutdown_leaves_the_disconnect_grace(
+    autojump_clock, log, seen, where, middlewares
+):
+    async def wait(value: Annotated[str, use(held(seen))]) -> None:
+        await trio.sleep(50)
+
+    app = serving(where, middlewares, ("get", wait))
+    async with app.running(), opened_engine(app) as engine, trio.open_nursery() as nursery:
+        wire = engine.connect()
+        wire.says(asked("/r"))
+        await trio.sleep(1)
+        nursery.start_soon(app.drain)
+        await trio.sleep(3)
+        wire.leaves()
+        await trio.sleep(0.9)
+        assert seen == []
+        await trio.sleep(0.2)
+        assert seen == ["HandlerCancelled", "exited"]
+    assert errors(log) == []
+
+
+@at_both
+@around_it
+async def test_an_event_stream_has_the_disconnect_grace_at_a_shutdown(
+    autojump_clock, seen, where, middlewares
+):
+    """It would never end, and its client connects again."""
+
+    async def tell(value: Annotated[str, use(held(seen))]) -> EventStream:
+        yield ServerSentEvent(1)
+        await trio.sleep(50)
+
+    app = serving(where, middlewares, ("get", tell))
+    async with app.running(), opened_engine(app) as engine:
+        engine.connect().says(asked("/r"))
+        await trio.sleep(1)
+        assert await app.drain()
+        assert trio.current_time() == pytest.approx(2)
+    assert seen == ["HandlerCancelled", "exited"]
+
+
+@at_both
+@around_it
+async def test_an_upload_may_end_within_the_grace_of_a_shutdown(
+    autojump_clock, seen, where, middlewares
+):
+    async def take(upload: Upload, value: Annotated[str, use(held(seen))]) -> int:
+        return sum([len(data) async for part in upload async for data in part])
+
+    app = serving(where, middlewares, ("post", take))
+    head = b'--b\r\ncontent-disposition: form-data; name="a"; filename="a"\r\n\r\n'
+    form, length = "content-type: multipart/form-data; boundary=b", len(head) + 2000 + 9
+    async with app.running(), opened_engine(app) as engine, trio.open_nursery() as nursery:
+        whole, part = engine.connect(), engine.connect()
+        for wire in (whole, part):
+            wire.says(asked("/r", form, f"content-length: {length}", method="POST") + head)
+        await trio.sleep(1)
+        nursery.start_soon(app.drain)
+        await trio.sleep(1)
+        whole.says(b"x" * 2000 + b"\r\n--b--\r\n")
+        await trio.sleep(1)
+        assert whole.sent.startswith(b"HTTP/1.1 200 ")
+        assert whole.sent.endswith(b"2000")
+        await trio.sleep(10)
+        assert part.sent.startswith(b"HTTP/1.1 408 ")  # Timeouts.receive is shorter
+    assert (seen[:2], seen[-1]) == (["committed", "exited"], "exited")
+    assert "HandlerCancelled" not in seen
+
+
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     path = tmp_path / "file.bin"

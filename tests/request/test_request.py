@@ -1,12 +1,13 @@
 """The request as a handler sees it."""
 
-from typing import Any
+from contextlib import aclosing
+from typing import Annotated, Any
 
 import pytest
 import trio
 from starlette.datastructures import FormData
 
-from triows import ClientDisconnect, Limits, Request, Route, Timeouts, Triows
+from triows import ClientDisconnect, Limits, Param, Request, Route, Timeouts, Triows, UploadFile
 from triows.testing import open_app
 
 
@@ -76,6 +77,83 @@ async def test_a_body_above_the_limit_is_answered_with_413(handler):
     assert (await posted(handler, content=chunks())).status_code == 413
 
 
+async def test_the_files_of_a_form_are_in_memory_until_it_is_closed():
+    async def handler(request: Request) -> list[Any]:
+        async with request.form() as form:
+            file = form["f"]
+            assert isinstance(file, UploadFile)
+            found = [(await file.read()).decode(), file.filename, form.getlist("a")]
+        with pytest.raises(ValueError, match="closed"):
+            await file.read()
+        return found
+
+    request = {"files": {"f": ("a.txt", b"x")}, "data": {"a": ["1", "2"]}}
+    response = await posted(handler, limit=1000, **request)
+    assert response.json() == ["x", "a.txt", ["1", "2"]]
+
+
+@pytest.mark.parametrize("files", [None, {"f": ("a.txt", b"x")}])
+async def test_a_form_that_parameters_were_made_from_can_be_read_again(files):
+    async def handler(a: Annotated[str, Param("form")], request: Request) -> bool:
+        form = await request.form()
+        return a == form["a"] and form is await request.form()
+
+    response = await posted(handler, limit=1000, data={"a": "1"}, files=files)
+    assert response.json() is True
+
+
+def form_within(**limits: Any) -> Any:
+    async def handler(request: Request) -> None:
+        await request.form(**limits)
+
+    return handler
+
+
+@pytest.mark.parametrize(
+    ("limits", "words"),
+    [
+        ({"max_files": 0}, "there are more files than 0"),
+        ({"max_fields": 1}, "there are more fields than 1"),
+        ({"max_part_size": 2}, "there are more bytes in the field 'b' than 2"),
+    ],
+)
+async def test_a_handler_may_take_less_of_a_form_than_the_route(limits, words):
+    request = {"files": {"f": ("a.txt", b"12345")}, "data": {"a": "1", "b": "123"}}
+    response = await posted(form_within(**limits), limit=1000, **request)
+    assert (response.status_code, response.json()["detail"]) == (413, words)
+    within = form_within(max_files=1, max_fields=2, max_part_size=3)
+    assert (await posted(within, limit=1000, **request)).status_code == 204
+
+
+@pytest.mark.parametrize(
+    ("type_", "content", "status"),
+    [
+        ("application/json", b"{}", 415),
+        ("application/x-www-form-urlencoded", b"a=%ff", 422),
+        ("multipart/form-data", b"a", 422),
+        ("application/x-www-form-urlencoded", b"a=" + b"1" * 100, 413),
+    ],
+)
+async def test_what_is_no_form_is_told_to_the_client(type_, content, status):
+    response = await posted(form_within(), content=content, headers={"content-type": type_})
+    assert response.status_code == status
+
+
+async def test_a_stream_can_be_left_and_closed_as_a_generator():
+    async def handler(request: Request) -> list[bytes]:
+        found = []
+        async for part in request.stream():
+            found.append(part)
+            break
+        async with aclosing(request.stream()) as stream:
+            found.append(await anext(stream))
+        with pytest.raises(StopAsyncIteration):
+            await anext(stream)
+        return found
+
+    assert (await posted(handler, content=b"12345")).json() == ["MTIzNDU=", ""]
+
+
 async def test_a_client_that_leaves_in_the_middle_of_its_body_is_noticed(autojump_clock):
     seen: list[BaseException] = []
 
@@ -114,6 +192,7 @@ async def test_whether_the_client_has_left_is_known_without_reading(autojump_clo
 async def test_what_is_pushed_goes_nowhere():
     async def handler(request: Request) -> bool:
         await request.send_push_promise("/style.css")
+        await request.send_early_hints("</style.css>; rel=preload")
         return True
 
     assert (await posted(handler)).json() is True

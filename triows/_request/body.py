@@ -166,9 +166,12 @@ class RequestBody:
             part = bytes(self._kept)
             self._kept.clear()
         else:
+            # A server doesn't have to wait for a part that is there.
+            await trio.lowlevel.checkpoint_if_cancelled()
             part = await self._next()
         self._was_taken = True
         if not part:
+            await trio.lowlevel.cancel_shielded_checkpoint()
             raise StopAsyncIteration
         return part
 
@@ -189,10 +192,14 @@ class RequestBody:
         self._is_busy = True
         try:
             part = await self._receive()
+        except Exception:
+            await trio.lowlevel.cancel_shielded_checkpoint()
+            raise
         finally:
             self._is_busy = False
         self._received += len(part)
         if self._received > self._limit:
+            await trio.lowlevel.cancel_shielded_checkpoint()
             raise self._too_large()
         # The next part would be empty. So most bodies need only one call.
         self._is_over = not part or self._received == self.content_length

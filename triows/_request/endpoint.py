@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from triows.types import Scope
 
     from .exchange import RequestExchange
+    from .forms import Form
     from .results import Encoded, Encoder, ResultPlan
     from .transport import RequestTransport
 
@@ -249,7 +250,7 @@ class _Call:
         exchange: The request.
     """
 
-    __slots__ = ("_body", "_endpoint", "_errors", "_exchange", "_params", "limited")
+    __slots__ = ("_body", "_endpoint", "_errors", "_exchange", "_form", "_params", "limited")
 
     def __init__(self, endpoint: RequestEndpoint, exchange: RequestExchange) -> None:
         self._endpoint = endpoint
@@ -259,6 +260,7 @@ class _Call:
         self._params: Sequence[Any] = ()
         self._errors: list[ParamError] = []
         self._body: RequestBody | None = None
+        self._form: Form | None = None
 
     @property
     def body(self) -> RequestBody:
@@ -298,7 +300,8 @@ class _Call:
 
     def _given(self, given: Given, nursery: trio.Nursery | None) -> Any:
         if given is REQUEST:
-            return Request(self._exchange.scope, self._exchange.transport, self.body)
+            scope, transport = self._exchange.scope, self._exchange.transport
+            return Request(scope, transport, self.body, self.read_form)
         if given is NURSERY:
             return nursery
         if given is APP:
@@ -375,10 +378,15 @@ class _Call:
             raise InvalidRequest(errors)
         return values
 
+    async def read_form(self) -> Form:
+        """Wait for the body as a form. A further call returns the same one."""
+        if self._form is None:
+            self._form = await read_form(self.body, self._endpoint.settings.limits)
+        return self._form
+
     async def _take_form(self, intake: Intake) -> list[Any]:
-        limits = self._endpoint.settings.limits
-        data = data_of(self._exchange.scope, limits)
-        data.form = await read_form(self.body, limits)
+        data = data_of(self._exchange.scope, self._endpoint.settings.limits)
+        data.form = await self.read_form()
         values, errors = read_form_params(intake.form, data)
         if errors := [*self._errors, *errors]:
             raise InvalidRequest(errors)

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ForeignRequest"]
 
+# What some servers take before a response.
+_BEFORE = ("http.response.early_hint", "http.response.push")
+
 
 class ForeignRequest:
     """
@@ -114,7 +117,7 @@ class ForeignRequest:
             kind = event["type"]
             if kind == "http.response.start":
                 status = event.get("status")
-            else:
+            elif kind not in _BEFORE:
                 self._is_ending |= not event.get("more_body", False)
             await self._send(event)
         except Exception as exc:

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from collections.abc import AsyncGenerator
+from typing import TYPE_CHECKING, Any
 
+import trio
+from attrs import frozen
+from starlette.datastructures import FormData
 from starlette.requests import Request as StarlettesRequest
 
+from triows._checkpoints import checkpointed
+
+from .body import BadBody, BodyTooLarge
+
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import Awaitable, Callable, Generator
 
     from triows.types import Scope
 
     from .body import RequestBody
+    from .forms import Form
     from .transport import RequestTransport
 
 __all__ = ["Request"]
@@ -26,12 +36,20 @@ class Request(StarlettesRequest):
     made from can be read here again, but not what was read part by part.
     """
 
-    def __init__(self, scope: Scope, transport: RequestTransport, body: RequestBody) -> None:
+    def __init__(
+        self,
+        scope: Scope,
+        transport: RequestTransport,
+        body: RequestBody,
+        read_form: Callable[[], Awaitable[Form]],
+    ) -> None:
         super().__init__(scope, transport.asgi_receive, transport.asgi_send)
         self._transport = transport
         self._parts = body
+        self._read_form = read_form
+        self._data: FormData | None = None
 
-    async def stream(self) -> AsyncGenerator[bytes, None]:
+    def stream(self) -> AsyncGenerator[bytes, None]:
         """
         Yield the parts of the body as they come, and nothing at the end.
 
@@ -39,10 +57,9 @@ class Request(StarlettesRequest):
             ClientDisconnect: The client has left before the end of the body.
             HTTPException: The body is larger than ``Limits.body``: 413.
         """
-        async for part in self._parts:
-            yield part
-        yield b""
+        return _Stream(self._parts)
 
+    @checkpointed
     async def body(self) -> bytes:
         """
         Wait for the whole body. A further call returns the same bytes.
@@ -53,9 +70,149 @@ class Request(StarlettesRequest):
         """
         return await self._parts.read()
 
+    @checkpointed
+    async def json(self) -> Any:
+        """
+        Wait for the whole body, and decode it. A further call returns the same object.
+
+        Raises:
+            ValueError: It isn't JSON. The client gets a 500 if you don't catch this. A parameter
+                with a type is checked for you, and its errors are told.
+            ClientDisconnect: The client has left before the end of the body.
+            HTTPException: The body is larger than ``Limits.body``: 413.
+        """
+        return await super().json()
+
+    def form(
+        self,
+        *,
+        max_files: float = math.inf,
+        max_fields: float = math.inf,
+        max_part_size: float = math.inf,
+    ) -> _AwaitableForm:
+        """
+        Wait for the whole body, and decode it as a form. A further call returns the same one.
+
+        Await it, or use it in ``async with``, which closes the files at the end. They are held in
+        memory. The texts come before the files.
+
+        Args:
+            max_files: How many files there may be, if ``Limits.parts`` is too many.
+            max_fields: How many texts there may be, likewise.
+            max_part_size: How many bytes a text may have, if ``Limits.body`` is too many.
+
+        Raises:
+            ClientDisconnect: The client has left before the end of the body.
+            HTTPException: The body isn't a form: 415. It is malformed: 422. Or there is more of it
+                than the limits allow: 413.
+        """
+        return _AwaitableForm(self, _Most(max_files, max_fields, max_part_size))
+
+    @checkpointed
+    async def _form_within(self, most: _Most) -> FormData:
+        if self._data is None:
+            form = await self._read_form()
+            if form.errors:
+                raise BadBody(list(form.errors))
+            most.check(form)
+            texts = [(name, text) for name, texts in form.values.items() for text in texts]
+            files = [(name, file) for name, files in form.files.items() for file in files]
+            self._data = FormData([*texts, *files])
+        return self._data
+
+    @checkpointed
+    async def close(self) -> None:
+        """Close the files of the form, if :meth:`form` has read it."""
+        if self._data is not None:
+            await self._data.close()
+
     async def is_disconnected(self) -> bool:
         """Say whether the client is known to have left."""
+        await trio.lowlevel.checkpoint()
         return self._transport.left
 
     async def send_push_promise(self, path: str) -> None:
         """Do nothing: browsers no longer support this."""
+        await trio.lowlevel.checkpoint()
+
+    @checkpointed
+    async def send_early_hints(self, link: str, /, *additional_links: str) -> None:
+        """
+        Tell the client what to load, if the server can. If it can't, nothing is done.
+
+        Args:
+            link: The value of a header ``Link``.
+            additional_links: Others.
+
+        Raises:
+            ClientDisconnect: The client has left.
+        """
+        await super().send_early_hints(link, *additional_links)
+
+
+# A generator would be no cancel point once it has ended, and Trio would have to clean it up if
+# somebody leaves the loop over it.
+class _Stream(AsyncGenerator[bytes, None]):
+    """What Starlette's ``stream()`` returns."""
+
+    def __init__(self, parts: RequestBody) -> None:
+        self._parts = parts
+        self._is_over = False
+
+    async def asend(self, _: None) -> bytes:
+        if self._is_over:
+            await trio.lowlevel.checkpoint()
+            raise StopAsyncIteration
+        try:
+            return await anext(self._parts)
+        except StopAsyncIteration:
+            self._is_over = True
+            return b""
+
+    async def athrow(self, *error: Any) -> bytes:
+        self._is_over = True
+        await trio.lowlevel.checkpoint()
+        return await super().athrow(*error)
+
+
+@frozen
+class _Most:
+    """How much there may be in a form, if that is less than the route's limits allow."""
+
+    files: float
+    texts: float
+    size: float
+
+    def check(self, form: Form) -> None:
+        """
+        Refuse a form that has more.
+
+        Raises:
+            BodyTooLarge: It has.
+        """
+        self._count(sum(map(len, form.files.values())), self.files, "files")
+        self._count(sum(map(len, form.values.values())), self.texts, "fields")
+        for name, texts in form.values.items():
+            largest = max(len(text.encode()) for text in texts)
+            self._count(largest, self.size, f"bytes in the field {name!r}")
+
+    def _count(self, number: int, most: float, things: str) -> None:
+        if number > most:
+            raise BodyTooLarge(f"there are more {things} than {most}")
+
+
+@frozen(eq=False)
+class _AwaitableForm:
+    """What Starlette's ``form()`` returns: it is awaited, or entered."""
+
+    _request: Request
+    _most: _Most
+
+    def __await__(self) -> Generator[Any, None, FormData]:
+        return self._request._form_within(self._most).__await__()
+
+    async def __aenter__(self) -> FormData:
+        return await self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._request.close()

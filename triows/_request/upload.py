@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import starlette.datastructures
 import trio
 
+from triows._checkpoints import checkpointed
 from triows._counted import counted
 
 from .body import BodyTooLarge
@@ -134,18 +135,15 @@ class Upload:
     async def _next(self) -> PartHead | bytes | _End | None:
         """Return the next head of a part, piece of its content, or end (``None``)."""
         await trio.lowlevel.checkpoint_if_cancelled()
-        has_waited = False
         try:
             while not self._is_over:
                 for event in self._events:
                     return event
-                has_waited = True
                 self._events = await self._receive()
             return _FORM_END
         finally:
             # What has come is never lost, so this isn't cancelled.
-            if not has_waited:
-                await trio.lowlevel.cancel_shielded_checkpoint()
+            await trio.lowlevel.cancel_shielded_checkpoint()
 
     async def _receive(self) -> Iterator[PartHead | bytes | None]:
         """Wait for more of the body."""
@@ -199,6 +197,7 @@ class Part:
             raise StopAsyncIteration
         return chunk
 
+    @checkpointed
     async def read(self, limit: int) -> bytes:
         """
         Wait for the rest of the content. It is held in memory.
@@ -216,7 +215,6 @@ class Part:
         while len(self._kept) <= limit and (chunk := await self._next()):
             self._kept += chunk
         if len(self._kept) > limit:
-            await trio.lowlevel.checkpoint()
             raise BodyTooLarge(f"the part {self.name!r} has more than {counted(limit, 'byte')}")
         return self._take_kept()
 
