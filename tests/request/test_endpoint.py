@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from typing import Annotated, Any
 
+import httpx2
 import msgspec
 import pytest
 import trio
@@ -20,6 +21,7 @@ from triows import (
     Request,
     Route,
     RouteSetupError,
+    TeardownTimeout,
     Timeouts,
     Triows,
     Upload,
@@ -722,3 +724,39 @@ async def test_an_exit_may_take_as_long_as_a_teardown(autojump_clock, seconds, s
     async with open_app(slow_app, raise_app_exceptions=False) as client:
         answer = await client.http.get(f"/slow?exit={seconds}", timeout=LONG)
         assert answer.status_code == status
+
+
+# What isn't done, and what the client alone got wrong
+
+
+async def test_a_task_that_does_not_end_in_time_keeps_the_answer_from_a_2xx(autojump_clock):
+    route = Route("work")
+
+    @route.get
+    async def handler(nursery: trio.Nursery) -> str:
+        async def stubborn() -> None:
+            with trio.CancelScope(shield=True):
+                await trio.sleep(30)
+
+        nursery.start_soon(stubborn)
+        return "done"
+
+    with pytest.raises(TeardownTimeout, match="did not end in time"):
+        async with open_app(Triows(route, timeouts=Timeouts(teardown=2))) as client:
+            assert (await client.get("/work", timeout=60)).status_code == 500
+
+
+async def test_a_body_that_is_too_large_while_a_stream_is_sent_is_no_error_of_ours(caplog):
+    route = Route("echo", limits=Limits(body=10))
+
+    @route.post
+    async def handler(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        async for part in body:
+            yield part
+
+    caplog.set_level("INFO", "triows")
+    async with open_app(Triows(route)) as client:
+        with pytest.raises(httpx2.RemoteProtocolError):
+            await client.post("/echo", content=b"x" * 20)
+    assert [record.levelname for record in caplog.records] == ["INFO"]
+    assert "the body has more than 10 bytes" in caplog.text

@@ -35,7 +35,7 @@ from triows._errors import behind, combined, is_a, leaves, without_cancelled
 from triows._injection.hosts import Host, ResourceStack
 from triows._reasons import Reason
 from triows._stacks import add_stack, frames_of
-from triows.exceptions import Disconnected, HandlerCancelled
+from triows.exceptions import Disconnected, HandlerCancelled, TeardownTimeout
 
 from .ends import why_cancelled
 from .nursery import OwnNursery
@@ -489,11 +489,18 @@ class Lifetime:
         timeouts = self._timeouts
         last = trio.current_time() + timeouts.teardown
         self._ends_by = last + timeouts.teardown
-        if self._nursery is not None:
-            await self._nursery.leave(timeouts.teardown / 2)
+        has_left = self._nursery is None or await self._nursery.leave(timeouts.teardown / 2)
         assert self._stack is not None
         found = [] if outcome.error is None else [outcome.error]
         found += self._take_nursery_error()
+        if not has_left and outcome is _RETURNED and self.line.tells_last:
+            # Not everything is done, so nobody may be told that it is.
+            found.append(
+                TeardownTimeout(
+                    f"a task in the {self.line.noun}'s nursery did not end in time, which is half "
+                    "of Timeouts.teardown"
+                )
+            )
         if not found and self._cancelled is Reason.TIMEOUT and self._too_slow is not None:
             found.append(self._too_slow)
         if not self.line.tells_last:

@@ -67,19 +67,23 @@ class OwnNursery:
         if self._nursery is not None:
             self._nursery.cancel_scope.cancel()
 
-    async def leave(self, seconds: float) -> None:
+    async def leave(self, seconds: float) -> bool:
         """
         Close it, because the handler is over. Its tasks have some *seconds* to clean up.
 
         A cancellation has no effect on this.
+
+        Returns:
+            Whether they have ended.
         """
         self._handler_left.set()
         if self._nursery is None:
             self._ending = True  # its task hasn't run yet, and ends as soon as it does
-            return
+            return True
         self._nursery.cancel_scope.cancel()
         with trio.move_on_after(seconds, shield=True):
             await self._left.wait()
+        return self._left.is_set()
 
     async def _hold(self, opened: trio.Event) -> None:
         try:

@@ -11,11 +11,13 @@ from attrs import evolve
 from triows._errors import add_note, is_a, leaves, text_of
 from triows._exchange.ends import source_of
 from triows._exchange.line import Conclusion
-from triows._exchange.refusals import agreed
+from triows._exchange.refusals import agreed, if_all
 from triows._reasons import Reason
 from triows._reply import problem, try_later
-from triows.exceptions import ClientDisconnect, HandlerCancelled
+from triows.exceptions import ClientDisconnect, HandlerCancelled, InvalidRequest
 
+from .body import BodyTooLarge
+from .media import UnsupportedMedia
 from .transport import DISCONNECTS, INCOMPLETE, nobody
 
 if TYPE_CHECKING:
@@ -97,7 +99,9 @@ class RequestLine:
     async def conclude(self, errors: list[BaseException], reason: Reason | None) -> Conclusion:
         found = [leaf for error in errors for leaf in leaves(error) if not self.is_end(leaf)]
         if self.transport.begun:
-            return Conclusion(self._missing, failed=bool(found))
+            faults = if_all(found, *_FAULTS_OF_THE_CLIENT)
+            why = "; ".join(filter(None, (self._missing, *(text_of(one) for one in faults))))
+            return Conclusion(why, failed=bool(found) and not faults)
         refusal = _refusal(found, self.instance)
         failed = bool(found) and refusal is None
         # Whoever has cancelled it from outside may answer, for example a middleware with a timeout.
@@ -167,6 +171,10 @@ def _refusal(found: list[BaseException], instance: str | None) -> Reply | None:
             add_note(exc, f"it can't answer the request: {text_of(unusable)}")
         return None
 
+
+# What a client has got wrong in a body that is read while the response is sent. It is too late to
+# say so, and nothing that anybody has to mend.
+_FAULTS_OF_THE_CLIENT = (InvalidRequest, BodyTooLarge, UnsupportedMedia)
 
 # Made once, because they are the same for all requests.
 _FAILED = problem(500)
