@@ -395,6 +395,11 @@ class Judge(ABC, Generic[S]):
         return real[0] if len(real) == 1 and self._asks_for_an_end(real[0]) else None
 
     @property
+    def may_blame_a_task(self) -> bool:
+        """Whether a task of the exchange may have taken more than its share of the time."""
+        return False
+
+    @property
     def answered(self) -> Iterable[float]:
         """When the framework has answered, if only it can have done so."""
         return ()
@@ -418,6 +423,7 @@ class Judge(ABC, Generic[S]):
         sure, unsure = timed_out.count(True), timed_out.count(None)
         unsure_too = [one for one in expired if self.timed_out(one) or self.never_used(one)]
         assert len(expired) - len(unsure_too) <= kinds[ResourceExpired] <= len(expired), rest
+        unsure += self.may_blame_a_task
         assert sure <= kinds[TeardownTimeout] <= sure + unsure, rest
         quiet = not self.body_errors and not self.story.task_errors
         late = "cancelled" in self.outcomes and "timeout" in self.reasons

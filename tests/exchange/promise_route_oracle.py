@@ -86,6 +86,11 @@ class RouteJudge(Judge[RouteStory]):
         self.outer = [one for one in self.entered if one.resource.outlasts]
         self.outcomes |= self._further_outcomes()
 
+    @property
+    def may_blame_a_task(self) -> bool:
+        task = self.call.task
+        return task is not None and task.cleanup >= self.call.teardown / 2
+
     def check(self) -> None:
         self.check_everything_is_over()
         self.check_resources_exit_once_in_order()
@@ -389,13 +394,14 @@ class RouteJudge(Judge[RouteStory]):
         if self._is_left_open:
             assert answer.status in self._statuses() | {500}
             return
-        statuses = self._statuses()
+        statuses = self._statuses() | ({500} if self.may_blame_a_task else set())
         assert answer.status in statuses, f"answered {answer.status}, not {statuses}"
         reported = story.raised is not None
         assert answer.status != 500 or reported or self._is_silent, "only the peer is told"
         if (
             self.is_disturbed
             or self.story.task_errors
+            or self.may_blame_a_task
             or any(one.kind is Kind.EXPIRING_WHOLE for one in self.inner)
         ):
             return

@@ -15,8 +15,9 @@ from starlette.responses import (
     Response,
     StreamingResponse,
 )
+from starlette.templating import Jinja2Templates
 
-from triows import Route, Timeouts, Triows, use
+from triows import Request, Route, Timeouts, Triows, use
 from triows._request.responses import is_whole
 from triows.testing import HTTPDisconnect, open_app
 
@@ -293,3 +294,29 @@ async def test_a_class_of_a_user_sends_what_it_sends(autojump_clock, around, hol
     async with open_app(app_of(with_session if holds else alone, *around)) as client:
         response = await client.get("/")
     assert (response.status_code, response.text) == (299, "own")
+
+
+@pytest.mark.parametrize("holds", [False, True])
+async def test_a_template_is_a_response_as_any_other(holds, tmp_path):
+    (tmp_path / "hello.html").write_text("<p>Hello, {{ name }}!</p>")
+    templates = Jinja2Templates(directory=tmp_path)
+
+    async def resource() -> AsyncIterator[str]:
+        await trio.lowlevel.checkpoint()
+        yield "Ada"
+        await trio.lowlevel.checkpoint()
+
+    def name() -> str:
+        return "Ada"
+
+    factory = resource if holds else name
+    route = Route("hello")
+
+    @route.get
+    async def hello(request: Request, name: Annotated[str, use(factory)]) -> Response:
+        return templates.TemplateResponse(request, "hello.html", {"name": name})
+
+    async with open_app(Triows(route)) as client:
+        answer = await client.get("/hello")
+    assert (answer.status_code, answer.text) == (200, "<p>Hello, Ada!</p>")
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
