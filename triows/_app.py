@@ -19,7 +19,7 @@ from ._compile import Compiler, check_origin_setting
 from ._description import MountInfo, RouteInfo, route_info
 from ._dispatch import Dispatcher
 from ._elsewhere import APPLICATION, pointing
-from ._errors import consists_of, exc_info, is_a, leaves, text_of
+from ._errors import behind, consists_of, exc_info, is_a, leaves, text_of
 from ._exchange.catchers import Catchers
 from ._exchange.registry import Exchanges
 from ._inspection.hanging import Overseer
@@ -44,6 +44,7 @@ from ._targets import Mount
 from ._watch import Watch
 from ._websocket.answering import answered
 from ._websocket.kind import websocket_kind
+from .exceptions import HandlerCancelled
 
 if TYPE_CHECKING:
     import inspect
@@ -518,7 +519,7 @@ class Triows:
         except BaseException as exc:
             if any(is_a(leaf, *_NOT_OURS) for leaf in leaves(exc)):
                 raise
-            if not consists_of(exc, *DISCONNECTS):
+            if not _is_quiet(exc):
                 note_loop(exc)
                 watch.failed(scope, exc)
         finally:
@@ -591,6 +592,14 @@ async def _refuse_loop(scope: Scope, receive: Receive, send: Send) -> None:
     await receive()  # lifespan.startup
     await send({"type": "lifespan.startup.failed", "message": NO_TRIO})
 
+
+def _is_quiet(error: BaseException) -> bool:
+    """Say whether an error only means that a client has left, and nothing else is behind it."""
+    return consists_of(error, *DISCONNECTS) and all(is_a(one, *_QUIET) for one in behind(error))
+
+
+# What may be behind the end of a request whose client has left.
+_QUIET = (*DISCONNECTS, HandlerCancelled, trio.Cancelled)
 
 # Exceptions that end more than one connection: Ctrl-C, and a cancellation by our caller.
 _NOT_OURS = (KeyboardInterrupt, trio.Cancelled, GeneratorExit)

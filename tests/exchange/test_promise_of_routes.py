@@ -80,6 +80,11 @@ def judge(call: Call) -> None:
 )
 # An exit fails with the error of a client that has left, and the client is there.
 @example(Call((Resource(exit_error=Error((Leaf.DISCONNECT,))),)), None)
+# The same, and a task of the resource has failed before that, which is reported.
+@example(
+    Call((Resource(Kind.BACKGROUND, exit_error=Error((Leaf.DISCONNECT,)), after=0),)),
+    None,
+)
 # The client leaves together with its request.
 @example(Call((Resource(),), Handler(waits=HANGS), (Event(What.PEER_CLOSES),), grace=0), None)
 # The handler of an event stream raises because it is cancelled.
