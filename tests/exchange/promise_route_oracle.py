@@ -91,6 +91,12 @@ class RouteJudge(Judge[RouteStory]):
         task = self.call.task
         return task is not None and task.cleanup >= self.call.teardown / 2
 
+    @property
+    def _may_expire_late(self) -> bool:
+        """Whether a resource that outlasts the response may fail while the others exit."""
+        kinds = (Kind.EXPIRING, Kind.EXPIRING_WHOLE)
+        return any(one.kind in kinds for one in self.outer)
+
     def check(self) -> None:
         self.check_everything_is_over()
         self.check_resources_exit_once_in_order()
@@ -394,14 +400,15 @@ class RouteJudge(Judge[RouteStory]):
         if self._is_left_open:
             assert answer.status in self._statuses() | {500}
             return
-        statuses = self._statuses() | ({500} if self.may_blame_a_task else set())
+        may_fail = self.may_blame_a_task or self._may_expire_late
+        statuses = self._statuses() | ({500} if may_fail else set())
         assert answer.status in statuses, f"answered {answer.status}, not {statuses}"
         reported = story.raised is not None
         assert answer.status != 500 or reported or self._is_silent, "only the peer is told"
         if (
             self.is_disturbed
             or self.story.task_errors
-            or self.may_blame_a_task
+            or may_fail
             or any(one.kind is Kind.EXPIRING_WHOLE for one in self.inner)
         ):
             return
