@@ -24,7 +24,8 @@ FOR_NODE := $(NODE)/node_modules/.package-lock.json
 FOR_TESTS := $(if $(shell command -v npm 2>/dev/null),$(FOR_NODE))
 
 # What Hypothesis makes, and many connections.
-MANY := tests/exchange/test_promise.py tests/testing/test_crowd.py tests/protocol tests/routing \
+MANY := tests/exchange/test_promise.py tests/exchange/test_promise_of_routes.py \
+	tests/testing/test_crowd.py tests/protocol tests/routing \
 	tests/transports/test_stream_whole_frames.py tests/injection/test_params_hostile.py \
 	tests/schedules/test_everywhere.py
 
