@@ -11,11 +11,9 @@ import pytest
 import trio
 
 from triows import (
-    AsyncResource,
     ClientDisconnect,
     HandlerCancelled,
     HTTPException,
-    Ignore,
     Limits,
     Param,
     Request,
@@ -647,85 +645,6 @@ async def test_a_disconnect_that_is_not_this_clients_is_an_error():
         assert (await client.post("/")).status_code == 500
 
 
-# How long the arguments may take
-
-LONG = 50
-
-
-class Number(msgspec.Struct):
-    n: int
-
-
-slow = Route("slow")
-
-
-async def waiting(request: Request) -> Ignore[AsyncResource[int]]:
-    """A resource whose entry and exit take as long as the query says."""
-    await trio.sleep(float(request.query_params.get("entry", 0)))
-    yield 5
-    await trio.sleep(float(request.query_params.get("exit", 0)))
-
-
-async def made(request: Request) -> Ignore[int]:
-    """Made by a plain coroutine function."""
-    await trio.sleep(float(request.query_params.get("entry", 0)))
-    return 6
-
-
-def made_at_once() -> Ignore[Iterator[int]]:
-    yield 7
-
-
-@slow.get
-async def held(
-    number: Annotated[int, use(waiting)],
-    other: Annotated[int, use(made)],
-    third: Annotated[int, use(made_at_once)],
-    seconds: float = 0,
-) -> list[int]:
-    await trio.sleep(seconds)
-    return [number, other, third]
-
-
-@slow.post
-async def posted(body: Number, number: Annotated[int, use(waiting)]) -> int:
-    await trio.sleep(LONG)
-    return number + body.n
-
-
-slow_app = Triows(slow, timeouts=Timeouts(accept=1, teardown=4))
-
-
-async def test_a_handler_may_take_longer_than_its_arguments(autojump_clock):
-    async with open_app(slow_app) as client:
-        for _ in range(3):
-            answer = await client.http.get(f"/slow?seconds={LONG}", timeout=LONG * 2)
-            assert (answer.status_code, answer.json()) == (200, [5, 6, 7])
-
-
-async def test_a_handler_with_a_body_may_take_longer_than_its_arguments(autojump_clock):
-    async with open_app(slow_app) as client:
-        answer = await client.http.post("/slow", json={"n": 2}, timeout=LONG * 2)
-        assert (answer.status_code, answer.json()) == (200, 7)
-
-
-async def test_arguments_that_take_too_long_are_a_mistake_of_the_server(autojump_clock, caplog):
-    async with open_app(slow_app, raise_app_exceptions=False) as client:
-        answer = await client.http.get("/slow?entry=1.5")
-        assert answer.status_code == 500
-        (error,) = [one.exc_info[1] for one in caplog.records if one.exc_info]
-        assert "waited for the factory waiting" in str(error)
-        answer = await client.http.get("/slow")  # the connection goes on
-        assert answer.status_code == 200
-
-
-@pytest.mark.parametrize(("seconds", "status"), [(3, 200), (5, 500)])
-async def test_an_exit_may_take_as_long_as_a_teardown(autojump_clock, seconds, status):
-    async with open_app(slow_app, raise_app_exceptions=False) as client:
-        answer = await client.http.get(f"/slow?exit={seconds}", timeout=LONG)
-        assert answer.status_code == status
-
-
 # What isn't done, and what the client alone got wrong
 
 
@@ -760,3 +679,13 @@ async def test_a_body_that_is_too_large_while_a_stream_is_sent_is_no_error_of_ou
             await client.post("/echo", content=b"x" * 20)
     assert [record.levelname for record in caplog.records] == ["INFO"]
     assert "the body has more than 10 bytes" in caplog.text
+
+
+async def test_the_log_says_why_a_disconnect_of_somebody_else_is_a_500(caplog):
+    async def handler() -> None:
+        raise ClientDisconnect("of another request")
+
+    caplog.set_level("INFO", "triows")
+    async with open_app(app_of(handler), raise_app_exceptions=False) as client:
+        assert (await client.post("/")).status_code == 500
+    assert "answered 500 (a ClientDisconnect was raised, and this client is there)" in caplog.text
