@@ -108,7 +108,7 @@ class RequestLine:
         # Or it is the server, which sends nothing more.
         if self.transport.left or reason is Reason.CANCELLED:
             return Conclusion(self._missing, failed=failed)
-        reply = refusal or (_FAILED if found else _QUIET[reason])
+        reply = refusal or (_failure(found) if found else _QUIET[reason])
         told = await self._respond(reply)
         why = reply.why if told else ""
         return Conclusion(why or self._missing, failed=failed, told=told)
@@ -172,12 +172,18 @@ def _refusal(found: list[BaseException], instance: str | None) -> Reply | None:
         return None
 
 
+def _failure(found: list[BaseException]) -> Reply:
+    """Make the answer for errors. Those that say that a client has left are in no other log."""
+    return _ABOUT_OTHERS if all(is_a(one, *DISCONNECTS) for one in found) else _FAILED
+
+
 # What a client has got wrong in a body that is read while the response is sent. It is too late to
 # say so, and nothing that anybody has to mend.
 _FAULTS_OF_THE_CLIENT = (InvalidRequest, BodyTooLarge, UnsupportedMedia)
 
 # Made once, because they are the same for all requests.
 _FAILED = problem(500)
+_ABOUT_OTHERS = evolve(_FAILED, why="a ClientDisconnect was raised, and this client is there")
 _UNANSWERED = evolve(_FAILED, why="the application returned without a response")
 _GOING = try_later("the server is shutting down")
 
