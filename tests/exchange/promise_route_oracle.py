@@ -92,9 +92,9 @@ class RouteJudge(Judge[RouteStory]):
         return task is not None and task.cleanup >= self.call.teardown / 2
 
     @property
-    def _may_expire_late(self) -> bool:
+    def _may_fail_late(self) -> bool:
         """Whether a resource that outlasts the response may fail while the others exit."""
-        kinds = (Kind.EXPIRING, Kind.EXPIRING_WHOLE)
+        kinds = (Kind.EXPIRING, Kind.EXPIRING_WHOLE, Kind.BACKGROUND)
         return any(one.kind in kinds for one in self.outer)
 
     def check(self) -> None:
@@ -400,7 +400,7 @@ class RouteJudge(Judge[RouteStory]):
         if self._is_left_open:
             assert answer.status in self._statuses() | {500}
             return
-        may_fail = self.may_blame_a_task or self._may_expire_late
+        may_fail = self.may_blame_a_task or self._may_fail_late
         statuses = self._statuses() | ({500} if may_fail else set())
         assert answer.status in statuses, f"answered {answer.status}, not {statuses}"
         reported = story.raised is not None
