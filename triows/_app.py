@@ -513,7 +513,8 @@ class Triows:
             await self._serve_lifespan(receive, send)
             return
         watch = self._watch
-        watch.began(scope)
+        if watch.follows:
+            watch.began(scope)
         try:
             await self._enter(scope, receive, send)
         except BaseException as exc:
@@ -523,7 +524,8 @@ class Triows:
                 note_loop(exc)
                 watch.failed(scope, exc)
         finally:
-            watch.over(scope)
+            if watch.follows:
+                watch.over(scope)
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """

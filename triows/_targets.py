@@ -75,8 +75,7 @@ class Entry:
         middlewares = description.options.middlewares
         #: Whether there are middlewares.
         self.is_wrapped = bool(middlewares)
-        serve = self._serve_within if middlewares else self._serve_endpoint
-        self._app = wrapped(serve, middlewares)
+        self._app = wrapped(self._serve_within, middlewares)
         #: What messages call the middlewares.
         self._around = described(middlewares)
 
@@ -94,18 +93,17 @@ class Entry:
         scope["endpoint"] = self.description.handler  # as in Starlette
         if scope["type"] == "websocket":
             _blame(self._around, is_foreign=self.is_wrapped)
+            if self.is_wrapped:
+                return self._app(scope, receive, send)
         elif self.is_wrapped:
             return guarded(self._app, scope, receive, send)
-        return self._app(scope, receive, send)
-
-    def _serve_endpoint(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         return self.endpoint.serve(scope, receive, send)
 
     def _serve_within(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve what comes through the middlewares, which may be a preflight that none answers."""
         if scope.get("method") == "OPTIONS" != self.description.method:
             return respond(send, _ALLOWED)
-        return self._serve_endpoint(scope, receive, send)
+        return self.endpoint.serve(scope, receive, send)
 
 
 #: The answer to a preflight without a middleware for it. The browser then refuses the request.

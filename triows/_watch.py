@@ -17,6 +17,9 @@ __all__ = ["Watch"]
 class Watch:
     """Is told about each scope. This class logs errors. A test client's raises them in the test."""
 
+    #: Whether it wants to know of the scopes without an error. A call for each would take time.
+    follows = False
+
     def began(self, scope: Scope) -> None:
         """Called before a scope is served."""
 

@@ -148,6 +148,11 @@ class Body:
         return tuple(step.factory for step in self.steps if step.factory.hosted)
 
     @property
+    def may_need_hosts(self) -> bool:
+        """Whether :attr:`needs_hosts` can be true."""
+        return bool(self._exited)
+
+    @property
     def needs_hosts(self) -> bool:
         """Whether a resource needs a task of its own."""
         for factory in self._exited:  # noqa: SIM110 - any() costs a generator

@@ -75,6 +75,7 @@ class RequestEndpoint(ServedRequests):
     _wants_nursery: bool = field(init=False)
     _is_streamed: bool = field(init=False)
     needs_lifetime: bool = field(init=False)
+    may_need_scope: bool = field(init=False)
     # Whether there is more than parameters to make arguments of.
     _needs_call: bool = field(init=False)
 
@@ -95,6 +96,10 @@ class RequestEndpoint(ServedRequests):
     def _(self) -> bool:
         waits = any(not _is_instant(step.factory) for step in self.plan.body.steps)
         return self._wants_nursery or self._is_streamed or waits
+
+    @may_need_scope.default
+    def _(self) -> bool:
+        return self._wants_nursery or self.plan.body.may_need_hosts
 
     @property
     def needs_scope(self) -> bool:

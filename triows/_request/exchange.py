@@ -78,7 +78,7 @@ class RequestExchange:
         self.rest: Body | None = None
         self._around = around
         self._task: trio.lowlevel.Task | None = trio.lowlevel.current_task()
-        self._started: float = trio.lowlevel.current_clock().current_time()
+        self._started: float = transport.now()
         self._lifetime: Lifetime | None = None
 
     @property

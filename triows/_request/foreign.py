@@ -59,6 +59,7 @@ class ForeignRequest:
 
     #: It lends no scope.
     timer: Timer | None = None
+    now = staticmethod(trio.current_time)
 
     def __init__(self, receive: Receive, send: Send) -> None:
         self.on_left: Callable[[], None] = nobody

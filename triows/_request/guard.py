@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from .transport import EngineRequest, RequestTransport
 
-__all__ = ["CUT", "cut_response", "guarded", "is_guarded", "open_request"]
+__all__ = ["CUT", "cut_response", "guarded", "open_request"]
 
 
 class _Below:
@@ -146,11 +146,6 @@ async def guarded(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> N
         below.let_go()
 
 
-def is_guarded() -> bool:
-    """Say whether there is a middleware around the request of this task."""
-    return _current.get() is not None
-
-
 def cut_response(receive: Receive, send: Send, error: BaseException | None = None) -> None:
     """
     Let nothing more be sent for the request of this task.
@@ -169,13 +164,18 @@ def cut_response(receive: Receive, send: Send, error: BaseException | None = Non
         below.cut()
 
 
-def open_request(receive: Receive, send: Send) -> RequestTransport:
-    """Return the request to which two of ASGI's functions belong."""
+def open_request(receive: Receive, send: Send) -> tuple[RequestTransport, bool]:
+    """
+    Return the request to which two of ASGI's functions belong.
+
+    Returns:
+        The request, and whether there is a middleware around it.
+    """
+    below = _current.get()
     request = request_of(receive, send)
     if request is not None:
-        return request
+        return request, below is not None
     above = ForeignRequest(receive, send)
-    below = _current.get()
     if isinstance(below, _BelowOurs):
         below.carry(above)
-    return above
+    return above, below is not None

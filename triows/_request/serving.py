@@ -14,7 +14,7 @@ from triows._reply import respond, try_later
 from triows.exceptions import ClientDisconnect
 
 from .exchange import RequestExchange
-from .guard import CUT, cut_response, is_guarded, open_request
+from .guard import CUT, cut_response, open_request
 from .log_lines import log_end
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ class ServedRequests(ABC):
 
     #: Whether each of its requests has a lifetime from the beginning.
     needs_lifetime = False
+    #: Whether :attr:`needs_scope` can be true.
+    may_need_scope = False
 
     @property
     def needs_scope(self) -> bool:
@@ -87,10 +89,11 @@ class ServedRequests(ABC):
             await respond(send, refusal)
             log_refusal(scope, refusal.status, self.path, refusal.why)
             return
-        transport = open_request(receive, send)
-        # What is around the application would be cancelled as well, so there must be nothing.
-        is_within = is_guarded()
-        around = None if self.needs_scope or is_within else transport.lend_scope()
+        transport, is_within = open_request(receive, send)
+        if is_within or (self.may_need_scope and self.needs_scope):
+            around = None  # otherwise what is around the application would be cancelled as well
+        else:
+            around = transport.lend_scope()
         exchange = RequestExchange(self, transport, scope, around)
         exchanges.add(exchange)
         error: BaseException | None = None
@@ -105,9 +108,10 @@ class ServedRequests(ABC):
                     error = exc
                 if error is not None or not exchange.is_over:
                     await exchange.end(error)
-            is_cut = exchange.is_cut or (is_within and exchange.is_incomplete)
-            if is_cut:
-                cut_response(receive, send)
+            if not transport.complete:
+                is_cut = exchange.is_cut or (is_within and exchange.is_incomplete)
+                if is_cut:
+                    cut_response(receive, send)
         except BaseException as exc:
             if is_within and exchange.is_incomplete:
                 cut_response(receive, send, exc)

@@ -94,6 +94,7 @@ class StreamRequest(RequestBridge):
         "head",
         "is_gone",
         "left",
+        "now",
         "on_left",
         "receive_timeout",
         "received",
@@ -104,8 +105,10 @@ class StreamRequest(RequestBridge):
         "writer",
     )
 
-    #: The task that runs the application.
+    #: The task that runs the application. It is there when that has started, like the next one.
     worker: Worker
+    #: Returns Trio's time.
+    now: Callable[[], float]
 
     def __init__(self, connection: RequestOwner, head: Request, writer: ResponseWriter) -> None:
         self._is_read = self._is_end_told = False
@@ -134,6 +137,7 @@ class StreamRequest(RequestBridge):
     async def serve(self, services: HTTPServices, addresses: Addresses, worker: Worker) -> None:
         """Let the application answer. A task of the pool runs this."""
         self.worker = worker
+        self.now = services.now
         jobs = services.jobs
         jobs.workers[worker] = None
         if jobs.deadline < _NEVER:
@@ -312,12 +316,10 @@ class StreamRequest(RequestBridge):
         await self._note_call()
 
     def _note_sent(self) -> None:
-        if self.writer.ended:
-            if self.is_gone:  # the connection was cut while this waited for its turn
-                raise self._disconnect()
-            self._note_complete()
-
-    def _note_complete(self) -> None:
+        if not self.writer.ended:
+            return
+        if self.is_gone:  # the connection was cut while this waited for its turn
+            raise self._disconnect()
         self.complete = True
         if self._changed is not None:
             self.note_change()

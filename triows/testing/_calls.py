@@ -85,6 +85,8 @@ class Calls(Watch):
             as by any server.
     """
 
+    follows = True
+
     def __init__(self, *, raises: bool) -> None:
         self.raises = raises
         #: Errors that belong to no call, or to one that the test has left.
