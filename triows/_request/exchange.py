@@ -170,11 +170,16 @@ class RequestExchange:
         """Whether its response has begun, and its end is missing."""
         return self.transport.begun and not self.transport.complete
 
-    @property
-    def is_cut(self) -> bool:
-        """Whether it was cancelled in the middle of its response."""
+    def is_cut_off(self, *, within: bool) -> bool:
+        """
+        Say whether its response must not go on.
+
+        Args:
+            within: Whether middlewares are around it, so that it must have ended by now.
+        """
         lifetime = self._lifetime
-        return self.is_incomplete and lifetime is not None and lifetime.cancelled is not None
+        is_cancelled = lifetime is not None and lifetime.cancelled is not None
+        return self.is_incomplete and (within or is_cancelled)
 
 
 async def _ended(
