@@ -194,7 +194,7 @@ class Request(SpokenWorld[RequestStory]):
         return RequestLine(transport, patience=self.timeouts.close)
 
     async def serve(self, tasks: trio.Nursery) -> None:
-        transport = ForeignRequest(self.server.receive, self.server.send)
+        transport = ForeignRequest(self.server.receive, self.server.send, "GET")
         head = self.plan.head
 
         async def body(stack: Any, nursery: trio.Nursery | None) -> object:

@@ -16,7 +16,7 @@ def server() -> Server:
 
 @pytest.fixture
 def transport(server) -> ForeignRequest:
-    return ForeignRequest(server.receive, server.send)
+    return ForeignRequest(server.receive, server.send, "GET")
 
 
 @pytest.fixture

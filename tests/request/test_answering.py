@@ -22,7 +22,7 @@ def server() -> Server:
 
 @pytest.fixture
 def transport(server) -> ForeignRequest:
-    return ForeignRequest(server.receive, server.send)
+    return ForeignRequest(server.receive, server.send, "GET")
 
 
 def line_of(transport: ForeignRequest, replaced: Any = None, **scope: Any) -> AnsweringLine:

@@ -126,7 +126,7 @@ async def test_an_error_of_a_middleware_is_raised_to_whoever_receives(nursery):
         await trio.lowlevel.checkpoint()
         raise ValueError("a middleware failed")
 
-    transport = ForeignRequest(failing, failing)
+    transport = ForeignRequest(failing, failing, "GET")
     nursery.start_soon(transport.watch)
     await wait_all_tasks_blocked()
     for _ in range(2):
@@ -140,7 +140,7 @@ async def test_a_disconnect_that_a_middleware_raises_is_one(nursery):
         await trio.lowlevel.checkpoint()
         raise StarlettesDisconnect
 
-    transport = ForeignRequest(failing, failing)
+    transport = ForeignRequest(failing, failing, "GET")
     nursery.start_soon(transport.watch)
     await wait_all_tasks_blocked()
     assert transport.left

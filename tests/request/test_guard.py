@@ -10,6 +10,7 @@ import trio
 from triows import ClientDisconnect
 from triows._request.guard import cut_response, guarded
 
+SCOPE = {"type": "http", "method": "GET"}
 END = {"type": "http.response.body"}
 
 
@@ -34,7 +35,7 @@ async def test_events_pass_until_the_response_is_cut():
         with pytest.raises(ClientDisconnect, match="was cut"):
             await send(END)
 
-    await guarded(app, {}, trio.sleep_forever, sending(sent))
+    await guarded(app, SCOPE, trio.sleep_forever, sending(sent))
     assert sent == [{**END, "more_body": True}]
 
 
@@ -51,7 +52,7 @@ async def test_it_is_cut_from_a_task_of_a_middleware():
         with pytest.raises(ClientDisconnect):
             await send(END)
 
-    await guarded(app, {}, trio.sleep_forever, sending(sent))
+    await guarded(app, SCOPE, trio.sleep_forever, sending(sent))
     assert sent == []
 
 
@@ -67,7 +68,7 @@ async def test_a_mounted_application_is_within_the_guard_of_the_outer_one():
         with pytest.raises(ClientDisconnect):
             await send(END)
 
-    await guarded(outer, {}, trio.sleep_forever, sending(sent))
+    await guarded(outer, SCOPE, trio.sleep_forever, sending(sent))
     assert sent == []
 
 

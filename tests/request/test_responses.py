@@ -177,12 +177,12 @@ async def test_the_end_of_a_stream_comes_after_the_exits(autojump_clock, around)
         assert EVENTS == ["exit session"]
 
 
-# Through a middleware's functions, the client has its last byte by then.
-async def test_a_stream_with_an_announced_length_is_cut_if_an_exit_fails(autojump_clock):
+@everywhere
+async def test_a_stream_with_an_announced_length_is_cut_if_an_exit_fails(autojump_clock, around):
     async def handler(session: Annotated[Session, use(failing)]) -> Response:
         return StreamingResponse(pieces(), headers={"content-length": "6"})
 
-    app = app_of(handler)
+    app = app_of(handler, *around)
     async with (
         open_app(app, raise_app_exceptions=False) as client,
         client.stream("GET", "/") as response,
@@ -198,6 +198,19 @@ async def test_a_whole_response_is_a_500_if_an_exit_fails(around):
 
     async with open_app(app_of(handler, *around), raise_app_exceptions=False) as client:
         assert (await client.get("/")).status_code == 500
+
+
+@everywhere
+async def test_a_response_of_which_the_client_has_nothing_is_a_500_if_an_exit_fails(
+    autojump_clock, around
+):
+    """To HEAD, the head would have been all."""
+
+    async def handler(session: Annotated[Session, use(failing)]) -> Response:
+        return StreamingResponse(pieces())
+
+    async with open_app(app_of(handler, *around), raise_app_exceptions=False) as client:
+        assert (await client.head("/")).status_code == 500
 
 
 # What runs in the background

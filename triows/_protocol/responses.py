@@ -360,7 +360,7 @@ class ResponseWriter:
         """
         if type(data) is not bytes:
             data = bytes(memoryview(data))  # the application may change a bytearray
-        if self._kept is not None and self.has_body:
+        if self._kept is not None and self._phase is _BODY and self.has_body:
             data, self._kept = self._kept + data, b""
             if more and self.keeps(len(data)):
                 self._kept, self._is_usual = data, False
@@ -393,7 +393,9 @@ class ResponseWriter:
         """
         if self._phase is not _BODY:
             raise self._mistake()
-        before = b"" if self.begun else self._begin(size, more)
+        # A head that is kept is written already.
+        is_begun = self.begun or (self._framing is _NOTHING and self._kept)
+        before = b"" if is_begun else self._begin(size, more)
         after = b""
         if self._framing is _LENGTH:
             self._count(size, more)
@@ -407,7 +409,7 @@ class ResponseWriter:
             before, self._kept = self._hold(before, self._kept, more=more)
         if self._framing is not _NOTHING:
             self.sent += size
-        self.begun = True
+        self.begun = not (more and self._framing is _NOTHING and self._kept)
         self._is_usual = False
         if not more:
             self._phase = self._after_body

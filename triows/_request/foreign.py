@@ -11,6 +11,7 @@ from triows._reply import respond
 from triows._where import known_as
 from triows.exceptions import ClientDisconnect
 
+from .kept import KeptEnd
 from .transport import CLIENT_LEFT, DISCONNECTS, nobody
 
 if TYPE_CHECKING:
@@ -38,16 +39,20 @@ class ForeignRequest:
     Args:
         receive: ASGI's function.
         send: ASGI's function.
+        method: The method of the request.
     """
 
     __slots__ = (
         "_ahead",
         "_head",
         "_is_ending",
+        "_kept",
+        "_method",
         "_receive",
         "_send",
         "complete",
         "has_more",
+        "hold_below",
         "left",
         "on_left",
         "received",
@@ -61,7 +66,7 @@ class ForeignRequest:
     timer: Timer | None = None
     now = staticmethod(trio.current_time)
 
-    def __init__(self, receive: Receive, send: Send) -> None:
+    def __init__(self, receive: Receive, send: Send, method: str) -> None:
         self.on_left: Callable[[], None] = nobody
         self.status: int | None = None
         self.complete = self.left = False
@@ -70,11 +75,16 @@ class ForeignRequest:
         self.has_more = True  # as far as is known
         #: The request to our own server below the middlewares, if there is one.
         self.server: EngineRequest | None = None
+        #: Makes what is below the middlewares keep the end, too. They may have changed the method,
+        #: and may change the response.
+        self.hold_below: Callable[[], None] = nobody
         # The beginning of the response, until it is sent together with the first part.
         self._head: Message | None = None
         # Whether the end of the response was handed over, or is being so.
         self._is_ending = False
         self._ahead: _Ahead | None = None
+        self._kept: KeptEnd | None = None
+        self._method = method
         self._receive = receive
         self._send = send
 
@@ -113,6 +123,17 @@ class ForeignRequest:
     async def asgi_send(self, event: Message) -> None:
         # As checkpointed() does it, without another coroutine for each call.
         await trio.lowlevel.checkpoint_if_cancelled()
+        try:
+            events = (event,) if self._kept is None else self._kept.pass_on(event)
+            for one in events:
+                await self._pass_on(one)
+        except Exception:
+            await trio.lowlevel.cancel_shielded_checkpoint()
+            raise
+        if not events:
+            await trio.lowlevel.cancel_shielded_checkpoint()
+
+    async def _pass_on(self, event: Message) -> None:
         status = self.status
         try:
             kind = event["type"]
@@ -122,7 +143,6 @@ class ForeignRequest:
                 self._is_ending |= not event.get("more_body", False)
             await self._send(event)
         except Exception as exc:
-            await trio.lowlevel.cancel_shielded_checkpoint()
             if is_a(exc, ClientDisconnect):
                 self._note_disconnect(exc)
             else:
@@ -167,7 +187,7 @@ class ForeignRequest:
         return None
 
     async def respond(self, reply: Reply) -> None:
-        self._head = None
+        self._head = self._kept = None
         await respond(self.asgi_send, reply)
 
     async def receive(self) -> bytes:
@@ -182,6 +202,10 @@ class ForeignRequest:
         await trio.lowlevel.checkpoint()
         return b""
 
+    def hold_end(self) -> None:
+        self._kept = KeptEnd(self._method)
+        self.hold_below()
+
     def start(
         self, status: int, headers: Iterable[tuple[bytes, bytes]], *, trailers: bool = False
     ) -> None:
@@ -194,7 +218,7 @@ class ForeignRequest:
     async def send(self, body: bytes, *, more: bool) -> None:
         if self._head is not None:
             head, self._head = self._head, None
-            if not more:
+            if not more and (body or self._method != "HEAD"):
                 _tell_length(head, body)
             await self.asgi_send(head)
         await self.asgi_send({"type": "http.response.body", "body": body, "more_body": more})
@@ -204,7 +228,11 @@ class ForeignRequest:
 
 
 def _tell_length(head: Message, body: bytes) -> None:
-    """Say how long a whole body is. Our own server says it itself."""
+    """
+    Say how long a whole body is. Our own server says it itself.
+
+    An application that sends nothing to ``HEAD`` may only have saved itself the work.
+    """
     has_none = head["status"] in (204, 304)  # RFC 9110 section 8.6
     if not has_none and all(name.lower() != b"content-length" for name, _ in head["headers"]):
         head["headers"].append((b"content-length", b"%d" % len(body)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
@@ -13,11 +14,10 @@ from triows.exceptions import ClientDisconnect
 
 from .bridge import request_of
 from .foreign import ForeignRequest
+from .kept import KeptEnd
 from .transport import DISCONNECTS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from triows.types import ASGIApp, Message, Receive, Scope, Send
 
     from .transport import EngineRequest, RequestTransport
@@ -25,21 +25,27 @@ if TYPE_CHECKING:
 __all__ = ["CUT", "cut_response", "guarded", "open_request"]
 
 
-class _Below:
-    """
-    What is below the middlewares.
+class _Below(ABC):
+    """What is below the middlewares."""
 
-    Args:
-        cut: Lets nothing more be sent.
-    """
+    __slots__ = ("error",)
 
-    __slots__ = ("cut", "error")
-
-    def __init__(self, cut: Callable[[], None]) -> None:
-        self.cut = cut
+    def __init__(self) -> None:
         #: What has ended the application in the middle of its response. A middleware that has got
         #: it may raise another error first, because the response was cut.
         self.error: BaseException | None = None
+
+    @abstractmethod
+    def cut(self) -> None:
+        """Let nothing more be sent."""
+
+    @abstractmethod
+    def hold_end(self) -> None:
+        """See :meth:`.RequestTransport.hold_end`."""
+
+    def carry(self, above: ForeignRequest) -> None:
+        """Be the server of a request that comes through the middlewares."""
+        above.hold_below = self.hold_end
 
     def let_go(self) -> None:
         """Note that the middlewares have returned."""
@@ -57,14 +63,20 @@ class _BelowOurs(_Below):
     __slots__ = ("_above", "_before", "_request")
 
     def __init__(self, request: EngineRequest) -> None:
-        super().__init__(request.cut)
+        super().__init__()
         self._request = request
         self._before = request.on_left
         # A middleware may call the application several times.
         self._above: list[ForeignRequest] = []
 
+    def cut(self) -> None:
+        self._request.cut()
+
+    def hold_end(self) -> None:
+        self._request.hold_end()
+
     def carry(self, above: ForeignRequest) -> None:
-        """Be the server of a request that comes through the middlewares."""
+        super().carry(above)
         self._above.append(above)
         above.server = self._request
         if self._request.left:
@@ -82,16 +94,29 @@ class _BelowOurs(_Below):
             self._request.on_left = self._before
 
 
-class _Guard:
-    """Another server's ``send``, which refuses everything once the response was cut."""
+class _BelowForeign(_Below):
+    """
+    Another server's ``send``, which refuses everything once the response was cut.
 
-    def __init__(self, send: Send) -> None:
+    Args:
+        send: ASGI's function.
+        method: The method of the request.
+    """
+
+    __slots__ = ("_is_cut", "_kept", "_method", "_send")
+
+    def __init__(self, send: Send, method: str) -> None:
+        super().__init__()
         self._is_cut = False
+        self._kept: KeptEnd | None = None
+        self._method = method
         self._send = send
 
     def cut(self) -> None:
-        """Refuse everything from now on."""
         self._is_cut = True
+
+    def hold_end(self) -> None:
+        self._kept = KeptEnd(self._method)
 
     @known_as("send")
     async def send(self, event: Message) -> None:
@@ -99,7 +124,11 @@ class _Guard:
         if self._is_cut:
             await trio.lowlevel.checkpoint()
             raise ClientDisconnect(CUT)
-        await self._send(event)
+        events = (event,) if self._kept is None else self._kept.pass_on(event)
+        for one in events:
+            await self._send(one)
+        if not events:
+            await trio.lowlevel.checkpoint()
 
 
 #: What is raised instead of a return.
@@ -132,8 +161,8 @@ async def guarded(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> N
     if request is not None:
         below = _BelowOurs(request)
     else:
-        guard = _Guard(send)
-        send, below = guard.send, _Below(guard.cut)
+        below = _BelowForeign(send, scope["method"])
+        send = below.send
     token = _current.set(below)
     try:
         await app(scope, receive, send)
@@ -164,9 +193,14 @@ def cut_response(receive: Receive, send: Send, error: BaseException | None = Non
         below.cut()
 
 
-def open_request(receive: Receive, send: Send) -> tuple[RequestTransport, bool]:
+def open_request(scope: Scope, receive: Receive, send: Send) -> tuple[RequestTransport, bool]:
     """
     Return the request to which two of ASGI's functions belong.
+
+    Args:
+        scope: The request.
+        receive: ASGI's function.
+        send: ASGI's function.
 
     Returns:
         The request, and whether there is a middleware around it.
@@ -175,7 +209,7 @@ def open_request(receive: Receive, send: Send) -> tuple[RequestTransport, bool]:
     request = request_of(receive, send)
     if request is not None:
         return request, below is not None
-    above = ForeignRequest(receive, send)
-    if isinstance(below, _BelowOurs):
+    above = ForeignRequest(receive, send, scope["method"])
+    if below is not None:
         below.carry(above)
     return above, below is not None

@@ -65,7 +65,7 @@ class MountedRequests(ServedRequests):
         Raises:
             BaseException: What the application raised, unless it asked for an answer.
         """
-        transport, _ = open_request(receive, send)
+        transport, _ = open_request(scope, receive, send)
         try:
             await app(scope, transport.asgi_receive, transport.asgi_send)
         except Exception as exc:

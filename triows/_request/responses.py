@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, nullcontext
 from functools import partial
@@ -18,13 +17,13 @@ from .bridge import request_of
 from .transport import CLIENT_LEFT
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterable
+    from collections.abc import Awaitable
     from contextlib import AbstractAsyncContextManager
 
     from triows.types import Message, Receive, Scope, Send
 
     from .answering import AnsweringLine
-    from .transport import EngineRequest, RequestTransport
+    from .transport import RequestTransport
 
 __all__ = ["begin_response", "is_whole", "send_response"]
 
@@ -53,8 +52,8 @@ async def begin_response(response: Response, scope: Scope, line: AnsweringLine) 
         transport.start(response.status_code, response.raw_headers)
         line.finish = partial(transport.send_nowait, bytes(response.body), more=False)
         return
-    request = request_of(transport.asgi_receive, transport.asgi_send)
-    held = _KeptEvent(transport) if request is None else _HeldEnd(request)
+    transport.hold_end()
+    held = _HeldEnd(transport)
     await send_response(response, scope, transport.asgi_receive, held.send)
     line.finish = held.finish
 
@@ -89,41 +88,7 @@ def _own_of(error: StarlettesDisconnect) -> ClientDisconnect:
 
 class _HeldEnd:
     """
-    ASGI's ``send`` for a request to our own server, which holds the end of the response.
-
-    Args:
-        request: The request.
-    """
-
-    def __init__(self, request: EngineRequest) -> None:
-        self._request = request
-        self._is_ended = False
-
-    async def send(self, event: Message) -> None:
-        """Send an event, but not the end of the response."""
-        kind = event["type"]
-        if kind == "http.response.pathsend":
-            self._is_ended = True
-            await self._request.send_file(event["path"], more=True)
-            return
-        if kind == "http.response.body" and not event.get("more_body", False):
-            self._is_ended = True
-            event = {**event, "more_body": True}
-        await self._request.asgi_send(event)
-        if kind == "http.response.start":
-            self._request.hold_end()
-
-    def finish(self) -> Awaitable[None] | None:
-        """Send the end."""
-        return self._request.send_nowait(b"", more=False) if self._is_ended else None
-
-
-class _KeptEvent:
-    """
-    ASGI's ``send`` for a request through other functions, which keeps the last event.
-
-    A client that was told a ``content-length`` has the whole response with its last byte. So that
-    is kept, too.
+    ASGI's ``send`` for a response, which keeps its end.
 
     Args:
         transport: The request.
@@ -131,43 +96,33 @@ class _KeptEvent:
 
     def __init__(self, transport: RequestTransport) -> None:
         self._transport = transport
-        self._kept: Message | None = None
-        self._is_ended = False
-        # How many bytes are to come, if that was announced.
-        self._missing = math.inf
+        self._end: Message | None = None
 
     async def send(self, event: Message) -> None:
-        """Send an event, but keep the last one."""
+        """Send an event, but not the end of the response."""
         kind = event["type"]
         if kind == "http.response.pathsend":
-            self._is_ended = True
-        elif kind == "http.response.body":
-            event = self._with_kept(event)
-            self._is_ended = not event.get("more_body", False)
-            self._missing -= len(event["body"])
-        elif kind == "http.response.start":
-            self._missing = _announced(event.get("headers", ())) or math.inf
-        if self._is_ended or self._missing <= 0:
-            self._kept = event
+            await self._send_file(event)
+            return
+        if kind == "http.response.body" and not event.get("more_body", False):
+            self._end = _END
+            event = {**event, "more_body": True}
+        await self._transport.asgi_send(event)
+
+    async def _send_file(self, event: Message) -> None:
+        request = request_of(self._transport.asgi_receive, self._transport.asgi_send)
+        if request is None:  # nobody else can send only the beginning of a file
+            self._end = event
             await trio.lowlevel.checkpoint()
         else:
-            await self._transport.asgi_send(event)
-
-    def _with_kept(self, event: Message) -> Message:
-        """Put what was kept before a part of the body. Usually, it is nothing."""
-        kept = b"" if self._kept is None else self._kept["body"]
-        return {**event, "body": kept + event.get("body", b"")}
+            self._end = _END
+            await request.send_file(event["path"], more=True)
 
     def finish(self) -> Awaitable[None] | None:
-        """Send the last event."""
-        if self._kept is None or not self._is_ended:
-            return None
-        return self._transport.asgi_send(self._kept)
+        """Send the end."""
+        if self._end is _END:
+            return self._transport.send_nowait(b"", more=False)
+        return None if self._end is None else self._transport.asgi_send(self._end)
 
 
-def _announced(headers: Iterable[tuple[bytes, bytes]]) -> float:
-    """Return the length of a body that headers announce, or infinity."""
-    for name, value in headers:
-        if name.lower() == b"content-length" and value.isdigit():
-            return int(value)
-    return math.inf
+_END: Message = {"type": "http.response.body"}

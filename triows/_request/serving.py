@@ -89,7 +89,7 @@ class ServedRequests(ABC):
             await respond(send, refusal)
             log_refusal(scope, refusal.status, self.path, refusal.why)
             return
-        transport, is_within = open_request(receive, send)
+        transport, is_within = open_request(scope, receive, send)
         # What is around the application would be cancelled as well, so there must be nothing.
         is_alone = not (is_within or (self.may_need_scope and self.needs_scope))
         around = transport.lend_scope() if is_alone else None

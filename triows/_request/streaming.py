@@ -42,6 +42,8 @@ async def send_parts(
             events.
     """
     async with aclosing(parts):
+        # A middleware may have made GET of HEAD, and then the head is all that the client gets.
+        transport.hold_end()
         transport.start(stream.status, stream.headers)
         if without_body:
             return

@@ -122,6 +122,18 @@ class RequestTransport(Protocol):
             ClientDisconnect: The client has gone, or has broken a rule. The rest won't come.
         """
 
+    def hold_end(self) -> None:
+        """
+        Keep the client from taking the response for complete before it is ended.
+
+        A client that was told a ``content-length`` has the whole response with its last byte, even
+        if the application has more to do. So the part that would reach the announced length is
+        kept, or the last 64 KiB of a file, and the head if there is no body. They are sent together
+        with the end. If the response is cut before that, the client sees that it is incomplete.
+
+        Call it before anything is sent.
+        """
+
     def start(
         self, status: int, headers: Iterable[tuple[bytes, bytes]], *, trailers: bool = False
     ) -> None:
@@ -175,18 +187,6 @@ class EngineRequest(RequestTransport, Protocol):
 
         Raises:
             OSError: The file can't be read.
-        """
-
-    def hold_end(self) -> None:
-        """
-        Keep the client from taking the response for complete before :meth:`send` has ended it.
-
-        A client that was told a ``content-length`` has the whole response with its last byte, even
-        if the application has more to do. So the part that would reach the announced length is
-        kept, or the last 64 KiB of a file, and the head if there is no body. They are sent together
-        with the end. If the response is cut before that, the client sees that it is incomplete.
-
-        Call it after :meth:`start`, and before anything is sent.
         """
 
     async def send_trailers(self, headers: Iterable[tuple[bytes, bytes]], *, more: bool) -> None:
