@@ -8,9 +8,11 @@ from contextlib import suppress
 from typing import Annotated, Any
 
 import pytest
+import trio
 from starlette.requests import HTTPConnection
 
 from triows import (
+    ClientDisconnect,
     HTTPException,
     Param,
     Route,
@@ -242,6 +244,63 @@ async def test_a_stream_whose_response_has_begun_is_cut_and_its_exception_is_an_
         await read()
 
 
+# A peer that leaves
+
+
+def catching(error: Exception) -> HTTPException:
+    SEEN.append(f"caught {type(error).__name__}")
+    return HTTPException(409)
+
+
+async def streams(made: Annotated[Committing, use(noting)]) -> AsyncIterator[bytes]:
+    while True:
+        yield b"part"
+        await trio.sleep(0.1)
+
+
+async def streams_in_a_group() -> AsyncIterator[bytes]:
+    yield b"part"
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trio.sleep_forever)
+        await trio.sleep(0.5)
+        raise ClientDisconnect("the client has left")
+
+
+@pytest.mark.parametrize("cls", [OSError, Exception, ClientDisconnect])
+@pytest.mark.parametrize("handler", [streams, streams_in_a_group])
+async def test_a_client_that_leaves_in_a_stream_is_an_end_that_nobody_catches(
+    autojump_clock, caplog, handler, cls
+):
+    async with open_app(app_of(handler, (cls, catching))) as client:
+        async with client.stream("GET", "/") as response:
+            assert await response.receive() == b"part"
+            response.reset()
+        await trio.sleep(20)
+    assert [one for one in SEEN if one.startswith("caught")] == []
+    assert [one for one in caplog.records if one.levelno >= logging.ERROR] == []
+
+
+@pytest.mark.parametrize("cls", [Exception, WebSocketDisconnect])
+async def test_a_peer_that_leaves_a_websocket_is_an_end_that_nobody_catches(caplog, cls):
+    async def handler(ws: WebSocket, made: Annotated[Committing, use(noting)]) -> None:
+        await ws.accept()
+        await ws.receive_text()
+
+    app = app_of(handler, (cls, catching))
+    async with open_app(app) as client, client.websocket_connect("/"):
+        pass
+    assert SEEN == ["WebSocketDisconnect"]
+    assert [one for one in caplog.records if one.levelno >= logging.ERROR] == []
+
+
+async def test_somebody_elses_client_that_leaves_can_be_caught():
+    async def handler() -> None:
+        raise ClientDisconnect("another client has left")
+
+    assert (await answer_of(handler, (ClientDisconnect, catching)))[0] == 409
+    assert SEEN == ["caught ClientDisconnect"]
+
+
 # WebSockets
 
 
@@ -374,7 +433,7 @@ def test_a_parameter_with_a_default_gets_it():
 
     catchers = Catchers()
     catchers.add([Conflict], catcher)
-    (answer,) = catchers.replaced({"type": "http"}, [Conflict()])
+    (answer,) = catchers.replaced({"type": "http"}, [Conflict()], lambda _: False)
     assert isinstance(answer, HTTPException)
     assert answer.status_code == 418
 

@@ -8,7 +8,7 @@ how the exchange ends: an HTTPException, or a WebSocketClose.
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from starlette.exceptions import WebSocketException
 from starlette.requests import HTTPConnection
@@ -22,9 +22,14 @@ if TYPE_CHECKING:
 
     from triows.types import Scope
 
-__all__ = ["Catchers"]
+__all__ = ["Catchers", "Replaced"]
 
 F = TypeVar("F", bound="Callable[..., Any]")
+
+#: :meth:`Catchers.replaced` for one exchange.
+Replaced: TypeAlias = (
+    "Callable[[list[BaseException], Callable[[BaseException], bool]], list[BaseException]]"
+)
 
 #: What a catcher may return.
 _ANSWERS = (HTTPException, WebSocketClose, WebSocketException)
@@ -60,7 +65,12 @@ class Catchers:
                 )
         self._by_class |= dict.fromkeys(classes, (catcher, takes_connection))
 
-    def replaced(self, scope: Scope, errors: list[BaseException]) -> list[BaseException]:
+    def replaced(
+        self,
+        scope: Scope,
+        errors: list[BaseException],
+        is_end: Callable[[BaseException], bool],
+    ) -> list[BaseException]:
         """
         Return what counts in place of some errors.
 
@@ -69,11 +79,15 @@ class Catchers:
         Args:
             scope: The request.
             errors: What was raised. They may be groups. If a catcher fails, its error is added.
+            is_end: Whether an error only means that the exchange is over. Nobody catches those.
         """
         found: list[BaseException] = []
         failed: list[BaseException] = []
         for error in errors:
-            answers = [(leaf, self._answer(scope, leaf, failed)) for leaf in leaves(error)]
+            answers = [
+                (leaf, None if is_end(leaf) else self._answer(scope, leaf, failed))
+                for leaf in leaves(error)
+            ]
             if all(answer is None for _, answer in answers):
                 found.append(error)
             else:

@@ -18,6 +18,7 @@ from .transport import DISCONNECTS
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from triows._exchange.catchers import Replaced
     from triows._injection.factories import Factory
     from triows._reasons import Reason
     from triows._settings import Timeouts
@@ -62,7 +63,7 @@ class AnsweringLine(RequestLine):
         transport: RequestTransport,
         timeouts: Timeouts,
         scope: Scope,
-        replaced: Callable[[list[BaseException]], list[BaseException]] | None = None,
+        replaced: Replaced | None = None,
     ) -> None:
         super().__init__(transport, patience=timeouts.close)
         #: Hands over the end of the response, or all of it, if the handler has made one. It returns
@@ -115,7 +116,7 @@ class AnsweringLine(RequestLine):
             if not self.transport.begun:
                 self.transport.status = None  # one was begun, and nothing of it was sent
             if self._replaced is not None and errors:
-                errors = self._replaced(errors)
+                errors = self._replaced(errors, self.is_end)
             return await super().conclude(errors, reason)
         try:
             self._rest = self.finish()

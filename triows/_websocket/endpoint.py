@@ -9,6 +9,7 @@ from attrs import define, evolve, field, frozen
 
 from triows._errors import combined
 from triows._exchange.asked import read_head
+from triows._exchange.ends import is_end
 from triows._exchange.lifetime import Lifetime, Opening
 from triows._exchange.log_lines import log_refusal
 from triows._exchange.refusals import bad_parameters
@@ -114,7 +115,8 @@ class Endpoint:
         except Exception as exc:  # noqa: BLE001 - raised below
             # A decoder, or the check of a pack: the same as if a factory had raised it.
             raised: list[BaseException] = [exc]
-            counting = self.catchers.replaced(scope, raised) if self.catchers else raised
+            own = partial(is_end, own=transport)
+            counting = self.catchers.replaced(scope, raised, own) if self.catchers else raised
             of_all = combined("errors in one connection", counting)
             verdict = judge(of_all, None, accepted=False, own=transport)
             refusal = evolve(verdict.refusal, why=verdict.why or verdict.refusal.why)

@@ -17,6 +17,7 @@ from .verdict import as_close, explain, failed, judge
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from triows._exchange.catchers import Replaced
     from triows._injection.factories import Factory
     from triows._reasons import Reason
     from triows._settings import Timeouts
@@ -55,7 +56,7 @@ class WebSocketLine:
         handler: Callable[..., object],
         could_accept: bool,
         shutdown_code: int,
-        replaced: Callable[[list[BaseException]], list[BaseException]] | None = None,
+        replaced: Replaced | None = None,
     ) -> None:
         self.transport = transport
         self._timeouts = timeouts
@@ -173,7 +174,7 @@ class WebSocketLine:
     def _answers(self, errors: list[BaseException]) -> list[BaseException]:
         """Return what counts in place of *errors*. A refusal that comes too late is a close."""
         assert self._replaced is not None
-        counting = self._replaced(errors)
+        counting = self._replaced(errors, self.is_end)
         if self.transport.accepted:
             raised = {id(leaf) for error in errors for leaf in leaves(error)} | set(map(id, errors))
             counting = [one if id(one) in raised else as_close(one) for one in counting]
