@@ -6,12 +6,10 @@ for every kind of response, behind all kinds of middlewares, on our server and o
 """
 
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
-import h11
 import pytest
 import trio
 from hypothesis import HealthCheck, given, settings, strategies as st
@@ -20,7 +18,8 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import FileResponse, Response, StreamingResponse
 from trio.testing import wait_all_tasks_blocked
 
-from tests.server.harness.engine import asked, opened_engine, read_responses
+from tests.request.asgi import SERVERS
+from tests.server.harness.engine import read_responses
 from triows import EventStream, Route, ServerSentEvent, Triows, use
 
 # The middlewares
@@ -164,66 +163,6 @@ def serving(kind: str, status: int, folder: Path, exit_: Exit, **options: Any) -
     for method in ("get", "post", "delete"):
         getattr(route, method)(typed.get(kind, response))
     return Triows(route, **options)
-
-
-# The servers. What a client has of the response are its bytes.
-
-
-@asynccontextmanager
-async def on_ours(app: Any, method: str) -> AsyncIterator[Callable[[], bytes]]:
-    async with opened_engine(app) as engine:
-        wire = engine.connect()
-        wire.says(asked("/r", "accept-encoding: gzip", method=method))
-        yield lambda: bytes(wire.sent)
-
-
-@asynccontextmanager
-async def on_another(app: Any, method: str) -> AsyncIterator[Callable[[], bytes]]:
-    """As Hypercorn does it: h11 writes each event at once."""
-    connection, sent, status = h11.Connection(h11.SERVER), bytearray(), 0
-    connection.receive_data(asked("/r", method=method))
-    assert isinstance(connection.next_event(), h11.Request)
-    assert isinstance(connection.next_event(), h11.EndOfMessage)
-    scope = {
-        "type": "http",
-        "asgi": {"version": "3.0", "spec_version": "2.1"},
-        "http_version": "1.1",
-        "method": method,
-        "scheme": "http",
-        "path": "/r",
-        "raw_path": b"/r",
-        "query_string": b"",
-        "root_path": "",
-        "headers": [(b"host", b"testserver"), (b"accept-encoding", b"gzip")],
-        "client": ("client", 1),
-        "server": ("testserver", 80),
-        "extensions": {},
-    }
-    requests = [{"type": "http.request", "body": b"", "more_body": False}]
-
-    async def receive() -> Any:
-        await trio.lowlevel.checkpoint()
-        return requests.pop() if requests else await trio.sleep_forever()
-
-    async def send(event: Any) -> None:
-        nonlocal status
-        await trio.lowlevel.checkpoint()
-        if event["type"] == "http.response.start":
-            status = event["status"]
-            sent.extend(connection.send(h11.Response(status_code=status, headers=event["headers"])))
-            return
-        assert event["type"] == "http.response.body"
-        if event.get("body") and method != "HEAD" and status not in (204, 304):
-            sent.extend(connection.send(h11.Data(data=bytes(event["body"]))))
-        if not event.get("more_body", False):
-            sent.extend(connection.send(h11.EndOfMessage()))
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(app, scope, receive, send)
-        yield lambda: bytes(sent)
-
-
-SERVERS = {"ours": on_ours, "another": on_another}
 
 
 async def check(

@@ -156,3 +156,36 @@ async def test_a_client_may_leave_after_what_comes_before_a_response(kind, serve
         await trio.testing.wait_all_tasks_blocked()
         nursery.cancel_scope.cancel()
     assert transport.left
+
+
+# A middleware may end the request without the response
+
+
+async def test_nobody_gets_what_comes_after_that(transport, line, server):
+    await transport.asgi_send(START)
+    transport.note_unheard()
+    assert (transport.left, line.ended) == (True, True)
+    with pytest.raises(ClientDisconnect, match="a middleware has ended the request"):
+        await transport.asgi_send(body(b"a", more=True))
+    await transport.asgi_send(body(b"a"))  # no more than this
+    assert server.sent == [START, body(b"a")]
+
+
+async def test_no_response_begins_after_that(transport, server):
+    transport.note_unheard()
+    with pytest.raises(ClientDisconnect):
+        await transport.asgi_send(START)
+    assert server.sent == []
+
+
+async def test_a_request_ends_while_the_end_of_the_response_is_sent(
+    transport, line, server, nursery
+):
+    await transport.asgi_send(START)
+    server.gate = trio.Event()
+    nursery.start_soon(transport.asgi_send, body(b""))
+    await wait_all_tasks_blocked()
+    transport.note_unheard()
+    server.gate.set()
+    await wait_all_tasks_blocked()
+    assert (transport.complete, transport.left) == (True, False)

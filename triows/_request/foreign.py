@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ForeignRequest"]
 
+#: What the log says if a middleware lets nobody have the response.
+UNHEARD = "a middleware has ended the request without this response"
+
 # What some servers take before a response.
 _BEFORE = ("http.response.early_hint", "http.response.push")
 
@@ -46,6 +49,7 @@ class ForeignRequest:
         "_ahead",
         "_head",
         "_is_ending",
+        "_is_unheard",
         "_kept",
         "_method",
         "_receive",
@@ -82,6 +86,8 @@ class ForeignRequest:
         self._head: Message | None = None
         # Whether the end of the response was handed over, or is being so.
         self._is_ending = False
+        # Whether nobody can get the response any more.
+        self._is_unheard = False
         self._ahead: _Ahead | None = None
         self._kept: KeptEnd | None = None
         self._method = method
@@ -124,6 +130,10 @@ class ForeignRequest:
         # As checkpointed() does it, without another coroutine for each call.
         await trio.lowlevel.checkpoint_if_cancelled()
         try:
+            if self._is_unheard and (event.get("more_body", False) or not self.begun):
+                # A server would refuse it. Some middlewares would take any number of parts, and
+                # drop them.
+                raise self._disconnect(UNHEARD)
             events = (event,) if self._kept is None else self._kept.pass_on(event)
             for one in events:
                 await self._pass_on(one)
@@ -183,6 +193,12 @@ class ForeignRequest:
             self.why_left = why
             self.on_left()
 
+    def note_unheard(self) -> None:
+        """Note that the client has another response, or that the middlewares have returned."""
+        if not self._is_ending:
+            self._is_unheard = True
+            self.note_left(UNHEARD)
+
     def lend_scope(self) -> trio.CancelScope | None:
         return None
 
@@ -194,13 +210,16 @@ class ForeignRequest:
         while self.has_more:
             event = await self.asgi_receive()
             if event["type"] == "http.disconnect":
-                error = ClientDisconnect("the client has left before the end of its request")
-                error.source = self
-                raise error
+                raise self._disconnect("the client has left before the end of its request")
             if part := event.get("body"):
                 return bytes(part)
         await trio.lowlevel.checkpoint()
         return b""
+
+    def _disconnect(self, why: str) -> ClientDisconnect:
+        error = ClientDisconnect(why)
+        error.source = self
+        return error
 
     def hold_end(self) -> None:
         self._kept = KeptEnd(self._method)

@@ -28,9 +28,13 @@ __all__ = ["CUT", "cut_response", "guarded", "open_request"]
 class _Below(ABC):
     """What is below the middlewares."""
 
-    __slots__ = ("error",)
+    __slots__ = ("_above", "_is_over", "error")
 
     def __init__(self) -> None:
+        # A middleware may call the application several times.
+        self._above: list[ForeignRequest] = []
+        # Whether the client has its whole response, or can't get one any more.
+        self._is_over = False
         #: What has ended the application in the middle of its response. A middleware that has got
         #: it may raise another error first, because the response was cut.
         self.error: BaseException | None = None
@@ -46,10 +50,27 @@ class _Below(ABC):
     def carry(self, above: ForeignRequest) -> None:
         """Be the server of a request that comes through the middlewares."""
         above.hold_below = self.hold_end
+        if self._is_over:
+            above.note_unheard()
+        else:
+            self._above.append(above)
+
+    def note_over(self) -> None:
+        """
+        Note that the client has its whole response, or can't get one any more.
+
+        A middleware may have answered itself, and have left the application running. Those that it
+        has called and that haven't ended are told, as if the client had left.
+        """
+        self._is_over = True
+        above, self._above = self._above, []  # they refer to this object
+        for one in above:
+            one.note_unheard()
 
     def let_go(self) -> None:
         """Note that the middlewares have returned."""
         self.error = None  # its traceback refers to frames that refer to this object
+        self.note_over()
 
 
 class _BelowOurs(_Below):
@@ -60,14 +81,12 @@ class _BelowOurs(_Below):
         request: The request.
     """
 
-    __slots__ = ("_above", "_before", "_request")
+    __slots__ = ("_before", "_request")
 
     def __init__(self, request: EngineRequest) -> None:
         super().__init__()
         self._request = request
         self._before = request.on_left
-        # A middleware may call the application several times.
-        self._above: list[ForeignRequest] = []
 
     def cut(self) -> None:
         self._request.cut()
@@ -76,12 +95,14 @@ class _BelowOurs(_Below):
         self._request.hold_end()
 
     def carry(self, above: ForeignRequest) -> None:
-        super().carry(above)
-        self._above.append(above)
         above.server = self._request
+        self._is_over |= self._request.complete  # the middleware has answered before
         if self._request.left:
             above.note_left(self._request.why_left)
-        self._request.on_left = self._tell_left
+        super().carry(above)
+        if not self._is_over:
+            self._request.on_left = self._tell_left
+            self._request.on_complete = self.note_over
 
     def _tell_left(self) -> None:
         self._before()
@@ -90,8 +111,9 @@ class _BelowOurs(_Below):
 
     def let_go(self) -> None:
         super().let_go()
-        if self._above:
+        if self._request.on_complete is not None:
             self._request.on_left = self._before
+            self._request.on_complete = None
 
 
 class _BelowForeign(_Below):
@@ -127,9 +149,14 @@ class _BelowForeign(_Below):
         events = (event,) if self._kept is None else self._kept.pass_on(event)
         for one in events:
             await self._send(one)
+            if one["type"] in _ENDS and not one.get("more_body", False):
+                self.note_over()
         if not events:
             await trio.lowlevel.checkpoint()
 
+
+# The last event of a response is one of these, unless trailers follow.
+_ENDS = ("http.response.body", "http.response.pathsend")
 
 #: What is raised instead of a return.
 CUT = "the response was cut, because the application has not completed it"
@@ -206,9 +233,9 @@ def open_request(scope: Scope, receive: Receive, send: Send) -> tuple[RequestTra
         The request, and whether there is a middleware around it.
     """
     below = _current.get()
-    request = request_of(receive, send)
-    if request is not None:
-        return request, below is not None
+    if below is None and (request := request_of(receive, send)) is not None:
+        return request, False
+    # A middleware that passes the server's own functions on may answer by them itself.
     above = ForeignRequest(receive, send, scope["method"])
     if below is not None:
         below.carry(above)

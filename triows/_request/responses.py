@@ -55,6 +55,9 @@ async def begin_response(response: Response, scope: Scope, line: AnsweringLine) 
     transport.hold_end()
     held = _HeldEnd(transport)
     await send_response(response, scope, transport.asgi_receive, held.send)
+    if transport.left and not held.is_ended:
+        # On some servers, Starlette only stops, and what has been sent isn't all.
+        raise ClientDisconnect(transport.why_left)
     line.finish = held.finish
 
 
@@ -97,6 +100,11 @@ class _HeldEnd:
     def __init__(self, transport: RequestTransport) -> None:
         self._transport = transport
         self._end: Message | None = None
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether the response has ended."""
+        return self._end is not None
 
     async def send(self, event: Message) -> None:
         """Send an event, but not the end of the response."""

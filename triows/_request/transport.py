@@ -178,6 +178,9 @@ class RequestTransport(Protocol):
 class EngineRequest(RequestTransport, Protocol):
     """A request to our own server: what the engine takes and gives besides."""
 
+    #: Called when the whole response was handed over, if somebody wants to know.
+    on_complete: Callable[[], None] | None
+
     async def wait_over(self) -> None:
         """Wait until the client has left, or the whole response was handed over."""
 

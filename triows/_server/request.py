@@ -95,6 +95,7 @@ class StreamRequest(RequestBridge):
         "is_gone",
         "left",
         "now",
+        "on_complete",
         "on_left",
         "receive_timeout",
         "received",
@@ -115,6 +116,7 @@ class StreamRequest(RequestBridge):
         self.head = head
         self.writer = writer
         self.on_left: Callable[[], None] = nobody
+        self.on_complete: Callable[[], None] | None = None
         self.status: int | None = None
         self.complete = self.left = self.is_gone = False
         self.why_left = CLIENT_LEFT
@@ -321,6 +323,8 @@ class StreamRequest(RequestBridge):
         if self.is_gone:  # the connection was cut while this waited for its turn
             raise self._disconnect()
         self.complete = True
+        if self.on_complete is not None:
+            self.on_complete()
         if self._changed is not None:
             self.note_change()
         self._connection.note_complete(self)
