@@ -55,17 +55,19 @@ def test_a_client_has_not_all_before_the_end_and_then_it_has(parts, method, stat
         assert b"".join(one["body"] for one in passed[1:]) == whole
 
 
-def test_what_completes_nothing_is_passed_on_at_once():
+def test_what_completes_nothing_is_passed_on_and_the_head_with_the_first_part():
     kept = KeptEnd("GET")
-    events = [{"type": "http.response.early_hint"}, start(), body(b"a", more=True), END]
-    assert [list(kept.pass_on(one)) for one in events] == [[one] for one in events]
+    hint, head, part = {"type": "http.response.early_hint"}, start(), body(b"", more=True)
+    passed = [list(kept.pass_on(one)) for one in (hint, head, part, part, END)]
+    assert passed == [[hint], [], [head, part], [part], [END]]
 
 
 @pytest.mark.parametrize("length", [b"5", b" 5 "])
 def test_the_part_that_reaches_the_length_is_kept(length):
     kept = KeptEnd("GET")
-    kept.pass_on(start(200, length))
-    assert list(kept.pass_on(body(b"abc", more=True))) == [body(b"abc", more=True)]
+    head = start(200, length)
+    kept.pass_on(head)
+    assert list(kept.pass_on(body(b"abc", more=True))) == [head, body(b"abc", more=True)]
     assert list(kept.pass_on(body(bytearray(b"de"), more=True))) == []
     assert list(kept.pass_on({"type": "http.response.body", "more_body": True})) == []
     assert list(kept.pass_on(END)) == [body(b"de")]
@@ -80,8 +82,9 @@ def test_a_body_that_is_longer_than_its_length_is_refused(length, more):
         kept.pass_on(body(b"abc", more=more))
 
 
-def test_the_head_of_an_empty_file_comes_with_the_file():
-    kept, head = KeptEnd("GET"), start(200, b"0")
+@pytest.mark.parametrize("length", [b"0", b"5"])
+def test_the_head_of_a_file_comes_with_the_file(length):
+    kept, head = KeptEnd("GET"), start(200, length)
     assert list(kept.pass_on(head)) == []
     assert list(kept.pass_on(FILE)) == [head, FILE]
 

@@ -22,8 +22,9 @@ class KeptEnd:
 
     A client that was told a ``content-length`` has the whole response with its last byte. Without a
     body, it has it with the head: if it has asked with ``HEAD``, if the length is 0, or because of
-    the status. So these are kept, and passed on together with the end. Our own server does so by
-    :meth:`.ResponseWriter.hold_end`.
+    the status. So these are kept, and passed on together with the end. Otherwise, the head is
+    passed on with the first part. Until then, there may be another response. Our own server does
+    the same by :meth:`.ResponseWriter.hold_end`.
 
     Args:
         method: The method of the request.
@@ -57,8 +58,6 @@ class KeptEnd:
     def _begin(self, head: Message) -> Sequence[Message]:
         self._has_body = self._method != "HEAD" and head["status"] not in _BODILESS
         self._missing = _announced(head.get("headers", ()))
-        if self._has_body and self._missing:
-            return (head,)
         self._head = head
         return ()
 
