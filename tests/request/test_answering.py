@@ -67,13 +67,13 @@ async def test_a_response_that_was_made_is_not_sent_if_something_has_failed(
 
 
 async def test_what_the_application_catches_counts_in_place_of_an_error(transport, server):
-    line = line_of(transport, lambda errors: [HTTPException(409) for _ in errors])
+    line = line_of(transport, lambda errors, _: [HTTPException(409) for _ in errors])
     end = await line.conclude([LookupError()], None)
     assert (server.status, end.failed) == (409, False)
 
 
 async def test_nothing_is_caught_if_nothing_was_raised(transport, server):
-    line = line_of(transport, lambda errors: [HTTPException(409)])
+    line = line_of(transport, lambda errors, _: [HTTPException(409)])
     await line.conclude([], Reason.SHUTDOWN)
     assert server.status == 503
 
