@@ -19,7 +19,7 @@ from ._compile import Compiler, check_origin_setting
 from ._description import MountInfo, RouteInfo, route_info
 from ._dispatch import Dispatcher
 from ._elsewhere import APPLICATION, pointing
-from ._errors import behind, consists_of, exc_info, is_a, leaves, text_of
+from ._errors import behind, consists_of, exc_info, is_a, leaves, text_of, without_stray
 from ._exchange.catchers import Catchers
 from ._exchange.registry import Exchanges
 from ._inspection.hanging import Overseer
@@ -518,11 +518,8 @@ class Triows:
         try:
             await self._enter(scope, receive, send)
         except BaseException as exc:
-            if any(is_a(leaf, *_NOT_OURS) for leaf in leaves(exc)):
+            if not _ends_here(without_stray(exc), watch, scope):
                 raise
-            if not _is_quiet(exc):
-                note_loop(exc)
-                watch.failed(scope, exc)
         finally:
             if watch.follows:
                 watch.over(scope)
@@ -598,6 +595,16 @@ async def _refuse_loop(scope: Scope, receive: Receive, send: Send) -> None:
 def _is_quiet(error: BaseException) -> bool:
     """Say whether an error only means that a client has left, and nothing else is behind it."""
     return consists_of(error, *DISCONNECTS) and all(is_a(one, *_QUIET) for one in behind(error))
+
+
+def _ends_here(exc: BaseException, watch: Watch, scope: Scope) -> bool:
+    """Report an error, if somebody has to know it. Return whether it concerns nobody else."""
+    if any(is_a(leaf, *_NOT_OURS) for leaf in leaves(exc)):
+        return False
+    if not _is_quiet(exc):
+        note_loop(exc)
+        watch.failed(scope, exc)
+    return True
 
 
 # What may be behind the end of a request whose client has left.
