@@ -109,19 +109,20 @@ class Timeouts:
     ping_timeout: float = _seconds(20)
 
     #: How long a peer may take nothing of what waits for it. Then the connection closes with 1008.
-    #: This measures progress and not the total: a slow peer that reads steadily gets everything,
-    #: however long that takes. What the peer's system has acknowledged counts as progress. A peer
-    #: that takes less than 240 bytes a second for 5 seconds is closed, too. Kestrel has the same
-    #: rule. Mobile networks usually recover in less than half a minute. Responses to plain HTTP
-    #: requests are limited in the same way: a client that is too slow is cut off.
+    #: This measures progress and not the total: a peer that takes at least 240 bytes a second gets
+    #: everything, however long that takes. One that takes less than that for 5 seconds is closed
+    #: with 1008, too, if it also takes less on average. The average begins when something has to
+    #: wait for the peer. So a peer that was faster before may be slower for a while, but for this
+    #: many seconds at most. What the peer's system has acknowledged counts as taken. Kestrel has
+    #: the same numbers. Mobile networks usually recover in less than half a minute. Responses to
+    #: plain requests are limited in the same way: a client that is too slow is cut off.
     send: float = _seconds(30)
 
     #: How long the client of a plain HTTP request may send nothing of its body while the
-    #: application waits for it. Then it gets 408. This measures progress by the rule of ``send``:
-    #: an upload that goes on steadily may take as long as it likes, but a client that sends less
-    #: than 240 bytes a second for 5 seconds gets 408, too. The time in which the application
-    #: doesn't wait doesn't count. nginx gives 60 s between two parts of a body, Apache 20 s, and
-    #: Kestrel has the same rule as here.
+    #: application waits for it. Then it gets 408. This measures progress by the rule of ``send``: a
+    #: client that sends at least 240 bytes a second may take as long as it likes. The time in which
+    #: the application doesn't wait doesn't count. nginx gives 60 s between two parts of a body,
+    #: Apache 20 s, and Kestrel has the same numbers as here.
     receive: float = _seconds(30)
 
     #: Limits the closing handshake. RFC 6455, section 7.1.1, asks a server to close first, and
