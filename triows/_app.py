@@ -401,7 +401,13 @@ class Triows:
     @property
     def drain_budget(self) -> float:
         """
-        How many seconds :meth:`drain` takes at most: close, grace, teardown of the slowest route.
+        How many seconds :meth:`drain` takes at most, for the route with the longest timeouts.
+
+        It is ``shutdown_grace``, and twice ``close`` and ``teardown``. A peer has ``close`` to answer
+        the close frame, and another ``close`` to take what is left at the end. The tasks in a
+        connection's nursery and its resources have ``teardown`` together. A factory that is
+        cancelled before its ``yield`` cleans up before that, and resources with ``until="sent"``
+        exit after it.
 
         A shutdown takes ``timeouts.teardown`` more, for the application's resources.
         """
