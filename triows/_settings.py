@@ -202,8 +202,8 @@ class Limits:
     body: int = _count(MiB)
 
     #: How many fields and files a form may have, together. A form with more is answered with 413.
-    #: Each costs some hundred bytes of memory and some microseconds, even if it is empty. Starlette
-    #: and Django allow 1000 fields, and Starlette 1000 files as well.
+    #: Each costs a few hundred bytes of memory and a few microseconds, even if it is empty.
+    #: Starlette and Django allow 1000 fields, and Starlette 1000 files as well.
     parts: int = _count(1000)
 
 
@@ -215,7 +215,7 @@ class Compression:
 
     Messages are not compressed unless you give this to an application or a route. It helps if
     the network is slow, and messages are long and similar to each other. It costs time, about
-    100 us for each kilobyte of JSON, and memory for each connection. ``Limits.message_size``
+    100 µs for each kilobyte of JSON, and memory for each connection. ``Limits.message_size``
     limits what a message may inflate to.
 
     Raises:
