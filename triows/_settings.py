@@ -169,7 +169,7 @@ class Limits:
     message_size: int = _count(MiB)
 
     #: How many frames a received message may have. One with more closes the connection with 1009.
-    #: Browsers and libraries send one frame, or a few of some kilobytes. An empty frame costs as
+    #: Browsers and libraries send one frame, or a few of several kilobytes. An empty frame costs as
     #: much as a full one. websockets has the same limit.
     fragments: int = _count(4096)
 
@@ -197,7 +197,7 @@ class Limits:
 
     #: How many bytes the body of a plain request may have, also if the handler reads it part by
     #: part. A larger one is answered with 413. Most handlers need the whole body in memory, and few
-    #: take more than some kilobytes of JSON. nginx has 1 MiB as well, Django 2.5 MiB and Kestrel
+    #: take more than a few kilobytes of JSON. nginx has 1 MiB as well, Django 2.5 MiB and Kestrel
     #: 30 MB. A route that takes files sets more. Mounted applications limit bodies themselves.
     body: int = _count(MiB)
 
