@@ -126,6 +126,8 @@ def entry(module: griffe.Module, name: str, names: Names) -> Iterator[str]:
 def statuses(names: Names) -> Iterator[str]:
     """Describe the module that has only names for numbers."""
     module = resolved(load()["triows"].members["status"])
+    names.scope = "status"
+    names.add("triows", "status.code", "statuscode")
     yield "## `triows.status`"
     yield names.markdown(module.docstring.value)
     values = vars(importlib.import_module("triows.status"))
@@ -365,14 +367,14 @@ class Names:
         self.scope = ""
         for path, module in load().items():
             for name in module.exports or ():
-                self._add(path, str(name), str(name))
+                self.add(path, str(name), str(name))
                 target = resolved(module.members.get(str(name)))
                 if isinstance(target, griffe.Class):
                     for member in target.members.values():
                         if has_heading(member, target):
-                            self._add(path, f"{name}.{member.name}", f"{name}{member.name}")
+                            self.add(path, f"{name}.{member.name}", f"{name}{member.name}")
 
-    def _add(self, page: str, name: str, heading: str) -> None:
+    def add(self, page: str, name: str, heading: str) -> None:
         link = f"{page}.md#{heading.lower()}"
         self.links[name] = self.links[f"{page}.{name}"] = link
 
