@@ -200,7 +200,7 @@ RESPONSES: dict[str, Callable[[], Response]] = {
 }
 
 
-async def set_some(headers: ResponseHeaders) -> None:
+def set_some(headers: ResponseHeaders) -> None:
     headers["cache-control"] = "public"
     headers["x-from"] = "guard"
     headers["vary"] = "cookie"
