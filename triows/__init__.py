@@ -40,6 +40,7 @@ from ._elsewhere import missing_from_module as _missing
 from ._injection.parameter import Parameter as Parameter
 from ._request.events import EventStream as EventStream, ServerSentEvent as ServerSentEvent
 from ._request.request import Request as Request
+from ._request.response_headers import ResponseHeaders as ResponseHeaders
 from ._request.upload import Part as Part, Upload as Upload, UploadFile as UploadFile
 from ._requires import requires as requires
 from ._routing.route import Route as Route
@@ -106,6 +107,7 @@ __all__ = [
     "Upload",
     "Part",
     "UploadFile",
+    "ResponseHeaders",
     "HTML",
     "JSON",
     "Media",

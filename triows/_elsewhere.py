@@ -242,7 +242,8 @@ MODULE = {
     "Response JSONResponse HTMLResponse PlainTextResponse RedirectResponse StreamingResponse "
     "FileResponse": (
         "write `from starlette.responses import {name}`. Most handlers need none: what they return "
-        "is sent, as the annotation says, for example `-> User`"
+        "is sent, as the annotation says, for example `-> User`, and a parameter `headers: "
+        "ResponseHeaders` sets headers and cookies"
     ),
     "ORJSONResponse UJSONResponse jsonable_encoder jsonify make_response": (
         "return the value itself. The annotation says what is sent, as in `-> User`"

@@ -15,6 +15,7 @@ from triows import (
     Param,
     Part,
     Request,
+    ResponseHeaders,
     Route,
     ServerSentEvent,
     Triows,
@@ -96,6 +97,17 @@ async def of_requests(request: Request, upload: Upload, file: UploadFile) -> Non
         async for chunk in part:
             assert_type(chunk, bytes)
     assert_type(await file.read(), bytes)
+
+
+async def set_headers(headers: ResponseHeaders) -> Annotated[User, status.CREATED]:
+    assert_type(headers["location"], str)
+    assert_type(headers.setdefault("etag", "1"), str)
+    assert_type(headers.getlist("vary"), list[str])
+    headers.append("link", "</a>")
+    headers.set_cookie("seen", "yes", max_age=60, httponly=True, samesite="strict")
+    headers.delete_cookie("seen", samesite="always")  # type: ignore[arg-type]
+    headers["x-number"] = 1  # type: ignore[assignment]
+    return User("ada")
 
 
 # What stays until the response is sent.
