@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from contextlib import suppress
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 import trio
 
 from triows._errors import is_a, leaves
 from triows._exchange.line import Conclusion
+from triows._exchange.refusals import instance_of
 
 from .line import RequestLine
 from .transport import DISCONNECTS
@@ -89,8 +89,7 @@ class AnsweringLine(RequestLine):
 
     @property
     def instance(self) -> str | None:
-        raw: bytes | None = self._scope.get("raw_path")
-        return quote(self._scope["path"]) if raw is None else raw.decode("latin-1")
+        return instance_of(self._scope)
 
     def _change(self) -> None:
         super()._change()
