@@ -104,6 +104,10 @@ def entry(module: griffe.Module, name: str, names: Names) -> Iterator[str]:
     yield f"### `{name}`"
     names.scope = name
     value = getattr(importlib.import_module(module.path), name)
+    if isinstance(value, ModuleType):
+        yield names.markdown(inspect.cleandoc(value.__doc__ or ""))
+        yield f"**Names:** {', '.join(f'`{one}`' for one in value.__all__)}"
+        return
     home = str(getattr(value, "__module__", ""))
     found = resolved(module.members.get(name))
     if found is None or home.partition(".")[0] not in {"triows", "collections", "typing"}:

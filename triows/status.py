@@ -16,7 +16,16 @@ Unprocessable Content.
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args, get_origin
+
+if TYPE_CHECKING:
+    from typing import _SpecialForm
+
+    from typing_extensions import TypeForm
+
+    # What is given for a status: an int, such as an HTTPStatus, or one of the names here. Where a
+    # function is overloaded, mypy takes such a name for any special form.
+    Status: TypeAlias = int | TypeForm[int] | _SpecialForm
 
 __all__ = [
     "ACCEPTED",
