@@ -233,6 +233,10 @@ MODULE = {
     "Router APIRouter Blueprint APIRoute HTTPRoute": (
         "write `Route(path)`, or `WebSocketRoute(path)` for WebSockets"
     ),
+    "Controller HTTPEndpoint WebSocketEndpoint WebSocketListener MethodView View": (
+        "write a function for each method, with `@route.get` and so on, or with `@route.endpoint` "
+        "in a `WebSocketRoute`"
+    ),
     "Mount": "write `app.mount(path, other)`",
     "StaticFiles": "write `app.static(path, directory=...)`",
     "Websocket WebSocketConnection ServerConnection": "write `WebSocket`",
