@@ -85,7 +85,7 @@ _LIFESPAN = (
 _GUARD = "write a factory that is annotated `-> None`, and give it as `deps=[...]`: it is a guard"
 _ERRORS = (
     "write `@app.catch(Error)`, with the application, above a function that takes the exception "
-    "and returns an HTTPException, or a WebSocketClose"
+    "and returns an HTTPException, a Response or a WebSocketClose"
 )
 
 #: For :class:`~triows.Triows`.
@@ -277,7 +277,8 @@ MODULE = {
     "field Meta": "write `from msgspec import {name}`",
     "Annotated": "write `from typing import Annotated`",
     "problem_solver exception_handler": (
-        "write `@app.catch(Error)` above a function that returns an HTTPException"
+        "write `@app.catch(Error)` above a function that takes the exception, and returns an "
+        "HTTPException or a Response"
     ),
     "ProblemDetail DetailBase": (
         "derive from `HTTPProblem`. `raise Problem(detail, members={{...}})` says what is sent"
