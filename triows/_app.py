@@ -232,8 +232,9 @@ class Triows:
             def out_of_stock(error: OutOfStock) -> HTTPException:
                 return HTTPException(409, f"{error.item} is out of stock")
 
-        The exception may come from a handler, a factory, or a resource that exits. Resources still
-        see it at their ``yield``. It isn't logged as an error. A function for
+        The exception may come from a handler, a factory, a resource that exits, or for a request
+        from a mounted application, such as :meth:`static`. Resources still see it at their
+        ``yield``. It isn't logged as an error. A function for
         :exc:`HTTPException` also gets what triows refuses by itself, for example with 404, 405 or
         422, but not what it refuses because of an origin or a limit.
 
@@ -293,7 +294,9 @@ class Triows:
         check_mountable(app)
         # With handle(), an error in a triows application is raised to us, and logged only once.
         ours = isinstance(app, Triows)
-        requests = MountedRequests(template.path, app, self.settings, self._exchanges)
+        requests = MountedRequests(
+            template.path, app, self.settings, self._exchanges, self._catchers
+        )
         mounted = Mount(app.handle if isinstance(app, Triows) else app, ours, requests)
         lookup = getattr(app, "url_path_for", None)
         self._router.mount(template, mounted, name=name, lookup=lookup)

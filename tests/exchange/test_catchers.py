@@ -18,6 +18,7 @@ from starlette.responses import (
     Response,
     StreamingResponse,
 )
+from starlette.staticfiles import StaticFiles
 from starlette.templating import Jinja2Templates
 
 from triows import (
@@ -93,6 +94,12 @@ async def noting() -> AsyncIterator[Committing]:
     except Exception as exc:
         SEEN.append(type(exc).__name__)
         raise
+
+
+def route_of(handler: Any) -> Route:
+    route = Route("")
+    route.get(handler)
+    return route
 
 
 def app_of(handler: Any, *catchers: tuple[type[Exception], Any], **options: Any) -> Triows:
@@ -241,17 +248,21 @@ async def test_a_function_that_fails_is_reported_beside_what_it_was_to_catch(
 
 
 async def test_a_stream_whose_response_has_begun_is_cut_and_its_exception_is_an_error():
+    caught: list[Conflict] = []
+
     async def handler() -> AsyncIterator[bytes]:
         yield b"part"
         raise Conflict("taken")
 
     async def read() -> None:
-        async with open_app(app_of(handler)) as client, client.stream("GET", "/") as response:
+        app = app_of(handler, (Conflict, caught.append))
+        async with open_app(app) as client, client.stream("GET", "/") as response:
             assert response.status_code == 200
             assert await response.receive() == b"part"
 
     with pytest.raises(Conflict):
         await read()
+    assert caught == []
 
 
 # WebSockets
@@ -441,6 +452,46 @@ async def test_a_function_that_fails_for_a_refusal_is_an_error_and_a_500():
 async def test_a_function_that_catches_something_else_does_not_get_refusals():
     async with open_app(app_of(raises)) as client:
         assert (await client.get("/nowhere")).json()["title"] == "Not Found"
+
+
+# Mounted applications
+
+
+def mounting(app: Any) -> Triows:
+    outer = Triows()
+    outer.mount("/files", app)
+    outer.catch(Conflict)(conflict)
+    outer.catch(HTTPException)(paged)
+    return outer
+
+
+async def raising(scope: Any, receive: Any, send: Any) -> None:
+    raise Conflict("taken")
+
+
+async def test_a_file_that_is_not_there_has_the_page_of_the_application(tmp_path):
+    app = mounting(StaticFiles(directory=tmp_path))
+    async with open_app(app) as client:
+        response = await client.get("/files/nothing.css")
+    assert (response.status_code, response.text) == (404, "<p>Not Found")
+
+
+async def test_what_a_mounted_application_raises_can_be_caught():
+    async with open_app(mounting(raising)) as client:
+        response = await client.get("/files/")
+    assert (response.status_code, response.json()["detail"]) == (409, "it is taken")
+
+
+async def test_what_a_mounted_application_has_answered_is_not_caught_again():
+    caught: list[Conflict] = []
+    inner = Triows(route_of(raises))
+    outer = Triows()
+    outer.mount("/files", inner)
+    outer.catch(Conflict)(caught.append)
+    async with open_app(outer, raise_app_exceptions=False) as client:
+        response = await client.get("/files/")
+    assert response.status_code == 500
+    assert caught == []
 
 
 # Responses
