@@ -392,6 +392,12 @@ async def test_what_a_client_accepts_can_be_answered_otherwise():
     assert response.json()["detail"].startswith("no, the response can't have a type")
 
 
+async def test_the_methods_of_a_path_are_no_refusal():
+    async with open_app(refusing_app(hidden)) as client:
+        response = await client.options("/number")
+    assert (response.status_code, response.headers["allow"]) == (204, "GET, HEAD, OPTIONS")
+
+
 @pytest.mark.parametrize("catcher", [refused, paged])
 @pytest.mark.parametrize(
     ("method", "path", "header", "value"),

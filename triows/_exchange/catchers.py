@@ -144,7 +144,7 @@ _OF_THE_SERVER = (b"connection", b"upgrade")
 def _as_exception(reply: Reply) -> HTTPException:
     """Make what a catcher gets for a refusal of ours."""
     headers = {
-        name.decode(): value.decode()
+        name.decode("latin-1"): value.decode("latin-1")
         for name, value in reply.headers
         if name not in (*_OF_THE_BODY, *_OF_THE_SERVER)
     }

@@ -62,7 +62,7 @@ def agreed(found: Sequence[BaseException], instance: str | None = None) -> Reply
         Exception: One of them asks for what can't be sent.
     """
     refusals = [_refusal_of(exc, instance) for exc in if_all(found, HTTPException, Refused)]
-    if len({(refusal.status, refusal.body) for refusal in refusals}) != 1:
+    if len({(one.status, tuple(one.headers), one.body) for one in refusals}) != 1:
         return None
     refusal = refusals[0]
     return refusal if refusal.why else evolve(refusal, why="HTTPException")
