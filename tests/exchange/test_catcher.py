@@ -178,8 +178,15 @@ def test_a_function_that_takes_more_or_says_nothing_can_catch(function):
 
 def test_each_class_is_checked():
     assert checked(several, [Conflict, Gone]).takes_connection
-    with pytest.raises(RouteSetupError, match="error would get a Gone, and it takes Conflict"):
+    with pytest.raises(RouteSetupError) as caught:
         checked(conflict, [Conflict, Gone])
+    assert "error would get a Gone, and it takes Conflict" in str(caught.value)
+    assert "write `def conflict(error: Conflict | Gone): ...`" in str(caught.value)
+
+
+def test_a_lambda_has_no_name_to_write():
+    with pytest.raises(RouteSetupError, match=r"write `def answer\(error: Conflict\): \.\.\.`"):
+        checked(lambda: None, [Conflict])
 
 
 # Results

@@ -190,7 +190,10 @@ def checked(function: Any, classes: Sequence[type[Exception]]) -> Catcher:
     except ValueError:  # a built-in may have no signature
         return Catcher(function, takes_connection=False)
     needed = [one for one in signature.parameters.values() if _is_needed(one)]
-    example = f"`def {name_of(function)}({{}}: {type_name(classes[0])}{{}}): ...`"
+    name = name_of(function)
+    name = name if name.isidentifier() else "answer"  # a lambda's isn't one
+    caught = " | ".join(map(type_name, classes))
+    example = f"`def {name}({{}}: {caught}{{}}): ...`"
     if len(needed) not in (1, 2):
         raise RouteSetupError(
             "a function that catches takes the exception, and maybe the HTTPConnection: write "
