@@ -27,6 +27,7 @@ from __future__ import annotations
 import typing as _typing
 
 # `from x import y as y` tells type checkers that a name is exported.
+from . import status as status
 from ._app import EndpointInfo as EndpointInfo, Triows as Triows
 from ._description import (
     BodyInfo as BodyInfo,
@@ -111,6 +112,7 @@ __all__ = [
     "HTML",
     "JSON",
     "Media",
+    "status",
     "EventStream",
     "ServerSentEvent",
     # Descriptions of an application

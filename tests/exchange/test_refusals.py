@@ -44,6 +44,8 @@ def test_exceptions_are_taken_if_all_of_them_are_of_the_kinds():
         ([HTTPException(401, "who?"), HTTPException(401, "who?")], 401),
         ([HTTPException(401, "who?"), HTTPException(401, "what?")], None),
         ([HTTPException(401), HTTPException(HTTPStatus.FORBIDDEN)], None),
+        ([HTTPException(401, "", {"a": "1"}), HTTPException(401, "", {"a": "1"})], 401),
+        ([HTTPException(401, "", {"a": "1"}), HTTPException(401, "", {"a": "2"})], None),
         ([HTTPException(401), ValueError()], None),
         ([ValueError()], None),
         ([], None),

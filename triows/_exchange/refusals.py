@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import quote
 
 from attrs import evolve
 
@@ -15,8 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from triows._injection.query import ParamError
+    from triows.types import Scope
 
-__all__ = ["agreed", "bad_parameters", "if_all"]
+__all__ = ["agreed", "bad_parameters", "if_all", "instance_of"]
 
 E = TypeVar("E", bound=BaseException)
 
@@ -60,7 +62,15 @@ def agreed(found: Sequence[BaseException], instance: str | None = None) -> Reply
         Exception: One of them asks for what can't be sent.
     """
     refusals = [_refusal_of(exc, instance) for exc in if_all(found, HTTPException, Refused)]
-    if len({(refusal.status, refusal.body) for refusal in refusals}) != 1:
+    if len({(one.status, tuple(one.headers), one.body) for one in refusals}) != 1:
         return None
     refusal = refusals[0]
     return refusal if refusal.why else evolve(refusal, why="HTTPException")
+
+
+def instance_of(scope: Scope) -> str | None:
+    """Return the path of a plain request as it was sent, for problems that tell it."""
+    if scope["type"] != "http":
+        return None
+    raw: bytes | None = scope.get("raw_path")
+    return quote(scope["path"]) if raw is None else raw.decode("latin-1")

@@ -346,7 +346,9 @@ class _Draft:
     def _refuse_type(self, wire: Any) -> NoReturn:
         if has_fields(wire):
             self._refuse_structure()
-        if wire in (bytes, bytearray, memoryview):
+        if self.source is FORM and set(_BYTES) & {wire, *get_args(wire)}:
+            self._refuse_content(wire)
+        if wire in _BYTES:
             self.site.refuse(
                 f"there are several ways to make {self._named} of a text: say which with "
                 "Param(decoder=...), for example decoder=str.encode or decoder=base64.b64decode"
@@ -354,6 +356,16 @@ class _Draft:
         self.site.refuse(
             f"{self._named} can't be read from text: use another type, say how to read it with "
             "Param(decoder=...), or let a factory make it with use(...)"
+        )
+
+    def _refuse_content(self, wire: Any) -> NoReturn:
+        """Refuse the bytes of a field, which are probably those of a file."""
+        file = "UploadFile" if wire in _BYTES else "list[UploadFile]"
+        read = f"{self.name}.read()" if wire in _BYTES else "file.read()"
+        self.site.refuse(
+            f"{self._named} can't be read from a form, whose fields are texts or files: for a "
+            f"file, write `{self.name}: {file}` and `await {read}`. For a text, say how to read it "
+            "with Param(decoder=...), for example decoder=str.encode or decoder=base64.b64decode"
         )
 
     def _refuse_structure(self) -> NoReturn:
@@ -378,6 +390,9 @@ class _Draft:
             f"{self._named} can't be read from text: {reason}. Change the type or its "
             "constraints, or say how to read it with Param(decoder=...)"
         )
+
+
+_BYTES = (bytes, bytearray, memoryview)
 
 
 def _text_of(meta: msgspec.Meta) -> str:
