@@ -14,6 +14,7 @@ from typing_extensions import TypeAliasType
 from triows._pydantic import (
     adapter_of,
     fields_of,
+    hasty,
     is_model,
     mentions_model,
     problems,
@@ -108,3 +109,33 @@ def test_what_a_check_of_the_model_raised_is_told_as_the_caller_says():
 def test_names_of_the_applications_classes_are_not_told():
     told = found(lambda: adapter_of(list[User]).validate_python([Plain()]))
     assert told == [((0,), "Invalid value")]
+
+
+class Team(pydantic.BaseModel):
+    default: list[User]
+    type: dict[str, tuple[User, ...]] = {}
+    pair: set[int] | frozenset[int] = pydantic.Field(default={"type": "list"})
+
+
+def test_a_hasty_validator_stops_at_the_first_wrong_item_of_each_list_even_in_a_model():
+    validator = hasty(adapter_of(list[Team]))
+    team = {"default": [{}, {}], "type": {"a": [{}, {}], "b": [{}, {}]}}
+    with pytest.raises(validation_error()) as caught:
+        validator.validate_python([team, team])
+    assert [place for place, _ in problems(caught.value, str)] == [
+        (0, "default", 0, "name"),
+        (0, "type", "a", 0, "name"),
+        (0, "type", "b", 0, "name"),
+    ]
+
+
+def test_a_hasty_validator_makes_the_same_values():
+    adapter = adapter_of(list[Team])
+    data = '[{"default": [{"name": "ada", "age": "3"}], "type": {"a": [{"name": "b"}]}}]'
+    assert hasty(adapter).validate_json(data) == adapter.validate_json(data)
+    # What is no description of a type is left as it is.
+    assert hasty(adapter).validate_json(data)[0].pair == {"type": "list"}
+
+
+def test_where_pydantic_can_not_stop_early_it_does_not():
+    assert hasty(Plain) is Plain

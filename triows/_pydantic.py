@@ -8,6 +8,7 @@ application that gives us such a class has imported pydantic itself.
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 from ._annotations import unnamed
@@ -15,14 +16,33 @@ from ._annotations import unnamed
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["adapter_of", "fields_of", "is_model", "mentions_model", "problems", "validation_error"]
+__all__ = [
+    "adapter_of",
+    "fields_of",
+    "hasty",
+    "is_model",
+    "mentions_model",
+    "problems",
+    "validation_error",
+]
 
 INVALID = "Invalid value"
 
-#: How many errors :func:`problems` lists. Nobody reads more, and an answer has to stay small.
-MAX_PROBLEMS = 100
+#: How many errors :func:`problems` lists. Pydantic takes about a kilobyte to list one of them.
+MAX_LISTED = 1000
 
 _UNKNOWN: Any = object()
+
+# The entries of pydantic's description of a type that describe other types, alone or in lists and
+# dicts.
+_INNER = frozenset(
+    {
+        "schema", "items_schema", "keys_schema", "values_schema", "extras_schema", "lax_schema",
+        "strict_schema", "json_schema", "python_schema", "arguments_schema", "fields", "choices",
+        "steps", "definitions",
+    }
+)  # fmt: skip
+_COLLECTIONS = ("list", "tuple", "set", "frozenset")
 
 # Words in the types of errors whose texts name classes of the application. A peer must not see
 # these texts.
@@ -62,6 +82,37 @@ def adapter_of(annotation: Any) -> Any:
     return sys.modules["pydantic"].TypeAdapter(annotation)
 
 
+def hasty(adapter: Any) -> Any:
+    """
+    Return a validator that refuses a list at its first wrong item, and sets and tuples likewise.
+
+    An error takes pydantic several hundred bytes, and there may be one for each byte or two of the
+    data. This makes the same values as the *adapter*, or is the *adapter* if pydantic can't do it.
+    """
+    # Both the option of the list and that of the validator are new, and the latter isn't public.
+    # Without it, lists inside models would be validated by the model's own validator.
+    with suppress(Exception):
+        validator = sys.modules["pydantic_core"].SchemaValidator
+        return validator(_failing_fast(adapter.core_schema), _use_prebuilt=False)
+    return adapter
+
+
+def _failing_fast(schema: Any) -> Any:
+    """Copy pydantic's description of a type, and set the option wherever there is a list."""
+    if isinstance(schema, (list, tuple)):
+        return type(schema)(map(_failing_fast, schema))
+    if not isinstance(schema, dict):
+        return schema
+    kind = schema.get("type")
+    # Among the fields of a class, there may be one with this name.
+    is_schema = isinstance(kind, str)
+    copied = {
+        name: _failing_fast(one) if name in _INNER or not is_schema else one
+        for name, one in schema.items()
+    }
+    return {**copied, "fail_fast": True} if is_schema and kind in _COLLECTIONS else copied
+
+
 def fields_of(cls: Any) -> Mapping[str, Any]:
     """
     Return pydantic's description of each field, by name.
@@ -91,8 +142,8 @@ def problems(
     """
     List the errors in a :func:`validation_error`: where each is, and its text for the peer.
 
-    If there are more than 100, this only says how many. A list of a megabyte may have hundreds of
-    thousands, and pydantic can't list some of them.
+    If there are more than 1000, this only says how many. There may be tens of thousands, and
+    pydantic can't list some of them.
 
     Args:
         exc: The error.
@@ -102,7 +153,7 @@ def problems(
             which member of a union it has tried.
     """
     count = exc.error_count()
-    if count > MAX_PROBLEMS:
+    if count > MAX_LISTED:
         return [((), f"{count} values can't be used")]
     found = [
         (error["loc"] if value is _UNKNOWN else _place_in(value, error), _sentence(error, text_of))

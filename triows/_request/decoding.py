@@ -3,7 +3,7 @@ From the bytes of a body to the type that a handler asks for.
 
 A :class:`BodyDecoder` is made at registration. It knows which media types it takes, and refuses
 others. What is wrong with a body becomes a :class:`~triows._injection.query.ParamError` for each
-place, as far as the library that reads it lists them: msgspec stops at the first.
+place.
 """
 
 from __future__ import annotations
