@@ -38,6 +38,7 @@ from ._description import (
 )
 from ._elsewhere import missing_from_module as _missing
 from ._injection.parameter import Parameter as Parameter
+from ._param_error import ParamError as ParamError
 from ._request.events import EventStream as EventStream, ServerSentEvent as ServerSentEvent
 from ._request.request import Request as Request
 from ._request.upload import Part as Part, Upload as Upload, UploadFile as UploadFile
@@ -147,6 +148,7 @@ __all__ = [
     "HTTPException",
     "HTTPProblem",
     "InvalidRequest",
+    "ParamError",
     "HandlerCancelled",
     "ResourceError",
     "ResourceExpired",

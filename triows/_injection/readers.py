@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from attrs import field, frozen
 
+from triows._param_error import ParamError
+
 from .packs import BadPack, pack_builder
-from .query import BadValue, ParamError, RequestData, excerpt
+from .query import BadValue, RequestData, excerpt
 from .sources import SOURCES
 
 if TYPE_CHECKING:

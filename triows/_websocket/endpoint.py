@@ -11,7 +11,7 @@ from triows._errors import combined
 from triows._exchange.asked import read_head
 from triows._exchange.lifetime import Lifetime, Opening
 from triows._exchange.log_lines import log_refusal
-from triows._exchange.refusals import bad_parameters
+from triows._exchange.refusals import invalid_request
 from triows._injection.call import make_arguments
 from triows._injection.factories import shown
 from triows._injection.kinds import APP, NURSERY
@@ -168,7 +168,7 @@ class Endpoint:
         if not self.plan.head.params:
             return (), None
         params, errors = read_head(self.plan.head, scope, self.settings.limits)
-        return params, bad_parameters(errors) if errors else None
+        return params, invalid_request(errors) if errors else None
 
     async def _live(self, scope: Scope, transport: Transport, params: Sequence[Any]) -> None:
         timeouts = self.settings.timeouts
