@@ -117,8 +117,13 @@ class Team(pydantic.BaseModel):
     pair: set[int] | frozenset[int] = pydantic.Field(default={"type": "list"})
 
 
+def hasty_for(annotation):
+    adapter = adapter_of(annotation)
+    return hasty(adapter, adapter.core_schema)
+
+
 def test_a_hasty_validator_stops_at_the_first_wrong_item_of_each_list_even_in_a_model():
-    validator = hasty(adapter_of(list[Team]))
+    validator = hasty_for(list[Team])
     team = {"default": [{}, {}], "type": {"a": [{}, {}], "b": [{}, {}]}}
     with pytest.raises(validation_error()) as caught:
         validator.validate_python([team, team])
@@ -132,10 +137,10 @@ def test_a_hasty_validator_stops_at_the_first_wrong_item_of_each_list_even_in_a_
 def test_a_hasty_validator_makes_the_same_values():
     adapter = adapter_of(list[Team])
     data = '[{"default": [{"name": "ada", "age": "3"}], "type": {"a": [{"name": "b"}]}}]'
-    assert hasty(adapter).validate_json(data) == adapter.validate_json(data)
+    assert hasty_for(list[Team]).validate_json(data) == adapter.validate_json(data)
     # What is no description of a type is left as it is.
-    assert hasty(adapter).validate_json(data)[0].pair == {"type": "list"}
+    assert hasty_for(list[Team]).validate_json(data)[0].pair == {"type": "list"}
 
 
 def test_where_pydantic_can_not_stop_early_it_does_not():
-    assert hasty(Plain) is Plain
+    assert hasty(Plain, {"type": "nothing that pydantic knows"}) is Plain

@@ -82,19 +82,24 @@ def adapter_of(annotation: Any) -> Any:
     return sys.modules["pydantic"].TypeAdapter(annotation)
 
 
-def hasty(adapter: Any) -> Any:
+def hasty(validator: Any, schema: Any) -> Any:
     """
-    Return a validator that refuses a list at its first wrong item, and sets and tuples likewise.
+    Make a validator that refuses a list at its first wrong item, and sets and tuples likewise.
 
     An error takes pydantic several hundred bytes, and there may be one for each byte or two of the
-    data. This makes the same values as the *adapter*, or is the *adapter* if pydantic can't do it.
+    data.
+
+    Args:
+        validator: A validator of pydantic's, or what works like one. The new one makes the same
+            values. If pydantic can't make it, this one is returned.
+        schema: Pydantic's description of the same type.
     """
     # Both the option of the list and that of the validator are new, and the latter isn't public.
     # Without it, lists inside models would be validated by the model's own validator.
     with suppress(Exception):
-        validator = sys.modules["pydantic_core"].SchemaValidator
-        return validator(_failing_fast(adapter.core_schema), _use_prebuilt=False)
-    return adapter
+        make = sys.modules["pydantic_core"].SchemaValidator
+        return make(_failing_fast(schema), _use_prebuilt=False)
+    return validator
 
 
 def _failing_fast(schema: Any) -> Any:

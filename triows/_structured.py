@@ -39,7 +39,7 @@ from ._pydantic import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
 __all__ = [
     "AS_IT_IS",
@@ -292,8 +292,8 @@ def _by_msgspec(type_: Any, format_: Format) -> Reading:
         raise _Unreadable(f"{name!r} is a string, not a type: give the class itself, {name}")
     try:
         type_ = constrained(type_)
-        hook = partial(_validated, format_)
-        decoder = format_.decoder(type_, dec_hook=hook)
+        validators: dict[Any, Any] = {}
+        decoder = format_.decoder(type_, dec_hook=partial(_validated, format_, validators))
         info = inspect.type_info(type_)
         unknown = next(_unknown(info), None)
     except RecursionError:
@@ -304,9 +304,21 @@ def _by_msgspec(type_: Any, format_: Format) -> Reading:
         raise _Unreadable(f"{reason}. Change the type") from exc
     if unknown is not None:
         raise _Unreadable(unknown)
-    # The keys of JSON are texts.
+    validators.update(_hasty_validators(info))
+    # This has no hasty validators. The keys of JSON are texts.
+    hook = partial(_validated, format_, {})
     convert = partial(msgspec.convert, dec_hook=hook, str_keys=format_ is JSON)
     return Reading(decoder.decode, _FAULTS, format_, Misfits(info, convert))
+
+
+def _hasty_validators(info: Any) -> dict[Any, Any]:
+    """Make a :func:`.hasty` validator for each model of pydantic's in a type."""
+    found: list[Any] = [getattr(one, "cls", None) for one in parts_of(info)]
+    return {
+        cls: hasty(cls.__pydantic_validator__, cls.__pydantic_core_schema__)
+        for cls in found
+        if is_model(cls)
+    }
 
 
 def string_in(type_: Any) -> str | None:
@@ -368,14 +380,22 @@ def _is_plain(cls: Any) -> bool:
     return not hasattr(cls, "__class_getitem__") and any(issubclass(one, cls) for one in PLAIN)
 
 
-def _validated(format_: Format, cls: Any, value: Any) -> Any:
-    """Let pydantic make a model that is inside a class of another kind."""
+def _validated(format_: Format, validators: Mapping[Any, Any], cls: Any, value: Any) -> Any:
+    """
+    Let pydantic make a model that is inside a class of another kind.
+
+    Args:
+        format_: What the value was read from.
+        validators: Those to use instead of the models' own.
+        cls: The class that msgspec doesn't know.
+        value: What msgspec has read.
+    """
     if not is_model(cls):
         if not isinstance(value, cls):  # msgspec would name the class
             raise ValueError(INVALID)
         return value
     try:
-        return format_.validate_value(cls.__pydantic_validator__, value)
+        return format_.validate_value(validators.get(cls) or cls.__pydantic_validator__, value)
     except validation_error() as exc:
         raise _Several(exc, value) from None
 
@@ -395,7 +415,7 @@ def _by_pydantic(type_: Any, format_: Format) -> Reading | None:
             reason = str(exc).partition("\n")[0]
             raise _Unreadable(f"pydantic refuses the class: {reason}. Change it") from exc
         return None
-    whole, early = format_.validate(adapter), format_.validate(hasty(adapter))
+    whole, early = format_.validate(adapter), format_.validate(hasty(adapter, adapter.core_schema))
 
     def read(data: Any) -> Any:
         return (whole if len(data) <= MAX_LISTED else early)(data)

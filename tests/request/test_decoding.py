@@ -89,6 +89,14 @@ class StructOfModel(msgspec.Struct):
     pet: Cat | None = None
 
 
+class Team(pydantic.BaseModel):
+    models: list[Model]
+
+
+class StructOfTeam(msgspec.Struct):
+    team: Team
+
+
 class Photo(pydantic.BaseModel):
     taken: datetime.datetime
     data: bytes
@@ -229,6 +237,15 @@ def test_a_model_inside_another_class_has_all_its_mistakes_too(media, encode):
         "models.1.width",
         "models.1.at",
     ]
+    team = {"team": {"models": [{"width": "a"}, {"width": "b"}]}}
+    assert [place for place, _ in problems(StructOfTeam, encode(team), media)] == [
+        "team.models.0.width",
+        "team.models.1.width",
+    ]
+    # If there is too much, pydantic stops at the first.
+    team["team"]["models"] *= 10_000
+    ((place, _),) = problems(StructOfTeam, encode(team), media)
+    assert place == "team.models.0.width"
     data = encode({"models": [{"width": 13}]})
     assert problems(StructOfModel, data, media) == [("models.0.width", "13 brings bad luck")]
 
