@@ -100,7 +100,7 @@ class Scalars(msgspec.Struct):
     id: uuid.UUID
     cost: decimal.Decimal
     data: bytes
-    one_of: Literal["a", 1]
+    one_of: Literal[1, 3]
     ratio: float | None
     maybe: bool | UnsetType = UNSET
     any: Any = None

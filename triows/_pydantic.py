@@ -94,11 +94,15 @@ def hasty(validator: Any, schema: Any) -> Any:
             values. If pydantic can't make it, this one is returned.
         schema: Pydantic's description of the same type.
     """
-    # Both the option of the list and that of the validator are new, and the latter isn't public.
-    # Without it, lists inside models would be validated by the model's own validator.
+    # None of that is promised by pydantic, so whatever it says, there is the other validator.
     with suppress(Exception):
         make = sys.modules["pydantic_core"].SchemaValidator
-        return make(_failing_fast(schema), _use_prebuilt=False)
+        schema = _failing_fast(schema)
+        try:
+            # Don't take the own validators of the models inside.
+            return make(schema, _use_prebuilt=False)
+        except TypeError:  # pydantic 2.12 always does
+            return make(schema)
     return validator
 
 
