@@ -56,6 +56,10 @@ class Dog(msgspec.Struct, tag=True):
     friends: list[Cat | Dog] = []
 
 
+class Closed(msgspec.Struct, tag="closed", forbid_unknown_fields=True):
+    a: int
+
+
 class Move(msgspec.Struct, tag="m", array_like=True):
     to: int
 
@@ -155,7 +159,8 @@ def problems(type_: Any, value: Any, format_: Any = JSON, encode: Any = msgspec.
         (Annotated[list[int], Meta(min_length=2)], [1], [("", "Expected `array` of length >= 2")]),
         (Annotated[list[int], Meta(min_length=2)], [""], [("0", "Expected `int`, got `str`")]),
         (Row, ["", 5], [("0", "Expected `int`, got `str`"), ("1", "Expected `str`, got `int`")]),
-        (Row, {"a": 1}, [("", "Expected `array`, got `object`")]),
+        (Row, {"a": ""}, [("", "Expected `array`, got `object`")]),
+        (Closed, {"type": "closed", "b": 1}, [("a", MISSING), ("b", "Unknown field")]),
         (Cat, {"type": "Dog"}, [
             ("type", "Invalid enum value 'Dog'"), ("lives", MISSING),
         ]),
