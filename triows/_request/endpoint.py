@@ -403,6 +403,9 @@ class _Call:
 
 def _header(headers: Sequence[tuple[bytes, bytes]], wanted: bytes) -> bytes | None:
     """Return the value of a header, if there is one. Several are one, with commas."""
+    known = dict(headers)
+    if len(known) == len(headers) and b"host" in known:  # names are in lower case, and come once
+        return known.get(wanted)
     found = None
     for name, value in headers:
         if len(name) == len(wanted) and name.lower() == wanted:
