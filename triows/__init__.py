@@ -39,6 +39,7 @@ from ._description import (
 )
 from ._elsewhere import missing_from_module as _missing
 from ._injection.parameter import Parameter as Parameter
+from ._param_error import ParamError as ParamError
 from ._request.events import EventStream as EventStream, ServerSentEvent as ServerSentEvent
 from ._request.request import Request as Request
 from ._request.response_headers import ResponseHeaders as ResponseHeaders
@@ -151,6 +152,7 @@ __all__ = [
     "HTTPException",
     "HTTPProblem",
     "InvalidRequest",
+    "ParamError",
     "HandlerCancelled",
     "ResourceError",
     "ResourceExpired",

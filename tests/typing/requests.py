@@ -12,7 +12,9 @@ from starlette.requests import Request as StarlettesRequest
 from triows import (
     EventStream,
     HTTPException,
+    InvalidRequest,
     Param,
+    ParamError,
     Part,
     Request,
     ResponseHeaders,
@@ -122,6 +124,17 @@ async def stays(
 
 def wrong() -> Any:
     use(get_session, until="later")  # type: ignore[arg-type]
+
+
+# What is wrong with a request.
+
+
+def mistakes(error: InvalidRequest) -> HTTPException:
+    assert_type(error.errors, tuple[ParamError, ...])
+    assert_type({one.name: one.message for one in error.errors}, dict[str, str])
+    InvalidRequest(["it is wrong"])  # type: ignore[list-item]
+    ParamError("nowhere", "a", "b")  # type: ignore[arg-type]
+    return InvalidRequest([ParamError("body", "items.0.price", "too cheap")])
 
 
 # What an application makes of its exceptions.

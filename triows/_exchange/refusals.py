@@ -15,19 +15,19 @@ from triows.exceptions import HTTPException, InvalidRequest
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from triows._injection.query import ParamError
+    from triows._param_error import ParamError
     from triows.types import Scope
 
-__all__ = ["agreed", "bad_parameters", "if_all", "instance_of"]
+__all__ = ["agreed", "if_all", "instance_of", "invalid_request"]
 
 E = TypeVar("E", bound=BaseException)
 
 
-def bad_parameters(errors: Sequence[ParamError]) -> Reply:
+def invalid_request(errors: Sequence[ParamError]) -> Reply:
     """Make a 422 with every error that was found."""
     return problem(
         422,
-        f"{counted(len(errors), 'parameter')} of the request can't be used",
+        f"{counted(len(errors), 'mistake')} in the request",
         errors=[
             {"location": error.location, "name": error.name, "message": error.message}
             for error in errors
@@ -45,7 +45,7 @@ def _refusal_of(exc: Exception, instance: str | None) -> Reply:
     if isinstance(exc, Refused):
         return exc.reply
     if isinstance(exc, InvalidRequest):
-        return bad_parameters(exc.errors)
+        return invalid_request(exc.errors)
     assert isinstance(exc, HTTPException)
     return from_exception(exc, instance)
 

@@ -16,6 +16,7 @@ from triows._pydantic import mentions_model
 from triows.exceptions import HandlerSignatureError
 from triows.types import ParamMark
 
+from .blanks import ticked, without_blanks
 from .conversion import (
     Shape,
     annotated,
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 
     import msgspec
 
+    from .blanks import Filled
     from .kinds import RouteKind
 
 __all__ = ["is_readable", "param_spec"]
@@ -225,7 +227,11 @@ class _Draft:
         # parameter of that name.
         type_ = self.annotation if mentions_model(self.annotation) else constrained
         constraints = get_args(wire)[1:] if get_origin(wire) is Annotated else ()
-        return self._text_spec(type_, kind, convert, constraints)
+        if not self.source.has_blanks:
+            return self._text_spec(type_, kind, convert, constraints)
+        return self._text_spec(
+            type_, kind, ticked(wire, convert), constraints, without_blanks(wire)
+        )
 
     def _converted(self, wire: Any) -> tuple[Shape, Callable[[Any], Any]]:
         if self.field is not None and self.field.is_text:
@@ -257,10 +263,11 @@ class _Draft:
         kind: Shape,
         convert: Callable[[Any], Any],
         constraints: tuple[msgspec.Meta, ...],
+        filled: Filled | None = None,
     ) -> ParamSpec:
         default = self._default()
-        read = text_reader(self.source, self.alias, kind, convert, default)
-        spec = self._spec(type_, read, constraints)
+        read = text_reader(self.source, self.alias, kind, convert, default, filled)
+        spec = evolve(self._spec(type_, read, constraints), filled=filled)
         if kind == "text" and self.source in (PATH, QUERY) and default is not omitted:
             is_path = self.source is PATH
             return evolve(spec, plain=PlainText(is_path, self.alias, convert, default))

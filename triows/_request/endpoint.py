@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from triows._injection.factories import Factory
     from triows._injection.kinds import Given
     from triows._injection.plan import Plan
-    from triows._injection.query import ParamError
+    from triows._param_error import ParamError
     from triows._requires import Requirement
     from triows.types import Scope
 
