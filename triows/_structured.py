@@ -28,7 +28,7 @@ from attrs import frozen
 from msgspec import inspect
 
 from ._annotations import constrained, type_name
-from ._pydantic import INVALID, adapter_of, is_model, mentions_model, problems, validation_error
+from ._pydantic import INVALID, complete_adapter_of, is_model, problems, validation_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -339,17 +339,10 @@ def _validated(format_: Format, cls: Any, value: Any) -> Any:
 
 def _by_pydantic(type_: Any, format_: Format) -> Reading | None:
     """Let pydantic read the whole message, if the type asks for that and pydantic can do it."""
-    if not mentions_model(type_):
-        return None
     try:
-        adapter = adapter_of(type_)
-        if not getattr(adapter, "pydantic_complete", True):
-            adapter.rebuild(raise_errors=True)
-    except Exception as exc:
-        # Whatever pydantic raises, the type is the reason. Pydantic doesn't know Structs and attrs
-        # classes. msgspec knows them, and lets pydantic read the models inside them.
-        if is_model(type_):
-            reason = str(exc).partition("\n")[0]
-            raise _Unreadable(f"pydantic refuses the class: {reason}. Change it") from exc
+        adapter = complete_adapter_of(type_)
+    except TypeError as exc:
+        raise _Unreadable(str(exc)) from exc.__cause__
+    if adapter is None:
         return None
     return Reading(format_.validate(adapter), (validation_error(), *_FAULTS), format_)

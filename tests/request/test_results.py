@@ -19,8 +19,8 @@ from starlette.responses import RedirectResponse, Response
 
 from triows import HandlerSignatureError, HTTPException, status
 from triows._injection.signatures import Unresolved, signature_of
-from triows._request.representations import classes_of
 from triows._request.results import KEPT, KEPT_SIZE, plan_result
+from triows._shapes import classes_of
 from triows.types import HTML, JSON, Media
 
 WHERE = "app.py:1 (handler)"
