@@ -194,10 +194,14 @@ class _Compiler:
                 _check_strays(value)
             elif has_strays:
                 _check_strays(value)
-            for name, exact, check_part in inner:
-                part = getattr(value, name, _MISSING)
-                if type(part) is not exact and part is not _MISSING:
-                    _check_part(check_part, part, f".{name}")
+            try:
+                for name, exact, check_part in inner:
+                    part = getattr(value, name, _MISSING)
+                    if type(part) is not exact and part is not _MISSING:
+                        check_part(part)
+            except Misfit as exc:
+                exc.add_step(f".{name}")
+                raise
 
         return Shape(check, exact=None if inner or has_strays else cls)
 
@@ -215,10 +219,14 @@ class _Compiler:
                 raise _wrong(value, type_name(type_))
             if value.keys() != types.keys():
                 _check_keys(value, types, required, type_name(type_))
-            for name, exact, check_part in inner:
-                part = value.get(name, _MISSING)
-                if type(part) is not exact and part is not _MISSING:
-                    _check_part(check_part, part, f"[{name!r}]")
+            try:
+                for name, exact, check_part in inner:
+                    part = value.get(name, _MISSING)
+                    if type(part) is not exact and part is not _MISSING:
+                        check_part(part)
+            except Misfit as exc:
+                exc.add_step(f"[{name!r}]")
+                raise
 
         return Shape(check)
 
@@ -257,8 +265,12 @@ class _Compiler:
                 raise _wrong(value, type_name(type_))
             if len(value) != len(checks):
                 raise Misfit(f"has {len(value)} items, but {type_name(type_)} is annotated")
-            for number, (check_part, part) in enumerate(zip(checks, value, strict=True)):
-                _check_part(check_part, part, f"[{number}]")
+            try:
+                for number, check_part in enumerate(checks):
+                    check_part(value[number])
+            except Misfit as exc:
+                exc.add_step(f"[{number}]")
+                raise
 
         return Shape(check)
 
@@ -278,9 +290,13 @@ class _Compiler:
             # Nothing else in Python finds out as fast that all have the same class.
             if exact is not None and countOf(map(type, parts), exact) == len(parts):
                 return
-            for key, part in zip(keys, parts, strict=False):
-                if type(part) is not exact:
-                    _check_part(check_part, part, f"[{excerpt(key)}]")
+            try:
+                for key, part in zip(keys, parts, strict=False):
+                    if type(part) is not exact:
+                        check_part(part)
+            except Misfit as exc:
+                exc.add_step(f"[{excerpt(key)}]")
+                raise
 
         return Shape(check)
 
@@ -336,14 +352,6 @@ def _instances_of(cls: type, name: str = "") -> Check:
             raise _wrong(value, name or cls.__name__, f"{name or cls.__name__}(...)")
 
     return check
-
-
-def _check_part(check: Check, part: Any, step: str) -> None:
-    try:
-        check(part)
-    except Misfit as exc:
-        exc.add_step(step)
-        raise
 
 
 def _check_any(checks: Sequence[Check], value: Any) -> None:
