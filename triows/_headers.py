@@ -1,12 +1,19 @@
-"""Checks the headers of a response."""
+"""Checks and writes the headers of a response."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import TypeAlias
+from typing import Self, TypeAlias
 
-__all__ = ["HeadersLike", "check_raw_headers", "check_token", "encode_headers"]
+__all__ = [
+    "HeadersLike",
+    "SteadyHeaders",
+    "check_raw_headers",
+    "check_token",
+    "encode_headers",
+    "header_lines",
+]
 
 HeadersLike: TypeAlias = (
     Mapping[str, str] | Iterable[tuple[str, str]] | Iterable[tuple[bytes, bytes]]
@@ -51,6 +58,36 @@ def check_raw_headers(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[byte
         TypeError: Something is not a pair of bytes.
     """
     return [_checked_header(name, value) for name, value in headers]
+
+
+def header_lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """
+    Write headers as lines of HTTP/1.1, each with its line end.
+
+    Args:
+        headers: The headers. They must be checked already, so that none has a line break.
+    """
+    return b"".join([b"%s: %s\r\n" % header for header in headers])
+
+
+class SteadyHeaders(tuple[tuple[bytes, bytes], ...]):
+    """
+    Headers that are the same for many responses, so that they are checked and written once.
+
+    Args:
+        headers: The headers. ``content-length`` and those of the connection can't be among them.
+
+    Raises:
+        ValueError: A name or value is not allowed.
+    """
+
+    #: Their lines, each with its line end.
+    lines: bytes
+
+    def __new__(cls, headers: Iterable[tuple[bytes, bytes]]) -> Self:
+        self = super().__new__(cls, encode_headers(headers))
+        self.lines = header_lines(self)
+        return self
 
 
 def check_token(text: str) -> str:

@@ -14,7 +14,7 @@ from websockets.protocol import CLIENT, Protocol
 
 from tests.raw import BINARY, CLOSE, PING, PONG, TEXT, close_frame, frame
 from triows import Limits, Timeouts
-from triows._protocol.responses import header_lines
+from triows._headers import header_lines
 from triows._protocol.upgrade import Upgrade
 from triows._settings import Settings
 from triows._transports.cork import Cork

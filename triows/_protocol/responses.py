@@ -9,7 +9,7 @@ from __future__ import annotations
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
-from triows._headers import check_raw_headers
+from triows._headers import SteadyHeaders, check_raw_headers, header_lines
 from triows._phrases import PHRASES
 
 from .heads import IN_LINES, IN_TOKENS
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 __all__ = [
     "CONTINUE",
     "ResponseWriter",
-    "header_lines",
     "response_head",
     "whole_response",
 ]
@@ -107,16 +106,6 @@ _HEAD, _BODY, _TRAILERS, _DROPPED_TRAILERS, _ENDED = _Phase
 _NOTHING, _LENGTH, _CHUNKED, _CLOSE = _Framing
 
 
-def header_lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """
-    Write headers as lines, each with its line end.
-
-    Args:
-        headers: The headers. They must be checked already, so that none has a line break.
-    """
-    return b"".join([b"%s: %s\r\n" % header for header in headers])
-
-
 def response_head(status: int, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     """
     Write the status line and the headers of a response, and the empty line after them.
@@ -184,7 +173,7 @@ class ResponseWriter:
 
     _status: int
     #: The status line and the headers.
-    _lines: list[bytes]
+    _lines: tuple[bytes, ...]
     #: The options of Connection, apart from those that we set.
     _options: tuple[bytes, ...]
     #: How long the body is, as the application says. As the body is written, it becomes how much
@@ -243,7 +232,20 @@ class ResponseWriter:
         if not 200 <= status <= 999:
             raise ValueError(f"a response has a status from 200 to 999, not {status}")
         self._declared, self._options = None, _NO_OPTIONS
-        lines = [_STATUS_LINES.get(status) or _status_line(status)]
+        status_line = _STATUS_LINES.get(status) or _status_line(status)
+        if type(headers) is SteadyHeaders:
+            self._lines = status_line, headers.lines
+        else:
+            self._lines = status_line, *self._read_all(headers)
+        self._phase, self._status = _BODY, status
+        if trailers:
+            self._after_body = _TRAILERS
+        elif status not in _BODILESS and not self._options and self._is_current:
+            self._is_usual = self._request is not None and self._request.method != "HEAD"
+
+    def _read_all(self, headers: Iterable[tuple[bytes, bytes]]) -> list[bytes]:
+        """Read headers, and return their lines."""
+        lines: list[bytes] = []
         known, own, keep_alive = _KNOWN, self._own, self.keep_alive
         try:
             for header in headers:
@@ -261,11 +263,7 @@ class ResponseWriter:
             if isinstance(exc, AttributeError | TypeError):
                 raise TypeError("a header is a pair of bytes: a name and a value") from None
             raise
-        self._phase, self._status, self._lines = _BODY, status, lines
-        if trailers:
-            self._after_body = _TRAILERS
-        elif status not in _BODILESS and not self._options and self._is_current:
-            self._is_usual = self._request is not None and self._request.method != "HEAD"
+        return lines
 
     def _read(self, name: bytes, value: bytes) -> bytes:
         """Read a header, and return its line, if it gets one."""

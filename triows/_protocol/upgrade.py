@@ -22,7 +22,9 @@ from websockets.headers import (
     parse_upgrade,
 )
 
-from .responses import header_lines, response_head
+from triows._headers import header_lines
+
+from .responses import response_head
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

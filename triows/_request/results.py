@@ -33,6 +33,7 @@ from attrs import evolve, field, frozen
 from starlette.responses import Response
 
 from triows._annotations import type_name, unnamed
+from triows._headers import SteadyHeaders
 from triows._injection.signatures import Unresolved
 from triows._reply import Reply, not_acceptable
 from triows._shapes import classes_of
@@ -156,7 +157,7 @@ class ResultPlan:
         is_packed = one.is_structured and media != _JSON
         instead = self._encoder_of(one, status, _JSON) if is_packed else None
         write = one.writers[media]
-        return _with_body(status, tuple(head), write, classes, self._refused, instead)
+        return _with_body(status, SteadyHeaders(head), write, classes, self._refused, instead)
 
     def _refused(self, value: Any, reason: object = None) -> TypeError:
         return unsendable(value, self._annotation, self._where, reason)
@@ -164,10 +165,12 @@ class ResultPlan:
 
 _Refused: TypeAlias = Callable[..., TypeError]
 
+_EMPTY = (b"content-length", b"0")
+
 
 def _with_body(
     status: int,
-    head: tuple[tuple[bytes, bytes], ...],
+    head: SteadyHeaders,
     write: Write,
     classes: Any,
     refused: _Refused,
@@ -182,14 +185,15 @@ def _with_body(
             if instead is not None and isinstance(exc, OverflowError):
                 return instead(value)
             raise refused(value, exc) from exc
-        return status, (*head, (b"content-length", b"%d" % len(body))), body
+        # The server says how long it is, unless it would take it for a body that wasn't made.
+        return status, head if body else (*head, _EMPTY), body
 
     return encode
 
 
 def _without_body(status: int, classes: Any, refused: _Refused) -> Encoder:
     # A 204 must not have a Content-Length (RFC 9110 section 8.6). All others need one.
-    headers = () if status == 204 else ((b"content-length", b"0"),)
+    headers = () if status == 204 else (_EMPTY,)
     response: Encoded = (status, headers, b"")
 
     def encode(value: Any) -> Encoded:

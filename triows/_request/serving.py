@@ -90,10 +90,9 @@ class ServedRequests(ABC):
             log_refusal(scope, refusal.status, self.path, refusal.why)
             return
         transport, is_within = open_request(receive, send)
-        if is_within or (self.may_need_scope and self.needs_scope):
-            around = None  # otherwise what is around the application would be cancelled as well
-        else:
-            around = transport.lend_scope()
+        # What is around the application would be cancelled as well, so there must be nothing.
+        is_alone = not (is_within or (self.may_need_scope and self.needs_scope))
+        around = transport.lend_scope() if is_alone else None
         exchange = RequestExchange(self, transport, scope, around)
         exchanges.add(exchange)
         error: BaseException | None = None
@@ -106,12 +105,12 @@ class ServedRequests(ABC):
                     await self.answer(exchange)
                 except BaseException as exc:  # noqa: BLE001 - raised when all is closed
                     error = exc
+                    await exchange.close_left_open()
                 if error is not None or not exchange.is_over:
                     await exchange.end(error)
-            if not transport.complete:
-                is_cut = exchange.is_cut or (is_within and exchange.is_incomplete)
-                if is_cut:
-                    cut_response(receive, send)
+            if not transport.complete and exchange.is_cut_off(within=is_within):
+                is_cut = True
+                cut_response(receive, send)
         except BaseException as exc:
             if is_within and exchange.is_incomplete:
                 cut_response(receive, send, exc)

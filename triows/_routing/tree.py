@@ -185,10 +185,9 @@ class RouteTree(Generic[T]):
         # Most paths need no search: at each place, only one template can match.
         place, index = self._routes, 0
         texts: tuple[str, ...] = ()
-        while not place.rests:
-            if index == len(segments):
-                return None if place.end is None else place.end.match(method, texts)
-            text = segments[index]
+        for text in segments:
+            if place.rests:
+                break
             literal, branches = place.literals.get(text), place.branches
             if not branches:
                 if literal is None:
@@ -202,6 +201,9 @@ class RouteTree(Generic[T]):
                     return None
                 place, texts = branches[0].place, texts + found
             index += 1
+        else:
+            if not place.rests:
+                return None if place.end is None else place.end.match(method, texts)
         for step, reached, keys in _steps(place, segments, index, texts):
             if step.end is not None and reached == len(segments):
                 match = step.end.match(method, keys)

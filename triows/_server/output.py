@@ -205,7 +205,7 @@ class Output:
         """Send the responses that were kept."""
         if self._held and not self._is_closed:
             try:
-                rest = self.write_nowait(self._take_held())
+                rest = self.write_nowait([])
             except ClientDisconnect:
                 return
             if rest:
@@ -231,10 +231,6 @@ class Output:
                 self._go_on_later(rest)
         return True
 
-    def _take_held(self) -> list[bytes]:
-        held, self._held, self._held_size = self._held, [], 0
-        return held
-
     def _go_on_later(self, rest: deque[bytes | memoryview]) -> None:
         """Let a task write what the system hasn't taken."""
         self._rest, self.is_writing = rest, True
@@ -255,7 +251,7 @@ class Output:
 
     def write_nowait(self, pieces: list[bytes]) -> deque[bytes | memoryview] | None:
         """
-        Send as much as the system takes at once.
+        Send as much as the system takes at once, behind what was kept.
 
         Returns:
             What is left for :meth:`write_rest`.
@@ -264,7 +260,8 @@ class Output:
             ClientDisconnect: The client has gone.
         """
         if self._held:
-            pieces = self._take_held() + pieces
+            pieces = self._held + pieces
+            self._held, self._held_size = [], 0
         if self.is_writing:
             return deque(pieces)
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from triows._protocol.responses import header_lines
+from triows._headers import header_lines
 
 if TYPE_CHECKING:
     from hypercorn.config import Config
