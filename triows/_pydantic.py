@@ -134,8 +134,10 @@ def written(write: Callable[..., Any], value: Any, *, strict: bool, **options: A
     Raises:
         ValueError: The value can't be written. The text doesn't quote it.
     """
+    if strict:
+        options["warnings"] = "error"
     try:
-        return write(value, by_alias=True, warnings="error" if strict else "warn", **options)
+        return write(value, by_alias=True, **options)
     except sys.modules["pydantic_core"].PydanticSerializationError as exc:
         text = " ".join(_QUOTED.sub("", str(exc)).split())
         raise ValueError(text) from exc.__cause__

@@ -355,13 +355,12 @@ def _instances_of(cls: type, name: str = "") -> Check:
 
 
 def _check_any(checks: Sequence[Check], value: Any) -> None:
-    *first, last = checks
-    for check in first:
+    for check in checks[:-1]:
         try:
             return check(value)
         except Misfit:
             continue
-    return last(value)
+    return checks[-1](value)
 
 
 def _check_class(value: Any, cls: type) -> None:
