@@ -203,9 +203,11 @@ def told(type_: Any, value: Any, **options: Any) -> str | None:
     """What is wrong with a value."""
     shape = shape_of(type_, **options)
     assert shape is not None
+    quickly = shape.fit([value, value])
     try:
         shape.check(value)
     except Misfit as exc:
+        assert not quickly
         assert type(value) is not shape.exact
         return exc.told("return")
     return None

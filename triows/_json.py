@@ -182,12 +182,13 @@ def writing_of(type_: Any) -> Writing:
 def _checked(
     write: Callable[[Any], bytes], write_exact: Callable[[Any], bytes], shape: Shape
 ) -> Callable[[Any], bytes]:
-    exact, check = shape.exact, shape.check
+    exact, fit, check = shape.exact, shape.fit, shape.check
 
     def checked(value: Any) -> bytes:
         if type(value) is exact:
             return write_exact(value)
-        check(value)
+        if not fit((value,)):
+            check(value)
         return write(value)
 
     return checked

@@ -10,8 +10,9 @@ than writing it.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from itertools import count
-from operator import countOf
+from functools import partial
+from itertools import chain, count, repeat
+from operator import attrgetter, countOf, itemgetter
 from reprlib import repr as excerpt
 from types import UnionType
 from typing import (
@@ -50,6 +51,7 @@ _QUALIFIERS = ("Final", "NotRequired", "ReadOnly", "Required")
 _MISSING: Any = object()
 
 Check: TypeAlias = Callable[[Any], None]
+Fit: TypeAlias = Callable[[Collection[Any]], bool]
 
 
 class Misfit(TypeError):
@@ -93,10 +95,13 @@ class Shape:
 
     Attributes:
         check: Raises :exc:`Misfit` for a value that it must not be.
+        fit: Says whether many values are what they must be, in a few calls for all of them. If it
+            can't say that quickly, it is false, and each of them has to be checked.
         exact: An instance of this very class needs no check. ``None`` if there is no such class.
     """
 
     check: Check
+    fit: Fit
     exact: type | None = None
 
 
@@ -181,35 +186,33 @@ class _Compiler:
 
     def _record(self, type_: Any, cls: Any) -> Shape:
         if self.is_cut:
-            return Shape(_instances_of(cls), exact=cls)
+            return Shape(_instances_of(cls), partial(_all_of, cls), exact=cls)
         names = names_of(cls)
         # Pydantic looks into its models itself.
         types = {} if is_model(cls) else _types_of(type_)
         inner = self._fields({name: type_ for name, type_ in types.items() if name in names})
+        columns = [(attrgetter(name), shape.fit) for name, shape in inner]
         has_strays = keeps_strays(cls)
 
         def check(value: Any) -> None:
             if type(value) is not cls:
                 _check_class(value, cls)
-                _check_strays(value)
-            elif has_strays:
-                _check_strays(value)
-            try:
-                for name, exact, check_part in inner:
-                    part = getattr(value, name, _MISSING)
-                    if type(part) is not exact and part is not _MISSING:
-                        check_part(part)
-            except Misfit as exc:
-                exc.add_step(f".{name}")
-                raise
+            _check_strays(value)
+            _check_fields((name, shape, getattr(value, name, _MISSING)) for name, shape in inner)
 
-        return Shape(check, exact=None if inner or has_strays else cls)
+        def fit(values: Collection[Any]) -> bool:
+            return not has_strays and _all_are(cls, values) and _fit_columns(columns, values)
+
+        if inner or has_strays:
+            return Shape(check, fit)
+        return Shape(check, partial(_all_are, cls), exact=cls)
 
     def _typed_dict(self, type_: Any, cls: Any) -> Shape:
         if self.is_cut:
-            return Shape(_instances_of(dict, type_name(type_)))
+            return Shape(_instances_of(dict, type_name(type_)), partial(_all_of, dict))
         types = _types_of(type_)
         inner = self._fields(types)
+        columns = [(itemgetter(name), shape.fit) for name, shape in inner]
         # Where annotations are strings, Python doesn't see NotRequired.
         optional = {name for name, one in types.items() if get_origin(one) is NotRequired}
         required = cls.__required_keys__ - optional
@@ -219,86 +222,97 @@ class _Compiler:
                 raise _wrong(value, type_name(type_))
             if value.keys() != types.keys():
                 _check_keys(value, types, required, type_name(type_))
-            try:
-                for name, exact, check_part in inner:
-                    part = value.get(name, _MISSING)
-                    if type(part) is not exact and part is not _MISSING:
-                        check_part(part)
-            except Misfit as exc:
-                exc.add_step(f"[{name!r}]")
-                raise
+            _check_fields(
+                (f"[{name!r}]", shape, value.get(name, _MISSING)) for name, shape in inner
+            )
 
-        return Shape(check)
+        def fit(values: Collection[Any]) -> bool:
+            return (
+                _all_are(dict, values)
+                and countOf(map(len, values), len(types)) == len(values)
+                and set().union(*values) <= types.keys()
+                and _fit_columns(columns, values)
+            )
 
-    def _fields(self, types: Mapping[str, Any]) -> list[tuple[str, type | None, Check]]:
-        """List the fields that can hold an object with fields, and how each is checked."""
+        return Shape(check, fit)
+
+    def _fields(self, types: Mapping[str, Any]) -> list[tuple[str, Shape]]:
+        """List the fields that can hold an object with fields."""
         shapes = [(name, self.shape(type_)) for name, type_ in types.items()]
-        return [(name, shape.exact, shape.check) for name, shape in shapes if shape is not None]
+        return [(name, shape) for name, shape in shapes if shape is not None]
 
     def _union(self, type_: Any, args: tuple[Any, ...]) -> Shape | None:
         members = [(classes_of(_bare(one)), self.shape(one)) for one in args]
         if all(shape is None for _, shape in members) or ((object,), None) in members:
             return None
-        checks = [(classes, shape.check if shape else _anything) for classes, shape in members]
-        exactly: dict[type, list[Check]] = {}
-        for classes, check_one in checks:
+        shapes = [(classes, shape or _ANYTHING) for classes, shape in members]
+        exactly: dict[type, list[Shape]] = {}
+        for classes, shape in shapes:
             for cls in classes:
-                exactly.setdefault(cls, []).append(check_one)
+                exactly.setdefault(cls, []).append(shape)
 
         def check(value: Any) -> None:
             found = exactly.get(type(value)) or [
-                check_one for classes, check_one in checks if isinstance(value, classes)
+                shape for classes, shape in shapes if isinstance(value, classes)
             ]
             if not found:
                 raise _wrong(value, type_name(type_))
             _check_any(found, value)
 
-        return Shape(check, next((one.exact for _, one in members if one and one.exact), None))
+        def fit(values: Collection[Any]) -> bool:
+            for cls in set(map(type, values)):
+                found = exactly.get(cls, ())
+                if len(found) != 1:
+                    return False
+                if found[0] is not _ANYTHING and not found[0].fit(
+                    [one for one in values if type(one) is cls]
+                ):
+                    return False
+            return True
+
+        exact = next((shape.exact for _, shape in shapes if shape.exact), None)
+        return Shape(check, fit, exact)
 
     def _tuple(self, type_: Any, args: tuple[Any, ...]) -> Shape | None:
-        checks = [shape.check if (shape := self.shape(one)) else _anything for one in args]
-        if all(one is _anything for one in checks):
+        shapes = [self.shape(one) or _ANYTHING for one in args]
+        if all(one is _ANYTHING for one in shapes):
             return None
 
         def check(value: Any) -> None:
             if not isinstance(value, tuple):
                 raise _wrong(value, type_name(type_))
-            if len(value) != len(checks):
+            if len(value) != len(shapes):
                 raise Misfit(f"has {len(value)} items, but {type_name(type_)} is annotated")
-            try:
-                for number, check_part in enumerate(checks):
-                    check_part(value[number])
-            except Misfit as exc:
-                exc.add_step(f"[{number}]")
-                raise
+            _check_parts(count(), value, shapes)
 
-        return Shape(check)
+        def fit(values: Collection[Any]) -> bool:
+            if not _all_of(tuple, values) or countOf(map(len, values), len(shapes)) != len(values):
+                return False
+            columns = zip(*values, strict=True)
+            return all(shape.fit(one) for shape, one in zip(shapes, columns, strict=False))
+
+        return Shape(check, fit)
 
     def _container(self, type_: Any, cls: type, part_type: Any, split: _Split) -> Shape | None:
         shape = self.shape(part_type)
         if shape is None:
             return None
-        exact, check_part = shape.exact, shape.check
 
         def check(value: Any) -> None:
             # An iterator isn't a collection: looking into it would empty it.
-            if type(value) is not cls and not (
-                isinstance(value, cls) and isinstance(value, Collection)
-            ):
+            if not (isinstance(value, cls) and isinstance(value, Collection)):
                 raise _wrong(value, type_name(type_))
-            keys, parts = split(value)
-            # Nothing else in Python finds out as fast that all have the same class.
-            if exact is not None and countOf(map(type, parts), exact) == len(parts):
-                return
-            try:
-                for key, part in zip(keys, parts, strict=False):
-                    if type(part) is not exact:
-                        check_part(part)
-            except Misfit as exc:
-                exc.add_step(f"[{excerpt(key)}]")
-                raise
+            _check_parts(*split(value), repeat(shape))
 
-        return Shape(check)
+        def fit(values: Collection[Any]) -> bool:
+            if not _all_are(cls, values) and not (
+                _all_of(cls, values) and _all_of(Collection, values)
+            ):
+                return False
+            inside = [split(one)[1] for one in values]
+            return shape.fit(inside[0] if len(inside) == 1 else [*chain.from_iterable(inside)])
+
+        return Shape(check, fit)
 
 
 def _types_of(type_: Any) -> dict[str, Any]:
@@ -315,7 +329,10 @@ def _later(making: list[Shape]) -> Shape:
     def check(value: Any) -> None:
         making[0].check(value)
 
-    return Shape(check)
+    def fit(values: Collection[Any]) -> bool:
+        return not values or making[0].fit(values)
+
+    return Shape(check, fit)
 
 
 def _bare(type_: Any) -> Any:
@@ -339,11 +356,10 @@ def _numbered(value: Any) -> tuple[Iterable[Any], Collection[Any]]:
     return count(), value
 
 
-# Checks.
+# Checks, and quick answers for many values.
 
 
-def _anything(value: Any) -> None:
-    pass
+_ANYTHING = Shape(lambda value: None, lambda values: True)
 
 
 def _instances_of(cls: type, name: str = "") -> Check:
@@ -354,13 +370,53 @@ def _instances_of(cls: type, name: str = "") -> Check:
     return check
 
 
-def _check_any(checks: Sequence[Check], value: Any) -> None:
-    for check in checks[:-1]:
+def _all_are(cls: type, values: Collection[Any]) -> bool:
+    # Nothing else in Python finds this out as fast.
+    return countOf(map(type, values), cls) == len(values)
+
+
+def _all_of(cls: type, values: Collection[Any]) -> bool:
+    return all(issubclass(one, cls) for one in set(map(type, values)))
+
+
+def _fit_columns(columns: Sequence[tuple[Callable[[Any], Any], Fit]], values: Any) -> bool:
+    """Ask the same field of all values at once."""
+    try:
+        for get, fit in columns:
+            if not fit([*map(get, values)]):
+                return False
+    except AttributeError:  # a field has no value
+        return False
+    return True
+
+
+def _check_fields(fields: Iterable[tuple[str, Shape, Any]]) -> None:
+    for step, shape, part in fields:
+        if type(part) is not shape.exact and part is not _MISSING:
+            try:
+                shape.check(part)
+            except Misfit as exc:
+                exc.add_step(step if step.startswith("[") else f".{step}")
+                raise
+
+
+def _check_parts(keys: Iterable[Any], parts: Iterable[Any], shapes: Iterable[Shape]) -> None:
+    for key, part, shape in zip(keys, parts, shapes, strict=False):
+        if type(part) is not shape.exact:
+            try:
+                shape.check(part)
+            except Misfit as exc:
+                exc.add_step(f"[{excerpt(key)}]")
+                raise
+
+
+def _check_any(shapes: Sequence[Shape], value: Any) -> None:
+    for shape in shapes[:-1]:
         try:
-            return check(value)
+            return shape.check(value)
         except Misfit:
             continue
-    return checks[-1](value)
+    return shapes[-1].check(value)
 
 
 def _check_class(value: Any, cls: type) -> None:
