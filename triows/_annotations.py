@@ -18,9 +18,17 @@ from typing import (
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
-__all__ = ["constrained", "constraints", "described", "expanded", "type_name", "unnamed"]
+__all__ = [
+    "constrained",
+    "constraints",
+    "described",
+    "expanded",
+    "substituted",
+    "type_name",
+    "unnamed",
+]
 
 # The constraints that both annotated_types and msgspec have, with the same names.
 _CONSTRAINTS = ("gt", "ge", "lt", "le", "multiple_of", "min_length", "max_length")
@@ -50,11 +58,16 @@ def expanded(annotation: Any) -> Any:
     if not _is_alias(alias):
         return annotation
     given = dict(zip(alias.__type_params__, get_args(annotation), strict=False))
-    value = alias.__value__
-    if isinstance(value, TypeVar):
-        return given.get(value, value)
-    wanted = getattr(value, "__parameters__", ())
-    return value[tuple(given.get(one, one) for one in wanted)] if wanted else value
+    return substituted(alias.__value__, given)
+
+
+def substituted(annotation: Any, given: Mapping[Any, Any]) -> Any:
+    """Replace type parameters in an annotation by what is given for them."""
+    if isinstance(annotation, TypeVar):
+        return given.get(annotation, annotation)
+    # A generic class also has parameters. Without arguments, these are not the ones that are given.
+    wanted = getattr(annotation, "__parameters__", ()) if get_origin(annotation) else ()
+    return annotation[tuple(given.get(one, one) for one in wanted)] if wanted else annotation
 
 
 def _is_alias(annotation: Any) -> bool:

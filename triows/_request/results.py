@@ -36,6 +36,7 @@ from triows._annotations import type_name, unnamed
 from triows._headers import SteadyHeaders
 from triows._injection.signatures import Unresolved
 from triows._reply import Reply, not_acceptable
+from triows._shapes import classes_of
 from triows.exceptions import HTTPException
 
 from .accept import preferred
@@ -47,7 +48,6 @@ from .representations import (
     TEXT,
     Alternative,
     Write,
-    classes_of,
     unsendable,
     writers_of,
 )
@@ -418,12 +418,14 @@ def _joined(made: Sequence[Alternative]) -> Iterator[Alternative]:
     """Make one alternative of those that are written in the same way and have the same status."""
     for one in made:
         same = [other for other in made if other.status == one.status and other.is_structured]
-        if not one.is_structured:
+        if len(same) < 2 or not one.is_structured:
             yield one
         elif same[0] is one:
-            types = tuple(other.type for other in same)
+            type_: Any = Union[tuple(other.type for other in same)]  # noqa: UP007
             classes = dict.fromkeys(cls for other in same for cls in other.classes)
-            yield evolve(one, type=Union[types], classes=tuple(classes))  # noqa: UP007
+            yield evolve(
+                one, type=type_, writers=writers_of(Declared(type_)), classes=tuple(classes)
+            )
 
 
 def _is_exception(type_: Any) -> bool:
