@@ -16,7 +16,10 @@ Unprocessable Content.
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = [
     "ACCEPTED",
@@ -186,3 +189,7 @@ def number(mark: object) -> int | None:
         values = get_args(mark)
         return number(values[0]) if len(values) == 1 else None
     return int(mark) if isinstance(mark, int) and not isinstance(mark, bool) else None
+
+
+#: The name of each status here, by its number.
+NAMES: Mapping[int, str] = {code(globals()[name]): name for name in __all__ if name.isupper()}
