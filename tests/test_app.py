@@ -804,3 +804,33 @@ def _not_asgi(scope): ...
 def test_what_is_no_asgi_application_can_not_be_mounted(other, remedy):
     with pytest.raises(RouteSetupError, match=re.escape(remedy)):
         Triows().mount("/x", other)
+
+
+def _app_within(depth):
+    """Make an application, and return it with one that has it mounted, so many levels up."""
+    inner = outer = Triows()
+    for _ in range(depth):
+        outer, below = Triows(), outer
+        outer.mount("/below", below)
+    return inner, outer
+
+
+@pytest.mark.parametrize("depth", [0, 1, 3])
+def test_an_application_can_not_be_mounted_in_itself(depth):
+    inner, outer = _app_within(depth)
+
+    def mount():
+        inner.mount("/again", outer)
+
+    with pytest.raises(RouteSetupError, match="'/again' is this application itself") as caught:
+        mount()
+    line = mount.__code__.co_firstlineno + 1
+    assert caught.value.where == f"{__file__}:{line} ({mount.__qualname__})"
+    assert inner.mounts == ()
+
+
+def test_an_application_can_be_mounted_twice():
+    app, shared = Triows(), Triows()
+    app.mount("/a", shared)
+    app.mount("/b", shared)
+    assert [one.app for one in app.mounts] == [shared, shared]
