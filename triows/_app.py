@@ -285,8 +285,8 @@ class Triows:
         Serve the files of a folder below *path*, by Starlette's ``StaticFiles``.
 
         It answers GET, HEAD and OPTIONS, with ``ETag`` and ``Last-Modified``, and with parts of a
-        file if the client asks for them. A large file goes from the disk to the socket without a copy.
-        It is mounted, as :meth:`mount` does it.
+        file if the client asks for them. A large file goes from the disk to the socket without a
+        copy. It is mounted, as :meth:`mount` does it.
 
         Args:
             path: A path template.
@@ -532,7 +532,7 @@ class Triows:
         try:
             await self._enter(scope, receive, send)
         except BaseException as exc:
-            if any(is_a(leaf, *_NOT_OURS) for leaf in leaves(exc)):
+            if _ends_more(exc):
                 raise
             if not _is_quiet(exc):
                 note_loop(exc)
@@ -617,8 +617,16 @@ def _is_quiet(error: BaseException) -> bool:
 # What may be behind the end of a request whose client has left.
 _QUIET = (*DISCONNECTS, HandlerCancelled, trio.Cancelled)
 
-# Exceptions that end more than one connection: Ctrl-C, and a cancellation by our caller.
-_NOT_OURS = (KeyboardInterrupt, trio.Cancelled, GeneratorExit)
+# Ctrl-C, and a cancellation by our caller.
+_NOT_OURS = (KeyboardInterrupt, trio.Cancelled)
+
+
+def _ends_more(error: BaseException) -> bool:
+    """Say whether an error ends more than one connection."""
+    # Python closes what an abandoned loop has left with a GeneratorExit. One that is raised while
+    # the loop runs is an error as any other.
+    is_abandoned = not trio.lowlevel.in_trio_task()
+    return is_abandoned or any(is_a(leaf, *_NOT_OURS) for leaf in leaves(error))
 
 
 _WEBSOCKETS = websocket_kind(Triows)
