@@ -8,10 +8,10 @@ A small JSON API for notes, which are in SQLite.
 
 Set ``NOTES_FILE`` to keep the notes in a file. Three things are worth a look:
 
-* **A 2xx means that it is done.** Each request has a transaction, which is a resource. It commits
-  when it exits, and the response is sent after that. If the commit fails, the client gets a 500 and
-  no 201. If the handler fails, or is cancelled because the client has left, the transaction is
-  rolled back.
+* **A 2xx means that the work is done.** Each request has a transaction, which is a resource. It
+  commits when it exits, and the response is sent after that. If the commit fails, the client gets a
+  500 and no 201. If the handler fails, or is cancelled because the client has left, the transaction
+  is rolled back.
 * ``Notes`` knows nothing of HTTP. ``@app.catch`` says which answer its exceptions get.
 * Nobody overwrites what they have not seen: whoever changes a note says which version they have
   read. And whoever has a note already gets a 304 in place of it (``etag=True``).

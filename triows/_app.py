@@ -19,7 +19,7 @@ from ._compile import Compiler, check_origin_setting
 from ._description import MountInfo, RouteInfo, route_info
 from ._dispatch import Dispatcher
 from ._elsewhere import APPLICATION, pointing
-from ._errors import behind, consists_of, exc_info, is_a, leaves, text_of
+from ._errors import behind, consists_of, exc_info, is_a, leaves, text_of, without_stray
 from ._exchange.catchers import Catchers
 from ._exchange.registry import Exchanges
 from ._inspection.hanging import Overseer
@@ -77,7 +77,7 @@ logger = logging.getLogger("triows")
 
 @frozen
 class EndpointInfo:
-    """What a plugin gets to know about the endpoint that it wraps."""
+    """What a plugin gets to know about the handler that it wraps."""
 
     #: The function that the plugin has to call: the handler, or what the plugin before it returned.
     func: Handler
@@ -143,10 +143,17 @@ class Triows:
         if lifespan is not None:
             check_lifespan(lifespan)
         middlewares = listed("middlewares", middlewares)
+        #: An object for whatever your program gives to its handlers.
         self.state = State()
+        #: The timeouts, limits and compression of routes that have none of their own.
         self.settings = options.settings
-        self.timeouts, self.limits = self.settings.timeouts, self.settings.limits
+        #: The timeouts of routes that have none of their own.
+        self.timeouts = self.settings.timeouts
+        #: The limits of routes that have none of their own.
+        self.limits = self.settings.limits
+        #: The close code that peers get at a shutdown.
         self.shutdown_code = shutdown_code
+        #: Whether there is a page of what is alive.
         self.debug = debug
         self._exchanges = Exchanges(self.limits.connections)
         self._resources = AppResources(self, lifespan, self.timeouts.teardown)
@@ -202,7 +209,9 @@ class Triows:
 
     def catch(self, *classes: type[Exception]) -> Callable[[C], C]:
         """
-        Say how an exchange ends that one of your exceptions has ended, as a decorator.
+        Turn one of your exceptions into an answer, as a decorator.
+
+        The answer is a status for a request, and a close code for a WebSocket.
 
             @app.catch(OutOfStock)
             def out_of_stock(error: OutOfStock) -> HTTPException:
@@ -336,7 +345,7 @@ class Triows:
     @contextmanager
     def override(self, factory: Callable[..., Any], fake: Callable[..., Any]) -> Iterator[None]:
         """
-        Use another factory instead of one, for connections that begin inside the block.
+        Replace a factory, for connections that begin inside the block.
 
         Args:
             factory: The factory in ``use(...)`` or ``deps=``.
@@ -410,7 +419,13 @@ class Triows:
     @property
     def drain_budget(self) -> float:
         """
-        How many seconds :meth:`drain` takes at most: close, grace, teardown of the slowest route.
+        How many seconds :meth:`drain` takes at most, for the route with the longest timeouts.
+
+        It is ``shutdown_grace``, and twice ``close`` and ``teardown``. A peer has ``close`` to
+        answer the close frame, and another ``close`` to take what is left at the end. The tasks in
+        a connection's nursery and its resources have ``teardown`` together. A factory that is
+        cancelled before its ``yield`` cleans up before that, and resources with ``until="sent"``
+        exit after it.
 
         A shutdown takes ``timeouts.teardown`` more, for the application's resources.
         """
@@ -532,11 +547,8 @@ class Triows:
         try:
             await self._enter(scope, receive, send)
         except BaseException as exc:
-            if _ends_more(exc):
+            if not _ends_here(without_stray(exc), watch, scope):
                 raise
-            if not _is_quiet(exc):
-                note_loop(exc)
-                watch.failed(scope, exc)
         finally:
             if watch.follows:
                 watch.over(scope)
@@ -614,19 +626,24 @@ def _is_quiet(error: BaseException) -> bool:
     return consists_of(error, *DISCONNECTS) and all(is_a(one, *_QUIET) for one in behind(error))
 
 
+def _ends_here(exc: BaseException, watch: Watch, scope: Scope) -> bool:
+    """Report an error, if somebody has to know it. Return whether it concerns nobody else."""
+    # Python closes what an abandoned loop has left, with a GeneratorExit. One that is raised while
+    # the loop runs is an error as any other.
+    is_abandoned = not trio.lowlevel.in_trio_task()
+    if is_abandoned or any(is_a(leaf, *_NOT_OURS) for leaf in leaves(exc)):
+        return False
+    if not _is_quiet(exc):
+        note_loop(exc)
+        watch.failed(scope, exc)
+    return True
+
+
 # What may be behind the end of a request whose client has left.
 _QUIET = (*DISCONNECTS, HandlerCancelled, trio.Cancelled)
 
 # Ctrl-C, and a cancellation by our caller.
 _NOT_OURS = (KeyboardInterrupt, trio.Cancelled)
-
-
-def _ends_more(error: BaseException) -> bool:
-    """Say whether an error ends more than one connection."""
-    # Python closes what an abandoned loop has left with a GeneratorExit. One that is raised while
-    # the loop runs is an error as any other.
-    is_abandoned = not trio.lowlevel.in_trio_task()
-    return is_abandoned or any(is_a(leaf, *_NOT_OURS) for leaf in leaves(error))
 
 
 _WEBSOCKETS = websocket_kind(Triows)

@@ -13,7 +13,7 @@ The exceptions of triows.
             * :exc:`MissingProviderError`: no factory makes a type
     * :exc:`Disconnected`: the peer is gone, or the connection is over (a normal end)
         * :exc:`WebSocketDisconnect`: a WebSocket connection is over
-        * :exc:`ClientDisconnect`: nobody receives the response any more
+        * :exc:`ClientDisconnect`: the client of a plain request has left
     * :exc:`WebSocketClose`: raise it to end the connection with a code
         * :exc:`WrongDataType`: text instead of bytes, or the reverse (1003)
         * :exc:`InvalidMessage`: a message is not of the wanted type (1007)
@@ -268,10 +268,14 @@ class Disconnected(TriowsError):
 
 class ClientDisconnect(Disconnected, OSError):
     """
-    Nobody receives the response any more. A mounted application's ``send`` raises it.
+    The client of a plain request has left.
 
-    ASGI requires an error here, and it has to be an OSError:
+    Reading the body raises it, and so does ``send`` in a mounted application. ASGI requires an
+    error there, and it has to be an OSError:
     https://asgi.readthedocs.io/en/latest/specs/www.html#disconnected-client-send-exception
+
+    Starlette's class of the same name is a different one. A mounted Starlette application gets that
+    from its own ``Request``.
     """
 
 

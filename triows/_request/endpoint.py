@@ -17,6 +17,7 @@ from triows._injection.hosts import ResourceStack
 from triows._injection.kinds import APP, NURSERY
 from triows._injection.plan import Intake
 from triows._injection.readers import read_form as read_form_params
+from triows._left_open import refuse_left_open, scopes_of
 from triows._reply import Refused, problem
 from triows._requires import note_checked
 from triows.exceptions import InvalidRequest
@@ -127,6 +128,8 @@ class RequestEndpoint(ServedRequests):
             stack = None
             arguments = self._arguments(scope)
         result = await self.handler(**arguments)
+        if scopes_of(exchange.task) is not exchange.scopes:
+            await refuse_left_open(exchange.scopes)
         if isinstance(result, Response):
             if not is_whole(result) or result.background is not None:
                 if stack is not None and stack.hosts:
@@ -400,6 +403,9 @@ class _Call:
 
 def _header(headers: Sequence[tuple[bytes, bytes]], wanted: bytes) -> bytes | None:
     """Return the value of a header, if there is one. Several are one, with commas."""
+    known = dict(headers)
+    if len(known) == len(headers) and b"host" in known:  # names are in lower case, and come once
+        return known.get(wanted)
     found = None
     for name, value in headers:
         if len(name) == len(wanted) and name.lower() == wanted:

@@ -76,8 +76,8 @@ class Request(StarlettesRequest):
         Wait for the whole body, and decode it. A further call returns the same object.
 
         Raises:
-            ValueError: It isn't JSON. The client gets a 500 if you don't catch this. A parameter
-                with a type is checked for you, and its errors are told.
+            ValueError: It isn't JSON. The client gets a 500 if you don't catch this. A typed
+                parameter is checked for you, and the client gets the errors.
             ClientDisconnect: The client has left before the end of the body.
             HTTPException: The body is larger than ``Limits.body``: 413.
         """

@@ -113,7 +113,7 @@ class Route(Registrar["Route"]):
 
     For WebSockets at the same path, make a :class:`WebSocketRoute` with that path.
 
-    The arguments also apply to the routes below. Register everything before you include the route
+    The arguments also apply to the routes below. Define everything before you include the route
     in an application: from then on it can't be changed.
 
     Args:
