@@ -7,6 +7,7 @@ application that gives us such a class has imported pydantic itself.
 
 from __future__ import annotations
 
+import re
 import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
@@ -18,12 +19,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "adapter_of",
+    "complete_adapter_of",
     "fields_of",
     "hasty",
     "is_model",
     "mentions_model",
     "problems",
     "validation_error",
+    "written",
+    "written_names",
 ]
 
 INVALID = "Invalid value"
@@ -47,6 +51,9 @@ _COLLECTIONS = ("list", "tuple", "set", "frozenset")
 # Words in the types of errors whose texts name classes of the application. A peer must not see
 # these texts.
 _ABOUT_CLASSES = ("instance", "subclass", "class", "model", "callable", "dataclass")
+
+# Part of a value, in the text of an error about writing it. It may be a secret.
+_QUOTED = re.compile(r"input_value=.*?, (?=input_type=)", re.DOTALL)
 
 
 def is_model(annotation: Any) -> bool:
@@ -122,6 +129,29 @@ def _failing_fast(schema: Any) -> Any:
     return {**copied, "fail_fast": True} if is_schema and kind in _COLLECTIONS else copied
 
 
+def complete_adapter_of(annotation: Any) -> Any | None:
+    """
+    Make an adapter for a whole type, if the type asks for pydantic and pydantic can do it.
+
+    Raises:
+        TypeError: It is a class of pydantic's that can't be used. The text says why.
+    """
+    if not mentions_model(annotation):
+        return None
+    try:
+        adapter = adapter_of(annotation)
+        if not getattr(adapter, "pydantic_complete", True):
+            adapter.rebuild(raise_errors=True)
+    except Exception as exc:
+        # Whatever pydantic raises, the type is the reason. Pydantic doesn't know Structs and attrs
+        # classes. msgspec knows them, and leaves the models inside them to pydantic.
+        if is_model(annotation):
+            reason = str(exc).partition("\n")[0]
+            raise TypeError(f"pydantic refuses the class: {reason}. Change it") from exc
+        return None
+    return adapter
+
+
 def fields_of(cls: Any) -> Mapping[str, Any]:
     """
     Return pydantic's description of each field, by name.
@@ -137,6 +167,33 @@ def fields_of(cls: Any) -> Mapping[str, Any]:
         rebuild(*([] if hasattr(cls, "model_rebuild") else [cls]))
     fields: Mapping[str, Any] = cls.__pydantic_fields__
     return fields
+
+
+def written_names(cls: Any) -> list[str]:
+    """Return the names of what pydantic writes of a model: its fields, and those it computes."""
+    return [*fields_of(cls), *cls.__pydantic_decorators__.computed_fields]
+
+
+def written(write: Callable[..., Any], value: Any, *, strict: bool, **options: Any) -> Any:
+    """
+    Write a value with a method of pydantic's serializers, with the aliases of its fields.
+
+    Args:
+        write: The method.
+        value: What to write.
+        strict: Whether a part that isn't as its type says is an error. Otherwise, pydantic warns.
+        options: What else the method takes.
+
+    Raises:
+        ValueError: The value can't be written. The text doesn't quote it.
+    """
+    if strict:
+        options["warnings"] = "error"
+    try:
+        return write(value, by_alias=True, **options)
+    except sys.modules["pydantic_core"].PydanticSerializationError as exc:
+        text = " ".join(_QUOTED.sub("", str(exc)).split())
+        raise ValueError(text) from exc.__cause__
 
 
 def validation_error() -> type[ValueError]:
