@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import datetime
-from typing import Annotated, Any, Literal, NewType, Optional, TypeVar
+from typing import Annotated, Any, Generic, Literal, NewType, Optional, TypeVar
 
 import annotated_types
 import msgspec
 import pytest
 from typing_extensions import TypeAliasType
 
-from triows._annotations import constrained, constraints, expanded, type_name, unnamed
+from triows._annotations import (
+    constrained,
+    constraints,
+    expanded,
+    substituted,
+    type_name,
+    unnamed,
+)
 
 T = TypeVar("T")
 Number = TypeAliasType("Number", int)
@@ -83,3 +90,22 @@ def test_metadata_without_a_constraint_is_left_out():
 )
 def test_a_type_is_written_as_in_a_signature(annotation, text):
     assert type_name(annotation) == text
+
+
+class Page(Generic[T]):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("annotation", "expected"),
+    [
+        (T, int),
+        (list[T] | None, list[int] | None),
+        (Page[T], Page[int]),
+        (Page, Page),  # its parameter is another one, even if it has the same name
+        (list[str], list[str]),
+    ],
+)
+def test_parameters_are_replaced(annotation, expected):
+    assert substituted(annotation, {T: int}) == expected
+    assert substituted(annotation, {}) == annotation

@@ -528,6 +528,7 @@ ADA = {"name": "ada", "bornIn": 1815}
         (StructOfPublic, StructOfPublic(Public()), {"item": ADA}),
         (list[Public | PublicStruct], [Public(), PublicStruct()], [ADA, {"name": "ada"}]),
         (PublicStruct, PublicStruct(), {"name": "ada"}),
+        (ModelDataclass | PublicStruct, ModelDataclass(1, "secret"), {"size": 1}),
         (list[PublicStruct | None], [PublicStruct(), None], [{"name": "ada"}, None]),
         (Any, Private(), ADA | {"password": "secret"}),
         (list[Any], [PrivateStruct()], [{"name": "ada", "password": "secret"}]),
