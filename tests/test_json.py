@@ -8,7 +8,8 @@ import functools
 import numbers
 import pathlib
 import re
-from collections.abc import Awaitable, Iterable
+import uuid
+from collections.abc import Awaitable, Iterable, Mapping
 from typing import Annotated, Any, Generic, Literal, NamedTuple, Protocol, TypedDict, TypeVar
 
 import annotated_types
@@ -51,6 +52,19 @@ Event = Annotated[Joined | Left, pydantic.Field(discriminator="kind")]
 class ModelDataclass:
     size: Annotated[int, pydantic.Field(le=5)]
     password: Annotated[str, pydantic.Field(exclude=True)] = ""
+
+
+@pydantic.dataclasses.dataclass
+class ModelDataclassWithPairs:
+    steps: dict[tuple[int, int], int]
+
+
+class FrozenStruct(msgspec.Struct, frozen=True):
+    id: int
+
+
+class StructWithPairs(msgspec.Struct):
+    steps: dict[str, dict[tuple[int, int], int]]
 
 
 class Strict(pydantic.BaseModel, strict=True):
@@ -278,6 +292,8 @@ def test_a_model_is_written_as_pydantic_writes_it(value: Any, text: bytes):
         ([1, {"a": pathlib.Path("x")}], "can't express an instance of "),
         (Model, "can't express the class Model: give an instance"),
         ({(1, 2): 3}, "the keys of a JSON object must be str or numbers, not a tuple"),
+        ({None: 3}, "the keys of a JSON object must be str or numbers, not None"),
+        ({True: 3}, "the keys of a JSON object must be str or numbers, not a bool"),
         ((x for x in []), "can't express an instance of generator"),
     ],
 )
@@ -438,6 +454,10 @@ def test_messagepack_can_not_express_more_classes():
         ModelDataclass | None,
         Annotated[ModelDataclass, "a doc"],
         list[ModelOfDataclass],
+        dict[uuid.UUID | int, str],
+        dict[Literal["a"], str],
+        dict[Any, dict[datetime.date, bytes]],
+        ModelDataclassWithPairs,
     ],
 )
 def test_types_that_json_can_express_pass(type_):
@@ -457,6 +477,12 @@ def test_types_that_json_can_express_pass(type_):
         (list[ModelDataclass], "ModelDataclass is a dataclass of pydantic's inside"),
         (StructOfModelDataclass, "ModelDataclass is a dataclass of pydantic's inside"),
         (list["Tree"], "'Tree' is a string, not a type"),
+        (dict[tuple[int, int], int], "must be str or numbers, not a tuple: use a str"),
+        (list[Mapping[tuple[int, ...], int]], "not a tuple"),
+        (dict[str, dict[bool, int]], "not a bool"),
+        (dict[int | None, int], "not None"),
+        (dict[FrozenStruct, int], "not an object"),
+        (StructWithPairs, "not a tuple"),
     ],
 )
 def test_types_that_json_can_not_express_are_refused(type_, message):

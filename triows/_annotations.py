@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import collections.abc
+import inspect
+import sys
 from types import NoneType, UnionType
 from typing import (
     TYPE_CHECKING,
@@ -18,13 +21,15 @@ from typing import (
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 __all__ = [
     "constrained",
     "constraints",
     "described",
     "expanded",
+    "mentions",
+    "others_than_types",
     "substituted",
     "type_name",
     "unnamed",
@@ -142,3 +147,53 @@ def described(annotation: Any) -> str:
     metadata = get_args(annotation)[1:] if get_origin(annotation) is Annotated else ()
     texts = (getattr(one, "description", None) for one in metadata)
     return next((text for text in texts if isinstance(text, str)), "")
+
+
+def mentions(annotation: Any, cls: type) -> bool:
+    """
+    Say whether a class, or one derived from it, is somewhere in a type.
+
+    This doesn't look into the fields of classes.
+    """
+    try:
+        return _mentions(annotation, cls)
+    except RecursionError:  # an alias that contains itself
+        return False
+
+
+def _mentions(annotation: Any, cls: type) -> bool:
+    annotation = unnamed(annotation)
+    origin, args = get_origin(annotation), get_args(annotation)
+    if origin is Literal:
+        return False
+    found = origin or annotation
+    if isinstance(found, type) and issubclass(found, cls):
+        return True
+    return any(_mentions(one, cls) for one in (args[:1] if origin is Annotated else args))
+
+
+#: Values that people write for a type, for example because they mean a default, or a status.
+_VALUES = (bool, int, float, complex, bytes, list, tuple, dict, set)
+
+
+def others_than_types(annotation: Any) -> Iterator[Any]:
+    """Find the parts of an annotation that aren't types."""
+    origin = get_origin(annotation)
+    # Some classes of the standard library, such as threading.Lock, are built-in functions.
+    a_function = inspect.isbuiltin(annotation) and annotation.__module__ == "builtins"
+    if a_function or inspect.ismodule(annotation) or _is_value(annotation):
+        yield annotation
+    elif origin not in (Literal, collections.abc.Callable):
+        args = get_args(annotation)
+        for argument in args[:1] if origin is Annotated else args:
+            yield from others_than_types(argument)
+
+
+def _is_value(annotation: Any) -> bool:
+    cls = type(annotation)
+    if cls in _VALUES:
+        return True
+    # What stands for a type belongs to Python, to its backports, or to us.
+    package = cls.__module__.partition(".")[0]
+    known = (*sys.stdlib_module_names, "typing_extensions", "triows")
+    return not isinstance(annotation, type) and package not in known

@@ -8,7 +8,7 @@ its type, that is the peer's mistake, an :exc:`~triows.InvalidMessage`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache, partial
 from inspect import iscoroutine
 from types import UnionType
@@ -225,6 +225,8 @@ def _check_expressible(type_: Any, *, is_inside: bool) -> None:
     if isinstance(type_, str | ForwardRef):
         name = string_in(type_)
         raise TypeError(f"{name!r} is a string, not a type: give the class itself, {name}")
+    if isinstance(origin, type) and issubclass(origin, Mapping) and arguments:
+        _check_key(_known(arguments[0]))
     is_same = origin is Annotated or origin in (Union, UnionType)
     for one in arguments[:1] if origin is Annotated else arguments:
         _check_expressible(one, is_inside=is_inside or not is_same)
@@ -233,12 +235,46 @@ def _check_expressible(type_: Any, *, is_inside: bool) -> None:
         _check_class(cls, is_inside=is_inside)
 
 
-def _check_class(cls: type, *, is_inside: bool) -> None:
+def _known(type_: Any) -> inspect.Type | None:
+    """Return what msgspec knows of a type."""
     try:
-        outer, *inner = parts_of(inspect.type_info(cls))
+        return inspect.type_info(type_)
     except (TypeError, ValueError, NameError, AttributeError):
-        return  # msgspec can write more than it can read, such as unions of structs
+        return None  # msgspec can write more than it can read, such as unions of structs
+
+
+#: What the key of a JSON object can't be. Its encoder would meet each of them for the first time
+#: when a request is answered.
+_NO_KEYS: Mapping[type[inspect.Type], str] = {
+    inspect.NoneType: "None",
+    inspect.BoolType: "a bool",
+    inspect.TupleType: "a tuple",
+    inspect.VarTupleType: "a tuple",
+    inspect.NamedTupleType: "a tuple",
+    inspect.ListType: "a list",
+    inspect.SetType: "a set",
+    inspect.FrozenSetType: "a set",
+    inspect.DictType: "a dict",
+    inspect.TypedDictType: "a dict",
+    inspect.StructType: "an object",
+    inspect.DataclassType: "an object",
+}
+
+
+def _check_key(info: inspect.Type | None) -> None:
+    for one in info.types if isinstance(info, inspect.UnionType) else (info,):
+        if one is not None and type(one) in _NO_KEYS:
+            raise TypeError(
+                f"the keys of a JSON object must be str or numbers, not {_NO_KEYS[type(one)]}: "
+                "use a str, or send a list of pairs"
+            )
+
+
+def _check_class(cls: type, *, is_inside: bool) -> None:
+    outer, *inner = [*parts_of(_known(cls))] or [None]
     for one in [outer, *inner]:
+        if isinstance(one, inspect.DictType) and not is_model(cls):  # pydantic writes any key
+            _check_key(one.key_type)
         found: Any = getattr(one, "cls", None)
         # An instance of an abstract class may be one of the classes that msgspec knows.
         if isinstance(one, inspect.CustomType) and not (
@@ -276,11 +312,10 @@ def _plain(value: Any, *, strict: bool = False) -> Any:
         raise TypeError("JSON can't express a coroutine: `await` that first")
     if isinstance(value, type):
         raise TypeError(f"JSON can't express the class {value.__qualname__}: give an instance")
-    if isinstance(value, (tuple, list, dict, set, frozenset)):
+    if value is None or isinstance(value, (bool, tuple, list, dict, set, frozenset)):
         # msgspec knows these classes, so it must have met one as the key of a dict.
-        raise TypeError(
-            f"the keys of a JSON object must be str or numbers, not a {type(value).__name__}"
-        )
+        shown = "None" if value is None else f"a {type(value).__name__}"
+        raise TypeError(f"the keys of a JSON object must be str or numbers, not {shown}")
     raise TypeError(
         f"JSON can't express an instance of {type(value).__qualname__}: send it as a str, a "
         f"number, a list or a dict, or make its class {CLASSES}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 from ._annotations import unnamed
@@ -20,6 +21,7 @@ __all__ = [
     "adapter_of",
     "complete_adapter_of",
     "fields_of",
+    "hasty",
     "is_model",
     "mentions_model",
     "problems",
@@ -30,10 +32,21 @@ __all__ = [
 
 INVALID = "Invalid value"
 
-#: How many errors :func:`problems` lists. Nobody reads more, and an answer has to stay small.
-MAX_PROBLEMS = 100
+#: How many errors :func:`problems` lists. Pydantic takes about a kilobyte to list one of them.
+MAX_LISTED = 1000
 
 _UNKNOWN: Any = object()
+
+# The entries of pydantic's description of a type that describe other types, alone or in lists and
+# dicts.
+_INNER = frozenset(
+    {
+        "schema", "items_schema", "keys_schema", "values_schema", "extras_schema", "lax_schema",
+        "strict_schema", "json_schema", "python_schema", "arguments_schema", "fields", "choices",
+        "steps", "definitions",
+    }
+)  # fmt: skip
+_COLLECTIONS = ("list", "tuple", "set", "frozenset")
 
 # Words in the types of errors whose texts name classes of the application. A peer must not see
 # these texts.
@@ -74,6 +87,46 @@ def _mentions(annotation: Any) -> bool:
 def adapter_of(annotation: Any) -> Any:
     """Make pydantic's ``TypeAdapter``. Only for a type for which :func:`mentions_model` is true."""
     return sys.modules["pydantic"].TypeAdapter(annotation)
+
+
+def hasty(validator: Any, schema: Any) -> Any:
+    """
+    Make a validator that refuses a list at its first wrong item, and sets and tuples likewise.
+
+    An error takes pydantic several hundred bytes, and there may be one for each byte or two of the
+    data.
+
+    Args:
+        validator: A validator of pydantic's, or what works like one. The new one makes the same
+            values. If pydantic can't make it, this one is returned.
+        schema: Pydantic's description of the same type.
+    """
+    # None of that is promised by pydantic, so whatever it says, there is the other validator.
+    with suppress(Exception):
+        make = sys.modules["pydantic_core"].SchemaValidator
+        schema = _failing_fast(schema)
+        try:
+            # Don't take the own validators of the models inside.
+            return make(schema, _use_prebuilt=False)
+        except TypeError:  # pydantic 2.12 always does
+            return make(schema)
+    return validator
+
+
+def _failing_fast(schema: Any) -> Any:
+    """Copy pydantic's description of a type, and set the option wherever there is a list."""
+    if isinstance(schema, (list, tuple)):
+        return type(schema)(map(_failing_fast, schema))
+    if not isinstance(schema, dict):
+        return schema
+    kind = schema.get("type")
+    # Among the fields of a class, there may be one with this name.
+    is_schema = isinstance(kind, str)
+    copied = {
+        name: _failing_fast(one) if name in _INNER or not is_schema else one
+        for name, one in schema.items()
+    }
+    return {**copied, "fail_fast": True} if is_schema and kind in _COLLECTIONS else copied
 
 
 def complete_adapter_of(annotation: Any) -> Any | None:
@@ -155,8 +208,8 @@ def problems(
     """
     List the errors in a :func:`validation_error`: where each is, and its text for the peer.
 
-    If there are more than 100, this only says how many. A list of a megabyte may have hundreds of
-    thousands, and pydantic can't list some of them.
+    If there are more than 1000, this only says how many. There may be tens of thousands, and
+    pydantic can't list some of them.
 
     Args:
         exc: The error.
@@ -166,7 +219,7 @@ def problems(
             which member of a union it has tried.
     """
     count = exc.error_count()
-    if count > MAX_PROBLEMS:
+    if count > MAX_LISTED:
         return [((), f"{count} values can't be used")]
     found = [
         (error["loc"] if value is _UNKNOWN else _place_in(value, error), _sentence(error, text_of))

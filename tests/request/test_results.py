@@ -17,7 +17,7 @@ import pytest
 from hypothesis import assume, given, strategies as st
 from starlette.responses import RedirectResponse, Response
 
-from triows import HandlerSignatureError, HTTPException, status
+from triows import HandlerSignatureError, HTTPException, ServerSentEvent, status
 from triows._injection.signatures import Unresolved, signature_of
 from triows._request.results import KEPT, KEPT_SIZE, plan_result
 from triows._shapes import classes_of
@@ -214,11 +214,6 @@ def test_a_response_beside_other_types_makes_the_plan_dynamic():
     assert sent(User | RedirectResponse, User(1), b"text/html")[1] == "application/json"
 
 
-def test_a_response_may_have_a_status_for_descriptions():
-    (alternative,) = plan(Annotated[RedirectResponse, status.SEE_OTHER]).alternatives
-    assert alternative.status == 303
-
-
 # Statuses
 
 
@@ -279,6 +274,12 @@ def test_alternatives_are_data_for_descriptions():
     assert found.alternatives[2].media_types == ()
 
 
+@pytest.mark.parametrize("annotation", [bytes | bytearray, str | Name, str | Annotated[str, 200]])
+def test_what_is_written_in_the_same_way_is_one_alternative(annotation):
+    (alternative,) = plan(annotation).alternatives
+    assert alternative.status == 200
+
+
 def test_what_has_the_same_status_is_one_alternative():
     (one,) = plan(User | Missing | None).alternatives
     assert one.type == User | Missing | None
@@ -323,12 +324,31 @@ def test_an_annotation_is_read_as_signatures_are():
         (Annotated[list[int], 201] | list[str], None, r"a list could be list\[int\] \(201\)"),
         (Annotated[User, 201] | Annotated[User, 200], None, "a User could be"),
         (Annotated[Typed, 201] | dict[str, int], None, "a dict could be"),
-        (str | HTML, None, "a str could be str"),
+        (str | HTML, None, r"str as text/plain; charset=utf-8 \(200\) or str as text/html"),
         (Annotated[float, 201] | int, None, "a int could be"),
         (str | None, None, r"`str \| Annotated\[None, status.NO_CONTENT\]`, or `JSON\[str \| None"),
         (bytes | None, None, "bytes isn't JSON"),
         (Response | None, None, "Response isn't JSON"),
         (Annotated[str, 201] | None, None, "str isn't JSON"),
+        (
+            Annotated[Response, 201],
+            None,
+            r"return Response\(..., status_code=201",
+        ),
+        (Annotated[User | RedirectResponse, 201], None, "RedirectResponse says its status"),
+        (JSON[Response], None, r"write `Response` without JSON\[...\]"),
+        (JSON[Gone], None, "Gone is always application/problem"),
+        (Annotated[Gone, Media("a/b")], None, "Gone is always application/problem"),
+        (Annotated[NoReturn, 404], None, "NoReturn has a status or a media type"),
+        (ServerSentEvent, None, "annotate `-> EventStream`, and `yield` each ServerSentEvent"),
+        (list[ServerSentEvent] | None, None, "annotate `-> EventStream`"),
+        (JSON[ServerSentEvent], None, "annotate `-> EventStream`"),
+        (201, None, r"201 is a status without a type: write `Annotated\[TYPE, 201\]`"),
+        (list[5], None, "5 isn't a type"),
+        (JSON[list[5]], None, "5 isn't a type"),
+        (tuple[User, 201], None, r"write `-> Annotated\[User, 201\]`, and return the User alone"),
+        (Annotated[User, "created"], None, "'created', which says no status: write status.CREATED"),
+        (dict[tuple[int, int], int], None, "keys of a JSON object must be str or numbers"),
         (Response, 201, r"status=201: Response\(status_code=...\) says it"),
         (Annotated[User, 201], 202, "status=202: the annotation has a status for everything"),
         (complex, None, "JSON can't express complex"),
@@ -371,6 +391,8 @@ async def items():
         (Answer, Data(1), r"but is annotated `-> User \| Missing`"),
         (User, Response(), r"add `\| Response`"),
         (RedirectResponse, None, "returned None, but is annotated `-> RedirectResponse`"),
+        (User, (User(1), 201), r"for a status, annotate `-> Annotated\[User, status.CREATED\]`"),
+        (User, (User(1), "x"), "an instance of tuple"),
         (User, Gone(410), "returned a Gone: `raise` it"),
         (NoReturn, None, "returned None, but is annotated `-> NoReturn`"),
         (dict[str, Any], {"a": object()}, "can't be sent: JSON can't express an instance"),

@@ -137,6 +137,11 @@ def test_an_item_of_another_type_is_an_error_with_the_place(annotation, item, me
         (Annotated[AsyncIterator[bytes], 204], True, "a 204 has no body"),
         (AsyncIterator[complex], True, "JSON can't express complex"),
         (Annotated[AsyncIterator[Row], Media("text/csv")], True, "and text/csv is something else"),
+        (AsyncIterator[ServerSentEvent | str], True, "yield nothing but ServerSentEvent"),
+        (AsyncIterator[list[ServerSentEvent]], True, "yield nothing but ServerSentEvent"),
+        (AsyncIterator[Annotated[str, 201]], True, "a status is for the whole stream"),
+        (AsyncIterator[201], True, "201 isn't a type"),
+        (AsyncIterator[dict[tuple[int, int], int]], True, "the keys of a JSON object"),
         (Annotated[EventStream, Media("text/plain")], True, r"leave Media\(...\) out"),
     ],
 )

@@ -24,6 +24,7 @@ from starlette.responses import Response
 from triows._annotations import unnamed
 from triows._json import AS_IT_IS, Writing, writing_of
 from triows._shapes import BINARY as BINARY_CLASSES, Misfit
+from triows.status import number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -79,7 +80,7 @@ class Alternative:
     One of the responses that a handler can make.
 
     Attributes:
-        status: ``None`` if a response of Starlette's says it, and the annotation doesn't.
+        status: ``None`` if a response of Starlette's says it.
         type: What the body is made from. ``None`` if there is no body.
         writers: What writes the body, by media type, the best one first.
         classes: The classes of the values that this alternative is for.
@@ -198,6 +199,12 @@ def _problem(value: Any, annotation: str, reason: object, verb: str) -> str:
     if reason is not None:
         return f"what the handler {verb} can't be sent: {reason}"
     shown = "None" if value is None else f"an instance of {_class(value)}"
+    if isinstance(value, tuple) and any(number(one) in range(100, 600) for one in value):
+        return (
+            f"the handler {verb} a tuple, but is annotated `-> {annotation}`: for a status, "
+            f"annotate `-> Annotated[{annotation}, status.CREATED]`, for example, and return the "
+            "value alone"
+        )
     if isinstance(value, Response):
         return (
             f"the handler {verb} {shown}, but is annotated `-> {annotation}`: add `| Response` "
