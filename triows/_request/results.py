@@ -19,7 +19,8 @@ none, ``Any``, ``object``          whatever the value is, by the rows above
 another async iterator             its parts; items that aren't bytes or str are JSON lines
 =================================  ==============================================
 
-In a union, the class of the value chooses the member, and each member may have a status.
+In a union, the class of the value chooses the member, and each member may have a status. A value
+that has more than its annotation says is an error, also inside another one (see ``_shapes.py``).
 """
 
 from __future__ import annotations
