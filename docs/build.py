@@ -109,6 +109,10 @@ def entry(module: griffe.Module, name: str, names: Names) -> Iterator[str]:
     yield f"### `{name}`"
     names.scope = name
     value = getattr(importlib.import_module(module.path), name)
+    if isinstance(value, ModuleType):
+        yield names.markdown(inspect.cleandoc(value.__doc__ or ""))
+        yield f"**Names:** {', '.join(f'`{one}`' for one in value.__all__)}"
+        return
     found = resolved(module.members.get(name))
     if found is None:
         yield f"`{value.__module__}.{value.__qualname__}`, which triows exports as well."

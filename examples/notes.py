@@ -26,7 +26,17 @@ from typing import Annotated, Any
 import msgspec
 import trio
 
-from triows import AsyncResource, HTTPException, HTTPProblem, Limits, Route, Triows, status, use
+from triows import (
+    AsyncResource,
+    HTTPException,
+    HTTPProblem,
+    Limits,
+    ResponseHeaders,
+    Route,
+    Triows,
+    status,
+    use,
+)
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS notes (
@@ -177,9 +187,13 @@ note = notes / "{number:int}"
 
 
 @notes.post(problems=[Conflict])
-async def create(notes: Notes, draft: Draft) -> Annotated[Note, status.CREATED]:
+async def create(
+    notes: Notes, draft: Draft, headers: ResponseHeaders
+) -> Annotated[Note, status.CREATED]:
     """Store a new note. No two notes have the same title."""
-    return await notes.create(draft)
+    created = await notes.create(draft)
+    headers["location"] = f"/notes/{created.id}"
+    return created
 
 
 @notes.get

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import pydantic
 import pytest
 from pydantic.dataclasses import dataclass
+from pydantic_core import SchemaValidator
 from typing_extensions import TypeAliasType
 
 from triows._pydantic import (
     adapter_of,
     fields_of,
+    hasty,
     is_model,
     mentions_model,
     problems,
@@ -108,3 +111,45 @@ def test_what_a_check_of_the_model_raised_is_told_as_the_caller_says():
 def test_names_of_the_applications_classes_are_not_told():
     told = found(lambda: adapter_of(list[User]).validate_python([Plain()]))
     assert told == [((0,), "Invalid value")]
+
+
+class Team(pydantic.BaseModel):
+    default: list[User]
+    type: dict[str, tuple[User, ...]] = {}
+    pair: set[int] | frozenset[int] = pydantic.Field(default={"type": "list"})
+
+
+def hasty_for(annotation):
+    adapter = adapter_of(annotation)
+    return hasty(adapter, adapter.core_schema)
+
+
+TEAM = {"default": [{}, {}], "type": {"a": [{}, {}], "b": [{}, {}]}}
+FIRST = [("default", 0, "name"), ("type", "a", 0, "name"), ("type", "b", 0, "name")]
+
+
+def test_a_hasty_validator_stops_at_the_first_wrong_item_of_each_list():
+    value = {"a": [{}, {}], "b": [{}, {}]}
+    for type_ in (dict[str, list[User]], dict[str, tuple[User, ...]]):
+        told = found(partial(hasty_for(type_).validate_python, value))
+        assert [place for place, _ in told] == [("a", 0, "name"), ("b", 0, "name")]
+
+
+@pytest.mark.skipif(
+    "_use_prebuilt" not in str(SchemaValidator.__text_signature__), reason="pydantic can't do it"
+)
+def test_it_does_so_in_models_inside_the_type_too():
+    told = found(lambda: hasty_for(list[Team]).validate_python([TEAM, TEAM]))
+    assert [place for place, _ in told] == [(0, *place) for place in FIRST]
+
+
+def test_a_hasty_validator_makes_the_same_values():
+    adapter = adapter_of(list[Team])
+    data = '[{"default": [{"name": "ada", "age": "3"}], "type": {"a": [{"name": "b"}]}}]'
+    assert hasty_for(list[Team]).validate_json(data) == adapter.validate_json(data)
+    # What is no description of a type is left as it is.
+    assert hasty_for(list[Team]).validate_json(data)[0].pair == {"type": "list"}
+
+
+def test_where_pydantic_can_not_stop_early_it_does_not():
+    assert hasty(Plain, {"type": "nothing that pydantic knows"}) is Plain

@@ -21,7 +21,7 @@ from typing import (
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
 __all__ = [
     "constrained",
@@ -30,6 +30,7 @@ __all__ = [
     "expanded",
     "mentions",
     "others_than_types",
+    "substituted",
     "type_name",
     "unnamed",
 ]
@@ -62,11 +63,16 @@ def expanded(annotation: Any) -> Any:
     if not _is_alias(alias):
         return annotation
     given = dict(zip(alias.__type_params__, get_args(annotation), strict=False))
-    value = alias.__value__
-    if isinstance(value, TypeVar):
-        return given.get(value, value)
-    wanted = getattr(value, "__parameters__", ())
-    return value[tuple(given.get(one, one) for one in wanted)] if wanted else value
+    return substituted(alias.__value__, given)
+
+
+def substituted(annotation: Any, given: Mapping[Any, Any]) -> Any:
+    """Replace type parameters in an annotation by what is given for them."""
+    if isinstance(annotation, TypeVar):
+        return given.get(annotation, annotation)
+    # A generic class also has parameters. Without arguments, these are not the ones that are given.
+    wanted = getattr(annotation, "__parameters__", ()) if get_origin(annotation) else ()
+    return annotation[tuple(given.get(one, one) for one in wanted)] if wanted else annotation
 
 
 def _is_alias(annotation: Any) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 import trio
 from attrs import frozen
@@ -20,6 +20,7 @@ from ._description import MountInfo, RouteInfo, route_info
 from ._dispatch import Dispatcher
 from ._elsewhere import APPLICATION, pointing
 from ._errors import behind, consists_of, exc_info, is_a, leaves, text_of, without_stray
+from ._exchange.catcher import check_classes
 from ._exchange.catchers import Catchers
 from ._exchange.registry import Exchanges
 from ._inspection.hanging import Overseer
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
         Sequence,
     )
 
+    from ._exchange.catcher import Catching
     from ._protocol.handshake import Origins
     from ._routing.handlers import Handler
     from ._routing.options import Dependency, MiddlewareFactory
@@ -71,6 +73,9 @@ if TYPE_CHECKING:
 __all__ = ["EndpointInfo", "Triows"]
 
 C = TypeVar("C", bound="Callable[..., Any]")
+E = TypeVar("E", bound=Exception)
+E2 = TypeVar("E2", bound=Exception)
+E3 = TypeVar("E3", bound=Exception)
 
 logger = logging.getLogger("triows")
 
@@ -174,7 +179,7 @@ class Triows:
         # The mounted triows applications, by path. They are drained together with this one.
         self._mounted: dict[str, Triows] = {}
         self._mounts: list[MountInfo] = []
-        self._stack = wrapped(Dispatcher(self._router, self.settings), middlewares)
+        self._stack = wrapped(Dispatcher(self._router, self.settings, self._catchers), middlewares)
         # Without middlewares, nobody but the server is told that a response was cut.
         self._serve_http = partial(guarded, self._stack) if middlewares else self._stack
         self._around = described(middlewares)
@@ -207,7 +212,17 @@ class Triows:
 
     include = include_routes
 
-    def catch(self, *classes: type[Exception]) -> Callable[[C], C]:
+    @overload
+    def catch(self, cls: type[E], /) -> Catching[E]: ...
+    @overload
+    def catch(self, first: type[E], second: type[E2], /) -> Catching[E | E2]: ...
+    @overload
+    def catch(
+        self, first: type[E], second: type[E2], third: type[E3], /
+    ) -> Catching[E | E2 | E3]: ...
+    @overload
+    def catch(self, *classes: type[Exception]) -> Catching[Any]: ...
+    def catch(self, *classes: type[Exception]) -> Any:
         """
         Turn one of your exceptions into an answer, as a decorator.
 
@@ -217,26 +232,42 @@ class Triows:
             def out_of_stock(error: OutOfStock) -> HTTPException:
                 return HTTPException(409, f"{error.item} is out of stock")
 
-        The exception may come from a handler, a factory, or a resource that exits. Resources still
-        see it at their ``yield``. It isn't logged as an error.
+        The exception may come from a handler, a factory, a resource that exits, or for a request
+        from a mounted application, such as :meth:`static`. Resources still see it at their
+        ``yield``. It isn't logged as an error. A function for
+        :exc:`HTTPException` also gets what triows refuses by itself, for example with 404, 405 or
+        422, but not what it refuses because of an origin or a limit.
 
         The function is a ``def`` that takes the exception, and, if it has a second parameter, the
-        ``HTTPConnection`` of Starlette. It returns an :exc:`HTTPException` or a
-        :exc:`WebSocketClose`. With ``None``, it leaves the exception as it is. For a WebSocket that
-        was accepted, an HTTPException becomes a close with 1008, or 1011 if its status is 500 or
-        more. For subclasses, the function of the nearest class counts.
+        ``HTTPConnection`` of Starlette. For a plain request, that is a ``Request`` whose body can't
+        be read. It returns one of these:
+
+        - An :exc:`HTTPException`.
+        - A ``Response`` of Starlette with all of its content, such as an ``HTMLResponse``, with a
+          status from 300 to 599. It can't have a background task.
+        - For a WebSocket, a :exc:`WebSocketClose`.
+        - ``None``, to leave the exception as it is.
+
+        A WebSocket that wasn't accepted is refused with the response. If it was accepted, a status
+        becomes a close with 1008, or 1011 if it is 500 or more. An answer with the status of a
+        refusal of ours keeps the headers that belong to it, such as the ``Allow`` of a 405.
+
+        For subclasses, the function of the nearest class counts. A function for ``Exception`` gets
+        what nobody expected: it doesn't get HTTPExceptions, closes and disconnects, and what it
+        gets is still logged as an error.
 
         Args:
             classes: The classes of the exceptions.
 
         Raises:
             RouteSetupError: One of them isn't an exception, or is caught already, or the function
-                can't be called so.
+                can't be called so, or returns something else.
         """
+        check_classes(classes, where_called())
 
-        def add(catcher: C) -> C:
-            self._catchers.add(classes, catcher)
-            return catcher
+        def add(function: C) -> C:
+            self._catchers.add(classes, function)
+            return function
 
         return add
 
@@ -271,7 +302,9 @@ class Triows:
             )
         # With handle(), an error in a triows application is raised to us, and logged only once.
         ours = isinstance(app, Triows)
-        requests = MountedRequests(template.path, app, self.settings, self._exchanges)
+        requests = MountedRequests(
+            template.path, app, self.settings, self._exchanges, self._catchers
+        )
         mounted = Mount(app.handle if isinstance(app, Triows) else app, ours, requests)
         lookup = getattr(app, "url_path_for", None)
         self._router.mount(template, mounted, name=name, lookup=lookup, where=where_called())

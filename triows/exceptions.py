@@ -53,6 +53,8 @@ from .status import code as number_of
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from ._param_error import ParamError
+
 __all__ = [
     "AddressError",
     "ClientDisconnect",
@@ -242,11 +244,10 @@ class InvalidRequest(TriowsError, HTTPException):
     A request can't be used: a parameter is missing, or something in it is wrong. The answer is 422.
 
     Args:
-        errors: Everything that is wrong with it. Each has a ``location``, a ``name`` and a
-            ``message``, which the client may see.
+        errors: Everything that is wrong with it, which the client may see.
     """
 
-    def __init__(self, errors: Sequence[Any]) -> None:
+    def __init__(self, errors: Sequence[ParamError]) -> None:
         self.errors = tuple(errors)
         HTTPException.__init__(self, 422, "; ".join(one.message for one in self.errors))
 

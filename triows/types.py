@@ -18,6 +18,7 @@ import msgspec
 from attrs import field, frozen
 
 from ._arguments import SIGNATURE, hinting
+from ._param_error import ParamSource as ParamSource
 from ._requires import refuse_as_factory
 
 __all__ = [
@@ -50,7 +51,6 @@ Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 ASGIApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-ParamSource: TypeAlias = Literal["path", "query", "header", "cookie", "body", "form"]
 UseScope: TypeAlias = Literal["connection", "app"]
 UseUntil: TypeAlias = Literal["sent"]
 

@@ -11,7 +11,7 @@ from hypothesis import given, strategies as st
 
 from tests.request.bodies import body_of, cut
 from tests.request.multiparts import FORM, TYPE, form, part
-from triows._injection.query import ParamError
+from triows._param_error import ParamError
 from triows._request.body import BadBody, BodyTooLarge
 from triows._request.forms import form_media, read_form
 from triows._request.media import UnsupportedMedia

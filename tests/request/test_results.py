@@ -19,8 +19,8 @@ from starlette.responses import RedirectResponse, Response
 
 from triows import HandlerSignatureError, HTTPException, ServerSentEvent, status
 from triows._injection.signatures import Unresolved, signature_of
-from triows._request.representations import classes_of
 from triows._request.results import KEPT, KEPT_SIZE, plan_result
+from triows._shapes import classes_of
 from triows.types import HTML, JSON, Media
 
 WHERE = "app.py:1 (handler)"
@@ -406,6 +406,62 @@ def test_what_is_not_as_annotated_is_an_error_with_the_place(annotation, value, 
     with pytest.raises(TypeError, match=message) as caught:
         sent(annotation, value)
     assert str(caught.value).endswith(f"\n  at {WHERE}")
+
+
+class WithPassword(User):
+    password: str = "secret"
+
+
+class ModelWithPassword(Model):
+    password: str = "secret"
+
+
+@dataclasses.dataclass
+class Owned:
+    owner: User | None
+    typed: list[Typed] = dataclasses.field(default_factory=list)
+
+
+LONG = {"id": 1, "password": "secret"}
+
+
+@pytest.mark.parametrize("accept", [b"application/json", b"application/msgpack"])
+@pytest.mark.parametrize(
+    ("annotation", "value", "message"),
+    [
+        (User, WithPassword(1), "it is an .*'password' that User doesn't have: return User"),
+        (list[User], [User(1), WithPassword(1)], r"\[1\] is an .*: put User\(...\) there"),
+        (list[User], [Admin(1), Data(1)], r"\[1\] is an instance of Data, but User is"),
+        (list[User], [{"id": 1}], r"\[0\] is an instance of dict, but User is"),
+        (list[Model], [Data(1)], r"\[0\] is an instance of Data, but Model is"),
+        (dict[str, Owned], {"a": Owned(WithPassword(1))}, r"\['a'\].owner is an instance of With"),
+        (Owned, Owned(None, [LONG]), r"typed\[0\] has the key 'password' that Typed doesn't"),
+        (Typed, LONG, "it has the key 'password' that Typed doesn't have"),
+        (Answer, WithPassword(1), "it is an instance of WithPassword"),
+        (User | Missing | None, WithPassword(1), "it is an instance of WithPassword"),
+        (Annotated[User, Media("application/vnd.a+json")], WithPassword(1), "it is an instance"),
+        (Annotated[User, Media("a/msgpack")], WithPassword(1), "it is an instance"),
+    ],
+)
+def test_what_has_more_than_is_annotated_is_an_error(annotation, value, message, accept):
+    accept = None if "Media" in str(annotation) else accept
+    with pytest.raises(TypeError, match=f"the handler returned can't be sent: {message}") as caught:
+        sent(annotation, value, accept)
+    assert str(caught.value).endswith(f"\n  at {WHERE}")
+
+
+def test_pydantic_sends_only_what_is_annotated():
+    private = ModelWithPassword(id=1)
+    for annotation in (Model, Model | None, Annotated[Model, 201] | Annotated[Missing, 404]):
+        assert sent(annotation, private)[2] == b'{"id":1}'
+    assert sent(list[Model] | dict[str, Model], {"a": private})[2] == b'{"a":{"id":1}}'
+
+
+@pytest.mark.parametrize("annotation", [Any, list[Any], dict[str, object]])
+def test_what_may_be_anything_is_sent_as_it_is(annotation):
+    value = {Any: WithPassword(1), list[Any]: [WithPassword(1)]}.get(annotation)
+    body = sent(annotation, {"a": WithPassword(1)} if value is None else value)[2]
+    assert b"secret" in body
 
 
 @pytest.mark.parametrize("annotation", [None, User, str, Answer, Any])

@@ -99,6 +99,7 @@ class Source:
         packs: Whether the fields of a class can be read from it.
         closed_packs: Whether such a class may forbid all other names. It can't if clients send
             names of which the application knows nothing.
+        has_blanks: Whether browsers send fields that nobody has filled in (:mod:`.blanks`).
     """
 
     name: ParamSource
@@ -110,6 +111,7 @@ class Source:
     no_default: str = ""
     packs: bool = True
     closed_packs: bool = False
+    has_blanks: bool = False
 
 
 def _one_value(values: list[str]) -> str:
@@ -162,6 +164,7 @@ FORM = Source(
     joined=_one_value,
     hides=lambda data, name: data.form.hides(name),
     closed_packs=True,
+    has_blanks=True,
 )
 
 #: All of them, by name. The body as a whole isn't one: it has no names.

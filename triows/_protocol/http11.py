@@ -124,8 +124,8 @@ class RequestReader:
         """
         Do :meth:`receive` and :meth:`next_request` in one step.
 
-        Most packets begin with a whole head, after a whole request. This reads those without looking
-        after what is left.
+        Most packets begin with a whole head, and nothing is left of the one before. This reads such
+        a head without looking for its beginning.
         """
         end = data.find(_END, 0, self._head_size)
         if end <= 0 or data[0] == _CR or self.unread or self._next:

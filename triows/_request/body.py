@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from triows._counted import counted
-from triows._injection.query import ParamError
+from triows._param_error import ParamError
 from triows.exceptions import HTTPException, InvalidRequest
 
 if TYPE_CHECKING:

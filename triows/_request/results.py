@@ -36,6 +36,7 @@ from triows._annotations import mentions, type_name, unnamed
 from triows._headers import SteadyHeaders
 from triows._injection.signatures import Unresolved
 from triows._reply import Reply, not_acceptable
+from triows._shapes import classes_of
 from triows.exceptions import HTTPException
 
 from .accept import preferred
@@ -48,7 +49,6 @@ from .representations import (
     TEXT,
     Alternative,
     Write,
-    classes_of,
     unsendable,
     writers_of,
 )
@@ -452,17 +452,20 @@ def _shown(one: Alternative) -> str:
 def _joined(made: Sequence[Alternative]) -> Iterator[Alternative]:
     """Make one alternative of those that are written in the same way and have the same status."""
     for one in made:
-        same = [
-            other
-            for other in made
-            if other.status == one.status and one.writers and other.writers == one.writers
-        ]
-        if not one.writers:
+        same = [other for other in made if _is_alike(one, other)]
+        if len(same) < 2:
             yield one
         elif same[0] is one:
-            types = tuple(other.type for other in same)
+            type_: Any = Union[tuple(other.type for other in same)]  # noqa: UP007
             classes = dict.fromkeys(cls for other in same for cls in other.classes)
-            yield evolve(one, type=Union[types], classes=tuple(classes))  # noqa: UP007
+            writers = writers_of(Declared(type_)) if one.is_structured else one.writers
+            yield evolve(one, type=type_, writers=writers, classes=tuple(classes))
+
+
+def _is_alike(one: Alternative, other: Alternative) -> bool:
+    both_structured = one.is_structured and other.is_structured
+    is_same = bool(one.writers) and one.writers == other.writers
+    return one.status == other.status and (both_structured or is_same)
 
 
 def _is_exception(type_: Any) -> bool:

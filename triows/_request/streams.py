@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 from attrs import evolve, frozen
 
 from triows._annotations import mentions, type_name, unnamed
-from triows._json import check_expressible
+from triows._shapes import classes_of
 
 from .declared import Annotation, Declared, checked_status
 from .events import EVENT_HEADERS, EVENT_STREAM, ServerSentEvent, encode_event
@@ -27,10 +27,9 @@ from .representations import (
     CANT_WRITE,
     Alternative,
     Write,
-    classes_of,
     is_binary,
     is_text,
-    json_lines,
+    lines_of,
     unsendable,
     writers_of,
 )
@@ -149,14 +148,14 @@ def _writers(item: Declared) -> dict[str, Write]:
         )
     if not item.is_json and (is_text(item.type) or is_binary(item.type)):
         return dict(writers_of(item))
-    check_expressible(item.type)
+    write = lines_of(item.type)
     media = JSON_LINES if item.media is None else item.media.type
     if not media.endswith(("jsonl", "ndjson")):
         raise ValueError(
             f"items of {item.name} are lines of JSON, and {media} is something else: yield str or "
             "bytes"
         )
-    return {media: json_lines}
+    return {media: write}
 
 
 def _is_event(type_: Any) -> bool:

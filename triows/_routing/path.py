@@ -76,9 +76,9 @@ def request_segments(scope: Scope) -> tuple[str, ...]:
     root = scope.get("root_path", "")
     raw = scope.get("raw_path")
     if type(raw) is bytes and not root and _PERCENT not in raw and path.isascii():
-        first, *segments = path.split("/")
-        if segments and not first:  # nearly all paths
-            return tuple(segments) if path != "/" else ()
+        first, *rest = path.split("/")
+        if rest and not first:  # nearly all paths
+            return tuple(rest) if path != "/" else ()
     if root:
         root = root.rstrip("/")
     segments = _raw_segments(raw, path)
