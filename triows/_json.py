@@ -19,7 +19,7 @@ from attrs import field, frozen
 from msgspec import inspect
 
 from ._annotations import type_name, unnamed
-from ._pydantic import complete_adapter_of, is_model, written
+from ._pydantic import complete_adapter_of, is_model, mentions_model, written
 from ._shapes import Shape, shape_of
 from ._structured import CLASSES, JSON, PLAIN, parts_of, reading_of, string_in
 from .exceptions import InvalidMessage
@@ -224,6 +224,8 @@ def check_expressible(type_: Any) -> None:
         TypeError: It can't express any. The text says why.
     """
     _check_expressible(type_, is_inside=False)
+    if not mentions_model(type_):  # pydantic writes any key as a text
+        _check_keys(type_)
 
 
 def _check_expressible(type_: Any, *, is_inside: bool) -> None:
@@ -234,8 +236,6 @@ def _check_expressible(type_: Any, *, is_inside: bool) -> None:
     if isinstance(type_, str | ForwardRef):
         name = string_in(type_)
         raise TypeError(f"{name!r} is a string, not a type: give the class itself, {name}")
-    if isinstance(origin, type) and issubclass(origin, Mapping) and arguments:
-        _check_key(_known(arguments[0]))
     is_same = origin is Annotated or origin in (Union, UnionType)
     for one in arguments[:1] if origin is Annotated else arguments:
         _check_expressible(one, is_inside=is_inside or not is_same)
@@ -270,6 +270,23 @@ _NO_KEYS: Mapping[type[inspect.Type], str] = {
 }
 
 
+def _check_keys(type_: Any) -> None:
+    type_ = unnamed(type_)
+    origin, arguments = get_origin(type_), get_args(type_)
+    if origin is Literal:
+        return
+    for one in arguments[:1] if origin is Annotated else arguments:
+        _check_keys(one)
+    cls = origin or type_
+    if not isinstance(cls, type):
+        return
+    if issubclass(cls, Mapping) and arguments:
+        _check_key(_known(arguments[0]))
+    for one in parts_of(_known(cls)):
+        if isinstance(one, inspect.DictType):
+            _check_key(one.key_type)
+
+
 def _check_key(info: inspect.Type | None) -> None:
     for one in info.types if isinstance(info, inspect.UnionType) else (info,):
         if one is not None and type(one) in _NO_KEYS:
@@ -282,8 +299,6 @@ def _check_key(info: inspect.Type | None) -> None:
 def _check_class(cls: type, *, is_inside: bool) -> None:
     outer, *inner = [*parts_of(_known(cls))] or [None]
     for one in [outer, *inner]:
-        if isinstance(one, inspect.DictType) and not is_model(cls):  # pydantic writes any key
-            _check_key(one.key_type)
         found: Any = getattr(one, "cls", None)
         # An instance of an abstract class may be one of the classes that msgspec knows.
         if isinstance(one, inspect.CustomType) and not (
