@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import threading
 from collections.abc import Callable
-from typing import Annotated, Any, Literal, NewType, Optional, TypeVar
+from typing import Annotated, Any, Generic, Literal, NewType, Optional, TypeVar
 
 import annotated_types
 import msgspec
@@ -18,6 +18,7 @@ from triows._annotations import (
     expanded,
     mentions,
     others_than_types,
+    substituted,
     type_name,
     unnamed,
 )
@@ -93,6 +94,25 @@ def test_metadata_without_a_constraint_is_left_out():
 )
 def test_a_type_is_written_as_in_a_signature(annotation, text):
     assert type_name(annotation) == text
+
+
+class Page(Generic[T]):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("annotation", "expected"),
+    [
+        (T, int),
+        (list[T] | None, list[int] | None),
+        (Page[T], Page[int]),
+        (Page, Page),  # its parameter is another one, even if it has the same name
+        (list[str], list[str]),
+    ],
+)
+def test_parameters_are_replaced(annotation, expected):
+    assert substituted(annotation, {T: int}) == expected
+    assert substituted(annotation, {}) == annotation
 
 
 class Event: ...

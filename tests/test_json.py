@@ -554,6 +554,7 @@ ADA = {"name": "ada", "bornIn": 1815}
         (StructOfPublic, StructOfPublic(Public()), {"item": ADA}),
         (list[Public | PublicStruct], [Public(), PublicStruct()], [ADA, {"name": "ada"}]),
         (PublicStruct, PublicStruct(), {"name": "ada"}),
+        (ModelDataclass | PublicStruct, ModelDataclass(1, "secret"), {"size": 1}),
         (list[PublicStruct | None], [PublicStruct(), None], [{"name": "ada"}, None]),
         (Any, Private(), ADA | {"password": "secret"}),
         (list[Any], [PrivateStruct()], [{"name": "ada", "password": "secret"}]),
@@ -609,3 +610,18 @@ def test_aliases_are_written_as_they_are_read(write):
 def test_without_a_type_pydantic_only_warns():
     with pytest.warns(UserWarning, match="Expected `str`"):
         assert encoded(Public.model_construct(name=1)) == b'{"name":1,"bornIn":1815}'
+
+
+class TypeAliasType:
+    """As Python 3.12 makes it of ``type Nested = list[Nested]``."""
+
+    __name__ = "Nested"
+
+    @property
+    def __value__(self) -> Any:
+        return list[self]  # type: ignore[valid-type]
+
+
+def test_an_alias_that_contains_itself_is_refused():
+    with pytest.raises(TypeError, match="Nested has an alias in it that contains itself: make a"):
+        writing_of(TypeAliasType())

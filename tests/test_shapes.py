@@ -372,6 +372,8 @@ class Fixed(msgspec.Struct):
         (tuple[int, Struct], [1, Struct()], "it is an instance of list, but tuple[int, Struct] is"),
         (Iterable[Struct], iter([Struct()]), "it is an instance of list_iterator, but Iterable"),
         (Typed, {}, "it doesn't have the key 'id' of Typed"),
+        (Typed, {"password": 1}, "it has the key 'password' that Typed doesn't have"),
+        (list[Typed], [{"id": 1}, {"a": 1}], "[1] has the key 'a' that Typed doesn't have"),
         (Typed, {"id": 1, "b": 1, "a": 1}, "it has the keys 'a', 'b' that Typed doesn't have"),
         (Fixed, Fixed(MoreStruct()), "item is an instance of MoreStruct"),
         (dict[str, Struct], {"x" * 999: 1}, "['xxxxxxxxxxxx...xxxxxxxxxxxxx'] is an instance of"),
@@ -400,6 +402,16 @@ def test_a_field_without_a_value_is_left_to_the_encoder():
 @attrs.define(slots=False)
 class Open:
     id: int = 1
+
+
+class ModelOfModel(pydantic.BaseModel):
+    item: Model
+
+
+def test_pydantic_looks_into_its_models_itself():
+    one = ModelOfModel(item=MoreModel())
+    assert type(one.item) is MoreModel
+    assert told(list[Field[ModelOfModel]], [Field(one)]) is None
 
 
 class OpenField(msgspec.Struct):

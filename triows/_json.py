@@ -158,6 +158,15 @@ def writing_of(type_: Any) -> Writing:
     Raises:
         TypeError: No value of the type can be written. The text says why.
     """
+    try:
+        return _writing_of(type_)
+    except RecursionError:
+        raise TypeError(
+            f"{type_name(type_)} has an alias in it that contains itself: make {CLASSES} of it"
+        ) from None
+
+
+def _writing_of(type_: Any) -> Writing:
     check_expressible(type_)
     # Pydantic takes an Iterable for a generator, and doesn't write a list as one.
     adapter = None if _mentions_iterable(type_) else complete_adapter_of(type_)

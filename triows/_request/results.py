@@ -19,7 +19,8 @@ none, ``Any``, ``object``          whatever the value is, by the rows above
 another async iterator             its parts; items that aren't bytes or str are JSON lines
 =================================  ==============================================
 
-In a union, the class of the value chooses the member, and each member may have a status.
+In a union, the class of the value chooses the member, and each member may have a status. A value
+that has more than its annotation says is an error, also inside another one (see ``_shapes.py``).
 """
 
 from __future__ import annotations
@@ -452,7 +453,7 @@ def _shown(one: Alternative) -> str:
 def _joined(made: Sequence[Alternative]) -> Iterator[Alternative]:
     """Make one alternative of those that are written in the same way and have the same status."""
     for one in made:
-        same = [other for other in made if _is_alike(one, other)]
+        same = [other for other in made if other.status == one.status and _is_alike(one, other)]
         if len(same) < 2:
             yield one
         elif same[0] is one:
@@ -463,9 +464,10 @@ def _joined(made: Sequence[Alternative]) -> Iterator[Alternative]:
 
 
 def _is_alike(one: Alternative, other: Alternative) -> bool:
-    both_structured = one.is_structured and other.is_structured
-    is_same = bool(one.writers) and one.writers == other.writers
-    return one.status == other.status and (both_structured or is_same)
+    """Say whether two are written in the same way, so that nobody has to tell them apart."""
+    if one.is_structured:
+        return other.is_structured
+    return one is other or bool(one.writers and one.writers == other.writers)
 
 
 def _is_exception(type_: Any) -> bool:
