@@ -279,6 +279,22 @@ async def test_only_one_task_reads_a_form_at_a_time(body, type_, nursery):
     assert (await reader.read()).values["title"] == ["a\r\n-- XyZ", ""]
 
 
+@pytest.mark.parametrize("turns", range(20))
+async def test_a_task_that_comes_while_a_form_is_parsed_takes_nothing_of_it(turns, nursery):
+    reader = FormReader(body_of(FORM, type_=TYPE), Limits())
+
+    async def come_later():
+        for _ in range(turns):
+            await trio.lowlevel.checkpoint()
+        with contextlib.suppress(trio.BusyResourceError):
+            await reader.read()
+
+    nursery.start_soon(come_later)
+    form_ = await reader.read()
+    assert form_.values == {"title": ["a\r\n-- XyZ", ""]}
+    assert await files_in(form_) == {"photo": [("a.png", "image/png", b"\r\n--Xy\xff" * 3)]}
+
+
 @pytest.mark.parametrize(
     ("parts", "type_", "limits", "error"),
     [
