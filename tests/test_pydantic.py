@@ -14,6 +14,8 @@ from typing_extensions import TypeAliasType
 from triows._pydantic import (
     adapter_of,
     fields_of,
+    finite,
+    from_json,
     is_model,
     mentions_model,
     problems,
@@ -108,3 +110,49 @@ def test_what_a_check_of_the_model_raised_is_told_as_the_caller_says():
 def test_names_of_the_applications_classes_are_not_told():
     told = found(lambda: adapter_of(list[User]).validate_python([Plain()]))
     assert told == [((0,), "Invalid value")]
+
+
+def test_a_finite_validator_makes_the_same_values():
+    validator = finite(adapter_of(dict[str, list[Point | User]]))
+    assert validator.validate_python({"a": [{"x": "1"}, {"name": "ada"}]}) == {
+        "a": [Point(1), User(name="ada")]
+    }
+
+
+class Weight(pydantic.BaseModel):
+    schema_: float = pydantic.Field(0, alias="schema")
+    type: float = 0
+    grams: list[float] | dict[str, float] = []
+    free: Annotated[float, pydantic.Field(allow_inf_nan=True)] = 0
+    inner: Weight | None = None
+
+
+@dataclass
+class Weights:
+    free: Annotated[float, pydantic.Field(allow_inf_nan=True)]
+    weight: Weight
+
+
+@pytest.mark.parametrize("odd", ["NaN", "Infinity", "-Infinity", "1e400", "9" * 400, '"nan"'])
+@pytest.mark.parametrize(
+    ("annotation", "data", "place"),
+    [
+        (Annotated[float, pydantic.Field(gt=-1e9)], "ODD", ()),
+        (list[Weight], '[{"type": ODD}]', (0, "type")),
+        (Weight, '{"schema": ODD}', ("schema",)),
+        (Weight, '{"inner": {"inner": {"type": ODD}}}', ("inner", "inner", "type")),
+        (Weights, '{"free": ODD, "weight": {"free": ODD, "type": ODD}}', ("weight", "type")),
+        (tuple[Weight, Weights | None], '[{"type": ODD}, null]', (0, "type")),
+    ],
+)
+def test_a_finite_validator_refuses_other_numbers_unless_a_field_allows_them(
+    annotation, data, place, odd
+):
+    text = data.replace("ODD", odd)
+    told = found(lambda: finite(adapter_of(annotation)).validate_json(text))
+    assert [where for where, _ in told] == [place]
+
+
+def test_what_pydantic_takes_for_json_is_read():
+    assert from_json(b'{"a": 1e400, "b": [-Infinity]}') == {"a": float("inf"), "b": [-float("inf")]}
+    assert from_json(b"{") is None

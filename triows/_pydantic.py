@@ -15,7 +15,16 @@ from ._annotations import unnamed
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["adapter_of", "fields_of", "is_model", "mentions_model", "problems", "validation_error"]
+__all__ = [
+    "adapter_of",
+    "fields_of",
+    "finite",
+    "from_json",
+    "is_model",
+    "mentions_model",
+    "problems",
+    "validation_error",
+]
 
 INVALID = "Invalid value"
 
@@ -23,6 +32,18 @@ INVALID = "Invalid value"
 MAX_PROBLEMS = 100
 
 _UNKNOWN: Any = object()
+
+# The entries of pydantic's description of a type in which there are descriptions of other types.
+_INNER = frozenset(
+    {
+        "schema", "items_schema", "keys_schema", "values_schema", "extras_schema",
+        "extras_keys_schema", "lax_schema", "strict_schema", "json_schema", "python_schema",
+        "arguments_schema", "fields", "choices", "steps", "definitions",
+    }
+)  # fmt: skip
+
+# How pydantic reads numbers if a class doesn't say it.
+_FINITE = {"allow_inf_nan": False}
 
 # Words in the types of errors whose texts name classes of the application. A peer must not see
 # these texts.
@@ -60,6 +81,41 @@ def _mentions(annotation: Any) -> bool:
 def adapter_of(annotation: Any) -> Any:
     """Make pydantic's ``TypeAdapter``. Only for a type for which :func:`mentions_model` is true."""
     return sys.modules["pydantic"].TypeAdapter(annotation)
+
+
+def finite(adapter: Any) -> Any:
+    """
+    Return a validator that makes the same values as a ``TypeAdapter``, but of finite numbers only.
+
+    A class or a field that says ``allow_inf_nan=True`` has its way.
+    """
+    # A model has its validator already, and pydantic would take that.
+    return sys.modules["pydantic_core"].SchemaValidator(
+        _finite_schema(adapter.core_schema), _FINITE, _use_prebuilt=False
+    )
+
+
+def _finite_schema(schema: Any) -> Any:
+    """Copy pydantic's description of a type, and complete the settings of each class in it."""
+    if isinstance(schema, (list, tuple)):
+        return type(schema)(map(_finite_schema, schema))
+    if not isinstance(schema, dict):
+        return schema
+    # Or it is a table of descriptions, by the names of fields or by tags.
+    is_schema = isinstance(schema.get("type"), str)
+    copied = {
+        name: _finite_schema(one) if name in _INNER or not is_schema else one
+        for name, one in schema.items()
+    }
+    return {**copied, "config": _FINITE | schema["config"]} if "config" in schema else copied
+
+
+def from_json(data: bytes) -> Any:
+    """Read what pydantic takes for JSON, without a type. What can't be read is ``None``."""
+    try:
+        return sys.modules["pydantic_core"].from_json(data)
+    except ValueError:
+        return None
 
 
 def fields_of(cls: Any) -> Mapping[str, Any]:

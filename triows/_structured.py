@@ -28,7 +28,17 @@ from attrs import frozen
 from msgspec import inspect
 
 from ._annotations import constrained, type_name
-from ._pydantic import INVALID, adapter_of, is_model, mentions_model, problems, validation_error
+from ._finite import NOT_FINITE, NotFinite, only_finite
+from ._pydantic import (
+    INVALID,
+    adapter_of,
+    finite,
+    from_json,
+    is_model,
+    mentions_model,
+    problems,
+    validation_error,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -196,9 +206,13 @@ class Reading:
             return [((), _TOO_DEEP.capitalize())]
         if isinstance(fault, UnicodeError):
             return [((), "Not valid UTF-8")]
+        if isinstance(fault, NotFinite):
+            return [(place, NOT_FINITE) for place in fault.places]
         if isinstance(fault, msgspec.DecodeError):
             return _msgspec_problems(fault, text_of)
-        return problems(fault, text_of, self.format.parse(data))
+        # Pydantic reads more than JSON has, such as NaN.
+        parse = from_json if self.format is JSON else self.format.parse
+        return problems(fault, text_of, parse(data))
 
 
 def _joined(found: list[tuple[Place, str]]) -> str:
@@ -253,8 +267,9 @@ def _by_msgspec(type_: Any, format_: Format) -> Reading:
         raise _Unreadable(f"{name!r} is a string, not a type: give the class itself, {name}")
     try:
         type_ = constrained(type_)
-        decoder = format_.decoder(type_, dec_hook=partial(_validated, format_))
-        unknown = next(_unknown(inspect.type_info(type_)), None)
+        decoder = format_.decoder(type_, dec_hook=partial(_validated, format_, {}))
+        info = inspect.type_info(type_)
+        unknown = next(_unknown(info), None)
     except RecursionError:
         raise _Unreadable(f"an alias in it contains itself: make {CLASSES} of it") from None
     except (TypeError, ValueError, NameError, AttributeError) as exc:
@@ -263,7 +278,24 @@ def _by_msgspec(type_: Any, format_: Format) -> Reading:
         raise _Unreadable(f"{reason}. Change the type") from exc
     if unknown is not None:
         raise _Unreadable(unknown)
-    return Reading(decoder.decode, _FAULTS, format_)
+    decode = only_finite(
+        decoder.decode,
+        _parse_json if format_ is JSON else format_.parse,
+        has_floats=format_ is MESSAGE_PACK,
+        has_texts=any(map(_may_be_text, parts_of(info))),
+    )
+    return Reading(decode, _FAULTS, format_)
+
+
+# Unlike msgspec, this reads numbers that are too large. They may be in what the type leaves out.
+_parse_json = partial(json.loads, parse_int=float)
+
+
+def _may_be_text(info: Any) -> bool:
+    """Say whether a number of this type, or a key in it, may be written as a text."""
+    if isinstance(info, inspect.DictType):
+        return any(isinstance(one, inspect.FloatType) for one in parts_of(info.key_type))
+    return isinstance(info, inspect.DecimalType)
 
 
 def string_in(type_: Any) -> str | None:
@@ -325,14 +357,16 @@ def _is_plain(cls: Any) -> bool:
     return not hasattr(cls, "__class_getitem__") and any(issubclass(one, cls) for one in PLAIN)
 
 
-def _validated(format_: Format, cls: Any, value: Any) -> Any:
+def _validated(format_: Format, validators: dict[Any, Any], cls: Any, value: Any) -> Any:
     """Let pydantic make a model that is inside a class of another kind."""
     if not is_model(cls):
         if not isinstance(value, cls):  # msgspec would name the class
             raise ValueError(INVALID)
         return value
+    if cls not in validators:
+        validators[cls] = finite(adapter_of(cls))
     try:
-        return format_.validate_value(cls.__pydantic_validator__, value)
+        return format_.validate_value(validators[cls], value)
     except validation_error() as exc:
         raise _Several(exc, value) from None
 
@@ -345,6 +379,7 @@ def _by_pydantic(type_: Any, format_: Format) -> Reading | None:
         adapter = adapter_of(type_)
         if not getattr(adapter, "pydantic_complete", True):
             adapter.rebuild(raise_errors=True)
+        validator = finite(adapter)
     except Exception as exc:
         # Whatever pydantic raises, the type is the reason. Pydantic doesn't know Structs and attrs
         # classes. msgspec knows them, and lets pydantic read the models inside them.
@@ -352,4 +387,4 @@ def _by_pydantic(type_: Any, format_: Format) -> Reading | None:
             reason = str(exc).partition("\n")[0]
             raise _Unreadable(f"pydantic refuses the class: {reason}. Change it") from exc
         return None
-    return Reading(format_.validate(adapter), (validation_error(), *_FAULTS), format_)
+    return Reading(format_.validate(validator), (validation_error(), *_FAULTS), format_)

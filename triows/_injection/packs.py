@@ -18,7 +18,7 @@ import attrs
 import msgspec
 from attrs import frozen
 
-from triows._pydantic import adapter_of, fields_of, is_model, problems, validation_error
+from triows._pydantic import adapter_of, fields_of, finite, is_model, problems, validation_error
 
 from .conversion import error_text, wire_type
 from .parameter import MADE_ANEW, MISSING
@@ -235,7 +235,7 @@ def pack_builder(pack: Any) -> Callable[[dict[str, Any]], Any]:
 
 
 def _model_builder(cls: Any) -> Callable[[dict[str, Any]], Any]:
-    validate, invalid = cls.__pydantic_validator__.validate_python, validation_error()
+    validate, invalid = finite(adapter_of(cls)).validate_python, validation_error()
 
     def build(arguments: dict[str, Any]) -> Any:
         try:
@@ -249,7 +249,7 @@ def _model_builder(cls: Any) -> Callable[[dict[str, Any]], Any]:
 
 def model_converter(annotation: Any) -> Callable[[Any], Any]:
     """Compile the conversion to a type with metadata of pydantic. See :func:`.converter`."""
-    validate, invalid = adapter_of(annotation).validate_python, validation_error()
+    validate, invalid = finite(adapter_of(annotation)).validate_python, validation_error()
 
     def convert(raw: Any) -> Any:
         try:
