@@ -123,6 +123,11 @@ def test_such_a_text_is_refused_where_a_number_is_made_of_it(type_, value, place
     assert places_in(type_, value(odd), format_) == [place]
 
 
+def test_pydantic_makes_no_such_number_of_a_text_in_a_class_of_another_kind():
+    found = places_in(Models, {"models": [{"number": "nan"}]})
+    assert [[*map(str, one)] for one in found] == [["models", "0", "number"]]
+
+
 @pytest.mark.parametrize("odd", ODD_TEXTS)
 @pytest.mark.parametrize("name", ["known", "byPrice"])
 def test_what_is_in_a_set_or_a_key_is_told_with_the_name_of_the_whole(odd, name):

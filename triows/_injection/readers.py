@@ -146,7 +146,7 @@ def text_reader(
         default: Makes the value if the request doesn't have it. ``None`` if it is required.
     """
     table = source.values
-    join = source.joined if kind == "text" else None
+    join: Any = source.joined if kind == "text" else source.checked
     absent = absent_reader(source, alias, default)
 
     def read(data: RequestData, errors: list[ParamError]) -> Any:
