@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import pydantic
 import pytest
 from pydantic.dataclasses import dataclass
+from pydantic_core import SchemaValidator
 from typing_extensions import TypeAliasType
 
 from triows._pydantic import (
@@ -16,6 +18,7 @@ from triows._pydantic import (
     fields_of,
     finite,
     from_json,
+    hasty,
     is_model,
     mentions_model,
     problems,
@@ -113,7 +116,7 @@ def test_names_of_the_applications_classes_are_not_told():
 
 
 def test_a_finite_validator_makes_the_same_values():
-    validator = finite(adapter_of(dict[str, list[Point | User]]))
+    validator = finite(adapter_of(dict[str, list[Point | User]]).core_schema)
     assert validator.validate_python({"a": [{"x": "1"}, {"name": "ada"}]}) == {
         "a": [Point(1), User(name="ada")]
     }
@@ -149,10 +152,52 @@ def test_a_finite_validator_refuses_other_numbers_unless_a_field_allows_them(
     annotation, data, place, odd
 ):
     text = data.replace("ODD", odd)
-    told = found(lambda: finite(adapter_of(annotation)).validate_json(text))
+    told = found(lambda: finite(adapter_of(annotation).core_schema).validate_json(text))
     assert [where for where, _ in told] == [place]
 
 
 def test_what_pydantic_takes_for_json_is_read():
     assert from_json(b'{"a": 1e400, "b": [-Infinity]}') == {"a": float("inf"), "b": [-float("inf")]}
     assert from_json(b"{") is None
+
+
+class Team(pydantic.BaseModel):
+    default: list[User]
+    type: dict[str, tuple[User, ...]] = {}
+    pair: set[int] | frozenset[int] = pydantic.Field(default={"type": "list"})
+
+
+def hasty_for(annotation):
+    adapter = adapter_of(annotation)
+    return hasty(adapter, adapter.core_schema)
+
+
+TEAM = {"default": [{}, {}], "type": {"a": [{}, {}], "b": [{}, {}]}}
+FIRST = [("default", 0, "name"), ("type", "a", 0, "name"), ("type", "b", 0, "name")]
+
+
+def test_a_hasty_validator_stops_at_the_first_wrong_item_of_each_list():
+    value = {"a": [{}, {}], "b": [{}, {}]}
+    for type_ in (dict[str, list[User]], dict[str, tuple[User, ...]]):
+        told = found(partial(hasty_for(type_).validate_python, value))
+        assert [place for place, _ in told] == [("a", 0, "name"), ("b", 0, "name")]
+
+
+@pytest.mark.skipif(
+    "_use_prebuilt" not in str(SchemaValidator.__text_signature__), reason="pydantic can't do it"
+)
+def test_it_does_so_in_models_inside_the_type_too():
+    told = found(lambda: hasty_for(list[Team]).validate_python([TEAM, TEAM]))
+    assert [place for place, _ in told] == [(0, *place) for place in FIRST]
+
+
+def test_a_hasty_validator_makes_the_same_values():
+    adapter = adapter_of(list[Team])
+    data = '[{"default": [{"name": "ada", "age": "3"}], "type": {"a": [{"name": "b"}]}}]'
+    assert hasty_for(list[Team]).validate_json(data) == adapter.validate_json(data)
+    # What is no description of a type is left as it is.
+    assert hasty_for(list[Team]).validate_json(data)[0].pair == {"type": "list"}
+
+
+def test_where_pydantic_can_not_stop_early_it_does_not():
+    assert hasty(Plain, {"type": "nothing that pydantic knows"}) is Plain

@@ -9,6 +9,7 @@ from typing import Self, TypeAlias
 __all__ = [
     "HeadersLike",
     "SteadyHeaders",
+    "check_header",
     "check_raw_headers",
     "check_token",
     "encode_headers",
@@ -57,7 +58,7 @@ def check_raw_headers(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[byte
         ValueError: A name or value is not allowed in a header.
         TypeError: Something is not a pair of bytes.
     """
-    return [_checked_header(name, value) for name, value in headers]
+    return [check_header(name, value) for name, value in headers]
 
 
 def header_lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
@@ -103,13 +104,20 @@ def check_token(text: str) -> str:
 
 
 def _encode_header(name: str | bytes, value: str | bytes) -> tuple[bytes, bytes]:
-    raw_name, raw_value = _checked_header(name, value)
+    raw_name, raw_value = check_header(name, value)
     if raw_name in _RESERVED or raw_name.startswith(b"sec-websocket-"):
         raise ValueError(f"the header {name!r} is written by the handshake itself: leave it out")
     return raw_name, raw_value
 
 
-def _checked_header(name: str | bytes, value: str | bytes) -> tuple[bytes, bytes]:
+def check_header(name: str | bytes, value: str | bytes) -> tuple[bytes, bytes]:
+    """
+    Check one header, and encode it. All names are allowed.
+
+    Raises:
+        ValueError: The name or the value is not allowed in a header.
+        TypeError: One of them is neither a str nor bytes.
+    """
     raw_name, raw_value = _latin1(name).lower(), _latin1(value)
     if not _TOKEN.fullmatch(raw_name):
         raise ValueError(f"{name!r} can't be a header's name (RFC 9110 section 5.1)")

@@ -8,6 +8,7 @@ application that gives us such a class has imported pydantic itself.
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 from ._annotations import unnamed
@@ -20,20 +21,23 @@ __all__ = [
     "fields_of",
     "finite",
     "from_json",
+    "hasty",
     "is_model",
     "mentions_model",
     "problems",
+    "schema_of",
     "validation_error",
 ]
 
 INVALID = "Invalid value"
 
-#: How many errors :func:`problems` lists. Nobody reads more, and an answer has to stay small.
-MAX_PROBLEMS = 100
+#: How many errors :func:`problems` lists. Pydantic takes about a kilobyte to list one of them.
+MAX_LISTED = 1000
 
 _UNKNOWN: Any = object()
 
-# The entries of pydantic's description of a type in which there are descriptions of other types.
+# The entries of pydantic's description of a type that describe other types, alone or in lists and
+# dicts.
 _INNER = frozenset(
     {
         "schema", "items_schema", "keys_schema", "values_schema", "extras_schema",
@@ -41,6 +45,7 @@ _INNER = frozenset(
         "arguments_schema", "fields", "choices", "steps", "definitions",
     }
 )  # fmt: skip
+_COLLECTIONS = ("list", "tuple", "set", "frozenset")
 
 # How pydantic reads numbers if a class doesn't say it.
 _FINITE = {"allow_inf_nan": False}
@@ -83,31 +88,61 @@ def adapter_of(annotation: Any) -> Any:
     return sys.modules["pydantic"].TypeAdapter(annotation)
 
 
-def finite(adapter: Any) -> Any:
+def finite(schema: Any) -> Any:
     """
-    Return a validator that makes the same values as a ``TypeAdapter``, but of finite numbers only.
+    Make a validator that takes only finite numbers.
 
     A class or a field that says ``allow_inf_nan=True`` has its way.
+
+    Args:
+        schema: Pydantic's description of a type.
     """
-    # A model has its validator already, and pydantic would take that.
-    return sys.modules["pydantic_core"].SchemaValidator(
-        _finite_schema(adapter.core_schema), _FINITE, _use_prebuilt=False
-    )
+    return _validator(_changed(schema, {}))
 
 
-def _finite_schema(schema: Any) -> Any:
-    """Copy pydantic's description of a type, and complete the settings of each class in it."""
+def hasty(validator: Any, schema: Any) -> Any:
+    """
+    Make a validator that refuses a list at its first wrong item, and sets and tuples likewise.
+
+    An error takes pydantic several hundred bytes, and there may be one for each byte or two of the
+    data.
+
+    Args:
+        validator: What :func:`finite` makes of the same type. The new one makes the same values. If
+            pydantic can't make it, this one is returned.
+        schema: Pydantic's description of the type.
+    """
+    # None of that is promised by pydantic, so whatever it says, there is the other validator.
+    with suppress(Exception):
+        return _validator(_changed(schema, {"fail_fast": True}))
+    return validator
+
+
+def _validator(schema: Any) -> Any:
+    make = sys.modules["pydantic_core"].SchemaValidator
+    try:
+        # Don't take the own validators of the models inside.
+        return make(schema, _FINITE, _use_prebuilt=False)
+    except TypeError:  # pydantic 2.12 always does
+        return make(schema, _FINITE)
+
+
+def _changed(schema: Any, for_lists: Mapping[str, Any]) -> Any:
+    """Copy pydantic's description of a type, and set options of the classes and lists in it."""
     if isinstance(schema, (list, tuple)):
-        return type(schema)(map(_finite_schema, schema))
+        return type(schema)(_changed(one, for_lists) for one in schema)
     if not isinstance(schema, dict):
         return schema
-    # Or it is a table of descriptions, by the names of fields or by tags.
-    is_schema = isinstance(schema.get("type"), str)
+    kind = schema.get("type")
+    # Among the fields of a class, there may be one with this name.
+    is_schema = isinstance(kind, str)
     copied = {
-        name: _finite_schema(one) if name in _INNER or not is_schema else one
+        name: _changed(one, for_lists) if name in _INNER or not is_schema else one
         for name, one in schema.items()
     }
-    return {**copied, "config": _FINITE | schema["config"]} if "config" in schema else copied
+    if is_schema and "config" in copied:
+        copied["config"] = _FINITE | copied["config"]
+    return {**copied, **for_lists} if is_schema and kind in _COLLECTIONS else copied
 
 
 def from_json(data: bytes) -> Any:
@@ -125,14 +160,29 @@ def fields_of(cls: Any) -> Mapping[str, Any]:
     Raises:
         NameError: An annotation can't be evaluated.
     """
+    _complete(cls)
+    fields: Mapping[str, Any] = cls.__pydantic_fields__
+    return fields
+
+
+def schema_of(cls: Any) -> Any:
+    """
+    Return pydantic's description of a model.
+
+    Raises:
+        NameError: An annotation can't be evaluated.
+    """
+    _complete(cls)
+    return cls.__pydantic_core_schema__
+
+
+def _complete(cls: Any) -> None:
     if not getattr(cls, "__pydantic_complete__", True):
         rebuild = (
             getattr(cls, "model_rebuild", None)
             or sys.modules["pydantic.dataclasses"].rebuild_dataclass
         )
         rebuild(*([] if hasattr(cls, "model_rebuild") else [cls]))
-    fields: Mapping[str, Any] = cls.__pydantic_fields__
-    return fields
 
 
 def validation_error() -> type[ValueError]:
@@ -147,8 +197,8 @@ def problems(
     """
     List the errors in a :func:`validation_error`: where each is, and its text for the peer.
 
-    If there are more than 100, this only says how many. A list of a megabyte may have hundreds of
-    thousands, and pydantic can't list some of them.
+    If there are more than 1000, this only says how many. There may be tens of thousands, and
+    pydantic can't list some of them.
 
     Args:
         exc: The error.
@@ -158,7 +208,7 @@ def problems(
             which member of a union it has tried.
     """
     count = exc.error_count()
-    if count > MAX_PROBLEMS:
+    if count > MAX_LISTED:
         return [((), f"{count} values can't be used")]
     found = [
         (error["loc"] if value is _UNKNOWN else _place_in(value, error), _sentence(error, text_of))

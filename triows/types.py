@@ -17,6 +17,7 @@ import msgspec
 from attrs import field, frozen
 
 from ._arguments import SIGNATURE, hinting
+from ._param_error import ParamSource as ParamSource
 from ._requires import refuse_as_factory
 
 __all__ = [
@@ -49,7 +50,6 @@ Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 ASGIApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-ParamSource: TypeAlias = Literal["path", "query", "header", "cookie", "body", "form"]
 UseScope: TypeAlias = Literal["connection", "app"]
 UseUntil: TypeAlias = Literal["sent"]
 
@@ -104,7 +104,7 @@ class JSONMark:
     """The type of the mark that :data:`JSON` leaves in an annotation."""
 
 
-#: On a return annotation, text that is sent as ``text/html``.
+#: On a return annotation, a ``str`` that is sent as ``text/html``.
 HTML: TypeAlias = Annotated[str, Media("text/html")]
 
 #: On a return annotation, a value that is sent as JSON even if it is a ``str`` or ``None``.
@@ -209,9 +209,9 @@ def use(
             factory with ``reuse=True``. Otherwise each of them gets its own.
         scope: With ``"app"``, there is one value, which lives from start-up to shutdown.
         until: In a route for requests, resources exit before the response is sent, so that a
-            response with a 2xx status means that all is done. With ``"sent"``, the value stays
-            until the server has taken the last byte of the response. Nobody learns of an error in
-            its exit but the log. In a route for WebSockets, the value stays until the peer has got
+            response with a 2xx status means that the work is done. With ``"sent"``, the value stays
+            until the server has taken the last byte of the response. An error in its exit is
+            only logged. In a route for WebSockets, the value stays until the peer has got
             everything, and the connection is closed.
 
     Raises:

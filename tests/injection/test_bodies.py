@@ -265,6 +265,23 @@ def test_a_method_without_a_body_has_none_to_read(method, source):
     assert f"a {method} request has no body" in message
 
 
+@pytest.mark.parametrize(
+    ("annotation", "instead"),
+    [
+        (bytes, "write `image: UploadFile` and `await image.read()`"),
+        (bytes | None, "write `image: UploadFile` and `await image.read()`"),
+        (list[bytes], "write `image: list[UploadFile]` and `await file.read()`"),
+    ],
+)
+def test_the_bytes_of_a_file_are_read_from_an_upload(annotation, instead):
+    async def handler(image): ...
+
+    handler.__annotations__["image"] = Annotated[annotation, Param("form")]
+    message = refused(handler)
+    assert instead in message
+    assert "decoder=str.encode" in message
+
+
 async def takes_user(user: User) -> None: ...
 
 

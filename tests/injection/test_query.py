@@ -2,7 +2,8 @@
 
 import pytest
 
-from triows._injection.query import ParamError, RequestData, excerpt, parse_query
+from triows._injection.query import RequestData, excerpt, parse_query
+from triows._param_error import ParamError
 
 
 def request(query=b"", headers=()):

@@ -12,7 +12,7 @@ from hypothesis import given, strategies as st
 from tests.request.bodies import Parts, body_of, cut
 from tests.request.multiparts import FORM, TYPE, form, part
 from triows import ClientDisconnect
-from triows._injection.query import ParamError
+from triows._param_error import ParamError
 from triows._request.body import BadBody, BodyTooLarge, RequestBody
 from triows._request.forms import FormReader, form_media
 from triows._request.media import UnsupportedMedia

@@ -1,5 +1,6 @@
 """The request as a handler sees it."""
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Annotated, Any
@@ -12,6 +13,8 @@ from starlette.requests import Request as StarlettesRequest
 from triows import (
     JSON,
     ClientDisconnect,
+    HTTPException,
+    InvalidRequest,
     Limits,
     Param,
     Request,
@@ -273,6 +276,39 @@ async def test_two_tasks_do_not_share_a_form_that_comes(headers, autojump_clock)
         await session.send(FIRST + SECOND if headers is MULTIPART else b"to=bob")
         await session.send_end()
         assert await session.read() == b"true"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "Missing required body"),
+        (b"{", "JSON is malformed: Expecting property name enclosed in double quotes: "
+               "line 1 column 2 (char 1)"),
+        (b"[1] 2", "JSON is malformed: Extra data: line 1 column 5 (char 4)"),
+        (b'"\xff"', "Not valid UTF-8"),
+        (b"[" * 100_000, "Nested too deeply"),
+        (b"1" * 5000, "JSON has a number with too many digits"),
+    ],
+)  # fmt: skip
+async def test_what_is_no_json_is_told_to_the_client(content, message, caplog):
+    response = await posted(as_json, limit=200_000, content=content)
+    assert response.status_code == 422
+    assert response.json()["errors"] == [{"location": "body", "name": "", "message": message}]
+    assert not [one for one in caplog.records if one.levelname == "ERROR"]
+
+
+@pytest.mark.parametrize("kind", [InvalidRequest, HTTPException, ValueError, json.JSONDecodeError])
+@pytest.mark.parametrize("content", [b"{", b"\xff"])
+async def test_a_handler_can_catch_what_is_no_json_as_with_starlette(kind, content):
+    async def handler(request: Request) -> list[Any]:
+        with pytest.raises(kind) as caught:
+            await request.json()
+        with pytest.raises(kind):
+            await request.json()
+        return [caught.value.status_code, caught.value.lineno, caught.value.pos]
+
+    pos = 1 if content == b"{" else 0
+    assert (await posted(handler, content=content)).json() == [422, 1, pos]
 
 
 async def test_a_stream_can_be_left_and_closed_as_a_generator():

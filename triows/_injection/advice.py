@@ -146,13 +146,6 @@ def _for_later(name: str, kind: RouteKind) -> str:
     )
 
 
-# FastAPI and Quart give handlers the response, whose headers and cookies they then set.
-_RETURNED = (
-    "make it in the handler, with its status, headers and cookies, and return it, as in `return "
-    "JSONResponse(value, headers=...)`"
-)
-
-
 def _for_file(wanted: type, kind: RouteKind) -> str:
     if kind.body is None:
         return f"it comes in a form, and {kind.no_body}"
@@ -181,8 +174,8 @@ def given_advice(name: str, annotation: Any, kind: RouteKind) -> str | None:
         is_ours = kind.body is not None and wanted is kind.body.file
         if wanted.__name__ == "UploadFile" and not is_ours:
             return f"`{name}` is a {shown}, which nothing makes: {_for_file(wanted, kind)}"
-        if wanted.__name__ == "Response" and kind.has_results:
-            return f"`{name}` is a {shown}, which nothing makes: {_RETURNED}"
+        if wanted.__name__ in kind.remedies:
+            return f"`{name}` is a {shown}, which nothing makes: {kind.remedies[wanted.__name__]}"
         if meant is not None:
             return f"`{name}` is a {shown}, which nothing makes: annotate it `{name}: {meant}`"
     if annotation is object and name in kind.names:

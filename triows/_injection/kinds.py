@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from attrs import frozen
+from attrs import field, frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -79,6 +79,7 @@ class RouteKind:
             parameters, and names of the classes of other libraries.
         unmistakable: Of these names, the ones that hardly anybody gives to a parameter that comes
             from the request.
+        remedies: Names of classes that nothing makes, and a sentence that says what to do.
         no_body: The sentence that says why a class can't be made from a body.
         body: How the body is read, if there may be one.
         has_results: Whether what a handler returns means something. Who compiles the handlers then
@@ -90,5 +91,6 @@ class RouteKind:
     names: Mapping[str, str]
     unmistakable: Collection[str]
     no_body: str
+    remedies: Mapping[str, str] = field(factory=dict)
     body: BodyKind | None = None
     has_results: bool = False

@@ -12,19 +12,19 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote_to_bytes
 
-from attrs import define, frozen
+from attrs import define
 
 from triows._cookies import parse_cookies
+from triows._param_error import ParamError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from triows.types import ParamSource
+    from triows._param_error import ParamSource
 
 __all__ = [
     "BadValue",
     "FormData",
-    "ParamError",
     "Query",
     "RequestData",
     "excerpt",
@@ -51,26 +51,6 @@ def excerpt(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
-
-
-@frozen
-class ParamError:
-    """
-    One thing that is wrong with the parameters of a request.
-
-    The peer may see everything in it. It has no names of classes. It has the text of an exception
-    only if that is a :exc:`ValueError` of the application's own checks.
-
-    Args:
-        location: Where the parameter was looked for.
-        name: Its name in the request. It is empty if the error is about the whole query, or about
-            a name that can't be read.
-        message: What is wrong with it, for a person.
-    """
-
-    location: ParamSource
-    name: str
-    message: str
 
 
 class BadValue(Exception):

@@ -74,6 +74,7 @@ class Source:
         packs: Whether the fields of a class can be read from it.
         closed_packs: Whether such a class may forbid all other names. It can't if clients send
             names of which the application knows nothing.
+        has_blanks: Whether browsers send fields that nobody has filled in (:mod:`.blanks`).
     """
 
     name: ParamSource
@@ -86,6 +87,7 @@ class Source:
     no_default: str = ""
     packs: bool = True
     closed_packs: bool = False
+    has_blanks: bool = False
 
 
 def _utf_8(values: list[str]) -> list[str]:
@@ -150,6 +152,7 @@ FORM = Source(
     joined=_one_value,
     hides=lambda data, name: data.form.hides(name),
     closed_packs=True,
+    has_blanks=True,
 )
 
 #: All of them, by name. The body as a whole isn't one: it has no names.

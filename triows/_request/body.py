@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from triows._counted import counted
-from triows._injection.query import ParamError
+from triows._param_error import ParamError
 from triows.exceptions import HTTPException, InvalidRequest
 
 if TYPE_CHECKING:
@@ -80,21 +80,16 @@ class RequestBody:
         headers: Sequence[tuple[bytes, bytes]],
         limit: int,
     ) -> None:
-        content_type: bytes | None = None
-        length: bytes | None = None
-        # Our own server has refused a request whose length is malformed. Others may pass it on.
-        self._malformed_length = False
-        for name, value in headers:
-            if name == b"content-type":
-                content_type = value if content_type is None else b"%s, %s" % (content_type, value)
-            elif name == b"content-length":
-                if not value.isdigit() or length not in (None, value):
-                    self._malformed_length = True
-                length = value
+        known = dict(headers)
+        if len(known) != len(headers) or b"host" not in known:
+            known = _joined(headers)
         #: The value of the header, if there is one. Several are joined, and then mean nothing.
-        self.content_type = content_type
+        self.content_type = known.get(b"content-type")
         #: How many bytes the client has announced, if it has.
         self.content_length: int | None = None
+        length = known.get(b"content-length")
+        # Our own server has refused a request whose length is malformed. Others may pass it on.
+        self._malformed_length = length is not None and not length.isdigit()
         if length is not None and not self._malformed_length:
             self.content_length = int(length.lstrip(b"0")[:_MAX_DIGITS] or b"0")
         self._receive = receive
@@ -226,3 +221,12 @@ class RequestBody:
 
     def _too_large(self) -> BodyTooLarge:
         return BodyTooLarge(f"the body has more than {counted(self._limit, 'byte')}")
+
+
+def _joined(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Return headers by their names in lower case. Different values of one are joined."""
+    known: dict[bytes, bytes] = {}
+    for name, value in headers:
+        before = known.get(name.lower(), value)
+        known[name.lower()] = value if before == value else b"%s, %s" % (before, value)
+    return known

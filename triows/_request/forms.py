@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import trio
 from attrs import define, field
 
-from triows._injection.query import ParamError, excerpt, parse_pairs
+from triows._injection.query import excerpt, parse_pairs
+from triows._param_error import ParamError
 
 from .body import BodyTooLarge
 from .media import UnsupportedMedia, parse_media_type

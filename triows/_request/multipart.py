@@ -15,7 +15,7 @@ from attrs import frozen
 from multipart import MultipartSegment, ParserError, ParserLimitReached, PushMultipartParser
 from starlette.datastructures import Headers
 
-from triows._injection.query import ParamError
+from triows._param_error import ParamError
 from triows.exceptions import HTTPException
 
 from .body import BadBody, BodyTooLarge

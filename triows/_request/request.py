@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from starlette.datastructures import FormData
 from starlette.requests import Request as StarlettesRequest
 
 from triows._checkpoints import checkpointed
+from triows._param_error import ParamError
 
 from .body import BadBody, BodyTooLarge
 
@@ -86,12 +88,15 @@ class Request(StarlettesRequest):
         Wait for the whole body, and decode it. A further call returns the same object.
 
         Raises:
-            ValueError: It isn't JSON. The client gets a 500 if you don't catch this. A parameter
-                with a type is checked for you, and its errors are told.
+            InvalidRequest: It isn't JSON: 422. This is a :exc:`json.JSONDecodeError`, too, which
+                Starlette's method raises.
             ClientDisconnect: The client has left before the end of the body.
             HTTPException: The body is larger than ``Limits.body``: 413.
         """
-        return await super().json()
+        try:
+            return await super().json()
+        except (ValueError, RecursionError) as exc:
+            raise _not_json(exc) from None
 
     def form(
         self,
@@ -160,6 +165,33 @@ class Request(StarlettesRequest):
             ClientDisconnect: The client has left.
         """
         await super().send_early_hints(link, *additional_links)
+
+
+class _NotJSON(BadBody, json.JSONDecodeError):
+    """
+    A body isn't JSON: 422. Code that was written for Starlette catches it, too.
+
+    Args:
+        message: What is wrong with it, for the peer.
+        fault: What :func:`json.loads` has raised, or would have.
+    """
+
+    def __init__(self, message: str, fault: json.JSONDecodeError) -> None:
+        json.JSONDecodeError.__init__(self, fault.msg, fault.doc, fault.pos)
+        BadBody.__init__(self, [ParamError("body", "", message)])
+
+
+def _not_json(fault: ValueError | RecursionError) -> _NotJSON:
+    if isinstance(fault, json.JSONDecodeError):
+        said = f"JSON is malformed: {fault}" if fault.doc else "Missing required body"
+        return _NotJSON(said, fault)
+    if isinstance(fault, UnicodeError):
+        said = "Not valid UTF-8"
+    elif isinstance(fault, RecursionError):
+        said = "Nested too deeply"
+    else:  # Python's limit for integers is 4300 digits
+        said = "JSON has a number with too many digits"
+    return _NotJSON(said, json.JSONDecodeError(said, "", 0))
 
 
 # A generator would be no cancel point once it has ended, and Trio would have to clean it up if

@@ -97,8 +97,8 @@ class Upload:
         limits: How much there may be.
 
     Raises:
-        UnsupportedMedia: The body isn't ``multipart/form-data``.
-        BadBody: Its boundary is missing, or isn't one.
+        HTTPException: The body isn't ``multipart/form-data``: 415.
+        InvalidRequest: Its boundary is missing, or isn't one: 422.
     """
 
     # How the body is read, for messages.
@@ -212,7 +212,7 @@ class Part:
             limit: How many bytes there may be.
 
         Raises:
-            BodyTooLarge: There are more. The peer gets a 413 if you don't catch it.
+            HTTPException: There are more: 413.
             RuntimeError: The next part was asked for already.
             Exception: What an iteration over the :class:`Upload` raises.
         """
