@@ -13,9 +13,12 @@ import msgspec
 import pydantic
 import pytest
 from hypothesis import given, strategies as st
+from pydantic_core import SchemaValidator
 
 from triows._finite import NOT_FINITE, NotFinite, only_finite
 from triows._structured import JSON, MESSAGE_PACK, reading_of
+
+REACHES_INSIDE = "_use_prebuilt" in str(SchemaValidator.__text_signature__)
 
 ODD = [math.nan, math.inf, -math.inf]
 ODD_TEXTS = ["NaN", "nan", "-sNaN12", "inf", "-Infinity", " +INF ", "nAn"]
@@ -97,6 +100,8 @@ def places_in(type_: Any, value: Any, format_=JSON) -> Any:
     ],
 )  # fmt: skip
 def test_such_a_number_is_refused_wherever_it_is(type_, value, place, odd, format_):
+    if type_ in (Open, Tree, dict[str, Model]) and not REACHES_INSIDE:
+        pytest.skip("pydantic 2.12 uses the own validators of the models inside")
     found = places_in(type_, value(odd), format_)
     if format_ is JSON and type_ not in (Model, Open, Tree, dict[str, Model]):
         # NaN isn't JSON for msgspec, so it knows no place.

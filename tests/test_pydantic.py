@@ -25,6 +25,9 @@ from triows._pydantic import (
     validation_error,
 )
 
+REACHES_INSIDE = "_use_prebuilt" in str(SchemaValidator.__text_signature__)
+NO_REACH = "pydantic 2.12 uses the own validators of the models inside"
+
 
 class User(pydantic.BaseModel):
     name: str
@@ -151,6 +154,8 @@ class Weights:
 def test_a_finite_validator_refuses_other_numbers_unless_a_field_allows_them(
     annotation, data, place, odd
 ):
+    if place and not REACHES_INSIDE:
+        pytest.skip(NO_REACH)
     text = data.replace("ODD", odd)
     told = found(lambda: finite(adapter_of(annotation).core_schema).validate_json(text))
     assert [where for where, _ in told] == [place]
@@ -183,9 +188,7 @@ def test_a_hasty_validator_stops_at_the_first_wrong_item_of_each_list():
         assert [place for place, _ in told] == [("a", 0, "name"), ("b", 0, "name")]
 
 
-@pytest.mark.skipif(
-    "_use_prebuilt" not in str(SchemaValidator.__text_signature__), reason="pydantic can't do it"
-)
+@pytest.mark.skipif(not REACHES_INSIDE, reason=NO_REACH)
 def test_it_does_so_in_models_inside_the_type_too():
     told = found(lambda: hasty_for(list[Team]).validate_python([TEAM, TEAM]))
     assert [place for place, _ in told] == [(0, *place) for place in FIRST]

@@ -123,7 +123,7 @@ def _validator(schema: Any) -> Any:
     try:
         # Don't take the own validators of the models inside.
         return make(schema, _FINITE, _use_prebuilt=False)
-    except TypeError:  # pydantic 2.12 always does
+    except TypeError:  # pydantic 2.12 always does, so those have their own rules
         return make(schema, _FINITE)
 
 
