@@ -15,6 +15,7 @@ from typing_extensions import TypeAliasType
 
 from triows._pydantic import (
     adapter_of,
+    complete_adapter_of,
     fields_of,
     finite,
     from_json,
@@ -23,6 +24,8 @@ from triows._pydantic import (
     mentions_model,
     problems,
     validation_error,
+    written,
+    written_names,
 )
 
 REACHES_INSIDE = "_use_prebuilt" in str(SchemaValidator.__text_signature__)
@@ -164,6 +167,49 @@ def test_a_finite_validator_refuses_other_numbers_unless_a_field_allows_them(
 def test_what_pydantic_takes_for_json_is_read():
     assert from_json(b'{"a": 1e400, "b": [-Infinity]}') == {"a": float("inf"), "b": [-float("inf")]}
     assert from_json(b"{") is None
+
+
+class Square(pydantic.BaseModel):
+    side: int = pydantic.Field(alias="edge")
+
+    @pydantic.computed_field
+    def area(self) -> int:
+        return self.side**2
+
+
+class Later(pydantic.BaseModel):
+    item: Nowhere  # noqa: F821 - that is the point
+
+
+@pytest.mark.parametrize("annotation", [int, list[Plain], list[User | Plain]])
+def test_no_adapter_is_made_for_what_pydantic_does_not_know(annotation):
+    assert complete_adapter_of(annotation) is None
+
+
+def test_an_adapter_is_complete_or_refused():
+    assert complete_adapter_of(list[Point]).validate_python([{"x": 1}]) == [Point(1)]
+    with pytest.raises(TypeError, match=r"pydantic refuses the class: .*Nowhere"):
+        complete_adapter_of(Later)
+
+
+def test_computed_fields_are_written_as_well():
+    assert written_names(Square) == ["side", "area"]
+    assert written_names(Point) == ["x"]
+
+
+def test_a_value_is_written_with_its_aliases():
+    write = adapter_of(Square).serializer.to_json
+    assert written(write, Square(edge=2), strict=True) == b'{"edge":2,"area":4}'
+
+
+@pytest.mark.parametrize("value", ["a secret", "a\nsecret"])
+def test_an_error_about_writing_does_not_quote_the_value(value):
+    write = adapter_of(Point).serializer.to_json
+    point = Point(1)
+    point.x = value
+    with pytest.raises(ValueError, match=r"Expected `int`.*field_name='x', input_type") as caught:
+        written(write, point, strict=True)
+    assert "secret" not in str(caught.value)
 
 
 class Team(pydantic.BaseModel):

@@ -46,7 +46,7 @@ from ._watch import Watch
 from ._websocket.answering import answered
 from ._websocket.kind import websocket_kind
 from ._where import where_called
-from .exceptions import HandlerCancelled
+from .exceptions import HandlerCancelled, RouteSetupError
 
 if TYPE_CHECKING:
     import inspect
@@ -289,9 +289,17 @@ class Triows:
         Raises:
             TemplateError: The path can't be read.
             RouteConflictError: Something is mounted there already, or has that name.
+            RouteSetupError: *app* isn't an ASGI application, or is this one, or has this one
+                mounted.
         """
         template = Template.parse(path)
         check_mountable(app)
+        if isinstance(app, Triows) and self in app._nested():
+            raise RouteSetupError(
+                f"what is mounted at '{template}' is this application itself, or has it mounted, "
+                "so it would never end: mount another application, or include the routes in one",
+                where_called(),
+            )
         # With handle(), an error in a triows application is raised to us, and logged only once.
         ours = isinstance(app, Triows)
         requests = MountedRequests(
@@ -299,7 +307,7 @@ class Triows:
         )
         mounted = Mount(app.handle if isinstance(app, Triows) else app, ours, requests)
         lookup = getattr(app, "url_path_for", None)
-        self._router.mount(template, mounted, name=name, lookup=lookup)
+        self._router.mount(template, mounted, name=name, lookup=lookup, where=where_called())
         self._mounts.append(MountInfo(template.path, name, app))
         if isinstance(app, Triows):
             self._mounted[template.path] = app
@@ -318,9 +326,9 @@ class Triows:
         """
         Serve the files of a folder below *path*, by Starlette's ``StaticFiles``.
 
-        It answers GET and HEAD, with ``ETag`` and ``Last-Modified``, and with parts of a file if
-        the client asks for them. A large file goes from the disk to the socket without a copy.
-        It is mounted, as :meth:`mount` does it.
+        It answers GET, HEAD and OPTIONS, with ``ETag`` and ``Last-Modified``, and with parts of a
+        file if the client asks for them. A large file goes from the disk to the socket without a
+        copy. It is mounted, as :meth:`mount` does it.
 
         Args:
             path: A path template.
@@ -463,13 +471,18 @@ class Triows:
             for timeouts in self._all_timeouts()
         )
 
+    def _nested(self) -> Iterator[Triows]:
+        """Yield this application, and the triows applications that are mounted in it."""
+        yield self
+        for app in self._mounted.values():
+            yield from app._nested()
+
     def _all_timeouts(self) -> Iterator[Timeouts]:
         """Yield the timeouts of each route, and of mounted triows applications."""
-        yield self.timeouts
-        for entry in self._compiler.entries:
-            yield entry.endpoint.settings.timeouts
-        for app in self._mounted.values():
-            yield from app._all_timeouts()
+        for app in self._nested():
+            yield app.timeouts
+            for entry in app._compiler.entries:
+                yield entry.endpoint.settings.timeouts
 
     @checkpointed
     async def drain(self, *, grace: float = math.inf) -> bool:
@@ -648,7 +661,10 @@ def _is_quiet(error: BaseException) -> bool:
 
 def _ends_here(exc: BaseException, watch: Watch, scope: Scope) -> bool:
     """Report an error, if somebody has to know it. Return whether it concerns nobody else."""
-    if any(is_a(leaf, *_NOT_OURS) for leaf in leaves(exc)):
+    # Python closes what an abandoned loop has left, with a GeneratorExit. One that is raised while
+    # the loop runs is an error as any other.
+    is_abandoned = not trio.lowlevel.in_trio_task()
+    if is_abandoned or any(is_a(leaf, *_NOT_OURS) for leaf in leaves(exc)):
         return False
     if not _is_quiet(exc):
         note_loop(exc)
@@ -659,8 +675,8 @@ def _ends_here(exc: BaseException, watch: Watch, scope: Scope) -> bool:
 # What may be behind the end of a request whose client has left.
 _QUIET = (*DISCONNECTS, HandlerCancelled, trio.Cancelled)
 
-# Exceptions that end more than one connection: Ctrl-C, and a cancellation by our caller.
-_NOT_OURS = (KeyboardInterrupt, trio.Cancelled, GeneratorExit)
+# Ctrl-C, and a cancellation by our caller.
+_NOT_OURS = (KeyboardInterrupt, trio.Cancelled)
 
 
 _WEBSOCKETS = websocket_kind(Triows)

@@ -25,8 +25,8 @@ HeadersLike: TypeAlias = (
 _TOKEN = re.compile(rb"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
 _VALUE = re.compile(rb"(?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?")
 
-# The handshake itself writes some of these (RFC 6455 section 4.2.2). The others would change
-# where the peer sees the end of the response.
+# A handshake has some of these (RFC 6455 section 4.2.2). The others would change where the peer
+# sees the end of the response.
 _RESERVED = frozenset({b"connection", b"upgrade", b"content-length", b"transfer-encoding"})
 
 
@@ -39,7 +39,7 @@ def encode_headers(headers: HeadersLike) -> list[tuple[bytes, bytes]]:
 
     Raises:
         ValueError: A name or value is not allowed in a header, for example because it has a line
-            break, or the handshake itself writes the header.
+            break, or the server itself writes the header.
         TypeError: Something is not a pair of str or of bytes.
     """
     pairs: Iterable[tuple[str | bytes, str | bytes]] = (
@@ -106,7 +106,7 @@ def check_token(text: str) -> str:
 def _encode_header(name: str | bytes, value: str | bytes) -> tuple[bytes, bytes]:
     raw_name, raw_value = check_header(name, value)
     if raw_name in _RESERVED or raw_name.startswith(b"sec-websocket-"):
-        raise ValueError(f"the header {name!r} is written by the handshake itself: leave it out")
+        raise ValueError(f"the server writes the header {name!r} itself: leave it out")
     return raw_name, raw_value
 
 

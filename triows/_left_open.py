@@ -25,8 +25,12 @@ _LEFT_OPEN = (
 )
 
 #: Returns what changes when a cancel scope, or a nursery, is opened or closed in a task. Trio has
-#: no public name for this.
-scopes_of: Callable[[trio.lowlevel.Task], object] = attrgetter("_cancel_status")
+#: no public name for this. Without it, nothing is found.
+scopes_of: Callable[[trio.lowlevel.Task], object] = (
+    attrgetter("_cancel_status")
+    if hasattr(trio.lowlevel.Task, "_cancel_status")
+    else lambda _task: None
+)
 
 
 async def close_left_open(scopes: object) -> BaseException | None:
@@ -43,7 +47,7 @@ async def close_left_open(scopes: object) -> BaseException | None:
     """
     task = trio.lowlevel.current_task()
     errors = []
-    while (status := scopes_of(task)) is not scopes and status is not None:
+    while (status := scopes_of(task)) is not scopes and hasattr(status, "_scope"):
         error = await _close(task, status)
         if error is not None:
             errors.append(error)
@@ -65,7 +69,8 @@ async def _close(task: trio.lowlevel.Task, status: Any) -> BaseException | None:
     scope: trio.CancelScope = status._scope
     error: BaseException | None = None
     nursery: Any = task.child_nurseries[-1] if task.child_nurseries else None
-    if nursery is not None and nursery.cancel_scope is scope:
+    is_nursery = nursery is not None and nursery.cancel_scope is scope
+    if is_nursery and hasattr(nursery, "_nested_child_finished"):
         scope.cancel()
         # The object whose method does this is lost.
         error = await nursery._nested_child_finished(None)

@@ -7,6 +7,7 @@ application that gives us such a class has imported pydantic itself.
 
 from __future__ import annotations
 
+import re
 import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "adapter_of",
+    "complete_adapter_of",
     "fields_of",
     "finite",
     "from_json",
@@ -27,6 +29,8 @@ __all__ = [
     "problems",
     "schema_of",
     "validation_error",
+    "written",
+    "written_names",
 ]
 
 INVALID = "Invalid value"
@@ -53,6 +57,9 @@ _FINITE = {"allow_inf_nan": False}
 # Words in the types of errors whose texts name classes of the application. A peer must not see
 # these texts.
 _ABOUT_CLASSES = ("instance", "subclass", "class", "model", "callable", "dataclass")
+
+# Part of a value, in the text of an error about writing it. It may be a secret.
+_QUOTED = re.compile(r"input_value=.*?, (?=input_type=)", re.DOTALL)
 
 
 def is_model(annotation: Any) -> bool:
@@ -153,6 +160,29 @@ def from_json(data: bytes) -> Any:
         return None
 
 
+def complete_adapter_of(annotation: Any) -> Any | None:
+    """
+    Make an adapter for a whole type, if the type asks for pydantic and pydantic can do it.
+
+    Raises:
+        TypeError: It is a class of pydantic's that can't be used. The text says why.
+    """
+    if not mentions_model(annotation):
+        return None
+    try:
+        adapter = adapter_of(annotation)
+        if not getattr(adapter, "pydantic_complete", True):
+            adapter.rebuild(raise_errors=True)
+    except Exception as exc:
+        # Whatever pydantic raises, the type is the reason. Pydantic doesn't know Structs and attrs
+        # classes. msgspec knows them, and leaves the models inside them to pydantic.
+        if is_model(annotation):
+            reason = str(exc).partition("\n")[0]
+            raise TypeError(f"pydantic refuses the class: {reason}. Change it") from exc
+        return None
+    return adapter
+
+
 def fields_of(cls: Any) -> Mapping[str, Any]:
     """
     Return pydantic's description of each field, by name.
@@ -183,6 +213,33 @@ def _complete(cls: Any) -> None:
             or sys.modules["pydantic.dataclasses"].rebuild_dataclass
         )
         rebuild(*([] if hasattr(cls, "model_rebuild") else [cls]))
+
+
+def written_names(cls: Any) -> list[str]:
+    """Return the names of what pydantic writes of a model: its fields, and those it computes."""
+    return [*fields_of(cls), *cls.__pydantic_decorators__.computed_fields]
+
+
+def written(write: Callable[..., Any], value: Any, *, strict: bool, **options: Any) -> Any:
+    """
+    Write a value with a method of pydantic's serializers, with the aliases of its fields.
+
+    Args:
+        write: The method.
+        value: What to write.
+        strict: Whether a part that isn't as its type says is an error. Otherwise, pydantic warns.
+        options: What else the method takes.
+
+    Raises:
+        ValueError: The value can't be written. The text doesn't quote it.
+    """
+    if strict:
+        options["warnings"] = "error"
+    try:
+        return write(value, by_alias=True, **options)
+    except sys.modules["pydantic_core"].PydanticSerializationError as exc:
+        text = " ".join(_QUOTED.sub("", str(exc)).split())
+        raise ValueError(text) from exc.__cause__
 
 
 def validation_error() -> type[ValueError]:

@@ -31,12 +31,11 @@ from ._finite import NOT_FINITE, NotFinite, only_finite
 from ._misfits import MISSING, UNKNOWN, Misfits, Place, first_of
 from ._pydantic import (
     INVALID,
-    adapter_of,
+    complete_adapter_of,
     finite,
     from_json,
     hasty,
     is_model,
-    mentions_model,
     problems,
     schema_of,
     validation_error,
@@ -423,20 +422,13 @@ def _validated(format_: Format, validators: Mapping[Any, Any], cls: Any, value: 
 
 def _by_pydantic(type_: Any, format_: Format) -> Reading | None:
     """Let pydantic read the whole message, if the type asks for that and pydantic can do it."""
-    if not mentions_model(type_):
-        return None
     try:
-        adapter = adapter_of(type_)
-        if not getattr(adapter, "pydantic_complete", True):
-            adapter.rebuild(raise_errors=True)
-        validator = finite(adapter.core_schema)
-    except Exception as exc:
-        # Whatever pydantic raises, the type is the reason. Pydantic doesn't know Structs and attrs
-        # classes. msgspec knows them, and lets pydantic read the models inside them.
-        if is_model(type_):
-            reason = str(exc).partition("\n")[0]
-            raise _Unreadable(f"pydantic refuses the class: {reason}. Change it") from exc
+        adapter = complete_adapter_of(type_)
+    except TypeError as exc:
+        raise _Unreadable(str(exc)) from exc.__cause__
+    if adapter is None:
         return None
+    validator = finite(adapter.core_schema)
     whole = format_.validate(validator)
     early = format_.validate(hasty(validator, adapter.core_schema))
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args, get_origin
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import _SpecialForm
 
     from typing_extensions import TypeForm
@@ -221,3 +222,7 @@ def number(mark: object) -> int | None:
         values = get_args(mark)
         return number(values[0]) if len(values) == 1 else None
     return int(mark) if isinstance(mark, int) and not isinstance(mark, bool) else None
+
+
+#: The name of each status here, by its number.
+NAMES: Mapping[int, str] = {code(globals()[name]): name for name in __all__ if name.isupper()}

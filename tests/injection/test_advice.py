@@ -111,7 +111,8 @@ def test_a_response_is_made_by_the_handler(annotation):
     advice = given_advice("response", annotation, POSTS)
     assert advice is not None
     assert "to set headers and cookies, ask for `headers: ResponseHeaders`" in advice
-    assert "make it in the handler, with its status, headers and cookies, and return it" in advice
+    assert 'ask for `headers: ResponseHeaders`, and write `headers["location"] = ...`' in advice
+    assert "make the response in the handler and return it" in advice
     assert given_advice("response", Response, WEBSOCKETS) is None
 
 

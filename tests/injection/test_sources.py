@@ -5,13 +5,14 @@ from typing import Annotated, Any, get_args
 import attrs
 import msgspec
 import pytest
+from hypothesis import given, strategies as st
 
 from tests.injection.kinds import WEBSOCKETS
 from triows._injection.parameter import MISSING
 from triows._injection.params import param_spec
 from triows._injection.query import RequestData
 from triows._injection.readers import read_params
-from triows._injection.sources import COOKIE, HEADER, PATH, QUERY, SOURCES, UnusableName
+from triows._injection.sources import COOKIE, FORM, HEADER, PATH, QUERY, SOURCES, UnusableName
 from triows._param_error import ParamError
 from triows._routing.template import Template
 from triows.exceptions import HandlerSignatureError
@@ -115,6 +116,30 @@ def test_a_headers_name_is_made_with_hyphens_in_lower_case():
 def test_other_names_are_used_as_they_are(source):
     assert source.named("User_Agent", None) == "User_Agent"
     assert source.named("value", "x token") == "x token"
+
+
+@pytest.mark.parametrize(
+    "name", ["a;b", "a=b", " a", "a ", "a\t", "a\r\n", "\x00", "ä", "€", "\ud800", "\xa0a"]
+)
+def test_a_cookie_has_a_name_that_can_arrive(name):
+    with pytest.raises(UnusableName, match="can't be the name of a cookie"):
+        COOKIE.named("value", name)
+
+
+@given(st.text(min_size=1, alphabet=st.characters(max_codepoint=0x200)))
+def test_a_cookie_arrives_under_each_name_that_is_taken(name):
+    try:
+        COOKIE.named("value", name)
+    except UnusableName:
+        return
+    data = request(headers=[(b"cookie", f"x=1; {name}=2; y=3".encode())])
+    assert COOKIE.values(data)[name] == "2"
+
+
+@pytest.mark.parametrize("source", [QUERY, FORM])
+def test_half_of_a_surrogate_pair_can_not_arrive(source):
+    with pytest.raises(UnusableName, match="UTF-8 has no bytes for half of a surrogate pair"):
+        source.named("value", "a\ud800")
 
 
 def test_only_the_query_has_names_that_an_error_hides():

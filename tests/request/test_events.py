@@ -91,11 +91,11 @@ def test_data_that_is_no_text_is_json(value):
 
 
 class Model(pydantic.BaseModel):
-    text: str
+    text: str = pydantic.Field(alias="theText")
 
 
 def test_data_may_be_a_model():
-    assert encode_event(ServerSentEvent(Model(text="a\nb"))) == b'data: {"text":"a\\nb"}\n\n'
+    assert encode_event(ServerSentEvent(Model(theText="a"))) == b'data: {"theText":"a"}\n\n'
 
 
 def test_all_fields_are_written():

@@ -141,6 +141,11 @@ def _placed(
             'read it from elsewhere, as in Param("query")'
         )
     if in_path is not None and mark.source in (None, PATH.name):
+        if mark.alias not in (None, in_path):
+            site.refuse(
+                f"its alias is {mark.alias!r}, and the path has {{{in_path}}}: leave alias= out, "
+                f"or write {{{mark.alias}}} in the path"
+            )
         return PATH, in_path
     if mark.source == FORM.name and site.kind.body is None:
         site.refuse(f'{site.kind.no_body} for Param("form") to read')

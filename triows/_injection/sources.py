@@ -27,6 +27,11 @@ __all__ = ["COOKIE", "FORM", "HEADER", "PATH", "QUERY", "SOURCES", "Source", "Un
 # RFC 9110 section 5.1: a field name is a token.
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
+# Browsers send more than the tokens of RFC 6265 section 4.1.1. The header has a `;` after each
+# cookie, and an `=` after each name. Spaces around a name are taken off. Other characters than
+# those of ASCII arrive in different encodings.
+_COOKIE_NAME = re.compile(r"[!-:<>-~](?:[ -:<>-~]*[!-:<>-~])?")
+
 
 class UnusableName(Exception):
     """A name can't be used in a source. The message says what to do instead."""
@@ -34,6 +39,28 @@ class UnusableName(Exception):
 
 def _as_it_is(name: str, alias: str | None) -> str:
     return alias or name
+
+
+def _encodable(name: str, alias: str | None) -> str:
+    name = alias or name
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise UnusableName(
+            f"{name!r} can't arrive, because UTF-8 has no bytes for half of a surrogate pair: give "
+            "another name with alias="
+        ) from None
+    return name
+
+
+def _cookie_name(name: str, alias: str | None) -> str:
+    name = alias or name
+    if not _COOKIE_NAME.fullmatch(name):
+        raise UnusableName(
+            f"{name!r} can't be the name of a cookie: give one of ASCII characters without `;` and "
+            "`=` with alias="
+        )
+    return name
 
 
 def _header_name(name: str, alias: str | None) -> str:
@@ -127,6 +154,7 @@ PATH = Source(
 QUERY = Source(
     "query",
     attrgetter("query.values"),
+    named=_encodable,
     joined=_one_value,
     hides=lambda data, name: data.query.hides(name),
     closed_packs=True,
@@ -143,12 +171,14 @@ HEADER = Source(
 COOKIE = Source(
     "cookie",
     attrgetter("cookies"),
+    named=_cookie_name,
     instead_of_list='read it from the query with Param("query")',
 )
 
 FORM = Source(
     "form",
     attrgetter("form.values"),
+    named=_encodable,
     joined=_one_value,
     hides=lambda data, name: data.form.hides(name),
     closed_packs=True,

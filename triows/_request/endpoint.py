@@ -11,6 +11,7 @@ from starlette.responses import Response
 from triows._errors import combined
 from triows._exchange.asked import data_of, read_head
 from triows._exchange.lifetime import Opening
+from triows._headers import SteadyHeaders
 from triows._injection.call import make_arguments
 from triows._injection.factories import FactoryKind
 from triows._injection.hosts import ResourceStack
@@ -115,9 +116,7 @@ class RequestEndpoint(ServedRequests):
 
     async def answer(self, exchange: RequestExchange) -> None:
         transport, scope = exchange.transport, exchange.scope
-        transport.on_left = exchange.note_left
-        if transport.left:
-            exchange.note_left()
+        exchange.follow_client()
         encode = self._encoder(scope)
         if self._needs_call:
             call = _Call(self, exchange)
@@ -139,17 +138,23 @@ class RequestEndpoint(ServedRequests):
             if not is_whole(result) or result.background is not None:
                 await _send(result, exchange, own, holds=stack is not None and bool(stack.hosts))
                 return
-            transport.start(result.status_code, headers_of(result, own))
-            body = bytes(result.body)
+            status, headers, body = (
+                result.status_code,
+                headers_of(result, own),
+                bytes(result.body),
+            )
         else:
             response = encode(result)
             if self.has_etags:
                 response = self._tagged(response, scope)
             status, headers, body = response
+        if stack is None and type(headers) is SteadyHeaders:
+            rest = transport.answer_nowait(status, headers, body)
+        else:
             transport.start(status, headers)
-        if stack is not None and stack.hosts:
-            await _exit(stack, self.settings.timeouts.teardown)
-        rest = transport.send_nowait(body, more=False)
+            if stack is not None and stack.hosts:
+                await _exit(stack, self.settings.timeouts.teardown)
+            rest = transport.send_nowait(body, more=False)
         if rest is not None:
             await rest
 

@@ -116,6 +116,12 @@ class RequestExchange:
         lifetime = self.lifetime
         return "arguments" if self.is_reading and not lifetime.is_ending else lifetime.stage
 
+    def follow_client(self) -> None:
+        """Let the lifetime know when the client leaves, or has left."""
+        self.transport.on_left = self.note_left
+        if self.transport.left:
+            self.note_left()
+
     def note_left(self) -> None:
         """Note that the client has left."""
         self.lifetime.note_gone()

@@ -39,9 +39,9 @@ _PARTS: tuple[Any, ...] = (
 
 # FastAPI and Quart give handlers the response, whose headers and cookies they then set.
 _RETURNED = (
-    "to set headers and cookies, ask for `headers: ResponseHeaders`. For everything else, make it "
-    "in the handler, with its status, headers and cookies, and return it, as in `return "
-    "JSONResponse(value, headers=...)`"
+    "to set headers and cookies, ask for `headers: ResponseHeaders`, and write "
+    '`headers["location"] = ...`. `status=` of the decorator says the status. For everything else, '
+    "make the response in the handler and return it, as in `return HTMLResponse(page, 404)`"
 )
 
 
