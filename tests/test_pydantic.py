@@ -17,6 +17,8 @@ from triows._pydantic import (
     adapter_of,
     complete_adapter_of,
     fields_of,
+    finite,
+    from_json,
     hasty,
     is_model,
     mentions_model,
@@ -25,6 +27,9 @@ from triows._pydantic import (
     written,
     written_names,
 )
+
+REACHES_INSIDE = "_use_prebuilt" in str(SchemaValidator.__text_signature__)
+NO_REACH = "pydantic 2.12 uses the own validators of the models inside"
 
 
 class User(pydantic.BaseModel):
@@ -116,6 +121,54 @@ def test_names_of_the_applications_classes_are_not_told():
     assert told == [((0,), "Invalid value")]
 
 
+def test_a_finite_validator_makes_the_same_values():
+    validator = finite(adapter_of(dict[str, list[Point | User]]).core_schema)
+    assert validator.validate_python({"a": [{"x": "1"}, {"name": "ada"}]}) == {
+        "a": [Point(1), User(name="ada")]
+    }
+
+
+class Weight(pydantic.BaseModel):
+    schema_: float = pydantic.Field(0, alias="schema")
+    type: float = 0
+    grams: list[float] | dict[str, float] = []
+    free: Annotated[float, pydantic.Field(allow_inf_nan=True)] = 0
+    inner: Weight | None = None
+
+
+@dataclass
+class Weights:
+    free: Annotated[float, pydantic.Field(allow_inf_nan=True)]
+    weight: Weight
+
+
+@pytest.mark.parametrize("odd", ["NaN", "Infinity", "-Infinity", "1e400", "9" * 400, '"nan"'])
+@pytest.mark.parametrize(
+    ("annotation", "data", "place"),
+    [
+        (Annotated[float, pydantic.Field(gt=-1e9)], "ODD", ()),
+        (list[Weight], '[{"type": ODD}]', (0, "type")),
+        (Weight, '{"schema": ODD}', ("schema",)),
+        (Weight, '{"inner": {"inner": {"type": ODD}}}', ("inner", "inner", "type")),
+        (Weights, '{"free": ODD, "weight": {"free": ODD, "type": ODD}}', ("weight", "type")),
+        (tuple[Weight, Weights | None], '[{"type": ODD}, null]', (0, "type")),
+    ],
+)
+def test_a_finite_validator_refuses_other_numbers_unless_a_field_allows_them(
+    annotation, data, place, odd
+):
+    if place and not REACHES_INSIDE:
+        pytest.skip(NO_REACH)
+    text = data.replace("ODD", odd)
+    told = found(lambda: finite(adapter_of(annotation).core_schema).validate_json(text))
+    assert [where for where, _ in told] == [place]
+
+
+def test_what_pydantic_takes_for_json_is_read():
+    assert from_json(b'{"a": 1e400, "b": [-Infinity]}') == {"a": float("inf"), "b": [-float("inf")]}
+    assert from_json(b"{") is None
+
+
 class Square(pydantic.BaseModel):
     side: int = pydantic.Field(alias="edge")
 
@@ -181,9 +234,7 @@ def test_a_hasty_validator_stops_at_the_first_wrong_item_of_each_list():
         assert [place for place, _ in told] == [("a", 0, "name"), ("b", 0, "name")]
 
 
-@pytest.mark.skipif(
-    "_use_prebuilt" not in str(SchemaValidator.__text_signature__), reason="pydantic can't do it"
-)
+@pytest.mark.skipif(not REACHES_INSIDE, reason=NO_REACH)
 def test_it_does_so_in_models_inside_the_type_too():
     told = found(lambda: hasty_for(list[Team]).validate_python([TEAM, TEAM]))
     assert [place for place, _ in told] == [(0, *place) for place in FIRST]

@@ -21,10 +21,13 @@ __all__ = [
     "adapter_of",
     "complete_adapter_of",
     "fields_of",
+    "finite",
+    "from_json",
     "hasty",
     "is_model",
     "mentions_model",
     "problems",
+    "schema_of",
     "validation_error",
     "written",
     "written_names",
@@ -41,12 +44,15 @@ _UNKNOWN: Any = object()
 # dicts.
 _INNER = frozenset(
     {
-        "schema", "items_schema", "keys_schema", "values_schema", "extras_schema", "lax_schema",
-        "strict_schema", "json_schema", "python_schema", "arguments_schema", "fields", "choices",
-        "steps", "definitions",
+        "schema", "items_schema", "keys_schema", "values_schema", "extras_schema",
+        "extras_keys_schema", "lax_schema", "strict_schema", "json_schema", "python_schema",
+        "arguments_schema", "fields", "choices", "steps", "definitions",
     }
 )  # fmt: skip
 _COLLECTIONS = ("list", "tuple", "set", "frozenset")
+
+# How pydantic reads numbers if a class doesn't say it.
+_FINITE = {"allow_inf_nan": False}
 
 # Words in the types of errors whose texts name classes of the application. A peer must not see
 # these texts.
@@ -89,6 +95,18 @@ def adapter_of(annotation: Any) -> Any:
     return sys.modules["pydantic"].TypeAdapter(annotation)
 
 
+def finite(schema: Any) -> Any:
+    """
+    Make a validator that takes only finite numbers.
+
+    A class or a field that says ``allow_inf_nan=True`` has its way.
+
+    Args:
+        schema: Pydantic's description of a type.
+    """
+    return _validator(_changed(schema, {}))
+
+
 def hasty(validator: Any, schema: Any) -> Any:
     """
     Make a validator that refuses a list at its first wrong item, and sets and tuples likewise.
@@ -97,36 +115,49 @@ def hasty(validator: Any, schema: Any) -> Any:
     data.
 
     Args:
-        validator: A validator of pydantic's, or what works like one. The new one makes the same
-            values. If pydantic can't make it, this one is returned.
-        schema: Pydantic's description of the same type.
+        validator: What :func:`finite` makes of the same type. The new one makes the same values. If
+            pydantic can't make it, this one is returned.
+        schema: Pydantic's description of the type.
     """
     # None of that is promised by pydantic, so whatever it says, there is the other validator.
     with suppress(Exception):
-        make = sys.modules["pydantic_core"].SchemaValidator
-        schema = _failing_fast(schema)
-        try:
-            # Don't take the own validators of the models inside.
-            return make(schema, _use_prebuilt=False)
-        except TypeError:  # pydantic 2.12 always does
-            return make(schema)
+        return _validator(_changed(schema, {"fail_fast": True}))
     return validator
 
 
-def _failing_fast(schema: Any) -> Any:
-    """Copy pydantic's description of a type, and set the option wherever there is a list."""
+def _validator(schema: Any) -> Any:
+    make = sys.modules["pydantic_core"].SchemaValidator
+    try:
+        # Don't take the own validators of the models inside.
+        return make(schema, _FINITE, _use_prebuilt=False)
+    except TypeError:  # pydantic 2.12 always does, so those have their own rules
+        return make(schema, _FINITE)
+
+
+def _changed(schema: Any, for_lists: Mapping[str, Any]) -> Any:
+    """Copy pydantic's description of a type, and set options of the classes and lists in it."""
     if isinstance(schema, (list, tuple)):
-        return type(schema)(map(_failing_fast, schema))
+        return type(schema)(_changed(one, for_lists) for one in schema)
     if not isinstance(schema, dict):
         return schema
     kind = schema.get("type")
     # Among the fields of a class, there may be one with this name.
     is_schema = isinstance(kind, str)
     copied = {
-        name: _failing_fast(one) if name in _INNER or not is_schema else one
+        name: _changed(one, for_lists) if name in _INNER or not is_schema else one
         for name, one in schema.items()
     }
-    return {**copied, "fail_fast": True} if is_schema and kind in _COLLECTIONS else copied
+    if is_schema and "config" in copied:
+        copied["config"] = _FINITE | copied["config"]
+    return {**copied, **for_lists} if is_schema and kind in _COLLECTIONS else copied
+
+
+def from_json(data: bytes) -> Any:
+    """Read what pydantic takes for JSON, without a type. What can't be read is ``None``."""
+    try:
+        return sys.modules["pydantic_core"].from_json(data)
+    except ValueError:
+        return None
 
 
 def complete_adapter_of(annotation: Any) -> Any | None:
@@ -159,14 +190,29 @@ def fields_of(cls: Any) -> Mapping[str, Any]:
     Raises:
         NameError: An annotation can't be evaluated.
     """
+    _complete(cls)
+    fields: Mapping[str, Any] = cls.__pydantic_fields__
+    return fields
+
+
+def schema_of(cls: Any) -> Any:
+    """
+    Return pydantic's description of a model.
+
+    Raises:
+        NameError: An annotation can't be evaluated.
+    """
+    _complete(cls)
+    return cls.__pydantic_core_schema__
+
+
+def _complete(cls: Any) -> None:
     if not getattr(cls, "__pydantic_complete__", True):
         rebuild = (
             getattr(cls, "model_rebuild", None)
             or sys.modules["pydantic.dataclasses"].rebuild_dataclass
         )
         rebuild(*([] if hasattr(cls, "model_rebuild") else [cls]))
-    fields: Mapping[str, Any] = cls.__pydantic_fields__
-    return fields
 
 
 def written_names(cls: Any) -> list[str]:

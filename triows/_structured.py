@@ -27,13 +27,17 @@ from attrs import frozen
 from msgspec import inspect
 
 from ._annotations import constrained, type_name
+from ._finite import NOT_FINITE, NotFinite, only_finite
 from ._misfits import MISSING, UNKNOWN, Misfits, Place, first_of
 from ._pydantic import (
     INVALID,
     complete_adapter_of,
+    finite,
+    from_json,
     hasty,
     is_model,
     problems,
+    schema_of,
     validation_error,
 )
 
@@ -214,9 +218,13 @@ class Reading:
             return [((), _TOO_DEEP.capitalize())]
         if isinstance(fault, UnicodeError):
             return [((), "Not valid UTF-8")]
+        if isinstance(fault, NotFinite):
+            return [(place, NOT_FINITE) for place in fault.places]
         if isinstance(fault, msgspec.DecodeError):
             return self._all(fault, data, text_of) or _msgspec_problems(fault, text_of)
-        return first_of(problems(fault, text_of, self.format.parse(data)))
+        # Pydantic reads more than JSON has, such as NaN.
+        parse = from_json if self.format is JSON else self.format.parse
+        return first_of(problems(fault, text_of, parse(data)))
 
     def _all(
         self, fault: msgspec.DecodeError, data: bytes, text_of: Callable[[Any], str]
@@ -295,6 +303,8 @@ def _by_msgspec(type_: Any, format_: Format) -> Reading:
         decoder = format_.decoder(type_, dec_hook=partial(_validated, format_, validators))
         info = inspect.type_info(type_)
         unknown = next(_unknown(info), None)
+        patient = {cls: finite(schema_of(cls)) for cls in _models_in(info)}
+        validators |= {cls: hasty(one, schema_of(cls)) for cls, one in patient.items()}
     except RecursionError:
         raise _Unreadable(f"an alias in it contains itself: make {CLASSES} of it") from None
     except (TypeError, ValueError, NameError, AttributeError) as exc:
@@ -303,21 +313,32 @@ def _by_msgspec(type_: Any, format_: Format) -> Reading:
         raise _Unreadable(f"{reason}. Change the type") from exc
     if unknown is not None:
         raise _Unreadable(unknown)
-    validators.update(_hasty_validators(info))
     # This has no hasty validators. The keys of JSON are texts.
-    hook = partial(_validated, format_, {})
+    hook = partial(_validated, format_, patient)
     convert = partial(msgspec.convert, dec_hook=hook, str_keys=format_ is JSON)
-    return Reading(decoder.decode, _FAULTS, format_, Misfits(info, convert))
+    decode = only_finite(
+        decoder.decode,
+        _parse_json if format_ is JSON else format_.parse,
+        has_floats=format_ is MESSAGE_PACK,
+        has_texts=any(map(_may_be_text, parts_of(info))),
+    )
+    return Reading(decode, _FAULTS, format_, Misfits(info, convert))
 
 
-def _hasty_validators(info: Any) -> dict[Any, Any]:
-    """Make a :func:`.hasty` validator for each model of pydantic's in a type."""
-    found: list[Any] = [getattr(one, "cls", None) for one in parts_of(info)]
-    return {
-        cls: hasty(cls.__pydantic_validator__, cls.__pydantic_core_schema__)
-        for cls in found
-        if is_model(cls)
-    }
+# Unlike msgspec, this reads numbers that are too large. They may be in what the type leaves out.
+_parse_json = partial(json.loads, parse_int=float)
+
+
+def _may_be_text(info: Any) -> bool:
+    """Say whether a number of this type, or a key in it, may be written as a text."""
+    if isinstance(info, inspect.DictType):
+        return any(isinstance(one, inspect.FloatType) for one in parts_of(info.key_type))
+    return isinstance(info, inspect.DecimalType)
+
+
+def _models_in(info: Any) -> Iterator[Any]:
+    found: Iterator[Any] = (getattr(one, "cls", None) for one in parts_of(info))
+    return filter(is_model, found)
 
 
 def string_in(type_: Any) -> str | None:
@@ -385,7 +406,7 @@ def _validated(format_: Format, validators: Mapping[Any, Any], cls: Any, value: 
 
     Args:
         format_: What the value was read from.
-        validators: Those to use instead of the models' own.
+        validators: Those of all models in the type.
         cls: The class that msgspec doesn't know.
         value: What msgspec has read.
     """
@@ -394,7 +415,7 @@ def _validated(format_: Format, validators: Mapping[Any, Any], cls: Any, value: 
             raise ValueError(INVALID)
         return value
     try:
-        return format_.validate_value(validators.get(cls) or cls.__pydantic_validator__, value)
+        return format_.validate_value(validators[cls], value)
     except validation_error() as exc:
         raise _Several(exc, value) from None
 
@@ -407,7 +428,9 @@ def _by_pydantic(type_: Any, format_: Format) -> Reading | None:
         raise _Unreadable(str(exc)) from exc.__cause__
     if adapter is None:
         return None
-    whole, early = format_.validate(adapter), format_.validate(hasty(adapter, adapter.core_schema))
+    validator = finite(adapter.core_schema)
+    whole = format_.validate(validator)
+    early = format_.validate(hasty(validator, adapter.core_schema))
 
     def read(data: Any) -> Any:
         return (whole if len(data) <= MAX_LISTED else early)(data)

@@ -1,6 +1,6 @@
 """The table of sources: one row says all that is different about a part of a request."""
 
-from typing import Annotated, get_args
+from typing import Annotated, Any, get_args
 
 import attrs
 import msgspec
@@ -23,9 +23,9 @@ def request(query=b"", headers=(), path=None):
     return RequestData(query, headers, path or {}, max_query_parameters=100)
 
 
-def read(annotation, source, data):
+def read(annotation, source, data, alias=None):
     # Param() checks the source, and knows only those of the table. A mark doesn't.
-    mark = ParamMark(source=source, alias=None, decoder=None, constraint=None)
+    mark = ParamMark(source=source, alias=alias, decoder=None, constraint=None)
     spec = param_spec(
         "value", annotation, MISSING, mark=mark, path_keys={}, kind=WEBSOCKETS, where="chat.py:12"
     )
@@ -79,6 +79,18 @@ def test_a_name_of_the_query_has_one_text_and_lines_of_a_header_are_joined():
     assert read(str, "query", twice) == [
         ParamError("query", "value", "Given 2 times, expected once")
     ]
+
+
+@pytest.mark.parametrize("type_", [str, Any, str | None, list[str], list[Any]])
+def test_a_header_that_has_to_be_utf_8_is_that_or_is_refused(type_):
+    def last(raw):
+        data = request(headers=[(b"last-event-id", raw)])
+        return read(type_, "header", data, "Last-Event-ID")
+
+    for text in ("1", "\N{LATIN SMALL LETTER A WITH DIAERESIS}", "\N{SNOWMAN}"):
+        assert last(text.encode()) in (text, [text])
+    for raw in (b"\xff", b"a\xc3", b"\xed\xa0\x80"):
+        assert last(raw) == [ParamError("header", "last-event-id", "Not valid UTF-8")]
 
 
 @pytest.mark.parametrize("source", [QUERY, HEADER])

@@ -214,6 +214,40 @@ def test_a_peer_reads_where_a_mistake_is_and_what(data, place, message):
     assert problems(Box, data) == [(place, message)]
 
 
+class Closed(pydantic.BaseModel, extra="forbid"):
+    a: int = 0
+    inner: Closed | None = None
+
+
+@pytest.mark.parametrize("odd", [b"1e400", b"NaN", b"-Infinity"])
+def test_numbers_that_are_not_json_do_not_hide_the_names_of_other_mistakes(odd):
+    told = problems(Closed, b'{"a": %s, "inner": {"b": %s}, "c": 1}' % (odd, odd))
+    assert told == [
+        ("a", "Input should be a finite number"),
+        ("inner.b", "Extra inputs are not permitted"),
+        ("c", "Extra inputs are not permitted"),
+    ]
+
+
+class Weight(msgspec.Struct):
+    grams: float
+    price: decimal.Decimal = decimal.Decimal()
+
+
+class WeightModel(pydantic.BaseModel):
+    grams: float
+    price: decimal.Decimal = decimal.Decimal()
+
+
+@pytest.mark.parametrize("type_", [Weight, WeightModel])
+@pytest.mark.parametrize("odd", [float("nan"), float("inf"), -float("inf")])
+def test_numbers_are_finite_whatever_reads_them(type_, odd):
+    data = msgspec.msgpack.encode({"grams": odd, "price": "NaN"})
+    assert [name for name, _ in problems(type_, data, MESSAGE_PACK)] == ["grams", "price"]
+    assert [name for name, _ in problems(type_, b'{"grams": 1e400}')] == ["grams"]
+    assert [name for name, _ in problems(type_, b'{"grams": 1, "price": "NaN"}')] == ["price"]
+
+
 def test_a_peer_reads_all_that_pydantic_lists_and_no_names_of_classes():
     data = b'{"any": [{"kind": "cat"}, 5], "told": {"kind": "dog", "bark": "?"}, "ages": {"a": ""}}'
     found = problems(Zoo, data)

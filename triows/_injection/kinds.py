@@ -30,8 +30,9 @@ class Given:
 
     name: str
     in_app: bool = False
-    #: Whether it reads the body of the request as it comes, so that nothing else can read it.
-    takes_body: bool = False
+    #: If it reads the body of the request as it comes, so that nothing else can read it: how, for
+    #: messages.
+    takes_body: str = ""
 
 
 @frozen(eq=False)

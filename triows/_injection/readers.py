@@ -153,7 +153,7 @@ def text_reader(
         filled: Leaves out blank texts. If nothing is left, the request doesn't have it.
     """
     table = source.values
-    join = source.joined if kind == "text" else None
+    join: Any = source.joined if kind == "text" else source.checked
     absent = absent_reader(source, alias, default)
 
     def read(data: RequestData, errors: list[ParamError]) -> Any:

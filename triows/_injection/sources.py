@@ -89,6 +89,8 @@ class Source:
             texts if :attr:`joined` is given.
         joined: Makes one text of the texts that have the same name, or raises :exc:`BadValue`.
             ``None`` if a name has only one text.
+        checked: Returns these texts if all of them can be used, or raises :exc:`BadValue`. ``None``
+            if that goes without saying.
         named: Makes the name in the request from the parameter's name and its alias, or raises
             :exc:`UnusableName`.
         hides: Says whether a name may be there, although :attr:`values` doesn't have it, because
@@ -105,6 +107,7 @@ class Source:
     name: ParamSource
     values: Callable[[RequestData], Mapping[str, Any]]
     joined: Callable[[list[str]], str] | None = None
+    checked: Callable[[list[str]], list[str]] | None = None
     named: Callable[[str, str | None], str] = _as_it_is
     hides: Callable[[RequestData, str], bool] = _nothing_hidden
     instead_of_list: str = ""
@@ -112,6 +115,21 @@ class Source:
     packs: bool = True
     closed_packs: bool = False
     has_blanks: bool = False
+
+
+def _utf_8(values: list[str]) -> list[str]:
+    # A header that isn't what its standard says has surrogates.
+    try:
+        for value in values:
+            value.encode()
+    except UnicodeEncodeError:
+        raise BadValue("Not valid UTF-8") from None
+    return values
+
+
+def _one_line(values: list[str]) -> str:
+    # RFC 9110 section 5.3: several lines of one name are one value, joined with commas.
+    return ", ".join(_utf_8(values))
 
 
 def _one_value(values: list[str]) -> str:
@@ -145,8 +163,8 @@ QUERY = Source(
 HEADER = Source(
     "header",
     attrgetter("headers"),
-    # RFC 9110 section 5.3: several lines of one name are one value, joined with commas.
-    joined=", ".join,
+    joined=_one_line,
+    checked=_utf_8,
     named=_header_name,
 )
 

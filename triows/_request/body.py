@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import trio
 
@@ -11,7 +11,7 @@ from triows._param_error import ParamError
 from triows.exceptions import HTTPException, InvalidRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
 __all__ = ["BadBody", "BodyTooLarge", "RequestBody"]
 
@@ -48,6 +48,9 @@ class RequestBody:
     continues where the last one has stopped. Only one task may read at a time. If a task is
     cancelled while it reads, nothing is lost: whoever reads next gets what has come.
 
+    Whoever takes parts does so in one way, such as for a form. The others would only get the rest,
+    and take that for all of it. So they are refused.
+
     Args:
         receive: Returns the next part. It returns nothing only at the end, and raises
             :exc:`~triows.ClientDisconnect` if the rest won't come.
@@ -64,7 +67,7 @@ class RequestBody:
         "_malformed_length",
         "_receive",
         "_received",
-        "_was_taken",
+        "_taken",
         "_whole",
         "content_length",
         "content_type",
@@ -96,7 +99,9 @@ class RequestBody:
         # one by one.
         self._kept = bytearray()
         self._whole: bytes | None = None
-        self._is_busy = self._was_taken = False
+        self._is_busy = False
+        # The way in which parts of it were taken, if any were.
+        self._taken: str | None = None
         self._is_over = self.content_length == 0
         # Whether what it has announced can't be taken.
         self._is_refused = self._malformed_length or (self.content_length or 0) > limit
@@ -124,18 +129,15 @@ class RequestBody:
             BodyTooLarge: It has more bytes than the limit allows.
             BadBody: The client has announced a length that isn't a number.
             ClientDisconnect: The client has left before the end of the body.
-            RuntimeError: Some of it was read part by part.
+            RuntimeError: Some of it was taken part by part.
             trio.BusyResourceError: Another task reads.
         """
         if self._whole is not None:
             await trio.lowlevel.checkpoint()
             return self._whole
-        if self._was_taken:
+        if self._taken is not None:
             await trio.lowlevel.checkpoint()
-            raise RuntimeError(
-                "some of the body was read part by part, so nobody has all of it: read() it first, "
-                "or join the parts"
-            )
+            raise self._taken_already()
         self._kept += await self._next()
         while not self._is_over:
             self._kept += await self._next()
@@ -145,17 +147,28 @@ class RequestBody:
     def __aiter__(self) -> RequestBody:
         return self
 
-    async def __anext__(self) -> bytes:
+    def __anext__(self) -> Coroutine[Any, Any, bytes]:
+        """Wait for the next part. See :meth:`take`."""
+        return self.take("part by part")
+
+    async def take(self, way: str) -> bytes:
         """
         Wait for the next part. It is never empty.
+
+        Args:
+            way: How the body is read, for the messages to those who read it in another way.
 
         Raises:
             StopAsyncIteration: That was all.
             BodyTooLarge: The body has more bytes than the limit allows.
             BadBody: The client has announced a length that isn't a number.
             ClientDisconnect: The client has left before the end of the body.
+            RuntimeError: Some of it was taken in another way.
             trio.BusyResourceError: Another task reads.
         """
+        if self._taken not in (None, way):
+            await trio.lowlevel.checkpoint()
+            raise self._taken_already()
         if self._kept and not self._is_busy:
             await trio.lowlevel.checkpoint()
             part = bytes(self._kept)
@@ -164,7 +177,7 @@ class RequestBody:
             # A server doesn't have to wait for a part that is there.
             await trio.lowlevel.checkpoint_if_cancelled()
             part = await self._next()
-        self._was_taken = True
+        self._taken = way
         if not part:
             await trio.lowlevel.cancel_shielded_checkpoint()
             raise StopAsyncIteration
@@ -199,6 +212,12 @@ class RequestBody:
         # The next part would be empty. So most bodies need only one call.
         self._is_over = not part or self._received == self.content_length
         return part
+
+    def _taken_already(self) -> RuntimeError:
+        return RuntimeError(
+            f"the body of the request was read {self._taken}, and it comes only once: read it in "
+            "one way, or call body() of a Request first and keep what that returns"
+        )
 
     def _too_large(self) -> BodyTooLarge:
         return BodyTooLarge(f"the body has more than {counted(self._limit, 'byte')}")

@@ -26,7 +26,7 @@ from triows.exceptions import InvalidRequest
 from .answering import AnsweringLine
 from .body import BadBody, RequestBody
 from .etags import conditional
-from .forms import read_form
+from .forms import FormReader
 from .kind import HEADERS, PARTS, REQUEST, UPLOAD
 from .request import Request
 from .response_headers import ResponseHeaders, added_to_result, encoded_with
@@ -293,7 +293,7 @@ class _Call:
         self._params: Sequence[Any] = ()
         self._errors: list[ParamError] = []
         self._body: RequestBody | None = None
-        self._form: Form | None = None
+        self._form: FormReader | None = None
 
     @property
     def body(self) -> RequestBody:
@@ -307,6 +307,12 @@ class _Call:
                 limit=self._endpoint.settings.limits.body,
             )
         return self._body
+
+    def read_form(self) -> Awaitable[Form]:
+        """Wait for the body as a form. See :meth:`.FormReader.read`."""
+        if self._form is None:
+            self._form = FormReader(self.body, self._endpoint.settings.limits)
+        return self._form.read()
 
     def read_head(self) -> None:
         """
@@ -413,12 +419,6 @@ class _Call:
         if errors:
             raise InvalidRequest(errors)
         return values
-
-    async def read_form(self) -> Form:
-        """Wait for the body as a form. A further call returns the same one."""
-        if self._form is None:
-            self._form = await read_form(self.body, self._endpoint.settings.limits)
-        return self._form
 
     async def _take_form(self, intake: Intake) -> list[Any]:
         data = data_of(self._exchange.scope, self._endpoint.settings.limits)

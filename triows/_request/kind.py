@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 __all__ = ["HEADERS", "PARTS", "REQUEST", "UPLOAD", "WITHOUT_BODY", "request_kind"]
 
 REQUEST = Given("Request")
+PARTS = Given("body", takes_body="as it comes")
+UPLOAD = Given("Upload", takes_body="as an Upload")
 HEADERS = Given("ResponseHeaders")
-PARTS = Given("body", takes_body=True)
-UPLOAD = Given("Upload", takes_body=True)
 
 #: The methods whose requests have no body that means anything (RFC 9110 sections 9.3.1 to 9.3.8).
 WITHOUT_BODY = frozenset({"GET", "HEAD", "TRACE"})

@@ -142,7 +142,10 @@ class MultipartReader:
 
         Raises:
             BadBody: The last boundary is missing. It isn't if there was nothing at all.
+            HTTPException: What was read before was refused with this.
         """
+        if self._refusal is not None:
+            raise self._refusal
         if self._beginning == b"":
             return
         try:

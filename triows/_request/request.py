@@ -35,7 +35,14 @@ class Request(StarlettesRequest):
 
     A handler gets it by a parameter of this type, or of Starlette's. Its body may have
     ``Limits.body`` bytes: more of them raise an error that answers with 413. What a parameter was
-    made from can be read here again, but not what was read part by part.
+    made from can be read here again.
+
+    A body comes only once. If some of it was read by :meth:`stream`, by an :class:`Upload`, by an
+    ``AsyncIterator[bytes]`` or by :meth:`form` as ``multipart/form-data``, each of the other ways,
+    and :meth:`body`, raises a :exc:`RuntimeError`. What was read by :meth:`body` can be read once
+    more in one of these ways.
+
+    If a task is cancelled while it reads, call the same method again. It goes on where it was.
     """
 
     def __init__(
@@ -58,6 +65,7 @@ class Request(StarlettesRequest):
         Raises:
             ClientDisconnect: The client has left before the end of the body.
             HTTPException: The body is larger than ``Limits.body``: 413.
+            RuntimeError: Some of the body was read in another way.
         """
         return _Stream(self._parts)
 
@@ -69,6 +77,8 @@ class Request(StarlettesRequest):
         Raises:
             ClientDisconnect: The client has left before the end of the body.
             HTTPException: The body is larger than ``Limits.body``: 413.
+            RuntimeError: Some of the body was read in another way.
+            trio.BusyResourceError: Another task reads it.
         """
         return await self._parts.read()
 
@@ -110,6 +120,8 @@ class Request(StarlettesRequest):
             ClientDisconnect: The client has left before the end of the body.
             HTTPException: The body isn't a form: 415. It is malformed: 422. Or there is more of it
                 than the limits allow: 413.
+            RuntimeError: Some of the body was read in another way.
+            trio.BusyResourceError: Another task reads it.
         """
         return _AwaitableForm(self, _Most(max_files, max_fields, max_part_size))
 
