@@ -40,6 +40,9 @@ PRINTED = (ROOT / "docs/reference/exceptions.md",)
 #: A line number in a text: the file's ending shows that it is one.
 LINE = r"(?<=\.(?:md|py):)\d+"
 
+#: Methods of public classes that only other parts of triows call.
+INTERNAL = {"walk", "describe", "own_deps", "freeze", "watched"}
+
 NOTE = "<!-- Made by `make docs` from the docstrings. Change those, not this page. -->"
 
 
@@ -80,6 +83,8 @@ def reference(name: str) -> str:
         lines.append(f"## {title}")
         for one in exported:
             lines.extend(entry(module, one, names))
+    if name == "triows":
+        lines.extend(statuses(names))
     return "\n\n".join(line for line in lines if line) + "\n"
 
 
@@ -104,17 +109,36 @@ def entry(module: griffe.Module, name: str, names: Names) -> Iterator[str]:
     yield f"### `{name}`"
     names.scope = name
     value = getattr(importlib.import_module(module.path), name)
-    home = str(getattr(value, "__module__", ""))
+    if isinstance(value, ModuleType):
+        yield names.markdown(inspect.cleandoc(value.__doc__ or ""))
+        yield f"**Names:** {', '.join(f'`{one}`' for one in value.__all__)}"
+        return
     found = resolved(module.members.get(name))
-    if found is None or home.partition(".")[0] not in {"triows", "collections", "typing"}:
-        yield f"`{home}.{getattr(value, '__qualname__', name)}`, which triows exports as well."
+    if found is None:
+        yield f"`{value.__module__}.{value.__qualname__}`, which triows exports as well."
     elif isinstance(found, griffe.Class):
         yield from class_entry(found, value, names)
     elif isinstance(found, griffe.Function):
         yield from function_entry(found, name, names)
+    elif text := comment(found):
+        yield code(quoted(f"{name} = {found.value}"))
+        yield names.markdown(text)
     else:
-        yield code(f"{name} = {found.value}")
-        yield names.markdown(comment(found))
+        raise ValueError(f"{found.path} is public and has no `#:` comment")
+
+
+def statuses(names: Names) -> Iterator[str]:
+    """Describe the module that has only names for numbers."""
+    module = resolved(load()["triows"].members["status"])
+    names.scope = "status"
+    names.add("triows", "status.code", "statuscode")
+    yield "## `triows.status`"
+    yield names.markdown(module.docstring.value)
+    values = vars(importlib.import_module("triows.status"))
+    listed = (f"`{one}` ({values[one].__args__[0]})" for one in module.exports if one.isupper())
+    yield f"**Names:** {', '.join(listed)}"
+    yield "### `status.code`"
+    yield from function_entry(module.members["code"], "code", names)
 
 
 def resolved(found: Any) -> Any:
@@ -204,7 +228,7 @@ def members(found: griffe.Class) -> Iterator[Any]:
         and one.final_target.parent.name not in public
     ]
     for member in (*found.members.values(), *inherited):
-        if not member.name.startswith("_") and not member.is_class:
+        if not member.name.startswith("_") and not member.is_class and member.name not in INTERNAL:
             yield member.final_target if isinstance(member, griffe.Alias) else member
 
 
@@ -347,14 +371,14 @@ class Names:
         self.scope = ""
         for path, module in load().items():
             for name in module.exports or ():
-                self._add(path, str(name), str(name))
+                self.add(path, str(name), str(name))
                 target = resolved(module.members.get(str(name)))
                 if isinstance(target, griffe.Class):
                     for member in target.members.values():
                         if has_heading(member, target):
-                            self._add(path, f"{name}.{member.name}", f"{name}{member.name}")
+                            self.add(path, f"{name}.{member.name}", f"{name}{member.name}")
 
-    def _add(self, page: str, name: str, heading: str) -> None:
+    def add(self, page: str, name: str, heading: str) -> None:
         link = f"{page}.md#{heading.lower()}"
         self.links[name] = self.links[f"{page}.{name}"] = link
 

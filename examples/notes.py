@@ -8,10 +8,10 @@ A small JSON API for notes, which are in SQLite.
 
 Set ``NOTES_FILE`` to keep the notes in a file. Three things are worth a look:
 
-* **A 2xx means that it is done.** Each request has a transaction, which is a resource. It commits
-  when it exits, and the response is sent after that. If the commit fails, the client gets a 500 and
-  no 201. If the handler fails, or is cancelled because the client has left, the transaction is
-  rolled back.
+* **A 2xx means that the work is done.** Each request has a transaction, which is a resource. It
+  commits when it exits, and the response is sent after that. If the commit fails, the client gets a
+  500 and no 201. If the handler fails, or is cancelled because the client has left, the transaction
+  is rolled back.
 * ``Notes`` knows nothing of HTTP. ``@app.catch`` says which answer its exceptions get.
 * Nobody overwrites what they have not seen: whoever changes a note says which version they have
   read. And whoever has a note already gets a 304 in place of it (``etag=True``).
@@ -26,7 +26,17 @@ from typing import Annotated, Any
 import msgspec
 import trio
 
-from triows import AsyncResource, HTTPException, HTTPProblem, Limits, Route, Triows, status, use
+from triows import (
+    AsyncResource,
+    HTTPException,
+    HTTPProblem,
+    Limits,
+    ResponseHeaders,
+    Route,
+    Triows,
+    status,
+    use,
+)
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS notes (
@@ -177,9 +187,13 @@ note = notes / "{number:int}"
 
 
 @notes.post(problems=[Conflict])
-async def create(notes: Notes, draft: Draft) -> Annotated[Note, status.CREATED]:
+async def create(
+    notes: Notes, draft: Draft, headers: ResponseHeaders
+) -> Annotated[Note, status.CREATED]:
     """Store a new note. No two notes have the same title."""
-    return await notes.create(draft)
+    created = await notes.create(draft)
+    headers["location"] = f"/notes/{created.id}"
+    return created
 
 
 @notes.get

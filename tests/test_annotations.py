@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import datetime
-from typing import Annotated, Any, Literal, NewType, Optional, TypeVar
+import threading
+from collections.abc import Callable
+from typing import Annotated, Any, Generic, Literal, NewType, Optional, TypeVar
 
 import annotated_types
 import msgspec
 import pytest
 from typing_extensions import TypeAliasType
 
-from triows._annotations import constrained, constraints, expanded, type_name, unnamed
+from triows._annotations import (
+    constrained,
+    constraints,
+    expanded,
+    mentions,
+    others_than_types,
+    substituted,
+    type_name,
+    unnamed,
+)
 
 T = TypeVar("T")
 Number = TypeAliasType("Number", int)
@@ -83,3 +94,85 @@ def test_metadata_without_a_constraint_is_left_out():
 )
 def test_a_type_is_written_as_in_a_signature(annotation, text):
     assert type_name(annotation) == text
+
+
+class Page(Generic[T]):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("annotation", "expected"),
+    [
+        (T, int),
+        (list[T] | None, list[int] | None),
+        (Page[T], Page[int]),
+        (Page, Page),  # its parameter is another one, even if it has the same name
+        (list[str], list[str]),
+    ],
+)
+def test_parameters_are_replaced(annotation, expected):
+    assert substituted(annotation, {T: int}) == expected
+    assert substituted(annotation, {}) == annotation
+
+
+class Event: ...
+
+
+class Special(Event): ...
+
+
+@pytest.mark.parametrize(
+    "annotation",
+    [
+        Event,
+        Special,
+        Event | None,
+        list[dict[str, Special]],
+        Annotated[list[Event], "a comment"],
+        TypeAliasType("Alias", list[Event]),
+    ],
+)
+def test_a_class_is_found_anywhere_in_a_type(annotation):
+    assert mentions(annotation, Event)
+
+
+@pytest.mark.parametrize(
+    "annotation", [int, Any, list[int], Annotated[int, Event], Literal["Event"]]
+)
+def test_a_class_is_not_found_where_it_is_not(annotation):
+    assert not mentions(annotation, Event)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "found"),
+    [
+        (201, [201]),
+        (list[5], [5]),
+        (dict[str, 1.5] | None, [1.5]),
+        ([int], [[int]]),
+        (any, [any]),
+        (pytest, [pytest]),
+        (Annotated[list[5], 6], [5]),
+    ],
+)
+def test_what_is_no_type_is_found_anywhere_in_an_annotation(annotation, found):
+    assert list(others_than_types(annotation)) == found
+
+
+@pytest.mark.parametrize(
+    "annotation",
+    [
+        int,
+        None,
+        Any,
+        UserId,
+        tuple[int, ...],
+        Literal[201],
+        Callable[[int], str],
+        Annotated[int, 201],
+        threading.Lock,
+        TypeVar("T"),
+    ],
+)
+def test_types_are_types(annotation):
+    assert list(others_than_types(annotation)) == []

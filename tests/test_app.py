@@ -1,3 +1,4 @@
+import contextvars
 import json
 import logging
 import re
@@ -14,7 +15,7 @@ from starlette.middleware.authentication import AuthenticationMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, StreamingResponse
-from starlette.routing import Route, WebSocketRoute as StarletteWebSocketRoute
+from starlette.routing import Route as StarletteRoute, WebSocketRoute as StarletteWebSocketRoute
 from starlette.staticfiles import StaticFiles
 from trio.testing import wait_all_tasks_blocked
 
@@ -23,6 +24,7 @@ from triows import (
     AsyncResource,
     EndpointInfo,
     HTTPException,
+    Route,
     RouteSetupError,
     Timeouts,
     Triows,
@@ -32,6 +34,7 @@ from triows import (
     WebSocketStateError,
     use,
 )
+from triows._where import where
 from triows.testing import WebSocketDenialResponse, WebSocketSession, open_app
 
 
@@ -191,7 +194,9 @@ async def test_what_static_files_refuse_keeps_its_status(site):
 
 async def test_routes_go_before_mounts_and_long_mounts_before_short_ones(site):
     def answering(text: str) -> Starlette:
-        return Starlette(routes=[Route("/{rest:path}", lambda request: PlainTextResponse(text))])
+        return Starlette(
+            routes=[StarletteRoute("/{rest:path}", lambda request: PlainTextResponse(text))]
+        )
 
     app = serving(path="a/ws")
     app.mount("", answering("root"))
@@ -214,7 +219,10 @@ async def starlette_echo(ws: Any) -> None:
 
 
 SITE = Starlette(
-    routes=[Route("/hello/{name}", hello), StarletteWebSocketRoute("/echo", starlette_echo)]
+    routes=[
+        StarletteRoute("/hello/{name}", hello),
+        StarletteWebSocketRoute("/echo", starlette_echo),
+    ]
 )
 
 
@@ -342,6 +350,37 @@ async def test_an_error_of_a_mounted_application_is_500_and_logged(caplog):
     (record,) = caplog.records
     assert record.exc_info is not None
     assert isinstance(record.exc_info[1], ValueError)
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), GeneratorExit("early")])
+async def test_what_python_raises_to_end_something_is_logged_with_the_handler(error, caplog):
+    route = Route("early")
+
+    @route.get
+    async def handler() -> None:
+        raise error
+
+    assert (await get(Triows(route), "/early")).status == 500
+    (record,) = caplog.records
+    assert record.message.startswith("unhandled error in http '/early', peer")
+    assert record.message.endswith(f"handler {where(handler)}")
+    assert record.exc_info[1] is error
+
+
+def test_a_call_that_is_closed_with_its_loop_logs_nothing(caplog):
+    async def waiting(scope: Any, receive: Any, send: Any) -> None:
+        await trio.sleep_forever()
+
+    app = Triows(middlewares=[lambda app: waiting])
+    call = app({"type": "http", "method": "GET", "path": "/", "headers": []}, None, None)
+    context = contextvars.copy_context()
+
+    async def main() -> None:
+        context.run(call.send, None)
+
+    trio.run(main)
+    context.run(call.close)
+    assert caplog.records == []
 
 
 async def test_an_error_in_the_middle_of_a_response_is_logged(caplog):
@@ -804,3 +843,33 @@ def _not_asgi(scope): ...
 def test_what_is_no_asgi_application_can_not_be_mounted(other, remedy):
     with pytest.raises(RouteSetupError, match=re.escape(remedy)):
         Triows().mount("/x", other)
+
+
+def _app_within(depth):
+    """Make an application, and return it with one that has it mounted, so many levels up."""
+    inner = outer = Triows()
+    for _ in range(depth):
+        outer, below = Triows(), outer
+        outer.mount("/below", below)
+    return inner, outer
+
+
+@pytest.mark.parametrize("depth", [0, 1, 3])
+def test_an_application_can_not_be_mounted_in_itself(depth):
+    inner, outer = _app_within(depth)
+
+    def mount():
+        inner.mount("/again", outer)
+
+    with pytest.raises(RouteSetupError, match="'/again' is this application itself") as caught:
+        mount()
+    line = mount.__code__.co_firstlineno + 1
+    assert caught.value.where == f"{__file__}:{line} ({mount.__qualname__})"
+    assert inner.mounts == ()
+
+
+def test_an_application_can_be_mounted_twice():
+    app, shared = Triows(), Triows()
+    app.mount("/a", shared)
+    app.mount("/b", shared)
+    assert [one.app for one in app.mounts] == [shared, shared]

@@ -654,8 +654,8 @@ ON_REQUESTS = [
     *reading("Request.body", lambda r: r.body()),
     Case("Request.json", "whole", lambda r: r.json()),
     Case("Request.json", "read", lambda r: r.json()),
-    Case("Request.json", "text", lambda r: r.json(), ValueError),
-    Case("Request.json", "empty", lambda r: r.json(), ValueError),
+    Case("Request.json", "text", lambda r: r.json(), InvalidRequest),
+    Case("Request.json", "empty", lambda r: r.json(), InvalidRequest),
     *reading("Request.json", lambda r: r.json()),
     *(
         Case("Request.form", state, call)

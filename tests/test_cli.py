@@ -68,7 +68,7 @@ def test_routes_are_listed_with_handlers_parameters_and_resources(folder, capsys
     assert main(["routes", "chat_for_routes:app"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [" ".join(line.split()) for line in lines] == [
-        "METHOD PATH HANDLER PARAMETERS RESOURCES",
+        "METHOD PATH HANDLER PARAMETERS RESULTS RESOURCES",
         "WEBSOCKET /rooms/{room} chat_for_routes.py:20 (talk) path room: str session",
         "query times: int = 1 pool (application)",
         "WEBSOCKET /rooms/{room}/log chat_for_routes.py:26 (log) path room: str",
@@ -89,16 +89,67 @@ def test_a_route_for_requests_is_listed_with_its_method():
         url_path_for=Triows().url_path_for,
     )
     assert [" ".join(line.split()) for line in table([route], [])] == [
-        "METHOD PATH HANDLER PARAMETERS RESOURCES",
+        "METHOD PATH HANDLER PARAMETERS RESULTS RESOURCES",
         "GET /users /app.py:5 (read) session",
         "pool (application)",
     ]
 
 
+API = """
+import attrs
+from typing import Annotated
+from starlette.responses import HTMLResponse
+from triows import Param, Route, Triows, UploadFile, status
+
+@attrs.frozen
+class Product:
+    name: str
+
+products = Route("products")
+
+@products.get
+async def find(limit: int = 10) -> list[Product]: ...
+
+@products.post(status=201)
+async def add(product: Product) -> Product: ...
+
+@products.put
+async def replace(text: Annotated[str | None, Param("body")] = None) -> None: ...
+
+@products.patch
+async def change(name: Annotated[str, Param("form")], image: UploadFile): ...
+
+@products.delete
+async def remove() -> (
+    Annotated[Product, status.ACCEPTED] | Annotated[None, status.NO_CONTENT] | HTMLResponse
+): ...
+
+app = Triows(products)
+"""
+
+
+def test_the_body_and_the_results_of_a_request_are_listed(folder, capsys):
+    write(folder, "api_for_routes.py", API)
+    assert main(["routes", "api_for_routes:app"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [" ".join(line.split()) for line in lines] == [
+        "METHOD PATH HANDLER PARAMETERS RESULTS RESOURCES",
+        "GET /products api_for_routes.py:13 (find) query limit: int = 10 200 list[Product]",
+        "POST /products api_for_routes.py:16 (add) body: Product 201 Product",
+        "PUT /products api_for_routes.py:19 (replace) body: str | None (optional) 204",
+        "PATCH /products api_for_routes.py:22 (change) form name: str 200 Any",
+        "form image: UploadFile",
+        "DELETE /products api_for_routes.py:25 (remove) 202 Product",
+        "204",
+        "HTMLResponse",
+    ]
+    assert len({line.find("204") for line in lines if "204" in line}) == 1
+
+
 def test_an_application_without_routes_has_an_empty_table(folder, capsys):
     write(folder, "empty.py", "import triows\napp = triows.Triows()\n")
     assert main(["routes", "empty:app"]) == 0
-    assert capsys.readouterr().out == "METHOD  PATH  HANDLER  PARAMETERS  RESOURCES\n"
+    assert capsys.readouterr().out == "METHOD  PATH  HANDLER  PARAMETERS  RESULTS  RESOURCES\n"
 
 
 def test_an_application_is_named_before_it_is_imported(folder, caplog):

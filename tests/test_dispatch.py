@@ -13,6 +13,7 @@ import trio
 from tests.transports.scripted import CONNECT, ScriptedServer
 from triows import Limits, Route, Timeouts, WebSocketRoute
 from triows._dispatch import Dispatcher
+from triows._exchange.catchers import Catchers
 from triows._routing.leaf import Match
 from triows._routing.router import Router
 from triows._routing.template import Template
@@ -42,7 +43,12 @@ def target() -> Noting:
 
 
 @pytest.fixture
-def dispatcher(target) -> Dispatcher:
+def catchers() -> Catchers:
+    return Catchers()
+
+
+@pytest.fixture
+def dispatcher(target, catchers) -> Dispatcher:
     """
     Serve all kinds of paths.
 
@@ -60,7 +66,7 @@ def dispatcher(target) -> Dispatcher:
         route.add_endpoint(*several, func=handler)
         router.add((description, target) for description in route.walk())
     router.mount(Template.parse("/files"), target)
-    return Dispatcher(router, Settings(Timeouts(), Limits(), None))
+    return Dispatcher(router, Settings(Timeouts(), Limits(), None), catchers)
 
 
 def scope(path: str, method: str = "GET") -> dict[str, Any]:

@@ -251,6 +251,7 @@ def test_what_the_sentence_says_to_import_can_be_imported(name, line):
         ("Stream", "`-> EventStream` for server-sent events"),
         ("SSE", "yield `ServerSentEvent(data, event=...)`"),
         ("Form", 'write `Annotated[TYPE, Param("form")]`'),
+        ("Controller", "write a function for each method, with `@route.get`"),
         ("File", "annotate the parameter `file: UploadFile`"),
         ("Body", 'write `Annotated[TYPE, Param("body")]`'),
         ("Payload", "derive from `msgspec.Struct`"),

@@ -19,6 +19,7 @@ from triows._errors import (
     unwrapped,
     without,
     without_cancelled,
+    without_stray,
 )
 
 ONE, TWO, THREE = ValueError("1"), KeyError("2"), OSError("3")
@@ -202,3 +203,38 @@ def test_several_are_combined_into_a_group():
     both = combined("several", iter([ONE, TWO]))
     assert str(both) == "several (2 sub-exceptions)"
     assert children_of(both) == (ONE, TWO)
+
+
+async def stray() -> trio.Cancelled:
+    """A cancellation whose scope is over."""
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        try:
+            await trio.lowlevel.checkpoint()
+        except trio.Cancelled as exc:
+            return exc
+    raise AssertionError
+
+
+async def test_a_cancellation_whose_scope_is_over_becomes_an_error_that_says_so():
+    cancelled = await stray()
+    error = without_stray(cancelled)
+    assert isinstance(error, RuntimeError)
+    assert "nothing has cancelled this task" in str(error)
+    assert error.__cause__ is cancelled
+
+
+async def test_beside_an_error_a_cancellation_whose_scope_is_over_is_left_out():
+    error = without_stray(BaseExceptionGroup("", [ONE, await stray()]))
+    assert list(leaves(error)) == [ONE]
+
+
+async def test_a_cancellation_whose_scope_is_cancelled_stays():
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        with pytest.raises(trio.Cancelled) as caught:
+            await trio.lowlevel.checkpoint()
+        group = BaseExceptionGroup("", [ONE, caught.value])
+        assert without_stray(caught.value) is caught.value
+        assert without_stray(group) is group
+    assert without_stray(TWO) is TWO

@@ -24,6 +24,8 @@ ELSEWHERE = {
 }
 # Ours, but neither a class nor a function. Its `__module__` depends on the version of Python.
 ALIASES = {"EventStream", "HTML", "Ignore", "JSON"}
+# Modules that can be used without an import of their own.
+MODULES = {"status"}
 
 
 def exports(module):
@@ -34,7 +36,7 @@ EXPORTS = [
     pytest.param(module_name, name, value, id=f"{module_name}.{name}")
     for module_name, module in PUBLIC.items()
     for name, value in exports(module)
-    if name not in ALIASES
+    if name not in ALIASES | MODULES
 ]
 
 
@@ -51,7 +53,12 @@ def test_all_is_what_can_be_imported(module):
         for name, value in vars(module).items()
         if not name.startswith("_") and not inspect.ismodule(value) and name != "annotations"
     }
-    assert public == set(module.__all__)
+    assert public == set(module.__all__) - MODULES
+
+
+def test_the_statuses_need_no_import_of_their_own():
+    assert triows.status.code(triows.status.CREATED) == 201
+    assert "status" in triows.__all__
 
 
 @pytest.mark.parametrize("name", submodules())

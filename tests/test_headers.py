@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, strategies as st
 
-from triows._headers import encode_headers
+from triows._headers import SteadyHeaders, encode_headers
 
 
 def test_headers_are_a_mapping_or_pairs_of_str_or_of_bytes():
@@ -73,7 +73,7 @@ def test_a_name_that_is_no_token_is_refused(name):
 )
 def test_what_the_handshake_writes_itself_is_refused(name):
     value = "1" if isinstance(name, str) else b"1"
-    with pytest.raises(ValueError, match="written by the handshake itself: leave it out"):
+    with pytest.raises(ValueError, match=r"the server writes the header .* itself: leave it out"):
         encode_headers([(name, value)])
 
 
@@ -91,3 +91,15 @@ def test_no_header_ends_its_line(name, value):
         return
     assert not set(raw_name + raw_value) & set(b"\r\n\0")
     assert b":" not in raw_name
+
+
+def test_steady_headers_are_pairs_with_lines_that_were_written_once():
+    headers = SteadyHeaders([(b"Vary", b"accept"), (b"content-type", b"text/plain")])
+    assert headers == ((b"vary", b"accept"), (b"content-type", b"text/plain"))
+    assert headers.lines == b"vary: accept\r\ncontent-type: text/plain\r\n"
+
+
+@pytest.mark.parametrize("name", [b"content-length", b"connection", b"a b"])
+def test_steady_headers_refuse_what_a_response_decides(name):
+    with pytest.raises(ValueError, match="header"):
+        SteadyHeaders([(name, b"1")])

@@ -7,7 +7,9 @@ import datetime
 import functools
 import numbers
 import pathlib
-from collections.abc import Awaitable, Iterable
+import re
+import uuid
+from collections.abc import Awaitable, Iterable, Mapping
 from typing import Annotated, Any, Generic, Literal, NamedTuple, Protocol, TypedDict, TypeVar
 
 import annotated_types
@@ -19,7 +21,7 @@ import trio
 
 from tests.connecting import connect
 from triows import InvalidMessage, Triows, WebSocket, WebSocketDisconnect, WebSocketRoute
-from triows._json import check_expressible, decoder_of, encoded, packed
+from triows._json import AS_IT_IS, check_expressible, decoder_of, encoded, packed, writing_of
 
 T = TypeVar("T")
 
@@ -50,6 +52,19 @@ Event = Annotated[Joined | Left, pydantic.Field(discriminator="kind")]
 class ModelDataclass:
     size: Annotated[int, pydantic.Field(le=5)]
     password: Annotated[str, pydantic.Field(exclude=True)] = ""
+
+
+@pydantic.dataclasses.dataclass
+class ModelDataclassWithPairs:
+    steps: dict[tuple[int, int], int]
+
+
+class FrozenStruct(msgspec.Struct, frozen=True):
+    id: int
+
+
+class StructWithPairs(msgspec.Struct):
+    steps: dict[str, dict[tuple[int, int], int]]
 
 
 class Strict(pydantic.BaseModel, strict=True):
@@ -277,6 +292,8 @@ def test_a_model_is_written_as_pydantic_writes_it(value: Any, text: bytes):
         ([1, {"a": pathlib.Path("x")}], "can't express an instance of "),
         (Model, "can't express the class Model: give an instance"),
         ({(1, 2): 3}, "the keys of a JSON object must be str or numbers, not a tuple"),
+        ({None: 3}, "the keys of a JSON object must be str or numbers, not None"),
+        ({True: 3}, "the keys of a JSON object must be str or numbers, not a bool"),
         ((x for x in []), "can't express an instance of generator"),
     ],
 )
@@ -437,6 +454,10 @@ def test_messagepack_can_not_express_more_classes():
         ModelDataclass | None,
         Annotated[ModelDataclass, "a doc"],
         list[ModelOfDataclass],
+        dict[uuid.UUID | int, str],
+        dict[Literal["a"], str],
+        dict[Any, dict[datetime.date, bytes]],
+        ModelDataclassWithPairs,
     ],
 )
 def test_types_that_json_can_express_pass(type_):
@@ -456,8 +477,151 @@ def test_types_that_json_can_express_pass(type_):
         (list[ModelDataclass], "ModelDataclass is a dataclass of pydantic's inside"),
         (StructOfModelDataclass, "ModelDataclass is a dataclass of pydantic's inside"),
         (list["Tree"], "'Tree' is a string, not a type"),
+        (dict[tuple[int, int], int], "must be str or numbers, not a tuple: use a str"),
+        (list[Mapping[tuple[int, ...], int]], "not a tuple"),
+        (dict[str, dict[bool, int]], "not a bool"),
+        (dict[int | None, int], "not None"),
+        (dict[FrozenStruct, int], "not an object"),
+        (StructWithPairs, "not a tuple"),
     ],
 )
 def test_types_that_json_can_not_express_are_refused(type_, message):
     with pytest.raises(TypeError, match=message):
         check_expressible(type_)
+
+
+# What a type lets through
+
+
+class Public(pydantic.BaseModel):
+    name: str = "ada"
+    born: int = pydantic.Field(default=1815, alias="bornIn")
+
+
+class Private(Public):
+    password: str = "secret"
+
+
+@pydantic.dataclasses.dataclass
+class PublicData:
+    name: str = "ada"
+
+
+@pydantic.dataclasses.dataclass
+class PrivateData(PublicData):
+    password: str = "secret"
+
+
+class Owned(pydantic.BaseModel):
+    owner: Public
+    others: dict[str, list[Public]] = {}
+
+
+class PublicStruct(msgspec.Struct):
+    name: str = "ada"
+
+
+class PrivateStruct(PublicStruct):
+    password: str = "secret"
+
+
+class StructOfPublic(msgspec.Struct):
+    item: Public
+
+
+ADA = {"name": "ada", "bornIn": 1815}
+
+
+@pytest.mark.parametrize(
+    ("type_", "value", "written"),
+    [
+        (Public, Private(), ADA),
+        (Public | None, Private(), ADA),
+        (Public | int, Private(), ADA),
+        (Public | Owned, Private(), ADA),
+        (list[Public], [Private(), Public()], [ADA, ADA]),
+        (list[Public | int], [Private(), 1], [ADA, 1]),
+        (Iterable[Public], [Public()], [ADA]),
+        (tuple[Public, int], (Private(), 1), [ADA, 1]),
+        (dict[str, Public], {"a": Private()}, {"a": ADA}),
+        (PublicData, PrivateData(), {"name": "ada"}),
+        (
+            Owned,
+            Owned(owner=Private(), others={"a": [Private()]}),
+            {"owner": ADA, "others": {"a": [ADA]}},
+        ),
+        (Annotated[int, pydantic.Field(gt=0)], 1, 1),
+        (StructOfPublic, StructOfPublic(Public()), {"item": ADA}),
+        (list[Public | PublicStruct], [Public(), PublicStruct()], [ADA, {"name": "ada"}]),
+        (PublicStruct, PublicStruct(), {"name": "ada"}),
+        (ModelDataclass | PublicStruct, ModelDataclass(1, "secret"), {"size": 1}),
+        (list[PublicStruct | None], [PublicStruct(), None], [{"name": "ada"}, None]),
+        (Any, Private(), ADA | {"password": "secret"}),
+        (list[Any], [PrivateStruct()], [{"name": "ada", "password": "secret"}]),
+    ],
+)
+def test_pydantic_writes_what_the_type_says_in_both_formats(type_, value, written):
+    writing = writing_of(type_)
+    assert msgspec.json.decode(writing.json(value)) == written
+    assert msgspec.msgpack.decode(writing.message_pack(value)) == written
+
+
+@pytest.mark.parametrize("kind", ["json", "message_pack"])
+@pytest.mark.parametrize(
+    ("type_", "value", "problem"),
+    [
+        (list[Public], [{"name": "ada"}], "instance of dict, but Public is annotated"),
+        (list[Public], [Joined(kind="joined", user="a")], "instance of Joined, but Public is"),
+        (list[Public], [None], "None, but Public is annotated"),
+        (list[Public], (Public(),), "instance of tuple, but list"),
+        (Public, Public.model_construct(name=1), "Expected `str`.*'name', input_type=int"),
+        (Owned, Owned.model_construct(owner={"secret": 1}), "Expected `Public`.*input_type=dict"),
+        (StructOfPublic, StructOfPublic(Private()), "Private, with the field 'password'"),
+        (StructOfPublic, StructOfPublic(Public.model_construct(name=1)), "Expected `str`"),
+        (list[Public | PublicStruct], [Private()], "Private, with the field 'password'"),
+        (PublicStruct, PrivateStruct(), "PrivateStruct, with the field 'password'"),
+        (list[PublicStruct], [PrivateStruct()], "PrivateStruct, with the field 'password'"),
+    ],
+)
+def test_what_is_not_as_the_type_says_is_not_written(type_, value, problem, kind, recwarn):
+    with pytest.raises((TypeError, ValueError)) as caught:
+        getattr(writing_of(type_), kind)(value)
+    text = caught.value.told("return") if hasattr(caught.value, "told") else str(caught.value)
+    assert re.search(problem, text)
+    assert "secret" not in text
+    assert list(recwarn) == []
+
+
+def test_a_type_that_can_hold_anything_is_written_as_it_is():
+    assert writing_of(Any) is writing_of(dict[str, int]) is AS_IT_IS
+
+
+def test_a_model_that_pydantic_refuses_is_refused():
+    with pytest.raises(TypeError, match=r"pydantic refuses the class.*'Nowhere' is not defined"):
+        writing_of(UnresolvedModel)
+
+
+@pytest.mark.parametrize("write", [encoded, lambda data: encoded([data])])
+def test_aliases_are_written_as_they_are_read(write):
+    assert msgspec.json.decode(write(Public())) in (ADA, [ADA])
+    assert decoder_of(Public)(encoded(Public(bornIn=1))) == Public(bornIn=1)
+
+
+def test_without_a_type_pydantic_only_warns():
+    with pytest.warns(UserWarning, match="Expected `str`"):
+        assert encoded(Public.model_construct(name=1)) == b'{"name":1,"bornIn":1815}'
+
+
+class TypeAliasType:
+    """As Python 3.12 makes it of ``type Nested = list[Nested]``."""
+
+    __name__ = "Nested"
+
+    @property
+    def __value__(self) -> Any:
+        return list[self]  # type: ignore[valid-type]
+
+
+def test_an_alias_that_contains_itself_is_refused():
+    with pytest.raises(TypeError, match="Nested has an alias in it that contains itself: make a"):
+        writing_of(TypeAliasType())

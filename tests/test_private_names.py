@@ -15,6 +15,7 @@ import pytest
 import trio
 from trio._core import _run
 
+from triows import _left_open
 from triows._exchange import lifetime, nursery as own_nursery
 from triows._inspection import blocked
 from triows.testing import _tasks
@@ -30,6 +31,7 @@ FILES = [
 FOREIGN = {
     # Trio.
     "_cancel_status": "below",
+    "_nested_child_finished": "below",
     "_parent": "below",
     "_pending_excs": "below",
     "_next_send_fn": "below",
@@ -136,3 +138,18 @@ def test_without_pending_excs_a_cancelled_nursery_counts_as_cancelled_from_withi
 def test_without_the_names_inside_shields_stay(status):
     _tasks.unshield(SimpleNamespace(_cancel_status=status), trio.CancelScope())
     _tasks.unshield(SimpleNamespace(), trio.CancelScope())
+
+
+@pytest.mark.parametrize("status", [None, object()])
+async def test_without_the_scope_of_a_status_what_was_left_open_stays(monkeypatch, status):
+    monkeypatch.setattr(_left_open, "scopes_of", lambda _task: status)
+    assert await _left_open.close_left_open(scopes=None) is None
+
+
+async def test_without_the_end_of_a_nursery_only_its_scope_is_closed(monkeypatch):
+    class Status:
+        _scope = trio.CancelScope()
+
+    task = SimpleNamespace(child_nurseries=[SimpleNamespace(cancel_scope=Status._scope)])
+    Status._scope.__enter__()
+    assert await _left_open._close(task, Status) is None

@@ -94,6 +94,16 @@ def test_the_reference_has_every_public_name(module: str) -> None:
     assert described == exports(module)
 
 
+def test_a_public_alias_has_to_say_what_it_is(
+    build: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module, names = build.load()["triows"], build.Names()
+    assert "sent as `text/html`" in "\n".join(build.entry(module, "HTML", names))
+    monkeypatch.setattr(build, "comment", lambda _: "")
+    with pytest.raises(ValueError, match=r"HTML is public and has no `#:` comment"):
+        list(build.entry(module, "HTML", names))
+
+
 def test_no_role_of_sphinx_is_left_in_the_reference() -> None:
     for module in PUBLIC:
         page = (ROOT / "docs" / "reference" / f"{module}.md").read_text("utf-8")

@@ -20,8 +20,8 @@ from triows import (
     status,
     use,
 )
-from triows._exchange.refusals import bad_parameters
-from triows._injection.query import ParamError
+from triows._exchange.refusals import invalid_request
+from triows._param_error import ParamError
 from triows._reply import (
     Reply,
     allowed_methods,
@@ -85,10 +85,10 @@ def test_bad_parameters_are_all_listed():
         ParamError("query", "times", "Expected `int`, got `str`"),
         ParamError("header", "x-token", "Missing"),
     ]
-    refusal = bad_parameters(errors)
+    refusal = invalid_request(errors)
     found = json.loads(refusal.body)
     assert refusal.status == 422
-    assert found["detail"] == "2 parameters of the request can't be used"
+    assert found["detail"] == "2 mistakes in the request"
     assert found["errors"] == [
         {"location": "query", "name": "times", "message": "Expected `int`, got `str`"},
         {"location": "header", "name": "x-token", "message": "Missing"},
@@ -96,8 +96,8 @@ def test_bad_parameters_are_all_listed():
 
 
 def test_one_bad_parameter_is_one():
-    refusal = bad_parameters([ParamError("query", "a", "Missing")])
-    assert json.loads(refusal.body)["detail"] == "1 parameter of the request can't be used"
+    refusal = invalid_request([ParamError("query", "a", "Missing")])
+    assert json.loads(refusal.body)["detail"] == "1 mistake in the request"
 
 
 def test_who_should_come_again_is_told_when():
@@ -205,7 +205,7 @@ async def test_nothing_runs_after_a_factory_that_has_refused(refusing, caplog, a
     [
         ("/never", {}, "refused 403 (the handler ended without accept())"),
         ("/never", {"origin": "http://elsewhere"}, "refused 403 (this origin may not connect)"),
-        ("/json?n=x", {}, "refused 422 (1 parameter of the request can't be used)"),
+        ("/json?n=x", {}, "refused 422 (1 mistake in the request)"),
     ],
 )
 async def test_the_log_says_why_a_handshake_was_refused(

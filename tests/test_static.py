@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any
@@ -74,7 +75,45 @@ async def test_a_client_may_ask_for_a_part(folder):
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
 async def test_files_can_only_be_read(folder, method):
-    assert (await asked(serving(folder), "/assets/page.html", method)).status_code == 405
+    response = await asked(serving(folder), "/assets/page.html", method)
+    assert (response.status_code, response.headers["allow"]) == (405, "GET, HEAD, OPTIONS")
+
+
+@pytest.mark.parametrize("path", ["/assets/page.html", "/assets/none.html", "/assets"])
+async def test_options_is_answered_with_what_files_allow(folder, path):
+    response = await asked(serving(folder), path, "OPTIONS")
+    assert (response.status_code, response.content) == (204, b"")
+    assert response.headers["allow"] == "GET, HEAD, OPTIONS"
+
+
+@pytest.mark.parametrize("html", [True, False])
+@pytest.mark.parametrize(
+    ("asked_for", "status", "detail"),
+    [
+        ("bytes=abc", 400, "the header `Range` can't be read"),
+        ("bytes=", 400, "the header `Range` can't be read"),
+        ("bytes=900-", 416, "the file has no such part as `Range` asks for"),
+    ],
+)
+async def test_a_part_that_is_not_there_is_refused_with_a_problem(
+    folder, html, asked_for, status, detail
+):
+    app = serving(folder, html=html)
+    response = await asked(app, "/assets/page.html", range=asked_for)
+    assert response.status_code == status
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.json()["detail"] == detail
+    size = f"bytes */{len(PAGE)}" if status == 416 else None
+    assert response.headers.get("content-range") == size
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "status"), [("/assets/none.html", "GET", 404), ("/assets/a", "PUT", 405)]
+)
+async def test_every_refusal_is_a_problem(folder, path, method, status):
+    response = await asked(serving(folder), path, method)
+    assert (response.status_code, response.json()["status"]) == (status, status)
+    assert response.headers["content-type"] == "application/problem+json"
 
 
 @pytest.mark.parametrize(
@@ -185,6 +224,15 @@ def line_below(function: Any) -> int:
         ({"directory": "nowhere"}, r"the folder '.*/nowhere' doesn't exist"),
         ({"directory": __file__}, r"the folder '.*test_static\.py' is a file"),
         ({}, r"static\(\) takes a folder: write directory=\.\.\."),
+        ({"directory": ""}, 'directory is empty, as if a variable .* write directory="." if you'),
+        ({"directory": "", "packages": ["email"]}, "directory is empty"),
+        ({"directory": 3}, "directory takes the path of one folder, a str or a Path, not 3"),
+        ({"directory": ["site"]}, r"the path of one folder, a str or a Path, not \['site'\]"),
+        ({"packages": 3}, r"packages takes a list: write packages=\[3\]"),
+        ({"packages": [""]}, "packages takes the names of packages, or pairs"),
+        ({"packages": [("email", "")]}, r"and the name of its folder, not \('email', ''\)"),
+        ({"packages": [("email", "a", "b")]}, "packages takes the names of packages, or pairs"),
+        ({"packages": [3]}, "packages takes the names of packages, or pairs"),
         ({"packages": "shop"}, r"packages takes a list: write packages=\['shop'\]"),
         ({"packages": ["no_such_shop"]}, "Package 'no_such_shop' could not be found"),
         ({"packages": ["no_such.shop"]}, "No module named 'no_such'"),
@@ -200,10 +248,20 @@ def test_a_folder_that_is_missing_is_refused_with_the_line_of_the_call(options, 
     assert caught.value.where == f"{__file__}:{line_below(call)} ({call.__qualname__})"
 
 
-def test_two_folders_at_one_path_are_a_conflict(folder):
-    app = serving(folder)
-    with pytest.raises(RouteConflictError, match="matches the same paths as '/assets'"):
+def test_two_folders_at_one_path_are_a_conflict_with_both_places(folder):
+    app = Triows()
+
+    def first() -> None:
         app.static("/assets", folder)
+
+    def second() -> None:
+        app.static("/assets", folder)
+
+    first()
+    before = re.escape(f"which was registered before at {__file__}:{line_below(first)} (")
+    with pytest.raises(RouteConflictError, match=before) as caught:
+        second()
+    assert caught.value.where == f"{__file__}:{line_below(second)} ({second.__qualname__})"
     assert len(app.mounts) == 1
 
 

@@ -52,7 +52,7 @@ def test_the_log_gets_a_sentence_with_the_path_and_the_peer_gets_them_apart():
     reading = reading_of(list[int], JSON, "do it")
     fault = fault_of(reading, b'["x"]')
     assert reading.detail(fault) == "Expected `int`, got `str` - at `$[0]`"
-    assert reading.problems(fault, b'["x"]', str) == [(("0",), "Expected `int`, got `str`")]
+    assert reading.problems(fault, b'["x"]', str) == [((0,), "Expected `int`, got `str`")]
 
 
 def test_what_is_nested_too_deeply_is_a_fault():

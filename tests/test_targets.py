@@ -11,6 +11,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from triows import Limits, Route, Timeouts, WebSocketRoute
+from triows._exchange.catchers import Catchers
 from triows._exchange.registry import Exchanges
 from triows._request.mounted import MountedRequests
 from triows._routing.leaf import Match
@@ -148,7 +149,7 @@ async def test_another_endpoint_may_take_the_place_of_one(seen):
 def mount(seen: list[Any]) -> tuple[Mount, Exchanges]:
     app, exchanges = Noting(seen), Exchanges(None)
     settings = Settings(Timeouts(), Limits(), None)
-    requests = MountedRequests("/sites/{site}", app, settings, exchanges)
+    requests = MountedRequests("/sites/{site}", app, settings, exchanges, Catchers())
     return Mount(app, False, requests), exchanges
 
 
@@ -178,7 +179,7 @@ async def test_plain_requests_are_exchanges_unless_the_application_has_its_own(i
         counted.append(exchanges.requests)
 
     settings = Settings(Timeouts(), Limits(), None)
-    requests = MountedRequests("/sites/{site}", counting, settings, exchanges)
+    requests = MountedRequests("/sites/{site}", counting, settings, exchanges, Catchers())
     await serve(Mount(counting, is_ours, requests), "x", type="http")
     assert counted == [number]
 

@@ -40,9 +40,39 @@ def test_constraints_are_msgspecs():
     assert Param(min_length=0).constraint == msgspec.Meta(min_length=0)
 
 
-def test_constraints_that_make_no_sense_are_refused():
-    with pytest.raises((TypeError, ValueError)):
-        Param(gt=1, ge=1)
+@pytest.mark.parametrize(
+    ("constraints", "problem"),
+    [
+        ({"gt": 1, "ge": 1}, "both `gt` and `ge`"),
+        ({"pattern": "("}, r"Param\(pattern='\('\) isn't a regular expression: missing \)"),
+        ({"ge": 5, "le": 1}, r"no value keeps Param\(ge=5, le=1\)"),
+        ({"gt": 5, "le": 5}, r"no value keeps Param\(gt=5, le=5\)"),
+        ({"ge": 5, "lt": 5}, r"no value keeps Param\(ge=5, lt=5\)"),
+        ({"min_length": 5, "max_length": 1}, "its bounds leave nothing between them"),
+    ],
+)
+def test_constraints_that_make_no_sense_are_refused(constraints, problem):
+    with pytest.raises(ValueError, match=problem):
+        Param(**constraints)
+
+
+@pytest.mark.parametrize(
+    "constraints",
+    [{"ge": 5, "le": 5}, {"gt": 1, "lt": 2}, {"min_length": 3, "max_length": 3}, {"gt": 5}],
+)
+def test_constraints_may_leave_one_value(constraints):
+    assert Param(**constraints).constraint == msgspec.Meta(**constraints)
+
+
+@pytest.mark.parametrize("alias", [["a", "b"], 3, b"x-token"])
+def test_an_alias_is_one_name(alias):
+    with pytest.raises(TypeError, match=r"one name in the request, a str such as 'x-token', not"):
+        Param(alias=alias)
+
+
+def test_what_is_no_name_is_not_taken_for_an_alias():
+    with pytest.raises(ValueError, match=r"not \['query'\]$"):
+        Param(["query"])
 
 
 def test_use_makes_a_value_of_its_own_for_the_connection():
@@ -57,6 +87,11 @@ def test_use_may_leave_the_factory_to_the_type():
 def test_a_scope_that_does_not_exist_is_refused_with_those_that_do():
     with pytest.raises(ValueError, match=r"takes 'connection' or 'app', not 'request'"):
         use(factory, scope="request")
+
+
+def test_reuse_is_a_switch():
+    with pytest.raises(TypeError, match=r"use\(reuse=...\) takes True or False, not 'app'"):
+        use(factory, reuse="app")
 
 
 def test_marks_can_be_compared():

@@ -27,6 +27,7 @@ from __future__ import annotations
 import typing as _typing
 
 # `from x import y as y` tells type checkers that a name is exported.
+from . import status as status
 from ._app import EndpointInfo as EndpointInfo, Triows as Triows
 from ._description import (
     BodyInfo as BodyInfo,
@@ -38,8 +39,10 @@ from ._description import (
 )
 from ._elsewhere import missing_from_module as _missing
 from ._injection.parameter import Parameter as Parameter
+from ._param_error import ParamError as ParamError
 from ._request.events import EventStream as EventStream, ServerSentEvent as ServerSentEvent
 from ._request.request import Request as Request
+from ._request.response_headers import ResponseHeaders as ResponseHeaders
 from ._request.upload import Part as Part, Upload as Upload, UploadFile as UploadFile
 from ._requires import requires as requires
 from ._routing.route import Route as Route
@@ -106,9 +109,11 @@ __all__ = [
     "Upload",
     "Part",
     "UploadFile",
+    "ResponseHeaders",
     "HTML",
     "JSON",
     "Media",
+    "status",
     "EventStream",
     "ServerSentEvent",
     # Descriptions of an application
@@ -147,6 +152,7 @@ __all__ = [
     "HTTPException",
     "HTTPProblem",
     "InvalidRequest",
+    "ParamError",
     "HandlerCancelled",
     "ResourceError",
     "ResourceExpired",

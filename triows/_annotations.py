@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import collections.abc
+import inspect
+import sys
 from types import NoneType, UnionType
 from typing import (
     TYPE_CHECKING,
@@ -18,9 +21,19 @@ from typing import (
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Mapping
 
-__all__ = ["constrained", "constraints", "described", "expanded", "type_name", "unnamed"]
+__all__ = [
+    "constrained",
+    "constraints",
+    "described",
+    "expanded",
+    "mentions",
+    "others_than_types",
+    "substituted",
+    "type_name",
+    "unnamed",
+]
 
 # The constraints that both annotated_types and msgspec have, with the same names.
 _CONSTRAINTS = ("gt", "ge", "lt", "le", "multiple_of", "min_length", "max_length")
@@ -50,11 +63,16 @@ def expanded(annotation: Any) -> Any:
     if not _is_alias(alias):
         return annotation
     given = dict(zip(alias.__type_params__, get_args(annotation), strict=False))
-    value = alias.__value__
-    if isinstance(value, TypeVar):
-        return given.get(value, value)
-    wanted = getattr(value, "__parameters__", ())
-    return value[tuple(given.get(one, one) for one in wanted)] if wanted else value
+    return substituted(alias.__value__, given)
+
+
+def substituted(annotation: Any, given: Mapping[Any, Any]) -> Any:
+    """Replace type parameters in an annotation by what is given for them."""
+    if isinstance(annotation, TypeVar):
+        return given.get(annotation, annotation)
+    # A generic class also has parameters. Without arguments, these are not the ones that are given.
+    wanted = getattr(annotation, "__parameters__", ()) if get_origin(annotation) else ()
+    return annotation[tuple(given.get(one, one) for one in wanted)] if wanted else annotation
 
 
 def _is_alias(annotation: Any) -> bool:
@@ -129,3 +147,53 @@ def described(annotation: Any) -> str:
     metadata = get_args(annotation)[1:] if get_origin(annotation) is Annotated else ()
     texts = (getattr(one, "description", None) for one in metadata)
     return next((text for text in texts if isinstance(text, str)), "")
+
+
+def mentions(annotation: Any, cls: type) -> bool:
+    """
+    Say whether a class, or one derived from it, is somewhere in a type.
+
+    This doesn't look into the fields of classes.
+    """
+    try:
+        return _mentions(annotation, cls)
+    except RecursionError:  # an alias that contains itself
+        return False
+
+
+def _mentions(annotation: Any, cls: type) -> bool:
+    annotation = unnamed(annotation)
+    origin, args = get_origin(annotation), get_args(annotation)
+    if origin is Literal:
+        return False
+    found = origin or annotation
+    if isinstance(found, type) and issubclass(found, cls):
+        return True
+    return any(_mentions(one, cls) for one in (args[:1] if origin is Annotated else args))
+
+
+#: Values that people write for a type, for example because they mean a default, or a status.
+_VALUES = (bool, int, float, complex, bytes, list, tuple, dict, set)
+
+
+def others_than_types(annotation: Any) -> Iterator[Any]:
+    """Find the parts of an annotation that aren't types."""
+    origin = get_origin(annotation)
+    # Some classes of the standard library, such as threading.Lock, are built-in functions.
+    a_function = inspect.isbuiltin(annotation) and annotation.__module__ == "builtins"
+    if a_function or inspect.ismodule(annotation) or _is_value(annotation):
+        yield annotation
+    elif origin not in (Literal, collections.abc.Callable):
+        args = get_args(annotation)
+        for argument in args[:1] if origin is Annotated else args:
+            yield from others_than_types(argument)
+
+
+def _is_value(annotation: Any) -> bool:
+    cls = type(annotation)
+    if cls in _VALUES:
+        return True
+    # What stands for a type belongs to Python, to its backports, or to us.
+    package = cls.__module__.partition(".")[0]
+    known = (*sys.stdlib_module_names, "typing_extensions", "triows")
+    return not isinstance(annotation, type) and package not in known

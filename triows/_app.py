@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 import trio
 from attrs import frozen
@@ -19,7 +19,8 @@ from ._compile import Compiler, check_origin_setting
 from ._description import MountInfo, RouteInfo, route_info
 from ._dispatch import Dispatcher
 from ._elsewhere import APPLICATION, pointing
-from ._errors import behind, consists_of, exc_info, is_a, leaves, text_of
+from ._errors import behind, consists_of, exc_info, is_a, leaves, text_of, without_stray
+from ._exchange.catcher import check_classes
 from ._exchange.catchers import Catchers
 from ._exchange.registry import Exchanges
 from ._inspection.hanging import Overseer
@@ -44,7 +45,8 @@ from ._targets import Mount
 from ._watch import Watch
 from ._websocket.answering import answered
 from ._websocket.kind import websocket_kind
-from .exceptions import HandlerCancelled
+from ._where import where_called
+from .exceptions import HandlerCancelled, RouteSetupError
 
 if TYPE_CHECKING:
     import inspect
@@ -58,6 +60,7 @@ if TYPE_CHECKING:
         Sequence,
     )
 
+    from ._exchange.catcher import Catching
     from ._protocol.handshake import Origins
     from ._routing.handlers import Handler
     from ._routing.options import Dependency, MiddlewareFactory
@@ -70,13 +73,16 @@ if TYPE_CHECKING:
 __all__ = ["EndpointInfo", "Triows"]
 
 C = TypeVar("C", bound="Callable[..., Any]")
+E = TypeVar("E", bound=Exception)
+E2 = TypeVar("E2", bound=Exception)
+E3 = TypeVar("E3", bound=Exception)
 
 logger = logging.getLogger("triows")
 
 
 @frozen
 class EndpointInfo:
-    """What a plugin gets to know about the endpoint that it wraps."""
+    """What a plugin gets to know about the handler that it wraps."""
 
     #: The function that the plugin has to call: the handler, or what the plugin before it returned.
     func: Handler
@@ -142,10 +148,17 @@ class Triows:
         if lifespan is not None:
             check_lifespan(lifespan)
         middlewares = listed("middlewares", middlewares)
+        #: An object for whatever your program gives to its handlers.
         self.state = State()
+        #: The timeouts, limits and compression of routes that have none of their own.
         self.settings = options.settings
-        self.timeouts, self.limits = self.settings.timeouts, self.settings.limits
+        #: The timeouts of routes that have none of their own.
+        self.timeouts = self.settings.timeouts
+        #: The limits of routes that have none of their own.
+        self.limits = self.settings.limits
+        #: The close code that peers get at a shutdown.
         self.shutdown_code = shutdown_code
+        #: Whether there is a page of what is alive.
         self.debug = debug
         self._exchanges = Exchanges(self.limits.connections)
         self._resources = AppResources(self, lifespan, self.timeouts.teardown)
@@ -166,7 +179,7 @@ class Triows:
         # The mounted triows applications, by path. They are drained together with this one.
         self._mounted: dict[str, Triows] = {}
         self._mounts: list[MountInfo] = []
-        self._stack = wrapped(Dispatcher(self._router, self.settings), middlewares)
+        self._stack = wrapped(Dispatcher(self._router, self.settings, self._catchers), middlewares)
         # Without middlewares, nobody but the server is told that a response was cut.
         self._serve_http = partial(guarded, self._stack) if middlewares else self._stack
         self._around = described(middlewares)
@@ -199,34 +212,62 @@ class Triows:
 
     include = include_routes
 
-    def catch(self, *classes: type[Exception]) -> Callable[[C], C]:
+    @overload
+    def catch(self, cls: type[E], /) -> Catching[E]: ...
+    @overload
+    def catch(self, first: type[E], second: type[E2], /) -> Catching[E | E2]: ...
+    @overload
+    def catch(
+        self, first: type[E], second: type[E2], third: type[E3], /
+    ) -> Catching[E | E2 | E3]: ...
+    @overload
+    def catch(self, *classes: type[Exception]) -> Catching[Any]: ...
+    def catch(self, *classes: type[Exception]) -> Any:
         """
-        Say how an exchange ends that one of your exceptions has ended, as a decorator.
+        Turn one of your exceptions into an answer, as a decorator.
+
+        The answer is a status for a request, and a close code for a WebSocket.
 
             @app.catch(OutOfStock)
             def out_of_stock(error: OutOfStock) -> HTTPException:
                 return HTTPException(409, f"{error.item} is out of stock")
 
-        The exception may come from a handler, a factory, or a resource that exits. Resources still
-        see it at their ``yield``. It isn't logged as an error.
+        The exception may come from a handler, a factory, a resource that exits, or for a request
+        from a mounted application, such as :meth:`static`. Resources still see it at their
+        ``yield``. It isn't logged as an error. A function for
+        :exc:`HTTPException` also gets what triows refuses by itself, for example with 404, 405 or
+        422, but not what it refuses because of an origin or a limit.
 
         The function is a ``def`` that takes the exception, and, if it has a second parameter, the
-        ``HTTPConnection`` of Starlette. It returns an :exc:`HTTPException` or a
-        :exc:`WebSocketClose`. With ``None``, it leaves the exception as it is. For a WebSocket that
-        was accepted, an HTTPException becomes a close with 1008, or 1011 if its status is 500 or
-        more. For subclasses, the function of the nearest class counts.
+        ``HTTPConnection`` of Starlette. For a plain request, that is a ``Request`` whose body can't
+        be read. It returns one of these:
+
+        - An :exc:`HTTPException`.
+        - A ``Response`` of Starlette with all of its content, such as an ``HTMLResponse``, with a
+          status from 300 to 599. It can't have a background task.
+        - For a WebSocket, a :exc:`WebSocketClose`.
+        - ``None``, to leave the exception as it is.
+
+        A WebSocket that wasn't accepted is refused with the response. If it was accepted, a status
+        becomes a close with 1008, or 1011 if it is 500 or more. An answer with the status of a
+        refusal of ours keeps the headers that belong to it, such as the ``Allow`` of a 405.
+
+        For subclasses, the function of the nearest class counts. A function for ``Exception`` gets
+        what nobody expected: it doesn't get HTTPExceptions, closes and disconnects, and what it
+        gets is still logged as an error.
 
         Args:
             classes: The classes of the exceptions.
 
         Raises:
             RouteSetupError: One of them isn't an exception, or is caught already, or the function
-                can't be called so.
+                can't be called so, or returns something else.
         """
+        check_classes(classes, where_called())
 
-        def add(catcher: C) -> C:
-            self._catchers.add(classes, catcher)
-            return catcher
+        def add(function: C) -> C:
+            self._catchers.add(classes, function)
+            return function
 
         return add
 
@@ -248,15 +289,25 @@ class Triows:
         Raises:
             TemplateError: The path can't be read.
             RouteConflictError: Something is mounted there already, or has that name.
+            RouteSetupError: *app* isn't an ASGI application, or is this one, or has this one
+                mounted.
         """
         template = Template.parse(path)
         check_mountable(app)
+        if isinstance(app, Triows) and self in app._nested():
+            raise RouteSetupError(
+                f"what is mounted at '{template}' is this application itself, or has it mounted, "
+                "so it would never end: mount another application, or include the routes in one",
+                where_called(),
+            )
         # With handle(), an error in a triows application is raised to us, and logged only once.
         ours = isinstance(app, Triows)
-        requests = MountedRequests(template.path, app, self.settings, self._exchanges)
+        requests = MountedRequests(
+            template.path, app, self.settings, self._exchanges, self._catchers
+        )
         mounted = Mount(app.handle if isinstance(app, Triows) else app, ours, requests)
         lookup = getattr(app, "url_path_for", None)
-        self._router.mount(template, mounted, name=name, lookup=lookup)
+        self._router.mount(template, mounted, name=name, lookup=lookup, where=where_called())
         self._mounts.append(MountInfo(template.path, name, app))
         if isinstance(app, Triows):
             self._mounted[template.path] = app
@@ -275,9 +326,9 @@ class Triows:
         """
         Serve the files of a folder below *path*, by Starlette's ``StaticFiles``.
 
-        It answers GET and HEAD, with ``ETag`` and ``Last-Modified``, and with parts of a file if
-        the client asks for them. A large file goes from the disk to the socket without a copy.
-        It is mounted, as :meth:`mount` does it.
+        It answers GET, HEAD and OPTIONS, with ``ETag`` and ``Last-Modified``, and with parts of a
+        file if the client asks for them. A large file goes from the disk to the socket without a
+        copy. It is mounted, as :meth:`mount` does it.
 
         Args:
             path: A path template.
@@ -327,7 +378,7 @@ class Triows:
     @contextmanager
     def override(self, factory: Callable[..., Any], fake: Callable[..., Any]) -> Iterator[None]:
         """
-        Use another factory instead of one, for connections that begin inside the block.
+        Replace a factory, for connections that begin inside the block.
 
         Args:
             factory: The factory in ``use(...)`` or ``deps=``.
@@ -401,7 +452,13 @@ class Triows:
     @property
     def drain_budget(self) -> float:
         """
-        How many seconds :meth:`drain` takes at most: close, grace, teardown of the slowest route.
+        How many seconds :meth:`drain` takes at most, for the route with the longest timeouts.
+
+        It is ``shutdown_grace``, and twice ``close`` and ``teardown``. A peer has ``close`` to
+        answer the close frame, and another ``close`` to take what is left at the end. The tasks in
+        a connection's nursery and its resources have ``teardown`` together. A factory that is
+        cancelled before its ``yield`` cleans up before that, and resources with ``until="sent"``
+        exit after it.
 
         A shutdown takes ``timeouts.teardown`` more, for the application's resources.
         """
@@ -414,13 +471,18 @@ class Triows:
             for timeouts in self._all_timeouts()
         )
 
+    def _nested(self) -> Iterator[Triows]:
+        """Yield this application, and the triows applications that are mounted in it."""
+        yield self
+        for app in self._mounted.values():
+            yield from app._nested()
+
     def _all_timeouts(self) -> Iterator[Timeouts]:
         """Yield the timeouts of each route, and of mounted triows applications."""
-        yield self.timeouts
-        for entry in self._compiler.entries:
-            yield entry.endpoint.settings.timeouts
-        for app in self._mounted.values():
-            yield from app._all_timeouts()
+        for app in self._nested():
+            yield app.timeouts
+            for entry in app._compiler.entries:
+                yield entry.endpoint.settings.timeouts
 
     @checkpointed
     async def drain(self, *, grace: float = math.inf) -> bool:
@@ -518,11 +580,8 @@ class Triows:
         try:
             await self._enter(scope, receive, send)
         except BaseException as exc:
-            if any(is_a(leaf, *_NOT_OURS) for leaf in leaves(exc)):
+            if not _ends_here(without_stray(exc), watch, scope):
                 raise
-            if not _is_quiet(exc):
-                note_loop(exc)
-                watch.failed(scope, exc)
         finally:
             if watch.follows:
                 watch.over(scope)
@@ -600,11 +659,24 @@ def _is_quiet(error: BaseException) -> bool:
     return consists_of(error, *DISCONNECTS) and all(is_a(one, *_QUIET) for one in behind(error))
 
 
+def _ends_here(exc: BaseException, watch: Watch, scope: Scope) -> bool:
+    """Report an error, if somebody has to know it. Return whether it concerns nobody else."""
+    # Python closes what an abandoned loop has left, with a GeneratorExit. One that is raised while
+    # the loop runs is an error as any other.
+    is_abandoned = not trio.lowlevel.in_trio_task()
+    if is_abandoned or any(is_a(leaf, *_NOT_OURS) for leaf in leaves(exc)):
+        return False
+    if not _is_quiet(exc):
+        note_loop(exc)
+        watch.failed(scope, exc)
+    return True
+
+
 # What may be behind the end of a request whose client has left.
 _QUIET = (*DISCONNECTS, HandlerCancelled, trio.Cancelled)
 
-# Exceptions that end more than one connection: Ctrl-C, and a cancellation by our caller.
-_NOT_OURS = (KeyboardInterrupt, trio.Cancelled, GeneratorExit)
+# Ctrl-C, and a cancellation by our caller.
+_NOT_OURS = (KeyboardInterrupt, trio.Cancelled)
 
 
 _WEBSOCKETS = websocket_kind(Triows)

@@ -67,7 +67,8 @@ APPLICATION = {
         "write lifespan=..., `@asynccontextmanager` over `async def lifespan(app): ...; yield; ...`"
     ),
     "exception_handlers": (
-        "write `@app.catch(Error)` above a function that returns an HTTPException"
+        "write `@app.catch(Error)` above a function that takes the exception, and returns an "
+        "HTTPException or a Response. For a status such as 404, catch HTTPException"
     ),
     "prefix path root_path": "the path is that of the route: Route(path), WebSocketRoute(path)",
     "cors allow_origins allowed_origins": 'write origins=["https://example.org"]',

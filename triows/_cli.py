@@ -13,6 +13,7 @@ from importlib.metadata import version
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
+from ._annotations import type_name
 from ._injection.listing import written
 from ._log import logger
 from ._printable import printable
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from ._app import Triows
-    from ._description import MountInfo, ResourceInfo, RouteInfo
+    from ._description import BodyInfo, MountInfo, ResourceInfo, ResultInfo, RouteInfo
 
 __all__ = ["main"]
 
@@ -289,11 +290,11 @@ def _routes(options: argparse.Namespace) -> int:
     return 0
 
 
-HEADINGS = ("METHOD", "PATH", "HANDLER", "PARAMETERS", "RESOURCES")
+HEADINGS = ("METHOD", "PATH", "HANDLER", "PARAMETERS", "RESULTS", "RESOURCES")
 
 
 def table(routes: Iterable[RouteInfo], mounts: Iterable[MountInfo]) -> Iterator[str]:
-    """Lay out routes and mounts in columns, one line for each parameter and resource."""
+    """Lay out routes and mounts in columns, one line for each parameter, result and resource."""
     lines: list[tuple[str, ...]] = [HEADINGS]
     for row in _rows(routes, mounts):
         lines.extend(zip_longest(*row, fillvalue=""))
@@ -313,11 +314,30 @@ def _rows(
             [route.method or "WEBSOCKET"],
             [route.path],
             [_relative(route.handler)],
-            [line for parameter in route.parameters for line in written(parameter)],
+            [*(line for one in route.parameters for line in written(one)), *_body(route.body)],
+            _results(route.results),
             [_named(resource) for resource in route.resources],
         )
     for mount in mounts:
-        yield ["MOUNT"], [mount.path], [_relative(mount.handler)], [], []
+        yield ["MOUNT"], [mount.path], [_relative(mount.handler)], [], [], []
+
+
+def _body(body: BodyInfo | None) -> Iterator[str]:
+    if body is not None:
+        yield f"body: {type_name(body.type)}{'' if body.required else ' (optional)'}"
+
+
+def _results(results: Iterable[ResultInfo]) -> list[str]:
+    """Say what a handler answers. If no annotation says it, that is one line."""
+    unknown = [one for one in results if one.type is object]
+    return [_result(one) for one in unknown or results]
+
+
+def _result(result: ResultInfo) -> str:
+    """Write ``201 Product``, ``204``, or ``HTMLResponse``, which has a status of its own."""
+    shown = "Any" if result.type is object else type_name(result.type)
+    parts = (result.status, None if result.type is None else shown)
+    return " ".join(str(part) for part in parts if part is not None)
 
 
 def _named(resource: ResourceInfo) -> str:

@@ -6,8 +6,11 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve, frozen
 
+from ._errors import combined
 from ._exchange.log_lines import log_refusal
+from ._exchange.refusals import agreed
 from ._reply import (
+    Refused,
     Reply,
     allowed_methods,
     method_not_allowed,
@@ -18,11 +21,12 @@ from ._reply import (
 from ._routing.leaf import Match, Mismatch
 from ._routing.path import BadPath
 from ._transports.connection import open_transport
-from ._websocket.refusing import refuse
+from ._websocket.refusing import judged, refuse
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
+    from ._exchange.catchers import Catchers
     from ._routing.router import Router
     from ._settings import Settings
     from ._targets import Target
@@ -38,6 +42,8 @@ class Dispatcher:
     router: Router[Target]
     #: The application's settings. They apply to connections that no route matches.
     settings: Settings
+    #: What the application makes of its exceptions.
+    catchers: Catchers
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Find the route or the mounted application of a scope, and call it."""
@@ -68,12 +74,38 @@ class Dispatcher:
         return match if isinstance(match, Match) and match.value.is_wrapped else None
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, reply: Reply) -> None:
+        """
+        Answer what no route matches.
+
+        Raises:
+            BaseException: The application catches refusals, and what it has for that has failed.
+        """
+        error: BaseException | None = None
+        is_caught = self.catchers.catch_refusals and reply.status >= 300
         if scope["type"] == "http":
+            if is_caught:
+                reply, error = self._caught(scope, reply)
             await respond(send, reply)
-            return
-        transport = open_transport(scope, receive, send, self.settings)
-        await refuse(transport, reply, self.settings.timeouts)
-        log_refusal(scope, reply.status, None, reply.why)
+        else:
+            transport = open_transport(scope, receive, send, self.settings)
+            if is_caught:
+                reply, error = judged(Refused(reply), scope, self.catchers, transport)
+            await refuse(transport, reply, self.settings.timeouts)
+            log_refusal(scope, reply.status, None, reply.why)
+        try:
+            if error is not None:
+                raise error
+        finally:
+            del error  # its traceback refers to this frame
+
+    def _caught(self, scope: Scope, reply: Reply) -> tuple[Reply, BaseException | None]:
+        """Let the application answer a plain request instead. If that fails, it is an error."""
+        raised: list[BaseException] = [Refused(reply)]
+        counting = self.catchers.replaced(scope, raised)
+        if (refusal := agreed(counting)) is not None:
+            return refusal, None
+        failed = [one for one in counting if not isinstance(one, Refused)]
+        return problem(500), combined("errors in one request", failed)
 
 
 def _answer_to(mismatch: Mismatch, scope: Scope) -> Reply:

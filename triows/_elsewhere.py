@@ -85,7 +85,7 @@ _LIFESPAN = (
 _GUARD = "write a factory that is annotated `-> None`, and give it as `deps=[...]`: it is a guard"
 _ERRORS = (
     "write `@app.catch(Error)`, with the application, above a function that takes the exception "
-    "and returns an HTTPException, or a WebSocketClose"
+    "and returns an HTTPException, a Response or a WebSocketClose"
 )
 
 #: For :class:`~triows.Triows`.
@@ -233,6 +233,10 @@ MODULE = {
     "Router APIRouter Blueprint APIRoute HTTPRoute": (
         "write `Route(path)`, or `WebSocketRoute(path)` for WebSockets"
     ),
+    "Controller HTTPEndpoint WebSocketEndpoint WebSocketListener MethodView View": (
+        "write a function for each method, with `@route.get` and so on, or with `@route.endpoint` "
+        "in a `WebSocketRoute`"
+    ),
     "Mount": "write `app.mount(path, other)`",
     "StaticFiles": "write `app.static(path, directory=...)`",
     "Websocket WebSocketConnection ServerConnection": "write `WebSocket`",
@@ -242,7 +246,8 @@ MODULE = {
     "Response JSONResponse HTMLResponse PlainTextResponse RedirectResponse StreamingResponse "
     "FileResponse": (
         "write `from starlette.responses import {name}`. Most handlers need none: what they return "
-        "is sent, as the annotation says, for example `-> User`"
+        "is sent, as the annotation says, for example `-> User`, and a parameter `headers: "
+        "ResponseHeaders` sets headers and cookies"
     ),
     "ORJSONResponse UJSONResponse jsonable_encoder jsonify make_response": (
         "return the value itself. The annotation says what is sent, as in `-> User`"
@@ -273,7 +278,8 @@ MODULE = {
     "field Meta": "write `from msgspec import {name}`",
     "Annotated": "write `from typing import Annotated`",
     "problem_solver exception_handler": (
-        "write `@app.catch(Error)` above a function that returns an HTTPException"
+        "write `@app.catch(Error)` above a function that takes the exception, and returns an "
+        "HTTPException or a Response"
     ),
     "ProblemDetail DetailBase": (
         "derive from `HTTPProblem`. `raise Problem(detail, members={{...}})` says what is sent"

@@ -9,6 +9,7 @@ ends can rely on these functions.
 
 from __future__ import annotations
 
+import math
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 
@@ -32,6 +33,7 @@ __all__ = [
     "unwrapped",
     "without",
     "without_cancelled",
+    "without_stray",
 ]
 
 
@@ -158,6 +160,30 @@ def without(error: BaseException, known: BaseException) -> BaseException | None:
 def without_cancelled(error: BaseException) -> BaseException | None:
     """Leave out cancellations. If there are none, return the same object."""
     return _kept(error, lambda leaf: not is_a(leaf, trio.Cancelled))
+
+
+def without_stray(error: BaseException) -> BaseException:
+    """
+    Leave out cancellations that belong to no cancel scope any more.
+
+    Code that keeps a :exc:`trio.Cancelled` and raises it later does that. A nursery around it would
+    take it for its own cancellation, and end with all its tasks. Call this in the task that raised
+    the error, where that is caught.
+
+    Returns:
+        The same object, if it has none of these. If it has nothing else, a RuntimeError that says
+        so.
+    """
+    real = without_cancelled(error)
+    if real is error or trio.current_effective_deadline() == -math.inf:
+        return error
+    if real is None:
+        real = RuntimeError(
+            "trio.Cancelled was raised, and nothing has cancelled this task: it belongs to a scope "
+            "that is over. Let it leave the scope that it was raised in"
+        )
+        real.__cause__ = error
+    return real
 
 
 def only(group: BaseException) -> BaseException | None:

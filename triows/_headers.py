@@ -9,6 +9,7 @@ from typing import Self, TypeAlias
 __all__ = [
     "HeadersLike",
     "SteadyHeaders",
+    "check_header",
     "check_raw_headers",
     "check_token",
     "encode_headers",
@@ -24,8 +25,8 @@ HeadersLike: TypeAlias = (
 _TOKEN = re.compile(rb"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
 _VALUE = re.compile(rb"(?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?")
 
-# The handshake itself writes some of these (RFC 6455 section 4.2.2). The others would change
-# where the peer sees the end of the response.
+# A handshake has some of these (RFC 6455 section 4.2.2). The others would change where the peer
+# sees the end of the response.
 _RESERVED = frozenset({b"connection", b"upgrade", b"content-length", b"transfer-encoding"})
 
 
@@ -38,7 +39,7 @@ def encode_headers(headers: HeadersLike) -> list[tuple[bytes, bytes]]:
 
     Raises:
         ValueError: A name or value is not allowed in a header, for example because it has a line
-            break, or the handshake itself writes the header.
+            break, or the server itself writes the header.
         TypeError: Something is not a pair of str or of bytes.
     """
     pairs: Iterable[tuple[str | bytes, str | bytes]] = (
@@ -57,7 +58,7 @@ def check_raw_headers(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[byte
         ValueError: A name or value is not allowed in a header.
         TypeError: Something is not a pair of bytes.
     """
-    return [_checked_header(name, value) for name, value in headers]
+    return [check_header(name, value) for name, value in headers]
 
 
 def header_lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
@@ -103,13 +104,20 @@ def check_token(text: str) -> str:
 
 
 def _encode_header(name: str | bytes, value: str | bytes) -> tuple[bytes, bytes]:
-    raw_name, raw_value = _checked_header(name, value)
+    raw_name, raw_value = check_header(name, value)
     if raw_name in _RESERVED or raw_name.startswith(b"sec-websocket-"):
-        raise ValueError(f"the header {name!r} is written by the handshake itself: leave it out")
+        raise ValueError(f"the server writes the header {name!r} itself: leave it out")
     return raw_name, raw_value
 
 
-def _checked_header(name: str | bytes, value: str | bytes) -> tuple[bytes, bytes]:
+def check_header(name: str | bytes, value: str | bytes) -> tuple[bytes, bytes]:
+    """
+    Check one header, and encode it. All names are allowed.
+
+    Raises:
+        ValueError: The name or the value is not allowed in a header.
+        TypeError: One of them is neither a str nor bytes.
+    """
     raw_name, raw_value = _latin1(name).lower(), _latin1(value)
     if not _TOKEN.fullmatch(raw_name):
         raise ValueError(f"{name!r} can't be a header's name (RFC 9110 section 5.1)")

@@ -8,7 +8,8 @@ its type, that is the peer's mistake, an :exc:`~triows.InvalidMessage`.
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Iterable, Mapping
+from functools import lru_cache, partial
 from inspect import iscoroutine
 from types import UnionType
 from typing import TYPE_CHECKING, Annotated, Any, ForwardRef, Literal, Union, get_args, get_origin
@@ -18,14 +19,23 @@ from attrs import field, frozen
 from msgspec import inspect
 
 from ._annotations import type_name, unnamed
-from ._pydantic import is_model
+from ._pydantic import complete_adapter_of, is_model, mentions_model, written
+from ._shapes import Shape, shape_of
 from ._structured import CLASSES, JSON, PLAIN, parts_of, reading_of, string_in
 from .exceptions import InvalidMessage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
-__all__ = ["check_expressible", "decoder_of", "encoded", "packed"]
+__all__ = [
+    "AS_IT_IS",
+    "Writing",
+    "check_expressible",
+    "decoder_of",
+    "encoded",
+    "packed",
+    "writing_of",
+]
 
 _UNIONS = (UnionType, type(Union[int, str]))  # noqa: UP007 - this spelling has a class of its own
 
@@ -83,32 +93,127 @@ def _kept(type_: Any, _order: Any) -> Callable[[str | bytes], Any]:
     return decode
 
 
-def encoded(data: Any) -> bytes:
+def encoded(data: Any, *, strict: bool = False) -> bytes:
     """
     Write a value as compact JSON.
 
+    Args:
+        data: The value.
+        strict: Whether it is an error if a model of pydantic's has a part that isn't as the model
+            says. Otherwise, pydantic warns, and writes the part as it is.
+
     Raises:
         TypeError: JSON can't express something in it.
+        ValueError: Pydantic can't write something in it.
     """
     cls: Any = type(data)
     if cls is not dict and _is_known_model(cls):
         # In a dataclass of pydantic's, msgspec would also write the fields that are excluded.
-        written: bytes = cls.__pydantic_serializer__.to_json(data)
-        return written
-    return _encoder.encode(data)
+        text: bytes = written(cls.__pydantic_serializer__.to_json, data, strict=strict)
+        return text
+    return (_strict_encoder if strict else _encoder).encode(data)
 
 
-def packed(data: Any) -> bytes:
+def packed(data: Any, *, strict: bool = False) -> bytes:
     """
     Write a value as MessagePack, by the same rules.
 
     Raises:
         TypeError: It can't express something in it.
+        ValueError: Pydantic can't write something in it.
     """
     cls: Any = type(data)
     if cls is not dict and _is_known_model(cls):
-        data = cls.__pydantic_serializer__.to_python(data, mode="json")
-    return _packer.encode(data)
+        data = _plain(data, strict=strict)
+    return (_strict_packer if strict else _packer).encode(data)
+
+
+@frozen(eq=False)
+class Writing:
+    """
+    How values are written.
+
+    Attributes:
+        json: Writes a value as JSON.
+        message_pack: Writes it as MessagePack.
+    """
+
+    json: Callable[[Any], bytes]
+    message_pack: Callable[[Any], bytes]
+
+
+#: How a value is written if nothing is known of its type.
+AS_IT_IS = Writing(encoded, packed)
+
+
+def writing_of(type_: Any) -> Writing:
+    """
+    Compile how the values of a type are written. This takes long, so keep what it returns.
+
+    Nothing is written but what the type says. Where it expects an object with fields, a value of
+    another class raises :exc:`~triows._shapes.Misfit`, a :exc:`TypeError`. Pydantic writes its
+    models by the type, so it leaves out what a subclass has added. It raises :exc:`ValueError` for
+    a value that isn't as its model says.
+
+    Raises:
+        TypeError: No value of the type can be written. The text says why.
+    """
+    try:
+        return _writing_of(type_)
+    except RecursionError:
+        raise TypeError(
+            f"{type_name(type_)} has an alias in it that contains itself: make {CLASSES} of it"
+        ) from None
+
+
+def _writing_of(type_: Any) -> Writing:
+    check_expressible(type_)
+    # Pydantic takes an Iterable for a generator, and doesn't write a list as one.
+    adapter = None if _mentions_iterable(type_) else complete_adapter_of(type_)
+    shape = shape_of(type_, is_cut=adapter is not None)
+    if adapter is not None:
+        writing = _by_adapter(adapter)
+    elif shape is not None:
+        writing = Writing(partial(encoded, strict=True), partial(packed, strict=True))
+    else:
+        return AS_IT_IS
+    if shape is None:
+        return writing
+    # Of an instance of this class, nothing has to be asked.
+    is_plain = adapter is None and not is_model(shape.exact)
+    exactly = Writing(_encoder.encode, _packer.encode) if is_plain else writing
+    return Writing(
+        _checked(writing.json, exactly.json, shape),
+        _checked(writing.message_pack, exactly.message_pack, shape),
+    )
+
+
+def _checked(
+    write: Callable[[Any], bytes], write_exact: Callable[[Any], bytes], shape: Shape
+) -> Callable[[Any], bytes]:
+    exact, fit, check = shape.exact, shape.fit, shape.check
+
+    def checked(value: Any) -> bytes:
+        if type(value) is exact:
+            return write_exact(value)
+        if not fit((value,)):
+            check(value)
+        return write(value)
+
+    return checked
+
+
+def _by_adapter(adapter: Any) -> Writing:
+    to_json, to_python = adapter.serializer.to_json, adapter.serializer.to_python
+    return Writing(
+        partial(written, to_json, strict=True),
+        lambda value: _packer.encode(written(to_python, value, strict=True, mode="json")),
+    )
+
+
+def _mentions_iterable(type_: Any) -> bool:
+    type_ = unnamed(type_)
+    return get_origin(type_) is Iterable or any(map(_mentions_iterable, get_args(type_)))
 
 
 def check_expressible(type_: Any) -> None:
@@ -119,6 +224,8 @@ def check_expressible(type_: Any) -> None:
         TypeError: It can't express any. The text says why.
     """
     _check_expressible(type_, is_inside=False)
+    if not mentions_model(type_):  # pydantic writes any key as a text
+        _check_keys(type_)
 
 
 def _check_expressible(type_: Any, *, is_inside: bool) -> None:
@@ -137,11 +244,60 @@ def _check_expressible(type_: Any, *, is_inside: bool) -> None:
         _check_class(cls, is_inside=is_inside)
 
 
-def _check_class(cls: type, *, is_inside: bool) -> None:
+def _known(type_: Any) -> inspect.Type | None:
+    """Return what msgspec knows of a type."""
     try:
-        outer, *inner = parts_of(inspect.type_info(cls))
+        return inspect.type_info(type_)
     except (TypeError, ValueError, NameError, AttributeError):
-        return  # msgspec can write more than it can read, such as unions of structs
+        return None  # msgspec can write more than it can read, such as unions of structs
+
+
+#: What the key of a JSON object can't be. Its encoder would meet each of them for the first time
+#: when a request is answered.
+_NO_KEYS: Mapping[type[inspect.Type], str] = {
+    inspect.NoneType: "None",
+    inspect.BoolType: "a bool",
+    inspect.TupleType: "a tuple",
+    inspect.VarTupleType: "a tuple",
+    inspect.NamedTupleType: "a tuple",
+    inspect.ListType: "a list",
+    inspect.SetType: "a set",
+    inspect.FrozenSetType: "a set",
+    inspect.DictType: "a dict",
+    inspect.TypedDictType: "a dict",
+    inspect.StructType: "an object",
+    inspect.DataclassType: "an object",
+}
+
+
+def _check_keys(type_: Any) -> None:
+    type_ = unnamed(type_)
+    origin, arguments = get_origin(type_), get_args(type_)
+    if origin is Literal:
+        return
+    for one in arguments[:1] if origin is Annotated else arguments:
+        _check_keys(one)
+    cls = origin or type_
+    if not isinstance(cls, type):
+        return
+    if issubclass(cls, Mapping) and arguments:
+        _check_key(_known(arguments[0]))
+    for one in parts_of(_known(cls)):
+        if isinstance(one, inspect.DictType):
+            _check_key(one.key_type)
+
+
+def _check_key(info: inspect.Type | None) -> None:
+    for one in info.types if isinstance(info, inspect.UnionType) else (info,):
+        if one is not None and type(one) in _NO_KEYS:
+            raise TypeError(
+                f"the keys of a JSON object must be str or numbers, not {_NO_KEYS[type(one)]}: "
+                "use a str, or send a list of pairs"
+            )
+
+
+def _check_class(cls: type, *, is_inside: bool) -> None:
+    outer, *inner = [*parts_of(_known(cls))] or [None]
     for one in [outer, *inner]:
         found: Any = getattr(one, "cls", None)
         # An instance of an abstract class may be one of the classes that msgspec knows.
@@ -170,20 +326,20 @@ def _is_known_model(cls: Hashable) -> bool:
     return is_model(cls)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, *, strict: bool = False) -> Any:
     """Replace a value that msgspec doesn't know by one that it can write."""
-    if is_model(type(value)):
-        return type(value).__pydantic_serializer__.to_python(value, mode="json")
+    cls: Any = type(value)
+    if is_model(cls):
+        return written(cls.__pydantic_serializer__.to_python, value, strict=strict, mode="json")
     if iscoroutine(value):
         value.close()  # Python would warn of it, too
         raise TypeError("JSON can't express a coroutine: `await` that first")
     if isinstance(value, type):
         raise TypeError(f"JSON can't express the class {value.__qualname__}: give an instance")
-    if isinstance(value, (tuple, list, dict, set, frozenset)):
+    if value is None or isinstance(value, (bool, tuple, list, dict, set, frozenset)):
         # msgspec knows these classes, so it must have met one as the key of a dict.
-        raise TypeError(
-            f"the keys of a JSON object must be str or numbers, not a {type(value).__name__}"
-        )
+        shown = "None" if value is None else f"a {type(value).__name__}"
+        raise TypeError(f"the keys of a JSON object must be str or numbers, not {shown}")
     raise TypeError(
         f"JSON can't express an instance of {type(value).__qualname__}: send it as a str, a "
         f"number, a list or a dict, or make its class {CLASSES}"
@@ -192,3 +348,5 @@ def _plain(value: Any) -> Any:
 
 _encoder = msgspec.json.Encoder(enc_hook=_plain)
 _packer = msgspec.msgpack.Encoder(enc_hook=_plain)
+_strict_encoder = msgspec.json.Encoder(enc_hook=partial(_plain, strict=True))
+_strict_packer = msgspec.msgpack.Encoder(enc_hook=partial(_plain, strict=True))

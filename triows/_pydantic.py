@@ -7,7 +7,9 @@ application that gives us such a class has imported pydantic itself.
 
 from __future__ import annotations
 
+import re
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 from ._annotations import unnamed
@@ -15,18 +17,49 @@ from ._annotations import unnamed
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["adapter_of", "fields_of", "is_model", "mentions_model", "problems", "validation_error"]
+__all__ = [
+    "adapter_of",
+    "complete_adapter_of",
+    "fields_of",
+    "finite",
+    "from_json",
+    "hasty",
+    "is_model",
+    "mentions_model",
+    "problems",
+    "schema_of",
+    "validation_error",
+    "written",
+    "written_names",
+]
 
 INVALID = "Invalid value"
 
-#: How many errors :func:`problems` lists. Nobody reads more, and an answer has to stay small.
-MAX_PROBLEMS = 100
+#: How many errors :func:`problems` lists. Pydantic takes about a kilobyte to list one of them.
+MAX_LISTED = 1000
 
 _UNKNOWN: Any = object()
+
+# The entries of pydantic's description of a type that describe other types, alone or in lists and
+# dicts.
+_INNER = frozenset(
+    {
+        "schema", "items_schema", "keys_schema", "values_schema", "extras_schema",
+        "extras_keys_schema", "lax_schema", "strict_schema", "json_schema", "python_schema",
+        "arguments_schema", "fields", "choices", "steps", "definitions",
+    }
+)  # fmt: skip
+_COLLECTIONS = ("list", "tuple", "set", "frozenset")
+
+# How pydantic reads numbers if a class doesn't say it.
+_FINITE = {"allow_inf_nan": False}
 
 # Words in the types of errors whose texts name classes of the application. A peer must not see
 # these texts.
 _ABOUT_CLASSES = ("instance", "subclass", "class", "model", "callable", "dataclass")
+
+# Part of a value, in the text of an error about writing it. It may be a secret.
+_QUOTED = re.compile(r"input_value=.*?, (?=input_type=)", re.DOTALL)
 
 
 def is_model(annotation: Any) -> bool:
@@ -62,6 +95,94 @@ def adapter_of(annotation: Any) -> Any:
     return sys.modules["pydantic"].TypeAdapter(annotation)
 
 
+def finite(schema: Any) -> Any:
+    """
+    Make a validator that takes only finite numbers.
+
+    A class or a field that says ``allow_inf_nan=True`` has its way.
+
+    Args:
+        schema: Pydantic's description of a type.
+    """
+    return _validator(_changed(schema, {}))
+
+
+def hasty(validator: Any, schema: Any) -> Any:
+    """
+    Make a validator that refuses a list at its first wrong item, and sets and tuples likewise.
+
+    An error takes pydantic several hundred bytes, and there may be one for each byte or two of the
+    data.
+
+    Args:
+        validator: What :func:`finite` makes of the same type. The new one makes the same values. If
+            pydantic can't make it, this one is returned.
+        schema: Pydantic's description of the type.
+    """
+    # None of that is promised by pydantic, so whatever it says, there is the other validator.
+    with suppress(Exception):
+        return _validator(_changed(schema, {"fail_fast": True}))
+    return validator
+
+
+def _validator(schema: Any) -> Any:
+    make = sys.modules["pydantic_core"].SchemaValidator
+    try:
+        # Don't take the own validators of the models inside.
+        return make(schema, _FINITE, _use_prebuilt=False)
+    except TypeError:  # pydantic 2.12 always does, so those have their own rules
+        return make(schema, _FINITE)
+
+
+def _changed(schema: Any, for_lists: Mapping[str, Any]) -> Any:
+    """Copy pydantic's description of a type, and set options of the classes and lists in it."""
+    if isinstance(schema, (list, tuple)):
+        return type(schema)(_changed(one, for_lists) for one in schema)
+    if not isinstance(schema, dict):
+        return schema
+    kind = schema.get("type")
+    # Among the fields of a class, there may be one with this name.
+    is_schema = isinstance(kind, str)
+    copied = {
+        name: _changed(one, for_lists) if name in _INNER or not is_schema else one
+        for name, one in schema.items()
+    }
+    if is_schema and "config" in copied:
+        copied["config"] = _FINITE | copied["config"]
+    return {**copied, **for_lists} if is_schema and kind in _COLLECTIONS else copied
+
+
+def from_json(data: bytes) -> Any:
+    """Read what pydantic takes for JSON, without a type. What can't be read is ``None``."""
+    try:
+        return sys.modules["pydantic_core"].from_json(data)
+    except ValueError:
+        return None
+
+
+def complete_adapter_of(annotation: Any) -> Any | None:
+    """
+    Make an adapter for a whole type, if the type asks for pydantic and pydantic can do it.
+
+    Raises:
+        TypeError: It is a class of pydantic's that can't be used. The text says why.
+    """
+    if not mentions_model(annotation):
+        return None
+    try:
+        adapter = adapter_of(annotation)
+        if not getattr(adapter, "pydantic_complete", True):
+            adapter.rebuild(raise_errors=True)
+    except Exception as exc:
+        # Whatever pydantic raises, the type is the reason. Pydantic doesn't know Structs and attrs
+        # classes. msgspec knows them, and leaves the models inside them to pydantic.
+        if is_model(annotation):
+            reason = str(exc).partition("\n")[0]
+            raise TypeError(f"pydantic refuses the class: {reason}. Change it") from exc
+        return None
+    return adapter
+
+
 def fields_of(cls: Any) -> Mapping[str, Any]:
     """
     Return pydantic's description of each field, by name.
@@ -69,14 +190,56 @@ def fields_of(cls: Any) -> Mapping[str, Any]:
     Raises:
         NameError: An annotation can't be evaluated.
     """
+    _complete(cls)
+    fields: Mapping[str, Any] = cls.__pydantic_fields__
+    return fields
+
+
+def schema_of(cls: Any) -> Any:
+    """
+    Return pydantic's description of a model.
+
+    Raises:
+        NameError: An annotation can't be evaluated.
+    """
+    _complete(cls)
+    return cls.__pydantic_core_schema__
+
+
+def _complete(cls: Any) -> None:
     if not getattr(cls, "__pydantic_complete__", True):
         rebuild = (
             getattr(cls, "model_rebuild", None)
             or sys.modules["pydantic.dataclasses"].rebuild_dataclass
         )
         rebuild(*([] if hasattr(cls, "model_rebuild") else [cls]))
-    fields: Mapping[str, Any] = cls.__pydantic_fields__
-    return fields
+
+
+def written_names(cls: Any) -> list[str]:
+    """Return the names of what pydantic writes of a model: its fields, and those it computes."""
+    return [*fields_of(cls), *cls.__pydantic_decorators__.computed_fields]
+
+
+def written(write: Callable[..., Any], value: Any, *, strict: bool, **options: Any) -> Any:
+    """
+    Write a value with a method of pydantic's serializers, with the aliases of its fields.
+
+    Args:
+        write: The method.
+        value: What to write.
+        strict: Whether a part that isn't as its type says is an error. Otherwise, pydantic warns.
+        options: What else the method takes.
+
+    Raises:
+        ValueError: The value can't be written. The text doesn't quote it.
+    """
+    if strict:
+        options["warnings"] = "error"
+    try:
+        return write(value, by_alias=True, **options)
+    except sys.modules["pydantic_core"].PydanticSerializationError as exc:
+        text = " ".join(_QUOTED.sub("", str(exc)).split())
+        raise ValueError(text) from exc.__cause__
 
 
 def validation_error() -> type[ValueError]:
@@ -91,8 +254,8 @@ def problems(
     """
     List the errors in a :func:`validation_error`: where each is, and its text for the peer.
 
-    If there are more than 100, this only says how many. A list of a megabyte may have hundreds of
-    thousands, and pydantic can't list some of them.
+    If there are more than 1000, this only says how many. There may be tens of thousands, and
+    pydantic can't list some of them.
 
     Args:
         exc: The error.
@@ -102,7 +265,7 @@ def problems(
             which member of a union it has tried.
     """
     count = exc.error_count()
-    if count > MAX_PROBLEMS:
+    if count > MAX_LISTED:
         return [((), f"{count} values can't be used")]
     found = [
         (error["loc"] if value is _UNKNOWN else _place_in(value, error), _sentence(error, text_of))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from triows._headers import encode_headers
 from triows._json import encoded
@@ -26,6 +26,7 @@ __all__ = [
     "Refused",
     "Reply",
     "allowed_methods",
+    "check_refusing",
     "from_exception",
     "method_not_allowed",
     "not_acceptable",
@@ -49,6 +50,8 @@ class Reply:
     body: bytes
     #: The reason that the log gives. The peer is told only what is in the body.
     why: str = ""
+    #: What is special about this occurrence, if it is a problem: a sentence, or data.
+    detail: Any = None
 
 
 class Refused(Exception):
@@ -92,14 +95,7 @@ def problem(
         ValueError: The status doesn't refuse a request, or a header can't be sent.
         TypeError: The status isn't an int, or JSON can't express the detail.
     """
-    if not isinstance(status, int):
-        raise TypeError(f"an HTTP status is an int, not {type(status).__name__}")
-    # 304 says that there is no body (RFC 9110 section 15.4.5).
-    if not 300 <= status <= 599 or status == 304:
-        raise ValueError(
-            f"a refusal has a status from 300 to 599, not {int(status)}"
-            + (": that one has no body" if status == 304 else "")
-        )
+    check_refusing(status)
     body: dict[str, Any] = {"type": "about:blank", "title": _title(status), "status": int(status)}
     if isinstance(detail, str):
         detail = str.__str__(detail) or None  # a plain str, even from a subclass or an enum
@@ -116,7 +112,30 @@ def problem(
         [*own, *encode_headers({} if headers is None else headers)],
         written,
         why=_told(detail),
+        detail=detail,
     )
+
+
+def check_refusing(status: Any, remedy: str = "") -> None:
+    """
+    Check that a status refuses a request, or redirects it.
+
+    Args:
+        status: The HTTP status.
+        remedy: What to write instead.
+
+    Raises:
+        ValueError: It doesn't.
+        TypeError: It isn't an int.
+    """
+    if not isinstance(status, int):
+        raise TypeError(f"an HTTP status is an int, not {type(status).__name__}")
+    # 304 says that there is no body (RFC 9110 section 15.4.5).
+    if not 300 <= status <= 599 or status == 304:
+        why = "that one has no body" if status == 304 else remedy
+        raise ValueError(
+            f"a refusal has a status from 300 to 599, not {int(status)}" + (why and f": {why}")
+        )
 
 
 def try_later(detail: str) -> Reply:
@@ -145,7 +164,7 @@ def upgrade_required() -> Reply:
     # Added without encode_headers(), which refuses these two because applications must not set
     # them.
     own = [(b"upgrade", b"websocket"), (b"connection", b"Upgrade")]
-    return Reply(refusal.status, [*refusal.headers, *own], refusal.body)
+    return evolve(refusal, headers=[*refusal.headers, *own])
 
 
 def from_exception(exc: HTTPException, instance: str | None = None) -> Reply:

@@ -121,19 +121,19 @@ def requires(
     scopes: str | Sequence[str], status_code: int = 403, *, redirect: None = None
 ) -> Requirement:
     """
-    Let only peers with some scopes reach a handler, of either kind. Others are refused.
+    Let only peers with some permission scopes reach a handler of either kind. Refuse others.
 
         @route.endpoint
         @requires("admin")
         async def console(ws: WebSocket) -> None: ...
 
-    Write it below the route's decorator. The scopes are those in ``scope["auth"]``, which
-    Starlette's ``AuthenticationMiddleware`` sets. Without it, everybody is refused with 500, and
-    the error is logged. The check comes first: no parameter has been read and no factory
-    called.
+    Write it below the route's decorator. The permission scopes are those in ``auth`` of the ASGI
+    scope, which Starlette's ``AuthenticationMiddleware`` sets. Without it, everybody is refused
+    with 500, and the error is logged. The check comes first: no parameter has been read and no
+    factory called.
 
     Args:
-        scopes: One scope, or several. The peer needs all of them.
+        scopes: One permission scope, or several. The peer needs all of them.
         status_code: The status of the refusal, from 400 to 499.
         redirect: Starlette's decorator has this. You can't use it here, because browsers don't
             follow redirects of a WebSocket handshake. For pages, raise an ``HTTPException`` that

@@ -109,19 +109,20 @@ class Timeouts:
     ping_timeout: float = _seconds(20)
 
     #: How long a peer may take nothing of what waits for it. Then the connection closes with 1008.
-    #: This measures progress and not the total: a slow peer that reads steadily gets everything,
-    #: however long that takes. What the peer's system has acknowledged counts as progress. A peer
-    #: that takes less than 240 bytes a second for 5 seconds is closed, too. Kestrel has the same
-    #: rule. Mobile networks usually recover in less than half a minute. Responses to plain HTTP
-    #: requests are limited in the same way: a client that is too slow is cut off.
+    #: This measures progress and not the total: a peer that takes at least 240 bytes a second gets
+    #: everything, however long that takes. One that takes less than that for 5 seconds is closed
+    #: with 1008, too, if it also takes less on average. The average begins when something has to
+    #: wait for the peer. So a peer that was faster before may be slower for a while, but for this
+    #: many seconds at most. What the peer's system has acknowledged counts as taken. Kestrel has
+    #: the same numbers. Mobile networks usually recover in less than half a minute. Responses to
+    #: plain requests are limited in the same way: a client that is too slow is cut off.
     send: float = _seconds(30)
 
     #: How long the client of a plain HTTP request may send nothing of its body while the
-    #: application waits for it. Then it gets 408. This measures progress by the rule of ``send``:
-    #: an upload that goes on steadily may take as long as it likes, but a client that sends less
-    #: than 240 bytes a second for 5 seconds gets 408, too. The time in which the application
-    #: doesn't wait doesn't count. nginx gives 60 s between two parts of a body, Apache 20 s, and
-    #: Kestrel has the same rule as here.
+    #: application waits for it. Then it gets 408. This measures progress by the rule of ``send``: a
+    #: client that sends at least 240 bytes a second may take as long as it likes. The time in which
+    #: the application doesn't wait doesn't count. nginx gives 60 s between two parts of a body,
+    #: Apache 20 s, and Kestrel has the same numbers as here.
     receive: float = _seconds(30)
 
     #: Limits the closing handshake. RFC 6455, section 7.1.1, asks a server to close first, and
@@ -168,7 +169,7 @@ class Limits:
     message_size: int = _count(MiB)
 
     #: How many frames a received message may have. One with more closes the connection with 1009.
-    #: Browsers and libraries send one frame, or a few of some kilobytes. An empty frame costs as
+    #: Browsers and libraries send one frame, or a few of several kilobytes. An empty frame costs as
     #: much as a full one. websockets has the same limit.
     fragments: int = _count(4096)
 
@@ -196,13 +197,13 @@ class Limits:
 
     #: How many bytes the body of a plain request may have, also if the handler reads it part by
     #: part. A larger one is answered with 413. Most handlers need the whole body in memory, and few
-    #: take more than some kilobytes of JSON. nginx has 1 MiB as well, Django 2.5 MiB and Kestrel
+    #: take more than a few kilobytes of JSON. nginx has 1 MiB as well, Django 2.5 MiB and Kestrel
     #: 30 MB. A route that takes files sets more. Mounted applications limit bodies themselves.
     body: int = _count(MiB)
 
     #: How many fields and files a form may have, together. A form with more is answered with 413.
-    #: Each costs some hundred bytes of memory and some microseconds, even if it is empty. Starlette
-    #: and Django allow 1000 fields, and Starlette 1000 files as well.
+    #: Each costs a few hundred bytes of memory and a few microseconds, even if it is empty.
+    #: Starlette and Django allow 1000 fields, and Starlette 1000 files as well.
     parts: int = _count(1000)
 
 
@@ -214,7 +215,7 @@ class Compression:
 
     Messages are not compressed unless you give this to an application or a route. It helps if
     the network is slow, and messages are long and similar to each other. It costs time, about
-    100 us for each kilobyte of JSON, and memory for each connection. ``Limits.message_size``
+    100 µs for each kilobyte of JSON, and memory for each connection. ``Limits.message_size``
     limits what a message may inflate to.
 
     Raises:

@@ -13,7 +13,7 @@ The exceptions of triows.
             * :exc:`MissingProviderError`: no factory makes a type
     * :exc:`Disconnected`: the peer is gone, or the connection is over (a normal end)
         * :exc:`WebSocketDisconnect`: a WebSocket connection is over
-        * :exc:`ClientDisconnect`: nobody receives the response any more
+        * :exc:`ClientDisconnect`: the client of a plain request has left
     * :exc:`WebSocketClose`: raise it to end the connection with a code
         * :exc:`WrongDataType`: text instead of bytes, or the reverse (1003)
         * :exc:`InvalidMessage`: a message is not of the wanted type (1007)
@@ -52,6 +52,8 @@ from .status import code as number_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from ._param_error import ParamError
 
 __all__ = [
     "AddressError",
@@ -242,11 +244,10 @@ class InvalidRequest(TriowsError, HTTPException):
     A request can't be used: a parameter is missing, or something in it is wrong. The answer is 422.
 
     Args:
-        errors: Everything that is wrong with it. Each has a ``location``, a ``name`` and a
-            ``message``, which the client may see.
+        errors: Everything that is wrong with it, which the client may see.
     """
 
-    def __init__(self, errors: Sequence[Any]) -> None:
+    def __init__(self, errors: Sequence[ParamError]) -> None:
         self.errors = tuple(errors)
         HTTPException.__init__(self, 422, "; ".join(one.message for one in self.errors))
 
@@ -268,10 +269,14 @@ class Disconnected(TriowsError):
 
 class ClientDisconnect(Disconnected, OSError):
     """
-    Nobody receives the response any more. A mounted application's ``send`` raises it.
+    The client of a plain request has left.
 
-    ASGI requires an error here, and it has to be an OSError:
+    Reading the body raises it, and so does ``send`` in a mounted application. ASGI requires an
+    error there, and it has to be an OSError:
     https://asgi.readthedocs.io/en/latest/specs/www.html#disconnected-client-send-exception
+
+    Starlette's class of the same name is a different one. A mounted Starlette application gets that
+    from its own ``Request``.
     """
 
 

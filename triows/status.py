@@ -16,7 +16,17 @@ Unprocessable Content.
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args, get_origin
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import _SpecialForm
+
+    from typing_extensions import TypeForm
+
+    # What is given for a status: an int, such as an HTTPStatus, or one of the names here. Where a
+    # function is overloaded, mypy takes such a name for any special form.
+    Status: TypeAlias = int | TypeForm[int] | _SpecialForm
 
 __all__ = [
     "ACCEPTED",
@@ -164,6 +174,32 @@ NOT_EXTENDED = Literal[510]  # RFC 2774 section 7
 NETWORK_AUTHENTICATION_REQUIRED = Literal[511]  # RFC 6585 section 6
 
 
+# The names that RFC 9110 has given to older statuses, and its numbers.
+_NEWER = {
+    "CONTENT_TOO_LARGE": 413,
+    "URI_TOO_LONG": 414,
+    "RANGE_NOT_SATISFIABLE": 416,
+    "UNPROCESSABLE_CONTENT": 422,
+}
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        """Say what to write instead of a name that Starlette, FastAPI or Python has."""
+        message = f"module 'triows.status' has no attribute {name!r}"
+        kind, _, rest = name.partition("_")
+        digits = rest.partition("_")[0] if kind in ("HTTP", "WS") else str(_NEWER.get(name, ""))
+        if kind == "WS" and digits.isdecimal():
+            message += f": a close code is an int: write {digits}"
+        elif (meant := next((one for one in __all__ if _says(one, digits)), None)) is not None:
+            message += f": write status.{meant}"
+        raise AttributeError(message, name=name)
+
+
+def _says(name: str, digits: str) -> bool:
+    return str(number(globals()[name])) == digits
+
+
 def code(status: Any) -> int:
     """
     Return the number of a status.
@@ -186,3 +222,7 @@ def number(mark: object) -> int | None:
         values = get_args(mark)
         return number(values[0]) if len(values) == 1 else None
     return int(mark) if isinstance(mark, int) and not isinstance(mark, bool) else None
+
+
+#: The name of each status here, by its number.
+NAMES: Mapping[int, str] = {code(globals()[name]): name for name in __all__ if name.isupper()}

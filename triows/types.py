@@ -9,6 +9,7 @@ The words for a signature: they say where a value comes from, or what makes it.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar, get_args
@@ -17,6 +18,7 @@ import msgspec
 from attrs import field, frozen
 
 from ._arguments import SIGNATURE, hinting
+from ._param_error import ParamSource as ParamSource
 from ._requires import refuse_as_factory
 
 __all__ = [
@@ -49,7 +51,6 @@ Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 ASGIApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-ParamSource: TypeAlias = Literal["path", "query", "header", "cookie", "body", "form"]
 UseScope: TypeAlias = Literal["connection", "app"]
 UseUntil: TypeAlias = Literal["sent"]
 
@@ -104,7 +105,7 @@ class JSONMark:
     """The type of the mark that :data:`JSON` leaves in an annotation."""
 
 
-#: On a return annotation, text that is sent as ``text/html``.
+#: On a return annotation, a ``str`` that is sent as ``text/html``.
 HTML: TypeAlias = Annotated[str, Media("text/html")]
 
 #: On a return annotation, a value that is sent as JSON even if it is a ``str`` or ``None``.
@@ -169,23 +170,46 @@ def Param(  # noqa: N802 - it reads as a type does, and is lihil's name for it
         tz: Whether a datetime or time must (true) or must not (false) have a time zone.
 
     Raises:
-        ValueError: There is no such source.
-        TypeError: A constraint makes no sense.
+        ValueError: There is no such source, or no value could keep the constraints.
+        TypeError: A constraint makes no sense, or *alias* isn't a str.
     """
     if source is not None:
+        is_name = isinstance(source, str)
         _check_word(
             "Param() reads from {}",
             source,
             get_args(ParamSource),
-            f". If that is a name in the request, write alias={source!r}",
+            f". If that is a name in the request, write alias={source!r}" * is_name,
+        )
+    if alias is not None and not isinstance(alias, str):
+        raise TypeError(
+            f"Param(alias=...) is one name in the request, a str such as 'x-token', not {alias!r}"
         )
     constraints = {
         "gt": gt, "ge": ge, "lt": lt, "le": le, "multiple_of": multiple_of,
         "pattern": pattern, "min_length": min_length, "max_length": max_length, "tz": tz,
     }  # fmt: skip
     given = {name: value for name, value in constraints.items() if value is not None}
-    constraint = msgspec.Meta(**given) if given else None  # type: ignore[call-overload]
-    return ParamMark(source, alias, decoder, constraint)
+    return ParamMark(source, alias, decoder, _constraint(given) if given else None)
+
+
+def _constraint(given: dict[str, Any]) -> msgspec.Meta:
+    try:
+        meta = msgspec.Meta(**given)
+    except re.error as exc:
+        raise ValueError(
+            f"Param(pattern={given['pattern']!r}) isn't a regular expression: {exc}. "
+            "re.escape(text) makes one that matches a text"
+        ) from None
+    lowest = [given[name] for name in ("ge", "gt") if name in given]
+    highest = [given[name] for name in ("le", "lt") if name in given]
+    excluded = {"gt", "lt"} & given.keys()
+    shortest, longest = given.get("min_length", 0), given.get("max_length", math.inf)
+    is_empty = lowest and highest and lowest > highest
+    if is_empty or (excluded and lowest == highest) or shortest > longest:
+        written = ", ".join(f"{name}={value!r}" for name, value in given.items())
+        raise ValueError(f"no value keeps Param({written}): its bounds leave nothing between them")
+    return meta
 
 
 @hinting(SIGNATURE)
@@ -209,18 +233,21 @@ def use(
             factory with ``reuse=True``. Otherwise each of them gets its own.
         scope: With ``"app"``, there is one value, which lives from start-up to shutdown.
         until: In a route for requests, resources exit before the response is sent, so that a
-            response with a 2xx status means that all is done. With ``"sent"``, the value stays
-            until the server has taken the last byte of the response. Nobody learns of an error in
-            its exit but the log. In a route for WebSockets, the value stays until the peer has got
+            response with a 2xx status means that the work is done. With ``"sent"``, the value stays
+            until the server has taken the last byte of the response. An error in its exit is
+            only logged. In a route for WebSockets, the value stays until the peer has got
             everything, and the connection is closed.
 
     Raises:
         ValueError: There is no such scope, or a value of the application can't end with a response.
+        TypeError: *reuse* isn't a bool.
         RouteSetupError: ``@requires`` guards the factory.
     """
     if factory is not None:
         refuse_as_factory(factory)
     _check_word("use(scope=...) takes {}", scope, get_args(UseScope))
+    if not isinstance(reuse, bool):
+        raise TypeError(f"use(reuse=...) takes True or False, not {reuse!r}")
     if until is not None:
         _check_word("use(until=...) takes {}", until, get_args(UseUntil))
         if scope == "app":

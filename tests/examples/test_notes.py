@@ -28,7 +28,8 @@ async def test_a_note_is_created_read_and_deleted(client):
     created = await client.post("/notes", json=TEA)
     assert created.status_code == 201
     assert created.json() == {"id": 1, **TEA, "version": 1}
-    assert (await client.get("/notes/1")).json() == created.json()
+    location = created.headers["location"]
+    assert (await client.get(location)).json() == created.json()
     deleted = await client.delete("/notes/1")
     assert (deleted.status_code, deleted.content) == (204, b"")
     assert await all_notes(client) == []
@@ -128,7 +129,9 @@ async def test_no_201_is_sent_for_a_commit_that_fails():
 
     with app.override(open_database, open_full):
         async with open_app(app, raise_app_exceptions=False) as client:
-            assert (await client.post("/notes", json=TEA)).status_code == 500
+            response = await client.post("/notes", json=TEA)
+            assert response.status_code == 500
+            assert "location" not in response.headers
 
 
 async def test_a_client_that_leaves_in_the_middle_of_its_request_stores_nothing(client):

@@ -6,8 +6,8 @@ from http import HTTPStatus
 import pytest
 
 from triows import HTTPException, WebSocketClose
-from triows._exchange.refusals import agreed, bad_parameters, if_all
-from triows._injection.query import ParamError
+from triows._exchange.refusals import agreed, if_all, invalid_request
+from triows._param_error import ParamError
 
 ERRORS = [
     ParamError("query", "page", "it isn't an int"),
@@ -15,12 +15,12 @@ ERRORS = [
 ]
 
 
-@pytest.mark.parametrize(("count", "detail"), [(1, "1 parameter of"), (2, "2 parameters of")])
+@pytest.mark.parametrize(("count", "detail"), [(1, "1 mistake"), (2, "2 mistakes")])
 def test_parameters_that_can_not_be_used_are_all_in_a_422(count, detail):
-    reply = bad_parameters(ERRORS[:count])
+    reply = invalid_request(ERRORS[:count])
     body = json.loads(reply.body)
     assert (reply.status, body["title"]) == (422, "Unprocessable Content")
-    assert body["detail"] == f"{detail} the request can't be used"
+    assert body["detail"] == f"{detail} in the request"
     assert (
         body["errors"]
         == [
@@ -44,6 +44,8 @@ def test_exceptions_are_taken_if_all_of_them_are_of_the_kinds():
         ([HTTPException(401, "who?"), HTTPException(401, "who?")], 401),
         ([HTTPException(401, "who?"), HTTPException(401, "what?")], None),
         ([HTTPException(401), HTTPException(HTTPStatus.FORBIDDEN)], None),
+        ([HTTPException(401, "", {"a": "1"}), HTTPException(401, "", {"a": "1"})], 401),
+        ([HTTPException(401, "", {"a": "1"}), HTTPException(401, "", {"a": "2"})], None),
         ([HTTPException(401), ValueError()], None),
         ([ValueError()], None),
         ([], None),

@@ -110,7 +110,9 @@ def test_background_tasks_are_told_of_nurseries():
 def test_a_response_is_made_by_the_handler(annotation):
     advice = given_advice("response", annotation, POSTS)
     assert advice is not None
-    assert "make it in the handler, with its status, headers and cookies, and return it" in advice
+    assert "to set headers and cookies, ask for `headers: ResponseHeaders`" in advice
+    assert 'ask for `headers: ResponseHeaders`, and write `headers["location"] = ...`' in advice
+    assert "make the response in the handler and return it" in advice
     assert given_advice("response", Response, WEBSOCKETS) is None
 
 

@@ -1,7 +1,8 @@
 """Which parameters are made from the body of a request, and how they may be combined."""
 
 import dataclasses
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterable, AsyncIterator
 from typing import Annotated, Any, NewType, TypedDict
 
 import attrs
@@ -13,6 +14,7 @@ from triows import (
     HandlerSignatureError,
     HTTPException,
     Param,
+    Request,
     Route,
     RouteSetupError,
     Triows,
@@ -199,18 +201,39 @@ async def of_parts(parts: AsyncIterator[bytes], user: User) -> None: ...
 async def of_upload(upload: Upload, title: Annotated[str, Param("form")]) -> None: ...
 
 
+async def of_both(upload: Upload, parts: AsyncIterator[bytes]) -> None: ...
+
+
+async def takes_parts_too(parts: AsyncIterable[bytes]) -> int:
+    return 1
+
+
+async def by_a_factory(upload: Upload, size: Annotated[int, use(takes_parts_too)]) -> None: ...
+
+
+async def twice(upload: Upload, other: Upload) -> None: ...
+
+
+async def twice_by_names(parts: AsyncIterator[bytes], other: AsyncIterable[bytes]) -> None: ...
+
+
 @pytest.mark.parametrize(
-    ("handler", "message"),
+    ("handler", "pattern"),
     [
         (of_form, "`title` reads the body of the request as a form, and `user` of .*as a whole"),
         (of_file, "`user` reads the body of the request as a whole, and `file` of .*as a form"),
         (of_parts, "`user` reads the body of the request as a whole, and `parts` .*as it comes"),
-        (of_upload, "`title` reads the body .* as a form, and `upload` of .*as it comes"),
+        (of_upload, "`title` reads the body .* as a form, and `upload` of .*as an Upload"),
+        (of_both, "`parts` reads the body .* as it comes, and `upload` of .*as an Upload"),
+        (by_a_factory, "`parts` reads the body .* as it comes, and `upload` of by_a_factory"),
+        (twice, "`other` would be the same as `upload`: .* comes only once, so take one of"),
+        (twice_by_names, "`other` would be the same as `parts`: .* comes only once"),
     ],
 )
-def test_a_body_is_read_in_one_way(handler, message):
-    with pytest.raises(RouteSetupError, match=message):
-        app_of(handler)
+def test_a_body_is_read_in_one_way(handler, pattern):
+    message = refused(handler)
+    assert re.search(pattern, message)
+    assert __file__ in message
 
 
 def test_a_factory_and_its_handler_read_it_in_the_same_way():
@@ -222,6 +245,17 @@ def test_a_factory_and_its_handler_read_it_in_the_same_way():
     assert "it comes only once, so choose one of them" in refused(handler)
 
 
+def test_a_factory_and_its_handler_may_share_what_comes():
+    async def get_first(body: AsyncIterator[bytes]) -> bytes:
+        return await anext(body)
+
+    async def handler(
+        parts: AsyncIterator[bytes], first: Annotated[bytes, use(get_first)], request: Request
+    ) -> None: ...
+
+    app_of(handler)
+
+
 @pytest.mark.parametrize("method", ["GET", "HEAD", "TRACE"])
 @pytest.mark.parametrize("source", ["body", "form"])
 def test_a_method_without_a_body_has_none_to_read(method, source):
@@ -229,6 +263,23 @@ def test_a_method_without_a_body_has_none_to_read(method, source):
 
     message = refused(handler, method, RouteSetupError)
     assert f"a {method} request has no body" in message
+
+
+@pytest.mark.parametrize(
+    ("annotation", "instead"),
+    [
+        (bytes, "write `image: UploadFile` and `await image.read()`"),
+        (bytes | None, "write `image: UploadFile` and `await image.read()`"),
+        (list[bytes], "write `image: list[UploadFile]` and `await file.read()`"),
+    ],
+)
+def test_the_bytes_of_a_file_are_read_from_an_upload(annotation, instead):
+    async def handler(image): ...
+
+    handler.__annotations__["image"] = Annotated[annotation, Param("form")]
+    message = refused(handler)
+    assert instead in message
+    assert "decoder=str.encode" in message
 
 
 async def takes_user(user: User) -> None: ...

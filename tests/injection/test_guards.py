@@ -297,12 +297,30 @@ async def test_a_guard_of_the_application_holds_for_routes_that_are_included_lat
     assert await status(app) == 401
 
 
-async def test_a_guard_that_is_given_twice_runs_once():
+async def test_a_guard_that_is_given_at_several_levels_runs_once():
     guard = logging_guard("guard")
     route = WebSocketRoute("a", deps=[guard, Guard("x")])
     route.endpoint(handler, deps=[guard, Guard("x"), Guard("y")])
     assert await status(Triows(route, deps=[guard])) == 101
     assert log == ["guard", "guard", "guard", "handler"]
+
+
+@pytest.mark.parametrize("second", [function, use(function), use(function, reuse=True)])
+def test_a_guard_that_is_twice_in_one_list_is_refused_with_its_place(second):
+    message = "function is a guard that is twice in one deps=, and would run once: leave one"
+    for make in (
+        lambda: Triows(deps=[function, second]),
+        lambda: Triows(routed(WebSocketRoute("a", deps=[function, second]))),
+        lambda: Triows(routed(WebSocketRoute("a"), deps=[function, second])),
+    ):
+        with pytest.raises(DependencyError, match=message) as caught:
+            make()
+        assert caught.value.where == where(function)
+
+
+def routed(route, **options):
+    route.endpoint(handler, **options)
+    return route
 
 
 async def test_a_guard_that_is_reused_runs_once_for_whoever_asks_for_it():

@@ -13,8 +13,9 @@ from tests.injection.kinds import WEBSOCKETS
 from triows import Param
 from triows._injection.parameter import MISSING
 from triows._injection.params import param_spec
-from triows._injection.query import ParamError, RequestData
+from triows._injection.query import RequestData
 from triows._injection.readers import read_params
+from triows._param_error import ParamError
 from triows.exceptions import HandlerSignatureError
 
 

@@ -200,6 +200,20 @@ def test_a_type_with_pydantics_metadata_is_converted_by_pydantic():
         convert("0")
 
 
+@pytest.mark.parametrize("odd", ["nan", "inf", "-Infinity", "1e400"])
+def test_a_number_that_pydantic_makes_is_finite(odd):
+    class Model(pydantic.BaseModel):
+        number: float
+        free: Annotated[float, pydantic.Field(allow_inf_nan=True)] = 0
+
+    with pytest.raises(BadPack) as caught:
+        pack_builder(Model)({"number": odd, "free": odd})
+    assert caught.value.problems == [("number", "Input should be a finite number")]
+    with pytest.raises(BadValue, match="finite"):
+        model_converter(Annotated[float, pydantic.Field(gt=-1)])(odd)
+    model_converter(Annotated[float, pydantic.Field(allow_inf_nan=True)])(odd)
+
+
 def test_a_class_with_an_init_of_its_own_is_not_made_from_its_fields():
     @dataclasses.dataclass
     class WithInitVar:

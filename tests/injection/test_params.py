@@ -17,8 +17,9 @@ from tests.injection.kinds import WEBSOCKETS
 from triows import types
 from triows._injection.parameter import MISSING
 from triows._injection.params import param_spec
-from triows._injection.query import ParamError, RequestData
+from triows._injection.query import RequestData
 from triows._injection.readers import ParamSpec, read_params
+from triows._param_error import ParamError
 from triows._routing.template import Template
 
 WHERE = "chat.py:12 (handler)"

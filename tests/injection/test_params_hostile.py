@@ -18,8 +18,9 @@ from triows._cookies import parse_cookies
 from triows._injection import query as query_module
 from triows._injection.parameter import MISSING
 from triows._injection.params import param_spec
-from triows._injection.query import ParamError, RequestData, excerpt, parse_query
+from triows._injection.query import RequestData, excerpt, parse_query
 from triows._injection.readers import ParamSpec, read_params
+from triows._param_error import ParamError
 from triows._routing.template import Template
 
 PATH_KEYS = Template.parse("/{p}").by_name

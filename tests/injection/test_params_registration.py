@@ -72,6 +72,10 @@ class WithList(msgspec.Struct):
     tags: list[str]
 
 
+class Cookies(msgspec.Struct):
+    theme: Annotated[str, Param(alias="a=b")]
+
+
 class WithHeader(msgspec.Struct):
     token: Annotated[str, Param("header")]
 
@@ -243,6 +247,9 @@ MISTAKES: list[tuple[Any, types.ParamMark | None, Any, list[str]]] = [
         ["'x token' can't be the name of a header", "alias="],
     ),
     (str, Param("query", alias=""), MISSING, ["alias is empty"]),
+    (str, Param("query", alias="\ud800"), MISSING, ["can't arrive", "alias="]),
+    (str, Param("cookie", alias="x;y"), MISSING, ["can't be the name of a cookie", "alias="]),
+    (Cookies, Param("cookie"), MISSING, ["field `theme`", "'a=b' can't be the name of a cookie"]),
     (Annotated[str, Param("header")] | None, None, None, ["its Param(...) is inside the type"]),
 ]
 
@@ -276,6 +283,20 @@ def test_a_default_on_a_parameter_that_the_path_has_by_name_is_refused() -> None
             int,
             1,
             mark=None,
+            path_keys=Template.parse("/{room}").by_name,
+            kind=WEBSOCKETS,
+            where=WHERE,
+        )
+
+
+@pytest.mark.parametrize("source", ["path", None])
+def test_an_alias_that_the_path_does_not_have_is_refused(source: types.ParamSource | None) -> None:
+    with pytest.raises(HandlerSignatureError, match=r"'id', and the path has {room}: leave alias="):
+        param_spec(
+            "room",
+            int,
+            MISSING,
+            mark=Param(source, alias="id"),
             path_keys=Template.parse("/{room}").by_name,
             kind=WEBSOCKETS,
             where=WHERE,

@@ -11,7 +11,8 @@ from triows._injection.call import make_arguments
 from triows._injection.hosts import ResourceStack
 from triows._injection.kinds import APP, NURSERY
 from triows._injection.planner import Planner
-from triows._injection.query import ParamError, RequestData
+from triows._injection.query import RequestData
+from triows._param_error import ParamError
 from triows._websocket.kind import WEBSOCKET
 from triows.exceptions import NotRunningError
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from triows._injection.query import ParamError, RequestData, excerpt, parse_query
+from triows._injection.query import RequestData, excerpt, parse_query
+from triows._param_error import ParamError
 
 
 def request(query=b"", headers=()):
@@ -48,6 +49,11 @@ def test_a_query_with_too_many_pairs_is_not_decoded_at_all():
     assert parsed.refused
     assert parsed.hides("anything")
     assert [error.message for error in parsed.errors] == ["More than 2 query parameters"]
+
+
+def test_the_id_of_the_last_event_is_utf_8():
+    data = request(headers=[(b"Last-Event-ID", b"\xc3\xa4"), (b"last-event-id", b"\xff")])
+    assert data.headers == {"last-event-id": ["\N{LATIN SMALL LETTER A WITH DIAERESIS}", "\udcff"]}
 
 
 def test_headers_have_their_lines_by_name_in_lower_case():

@@ -5,9 +5,10 @@ import pytest
 
 from triows._injection.conversion import converter
 from triows._injection.parameter import MISSING, Parameter
-from triows._injection.query import ParamError, RequestData
+from triows._injection.query import RequestData
 from triows._injection.readers import ParamSpec, omitted, pack_reader, read_params, text_reader
 from triows._injection.sources import COOKIE, QUERY
+from triows._param_error import ParamError
 
 
 def request(query=b"", cookie=b""):

@@ -1,17 +1,19 @@
 """The table of sources: one row says all that is different about a part of a request."""
 
-from typing import Annotated, get_args
+from typing import Annotated, Any, get_args
 
 import attrs
 import msgspec
 import pytest
+from hypothesis import given, strategies as st
 
 from tests.injection.kinds import WEBSOCKETS
 from triows._injection.parameter import MISSING
 from triows._injection.params import param_spec
-from triows._injection.query import ParamError, RequestData
+from triows._injection.query import RequestData
 from triows._injection.readers import read_params
-from triows._injection.sources import COOKIE, HEADER, PATH, QUERY, SOURCES, UnusableName
+from triows._injection.sources import COOKIE, FORM, HEADER, PATH, QUERY, SOURCES, UnusableName
+from triows._param_error import ParamError
 from triows._routing.template import Template
 from triows.exceptions import HandlerSignatureError
 from triows.types import Param, ParamMark, ParamSource
@@ -21,9 +23,9 @@ def request(query=b"", headers=(), path=None):
     return RequestData(query, headers, path or {}, max_query_parameters=100)
 
 
-def read(annotation, source, data):
+def read(annotation, source, data, alias=None):
     # Param() checks the source, and knows only those of the table. A mark doesn't.
-    mark = ParamMark(source=source, alias=None, decoder=None, constraint=None)
+    mark = ParamMark(source=source, alias=alias, decoder=None, constraint=None)
     spec = param_spec(
         "value", annotation, MISSING, mark=mark, path_keys={}, kind=WEBSOCKETS, where="chat.py:12"
     )
@@ -79,6 +81,18 @@ def test_a_name_of_the_query_has_one_text_and_lines_of_a_header_are_joined():
     ]
 
 
+@pytest.mark.parametrize("type_", [str, Any, str | None, list[str], list[Any]])
+def test_a_header_that_has_to_be_utf_8_is_that_or_is_refused(type_):
+    def last(raw):
+        data = request(headers=[(b"last-event-id", raw)])
+        return read(type_, "header", data, "Last-Event-ID")
+
+    for text in ("1", "\N{LATIN SMALL LETTER A WITH DIAERESIS}", "\N{SNOWMAN}"):
+        assert last(text.encode()) in (text, [text])
+    for raw in (b"\xff", b"a\xc3", b"\xed\xa0\x80"):
+        assert last(raw) == [ParamError("header", "last-event-id", "Not valid UTF-8")]
+
+
 @pytest.mark.parametrize("source", [QUERY, HEADER])
 def test_a_list_is_read_from_a_source_in_which_a_name_has_several_texts(source):
     data = request(b"value=1&value=2", [(b"value", b"1"), (b"value", b"2")])
@@ -102,6 +116,30 @@ def test_a_headers_name_is_made_with_hyphens_in_lower_case():
 def test_other_names_are_used_as_they_are(source):
     assert source.named("User_Agent", None) == "User_Agent"
     assert source.named("value", "x token") == "x token"
+
+
+@pytest.mark.parametrize(
+    "name", ["a;b", "a=b", " a", "a ", "a\t", "a\r\n", "\x00", "ä", "€", "\ud800", "\xa0a"]
+)
+def test_a_cookie_has_a_name_that_can_arrive(name):
+    with pytest.raises(UnusableName, match="can't be the name of a cookie"):
+        COOKIE.named("value", name)
+
+
+@given(st.text(min_size=1, alphabet=st.characters(max_codepoint=0x200)))
+def test_a_cookie_arrives_under_each_name_that_is_taken(name):
+    try:
+        COOKIE.named("value", name)
+    except UnusableName:
+        return
+    data = request(headers=[(b"cookie", f"x=1; {name}=2; y=3".encode())])
+    assert COOKIE.values(data)[name] == "2"
+
+
+@pytest.mark.parametrize("source", [QUERY, FORM])
+def test_half_of_a_surrogate_pair_can_not_arrive(source):
+    with pytest.raises(UnusableName, match="UTF-8 has no bytes for half of a surrogate pair"):
+        source.named("value", "a\ud800")
 
 
 def test_only_the_query_has_names_that_an_error_hides():

@@ -322,5 +322,5 @@ async def test_a_guard_is_never_unused():
 
     def named() -> None: ...
 
-    app = Triows(route_for("a", open_to_all, deps=[only_members]), deps=[named, use(named)])
+    app = Triows(route_for("a", open_to_all, deps=[only_members, use(named)]), deps=[named])
     await start(app)

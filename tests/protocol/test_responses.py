@@ -7,6 +7,7 @@ import h11
 import pytest
 from hypothesis import given, strategies as st
 
+from triows._headers import SteadyHeaders
 from triows._protocol import responses
 from triows._protocol.heads import Request, read_head
 from triows._protocol.responses import (
@@ -599,6 +600,40 @@ def test_a_whole_response_is_what_its_parts_are(to, status, headers, data, trail
         return b"".join(pieces), writer.keep_alive, writer.ended, writer.begun
 
     assert write(whole=True) == write(whole=False)
+
+
+@given(
+    to=st.none() | st.sampled_from(REQUESTS),
+    status=st.sampled_from([200, 201, 204, 205, 304, 404, 599]),
+    headers=st.lists(st.sampled_from([(b"vary", b"a"), (b"Content-Type", b"b"), (b"x-a", b"")])),
+    data=st.sampled_from([b"", b"data", b"x" * JOINED, b"x" * (JOINED + 1)]),
+    keeps=st.booleans(),
+)
+def test_a_response_with_steady_headers_is_what_its_parts_are(to, status, headers, data, keeps):
+    def write(headers: Any, *, at_once: bool) -> Any:
+        writer = ResponseWriter(to, OWN)
+        writer.keep_alive &= keeps
+        piece = writer.at_once(status, headers, data) if at_once else None
+        if piece is None:
+            writer.start(status, headers)
+            pieces = writer.body(data, more=False)
+        else:
+            pieces = [piece]
+        return b"".join(pieces), writer.keep_alive, writer.ended, writer.begun, writer.sent
+
+    steady = SteadyHeaders(headers)
+    parts = write(headers, at_once=False)
+    assert write(steady, at_once=False) == parts
+    assert write(steady, at_once=True) == parts
+
+
+def test_most_responses_with_steady_headers_are_written_at_once():
+    headers = SteadyHeaders([(b"content-type", b"text/plain")])
+    writer = ResponseWriter(request(), OWN)
+    assert writer.at_once(200, headers, b"hi") is not None
+    assert writer.at_once(200, headers, b"hi") is None
+    with pytest.raises(ValueError, match="ended already"):
+        writer.start(200, headers)
 
 
 def test_most_responses_are_whole():

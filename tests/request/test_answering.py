@@ -26,7 +26,7 @@ def transport(server) -> ForeignRequest:
 
 
 def line_of(transport: ForeignRequest, replaced: Any = None, **scope: Any) -> AnsweringLine:
-    return AnsweringLine(transport, TIMEOUTS, {"path": "/a b", **scope}, replaced)
+    return AnsweringLine(transport, TIMEOUTS, {"type": "http", "path": "/a b", **scope}, replaced)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from hypothesis import given, strategies as st
 
 from tests.request.bodies import Parts, body_of
 from triows import ClientDisconnect
-from triows._injection.query import ParamError
+from triows._param_error import ParamError
 from triows._request.body import BadBody, BodyTooLarge, RequestBody
 
 

@@ -89,6 +89,14 @@ class StructOfModel(msgspec.Struct):
     pet: Cat | None = None
 
 
+class Team(pydantic.BaseModel):
+    models: list[Model]
+
+
+class StructOfTeam(msgspec.Struct):
+    team: Team
+
+
 class Photo(pydantic.BaseModel):
     taken: datetime.datetime
     data: bytes
@@ -189,11 +197,11 @@ def test_none_has_to_be_sent_or_be_the_default():
     [
         (b'{"items": [{"width": "a"}]}', "items.0.width", "Expected `int`, got `str`"),
         (b'{"items": [{"width": -1}]}', "items.0.width", "Expected `int` >= 0"),
-        (b'{"items": [{}]}', "items.0", "Object missing required field `width`"),
+        (b'{"items": [{}]}', "items.0.width", "Missing required field"),
         (b'{"items": 5}', "items", "Expected `array`, got `int`"),
         (b"5", "", "Expected `object`, got `int`"),
-        (b'{"items": [], "sizes": {"a": 5}}', "sizes.*", "Expected `object`, got `int`"),
-        (b'{"items": [], "numbers": {"a": 5}}', "numbers", "Expected `int`, got `str`"),
+        (b'{"items": [], "sizes": {"a": 5}}', "sizes.a", "Expected `object`, got `int`"),
+        (b'{"items": [], "numbers": {"a": 5}}', "numbers.a", "Key: Expected `int`, got `str`"),
         (b'{"items": [{"width": 1, "note": "bad"}]}', "items.0", "a bad note - at `$.x`"),
         (b'{"items": [{"width": 1, "note": "odd"}]}', "items.0", "Invalid value"),
         (b'{"items": []', "", "Input data was truncated"),
@@ -204,6 +212,40 @@ def test_none_has_to_be_sent_or_be_the_default():
 )
 def test_a_peer_reads_where_a_mistake_is_and_what(data, place, message):
     assert problems(Box, data) == [(place, message)]
+
+
+class Closed(pydantic.BaseModel, extra="forbid"):
+    a: int = 0
+    inner: Closed | None = None
+
+
+@pytest.mark.parametrize("odd", [b"1e400", b"NaN", b"-Infinity"])
+def test_numbers_that_are_not_json_do_not_hide_the_names_of_other_mistakes(odd):
+    told = problems(Closed, b'{"a": %s, "inner": {"b": %s}, "c": 1}' % (odd, odd))
+    assert told == [
+        ("a", "Input should be a finite number"),
+        ("inner.b", "Extra inputs are not permitted"),
+        ("c", "Extra inputs are not permitted"),
+    ]
+
+
+class Weight(msgspec.Struct):
+    grams: float
+    price: decimal.Decimal = decimal.Decimal()
+
+
+class WeightModel(pydantic.BaseModel):
+    grams: float
+    price: decimal.Decimal = decimal.Decimal()
+
+
+@pytest.mark.parametrize("type_", [Weight, WeightModel])
+@pytest.mark.parametrize("odd", [float("nan"), float("inf"), -float("inf")])
+def test_numbers_are_finite_whatever_reads_them(type_, odd):
+    data = msgspec.msgpack.encode({"grams": odd, "price": "NaN"})
+    assert [name for name, _ in problems(type_, data, MESSAGE_PACK)] == ["grams", "price"]
+    assert [name for name, _ in problems(type_, b'{"grams": 1e400}')] == ["grams"]
+    assert [name for name, _ in problems(type_, b'{"grams": 1, "price": "NaN"}')] == ["price"]
 
 
 def test_a_peer_reads_all_that_pydantic_lists_and_no_names_of_classes():
@@ -229,6 +271,15 @@ def test_a_model_inside_another_class_has_all_its_mistakes_too(media, encode):
         "models.1.width",
         "models.1.at",
     ]
+    team = {"team": {"models": [{"width": "a"}, {"width": "b"}]}}
+    assert [place for place, _ in problems(StructOfTeam, encode(team), media)] == [
+        "team.models.0.width",
+        "team.models.1.width",
+    ]
+    # If there is too much, pydantic stops at the first.
+    team["team"]["models"] *= 10_000
+    ((place, _),) = problems(StructOfTeam, encode(team), media)
+    assert place == "team.models.0.width"
     data = encode({"models": [{"width": 13}]})
     assert problems(StructOfModel, data, media) == [("models.0.width", "13 brings bad luck")]
 
@@ -247,15 +298,38 @@ def test_a_value_of_another_class_than_was_asked_for_is_invalid():
     assert problems(Hashable, b"[]") == [("", "Invalid value")]
 
 
-def test_very_many_mistakes_are_counted_and_not_listed():
-    class Numbers(pydantic.BaseModel):
-        all: list[int]
+MORE = ("", "There are more mistakes than these 100")
 
+
+class Numbers(msgspec.Struct):
+    all: list[int]
+
+
+class NumbersModel(pydantic.BaseModel):
+    all: list[int]
+
+
+@pytest.mark.parametrize("type_", [Numbers, NumbersModel])
+def test_a_hundred_mistakes_are_listed_and_that_there_are_more(type_):
     def numbers(count):
-        return problems(Numbers, msgspec.json.encode({"all": [""] * count}))
+        return problems(type_, msgspec.json.encode({"all": [""] * count}))
 
-    assert len(numbers(100)) == 100
-    assert numbers(101) == [("", "101 values can't be used")]
+    assert [place for place, _ in numbers(100)] == [f"all.{index}" for index in range(100)]
+    assert numbers(101)[100:] == [MORE]
+    assert len(numbers(1000)) == 101
+
+
+def test_very_many_mistakes_that_pydantic_finds_are_only_counted():
+    data = msgspec.json.encode({"all": [""] * 1001})
+    assert problems(NumbersModel, data) == [("", "1001 values can't be used")]
+
+
+@pytest.mark.parametrize(("media", "encode"), FORMATS)
+@pytest.mark.parametrize("type_", [Numbers, NumbersModel])
+def test_of_a_very_large_body_the_first_mistake_is_told(type_, media, encode):
+    data = encode({"all": [1] * 200_000 + ["", ""]})
+    ((place, _),) = problems(type_, data, media)
+    assert place == "all.200000"
 
 
 def test_what_a_peer_reads_of_its_own_text_is_short_and_printable():

@@ -1,13 +1,15 @@
 """Server-sent events, read again by a parser that follows the standard's words."""
 
 import json
-from typing import Any
+from typing import Annotated, Any
 
 import pydantic
 import pytest
 from hypothesis import given, strategies as st
 
+from triows import Param, Route, Triows
 from triows._request.events import KEEPALIVE, ServerSentEvent, encode_event
+from triows.testing import open_app
 
 
 class Received:
@@ -89,11 +91,11 @@ def test_data_that_is_no_text_is_json(value):
 
 
 class Model(pydantic.BaseModel):
-    text: str
+    text: str = pydantic.Field(alias="theText")
 
 
 def test_data_may_be_a_model():
-    assert encode_event(ServerSentEvent(Model(text="a\nb"))) == b'data: {"text":"a\\nb"}\n\n'
+    assert encode_event(ServerSentEvent(Model(theText="a"))) == b'data: {"theText":"a"}\n\n'
 
 
 def test_all_fields_are_written():
@@ -144,3 +146,26 @@ def test_fields_have_their_types(field: str, value: Any):
 def test_an_event_does_not_change():
     with pytest.raises(AttributeError):
         ServerSentEvent("a").data = "b"  # type: ignore[misc]
+
+
+async def last_id(
+    last: Annotated[str, Param("header", alias="Last-Event-ID")] = "",
+) -> dict[str, str]:
+    return {"last": last}
+
+
+@pytest.mark.parametrize(
+    "id_", ["1", "\N{LATIN SMALL LETTER A WITH DIAERESIS}", "\N{SNOWMAN} 1, 2", "\N{PILE OF POO}"]
+)
+async def test_an_id_comes_back_as_it_was_sent(id_):
+    route = Route("")
+    route.get(last_id)
+    sent = received(ServerSentEvent("x", id=id_)).last_id.encode()
+    async with open_app(Triows(route)) as client:
+        response = await client.get("/", headers={"last-event-id": sent})
+        assert response.json() == {"last": id_}
+        refused = await client.get("/", headers={"last-event-id": b"\xff"})
+    assert refused.status_code == 422
+    assert refused.json()["errors"] == [
+        {"location": "header", "name": "last-event-id", "message": "Not valid UTF-8"}
+    ]

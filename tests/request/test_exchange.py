@@ -11,6 +11,7 @@ import trio
 
 from tests.server.harness.engine import asked, opened_engine
 from triows import HTTPException, Timeouts, Triows
+from triows._exchange.catchers import Catchers
 from triows._exchange.lifetime import Lifetime
 from triows._exchange.registry import Exchanges
 from triows._reasons import Reason
@@ -162,7 +163,7 @@ async def test_a_shutdown_does_not_wait_for_requests_that_end_while_it_begins(au
 
 async def test_the_lifetime_of_a_request_that_is_over_leaves_its_task_alone(transport):
     scope = trio.CancelScope()
-    served = MountedRequests("/", answers, Triows().settings, Exchanges(None))
+    served = MountedRequests("/", answers, Triows().settings, Exchanges(None), Catchers())
     exchange = module.RequestExchange(served, transport, {}, scope)
     exchange.note_over()
     exchange.lifetime.cancel(Reason.SHUTDOWN)

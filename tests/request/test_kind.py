@@ -13,6 +13,7 @@ from triows import (
     HandlerSignatureError,
     Param,
     Request,
+    ResponseHeaders,
     Route,
     RouteSetupError,
     Triows,
@@ -21,7 +22,7 @@ from triows import (
     use,
 )
 from triows._injection.kinds import APP, NURSERY
-from triows._request.kind import PARTS, REQUEST, UPLOAD, WITHOUT_BODY, request_kind
+from triows._request.kind import HEADERS, PARTS, REQUEST, UPLOAD, WITHOUT_BODY, request_kind
 from triows.testing import open_app
 
 
@@ -36,6 +37,7 @@ def test_a_handler_may_ask_for_the_request_the_nursery_and_the_application(metho
     givens = request_kind(Triows, method).givens
     assert givens[Request] is givens[starlette.requests.Request] is REQUEST
     assert (givens[trio.Nursery], givens[Triows]) == (NURSERY, APP)
+    assert givens[ResponseHeaders] is HEADERS
 
 
 @pytest.mark.parametrize(
@@ -126,7 +128,7 @@ def test_what_is_given_is_not_read_from_the_request():
         app_of(handler)
 
 
-@pytest.mark.parametrize("given", [Request, trio.Nursery, Upload])
+@pytest.mark.parametrize("given", [Request, ResponseHeaders, trio.Nursery, Upload])
 def test_a_resource_of_the_application_can_not_have_what_belongs_to_one_request(given):
     def get_text(it: given) -> str:
         return "text"

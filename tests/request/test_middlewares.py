@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Annotated, Any
 
+import httpx2
 import msgspec
 import pytest
 import trio
@@ -890,3 +891,56 @@ async def test_a_client_that_leaves_ends_all_handlers_that_a_middleware_has_call
         wire.leaves()
         await trio.sleep(5)
         assert sorted(seen) == ["HandlerCancelled"] * 2 + ["exited"] * 2
+
+
+# BaseHTTPMiddleware leaves its own generator open.
+@pytest.mark.filterwarnings("ignore:.*body_stream:pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("middleware", [Passing, looking, wrapping])
+async def test_a_client_that_leaves_a_stream_behind_a_middleware_ends_no_other(
+    autojump_clock, caplog, middleware
+):
+    async def endless() -> AsyncIterator[str]:
+        while True:
+            yield "x" * 1000
+            await trio.sleep(0.05)
+
+    async def healthy() -> str:
+        return "well"
+
+    stream, health = Route("stream"), Route("health")
+    stream.get(endless)
+    health.get(healthy)
+    async with open_app(Triows(stream, health, middlewares=[middleware])) as client:
+        for _ in range(3):
+            async with client.stream("GET", "/stream") as response:
+                await anext(aiter(response))
+            await trio.sleep(5)
+            assert (await client.get("/health")).text == "well"
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+async def test_a_middleware_that_gives_up_a_stream_ends_no_other(autojump_clock):
+    def impatient(app: Any) -> Any:
+        async def middleware(scope: Any, receive: Any, send: Any) -> None:
+            with trio.move_on_after(0.5) as waiting:
+                await app(scope, receive, send)
+            if waiting.cancelled_caught:
+                await send({"type": "http.response.body", "body": b"..."})
+
+        return middleware
+
+    async def endless() -> AsyncIterator[str]:
+        while True:
+            yield "x"
+            await trio.sleep(0.2)
+
+    async def healthy() -> str:
+        return "well"
+
+    stream, health = Route("stream"), Route("health")
+    stream.get(endless)
+    health.get(healthy)
+    async with open_app(Triows(stream, health, middlewares=[impatient])) as client:
+        with pytest.raises(httpx2.RemoteProtocolError):
+            await client.get("/stream")
+        assert (await client.get("/health")).text == "well"

@@ -182,6 +182,17 @@ def test_a_reader_that_has_refused_a_body_goes_on_to_refuse_it():
     for data in (b"--XyZ\r\nnonsense\r\n", FORM):
         with pytest.raises(BadBody, match="malformed segment header"):
             list(reader.feed(data))
+    for _ in range(2):
+        with pytest.raises(BadBody, match="malformed segment header"):
+            reader.end()
+
+
+def test_a_reader_that_has_refused_the_beginning_does_not_take_it_for_an_empty_body():
+    reader = MultipartReader(BOUNDARY, 1)
+    with pytest.raises(BadBody, match="the first boundary is missing"):
+        list(reader.feed(b"nonsense"))
+    with pytest.raises(BadBody, match="the first boundary is missing"):
+        reader.end()
 
 
 def test_there_may_be_as_many_parts_as_the_limit_says():

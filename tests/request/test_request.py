@@ -1,13 +1,29 @@
 """The request as a handler sees it."""
 
+import json
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Annotated, Any
 
 import pytest
 import trio
 from starlette.datastructures import FormData
+from starlette.requests import Request as StarlettesRequest
 
-from triows import ClientDisconnect, Limits, Param, Request, Route, Timeouts, Triows, UploadFile
+from triows import (
+    JSON,
+    ClientDisconnect,
+    HTTPException,
+    InvalidRequest,
+    Limits,
+    Param,
+    Request,
+    Route,
+    Timeouts,
+    Triows,
+    Upload,
+    UploadFile,
+)
 from triows.testing import open_app
 
 
@@ -137,6 +153,162 @@ async def test_a_handler_may_take_less_of_a_form_than_the_route(limits, words):
 async def test_what_is_no_form_is_told_to_the_client(type_, content, status):
     response = await posted(form_within(), content=content, headers={"content-type": type_})
     assert response.status_code == status
+
+
+FIRST = b'--B\r\nContent-Disposition: form-data; name="amount"\r\n\r\n100\r\n'
+SECOND = b'--B\r\nContent-Disposition: form-data; name="to"\r\n\r\nbob\r\n--B--\r\n'
+MULTIPART = {"content-type": "multipart/form-data; boundary=B"}
+ENCODED = {"content-type": "application/x-www-form-urlencoded"}
+
+
+async def patient(request: Request) -> JSON[Any]:
+    while True:
+        with trio.move_on_after(0.1):
+            return (await request.form()).multi_items()
+
+
+async def patient_with_starlettes(request: StarlettesRequest) -> JSON[Any]:
+    while True:
+        with trio.move_on_after(0.1):
+            async with request.form() as form:
+                return form.multi_items()
+
+
+@pytest.mark.parametrize("handler", [patient, patient_with_starlettes])
+@pytest.mark.parametrize(
+    ("parts", "headers"),
+    [
+        ((FIRST, SECOND), MULTIPART),
+        ((FIRST[:10], FIRST[10:] + SECOND), MULTIPART),
+        ((FIRST[:-4], FIRST[-4:] + SECOND), MULTIPART),
+        ((FIRST + SECOND[:-9], SECOND[-9:-2], SECOND[-2:]), MULTIPART),
+        ((b"amount=1", b"00&to=b", b"ob"), ENCODED),
+    ],
+)
+async def test_a_form_whose_reader_is_cancelled_and_tries_again_is_whole(
+    handler, parts, headers, autojump_clock
+):
+    async with (
+        open_app(app_of(handler, limits=Limits(body=1000))) as client,
+        client.stream("POST", "/", headers=headers, sending=True) as session,
+    ):
+        for part in parts:
+            await session.send(part)
+            await trio.sleep(0.25)
+        await session.send_end()
+        assert await session.read() == b'[["amount","100"],["to","bob"]]'
+
+
+async def reads_form(request: Request) -> None:
+    await request.form()
+
+
+async def reads_stream(request: Request) -> None:
+    async for _ in request.stream():
+        pass
+
+
+async def reads_body(request: Request) -> None:
+    await request.body()
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        (reads_stream, reads_form),
+        (reads_stream, reads_body),
+        (reads_form, reads_stream),
+        (reads_form, reads_body),
+    ],
+)
+async def test_a_body_that_was_read_in_one_way_is_not_there_for_another(first, then):
+    async def handler(request: Request) -> bool:
+        await first(request)
+        with pytest.raises(RuntimeError, match="comes only once"):
+            await then(request)
+        return True
+
+    answer = await posted(handler, limit=1000, content=FIRST + SECOND, headers=MULTIPART)
+    assert answer.json() is True
+
+
+@pytest.mark.parametrize("given", [Upload, AsyncIterator[bytes]])
+@pytest.mark.parametrize("then", [reads_form, reads_body])
+async def test_what_another_parameter_has_taken_of_the_body_is_no_form(given, then):
+    async def handler(parts: given, request: Request) -> bool:
+        async for _ in parts:
+            pass
+        with pytest.raises(RuntimeError, match="comes only once"):
+            await then(request)
+        return True
+
+    answer = await posted(handler, limit=1000, content=FIRST + SECOND, headers=MULTIPART)
+    assert answer.json() is True
+
+
+@pytest.mark.parametrize("given", [Upload, AsyncIterator[bytes]])
+async def test_what_a_form_has_taken_is_there_for_no_other_parameter(given):
+    async def handler(parts: given, request: Request) -> bool:
+        await request.form()
+        with pytest.raises(RuntimeError, match="comes only once"):
+            await anext(parts)
+        return True
+
+    answer = await posted(handler, limit=1000, content=FIRST + SECOND, headers=MULTIPART)
+    assert answer.json() is True
+
+
+@pytest.mark.parametrize("headers", [MULTIPART, ENCODED])
+async def test_two_tasks_do_not_share_a_form_that_comes(headers, autojump_clock):
+    async def handler(request: Request, nursery: trio.Nursery) -> bool:
+        async def second():
+            with pytest.raises(trio.BusyResourceError):
+                await request.form()
+
+        nursery.start_soon(second)
+        return "to" in await request.form()
+
+    async with (
+        open_app(app_of(handler, limits=Limits(body=1000))) as client,
+        client.stream("POST", "/", headers=headers, sending=True) as session,
+    ):
+        await trio.sleep(1)
+        await session.send(FIRST + SECOND if headers is MULTIPART else b"to=bob")
+        await session.send_end()
+        assert await session.read() == b"true"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "Missing required body"),
+        (b"{", "JSON is malformed: Expecting property name enclosed in double quotes: "
+               "line 1 column 2 (char 1)"),
+        (b"[1] 2", "JSON is malformed: Extra data: line 1 column 5 (char 4)"),
+        (b'"\xff"', "Not valid UTF-8"),
+        (b"[" * 100_000, "Nested too deeply"),
+        (b"1" * 5000, "JSON has a number with too many digits"),
+    ],
+)  # fmt: skip
+async def test_what_is_no_json_is_told_to_the_client(content, message, caplog):
+    response = await posted(as_json, limit=200_000, content=content)
+    assert response.status_code == 422
+    assert response.json()["errors"] == [{"location": "body", "name": "", "message": message}]
+    assert not [one for one in caplog.records if one.levelname == "ERROR"]
+
+
+@pytest.mark.parametrize("kind", [InvalidRequest, HTTPException, ValueError, json.JSONDecodeError])
+@pytest.mark.parametrize("content", [b"{", b"\xff"])
+async def test_a_handler_can_catch_what_is_no_json_as_with_starlette(kind, content):
+    async def handler(request: Request) -> list[Any]:
+        with pytest.raises(kind) as caught:
+            await request.json()
+        with pytest.raises(kind):
+            await request.json()
+        return [caught.value.status_code, caught.value.lineno, caught.value.pos]
+
+    pos = 1 if content == b"{" else 0
+    assert (await posted(handler, content=content)).json() == [422, 1, pos]
 
 
 async def test_a_stream_can_be_left_and_closed_as_a_generator():

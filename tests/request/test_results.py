@@ -17,10 +17,10 @@ import pytest
 from hypothesis import assume, given, strategies as st
 from starlette.responses import RedirectResponse, Response
 
-from triows import HandlerSignatureError, HTTPException, status
+from triows import HandlerSignatureError, HTTPException, ServerSentEvent, status
 from triows._injection.signatures import Unresolved, signature_of
-from triows._request.representations import classes_of
 from triows._request.results import KEPT, KEPT_SIZE, plan_result
+from triows._shapes import classes_of
 from triows.types import HTML, JSON, Media
 
 WHERE = "app.py:1 (handler)"
@@ -214,11 +214,6 @@ def test_a_response_beside_other_types_makes_the_plan_dynamic():
     assert sent(User | RedirectResponse, User(1), b"text/html")[1] == "application/json"
 
 
-def test_a_response_may_have_a_status_for_descriptions():
-    (alternative,) = plan(Annotated[RedirectResponse, status.SEE_OTHER]).alternatives
-    assert alternative.status == 303
-
-
 # Statuses
 
 
@@ -279,6 +274,12 @@ def test_alternatives_are_data_for_descriptions():
     assert found.alternatives[2].media_types == ()
 
 
+@pytest.mark.parametrize("annotation", [bytes | bytearray, str | Name, str | Annotated[str, 200]])
+def test_what_is_written_in_the_same_way_is_one_alternative(annotation):
+    (alternative,) = plan(annotation).alternatives
+    assert alternative.status == 200
+
+
 def test_what_has_the_same_status_is_one_alternative():
     (one,) = plan(User | Missing | None).alternatives
     assert one.type == User | Missing | None
@@ -323,12 +324,31 @@ def test_an_annotation_is_read_as_signatures_are():
         (Annotated[list[int], 201] | list[str], None, r"a list could be list\[int\] \(201\)"),
         (Annotated[User, 201] | Annotated[User, 200], None, "a User could be"),
         (Annotated[Typed, 201] | dict[str, int], None, "a dict could be"),
-        (str | HTML, None, "a str could be str"),
+        (str | HTML, None, r"str as text/plain; charset=utf-8 \(200\) or str as text/html"),
         (Annotated[float, 201] | int, None, "a int could be"),
         (str | None, None, r"`str \| Annotated\[None, status.NO_CONTENT\]`, or `JSON\[str \| None"),
         (bytes | None, None, "bytes isn't JSON"),
         (Response | None, None, "Response isn't JSON"),
         (Annotated[str, 201] | None, None, "str isn't JSON"),
+        (
+            Annotated[Response, 201],
+            None,
+            r"return Response\(..., status_code=201",
+        ),
+        (Annotated[User | RedirectResponse, 201], None, "RedirectResponse says its status"),
+        (JSON[Response], None, r"write `Response` without JSON\[...\]"),
+        (JSON[Gone], None, "Gone is always application/problem"),
+        (Annotated[Gone, Media("a/b")], None, "Gone is always application/problem"),
+        (Annotated[NoReturn, 404], None, "NoReturn has a status or a media type"),
+        (ServerSentEvent, None, "annotate `-> EventStream`, and `yield` each ServerSentEvent"),
+        (list[ServerSentEvent] | None, None, "annotate `-> EventStream`"),
+        (JSON[ServerSentEvent], None, "annotate `-> EventStream`"),
+        (201, None, r"201 is a status without a type: write `Annotated\[TYPE, 201\]`"),
+        (list[5], None, "5 isn't a type"),
+        (JSON[list[5]], None, "5 isn't a type"),
+        (tuple[User, 201], None, r"write `-> Annotated\[User, 201\]`, and return the User alone"),
+        (Annotated[User, "created"], None, "'created', which says no status: write status.CREATED"),
+        (dict[tuple[int, int], int], None, "keys of a JSON object must be str or numbers"),
         (Response, 201, r"status=201: Response\(status_code=...\) says it"),
         (Annotated[User, 201], 202, "status=202: the annotation has a status for everything"),
         (complex, None, "JSON can't express complex"),
@@ -371,6 +391,8 @@ async def items():
         (Answer, Data(1), r"but is annotated `-> User \| Missing`"),
         (User, Response(), r"add `\| Response`"),
         (RedirectResponse, None, "returned None, but is annotated `-> RedirectResponse`"),
+        (User, (User(1), 201), r"for a status, annotate `-> Annotated\[User, status.CREATED\]`"),
+        (User, (User(1), "x"), "an instance of tuple"),
         (User, Gone(410), "returned a Gone: `raise` it"),
         (NoReturn, None, "returned None, but is annotated `-> NoReturn`"),
         (dict[str, Any], {"a": object()}, "can't be sent: JSON can't express an instance"),
@@ -384,6 +406,62 @@ def test_what_is_not_as_annotated_is_an_error_with_the_place(annotation, value, 
     with pytest.raises(TypeError, match=message) as caught:
         sent(annotation, value)
     assert str(caught.value).endswith(f"\n  at {WHERE}")
+
+
+class WithPassword(User):
+    password: str = "secret"
+
+
+class ModelWithPassword(Model):
+    password: str = "secret"
+
+
+@dataclasses.dataclass
+class Owned:
+    owner: User | None
+    typed: list[Typed] = dataclasses.field(default_factory=list)
+
+
+LONG = {"id": 1, "password": "secret"}
+
+
+@pytest.mark.parametrize("accept", [b"application/json", b"application/msgpack"])
+@pytest.mark.parametrize(
+    ("annotation", "value", "message"),
+    [
+        (User, WithPassword(1), "it is an .*'password' that User doesn't have: return User"),
+        (list[User], [User(1), WithPassword(1)], r"\[1\] is an .*: put User\(...\) there"),
+        (list[User], [Admin(1), Data(1)], r"\[1\] is an instance of Data, but User is"),
+        (list[User], [{"id": 1}], r"\[0\] is an instance of dict, but User is"),
+        (list[Model], [Data(1)], r"\[0\] is an instance of Data, but Model is"),
+        (dict[str, Owned], {"a": Owned(WithPassword(1))}, r"\['a'\].owner is an instance of With"),
+        (Owned, Owned(None, [LONG]), r"typed\[0\] has the key 'password' that Typed doesn't"),
+        (Typed, LONG, "it has the key 'password' that Typed doesn't have"),
+        (Answer, WithPassword(1), "it is an instance of WithPassword"),
+        (User | Missing | None, WithPassword(1), "it is an instance of WithPassword"),
+        (Annotated[User, Media("application/vnd.a+json")], WithPassword(1), "it is an instance"),
+        (Annotated[User, Media("a/msgpack")], WithPassword(1), "it is an instance"),
+    ],
+)
+def test_what_has_more_than_is_annotated_is_an_error(annotation, value, message, accept):
+    accept = None if "Media" in str(annotation) else accept
+    with pytest.raises(TypeError, match=f"the handler returned can't be sent: {message}") as caught:
+        sent(annotation, value, accept)
+    assert str(caught.value).endswith(f"\n  at {WHERE}")
+
+
+def test_pydantic_sends_only_what_is_annotated():
+    private = ModelWithPassword(id=1)
+    for annotation in (Model, Model | None, Annotated[Model, 201] | Annotated[Missing, 404]):
+        assert sent(annotation, private)[2] == b'{"id":1}'
+    assert sent(list[Model] | dict[str, Model], {"a": private})[2] == b'{"a":{"id":1}}'
+
+
+@pytest.mark.parametrize("annotation", [Any, list[Any], dict[str, object]])
+def test_what_may_be_anything_is_sent_as_it_is(annotation):
+    value = {Any: WithPassword(1), list[Any]: [WithPassword(1)]}.get(annotation)
+    body = sent(annotation, {"a": WithPassword(1)} if value is None else value)[2]
+    assert b"secret" in body
 
 
 @pytest.mark.parametrize("annotation", [None, User, str, Answer, Any])

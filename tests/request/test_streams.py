@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Genera
 from typing import Annotated, Any, NewType
 
 import msgspec
+import pydantic
 import pytest
 
 from triows import HandlerSignatureError
@@ -18,6 +19,18 @@ WHERE = "app.py:1 (handler)"
 
 class Row(msgspec.Struct):
     id: int
+
+
+class MoreRow(Row):
+    password: str = "secret"
+
+
+class Model(pydantic.BaseModel):
+    id: int = pydantic.Field(alias="ID")
+
+
+class MoreModel(Model):
+    password: str = "secret"
 
 
 class Tick(ServerSentEvent):
@@ -39,6 +52,8 @@ def planned(annotation, **options):
         (AsyncIterable[Row], "application/jsonl", Row(1), b'{"id":1}\n'),
         (AsyncIterator[Row | None], "application/jsonl", None, b"null\n"),
         (AsyncIterator[Any], "application/jsonl", "a", b'"a"\n'),
+        (AsyncIterator[Model], "application/jsonl", MoreModel(ID=1), b'{"ID":1}\n'),
+        (AsyncIterator[list[Any]], "application/jsonl", [Row(1)], b'[{"id":1}]\n'),
         (AsyncIterator[JSON[str]], "application/jsonl", "a", b'"a"\n'),
         (AsyncIterator[HTML], "text/html; charset=utf-8", "a", b"a"),
         (AsyncIterator[str | int], "application/jsonl", "a", b'"a"\n'),
@@ -95,6 +110,8 @@ def test_a_stream_is_data_for_descriptions():
         (AsyncIterator[bytes], "a", "yielded an instance of str"),
         (AsyncIterator[str], None, "yielded None"),
         (AsyncIterator[Row], {"id": 1}, "yielded an instance of dict"),
+        (AsyncIterator[Row], MoreRow(1), "yielded can't be sent: it is .*: yield Row"),
+        (AsyncIterator[list[Row]], [MoreRow(1)], r"yielded can't be sent: \[0\] is an instance"),
         (AsyncIterator[str], "\ud800", "what the handler yielded can't be sent: .*surrogates"),
         (AsyncIterator[Any], 1j, "can't be sent: JSON can't express an instance of complex"),
         (EventStream, ServerSentEvent(1j), "can't be sent: JSON can't express an instance"),
@@ -120,6 +137,11 @@ def test_an_item_of_another_type_is_an_error_with_the_place(annotation, item, me
         (Annotated[AsyncIterator[bytes], 204], True, "a 204 has no body"),
         (AsyncIterator[complex], True, "JSON can't express complex"),
         (Annotated[AsyncIterator[Row], Media("text/csv")], True, "and text/csv is something else"),
+        (AsyncIterator[ServerSentEvent | str], True, "yield nothing but ServerSentEvent"),
+        (AsyncIterator[list[ServerSentEvent]], True, "yield nothing but ServerSentEvent"),
+        (AsyncIterator[Annotated[str, 201]], True, "a status is for the whole stream"),
+        (AsyncIterator[201], True, "201 isn't a type"),
+        (AsyncIterator[dict[tuple[int, int], int]], True, "the keys of a JSON object"),
         (Annotated[EventStream, Media("text/plain")], True, r"leave Media\(...\) out"),
     ],
 )

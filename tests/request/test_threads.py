@@ -9,6 +9,7 @@ import trio
 
 from triows import HTTPException, Limits, Route, Timeouts, Triows
 from triows._request.threads import in_thread
+from triows._where import where
 from triows.testing import TestClient, open_app
 
 SECONDS = 5
@@ -49,6 +50,23 @@ async def test_what_it_raises_is_what_the_request_raises():
         assert (await client.get("/tea")).status_code == 418
         with pytest.raises(LookupError, match="ada"):
             await client.get("/ada")
+
+
+async def test_a_coroutine_that_it_returns_is_named_with_what_to_do():
+    async def other() -> str:
+        return "never"
+
+    def handler(name: str) -> Any:
+        return other()
+
+    message = (
+        f"the handler returned the coroutine of {other.__qualname__}(): make the handler `async "
+        f"def`, and `await` that\n  at {where(handler)}"
+    )
+    async with open_app(app_of(handler)) as client:
+        with pytest.raises(TypeError) as caught:
+            await client.get("/ada")
+    assert str(caught.value) == message
 
 
 async def test_it_may_call_functions_in_the_loop():

@@ -2,6 +2,7 @@
 
 import enum
 import functools
+import re
 import uuid
 from urllib.parse import unquote
 
@@ -115,8 +116,9 @@ def test_handlers_of_one_name_are_told_apart_by_their_keys_or_not_at_all():
 def test_what_can_not_be_a_name_is_refused(name):
     with pytest.raises(RouteSetupError, match="a str without a colon"):
         WebSocketRoute("a").endpoint(handler, name=name)
-    with pytest.raises(RouteSetupError, match="a str without a colon"):
+    with pytest.raises(RouteSetupError, match="a str without a colon") as caught:
         Triows().mount("/a", Triows(), name=name)
+    assert caught.value.where.startswith(f"{__file__}:")
 
 
 # Values
@@ -315,11 +317,16 @@ def test_any_path_in_what_is_mounted_can_be_named():
 
 def test_a_name_of_a_mount_is_given_once():
     app = Triows()
-    app.mount("/a", Triows(), name="inner")
-    with pytest.raises(
-        RouteConflictError, match="'/b' is called 'inner', and so is what is at '/a'"
-    ):
-        app.mount("/b", Triows(), name="inner")
+
+    def mount(path):
+        app.mount(path, Triows(), name="inner")
+
+    at = f"{__file__}:{mount.__code__.co_firstlineno + 1} ({mount.__qualname__})"
+    mount("/a")
+    message = f"'/b' is called 'inner', and so is what is at '/a', which was mounted before at {at}"
+    with pytest.raises(RouteConflictError, match=re.escape(message)) as caught:
+        mount("/b")
+    assert caught.value.where == at
     app.mount("/b", Triows(), name="other")
 
 

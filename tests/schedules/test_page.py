@@ -1,4 +1,4 @@
-"""The page about races finds the race that it shows."""
+"""The pages about races and about cancellation find the mistakes that they show."""
 
 import re
 from pathlib import Path
@@ -7,11 +7,12 @@ import pytest_triows
 
 pytest_plugins = ["pytester"]
 
-PAGE = Path(pytest_triows.__file__).parent / "docs" / "how-to" / "test-races.md"
+GUIDES = Path(pytest_triows.__file__).parent / "docs" / "how-to"
 
 
-def blocks(language):
-    return re.findall(rf"^```{language}\n(.*?)^```", PAGE.read_text("utf-8"), re.M | re.S)
+def blocks(guide, language):
+    page = (GUIDES / f"{guide}.md").read_text("utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", page, re.M | re.S)
 
 
 def without_numbers(text):
@@ -24,27 +25,27 @@ def without_marks(line):
 
 
 def test_the_chat_fails_without_the_copy_and_prints_what_the_page_shows(suite):
-    chat = blocks("python")[0]
+    chat = blocks("test-races", "python")[0]
     assert "in list(members):" in chat
     wrong = chat.replace("in list(members):", "in members:")
     result = suite(ini="trio_mode = true\ntriows_seed = 1", test_chat=wrong)
     result.assert_outcomes(failed=1)
-    shown = blocks("text")[0]
+    shown = blocks("test-races", "text")[0]
     assert without_numbers(shown) in without_numbers(result.stdout.str())
     # Which steps are in the sample, and which of them are marked, is up to the schedule.
-    sample = next(block for block in blocks("text") if "woken by" in block)
+    sample = next(block for block in blocks("test-races", "text") if "woken by" in block)
     printed = set(map(without_marks, result.outlines))
     assert [one for one in sample.splitlines() if without_marks(one) not in printed] == []
 
 
 def test_a_seat_that_is_lost_prints_how_to_repeat_it_as_the_page_shows(suite):
-    seats = next(block for block in blocks("python") if "explore_cancellation" in block)
+    (seats,) = blocks("test-cancellation", "python")
     right = "    finally:\n"
     assert right in seats
     wrong = f"{right}        await trio.lowlevel.checkpoint()\n"
     result = suite(test_seats=f"import trio\n{seats.replace(right, wrong)}")
     assert result.parseoutcomes()["failed"]
-    shown = next(block for block in blocks("text") if "interrupted" in block)
+    (shown,) = blocks("test-cancellation", "text")
     note = re.escape(without_numbers(shown.strip()))
     # Which task has made the step, and where it waits, is up to the schedule.
     step = re.escape("<story>, test_seats.py:0 story")

@@ -278,10 +278,29 @@ def test_a_body_that_does_not_come_is_408(endpoints_server, name):
 # What an application puts into its responses
 
 
+def test_headers_that_a_handler_sets_are_in_the_response_to_a_typed_result(endpoints_server):
+    peer = endpoints_server.connect()
+    for body in (CIRCLE, b'{"type":"Square","side":1}'):
+        kind = b"circle" if body is CIRCLE else b"square"
+        answer = peer.ask(asked("POST /shapes", JSON, "Accept: application/json", body=body))
+        lines = [
+            line for line in answer.head.split(b"\r\n") if not line.startswith((b"date", b"server"))
+        ]
+        assert sorted(lines) == [
+            b"HTTP/1.1 201 Created",
+            b"content-length: %d" % len(answer.body),
+            b"content-type: application/json",
+            b"location: /shapes/" + kind,
+            b"set-cookie: last=%s; HttpOnly; Path=/; SameSite=lax" % kind,
+            b"vary: accept",
+        ]
+    assert peer.ask(asked("POST /shapes", JSON, body=b"{}")).header(b"set-cookie") is None
+
+
 INJECTED = "a\r\nX-Injected: 1\r\n\r\nHTTP/1.1 200 OK\r\n\r\n"
 
 
-@pytest.mark.parametrize("how", ["header", "refusal", "type"])
+@pytest.mark.parametrize("how", ["header", "refusal", "type", "added", "path"])
 def test_a_line_break_in_a_header_is_a_500_and_nothing_of_it_is_sent(endpoints_server, how):
     endpoints_server.may_log_traceback = True
     peer = endpoints_server.connect()

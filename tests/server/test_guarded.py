@@ -73,3 +73,24 @@ async def test_an_error_that_is_no_exception_is_logged_too(caplog, error):
     async with trio.open_nursery() as nursery:
         GuardedTasks(nursery).start_soon(fail, error)
     assert logged(caplog) == [[repr(error)]]
+
+
+async def test_a_cancellation_whose_scope_is_over_is_an_error_and_ends_no_other_task(caplog):
+    async def keep():
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            try:
+                await trio.lowlevel.checkpoint()
+            except trio.Cancelled as exc:
+                kept = exc
+        raise kept
+
+    async with trio.open_nursery() as nursery:
+        tasks = GuardedTasks(nursery)
+        tasks.start_soon(trio.sleep_forever)
+        tasks.start_soon(keep)
+        await wait_all_tasks_blocked()
+        assert len(tasks.live) == 1
+        nursery.cancel_scope.cancel()
+    ((error,),) = logged(caplog)
+    assert "nothing has cancelled this task" in error

@@ -1,12 +1,14 @@
 """What a test sees of an application that runs, and how it ends that."""
 
+import threading
 from contextlib import suppress
 
+import httpx2
 import pytest
 import trio
 
-from triows import Triows, WebSocket, WebSocketRoute
-from triows.testing import HTTPDisconnect, open_app
+from triows import Route, Triows, WebSocket, WebSocketRoute
+from triows.testing import HTTPDisconnect, ReceiveTimeout, open_app
 from triows.testing._calls import Call
 
 ROUTE = WebSocketRoute("ws")
@@ -94,3 +96,62 @@ async def test_a_request_that_shields_itself_is_stuck(client, autojump_clock):
 async def test_what_the_application_was_not_called_for_can_not_be_cancelled(client, autojump_clock):
     with pytest.raises(RuntimeError, match="an application of another framework"):
         client._stage.alive.cancel(Call("ws://testserver/", secure=False))
+
+
+# Threads
+
+
+@pytest.fixture
+def working():
+    """An application whose handlers work in threads until the test is over."""
+    done = threading.Event()
+    route, sockets = Route("work"), WebSocketRoute("work")
+
+    @route.get
+    def work() -> None:
+        done.wait()
+
+    @route.post
+    async def wait_for_nothing() -> None:
+        await trio.sleep_forever()
+
+    @sockets.endpoint
+    async def work_behind(ws: WebSocket) -> None:
+        await ws.accept()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(wait_in_thread)
+
+    async def wait_in_thread() -> None:
+        await trio.to_thread.run_sync(done.wait, abandon_on_cancel=True)
+
+    yield Triows(route, sockets)
+    done.set()
+
+
+THREADS = "the virtual clock doesn't wait for threads: leave autojump_clock out of this test"
+
+
+async def test_a_late_answer_says_that_the_virtual_clock_does_not_wait_for_a_thread(
+    working, autojump_clock
+):
+    async with open_app(working) as client:
+        with pytest.raises(httpx2.ReadTimeout, match=THREADS):
+            await client.get("/work")
+        with pytest.raises(httpx2.ReadTimeout) as caught:
+            await client.post("/work")
+    assert "thread" not in str(caught.value)
+
+
+async def test_a_late_message_says_that_the_virtual_clock_does_not_wait_for_a_thread(
+    working, autojump_clock
+):
+    async with open_app(working) as client, client.websocket_connect("/work") as session:
+        with pytest.raises(ReceiveTimeout, match=THREADS):
+            await session.receive()
+
+
+async def test_on_the_real_clock_nothing_is_said_of_threads(working):
+    async with open_app(working) as client:
+        with pytest.raises(httpx2.ReadTimeout) as caught:
+            await client.get("/work", timeout=0.01)
+    assert "thread" not in str(caught.value)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Any, Literal, assert_type
 
 import trio
 
+import triows
 from triows import (
     AsyncResource,
     BodyInfo,
@@ -147,6 +149,10 @@ users.merge(route, Route("a"))
 route.merge(users)
 users.put(5)  # type: ignore[call-overload]
 users.put(status=Literal[201])
+users.put(status=HTTPStatus.CREATED)
+users.put(status=triows.status.CREATED)
+users.put(status="201")  # type: ignore[call-overload]
+users.put(status=str)  # type: ignore[arg-type]
 users.put(methods=["PUT"])  # type: ignore[call-overload]
 users.add_endpoint("PUT")  # type: ignore[call-arg]
 Route(problems=[5])  # type: ignore[list-item]

@@ -12,9 +12,12 @@ from starlette.requests import Request as StarlettesRequest
 from triows import (
     EventStream,
     HTTPException,
+    InvalidRequest,
     Param,
+    ParamError,
     Part,
     Request,
+    ResponseHeaders,
     Route,
     ServerSentEvent,
     Triows,
@@ -98,6 +101,17 @@ async def of_requests(request: Request, upload: Upload, file: UploadFile) -> Non
     assert_type(await file.read(), bytes)
 
 
+async def set_headers(headers: ResponseHeaders) -> Annotated[User, status.CREATED]:
+    assert_type(headers["location"], str)
+    assert_type(headers.setdefault("etag", "1"), str)
+    assert_type(headers.getlist("vary"), list[str])
+    headers.append("link", "</a>")
+    headers.set_cookie("seen", "yes", max_age=60, httponly=True, samesite="strict")
+    headers.delete_cookie("seen", samesite="always")  # type: ignore[arg-type]
+    headers["x-number"] = 1  # type: ignore[assignment]
+    return User("ada")
+
+
 # What stays until the response is sent.
 
 
@@ -110,6 +124,17 @@ async def stays(
 
 def wrong() -> Any:
     use(get_session, until="later")  # type: ignore[arg-type]
+
+
+# What is wrong with a request.
+
+
+def mistakes(error: InvalidRequest) -> HTTPException:
+    assert_type(error.errors, tuple[ParamError, ...])
+    assert_type({one.name: one.message for one in error.errors}, dict[str, str])
+    InvalidRequest(["it is wrong"])  # type: ignore[list-item]
+    ParamError("nowhere", "a", "b")  # type: ignore[arg-type]
+    return InvalidRequest([ParamError("body", "items.0.price", "too cheap")])
 
 
 # What an application makes of its exceptions.

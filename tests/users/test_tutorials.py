@@ -144,6 +144,16 @@ PROGRAMS = {
             response.set_cookie("seen", "yes")
             return response
 
+        @items.put
+        async def write(item: Item, headers: ResponseHeaders) -> Item:
+            headers.set_cookie("seen", "yes")
+            headers["X-Items"] = "1"
+            return item
+
+        @items.sub("last").get
+        async def last(request: Request) -> dict:
+            return request.cookies
+
         app = Triows(items)
         """,
         [
@@ -152,6 +162,8 @@ PROGRAMS = {
                 {"agent": "me", "ads": "1"},
                 sent={"headers": {"user-agent": "me", "cookie": "ads_id=1"}},
             ),
+            Ask("GET /items/last", {"seen": "yes"}),
+            Ask("PUT /items", ITEM, sent={"json": ITEM}),
         ],
     ),
     "dependencies with yield, and guards": (
@@ -331,7 +343,10 @@ MISTAKES = {
         "write `from triows import UploadFile`, and not fastapi's"
     ),
     "async def f(tasks: BackgroundTasks): ...": "annotate it `tasks: trio.Nursery`",
-    "async def f(response: Response): ...": "make it in the handler, with its status, headers",
+    "async def f(response: Response): ...": "ask for `headers: ResponseHeaders`",
+    "from starlette.datastructures import *\nasync def f(headers: MutableHeaders): ...": (
+        "annotate it `headers: ResponseHeaders`"
+    ),
     "async def f(request): ...": "write `request: Request`",
     "async def f(item: Item, other: Item): ...": "make one class with both as its fields",
     "async def f(ws: WebSocket): ...": "annotate it `ws: Request`",

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from triows._injection.plan import Head
-    from triows._injection.query import ParamError
+    from triows._param_error import ParamError
     from triows._settings import Limits
     from triows.types import Scope
 

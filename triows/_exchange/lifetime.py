@@ -31,8 +31,9 @@ import trio
 from attrs import frozen
 from msgspec import Struct
 
-from triows._errors import behind, combined, is_a, leaves, without_cancelled
+from triows._errors import behind, combined, is_a, leaves, without_cancelled, without_stray
 from triows._injection.hosts import Host, ResourceStack
+from triows._left_open import close_left_open, refuse_left_open, scopes_of
 from triows._reasons import Reason
 from triows._stacks import add_stack, frames_of
 from triows.exceptions import Disconnected, HandlerCancelled, TeardownTimeout
@@ -407,10 +408,14 @@ class Lifetime:
         if stack is None:
             stack = self._stack = ResourceStack(tasks, self._note_expired, takes_guests=True)
         error: BaseException | None = None
+        task = trio.lowlevel.current_task()
+        scopes = scopes_of(task)
         try:
             if self._is_lent and not wants_nursery:
                 # A cancellation goes on to whoever has lent the scope, when all is closed.
                 self.returned = await body(stack, None)
+                if scopes_of(task) is not scopes:
+                    await refuse_left_open(scopes)
                 is_plain = tasks is None and not stack.hosts
                 if self.line.is_complete and is_plain and self._body.deadline == math.inf:
                     return  # the usual end of a request
@@ -420,42 +425,56 @@ class Lifetime:
             error = exc
             if self._is_lent and self._cancelled is Reason.TIMEOUT:
                 self._note_too_slow(exc)
+            if scopes_of(task) is not scopes:
+                await close_left_open(scopes)
         if self._timer is not None:
             # As a scope of its own would be, the lent one is left alone from here on.
             if self._due[0] < math.inf:
                 self._timer.discard(self)
             self._is_over = True
-        outcome = self._outcome(error)
         try:
-            try:
-                await self._finish(outcome, errors)
-                if not self._closed:
-                    await self._let_go(errors)
-            finally:
-                if stack.hosts:
-                    seconds = self._timeouts.teardown / 2
-                    errors += await self._exit(outcome, errors, seconds=seconds, spares=False)
+            await self._end(self._outcome(error), errors)
         finally:
             # The traceback of the error refers to this frame, so it would stay until the next
             # garbage collection.
-            del error, errors, outcome
+            del error, errors
+
+    async def _end(self, outcome: _HandlerEnd, errors: list[BaseException]) -> None:
+        """End the exchange. What has to be reported is added to *errors*."""
+        assert self._stack is not None
+        try:
+            await self._finish(outcome, errors)
+            if not self._closed:
+                await self._let_go(errors)
+        finally:
+            if self._stack.hosts:
+                seconds = self._timeouts.teardown / 2
+                errors += await self._exit(outcome, errors, seconds=seconds, spares=False)
+            del outcome, errors  # as in _live()
 
     async def _live_in_scope(
         self, body: Body, stack: ResourceStack, tasks: trio.Nursery | None, *, wants_nursery: bool
     ) -> None:
         with nullcontext() if self._is_lent else self._body:
+            task = trio.lowlevel.current_task()
+            scopes = scopes_of(task)
             try:
                 nursery = await self._open_nursery(tasks) if wants_nursery else None
                 self.returned = await body(stack, nursery)
+                if scopes_of(task) is not scopes:
+                    await refuse_left_open(scopes)
             except BaseException as exc:
                 if (self._cancelled or self._at_deadline) is Reason.TIMEOUT:
                     self._note_too_slow(exc)
+                if scopes_of(task) is not scopes:
+                    await close_left_open(scopes)
                 raise
 
     def _outcome(self, error: BaseException | None) -> _HandlerEnd:
         """Say how the handler, or a factory before it, has ended that raised *error*."""
         if error is None and not self._body.cancelled_caught:
             return _RETURNED
+        error = None if error is None else without_stray(error)
         real = None if error is None else without_cancelled(error)
         if real is error and not self._body.cancelled_caught:
             return _HandlerEnd(real)

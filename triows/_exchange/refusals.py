@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import quote
 
 from attrs import evolve
 
@@ -14,18 +15,19 @@ from triows.exceptions import HTTPException, InvalidRequest
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from triows._injection.query import ParamError
+    from triows._param_error import ParamError
+    from triows.types import Scope
 
-__all__ = ["agreed", "bad_parameters", "if_all"]
+__all__ = ["agreed", "if_all", "instance_of", "invalid_request"]
 
 E = TypeVar("E", bound=BaseException)
 
 
-def bad_parameters(errors: Sequence[ParamError]) -> Reply:
+def invalid_request(errors: Sequence[ParamError]) -> Reply:
     """Make a 422 with every error that was found."""
     return problem(
         422,
-        f"{counted(len(errors), 'parameter')} of the request can't be used",
+        f"{counted(len(errors), 'mistake')} in the request",
         errors=[
             {"location": error.location, "name": error.name, "message": error.message}
             for error in errors
@@ -43,7 +45,7 @@ def _refusal_of(exc: Exception, instance: str | None) -> Reply:
     if isinstance(exc, Refused):
         return exc.reply
     if isinstance(exc, InvalidRequest):
-        return bad_parameters(exc.errors)
+        return invalid_request(exc.errors)
     assert isinstance(exc, HTTPException)
     return from_exception(exc, instance)
 
@@ -60,7 +62,15 @@ def agreed(found: Sequence[BaseException], instance: str | None = None) -> Reply
         Exception: One of them asks for what can't be sent.
     """
     refusals = [_refusal_of(exc, instance) for exc in if_all(found, HTTPException, Refused)]
-    if len({(refusal.status, refusal.body) for refusal in refusals}) != 1:
+    if len({(one.status, tuple(one.headers), one.body) for one in refusals}) != 1:
         return None
     refusal = refusals[0]
     return refusal if refusal.why else evolve(refusal, why="HTTPException")
+
+
+def instance_of(scope: Scope) -> str | None:
+    """Return the path of a plain request as it was sent, for problems that tell it."""
+    if scope["type"] != "http":
+        return None
+    raw: bytes | None = scope.get("raw_path")
+    return quote(scope["path"]) if raw is None else raw.decode("latin-1")

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import collections.abc
 import inspect
 import keyword
-import sys
 from types import NoneType
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Any, get_args, get_origin
 
-from triows._annotations import type_name
+from triows._annotations import others_than_types, type_name
 from triows._where import code_for, name_of
 
 from .marks import without_metadata
 from .signatures import is_protocol, signature_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from .kinds import RouteKind
     from .providers import Providers
 
@@ -77,7 +73,7 @@ def untaken_key(handler: Any, key: str, type_: str) -> str:
     )
 
 
-# Values that people write for a type, for example because they mean the default.
+# Values that people write for a type.
 _PLAIN = (bool, int, float, complex, bytes)
 _CONTAINERS = (list, tuple, dict, set)
 
@@ -87,7 +83,7 @@ _NAMESAKES = {"any": "typing.Any", "callable": "collections.abc.Callable"}
 
 def _not_a_type(name: str, annotation: Any) -> str | None:
     """Say what to write for an annotation that has something else in the place of a type."""
-    part = next(_others_than_types(annotation), None)
+    part = next(others_than_types(annotation), None)
     if part is None:
         return None
     return f"`{name}: {type_name(annotation)}` doesn't name a type: {_why_no_type(name, part)}"
@@ -112,27 +108,6 @@ def _why_no_type(name: str, part: Any) -> str:
     return f"an instance of {kind} is a value. Write the class itself, `{kind}`"
 
 
-def _others_than_types(annotation: Any) -> Iterator[Any]:
-    """Find the parts of an annotation that aren't types."""
-    # Some classes of the standard library, such as threading.Lock, are built-in functions.
-    a_function = inspect.isbuiltin(annotation) and annotation.__module__ == "builtins"
-    if a_function or inspect.ismodule(annotation) or _is_value(annotation):
-        yield annotation
-    elif get_origin(annotation) not in (Literal, collections.abc.Callable):
-        for argument in get_args(annotation):
-            yield from _others_than_types(argument)
-
-
-def _is_value(annotation: Any) -> bool:
-    cls = type(annotation)
-    if cls in (*_PLAIN, *_CONTAINERS):
-        return True
-    # What stands for a type belongs to Python, to its backports, or to us.
-    package = cls.__module__.partition(".")[0]
-    known = (*sys.stdlib_module_names, "typing_extensions", "triows")
-    return not isinstance(annotation, type) and package not in known
-
-
 # What Starlette and FastAPI run when a response is over.
 _LATER = ("BackgroundTasks", "BackgroundTask")
 
@@ -144,13 +119,6 @@ def _for_later(name: str, kind: RouteKind) -> str:
         f'`{name}: Annotated[trio.Nursery, use(factory, scope="app")]`, and call '
         f"`{name}.start_soon(...)`"
     )
-
-
-# FastAPI and Quart give handlers the response, whose headers and cookies they then set.
-_RETURNED = (
-    "make it in the handler, with its status, headers and cookies, and return it, as in `return "
-    "JSONResponse(value, headers=...)`"
-)
 
 
 def _for_file(wanted: type, kind: RouteKind) -> str:
@@ -181,8 +149,8 @@ def given_advice(name: str, annotation: Any, kind: RouteKind) -> str | None:
         is_ours = kind.body is not None and wanted is kind.body.file
         if wanted.__name__ == "UploadFile" and not is_ours:
             return f"`{name}` is a {shown}, which nothing makes: {_for_file(wanted, kind)}"
-        if wanted.__name__ == "Response" and kind.has_results:
-            return f"`{name}` is a {shown}, which nothing makes: {_RETURNED}"
+        if wanted.__name__ in kind.remedies:
+            return f"`{name}` is a {shown}, which nothing makes: {kind.remedies[wanted.__name__]}"
         if meant is not None:
             return f"`{name}` is a {shown}, which nothing makes: annotate it `{name}: {meant}`"
     if annotation is object and name in kind.names:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
+from triows._param_error import ParamError
+
 from .packs import unwrapped
-from .query import ParamError
 from .readers import FAILED, absent_reader
 from .sources import FORM
 

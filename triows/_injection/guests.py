@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from triows._errors import exc_info
+from triows._left_open import scopes_of
 from triows._managers import AsyncGeneratorManager, GeneratorManager
 from triows._where import where
 from triows.exceptions import DependencyError
@@ -27,13 +28,7 @@ from .resource import Resource
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Guest", "scopes_of"]
-
-
-def scopes_of(task: trio.lowlevel.Task) -> object:
-    """Return what changes when a cancel scope, or a nursery, is opened or closed in a task."""
-    # Trio has no public name for this.
-    return getattr(task, "_cancel_status", None)
+__all__ = ["Guest"]
 
 
 class Guest(Resource):

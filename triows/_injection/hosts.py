@@ -30,13 +30,15 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
+from triows._errors import without_stray
+from triows._left_open import scopes_of
 from triows._managers import AsyncGeneratorManager, GeneratorManager, considerate
 from triows._stacks import describe
 from triows._where import where
 from triows.exceptions import DependencyError
 
 from .factories import shown
-from .guests import Guest, scopes_of
+from .guests import Guest
 from .resource import Resource
 
 if TYPE_CHECKING:
@@ -349,6 +351,6 @@ class ResourceStack:
             if spares_outlasting:
                 self.hosts.remove(host)
             if host.error is not None:
-                errors.append(host.error)
+                errors.append(without_stray(host.error))
             now = trio.current_time() if hosts else now
         return errors

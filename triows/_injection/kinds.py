@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from attrs import frozen
+from attrs import field, frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -30,8 +30,9 @@ class Given:
 
     name: str
     in_app: bool = False
-    #: Whether it reads the body of the request as it comes, so that nothing else can read it.
-    takes_body: bool = False
+    #: If it reads the body of the request as it comes, so that nothing else can read it: how, for
+    #: messages.
+    takes_body: str = ""
 
 
 @frozen(eq=False)
@@ -78,6 +79,7 @@ class RouteKind:
             parameters, and names of the classes of other libraries.
         unmistakable: Of these names, the ones that hardly anybody gives to a parameter that comes
             from the request.
+        remedies: Names of classes that nothing makes, and a sentence that says what to do.
         no_body: The sentence that says why a class can't be made from a body.
         body: How the body is read, if there may be one.
         has_results: Whether what a handler returns means something. Who compiles the handlers then
@@ -89,5 +91,6 @@ class RouteKind:
     names: Mapping[str, str]
     unmistakable: Collection[str]
     no_body: str
+    remedies: Mapping[str, str] = field(factory=dict)
     body: BodyKind | None = None
     has_results: bool = False

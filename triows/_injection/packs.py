@@ -18,7 +18,15 @@ import attrs
 import msgspec
 from attrs import frozen
 
-from triows._pydantic import adapter_of, fields_of, is_model, problems, validation_error
+from triows._pydantic import (
+    adapter_of,
+    fields_of,
+    finite,
+    is_model,
+    problems,
+    schema_of,
+    validation_error,
+)
 
 from .conversion import error_text, wire_type
 from .parameter import MADE_ANEW, MISSING
@@ -235,7 +243,7 @@ def pack_builder(pack: Any) -> Callable[[dict[str, Any]], Any]:
 
 
 def _model_builder(cls: Any) -> Callable[[dict[str, Any]], Any]:
-    validate, invalid = cls.__pydantic_validator__.validate_python, validation_error()
+    validate, invalid = finite(schema_of(cls)).validate_python, validation_error()
 
     def build(arguments: dict[str, Any]) -> Any:
         try:
@@ -249,11 +257,11 @@ def _model_builder(cls: Any) -> Callable[[dict[str, Any]], Any]:
 
 def model_converter(annotation: Any) -> Callable[[Any], Any]:
     """Compile the conversion to a type with metadata of pydantic. See :func:`.converter`."""
-    validate, invalid = adapter_of(annotation).validate_python, validation_error()
+    validator, invalid = finite(adapter_of(annotation).core_schema), validation_error()
 
     def convert(raw: Any) -> Any:
         try:
-            return validate(raw, strict=False)
+            return validator.validate_python(raw, strict=False)
         except invalid as exc:
             place, text = problems(exc, error_text)[0]
             raise BadValue(_problem(("", *place), text)[1]) from None

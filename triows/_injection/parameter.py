@@ -60,8 +60,8 @@ class Parameter:
         source: Where it is read from.
         alias: Its name in the request. The name of a header is in lower case.
         type: Its annotation with all constraints, including those of ``Param``.
-        default: Its value if the request doesn't have it, or :data:`MISSING`. For a field, it may
-            be :data:`MADE_ANEW`.
+        default: Its value if the request doesn't have it. It is one only if :attr:`has_default` is
+            true: the parameter may be required, and a field may get a new value for each object.
         constraints: What the value has to fulfil as a whole. Constraints of the items of a list are
             in the type. What pydantic or a decoder checks isn't known.
         description: What its metadata says about it, for people.

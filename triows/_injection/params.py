@@ -16,6 +16,7 @@ from triows._pydantic import mentions_model
 from triows.exceptions import HandlerSignatureError
 from triows.types import ParamMark
 
+from .blanks import ticked, without_blanks
 from .conversion import (
     Shape,
     annotated,
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 
     import msgspec
 
+    from .blanks import Filled
     from .kinds import RouteKind
 
 __all__ = ["is_readable", "param_spec"]
@@ -139,6 +141,11 @@ def _placed(
             'read it from elsewhere, as in Param("query")'
         )
     if in_path is not None and mark.source in (None, PATH.name):
+        if mark.alias not in (None, in_path):
+            site.refuse(
+                f"its alias is {mark.alias!r}, and the path has {{{in_path}}}: leave alias= out, "
+                f"or write {{{mark.alias}}} in the path"
+            )
         return PATH, in_path
     if mark.source == FORM.name and site.kind.body is None:
         site.refuse(f'{site.kind.no_body} for Param("form") to read')
@@ -225,7 +232,11 @@ class _Draft:
         # parameter of that name.
         type_ = self.annotation if mentions_model(self.annotation) else constrained
         constraints = get_args(wire)[1:] if get_origin(wire) is Annotated else ()
-        return self._text_spec(type_, kind, convert, constraints)
+        if not self.source.has_blanks:
+            return self._text_spec(type_, kind, convert, constraints)
+        return self._text_spec(
+            type_, kind, ticked(wire, convert), constraints, without_blanks(wire)
+        )
 
     def _converted(self, wire: Any) -> tuple[Shape, Callable[[Any], Any]]:
         if self.field is not None and self.field.is_text:
@@ -257,10 +268,11 @@ class _Draft:
         kind: Shape,
         convert: Callable[[Any], Any],
         constraints: tuple[msgspec.Meta, ...],
+        filled: Filled | None = None,
     ) -> ParamSpec:
         default = self._default()
-        read = text_reader(self.source, self.alias, kind, convert, default)
-        spec = self._spec(type_, read, constraints)
+        read = text_reader(self.source, self.alias, kind, convert, default, filled)
+        spec = evolve(self._spec(type_, read, constraints), filled=filled)
         if kind == "text" and self.source in (PATH, QUERY) and default is not omitted:
             is_path = self.source is PATH
             return evolve(spec, plain=PlainText(is_path, self.alias, convert, default))
@@ -346,7 +358,9 @@ class _Draft:
     def _refuse_type(self, wire: Any) -> NoReturn:
         if has_fields(wire):
             self._refuse_structure()
-        if wire in (bytes, bytearray, memoryview):
+        if self.source is FORM and set(_BYTES) & {wire, *get_args(wire)}:
+            self._refuse_content(wire)
+        if wire in _BYTES:
             self.site.refuse(
                 f"there are several ways to make {self._named} of a text: say which with "
                 "Param(decoder=...), for example decoder=str.encode or decoder=base64.b64decode"
@@ -354,6 +368,16 @@ class _Draft:
         self.site.refuse(
             f"{self._named} can't be read from text: use another type, say how to read it with "
             "Param(decoder=...), or let a factory make it with use(...)"
+        )
+
+    def _refuse_content(self, wire: Any) -> NoReturn:
+        """Refuse the bytes of a field, which are probably those of a file."""
+        file = "UploadFile" if wire in _BYTES else "list[UploadFile]"
+        read = f"{self.name}.read()" if wire in _BYTES else "file.read()"
+        self.site.refuse(
+            f"{self._named} can't be read from a form, whose fields are texts or files: for a "
+            f"file, write `{self.name}: {file}` and `await {read}`. For a text, say how to read it "
+            "with Param(decoder=...), for example decoder=str.encode or decoder=base64.b64decode"
         )
 
     def _refuse_structure(self) -> NoReturn:
@@ -378,6 +402,9 @@ class _Draft:
             f"{self._named} can't be read from text: {reason}. Change the type or its "
             "constraints, or say how to read it with Param(decoder=...)"
         )
+
+
+_BYTES = (bytes, bytearray, memoryview)
 
 
 def _text_of(meta: msgspec.Meta) -> str:

@@ -23,11 +23,13 @@ if TYPE_CHECKING:
     import inspect
     from collections.abc import Callable, Mapping, Sequence
 
+    from triows._param_error import ParamError
+
     from .factories import Factory
     from .kinds import Given
     from .parameter import Parameter
     from .plain import PlainText
-    from .query import ParamError, RequestData
+    from .query import RequestData
     from .readers import ParamSpec
 
 __all__ = ["Body", "BodySpec", "Head", "Intake", "Plan", "Step"]

@@ -42,10 +42,6 @@ if TYPE_CHECKING:
 __all__ = ["Planner"]
 
 
-# The ways in which the body of a request can be read, for messages.
-_WAYS = {"body": "as a whole", "form": "as a form", "stream": "as it comes"}
-
-
 @frozen
 class _Place:
     """A value of the plan: which of its lists it is in, and its index there."""
@@ -112,6 +108,8 @@ class _Planning:
     _bodies: dict[BodySpec, int] = field(factory=dict, init=False)
     _taken_by: dict[BodySpec, list[Any]] = field(factory=dict, init=False)
     _form: dict[ParamSpec, int] = field(factory=dict, init=False)
+    # The functions that take it as it comes, and the names of their parameters for it.
+    _streamed_by: list[tuple[Any, str]] = field(factory=list, init=False)
     _intake: tuple[str, str, Asker] | None = field(default=None, init=False)
     # How many of the steps are guards, and what they need.
     _guards: int = field(default=0, init=False)
@@ -232,7 +230,8 @@ class _Planning:
                 'lives as long as the application: take the parameter out, or drop scope="app"'
             )
         if given.takes_body:
-            self._check_one_intake(asker, parameter.name, "stream")
+            self._check_one_intake(asker, parameter.name, given.takes_body)
+            self._check_once(asker, parameter.name)
         return _Place("given", self._given.setdefault(given, len(self._given)))
 
     def _is_path_key(self, parameter: inspect.Parameter, annotation: Any) -> bool:
@@ -277,7 +276,7 @@ class _Planning:
         if spec.known.fields:
             asker.site(name).check_fields(annotation)
         if spec.known.source == FORM.name:
-            self._check_one_intake(asker, name, "form")
+            self._check_one_intake(asker, name, "as a form")
             return _Place("form", self._form.setdefault(spec, len(self._form)))
         return _Place("param", self._params.setdefault(spec, len(self._params)))
 
@@ -295,7 +294,7 @@ class _Planning:
         site = asker.site(name)
         spec = body_spec(name, annotation, default, self.kind, site, mark)
         check_fields(annotation, site)
-        self._check_one_intake(asker, name, "body")
+        self._check_one_intake(asker, name, "as a whole")
         others = [one.known.name for one in self._bodies if asker.call in self._taken_by[one]]
         if spec not in self._bodies and others:
             site.refuse(
@@ -306,16 +305,33 @@ class _Planning:
         self._taken_by.setdefault(spec, []).append(asker.call)
         return _Place("body", self._bodies.setdefault(spec, len(self._bodies)))
 
+    def _check_once(self, asker: Asker, name: str) -> None:
+        """Refuse a second parameter of one function that reads the body as it comes."""
+        for call, other in self._streamed_by:
+            if call is asker.call and other != name:
+                asker.site(name).refuse(
+                    f"would be the same as `{other}`: the body of a request comes only once, so "
+                    "take one of them out"
+                )
+        self._streamed_by.append((asker.call, name))
+
     def _check_one_intake(self, asker: Asker, name: str, how: str) -> None:
-        """Refuse to read the body in two ways, because it comes only once."""
+        """
+        Refuse to read the body in two ways, because it comes only once.
+
+        Args:
+            asker: The function that reads it.
+            name: The name of its parameter.
+            how: The way, for messages.
+        """
         if self._intake is None:
             self._intake = (how, name, asker)
             return
         before, other, its_asker = self._intake
         if before != how:
             asker.site(name).refuse(
-                f"reads the body of the request {_WAYS[how]}, and `{other}` of {its_asker.name} "
-                f"reads it {_WAYS[before]}: it comes only once, so choose one of them"
+                f"reads the body of the request {how}, and `{other}` of {its_asker.name} "
+                f"reads it {before}: it comes only once, so choose one of them"
             )
 
     def _check_readable(

@@ -257,18 +257,31 @@ def providers(*levels: Iterable[Dependency], at: str | None = None) -> Providers
     found: list[tuple[Provider, ...]] = []
     for level in levels:
         made: dict[Any, Provider] = {}
+        here: list[Provider] = []
         for entry in level:
             provider = Entry.of(entry, at).provider()
             if provider is None:
                 continue
             if is_nothing(provider.made):
-                # A guard that is given twice runs once.
+                _check_once(provider, here)
+                # A guard that is given at two levels runs once.
                 guards.setdefault(provider.factory, provider.mark)
+                here.append(provider)
             elif provider not in made.values():
                 _check_only(provider, made.values())
                 made[len(made)] = provider
         found.append(tuple(made.values()))
     return Providers(tuple(found), tuple(guards.values()))
+
+
+def _check_once(guard: Provider, others: Iterable[Provider]) -> None:
+    """Refuse a guard that is twice in one list, as after a copied line that was to be another."""
+    if any(other.factory == guard.factory for other in others):
+        raise DependencyError(
+            f"{name_of(guard.factory)} is a guard that is twice in one deps=, and would run once: "
+            "leave one of them out",
+            where(guard.factory),
+        )
 
 
 def _check_only(provider: Provider, others: Iterable[Provider]) -> None:

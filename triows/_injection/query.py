@@ -12,19 +12,19 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote_to_bytes
 
-from attrs import define, frozen
+from attrs import define
 
 from triows._cookies import parse_cookies
+from triows._param_error import ParamError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from triows.types import ParamSource
+    from triows._param_error import ParamSource
 
 __all__ = [
     "BadValue",
     "FormData",
-    "ParamError",
     "Query",
     "RequestData",
     "excerpt",
@@ -35,6 +35,10 @@ __all__ = [
 # How many characters of a name or message a refusal shows. Names come from the peer, and messages
 # may quote the peer's value, so both may have any length. 200 characters are two lines of a log.
 MAX_SHOWN = 200
+
+# Headers that a standard defines as UTF-8. A browser sends the id of the last event that it got:
+# https://html.spec.whatwg.org/multipage/server-sent-events.html#sse-processing-model
+_UTF_8_HEADERS = frozenset({"last-event-id"})
 
 # A percent sign without two hexadecimal digits after it (RFC 3986 section 2.1).
 _STRAY_PERCENT = re.compile(rb"%(?![0-9A-Fa-f]{2})")
@@ -47,26 +51,6 @@ def excerpt(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
-
-
-@frozen
-class ParamError:
-    """
-    One thing that is wrong with the parameters of a request.
-
-    The peer may see everything in it. It has no names of classes. It has the text of an exception
-    only if that is a :exc:`ValueError` of the application's own checks.
-
-    Args:
-        location: Where the parameter was looked for.
-        name: Its name in the request. It is empty if the error is about the whole query, or about
-            a name that can't be read.
-        message: What is wrong with it, for a person.
-    """
-
-    location: ParamSource
-    name: str
-    message: str
 
 
 class BadValue(Exception):
@@ -191,6 +175,15 @@ def _decode(raw: bytes) -> str:
         raise BadValue("Not valid UTF-8") from None
 
 
+def _header_text(name: str, value: bytes) -> str:
+    """Decode a header. In one that has to be UTF-8 and isn't, there are surrogates."""
+    # RFC 9110 section 5.5 doesn't say what bytes above 127 mean. Latin-1 can express all of them,
+    # and ASGI applications expect it.
+    if name not in _UTF_8_HEADERS:
+        return value.decode("latin-1")
+    return value.decode("utf-8", "surrogateescape")
+
+
 class FormData(Protocol):
     """A form that was sent as the body of a request. What makes it is the kind's matter."""
 
@@ -244,11 +237,10 @@ class RequestData:
     @cached_property
     def headers(self) -> Mapping[str, list[str]]:
         """The values of each header by its name in lower case, one for each line."""
-        # RFC 9110 section 5.5 doesn't say what bytes above 127 mean. Latin-1 can express all of
-        # them, and ASGI applications expect it.
         headers: dict[str, list[str]] = {}
-        for name, value in self._raw_headers:
-            headers.setdefault(name.decode("latin-1").lower(), []).append(value.decode("latin-1"))
+        for raw_name, value in self._raw_headers:
+            name = raw_name.decode("latin-1").lower()
+            headers.setdefault(name, []).append(_header_text(name, value))
         return headers
 
     @cached_property

@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from attrs import field, frozen
 
+from triows._param_error import ParamError
+
 from .packs import BadPack, pack_builder
-from .query import BadValue, ParamError, RequestData, excerpt
+from .query import BadValue, RequestData, excerpt
 from .sources import SOURCES
 
 if TYPE_CHECKING:
+    from .blanks import Filled
     from .conversion import Shape
     from .parameter import Parameter
     from .plain import PlainText
@@ -66,11 +69,13 @@ class ParamSpec:
         known: What is known of it. If that is equal for two parameters, both are the same.
         read: The function that takes the value from a request and reports errors.
         plain: How it is read if nothing is unusual. ``None`` if there is no such way.
+        filled: Leaves out the blank texts of a field of a form, if they don't count.
     """
 
     known: Parameter
     read: Reader = field(eq=False, repr=False)
     plain: PlainText | None = field(default=None, eq=False, repr=False)
+    filled: Filled | None = field(default=None, eq=False, repr=False)
 
 
 def read_params(
@@ -134,6 +139,7 @@ def text_reader(
     kind: Shape,
     convert: Callable[[Any], Any],
     default: Callable[[], Any] | None,
+    filled: Filled | None = None,
 ) -> Reader:
     """
     Make the reader of a parameter that is converted from one text, or from a list of them.
@@ -144,13 +150,16 @@ def text_reader(
         kind: Whether it is made from one text, or from all texts that have the name.
         convert: Makes the value, or raises :exc:`BadValue`.
         default: Makes the value if the request doesn't have it. ``None`` if it is required.
+        filled: Leaves out blank texts. If nothing is left, the request doesn't have it.
     """
     table = source.values
-    join = source.joined if kind == "text" else None
+    join: Any = source.joined if kind == "text" else source.checked
     absent = absent_reader(source, alias, default)
 
     def read(data: RequestData, errors: list[ParamError]) -> Any:
         raw = table(data).get(alias)
+        if filled is not None and raw is not None:
+            raw = filled(raw) or None
         if raw is None:
             return absent(data, errors)
         try:
@@ -201,8 +210,16 @@ def pack_reader(
     wire_names = {part.known.name: part.known.alias for part in parts}
     readers = [(part.known.name, part.read) for part in parts]
 
+    def has_any(data: RequestData) -> bool:
+        values = table(data)
+        return any(
+            part.known.alias in values
+            and (part.filled is None or part.filled(values[part.known.alias]))
+            for part in parts
+        )
+
     def read(data: RequestData, errors: list[ParamError]) -> Any:
-        if default is not None and table(data).keys().isdisjoint(wire_names.values()):
+        if default is not None and not has_any(data):
             return default()
         # Read all of them, even after one has failed, so that every error is reported.
         values = {argument: read_part(data, errors) for argument, read_part in readers}

@@ -27,6 +27,11 @@ __all__ = ["COOKIE", "FORM", "HEADER", "PATH", "QUERY", "SOURCES", "Source", "Un
 # RFC 9110 section 5.1: a field name is a token.
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
+# Browsers send more than the tokens of RFC 6265 section 4.1.1. The header has a `;` after each
+# cookie, and an `=` after each name. Spaces around a name are taken off. Other characters than
+# those of ASCII arrive in different encodings.
+_COOKIE_NAME = re.compile(r"[!-:<>-~](?:[ -:<>-~]*[!-:<>-~])?")
+
 
 class UnusableName(Exception):
     """A name can't be used in a source. The message says what to do instead."""
@@ -34,6 +39,28 @@ class UnusableName(Exception):
 
 def _as_it_is(name: str, alias: str | None) -> str:
     return alias or name
+
+
+def _encodable(name: str, alias: str | None) -> str:
+    name = alias or name
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise UnusableName(
+            f"{name!r} can't arrive, because UTF-8 has no bytes for half of a surrogate pair: give "
+            "another name with alias="
+        ) from None
+    return name
+
+
+def _cookie_name(name: str, alias: str | None) -> str:
+    name = alias or name
+    if not _COOKIE_NAME.fullmatch(name):
+        raise UnusableName(
+            f"{name!r} can't be the name of a cookie: give one of ASCII characters without `;` and "
+            "`=` with alias="
+        )
+    return name
 
 
 def _header_name(name: str, alias: str | None) -> str:
@@ -62,6 +89,8 @@ class Source:
             texts if :attr:`joined` is given.
         joined: Makes one text of the texts that have the same name, or raises :exc:`BadValue`.
             ``None`` if a name has only one text.
+        checked: Returns these texts if all of them can be used, or raises :exc:`BadValue`. ``None``
+            if that goes without saying.
         named: Makes the name in the request from the parameter's name and its alias, or raises
             :exc:`UnusableName`.
         hides: Says whether a name may be there, although :attr:`values` doesn't have it, because
@@ -72,17 +101,35 @@ class Source:
         packs: Whether the fields of a class can be read from it.
         closed_packs: Whether such a class may forbid all other names. It can't if clients send
             names of which the application knows nothing.
+        has_blanks: Whether browsers send fields that nobody has filled in (:mod:`.blanks`).
     """
 
     name: ParamSource
     values: Callable[[RequestData], Mapping[str, Any]]
     joined: Callable[[list[str]], str] | None = None
+    checked: Callable[[list[str]], list[str]] | None = None
     named: Callable[[str, str | None], str] = _as_it_is
     hides: Callable[[RequestData, str], bool] = _nothing_hidden
     instead_of_list: str = ""
     no_default: str = ""
     packs: bool = True
     closed_packs: bool = False
+    has_blanks: bool = False
+
+
+def _utf_8(values: list[str]) -> list[str]:
+    # A header that isn't what its standard says has surrogates.
+    try:
+        for value in values:
+            value.encode()
+    except UnicodeEncodeError:
+        raise BadValue("Not valid UTF-8") from None
+    return values
+
+
+def _one_line(values: list[str]) -> str:
+    # RFC 9110 section 5.3: several lines of one name are one value, joined with commas.
+    return ", ".join(_utf_8(values))
 
 
 def _one_value(values: list[str]) -> str:
@@ -107,6 +154,7 @@ PATH = Source(
 QUERY = Source(
     "query",
     attrgetter("query.values"),
+    named=_encodable,
     joined=_one_value,
     hides=lambda data, name: data.query.hides(name),
     closed_packs=True,
@@ -115,23 +163,26 @@ QUERY = Source(
 HEADER = Source(
     "header",
     attrgetter("headers"),
-    # RFC 9110 section 5.3: several lines of one name are one value, joined with commas.
-    joined=", ".join,
+    joined=_one_line,
+    checked=_utf_8,
     named=_header_name,
 )
 
 COOKIE = Source(
     "cookie",
     attrgetter("cookies"),
+    named=_cookie_name,
     instead_of_list='read it from the query with Param("query")',
 )
 
 FORM = Source(
     "form",
     attrgetter("form.values"),
+    named=_encodable,
     joined=_one_value,
     hides=lambda data, name: data.form.hides(name),
     closed_packs=True,
+    has_blanks=True,
 )
 
 #: All of them, by name. The body as a whole isn't one: it has no names.

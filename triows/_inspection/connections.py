@@ -86,7 +86,7 @@ class ConnectionNode(Outlined):
     tasks: tuple[TaskNode, ...]
 
     def outline(self) -> Line:
-        """See :class:`Outlined`."""
+        """Describe it in lines, as ``str()`` and ``rich.print`` show it."""
         return _outline(self)
 
 

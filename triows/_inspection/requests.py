@@ -77,7 +77,7 @@ class RequestNode(Outlined):
     tasks: tuple[TaskNode, ...]
 
     def outline(self) -> Line:
-        """See :class:`Outlined`."""
+        """Describe it in lines, as ``str()`` and ``rich.print`` show it."""
         return Line.of(
             (self.method, "title"),
             (self.path, "title"),

@@ -56,7 +56,7 @@ class ResourceNode(Outlined):
     nurseries: tuple[NurseryNode, ...]
 
     def outline(self) -> Line:
-        """See :class:`Outlined`."""
+        """Describe it in lines, as ``str()`` and ``rich.print`` show it."""
         place = self.at or self.where
         return Line.of(
             (self.name, "name"),

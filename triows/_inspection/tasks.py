@@ -60,7 +60,7 @@ class TaskNode(Outlined):
     nurseries: tuple[NurseryNode, ...]
 
     def outline(self) -> Line:
-        """See :class:`Outlined`."""
+        """Describe it in lines, as ``str()`` and ``rich.print`` show it."""
         return Line.of(
             (self.name, "name"), *_place(self), below=outline_of_nurseries(self.nurseries)
         )

@@ -48,7 +48,7 @@ class Tree(Outlined):
     requests: tuple[RequestNode, ...]
 
     def outline(self) -> Line:
-        """See :class:`Outlined`."""
+        """Describe it in lines, as ``str()`` and ``rich.print`` show it."""
         return _outline(self, len(self.connections), len(self.requests))
 
 

@@ -124,15 +124,19 @@ class RequestReader:
         """
         Do :meth:`receive` and :meth:`next_request` in one step.
 
-        Most packets are one whole head. This reads those without looking after what is left.
+        Most packets begin with a whole head, and nothing is left of the one before. This reads such
+        a head without looking for its beginning.
         """
         end = data.find(_END, 0, self._head_size)
-        if end <= 0 or end + 4 != len(data) or data[0] == _CR or self.unread or self._next:
+        if end <= 0 or data[0] == _CR or self.unread or self._next:
             self.receive(data)
             return self.next_request()
         self.unread = data  # if it is refused, the next call refuses it again
         request = read_head(data[:end], is_first=self._is_first)
-        self.unread = b""
+        if end + 4 == len(data):
+            self.unread = b""
+        else:
+            self._position = end + 4
         self.trailers = ()
         self._is_first = False
         self._empty_lines = 0

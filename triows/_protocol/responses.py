@@ -81,6 +81,12 @@ _NO_OPTIONS: tuple[bytes, ...] = ()
 # but take it for the next response (RFC 9112 section 6.3, RFC 9110 section 15.3.6).
 _BODILESS = frozenset({204, 205, 304})
 
+_USUAL_LINES = {
+    status: line
+    for status, line in _STATUS_LINES.items()
+    if status >= 200 and status not in _BODILESS
+}
+
 
 class _Phase(Enum):
     """How far the application is, in words for its mistakes."""
@@ -341,6 +347,31 @@ class ResponseWriter:
         self.sent = size
         length = _LENGTH_LINES[size] if size < 2048 else b"content-length: %d\r\n" % size
         return b"".join((*self._lines, length, self._own, b"\r\n", data))
+
+    def at_once(self, status: int, headers: SteadyHeaders, data: bytes) -> bytes | None:
+        """
+        Write a response in one step, if it is as most are.
+
+        Returns:
+            What :meth:`start` and :meth:`whole` would write, or ``None``, and nothing has changed.
+        """
+        request = self._request
+        line = _USUAL_LINES.get(status)
+        size = len(data)
+        if (
+            line is None
+            or self._phase is not _HEAD
+            or not (self.keep_alive and self._is_current)
+            or size > JOINED
+            or request is None
+            or request.method == "HEAD"
+        ):
+            return None
+        self._phase = _ENDED
+        self.begun = self.ended = True
+        self.sent = size
+        length = _LENGTH_LINES[size] if size < 2048 else b"content-length: %d\r\n" % size
+        return b"".join((line, headers.lines, length, self._own, b"\r\n", data))
 
     def body(self, data: bytes | bytearray | memoryview, *, more: bool) -> list[bytes]:
         """

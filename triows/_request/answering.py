@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from contextlib import suppress
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 import trio
 
 from triows._errors import is_a, leaves
 from triows._exchange.line import Conclusion
+from triows._exchange.refusals import instance_of
 
 from .line import RequestLine
 from .transport import DISCONNECTS
@@ -50,7 +50,6 @@ class AnsweringLine(RequestLine):
     __slots__ = (
         "_deliver_by",
         "_delivering",
-        "_replaced",
         "_rest",
         "_scope",
         "_timeouts",
@@ -65,7 +64,7 @@ class AnsweringLine(RequestLine):
         scope: Scope,
         replaced: Replaced | None = None,
     ) -> None:
-        super().__init__(transport, patience=timeouts.close)
+        super().__init__(transport, patience=timeouts.close, replaced=replaced)
         #: Hands over the end of the response, or all of it, if the handler has made one. It returns
         #: what is to be awaited then, if the client is slow.
         self.finish: Callable[[], Awaitable[None] | None] | None = None
@@ -73,7 +72,6 @@ class AnsweringLine(RequestLine):
         self.after: Callable[[], Awaitable[None]] | None = None
         self._timeouts = timeouts
         self._scope = scope
-        self._replaced = replaced
         self._rest: Awaitable[None] | None = None
         # Once the server is shutting down: when the client must have got everything.
         self._deliver_by = math.inf
@@ -90,8 +88,7 @@ class AnsweringLine(RequestLine):
 
     @property
     def instance(self) -> str | None:
-        raw: bytes | None = self._scope.get("raw_path")
-        return quote(self._scope["path"]) if raw is None else raw.decode("latin-1")
+        return instance_of(self._scope)
 
     def _change(self) -> None:
         super()._change()
@@ -115,8 +112,6 @@ class AnsweringLine(RequestLine):
             self.after = None
             if not self.transport.begun:
                 self.transport.status = None  # one was begun, and nothing of it was sent
-            if self._replaced is not None and errors:
-                errors = self._replaced(errors, self.is_end)
             return await super().conclude(errors, reason)
         try:
             self._rest = self.finish()

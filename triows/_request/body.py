@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import trio
 
 from triows._counted import counted
-from triows._injection.query import ParamError
+from triows._param_error import ParamError
 from triows.exceptions import HTTPException, InvalidRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
 __all__ = ["BadBody", "BodyTooLarge", "RequestBody"]
 
@@ -48,6 +48,9 @@ class RequestBody:
     continues where the last one has stopped. Only one task may read at a time. If a task is
     cancelled while it reads, nothing is lost: whoever reads next gets what has come.
 
+    Whoever takes parts does so in one way, such as for a form. The others would only get the rest,
+    and take that for all of it. So they are refused.
+
     Args:
         receive: Returns the next part. It returns nothing only at the end, and raises
             :exc:`~triows.ClientDisconnect` if the rest won't come.
@@ -64,7 +67,7 @@ class RequestBody:
         "_malformed_length",
         "_receive",
         "_received",
-        "_was_taken",
+        "_taken",
         "_whole",
         "content_length",
         "content_type",
@@ -77,21 +80,16 @@ class RequestBody:
         headers: Sequence[tuple[bytes, bytes]],
         limit: int,
     ) -> None:
-        content_type: bytes | None = None
-        length: bytes | None = None
-        # Our own server has refused a request whose length is malformed. Others may pass it on.
-        self._malformed_length = False
-        for name, value in headers:
-            if name == b"content-type":
-                content_type = value if content_type is None else b"%s, %s" % (content_type, value)
-            elif name == b"content-length":
-                if not value.isdigit() or length not in (None, value):
-                    self._malformed_length = True
-                length = value
+        known = dict(headers)
+        if len(known) != len(headers) or b"host" not in known:
+            known = _joined(headers)
         #: The value of the header, if there is one. Several are joined, and then mean nothing.
-        self.content_type = content_type
+        self.content_type = known.get(b"content-type")
         #: How many bytes the client has announced, if it has.
         self.content_length: int | None = None
+        length = known.get(b"content-length")
+        # Our own server has refused a request whose length is malformed. Others may pass it on.
+        self._malformed_length = length is not None and not length.isdigit()
         if length is not None and not self._malformed_length:
             self.content_length = int(length.lstrip(b"0")[:_MAX_DIGITS] or b"0")
         self._receive = receive
@@ -101,7 +99,9 @@ class RequestBody:
         # one by one.
         self._kept = bytearray()
         self._whole: bytes | None = None
-        self._is_busy = self._was_taken = False
+        self._is_busy = False
+        # The way in which parts of it were taken, if any were.
+        self._taken: str | None = None
         self._is_over = self.content_length == 0
         # Whether what it has announced can't be taken.
         self._is_refused = self._malformed_length or (self.content_length or 0) > limit
@@ -129,18 +129,15 @@ class RequestBody:
             BodyTooLarge: It has more bytes than the limit allows.
             BadBody: The client has announced a length that isn't a number.
             ClientDisconnect: The client has left before the end of the body.
-            RuntimeError: Some of it was read part by part.
+            RuntimeError: Some of it was taken part by part.
             trio.BusyResourceError: Another task reads.
         """
         if self._whole is not None:
             await trio.lowlevel.checkpoint()
             return self._whole
-        if self._was_taken:
+        if self._taken is not None:
             await trio.lowlevel.checkpoint()
-            raise RuntimeError(
-                "some of the body was read part by part, so nobody has all of it: read() it first, "
-                "or join the parts"
-            )
+            raise self._taken_already()
         self._kept += await self._next()
         while not self._is_over:
             self._kept += await self._next()
@@ -150,17 +147,28 @@ class RequestBody:
     def __aiter__(self) -> RequestBody:
         return self
 
-    async def __anext__(self) -> bytes:
+    def __anext__(self) -> Coroutine[Any, Any, bytes]:
+        """Wait for the next part. See :meth:`take`."""
+        return self.take("part by part")
+
+    async def take(self, way: str) -> bytes:
         """
         Wait for the next part. It is never empty.
+
+        Args:
+            way: How the body is read, for the messages to those who read it in another way.
 
         Raises:
             StopAsyncIteration: That was all.
             BodyTooLarge: The body has more bytes than the limit allows.
             BadBody: The client has announced a length that isn't a number.
             ClientDisconnect: The client has left before the end of the body.
+            RuntimeError: Some of it was taken in another way.
             trio.BusyResourceError: Another task reads.
         """
+        if self._taken not in (None, way):
+            await trio.lowlevel.checkpoint()
+            raise self._taken_already()
         if self._kept and not self._is_busy:
             await trio.lowlevel.checkpoint()
             part = bytes(self._kept)
@@ -169,7 +177,7 @@ class RequestBody:
             # A server doesn't have to wait for a part that is there.
             await trio.lowlevel.checkpoint_if_cancelled()
             part = await self._next()
-        self._was_taken = True
+        self._taken = way
         if not part:
             await trio.lowlevel.cancel_shielded_checkpoint()
             raise StopAsyncIteration
@@ -205,5 +213,20 @@ class RequestBody:
         self._is_over = not part or self._received == self.content_length
         return part
 
+    def _taken_already(self) -> RuntimeError:
+        return RuntimeError(
+            f"the body of the request was read {self._taken}, and it comes only once: read it in "
+            "one way, or call body() of a Request first and keep what that returns"
+        )
+
     def _too_large(self) -> BodyTooLarge:
         return BodyTooLarge(f"the body has more than {counted(self._limit, 'byte')}")
+
+
+def _joined(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Return headers by their names in lower case. Different values of one are joined."""
+    known: dict[bytes, bytes] = {}
+    for name, value in headers:
+        before = known.get(name.lower(), value)
+        known[name.lower()] = value if before == value else b"%s, %s" % (before, value)
+    return known

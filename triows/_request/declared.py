@@ -18,6 +18,8 @@ from triows.exceptions import HandlerSignatureError
 from triows.status import number
 from triows.types import JSONMark, Media
 
+from .mistakes import problem_of_mark, problem_of_type, problem_of_value
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import NoReturn
@@ -95,6 +97,9 @@ class Annotation:
             for member in get_args(part):
                 yield from self._members(member, evolve(so_far, is_null=True))
         else:
+            problem = problem_of_value(part) if so_far.is_json else problem_of_type(part)
+            if problem is not None:
+                self.refuse(problem)
             type_ = NoneType if part is None else part
             is_null = so_far.is_null and type_ is NoneType and not so_far.is_json
             yield evolve(so_far, type=type_, is_null=is_null)
@@ -124,6 +129,8 @@ class Annotation:
                 self.refuse('Media says nothing without a type: write Media("image/png")')
             if isinstance(mark, str) and _LOOKS_LIKE_MEDIA.fullmatch(mark):
                 self.refuse(f"a string means nothing here: write Media({mark!r})")
+            if number(mark) is None and (problem := problem_of_mark(mark, name)) is not None:
+                self.refuse(problem)
 
 
 def checked_status(status: Any, *, has_body: bool = False) -> int:

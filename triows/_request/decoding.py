@@ -2,8 +2,8 @@
 From the bytes of a body to the type that a handler asks for.
 
 A :class:`BodyDecoder` is made at registration. It knows which media types it takes, and refuses
-others. What is wrong with a body becomes a :class:`~triows._injection.query.ParamError` for each
-place, as far as the library that reads it lists them: msgspec stops at the first.
+others. What is wrong with a body becomes a :class:`~triows.ParamError` for each
+place.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from attrs import frozen
 
 from triows._injection.conversion import decoded, error_text
 from triows._injection.packs import unwrapped
-from triows._injection.query import BadValue, ParamError, excerpt
+from triows._injection.query import BadValue, excerpt
+from triows._param_error import ParamError
 from triows._structured import AS_IT_IS, JSON, MESSAGE_PACK, Format, Reading, reading_of
 
 from .body import BadBody

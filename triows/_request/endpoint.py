@@ -11,12 +11,14 @@ from starlette.responses import Response
 from triows._errors import combined
 from triows._exchange.asked import data_of, read_head
 from triows._exchange.lifetime import Opening
+from triows._headers import SteadyHeaders
 from triows._injection.call import make_arguments
 from triows._injection.factories import FactoryKind
 from triows._injection.hosts import ResourceStack
 from triows._injection.kinds import APP, NURSERY
 from triows._injection.plan import Intake
 from triows._injection.readers import read_form as read_form_params
+from triows._left_open import refuse_left_open, scopes_of
 from triows._reply import Refused, problem
 from triows._requires import note_checked
 from triows.exceptions import InvalidRequest
@@ -24,10 +26,11 @@ from triows.exceptions import InvalidRequest
 from .answering import AnsweringLine
 from .body import BadBody, RequestBody
 from .etags import conditional
-from .forms import read_form
-from .kind import PARTS, REQUEST, UPLOAD
+from .forms import FormReader
+from .kind import HEADERS, PARTS, REQUEST, UPLOAD
 from .request import Request
-from .responses import begin_response, is_whole, send_response
+from .response_headers import ResponseHeaders, added_to_result, encoded_with
+from .responses import begin_response, headers_of, is_whole, send_response
 from .serving import ServedRequests
 from .streaming import send_parts
 from .upload import Upload
@@ -42,7 +45,7 @@ if TYPE_CHECKING:
     from triows._injection.factories import Factory
     from triows._injection.kinds import Given
     from triows._injection.plan import Plan
-    from triows._injection.query import ParamError
+    from triows._param_error import ParamError
     from triows._requires import Requirement
     from triows.types import Scope
 
@@ -113,9 +116,7 @@ class RequestEndpoint(ServedRequests):
 
     async def answer(self, exchange: RequestExchange) -> None:
         transport, scope = exchange.transport, exchange.scope
-        transport.on_left = exchange.note_left
-        if transport.left:
-            exchange.note_left()
+        exchange.follow_client()
         encode = self._encoder(scope)
         if self._needs_call:
             call = _Call(self, exchange)
@@ -123,30 +124,37 @@ class RequestEndpoint(ServedRequests):
             stack = ResourceStack(None, _never, takes_guests=True)
             exchange.hold(stack)
             arguments = await call.arguments(stack, None)
+            own = call.headers
+            if own is not None:
+                encode = partial(encoded_with, own, encode)
         else:
             stack = None
+            own = None
             arguments = self._arguments(scope)
         result = await self.handler(**arguments)
+        if scopes_of(exchange.task) is not exchange.scopes:
+            await refuse_left_open(exchange.scopes)
         if isinstance(result, Response):
             if not is_whole(result) or result.background is not None:
-                if stack is not None and stack.hosts:
-                    line = exchange.lifetime.line
-                    assert isinstance(line, AnsweringLine)
-                    exchange.rest = lambda *_: begin_response(result, scope, line)
-                    return
-                await send_response(result, scope, transport.asgi_receive, transport.asgi_send)
+                await _send(result, exchange, own, holds=stack is not None and bool(stack.hosts))
                 return
-            transport.start(result.status_code, result.raw_headers)
-            body = bytes(result.body)
+            status, headers, body = (
+                result.status_code,
+                headers_of(result, own),
+                bytes(result.body),
+            )
         else:
             response = encode(result)
             if self.has_etags:
                 response = self._tagged(response, scope)
             status, headers, body = response
+        if stack is None and type(headers) is SteadyHeaders:
+            rest = transport.answer_nowait(status, headers, body)
+        else:
             transport.start(status, headers)
-        if stack is not None and stack.hosts:
-            await _exit(stack, self.settings.timeouts.teardown)
-        rest = transport.send_nowait(body, more=False)
+            if stack is not None and stack.hosts:
+                await _exit(stack, self.settings.timeouts.teardown)
+            rest = transport.send_nowait(body, more=False)
         if rest is not None:
             await rest
 
@@ -164,15 +172,16 @@ class RequestEndpoint(ServedRequests):
                 call.limited = lifetime
             call.read_head()
             arguments = await call.arguments(stack, nursery)
+            own = call.headers
             if self._is_streamed:
-                await self._stream(arguments, exchange)
+                await self._stream(arguments, exchange, own)
                 line.finish = partial(exchange.transport.send_nowait, b"", more=False)
                 return
             result = await self.handler(**arguments)
             if isinstance(result, Response):
-                await begin_response(result, exchange.scope, line)
+                await begin_response(result, exchange.scope, line, own)
                 return
-            response = encode(result)
+            response = encode(result) if own is None else encoded_with(own, encode, result)
             if self.has_etags:
                 response = self._tagged(response, exchange.scope)
             status, headers, content = response
@@ -185,11 +194,19 @@ class RequestEndpoint(ServedRequests):
             enters_resources=self.plan.body.needs_hosts,
         )
 
-    def _stream(self, arguments: dict[str, Any], exchange: RequestExchange) -> Awaitable[None]:
-        assert self.results.stream is not None
+    def _stream(
+        self,
+        arguments: dict[str, Any],
+        exchange: RequestExchange,
+        own: ResponseHeaders | None,
+    ) -> Awaitable[None]:
+        stream = self.results.stream
+        assert stream is not None
+        if own is not None:
+            stream = evolve(stream, headers=added_to_result(own, stream.headers))
         return send_parts(
             self.handler(**arguments),
-            self.results.stream,
+            stream,
             exchange.transport,
             without_body=exchange.scope["method"] == "HEAD",
             interval=self.settings.timeouts.ping_interval,
@@ -255,17 +272,28 @@ class _Call:
         exchange: The request.
     """
 
-    __slots__ = ("_body", "_endpoint", "_errors", "_exchange", "_form", "_params", "limited")
+    __slots__ = (
+        "_body",
+        "_endpoint",
+        "_errors",
+        "_exchange",
+        "_form",
+        "_params",
+        "headers",
+        "limited",
+    )
 
     def __init__(self, endpoint: RequestEndpoint, exchange: RequestExchange) -> None:
         self._endpoint = endpoint
         self._exchange = exchange
         #: The lifetime, if there is a limit for the factories.
         self.limited: Lifetime | None = None
+        #: What is to be added to the response, if somebody asks for that.
+        self.headers: ResponseHeaders | None = None
         self._params: Sequence[Any] = ()
         self._errors: list[ParamError] = []
         self._body: RequestBody | None = None
-        self._form: Form | None = None
+        self._form: FormReader | None = None
 
     @property
     def body(self) -> RequestBody:
@@ -279,6 +307,12 @@ class _Call:
                 limit=self._endpoint.settings.limits.body,
             )
         return self._body
+
+    def read_form(self) -> Awaitable[Form]:
+        """Wait for the body as a form. See :meth:`.FormReader.read`."""
+        if self._form is None:
+            self._form = FormReader(self.body, self._endpoint.settings.limits)
+        return self._form.read()
 
     def read_head(self) -> None:
         """
@@ -307,6 +341,9 @@ class _Call:
         if given is REQUEST:
             scope, transport = self._exchange.scope, self._exchange.transport
             return Request(scope, transport, self.body, self.read_form)
+        if given is HEADERS:
+            self.headers = ResponseHeaders()
+            return self.headers
         if given is NURSERY:
             return nursery
         if given is APP:
@@ -383,12 +420,6 @@ class _Call:
             raise InvalidRequest(errors)
         return values
 
-    async def read_form(self) -> Form:
-        """Wait for the body as a form. A further call returns the same one."""
-        if self._form is None:
-            self._form = await read_form(self.body, self._endpoint.settings.limits)
-        return self._form
-
     async def _take_form(self, intake: Intake) -> list[Any]:
         data = data_of(self._exchange.scope, self._endpoint.settings.limits)
         data.form = await self.read_form()
@@ -400,11 +431,39 @@ class _Call:
 
 def _header(headers: Sequence[tuple[bytes, bytes]], wanted: bytes) -> bytes | None:
     """Return the value of a header, if there is one. Several are one, with commas."""
+    known = dict(headers)
+    if len(known) == len(headers) and b"host" in known:  # names are in lower case, and come once
+        return known.get(wanted)
     found = None
     for name, value in headers:
         if len(name) == len(wanted) and name.lower() == wanted:
             found = value if found is None else found + b", " + value
     return found
+
+
+async def _send(
+    response: Response,
+    exchange: RequestExchange,
+    own: ResponseHeaders | None,
+    *,
+    holds: bool,
+) -> None:
+    """
+    Let a response send itself.
+
+    Args:
+        response: The response.
+        exchange: The request.
+        own: What the handler set besides, if it asked for that.
+        holds: Whether there are resources. Then the exchange sends it, and holds them.
+    """
+    transport, scope = exchange.transport, exchange.scope
+    if not holds:
+        await send_response(response, scope, transport.asgi_receive, transport.asgi_send, own)
+        return
+    line = exchange.lifetime.line
+    assert isinstance(line, AnsweringLine)
+    exchange.rest = lambda *_: begin_response(response, scope, line, own)
 
 
 async def _exit(stack: ResourceStack, seconds: float) -> None:

@@ -10,6 +10,7 @@ import trio
 
 from triows._exchange.lifetime import Lifetime
 from triows._exchange.registry import Served
+from triows._left_open import close_left_open, scopes_of
 
 from .transport import nobody
 
@@ -49,14 +50,16 @@ class RequestExchange:
 
     __slots__ = (
         "_around",
+        "_is_served",
         "_lifetime",
         "_stack",
         "_started",
-        "_task",
         "is_reading",
         "rest",
         "scope",
+        "scopes",
         "served",
+        "task",
         "transport",
     )
 
@@ -77,7 +80,10 @@ class RequestExchange:
         #: What is left to do while they are held.
         self.rest: Body | None = None
         self._around = around
-        self._task: trio.lowlevel.Task | None = trio.lowlevel.current_task()
+        #: The task that serves it, and what was open in that before.
+        self.task = trio.lowlevel.current_task()
+        self.scopes = scopes_of(self.task)
+        self._is_served = True
         self._started: float = transport.now()
         self._lifetime: Lifetime | None = None
 
@@ -97,10 +103,10 @@ class RequestExchange:
             if self._stack is not None:
                 self._lifetime.hold(self._stack)
             line.on_gone = self._lifetime.note_gone
-            self._lifetime.task = self._task
+            self._lifetime.task = self.task if self._is_served else None
             if line.tells_last and self.transport.left:
                 self._lifetime.note_gone()
-            if self._task is None:
+            if not self._is_served:
                 line.note_over()
         return self._lifetime
 
@@ -109,6 +115,12 @@ class RequestExchange:
         """What it is doing. This begins its lifetime."""
         lifetime = self.lifetime
         return "arguments" if self.is_reading and not lifetime.is_ending else lifetime.stage
+
+    def follow_client(self) -> None:
+        """Let the lifetime know when the client leaves, or has left."""
+        self.transport.on_left = self.note_left
+        if self.transport.left:
+            self.note_left()
 
     def note_left(self) -> None:
         """Note that the client has left."""
@@ -135,6 +147,11 @@ class RequestExchange:
         if self._lifetime is not None:
             self._lifetime.hold(stack)
 
+    async def close_left_open(self) -> None:
+        """Close what the application has opened in the task, and left open."""
+        if scopes_of(self.task) is not self.scopes:
+            await close_left_open(self.scopes)
+
     async def end(self, error: BaseException | None) -> None:
         """
         End it, because its application has ended.
@@ -152,7 +169,8 @@ class RequestExchange:
 
     def note_over(self) -> None:
         """Note that nothing runs any more, and that the scope serves others from now on."""
-        self._around = self._task = self._stack = None
+        self._around = self._stack = None
+        self._is_served = False
         self.transport.on_left = nobody  # which would be a cycle of references
 
     @property

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
     from triows._exchange.line import Timer
+    from triows._headers import SteadyHeaders
     from triows._reply import Reply
     from triows.types import Message, Receive, Send
 
@@ -244,6 +245,10 @@ class ForeignRequest:
 
     def send_nowait(self, body: bytes, *, more: bool) -> Awaitable[None]:
         return self.send(body, more=more)
+
+    def answer_nowait(self, status: int, headers: SteadyHeaders, body: bytes) -> Awaitable[None]:
+        self.start(status, headers)
+        return self.send(body, more=False)
 
 
 def _tell_length(head: Message, body: bytes) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from triows._errors import consists_of
+from triows._errors import consists_of, without_cancelled
 from triows._where import known_as
 from triows.exceptions import ClientDisconnect
 
@@ -194,9 +194,10 @@ async def guarded(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> N
     try:
         await app(scope, receive, send)
     except Exception as exc:
-        if below.error is None or not consists_of(exc, *DISCONNECTS):
+        error = None if below.error is None else without_cancelled(below.error)
+        if error is None or not consists_of(exc, *DISCONNECTS):
             raise
-        raise below.error from None
+        raise error from None
     finally:
         _current.reset(token)
         below.let_go()

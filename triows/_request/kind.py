@@ -13,16 +13,18 @@ from triows._injection.kinds import APP, NAMES_OF_ALL, NURSERY, BodyKind, Given,
 
 from .decoding import body_decoder
 from .request import Request
+from .response_headers import ResponseHeaders
 from .upload import Upload, UploadFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["PARTS", "REQUEST", "UPLOAD", "WITHOUT_BODY", "request_kind"]
+__all__ = ["HEADERS", "PARTS", "REQUEST", "UPLOAD", "WITHOUT_BODY", "request_kind"]
 
 REQUEST = Given("Request")
-PARTS = Given("body", takes_body=True)
-UPLOAD = Given("Upload", takes_body=True)
+PARTS = Given("body", takes_body="as it comes")
+UPLOAD = Given("Upload", takes_body="as an Upload")
+HEADERS = Given("ResponseHeaders")
 
 #: The methods whose requests have no body that means anything (RFC 9110 sections 9.3.1 to 9.3.8).
 WITHOUT_BODY = frozenset({"GET", "HEAD", "TRACE"})
@@ -33,6 +35,13 @@ _PARTS: tuple[Any, ...] = (
     typing.AsyncIterator[bytes],
     collections.abc.AsyncIterable[bytes],
     typing.AsyncIterable[bytes],
+)
+
+# FastAPI and Quart give handlers the response, whose headers and cookies they then set.
+_RETURNED = (
+    "to set headers and cookies, ask for `headers: ResponseHeaders`, and write "
+    '`headers["location"] = ...`. `status=` of the decorator says the status. For everything else, '
+    "make the response in the handler and return it, as in `return HTMLResponse(page, 404)`"
 )
 
 
@@ -54,6 +63,7 @@ def request_kind(application: type, method: str) -> RouteKind:
     givens: dict[Any, Given] = {
         Request: REQUEST,
         StarlettesRequest: REQUEST,
+        ResponseHeaders: HEADERS,
         trio.Nursery: NURSERY,
         application: APP,
     }
@@ -70,7 +80,9 @@ def request_kind(application: type, method: str) -> RouteKind:
             "websocket": "Request",
             "WebSocket": "Request",
             "HTTPConnection": "Request",
+            "MutableHeaders": "ResponseHeaders",
         },
+        remedies={"Response": _RETURNED},
         unmistakable=("request", "nursery"),
         no_body=f"a {method} request has no body",
         body=BodyKind(_decoder, UploadFile) if has_body else None,

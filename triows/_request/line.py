@@ -23,6 +23,7 @@ from .transport import DISCONNECTS, INCOMPLETE, nobody
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from triows._exchange.catchers import Replaced
     from triows._reply import Reply
 
     from .transport import RequestTransport
@@ -40,19 +41,27 @@ class RequestLine:
     Args:
         transport: The request.
         patience: How many seconds the server may take for an answer of ours.
+        replaced: Returns what counts in place of errors, because the application catches some.
     """
 
     noun = "request"
     who = "the application"
     tells_last = False
 
-    __slots__ = ("_changed", "_is_over", "_patience", "on_gone", "transport")
+    __slots__ = ("_changed", "_is_over", "_patience", "_replaced", "on_gone", "transport")
 
-    def __init__(self, transport: RequestTransport, *, patience: float) -> None:
+    def __init__(
+        self,
+        transport: RequestTransport,
+        *,
+        patience: float,
+        replaced: Replaced | None = None,
+    ) -> None:
         self.transport = transport
         #: Called when the client has left. Mounted applications are told by their ``receive``.
         self.on_gone: Callable[[], None] = nobody
         self._patience = patience
+        self._replaced = replaced
         self._is_over = False
         # Set when the client has left or the request is over. A shutdown waits for that, and makes
         # it.
@@ -97,6 +106,8 @@ class RequestLine:
         """Add nothing."""
 
     async def conclude(self, errors: list[BaseException], reason: Reason | None) -> Conclusion:
+        if self._replaced is not None and errors and not self.transport.begun:
+            errors = self._replaced(errors, self.is_end)
         found = [leaf for error in errors for leaf in leaves(error) if not self.is_end(leaf)]
         if self.transport.begun:
             faults = if_all(found, *_FAULTS_OF_THE_CLIENT)

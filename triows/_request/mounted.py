@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from attrs import frozen
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     import trio
 
+    from triows._exchange.catchers import Catchers
     from triows._injection.hosts import ResourceStack
     from triows.types import ASGIApp, Receive, Scope, Send
 
@@ -32,11 +34,15 @@ class MountedRequests(ServedRequests):
     """
     Serves the plain requests to one mounted application.
 
-    Its settings are those of the outer application.
+    Its settings are those of the outer application, which may also catch what it raises.
     """
 
+    catchers: Catchers
+
     def line_of(self, transport: RequestTransport, scope: Scope) -> RequestLine:
-        return RequestLine(transport, patience=self.settings.timeouts.close)
+        replaced = partial(self.catchers.replaced, scope) if self.catchers else None
+        patience = self.settings.timeouts.close
+        return RequestLine(transport, patience=patience, replaced=replaced)
 
     def answer(self, exchange: RequestExchange) -> Awaitable[None]:
         transport, scope = exchange.transport, exchange.scope

@@ -15,7 +15,7 @@ from attrs import frozen
 from multipart import MultipartSegment, ParserError, ParserLimitReached, PushMultipartParser
 from starlette.datastructures import Headers
 
-from triows._injection.query import ParamError
+from triows._param_error import ParamError
 from triows.exceptions import HTTPException
 
 from .body import BadBody, BodyTooLarge
@@ -142,7 +142,10 @@ class MultipartReader:
 
         Raises:
             BadBody: The last boundary is missing. It isn't if there was nothing at all.
+            HTTPException: What was read before was refused with this.
         """
+        if self._refusal is not None:
+            raise self._refusal
         if self._beginning == b"":
             return
         try:

@@ -9,25 +9,22 @@ from __future__ import annotations
 
 import inspect
 from enum import Enum
-from types import UnionType
 from typing import (
     TYPE_CHECKING,
-    Annotated,
     Any,
     Literal,
     TypeAlias,
-    TypeVar,
-    Union,
     get_args,
     get_origin,
-    is_typeddict,
 )
 
 from attrs import frozen
 from starlette.responses import Response
 
 from triows._annotations import unnamed
-from triows._json import check_expressible, encoded, packed
+from triows._json import AS_IT_IS, Writing, writing_of
+from triows._shapes import BINARY as BINARY_CLASSES, Misfit
+from triows.status import number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -41,10 +38,9 @@ __all__ = [
     "TEXT",
     "Alternative",
     "Write",
-    "classes_of",
     "is_binary",
     "is_text",
-    "json_lines",
+    "lines_of",
     "unsendable",
     "with_charset",
     "writers_of",
@@ -57,24 +53,25 @@ def _utf8(text: Any) -> bytes:
     return str.encode(text)
 
 
-#: Structured values. MessagePack has been registered as ``application/vnd.msgpack``, and most
-#: clients use the two other names. A client gets the name that it asks for.
-STRUCTURED: Mapping[str, Write] = {
-    "application/json": encoded,
-    "application/msgpack": packed,
-    "application/vnd.msgpack": packed,
-    "application/x-msgpack": packed,
-}
+def _structured(writing: Writing) -> Mapping[str, Write]:
+    # MessagePack has been registered as ``application/vnd.msgpack``, and most clients use the two
+    # other names. A client gets the name that it asks for.
+    return {
+        "application/json": writing.json,
+        "application/msgpack": writing.message_pack,
+        "application/vnd.msgpack": writing.message_pack,
+        "application/x-msgpack": writing.message_pack,
+    }
+
+
+#: Structured values of any type.
+STRUCTURED = _structured(AS_IT_IS)
 TEXT: Mapping[str, Write] = {"text/plain; charset=utf-8": _utf8}
 BINARY: Mapping[str, Write] = {"application/octet-stream": bytes}
 
 #: What writing raises for a value that can't be written: a class that nobody knows; half of a
 #: surrogate pair; a number that is too big for MessagePack; a list that contains itself.
 CANT_WRITE = (TypeError, ValueError, OverflowError, RecursionError)
-
-_BINARY = (bytes, bytearray, memoryview)
-#: A type checker lets an int be a float (PEP 484).
-_PROMOTED = {float: (float, int), complex: (complex, float, int)}
 
 
 @frozen
@@ -83,7 +80,7 @@ class Alternative:
     One of the responses that a handler can make.
 
     Attributes:
-        status: ``None`` if a response of Starlette's says it, and the annotation doesn't.
+        status: ``None`` if a response of Starlette's says it.
         type: What the body is made from. ``None`` if there is no body.
         writers: What writes the body, by media type, the best one first.
         classes: The classes of the values that this alternative is for.
@@ -104,7 +101,7 @@ class Alternative:
     @property
     def is_structured(self) -> bool:
         """Whether the client chooses between JSON and MessagePack."""
-        return self.writers is STRUCTURED
+        return len(self.writers) > 1
 
 
 def writers_of(member: Declared) -> Mapping[str, Write]:
@@ -120,10 +117,8 @@ def writers_of(member: Declared) -> Mapping[str, Write]:
         return {with_charset(media): _utf8} if media else TEXT
     if not member.is_json and is_binary(member.type):
         return {media: bytes} if media else BINARY
-    check_expressible(member.type)
-    if media is None:
-        return STRUCTURED
-    return {media: _structured(media, member.name)}
+    writing = writing_of(member.type)
+    return {media: _by_media(writing, media, member.name)} if media else _structured(writing)
 
 
 def with_charset(media: str) -> str:
@@ -131,9 +126,9 @@ def with_charset(media: str) -> str:
     return f"{media}; charset=utf-8" if media.startswith("text/") and "=" not in media else media
 
 
-def _structured(media: str, name: str) -> Write:
+def _by_media(writing: Writing, media: str, name: str) -> Write:
     subtype = media.partition(";")[0].partition("/")[2].lower()
-    for ending, write in {"json": encoded, "msgpack": packed}.items():
+    for ending, write in {"json": writing.json, "msgpack": writing.message_pack}.items():
         if subtype == ending or subtype.endswith((f"+{ending}", f".{ending}", f"-{ending}")):
             return write
     raise ValueError(
@@ -142,9 +137,15 @@ def _structured(media: str, name: str) -> Write:
     )
 
 
-def json_lines(value: Any) -> bytes:
-    """Write a value as a line of JSON, which has no line break inside."""
-    return encoded(value) + b"\n"
+def lines_of(type_: Any) -> Write:
+    """
+    Return what writes each value of a type as a line of JSON, which has no line break inside.
+
+    Raises:
+        TypeError: No value of the type can be written.
+    """
+    write = writing_of(type_).json
+    return lambda value: write(value) + b"\n"
 
 
 def is_text(type_: Any) -> bool:
@@ -158,33 +159,7 @@ def is_text(type_: Any) -> bool:
 def is_binary(type_: Any) -> bool:
     """Say whether all values of the type are bytes."""
     type_ = unnamed(type_)
-    return isinstance(type_, type) and issubclass(type_, _BINARY)
-
-
-def classes_of(type_: Any) -> tuple[type, ...]:
-    """
-    Return the classes of which a value must be an instance.
-
-    Nothing looks into the value: what is in a list isn't checked. It is ``object`` if nothing is
-    known.
-    """
-    type_ = unnamed(type_)
-    origin = get_origin(type_)
-    if origin is Annotated:
-        return classes_of(get_args(type_)[0])
-    if origin is Union or origin is UnionType:
-        return tuple({cls: None for one in get_args(type_) for cls in classes_of(one)})
-    if origin is Literal:
-        return tuple({type(value): None for value in get_args(type_)})
-    if isinstance(type_, TypeVar) or is_typeddict(origin or type_):
-        return (dict,) if not isinstance(type_, TypeVar) else (object,)
-    cls = origin or type_
-    # Since Python 3.11, Any is a class, but one without instances.
-    if cls is Any or not isinstance(cls, type) or getattr(cls, "_is_protocol", False):
-        return (object,)
-    if is_binary(cls):
-        return _BINARY
-    return _PROMOTED.get(cls, (cls,))
+    return isinstance(type_, type) and issubclass(type_, BINARY_CLASSES)
 
 
 def unsendable(
@@ -219,9 +194,17 @@ def _problem(value: Any, annotation: str, reason: object, verb: str) -> str:
         )
     if isinstance(value, BaseException):
         return f"the handler {verb} a {_class(value)}: `raise` it"
+    if isinstance(reason, Misfit):
+        return f"what the handler {verb} can't be sent: {reason.told(verb.removesuffix('ed'))}"
     if reason is not None:
         return f"what the handler {verb} can't be sent: {reason}"
     shown = "None" if value is None else f"an instance of {_class(value)}"
+    if isinstance(value, tuple) and any(number(one) in range(100, 600) for one in value):
+        return (
+            f"the handler {verb} a tuple, but is annotated `-> {annotation}`: for a status, "
+            f"annotate `-> Annotated[{annotation}, status.CREATED]`, for example, and return the "
+            "value alone"
+        )
     if isinstance(value, Response):
         return (
             f"the handler {verb} {shown}, but is annotated `-> {annotation}`: add `| Response` "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from starlette.datastructures import FormData
 from starlette.requests import Request as StarlettesRequest
 
 from triows._checkpoints import checkpointed
+from triows._param_error import ParamError
 
 from .body import BadBody, BodyTooLarge
 
@@ -33,7 +35,14 @@ class Request(StarlettesRequest):
 
     A handler gets it by a parameter of this type, or of Starlette's. Its body may have
     ``Limits.body`` bytes: more of them raise an error that answers with 413. What a parameter was
-    made from can be read here again, but not what was read part by part.
+    made from can be read here again.
+
+    A body comes only once. If some of it was read by :meth:`stream`, by an :class:`Upload`, by an
+    ``AsyncIterator[bytes]`` or by :meth:`form` as ``multipart/form-data``, each of the other ways,
+    and :meth:`body`, raises a :exc:`RuntimeError`. What was read by :meth:`body` can be read once
+    more in one of these ways.
+
+    If a task is cancelled while it reads, call the same method again. It goes on where it was.
     """
 
     def __init__(
@@ -56,6 +65,7 @@ class Request(StarlettesRequest):
         Raises:
             ClientDisconnect: The client has left before the end of the body.
             HTTPException: The body is larger than ``Limits.body``: 413.
+            RuntimeError: Some of the body was read in another way.
         """
         return _Stream(self._parts)
 
@@ -67,6 +77,8 @@ class Request(StarlettesRequest):
         Raises:
             ClientDisconnect: The client has left before the end of the body.
             HTTPException: The body is larger than ``Limits.body``: 413.
+            RuntimeError: Some of the body was read in another way.
+            trio.BusyResourceError: Another task reads it.
         """
         return await self._parts.read()
 
@@ -76,12 +88,15 @@ class Request(StarlettesRequest):
         Wait for the whole body, and decode it. A further call returns the same object.
 
         Raises:
-            ValueError: It isn't JSON. The client gets a 500 if you don't catch this. A parameter
-                with a type is checked for you, and its errors are told.
+            InvalidRequest: It isn't JSON: 422. This is a :exc:`json.JSONDecodeError`, too, which
+                Starlette's method raises.
             ClientDisconnect: The client has left before the end of the body.
             HTTPException: The body is larger than ``Limits.body``: 413.
         """
-        return await super().json()
+        try:
+            return await super().json()
+        except (ValueError, RecursionError) as exc:
+            raise _not_json(exc) from None
 
     def form(
         self,
@@ -105,6 +120,8 @@ class Request(StarlettesRequest):
             ClientDisconnect: The client has left before the end of the body.
             HTTPException: The body isn't a form: 415. It is malformed: 422. Or there is more of it
                 than the limits allow: 413.
+            RuntimeError: Some of the body was read in another way.
+            trio.BusyResourceError: Another task reads it.
         """
         return _AwaitableForm(self, _Most(max_files, max_fields, max_part_size))
 
@@ -148,6 +165,33 @@ class Request(StarlettesRequest):
             ClientDisconnect: The client has left.
         """
         await super().send_early_hints(link, *additional_links)
+
+
+class _NotJSON(BadBody, json.JSONDecodeError):
+    """
+    A body isn't JSON: 422. Code that was written for Starlette catches it, too.
+
+    Args:
+        message: What is wrong with it, for the peer.
+        fault: What :func:`json.loads` has raised, or would have.
+    """
+
+    def __init__(self, message: str, fault: json.JSONDecodeError) -> None:
+        json.JSONDecodeError.__init__(self, fault.msg, fault.doc, fault.pos)
+        BadBody.__init__(self, [ParamError("body", "", message)])
+
+
+def _not_json(fault: ValueError | RecursionError) -> _NotJSON:
+    if isinstance(fault, json.JSONDecodeError):
+        said = f"JSON is malformed: {fault}" if fault.doc else "Missing required body"
+        return _NotJSON(said, fault)
+    if isinstance(fault, UnicodeError):
+        said = "Not valid UTF-8"
+    elif isinstance(fault, RecursionError):
+        said = "Nested too deeply"
+    else:  # Python's limit for integers is 4300 digits
+        said = "JSON has a number with too many digits"
+    return _NotJSON(said, json.JSONDecodeError(said, "", 0))
 
 
 # A generator would be no cancel point once it has ended, and Trio would have to clean it up if

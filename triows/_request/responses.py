@@ -14,18 +14,20 @@ from starlette.responses import Response
 from triows.exceptions import ClientDisconnect
 
 from .bridge import request_of
+from .response_headers import adding_sender, beneath_response
 from .transport import CLIENT_LEFT
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Iterable
     from contextlib import AbstractAsyncContextManager
 
     from triows.types import Message, Receive, Scope, Send
 
     from .answering import AnsweringLine
+    from .response_headers import ResponseHeaders
     from .transport import RequestTransport
 
-__all__ = ["begin_response", "is_whole", "send_response"]
+__all__ = ["begin_response", "headers_of", "is_whole", "send_response"]
 
 
 def is_whole(response: Response) -> bool:
@@ -33,7 +35,9 @@ def is_whole(response: Response) -> bool:
     return type(response).__call__ is Response.__call__
 
 
-async def begin_response(response: Response, scope: Scope, line: AnsweringLine) -> None:
+async def begin_response(
+    response: Response, scope: Scope, line: AnsweringLine, own: ResponseHeaders | None
+) -> None:
     """
     Send a response up to its end, and let the line send the end when all is done.
 
@@ -43,31 +47,61 @@ async def begin_response(response: Response, scope: Scope, line: AnsweringLine) 
         response: The response.
         scope: The request.
         line: The line of the request.
+        own: What the handler set besides, if it asked for that.
     """
     transport = line.transport
     background, response.background = response.background, None
     if background is not None:
         line.after = background
     if is_whole(response):
-        transport.start(response.status_code, response.raw_headers)
+        transport.start(response.status_code, headers_of(response, own))
         line.finish = partial(transport.send_nowait, bytes(response.body), more=False)
         return
     transport.hold_end()
     held = _HeldEnd(transport)
-    await send_response(response, scope, transport.asgi_receive, held.send)
+    await send_response(response, scope, transport.asgi_receive, held.send, own)
     if transport.left and not held.is_ended:
         # On some servers, Starlette only stops, and what has been sent isn't all.
         raise ClientDisconnect(transport.why_left)
     line.finish = held.finish
 
 
-async def send_response(response: Response, scope: Scope, receive: Receive, send: Send) -> None:
+def headers_of(response: Response, own: ResponseHeaders | None) -> Iterable[tuple[bytes, bytes]]:
+    """
+    Return the headers of a whole response.
+
+    The response isn't changed, because another request may get the same object.
+
+    Args:
+        response: The response.
+        own: What the handler set besides, if it asked for that.
+    """
+    headers = response.raw_headers
+    return headers if own is None else beneath_response(own, headers)
+
+
+async def send_response(
+    response: Response,
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+    own: ResponseHeaders | None,
+) -> None:
     """
     Let a response send itself.
+
+    Args:
+        response: The response.
+        scope: The request.
+        receive: ASGI's function.
+        send: ASGI's function.
+        own: What the handler set besides, if it asked for that.
 
     Raises:
         ClientDisconnect: The client has gone.
     """
+    if own is not None:
+        send = adding_sender(own, send)
     # Starlette doesn't close what it iterates over if the client leaves, and what is iterated over
     # must not outlive the resources that it uses.
     async with _closing(getattr(response, "body_iterator", None)):

@@ -19,7 +19,8 @@ none, ``Any``, ``object``          whatever the value is, by the rows above
 another async iterator             its parts; items that aren't bytes or str are JSON lines
 =================================  ==============================================
 
-In a union, the class of the value chooses the member, and each member may have a status.
+In a union, the class of the value chooses the member, and each member may have a status. A value
+that has more than its annotation says is an error, also inside another one (see ``_shapes.py``).
 """
 
 from __future__ import annotations
@@ -32,14 +33,16 @@ from typing import Any, Literal, Never, NoReturn, TypeAlias, TypeVar, Union
 from attrs import evolve, field, frozen
 from starlette.responses import Response
 
-from triows._annotations import type_name, unnamed
+from triows._annotations import mentions, type_name, unnamed
 from triows._headers import SteadyHeaders
 from triows._injection.signatures import Unresolved
 from triows._reply import Reply, not_acceptable
+from triows._shapes import classes_of
 from triows.exceptions import HTTPException
 
 from .accept import preferred
 from .declared import Annotation, Declared, checked_status
+from .events import ServerSentEvent
 from .representations import (
     BINARY,
     CANT_WRITE,
@@ -47,7 +50,6 @@ from .representations import (
     TEXT,
     Alternative,
     Write,
-    classes_of,
     unsendable,
     writers_of,
 )
@@ -277,6 +279,12 @@ class _Planning:
         returned = [
             one for one in members if one.type not in _NEVER and not _is_exception(one.type)
         ]
+        for one in members:
+            if one.type in _NEVER and (one.status or one.media):
+                self.annotation.refuse(
+                    f"{one.name} has a status or a media type, and the handler returns nothing: "
+                    "leave it out, and raise an HTTPException with its status"
+                )
         self._check_effect(returned)
         if len(returned) == 1 and _is_unknown(returned[0]):
             return self._plan("dynamic", self._by_value(returned[0]), problems)
@@ -339,6 +347,10 @@ class _Planning:
             self.annotation.refuse(
                 f"{member.name} is an exception that no client understands: make it an HTTPProblem"
             )
+        if member.media is not None or member.is_json:
+            self.annotation.refuse(
+                f"{member.name} is always application/problem+json: leave Media and JSON out"
+            )
         cls: type[HTTPException] = member.type
         own = getattr(cls, "__status__", member.status)
         if member.status not in (None, own):
@@ -362,9 +374,13 @@ class _Planning:
 
     def _alternative(self, member: Declared) -> Alternative:
         if _is_response(member.type):
-            if member.media is not None:
-                self.annotation.refuse(f"{member.name} says its media type: leave Media(...) out")
-            return Alternative(member.status, member.type, {}, (member.type,), is_response=True)
+            self._check_response(member)
+            return Alternative(None, member.type, {}, (member.type,), is_response=True)
+        if mentions(member.type, ServerSentEvent):
+            self.annotation.refuse(
+                f"{member.name} would be sent as JSON: for a stream of events, annotate `-> "
+                "EventStream`, and `yield` each ServerSentEvent"
+            )
         if _is_nothing(member):
             if member.media is not None:
                 self.annotation.refuse("None has no body, so it has no media type")
@@ -375,6 +391,19 @@ class _Planning:
             self.annotation.refuse(str(exc))
         status = self._status(member, 200, has_body=True)
         return Alternative(status, member.type, writers, classes_of(member.type))
+
+    def _check_response(self, member: Declared) -> None:
+        """Refuse what is said about a response that says it itself."""
+        name = member.name
+        if member.media is not None:
+            self.annotation.refuse(f"{name} says its media type: leave Media(...) out")
+        if member.status is not None:
+            self.annotation.refuse(
+                f"{name} says its status: leave {member.status} out, and return "
+                f"{name}(..., status_code={member.status})"
+            )
+        if member.is_json:
+            self.annotation.refuse(f"{name} is sent as it is: write `{name}` without JSON[...]")
 
     def _told_apart(self, members: Sequence[Declared]) -> list[Alternative]:
         """Make the alternatives, and check that the class of each value chooses one of them."""
@@ -407,23 +436,38 @@ class _Planning:
                     self._refuse_twice(cls, other, one)
 
     def _refuse_twice(self, cls: type, *both: Alternative) -> None:
-        first, second = (f"{type_name(one.type)} ({one.status})" for one in both)
+        first, second = (f"{_shown(one)} ({one.status})" for one in both)
         self.annotation.refuse(
             f"a {cls.__name__} could be {first} or {second}, and nothing tells which: make a class "
             "for each, return one of Starlette's responses, or raise an HTTPProblem in place of one"
         )
 
 
+def _shown(one: Alternative) -> str:
+    """Name an alternative, with its media type if that isn't a matter of the client."""
+    name = type_name(one.type)
+    media = "" if one.is_structured else ", ".join(one.writers)
+    return f"{name} as {media}" if media else name
+
+
 def _joined(made: Sequence[Alternative]) -> Iterator[Alternative]:
     """Make one alternative of those that are written in the same way and have the same status."""
     for one in made:
-        same = [other for other in made if other.status == one.status and other.is_structured]
-        if not one.is_structured:
+        same = [other for other in made if other.status == one.status and _is_alike(one, other)]
+        if len(same) < 2:
             yield one
         elif same[0] is one:
-            types = tuple(other.type for other in same)
+            type_: Any = Union[tuple(other.type for other in same)]  # noqa: UP007
             classes = dict.fromkeys(cls for other in same for cls in other.classes)
-            yield evolve(one, type=Union[types], classes=tuple(classes))  # noqa: UP007
+            writers = writers_of(Declared(type_)) if one.is_structured else one.writers
+            yield evolve(one, type=type_, writers=writers, classes=tuple(classes))
+
+
+def _is_alike(one: Alternative, other: Alternative) -> bool:
+    """Say whether two are written in the same way, so that nobody has to tell them apart."""
+    if one.is_structured:
+        return other.is_structured
+    return one is other or bool(one.writers and one.writers == other.writers)
 
 
 def _is_exception(type_: Any) -> bool:

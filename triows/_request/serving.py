@@ -105,6 +105,7 @@ class ServedRequests(ABC):
                     await self.answer(exchange)
                 except BaseException as exc:  # noqa: BLE001 - raised when all is closed
                     error = exc
+                    await exchange.close_left_open()
                 if error is not None or not exchange.is_over:
                     await exchange.end(error)
             if not transport.complete and exchange.is_cut_off(within=is_within):

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 from attrs import evolve, frozen
 
-from triows._annotations import type_name, unnamed
-from triows._json import check_expressible
+from triows._annotations import mentions, type_name, unnamed
+from triows._shapes import classes_of
 
 from .declared import Annotation, Declared, checked_status
 from .events import EVENT_HEADERS, EVENT_STREAM, ServerSentEvent, encode_event
@@ -27,10 +27,9 @@ from .representations import (
     CANT_WRITE,
     Alternative,
     Write,
-    classes_of,
     is_binary,
     is_text,
-    json_lines,
+    lines_of,
     unsendable,
     writers_of,
 )
@@ -117,6 +116,11 @@ def plan_stream(
 def _item(member: Declared, type_: Any, annotation: Annotation) -> Declared:
     """Read the type of the items, and add what was written for the whole stream."""
     items = evolve(annotation, value=type_).members()
+    if any(one.status is not None for one in items):
+        annotation.refuse(
+            "a status is for the whole stream, and not for an item: write "
+            "`Annotated[AsyncIterator[...], status]`"
+        )
     item = items[0] if len(items) == 1 else Declared(type_)
     return evolve(item, media=item.media or member.media)
 
@@ -137,16 +141,21 @@ def _writers(item: Declared) -> dict[str, Write]:
         if item.media is not None:
             raise ValueError(f"events are always {EVENT_STREAM}: leave Media(...) out")
         return {EVENT_STREAM: encode_event}
+    if mentions(item.type, ServerSentEvent):
+        raise ValueError(
+            f"items of {item.name} are lines of JSON: for a stream of events, annotate `-> "
+            "EventStream`, and yield nothing but ServerSentEvent"
+        )
     if not item.is_json and (is_text(item.type) or is_binary(item.type)):
         return dict(writers_of(item))
-    check_expressible(item.type)
+    write = lines_of(item.type)
     media = JSON_LINES if item.media is None else item.media.type
     if not media.endswith(("jsonl", "ndjson")):
         raise ValueError(
             f"items of {item.name} are lines of JSON, and {media} is something else: yield str or "
             "bytes"
         )
-    return {media: json_lines}
+    return {media: write}
 
 
 def _is_event(type_: Any) -> bool:

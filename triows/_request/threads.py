@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,9 @@ def in_thread(
     Args:
         handler: The function.
         limiter: Says how many threads there may be at a time. Calls above that wait.
+
+    Returns:
+        The function. It raises :exc:`TypeError` if the plain one returns a coroutine.
     """
 
     @wraps(handler)
@@ -37,7 +41,7 @@ def in_thread(
         def run() -> Any:
             nonlocal begun
             begun = True
-            return handler(**arguments)
+            return _checked(handler(**arguments), handler)
 
         try:
             return await trio.to_thread.run_sync(run, abandon_on_cancel=True, limiter=limiter)
@@ -50,3 +54,14 @@ def in_thread(
             raise
 
     return call
+
+
+def _checked(result: Any, handler: Callable[..., Any]) -> Any:
+    """Refuse a coroutine, which only the loop's thread could run."""
+    if inspect.iscoroutine(result):
+        result.close()  # Python would warn of it, too
+        raise TypeError(
+            f"the handler returned the coroutine of {result.__qualname__}(): make the handler "
+            f"`async def`, and `await` that\n  at {where(handler)}"
+        )
+    return result

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import trio
 
     from triows._exchange.line import Timer
+    from triows._headers import SteadyHeaders
     from triows._reply import Reply
     from triows.types import Message
 
@@ -166,6 +167,15 @@ class RequestTransport(Protocol):
 
         Returns:
             What is to be awaited, at once, if there is something to wait for.
+        """
+
+    def answer_nowait(
+        self, status: int, headers: SteadyHeaders, body: bytes
+    ) -> Awaitable[None] | None:
+        """
+        Send a whole response: :meth:`start`, and then :meth:`send_nowait`.
+
+        Most responses of handlers are sent by this, so our own server does it in one step.
         """
 
     async def asgi_receive(self) -> Message:

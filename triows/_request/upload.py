@@ -97,9 +97,12 @@ class Upload:
         limits: How much there may be.
 
     Raises:
-        UnsupportedMedia: The body isn't ``multipart/form-data``.
-        BadBody: Its boundary is missing, or isn't one.
+        HTTPException: The body isn't ``multipart/form-data``: 415.
+        InvalidRequest: Its boundary is missing, or isn't one: 422.
     """
+
+    # How the body is read, for messages.
+    _way = "by an Upload"
 
     def __init__(self, body: RequestBody, limits: Limits) -> None:
         boundary = boundary_of(parse_media_type(body.content_type or b""))
@@ -121,6 +124,7 @@ class Upload:
             BadBody: The form is malformed.
             BodyTooLarge: The body or the head of a part is too large, or there are too many parts.
             ClientDisconnect: The client has left before the end of the body.
+            RuntimeError: The body was read in another way.
             trio.BusyResourceError: Another task reads.
         """
         if self._part is not None:
@@ -148,7 +152,7 @@ class Upload:
     async def _receive(self) -> Iterator[PartHead | bytes | None]:
         """Wait for more of the body."""
         try:
-            return self._reader.feed(await anext(self._body))
+            return self._reader.feed(await self._body.take(self._way))
         except StopAsyncIteration:
             self._reader.end()
             self._is_over = True
@@ -208,7 +212,7 @@ class Part:
             limit: How many bytes there may be.
 
         Raises:
-            BodyTooLarge: There are more. The peer gets a 413 if you don't catch it.
+            HTTPException: There are more: 413.
             RuntimeError: The next part was asked for already.
             Exception: What an iteration over the :class:`Upload` raises.
         """

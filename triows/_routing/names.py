@@ -99,6 +99,7 @@ class _NamedMount:
     template: Template
     value: Any
     lookup: Lookup | None
+    where: str | None
 
 
 @define
@@ -144,23 +145,30 @@ class RouteNames:
         for route in routes:
             self._routes.setdefault(route.name, []).append(route)
 
-    def check_mount(self, template: Template, name: str | None) -> None:
+    def check_mount(self, template: Template, name: str | None, where: str | None) -> None:
         """
         Refuse a name that another mount has.
 
         Raises:
             RouteSetupError: Another mount has the name, or it can't be a name.
         """
-        check_name(name)
+        check_name(name, where)
         for other in self._mounts:
             if name is not None and other.name == name:
+                at = f", which was mounted before at {other.where}" if other.where else ""
                 raise RouteConflictError(
                     f"what is mounted at '{template}' is called {name!r}, and so is what is at "
-                    f"'{other.template}': give each a name of its own"
+                    f"'{other.template}'{at}: give each a name of its own",
+                    where,
                 )
 
     def mount(
-        self, template: Template, value: Any, name: str | None, lookup: Lookup | None
+        self,
+        template: Template,
+        value: Any,
+        name: str | None,
+        lookup: Lookup | None,
+        where: str | None,
     ) -> None:
         """
         Add another application, whose name has been checked.
@@ -170,8 +178,9 @@ class RouteNames:
             value: What the tree has for it.
             name: Comes before the names of its routes, with a colon. ``None`` for nothing.
             lookup: Its own ``url_path_for``; ``None`` if it has none.
+            where: ``file:line (name)`` of the call that mounts it, for errors.
         """
-        self._mounts.append(_NamedMount(name, template, value, lookup))
+        self._mounts.append(_NamedMount(name, template, value, lookup, where))
 
     def path_for(self, name: str, params: Mapping[str, Any]) -> URLPath:
         """

@@ -75,9 +75,10 @@ def request_segments(scope: Scope) -> tuple[str, ...]:
     path: str = scope["path"]
     root = scope.get("root_path", "")
     raw = scope.get("raw_path")
-    is_plain = type(raw) is bytes and _PERCENT not in raw and path.isascii()
-    if is_plain and not root and path[:1] == "/":  # nearly all paths
-        return tuple(path[1:].split("/")) if path != "/" else ()
+    if type(raw) is bytes and not root and _PERCENT not in raw and path.isascii():
+        first, *rest = path.split("/")
+        if rest and not first:  # nearly all paths
+            return tuple(rest) if path != "/" else ()
     if root:
         root = root.rstrip("/")
     segments = _raw_segments(raw, path)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from triows._settings import Limits, Timeouts
     from triows.exceptions import HTTPException
+    from triows.status import Status
 
     from .options import Dependency, MiddlewareFactory, Plugin
 
@@ -34,7 +35,7 @@ class MethodDecorator(Protocol):
         func: H,
         *,
         name: str | None = None,
-        status: Any = None,
+        status: Status | None = None,
         problems: Iterable[type[HTTPException]] = (),
         plugins: Iterable[Plugin] = (),
         deps: Iterable[Dependency] = (),
@@ -47,7 +48,7 @@ class MethodDecorator(Protocol):
         func: None = None,
         *,
         name: str | None = None,
-        status: Any = None,
+        status: Status | None = None,
         problems: Iterable[type[HTTPException]] = (),
         plugins: Iterable[Plugin] = (),
         deps: Iterable[Dependency] = (),
@@ -63,7 +64,7 @@ def _decorator(method: str) -> MethodDecorator:
         func: Callable[..., Any] | None = None,
         *,
         name: str | None = None,
-        status: Any = None,
+        status: Status | None = None,
         problems: Iterable[type[HTTPException]] = (),
         plugins: Iterable[Plugin] = (),
         deps: Iterable[Dependency] = (),
@@ -113,7 +114,7 @@ class Route(Registrar["Route"]):
 
     For WebSockets at the same path, make a :class:`WebSocketRoute` with that path.
 
-    The arguments also apply to the routes below. Register everything before you include the route
+    The arguments also apply to the routes below. Define everything before you include the route
     in an application: from then on it can't be changed.
 
     Args:
@@ -182,7 +183,7 @@ class Route(Registrar["Route"]):
         *methods: str,
         func: H,
         name: str | None = None,
-        status: Any = None,
+        status: Status | None = None,
         problems: Iterable[type[HTTPException]] = (),
         plugins: Iterable[Plugin] = (),
         deps: Iterable[Dependency] = (),

@@ -64,7 +64,13 @@ class Router(Generic[T]):
         self._known.clear()
 
     def mount(
-        self, prefix: Template, value: T, *, name: str | None = None, lookup: Lookup | None = None
+        self,
+        prefix: Template,
+        value: T,
+        *,
+        name: str | None = None,
+        lookup: Lookup | None = None,
+        where: str | None = None,
     ) -> None:
         """
         Add a value for all paths that begin with the prefix and match no route.
@@ -74,14 +80,15 @@ class Router(Generic[T]):
             value: What :meth:`match` finds for these paths.
             name: Comes before the names of its routes, with a colon. ``None`` for nothing.
             lookup: Its own ``url_path_for``; ``None`` if it has none.
+            where: ``file:line (name)`` of the user's call, for errors.
 
         Raises:
             RouteSetupError: Something is mounted there already, or has that name, or nothing can be
                 mounted there.
         """
-        self._names.check_mount(prefix, name)
-        self._tree.mount(prefix, value)
-        self._names.mount(prefix, value, name, lookup)
+        self._names.check_mount(prefix, name, where)
+        self._tree.mount(prefix, value, where)
+        self._names.mount(prefix, value, name, lookup, where)
         self._known.clear()
 
     def find(self, scope: Scope) -> Found[T]:

@@ -170,8 +170,29 @@ class RouteTree(Generic[T]):
             segments: The decoded segments, from :func:`.path.request_segments`.
             method: What the request asks for.
         """
-        found = self._match_route(segments, method)
-        return self._match_mount(segments) if found is None else found
+        # Most paths need no search: at each place, only one template can match.
+        place, index = self._routes, 0
+        texts: tuple[str, ...] = ()
+        for text in segments:
+            if place.rests:
+                return self._search(place, segments, index, texts, method)
+            literal, branches = place.literals.get(text), place.branches
+            if not branches:
+                if literal is None:
+                    return self._match_mount(segments)
+                place = literal
+            elif literal is not None or len(branches) > 1:
+                return self._search(place, segments, index, texts, method)
+            else:
+                found = branches[0].segment.match(text) if text else None
+                if found is None:
+                    return self._match_mount(segments)
+                place, texts = branches[0].place, texts + found
+            index += 1
+        if place.rests:
+            return self._search(place, segments, index, texts, method)
+        match = None if place.end is None else place.end.match(method, texts)
+        return self._match_mount(segments) if match is None else match
 
     def has_no_key(self, segments: tuple[str, ...]) -> bool:
         """
@@ -181,35 +202,21 @@ class RouteTree(Generic[T]):
         """
         return _is_literal(self._routes, segments) and _is_literal(self._mounts, segments)
 
-    def _match_route(self, segments: tuple[str, ...], method: Method) -> Match[T] | Mismatch | None:
-        # Most paths need no search: at each place, only one template can match.
-        place, index = self._routes, 0
-        texts: tuple[str, ...] = ()
-        for text in segments:
-            if place.rests:
-                break
-            literal, branches = place.literals.get(text), place.branches
-            if not branches:
-                if literal is None:
-                    return None
-                place = literal
-            elif literal is not None or len(branches) > 1:
-                break
-            else:
-                found = branches[0].segment.match(text) if text else None
-                if found is None:
-                    return None
-                place, texts = branches[0].place, texts + found
-            index += 1
-        else:
-            if not place.rests:
-                return None if place.end is None else place.end.match(method, texts)
+    def _search(
+        self,
+        place: _Place[Leaf[T]],
+        segments: tuple[str, ...],
+        index: int,
+        texts: tuple[str, ...],
+        method: Method,
+    ) -> Match[T] | Mismatch | None:
+        """Try all templates below a place, to which the segments before the index have led."""
         for step, reached, keys in _steps(place, segments, index, texts):
             if step.end is not None and reached == len(segments):
                 match = step.end.match(method, keys)
                 if match is not None:
                     return match
-        return None
+        return self._match_mount(segments)
 
     def _match_mount(self, segments: tuple[str, ...]) -> Match[T] | None:
         place, start = self._mounts, 0

@@ -37,7 +37,7 @@ class WebSocketRoute(Registrar["WebSocketRoute"]):
         @rooms.sub("log").endpoint(plugins=[audited])
         async def log(ws: WebSocket, room_id: str) -> None: ...
 
-    The arguments also apply to the routes below. Register everything before you include the route
+    The arguments also apply to the routes below. Define everything before you include the route
     in an application: from then on it can't be changed.
 
     Args:

@@ -5,7 +5,14 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from triows._errors import exc_info, is_a, leaves, without, without_cancelled
+from triows._errors import (
+    exc_info,
+    is_a,
+    leaves,
+    without,
+    without_cancelled,
+    without_stray,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
@@ -47,7 +54,8 @@ class GuardedTasks:
     async def _run(function: Callable[..., Awaitable[object]], args: tuple[object, ...]) -> None:
         try:
             await function(*args)
-        except BaseException as exc:
+        except BaseException as raised:
+            exc = without_stray(raised)
             error = without_cancelled(exc)
             if error is None or _interrupts(exc):
                 raise

@@ -159,21 +159,22 @@ class Output:
             Whether it was kept. It isn't if no further request waits.
         """
         services = self._services
+        cork = services.cork
         size = self._held_size + len(response)
         if (
             not (services.pool.jobs or self._owner.expects_response)
             or self.is_writing
             or size > CHUNK
-            or not services.cork.is_open
+            or not cork.is_open
         ):
             return False
         if not self._held:
-            services.cork.add(self)
+            cork.add(self)
         self._held.append(response)
         self._held_size = size
         self.has_begun = False
-        if services.now() - services.cork.began > _PATIENCE:
-            services.cork.flush()
+        if services.now() - cork.began > _PATIENCE:
+            cork.flush()
         return True
 
     def write_whole(self, response: bytes) -> deque[bytes | memoryview] | None:

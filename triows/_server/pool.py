@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import trio
 
-from triows._injection.guests import scopes_of
+from triows._left_open import refuse_left_open, scopes_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -196,9 +196,8 @@ class Pool:
                                 return
                             worker.is_shared = False
                         if scopes_of(task) is not scopes:
-                            # The job hasn't left a scope, as an async generator does that nobody
-                            # has closed. So leaving the worker's scope raises an error about it.
-                            return
+                            # For example, an async generator was not closed.
+                            await refuse_left_open(scopes)
                 finally:
                     self._is_busy = False
                 if self._is_closed or len(waiting) >= _MOST_WAITING:

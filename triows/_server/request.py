@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections import deque
     from collections.abc import Awaitable, Callable, Iterable
 
+    from triows._headers import SteadyHeaders
     from triows._protocol.http11 import Request
     from triows._protocol.responses import ResponseWriter
     from triows._reply import Reply
@@ -281,10 +282,9 @@ class StreamRequest(RequestBridge):
         if self.is_gone:
             raise self._disconnect()
         output = self._output
-        if more or (whole := self.writer.whole(body)) is None:
-            rest = self._send_part(body, more=more)
-        else:
-            rest = output.write_whole(whole)
+        if not more and (whole := self.writer.whole(body)) is not None:
+            return self._send_whole(whole)
+        rest = self._send_part(body, more=more)
         if rest or (output.is_writing and not more):  # another task may still send a part
             return self._send_rest(rest, more=more)
         if not more:
@@ -292,6 +292,31 @@ class StreamRequest(RequestBridge):
         turn = self._connection.turn
         turn.calls += 1
         return turn.end() if turn.calls >= STRETCH else None
+
+    def _send_whole(self, response: bytes) -> Awaitable[None] | None:
+        """Send a response in one piece, as :meth:`send_nowait` does."""
+        rest = self._output.write_whole(response)
+        if rest or self._output.is_writing:
+            return self._send_rest(rest, more=False)
+        self._note_sent()
+        turn = self._connection.turn
+        turn.calls += 1
+        return turn.end() if turn.calls >= STRETCH else None
+
+    def answer_nowait(
+        self, status: int, headers: SteadyHeaders, body: bytes
+    ) -> Awaitable[None] | None:
+        # If a body is left unread, starting the response has more to decide.
+        if (
+            self.is_gone
+            or self.has_more
+            or (whole := self.writer.at_once(status, headers, body)) is None
+        ):
+            self.start(status, headers)
+            return self.send_nowait(body, more=False)
+        self.status = status
+        self.summary = {"status": status, "headers": headers}
+        return self._send_whole(whole)
 
     def _send_part(self, body: bytes, *, more: bool) -> deque[bytes | memoryview] | None:
         pieces = self.writer.body(body, more=more)

@@ -53,8 +53,9 @@ async def serve(
         urls = await nursery.start(triows.serve, app, config)
 
     If you cancel it, the handlers are cancelled, their peers get 1001, their resources exit, and
-    then the application's resources exit. That takes ``timeouts.close`` and twice
-    ``timeouts.teardown`` at most. For a graceful end, use *shutdown_trigger*.
+    then the application's resources exit. That takes ``timeouts.close``, and ``timeouts.teardown``
+    twice: once for the connections, and once for the application. For a graceful end, use
+    *shutdown_trigger*.
 
     Args:
         app: The application. Its start-up runs first, and its shutdown last.

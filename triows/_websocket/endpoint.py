@@ -7,28 +7,25 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from attrs import define, evolve, field, frozen
 
-from triows._errors import combined
 from triows._exchange.asked import read_head
-from triows._exchange.ends import is_end
 from triows._exchange.lifetime import Lifetime, Opening
 from triows._exchange.log_lines import log_refusal
-from triows._exchange.refusals import bad_parameters
 from triows._injection.call import make_arguments
 from triows._injection.factories import shown
 from triows._injection.kinds import APP, NURSERY
 from triows._log import logger
 from triows._protocol.handshake import origin_allowed
-from triows._reply import problem, try_later
+from triows._reply import Refused, problem, try_later
 from triows._requires import note_checked
 from triows._transports.connection import open_transport
 from triows._where import where
+from triows.exceptions import InvalidRequest
 from triows.websocket import WebSocket
 
 from .kind import WEBSOCKET
 from .line import WebSocketLine
 from .log_lines import log_end
-from .refusing import refuse
-from .verdict import judge
+from .refusing import judged, refuse
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -109,18 +106,13 @@ class Endpoint:
         params: Sequence[Any] = ()
         error: BaseException | None = None
         try:
-            refusal = self._refuse_unread(scope) or self._refuse_peer(scope)
+            refusal = self._refuse_unread(scope)
             if refusal is None:
-                params, refusal = self._read_params(scope)
+                self._check_peer(scope)
+                params = self._read_params(scope)
         except Exception as exc:  # noqa: BLE001 - raised below
-            # A decoder, or the check of a pack: the same as if a factory had raised it.
-            raised: list[BaseException] = [exc]
-            own = partial(is_end, own=transport)
-            counting = self.catchers.replaced(scope, raised, own) if self.catchers else raised
-            of_all = combined("errors in one connection", counting)
-            verdict = judge(of_all, None, accepted=False, own=transport)
-            refusal = evolve(verdict.refusal, why=verdict.why or verdict.refusal.why)
-            error = verdict.error
+            # Also what a decoder, or the check of a pack, has raised.
+            refusal, error = judged(exc, scope, self.catchers, transport)
         if refusal is None:
             return self._live(scope, transport, params)
         return self._refuse(scope, transport, refusal, error)
@@ -151,26 +143,35 @@ class Endpoint:
                 return problem(403, "this origin may not connect")
         return None
 
-    def _refuse_peer(self, scope: Scope) -> Reply | None:
+    def _check_peer(self, scope: Scope) -> None:
         """
         Refuse a peer that lacks a scope.
 
         Raises:
+            Refused: It lacks one.
             RouteSetupError: Nobody has authenticated it.
         """
         if not self.requirements:
-            return None
+            return
         missed = next((one for one in self.requirements if not one.is_met(scope)), None)
         note_checked(self.requirements)
-        if missed is None:
-            return None
-        return evolve(problem(missed.status), why="it lacks a scope that @requires asks for")
+        if missed is not None:
+            why = "it lacks a scope that @requires asks for"
+            raise Refused(evolve(problem(missed.status), why=why))
 
-    def _read_params(self, scope: Scope) -> tuple[Sequence[Any], Reply | None]:
+    def _read_params(self, scope: Scope) -> Sequence[Any]:
+        """
+        Read the parameters.
+
+        Raises:
+            InvalidRequest: Something is wrong with them.
+        """
         if not self.plan.head.params:
-            return (), None
+            return ()
         params, errors = read_head(self.plan.head, scope, self.settings.limits)
-        return params, bad_parameters(errors) if errors else None
+        if errors:
+            raise InvalidRequest(errors)
+        return params
 
     async def _live(self, scope: Scope, transport: Transport, params: Sequence[Any]) -> None:
         timeouts = self.settings.timeouts

@@ -12,6 +12,11 @@ __all__ = ["WEBSOCKET", "blind", "websocket_kind"]
 
 WEBSOCKET = Given("WebSocket")
 
+_AT_ACCEPT = (
+    "a WebSocket has no response but the handshake's, whose headers the handler gives to "
+    "`await ws.accept(headers=...)`"
+)
+
 
 def websocket_kind(application: type) -> RouteKind:
     """
@@ -33,6 +38,7 @@ def websocket_kind(application: type) -> RouteKind:
             "Request": "WebSocket",
             "HTTPConnection": "WebSocket",
         },
+        remedies={"ResponseHeaders": _AT_ACCEPT},
         unmistakable=("ws", "websocket", "web_socket", "socket", "nursery"),
         no_body="a WebSocket handshake has no body",
     )

@@ -14,7 +14,7 @@ from triows._errors import add_note, is_a, leaves, text_of
 from triows._exchange.ends import is_end, source_of
 from triows._exchange.refusals import agreed, if_all
 from triows._reasons import Reason
-from triows._reply import problem, try_later
+from triows._reply import Refused, problem, try_later
 from triows._traceback import summary
 from triows.exceptions import (
     HTTPException,
@@ -125,11 +125,10 @@ def as_close(answer: BaseException) -> BaseException:
 
     A status below 500 becomes 1008, and the others 1011. If the detail is a text, it is the reason.
     """
-    if not isinstance(answer, HTTPException):
+    if not isinstance(answer, Refused):
         return answer
-    code = 1008 if answer.status_code < 500 else 1011
-    given: object = answer.detail  # any object, whatever Starlette's annotation says
-    detail = given if isinstance(given, str) else ""
+    code = 1008 if answer.reply.status < 500 else 1011
+    detail = answer.reply.detail if isinstance(answer.reply.detail, str) else ""
     reason = detail.encode()[:_LONGEST_REASON].decode(errors="ignore")
     return WebSocketClose(code, reason)
 

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 import trio
 from attrs import evolve
+from trio.testing import MockClock
 
 from triows._counted import counted
 from triows._inspection.inside import live, with_mounted
+from triows._inspection.tasks import await_frames
 from triows._reasons import Reason
 from triows.inspect import look_at_task, tree
 
@@ -67,6 +69,13 @@ class Alive:
             text += "" if call.task is None else f"\n{look_at_task(call.task)}"
         return text
 
+    def why_late(self, call: Call) -> str:
+        """Say why nothing came in time, to be added to a message, if it is the virtual clock."""
+        is_virtual = isinstance(trio.lowlevel.current_clock(), MockClock)
+        if call.task is None or not is_virtual or not _waits_for_thread(call.task):
+            return ""
+        return _NO_CLOCK_FOR_THREADS
+
     def _lifetimes(self, call: Call) -> list[Lifetime]:
         found = [exchange.lifetime for exchange in live(self._app)]
         return [one for one in found if _call_of(one) is call]
@@ -107,6 +116,23 @@ class Alive:
             for call in going:
                 await call.over.wait()
         self.stuck |= {call: self.picture(call) for call in going if call.is_going}
+
+
+#: Where a task waits whose work is in a thread.
+_IN_THREAD = trio.to_thread.run_sync.__code__
+
+_NO_CLOCK_FOR_THREADS = (
+    "; its work is in a thread, such as that of a `def` handler, and the virtual clock doesn't "
+    "wait for threads: leave autojump_clock out of this test, or override what needs the thread"
+)
+
+
+def _waits_for_thread(task: trio.lowlevel.Task) -> bool:
+    """Say whether a task waits for a thread, or a task in one of its nurseries does."""
+    if any(frame.f_code is _IN_THREAD for frame, _ in await_frames(task)):
+        return True
+    below = (child for nursery in task.child_nurseries for child in nursery.child_tasks)
+    return any(map(_waits_for_thread, below))
 
 
 def _call_of(lifetime: Lifetime) -> Call | None:

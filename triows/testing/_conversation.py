@@ -45,7 +45,8 @@ def missed(kind: type[E], what: str, peer: ClientSide, call: Call, stage: Stage)
         call: The application's side of the same connection.
         stage: The application. A note shows what is alive in it.
     """
-    error = kind(f"{what}; the connection's last events:\n{peer.events}")
+    why = stage.alive.why_late(call)
+    error = kind(f"{what}{why}; the connection's last events:\n{peer.events}")
     if round_trip := stage.patience.round_trip:
         error.add_note(f"a round trip of the test's network takes up to {round_trip:g} s")
     error.add_note(stage.alive.picture(call))

@@ -131,12 +131,14 @@ class _Request:
         raise error
 
     def _late(self) -> BaseException:
+        alive, call = self._stage.alive, self._exchange.call
         error: BaseException = self._httpx.ReadTimeout(
             "the application has not finished its response to "
-            f"{self._request.method} {self._request.url} for {self._seconds:g} s",
+            f"{self._request.method} {self._request.url} for {self._seconds:g} s"
+            f"{alive.why_late(call)}",
             request=self._request,
         )
-        error.add_note(self._stage.alive.picture(self._exchange.call))
+        error.add_note(alive.picture(call))
         return error
 
     async def _broken(self, exc: Exception) -> BaseException:

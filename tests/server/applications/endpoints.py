@@ -23,6 +23,7 @@ from triows import (
     HTTPException,
     Limits,
     Param,
+    ResponseHeaders,
     Route,
     ServerSentEvent,
     Triows,
@@ -133,8 +134,12 @@ mistaken = Route("mistaken/{how}")
 
 
 @mistaken.get
-async def answer_as_told(how: str, text: str) -> Response:
+async def answer_as_told(how: str, text: str, headers: ResponseHeaders) -> Response:
     """Put what the client has sent where it may not be."""
+    if how == "added":
+        headers["x-text"] = text
+    if how == "path":
+        headers.set_cookie("text", path=text)
     if how == "refusal":
         raise HTTPException(400, headers={"x-text": text})
     if how == "redirect":

@@ -27,6 +27,7 @@ from triows import (
     Media,
     Param,
     Request,
+    ResponseHeaders,
     Route,
     ServerSentEvent,
     Upload,
@@ -212,7 +213,10 @@ shapes = Route("shapes")
 
 
 @shapes.post(status=201)
-async def make_shape(shape: Circle | Square) -> Circle | Square:
+async def make_shape(shape: Circle | Square, headers: ResponseHeaders) -> Circle | Square:
+    kind = type(shape).__name__.lower()
+    headers["location"] = f"/shapes/{kind}"
+    headers.set_cookie("last", kind, httponly=True)
     return shape
 
 
