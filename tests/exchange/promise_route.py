@@ -148,7 +148,8 @@ class _Lines(logging.Handler):
         self._story = story
 
     def emit(self, record: logging.LogRecord) -> None:
-        if hasattr(record, "bytes_sent"):
+        # Those of refusals have no bytes. The server's own have no route.
+        if hasattr(record, "bytes_sent") or getattr(record, "route", None):
             self._story.lines.append((record.status, record.getMessage()))  # type: ignore[attr-defined]
 
     @contextmanager

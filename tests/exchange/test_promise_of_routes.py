@@ -103,6 +103,32 @@ def judge(call: Call) -> None:
 @example(Call((Resource(exit=1),), body=Body.STREAMED_LARGE), None)
 # A task of the exchange fails when the handler has returned.
 @example(Call((Resource(exit=1),), task=Task(cleanup_fails=True)), None)
+# The server shuts down before the request is served, and leaves no time for it.
+@example(Call(events=(Event(What.DRAIN),), grace=0, result=Result.EVENTS, parts=0), None)
+# The same, and the client has left when it is refused.
+@example(
+    Call(
+        events=(Event(What.PEER_CLOSES), Event(What.DRAIN)), grace=0, result=Result.EVENTS, parts=0
+    ),
+    None,
+)
+# A task of the resource fails, the client leaves, and the exit only says that it has left.
+@example(
+    Call(
+        (
+            Resource(
+                Kind.BACKGROUND,
+                exit_error=Error((Leaf.DISCONNECT, Leaf.DISCONNECT), grouped=True),
+                after=0,
+            ),
+        ),
+        events=(Event(What.PEER_CLOSES),),
+        grace=0,
+        lends=True,
+        parts=0,
+    ),
+    None,
+)
 def test_a_2xx_means_that_it_is_done(call: Call, order: object):
     judge(call)
 

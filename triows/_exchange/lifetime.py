@@ -522,6 +522,7 @@ class Lifetime:
             )
         if not found and self._cancelled is Reason.TIMEOUT and self._too_slow is not None:
             found.append(self._too_slow)
+        failed: list[BaseException] = []
         if not self.line.tells_last:
             await self._conclude(found, errors)
         if self._stack.hosts:
@@ -532,6 +533,9 @@ class Lifetime:
             (found if self.line.tells_last else errors).extend(failed)
         if self.line.tells_last:
             await self._conclude(found, errors)
+            # To the line, they are normal ends. But behind each is an error that nobody knows.
+            told = {id(error) for error in errors}
+            errors += [one for one in failed if id(one) not in told and self._is_end(one)]
         self._ends_by = math.inf  # each step from here on has its own limit
         if self.line.delivered:
             await self._close_line(errors)

@@ -86,8 +86,10 @@ class ServedRequests(ABC):
         exchanges = self.exchanges
         if exchanges.draining and exchanges.grace_left(self.settings.timeouts) <= 0:
             refusal = try_later("the server is shutting down")
-            await respond(send, refusal)
-            log_refusal(scope, refusal.status, self.path, refusal.why)
+            try:
+                await respond(send, refusal)
+            finally:  # the client may have left
+                log_refusal(scope, refusal.status, self.path, refusal.why)
             return
         transport, is_within = open_request(scope, receive, send)
         # What is around the application would be cancelled as well, so there must be nothing.
