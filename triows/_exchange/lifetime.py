@@ -84,6 +84,12 @@ class _HandlerEnd:
 _RETURNED = _HandlerEnd()
 
 
+def _has_news(exc: BaseException, known: Iterable[BaseException]) -> bool:
+    """Say whether there is an error behind another one that nobody would learn of otherwise."""
+    reported = {id(leaf) for error in known for leaf in leaves(error)}
+    return any(not is_a(one, *_NO_ERRORS) and id(one) not in reported for one in behind(exc))
+
+
 def _is_cancelled(scope: trio.CancelScope) -> bool:
     """Say whether a scope is cancelled, also from outside, which Trio tells only tasks in it."""
     status = getattr(scope, "_cancel_status", None)
@@ -533,9 +539,8 @@ class Lifetime:
             (found if self.line.tells_last else errors).extend(failed)
         if self.line.tells_last:
             await self._conclude(found, errors)
-            # To the line, they are normal ends. But behind each is an error that nobody knows.
-            told = {id(error) for error in errors}
-            errors += [one for one in failed if id(one) not in told and self._is_end(one)]
+            # To the line, they are normal ends. But there may be an error behind one.
+            errors += [one for one in failed if self._is_end(one) and _has_news(one, errors)]
         self._ends_by = math.inf  # each step from here on has its own limit
         if self.line.delivered:
             await self._close_line(errors)
@@ -610,12 +615,7 @@ class Lifetime:
         As in a handler, that is a normal end. It isn't one if the peer was told of an error,
         because nobody else would learn of that error.
         """
-        if self._unexplained:
-            return False
-        reported = {id(leaf) for error in known for leaf in leaves(error)}
-        return self._is_end(exc) and all(
-            is_a(one, *_NO_ERRORS) or id(one) in reported for one in behind(exc)
-        )
+        return not self._unexplained and self._is_end(exc) and not _has_news(exc, known)
 
     def _is_end(self, error: BaseException) -> bool:
         return all(self.line.is_end(leaf) for leaf in leaves(error))
