@@ -47,7 +47,7 @@ _MEANT = (HTTPException, WebSocketClose, WebSocketException, Disconnected, Handl
 class Catchers:
     """The catchers of one application, by the class of the exceptions that they catch."""
 
-    #: Whether one of them gets the refusals of ours.
+    #: Whether one of them gets triows' own refusals.
     catch_refusals = False
 
     def __init__(self) -> None:
@@ -156,7 +156,7 @@ _OF_THE_SERVER = (b"connection", b"upgrade")
 
 
 def _as_exception(reply: Reply) -> HTTPException:
-    """Make what a catcher gets for a refusal of ours."""
+    """Make what a catcher gets for a refusal that triows makes."""
     headers = {
         name.decode("latin-1"): value.decode("latin-1")
         for name, value in reply.headers
