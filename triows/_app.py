@@ -19,7 +19,7 @@ from ._compile import Compiler, check_origin_setting
 from ._description import MountInfo, RouteInfo, route_info
 from ._dispatch import Dispatcher
 from ._elsewhere import APPLICATION, pointing
-from ._errors import behind, consists_of, exc_info, is_a, leaves, text_of, without_stray
+from ._errors import exc_info, is_a, leaves, says_only, text_of, without_stray
 from ._exchange.catcher import check_classes
 from ._exchange.catchers import Catchers
 from ._exchange.registry import Exchanges
@@ -656,7 +656,7 @@ async def _refuse_loop(scope: Scope, receive: Receive, send: Send) -> None:
 
 def _is_quiet(error: BaseException) -> bool:
     """Say whether an error only means that a client has left, and nothing else is behind it."""
-    return consists_of(error, *DISCONNECTS) and all(is_a(one, *_QUIET) for one in behind(error))
+    return says_only(error, *DISCONNECTS, after=_CANCELLED)
 
 
 def _ends_here(exc: BaseException, watch: Watch, scope: Scope) -> bool:
@@ -672,8 +672,8 @@ def _ends_here(exc: BaseException, watch: Watch, scope: Scope) -> bool:
     return True
 
 
-# What may be behind the end of a request whose client has left.
-_QUIET = (*DISCONNECTS, HandlerCancelled, trio.Cancelled)
+# Over what the end of a request may be raised, whose client has left.
+_CANCELLED = (HandlerCancelled, trio.Cancelled)
 
 # Ctrl-C, and a cancellation by our caller.
 _NOT_OURS = (KeyboardInterrupt, trio.Cancelled)

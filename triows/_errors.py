@@ -29,6 +29,7 @@ __all__ = [
     "is_a",
     "leaves",
     "only",
+    "says_only",
     "text_of",
     "unwrapped",
     "without",
@@ -103,6 +104,15 @@ def behind(error: BaseException) -> Iterator[BaseException]:
                 waiting.append(one)
         if context is not None:
             yield from leaves(context)
+
+
+def says_only(
+    error: BaseException,
+    *types: type[BaseException],
+    after: tuple[type[BaseException], ...] = (),
+) -> bool:
+    """Say whether it consists of *types*, and is raised over nothing but these and *after*."""
+    return consists_of(error, *types) and all(is_a(one, *types, *after) for one in behind(error))
 
 
 def _kept(error: BaseException, keep: Callable[[BaseException], bool]) -> BaseException | None:

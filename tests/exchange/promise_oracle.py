@@ -417,7 +417,7 @@ class Judge(ABC, Generic[S]):
             for one in self.entered
             if one.kind in (Kind.EXPIRING, Kind.EXPIRING_WHOLE)
             and isinstance(one.saw, trio.Cancelled)
-            and not one.errors
+            and all(map(_is_disconnect, one.errors))
         ]
         timed_out = [self.timed_out(one) for one in self.entered]
         sure, unsure = timed_out.count(True), timed_out.count(None)

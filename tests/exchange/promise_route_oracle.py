@@ -404,10 +404,7 @@ class RouteJudge(Judge[RouteStory]):
         statuses = self._statuses() | ({500} if may_fail else set())
         assert answer.status in statuses, f"answered {answer.status}, not {statuses}"
         reported = story.raised is not None
-        # One that outlasts the response, expires, and then only says that the client has left, is
-        # in no log. That is a defect that is known.
-        is_silent = self._is_silent or self._may_fail_late
-        assert answer.status != 500 or reported or is_silent, "only the peer is told"
+        assert answer.status != 500 or reported or self._is_silent, "only the peer is told"
         if (
             self.is_disturbed
             or self.story.task_errors

@@ -84,6 +84,22 @@ def judge(call: Call) -> None:
     Call((Resource(Kind.BACKGROUND, exit_error=Error((Leaf.DISCONNECT,)), after=0),)),
     None,
 )
+# A resource that outlasts the response expires, and its exit only says that the client has left.
+@example(
+    Call(
+        (
+            Resource(Kind.BARE),
+            Resource(
+                Kind.EXPIRING,
+                exit_error=Error((Leaf.DISCONNECT,)),
+                after=0,
+                outlasts=True,
+            ),
+        ),
+        parts=0,
+    ),
+    None,
+)
 # The client leaves together with its request.
 @example(Call((Resource(),), Handler(waits=HANGS), (Event(What.PEER_CLOSES),), grace=0), None)
 # The handler of an event stream raises because it is cancelled.

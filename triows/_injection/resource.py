@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from triows._errors import add_note, consists_of, without
+import trio
+from starlette.requests import ClientDisconnect as StarlettesDisconnect
+
+from triows._errors import add_note, consists_of, says_only, without
 from triows._stacks import add_stack, frames_of
 from triows._where import where
 from triows.exceptions import Disconnected, HandlerCancelled, ResourceExpired, TeardownTimeout
 
 if TYPE_CHECKING:
-    import trio
-
     from .factories import Factory
 
 __all__ = ["Resource"]
@@ -112,12 +113,14 @@ class Resource:
                 add_stack(self.error, frames_of(self._left_by))
             # Keep the error that was being raised when the exit took too long.
             self.error.__context__ = self._left_by
-        if self.error is None and self.expired:
-            self.error = ResourceExpired(
+        if self.expired and (self.error is None or _is_disconnect(self.error)):
+            expired = ResourceExpired(
                 f"{self.factory.name} ended while it was in use: a cancel scope around its "
                 "yield was cancelled, by its deadline or because a task failed"
                 f"{self._at}"
             )
+            expired.__context__ = self.error
+            self.error = expired
 
     def _end(self, *, is_late: bool) -> None:
         """Note that it is over."""
@@ -130,3 +133,10 @@ class Resource:
             # Their tracebacks refer to this object.
             self._thrown = self._left_by = None
             self.done = True
+
+
+def _is_disconnect(error: BaseException) -> bool:
+    """Say whether it only says that the peer has left, but not why the resource has ended."""
+    return says_only(
+        error, Disconnected, StarlettesDisconnect, after=(HandlerCancelled, trio.Cancelled)
+    )

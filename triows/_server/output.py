@@ -186,9 +186,10 @@ class Output:
         try:
             sent = self._wire.send_nowait(response)
         except OSError as exc:
-            self._owner.close()
-            raise ClientDisconnect("the client has gone") from exc
-        return None if sent == len(response) else _after([response], sent)
+            gone = self._gone(exc)
+        else:
+            return None if sent == len(response) else _after([response], sent)
+        raise gone
 
     def flush(self) -> None:
         """Send the responses that were kept, unless another one may come in this turn."""
@@ -273,9 +274,22 @@ class Output:
                 size = sum(map(len, pieces))
                 sent = self._wire.send_pieces_nowait(pieces)
         except OSError as exc:
-            self._owner.close()
-            raise ClientDisconnect("the client has gone") from exc
-        return None if sent == size else _after(pieces, sent)
+            gone = self._gone(exc)
+        else:
+            return None if sent == size else _after(pieces, sent)
+        raise gone
+
+    def _gone(self, cause: OSError) -> ClientDisconnect:
+        """
+        Close the connection, which doesn't take any more. Return what its user is told.
+
+        Raise it after the ``except``: whoever finds an error behind a disconnect takes it for one
+        of the application that somebody has to know.
+        """
+        self._owner.close()
+        gone = ClientDisconnect("the client has gone")
+        gone.__cause__ = cause
+        return gone
 
     async def write(self, data: bytes) -> None:
         """Send data, and wait while the client is slow. See :meth:`write_rest`."""
