@@ -18,11 +18,13 @@ import watchfiles
 
 from .budget import AIR, INTERRUPT_GRACE
 from .interrupts import SIGHUP, SIGNALLED, SIGNALS, Echoes, Hangup
-from .listening import configuration, listening
+from .listening import listening
 from .worker import Worker, exit_in_words
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Iterable, Sequence
+
+    from hypercorn.config import Config
 
     from .listening import Listener
     from .worker import Command
@@ -41,10 +43,8 @@ class _ApplicationFilter(watchfiles.PythonFilter):
 def run_again(
     command: Command,
     name: str,
+    config: Config,
     *,
-    bind: Sequence[str],
-    certfile: str | None = None,
-    keyfile: str | None = None,
     tree_signal: int | None = None,
 ) -> int:
     """
@@ -56,9 +56,7 @@ def run_again(
     Args:
         command: The command that runs the process, given the descriptors that it inherits.
         name: What the log calls the application.
-        bind: The addresses, each ``host:port`` or ``unix:path``.
-        certfile: A certificate chain, to serve TLS.
-        keyfile: The private key for the certificate.
+        config: Hypercorn's configuration.
         tree_signal: A signal that is passed on to the process.
 
     Returns:
@@ -69,7 +67,7 @@ def run_again(
     """
     # Otherwise it would log its own line for each change, next to ours.
     logging.getLogger("watchfiles").setLevel(logging.WARNING)
-    with listening(configuration(bind, certfile, keyfile)) as addresses:
+    with listening(config) as addresses:
         return trio.run(Reloader(command, name, addresses, tree_signal).run)
 
 

@@ -19,14 +19,11 @@ from triows.exceptions import AddressError
 
 from .budget import INTERRUPT_GRACE, Budget, at_most
 from .interrupts import SIGHUP, SIGNALLED, Hangup
-from .listening import configuration
 from .serve import serve_until
 from .signals import SignalWatch
 from .tls import CertificateError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from hypercorn.config import Config
 
     from triows._app import Triows
@@ -45,10 +42,8 @@ PROGRESS = 5.0
 def run(
     app: Triows,
     name: str,
+    config: Config,
     *,
-    bind: Sequence[str],
-    certfile: str | None = None,
-    keyfile: str | None = None,
     inherited: Inherited | None = None,
     tree_signal: int | None = None,
 ) -> int:
@@ -62,11 +57,9 @@ def run(
     Args:
         app: The application.
         name: What the log calls it.
-        bind: The addresses, each ``host:port`` or ``unix:path``.
-        certfile: A certificate chain, to serve TLS.
-        keyfile: The private key for the certificate.
+        config: Hypercorn's configuration.
         inherited: For a worker, what it gets from its parent. The worker accepts from these sockets
-            and not from *bind*. It also drains when the parent is gone.
+            and not from ``config.bind``. It also drains when the parent is gone.
         tree_signal: A signal that prints what is alive, at any time between start-up and end.
 
     Returns:
@@ -77,7 +70,6 @@ def run(
         CertificateError: The certificate or its key can't be used.
         ApplicationError: The application raised something.
     """
-    config = configuration(bind, certfile, keyfile)
     try:
         return trio.run(_serve_observed, app, config, name, inherited, tree_signal)
     except BaseExceptionGroup as group:

@@ -16,11 +16,13 @@ import trio
 from attrs import define, field
 
 from .interrupts import SIGHUP, SIGNALLED, SIGNALS, Echoes, Hangup
-from .listening import configuration, listening
+from .listening import listening
 from .worker import Worker, exit_in_words
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Sequence
+
+    from hypercorn.config import Config
 
     from .listening import Listener
     from .worker import Command
@@ -40,11 +42,9 @@ RAN_WELL = 30.0
 def supervise(
     command: Command,
     name: str,
+    config: Config,
     *,
     workers: int,
-    bind: Sequence[str],
-    certfile: str | None = None,
-    keyfile: str | None = None,
     tree_signal: int | None = None,
 ) -> int:
     """
@@ -56,10 +56,8 @@ def supervise(
     Args:
         command: The command that runs a worker, given the descriptors that it inherits.
         name: What the log calls the application.
+        config: Hypercorn's configuration.
         workers: How many, at least one.
-        bind: The addresses, each ``host:port`` or ``unix:path``.
-        certfile: A certificate chain, to serve TLS.
-        keyfile: The private key for the certificate.
         tree_signal: A signal that is passed on to all workers.
 
     Returns:
@@ -69,7 +67,7 @@ def supervise(
     Raises:
         OSError: An address can't be bound.
     """
-    with listening(configuration(bind, certfile, keyfile)) as addresses:
+    with listening(config) as addresses:
         return trio.run(_supervise, command, name, addresses, workers, tree_signal)
 
 
