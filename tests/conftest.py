@@ -28,6 +28,7 @@ LONG = [
     "server/test_shapes.py",
     "testing/test_crowd.py",
     "server/test_run.py",
+    "trials/restart/test_ways.py",
     "trials/fuzz/test_campaign.py",
     "test_readme.py",
 ]
