@@ -36,6 +36,7 @@ from ._request.mounted import MountedRequests
 from ._request.transport import DISCONNECTS
 from ._routing.mistakes import check_routes
 from ._routing.options import DepsList, RouteOptions, listed
+from ._routing.path import restore_root
 from ._routing.registrar import Registrar
 from ._routing.router import Router
 from ._routing.template import Template
@@ -608,6 +609,8 @@ class Triows:
         scope["app"] = self
         if self._resources.state:
             scope["state"] = ConnectionState({**self._resources.state, **scope.get("state", {})})
+        if scope.get("root_path"):
+            restore_root(scope)
         if self.debug and asks_for_page(scope):
             # Serve it before the middlewares, which might let others read it or change the
             # peer's address, and before a mount at "/". For all others it doesn't exist.

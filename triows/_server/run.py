@@ -18,7 +18,7 @@ from triows._inspection.signals import print_on_signal
 from triows.exceptions import AddressError
 
 from .budget import INTERRUPT_GRACE, Budget, at_most
-from .interrupts import SIGNALLED
+from .interrupts import SIGHUP, SIGNALLED, Hangup
 from .serve import serve_until
 from .signals import SignalWatch
 from .tls import CertificateError
@@ -48,10 +48,11 @@ def run(
     tree_signal: int | None = None,
 ) -> int:
     """
-    Serve until SIGINT or SIGTERM. Drain on the first signal, and stop at once on a second.
+    Serve until a signal ends it. Drain on the first signal, and stop at once on a second.
 
-    After SIGINT, which is Ctrl-C, handlers have one second. After SIGTERM they have all of their
-    ``shutdown_grace``. :class:`.SignalWatch` ends a process that takes longer than announced.
+    After SIGINT, which is Ctrl-C, handlers have one second. After SIGTERM and SIGQUIT, and when the
+    terminal is closed, they have all of their ``shutdown_grace``. :class:`.SignalWatch` ends a
+    process that takes longer than announced.
 
     Args:
         app: The application.
@@ -128,7 +129,14 @@ class _Process:
     def __init__(self, app: Triows, inherited: Inherited | None) -> None:
         self.code = 0
         lifeline = None if inherited is None else inherited.lifeline
-        self.signals = SignalWatch(Budget.of(app), Remains(app), self._end, lifeline)
+        self.signals = SignalWatch(
+            Budget.of(app),
+            Remains(app),
+            self._end,
+            self._reload,
+            Hangup.of_this_process(),
+            lifeline,
+        )
         self._app = app
         self._inherited = inherited
         self._scope = trio.CancelScope()
@@ -174,6 +182,8 @@ class _Process:
 
     def _end(self, number: int, at_once: bool) -> None:
         """React to a signal, in the event loop."""
+        if number == SIGHUP:
+            logger.info("the terminal was closed")
         if not self._stop.is_set():
             self._stopped_by, self._stopped_at = number, trio.current_time()
         elif at_once:
@@ -185,6 +195,10 @@ class _Process:
             waits = "" if start is None else f": {start}"
             logger.info("%s, %s%s", what, at_most(Budget.of(self._app).at_once), waits)
             self._scope.cancel()
+
+    def _reload(self) -> None:
+        """React to a signal that asks for files to be read again, in the event loop."""
+        logger.info("SIGHUP has no effect: there is no certificate to read again")
 
     async def _shut_down(self, beside: trio.Nursery, server: Server) -> None:
         """Wait for the first signal, and drain the server."""
