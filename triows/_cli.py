@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import math
 import os
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from ._annotations import type_name
 from ._injection.listing import written
 from ._log import logger
 from ._printable import printable
+from ._server.drain import Drain
 from ._server.interrupts import ending_by_signals, ending_whatever_runs
 from ._server.lifeline import inherited
 from ._server.listening import check_address, configuration
@@ -149,6 +151,40 @@ def _number_of_workers(text: str) -> int:
     return int(digits)
 
 
+def _number_of_seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1
+    if not 0 <= seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"give a number of seconds, 0 or more, not {text!r}")
+    return seconds
+
+
+def _add_drain(serve: argparse.ArgumentParser) -> None:
+    """Add the options for what a shutdown does with newcomers and idle connections."""
+    usual = Drain()
+    serve.add_argument(
+        "--drain-delay",
+        type=_number_of_seconds,
+        default=usual.delay,
+        metavar="SECONDS",
+        help="after SIGTERM, go on for so long while app.ready is false (default: 0)",
+    )
+    serve.add_argument(
+        "--drain-idle",
+        type=_number_of_seconds,
+        default=usual.idle,
+        metavar="SECONDS",
+        help="after SIGTERM, keep idle connections for so long (default: 1)",
+    )
+    serve.add_argument(
+        "--drain-listen",
+        action="store_true",
+        help="while shutting down, keep listening and answer 503",
+    )
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="triows", description="Serve and inspect triows applications.")
     parser.add_argument("--version", action="version", version=f"triows {version('triows')}")
@@ -186,6 +222,7 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="on SIGUSR1, print all connections, resources and tasks to the standard error",
     )
+    _add_drain(serve)
     serve.add_argument("--inherit", help=argparse.SUPPRESS)  # for workers
     routes = commands.add_parser("routes", help="list an application's routes")
     for command in (serve, routes):
@@ -268,9 +305,10 @@ def _run(options: argparse.Namespace) -> int:
         # The signal must not end the process while nobody listens for it.
         signal.signal(tree_signal, signal.SIG_IGN)
     settings = {**addresses, "tree_signal": tree_signal}
+    drain = Drain(delay=options.drain_delay, idle=options.drain_idle, listen=options.drain_listen)
     if options.inherit is not None:
         given = inherited(options.inherit)
-        return run(_loaded(options.app), options.app, inherited=given, **settings)
+        return run(_loaded(options.app), options.app, inherited=given, drain=drain, **settings)
     command = partial(_worker_command, options.arguments)
     # Import these two only when they are used, so that others don't pay for them.
     if options.reload:
@@ -281,7 +319,7 @@ def _run(options: argparse.Namespace) -> int:
         from ._server.workers import supervise  # noqa: PLC0415
 
         return supervise(command, options.app, workers=options.workers, **settings)
-    return run(_loaded(options.app), options.app, **settings)
+    return run(_loaded(options.app), options.app, drain=drain, **settings)
 
 
 def _routes(options: argparse.Namespace) -> int:

@@ -10,7 +10,7 @@ import socket
 import pytest
 
 from triows._server.budget import Budget
-from triows._server.lifeline import Lifeline, inherited
+from triows._server.lifeline import LAST, Lifeline, inherited
 
 
 @pytest.fixture
@@ -46,6 +46,23 @@ def test_its_descriptor_is_readable_when_the_parent_is_gone(pair):
     assert select.select([line], [], [], 0)[0] == []
     parents.close()
     assert select.select([line], [], [], 1)[0] == [line]
+
+
+def test_other_workers_go_on_unless_the_parent_says_otherwise_or_is_gone(pair):
+    parents, workers = pair
+    line = Lifeline(workers)
+    assert (line.holds(), line.others_go_on()) == (True, True)
+    parents.send(LAST)
+    assert (line.holds(), line.others_go_on()) == (True, False)
+    parents.close()
+    assert (line.holds(), line.others_go_on()) == (False, False)
+
+
+def test_no_other_worker_goes_on_if_the_parent_has_gone_without_a_word(pair):
+    parents, workers = pair
+    line = Lifeline(workers)
+    parents.close()
+    assert not line.others_go_on()
 
 
 @pytest.mark.real_socket

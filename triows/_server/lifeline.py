@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,10 @@ if TYPE_CHECKING:
 
     from .budget import Budget
 
-__all__ = ["Inherited", "Lifeline", "inherited"]
+__all__ = ["LAST", "Inherited", "Lifeline", "inherited"]
+
+#: What the parent writes before it ends all of its workers. After that, nobody accepts.
+LAST = b"last\n"
 
 
 class Lifeline:
@@ -28,6 +32,9 @@ class Lifeline:
 
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
+        # Two threads read.
+        self._reading = threading.Lock()
+        self._is_last = False
 
     def ready(self, budget: Budget) -> None:
         """Report that connections are accepted, and how long an end may take."""
@@ -35,8 +42,25 @@ class Lifeline:
             self._socket.sendall(b"%s\n" % " ".join(map(repr, astuple(budget))).encode())
 
     def fileno(self) -> int:
-        """Return the descriptor to wait for. The parent writes nothing, so readable means gone."""
+        """Return the descriptor to wait for. When it is readable, call :meth:`holds`."""
         return self._socket.fileno()
+
+    def holds(self) -> bool:
+        """Read what the parent has written, and say whether the parent is still there."""
+        with self._reading:
+            try:
+                written = self._socket.recv(len(LAST), socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return True
+            except OSError:
+                written = b""
+            self._is_last = True
+            return bool(written)
+
+    def others_go_on(self) -> bool:
+        """Say whether other workers serve when this one ends, as far as the parent has said so."""
+        self.holds()
+        return not self._is_last
 
 
 @frozen

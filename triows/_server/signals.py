@@ -175,6 +175,8 @@ class SignalWatch:
             while True:
                 for key, _ in selector.select(self._timeout()):
                     if key.fileobj is self._lifeline:
+                        if self._lifeline.holds():
+                            continue
                         selector.unregister(self._lifeline)
                         _log(logging.WARNING, "the process that started this worker is gone")
                         self._take(signal.SIGTERM)

@@ -6,11 +6,13 @@ import logging
 import signal
 import socket
 import subprocess
+from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
 import trio
 
 from .budget import AIR, Budget
+from .lifeline import LAST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -96,7 +98,7 @@ class Worker:
         if self.ready_at is not None:
             self._process.send_signal(signum)
 
-    async def end(self, hurry: trio.Event, number: int = signal.SIGTERM) -> int:
+    async def end(self, hurry: trio.Event, number: int = signal.SIGTERM, *, others: bool) -> int:
         """
         Tell it to end, wait until it has, and return what :meth:`wait` returns.
 
@@ -105,8 +107,13 @@ class Worker:
         Args:
             hurry: When this is set, the worker is told a second time, so it ends at once.
             number: The first signal. SIGINT gives handlers less time than SIGTERM.
+            others: Whether other workers accept from the same sockets after its end. If not, it
+                closes them in order.
         """
         self.dismissed = True
+        if not others:
+            with suppress(OSError):  # it has ended by now
+                await self._line.send(LAST)
         if self.ready_at is None:
             number = signal.SIGTERM  # Python would show a traceback for SIGINT
         self._process.send_signal(number)
