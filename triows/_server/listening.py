@@ -11,7 +11,7 @@ import traceback
 from contextlib import ExitStack
 from enum import Enum
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from attrs import Factory, frozen
 from hypercorn.config import Config
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 __all__ = ["Heir", "Listener", "check_address", "configuration", "listening"]
 
 
-def configuration(bind: Sequence[str], certfile: str | None, keyfile: str | None) -> Config:
-    """Make the configuration that ``triows run`` serves with."""
+def configuration(**settings: Any) -> Config:
+    """Make the configuration that ``triows run`` serves with: these settings of Hypercorn's."""
     config = Config()
-    config.bind = list(bind)
-    config.certfile, config.keyfile = certfile, keyfile
+    for name, value in settings.items():
+        setattr(config, name, value)
     # Hypercorn's messages go to the same log as ours, except its greeting, which would repeat ours.
     config.errorlog = logging.getLogger("hypercorn")
     config.errorlog.setLevel(logging.WARNING)
@@ -61,8 +61,8 @@ def _next() -> Heir:
     return Heir.NEXT
 
 
-def _heir_of_worker(others: Callable[[], bool], address: str) -> Heir:
-    if others():
+def _heir_of_worker(others: Callable[[], bool | None], address: str) -> Heir:
+    if others() is not False:
         return Heir.OTHERS
     return Heir.NEXT if _is_descriptor(address) else Heir.NOBODY
 
@@ -135,7 +135,7 @@ def _is_descriptor(address: str) -> bool:
 def listening(
     config: Config,
     sockets: Sequence[socket.socket] | None = None,
-    others: Callable[[], bool] | None = None,
+    others: Callable[[], bool | None] | None = None,
 ) -> Iterator[list[Listener]]:
     """
     Listen where *config* says. The sockets are closed at the end of the block.
@@ -146,7 +146,7 @@ def listening(
         config: Hypercorn's configuration.
         sockets: Bound sockets, instead of ``config.bind``. They are closed, too.
         others: For a worker, whose *sockets* are those of ``config.bind``: says whether other
-            workers go on when this one ends.
+            workers go on when this one ends, or ``None`` if that isn't known.
 
     Raises:
         AddressError: An address can't be bound.

@@ -108,7 +108,7 @@ async def serve_until(
     config: Config,
     *,
     sockets: Sequence[socket.socket] | None = None,
-    others: Callable[[], bool] | None = None,
+    others: Callable[[], bool | None] | None = None,
     task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """
