@@ -7,6 +7,7 @@ import pytest
 
 from triows._command.kinds import (
     MAX_WORKERS,
+    SECONDS,
     Address,
     Choice,
     Flag,
@@ -21,7 +22,6 @@ from triows._command.kinds import (
 )
 
 ANSWER = Choice(("yes", "no"))
-SECONDS = Number(unit="seconds", whole=False)
 PORT = Number(0, 65535)
 
 

@@ -16,9 +16,7 @@ FLAGS, MODE = SETTINGS["verify_flags"], SETTINGS["verify_mode"]
 
 def test_each_setting_of_hypercorn_is_known_once():
     computed = {"log", "ssl_enabled"}
-    methods = {
-        name for name in vars(Config) if inspect.isroutine(inspect.getattr_static(Config, name))
-    }
+    routines = (name for name, value in vars(Config).items() if inspect.isroutine(value))
     theirs = {*vars(Config), *Config.__annotations__} - computed - set(routines)
     ours = [*SETTINGS, *INEFFECTIVE, *(option.key for option in OPTIONS)]
     assert len(ours) == len(set(ours))

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = [
+    "SECONDS",
     "Address",
     "Choice",
     "Flag",
@@ -222,6 +223,10 @@ class Number:
         if self.most != math.inf:
             bounds = f"{self.least:g} to {self.most:g}"
         return f"give {kind}{' of ' if self.unit else ''}{self.unit}, {bounds}"
+
+
+#: Seconds, or a part of one.
+SECONDS = Number(unit="seconds", whole=False)
 
 
 @frozen

@@ -14,7 +14,19 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from .kinds import Address, Choice, Flag, Many, Number, Output, Path, RootPath, Text, Workers
+from .kinds import (
+    SECONDS,
+    Address,
+    Choice,
+    Flag,
+    Many,
+    Number,
+    Output,
+    Path,
+    RootPath,
+    Text,
+    Workers,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -127,7 +139,7 @@ GROUPS: Mapping[str, Sequence[Option]] = {
         Option(
             "--keep-alive",
             "close a connection that has been idle for so long (default: 5)",
-            Number(0, unit="seconds", whole=False),
+            SECONDS,
             "SECONDS",
             setting="keep_alive_timeout",
         ),
@@ -149,6 +161,27 @@ GROUPS: Mapping[str, Sequence[Option]] = {
             short="-w",
         ),
         Option("--reload", "start again when a Python file in this folder changes", default=False),
+    ),
+    "shutdown": (
+        Option(
+            "--drain-delay",
+            "after SIGTERM, go on for so long while app.ready is false (default: 0)",
+            SECONDS,
+            "SECONDS",
+            default=0.0,
+        ),
+        Option(
+            "--drain-idle",
+            "after SIGTERM, keep idle connections for so long (default: 1)",
+            SECONDS,
+            "SECONDS",
+            default=1.0,
+        ),
+        Option(
+            "--drain-listen",
+            "while shutting down, keep listening and answer 503",
+            default=False,
+        ),
     ),
     "log": (
         Option(

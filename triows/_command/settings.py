@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from .kinds import Address, Flag, Many, Number, Path, Table, Text
+from .kinds import SECONDS, Address, Flag, Many, Number, Path, Table, Text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,7 +68,6 @@ class _LogConfig:
         return Path().from_toml(text, folder)
 
 
-_SECONDS = Number(unit="seconds", whole=False)
 _COUNT = Number(1)
 _ID = Number()
 
@@ -77,7 +76,7 @@ SETTINGS: Mapping[str, Kind] = {
     "alt_svc_headers": Many(Text()),
     "ca_certs": Path(),
     "ciphers": Text(),
-    "graceful_timeout": _SECONDS,
+    "graceful_timeout": SECONDS,
     "group": _ID,
     "h11_pass_raw_headers": Flag(),
     "include_date_header": Flag(),
@@ -88,9 +87,9 @@ SETTINGS: Mapping[str, Kind] = {
     "logconfig": _LogConfig(),
     "logconfig_dict": Table(),
     "max_requests": _COUNT,
-    "read_timeout": _SECONDS,
+    "read_timeout": SECONDS,
     "server_names": Many(Text()),
-    "ssl_handshake_timeout": _SECONDS,
+    "ssl_handshake_timeout": SECONDS,
     "umask": Number(0, 0o777),
     "user": _ID,
     "verify_flags": _Flags(ssl.VerifyFlags),
