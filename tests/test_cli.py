@@ -360,6 +360,52 @@ def test_the_level_of_the_log_may_be_in_capitals():
     assert _parser().parse_args(["run", "a:b", "--log-level", "DEBUG"]).loglevel == "debug"
 
 
+# Other options
+
+
+def test_routes_are_listed_of_an_application_that_a_function_makes(folder, capsys, monkeypatch):
+    monkeypatch.delenv("MADE_WITH", raising=False)
+    text = (
+        "import os, triows\ndef make():\n    os.environ['MADE_WITH']\n    return triows.Triows()\n"
+    )
+    write(folder, "src/making_routes.py", text)
+    write(folder, "made.env", "MADE_WITH=tea\n")
+    options = ["--factory", "--app-dir", "src", "--env-file", "made.env"]
+    assert main(["routes", "making_routes:make", *options]) == 0
+    assert capsys.readouterr().out.startswith("METHOD")
+    assert os.environ.pop("MADE_WITH") == "tea"
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ("--bind localhost:80 --port 80", "--bind has both host and port: leave --port out"),
+        ("--workers 2 --reload", "--reload serves by one process: leave --workers out"),
+        ("--config two.toml --reload", "--reload serves by one process: leave two.toml: workers"),
+        ("--config nowhere.toml", "--config: 'nowhere.toml' can't be read: there is no such file"),
+        ("--config keyless.toml", "keyless.toml: certfile and --keyfile go together"),
+        ("--certfile c.pem", "--certfile and --keyfile go together"),
+        ("--config ca.toml", "ca.toml: ca_certs without verify_mode would let in clients"),
+        ("--config ciphers.toml", "ciphers.toml: "),
+        ("--config broken.toml", "broken.toml: certfile: '{}/c.pem' can't be read"),
+        ("--env-file two.toml", "--env-file: 'two.toml', line 2: write NAME=value"),
+        ("--config env.toml", "env.toml: env_file: '{}/no.env' can't be read"),
+        ("--access-logfile no/a.log", "--access-logfile: 'no/a.log' can't be written: No such"),
+        ("--app-dir nowhere", "--app-dir: there is no folder 'nowhere'"),
+    ],
+)
+def test_options_that_can_not_work_end_with_2_and_a_sentence(folder, capsys, options, told):
+    write(folder, "two.toml", "workers = 2\n[logconfig_dict]\n")
+    write(folder, "keyless.toml", "certfile = 'c.pem'")
+    write(folder, "ca.toml", "certfile = 'c.pem'\nkeyfile = 'k.pem'\nca_certs = 'ca.pem'")
+    write(folder, "ciphers.toml", "ciphers = 'ALL'")
+    write(folder, "broken.toml", "certfile = 'c.pem'\nkeyfile = 'k.pem'")
+    write(folder, "env.toml", "env_file = 'no.env'")
+    assert main(["run", "nowhere:app", *options.split()]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"triows: {told.format(folder)}")
+
+
 # Certificates
 
 

@@ -173,7 +173,9 @@ def _check(values: Chosen, config: Config) -> None:
     """
     _check_processes(values)
     if (config.certfile is None) != (config.keyfile is None):
-        raise UnusableCommand("--certfile and --keyfile go together; one file may be both")
+        there, missing = ("certfile", "keyfile")[:: -1 if config.certfile is None else 1]
+        names = f"{values.name_of(there)} and {values.name_of(missing)}"
+        raise UnusableCommand(f"{names} go together; one file may be both")
     try:
         check_config(config)
     except ValueError as exc:
