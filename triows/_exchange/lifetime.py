@@ -617,6 +617,7 @@ class Lifetime:
             error=outcome.error,
             cancelled=outcome.cancelled,
             own=self.line.own,
+            is_end=outcome.error is not None and self._is_end(outcome.error),
             spares_outlasting=spares,
         )
         known = [*errors, *([] if outcome.error is None else [outcome.error])]
