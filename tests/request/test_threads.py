@@ -2,8 +2,8 @@
 
 import logging
 import threading
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import Annotated, Any
 
@@ -19,9 +19,10 @@ from triows import (
     Route,
     Timeouts,
     Triows,
+    UploadFile,
     use,
 )
-from triows._request.threads import in_thread
+from triows._request.threads import _Thread, in_thread
 from triows._where import where
 from triows.testing import TestClient, open_app
 
@@ -43,6 +44,40 @@ async def test_a_plain_function_runs_in_another_thread_and_its_value_is_the_answ
     async with open_app(app_of(handler)) as client:
         answer = (await client.get("/ada?number=2")).json()
     assert answer == {"name": "ada", "number": 2, "here": False}
+
+
+@pytest.mark.parametrize("kind", ["function", "generator", "context manager"])
+async def test_its_factories_run_in_the_thread_of_the_loop(kind):
+    def function() -> int:
+        return threading.get_ident()
+
+    def generator() -> Iterator[int]:
+        yield threading.get_ident()
+
+    factories: dict[str, Callable[..., Any]] = {
+        "function": function,
+        "generator": generator,
+        "context manager": contextmanager(generator),
+    }
+
+    def handler(name: str, here: Annotated[int, use(factories[kind])]) -> int:
+        return here
+
+    async with open_app(app_of(handler)) as client:
+        for _ in range(2):  # the first one has a task of its own
+            assert (await client.get("/ada")).json() == threading.get_ident()
+
+
+async def test_it_reads_a_file_without_waiting():
+    route = Route("photos")
+
+    @route.post
+    def handler(photo: UploadFile) -> bytes:
+        return photo.file.read()
+
+    async with open_app(Triows(route)) as client:
+        response = await client.post("/photos", files={"photo": ("lake.png", b"pixels")})
+    assert response.content == b"pixels"
 
 
 def test_the_synchronous_client_gets_its_answer_too():
@@ -140,6 +175,7 @@ class Held:
         except HandlerCancelled:
             self.seen.append("rolled back")
             raise
+        self.seen.append("committed")
 
     def app(self, handler: Any = None, **timeouts: float) -> Triows:
         handler = self if handler is None else handler
@@ -229,18 +265,15 @@ async def test_resources_wait_for_a_thread_that_a_plugin_has_given_up(held):
 
     async with open_app(Triows(route)) as client:
         assert (await client.get("/ada")).text == "too slow"
-    assert held.seen == ["given up", "the thread ends"]
+    assert held.seen == ["given up", "the thread ends", "committed"]
 
 
-async def test_one_that_got_no_thread_in_time_is_never_called():
+def test_one_that_is_given_up_before_its_thread_begins_is_not_called():
     called: list[None] = []
-    limiter = trio.CapacityLimiter(1)
-    call = in_thread(lambda: called.append(None), limiter)
-    async with limiter:
-        with trio.move_on_after(0.01):
-            await call()
-    async with limiter:
-        assert called == []
+    thread = _Thread(lambda: called.append(None), {})
+    thread.stop()
+    assert thread.run() is None
+    assert called == []
 
 
 async def test_the_thread_of_one_that_was_cancelled_counts_until_it_ends():
