@@ -30,6 +30,7 @@ LONG = [
     "exchange/test_promise.py",
     "server/test_shapes.py",
     "examples/test_chat_browser.py",
+    "trials/restart/test_ways.py",
     "test_readme.py",
     "testing/test_crowd.py",
 ]

@@ -10,44 +10,40 @@ import subprocess
 import sys
 from functools import partial
 from importlib.metadata import version
-from itertools import zip_longest
 from typing import TYPE_CHECKING
 
-from ._annotations import type_name
-from ._injection.listing import written
+from ._command.choosing import Chosen, UnusableCommand, choose
+from ._command.environment import read_environment, set_missing
+from ._command.file import UnusableFile
+from ._command.listing import table
+from ._command.options import APPLICATION, add_options
+from ._command.others import command_meant, option_meant
 from ._log import logger
+from ._managers import contextmanager
 from ._printable import printable
+from ._server.drain import Drain
 from ._server.interrupts import ending_by_signals, ending_whatever_runs
 from ._server.lifeline import inherited
-from ._server.listening import check_address, configuration
+from ._server.listening import configuration
 from ._server.loading import ImportFailed, UnusableTarget, load
-from ._server.options import command_meant, option_meant
+from ._server.mistakes import check_config
 from ._server.run import ApplicationError, run
 from ._server.tls import CertificateError, tls_context
 from ._traceback import summary, users_place, users_traceback
 from .exceptions import AddressError, RouteSetupError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-    from typing import NoReturn
+    from collections.abc import Iterator, Mapping, Sequence
+    from typing import Any, NoReturn
 
     from ._app import Triows
-    from ._description import BodyInfo, MountInfo, ResourceInfo, ResultInfo, RouteInfo
+    from ._server.config import Config
 
 __all__ = ["main"]
 
 # Exit codes. 1: the application failed while it was started, served or shut down. 2, as in
 # argparse: the command can't be carried out. The server has exit codes of its own.
 FAILED, UNUSABLE = 1, 2
-
-# Each worker is a process with an interpreter and the application in it, for one core. No machine
-# has many more cores than this. A number above it is a typo, and starting all those processes
-# would take all memory.
-MAX_WORKERS = 1024
-
-
-class UnusableCommand(Exception):
-    """The command can't be carried out. The message is the one line that says why."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -68,10 +64,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _COMMANDS[options.command](options)
     except (UnusableCommand, UnusableTarget) as exc:
         _say(exc)
-    except AddressError as exc:
-        _say(f"--bind: {exc}")
-    except CertificateError as exc:
-        _say(f"--{exc.setting}: {exc}")
     except SystemExit as exc:
         _say(_exit_of(options.app, exc))
         raise  # the exit code is the application's
@@ -124,9 +116,18 @@ def _show(what: Exception, error: BaseException) -> None:
     sys.stderr.write(users_traceback(error))
 
 
-def _loaded(target: str) -> Triows:
+def _loaded(target: str, values: Chosen | Mapping[str, Any]) -> Triows:
+    """
+    Import the application, after its environment is set.
+
+    Raises:
+        UnusableCommand: The file with the environment can't be used.
+    """
+    if values["env_file"] is not None:
+        with _naming("--env-file", UnusableFile):
+            set_missing(values["env_file"])
     with ending_whatever_runs():
-        return load(target)
+        return load(target, folder=values["app_dir"], factory=bool(values["factory"]))
 
 
 class _Parser(argparse.ArgumentParser):
@@ -136,58 +137,25 @@ class _Parser(argparse.ArgumentParser):
         self.exit(UNUSABLE, f"triows: {message} (see {self.prog} --help)\n")
 
 
-def _number_of_workers(text: str) -> int:
-    digits = text.lstrip("0") if text.isdecimal() else ""
-    if not digits:
-        raise argparse.ArgumentTypeError(f"give a whole number, 1 or more, not {text!r}")
-    # Python refuses to convert thousands of digits.
-    if len(digits) > len(str(MAX_WORKERS)) or int(digits) > MAX_WORKERS:
-        raise argparse.ArgumentTypeError(
-            f"each worker is a process of its own, and {MAX_WORKERS} is the most: give about as "
-            f"many as this machine has cores, which is {os.cpu_count() or 1}"
-        )
-    return int(digits)
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="triows", description="Serve and inspect triows applications.")
     parser.add_argument("--version", action="version", version=f"triows {version('triows')}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    serve = commands.add_parser("run", help="serve an application")
-    serve.add_argument(
-        "--bind",
-        action="append",
-        metavar="ADDRESS",
-        help="host:port or unix:path; repeatable (default: 127.0.0.1:8000)",
+    serve = commands.add_parser(
+        "run",
+        help="serve an application",
+        usage="triows run [OPTIONS] MODULE:APP",
+        allow_abbrev=False,  # or a new option would change what an abbreviation means
     )
-    serve.add_argument("--certfile", metavar="FILE", help="the certificate chain, to serve TLS")
-    serve.add_argument("--keyfile", metavar="FILE", help="its private key")
-    serve.add_argument(
-        "--log-level",
-        default="info",
-        type=str.lower,
-        choices=["debug", "info", "warning", "error", "critical"],
-        help="log messages of this level and above (default: info)",
-    )
-    serve.add_argument(
-        "--workers",
-        type=_number_of_workers,
-        default=1,
-        metavar="N",
-        help="number of processes that serve (default: 1); SIGHUP replaces them one by one",
-    )
-    serve.add_argument(
-        "--reload",
-        action="store_true",
-        help="start again when a Python file in this folder changes",
-    )
-    serve.add_argument(
-        "--tree-on-signal",
-        action="store_true",
-        help="on SIGUSR1, print all connections, resources and tasks to the standard error",
-    )
+    add_options(serve)
     serve.add_argument("--inherit", help=argparse.SUPPRESS)  # for workers
-    routes = commands.add_parser("routes", help="list an application's routes")
+    routes = commands.add_parser(
+        "routes",
+        help="list an application's routes",
+        usage="triows routes [OPTIONS] MODULE:APP",
+        allow_abbrev=False,
+    )
+    add_options(routes, APPLICATION)
     for command in (serve, routes):
         command.add_argument(
             "app", metavar="MODULE:APP", help="the application, for example chat:app"
@@ -195,32 +163,60 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _check_certificate(certfile: str | None, keyfile: str | None) -> None:
+def _check(values: Chosen, config: Config) -> None:
     """
-    Refuse a certificate or a key that can't be used, before the application is imported.
+    Refuse what can't work, before the application is imported.
 
     Raises:
-        UnusableCommand: One of the two is missing.
-        CertificateError: One of them can't be used.
+        UnusableCommand: A value can't work. The message says why.
+        CertificateError: A certificate or a key can't be used.
     """
-    if (certfile is None) != (keyfile is None):
-        raise UnusableCommand("--certfile and --keyfile go together; one file may be both")
-    tls_context(configuration([], certfile, keyfile), asks=False)
+    _check_processes(values)
+    if (config.certfile is None) != (config.keyfile is None):
+        there, missing = ("certfile", "keyfile")[:: -1 if config.certfile is None else 1]
+        names = f"{values.name_of(there)} and {values.name_of(missing)}"
+        raise UnusableCommand(f"{names} go together; one file may be both")
+    try:
+        check_config(config)
+    except ValueError as exc:
+        # Options alone can't lead to this.
+        raise UnusableCommand(f"{values.file}: {str(exc).replace('config.', '')}") from None
+    tls_context(config, asks=False)
+    if values["accesslog"] not in (None, "-"):
+        _check_writable(values.name_of("accesslog"), values["accesslog"])
+    if values["env_file"] is not None:
+        with _naming(values.name_of("env_file"), UnusableFile):
+            read_environment(values["env_file"])
 
 
-def _check_processes(options: argparse.Namespace) -> None:
-    """
-    Refuse options about processes and signals that can't work.
-
-    Raises:
-        UnusableCommand: An option can't work. The message says why.
-    """
-    if options.workers > 1 and options.reload:
-        raise UnusableCommand("--reload serves by one process: leave --workers out")
-    if os.name == "nt" and (options.workers > 1 or options.reload):
+def _check_processes(values: Chosen) -> None:
+    several, reload = values["workers"] > 1, values["reload"]
+    if several and reload:
+        raise UnusableCommand(
+            f"{values.name_of('reload')} serves by one process: leave {values.name_of('workers')} "
+            "out"
+        )
+    if os.name == "nt" and (several or reload):
         raise UnusableCommand("--workers and --reload need a system with Unix's signals")
-    if options.tree_on_signal and not hasattr(signal, "SIGUSR1"):
+    if values["tree_on_signal"] and not hasattr(signal, "SIGUSR1"):
         raise UnusableCommand("--tree-on-signal needs a system with SIGUSR1")
+
+
+def _check_writable(name: str, file: str) -> None:
+    try:
+        with open(file, "a"):
+            pass
+    except OSError as exc:
+        raise UnusableCommand(f"{name}: {file!r} can't be written: {exc.strerror}") from None
+
+
+@contextmanager
+def _naming(name: str, error: type[Exception]) -> Iterator[None]:
+    """Let an error name the option or the key that has to change."""
+    try:
+        yield
+    except error as exc:
+        raise UnusableCommand(f"{name}: {exc}") from None
 
 
 def _worker_command(arguments: Sequence[str], descriptors: str) -> list[str]:
@@ -231,121 +227,64 @@ def _worker_command(arguments: Sequence[str], descriptors: str) -> list[str]:
     return [sys.executable, *options, "-m", "triows", command, "--inherit", descriptors, *rest]
 
 
-def _check_addresses(addresses: Iterable[str]) -> None:
-    """
-    Refuse what isn't an address.
-
-    Raises:
-        UnusableCommand: It isn't one. The message says what to write instead.
-    """
-    for address in addresses:
-        try:
-            check_address(address)
-        except ValueError as exc:
-            raise UnusableCommand(f"--bind: {exc}") from None
-
-
 def _run(options: argparse.Namespace) -> int:
-    _check_addresses(options.bind or ())
-    _check_certificate(options.certfile, options.keyfile)
-    _check_processes(options)
-    several = options.workers > 1
-    process = " [%(process)d]" if several else ""
-    logging.basicConfig(
-        level=options.log_level.upper(),
-        format=f"%(asctime)s{process} %(levelname)s %(name)s: %(message)s",
-    )
+    values = choose(options)
+    config = configuration(**values.settings)
+    try:
+        _check(values, config)
+        _set_up_log(values)
+        with _naming(values.name_of("bind"), AddressError):
+            return _serve(values, config, options)
+    except CertificateError as exc:
+        raise UnusableCommand(f"{values.name_of(exc.setting)}: {exc}") from None
+
+
+def _serve(values: Chosen, config: Config, options: argparse.Namespace) -> int:
     if options.inherit is None:
         # Before the application is imported, because that may take long, or hang.
         logger.info("starting %s (process %d)", options.app, os.getpid())
-    addresses = {
-        "bind": options.bind or ["127.0.0.1:8000"],
-        "certfile": options.certfile,
-        "keyfile": options.keyfile,
-    }
-    tree_signal = signal.SIGUSR1 if options.tree_on_signal else None
+    tree_signal = signal.SIGUSR1 if values["tree_on_signal"] else None
     if tree_signal is not None:
         # The signal must not end the process while nobody listens for it.
         signal.signal(tree_signal, signal.SIG_IGN)
-    settings = {**addresses, "tree_signal": tree_signal}
+    serve = partial(
+        run,
+        name=options.app,
+        config=config,
+        drain=Drain(
+            delay=values["drain_delay"], idle=values["drain_idle"], listen=values["drain_listen"]
+        ),
+        tree_signal=tree_signal,
+    )
     if options.inherit is not None:
         given = inherited(options.inherit)
-        return run(_loaded(options.app), options.app, inherited=given, **settings)
+        return serve(_loaded(options.app, values), inherited=given)
     command = partial(_worker_command, options.arguments)
     # Import these two only when they are used, so that others don't pay for them.
-    if options.reload:
+    if values["reload"]:
         from ._server.reload import run_again  # noqa: PLC0415
 
-        return run_again(command, options.app, **settings)
-    if several:
+        return run_again(command, options.app, config, tree_signal=tree_signal)
+    if values["workers"] > 1:
         from ._server.workers import supervise  # noqa: PLC0415
 
-        return supervise(command, options.app, workers=options.workers, **settings)
-    return run(_loaded(options.app), options.app, **settings)
+        workers = values["workers"]
+        return supervise(command, options.app, config, workers=workers, tree_signal=tree_signal)
+    return serve(_loaded(options.app, values))
+
+
+def _set_up_log(values: Chosen) -> None:
+    process = " [%(process)d]" if values["workers"] > 1 else ""
+    logging.basicConfig(
+        level=values["loglevel"].upper(),
+        format=f"%(asctime)s{process} %(levelname)s %(name)s: %(message)s",
+    )
 
 
 def _routes(options: argparse.Namespace) -> int:
-    app = _loaded(options.app)
+    app = _loaded(options.app, vars(options))
     print("\n".join(table(app.routes, app.mounts)))
     return 0
-
-
-HEADINGS = ("METHOD", "PATH", "HANDLER", "PARAMETERS", "RESULTS", "RESOURCES")
-
-
-def table(routes: Iterable[RouteInfo], mounts: Iterable[MountInfo]) -> Iterator[str]:
-    """Lay out routes and mounts in columns, one line for each parameter, result and resource."""
-    lines: list[tuple[str, ...]] = [HEADINGS]
-    for row in _rows(routes, mounts):
-        lines.extend(zip_longest(*row, fillvalue=""))
-    widths = [max(len(line[column]) for line in lines) for column in range(len(HEADINGS))]
-    for line in lines:
-        yield "  ".join(
-            cell.ljust(width) for cell, width in zip(line, widths, strict=True)
-        ).rstrip()
-
-
-def _rows(
-    routes: Iterable[RouteInfo], mounts: Iterable[MountInfo]
-) -> Iterator[Sequence[Iterable[str]]]:
-    """Yield what is in each column, for each route and then each mount."""
-    for route in routes:
-        yield (
-            [route.method or "WEBSOCKET"],
-            [route.path],
-            [_relative(route.handler)],
-            [*(line for one in route.parameters for line in written(one)), *_body(route.body)],
-            _results(route.results),
-            [_named(resource) for resource in route.resources],
-        )
-    for mount in mounts:
-        yield ["MOUNT"], [mount.path], [_relative(mount.handler)], [], [], []
-
-
-def _body(body: BodyInfo | None) -> Iterator[str]:
-    if body is not None:
-        yield f"body: {type_name(body.type)}{'' if body.required else ' (optional)'}"
-
-
-def _results(results: Iterable[ResultInfo]) -> list[str]:
-    """Say what a handler answers. If no annotation says it, that is one line."""
-    unknown = [one for one in results if one.type is object]
-    return [_result(one) for one in unknown or results]
-
-
-def _result(result: ResultInfo) -> str:
-    """Write ``201 Product``, ``204``, or ``HTMLResponse``, which has a status of its own."""
-    shown = "Any" if result.type is object else type_name(result.type)
-    parts = (result.status, None if result.type is None else shown)
-    return " ".join(str(part) for part in parts if part is not None)
-
-
-def _named(resource: ResourceInfo) -> str:
-    return f"{resource.name} (application)" if resource.scope == "app" else resource.name
-
-
-def _relative(where: str) -> str:
-    return where.removeprefix(os.getcwd() + os.sep)
 
 
 _COMMANDS = {"run": _run, "routes": _routes}

@@ -1,129 +1,100 @@
 """
-What is said about the options and commands of other servers.
+What options and a configuration file do to processes: one, several, and one that reloads.
 
-How the command line says it, and that none of those options is missing: tests/test_cli.py.
+How their values are chosen: tests/command.
 """
 
 from __future__ import annotations
 
-import re
+import http.client
+import json
+import time
+from urllib.parse import urlsplit
 
 import pytest
 
-from triows._cli import main
-from triows._server.options import _MEANT, _PREFIXES, command_meant, option_meant
+from tests.server.harness.process import PATIENCE, TRIOWS, ServerProcess
 
-NAMES = [name for names in _MEANT for name in names.split()]
-REMEDIES = [*_MEANT.values(), *_PREFIXES.values()]
+pytestmark = pytest.mark.real_socket
+
+SHOP = """
+import os
+from triows import Request, Route, Triows
+
+looking = Route("looking")
+
+@looking.get
+async def look(request: Request) -> dict[str, str]:
+    return {"goods": os.environ["SHOP_GOODS"], "root": request.scope["root_path"]}
+
+def make() -> Triows:
+    return Triows(looking)
+"""
+
+FILE = """
+factory = true
+app_dir = "shop"
+env_file = "shop/goods.env"
+root_path = "/app"
+accesslog = "access.log"
+include_server_header = false
+h11_max_incomplete_size = 1000
+server_names = "shop.example"
+"""
 
 
 @pytest.fixture
-def ours(capsys):
-    """The options of `triows run`, from its help."""
-    with pytest.raises(SystemExit):
-        main(["run", "--help"])
-    return set(re.findall(r"(?<![\w-])--?[a-z][\w-]*", capsys.readouterr().out))
+def shop(tmp_path):
+    """A folder with an application, its environment, and a configuration."""
+    (tmp_path / "deploy/shop").mkdir(parents=True)
+    (tmp_path / "deploy/shop/goods_of.py").write_text(SHOP)
+    (tmp_path / "deploy/shop/goods.env").write_text("export SHOP_GOODS='tea # and more'\n")
+    (tmp_path / "deploy/triows.toml").write_text(FILE)
+    return tmp_path
 
 
-def meant(*arguments):
-    """Say what is meant by arguments of which none is known."""
-    return option_meant(arguments, arguments)
+def asked(process, **headers):
+    """Ask what there is. Return the status, the headers and the body."""
+    connection = http.client.HTTPConnection(urlsplit(process.url).netloc, timeout=PATIENCE)
+    try:
+        connection.request("GET", "/looking", headers={"Host": "shop.example", **headers})
+        response = connection.getresponse()
+        return response.status, response.headers, response.read()
+    finally:
+        connection.close()
 
 
-# Commands
+def wait_for_line(file):
+    deadline = time.monotonic() + PATIENCE
+    while not (text := file.read_text()):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    return text
 
 
-@pytest.mark.parametrize("arguments", [["run", "a:b"], ["--version"], ["--bind=[::1]:80", "run"]])
-def test_what_is_a_command_or_an_option_is_left_alone(arguments):
-    assert command_meant(arguments) is None
+@pytest.mark.parametrize("options", [[], ["--workers", "2"], ["--reload"]])
+def test_all_processes_get_the_same_configuration(shop, options):
+    options = ["--config", "deploy/triows.toml", *options]
+    with ServerProcess(TRIOWS, "goods_of:make", *options, folder=shop) as process:
+        status, headers, body = asked(process)
+        assert (status, "server" in headers) == (200, False)
+        assert json.loads(body) == {"goods": "tea # and more", "root": "/app"}
+        assert asked(process, Long=1000 * "x")[0] == 431
+        assert asked(process, Host="other.example")[0] == 404
+        assert '"GET /app/looking 1.1" 200' in wait_for_line(shop / "deploy/access.log")
+        process.stop()
 
 
-def test_a_word_that_no_server_knows_is_left_to_the_parser():
-    assert command_meant(["fly", "a:b"]) is None
-
-
-@pytest.mark.parametrize("command", ["serve", "start", "dev", "runserver", "server"])
-def test_the_command_of_another_server_is_run_with_the_same_arguments(command):
-    assert command_meant([command, "a:b", "--reload"]) == "triows run a:b --reload"
-    assert command_meant([command]) == "triows run MODULE:APP"
-
-
-@pytest.mark.parametrize("target", ["chat:app", "chat.py"])
-def test_an_application_in_the_place_of_a_command_is_run(target):
-    assert command_meant([target, "--reload"]) == f"triows run {target} --reload"
-
-
-# Addresses
-
-
-def test_a_port_alone_is_of_this_machine():
-    assert meant("9000") == "write --bind 127.0.0.1:9000"
-
-
-@pytest.mark.parametrize(
-    ("arguments", "address"),
-    [
-        (["--host", "0.0.0.0", "--port", "9000"], "0.0.0.0:9000"),
-        (["--port=9000", "--host=0.0.0.0"], "0.0.0.0:9000"),
-        (["-p", "9000", "--host", "0.0.0.0"], "0.0.0.0:9000"),
-        (["-p9000"], "127.0.0.1:9000"),
-        (["--host", "::1"], "[::1]:8000"),
-        (["--port", "http"], "127.0.0.1:8000"),
-        (["--host"], "127.0.0.1:8000"),
-    ],
-)
-def test_host_and_port_are_put_together_however_they_are_written(arguments, address):
-    assert meant(*arguments) == f"write --bind {address}"
-
-
-def test_the_value_may_be_what_the_parser_took_for_the_application():
-    assert option_meant(["--host"], ["--host", "0.0.0.0"]) == "write --bind 0.0.0.0:8000"
-
-
-@pytest.mark.parametrize("arguments", [["-p", "triows.pid"], ["-p"]])
-def test_a_file_is_no_port(arguments):
-    assert meant(*arguments) == meant("--daemon")
-
-
-# Other options
-
-
-def test_only_the_first_argument_that_is_not_known_is_told():
-    assert meant("-b", "-w") == "write --bind"
-    assert meant("-w", "-b") == "write --workers"
-
-
-def test_the_value_belongs_to_the_option_with_or_without_a_space():
-    assert meant("-w2") == meant("-w", "2") == "write --workers"
-    assert meant("--uds=a.sock") == meant("--uds", "a.sock") == "write --bind unix:PATH"
-
-
-def test_an_option_of_its_own_takes_precedence_over_its_beginning():
-    assert meant("--ssl-keyfile") == "write --keyfile"
-    assert "Hypercorn's Config" in meant("--ssl-whatever")
-
-
-@pytest.mark.parametrize("option", ["--speed", "--ssl", "-x", "--", "-"])
-def test_what_no_server_knows_is_told_nothing(option):
-    assert meant(option) is None
-
-
-# The tables
-
-
-def test_each_option_is_in_the_table_once():
-    assert len(NAMES) == len(set(NAMES))
-
-
-def test_no_option_of_ours_is_in_the_table(ours):
-    assert "--bind" in ours
-    assert ours.isdisjoint(NAMES)
-
-
-def test_each_option_is_found_by_its_name():
-    assert [name for name in NAMES if meant(name) is None] == []
-
-
-def test_an_option_to_write_instead_is_ours(ours):
-    told = {option for remedy in REMEDIES for option in re.findall(r"--[\w-]+", remedy)}
-    assert {"--bind", "--workers"} <= told <= ours
+def test_the_command_line_takes_precedence_and_what_is_set_stays(shop):
+    options = [
+        *("--config", "deploy/triows.toml", "--root-path", "/other", "--no-access-log"),
+        *("--h11-max-incomplete-size", "9000"),
+    ]
+    coffee = {"SHOP_GOODS": "coffee"}
+    with ServerProcess(
+        TRIOWS, "goods_of:make", *options, folder=shop, environment=coffee
+    ) as process:
+        _, _, body = asked(process, Long=1000 * "x")
+        assert json.loads(body) == {"goods": "coffee", "root": "/other"}
+        process.stop()
+    assert not (shop / "deploy/access.log").exists()

@@ -12,6 +12,8 @@ from triows._app import Triows
 from triows._loop import note_loop
 from triows._routing.websocket_route import WebSocketRoute
 
+from .drain import Drain
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
@@ -19,6 +21,7 @@ __all__ = [
     "app_mistake",
     "check_app",
     "check_config",
+    "check_drain",
     "check_sockets",
     "check_trigger",
     "wait_triggered",
@@ -61,7 +64,8 @@ def _function_mistake(function: Callable[..., object]) -> str:
             f"above {name}, write `app = Triows(route)`, and give that"
         )
     return (
-        f"a function, not an application: call it, as in `app = {name}()`, and give what it returns"
+        f"a function, not an application: call it, as in `app = {name}()`, and give what it "
+        "returns. If it makes the application for `triows run`, add --factory"
     )
 
 
@@ -92,7 +96,7 @@ def check_config(config: object) -> None:
         TypeError: It isn't a configuration, or its addresses aren't a list of strings. The message
             says what to write instead.
         ValueError: It has settings for TLS, and would serve without TLS, or let in clients without
-            a certificate.
+            a certificate. Or its ``root_path`` can't be one.
     """
     if not isinstance(config, Config):
         given = "no configuration" if config is None else f"{config!r} as its configuration"
@@ -107,6 +111,11 @@ def check_config(config: object) -> None:
         raise TypeError(
             f"config.{name} takes a list of addresses, and got {addresses!r}: write "
             f"config.{name} = ['127.0.0.1:8000']"
+        )
+    if config.root_path and not config.root_path.startswith("/"):
+        raise ValueError(
+            f"config.root_path is a path, and {config.root_path!r} doesn't begin with a slash: "
+            f"write '/{config.root_path}'"
         )
     _check_tls(config)
 
@@ -210,6 +219,20 @@ async def wait_triggered(trigger: Callable[[], Awaitable[object]]) -> None:
     except Exception as exc:
         note_loop(exc)
         raise
+
+
+def check_drain(drain: object) -> None:
+    """
+    Refuse what isn't a :class:`Drain`.
+
+    Raises:
+        TypeError: It isn't one. The message says what to write instead.
+    """
+    if drain is None or isinstance(drain, Drain):
+        return
+    seconds = isinstance(drain, int | float) and not isinstance(drain, bool)
+    instead = f"drain=Drain(delay={drain})" if seconds else "drain=Drain(delay=...)"
+    raise TypeError(f"drain takes a triows.Drain, not {drain!r}: write {instead}")
 
 
 def check_sockets(sockets: Sequence[object] | None) -> None:
