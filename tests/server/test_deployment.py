@@ -154,10 +154,12 @@ class Recorder:
 @pytest.mark.parametrize("name", PROXIES)
 def test_a_client_cannot_say_that_it_is_somebody_else(name, tmp_path):
     with Recorder() as server, started(PROXIES[name]((AWAY, server.address)), tmp_path) as proxy:
-        ask(proxy, "GET", "/who", "X-Forwarded-For: 6.6.6.6", "X-Forwarded-Proto: gopher")
+        claims = ("For: 6.6.6.6", "Proto: gopher", "Host: bad.example", "Port: 666")
+        ask(proxy, "GET", "/who", *(f"X-Forwarded-{claim}" for claim in claims))
         assert server.header("/who", "x-forwarded-for") == ["127.0.0.1"]
         assert server.header("/who", "x-forwarded-proto") in (["http"], ["https"])
         assert server.header("/who", "x-forwarded-host") == ["hello.example"]
+        assert server.header("/who", "x-forwarded-port") == []
         assert server.header("/who", "host") == ["hello.example"]
 
 
