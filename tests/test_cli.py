@@ -362,7 +362,7 @@ ELSEWHERE = """
     --ca-certs --cert-reqs --ciphers -c --config --debug --error-log --error-logfile -g -k
     --worker-class --keep-alive --keyfile-password --insecure-bind --max-requests
     --max-requests-jitter --pid --quic-bind --read-timeout --server-name --statsd-host
-    --statsd-prefix -m --umask -u -w --websocket-ping-interval --verify-mode
+    --statsd-prefix -m -u -w --websocket-ping-interval --verify-mode
     --graceful-timeout --threads --worker-connections -t --timeout --limit-request-line
     --limit-request-fields --reload-engine --reload-extra-file --check-config --print-config
     --preload --reuse-port --chdir -D --daemon -e --env --worker-tmp-dir --user --group
@@ -389,6 +389,19 @@ def test_every_option_of_another_server_has_a_remedy(capsys, option):
 
 def test_the_level_of_the_log_may_be_in_capitals():
     assert _parser().parse_args(["run", "a:b", "--log-level", "DEBUG"]).log_level == "debug"
+
+
+@pytest.mark.parametrize(("given", "mask"), [("0", 0), ("117", 0o117), ("0077", 0o077)])
+def test_a_umask_is_octal(given, mask):
+    assert _parser().parse_args(["run", "a:b", "--umask", given]).umask == mask
+
+
+@pytest.mark.parametrize("given", ["", "8", "u=rw", "-1", "00117", "0o117"])
+def test_a_umask_that_is_not_octal_is_refused(capsys, given):
+    with pytest.raises(SystemExit) as caught:
+        main(["run", "a:b", f"--umask={given}"])
+    assert caught.value.code == 2
+    assert f"give an octal number such as 117, not {given!r}" in capsys.readouterr().err
 
 
 # Certificates

@@ -149,6 +149,12 @@ def _number_of_workers(text: str) -> int:
     return int(digits)
 
 
+def _umask(text: str) -> int:
+    if len(text) > 4 or not text or text.strip("01234567"):
+        raise argparse.ArgumentTypeError(f"give an octal number such as 117, not {text!r}")
+    return int(text, 8)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="triows", description="Serve and inspect triows applications.")
     parser.add_argument("--version", action="version", version=f"triows {version('triows')}")
@@ -159,6 +165,13 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         metavar="ADDRESS",
         help="host:port or unix:path; repeatable (default: 127.0.0.1:8000)",
+    )
+    serve.add_argument(
+        "--umask",
+        type=_umask,
+        metavar="MASK",
+        help="the permissions that the file of a Unix socket does not get, as an octal number "
+        "(default: 111, so that everybody may connect who can reach the file)",
     )
     serve.add_argument("--certfile", metavar="FILE", help="the certificate chain, to serve TLS")
     serve.add_argument("--keyfile", metavar="FILE", help="its private key")
@@ -262,6 +275,7 @@ def _run(options: argparse.Namespace) -> int:
         "bind": options.bind or ["127.0.0.1:8000"],
         "certfile": options.certfile,
         "keyfile": options.keyfile,
+        "umask": options.umask,
     }
     tree_signal = signal.SIGUSR1 if options.tree_on_signal else None
     if tree_signal is not None:

@@ -36,7 +36,11 @@ logger.addFilter(_WholeLines())
 
 
 def peer_of(scope: Mapping[str, Any]) -> str:
-    """Return the peer's address for the log; ``?`` if it is not known."""
+    """Return the peer's address for the log, or ``unix``; ``?`` if it is not known."""
     client = scope.get("client")
-    # Middleware may have taken the address from a header, so escape it.
-    return f"{printable(str(client[0]))}:{client[1]}" if client else "?"
+    if client:
+        # Middleware may have taken the address from a header, so escape it.
+        return f"{printable(str(client[0]))}:{client[1]}"
+    server = scope.get("server")
+    # The peers of a Unix socket have no address, and its own is a path without a port.
+    return "unix" if server and server[1] is None else "?"

@@ -478,13 +478,16 @@ class HTTPConnection:
 
     def cut(self, why: str) -> None:
         """End a response that can't be completed, so that the client sees that."""
-        client = self.addresses.client
-        peer = f"{client[0]}:{client[1]}" if client else "?"
+        peer = self._peer
         path = self._path.decode("ascii")
         logger.info("%s %r response cut: %s", peer, path, why, extra={"peer": peer})
         if self._current is not None and not self._current.left:
             self._current.why_left = INCOMPLETE
         self.close(abort=True)
+
+    @property
+    def _peer(self) -> str:
+        return peer_of({"client": self.addresses.client, "server": self.addresses.server})
 
     def _refuse(self, status: int, detail: str, head: Request | None = None) -> None:
         """Refuse what the client has sent. This ends the connection."""
@@ -499,7 +502,7 @@ class HTTPConnection:
             why: What the log says.
             head: The request, if it could be read.
         """
-        peer = peer_of({"client": self.addresses.client})
+        peer = self._peer
         logger.info(
             "%s refused %d (%s)",
             peer,

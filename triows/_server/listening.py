@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
-import os
 import socket
-import stat
 import traceback
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
@@ -18,16 +16,21 @@ from hypercorn.utils import repr_socket_addr
 from triows._managers import contextmanager
 from triows.exceptions import AddressError
 
+from .unix import SocketFile, bind_path, named, path_of, reason
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 __all__ = ["Listener", "check_address", "configuration", "listening"]
 
 
-def configuration(bind: Sequence[str], certfile: str | None, keyfile: str | None) -> Config:
+def configuration(
+    bind: Sequence[str], certfile: str | None, keyfile: str | None, *, umask: int | None = None
+) -> Config:
     """Make the configuration that ``triows run`` serves with."""
     config = Config()
     config.bind = list(bind)
+    config.umask = umask
     config.certfile, config.keyfile = certfile, keyfile
     # Hypercorn's messages go to the same log as ours, except its greeting, which would repeat ours.
     config.errorlog = logging.getLogger("hypercorn")
@@ -42,11 +45,26 @@ class Listener:
     socket: socket.socket
     #: Whether its connections use TLS.
     secure: bool
+    #: The file of a Unix socket that was bound here. A socket that was given keeps its file.
+    file: SocketFile | None = None
+
+    def hide(self) -> None:
+        """Remove the file of a Unix socket, so that nobody finds it. It goes on listening."""
+        if self.file is not None:
+            self.file.remove()
+
+    def close(self) -> None:
+        """Close the socket. A second call has no effect."""
+        if self.socket.fileno() >= 0:
+            self.hide()
+            self.socket.close()
 
     @property
     def url(self) -> str:
         """The URL at which it can be reached, as Hypercorn writes it."""
-        name = repr_socket_addr(self.socket.family, self.socket.getsockname())
+        family, own = self.socket.family, self.socket.getsockname()
+        is_unix = family == socket.AF_UNIX
+        name = f"unix:{named(own)}" if is_unix else repr_socket_addr(family, own)
         return f"{'https' if self.secure else 'http'}://{name}"
 
 
@@ -113,23 +131,18 @@ def listening(
         raise ValueError("triows serves HTTP/1.1 only: leave quic_bind out")
     with ExitStack() as stack:
         if sockets is None:
-            secure, insecure = _bound(config, stack)
-        else:
-            for sock in sockets:
-                stack.callback(sock.close)
-            given: list[socket.socket] = list(sockets)
-            secure, insecure = (given, []) if config.ssl_enabled else ([], given)
-            if not given:
-                raise ValueError("sockets is empty: give at least one socket, or leave sockets out")
-            for sock in given:
-                _listen(config, sock)
-        yield [
-            *(Listener(sock, secure=True) for sock in secure),
-            *(Listener(sock, secure=False) for sock in insecure),
-        ]
+            yield _bound(config, stack)
+            return
+        for sock in sockets:
+            stack.callback(sock.close)
+        if not sockets:
+            raise ValueError("sockets is empty: give at least one socket, or leave sockets out")
+        for sock in sockets:
+            _listen(config, sock)
+        yield [Listener(sock, config.ssl_enabled) for sock in sockets]
 
 
-def _bound(config: Config, stack: ExitStack) -> tuple[list[socket.socket], list[socket.socket]]:
+def _bound(config: Config, stack: ExitStack) -> list[Listener]:
     """Bind the addresses of *config*, with and without TLS. *stack* closes the sockets."""
     if not config.bind:
         raise ValueError("config.bind has no address: write config.bind = ['127.0.0.1:8000']")
@@ -137,18 +150,24 @@ def _bound(config: Config, stack: ExitStack) -> tuple[list[socket.socket], list[
     without = config.insecure_bind if config.ssl_enabled else config.bind
     for address in (*with_tls, *without):
         check_address(address)
-    return (
-        [_bind(config, address, stack) for address in with_tls],
-        [_bind(config, address, stack) for address in without],
-    )
+    return [
+        *(_bind(config, address, stack, secure=True) for address in with_tls),
+        *(_bind(config, address, stack, secure=False) for address in without),
+    ]
 
 
-def _bind(config: Config, address: str, stack: ExitStack) -> socket.socket:
-    """Bind one address as Hypercorn does, so that an error can name it, and listen there."""
+def _bind(config: Config, address: str, stack: ExitStack, *, secure: bool) -> Listener:
+    """Bind one address, so that an error can name it, and listen there."""
     try:
-        _check_unused(address)
-        (sock,) = config._create_sockets([address])
-        stack.callback(sock.close)
+        path = path_of(address)
+        if path is None:
+            (sock,) = config._create_sockets([address])
+            listener = Listener(sock, secure)
+        else:
+            sock = socket.socket(socket.AF_UNIX)
+            stack.callback(sock.close)
+            listener = Listener(sock, secure, bind_path(sock, path, config))
+        stack.callback(listener.close)
         # Do this at once, or the same address could be bound a second time.
         _listen(config, sock)
     except OSError as exc:
@@ -156,7 +175,7 @@ def _bind(config: Config, address: str, stack: ExitStack) -> socket.socket:
         raise AddressError(
             exc.errno, f"can't listen at {address}: {_reason(address, exc)}"
         ) from exc
-    return sock
+    return listener
 
 
 def _listen(config: Config, sock: socket.socket) -> None:
@@ -165,34 +184,6 @@ def _listen(config: Config, sock: socket.socket) -> None:
         raise ValueError(f"{sock!r} is not bound: call its bind() first")
     sock.setblocking(False)
     sock.listen(config.backlog)
-
-
-def _check_unused(address: str) -> None:
-    """
-    Refuse the path of a socket at which somebody listens. Hypercorn would put its own there.
-
-    The file of a server that is gone stays behind, and may be replaced.
-
-    Raises:
-        OSError: Somebody listens there, or nobody can tell.
-    """
-    kind, _, path = address.partition(":")
-    if kind != "unix" or not _is_socket(path):
-        return
-    with socket.socket(socket.AF_UNIX) as sock:
-        sock.setblocking(False)  # the listener's queue may be full
-        code = sock.connect_ex(path)
-    if code in {0, errno.EAGAIN, errno.EINPROGRESS, errno.EPROTOTYPE}:
-        code = errno.EADDRINUSE
-    if code not in {errno.ECONNREFUSED, errno.ENOENT}:
-        raise OSError(code, os.strerror(code))
-
-
-def _is_socket(path: str) -> bool:
-    try:
-        return stat.S_ISSOCK(os.stat(path).st_mode)
-    except OSError:
-        return False
 
 
 def _close_unbound(exc: OSError) -> None:
@@ -205,18 +196,11 @@ def _close_unbound(exc: OSError) -> None:
 
 def _reason(address: str, exc: OSError) -> str:
     """Say in plain words why an address can't be bound."""
-    path = address.removeprefix("unix:") if address.startswith("unix:") else None
     if isinstance(exc, socket.gaierror):
         return f"there is no host of that name ({exc.strerror})"
-    if path is not None and "too long" in str(exc):
-        return "the path is too long for a Unix socket, which may have about 100 characters"
-    taken = path is not None and os.path.exists(path) and not _is_socket(path)
-    if path is not None and taken and exc.errno in {errno.EADDRINUSE, errno.EISDIR}:
-        return f"there is a {'folder' if os.path.isdir(path) else 'file'} of that name"
-    if path is not None and exc.errno in {errno.EACCES, errno.EPERM}:
-        return f"permission denied to create {path!r}"
-    if path is not None and exc.errno == errno.ENOENT:
-        return f"there is no folder {os.path.dirname(path)!r}"
+    path = path_of(address)
+    if path is not None and (why := reason(path, exc)) is not None:
+        return why
     return _REASONS.get(exc.errno or 0) or exc.strerror or str(exc)
 
 

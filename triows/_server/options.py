@@ -84,6 +84,7 @@ _MEANT = {
     "-b": "write --bind",
     "-w": "write --workers",
     "--uds --unix-socket": "write --bind unix:PATH",
+    "-m": "write --umask",
     "--fd": "write --bind fd://NUMBER",
     "--insecure-bind --quic-bind": _CONFIG,
     "--ssl-keyfile": "write --keyfile",
@@ -139,7 +140,7 @@ _MEANT = {
     "--timeout-keep-alive --keep-alive --read-timeout "
     "--limit-max-requests --max-requests --header --proxy-headers --forwarded-allow-ips "
     "--server-header --date-header --h11-max-incomplete-event-size --server-name --statsd-host "
-    "--statsd-prefix --pid -u --user -g --group -m --umask": _CONFIG,
+    "--statsd-prefix --pid -u --user -g --group": _CONFIG,
 }
 
 #: The same for options of which there are many, by their beginnings.

@@ -45,6 +45,7 @@ def run_again(
     bind: Sequence[str],
     certfile: str | None = None,
     keyfile: str | None = None,
+    umask: int | None = None,
     tree_signal: int | None = None,
 ) -> int:
     """
@@ -59,6 +60,7 @@ def run_again(
         bind: The addresses, each ``host:port`` or ``unix:path``.
         certfile: A certificate chain, to serve TLS.
         keyfile: The private key for the certificate.
+        umask: As ``config.umask``, for the files of Unix sockets.
         tree_signal: A signal that is passed on to the process.
 
     Returns:
@@ -69,7 +71,7 @@ def run_again(
     """
     # Otherwise it would log its own line for each change, next to ours.
     logging.getLogger("watchfiles").setLevel(logging.WARNING)
-    with listening(configuration(bind, certfile, keyfile)) as addresses:
+    with listening(configuration(bind, certfile, keyfile, umask=umask)) as addresses:
         return trio.run(Reloader(command, name, addresses, tree_signal).run)
 
 

@@ -49,6 +49,7 @@ def run(
     bind: Sequence[str],
     certfile: str | None = None,
     keyfile: str | None = None,
+    umask: int | None = None,
     inherited: Inherited | None = None,
     tree_signal: int | None = None,
 ) -> int:
@@ -64,6 +65,7 @@ def run(
         bind: The addresses, each ``host:port`` or ``unix:path``.
         certfile: A certificate chain, to serve TLS.
         keyfile: The private key for the certificate.
+        umask: As ``config.umask``, for the files of Unix sockets.
         inherited: For a worker, what it gets from its parent. The worker accepts from these sockets
             and not from *bind*. It also drains when the parent is gone.
         tree_signal: A signal that prints what is alive, at any time between start-up and end.
@@ -76,7 +78,7 @@ def run(
         CertificateError: The certificate or its key can't be used.
         ApplicationError: The application raised something.
     """
-    config = configuration(bind, certfile, keyfile)
+    config = configuration(bind, certfile, keyfile, umask=umask)
     try:
         return trio.run(_serve_observed, app, config, name, inherited, tree_signal)
     except BaseExceptionGroup as group:

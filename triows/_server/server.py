@@ -7,6 +7,7 @@ import math
 from contextlib import ExitStack
 from contextvars import copy_context
 from functools import partial
+from socket import AF_UNIX
 from typing import TYPE_CHECKING
 
 import trio
@@ -34,6 +35,7 @@ from .pool import Pool
 from .scopes import ScopeSettings
 from .services import HTTPServices
 from .trimmer import Trimmer
+from .unix import named
 from .upgraded import Services, Upgraded
 
 if TYPE_CHECKING:
@@ -167,7 +169,7 @@ class Server:
                     await trio.sleep_forever()
         finally:
             for one in self._listeners:
-                one.socket.close()
+                one.close()
             self._has_stopped_listening.set()
 
     async def wait_ended(self) -> None:
@@ -320,9 +322,7 @@ class Server:
 
     def _arrival(self, sock: socket.socket, *, secure: bool) -> Arrival:
         addresses = Addresses(
-            parse_socket_addr(sock.family, sock.getpeername()),
-            parse_socket_addr(sock.family, sock.getsockname()),
-            secure,
+            parse_socket_addr(sock.family, sock.getpeername()), own_address(sock), secure
         )
         if not secure:
             return Arrival(PlainWire(sock, self._reactor), addresses)
@@ -356,6 +356,13 @@ class Server:
         """Close what is left when all tasks have ended."""
         for connection in tuple(self._connections):
             connection.close()
+
+
+def own_address(sock: socket.socket) -> tuple[str, int | None] | None:
+    """Return the address of our end of a connection, as ASGI writes it."""
+    if sock.family == AF_UNIX:
+        return named(sock.getsockname()), None
+    return parse_socket_addr(sock.family, sock.getsockname())
 
 
 @asynccontextmanager

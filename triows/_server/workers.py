@@ -45,6 +45,7 @@ def supervise(
     bind: Sequence[str],
     certfile: str | None = None,
     keyfile: str | None = None,
+    umask: int | None = None,
     tree_signal: int | None = None,
 ) -> int:
     """
@@ -57,6 +58,7 @@ def supervise(
         bind: The addresses, each ``host:port`` or ``unix:path``.
         certfile: A certificate chain, to serve TLS.
         keyfile: The private key for the certificate.
+        umask: As ``config.umask``, for the files of Unix sockets.
         tree_signal: A signal that is passed on to all workers.
 
     Returns:
@@ -66,7 +68,7 @@ def supervise(
     Raises:
         OSError: An address can't be bound.
     """
-    with listening(configuration(bind, certfile, keyfile)) as addresses:
+    with listening(configuration(bind, certfile, keyfile, umask=umask)) as addresses:
         return trio.run(_supervise, command, name, addresses, workers, tree_signal)
 
 
