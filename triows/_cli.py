@@ -10,40 +10,34 @@ import subprocess
 import sys
 from functools import partial
 from importlib.metadata import version
-from itertools import zip_longest
 from typing import TYPE_CHECKING
 
-from ._annotations import type_name
-from ._injection.listing import written
+from ._command.listing import table
+from ._command.options import add_options, chosen, settings_of
+from ._command.others import command_meant, option_meant
 from ._log import logger
 from ._printable import printable
 from ._server.interrupts import ending_by_signals, ending_whatever_runs
 from ._server.lifeline import inherited
 from ._server.listening import check_address, configuration
 from ._server.loading import ImportFailed, UnusableTarget, load
-from ._server.options import command_meant, option_meant
 from ._server.run import ApplicationError, run
 from ._server.tls import CertificateError, tls_context
 from ._traceback import summary, users_place, users_traceback
 from .exceptions import AddressError, RouteSetupError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-    from typing import NoReturn
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import Any, NoReturn
 
     from ._app import Triows
-    from ._description import BodyInfo, MountInfo, ResourceInfo, ResultInfo, RouteInfo
+    from ._server.config import Config
 
 __all__ = ["main"]
 
 # Exit codes. 1: the application failed while it was started, served or shut down. 2, as in
 # argparse: the command can't be carried out. The server has exit codes of its own.
 FAILED, UNUSABLE = 1, 2
-
-# Each worker is a process with an interpreter and the application in it, for one core. No machine
-# has many more cores than this. A number above it is a typo, and starting all those processes
-# would take all memory.
-MAX_WORKERS = 1024
 
 
 class UnusableCommand(Exception):
@@ -136,69 +130,17 @@ class _Parser(argparse.ArgumentParser):
         self.exit(UNUSABLE, f"triows: {message} (see {self.prog} --help)\n")
 
 
-def _number_of_workers(text: str) -> int:
-    digits = text.lstrip("0") if text.isdecimal() else ""
-    if not digits:
-        raise argparse.ArgumentTypeError(f"give a whole number, 1 or more, not {text!r}")
-    # Python refuses to convert thousands of digits.
-    if len(digits) > len(str(MAX_WORKERS)) or int(digits) > MAX_WORKERS:
-        raise argparse.ArgumentTypeError(
-            f"each worker is a process of its own, and {MAX_WORKERS} is the most: give about as "
-            f"many as this machine has cores, which is {os.cpu_count() or 1}"
-        )
-    return int(digits)
-
-
-def _umask(text: str) -> int:
-    if len(text) > 4 or not text or text.strip("01234567"):
-        raise argparse.ArgumentTypeError(f"give an octal number such as 117, not {text!r}")
-    return int(text, 8)
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="triows", description="Serve and inspect triows applications.")
     parser.add_argument("--version", action="version", version=f"triows {version('triows')}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    serve = commands.add_parser("run", help="serve an application")
-    serve.add_argument(
-        "--bind",
-        action="append",
-        metavar="ADDRESS",
-        help="host:port or unix:path; repeatable (default: 127.0.0.1:8000)",
+    serve = commands.add_parser(
+        "run",
+        help="serve an application",
+        usage="triows run [OPTIONS] MODULE:APP",
+        allow_abbrev=False,  # or a new option would change what an abbreviation means
     )
-    serve.add_argument(
-        "--umask",
-        type=_umask,
-        metavar="MASK",
-        help="the permissions that the file of a Unix socket does not get, as an octal number "
-        "(default: 111, so that everybody may connect who can reach the file)",
-    )
-    serve.add_argument("--certfile", metavar="FILE", help="the certificate chain, to serve TLS")
-    serve.add_argument("--keyfile", metavar="FILE", help="its private key")
-    serve.add_argument(
-        "--log-level",
-        default="info",
-        type=str.lower,
-        choices=["debug", "info", "warning", "error", "critical"],
-        help="log messages of this level and above (default: info)",
-    )
-    serve.add_argument(
-        "--workers",
-        type=_number_of_workers,
-        default=1,
-        metavar="N",
-        help="number of processes that serve (default: 1); SIGHUP replaces them one by one",
-    )
-    serve.add_argument(
-        "--reload",
-        action="store_true",
-        help="start again when a Python file in this folder changes",
-    )
-    serve.add_argument(
-        "--tree-on-signal",
-        action="store_true",
-        help="on SIGUSR1, print all connections, resources and tasks to the standard error",
-    )
+    add_options(serve)
     serve.add_argument("--inherit", help=argparse.SUPPRESS)  # for workers
     routes = commands.add_parser("routes", help="list an application's routes")
     for command in (serve, routes):
@@ -208,7 +150,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _check_certificate(certfile: str | None, keyfile: str | None) -> None:
+def _check_certificate(config: Config) -> None:
     """
     Refuse a certificate or a key that can't be used, before the application is imported.
 
@@ -216,23 +158,24 @@ def _check_certificate(certfile: str | None, keyfile: str | None) -> None:
         UnusableCommand: One of the two is missing.
         CertificateError: One of them can't be used.
     """
-    if (certfile is None) != (keyfile is None):
+    if (config.certfile is None) != (config.keyfile is None):
         raise UnusableCommand("--certfile and --keyfile go together; one file may be both")
-    tls_context(configuration([], certfile, keyfile), asks=False)
+    tls_context(config, asks=False)
 
 
-def _check_processes(options: argparse.Namespace) -> None:
+def _check_processes(values: Mapping[str, Any]) -> None:
     """
     Refuse options about processes and signals that can't work.
 
     Raises:
         UnusableCommand: An option can't work. The message says why.
     """
-    if options.workers > 1 and options.reload:
+    several, reload = values["workers"] > 1, values["reload"]
+    if several and reload:
         raise UnusableCommand("--reload serves by one process: leave --workers out")
-    if os.name == "nt" and (options.workers > 1 or options.reload):
+    if os.name == "nt" and (several or reload):
         raise UnusableCommand("--workers and --reload need a system with Unix's signals")
-    if options.tree_on_signal and not hasattr(signal, "SIGUSR1"):
+    if values["tree_on_signal"] and not hasattr(signal, "SIGUSR1"):
         raise UnusableCommand("--tree-on-signal needs a system with SIGUSR1")
 
 
@@ -259,107 +202,49 @@ def _check_addresses(addresses: Iterable[str]) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    _check_addresses(options.bind or ())
-    _check_certificate(options.certfile, options.keyfile)
-    _check_processes(options)
-    several = options.workers > 1
-    process = " [%(process)d]" if several else ""
-    logging.basicConfig(
-        level=options.log_level.upper(),
-        format=f"%(asctime)s{process} %(levelname)s %(name)s: %(message)s",
-    )
+    values = chosen(options)
+    config = configuration(**settings_of(values))
+    _check_addresses(config.bind)
+    _check_certificate(config)
+    _check_processes(values)
+    _set_up_log(values)
     if options.inherit is None:
         # Before the application is imported, because that may take long, or hang.
         logger.info("starting %s (process %d)", options.app, os.getpid())
-    addresses = {
-        "bind": options.bind or ["127.0.0.1:8000"],
-        "certfile": options.certfile,
-        "keyfile": options.keyfile,
-        "umask": options.umask,
-    }
-    tree_signal = signal.SIGUSR1 if options.tree_on_signal else None
+    tree_signal = signal.SIGUSR1 if values["tree_on_signal"] else None
     if tree_signal is not None:
         # The signal must not end the process while nobody listens for it.
         signal.signal(tree_signal, signal.SIG_IGN)
-    settings = {**addresses, "tree_signal": tree_signal}
     if options.inherit is not None:
         given = inherited(options.inherit)
-        return run(_loaded(options.app), options.app, inherited=given, **settings)
+        app = _loaded(options.app)
+        return run(app, options.app, config, inherited=given, tree_signal=tree_signal)
     command = partial(_worker_command, options.arguments)
     # Import these two only when they are used, so that others don't pay for them.
-    if options.reload:
+    if values["reload"]:
         from ._server.reload import run_again  # noqa: PLC0415
 
-        return run_again(command, options.app, **settings)
-    if several:
+        return run_again(command, options.app, config, tree_signal=tree_signal)
+    if values["workers"] > 1:
         from ._server.workers import supervise  # noqa: PLC0415
 
-        return supervise(command, options.app, workers=options.workers, **settings)
-    return run(_loaded(options.app), options.app, **settings)
+        workers = values["workers"]
+        return supervise(command, options.app, config, workers=workers, tree_signal=tree_signal)
+    return run(_loaded(options.app), options.app, config, tree_signal=tree_signal)
+
+
+def _set_up_log(values: Mapping[str, Any]) -> None:
+    process = " [%(process)d]" if values["workers"] > 1 else ""
+    logging.basicConfig(
+        level=values["log_level"].upper(),
+        format=f"%(asctime)s{process} %(levelname)s %(name)s: %(message)s",
+    )
 
 
 def _routes(options: argparse.Namespace) -> int:
     app = _loaded(options.app)
     print("\n".join(table(app.routes, app.mounts)))
     return 0
-
-
-HEADINGS = ("METHOD", "PATH", "HANDLER", "PARAMETERS", "RESULTS", "RESOURCES")
-
-
-def table(routes: Iterable[RouteInfo], mounts: Iterable[MountInfo]) -> Iterator[str]:
-    """Lay out routes and mounts in columns, one line for each parameter, result and resource."""
-    lines: list[tuple[str, ...]] = [HEADINGS]
-    for row in _rows(routes, mounts):
-        lines.extend(zip_longest(*row, fillvalue=""))
-    widths = [max(len(line[column]) for line in lines) for column in range(len(HEADINGS))]
-    for line in lines:
-        yield "  ".join(
-            cell.ljust(width) for cell, width in zip(line, widths, strict=True)
-        ).rstrip()
-
-
-def _rows(
-    routes: Iterable[RouteInfo], mounts: Iterable[MountInfo]
-) -> Iterator[Sequence[Iterable[str]]]:
-    """Yield what is in each column, for each route and then each mount."""
-    for route in routes:
-        yield (
-            [route.method or "WEBSOCKET"],
-            [route.path],
-            [_relative(route.handler)],
-            [*(line for one in route.parameters for line in written(one)), *_body(route.body)],
-            _results(route.results),
-            [_named(resource) for resource in route.resources],
-        )
-    for mount in mounts:
-        yield ["MOUNT"], [mount.path], [_relative(mount.handler)], [], [], []
-
-
-def _body(body: BodyInfo | None) -> Iterator[str]:
-    if body is not None:
-        yield f"body: {type_name(body.type)}{'' if body.required else ' (optional)'}"
-
-
-def _results(results: Iterable[ResultInfo]) -> list[str]:
-    """Say what a handler answers. If no annotation says it, that is one line."""
-    unknown = [one for one in results if one.type is object]
-    return [_result(one) for one in unknown or results]
-
-
-def _result(result: ResultInfo) -> str:
-    """Write ``201 Product``, ``204``, or ``HTMLResponse``, which has a status of its own."""
-    shown = "Any" if result.type is object else type_name(result.type)
-    parts = (result.status, None if result.type is None else shown)
-    return " ".join(str(part) for part in parts if part is not None)
-
-
-def _named(resource: ResourceInfo) -> str:
-    return f"{resource.name} (application)" if resource.scope == "app" else resource.name
-
-
-def _relative(where: str) -> str:
-    return where.removeprefix(os.getcwd() + os.sep)
 
 
 _COMMANDS = {"run": _run, "routes": _routes}

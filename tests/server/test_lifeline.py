@@ -48,6 +48,22 @@ def test_its_descriptor_is_readable_when_the_parent_is_gone(pair):
     assert select.select([line], [], [], 1)[0] == [line]
 
 
+def test_the_parents_orders_are_signals_until_it_is_gone(pair):
+    parents, workers = pair
+    line = Lifeline(workers)
+    parents.sendall(bytes([signal.SIGTERM, signal.SIGINT]))
+    assert list(line.orders()) == [signal.SIGTERM, signal.SIGINT]
+    parents.close()
+    assert list(line.orders()) == []
+
+
+def test_a_line_that_is_cut_has_no_orders(pair):
+    _, workers = pair
+    line = Lifeline(workers)
+    workers.close()
+    assert line.orders() == b""
+
+
 @pytest.mark.real_socket
 def test_a_worker_takes_over_its_line_and_the_listening_sockets(pair, sighup):
     _, workers = pair

@@ -34,8 +34,19 @@ class Lifeline:
         with suppress(OSError):  # the parent is gone, and something else notices that
             self._socket.sendall(b"%s\n" % " ".join(map(repr, astuple(budget))).encode())
 
+    def orders(self) -> bytes:
+        """
+        Return the signals after which the parent wants this worker to end at once.
+
+        There are none if the parent is gone. Call it when :meth:`fileno` is readable.
+        """
+        try:
+            return self._socket.recv(100)
+        except OSError:
+            return b""
+
     def fileno(self) -> int:
-        """Return the descriptor to wait for. The parent writes nothing, so readable means gone."""
+        """Return the descriptor to wait for."""
         return self._socket.fileno()
 
 

@@ -7,7 +7,7 @@ import logging
 import socket
 import traceback
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 from hypercorn.config import Config
@@ -24,14 +24,11 @@ if TYPE_CHECKING:
 __all__ = ["Listener", "check_address", "configuration", "listening"]
 
 
-def configuration(
-    bind: Sequence[str], certfile: str | None, keyfile: str | None, *, umask: int | None = None
-) -> Config:
-    """Make the configuration that ``triows run`` serves with."""
+def configuration(**settings: Any) -> Config:
+    """Make the configuration that ``triows run`` serves with: these settings of Hypercorn's."""
     config = Config()
-    config.bind = list(bind)
-    config.umask = umask
-    config.certfile, config.keyfile = certfile, keyfile
+    for name, value in settings.items():
+        setattr(config, name, value)
     # Hypercorn's messages go to the same log as ours, except its greeting, which would repeat ours.
     config.errorlog = logging.getLogger("hypercorn")
     config.errorlog.setLevel(logging.WARNING)

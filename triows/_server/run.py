@@ -18,15 +18,12 @@ from triows._inspection.signals import print_on_signal
 from triows.exceptions import AddressError
 
 from .budget import INTERRUPT_GRACE, Budget, at_most
-from .interrupts import SIGNALLED
-from .listening import configuration
+from .interrupts import SIGHUP, SIGNALLED, Hangup
 from .serve import serve_until
 from .signals import SignalWatch
 from .tls import CertificateError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from hypercorn.config import Config
 
     from triows._app import Triows
@@ -45,29 +42,24 @@ PROGRESS = 5.0
 def run(
     app: Triows,
     name: str,
+    config: Config,
     *,
-    bind: Sequence[str],
-    certfile: str | None = None,
-    keyfile: str | None = None,
-    umask: int | None = None,
     inherited: Inherited | None = None,
     tree_signal: int | None = None,
 ) -> int:
     """
-    Serve until SIGINT or SIGTERM. Drain on the first signal, and stop at once on a second.
+    Serve until a signal ends it. Drain on the first signal, and stop at once on a second.
 
-    After SIGINT, which is Ctrl-C, handlers have one second. After SIGTERM they have all of their
-    ``shutdown_grace``. :class:`.SignalWatch` ends a process that takes longer than announced.
+    After SIGINT, which is Ctrl-C, handlers have one second. After SIGTERM and SIGQUIT, and when the
+    terminal is closed, they have all of their ``shutdown_grace``. :class:`.SignalWatch` ends a
+    process that takes longer than announced.
 
     Args:
         app: The application.
         name: What the log calls it.
-        bind: The addresses, each ``host:port`` or ``unix:path``.
-        certfile: A certificate chain, to serve TLS.
-        keyfile: The private key for the certificate.
-        umask: As ``config.umask``, for the files of Unix sockets.
+        config: Hypercorn's configuration.
         inherited: For a worker, what it gets from its parent. The worker accepts from these sockets
-            and not from *bind*. It also drains when the parent is gone.
+            and not from ``config.bind``. It also drains when the parent is gone.
         tree_signal: A signal that prints what is alive, at any time between start-up and end.
 
     Returns:
@@ -78,7 +70,6 @@ def run(
         CertificateError: The certificate or its key can't be used.
         ApplicationError: The application raised something.
     """
-    config = configuration(bind, certfile, keyfile, umask=umask)
     try:
         return trio.run(_serve_observed, app, config, name, inherited, tree_signal)
     except BaseExceptionGroup as group:
@@ -138,7 +129,14 @@ class _Process:
     def __init__(self, app: Triows, inherited: Inherited | None) -> None:
         self.code = 0
         lifeline = None if inherited is None else inherited.lifeline
-        self.signals = SignalWatch(Budget.of(app), Remains(app), self._end, lifeline)
+        self.signals = SignalWatch(
+            Budget.of(app),
+            Remains(app),
+            self._end,
+            self._reload,
+            Hangup.of_this_process(),
+            lifeline,
+        )
         self._app = app
         self._inherited = inherited
         self._scope = trio.CancelScope()
@@ -184,6 +182,8 @@ class _Process:
 
     def _end(self, number: int, at_once: bool) -> None:
         """React to a signal, in the event loop."""
+        if number == SIGHUP:
+            logger.info("the terminal was closed")
         if not self._stop.is_set():
             self._stopped_by, self._stopped_at = number, trio.current_time()
         elif at_once:
@@ -195,6 +195,10 @@ class _Process:
             waits = "" if start is None else f": {start}"
             logger.info("%s, %s%s", what, at_most(Budget.of(self._app).at_once), waits)
             self._scope.cancel()
+
+    def _reload(self) -> None:
+        """React to a signal that asks for files to be read again, in the event loop."""
+        logger.info("SIGHUP has no effect: there is no certificate to read again")
 
     async def _shut_down(self, beside: trio.Nursery, server: Server) -> None:
         """Wait for the first signal, and drain the server."""

@@ -6,6 +6,7 @@ import logging
 import signal
 import socket
 import subprocess
+from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
 import trio
@@ -103,7 +104,7 @@ class Worker:
         It is killed if it has not ended within the time that it stated.
 
         Args:
-            hurry: When this is set, the worker is told a second time, so it ends at once.
+            hurry: When this is set, the worker is told to end at once.
             number: The first signal. SIGINT gives handlers less time than SIGTERM.
         """
         self.dismissed = True
@@ -117,8 +118,7 @@ class Worker:
                 await hurry.wait()
                 nursery.cancel_scope.cancel()
         if hurry.is_set() and self._process.returncode is None:
-            # The system may merge two equal signals that follow one another.
-            self._process.send_signal(_other(number))
+            await self._hurry(number)
             seconds = self.budget.at_once
             with trio.move_on_after(seconds + AIR):
                 await self.wait()
@@ -130,13 +130,20 @@ class Worker:
         self.close()
         return code
 
+    async def _hurry(self, number: int) -> None:
+        """
+        Tell it to end at once, because of this signal.
+
+        It takes that from the line only, since others may send it signals, too. The signal makes
+        Python look at the line during C code that takes signals, such as a regular expression.
+        """
+        with suppress(OSError):  # it has just ended
+            await self._line.send(bytes([number]))
+        self._process.send_signal(number)
+
     def close(self) -> None:
         """Close the line. A worker that still runs then ends."""
         self._line.close()
-
-
-def _other(number: int) -> int:
-    return signal.SIGINT if number == signal.SIGTERM else signal.SIGTERM
 
 
 def exit_in_words(code: int) -> str:

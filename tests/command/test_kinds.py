@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import pytest
+
+from triows._command.kinds import MAX_WORKERS, Choice, Mask, Text, Workers
+
+
+def test_text_is_taken_as_it_is():
+    assert Text().from_text(" a b ") == " a b "
+
+
+def test_a_word_may_be_in_capitals():
+    assert Choice(("yes", "no")).from_text("YES") == "yes"
+
+
+def test_another_word_is_told_which_there_are():
+    with pytest.raises(ValueError, match="give one of yes, no, not 'maybe'"):
+        Choice(("yes", "no")).from_text("maybe")
+
+
+@pytest.mark.parametrize(
+    ("text", "number"), [("1", 1), ("0002", 2), (str(MAX_WORKERS), MAX_WORKERS)]
+)
+def test_a_number_of_workers_may_begin_with_zeros(text, number):
+    assert Workers().from_text(text) == number
+
+
+@pytest.mark.parametrize("text", ["0", "000", "", "-1", "1.5", "two"])
+def test_no_worker_is_refused(text):
+    with pytest.raises(ValueError, match="give a whole number, 1 or more, not "):
+        Workers().from_text(text)
+
+
+@pytest.mark.parametrize("text", [str(MAX_WORKERS + 1), "9" * 5000])
+def test_more_workers_than_any_machine_has_cores_are_refused(text):
+    with pytest.raises(ValueError, match=f"{MAX_WORKERS} is the most"):
+        Workers().from_text(text)
+
+
+@pytest.mark.parametrize(("text", "mask"), [("0", 0), ("117", 0o117), ("0077", 0o077)])
+def test_a_mask_is_octal(text, mask):
+    assert Mask().from_text(text) == mask
+
+
+@pytest.mark.parametrize("text", ["", "8", "u=rw", "-1", "00117", "0o117"])
+def test_a_mask_that_is_not_octal_is_refused(text):
+    with pytest.raises(ValueError, match=f"give an octal number such as 117, not {text!r}"):
+        Mask().from_text(text)
