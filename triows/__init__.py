@@ -39,6 +39,7 @@ from ._description import (
 )
 from ._elsewhere import missing_from_module as _missing
 from ._injection.parameter import Parameter as Parameter
+from ._json_lines import JsonFormatter as JsonFormatter
 from ._param_error import ParamError as ParamError
 from ._request.events import EventStream as EventStream, ServerSentEvent as ServerSentEvent
 from ._request.request import Request as Request
@@ -132,6 +133,8 @@ __all__ = [
     "Compression",
     "Limits",
     "Timeouts",
+    # The log
+    "JsonFormatter",
     # Exceptions
     "TriowsError",
     "RouteSetupError",

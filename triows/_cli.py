@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from ._command.listing import table
 from ._command.options import add_options, chosen, settings_of
 from ._command.others import command_meant, option_meant
+from ._json_lines import JsonFormatter
 from ._log import logger
 from ._printable import printable
 from ._server.interrupts import ending_by_signals, ending_whatever_runs
@@ -234,11 +235,14 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _set_up_log(values: Mapping[str, Any]) -> None:
-    process = " [%(process)d]" if values["workers"] > 1 else ""
-    logging.basicConfig(
-        level=values["log_level"].upper(),
-        format=f"%(asctime)s{process} %(levelname)s %(name)s: %(message)s",
-    )
+    handler = logging.StreamHandler()
+    if values["log_format"] == "json":
+        handler.setFormatter(JsonFormatter())
+    else:
+        process = " [%(process)d]" if values["workers"] > 1 else ""
+        text = f"%(asctime)s{process} %(levelname)s %(name)s: %(message)s"
+        handler.setFormatter(logging.Formatter(text))
+    logging.basicConfig(level=values["log_level"].upper(), handlers=[handler])
 
 
 def _routes(options: argparse.Namespace) -> int:

@@ -11,7 +11,7 @@ from ._traceback import whole_traceback
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["logger", "peer_of"]
+__all__ = ["enable", "logger", "peer_of"]
 
 logger = logging.getLogger("triows")
 
@@ -33,6 +33,18 @@ class _WholeLines(logging.Filter):
 
 
 logger.addFilter(_WholeLines())
+
+
+def enable() -> None:
+    """
+    Switch our loggers on, if a configuration of logging has switched them off.
+
+    ``logging.config`` disables all loggers that exist and that it doesn't name, unless it is told
+    ``disable_existing_loggers=False``. Ours exist since triows was imported. Nobody who writes a
+    configuration means to lose the errors of the server. To silence it, set the level.
+    """
+    for name in ("triows", "triows.frames"):
+        logging.getLogger(name).disabled = False
 
 
 def peer_of(scope: Mapping[str, Any]) -> str:

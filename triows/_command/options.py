@@ -97,6 +97,13 @@ GROUPS = {
             default="info",
         ),
         Option(
+            "--log-format",
+            "text or json, one object in each line (default: text)",
+            Choice(("text", "json")),
+            "FORMAT",
+            default="text",
+        ),
+        Option(
             "--tree-on-signal",
             "on SIGUSR1, print all connections, resources and tasks to the standard error",
             default=False,

@@ -9,6 +9,7 @@ import trio
 
 from triows._arguments import SERVING, hinting
 from triows._errors import only
+from triows._log import enable
 from triows._loop import check_trio
 
 from .access import keep_lines_whole
@@ -107,13 +108,15 @@ async def serve_until(
         sockets: As in :func:`serve`.
         task_status: As in :func:`serve`.
     """
-    keep_lines_whole(config)
+    keep_lines_whole(config)  # this carries out what it says about logging
+    enable()
     tls = tls_context(config)
     error: BaseException | None = None
     try:
         # This is around everything, because a start-up or a shutdown may block, too.
         with blocks_named(app):
             async with app.running():
+                enable()  # the start-up may have set up logging
                 with listening(config, sockets) as listeners:
                     async with open_server(app, config, tls=tls, listeners=listeners) as server:
                         await _run_until(ending, server, task_status, refusing=sockets is None)
