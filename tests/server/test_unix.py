@@ -20,7 +20,8 @@ import triows
 from tests.server.harness.process import PATIENCE, TRIOWS, ServerProcess
 from triows import Route, Triows
 from triows._server.listening import listening
-from triows._server.unix import SocketFile, named, path_of
+from triows._server.newcomers import turn_away
+from triows._server.unix import named, path_of
 from triows.exceptions import AddressError
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def test_the_file_goes_with_the_server(path):
 def test_the_next_server_can_bind_the_path_while_the_last_one_still_accepts(path):
     with listening(configured(path)) as (old,), socket.socket(socket.AF_UNIX) as client:
         client.connect(path)
-        old.hide()
+        turn_away(old.socket, old.file)
         assert not os.path.exists(path)
         with listening(configured(path)) as (new,):
             old.socket.settimeout(5)
@@ -212,15 +213,6 @@ def test_a_name_is_written_as_in_an_address(told, written):
 def test_only_some_addresses_have_a_path():
     assert path_of("unix:/run/a.sock") == "/run/a.sock"
     assert path_of("localhost:80") is None
-
-
-def test_a_file_is_known_by_more_than_its_path(tmp_path):
-    (tmp_path / "a").touch()
-    file = SocketFile.at(str(tmp_path / "a"))
-    (tmp_path / "b").touch()
-    os.replace(tmp_path / "b", tmp_path / "a")
-    file.remove()
-    assert os.path.exists(tmp_path / "a")
 
 
 # What applications and logs see

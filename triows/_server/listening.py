@@ -7,21 +7,26 @@ import logging
 import socket
 import traceback
 from contextlib import ExitStack
+from enum import Enum
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from attrs import frozen
+from attrs import Factory, frozen
 from hypercorn.config import Config
 from hypercorn.utils import repr_socket_addr
 
 from triows._managers import contextmanager
 from triows.exceptions import AddressError
 
-from .unix import SocketFile, bind_path, named, path_of, reason
+from .newcomers import identity, remove_file
+from .unix import bind_path, named, path_of, reason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ["Listener", "check_address", "configuration", "listening"]
+    from .newcomers import Identity
+
+__all__ = ["Heir", "Listener", "check_address", "configuration", "listening"]
 
 
 def configuration(**settings: Any) -> Config:
@@ -35,6 +40,32 @@ def configuration(**settings: Any) -> Config:
     return config
 
 
+class Heir(Enum):
+    """Who gets the newcomers of a listener when this process doesn't accept any more."""
+
+    #: Nobody: the listener is ours alone.
+    NOBODY = "nobody"
+    #: The socket belongs to somebody else, such as systemd. Newcomers wait in its queue until a
+    #: process accepts them.
+    NEXT = "the next process"
+    #: Other processes that serve the same application accept from the same socket.
+    OTHERS = "other processes"
+
+
+def _nobody() -> Heir:
+    return Heir.NOBODY
+
+
+def _next() -> Heir:
+    return Heir.NEXT
+
+
+def _heir_of_worker(others: Callable[[], bool | None], address: str) -> Heir:
+    if others() is not False:
+        return Heir.OTHERS
+    return Heir.NEXT if _is_descriptor(address) else Heir.NOBODY
+
+
 @frozen
 class Listener:
     """A listening socket, which is non-blocking."""
@@ -42,18 +73,21 @@ class Listener:
     socket: socket.socket
     #: Whether its connections use TLS.
     secure: bool
-    #: The file of a Unix socket that was bound here. A socket that was given keeps its file.
-    file: SocketFile | None = None
-
-    def hide(self) -> None:
-        """Remove the file of a Unix socket, so that nobody finds it. It goes on listening."""
-        if self.file is not None:
-            self.file.remove()
+    #: Says who gets the newcomers when this process doesn't accept any more.
+    heir: Callable[[], Heir] = _nobody
+    #: Of a Unix socket, which file it is. Somebody may put another socket in its place.
+    file: Identity | None = Factory(lambda self: identity(self.socket), takes_self=True)
 
     def close(self) -> None:
-        """Close the socket. A second call has no effect."""
+        """
+        Close the socket. A second call has no effect.
+
+        The file of a Unix socket that is ours alone is removed before that, so that another server
+        can bind the path at once.
+        """
         if self.socket.fileno() >= 0:
-            self.hide()
+            if self.heir() is Heir.NOBODY:
+                remove_file(self.socket, self.file)
             self.socket.close()
 
     @property
@@ -106,9 +140,15 @@ def _meant(address: str) -> str | None:
     return None
 
 
+def _is_descriptor(address: str) -> bool:
+    return address.startswith("fd:")
+
+
 @contextmanager
 def listening(
-    config: Config, sockets: Sequence[socket.socket] | None = None
+    config: Config,
+    sockets: Sequence[socket.socket] | None = None,
+    others: Callable[[], bool | None] | None = None,
 ) -> Iterator[list[Listener]]:
     """
     Listen where *config* says. The sockets are closed at the end of the block.
@@ -118,6 +158,8 @@ def listening(
     Args:
         config: Hypercorn's configuration.
         sockets: Bound sockets, instead of ``config.bind``. They are closed, too.
+        others: For a worker, whose *sockets* are those of ``config.bind``: says whether other
+            workers go on when this one ends, or ``None`` if that isn't known.
 
     Raises:
         AddressError: An address can't be bound.
@@ -136,11 +178,18 @@ def listening(
             raise ValueError("sockets is empty: give at least one socket, or leave sockets out")
         for sock in sockets:
             _listen(config, sock)
-        yield [Listener(sock, config.ssl_enabled) for sock in sockets]
+        if others is None:
+            heirs = [_next] * len(sockets)
+        else:
+            heirs = [partial(_heir_of_worker, others, address) for address in config.bind]
+        yield [
+            Listener(sock, config.ssl_enabled, heir)
+            for sock, heir in zip(sockets, heirs, strict=True)
+        ]
 
 
 def _bound(config: Config, stack: ExitStack) -> list[Listener]:
-    """Bind the addresses of *config*, with and without TLS. *stack* closes the sockets."""
+    """Bind the addresses of *config*. *stack* closes the sockets."""
     if not config.bind:
         raise ValueError("config.bind has no address: write config.bind = ['127.0.0.1:8000']")
     with_tls = config.bind if config.ssl_enabled else []
@@ -148,8 +197,9 @@ def _bound(config: Config, stack: ExitStack) -> list[Listener]:
     for address in (*with_tls, *without):
         check_address(address)
     return [
-        *(_bind(config, address, stack, secure=True) for address in with_tls),
-        *(_bind(config, address, stack, secure=False) for address in without),
+        _bind(config, address, stack, secure=secure)
+        for addresses, secure in ((with_tls, True), (without, False))
+        for address in addresses
     ]
 
 
@@ -159,11 +209,11 @@ def _bind(config: Config, address: str, stack: ExitStack, *, secure: bool) -> Li
         path = path_of(address)
         if path is None:
             (sock,) = config._create_sockets([address])
-            listener = Listener(sock, secure)
         else:
             sock = socket.socket(socket.AF_UNIX)
             stack.callback(sock.close)
-            listener = Listener(sock, secure, bind_path(sock, path, config))
+            bind_path(sock, path, config)
+        listener = Listener(sock, secure, _next if _is_descriptor(address) else _nobody)
         stack.callback(listener.close)
         # Do this at once, or the same address could be bound a second time.
         _listen(config, sock)

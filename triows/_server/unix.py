@@ -1,8 +1,7 @@
 """
 Listening sockets with a path: who may connect, and whose file it is.
 
-Nobody takes the path of a server that lives. Our own file goes when the server does, and never that
-of another one.
+Nobody takes the path of a server that lives.
 """
 
 from __future__ import annotations
@@ -11,17 +10,12 @@ import errno
 import os
 import socket
 import stat
-from contextlib import suppress
-from typing import TYPE_CHECKING
-
-from attrs import frozen
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from typing import Final
-
     from hypercorn.config import Config
 
-__all__ = ["SocketFile", "bind_path", "named", "path_of", "reason"]
+__all__ = ["bind_path", "named", "path_of", "reason"]
 
 #: What the mode of a socket's file leaves out if ``config.umask`` doesn't say it. So the mode is
 #: 666, as uvicorn has it: who may connect needs the right to write. With the usual umask of a
@@ -29,37 +23,12 @@ __all__ = ["SocketFile", "bind_path", "named", "path_of", "reason"]
 #: shall be kept out is kept out by the folder, or by a umask.
 UMASK: Final = 0o111
 
+#: How many bytes a path may have on Linux: there is room for 108, with a zero byte at the end
+#: (unix(7)). Elsewhere it is 103.
+LONGEST: Final = 107
+
 #: How an address begins that has a name and no file (unix(7), "abstract").
 _ABSTRACT: Final = "@"
-
-
-@frozen
-class SocketFile:
-    """The file of a socket that we have bound."""
-
-    #: As an absolute path, because the application may change its folder.
-    path: str
-    _device: int
-    _inode: int
-
-    @classmethod
-    def at(cls, path: str) -> SocketFile:
-        """Note the file that is there now."""
-        found = os.lstat(path)
-        return cls(os.path.abspath(path), found.st_dev, found.st_ino)
-
-    def remove(self) -> None:
-        """
-        Remove the file, unless it is gone, or somebody else has put theirs there.
-
-        Call this before the socket is closed: until then, no other file gets the same inode. And
-        then the next server can bind the path at once.
-        """
-        # If the folder is gone, or is not ours to change any more, the next server replaces it.
-        with suppress(OSError):
-            found = os.lstat(self.path)
-            if (found.st_dev, found.st_ino) == (self._device, self._inode):
-                os.unlink(self.path)
 
 
 def path_of(address: str) -> str | None:
@@ -74,7 +43,7 @@ def named(name: str | bytes) -> str:
     return _ABSTRACT + text[1:] if text.startswith("\0") else text
 
 
-def bind_path(sock: socket.socket, path: str, config: Config) -> SocketFile | None:
+def bind_path(sock: socket.socket, path: str, config: Config) -> None:
     """
     Bind a Unix socket, which must not listen yet: nobody can connect before its mode is set.
 
@@ -83,26 +52,23 @@ def bind_path(sock: socket.socket, path: str, config: Config) -> SocketFile | No
         path: Its path, or ``@name`` for a name without a file.
         config: Hypercorn's configuration: ``umask``, and ``user`` and ``group`` together.
 
-    Returns:
-        The file, unless there is none.
-
     Raises:
         OSError: Somebody listens there, or something else is there, or it can't be made.
     """
     if path.startswith(_ABSTRACT):
         sock.bind("\0" + path[1:])
-        return None
+        return
     _remove_dead(path)
-    sock.bind(path)
-    file = SocketFile.at(path)
+    # The application may change its folder before the file is removed.
+    whole = os.path.abspath(path)
+    sock.bind(whole if len(os.fsencode(whole)) <= LONGEST else path)
     try:
         if config.user is not None and config.group is not None:
             os.chown(path, config.user, config.group)
         os.chmod(path, 0o777 & ~(UMASK if config.umask is None else config.umask))
     except OSError:
-        file.remove()
+        os.unlink(path)
         raise
-    return file
 
 
 def _remove_dead(path: str) -> None:
@@ -135,10 +101,8 @@ def _is_socket(path: str) -> bool:
 def reason(path: str, exc: OSError) -> str | None:
     """Say in plain words why a path can't be bound, if there is more to say than the error does."""
     if "too long" in str(exc):
-        # sockaddr_un has room for 108 bytes on Linux, with a zero byte at the end, and for 104
-        # elsewhere (unix(7)).
         size = len(os.fsencode(path))
-        return f"the path is too long for a Unix socket: it has {size} bytes, of at most 107"
+        return f"the path is too long for a Unix socket: it has {size} bytes, of at most {LONGEST}"
     if exc.errno in {errno.EADDRINUSE, errno.EISDIR} and os.path.exists(path):
         if not _is_socket(path):
             return f"there is a {'folder' if os.path.isdir(path) else 'file'} of that name"
